@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
+
+/// @title Errors that every plugin of this repository can raise
+interface IPluginErrors {
+    /// @notice The plugin holds state for the account already.
+    error AlreadyInitialized();
+
+    /// @notice The call makes no sense here.
+    error InvalidAction();
+
+    /// @notice Only a contract can install the plugin.
+    error NotContractCaller(address caller);
+
+    /// @notice The plugin has no such function, or no such function id.
+    error NotImplemented(bytes4 selector, uint8 functionId);
+
+    /// @notice The plugin holds no state for the account.
+    error NotInitialized();
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
+
+/// @title Session keys for ERC-6900 v0.7 accounts
+/// @notice The owner of an account registers a session key with a set of permissions. The key then signs user operations
+/// that call `executeWithSessionKey`; nothing else, and only what its permissions allow.
+///
+/// Units and bounds, everywhere in this interface:
+/// - amounts of the native token and of gas are in wei, of an ERC-20 token in its base units;
+/// - times are unix seconds, and inclusive on both ends; zero means unbounded on that side;
+/// - a `refreshInterval` is in seconds; zero means that the limit is a total and never refreshes;
+/// - `type(uint256).max` as a spend limit means "no limit".
+///
+/// Defaults of a newly added key: allowlist, with nothing on it (every call is denied); no time range; a native token limit
+/// of zero; no ERC-20 limits; no gas limit; no required paymaster.
+interface ISessionKeyPlugin {
+    /// @notice One call of the account. The same as the `Call` of `IStandardExecutor`.
+    struct Call {
+        address target;
+        // Wei.
+        uint256 value;
+        bytes data;
+    }
+
+    /// @notice How the access control list of a key is read.
+    enum ContractAccessControlType {
+        // Only what is on the list may be called.
+        ALLOWLIST,
+        // Everything may be called but what is on the list.
+        DENYLIST,
+        // Everything may be called; the list is not read.
+        ALLOW_ALL_ACCESS
+    }
+
+    /// @notice Ids of this plugin's validation functions.
+    enum FunctionId {
+        USER_OP_VALIDATION_SESSION_KEY
+    }
+
+    /// @notice A spend limit and what is used of it.
+    struct SpendLimitInfo {
+        // False: unlimited.
+        bool hasLimit;
+        // The most that may be spent per interval, or in all without an interval.
+        uint256 limit;
+        // Spent so far in the current interval, or in all.
+        uint256 limitUsed;
+        // Seconds; zero: never refreshes.
+        uint48 refreshInterval;
+        // Start of the current interval, unix seconds. Zero without an interval.
+        uint48 lastUsedTime;
+    }
+
+    /// @notice A key was registered. `tag` is the owner's label for it; it is stored nowhere else.
+    event SessionKeyAdded(address indexed account, address indexed sessionKey, bytes32 indexed tag);
+
+    /// @notice A key was removed; it can do nothing from now on.
+    event SessionKeyRemoved(address indexed account, address indexed sessionKey);
+
+    /// @notice `newSessionKey` took over the permissions and the used-up limits of `oldSessionKey`, which is removed.
+    event SessionKeyRotated(
+        address indexed account, address indexed oldSessionKey, address indexed newSessionKey
+    );
+
+    /// @notice Permissions of a key were changed by `updates`, in that order.
+    event PermissionsUpdated(address indexed account, address indexed sessionKey, bytes[] updates);
+
+    /// @notice In execution: the batch spends more of `token` than the key may.
+    error ERC20SpendLimitExceeded(address account, address sessionKey, address token);
+
+    /// @notice No permission update has this selector. Shorter data is padded with zeros on the right.
+    error InvalidPermissionsUpdate(bytes4 updateSelector);
+
+    /// @notice The key is zero, registered already, not registered, or does not follow the given predecessor.
+    error InvalidSessionKey(address sessionKey);
+
+    /// @notice No signer can be recovered from the signature at all (wrong length, high s, bad v).
+    error InvalidSignature(address sessionKey);
+
+    /// @notice This address cannot have an ERC-20 limit.
+    error InvalidToken(address token);
+
+    /// @notice Arrays that belong together differ in length.
+    error LengthMismatch();
+
+    /// @notice In execution: the batch sends more native token than the key may.
+    error NativeTokenSpendLimitExceeded(address account, address sessionKey);
+
+    /// @notice A permission rule is broken.
+    error PermissionsCheckFailed();
+
+    /// @notice The key is not registered for the account.
+    error SessionKeyNotFound(address sessionKey);
+
+    /// @notice Makes the calls in order, within the key's permissions. Only by a user operation that the key signed.
+    /// @dev Called on the account. Permissions are checked in validation and again here.
+    /// @param calls At least one.
+    /// @return What each call returned, raw.
+    function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory);
+
+    /// @notice Registers a key with default permissions, then applies `permissionUpdates`. Called on the account.
+    /// @param sessionKey Not zero, not registered: else `InvalidSessionKey`.
+    /// @param tag The owner's label for the key; only emitted.
+    /// @param permissionUpdates Encoded calls of `ISessionKeyPermissionsUpdates`; may be empty.
+    function addSessionKey(address sessionKey, bytes32 tag, bytes[] calldata permissionUpdates) external;
+
+    /// @notice Removes a key. Called on the account.
+    /// @param predecessor What `findPredecessor` answers for the key; or zero, to have it searched here.
+    function removeSessionKey(address sessionKey, bytes32 predecessor) external;
+
+    /// @notice Gives the permissions and used-up limits of one key to another, and removes the first. Called on the account.
+    /// @dev The new key becomes the first of `sessionKeysOf`. Rotating a key onto itself changes nothing else.
+    /// @param predecessor What `findPredecessor` answers for the old key; or zero, to have it searched here.
+    /// @param newSessionKey Not zero, not registered (unless it is the old key): else `InvalidSessionKey`.
+    function rotateSessionKey(address oldSessionKey, bytes32 predecessor, address newSessionKey) external;
+
+    /// @notice Changes permissions of a key: all of the updates apply, or none. Called on the account.
+    /// @param updates Encoded calls of `ISessionKeyPermissionsUpdates`, applied in order.
+    function updateKeyPermissions(address sessionKey, bytes[] calldata updates) external;
+
+    /// @notice Settles the pending reset of a key's gas limit, now. Called on the plugin, by anyone.
+    /// @dev Needed only when the operation that opened a new interval in validation then failed in execution. Without a
+    /// pending reset this does nothing.
+    function resetSessionKeyGasLimitTimestamp(address account, address sessionKey) external;
+
+    /// @notice All registered keys, newest first.
+    function sessionKeysOf(address account) external view returns (address[] memory);
+
+    /// @notice Whether the key is registered.
+    function isSessionKeyOf(address account, address sessionKey) external view returns (bool);
+
+    /// @notice The entry before the key in `sessionKeysOf`, as `bytes32(bytes20(address))`; `bytes32(uint256(1))` for the
+    /// first. Reverts with `SessionKeyNotFound` for a key that is not registered.
+    function findPredecessor(address account, address sessionKey) external view returns (bytes32);
+
+    /// @notice How the key's access control list is read. Like all views below, reverts with `InvalidSessionKey` for a key
+    /// that is not registered.
+    function getAccessControlType(address account, address sessionKey)
+        external
+        view
+        returns (ContractAccessControlType);
+
+    /// @notice The entry of a contract on the key's access control list.
+    /// @return isOnList Whether the contract is on the list.
+    /// @return checkSelectors Whether only listed functions of it are meant.
+    function getAccessControlEntry(address account, address sessionKey, address contractAddress)
+        external
+        view
+        returns (bool isOnList, bool checkSelectors);
+
+    /// @notice Whether a function of a contract is on the key's access control list.
+    function isSelectorOnAccessControlList(
+        address account,
+        address sessionKey,
+        address contractAddress,
+        bytes4 selector
+    ) external view returns (bool isOnList);
+
+    /// @notice When the key may be used.
+    function getKeyTimeRange(address account, address sessionKey)
+        external
+        view
+        returns (uint48 validAfter, uint48 validUntil);
+
+    /// @notice The key's native token limit, in wei. All zero when there is none.
+    function getNativeTokenSpendLimitInfo(address account, address sessionKey)
+        external
+        view
+        returns (SpendLimitInfo memory info);
+
+    /// @notice The key's gas limit, in wei. All zero when there is none.
+    /// @return info The limit.
+    /// @return shouldReset Whether validation opened a new interval that is not settled yet.
+    function getGasSpendLimit(address account, address sessionKey)
+        external
+        view
+        returns (SpendLimitInfo memory info, bool shouldReset);
+
+    /// @notice The key's limit on an ERC-20 token, in its base units. A removed limit keeps its last figures, but for
+    /// `limitUsed`, which is zero.
+    function getERC20SpendLimitInfo(address account, address sessionKey, address token)
+        external
+        view
+        returns (SpendLimitInfo memory);
+
+    /// @notice The paymaster that every operation of the key must use; zero: none required.
+    function getRequiredPaymaster(address account, address sessionKey) external view returns (address);
+}
+
+/// @title Updates of a session key's permissions
+/// @notice No contract implements these functions: an encoded call to one of them is an element of the `updates` (or
+/// `permissionUpdates`) of `ISessionKeyPlugin`.
+interface ISessionKeyPermissionsUpdates {
+    /// @notice Sets how the access control list is read. Entries stay, and are read under the new type.
+    function setAccessListType(ISessionKeyPlugin.ContractAccessControlType contractAccessControlType) external;
+
+    /// @notice Sets the entry of a contract on the access control list.
+    /// @param checkSelectors Whether only listed functions of it are meant.
+    function updateAccessListAddressEntry(address contractAddress, bool isOnList, bool checkSelectors) external;
+
+    /// @notice Puts a function of a contract on the access control list, or takes it off.
+    function updateAccessListFunctionEntry(address contractAddress, bytes4 selector, bool isOnList) external;
+
+    /// @notice Sets when the key may be used. Unix seconds, both inclusive; zero: unbounded on that side.
+    function updateTimeRange(uint48 validAfter, uint48 validUntil) external;
+
+    /// @notice Limits what the key may send in the native token.
+    /// @dev This and the other limits keep what is already used, unless the limit is removed.
+    /// @param spendLimit Wei; `type(uint256).max` removes the limit.
+    /// @param refreshInterval Seconds; an interval starts now. Zero: the limit is a total.
+    function setNativeTokenSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
+
+    /// @notice Limits what the key may spend of a token: the amounts of `transfer` and `approve` count, and no other
+    /// function of the token may be called.
+    /// @param token Not zero: else `InvalidToken`.
+    /// @param spendLimit Base units of the token; `type(uint256).max` removes the limit.
+    /// @param refreshInterval Seconds; an interval starts now. Zero: the limit is a total.
+    function setERC20SpendLimit(address token, uint256 spendLimit, uint48 refreshInterval) external;
+
+    /// @notice Limits what the key's operations may cost at the most. The nonce key of each operation must then be the
+    /// session key's address.
+    /// @param spendLimit Wei, not gas units; `type(uint256).max` removes the limit.
+    /// @param refreshInterval Seconds; an interval starts now. Zero: the limit is a total.
+    function setGasSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
+
+    /// @notice Requires that this paymaster pays for every operation of the key; zero removes the rule.
+    function setRequiredPaymaster(address requiredPaymaster) external;
+}
