@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {ERC1967Utils} from "@openzeppelin/proxy/ERC1967/ERC1967Utils.sol";
+import {IERC1822Proxiable} from "@openzeppelin/interfaces/draft-IERC1822.sol";
+import {IERC1155Receiver} from "@openzeppelin/token/ERC1155/IERC1155Receiver.sol";
+import {IERC721Receiver} from "@openzeppelin/token/ERC721/IERC721Receiver.sol";
+import {IERC777Recipient} from "@openzeppelin/interfaces/IERC777Recipient.sol";
+import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
+import {StorageSlot} from "@openzeppelin/utils/StorageSlot.sol";
+
+import {AccountLoupe} from "./account/AccountLoupe.sol";
+import {
+    AccountStorage,
+    accountStorage,
+    ExternalCallPermission,
+    InitializationState,
+    PluginStorage,
+    SelectorStorage
+} from "./account/AccountStorage.sol";
+import {
+    FunctionReference,
+    PRE_HOOK_ALWAYS_DENY,
+    RUNTIME_VALIDATION_ALWAYS_ALLOW
+} from "./account/FunctionReference.sol";
+import {HookEntry, LibHookList} from "./account/HookList.sol";
+import {LibERC165} from "./account/LibERC165.sol";
+import {LibSelectorStorage} from "./account/LibSelectorStorage.sol";
+import {PluginManager} from "./account/PluginManager.sol";
+import {PluginState} from "./account/PluginState.sol";
+import {HookKind, Role, SelectorConfig} from "./account/SelectorConfig.sol";
+import {IAccount} from "./interfaces/IAccount.sol";
+import {IAccountLoupe} from "./interfaces/IAccountLoupe.sol";
+import {IEntryPoint} from "./interfaces/IEntryPoint.sol";
+import {IModularAccount} from "./interfaces/IModularAccount.sol";
+import {IPlugin} from "./interfaces/IPlugin.sol";
+import {IPluginExecutor} from "./interfaces/IPluginExecutor.sol";
+import {IPluginManager} from "./interfaces/IPluginManager.sol";
+import {IStandardExecutor} from "./interfaces/IStandardExecutor.sol";
+
+/// @title An ERC-6900 v0.7 account with ERC-4337 EntryPoint v0.6
+/// @notice What the account can do and who may make it do so is up to the plugins installed on it. The account makes sure of
+/// three things: that no execution function runs without the validation that belongs to it, that plugins stay within what
+/// their manifests say, and that uninstalling a plugin undoes installing it.
+///
+/// Plugins are called by CALL, and there is no re-entrancy guard: hooks, validation functions and execution functions may
+/// install, uninstall and execute. What keeps this sound is that each phase (user operation validation, runtime validation,
+/// execution) reads all that it will run before it runs the first hook. What a phase adds does not run in it; what it removes
+/// still does.
+contract ModularAccount is AccountLoupe, PluginManager {
+    using LibSelectorStorage for SelectorStorage;
+    using LibHookList for mapping(uint256 => HookEntry);
+
+    /// @notice A post-execution hook to run, and what its pre hook returned.
+    struct PostHookCall {
+        FunctionReference hook;
+        bytes preHookData;
+    }
+
+    IEntryPoint private immutable ENTRY_POINT;
+    address private immutable SELF = address(this);
+
+    /// @dev Validates the call if it is a runtime call. In an operation of the EntryPoint, `validateUserOp` has done so.
+    modifier validated() {
+        _validateRuntimeCall(accountStorage().selectors[msg.sig]);
+        _;
+    }
+
+    /// @dev Runs the execution hooks of the called function, which is one of the account's own.
+    modifier hooked() {
+        SelectorStorage storage record = accountStorage().selectors[msg.sig];
+        PostHookCall[] memory postHooks = _runPreExecutionHooks(record, record.config, msg.data);
+        _;
+        _runPostExecutionHooks(postHooks);
+    }
+
+    modifier onlyProxy() {
+        if (address(this) == SELF) revert UnauthorizedCallContext();
+        _;
+    }
+
+    constructor(IEntryPoint anEntryPoint) {
+        ENTRY_POINT = anEntryPoint;
+        accountStorage().initialization = InitializationState.DONE;
+    }
+
+    /// @inheritdoc IModularAccount
+    receive() external payable {}
+
+    /// @inheritdoc IModularAccount
+    fallback() external payable {
+        SelectorStorage storage record = accountStorage().selectors[msg.sig];
+        if (msg.data.length < 4) {
+            if (msg.sender == address(ENTRY_POINT)) revert UnrecognizedFunction(msg.sig);
+            revert RuntimeValidationFunctionMissing(msg.sig);
+        }
+        _validateRuntimeCall(record);
+
+        SelectorConfig config = record.config;
+        address plugin = record.pluginOf(config, Role.EXECUTION);
+        if (plugin == address(0)) revert UnrecognizedFunction(msg.sig);
+        PostHookCall[] memory postHooks = _runPreExecutionHooks(record, config, msg.data);
+        bytes memory returnData = _call(plugin, 0, msg.data);
+        _requireAnswerFromCode(plugin, returnData);
+        _runPostExecutionHooks(postHooks);
+        assembly ("memory-safe") {
+            return(add(returnData, 0x20), mload(returnData))
+        }
+    }
+
+    /// @inheritdoc IModularAccount
+    function initialize(address[] calldata plugins, bytes calldata pluginInitData) external {
+        AccountStorage storage account = accountStorage();
+        InitializationState state = account.initialization;
+        if (state == InitializationState.DONE) revert AlreadyInitialized();
+        if (state == InitializationState.RUNNING) revert AlreadyInitializing();
+        account.initialization = InitializationState.RUNNING;
+
+        (bytes32[] memory manifestHashes, bytes[] memory pluginInstallDatas) =
+            abi.decode(pluginInitData, (bytes32[], bytes[]));
+        if (plugins.length != manifestHashes.length || plugins.length != pluginInstallDatas.length) {
+            revert ArrayLengthMismatch();
+        }
+        FunctionReference[] memory noDependencies;
+        for (uint256 i = 0; i < plugins.length; ++i) {
+            _installPlugin(plugins[i], manifestHashes[i], pluginInstallDatas[i], noDependencies);
+        }
+
+        account.initialization = InitializationState.DONE;
+        emit ModularAccountInitialized(address(ENTRY_POINT));
+    }
+
+    /* Execution */
+
+    /// @inheritdoc IModularAccount
+    function execute(address target, uint256 value, bytes calldata data)
+        external
+        payable
+        validated
+        hooked
+        returns (bytes memory result)
+    {
+        _denyPlugin(target);
+        return _call(target, value, data);
+    }
+
+    /// @inheritdoc IModularAccount
+    function executeBatch(Call[] calldata calls)
+        external
+        payable
+        validated
+        hooked
+        returns (bytes[] memory results)
+    {
+        results = new bytes[](calls.length);
+        for (uint256 i = 0; i < calls.length; ++i) {
+            _denyPlugin(calls[i].target);
+            results[i] = _call(calls[i].target, calls[i].value, calls[i].data);
+        }
+    }
+
+    /// @inheritdoc IModularAccount
+    function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData) {
+        bytes4 selector = bytes4(data);
+        if (data.length < 4) revert UnrecognizedFunction(selector);
+        if (!accountStorage().plugins[msg.sender].executionSelectorPermitted[selector]) {
+            revert ExecFromPluginNotPermitted(msg.sender, selector);
+        }
+        SelectorStorage storage record = accountStorage().selectors[selector];
+        SelectorConfig config = record.config;
+        address plugin = record.pluginOf(config, Role.EXECUTION);
+        if (plugin == address(0)) revert UnrecognizedFunction(selector);
+
+        PostHookCall[] memory postHooks = _runPreExecutionHooks(record, config, data);
+        returnData = _call(plugin, 0, data);
+        _requireAnswerFromCode(plugin, returnData);
+        _runPostExecutionHooks(postHooks);
+    }
+
+    /// @inheritdoc IModularAccount
+    /// @dev Reads two words of the account's storage that nothing has read before in a user operation: the caller's
+    /// `PluginState` (is it installed, what may it do, are there hooks to run) and the target's (a plugin must not be called,
+    /// whatever it says of itself). A caller that may not call every address costs one or two more (its permissions). Of the
+    /// target, one question by ERC-165 is asked, and its account access has to be paid for the call anyway.
+    function executeFromPluginExternal(address target, uint256 value, bytes calldata data)
+        external
+        payable
+        returns (bytes memory)
+    {
+        PluginStorage storage caller = accountStorage().plugins[msg.sender];
+        PluginState state = caller.state;
+        if (target == address(this) || !_mayCall(caller, state, target, data)) {
+            revert ExecFromPluginExternalNotPermitted(msg.sender, target, value, data);
+        }
+        if (value > msg.value && !state.canSpendNativeToken()) revert NativeTokenSpendingNotPermitted(msg.sender);
+
+        if (!state.areExternalCallsHooked()) {
+            _denyPlugin(target);
+            return _call(target, value, data);
+        }
+        SelectorStorage storage record = accountStorage().selectors[msg.sig];
+        PostHookCall[] memory postHooks = _runPreExecutionHooks(record, record.config, msg.data);
+        _denyPlugin(target);
+        bytes memory returnData = _call(target, value, data);
+        _runPostExecutionHooks(postHooks);
+        return returnData;
+    }
+
+    function _mayCall(PluginStorage storage caller, PluginState state, address target, bytes calldata data)
+        private
+        view
+        returns (bool)
+    {
+        if (state.canCallAnyAddress()) return true;
+        ExternalCallPermission storage permission = caller.externalCallPermissions[target];
+        if (!permission.addressPermitted) return false;
+        return permission.anySelectorPermitted || data.length == 0
+            || (data.length >= 4 && permission.selectorPermitted[bytes4(data)]);
+    }
+
+    /// @dev Plugins keep what they know of an account under `msg.sender`: nobody may speak to them in the account's name.
+    /// The account itself is no plugin.
+    function _denyPlugin(address target) private view {
+        if (target == address(this)) return;
+        if (
+            accountStorage().plugins[target].state.isInstalled()
+                || LibERC165.hasInterface(target, type(IPlugin).interfaceId)
+        ) {
+            revert PluginCallDenied(target);
+        }
+    }
+
+    /* Installing, uninstalling, upgrading */
+
+    /// @inheritdoc IModularAccount
+    function installPlugin(
+        address plugin,
+        bytes32 manifestHash,
+        bytes calldata pluginInstallData,
+        bytes21[] calldata dependencies
+    ) external validated hooked {
+        FunctionReference[] memory references = new FunctionReference[](dependencies.length);
+        for (uint256 i = 0; i < dependencies.length; ++i) {
+            references[i] = FunctionReference.wrap(dependencies[i]);
+        }
+        _installPlugin(plugin, manifestHash, pluginInstallData, references);
+    }
+
+    /// @inheritdoc IModularAccount
+    function uninstallPlugin(address plugin, bytes calldata config, bytes calldata pluginUninstallData)
+        external
+        validated
+        hooked
+    {
+        _uninstallPlugin(plugin, config, pluginUninstallData);
+    }
+
+    /// @inheritdoc IModularAccount
+    function upgradeToAndCall(address newImplementation, bytes calldata data)
+        external
+        payable
+        onlyProxy
+        validated
+        hooked
+    {
+        (bool success, bytes memory answer) =
+            newImplementation.staticcall(abi.encodeCall(IERC1822Proxiable.proxiableUUID, ()));
+        if (!success || answer.length != 0x20 || bytes32(answer) != ERC1967Utils.IMPLEMENTATION_SLOT) {
+            revert UpgradeFailed();
+        }
+        StorageSlot.getAddressSlot(ERC1967Utils.IMPLEMENTATION_SLOT).value = newImplementation;
+        emit Upgraded(newImplementation);
+        if (data.length != 0) {
+            bytes memory reason;
+            (success, reason) = newImplementation.delegatecall(data);
+            if (!success) _revertWith(reason);
+        }
+    }
+
+    /// @inheritdoc IModularAccount
+    function proxiableUUID() external view returns (bytes32) {
+        if (address(this) != SELF) revert UnauthorizedCallContext();
+        return ERC1967Utils.IMPLEMENTATION_SLOT;
+    }
+
+    /* Validation */
+
+    /// @inheritdoc IModularAccount
+    function validateUserOp(UserOperation calldata userOp, bytes32 userOpHash, uint256 missingAccountFunds)
+        external
+        returns (uint256 validationData)
+    {
+        if (msg.sender != address(ENTRY_POINT)) revert UserOpNotFromEntryPoint();
+        bytes4 selector = bytes4(userOp.callData);
+        if (userOp.callData.length < 4) revert UnrecognizedFunction(selector);
+
+        SelectorStorage storage record = accountStorage().selectors[selector];
+        SelectorConfig config = record.config;
+        FunctionReference validationFunction = record.functionOf(config, Role.USER_OP_VALIDATION);
+        if (validationFunction.isNone()) revert UserOpValidationFunctionMissing(selector);
+
+        uint256 hookCount = config.hookCount(HookKind.PRE_USER_OP_VALIDATION);
+        if (hookCount == 0) {
+            validationData =
+                _callUserOpFunction(IPlugin.userOpValidationFunction.selector, validationFunction, userOp, userOpHash);
+        } else {
+            HookEntry[] memory hooks = record.hooks[uint256(HookKind.PRE_USER_OP_VALIDATION)].load(hookCount);
+            uint256 hooksData = 0;
+            for (uint256 i = 0; i < hooks.length; ++i) {
+                hooksData = _intersect(hooksData, _runPreUserOpValidationHook(hooks[i].hook(), userOp, userOpHash));
+            }
+            validationData = _intersect(
+                hooksData,
+                _callUserOpFunction(IPlugin.userOpValidationFunction.selector, validationFunction, userOp, userOpHash)
+            );
+        }
+
+        if (missingAccountFunds != 0) {
+            // Whether it arrived is for the EntryPoint to check.
+            assembly ("memory-safe") {
+                pop(call(gas(), caller(), missingAccountFunds, 0, 0, 0, 0))
+            }
+        }
+    }
+
+    function _runPreUserOpValidationHook(FunctionReference hook, UserOperation calldata userOp, bytes32 userOpHash)
+        private
+        returns (uint256 validationData)
+    {
+        if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();
+        validationData = _callUserOpFunction(IPlugin.preUserOpValidationHook.selector, hook, userOp, userOpHash);
+        if (uint160(validationData) > 1) {
+            (address plugin, uint8 functionId) = hook.unpack();
+            revert UnexpectedAggregator(plugin, functionId, address(uint160(validationData)));
+        }
+    }
+
+    /// @dev Both functions that take a user operation have the same arguments: (uint8, UserOperation, bytes32).
+    ///
+    /// The operation is passed on as it stands in call data, from its first word to the end: offsets within it count from its
+    /// first word, so that they stay right, and encoding it again would cost some thousand gas.
+    function _callUserOpFunction(
+        bytes4 selector,
+        FunctionReference reference,
+        UserOperation calldata userOp,
+        bytes32 userOpHash
+    ) private returns (uint256 validationData) {
+        (address plugin, uint8 functionId) = reference.unpack();
+        bool answered;
+        assembly ("memory-safe") {
+            let pointer := mload(0x40)
+            let length := sub(calldatasize(), userOp)
+            mstore(pointer, selector)
+            mstore(add(pointer, 0x04), functionId)
+            mstore(add(pointer, 0x24), 0x60)
+            mstore(add(pointer, 0x44), userOpHash)
+            calldatacopy(add(pointer, 0x64), userOp, length)
+            if iszero(call(gas(), plugin, 0, pointer, add(length, 0x64), 0x00, 0x20)) {
+                returndatacopy(pointer, 0, returndatasize())
+                revert(pointer, returndatasize())
+            }
+            // An address without code succeeds, and returns nothing.
+            answered := gt(returndatasize(), 0x1f)
+            validationData := mload(0x00)
+        }
+        if (!answered) revert PluginInterfaceNotSupported(plugin);
+    }
+
+    /// @dev Validation data, each: bits 0..159 authorizer, 160..207 validUntil (0: no end), 208..255 validAfter.
+    /// @param hooksData Its authorizer is 0 or 1; 1 wins over any other.
+    function _intersect(uint256 hooksData, uint256 other) private pure returns (uint256) {
+        uint256 authorizer = uint160(hooksData) == 1 ? 1 : uint160(other);
+        uint256 validUntil = uint48(hooksData >> 160);
+        uint256 otherValidUntil = uint48(other >> 160);
+        if (validUntil == 0 || (otherValidUntil != 0 && otherValidUntil < validUntil)) validUntil = otherValidUntil;
+        uint256 validAfter = hooksData >> 208;
+        if (other >> 208 > validAfter) validAfter = other >> 208;
+        return authorizer | validUntil << 160 | validAfter << 208;
+    }
+
+    /// @param record That of `msg.sig`.
+    function _validateRuntimeCall(SelectorStorage storage record) private {
+        if (msg.sender == address(ENTRY_POINT)) return;
+
+        SelectorConfig config = record.config;
+        FunctionReference validationFunction = record.functionOf(config, Role.RUNTIME_VALIDATION);
+        uint256 hookCount = config.hookCount(HookKind.PRE_RUNTIME_VALIDATION);
+        if (hookCount != 0) {
+            HookEntry[] memory hooks = record.hooks[uint256(HookKind.PRE_RUNTIME_VALIDATION)].load(hookCount);
+            for (uint256 i = 0; i < hooks.length; ++i) {
+                _runPreRuntimeValidationHook(hooks[i].hook());
+            }
+        }
+
+        if (validationFunction == RUNTIME_VALIDATION_ALWAYS_ALLOW) return;
+        (address plugin, uint8 functionId) = validationFunction.unpack();
+        if (plugin == address(0)) {
+            // The account itself may install plugins and upgrade even where no plugin says so: an execution function that
+            // the owner called, or an operation's batch, can then repair an account whose owner plugin is gone.
+            bool isException =
+                msg.sig == IModularAccount.installPlugin.selector || msg.sig == IModularAccount.upgradeToAndCall.selector;
+            if (isException && msg.sender == address(this)) return;
+            revert RuntimeValidationFunctionMissing(msg.sig);
+        }
+        (bool success, bytes memory reason) = _callPlugin(
+            plugin, abi.encodeCall(IPlugin.runtimeValidationFunction, (functionId, msg.sender, msg.value, msg.data))
+        );
+        if (!success) revert RuntimeValidationFunctionReverted(plugin, functionId, reason);
+    }
+
+    function _runPreRuntimeValidationHook(FunctionReference hook) private {
+        if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();
+        (address plugin, uint8 functionId) = hook.unpack();
+        (bool success, bytes memory reason) = _callPlugin(
+            plugin, abi.encodeCall(IPlugin.preRuntimeValidationHook, (functionId, msg.sender, msg.value, msg.data))
+        );
+        if (!success) revert PreRuntimeValidationHookFailed(plugin, functionId, reason);
+    }
+
+    /* Execution hooks */
+
+    /// @param record That of the function that is about to run.
+    /// @param config Its first word, from which the caller has read the executing plugin: one snapshot for both.
+    /// @param data The call of that function.
+    /// @return postHooks The post hooks to run, in order.
+    function _runPreExecutionHooks(SelectorStorage storage record, SelectorConfig config, bytes calldata data)
+        private
+        returns (PostHookCall[] memory postHooks)
+    {
+        if (!config.hasExecutionHooks()) return postHooks;
+
+        HookEntry[] memory preHooks =
+            record.hooks[uint256(HookKind.PRE_EXECUTION)].load(config.hookCount(HookKind.PRE_EXECUTION));
+        HookEntry[] memory postOnlyHooks =
+            record.hooks[uint256(HookKind.POST_ONLY_EXECUTION)].load(config.hookCount(HookKind.POST_ONLY_EXECUTION));
+        uint256 count = postOnlyHooks.length;
+        for (uint256 i = 0; i < preHooks.length; ++i) {
+            count += preHooks[i].pairedCount();
+        }
+        postHooks = new PostHookCall[](count);
+        for (uint256 i = 0; i < postOnlyHooks.length; ++i) {
+            postHooks[i].hook = postOnlyHooks[i].hook();
+        }
+        uint256 end = count;
+        for (uint256 i = 0; i < preHooks.length; ++i) {
+            HookEntry[] memory paired = record.pairedPostHooks[preHooks[i].hook()].load(preHooks[i].pairedCount());
+            for (uint256 j = 0; j < paired.length; ++j) {
+                postHooks[--end].hook = paired[j].hook();
+            }
+        }
+
+        // From here on storage may change.
+        end = count;
+        for (uint256 i = 0; i < preHooks.length; ++i) {
+            bytes memory preHookData = _runPreExecutionHook(preHooks[i].hook(), data);
+            for (uint256 j = preHooks[i].pairedCount(); j != 0; --j) {
+                postHooks[--end].preHookData = preHookData;
+            }
+        }
+    }
+
+    function _runPreExecutionHook(FunctionReference hook, bytes calldata data) private returns (bytes memory) {
+        if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();
+        (address plugin, uint8 functionId) = hook.unpack();
+        (bool success, bytes memory answer) =
+            _callPlugin(plugin, abi.encodeCall(IPlugin.preExecutionHook, (functionId, msg.sender, msg.value, data)));
+        if (!success) revert PreExecHookReverted(plugin, functionId, answer);
+        return abi.decode(answer, (bytes));
+    }
+
+    function _runPostExecutionHooks(PostHookCall[] memory postHooks) private {
+        for (uint256 i = 0; i < postHooks.length; ++i) {
+            (address plugin, uint8 functionId) = postHooks[i].hook.unpack();
+            (bool success, bytes memory reason) = _callPlugin(
+                plugin, abi.encodeCall(IPlugin.postExecutionHook, (functionId, postHooks[i].preHookData))
+            );
+            if (!success) revert PostExecHookReverted(plugin, functionId, reason);
+        }
+    }
+
+    /* Calls */
+
+    /// @dev Reverts as the target does.
+    function _call(address target, uint256 value, bytes calldata data) private returns (bytes memory returnData) {
+        assembly ("memory-safe") {
+            returnData := mload(0x40)
+            calldatacopy(returnData, data.offset, data.length)
+            let success := call(gas(), target, value, returnData, data.length, 0, 0)
+            mstore(returnData, returndatasize())
+            let start := add(returnData, 0x20)
+            returndatacopy(start, 0, returndatasize())
+            if iszero(success) { revert(start, returndatasize()) }
+            mstore(0x40, and(add(add(start, returndatasize()), 0x1f), not(0x1f)))
+        }
+    }
+
+    /// @dev An address without code fails, with an empty answer: a call of it would succeed, and nothing would have been
+    /// validated. It is looked for only where nothing was returned, since it returns nothing.
+    function _callPlugin(address plugin, bytes memory data) private returns (bool success, bytes memory answer) {
+        (success, answer) = plugin.call(data);
+        if (success && answer.length == 0 && plugin.code.length == 0) success = false;
+    }
+
+    function _requireAnswerFromCode(address plugin, bytes memory returnData) private view {
+        if (returnData.length == 0 && plugin.code.length == 0) revert PluginInterfaceNotSupported(plugin);
+    }
+
+    function _revertWith(bytes memory reason) private pure {
+        assembly ("memory-safe") {
+            revert(add(reason, 0x20), mload(reason))
+        }
+    }
+
+    /* Token receivers: no validation, but hooks */
+
+    /// @inheritdoc IModularAccount
+    function onERC721Received(address, address, uint256, bytes calldata) external hooked returns (bytes4 selector) {
+        return IERC721Receiver.onERC721Received.selector;
+    }
+
+    /// @inheritdoc IModularAccount
+    function onERC1155Received(address, address, uint256, uint256, bytes calldata)
+        external
+        hooked
+        returns (bytes4 selector)
+    {
+        return IERC1155Receiver.onERC1155Received.selector;
+    }
+
+    /// @inheritdoc IModularAccount
+    function onERC1155BatchReceived(address, address, uint256[] calldata, uint256[] calldata, bytes calldata)
+        external
+        hooked
+        returns (bytes4 selector)
+    {
+        return IERC1155Receiver.onERC1155BatchReceived.selector;
+    }
+
+    /// @inheritdoc IModularAccount
+    function tokensReceived(address, address, address, uint256, bytes calldata, bytes calldata) external hooked {}
+
+    /* Views */
+
+    /// @inheritdoc IModularAccount
+    function entryPoint() external view returns (address) {
+        return address(ENTRY_POINT);
+    }
+
+    /// @inheritdoc IModularAccount
+    function getNonce() external view returns (uint256) {
+        return ENTRY_POINT.getNonce(address(this), 0);
+    }
+
+    /// @inheritdoc IModularAccount
+    function supportsInterface(bytes4 interfaceId) external view returns (bool) {
+        // 0xffffffff and IPlugin's id cannot be claimed by a plugin (`InterfaceNotAllowed`).
+        return interfaceId == type(IERC165).interfaceId || interfaceId == type(IAccount).interfaceId
+            || interfaceId == type(IPluginManager).interfaceId || interfaceId == type(IStandardExecutor).interfaceId
+            || interfaceId == type(IPluginExecutor).interfaceId || interfaceId == type(IAccountLoupe).interfaceId
+            || interfaceId == type(IERC721Receiver).interfaceId || interfaceId == type(IERC1155Receiver).interfaceId
+            || interfaceId == type(IERC777Recipient).interfaceId
+            || accountStorage().supportedInterfaces[interfaceId] != 0;
+    }
+}

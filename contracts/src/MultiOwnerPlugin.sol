@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
+import {ECDSA} from "@openzeppelin/utils/cryptography/ECDSA.sol";
+import {MessageHashUtils} from "@openzeppelin/utils/cryptography/MessageHashUtils.sol";
+import {SignatureChecker} from "@openzeppelin/utils/cryptography/SignatureChecker.sol";
+
+import {BasePlugin} from "./BasePlugin.sol";
+import {UserOperation} from "./interfaces/IAccount.sol";
+import {IModularAccount} from "./interfaces/IModularAccount.sol";
+import {IMultiOwnerPlugin} from "./interfaces/IMultiOwnerPlugin.sol";
+import {
+    IPlugin,
+    ManifestAssociatedFunction,
+    ManifestAssociatedFunctionType,
+    ManifestFunction,
+    PluginManifest,
+    PluginMetadata,
+    SelectorPermission
+} from "./interfaces/IPlugin.sol";
+
+/// @title Owners of an account
+/// @dev Storage: per account a list of its owners, newest first, in which an owner's entry also says that it is one. The
+/// account is the last key of each mapping, so that all of it is associated with the account (ERC-7562) and can be read in
+/// validation by a plugin without stake. Each validation of an externally owned account's signature reads one word.
+contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
+    /// @notice Present: bit 160. Next older owner, zero for the oldest: bits 0..159.
+    type OwnerEntry is uint256;
+
+    uint256 private constant PRESENT = 1 << 160;
+
+    string private constant NAME = "Multi Owner Plugin";
+    string private constant VERSION = "1.0.0";
+    string private constant AUTHOR = "session-keys contributors";
+
+    bytes4 private constant INVALID_SIGNATURE = 0xffffffff;
+
+    bytes32 private constant DOMAIN_TYPE_HASH = keccak256(
+        "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)"
+    );
+    bytes32 private constant MESSAGE_TYPE_HASH = keccak256("AlchemyModularAccountMessage(bytes message)");
+    bytes32 private constant NAME_HASH = keccak256(bytes(NAME));
+    bytes32 private constant VERSION_HASH = keccak256(bytes(VERSION));
+    bytes32 private immutable SALT = bytes32(bytes20(address(this)));
+
+    mapping(address account => address) private newestOwner;
+    mapping(address owner => mapping(address account => OwnerEntry)) private ownerEntries;
+
+    /// @inheritdoc IMultiOwnerPlugin
+    function updateOwners(address[] calldata ownersToAdd, address[] calldata ownersToRemove) external {
+        if (newestOwner[msg.sender] == address(0)) revert NotInitialized();
+        for (uint256 i = 0; i < ownersToRemove.length; ++i) {
+            _removeOwner(msg.sender, ownersToRemove[i]);
+        }
+        _addOwners(msg.sender, ownersToAdd);
+        emit OwnerUpdated(msg.sender, ownersToAdd, ownersToRemove);
+    }
+
+    /// @inheritdoc IPlugin
+    function onInstall(bytes calldata data) external override {
+        if (msg.sender.code.length == 0) revert NotContractCaller(msg.sender);
+        if (newestOwner[msg.sender] != address(0)) revert AlreadyInitialized();
+        address[] memory owners = abi.decode(data, (address[]));
+        _addOwners(msg.sender, owners);
+        emit OwnerUpdated(msg.sender, owners, new address[](0));
+    }
+
+    /// @inheritdoc IPlugin
+    function onUninstall(bytes calldata) external override {
+        address[] memory owners = ownersOf(msg.sender);
+        for (uint256 i = 0; i < owners.length; ++i) {
+            ownerEntries[owners[i]][msg.sender] = OwnerEntry.wrap(0);
+        }
+        newestOwner[msg.sender] = address(0);
+        emit OwnerUpdated(msg.sender, new address[](0), owners);
+    }
+
+    /// @inheritdoc IPlugin
+    function runtimeValidationFunction(uint8 functionId, address sender, uint256, bytes calldata)
+        external
+        view
+        override
+    {
+        if (functionId != uint8(FunctionId.RUNTIME_VALIDATION_OWNER_OR_SELF)) {
+            revert NotImplemented(msg.sig, functionId);
+        }
+        if (sender != msg.sender && !isOwnerOf(msg.sender, sender)) revert NotAuthorized();
+    }
+
+    /// @inheritdoc IPlugin
+    /// @return 0 if an owner signed, else 1.
+    function userOpValidationFunction(uint8 functionId, UserOperation calldata userOp, bytes32 userOpHash)
+        external
+        view
+        override
+        returns (uint256)
+    {
+        if (functionId != uint8(FunctionId.USER_OP_VALIDATION_OWNER)) revert NotImplemented(msg.sig, functionId);
+        bytes32 signedHash = MessageHashUtils.toEthSignedMessageHash(userOpHash);
+        if (_isSignedByAccountOwner(signedHash, userOp.signature)) return 0;
+        return _isSignedByContractOwner(userOpHash, userOp.signature) ? 0 : 1;
+    }
+
+    /// @inheritdoc IERC1271
+    /// @dev Called on the account. The digest is wrapped in EIP-712 data of the account, so that a signature cannot be
+    /// replayed on another account of the same owner, on another chain, or through another plugin.
+    function isValidSignature(bytes32 digest, bytes calldata signature) external view returns (bytes4) {
+        bytes32 messageHash = _messageHash(msg.sender, abi.encode(digest));
+        return _isSignedByAccountOwner(messageHash, signature) || _isSignedByContractOwner(messageHash, signature)
+            ? IERC1271.isValidSignature.selector
+            : INVALID_SIGNATURE;
+    }
+
+    /// @inheritdoc IMultiOwnerPlugin
+    function eip712Domain()
+        external
+        view
+        returns (
+            bytes1 fields,
+            string memory name,
+            string memory version,
+            uint256 chainId,
+            address verifyingContract,
+            bytes32 salt,
+            uint256[] memory extensions
+        )
+    {
+        // Five fields are used: name, version, chainId, verifyingContract, salt.
+        return (hex"1f", NAME, VERSION, block.chainid, msg.sender, SALT, extensions);
+    }
+
+    /// @inheritdoc IMultiOwnerPlugin
+    function encodeMessageData(address account, bytes calldata message) external view returns (bytes memory) {
+        return _encodeMessageData(account, message);
+    }
+
+    /// @inheritdoc IMultiOwnerPlugin
+    function getMessageHash(address account, bytes calldata message) external view returns (bytes32) {
+        return _messageHash(account, message);
+    }
+
+    /// @inheritdoc IMultiOwnerPlugin
+    function isOwnerOf(address account, address ownerToCheck) public view returns (bool) {
+        return OwnerEntry.unwrap(ownerEntries[ownerToCheck][account]) != 0;
+    }
+
+    /// @inheritdoc IMultiOwnerPlugin
+    function ownersOf(address account) public view returns (address[] memory owners) {
+        uint256 count = 0;
+        for (address owner = newestOwner[account]; owner != address(0); owner = _nextOwner(account, owner)) {
+            ++count;
+        }
+        owners = new address[](count);
+        address current = newestOwner[account];
+        for (uint256 i = 0; i < count; ++i) {
+            owners[i] = current;
+            current = _nextOwner(account, current);
+        }
+    }
+
+    /// @inheritdoc IPlugin
+    function pluginManifest() external pure override returns (PluginManifest memory manifest) {
+        manifest.executionFunctions = new bytes4[](3);
+        manifest.executionFunctions[0] = IMultiOwnerPlugin.updateOwners.selector;
+        manifest.executionFunctions[1] = IMultiOwnerPlugin.eip712Domain.selector;
+        manifest.executionFunctions[2] = IERC1271.isValidSignature.selector;
+
+        bytes4[6] memory owned = [
+            IMultiOwnerPlugin.updateOwners.selector,
+            IModularAccount.execute.selector,
+            IModularAccount.executeBatch.selector,
+            IModularAccount.installPlugin.selector,
+            IModularAccount.uninstallPlugin.selector,
+            IModularAccount.upgradeToAndCall.selector
+        ];
+        ManifestFunction memory byUserOp = ManifestFunction({
+            functionType: ManifestAssociatedFunctionType.SELF,
+            functionId: uint8(FunctionId.USER_OP_VALIDATION_OWNER),
+            dependencyIndex: 0
+        });
+        ManifestFunction memory byRuntime = ManifestFunction({
+            functionType: ManifestAssociatedFunctionType.SELF,
+            functionId: uint8(FunctionId.RUNTIME_VALIDATION_OWNER_OR_SELF),
+            dependencyIndex: 0
+        });
+        ManifestFunction memory byAnyone = ManifestFunction({
+            functionType: ManifestAssociatedFunctionType.RUNTIME_VALIDATION_ALWAYS_ALLOW,
+            functionId: 0,
+            dependencyIndex: 0
+        });
+        manifest.userOpValidationFunctions = new ManifestAssociatedFunction[](owned.length);
+        manifest.runtimeValidationFunctions = new ManifestAssociatedFunction[](owned.length + 2);
+        for (uint256 i = 0; i < owned.length; ++i) {
+            manifest.userOpValidationFunctions[i] = ManifestAssociatedFunction(owned[i], byUserOp);
+            manifest.runtimeValidationFunctions[i] = ManifestAssociatedFunction(owned[i], byRuntime);
+        }
+        manifest.runtimeValidationFunctions[owned.length] =
+            ManifestAssociatedFunction(IERC1271.isValidSignature.selector, byAnyone);
+        manifest.runtimeValidationFunctions[owned.length + 1] =
+            ManifestAssociatedFunction(IMultiOwnerPlugin.eip712Domain.selector, byAnyone);
+    }
+
+    /// @inheritdoc IPlugin
+    function pluginMetadata() external pure override returns (PluginMetadata memory metadata) {
+        metadata.name = NAME;
+        metadata.version = VERSION;
+        metadata.author = AUTHOR;
+        metadata.permissionDescriptors = new SelectorPermission[](1);
+        metadata.permissionDescriptors[0] = SelectorPermission({
+            functionSelector: IMultiOwnerPlugin.updateOwners.selector,
+            permissionDescription: "Change the owners of the account"
+        });
+    }
+
+    /// @inheritdoc BasePlugin
+    function supportsInterface(bytes4 interfaceId) public view override returns (bool) {
+        return interfaceId == type(IMultiOwnerPlugin).interfaceId || super.supportsInterface(interfaceId);
+    }
+
+    /* Owners */
+
+    /// @dev The account must have an owner afterwards.
+    function _addOwners(address account, address[] memory owners) private {
+        address newest = newestOwner[account];
+        for (uint256 i = 0; i < owners.length; ++i) {
+            address owner = owners[i];
+            if (owner == address(0) || isOwnerOf(account, owner)) revert InvalidOwner(owner);
+            ownerEntries[owner][account] = OwnerEntry.wrap(PRESENT | uint160(newest));
+            newest = owner;
+        }
+        if (newest == address(0)) revert EmptyOwnersNotAllowed();
+        newestOwner[account] = newest;
+    }
+
+    function _removeOwner(address account, address owner) private {
+        if (!isOwnerOf(account, owner)) revert OwnerDoesNotExist(owner);
+        address next = _nextOwner(account, owner);
+        ownerEntries[owner][account] = OwnerEntry.wrap(0);
+
+        address current = newestOwner[account];
+        if (current == owner) {
+            newestOwner[account] = next;
+            return;
+        }
+        for (address following = _nextOwner(account, current); following != owner;) {
+            current = following;
+            following = _nextOwner(account, current);
+        }
+        ownerEntries[current][account] = OwnerEntry.wrap(PRESENT | uint160(next));
+    }
+
+    function _nextOwner(address account, address owner) private view returns (address) {
+        return address(uint160(OwnerEntry.unwrap(ownerEntries[owner][account])));
+    }
+
+    /* Signatures */
+
+    function _isSignedByAccountOwner(bytes32 hash, bytes calldata signature) private view returns (bool) {
+        (address signer, ECDSA.RecoverError error,) = ECDSA.tryRecoverCalldata(hash, signature);
+        return error == ECDSA.RecoverError.NoError && isOwnerOf(msg.sender, signer);
+    }
+
+    /// @dev Nothing says which owner a contract signature belongs to, so that every owner with code is asked.
+    function _isSignedByContractOwner(bytes32 hash, bytes calldata signature) private view returns (bool) {
+        for (address owner = newestOwner[msg.sender]; owner != address(0); owner = _nextOwner(msg.sender, owner)) {
+            if (
+                owner.code.length != 0
+                    && SignatureChecker.isValidERC1271SignatureNowCalldata(owner, hash, signature)
+            ) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    function _messageHash(address account, bytes memory message) private view returns (bytes32) {
+        return keccak256(_encodeMessageData(account, message));
+    }
+
+    function _encodeMessageData(address account, bytes memory message) private view returns (bytes memory) {
+        bytes32 domainSeparator =
+            keccak256(abi.encode(DOMAIN_TYPE_HASH, NAME_HASH, VERSION_HASH, block.chainid, account, SALT));
+        bytes32 structHash = keccak256(abi.encode(MESSAGE_TYPE_HASH, keccak256(message)));
+        return abi.encodePacked(hex"1901", domainSeparator, structHash);
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {FunctionReference} from "./FunctionReference.sol";
+
+/// @notice A hook in a list.
+///
+///    bits   0..167  function reference
+///    bits 168..175  how many copies of it were added, less one
+///    bits 176..191  pre-execution hooks only: number of distinct post hooks paired with it
+///    bits 192..255  zero
+type HookEntry is uint256;
+
+using LibHookEntry for HookEntry global;
+
+library LibHookEntry {
+    uint256 private constant EXTRA_COPIES_POSITION = 168;
+    uint256 private constant PAIRED_COUNT_POSITION = 176;
+
+    function hook(HookEntry self) internal pure returns (FunctionReference) {
+        return FunctionReference.wrap(bytes21(uint168(HookEntry.unwrap(self))));
+    }
+
+    function extraCopies(HookEntry self) internal pure returns (uint256) {
+        return uint8(HookEntry.unwrap(self) >> EXTRA_COPIES_POSITION);
+    }
+
+    function oneMoreCopy(HookEntry self) internal pure returns (HookEntry) {
+        return HookEntry.wrap(HookEntry.unwrap(self) + (uint256(1) << EXTRA_COPIES_POSITION));
+    }
+
+    function oneCopyLess(HookEntry self) internal pure returns (HookEntry) {
+        return HookEntry.wrap(HookEntry.unwrap(self) - (uint256(1) << EXTRA_COPIES_POSITION));
+    }
+
+    function pairedCount(HookEntry self) internal pure returns (uint256) {
+        return uint16(HookEntry.unwrap(self) >> PAIRED_COUNT_POSITION);
+    }
+
+    /// @dev Panics when the count does not fit: see `LibSelectorConfig.withHookCount`.
+    function withPairedCount(HookEntry self, uint256 count) internal pure returns (HookEntry) {
+        assert(count <= type(uint16).max);
+        return HookEntry.wrap(
+            HookEntry.unwrap(self) & ~(uint256(0xffff) << PAIRED_COUNT_POSITION) | count << PAIRED_COUNT_POSITION
+        );
+    }
+}
+
+/// @title Lists of distinct hooks, with the number of copies of each
+/// @notice A list is a mapping from index to entry, oldest first; its length is kept elsewhere, packed with other things, so
+/// that a list of one hook is one word. Lists are short: a selector has a few hooks.
+library LibHookList {
+    /// @notice A hook is added no more than this often.
+    uint256 internal constant MAX_COPIES = 256;
+
+    /// @notice The index of a hook, or `length`.
+    function indexOf(mapping(uint256 => HookEntry) storage list, uint256 length, FunctionReference hook)
+        internal
+        view
+        returns (uint256 index)
+    {
+        while (index < length && list[index].hook() != hook) ++index;
+    }
+
+    /// @notice Adds a copy of a hook: at the end if it is new, else where it is.
+    /// @return index Where the hook is. It equals the old length if the list grew.
+    /// @return full True if nothing was done because there are `MAX_COPIES` already.
+    function add(mapping(uint256 => HookEntry) storage list, uint256 length, FunctionReference hook)
+        internal
+        returns (uint256 index, bool full)
+    {
+        index = indexOf(list, length, hook);
+        if (index == length) {
+            list[index] = HookEntry.wrap(uint168(FunctionReference.unwrap(hook)));
+        } else {
+            HookEntry entry = list[index];
+            if (entry.extraCopies() == MAX_COPIES - 1) return (index, true);
+            list[index] = entry.oneMoreCopy();
+        }
+    }
+
+    /// @notice Removes a copy of the hook at an index; the hook itself with its last copy.
+    /// @return newLength The length afterwards.
+    function remove(mapping(uint256 => HookEntry) storage list, uint256 length, uint256 index)
+        internal
+        returns (uint256 newLength)
+    {
+        HookEntry entry = list[index];
+        if (entry.extraCopies() != 0) {
+            list[index] = entry.oneCopyLess();
+            return length;
+        }
+        newLength = length - 1;
+        for (; index < newLength; ++index) {
+            list[index] = list[index + 1];
+        }
+        list[newLength] = HookEntry.wrap(0);
+    }
+
+    /// @notice The entries of a list, newest first.
+    function load(mapping(uint256 => HookEntry) storage list, uint256 length)
+        internal
+        view
+        returns (HookEntry[] memory entries)
+    {
+        entries = new HookEntry[](length);
+        for (uint256 i = 0; i < length; ++i) {
+            entries[i] = list[length - 1 - i];
+        }
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
+
+/// @title Asking addresses for their interfaces
+/// @dev Agrees with OpenZeppelin's `ERC165Checker` on every address, but asks the wanted interface first. Most addresses
+/// that an account calls do not have it, and one question is then enough, where `ERC165Checker` asks up to three.
+library LibERC165 {
+    /// @notice Gas units that ERC-165 allows for an answer.
+    uint256 private constant GAS_LIMIT = 30_000;
+
+    bytes4 private constant INVALID_INTERFACE = 0xffffffff;
+
+    /// @notice Whether the address implements ERC-165, and the interface. False for an address without code, and for a
+    /// precompile (which answers either nothing or true to all three questions).
+    function hasInterface(address target, bytes4 interfaceId) internal view returns (bool) {
+        return _answersTrue(target, interfaceId) && _answersTrue(target, type(IERC165).interfaceId)
+            && !_answersTrue(target, INVALID_INTERFACE);
+    }
+
+    function _answersTrue(address target, bytes4 interfaceId) private view returns (bool answer) {
+        bytes4 selector = IERC165.supportsInterface.selector;
+        assembly ("memory-safe") {
+            // Scratch space: 4 bytes selector, 32 bytes argument (which has zeros from byte 8 on).
+            mstore(0x00, selector)
+            mstore(0x04, interfaceId)
+            let success := staticcall(GAS_LIMIT, target, 0x00, 0x24, 0x00, 0x20)
+            answer := and(success, and(gt(returndatasize(), 0x1f), iszero(iszero(mload(0x00)))))
+        }
+    }
+}

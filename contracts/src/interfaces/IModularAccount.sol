@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
+
+/// @title An ERC-6900 v0.7 account with ERC-4337 EntryPoint v0.6: its whole ABI
+/// @notice It is the union of `IAccount`, `IPluginManager`, `IStandardExecutor`, `IPluginExecutor` and `IAccountLoupe`, of
+/// ERC-1822, and of the ERC-721, ERC-1155 and ERC-777 receivers.
+///
+/// A `bytes21` is a function reference: the address of a plugin, then one byte, the function id within that plugin. Three
+/// values have no address and a meaning of their own: 0 "none"; 1 RUNTIME_VALIDATION_ALWAYS_ALLOW, a runtime validation
+/// that lets every caller pass; 2 PRE_HOOK_ALWAYS_DENY, a pre hook that lets nobody pass.
+///
+/// A *runtime call* is a call of the account by anyone but the EntryPoint.
+interface IModularAccount {
+    /// @notice One call of the account to another contract. The same as the `Call` of `IStandardExecutor`.
+    struct Call {
+        address target;
+        // Wei.
+        uint256 value;
+        bytes data;
+    }
+
+    /// @notice A user operation of EntryPoint v0.6. The same as the `UserOperation` of `IAccount`.
+    struct UserOperation {
+        address sender;
+        uint256 nonce;
+        bytes initCode;
+        bytes callData;
+        uint256 callGasLimit;
+        uint256 verificationGasLimit;
+        uint256 preVerificationGas;
+        uint256 maxFeePerGas;
+        uint256 maxPriorityFeePerGas;
+        bytes paymasterAndData;
+        bytes signature;
+    }
+
+    /// @notice What executes and what validates an execution function.
+    struct ExecutionFunctionConfig {
+        // Zero: nothing. The account itself for its own functions.
+        address plugin;
+        bytes21 userOpValidationFunction;
+        bytes21 runtimeValidationFunction;
+    }
+
+    /// @notice A pre-execution hook and a post-execution hook that gets its data. Either may be 0.
+    struct ExecutionHooks {
+        bytes21 preExecHook;
+        bytes21 postExecHook;
+    }
+
+    /// @notice The `config` of `uninstallPlugin`, ABI-encoded as one value: `abi.encode(UninstallPluginConfig(...))`.
+    struct UninstallPluginConfig {
+        // `abi.encode(manifest)` of the manifest that the plugin was installed with; empty: the plugin is asked for it.
+        bytes serializedManifest;
+        // Uninstall even if `onUninstall` fails.
+        bool forceUninstall;
+        // The most gas that `onUninstall` gets; zero: all there is.
+        uint256 callbackGasLimit;
+    }
+
+    /// @notice The account was set up, once, for this EntryPoint.
+    event ModularAccountInitialized(address indexed entryPoint);
+
+    /// @notice A plugin was installed, and `onInstall` had run.
+    event PluginInstalled(address indexed plugin, bytes32 manifestHash, bytes21[] dependencies);
+
+    /// @notice A plugin was uninstalled. `onUninstallSucceeded` is false if its callback failed and was forced through.
+    event PluginUninstalled(address indexed plugin, bool indexed onUninstallSucceeded);
+
+    /// @notice The account runs another implementation (ERC-1967).
+    event Upgraded(address indexed implementation);
+
+    /// @notice `initialize` ran already; on the implementation contract it can never run.
+    error AlreadyInitialized();
+
+    /// @notice `initialize` is running: a plugin called it again from a callback.
+    error AlreadyInitializing();
+
+    /// @notice A hook PRE_HOOK_ALWAYS_DENY is in force for the function.
+    error AlwaysDenyRule();
+
+    /// @notice `initialize`: not as many manifest hashes or install data as plugins.
+    error ArrayLengthMismatch();
+
+    /// @notice A manifest adds one more copy of an execution hook than the account can count (256).
+    error DuplicateHookLimitExceeded(bytes4 selector, bytes21 hook);
+
+    /// @notice A manifest adds one more copy of a pre-runtime-validation hook than the account can count (256).
+    error DuplicatePreRuntimeValidationHookLimitExceeded(bytes4 selector, bytes21 hook);
+
+    /// @notice A manifest adds one more copy of a pre-user-operation-validation hook than the account can count (256).
+    error DuplicatePreUserOpValidationHookLimitExceeded(bytes4 selector, bytes21 hook);
+
+    /// @notice A manifest adds a function that ERC-4337 gives a meaning on paymasters or aggregators.
+    error Erc4337FunctionNotAllowed(bytes4 selector);
+
+    /// @notice The plugin's manifest does not let it make this call, or nobody may.
+    error ExecFromPluginExternalNotPermitted(address plugin, address target, uint256 value, bytes data);
+
+    /// @notice The plugin's manifest does not list this function.
+    error ExecFromPluginNotPermitted(address plugin, bytes4 selector);
+
+    /// @notice A manifest adds an execution function that a plugin has added before.
+    error ExecutionFunctionAlreadySet(bytes4 selector);
+
+    /// @notice A manifest adds a function of `IPlugin` to the account.
+    error IPluginFunctionNotAllowed(bytes4 selector);
+
+    /// @notice A manifest makes the account claim the interface of plugins, or the invalid one (0xffffffff).
+    error InterfaceNotAllowed();
+
+    /// @notice Not as many dependencies as the manifest asks for, or one of them lacks the interface asked for.
+    error InvalidDependenciesProvided();
+
+    /// @notice The manifest does not have the given or the recorded hash, or says something that makes no sense.
+    error InvalidPluginManifest();
+
+    /// @notice A dependency is not installed.
+    error MissingPluginDependency(address dependency);
+
+    /// @notice A manifest adds a function that the account has itself.
+    error NativeFunctionNotAllowed(bytes4 selector);
+
+    /// @notice The plugin may not spend the account's native token, and sent less along than it spends.
+    error NativeTokenSpendingNotPermitted(address plugin);
+
+    /// @notice A manifest adds a validation function or a hook that is none.
+    error NullFunctionReference();
+
+    /// @notice The plugin is installed, or its address is zero.
+    error PluginAlreadyInstalled(address plugin);
+
+    /// @notice The account does not call plugins on behalf of anyone.
+    error PluginCallDenied(address plugin);
+
+    /// @notice Another plugin depends on this one.
+    error PluginDependencyViolation(address plugin);
+
+    /// @notice `onInstall` reverted.
+    error PluginInstallCallbackFailed(address plugin, bytes revertReason);
+
+    /// @notice The address has no code, does not say by ERC-165 that it is a plugin, or does not answer as one.
+    error PluginInterfaceNotSupported(address plugin);
+
+    /// @notice The plugin is not installed.
+    error PluginNotInstalled(address plugin);
+
+    /// @notice `onUninstall` reverted.
+    error PluginUninstallCallbackFailed(address plugin, bytes revertReason);
+
+    /// @notice A post-execution hook reverted.
+    error PostExecHookReverted(address plugin, uint8 functionId, bytes revertReason);
+
+    /// @notice A pre-execution hook reverted.
+    error PreExecHookReverted(address plugin, uint8 functionId, bytes revertReason);
+
+    /// @notice A pre-runtime-validation hook reverted.
+    error PreRuntimeValidationHookFailed(address plugin, uint8 functionId, bytes revertReason);
+
+    /// @notice A manifest adds a second runtime validation function for an execution function.
+    error RuntimeValidationFunctionAlreadySet(bytes4 selector, bytes21 validationFunction);
+
+    /// @notice Nothing validates runtime calls of the function.
+    error RuntimeValidationFunctionMissing(bytes4 selector);
+
+    /// @notice The runtime validation function refused the call.
+    error RuntimeValidationFunctionReverted(address plugin, uint8 functionId, bytes revertReason);
+
+    /// @notice A function of the proxy was called on the implementation, or the other way around.
+    error UnauthorizedCallContext();
+
+    /// @notice A pre-user-operation-validation hook named an aggregator: it can only accept (0) or refuse (1).
+    error UnexpectedAggregator(address plugin, uint8 functionId, address aggregator);
+
+    /// @notice No plugin has added the function. Call data under 4 bytes is padded with zeros on the right.
+    error UnrecognizedFunction(bytes4 selector);
+
+    /// @notice The new implementation is not one (ERC-1822).
+    error UpgradeFailed();
+
+    /// @notice `validateUserOp` is for the EntryPoint alone.
+    error UserOpNotFromEntryPoint();
+
+    /// @notice A manifest adds a second user operation validation function for an execution function.
+    error UserOpValidationFunctionAlreadySet(bytes4 selector, bytes21 validationFunction);
+
+    /// @notice Nothing validates user operations that call the function.
+    error UserOpValidationFunctionMissing(bytes4 selector);
+
+    /// @notice The account accepts the native token from everyone.
+    receive() external payable;
+
+    /// @notice Runs the execution functions that plugins added, and returns what they return, raw.
+    fallback() external payable;
+
+    /// @notice Sets the account up: installs plugins, without dependencies. Open to the first caller, once.
+    /// @param pluginInitData `abi.encode(bytes32[] manifestHashes, bytes[] pluginInstallDatas)`, an element per plugin.
+    function initialize(address[] calldata plugins, bytes calldata pluginInitData) external;
+
+    /// @notice Makes one call; reverts as the target does. The target must not be a plugin.
+    function execute(address target, uint256 value, bytes calldata data)
+        external
+        payable
+        returns (bytes memory result);
+
+    /// @notice Makes calls in order; reverts as the first that fails does. No target may be a plugin.
+    function executeBatch(Call[] calldata calls) external payable returns (bytes[] memory results);
+
+    /// @notice Calls an execution function that a plugin added and that the calling plugin's manifest lists.
+    /// @param data The call: selector and arguments.
+    /// @return returnData What the function returned, raw.
+    function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData);
+
+    /// @notice Makes a call where the calling plugin's manifest permits it.
+    /// @param value Wei to send along.
+    /// @return What the target returned, raw.
+    function executeFromPluginExternal(address target, uint256 value, bytes calldata data)
+        external
+        payable
+        returns (bytes memory);
+
+    /// @notice Installs a plugin.
+    /// @param manifestHash `keccak256(abi.encode(manifest))` of the manifest that the caller consents to.
+    /// @param pluginInstallData Passed to the plugin's `onInstall`.
+    /// @param dependencies Functions of installed plugins that the manifest asks for, in its order.
+    function installPlugin(
+        address plugin,
+        bytes32 manifestHash,
+        bytes calldata pluginInstallData,
+        bytes21[] calldata dependencies
+    ) external;
+
+    /// @notice Uninstalls a plugin.
+    /// @param config Empty, or an encoded `UninstallPluginConfig`.
+    /// @param pluginUninstallData Passed to the plugin's `onUninstall`.
+    function uninstallPlugin(address plugin, bytes calldata config, bytes calldata pluginUninstallData) external;
+
+    /// @notice Makes the account run another implementation, and calls it with `data` unless that is empty.
+    function upgradeToAndCall(address newImplementation, bytes calldata data) external payable;
+
+    /// @notice Validates a user operation and pays the EntryPoint what is missing. For the EntryPoint alone.
+    /// @param missingAccountFunds Wei.
+    /// @return validationData Bits 0..159: authorizer (0 valid, 1 invalid signature, else an aggregator); bits 160..207:
+    /// validUntil (0 means no end); bits 208..255: validAfter. Unix seconds, both inclusive.
+    function validateUserOp(UserOperation calldata userOp, bytes32 userOpHash, uint256 missingAccountFunds)
+        external
+        returns (uint256 validationData);
+
+    /// @notice Accepts ERC-721 tokens. This and the other receivers need no validation but run execution hooks.
+    function onERC721Received(address operator, address from, uint256 tokenId, bytes calldata data)
+        external
+        returns (bytes4 selector);
+
+    /// @notice Accepts ERC-1155 tokens.
+    function onERC1155Received(address operator, address from, uint256 id, uint256 value, bytes calldata data)
+        external
+        returns (bytes4 selector);
+
+    /// @notice Accepts ERC-1155 tokens.
+    function onERC1155BatchReceived(
+        address operator,
+        address from,
+        uint256[] calldata ids,
+        uint256[] calldata values,
+        bytes calldata data
+    ) external returns (bytes4 selector);
+
+    /// @notice Accepts ERC-777 tokens.
+    function tokensReceived(
+        address operator,
+        address from,
+        address to,
+        uint256 amount,
+        bytes calldata userData,
+        bytes calldata operatorData
+    ) external;
+
+    /// @notice The EntryPoint that the account obeys.
+    function entryPoint() external view returns (address);
+
+    /// @notice The next nonce of nonce key 0.
+    function getNonce() external view returns (uint256);
+
+    /// @notice What executes and what validates an execution function.
+    function getExecutionFunctionConfig(bytes4 selector)
+        external
+        view
+        returns (ExecutionFunctionConfig memory config);
+
+    /// @notice The execution hooks of a function, newest first: each pre hook with each of its post hooks (or 0 if it has
+    /// none), then the post hooks without a pre hook.
+    function getExecutionHooks(bytes4 selector) external view returns (ExecutionHooks[] memory execHooks);
+
+    /// @notice The hooks that run before a function's validation, newest first.
+    function getPreValidationHooks(bytes4 selector)
+        external
+        view
+        returns (bytes21[] memory preUserOpValidationHooks, bytes21[] memory preRuntimeValidationHooks);
+
+    /// @notice The installed plugins, newest first.
+    function getInstalledPlugins() external view returns (address[] memory pluginAddresses);
+
+    /// @notice The storage slot of the implementation's address (ERC-1822). Answered by the implementation alone.
+    function proxiableUUID() external view returns (bytes32);
+
+    /// @notice ERC-165: what the account implements itself, and what the manifests of installed plugins claim.
+    function supportsInterface(bytes4 interfaceId) external view returns (bool);
+}

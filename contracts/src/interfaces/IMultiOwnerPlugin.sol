@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
+
+/// @title Owners of an ERC-6900 v0.7 account
+/// @notice Each owner alone can do everything. An owner is an externally owned account, which signs with ECDSA, or a
+/// contract, which is asked by ERC-1271. An account that has installed the plugin has at least one owner.
+interface IMultiOwnerPlugin {
+    /// @notice Ids of this plugin's validation functions.
+    enum FunctionId {
+        // Runtime validation: the caller is an owner or the account itself.
+        RUNTIME_VALIDATION_OWNER_OR_SELF,
+        // User operation validation: an owner signed.
+        USER_OP_VALIDATION_OWNER
+    }
+
+    /// @notice Owners of an account changed: `removedOwners` went first, then `addedOwners` came.
+    event OwnerUpdated(address indexed account, address[] addedOwners, address[] removedOwners);
+
+    /// @notice An account must have an owner.
+    error EmptyOwnersNotAllowed();
+
+    /// @notice The address is zero, or an owner already.
+    error InvalidOwner(address owner);
+
+    /// @notice The caller is neither an owner nor the account.
+    error NotAuthorized();
+
+    /// @notice The address to remove is no owner.
+    error OwnerDoesNotExist(address owner);
+
+    /// @notice Changes the owners. Called on the account.
+    /// @param ownersToAdd None zero, none an owner (after the removal), none twice: else `InvalidOwner`.
+    /// @param ownersToRemove All of them owners: else `OwnerDoesNotExist`. They are removed first.
+    function updateOwners(address[] calldata ownersToAdd, address[] calldata ownersToRemove) external;
+
+    /// @notice The EIP-712 domain of messages that the calling account signs (ERC-5267). Called on the account.
+    function eip712Domain()
+        external
+        view
+        returns (
+            bytes1 fields,
+            string memory name,
+            string memory version,
+            uint256 chainId,
+            address verifyingContract,
+            bytes32 salt,
+            uint256[] memory extensions
+        );
+
+    /// @notice What is hashed and signed for a message of the account: 0x1901, domain separator, struct hash (EIP-712).
+    /// @param message For ERC-1271, `abi.encode(digest)`.
+    function encodeMessageData(address account, bytes calldata message) external view returns (bytes memory);
+
+    /// @notice Keccak-256 hash of `encodeMessageData`: what owners sign so that the account's `isValidSignature` is true.
+    function getMessageHash(address account, bytes calldata message) external view returns (bytes32);
+
+    /// @notice Whether the address is an owner of the account.
+    function isOwnerOf(address account, address ownerToCheck) external view returns (bool);
+
+    /// @notice The owners of the account, newest first.
+    function ownersOf(address account) external view returns (address[] memory);
+}
