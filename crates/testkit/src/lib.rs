@@ -5,10 +5,12 @@ mod block;
 mod chain;
 mod error;
 mod rpc;
+mod stack;
 mod state;
 mod testkit;
 
 pub use accounts::{DevAccount, dev_accounts};
 pub use chain::{CallOptions, Chain, ChainConfig, Execution, Status};
 pub use error::ChainError;
+pub use stack::{DEPLOYMENT_PROXY, Deployment, Stack, TestToken};
 pub use testkit::{Testkit, Transport};

@@ -50,7 +50,11 @@ fn calls_see_the_state_of_the_block_they_name() {
 
 #[test]
 fn calls_see_number_time_and_base_fee_of_their_block() {
-    let config = ChainConfig { genesis_timestamp: 1_000, block_interval: 12, ..Default::default() };
+    let config = ChainConfig {
+        genesis_timestamp: 1_000,
+        block_interval: 12,
+        ..Default::default()
+    };
     let mut chain = Chain::new(config);
     chain.set_code(CONTRACT, ENVIRONMENT).unwrap();
     chain.mine();
@@ -75,13 +79,25 @@ fn state_overrides_last_for_one_call() {
     chain.set_code(CONTRACT, STORE).unwrap();
     store(&mut chain, 5);
     let slot = U256::ZERO.into();
-    let with = |state| CallOptions { state, ..Default::default() };
+    let with = |state| CallOptions {
+        state,
+        ..Default::default()
+    };
     let diff = StateOverridesBuilder::default().with_state_diff(CONTRACT, [(slot, U256::from(6).into())]);
-    assert_eq!(word(&chain.call_with(&read(), &with(diff.build())).unwrap(), 0), 6);
+    assert_eq!(
+        word(&chain.call_with(&read(), &with(diff.build())).unwrap(), 0),
+        6
+    );
     let cleared = StateOverridesBuilder::default().with_state(CONTRACT, []);
-    assert_eq!(word(&chain.call_with(&read(), &with(cleared.build())).unwrap(), 0), 0);
+    assert_eq!(
+        word(&chain.call_with(&read(), &with(cleared.build())).unwrap(), 0),
+        0
+    );
     let code = StateOverridesBuilder::default().with_code(CONTRACT, ENVIRONMENT);
-    assert_eq!(word(&chain.call_with(&read(), &with(code.build())).unwrap(), 0), 1);
+    assert_eq!(
+        word(&chain.call_with(&read(), &with(code.build())).unwrap(), 0),
+        1
+    );
     assert_eq!(word(&chain.call(&read()).unwrap(), 0), 5);
 }
 
@@ -97,7 +113,13 @@ fn revert_restores_state_blocks_and_clock() {
     let later = chain.snapshot();
     store(&mut chain, 2);
     chain.set_balance(CONTRACT, U256::from(9));
-    let transaction = chain.block_at(2.into()).unwrap().transactions.hashes().next().unwrap();
+    let transaction = chain
+        .block_at(2.into())
+        .unwrap()
+        .transactions
+        .hashes()
+        .next()
+        .unwrap();
     assert!(chain.receipt(transaction).is_some());
 
     chain.revert(snapshot).unwrap();
@@ -130,7 +152,10 @@ fn time_only_moves_forward() {
     let latest = chain.timestamp();
     assert_eq!(
         chain.set_next_timestamp(latest),
-        Err(ChainError::TimestampNotIncreasing { asked: latest, latest })
+        Err(ChainError::TimestampNotIncreasing {
+            asked: latest,
+            latest
+        })
     );
     chain.mine_at(latest + 1000).unwrap();
     assert_eq!(chain.timestamp(), latest + 1000);
