@@ -1,1 +1,23 @@
-//! Placeholder
+#![doc = include_str!("../README.md")]
+
+#[cfg(feature = "bytecode")]
+pub mod bytecode;
+pub mod function_id;
+pub mod interface_id;
+pub mod manifest_hash;
+// Solidity has no place for NatSpec on enum variants and struct fields, so those have no docs here.
+#[allow(missing_docs)]
+mod plugin_errors;
+#[allow(missing_docs)]
+mod session_key_plugin;
+#[allow(missing_docs)]
+mod standards;
+
+pub use plugin_errors::*;
+pub use session_key_plugin::*;
+pub use standards::*;
+
+use alloy_primitives::{Address, address};
+
+/// EntryPoint v0.6, at the same address on every chain (ERC-4337 v0.6).
+pub const ENTRY_POINT: Address = address!("0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789");

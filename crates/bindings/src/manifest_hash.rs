@@ -1,0 +1,10 @@
+//! Manifest hashes, `keccak256(abi.encode(manifest))`: what an owner consents to when installing a plugin. The manifests
+//! contain no addresses, so the hashes are the same for every deployment of a compatible plugin.
+
+use alloy_primitives::{B256, b256};
+
+/// Of the session key plugin.
+pub const SESSION_KEY_PLUGIN: B256 = b256!("0x833a1f0442e68769684efcd91c9fbd90948637d3d3bae76a4c7fd65f58e2947b");
+
+/// Of the multi owner plugin.
+pub const MULTI_OWNER_PLUGIN: B256 = b256!("0x21d0f6cca8bef15ac65bf93ae5ae9ec383ea5010bf3e02b44d3c0abd2d2bd0fb");

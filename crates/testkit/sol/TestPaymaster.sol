@@ -1,0 +1,1 @@
+../../../contracts/test/mocks/TestPaymaster.sol

@@ -1,0 +1,1 @@
+../../../contracts/test/mocks/TestToken.sol

@@ -1,0 +1,434 @@
+//! JSON-RPC: the methods of a node, answered as anvil answers them.
+
+use crate::{CallOptions, Chain, ChainError, accounts, block::Block, chain::code_of};
+use alloy::{
+    consensus::{SignableTransaction, TxEnvelope},
+    eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718},
+    network::primitives::BlockTransactionsKind,
+    primitives::{B256, Bytes, U64, U256},
+    rpc::{
+        json_rpc::{ErrorPayload, Response, ResponsePayload, SerializedRequest},
+        types::{BlockOverrides, FeeHistory, Filter, TransactionRequest, state::StateOverride},
+    },
+    signers::SignerSync,
+};
+use revm::context::result::InvalidTransaction;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::{RawValue, to_raw_value};
+
+/// What a method answers: a result or an error.
+type Answer = Result<Box<RawValue>, ErrorPayload>;
+
+/// Wei per gas that a transaction offers when it is not told what: as anvil's `eth_maxPriorityFeePerGas`.
+const SUGGESTED_PRIORITY_FEE: u128 = 1_000_000_000;
+
+/// JSON-RPC error codes, those of anvil and geth.
+mod code {
+    /// The call reverted; `data` holds the revert data.
+    pub(super) const EXECUTION_REVERTED: i64 = 3;
+    pub(super) const INVALID_INPUT: i64 = -32000;
+    pub(super) const RESOURCE_NOT_FOUND: i64 = -32001;
+    pub(super) const TRANSACTION_REJECTED: i64 = -32003;
+    pub(super) const METHOD_NOT_FOUND: i64 = -32601;
+    pub(super) const INVALID_PARAMS: i64 = -32602;
+    pub(super) const INTERNAL_ERROR: i64 = -32603;
+}
+
+impl Chain {
+    /// Answers one JSON-RPC request.
+    pub(crate) fn respond(&mut self, request: &SerializedRequest) -> Response {
+        let payload = match self.dispatch(request.method(), request.params()) {
+            Ok(result) => ResponsePayload::Success(result),
+            Err(error) => ResponsePayload::Failure(error),
+        };
+        Response {
+            id: request.id().clone(),
+            payload,
+        }
+    }
+
+    fn dispatch(&mut self, method: &str, params: Option<&RawValue>) -> Answer {
+        let params = Params::parse(params)?;
+        match method {
+            "web3_clientVersion" => ok(concat!(
+                "session-key-testkit/",
+                env!("CARGO_PKG_VERSION"),
+                " (simulated chain, in-process)"
+            )),
+            "eth_chainId" => ok(U64::from(self.chain_id())),
+            "net_version" => ok(self.chain_id().to_string()),
+            "eth_syncing" => ok(false),
+            "eth_accounts" => ok(accounts::dev_accounts()
+                .iter()
+                .map(|account| account.address)
+                .collect::<Vec<_>>()),
+            "eth_blockNumber" => ok(U64::from(self.block_number())),
+
+            "eth_getBalance" => {
+                let account = self.account_at(params.required(0)?, params.block(1)?)?;
+                ok(account.map(|account| account.balance).unwrap_or_default())
+            }
+            "eth_getTransactionCount" => {
+                let account = self.account_at(params.required(0)?, params.block(1)?)?;
+                ok(U64::from(
+                    account.map(|account| account.nonce).unwrap_or_default(),
+                ))
+            }
+            "eth_getCode" => {
+                let account = self.account_at(params.required(0)?, params.block(1)?)?;
+                ok(account.as_ref().map(code_of).unwrap_or_default())
+            }
+            "eth_getStorageAt" => {
+                let slot = params.required::<U256>(1)?;
+                ok(B256::from(self.storage_at(
+                    params.required(0)?,
+                    slot,
+                    params.block(2)?,
+                )?))
+            }
+
+            "eth_call" => ok(self.call_with(&params.required(0)?, &params.call_options()?)?),
+            "eth_estimateGas" => ok(U64::from(
+                self.estimate_gas(&params.required(0)?, &params.call_options()?)?,
+            )),
+            "eth_gasPrice" => ok(U256::from(
+                u128::from(self.next_base_fee()) + SUGGESTED_PRIORITY_FEE,
+            )),
+            "eth_maxPriorityFeePerGas" => ok(U256::from(SUGGESTED_PRIORITY_FEE)),
+            "eth_feeHistory" => ok(self.fee_history(&params)?),
+
+            "eth_sendRawTransaction" => ok(self.send_raw(&params.required::<Bytes>(0)?)?.transaction_hash),
+            "eth_sendTransaction" => ok(self.send_as_account(params.required(0)?)?),
+
+            "eth_getTransactionByHash" => ok(self
+                .block_of_transaction(params.required(0)?)
+                .and_then(Block::rpc_transaction)),
+            "eth_getTransactionReceipt" => ok(self.receipt(params.required(0)?)),
+            "eth_getBlockReceipts" => ok(self
+                .block(params.required(0)?)
+                .map(|block| block.rpc_receipt().into_iter().collect::<Vec<_>>())),
+            "eth_getBlockByNumber" => {
+                let tag = params.required::<BlockNumberOrTag>(0)?;
+                self.block_by_id(tag.into(), &params)
+            }
+            "eth_getBlockByHash" => self.block_by_id(params.required::<B256>(0)?.into(), &params),
+            "eth_getLogs" => {
+                let filter = params.required::<Filter>(0)?;
+                if let (Some(BlockNumberOrTag::Number(from)), Some(BlockNumberOrTag::Number(to))) = (
+                    filter.block_option.get_from_block(),
+                    filter.block_option.get_to_block(),
+                ) && from > to
+                {
+                    return Err(failure(code::INVALID_PARAMS, "invalid block range params"));
+                }
+                ok(self.logs(&filter)?)
+            }
+
+            "evm_increaseTime" => {
+                self.increase_time(params.number(0)?);
+                ok(self.next_timestamp() - self.timestamp())
+            }
+            "evm_setNextBlockTimestamp" | "anvil_setNextBlockTimestamp" => {
+                self.set_next_timestamp(params.number(0)?)?;
+                ok(())
+            }
+            "anvil_setNextBlockBaseFeePerGas" | "hardhat_setNextBlockBaseFeePerGas" => {
+                self.set_next_base_fee(params.number(0)?);
+                ok(())
+            }
+            "evm_mine" => {
+                match params.optional::<MineOptions>(0)? {
+                    Some(MineOptions::Timestamp(timestamp)) => self.mine_at(timestamp.to())?,
+                    Some(MineOptions::Options { timestamp, blocks }) => {
+                        if let Some(timestamp) = timestamp {
+                            self.set_next_timestamp(timestamp.to())?;
+                        }
+                        self.mine_many(blocks.map_or(1, |blocks| blocks.to()), None)?;
+                    }
+                    None => self.mine(),
+                }
+                ok("0x0")
+            }
+            "anvil_mine" | "hardhat_mine" => {
+                let blocks = params.optional_number(0)?.unwrap_or(1);
+                self.mine_many(blocks, params.optional_number(1)?)?;
+                ok(())
+            }
+            "evm_snapshot" | "anvil_snapshot" => ok(U64::from(self.snapshot())),
+            "evm_revert" | "anvil_revert" => {
+                let id = params.number(0)?;
+                ok(match self.revert(id) {
+                    Err(ChainError::UnknownSnapshot(_)) => false,
+                    result => result.map(|()| true)?,
+                })
+            }
+            "anvil_setBalance" | "hardhat_setBalance" => {
+                self.set_balance(params.required(0)?, params.required(1)?);
+                ok(())
+            }
+            "anvil_setNonce" | "hardhat_setNonce" => {
+                self.set_nonce(params.required(0)?, params.number(1)?);
+                ok(())
+            }
+            "anvil_setCode" | "hardhat_setCode" => {
+                self.set_code(params.required(0)?, params.required::<Bytes>(1)?)?;
+                ok(())
+            }
+            "anvil_setStorageAt" | "hardhat_setStorageAt" => {
+                self.set_storage(
+                    params.required(0)?,
+                    params.required(1)?,
+                    params.required::<B256>(2)?.into(),
+                );
+                ok(true)
+            }
+            "anvil_impersonateAccount" | "hardhat_impersonateAccount" => {
+                self.impersonate(params.required(0)?);
+                ok(())
+            }
+            "anvil_stopImpersonatingAccount" | "hardhat_stopImpersonatingAccount" => {
+                self.stop_impersonating(params.required(0)?);
+                ok(())
+            }
+            _ => Err(failure(
+                code::METHOD_NOT_FOUND,
+                format!("the method {method} does not exist"),
+            )),
+        }
+    }
+
+    fn block_by_id(&self, id: BlockId, params: &Params) -> Answer {
+        let kind = match params.optional::<bool>(1)? {
+            Some(true) => BlockTransactionsKind::Full,
+            _ => BlockTransactionsKind::Hashes,
+        };
+        if id.is_pending() {
+            return ok(self.block_at(id));
+        }
+        ok(self.block(id).map(|block| block.rpc_block(kind)))
+    }
+
+    /// Mines empty blocks, `interval` seconds apart.
+    fn mine_many(&mut self, blocks: u64, interval: Option<u64>) -> Result<(), ChainError> {
+        for index in 0..blocks {
+            if let (Some(interval), 1..) = (interval, index) {
+                self.set_next_timestamp(self.timestamp().saturating_add(interval))?;
+            }
+            self.mine();
+        }
+        Ok(())
+    }
+
+    /// `eth_sendTransaction`: signed with the key of a development account, or unsigned for an impersonated one.
+    fn send_as_account(&mut self, mut request: TransactionRequest) -> Result<B256, ChainError> {
+        let from = request.from.unwrap_or(accounts::dev_accounts()[0].address);
+        request.from = Some(from);
+        let impersonated = self.is_impersonated(from);
+        let account = accounts::dev_accounts()
+            .iter()
+            .find(|account| account.address == from);
+        if account.is_none() && !impersonated {
+            return Err(ChainError::NoSigner(from));
+        }
+        if request.gas.is_none() {
+            request.gas = Some(self.estimate_gas(&request, &CallOptions::pending())?);
+        }
+        if request.gas_price.is_none() {
+            let priority = *request
+                .max_priority_fee_per_gas
+                .get_or_insert(SUGGESTED_PRIORITY_FEE);
+            // Twice the base fee, so that a few full blocks do not matter: the usual rule of clients.
+            request
+                .max_fee_per_gas
+                .get_or_insert((2 * u128::from(self.next_base_fee())).saturating_add(priority));
+        }
+        match account {
+            Some(account) if !impersonated => {
+                let transaction = self.typed_transaction(&mut request, from)?;
+                let signature = account
+                    .signer()
+                    .sign_hash_sync(&transaction.signature_hash())
+                    .expect("a key in memory signs any hash");
+                let transaction = TxEnvelope::from(transaction.into_signed(signature));
+                Ok(self.send_raw(&transaction.encoded_2718())?.transaction_hash)
+            }
+            _ => Ok(self.send(request)?.transaction_hash),
+        }
+    }
+
+    fn fee_history(&self, params: &Params) -> Result<FeeHistory, ErrorPayload> {
+        let count = params.number(0)?;
+        let newest = BlockId::from(params.required::<BlockNumberOrTag>(1)?);
+        let newest = match self.block(newest) {
+            Some(block) => block.header.number,
+            None if newest.is_pending() => self.block_number(),
+            None => return Err(ChainError::UnknownBlock(newest).into()),
+        };
+        let percentiles = params.optional::<Vec<f64>>(2)?.unwrap_or_default();
+        if percentiles.iter().any(|p| !(0.0..=100.0).contains(p)) || !percentiles.is_sorted() {
+            return Err(failure(code::INVALID_PARAMS, "invalid reward percentiles"));
+        }
+        // As nodes do, at most 1024 blocks.
+        let oldest = (newest + 1).saturating_sub(count.min(1024));
+        let mut history = FeeHistory {
+            oldest_block: oldest,
+            ..Default::default()
+        };
+        let mut rewards = Vec::new();
+        for block in (oldest..=newest).filter_map(|number| self.block(number.into())) {
+            let header = &block.header;
+            history
+                .base_fee_per_gas
+                .push(header.base_fee_per_gas.unwrap_or_default().into());
+            history
+                .gas_used_ratio
+                .push(header.gas_used as f64 / header.gas_limit as f64);
+            history.base_fee_per_blob_gas.push(1);
+            history.blob_gas_used_ratio.push(0.0);
+            // One transaction a block: every percentile is its tip.
+            let tip = block.transaction.as_ref().map_or(0, |mined| {
+                mined.effective_gas_price
+                    - u128::from(header.base_fee_per_gas.unwrap_or_default()).min(mined.effective_gas_price)
+            });
+            rewards.push(vec![tip; percentiles.len()]);
+        }
+        let next = match self.block((newest + 1).into()) {
+            Some(block) => block.header.base_fee_per_gas.unwrap_or_default(),
+            None => self.next_base_fee(),
+        };
+        history.base_fee_per_gas.push(next.into());
+        history.base_fee_per_blob_gas.push(1);
+        history.reward = params.optional::<Vec<f64>>(2)?.map(|_| rewards);
+        Ok(history)
+    }
+}
+
+/// Argument of `evm_mine`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(untagged)]
+enum MineOptions {
+    Timestamp(U64),
+    Options {
+        timestamp: Option<U64>,
+        blocks: Option<U64>,
+    },
+}
+
+/// Positional parameters. Those that are missing at the end count as null.
+#[derive(Debug)]
+struct Params(Vec<serde_json::Value>);
+
+impl Params {
+    fn parse(params: Option<&RawValue>) -> Result<Self, ErrorPayload> {
+        match params.map(RawValue::get) {
+            None | Some("null") => Ok(Self(Vec::new())),
+            Some(params) => serde_json::from_str(params).map(Self).map_err(|error| {
+                failure(
+                    code::INVALID_PARAMS,
+                    format!("parameters are not an array: {error}"),
+                )
+            }),
+        }
+    }
+
+    fn optional<T: DeserializeOwned>(&self, index: usize) -> Result<Option<T>, ErrorPayload> {
+        match self.0.get(index) {
+            None | Some(serde_json::Value::Null) => Ok(None),
+            Some(value) => T::deserialize(value)
+                .map(Some)
+                .map_err(|error| failure(code::INVALID_PARAMS, format!("parameter {index}: {error}"))),
+        }
+    }
+
+    fn required<T: DeserializeOwned>(&self, index: usize) -> Result<T, ErrorPayload> {
+        self.optional(index)?
+            .ok_or_else(|| failure(code::INVALID_PARAMS, format!("parameter {index} is missing")))
+    }
+
+    /// A number, as a JSON number or in hex.
+    fn number(&self, index: usize) -> Result<u64, ErrorPayload> {
+        self.required::<U64>(index).map(|number| number.to())
+    }
+
+    fn optional_number(&self, index: usize) -> Result<Option<u64>, ErrorPayload> {
+        Ok(self.optional::<U64>(index)?.map(|number| number.to()))
+    }
+
+    /// A block tag, number or hash; the latest block when it is missing.
+    fn block(&self, index: usize) -> Result<BlockId, ErrorPayload> {
+        Ok(self.optional(index)?.unwrap_or_default())
+    }
+
+    /// The second to fourth parameter of `eth_call`.
+    fn call_options(&self) -> Result<CallOptions, ErrorPayload> {
+        Ok(CallOptions {
+            block: self.block(1)?,
+            state: self.optional::<StateOverride>(2)?.unwrap_or_default(),
+            block_overrides: self.optional::<BlockOverrides>(3)?.unwrap_or_default(),
+        })
+    }
+}
+
+fn ok(result: impl Serialize) -> Answer {
+    to_raw_value(&result).map_err(|error| failure(code::INTERNAL_ERROR, error.to_string()))
+}
+
+fn failure(code: i64, message: impl Into<std::borrow::Cow<'static, str>>) -> ErrorPayload {
+    ErrorPayload {
+        code,
+        message: message.into(),
+        data: None,
+    }
+}
+
+impl From<ChainError> for ErrorPayload {
+    fn from(error: ChainError) -> Self {
+        let message = error.to_string();
+        match error {
+            ChainError::Reverted { output } => Self {
+                code: code::EXECUTION_REVERTED,
+                message: message.into(),
+                data: to_raw_value(&output).ok(),
+            },
+            ChainError::InsufficientFunds { .. } => failure(code::TRANSACTION_REJECTED, message),
+            ChainError::Refused(invalid) => failure(code::TRANSACTION_REJECTED, rejection(&invalid)),
+            ChainError::UnknownBlock(_) => failure(code::RESOURCE_NOT_FOUND, message),
+            ChainError::Evm(_) => failure(code::INTERNAL_ERROR, message),
+            ChainError::InvalidRequest(_)
+            | ChainError::InvalidCode(_)
+            | ChainError::UndecodableTransaction(_)
+            | ChainError::NoSigner(_)
+            | ChainError::TimestampNotIncreasing { .. } => failure(code::INVALID_PARAMS, message),
+            _ => failure(code::INVALID_INPUT, message),
+        }
+    }
+}
+
+/// The words of nodes for the refusals that clients look for, then the figures.
+fn rejection(invalid: &InvalidTransaction) -> String {
+    match invalid {
+        InvalidTransaction::NonceTooLow { tx, state } => {
+            format!("nonce too low: transaction has {tx}, account is at {state}")
+        }
+        InvalidTransaction::NonceTooHigh { tx, state } => {
+            format!("nonce too high: transaction has {tx}, account is at {state}, and there is no queue")
+        }
+        InvalidTransaction::InvalidChainId => "invalid chain id for signer".into(),
+        InvalidTransaction::GasPriceLessThanBasefee => "max fee per gas less than block base fee".into(),
+        InvalidTransaction::PriorityFeeGreaterThanMaxFee => {
+            "max priority fee per gas higher than max fee per gas".into()
+        }
+        InvalidTransaction::CallGasCostMoreThanGasLimit {
+            initial_gas,
+            gas_limit,
+        } => {
+            format!("intrinsic gas too low: gas limit is {gas_limit}, needs {initial_gas}")
+        }
+        InvalidTransaction::GasFloorMoreThanGasLimit { gas_floor, gas_limit } => {
+            format!("intrinsic gas too low: gas limit is {gas_limit}, needs {gas_floor}")
+        }
+        InvalidTransaction::CallerGasLimitMoreThanBlock => "gas limit exceeds block gas limit".into(),
+        InvalidTransaction::RejectCallerWithCode => "sender not an eoa".into(),
+        other => other.to_string(),
+    }
+}

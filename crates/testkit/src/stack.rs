@@ -1,0 +1,186 @@
+//! The contracts: EntryPoint, account, factory, plugins, and a token and a paymaster to test with.
+
+use crate::{Chain, ChainError, chain::request};
+use alloy::{
+    primitives::{Address, B256, Bytes, U256, address, hex, keccak256},
+    rpc::types::TransactionRequest,
+    sol_types::SolConstructor,
+};
+use session_key_bindings::{
+    ENTRY_POINT,
+    bytecode::{self, CreationCode},
+    manifest_hash,
+};
+
+mod contracts {
+    #![allow(missing_docs)]
+
+    alloy::sol! {
+        #![sol(extra_derives(Debug, PartialEq, Eq, Hash))]
+        "sol/TestToken.sol"
+    }
+}
+
+pub use contracts::TestToken;
+
+/// EntryPoint v0.6, unmodified; see `bytecode/README.md` for where it is from and its licence.
+static ENTRY_POINT_CODE: CreationCode =
+    CreationCode::new("EntryPoint", include_str!("../bytecode/EntryPoint.hex"));
+static TEST_TOKEN: CreationCode = CreationCode::new("TestToken", include_str!("../bytecode/TestToken.hex"));
+static TEST_PAYMASTER: CreationCode =
+    CreationCode::new("TestPaymaster", include_str!("../bytecode/TestPaymaster.hex"));
+
+/// The deterministic deployment proxy: it creates contracts with CREATE2 from `salt ++ init code`. On most chains, and on
+/// every anvil, at this address.
+pub const DEPLOYMENT_PROXY: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
+
+/// Deployed code of the proxy (<https://github.com/Arachnid/deterministic-deployment-proxy>, MIT).
+const DEPLOYMENT_PROXY_CODE: [u8; 69] = hex!(
+    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe036016000816020"
+    "82378035828234f58015156039578182fd5b8082525050506014600cf3"
+);
+
+/// Who made the proxy; here, the sender of the deployments.
+const DEPLOYER: Address = address!("0x3fAB184622Dc19b6109349B94811493BF45362f8");
+
+/// A contract to be deployed through the [`DEPLOYMENT_PROXY`], with salt zero: its address follows from its init code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// The contract's name.
+    pub name: &'static str,
+    /// Creation bytecode and constructor arguments.
+    pub init_code: Bytes,
+    /// Where it will be.
+    pub address: Address,
+}
+
+impl Deployment {
+    /// A deployment of this init code.
+    #[must_use]
+    pub fn new(name: &'static str, init_code: Bytes) -> Self {
+        let address = DEPLOYMENT_PROXY.create2(B256::ZERO, keccak256(&init_code));
+        Self {
+            name,
+            init_code,
+            address,
+        }
+    }
+
+    /// The transaction that deploys it, on any chain that has the proxy.
+    #[must_use]
+    pub fn transaction(&self, from: Address) -> TransactionRequest {
+        request(
+            from,
+            DEPLOYMENT_PROXY,
+            [B256::ZERO.as_slice(), &self.init_code].concat(),
+        )
+    }
+
+    /// Deploys it, unless it is there already.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::Reverted`] when the constructor reverts, or the code is too large.
+    pub fn deploy(&self, chain: &mut Chain) -> Result<Address, ChainError> {
+        if chain.code(self.address).is_empty() {
+            chain.send(self.transaction(DEPLOYER))?.ok()?;
+        }
+        Ok(self.address)
+    }
+}
+
+/// The addresses of all the contracts. They depend on nothing but bytecode and the factory's owner, so they are the same on
+/// every chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// EntryPoint v0.6, at its canonical address.
+    pub entry_point: Address,
+    /// Owner plugin of the accounts.
+    pub multi_owner_plugin: Address,
+    /// Session key plugin.
+    pub session_key_plugin: Address,
+    /// What the accounts' proxies point to.
+    pub account_implementation: Address,
+    /// Makes accounts.
+    pub account_factory: Address,
+    /// An ERC-20 token with 6 decimals that anyone may mint: [`TestToken`].
+    pub token: Address,
+    /// A paymaster that pays for every operation, once it has a deposit.
+    pub paymaster: Address,
+}
+
+impl Stack {
+    /// The deployments in the order they must be made in, and the addresses that they lead to.
+    ///
+    /// On a live chain: send [`Deployment::transaction`] for each whose address has no code yet.
+    #[must_use]
+    pub fn plan(factory_owner: Address) -> (Self, Vec<Deployment>) {
+        let entry_point = Deployment::new("EntryPoint", ENTRY_POINT_CODE.bytes());
+        let multi_owner_plugin = Deployment::new("MultiOwnerPlugin", bytecode::MULTI_OWNER_PLUGIN.bytes());
+        let session_key_plugin = Deployment::new("SessionKeyPlugin", bytecode::SESSION_KEY_PLUGIN.bytes());
+        let implementation = Deployment::new("ModularAccount", bytecode::modular_account(ENTRY_POINT));
+        let factory = Deployment::new(
+            "ModularAccountFactory",
+            bytecode::modular_account_factory(
+                factory_owner,
+                multi_owner_plugin.address,
+                implementation.address,
+                manifest_hash::MULTI_OWNER_PLUGIN,
+                ENTRY_POINT,
+            ),
+        );
+        let token_arguments = TestToken::constructorCall {
+            name_: "Test Dollar".into(),
+            symbol_: "TUSD".into(),
+            decimals_: 6,
+        };
+        let token = Deployment::new(
+            "TestToken",
+            TEST_TOKEN.with_constructor_arguments(&token_arguments.abi_encode()),
+        );
+        let paymaster = Deployment::new("TestPaymaster", TEST_PAYMASTER.bytes());
+        let stack = Self {
+            entry_point: entry_point.address,
+            multi_owner_plugin: multi_owner_plugin.address,
+            session_key_plugin: session_key_plugin.address,
+            account_implementation: implementation.address,
+            account_factory: factory.address,
+            token: token.address,
+            paymaster: paymaster.address,
+        };
+        let plan = vec![
+            entry_point,
+            multi_owner_plugin,
+            session_key_plugin,
+            implementation,
+            factory,
+            token,
+            paymaster,
+        ];
+        (stack, plan)
+    }
+
+    /// Deploys everything; the first development account owns the factory.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::Reverted`] when a constructor reverts.
+    pub fn deploy(chain: &mut Chain) -> Result<Self, ChainError> {
+        chain.set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)?;
+        let (stack, plan) = Self::plan(crate::dev_accounts()[0].address);
+        for deployment in plan {
+            deployment.deploy(chain)?;
+        }
+        Ok(stack)
+    }
+
+    /// Gives an address some of the test token, in base units (6 decimals).
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::Reverted`] when the total supply would overflow.
+    pub fn mint(&self, chain: &mut Chain, to: Address, amount: U256) -> Result<(), ChainError> {
+        chain.transact(DEPLOYER, self.token, &TestToken::mintCall { to, amount })?;
+        Ok(())
+    }
+}
