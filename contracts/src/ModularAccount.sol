@@ -69,7 +69,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
     /// @dev Runs the execution hooks of the called function, which is one of the account's own.
     modifier hooked() {
         SelectorStorage storage record = accountStorage().selectors[msg.sig];
-        PostHookCall[] memory postHooks = _runPreExecutionHooks(record, record.config, msg.data);
+        PostHookCall[] memory postHooks = _runPreExecutionHooks(record, record.config, _callData());
         _;
         _runPostExecutionHooks(postHooks);
     }
@@ -99,7 +99,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         SelectorConfig config = record.config;
         address plugin = record.pluginOf(config, Role.EXECUTION);
         if (plugin == address(0)) revert UnrecognizedFunction(msg.sig);
-        PostHookCall[] memory postHooks = _runPreExecutionHooks(record, config, msg.data);
+        PostHookCall[] memory postHooks = _runPreExecutionHooks(record, config, _callData());
         bytes memory returnData = _call(plugin, 0, msg.data);
         _requireAnswerFromCode(plugin, returnData);
         _runPostExecutionHooks(postHooks);
@@ -199,7 +199,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
             return _call(target, value, data);
         }
         SelectorStorage storage record = accountStorage().selectors[msg.sig];
-        PostHookCall[] memory postHooks = _runPreExecutionHooks(record, record.config, msg.data);
+        PostHookCall[] memory postHooks = _runPreExecutionHooks(record, record.config, _callData());
         _denyPlugin(target);
         bytes memory returnData = _call(target, value, data);
         _runPostExecutionHooks(postHooks);
@@ -341,11 +341,11 @@ contract ModularAccount is AccountLoupe, PluginManager {
     /// first word, so that they stay right, and encoding it again would cost some thousand gas.
     function _callUserOpFunction(
         bytes4 selector,
-        FunctionReference reference,
+        FunctionReference pluginFunction,
         UserOperation calldata userOp,
         bytes32 userOpHash
     ) private returns (uint256 validationData) {
-        (address plugin, uint8 functionId) = reference.unpack();
+        (address plugin, uint8 functionId) = pluginFunction.unpack();
         bool answered;
         assembly ("memory-safe") {
             let pointer := mload(0x40)
@@ -388,13 +388,17 @@ contract ModularAccount is AccountLoupe, PluginManager {
         if (hookCount != 0) {
             HookEntry[] memory hooks = record.hooks[uint256(HookKind.PRE_RUNTIME_VALIDATION)].load(hookCount);
             for (uint256 i = 0; i < hooks.length; ++i) {
-                _runPreRuntimeValidationHook(hooks[i].hook());
+                _callHook(
+                    hooks[i].hook(),
+                    IPlugin.preRuntimeValidationHook.selector,
+                    PreRuntimeValidationHookFailed.selector,
+                    _callData()
+                );
             }
         }
 
         if (validationFunction == RUNTIME_VALIDATION_ALWAYS_ALLOW) return;
-        (address plugin, uint8 functionId) = validationFunction.unpack();
-        if (plugin == address(0)) {
+        if (validationFunction.isNone()) {
             // The account itself may install plugins and upgrade even where no plugin says so: an execution function that
             // the owner called, or an operation's batch, can then repair an account whose owner plugin is gone.
             bool isException =
@@ -402,19 +406,12 @@ contract ModularAccount is AccountLoupe, PluginManager {
             if (isException && msg.sender == address(this)) return;
             revert RuntimeValidationFunctionMissing(msg.sig);
         }
-        (bool success, bytes memory reason) = _callPlugin(
-            plugin, abi.encodeCall(IPlugin.runtimeValidationFunction, (functionId, msg.sender, msg.value, msg.data))
+        _callHook(
+            validationFunction,
+            IPlugin.runtimeValidationFunction.selector,
+            RuntimeValidationFunctionReverted.selector,
+            _callData()
         );
-        if (!success) revert RuntimeValidationFunctionReverted(plugin, functionId, reason);
-    }
-
-    function _runPreRuntimeValidationHook(FunctionReference hook) private {
-        if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();
-        (address plugin, uint8 functionId) = hook.unpack();
-        (bool success, bytes memory reason) = _callPlugin(
-            plugin, abi.encodeCall(IPlugin.preRuntimeValidationHook, (functionId, msg.sender, msg.value, msg.data))
-        );
-        if (!success) revert PreRuntimeValidationHookFailed(plugin, functionId, reason);
     }
 
     /* Execution hooks */
@@ -452,33 +449,54 @@ contract ModularAccount is AccountLoupe, PluginManager {
         // From here on storage may change.
         end = count;
         for (uint256 i = 0; i < preHooks.length; ++i) {
-            bytes memory preHookData = _runPreExecutionHook(preHooks[i].hook(), data);
+            bytes memory answer = _callHook(
+                preHooks[i].hook(), IPlugin.preExecutionHook.selector, PreExecHookReverted.selector, data
+            );
+            bytes memory preHookData = abi.decode(answer, (bytes));
             for (uint256 j = preHooks[i].pairedCount(); j != 0; --j) {
                 postHooks[--end].preHookData = preHookData;
             }
         }
     }
 
-    function _runPreExecutionHook(FunctionReference hook, bytes calldata data) private returns (bytes memory) {
-        if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();
-        (address plugin, uint8 functionId) = hook.unpack();
-        (bool success, bytes memory answer) =
-            _callPlugin(plugin, abi.encodeCall(IPlugin.preExecutionHook, (functionId, msg.sender, msg.value, data)));
-        if (!success) revert PreExecHookReverted(plugin, functionId, answer);
-        return abi.decode(answer, (bytes));
-    }
-
     function _runPostExecutionHooks(PostHookCall[] memory postHooks) private {
         for (uint256 i = 0; i < postHooks.length; ++i) {
             (address plugin, uint8 functionId) = postHooks[i].hook.unpack();
-            (bool success, bytes memory reason) = _callPlugin(
-                plugin, abi.encodeCall(IPlugin.postExecutionHook, (functionId, postHooks[i].preHookData))
+            _callPlugin(
+                plugin,
+                functionId,
+                abi.encodeCall(IPlugin.postExecutionHook, (functionId, postHooks[i].preHookData)),
+                PostExecHookReverted.selector
             );
-            if (!success) revert PostExecHookReverted(plugin, functionId, reason);
         }
     }
 
+    /// @dev Calls a function of a plugin that takes (uint8 functionId, address sender, uint256 value, bytes data).
+    /// @param errorSelector See `_callPlugin`.
+    function _callHook(FunctionReference hook, bytes4 selector, bytes4 errorSelector, bytes calldata data)
+        private
+        returns (bytes memory answer)
+    {
+        if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();
+        (address plugin, uint8 functionId) = hook.unpack();
+        return _callPlugin(
+            plugin,
+            functionId,
+            abi.encodeWithSelector(selector, functionId, msg.sender, msg.value, data),
+            errorSelector
+        );
+    }
+
     /* Calls */
+
+    /// @dev `msg.data` of a call that has some. The offset is zero then, but the optimizer does not know it: it would make a
+    /// second copy of every function that takes call data, for the constant.
+    function _callData() private pure returns (bytes calldata data) {
+        assembly ("memory-safe") {
+            data.offset := iszero(calldatasize())
+            data.length := calldatasize()
+        }
+    }
 
     /// @dev Reverts as the target does.
     function _call(address target, uint256 value, bytes calldata data) private returns (bytes memory returnData) {
@@ -494,11 +512,19 @@ contract ModularAccount is AccountLoupe, PluginManager {
         }
     }
 
-    /// @dev An address without code fails, with an empty answer: a call of it would succeed, and nothing would have been
-    /// validated. It is looked for only where nothing was returned, since it returns nothing.
-    function _callPlugin(address plugin, bytes memory data) private returns (bool success, bytes memory answer) {
+    /// @dev A call that fails reverts with the error, whose arguments are (address plugin, uint8 functionId, bytes reason).
+    ///
+    /// An address without code fails, with an empty reason: a call of it would succeed, and nothing would have been validated.
+    /// It is looked for only where nothing was returned, since it returns nothing.
+    function _callPlugin(address plugin, uint8 functionId, bytes memory data, bytes4 errorSelector)
+        private
+        returns (bytes memory answer)
+    {
+        bool success;
         (success, answer) = plugin.call(data);
-        if (success && answer.length == 0 && plugin.code.length == 0) success = false;
+        if (!success || (answer.length == 0 && plugin.code.length == 0)) {
+            _revertWith(abi.encodeWithSelector(errorSelector, plugin, functionId, answer));
+        }
     }
 
     function _requireAnswerFromCode(address plugin, bytes memory returnData) private view {

@@ -88,9 +88,12 @@ abstract contract AccountLoupe is IModularAccount {
         return record.hooks[uint256(kind)].load(record.config.hookCount(kind));
     }
 
+    /// @dev In place.
     function _references(HookEntry[] memory entries) private pure returns (bytes21[] memory references) {
-        references = new bytes21[](entries.length);
-        for (uint256 i = 0; i < entries.length; ++i) {
+        assembly ("memory-safe") {
+            references := entries
+        }
+        for (uint256 i = 0; i < references.length; ++i) {
             references[i] = FunctionReference.unwrap(entries[i].hook());
         }
     }

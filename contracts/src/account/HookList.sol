@@ -63,28 +63,30 @@ library LibHookList {
     }
 
     /// @notice Adds a copy of a hook: at the end if it is new, else where it is.
-    /// @return index Where the hook is. It equals the old length if the list grew.
+    /// @return newLength The length afterwards.
     /// @return full True if nothing was done because there are `MAX_COPIES` already.
     function add(mapping(uint256 => HookEntry) storage list, uint256 length, FunctionReference hook)
         internal
-        returns (uint256 index, bool full)
+        returns (uint256 newLength, bool full)
     {
-        index = indexOf(list, length, hook);
+        uint256 index = indexOf(list, length, hook);
         if (index == length) {
             list[index] = HookEntry.wrap(uint168(FunctionReference.unwrap(hook)));
-        } else {
-            HookEntry entry = list[index];
-            if (entry.extraCopies() == MAX_COPIES - 1) return (index, true);
-            list[index] = entry.oneMoreCopy();
+            return (length + 1, false);
         }
+        HookEntry entry = list[index];
+        if (entry.extraCopies() == MAX_COPIES - 1) return (length, true);
+        list[index] = entry.oneMoreCopy();
+        return (length, false);
     }
 
-    /// @notice Removes a copy of the hook at an index; the hook itself with its last copy.
+    /// @notice Removes a copy of a hook in the list; the hook itself with its last copy.
     /// @return newLength The length afterwards.
-    function remove(mapping(uint256 => HookEntry) storage list, uint256 length, uint256 index)
+    function remove(mapping(uint256 => HookEntry) storage list, uint256 length, FunctionReference hook)
         internal
         returns (uint256 newLength)
     {
+        uint256 index = indexOf(list, length, hook);
         HookEntry entry = list[index];
         if (entry.extraCopies() != 0) {
             list[index] = entry.oneCopyLess();

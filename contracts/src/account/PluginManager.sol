@@ -48,12 +48,6 @@ abstract contract PluginManager is IModularAccount {
     uint256 private constant FUNCTION_COUNT_POSITION = 160;
     uint256 private constant FUNCTION_IDS_POSITION = 168;
 
-    // What a manifest function may be, besides a function of the plugin itself.
-    uint256 private constant ALLOW_NONE = 1;
-    uint256 private constant ALLOW_DEPENDENCY = 2;
-    uint256 private constant ALLOW_RUNTIME_ALWAYS_ALLOW = 4;
-    uint256 private constant ALLOW_PRE_HOOK_ALWAYS_DENY = 8;
-
     function _installPlugin(
         address plugin,
         bytes32 manifestHash,
@@ -66,8 +60,7 @@ abstract contract PluginManager is IModularAccount {
         if (plugin == address(0) || record.state.isInstalled()) revert PluginAlreadyInstalled(plugin);
         if (!LibERC165.hasInterface(plugin, type(IPlugin).interfaceId)) revert PluginInterfaceNotSupported(plugin);
 
-        PluginManifest memory manifest = IPlugin(plugin).pluginManifest();
-        if (keccak256(abi.encode(manifest)) != manifestHash) revert InvalidPluginManifest();
+        PluginManifest memory manifest = _checkedManifest(_requestManifest(plugin), manifestHash);
 
         uint256 dependencyWords = _addDependencies(account, record, manifest.dependencyInterfaceIds, dependencies);
         record.manifestHash = manifestHash;
@@ -83,26 +76,7 @@ abstract contract PluginManager is IModularAccount {
         );
         account.newestPlugin = plugin;
 
-        _setPermissions(record, manifest, true);
-        for (uint256 i = 0; i < manifest.executionFunctions.length; ++i) {
-            _addExecutionFunction(account, manifest.executionFunctions[i], plugin);
-        }
-        _addValidationFunctions(account, manifest.userOpValidationFunctions, Role.USER_OP_VALIDATION, plugin, dependencies);
-        _addValidationFunctions(
-            account, manifest.runtimeValidationFunctions, Role.RUNTIME_VALIDATION, plugin, dependencies
-        );
-        _addValidationHooks(account, manifest.preUserOpValidationHooks, HookKind.PRE_USER_OP_VALIDATION, plugin);
-        _addValidationHooks(account, manifest.preRuntimeValidationHooks, HookKind.PRE_RUNTIME_VALIDATION, plugin);
-        for (uint256 i = 0; i < manifest.executionHooks.length; ++i) {
-            _addExecutionHook(account, manifest.executionHooks[i], plugin);
-        }
-        for (uint256 i = 0; i < manifest.interfaceIds.length; ++i) {
-            bytes4 interfaceId = manifest.interfaceIds[i];
-            if (interfaceId == type(IPlugin).interfaceId || interfaceId == INVALID_INTERFACE) {
-                revert InterfaceNotAllowed();
-            }
-            ++account.supportedInterfaces[interfaceId];
-        }
+        _applyManifest(account, record, manifest, plugin, dependencies, true);
 
         (bool success, bytes memory reason) =
             _callback(plugin, gasleft(), abi.encodeCall(IPlugin.onInstall, (pluginInstallData)), true);
@@ -121,38 +95,15 @@ abstract contract PluginManager is IModularAccount {
         UninstallPluginConfig memory decodedConfig;
         if (config.length != 0) decodedConfig = abi.decode(config, (UninstallPluginConfig));
 
-        PluginManifest memory manifest;
-        if (decodedConfig.serializedManifest.length != 0) {
-            manifest = abi.decode(decodedConfig.serializedManifest, (PluginManifest));
-        } else {
-            if (plugin.code.length == 0) revert InvalidPluginManifest();
-            manifest = IPlugin(plugin).pluginManifest();
-        }
-        if (keccak256(abi.encode(manifest)) != record.manifestHash) revert InvalidPluginManifest();
+        bytes memory serializedManifest = decodedConfig.serializedManifest;
+        PluginManifest memory manifest = _checkedManifest(
+            serializedManifest.length == 0 ? _requestManifest(plugin) : serializedManifest, record.manifestHash
+        );
         if (state.dependents() != 0) revert PluginDependencyViolation(plugin);
 
-        for (uint256 i = manifest.interfaceIds.length; i != 0; --i) {
-            --account.supportedInterfaces[manifest.interfaceIds[i - 1]];
-        }
-        for (uint256 i = manifest.executionHooks.length; i != 0; --i) {
-            _removeExecutionHook(account, manifest.executionHooks[i - 1], plugin);
-        }
-        _removeValidationHooks(account, manifest.preRuntimeValidationHooks, HookKind.PRE_RUNTIME_VALIDATION, plugin);
-        _removeValidationHooks(account, manifest.preUserOpValidationHooks, HookKind.PRE_USER_OP_VALIDATION, plugin);
-        for (uint256 i = manifest.runtimeValidationFunctions.length; i != 0; --i) {
-            account.selectors[manifest.runtimeValidationFunctions[i - 1].executionSelector].clear(
-                Role.RUNTIME_VALIDATION
-            );
-        }
-        for (uint256 i = manifest.userOpValidationFunctions.length; i != 0; --i) {
-            account.selectors[manifest.userOpValidationFunctions[i - 1].executionSelector].clear(
-                Role.USER_OP_VALIDATION
-            );
-        }
-        for (uint256 i = manifest.executionFunctions.length; i != 0; --i) {
-            account.selectors[manifest.executionFunctions[i - 1]].clear(Role.EXECUTION);
-        }
-        _setPermissions(record, manifest, false);
+        // Functions to remove need not be resolved, and hooks cannot be dependencies.
+        FunctionReference[] memory noDependencies;
+        _applyManifest(account, record, manifest, plugin, noDependencies, false);
         _removeDependencies(account, record, state.dependencyWords());
         _unlink(account, plugin, state.next());
         record.state = PluginState.wrap(0);
@@ -167,6 +118,66 @@ abstract contract PluginManager is IModularAccount {
         if (!success && !decodedConfig.forceUninstall) revert PluginUninstallCallbackFailed(plugin, reason);
 
         emit PluginUninstalled(plugin, success);
+    }
+
+    /// @return The encoded manifest. Reverts as the plugin does.
+    function _requestManifest(address plugin) private view returns (bytes memory) {
+        (bool success, bytes memory answer) = plugin.staticcall(abi.encodeCall(IPlugin.pluginManifest, ()));
+        if (!success) {
+            assembly ("memory-safe") {
+                revert(add(answer, 0x20), mload(answer))
+            }
+        }
+        // An address without code succeeds, and returns nothing.
+        if (answer.length == 0) revert InvalidPluginManifest();
+        return answer;
+    }
+
+    /// @dev The hash is that of the canonical encoding, whatever the given one is.
+    function _checkedManifest(bytes memory serializedManifest, bytes32 manifestHash)
+        private
+        pure
+        returns (PluginManifest memory manifest)
+    {
+        manifest = abi.decode(serializedManifest, (PluginManifest));
+        if (keccak256(abi.encode(manifest)) != manifestHash) revert InvalidPluginManifest();
+    }
+
+    /// @dev Adds what the manifest says, or removes it. The order within a list matters only for adding: newest first is
+    /// later entries first.
+    function _applyManifest(
+        AccountStorage storage account,
+        PluginStorage storage record,
+        PluginManifest memory manifest,
+        address plugin,
+        FunctionReference[] memory dependencies,
+        bool add
+    ) private {
+        _setPermissions(record, manifest, add);
+        for (uint256 i = 0; i < manifest.executionFunctions.length; ++i) {
+            bytes4 selector = manifest.executionFunctions[i];
+            if (add) _addExecutionFunction(account.selectors[selector], selector, plugin);
+            else account.selectors[selector].clear(Role.EXECUTION);
+        }
+        _applyValidationFunctions(
+            account, manifest.userOpValidationFunctions, Role.USER_OP_VALIDATION, plugin, dependencies, add
+        );
+        _applyValidationFunctions(
+            account, manifest.runtimeValidationFunctions, Role.RUNTIME_VALIDATION, plugin, dependencies, add
+        );
+        _applyValidationHooks(account, manifest.preUserOpValidationHooks, HookKind.PRE_USER_OP_VALIDATION, plugin, add);
+        _applyValidationHooks(account, manifest.preRuntimeValidationHooks, HookKind.PRE_RUNTIME_VALIDATION, plugin, add);
+        for (uint256 i = 0; i < manifest.executionHooks.length; ++i) {
+            _applyExecutionHook(account, manifest.executionHooks[i], plugin, add);
+        }
+        for (uint256 i = 0; i < manifest.interfaceIds.length; ++i) {
+            bytes4 interfaceId = manifest.interfaceIds[i];
+            if (interfaceId == type(IPlugin).interfaceId || interfaceId == INVALID_INTERFACE) {
+                revert InterfaceNotAllowed();
+            }
+            uint256 claims = account.supportedInterfaces[interfaceId];
+            account.supportedInterfaces[interfaceId] = add ? claims + 1 : claims - 1;
+        }
     }
 
     /* Dependencies and permissions */
@@ -242,8 +253,7 @@ abstract contract PluginManager is IModularAccount {
 
     /* Functions */
 
-    function _addExecutionFunction(AccountStorage storage account, bytes4 selector, address plugin) private {
-        SelectorStorage storage record = account.selectors[selector];
+    function _addExecutionFunction(SelectorStorage storage record, bytes4 selector, address plugin) private {
         if (record.config.cellOf(Role.EXECUTION) != 0) revert ExecutionFunctionAlreadySet(selector);
         if (ReservedSelectors.isNative(selector)) revert NativeFunctionNotAllowed(selector);
         if (ReservedSelectors.isPluginFunction(selector)) revert IPluginFunctionNotAllowed(selector);
@@ -251,192 +261,174 @@ abstract contract PluginManager is IModularAccount {
         record.assign(Role.EXECUTION, plugin, 0);
     }
 
-    function _addValidationFunctions(
+    function _applyValidationFunctions(
         AccountStorage storage account,
         ManifestAssociatedFunction[] memory functions,
         Role role,
         address plugin,
-        FunctionReference[] memory dependencies
+        FunctionReference[] memory dependencies,
+        bool add
     ) private {
-        bool isRuntime = role == Role.RUNTIME_VALIDATION;
-        uint256 allowed = ALLOW_NONE | ALLOW_DEPENDENCY | (isRuntime ? ALLOW_RUNTIME_ALWAYS_ALLOW : 0);
         for (uint256 i = 0; i < functions.length; ++i) {
-            FunctionReference reference = _resolve(functions[i].associatedFunction, plugin, dependencies, allowed);
-            if (reference.isNone()) revert NullFunctionReference();
-
             bytes4 selector = functions[i].executionSelector;
             SelectorStorage storage record = account.selectors[selector];
-            if (!record.functionOf(record.config, role).isNone()) {
-                bytes21 raw = FunctionReference.unwrap(reference);
-                if (isRuntime) revert RuntimeValidationFunctionAlreadySet(selector, raw);
-                revert UserOpValidationFunctionAlreadySet(selector, raw);
+            if (!add) {
+                record.clear(role);
+                continue;
             }
-            (address validator, uint8 functionId) = reference.unpack();
+            FunctionReference validation = _resolve(functions[i].associatedFunction, plugin, dependencies);
+            if (validation.isNone()) revert NullFunctionReference();
+            bool isRuntime = role == Role.RUNTIME_VALIDATION;
+            if (
+                validation == PRE_HOOK_ALWAYS_DENY || (validation == RUNTIME_VALIDATION_ALWAYS_ALLOW && !isRuntime)
+            ) {
+                revert InvalidPluginManifest();
+            }
+            if (!record.functionOf(record.config, role).isNone()) {
+                _revertWithSelectorAnd(
+                    isRuntime
+                        ? RuntimeValidationFunctionAlreadySet.selector
+                        : UserOpValidationFunctionAlreadySet.selector,
+                    selector,
+                    validation
+                );
+            }
+            (address validator, uint8 functionId) = validation.unpack();
             record.assign(role, validator, functionId);
         }
     }
 
-    /// @param allowed Sum of the ALLOW constants.
     function _resolve(
         ManifestFunction memory manifestFunction,
         address plugin,
-        FunctionReference[] memory dependencies,
-        uint256 allowed
+        FunctionReference[] memory dependencies
     ) private pure returns (FunctionReference) {
         ManifestAssociatedFunctionType kind = manifestFunction.functionType;
         if (kind == ManifestAssociatedFunctionType.SELF) return packReference(plugin, manifestFunction.functionId);
-        if (kind == ManifestAssociatedFunctionType.DEPENDENCY) {
-            uint256 index = manifestFunction.dependencyIndex;
-            if (allowed & ALLOW_DEPENDENCY != 0 && index < dependencies.length) return dependencies[index];
-        } else if (kind == ManifestAssociatedFunctionType.RUNTIME_VALIDATION_ALWAYS_ALLOW) {
-            if (allowed & ALLOW_RUNTIME_ALWAYS_ALLOW != 0) return RUNTIME_VALIDATION_ALWAYS_ALLOW;
-        } else if (kind == ManifestAssociatedFunctionType.PRE_HOOK_ALWAYS_DENY) {
-            if (allowed & ALLOW_PRE_HOOK_ALWAYS_DENY != 0) return PRE_HOOK_ALWAYS_DENY;
-        } else if (allowed & ALLOW_NONE != 0) {
-            return NONE;
+        if (kind == ManifestAssociatedFunctionType.RUNTIME_VALIDATION_ALWAYS_ALLOW) {
+            return RUNTIME_VALIDATION_ALWAYS_ALLOW;
         }
-        revert InvalidPluginManifest();
+        if (kind == ManifestAssociatedFunctionType.PRE_HOOK_ALWAYS_DENY) return PRE_HOOK_ALWAYS_DENY;
+        if (kind == ManifestAssociatedFunctionType.NONE) return NONE;
+        if (manifestFunction.dependencyIndex >= dependencies.length) revert InvalidPluginManifest();
+        return dependencies[manifestFunction.dependencyIndex];
     }
 
     /* Hooks */
 
-    function _addValidationHooks(
-        AccountStorage storage account,
-        ManifestAssociatedFunction[] memory functions,
-        HookKind kind,
-        address plugin
-    ) private {
-        bytes4 limitError = kind == HookKind.PRE_USER_OP_VALIDATION
-            ? DuplicatePreUserOpValidationHookLimitExceeded.selector
-            : DuplicatePreRuntimeValidationHookLimitExceeded.selector;
-        for (uint256 i = 0; i < functions.length; ++i) {
-            FunctionReference hook = _resolveHook(functions[i].associatedFunction, plugin, ALLOW_PRE_HOOK_ALWAYS_DENY);
-            if (hook.isNone()) revert NullFunctionReference();
-            _addHook(account.selectors[functions[i].executionSelector], kind, hook, limitError, functions[i].executionSelector);
-        }
-    }
-
-    function _removeValidationHooks(
-        AccountStorage storage account,
-        ManifestAssociatedFunction[] memory functions,
-        HookKind kind,
-        address plugin
-    ) private {
-        for (uint256 i = functions.length; i != 0; --i) {
-            ManifestAssociatedFunction memory associated = functions[i - 1];
-            FunctionReference hook = _resolveHook(associated.associatedFunction, plugin, ALLOW_PRE_HOOK_ALWAYS_DENY);
-            _removeHook(account.selectors[associated.executionSelector], kind, hook);
-        }
-    }
-
-    function _resolveHook(ManifestFunction memory manifestFunction, address plugin, uint256 allowed)
+    /// @dev A hook is a function of the plugin itself; PRE_HOOK_ALWAYS_DENY, which the caller checks; or none.
+    function _resolveHook(ManifestFunction memory manifestFunction, address plugin)
         private
         pure
-        returns (FunctionReference)
+        returns (FunctionReference hook)
     {
         FunctionReference[] memory noDependencies;
-        return _resolve(manifestFunction, plugin, noDependencies, ALLOW_NONE | allowed);
+        hook = _resolve(manifestFunction, plugin, noDependencies);
+        if (hook == RUNTIME_VALIDATION_ALWAYS_ALLOW) revert InvalidPluginManifest();
     }
 
-    function _addExecutionHook(
+    function _applyValidationHooks(
         AccountStorage storage account,
-        ManifestExecutionHook memory manifestHook,
-        address plugin
-    ) private {
-        FunctionReference preHook = _resolveHook(manifestHook.preExecHook, plugin, ALLOW_PRE_HOOK_ALWAYS_DENY);
-        FunctionReference postHook = _resolveHook(manifestHook.postExecHook, plugin, 0);
-        bytes4 selector = manifestHook.executionSelector;
-        SelectorStorage storage record = account.selectors[selector];
-        bytes4 limitError = DuplicateHookLimitExceeded.selector;
-
-        bool hadHooks = record.config.hasExecutionHooks();
-        if (preHook.isNone()) {
-            if (postHook.isNone()) revert NullFunctionReference();
-            _addHook(record, HookKind.POST_ONLY_EXECUTION, postHook, limitError, selector);
-        } else {
-            uint256 index = _addHook(record, HookKind.PRE_EXECUTION, preHook, limitError, selector);
-            if (!postHook.isNone()) {
-                HookEntry entry = record.hooks[uint256(HookKind.PRE_EXECUTION)][index];
-                uint256 length = entry.pairedCount();
-                (uint256 pairedIndex, bool full) = record.pairedPostHooks[preHook].add(length, postHook);
-                if (full) _revertLimitExceeded(limitError, selector, postHook);
-                if (pairedIndex == length) {
-                    record.hooks[uint256(HookKind.PRE_EXECUTION)][index] = entry.withPairedCount(length + 1);
-                }
-            }
-        }
-        if (!hadHooks && selector == IModularAccount.executeFromPluginExternal.selector) {
-            _markExternalCallsHooked(account, true);
-        }
-    }
-
-    function _removeExecutionHook(
-        AccountStorage storage account,
-        ManifestExecutionHook memory manifestHook,
-        address plugin
-    ) private {
-        FunctionReference preHook = _resolveHook(manifestHook.preExecHook, plugin, ALLOW_PRE_HOOK_ALWAYS_DENY);
-        FunctionReference postHook = _resolveHook(manifestHook.postExecHook, plugin, 0);
-        bytes4 selector = manifestHook.executionSelector;
-        SelectorStorage storage record = account.selectors[selector];
-
-        if (preHook.isNone()) {
-            _removeHook(record, HookKind.POST_ONLY_EXECUTION, postHook);
-        } else {
-            if (!postHook.isNone()) {
-                mapping(uint256 => HookEntry) storage preHooks = record.hooks[uint256(HookKind.PRE_EXECUTION)];
-                mapping(uint256 => HookEntry) storage paired = record.pairedPostHooks[preHook];
-                uint256 index = preHooks.indexOf(record.config.hookCount(HookKind.PRE_EXECUTION), preHook);
-                HookEntry entry = preHooks[index];
-                uint256 length = entry.pairedCount();
-                preHooks[index] = entry.withPairedCount(paired.remove(length, paired.indexOf(length, postHook)));
-            }
-            _removeHook(record, HookKind.PRE_EXECUTION, preHook);
-        }
-        if (
-            selector == IModularAccount.executeFromPluginExternal.selector && !record.config.hasExecutionHooks()
-        ) {
-            _markExternalCallsHooked(account, false);
-        }
-    }
-
-    /// @return index Where the hook is.
-    function _addHook(
-        SelectorStorage storage record,
+        ManifestAssociatedFunction[] memory functions,
         HookKind kind,
-        FunctionReference hook,
-        bytes4 limitError,
-        bytes4 selector
-    ) private returns (uint256 index) {
-        SelectorConfig config = record.config;
-        uint256 length = config.hookCount(kind);
-        bool full;
-        (index, full) = record.hooks[uint256(kind)].add(length, hook);
-        if (full) _revertLimitExceeded(limitError, selector, hook);
-        if (index == length) record.config = config.withHookCount(kind, length + 1);
+        address plugin,
+        bool add
+    ) private {
+        for (uint256 i = 0; i < functions.length; ++i) {
+            FunctionReference hook = _resolveHook(functions[i].associatedFunction, plugin);
+            if (hook.isNone()) revert NullFunctionReference();
+            bytes4 selector = functions[i].executionSelector;
+            SelectorStorage storage record = account.selectors[selector];
+            if (add) _addHook(record, kind, hook, selector);
+            else _removeHook(record, kind, hook);
+        }
+    }
+
+    function _applyExecutionHook(
+        AccountStorage storage account,
+        ManifestExecutionHook memory manifestHook,
+        address plugin,
+        bool add
+    ) private {
+        FunctionReference preHook = _resolveHook(manifestHook.preExecHook, plugin);
+        FunctionReference postHook = _resolveHook(manifestHook.postExecHook, plugin);
+        if (postHook == PRE_HOOK_ALWAYS_DENY) revert InvalidPluginManifest();
+        if (preHook.isNone() && postHook.isNone()) revert NullFunctionReference();
+
+        bytes4 selector = manifestHook.executionSelector;
+        SelectorStorage storage record = account.selectors[selector];
+        if (preHook.isNone()) {
+            if (add) _addHook(record, HookKind.POST_ONLY_EXECUTION, postHook, selector);
+            else _removeHook(record, HookKind.POST_ONLY_EXECUTION, postHook);
+        } else {
+            if (add) _addHook(record, HookKind.PRE_EXECUTION, preHook, selector);
+            if (!postHook.isNone()) _applyPairedPostHook(record, preHook, postHook, selector, add);
+            if (!add) _removeHook(record, HookKind.PRE_EXECUTION, preHook);
+        }
+        if (selector == IModularAccount.executeFromPluginExternal.selector) {
+            _markExternalCallsHooked(account, record.config.hasExecutionHooks());
+        }
+    }
+
+    /// @param preHook Is in its list.
+    function _applyPairedPostHook(
+        SelectorStorage storage record,
+        FunctionReference preHook,
+        FunctionReference postHook,
+        bytes4 selector,
+        bool add
+    ) private {
+        mapping(uint256 => HookEntry) storage preHooks = record.hooks[uint256(HookKind.PRE_EXECUTION)];
+        mapping(uint256 => HookEntry) storage paired = record.pairedPostHooks[preHook];
+        uint256 index = preHooks.indexOf(record.config.hookCount(HookKind.PRE_EXECUTION), preHook);
+        uint256 length = preHooks[index].pairedCount();
+        uint256 newLength;
+        if (add) {
+            bool full;
+            (newLength, full) = paired.add(length, postHook);
+            if (full) _revertWithSelectorAnd(DuplicateHookLimitExceeded.selector, selector, postHook);
+        } else {
+            newLength = paired.remove(length, postHook);
+        }
+        if (newLength != length) preHooks[index] = preHooks[index].withPairedCount(newLength);
+    }
+
+    function _addHook(SelectorStorage storage record, HookKind kind, FunctionReference hook, bytes4 selector) private {
+        uint256 length = record.config.hookCount(kind);
+        (uint256 newLength, bool full) = record.hooks[uint256(kind)].add(length, hook);
+        if (full) {
+            bytes4 limitError = DuplicateHookLimitExceeded.selector;
+            if (kind == HookKind.PRE_USER_OP_VALIDATION) {
+                limitError = DuplicatePreUserOpValidationHookLimitExceeded.selector;
+            } else if (kind == HookKind.PRE_RUNTIME_VALIDATION) {
+                limitError = DuplicatePreRuntimeValidationHookLimitExceeded.selector;
+            }
+            _revertWithSelectorAnd(limitError, selector, hook);
+        }
+        if (newLength != length) record.config = record.config.withHookCount(kind, newLength);
     }
 
     function _removeHook(SelectorStorage storage record, HookKind kind, FunctionReference hook) private {
-        SelectorConfig config = record.config;
-        mapping(uint256 => HookEntry) storage list = record.hooks[uint256(kind)];
-        uint256 length = config.hookCount(kind);
-        uint256 newLength = list.remove(length, list.indexOf(length, hook));
-        if (newLength != length) record.config = config.withHookCount(kind, newLength);
+        uint256 length = record.config.hookCount(kind);
+        uint256 newLength = record.hooks[uint256(kind)].remove(length, hook);
+        if (newLength != length) record.config = record.config.withHookCount(kind, newLength);
     }
 
-    /// @dev The three errors have the same arguments.
-    function _revertLimitExceeded(bytes4 limitError, bytes4 selector, FunctionReference hook) private pure {
-        bytes memory encoded = abi.encodeWithSelector(limitError, selector, hook);
+    /// @dev Five errors have these arguments.
+    function _revertWithSelectorAnd(bytes4 errorSelector, bytes4 selector, FunctionReference argument) private pure {
+        bytes memory encoded = abi.encodeWithSelector(errorSelector, selector, argument);
         assembly ("memory-safe") {
             revert(add(encoded, 0x20), mload(encoded))
         }
     }
 
-    /// @dev Happens when the first execution hook of `executeFromPluginExternal` comes or the last one goes; see `PluginState`.
+    /// @dev Keeps the copies in `PluginState` right. Writes only when the first execution hook of `executeFromPluginExternal`
+    /// has come or the last one has gone.
     function _markExternalCallsHooked(AccountStorage storage account, bool hooked) private {
         address plugin = account.newestPlugin;
-        while (plugin != END_OF_PLUGINS && plugin != address(0)) {
+        while (plugin != END_OF_PLUGINS) {
             PluginState state = account.plugins[plugin].state;
+            if (state.areExternalCallsHooked() == hooked) return;
             account.plugins[plugin].state = state.withExternalCallsHooked(hooked);
             plugin = state.next();
         }

@@ -16,7 +16,7 @@ type PluginState is uint256;
 
 using LibPluginState for PluginState global;
 
-/// @notice Ends the list of installed plugins. The address of a precompile, so never that of a plugin.
+/// @dev Ends the list of installed plugins. The address of a precompile, so never that of a plugin.
 address constant END_OF_PLUGINS = address(1);
 
 library LibPluginState {
@@ -28,15 +28,15 @@ library LibPluginState {
 
     function create(
         address nextPlugin,
-        uint256 dependencyWords,
+        uint256 numberOfDependencyWords,
         bool anyExternalAddress,
         bool nativeTokenSpender,
         bool hooked
     ) internal pure returns (PluginState) {
         // Every word holds at least one of the manifest's dependencies: the bound is that of calldata, never reached.
-        assert(dependencyWords <= type(uint16).max);
+        assert(numberOfDependencyWords <= type(uint16).max);
         return PluginState.wrap(
-            uint160(nextPlugin) | dependencyWords << DEPENDENCY_WORDS_POSITION
+            uint160(nextPlugin) | numberOfDependencyWords << DEPENDENCY_WORDS_POSITION
                 | (anyExternalAddress ? ANY_EXTERNAL_ADDRESS_BIT : 0)
                 | (nativeTokenSpender ? CAN_SPEND_NATIVE_TOKEN_BIT : 0) | (hooked ? EXTERNAL_CALLS_HOOKED_BIT : 0)
         );
