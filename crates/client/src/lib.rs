@@ -1,1 +1,11 @@
-//! Placeholder
+#![doc = include_str!("../README.md")]
+
+mod abi;
+pub mod calldata;
+pub mod key_list;
+pub mod permissions;
+pub mod user_operation;
+
+pub use alloy;
+pub use calldata::Call;
+pub use user_operation::UserOperation;
