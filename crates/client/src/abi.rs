@@ -4,7 +4,8 @@
 #![allow(missing_docs)]
 
 pub(crate) use session_key_bindings::{
-    ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin as Plugin,
+    IEntryPoint as EntryPoint, IPluginErrors as PluginBase, ISessionKeyPermissionsUpdates as Updates,
+    ISessionKeyPlugin as Plugin,
 };
 
 alloy::sol! {
