@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IERC20} from "@openzeppelin/token/ERC20/IERC20.sol";
-import {Math} from "@openzeppelin/utils/math/Math.sol";
+import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 
 import {UserOperation} from "./interfaces/IAccount.sol";
 import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "./interfaces/ISessionKeyPlugin.sol";
@@ -31,22 +31,21 @@ import {LibSpendLimit, SpendLimit} from "./libraries/SpendLimit.sol";
 /// Amounts are added with saturation: a sum at the maximum of `uint256` fits no limit, since that value means "no limit".
 /// The account is always an argument; no function here looks at `msg.sender`.
 abstract contract SessionKeyPermissions is ISessionKeyPlugin {
+    using FixedPointMathLib for uint256;
     using LibSessionKeyCalls for Call[];
     using LibSessionKeySlots for uint256;
-    using LibSpendLimit for uint256;
-    using Math for uint256;
 
     /// @dev EntryPoint v0.6, at the same address on every chain. Asking the account for it would read storage that
     /// validation must not read.
     address internal constant ENTRY_POINT = 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789;
 
     /// @dev Flags in the first word of a contract entry, which is also that of the contract's limit as an ERC-20 token.
-    uint8 private constant IS_ON_LIST = 1 << 0;
-    uint8 private constant CHECK_SELECTORS = 1 << 1;
-    uint8 private constant HAS_TOKEN_LIMIT = 1 << 2;
+    uint256 private constant IS_ON_LIST = 1 << 0;
+    uint256 private constant CHECK_SELECTORS = 1 << 1;
+    uint256 private constant HAS_TOKEN_LIMIT = 1 << 2;
 
     /// @dev Flag of a gas limit: validation opened a new interval, whose start execution has not recorded yet.
-    uint8 private constant RESET_PENDING = 1 << 0;
+    uint256 private constant RESET_PENDING = 1 << 0;
 
     uint256 private constant NO_LIMIT = type(uint256).max;
 
@@ -91,10 +90,14 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
             totalValue = totalValue.saturatingAdd(value);
         }
 
-        _checkPaymaster(account, key, userOp.paymasterAndData);
-        uint48 nativeValidAfter = _checkNativeLimit(account, key, totalValue);
-        uint48 gasValidAfter = _bookGas(account, key, sessionKey, userOp);
-        validAfter = _max(key.validAfter(), _max(nativeValidAfter, gasValidAfter));
+        validAfter = key.validAfter();
+        if (!key.has(LibKeyRecord.NO_NATIVE_LIMIT)) {
+            validAfter = _max(validAfter, _checkNativeLimit(account, key, totalValue));
+        }
+        if (key.has(LibKeyRecord.GAS_LIMIT_STORED)) {
+            validAfter = _max(validAfter, _bookGas(account, key, sessionKey, userOp));
+        }
+        if (key.has(LibKeyRecord.PAYMASTER_REQUIRED)) _checkPaymaster(account, key, userOp.paymasterAndData);
         validUntil = key.validUntil();
     }
 
@@ -108,16 +111,16 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
             (address target, uint256 value, bytes calldata data) = calls.at(i);
             (uint256 slot, uint256 entry) = _checkCall(account, key, target, data);
             if (entry & HAS_TOKEN_LIMIT != 0) {
-                SpendLimit memory limit = slot.unpackLimit(entry);
-                if (!limit.spend(_tokenAmount(data), _now())) {
+                if (!SpendLimit.wrap(entry).spend(slot, _tokenAmount(data), _now())) {
                     revert ERC20SpendLimitExceeded(account, sessionKey, target);
                 }
-                limit.store(slot);
             }
             totalValue = totalValue.saturatingAdd(value);
         }
 
-        if (!_bookNative(account, key, totalValue)) revert NativeTokenSpendLimitExceeded(account, sessionKey);
+        if (!key.has(LibKeyRecord.NO_NATIVE_LIMIT) && !_bookNative(account, key, totalValue)) {
+            revert NativeTokenSpendLimitExceeded(account, sessionKey);
+        }
         if (key.has(LibKeyRecord.GAS_LIMIT_STORED)) _settleGasReset(account, key);
     }
 
@@ -172,7 +175,6 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
     }
 
     function _checkPaymaster(address account, KeyRecord key, bytes calldata paymasterAndData) private view {
-        if (!key.has(LibKeyRecord.PAYMASTER_REQUIRED)) return;
         address required = address(uint160(LibSessionKeySlots.requiredPaymaster(account, key.id()).load()));
         if (paymasterAndData.length < 20 || address(bytes20(paymasterAndData)) != required) {
             revert PermissionsCheckFailed();
@@ -184,22 +186,18 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         view
         returns (uint48 validAfter)
     {
-        if (key.has(LibKeyRecord.NO_NATIVE_LIMIT)) return 0;
         bool possible = value == 0;
         if (key.has(LibKeyRecord.NATIVE_LIMIT_STORED)) {
-            (possible, validAfter) = LibSessionKeySlots.nativeLimit(account, key.id()).loadLimit().check(value);
+            uint256 slot = LibSessionKeySlots.nativeLimit(account, key.id());
+            (possible, validAfter) = LibSpendLimit.load(slot).check(slot, value);
         }
         if (!possible) revert PermissionsCheckFailed();
     }
 
     function _bookNative(address account, KeyRecord key, uint256 value) private returns (bool) {
-        if (key.has(LibKeyRecord.NO_NATIVE_LIMIT)) return true;
         if (!key.has(LibKeyRecord.NATIVE_LIMIT_STORED)) return value == 0;
         uint256 slot = LibSessionKeySlots.nativeLimit(account, key.id());
-        SpendLimit memory limit = slot.loadLimit();
-        if (!limit.spend(value, _now())) return false;
-        limit.store(slot);
-        return true;
+        return LibSpendLimit.load(slot).spend(slot, value, _now());
     }
 
     /// @dev Gas is booked in validation, at the most that the operation can cost. Validation cannot know the time, so it
@@ -209,27 +207,23 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         private
         returns (uint48 validAfter)
     {
-        if (!key.has(LibKeyRecord.GAS_LIMIT_STORED)) return 0;
         // With its own nonce lane, no operation of another signer can delay or reorder what is booked here.
         if (userOp.nonce >> 64 != uint160(sessionKey)) revert PermissionsCheckFailed();
 
         uint256 cost = _maxCost(userOp);
         uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
-        SpendLimit memory limit = slot.loadLimit();
-        bool resetPending = limit.flags & RESET_PENDING != 0;
-        if (limit.fits(cost)) {
-            unchecked {
-                limit.used += cost;
-            }
-            if (resetPending) validAfter = limit.intervalEnd();
-        } else if (!resetPending && limit.fitsFreshInterval(cost)) {
-            limit.used = cost;
-            limit.flags |= RESET_PENDING;
-            validAfter = limit.intervalEnd();
+        SpendLimit gas = LibSpendLimit.load(slot);
+        (uint256 limit, uint256 used) = gas.limitAndUsed(slot);
+        bool resetPending = gas.has(RESET_PENDING);
+        if (LibSpendLimit.fits(limit, used, cost)) {
+            if (resetPending) validAfter = gas.intervalEnd();
+            gas.storeUsed(slot, used + cost);
+        } else if (!resetPending && gas.fitsNextInterval(limit, cost)) {
+            validAfter = gas.intervalEnd();
+            gas.with(RESET_PENDING).storeUsed(slot, cost);
         } else {
             revert PermissionsCheckFailed();
         }
-        limit.store(slot);
     }
 
     /// @dev What EntryPoint v0.6 may charge, in wei. With a paymaster, its `postOp` may use the verification gas limit
@@ -243,11 +237,8 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
     /// @dev Starts the interval that validation opened, if any. The key must have a gas limit.
     function _settleGasReset(address account, KeyRecord key) internal {
         uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
-        SpendLimit memory limit = slot.loadLimit();
-        if (limit.flags & RESET_PENDING == 0) return;
-        limit.flags &= ~RESET_PENDING;
-        limit.lastUsed = _now();
-        limit.store(slot);
+        SpendLimit gas = LibSpendLimit.load(slot);
+        if (gas.has(RESET_PENDING)) gas.without(RESET_PENDING).withLastUsed(_now()).store(slot);
     }
 
     // Updates.
@@ -309,7 +300,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         private
     {
         uint256 slot = LibSessionKeySlots.contractEntry(account, key.id(), target);
-        uint256 entry = slot.load() & ~uint256(IS_ON_LIST | CHECK_SELECTORS);
+        uint256 entry = slot.load() & ~(IS_ON_LIST | CHECK_SELECTORS);
         if (isOnList) entry |= IS_ON_LIST;
         if (checkSelectors) entry |= CHECK_SELECTORS;
         slot.store(entry);
@@ -323,11 +314,10 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
             return key.without(LibKeyRecord.NATIVE_LIMIT_STORED).with(LibKeyRecord.NO_NATIVE_LIMIT);
         }
         uint256 slot = LibSessionKeySlots.nativeLimit(account, key.id());
-        SpendLimit memory limit;
+        SpendLimit limit;
         // What is stored of a removed limit no longer counts.
-        if (key.has(LibKeyRecord.NATIVE_LIMIT_STORED)) limit = slot.loadLimit();
-        limit.configure(spendLimit, refreshInterval, _now());
-        limit.store(slot);
+        if (key.has(LibKeyRecord.NATIVE_LIMIT_STORED)) limit = LibSpendLimit.load(slot);
+        limit.configure(slot, spendLimit, refreshInterval, _now());
         return key.without(LibKeyRecord.NO_NATIVE_LIMIT).with(LibKeyRecord.NATIVE_LIMIT_STORED);
     }
 
@@ -336,15 +326,12 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
     {
         if (token == address(0)) revert InvalidToken(token);
         uint256 slot = LibSessionKeySlots.contractEntry(account, key.id(), token);
-        SpendLimit memory limit = slot.loadLimit();
+        SpendLimit limit = LibSpendLimit.load(slot);
         if (spendLimit == NO_LIMIT) {
-            limit.flags &= ~HAS_TOKEN_LIMIT;
-            limit.used = 0;
+            limit.without(HAS_TOKEN_LIMIT).storeUsed(slot, 0);
         } else {
-            limit.flags |= HAS_TOKEN_LIMIT;
-            limit.configure(spendLimit, refreshInterval, _now());
+            limit.with(HAS_TOKEN_LIMIT).configure(slot, spendLimit, refreshInterval, _now());
         }
-        limit.store(slot);
     }
 
     function _setGasLimit(address account, KeyRecord key, uint256 spendLimit, uint48 refreshInterval)
@@ -353,12 +340,10 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
     {
         if (spendLimit == NO_LIMIT) return key.without(LibKeyRecord.GAS_LIMIT_STORED);
         uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
-        SpendLimit memory limit;
+        SpendLimit gas;
         // What is stored of a removed limit no longer counts.
-        if (key.has(LibKeyRecord.GAS_LIMIT_STORED)) limit = slot.loadLimit();
-        limit.flags &= ~RESET_PENDING;
-        limit.configure(spendLimit, refreshInterval, _now());
-        limit.store(slot);
+        if (key.has(LibKeyRecord.GAS_LIMIT_STORED)) gas = LibSpendLimit.load(slot);
+        gas.without(RESET_PENDING).configure(slot, spendLimit, refreshInterval, _now());
         return key.with(LibKeyRecord.GAS_LIMIT_STORED);
     }
 
@@ -419,7 +404,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
     {
         KeyRecord key = _requireKey(account, sessionKey);
         if (key.has(LibKeyRecord.NATIVE_LIMIT_STORED)) {
-            return _info(LibSessionKeySlots.nativeLimit(account, key.id()).loadLimit(), true);
+            return _info(LibSessionKeySlots.nativeLimit(account, key.id()), true);
         }
         info.hasLimit = !key.has(LibKeyRecord.NO_NATIVE_LIMIT);
     }
@@ -432,8 +417,8 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
     {
         KeyRecord key = _requireKey(account, sessionKey);
         if (!key.has(LibKeyRecord.GAS_LIMIT_STORED)) return (info, false);
-        SpendLimit memory limit = LibSessionKeySlots.gasLimit(account, key.id()).loadLimit();
-        return (_info(limit, true), limit.flags & RESET_PENDING != 0);
+        uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
+        return (_info(slot, true), LibSpendLimit.load(slot).has(RESET_PENDING));
     }
 
     /// @inheritdoc ISessionKeyPlugin
@@ -443,8 +428,8 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         returns (SpendLimitInfo memory)
     {
         uint48 keyId = _requireKey(account, sessionKey).id();
-        SpendLimit memory limit = LibSessionKeySlots.contractEntry(account, keyId, token).loadLimit();
-        return _info(limit, limit.flags & HAS_TOKEN_LIMIT != 0);
+        uint256 slot = LibSessionKeySlots.contractEntry(account, keyId, token);
+        return _info(slot, LibSpendLimit.load(slot).has(HAS_TOKEN_LIMIT));
     }
 
     /// @inheritdoc ISessionKeyPlugin
@@ -454,13 +439,15 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         return address(uint160(LibSessionKeySlots.requiredPaymaster(account, key.id()).load()));
     }
 
-    function _info(SpendLimit memory limit, bool hasLimit) private pure returns (SpendLimitInfo memory) {
+    function _info(uint256 slot, bool hasLimit) private view returns (SpendLimitInfo memory) {
+        SpendLimit limit = LibSpendLimit.load(slot);
+        (uint256 amount, uint256 used) = limit.limitAndUsed(slot);
         return SpendLimitInfo({
             hasLimit: hasLimit,
-            limit: limit.limit,
-            limitUsed: limit.used,
-            refreshInterval: limit.refreshInterval,
-            lastUsedTime: limit.lastUsed
+            limit: amount,
+            limitUsed: used,
+            refreshInterval: limit.refreshInterval(),
+            lastUsedTime: limit.lastUsed()
         });
     }
 

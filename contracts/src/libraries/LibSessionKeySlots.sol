@@ -14,8 +14,8 @@ pragma solidity ^0.8.30;
 ///     kind        names                                words from there on
 ///     1 account   -                                    0: `AccountRecord`
 ///     2 key       address of the session key           0: `KeyRecord`, 1: the next older key (address, 0 for none)
-///     3 limits    key id                               0-3: native `SpendLimit`, 4-7: gas `SpendLimit`, 8: paymaster
-///     4 contract  key id, contract                     0-3: `SpendLimit` of the contract as a token; its flag bits hold
+///     3 limits    key id                               0-2: native `SpendLimit`, 3-5: gas `SpendLimit`, 6: paymaster
+///     4 contract  key id, contract                     0-2: `SpendLimit` of the contract as a token; its flag bits hold
 ///                                                      the contract's access control entry
 ///     5 function  key id, contract, selector           0: 1 when on the access control list
 library LibSessionKeySlots {
@@ -30,8 +30,8 @@ library LibSessionKeySlots {
     uint256 private constant SELECTOR_SHIFT = 8;
 
     uint256 private constant NEXT_KEY_OFFSET = 1;
-    uint256 private constant GAS_LIMIT_OFFSET = 4;
-    uint256 private constant PAYMASTER_OFFSET = 8;
+    uint256 private constant GAS_LIMIT_OFFSET = 3;
+    uint256 private constant PAYMASTER_OFFSET = 6;
 
     function accountRecord(address account) internal pure returns (uint256) {
         return _slot(account, KIND_ACCOUNT);

@@ -12,5 +12,5 @@ mod testkit;
 pub use accounts::{DevAccount, dev_accounts};
 pub use chain::{CallOptions, Chain, ChainConfig, Execution, Status};
 pub use error::ChainError;
-pub use stack::{DEPLOYMENT_PROXY, Deployment, Stack, TestToken};
+pub use stack::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Deployment, Stack, TestToken};
 pub use testkit::{Testkit, Transport};

@@ -35,7 +35,7 @@ static TEST_PAYMASTER: CreationCode =
 pub const DEPLOYMENT_PROXY: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
 
 /// Deployed code of the proxy (<https://github.com/Arachnid/deterministic-deployment-proxy>, MIT).
-const DEPLOYMENT_PROXY_CODE: [u8; 69] = hex!(
+pub const DEPLOYMENT_PROXY_CODE: [u8; 69] = hex!(
     "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe036016000816020"
     "82378035828234f58015156039578182fd5b8082525050506014600cf3"
 );

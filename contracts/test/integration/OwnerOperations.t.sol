@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
+import {Counter} from "../mocks/Counter.sol";
+import {StackTest} from "../utils/StackTest.sol";
+
+/// @notice What an owner does, through the real EntryPoint.
+contract OwnerOperationsTest is StackTest {
+    Counter internal counter;
+
+    function setUp() public override {
+        super.setUp();
+        counter = new Counter();
+    }
+
+    function _increment() private pure returns (bytes memory) {
+        return abi.encodeCall(Counter.increment, ());
+    }
+
+    function test_execute_asUserOperation() public {
+        sendAsOwner(abi.encodeCall(IModularAccount.execute, (address(counter), 3, _increment())));
+        assertEq(counter.count(), 1);
+        assertEq(counter.lastCaller(), address(account));
+        assertEq(address(counter).balance, 3);
+    }
+
+    function test_executeBatch_asUserOperation() public {
+        IModularAccount.Call[] memory calls = new IModularAccount.Call[](3);
+        for (uint256 i = 0; i < calls.length; ++i) {
+            calls[i] = IModularAccount.Call(address(counter), i, _increment());
+        }
+        sendAsOwner(abi.encodeCall(IModularAccount.executeBatch, (calls)));
+        assertEq(counter.count(), 3);
+        assertEq(address(counter).balance, 3);
+    }
+
+    function test_execute_asRuntimeCall() public {
+        vm.prank(owner.addr);
+        bytes memory result = account.execute(address(counter), 0, _increment());
+        assertEq(abi.decode(result, (uint256)), 1);
+    }
+
+    function test_handleOps_revertsIfSignedByAStranger() public {
+        IEntryPoint.UserOperation memory op =
+            buildUserOp(abi.encodeCall(IModularAccount.execute, (address(counter), 0, _increment())));
+        sign(op, vm.createWallet("stranger").privateKey);
+        IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](1);
+        ops[0] = op;
+        expectFailedOp("AA24 signature error");
+        vm.prank(bundler, bundler);
+        ENTRY_POINT.handleOps(ops, beneficiary);
+    }
+
+    /// @dev The account does not exist yet, pays for its own creation, and does something in the same operation.
+    function test_handleOps_createsTheAccount() public {
+        address[] memory owners = new address[](1);
+        owners[0] = owner.addr;
+        address payable predicted = payable(factory.getAddress(77, owners));
+        assertEq(predicted.code.length, 0);
+        vm.deal(predicted, 1 ether);
+
+        IEntryPoint.UserOperation memory op =
+            buildUserOp(abi.encodeCall(IModularAccount.execute, (address(counter), 1, _increment())));
+        op.sender = predicted;
+        op.nonce = 0;
+        op.initCode = abi.encodePacked(factory, abi.encodeCall(factory.createAccount, (77, owners)));
+        sign(op, owner.privateKey);
+        (bool success,) = send(op);
+        assertTrue(success);
+        assertEq(counter.lastCaller(), predicted);
+        assertEq(ownerPlugin.ownersOf(predicted), owners);
+    }
+
+    function test_updateOwners_asUserOperation() public {
+        address[] memory added = new address[](1);
+        added[0] = makeAddr("second owner");
+        sendAsOwner(abi.encodeCall(IMultiOwnerPlugin.updateOwners, (added, new address[](0))));
+        assertTrue(ownerPlugin.isOwnerOf(address(account), added[0]));
+        vm.prank(added[0]);
+        account.execute(address(counter), 0, _increment());
+        assertEq(counter.count(), 1);
+    }
+}

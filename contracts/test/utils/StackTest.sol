@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Test} from "forge-std/Test.sol";
+import {Vm} from "forge-std/Vm.sol";
+
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
+import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IModularAccountFactory} from "../../src/interfaces/IModularAccountFactory.sol";
+import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
+import {IPlugin} from "../../src/interfaces/IPlugin.sol";
+
+/// @notice The stack of contracts, deployed for a test: the real EntryPoint v0.6 at its address, the account implementation,
+/// the owner plugin, the factory, and an account with one owner that has native token and a deposit.
+///
+/// Contracts are deployed from their artifacts, which are what is deployed in earnest.
+abstract contract StackTest is Test {
+    IEntryPoint internal constant ENTRY_POINT = IEntryPoint(0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789);
+
+    address internal implementation;
+    IMultiOwnerPlugin internal ownerPlugin;
+    IModularAccountFactory internal factory;
+    /// @dev Created with `owner` as its only owner and salt 0.
+    IModularAccount internal account;
+
+    Vm.Wallet internal owner;
+    address internal factoryOwner = makeAddr("factory owner");
+    /// @dev Sends bundles; an externally owned account.
+    address internal bundler = makeAddr("bundler");
+    address payable internal beneficiary = payable(makeAddr("beneficiary"));
+
+    function setUp() public virtual {
+        vm.warp(1_700_000_000);
+        vm.deal(bundler, 1000 ether);
+        vm.deal(beneficiary, 1 ether);
+        owner = vm.createWallet("owner");
+
+        _deployEntryPoint();
+        implementation = deployCode("ModularAccount.sol:ModularAccount", abi.encode(ENTRY_POINT));
+        ownerPlugin = IMultiOwnerPlugin(deployCode("MultiOwnerPlugin.sol:MultiOwnerPlugin"));
+        factory = IModularAccountFactory(
+            payable(
+                deployCode(
+                    "ModularAccountFactory.sol:ModularAccountFactory",
+                    abi.encode(
+                        factoryOwner, ownerPlugin, implementation, manifestHashOf(address(ownerPlugin)), ENTRY_POINT
+                    )
+                )
+            )
+        );
+        account = createAccount(0, owner.addr);
+    }
+
+    /// @dev The published bytecode, put at the published address. Its one immutable, the SenderCreator that its constructor
+    /// deploys, stays valid.
+    function _deployEntryPoint() private {
+        string memory artifact = vm.readFile("node_modules/@account-abstraction/contracts/artifacts/EntryPoint.json");
+        bytes memory creationCode = vm.parseJsonBytes(artifact, ".bytecode");
+        address deployed;
+        assembly ("memory-safe") {
+            deployed := create(0, add(creationCode, 0x20), mload(creationCode))
+        }
+        vm.etch(address(ENTRY_POINT), deployed.code);
+        vm.label(address(ENTRY_POINT), "EntryPoint");
+    }
+
+    /// @notice Creates an account with one owner, 100 ether and a deposit of 10 ether.
+    function createAccount(uint256 salt, address accountOwner) internal returns (IModularAccount created) {
+        address[] memory owners = new address[](1);
+        owners[0] = accountOwner;
+        created = IModularAccount(payable(factory.createAccount(salt, owners)));
+        vm.deal(address(created), 100 ether);
+        vm.deal(address(this), 10 ether);
+        ENTRY_POINT.depositTo{value: 10 ether}(address(created));
+    }
+
+    /* Plugins */
+
+    /// @notice `keccak256(abi.encode(manifest))`, as owners consent to it.
+    function manifestHashOf(address plugin) internal pure returns (bytes32) {
+        return keccak256(abi.encode(IPlugin(plugin).pluginManifest()));
+    }
+
+    /// @notice Installs a plugin without dependencies, as the owner in a runtime call.
+    function install(address plugin, bytes memory installData) internal {
+        install(plugin, installData, new bytes21[](0));
+    }
+
+    /// @notice Installs a plugin as the owner in a runtime call.
+    function install(address plugin, bytes memory installData, bytes21[] memory dependencies) internal {
+        bytes32 manifestHash = manifestHashOf(plugin);
+        vm.prank(owner.addr);
+        account.installPlugin(plugin, manifestHash, installData, dependencies);
+    }
+
+    /// @notice Uninstalls a plugin as the owner in a runtime call.
+    function uninstall(address plugin) internal {
+        vm.prank(owner.addr);
+        account.uninstallPlugin(plugin, "", "");
+    }
+
+    /// @notice A function reference.
+    function ref(address plugin, uint8 functionId) internal pure returns (bytes21) {
+        return bytes21(abi.encodePacked(plugin, functionId));
+    }
+
+    /// @notice The two functions of the owner plugin that other plugins depend on: runtime, then user operation validation.
+    function ownerDependencies() internal view returns (bytes21[] memory dependencies) {
+        dependencies = new bytes21[](2);
+        dependencies[0] =
+            ref(address(ownerPlugin), uint8(IMultiOwnerPlugin.FunctionId.RUNTIME_VALIDATION_OWNER_OR_SELF));
+        dependencies[1] = ref(address(ownerPlugin), uint8(IMultiOwnerPlugin.FunctionId.USER_OP_VALIDATION_OWNER));
+    }
+
+    /* User operations */
+
+    /// @notice An operation of `account` with nonce key 0, gas for everything and no signature yet.
+    function buildUserOp(bytes memory callData) internal view returns (IEntryPoint.UserOperation memory) {
+        return buildUserOp(callData, 0);
+    }
+
+    /// @notice An operation of `account`, gas for everything and no signature yet.
+    function buildUserOp(bytes memory callData, uint192 nonceKey)
+        internal
+        view
+        returns (IEntryPoint.UserOperation memory op)
+    {
+        op.sender = address(account);
+        op.nonce = ENTRY_POINT.getNonce(address(account), nonceKey);
+        op.callData = callData;
+        op.callGasLimit = 5_000_000;
+        op.verificationGasLimit = 3_000_000;
+        op.maxFeePerGas = 1 gwei;
+        op.maxPriorityFeePerGas = 1 gwei;
+    }
+
+    /// @notice Signs an operation: ECDSA over the EIP-191 message of its hash.
+    function sign(IEntryPoint.UserOperation memory op, uint256 privateKey) internal view {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(privateKey, eip191Hash(ENTRY_POINT.getUserOpHash(op)));
+        op.signature = abi.encodePacked(r, s, v);
+    }
+
+    function eip191Hash(bytes32 hash) internal pure returns (bytes32) {
+        return keccak256(abi.encodePacked("\x19Ethereum Signed Message:\n32", hash));
+    }
+
+    /// @notice Sends one operation as a bundle; reverts as `handleOps` does.
+    /// @return success Whether the operation's call succeeded.
+    /// @return revertReason What the call reverted with, if it did.
+    function send(IEntryPoint.UserOperation memory op) internal returns (bool success, bytes memory revertReason) {
+        IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](1);
+        ops[0] = op;
+        bytes32 userOpHash = ENTRY_POINT.getUserOpHash(op);
+        vm.recordLogs();
+        vm.prank(bundler, bundler);
+        ENTRY_POINT.handleOps(ops, beneficiary);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        bool found;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].emitter != address(ENTRY_POINT) || logs[i].topics.length < 2) continue;
+            if (logs[i].topics[1] != userOpHash) continue;
+            if (logs[i].topics[0] == IEntryPoint.UserOperationRevertReason.selector) {
+                (, revertReason) = abi.decode(logs[i].data, (uint256, bytes));
+            } else if (logs[i].topics[0] == IEntryPoint.UserOperationEvent.selector) {
+                (, success,,) = abi.decode(logs[i].data, (uint256, bool, uint256, uint256));
+                found = true;
+            }
+        }
+        assertTrue(found, "no UserOperationEvent");
+    }
+
+    /// @notice Signs and sends one operation.
+    function sendSigned(bytes memory callData, uint256 privateKey)
+        internal
+        returns (bool success, bytes memory revertReason)
+    {
+        return sendSigned(callData, privateKey, 0);
+    }
+
+    /// @notice Signs and sends one operation with a nonce key.
+    function sendSigned(bytes memory callData, uint256 privateKey, uint192 nonceKey)
+        internal
+        returns (bool success, bytes memory revertReason)
+    {
+        IEntryPoint.UserOperation memory op = buildUserOp(callData, nonceKey);
+        sign(op, privateKey);
+        return send(op);
+    }
+
+    /// @notice Sends one operation of the owner, whose call must succeed.
+    function sendAsOwner(bytes memory callData) internal {
+        (bool success, bytes memory revertReason) = sendSigned(callData, owner.privateKey);
+        if (success) return;
+        assembly ("memory-safe") {
+            revert(add(revertReason, 0x20), mload(revertReason))
+        }
+    }
+
+    /// @notice Sends one operation of the owner, whose call must revert with exactly this.
+    function sendAsOwnerExpectingRevert(bytes memory callData, bytes memory expectedReason) internal {
+        (bool success, bytes memory revertReason) = sendSigned(callData, owner.privateKey);
+        assertFalse(success, "the call succeeded");
+        assertEq(revertReason, expectedReason, "revert reason");
+    }
+
+    /// @notice Expects that the next `handleOps` reverts with `FailedOp(0, reason)`; see the EntryPoint's AAxx codes.
+    function expectFailedOp(string memory reason) internal {
+        vm.expectRevert(abi.encodeWithSelector(IEntryPoint.FailedOp.selector, 0, reason));
+    }
+
+    /// @notice What the account's `validateUserOp` answers for an operation, asked by the EntryPoint; state is kept.
+    function validate(IEntryPoint.UserOperation memory op) internal returns (uint256 validationData) {
+        bytes32 userOpHash = ENTRY_POINT.getUserOpHash(op);
+        bytes memory callData = abi.encodeWithSelector(IModularAccount.validateUserOp.selector, op, userOpHash, 0);
+        vm.prank(address(ENTRY_POINT));
+        (bool success, bytes memory answer) = op.sender.call(callData);
+        if (!success) {
+            assembly ("memory-safe") {
+                revert(add(answer, 0x20), mload(answer))
+            }
+        }
+        return abi.decode(answer, (uint256));
+    }
+
+    /// @notice Packs validation data: bits 0..159 authorizer, 160..207 validUntil, 208..255 validAfter.
+    function packValidationData(address authorizer, uint48 validUntil, uint48 validAfter)
+        internal
+        pure
+        returns (uint256)
+    {
+        return uint160(authorizer) | uint256(validUntil) << 160 | uint256(validAfter) << 208;
+    }
+}

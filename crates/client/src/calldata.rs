@@ -1,0 +1,425 @@
+//! Call data of everything that an account, its owner or a session key can do. Pure functions, no chain needed.
+//!
+//! | called on | by | functions |
+//! | --- | --- | --- |
+//! | the account | owner | [`execute`], [`execute_batch`], [`install_plugin`], [`uninstall_plugin`], [`update_owners`], [`upgrade_to_and_call`] |
+//! | the account | owner, once the session key plugin is installed | [`add_session_key`], [`remove_session_key`], [`rotate_session_key`], [`update_key_permissions`] |
+//! | the account | a session key | [`execute_with_session_key`] |
+//! | the plugin | anyone | [`reset_session_key_gas_limit_timestamp`] |
+//! | the factory | anyone | [`create_account`], [`init_code`] |
+//!
+//! To do several owner actions in one operation, [`batch`] them: the account calls itself, as its own owner.
+
+use crate::abi::{Account, Factory, Owners, Plugin};
+use alloy::{
+    primitives::{Address, B256, Bytes, FixedBytes, Selector, U256},
+    sol_types::{SolCall, SolValue},
+};
+use serde::{Deserialize, Serialize};
+use session_key_bindings::{PluginManifest, function_id};
+
+/// `executeWithSessionKey((address,uint256,bytes)[],address)`: the only function that session keys can call.
+pub const EXECUTE_WITH_SESSION_KEY: Selector = FixedBytes(Plugin::executeWithSessionKeyCall::SELECTOR);
+
+/// One call of the account to another contract.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Call {
+    /// The contract or account called.
+    pub target: Address,
+    /// Wei to send along.
+    #[serde(default)]
+    pub value: U256,
+    /// Call data; empty for a plain transfer of the native token.
+    #[serde(default)]
+    pub data: Bytes,
+}
+
+impl Call {
+    /// A call without value.
+    pub fn new(target: Address, data: impl Into<Bytes>) -> Self {
+        Self {
+            target,
+            value: U256::ZERO,
+            data: data.into(),
+        }
+    }
+
+    /// A plain transfer of the native token, in wei.
+    pub fn transfer(to: Address, value: U256) -> Self {
+        Self {
+            target: to,
+            value,
+            data: Bytes::new(),
+        }
+    }
+
+    /// The same call with value, in wei.
+    #[must_use]
+    pub fn with_value(mut self, value: U256) -> Self {
+        self.value = value;
+        self
+    }
+
+    /// The first four bytes of the data as the plugin reads them: padded with zeros on the right.
+    pub fn selector(&self) -> Selector {
+        let length = self.data.len().min(4);
+        Selector::right_padding_from(&self.data[..length])
+    }
+}
+
+/// A function of a plugin that validates for others: the plugin's address and a function id (`bytes21`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FunctionReference {
+    /// The plugin.
+    pub plugin: Address,
+    /// Which of its functions.
+    pub function_id: u8,
+}
+
+impl FunctionReference {
+    /// A reference.
+    pub const fn new(plugin: Address, function_id: u8) -> Self {
+        Self { plugin, function_id }
+    }
+}
+
+impl From<FunctionReference> for FixedBytes<21> {
+    fn from(reference: FunctionReference) -> Self {
+        function_id::function_reference(reference.plugin, reference.function_id)
+    }
+}
+
+impl From<FixedBytes<21>> for FunctionReference {
+    fn from(packed: FixedBytes<21>) -> Self {
+        Self {
+            plugin: Address::from_slice(&packed[..20]),
+            function_id: packed[20],
+        }
+    }
+}
+
+impl std::fmt::Display for FunctionReference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "function {} of plugin {}", self.function_id, self.plugin)
+    }
+}
+
+/// What the session key plugin depends on: the owner plugin's runtime validation (index 0) and its user operation
+/// validation (index 1).
+pub const fn owner_dependencies(owner_plugin: Address) -> [FunctionReference; 2] {
+    [
+        FunctionReference::new(owner_plugin, function_id::RUNTIME_VALIDATION_OWNER_OR_SELF),
+        FunctionReference::new(owner_plugin, function_id::USER_OP_VALIDATION_OWNER),
+    ]
+}
+
+/// A session key to register: with the plugin's installation, or later.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NewSessionKey {
+    /// Address of the key.
+    pub key: Address,
+    /// The owner's label for the key: emitted in `SessionKeyAdded`, stored nowhere.
+    #[serde(default)]
+    pub tag: B256,
+    /// Encoded permission updates, as [`Permissions::encode`](crate::permissions::Permissions::encode) gives them.
+    #[serde(default)]
+    pub permissions: Vec<Bytes>,
+}
+
+/// `execute`: one call. A target that is a plugin is refused by the account.
+pub fn execute(call: &Call) -> Bytes {
+    Account::executeCall {
+        target: call.target,
+        value: call.value,
+        data: call.data.clone(),
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `executeBatch`: calls in order, all or none.
+pub fn execute_batch(calls: &[Call]) -> Bytes {
+    let calls = calls
+        .iter()
+        .map(|call| Account::AccountCall {
+            target: call.target,
+            value: call.value,
+            data: call.data.clone(),
+        })
+        .collect();
+    Account::executeBatchCall { calls }.abi_encode().into()
+}
+
+/// Several of the account's own functions in one `executeBatch`: the account calls itself, as an owner could call it. All
+/// or none of them happen. With a single action, that action itself.
+pub fn batch(account: Address, actions: impl IntoIterator<Item = Bytes>) -> Bytes {
+    let mut calls: Vec<Call> = actions.into_iter().map(|data| Call::new(account, data)).collect();
+    match calls.len() {
+        1 => calls.remove(0).data,
+        _ => execute_batch(&calls),
+    }
+}
+
+/// `installPlugin` of any plugin.
+pub fn install_plugin(
+    plugin: Address,
+    manifest_hash: B256,
+    install_data: Bytes,
+    dependencies: &[FunctionReference],
+) -> Bytes {
+    Account::installPluginCall {
+        plugin,
+        manifestHash: manifest_hash,
+        pluginInstallData: install_data,
+        dependencies: dependencies.iter().map(|reference| (*reference).into()).collect(),
+    }
+    .abi_encode()
+    .into()
+}
+
+/// Install data of the session key plugin: the keys to register with it, with their tags and permissions.
+pub fn session_key_plugin_install_data(keys: &[NewSessionKey]) -> Bytes {
+    let addresses: Vec<Address> = keys.iter().map(|key| key.key).collect();
+    let tags: Vec<B256> = keys.iter().map(|key| key.tag).collect();
+    let permissions: Vec<Vec<Bytes>> = keys.iter().map(|key| key.permissions.clone()).collect();
+    (addresses, tags, permissions).abi_encode_params().into()
+}
+
+/// Install data of the multi owner plugin.
+pub fn multi_owner_plugin_install_data(owners: &[Address]) -> Bytes {
+    (owners.to_vec(),).abi_encode_params().into()
+}
+
+/// The hash that an owner consents to when installing a plugin: `keccak256(abi.encode(manifest))`.
+pub fn manifest_hash(manifest: &PluginManifest) -> B256 {
+    alloy::primitives::keccak256(manifest.abi_encode())
+}
+
+/// How to uninstall a plugin. The default is what an empty `config` means.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UninstallConfig {
+    /// The manifest that the plugin had when it was installed, ABI-encoded; empty: ask the plugin.
+    pub serialized_manifest: Bytes,
+    /// Uninstall even if the plugin's `onUninstall` reverts.
+    pub force: bool,
+    /// Gas units for `onUninstall`; 0: no limit.
+    pub callback_gas_limit: U256,
+}
+
+impl UninstallConfig {
+    /// The `config` argument of `uninstallPlugin`: empty for the default.
+    pub fn encode(&self) -> Bytes {
+        if *self == Self::default() {
+            return Bytes::new();
+        }
+        // One dynamic struct: `abi.encode((bytes,bool,uint256))`.
+        ((
+            self.serialized_manifest.clone(),
+            self.force,
+            self.callback_gas_limit,
+        ),)
+            .abi_encode_params()
+            .into()
+    }
+}
+
+/// `uninstallPlugin`.
+pub fn uninstall_plugin(plugin: Address, config: &UninstallConfig, uninstall_data: Bytes) -> Bytes {
+    Account::uninstallPluginCall {
+        plugin,
+        config: config.encode(),
+        pluginUninstallData: uninstall_data,
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `updateOwners`: removals first, then additions.
+pub fn update_owners(owners_to_add: &[Address], owners_to_remove: &[Address]) -> Bytes {
+    Owners::updateOwnersCall {
+        ownersToAdd: owners_to_add.to_vec(),
+        ownersToRemove: owners_to_remove.to_vec(),
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `upgradeToAndCall`: changes the account's implementation.
+pub fn upgrade_to_and_call(implementation: Address, data: Bytes) -> Bytes {
+    Account::upgradeToAndCallCall {
+        newImplementation: implementation,
+        data,
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `addSessionKey`.
+pub fn add_session_key(key: &NewSessionKey) -> Bytes {
+    Plugin::addSessionKeyCall {
+        sessionKey: key.key,
+        tag: key.tag,
+        permissionUpdates: key.permissions.clone(),
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `removeSessionKey`. For the predecessor see [`KeyList`](crate::key_list::KeyList).
+pub fn remove_session_key(key: Address, predecessor: B256) -> Bytes {
+    Plugin::removeSessionKeyCall {
+        sessionKey: key,
+        predecessor,
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `rotateSessionKey`. For the predecessor (of the old key) see [`KeyList`](crate::key_list::KeyList).
+pub fn rotate_session_key(old_key: Address, predecessor: B256, new_key: Address) -> Bytes {
+    Plugin::rotateSessionKeyCall {
+        oldSessionKey: old_key,
+        predecessor,
+        newSessionKey: new_key,
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `updateKeyPermissions`. Updates as
+/// [`PermissionUpdates::encode`](crate::permissions::PermissionUpdates::encode) gives them.
+pub fn update_key_permissions(key: Address, updates: Vec<Bytes>) -> Bytes {
+    Plugin::updateKeyPermissionsCall {
+        sessionKey: key,
+        updates,
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `executeWithSessionKey`: calls in order, all or none.
+pub fn execute_with_session_key(calls: &[Call], session_key: Address) -> Bytes {
+    let calls = calls
+        .iter()
+        .map(|call| Plugin::Call {
+            target: call.target,
+            value: call.value,
+            data: call.data.clone(),
+        })
+        .collect();
+    Plugin::executeWithSessionKeyCall {
+        calls,
+        sessionKey: session_key,
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `resetSessionKeyGasLimitTimestamp`, to be called on the plugin.
+pub fn reset_session_key_gas_limit_timestamp(account: Address, session_key: Address) -> Bytes {
+    Plugin::resetSessionKeyGasLimitTimestampCall {
+        account,
+        sessionKey: session_key,
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `createAccount`, to be called on the factory. Owners as [`factory_owners`] orders them.
+pub fn create_account(salt: U256, owners: &[Address]) -> Bytes {
+    Factory::createAccountCall {
+        salt,
+        owners: owners.to_vec(),
+    }
+    .abi_encode()
+    .into()
+}
+
+/// The `initCode` of an operation that creates its account first.
+pub fn init_code(factory: Address, salt: U256, owners: &[Address]) -> Bytes {
+    [factory.as_slice(), &create_account(salt, owners)]
+        .concat()
+        .into()
+}
+
+/// Owners as the factory wants them: ascending, without duplicates and without the zero address.
+pub fn factory_owners(owners: impl IntoIterator<Item = Address>) -> Vec<Address> {
+    let owners: std::collections::BTreeSet<Address> = owners.into_iter().collect();
+    owners.into_iter().filter(|owner| !owner.is_zero()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::primitives::hex;
+
+    #[test]
+    fn selectors_of_the_account() {
+        let call = Call::default();
+        for (data, selector) in [
+            (execute(&call), hex!("b61d27f6")),
+            (execute_batch(&[]), hex!("34fcd5be")),
+            (
+                install_plugin(Address::ZERO, B256::ZERO, Bytes::new(), &[]),
+                hex!("c5f0e8d1"),
+            ),
+            (
+                uninstall_plugin(Address::ZERO, &UninstallConfig::default(), Bytes::new()),
+                hex!("c1a221f3"),
+            ),
+            (update_owners(&[], &[]), hex!("39562247")),
+            (upgrade_to_and_call(Address::ZERO, Bytes::new()), hex!("4f1ef286")),
+            (execute_with_session_key(&[], Address::ZERO), hex!("31d99c2c")),
+        ] {
+            assert_eq!(data[..4], selector);
+        }
+    }
+
+    #[test]
+    fn a_config_is_one_dynamic_struct() {
+        assert!(UninstallConfig::default().encode().is_empty());
+        let config = UninstallConfig {
+            force: true,
+            callback_gas_limit: U256::from(7),
+            ..Default::default()
+        };
+        let word = |n: u64| U256::from(n).to_be_bytes::<32>();
+        // Offset of the struct; offset of its bytes, force, gas limit; length of the bytes.
+        let expected = [word(32), word(96), word(1), word(7), word(0)].concat();
+        assert_eq!(config.encode(), expected);
+    }
+
+    #[test]
+    fn owners_for_the_factory_are_ascending_and_unique() {
+        let [a, b] = [1, 2].map(Address::repeat_byte);
+        assert_eq!(factory_owners([b, a, Address::ZERO, b]), [a, b]);
+    }
+
+    #[test]
+    fn a_batch_of_one_is_the_action_itself() {
+        let account = Address::repeat_byte(1);
+        let action = update_owners(&[account], &[]);
+        assert_eq!(batch(account, [action.clone()]), action);
+        assert_eq!(
+            batch(account, [action.clone(), action]).get(..4),
+            Some(&hex!("34fcd5be")[..])
+        );
+    }
+
+    #[test]
+    fn selectors_are_padded_on_the_right() {
+        for (data, selector) in [("", "00000000"), ("ab", "ab000000"), ("0102030405", "01020304")] {
+            let call = Call::new(Address::ZERO, hex::decode(data).unwrap());
+            assert_eq!(call.selector().as_slice(), hex::decode(selector).unwrap());
+        }
+    }
+
+    #[test]
+    fn function_references_pack_address_then_id() {
+        let reference = FunctionReference::new(Address::repeat_byte(0xce), 7);
+        let packed = FixedBytes::<21>::from(reference);
+        assert_eq!(packed, hex!("cececececececececececececececececececece07"));
+        assert_eq!(FunctionReference::from(packed), reference);
+    }
+}

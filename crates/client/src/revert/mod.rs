@@ -1,0 +1,443 @@
+//! What a revert says, as a value.
+
+mod aa_code;
+mod contracts;
+
+pub use aa_code::AaCode;
+pub use contracts::{AccountError, FactoryError, OwnerPluginError, PluginBaseError, PluginError};
+
+use crate::abi::EntryPoint;
+use alloy::{
+    primitives::{Address, B256, Bytes, Log, U256},
+    sol_types::{Panic, PanicKind, Revert as ErrorString, SolError, SolEvent},
+    transports::{RpcError, TransportError},
+};
+use std::fmt;
+
+/// How deep wrapped reverts are decoded. Deeper ones stay [`Revert::Unknown`]: whoever reverts chooses the depth, and the
+/// stack is finite.
+const MAX_DEPTH: usize = 16;
+
+/// What a contract reverted with, decoded. Decoding never fails and never loses a byte: [`to_bytes`](Self::to_bytes) gives
+/// back exactly what was decoded, and what is not understood to the last bit stays [`Unknown`](Self::Unknown).
+///
+/// ```
+/// use session_key_client::{alloy::primitives::bytes, revert::{PluginError, Revert}};
+///
+/// let revert = Revert::decode(&bytes!("b4d78304"));
+/// assert_eq!(revert, Revert::Plugin(PluginError::PermissionsCheckFailed));
+/// assert_eq!(revert.to_string(), "the session key's permissions do not allow this operation");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Revert {
+    /// The EntryPoint did not take an operation.
+    FailedOp(FailedOp),
+    /// An aggregator refused its signatures.
+    SignatureValidationFailed {
+        /// The aggregator.
+        aggregator: Address,
+    },
+    /// The session key plugin.
+    Plugin(PluginError),
+    /// Any plugin; some of these errors also come from the account or the factory.
+    PluginBase(PluginBaseError),
+    /// The account.
+    Account(AccountError),
+    /// The owner plugin.
+    OwnerPlugin(OwnerPluginError),
+    /// The account factory.
+    Factory(FactoryError),
+    /// `revert("…")` or `require(…, "…")`.
+    Error(String),
+    /// A failed assertion, with its code: 0x11 is arithmetic overflow, for example.
+    Panic(U256),
+    /// Anything else, with all its bytes; nothing at all when a contract reverts without a reason or runs out of gas.
+    Unknown(Bytes),
+}
+
+/// The EntryPoint did not take an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FailedOp {
+    /// Position of the operation in the bundle.
+    pub op_index: U256,
+    /// The code that `reason` starts with, if it is one of EntryPoint v0.6's.
+    pub code: Option<AaCode>,
+    /// The reason in full.
+    pub reason: String,
+}
+
+impl fmt::Display for FailedOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "operation {} cannot be included: ", self.op_index)?;
+        match self.code {
+            Some(code) => write!(f, "{} ({})", code.description(), self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+impl Revert {
+    /// Decodes revert data.
+    pub fn decode(data: &[u8]) -> Self {
+        Self::decode_nested(data, 0)
+    }
+
+    fn decode_nested(data: &[u8], depth: usize) -> Self {
+        if depth < MAX_DEPTH
+            && let Some(revert) = Self::decode_known(data, depth + 1)
+            // ABI encoding is not unique. What does not encode to the same bytes would lose some.
+            && *revert.to_bytes() == *data
+        {
+            return revert;
+        }
+        Self::Unknown(Bytes::copy_from_slice(data))
+    }
+
+    fn decode_known(data: &[u8], depth: usize) -> Option<Self> {
+        match *data.first_chunk::<4>()? {
+            EntryPoint::FailedOp::SELECTOR => {
+                let error = EntryPoint::FailedOp::abi_decode_validate(data).ok()?;
+                let code = AaCode::parse(&error.reason);
+                Some(Self::FailedOp(FailedOp {
+                    op_index: error.opIndex,
+                    code,
+                    reason: error.reason,
+                }))
+            }
+            EntryPoint::SignatureValidationFailed::SELECTOR => {
+                let error = EntryPoint::SignatureValidationFailed::abi_decode_validate(data).ok()?;
+                Some(Self::SignatureValidationFailed {
+                    aggregator: error.aggregator,
+                })
+            }
+            ErrorString::SELECTOR => Some(Self::Error(ErrorString::abi_decode_validate(data).ok()?.reason)),
+            Panic::SELECTOR => Some(Self::Panic(Panic::abi_decode_validate(data).ok()?.code)),
+            _ => PluginError::decode(data, depth)
+                .map(Self::Plugin)
+                .or_else(|| PluginBaseError::decode(data, depth).map(Self::PluginBase))
+                .or_else(|| AccountError::decode(data, depth).map(Self::Account))
+                .or_else(|| OwnerPluginError::decode(data, depth).map(Self::OwnerPlugin))
+                .or_else(|| FactoryError::decode(data, depth).map(Self::Factory)),
+        }
+    }
+
+    /// The revert data.
+    pub fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::FailedOp(FailedOp { op_index, reason, .. }) => EntryPoint::FailedOp {
+                opIndex: *op_index,
+                reason: reason.clone(),
+            }
+            .abi_encode()
+            .into(),
+            Self::SignatureValidationFailed { aggregator } => EntryPoint::SignatureValidationFailed {
+                aggregator: *aggregator,
+            }
+            .abi_encode()
+            .into(),
+            Self::Plugin(error) => error.to_bytes(),
+            Self::PluginBase(error) => error.to_bytes(),
+            Self::Account(error) => error.to_bytes(),
+            Self::OwnerPlugin(error) => error.to_bytes(),
+            Self::Factory(error) => error.to_bytes(),
+            Self::Error(reason) => ErrorString {
+                reason: reason.clone(),
+            }
+            .abi_encode()
+            .into(),
+            Self::Panic(code) => Panic { code: *code }.abi_encode().into(),
+            Self::Unknown(data) => data.clone(),
+        }
+    }
+
+    /// The revert that an RPC error reports; `None` if it reports another failure (no connection, a node that refuses).
+    pub fn from_rpc_error(error: &TransportError) -> Option<Self> {
+        match error {
+            RpcError::ErrorResp(payload) => payload.as_revert_data().map(|data| Self::decode(&data)),
+            _ => None,
+        }
+    }
+
+    /// The EntryPoint's code, if this is a [`FailedOp`].
+    pub fn aa_code(&self) -> Option<AaCode> {
+        match self {
+            Self::FailedOp(failed) => failed.code,
+            _ => None,
+        }
+    }
+
+    /// The innermost revert: what a plugin or target said, without what the account wrapped around it.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Account(
+                AccountError::PluginInstallCallbackFailed { reason, .. }
+                | AccountError::PluginUninstallCallbackFailed { reason, .. }
+                | AccountError::PreExecHookReverted { reason, .. }
+                | AccountError::PostExecHookReverted { reason, .. }
+                | AccountError::PreRuntimeValidationHookFailed { reason, .. }
+                | AccountError::RuntimeValidationFunctionReverted { reason, .. },
+            ) => reason.root(),
+            _ => self,
+        }
+    }
+}
+
+impl fmt::Display for Revert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FailedOp(error) => error.fmt(f),
+            Self::SignatureValidationFailed { aggregator } => {
+                write!(f, "aggregator {aggregator} refused the signatures")
+            }
+            Self::Plugin(error) => error.fmt(f),
+            Self::PluginBase(error) => error.fmt(f),
+            Self::Account(error) => error.fmt(f),
+            Self::OwnerPlugin(error) => error.fmt(f),
+            Self::Factory(error) => error.fmt(f),
+            Self::Error(reason) => f.write_str(reason),
+            Self::Panic(code) => match u32::try_from(*code).ok().and_then(PanicKind::from_number) {
+                Some(kind) => write!(f, "panic {code:#x}: {}", kind.as_str()),
+                None => write!(f, "panic {code:#x}"),
+            },
+            Self::Unknown(data) if data.is_empty() => {
+                f.write_str("reverted without a reason, or ran out of gas")
+            }
+            // Some contracts pad their reasons in ways of their own; a person can read them all the same.
+            Self::Unknown(data) => match ErrorString::abi_decode(data) {
+                Ok(error) => write!(f, "{} (revert data {data})", error.reason),
+                Err(_) => write!(f, "reverted with {data}"),
+            },
+        }
+    }
+}
+
+impl std::error::Error for Revert {}
+
+/// Why an operation's call reverted, from the logs of the transaction that included it: the `UserOperationRevertReason` that
+/// the EntryPoint emits. The EntryPoint emits none when the call reverted without data, and cuts the data after 2048 bytes;
+/// neither case is an error here.
+pub fn user_operation_revert_reason<'a>(
+    logs: impl IntoIterator<Item = &'a Log>,
+    entry_point: Address,
+    user_op_hash: B256,
+) -> Option<Revert> {
+    logs.into_iter()
+        .filter(|log| log.address == entry_point)
+        .filter_map(|log| EntryPoint::UserOperationRevertReason::decode_log(log).ok())
+        .find(|event| event.userOpHash == user_op_hash)
+        .map(|event| Revert::decode(&event.revertReason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::primitives::{Selector, hex};
+    use proptest::prelude::*;
+
+    #[test]
+    fn errors_of_the_plugin() {
+        let [account, session_key, token] = [1, 2, 3].map(Address::repeat_byte);
+        let error = PluginError::ERC20SpendLimitExceeded {
+            account,
+            session_key,
+            token,
+        };
+        let data = error.to_bytes();
+        assert_eq!(data.len(), 4 + 3 * 32);
+        assert_eq!(Revert::decode(&data), Revert::Plugin(error));
+        // Selectors as published.
+        for (data, error) in [
+            (hex!("b4d78304"), PluginError::PermissionsCheckFailed),
+            (hex!("ff633a38"), PluginError::LengthMismatch),
+        ] {
+            assert_eq!(Revert::decode(&data), Revert::Plugin(error));
+        }
+    }
+
+    #[test]
+    fn failed_operations_have_a_code() {
+        let decode = |reason: &str| {
+            let error = EntryPoint::FailedOp {
+                opIndex: U256::from(2),
+                reason: reason.to_owned(),
+            };
+            Revert::decode(&error.abi_encode())
+        };
+        let revert = decode("AA23 reverted (or OOG)");
+        assert_eq!(revert.aa_code(), Some(AaCode::AccountReverted));
+        assert_eq!(
+            revert.to_string(),
+            "operation 2 cannot be included: the account refused the operation in validation, or validation ran out of \
+             gas (AA23 reverted (or OOG))"
+        );
+        assert_eq!(
+            decode("AA24 signature error").aa_code(),
+            Some(AaCode::AccountSignature)
+        );
+        assert_eq!(decode("AA99 from another world").aa_code(), None);
+        assert_eq!(decode("ÄÄ").aa_code(), None);
+        assert_eq!(decode("").aa_code(), None);
+    }
+
+    #[test]
+    fn every_code_reads_back() {
+        for code in AaCode::ALL {
+            assert_eq!(AaCode::parse(&format!("{code} and more")), Some(*code));
+        }
+        assert_eq!(AaCode::ALL.len(), 26);
+    }
+
+    #[test]
+    fn wrapped_reverts_are_decoded_inside() {
+        let inner = Revert::Plugin(PluginError::InvalidToken { token: Address::ZERO });
+        let outer = Revert::Account(AccountError::PluginInstallCallbackFailed {
+            plugin: Address::repeat_byte(1),
+            reason: Box::new(inner.clone()),
+        });
+        let decoded = Revert::decode(&outer.to_bytes());
+        assert_eq!(decoded, outer);
+        assert_eq!(decoded.root(), &inner);
+        assert!(decoded.to_string().ends_with(
+            "refused to be installed: token 0x0000000000000000000000000000000000000000 cannot have a spend limit"
+        ));
+    }
+
+    #[test]
+    fn deep_nesting_ends_in_bytes() {
+        let mut revert = Revert::Error("bottom".to_owned());
+        for _ in 0..1000 {
+            let plugin = Address::repeat_byte(1);
+            revert = Revert::Unknown(
+                AccountError::PreExecHookReverted {
+                    plugin,
+                    function_id: 0,
+                    reason: Box::new(revert),
+                }
+                .to_bytes(),
+            );
+        }
+        let data = revert.to_bytes();
+        let decoded = Revert::decode(&data);
+        assert_eq!(decoded.to_bytes(), data);
+        assert!(matches!(decoded.root(), Revert::Unknown(_)));
+    }
+
+    #[test]
+    fn strings_panics_and_nothing() {
+        assert_eq!(
+            Revert::decode(
+                &ErrorString {
+                    reason: "no".to_owned()
+                }
+                .abi_encode()
+            ),
+            Revert::Error("no".to_owned())
+        );
+        let overflow = Revert::decode(
+            &Panic {
+                code: U256::from(0x11),
+            }
+            .abi_encode(),
+        );
+        assert_eq!(overflow, Revert::Panic(U256::from(0x11)));
+        assert_eq!(
+            overflow.to_string(),
+            "panic 0x11: arithmetic underflow or overflow"
+        );
+        assert_eq!(
+            Revert::decode(&[]).to_string(),
+            "reverted without a reason, or ran out of gas"
+        );
+        assert_eq!(
+            Revert::decode(&hex!("12345678")),
+            Revert::Unknown(hex!("12345678").into())
+        );
+    }
+
+    #[test]
+    fn what_is_not_canonical_is_kept_and_still_readable() {
+        let mut data = ErrorString {
+            reason: "no".to_owned(),
+        }
+        .abi_encode();
+        data.truncate(4 + 64 + 2);
+        data.extend([0; 30]);
+        data.push(7);
+        let revert = Revert::decode(&data);
+        assert_eq!(revert, Revert::Unknown(data.into()));
+        assert!(revert.to_string().starts_with("no (revert data 0x08c379a0"));
+    }
+
+    #[test]
+    fn reasons_are_found_by_hash_and_emitter() {
+        let entry_point = Address::repeat_byte(9);
+        let event = |hash: u8| EntryPoint::UserOperationRevertReason {
+            userOpHash: B256::repeat_byte(hash),
+            sender: Address::ZERO,
+            nonce: U256::ZERO,
+            revertReason: Bytes::from(hex!("b4d78304")),
+        };
+        let log = |address, hash| Log {
+            address,
+            data: event(hash).encode_log_data(),
+        };
+        let logs = [log(entry_point, 1), log(Address::ZERO, 2)];
+        let reason = |hash| user_operation_revert_reason(&logs, entry_point, B256::repeat_byte(hash));
+        assert_eq!(
+            reason(1),
+            Some(Revert::Plugin(PluginError::PermissionsCheckFailed))
+        );
+        // Another contract may emit what it likes.
+        assert_eq!(reason(2), None);
+    }
+
+    fn selectors() -> Vec<Selector> {
+        let plugin = Address::ZERO;
+        let reason = Box::new(Revert::Unknown(Bytes::new()));
+        [
+            AccountError::PreExecHookReverted {
+                plugin,
+                function_id: 0,
+                reason: reason.clone(),
+            }
+            .to_bytes(),
+            AccountError::PluginInstallCallbackFailed { plugin, reason }.to_bytes(),
+            PluginError::InvalidToken { token: plugin }.to_bytes(),
+            Revert::Error(String::new()).to_bytes(),
+            Revert::Panic(U256::ZERO).to_bytes(),
+            Revert::FailedOp(FailedOp {
+                op_index: U256::ZERO,
+                code: None,
+                reason: String::new(),
+            })
+            .to_bytes(),
+        ]
+        .iter()
+        .map(|data| Selector::from_slice(&data[..4]))
+        .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn no_byte_is_lost(data in any::<Vec<u8>>()) {
+            prop_assert_eq!(Revert::decode(&data).to_bytes(), data.clone());
+            let _ = Revert::decode(&data).to_string();
+        }
+
+        #[test]
+        fn no_byte_is_lost_after_a_known_selector(
+            selector in proptest::sample::select(selectors()),
+            words in proptest::collection::vec(prop_oneof![0u64..5, (0u64..5).prop_map(|n| n * 32), any::<u64>()], 0..8),
+            tail in any::<Vec<u8>>(),
+        ) {
+            let mut data = selector.to_vec();
+            for word in words {
+                data.extend(U256::from(word).to_be_bytes::<32>());
+            }
+            data.extend(tail);
+            prop_assert_eq!(Revert::decode(&data).to_bytes(), data.clone());
+            let _ = Revert::decode(&data).to_string();
+        }
+    }
+}

@@ -1,0 +1,675 @@
+//! The golden vectors of the TypeScript client; see `tests/golden/README.md`.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use session_key_client::{
+    Call, UserOperation,
+    alloy::{
+        primitives::{Address, B256, Bytes, FixedBytes, Selector, U256, aliases::U192, hex, keccak256},
+        signers::local::PrivateKeySigner,
+        sol_types::SolValue,
+    },
+    calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
+    permissions::{
+        AccessControlType, AddressEntry, FunctionEntry, PermissionError, PermissionUpdates, Permissions,
+        SpendLimit, TimeField, TimeRange, parse_address,
+    },
+    user_operation::{DUMMY_SIGNATURE, nonce, session_key_nonce_key, sign_hash},
+};
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+
+/// The folder of the vectors, and whether it is the one of this repository, about which the tests know more.
+fn folder() -> (PathBuf, bool) {
+    match std::env::var_os("SESSION_KEY_GOLDEN") {
+        Some(folder) => (folder.into(), false),
+        None => (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden").into(), true),
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(file: &str) -> T {
+    let path = folder().0.join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A number of any size, as JSON number or as decimal or hexadecimal string. Its text is kept: JSON numbers over 2^53 would
+/// not survive as floating point.
+#[derive(Debug, Clone)]
+struct Quantity(String);
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let text = raw.get();
+        Ok(Self(
+            serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()),
+        ))
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum ArgumentError {
+    /// The client's own error.
+    Permission(PermissionError),
+    /// Not a whole number from 0 to 2^256 - 1; there is no Rust value to hand to the client.
+    NotUint256(String),
+    /// Not four bytes; there is no Rust value to hand to the client.
+    NotSelector(String),
+}
+
+impl Quantity {
+    fn uint256(&self) -> Result<U256, ArgumentError> {
+        let text = self.0.trim_end_matches('n');
+        if let Ok(value) = U256::from_str(text) {
+            return Ok(value);
+        }
+        // 1e3, 5.0: whole all the same.
+        match text.parse::<f64>() {
+            Ok(value) if value >= 0.0 && value.fract() == 0.0 && value < 2f64.powi(128) => {
+                Ok(U256::from(value as u128))
+            }
+            _ => Err(ArgumentError::NotUint256(self.0.clone())),
+        }
+    }
+
+    /// Seconds. What does not even fit the client's `u64` is the client's own error for what does not fit `uint48`.
+    fn seconds(&self, field: TimeField) -> Result<u64, ArgumentError> {
+        let seconds = self.uint256()?;
+        seconds
+            .try_into()
+            .map_err(|_| ArgumentError::Permission(PermissionError::SecondsOutOfRange { field, seconds }))
+    }
+}
+
+#[derive(Deserialize)]
+struct PermissionVectors {
+    cases: Vec<PermissionCase>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PermissionCase {
+    id: serde_json::Value,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    steps: Vec<Step>,
+    #[serde(default)]
+    encoded: Option<Vec<Bytes>>,
+    #[serde(default)]
+    abi_encoded: Option<Bytes>,
+    #[serde(default)]
+    throws: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    method: String,
+    #[serde(default)]
+    arg: Option<Box<RawValue>>,
+}
+
+fn arg<T: for<'de> Deserialize<'de>>(step: &Step) -> T {
+    let text = step.arg.as_deref().map_or("null", RawValue::get);
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{}({text}): {error}", step.method))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AddressEntryArg {
+    contract_address: String,
+    is_on_list: bool,
+    check_selectors: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FunctionEntryArg {
+    contract_address: String,
+    method_selector: String,
+    is_on_list: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TimeRangeArg {
+    valid_from: Quantity,
+    valid_until: Quantity,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LimitArg {
+    #[serde(default)]
+    token_address: String,
+    spend_limit: Quantity,
+    #[serde(default)]
+    refresh_interval: Option<Quantity>,
+}
+
+impl LimitArg {
+    fn limit(&self) -> Result<SpendLimit, ArgumentError> {
+        let refresh_interval = match &self.refresh_interval {
+            Some(interval) => interval.seconds(TimeField::RefreshInterval)?,
+            None => 0,
+        };
+        Ok(SpendLimit {
+            spend_limit: self.spend_limit.uint256()?,
+            refresh_interval,
+        })
+    }
+}
+
+fn address(text: &str) -> Result<Address, ArgumentError> {
+    parse_address(text).map_err(ArgumentError::Permission)
+}
+
+fn selector(text: &str) -> Result<Selector, ArgumentError> {
+    hex::FromHex::from_hex(text).map_err(|_| ArgumentError::NotSelector(text.to_owned()))
+}
+
+/// Applies one call on the TypeScript builder to ours. `Ok(None)`: the call sets nothing.
+fn apply(set: Permissions, step: &Step) -> Result<Permissions, ArgumentError> {
+    Ok(match step.method.as_str() {
+        "setContractAccessControlType" => {
+            let value = arg::<Quantity>(step).uint256()?;
+            set.access_control_type(AccessControlType::try_from(value).map_err(ArgumentError::Permission)?)
+        }
+        "addContractAddressAccessEntry" => {
+            let arg: AddressEntryArg = arg(step);
+            set.address_entry(AddressEntry {
+                contract: address(&arg.contract_address)?,
+                is_on_list: arg.is_on_list,
+                check_selectors: arg.check_selectors,
+            })
+        }
+        "addContractFunctionAccessEntry" => {
+            let arg: FunctionEntryArg = arg(step);
+            set.function_entry(FunctionEntry {
+                contract: address(&arg.contract_address)?,
+                selector: selector(&arg.method_selector)?,
+                is_on_list: arg.is_on_list,
+            })
+        }
+        "setTimeRange" => {
+            let arg: TimeRangeArg = arg(step);
+            set.time_range(TimeRange {
+                valid_after: arg.valid_from.seconds(TimeField::ValidAfter)?,
+                valid_until: arg.valid_until.seconds(TimeField::ValidUntil)?,
+            })
+        }
+        "setNativeTokenSpendLimit" => set.native_token_spend_limit(arg::<LimitArg>(step).limit()?),
+        "addErc20TokenSpendLimit" => {
+            let arg: LimitArg = arg(step);
+            set.erc20_spend_limit(address(&arg.token_address)?, arg.limit()?)
+        }
+        "setGasSpendLimit" => set.gas_spend_limit(arg::<LimitArg>(step).limit()?),
+        "setRequiredPaymaster" => match arg::<Option<String>>(step).as_deref() {
+            // The TypeScript builder skips what is empty.
+            None | Some("") => Permissions {
+                required_paymaster: None,
+                ..set
+            },
+            Some(text) => set.required_paymaster(address(text)?),
+        },
+        method => panic!("no such method on the TypeScript builder: {method}"),
+    })
+}
+
+/// Runs the steps on our builder. An argument that has no value in Rust is an error for good if its method appends, and
+/// until the next call of the same method if it replaces: the last setter wins.
+fn build(steps: &[Step]) -> Result<Vec<Bytes>, ArgumentError> {
+    let mut set = Permissions::new();
+    let mut errors = BTreeMap::new();
+    for (position, step) in steps.iter().enumerate() {
+        let slot = if step.method.starts_with("add") {
+            format!("{} {position}", step.method)
+        } else {
+            step.method.clone()
+        };
+        match apply(set.clone(), step) {
+            Ok(next) => {
+                set = next;
+                errors.remove(&slot);
+            }
+            Err(error) => {
+                errors.insert(slot, error);
+            }
+        }
+    }
+    match errors.into_values().next() {
+        Some(error) => Err(error),
+        None => set.encode().map_err(ArgumentError::Permission),
+    }
+}
+
+#[test]
+fn permission_sets_encode_as_the_typescript_builder_does() {
+    let vectors: PermissionVectors = read("permissions.json");
+    assert!(!vectors.cases.is_empty());
+    let mut refused = Vec::new();
+    for case in &vectors.cases {
+        let name = format!("case {} ({})", case.id, case.description);
+        let ours = build(&case.steps);
+        let theirs = match (&case.encoded, &case.throws) {
+            (Some(encoded), None) => encoded,
+            (None, Some(_)) => {
+                refused.push((case.id.as_u64(), ours.expect_err(&name)));
+                continue;
+            }
+            _ => panic!("{name}: neither or both of `encoded` and `throws`"),
+        };
+        // The TypeScript builder encodes some updates that every plugin must refuse; ours must not.
+        if let Err(reason) = PermissionUpdates::decode(theirs) {
+            let error = ours.expect_err(&name);
+            assert!(
+                matches!(error, ArgumentError::Permission(_)),
+                "{name}: {error:?} is no error of the client, though the bytes are refused: {reason}"
+            );
+            refused.push((case.id.as_u64(), error));
+            continue;
+        }
+        let ours = ours.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(&ours, theirs, "{name}");
+        if let Some(abi_encoded) = &case.abi_encoded {
+            assert_eq!(&Bytes::from(ours.abi_encode()), abi_encoded, "{name}");
+        }
+        let decoded = PermissionUpdates::decode(&ours).expect(&name);
+        assert_eq!(decoded.encode().as_ref(), Ok(&ours), "{name}");
+    }
+
+    if folder().1 {
+        use ArgumentError::{NotSelector, NotUint256, Permission};
+        let seconds = |field| {
+            Permission(PermissionError::SecondsOutOfRange {
+                field,
+                seconds: U256::from(1u64 << 48),
+            })
+        };
+        let invalid_type =
+            |value: u64| Permission(PermissionError::InvalidAccessControlType(U256::from(value)));
+        let invalid_address = |text: &str| Permission(PermissionError::InvalidAddress(text.to_owned()));
+        let over_uint256 = "115792089237316195423570985008687907853269984665640564039457584007913129639936";
+        assert_eq!(vectors.cases.len(), 63);
+        assert_eq!(
+            refused,
+            [
+                (Some(37), Permission(PermissionError::InvalidToken(Address::ZERO))),
+                (Some(52), NotSelector("0x112233".to_owned())),
+                (Some(53), NotSelector("0x1122334455".to_owned())),
+                (
+                    Some(54),
+                    invalid_address("0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD")
+                ),
+                (
+                    Some(55),
+                    invalid_address("0x11111111111111111111111111111111111111")
+                ),
+                (Some(56), seconds(TimeField::ValidUntil)),
+                (Some(57), NotUint256("-1".to_owned())),
+                (Some(58), NotUint256("0.5".to_owned())),
+                (Some(59), NotUint256(over_uint256.to_owned())),
+                (Some(60), NotUint256("-1".to_owned())),
+                (Some(61), seconds(TimeField::RefreshInterval)),
+                (Some(62), invalid_type(3)),
+                (Some(63), invalid_type(256)),
+            ]
+        );
+    }
+    println!(
+        "{} permission sets, {} of them refused with a typed error",
+        vectors.cases.len(),
+        refused.len()
+    );
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OperationVectors {
+    chain_id: Quantity,
+    entry_point: Address,
+    #[serde(default)]
+    account: Option<Address>,
+    #[serde(default)]
+    addresses: Addresses,
+    #[serde(default)]
+    session_key_plugin_manifest: Option<Bytes>,
+    #[serde(default)]
+    session_key_plugin_manifest_hash: Option<B256>,
+    #[serde(default)]
+    dummy_signature: Option<Bytes>,
+    operations: Vec<OperationCase>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Addresses {
+    factory: Option<Address>,
+    multi_owner_plugin: Option<Address>,
+    session_key_plugin: Option<Address>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OperationCase {
+    name: String,
+    #[serde(default)]
+    input: Input,
+    #[serde(default)]
+    signer_private_key: Option<B256>,
+    #[serde(default)]
+    signer: Option<Address>,
+    #[serde(default)]
+    call_data: Option<Bytes>,
+    user_op: UserOpJson,
+    #[serde(default)]
+    user_op_hash: Option<B256>,
+    #[serde(default)]
+    signature: Option<Bytes>,
+}
+
+/// The union of the inputs of all actions.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Input {
+    keys: Option<Vec<Address>>,
+    tags: Option<Vec<B256>>,
+    permissions: Option<Box<RawValue>>,
+    dependencies: Option<Vec<FixedBytes<21>>>,
+    plugin_address: Option<Address>,
+    manifest_hash: Option<B256>,
+    plugin_init_data: Option<Bytes>,
+    plugin_uninstall_data: Option<Bytes>,
+    config: Option<Bytes>,
+    key: Option<Address>,
+    tag: Option<B256>,
+    updates: Option<Vec<Bytes>>,
+    old_key: Option<Address>,
+    new_key: Option<Address>,
+    predecessor: Option<B256>,
+    calls: Option<Vec<CallJson>>,
+    session_key: Option<Address>,
+    nonce_key: Option<Quantity>,
+    paymaster_and_data: Option<Bytes>,
+    target: Option<Address>,
+    value: Option<Quantity>,
+    data: Option<Bytes>,
+    owners_to_add: Option<Vec<Address>>,
+    owners_to_remove: Option<Vec<Address>>,
+    salt: Option<Quantity>,
+    owners: Option<Vec<Address>>,
+}
+
+#[derive(Deserialize)]
+struct CallJson {
+    target: Address,
+    #[serde(default)]
+    value: Option<Quantity>,
+    #[serde(default)]
+    data: Bytes,
+}
+
+impl From<&CallJson> for Call {
+    fn from(call: &CallJson) -> Self {
+        let value = call
+            .value
+            .as_ref()
+            .map_or(U256::ZERO, |value| value.uint256().unwrap());
+        Self {
+            target: call.target,
+            value,
+            data: call.data.clone(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UserOpJson {
+    sender: Address,
+    nonce: Quantity,
+    #[serde(default)]
+    init_code: Bytes,
+    call_data: Bytes,
+    call_gas_limit: Quantity,
+    verification_gas_limit: Quantity,
+    pre_verification_gas: Quantity,
+    max_fee_per_gas: Quantity,
+    max_priority_fee_per_gas: Quantity,
+    #[serde(default)]
+    paymaster_and_data: Bytes,
+    #[serde(default)]
+    signature: Bytes,
+}
+
+impl UserOpJson {
+    fn user_operation(&self) -> UserOperation {
+        UserOperation {
+            sender: self.sender,
+            nonce: self.nonce.uint256().unwrap(),
+            init_code: self.init_code.clone(),
+            call_data: self.call_data.clone(),
+            call_gas_limit: self.call_gas_limit.uint256().unwrap(),
+            verification_gas_limit: self.verification_gas_limit.uint256().unwrap(),
+            pre_verification_gas: self.pre_verification_gas.uint256().unwrap(),
+            max_fee_per_gas: self.max_fee_per_gas.uint256().unwrap(),
+            max_priority_fee_per_gas: self.max_priority_fee_per_gas.uint256().unwrap(),
+            paymaster_and_data: self.paymaster_and_data.clone(),
+            signature: self.signature.clone(),
+        }
+    }
+}
+
+/// The call data of a case, built by the client from the case's input.
+fn call_data(case: &OperationCase, addresses: &Addresses) -> Bytes {
+    let input = &case.input;
+    let selector = hex::encode(&case.user_op.call_data[..4]);
+    let missing = |field: &str| -> ! { panic!("{}: the input has no {field}", case.name) };
+    macro_rules! need {
+        ($field:ident) => {
+            input
+                .$field
+                .as_ref()
+                .unwrap_or_else(|| missing(stringify!($field)))
+        };
+    }
+    let permissions = || match (&input.permissions, &input.updates) {
+        (Some(raw), _) => serde_json::from_str(raw.get()).expect(&case.name),
+        (None, Some(updates)) => updates.clone(),
+        (None, None) => Vec::new(),
+    };
+    let calls = || need!(calls).iter().map(Call::from).collect::<Vec<_>>();
+    let plugin = input.plugin_address.or(addresses.session_key_plugin);
+    match selector.as_str() {
+        // installPlugin
+        "c5f0e8d1" => {
+            let plugin = plugin.unwrap_or_else(|| missing("pluginAddress"));
+            let is_session_key_plugin = input.keys.is_some();
+            let install_data = match (&input.plugin_init_data, &input.keys, &input.owners) {
+                (Some(data), _, _) => data.clone(),
+                (None, Some(keys), _) => {
+                    let permissions: Vec<Vec<Bytes>> = match &input.permissions {
+                        Some(raw) => serde_json::from_str(raw.get()).expect(&case.name),
+                        None => vec![Vec::new(); keys.len()],
+                    };
+                    let tags = input.tags.clone().unwrap_or_else(|| vec![B256::ZERO; keys.len()]);
+                    assert_eq!(
+                        (keys.len(), keys.len()),
+                        (tags.len(), permissions.len()),
+                        "{}",
+                        case.name
+                    );
+                    let keys: Vec<NewSessionKey> = std::iter::zip(keys, std::iter::zip(tags, permissions))
+                        .map(|(key, (tag, permissions))| NewSessionKey {
+                            key: *key,
+                            tag,
+                            permissions,
+                        })
+                        .collect();
+                    calldata::session_key_plugin_install_data(&keys)
+                }
+                (None, None, Some(owners)) => calldata::multi_owner_plugin_install_data(owners),
+                (None, None, None) => Bytes::new(),
+            };
+            let dependencies = match &input.dependencies {
+                Some(packed) => packed.iter().copied().map(FunctionReference::from).collect(),
+                None if is_session_key_plugin => {
+                    let owner_plugin = addresses
+                        .multi_owner_plugin
+                        .unwrap_or_else(|| missing("multiOwnerPlugin"));
+                    calldata::owner_dependencies(owner_plugin).to_vec()
+                }
+                None => Vec::new(),
+            };
+            let manifest_hash = match input.manifest_hash {
+                Some(hash) => hash,
+                None if is_session_key_plugin => session_key_bindings::manifest_hash::SESSION_KEY_PLUGIN,
+                None => session_key_bindings::manifest_hash::MULTI_OWNER_PLUGIN,
+            };
+            calldata::install_plugin(plugin, manifest_hash, install_data, &dependencies)
+        }
+        // uninstallPlugin
+        "c1a221f3" => {
+            assert!(
+                input.config.as_ref().is_none_or(|config| config.is_empty()),
+                "{}: config",
+                case.name
+            );
+            calldata::uninstall_plugin(
+                plugin.unwrap_or_else(|| missing("pluginAddress")),
+                &UninstallConfig::default(),
+                input.plugin_uninstall_data.clone().unwrap_or_default(),
+            )
+        }
+        // addSessionKey
+        "9aa74d23" => calldata::add_session_key(&NewSessionKey {
+            key: *need!(key),
+            tag: input.tag.unwrap_or_default(),
+            permissions: permissions(),
+        }),
+        // removeSessionKey
+        "64b2bd25" => calldata::remove_session_key(*need!(key), *need!(predecessor)),
+        // rotateSessionKey
+        "85cb6e95" => calldata::rotate_session_key(*need!(old_key), *need!(predecessor), *need!(new_key)),
+        // updateKeyPermissions
+        "bb319893" => calldata::update_key_permissions(*need!(key), permissions()),
+        // executeWithSessionKey
+        "31d99c2c" => calldata::execute_with_session_key(&calls(), *need!(session_key)),
+        // execute
+        "b61d27f6" => calldata::execute(&Call {
+            target: *need!(target),
+            value: input
+                .value
+                .as_ref()
+                .map_or(U256::ZERO, |value| value.uint256().unwrap()),
+            data: input.data.clone().unwrap_or_default(),
+        }),
+        // executeBatch
+        "34fcd5be" => calldata::execute_batch(&calls()),
+        // updateOwners
+        "39562247" => calldata::update_owners(
+            input.owners_to_add.as_deref().unwrap_or_default(),
+            input.owners_to_remove.as_deref().unwrap_or_default(),
+        ),
+        other => panic!("{}: no action has the selector {}", case.name, other),
+    }
+}
+
+#[tokio::test]
+async fn operations_equal_those_of_the_typescript_client() {
+    let vectors: OperationVectors = read("operations.json");
+    assert!(!vectors.operations.is_empty());
+    let chain_id: u64 = vectors.chain_id.uint256().unwrap().try_into().unwrap();
+    let mut kinds = BTreeMap::<Selector, usize>::new();
+    for case in &vectors.operations {
+        let name = &case.name;
+        let mut op = case.user_op.user_operation();
+        *kinds.entry(Selector::from_slice(&op.call_data[..4])).or_default() += 1;
+        if let Some(account) = vectors.account {
+            assert_eq!(op.sender, account, "{name}");
+        }
+
+        let built = call_data(case, &vectors.addresses);
+        assert_eq!(built, op.call_data, "{name}");
+        if let Some(call_data) = &case.call_data {
+            assert_eq!(&built, call_data, "{name}");
+        }
+        let sequence = op.nonce.as_limbs()[0];
+        let lane = match (&case.input.nonce_key, case.input.session_key) {
+            (Some(lane), _) => Some(U192::from(lane.uint256().unwrap())),
+            (None, Some(key)) if !op.nonce_key().is_zero() => Some(session_key_nonce_key(key)),
+            _ => None,
+        };
+        if let Some(lane) = lane {
+            assert_eq!(op.nonce, nonce(lane, sequence), "{name}");
+            if let (Some(key), false) = (case.input.session_key, lane.is_zero()) {
+                assert_eq!(lane, session_key_nonce_key(key), "{name}");
+            }
+        }
+        if let Some(paymaster_and_data) = &case.input.paymaster_and_data {
+            assert_eq!(&op.paymaster_and_data, paymaster_and_data, "{name}");
+        }
+        if let (Some(factory), Some(owners), false) = (
+            vectors.addresses.factory,
+            &case.input.owners,
+            op.init_code.is_empty(),
+        ) {
+            let salt = case
+                .input
+                .salt
+                .as_ref()
+                .map_or(U256::ZERO, |salt| salt.uint256().unwrap());
+            assert_eq!(op.init_code, calldata::init_code(factory, salt, owners), "{name}");
+        }
+
+        let hash = op.hash(vectors.entry_point, chain_id);
+        if let Some(user_op_hash) = case.user_op_hash {
+            assert_eq!(hash, user_op_hash, "{name}");
+        }
+        if let Some(key) = &case.signer_private_key {
+            let signer = PrivateKeySigner::from_bytes(key).unwrap();
+            if let Some(address) = case.signer {
+                assert_eq!(signer.address(), address, "{name}");
+            }
+            let signature = sign_hash(&signer, hash).await.unwrap();
+            for expected in [case.signature.as_ref(), Some(&case.user_op.signature)]
+                .into_iter()
+                .flatten()
+            {
+                assert_eq!(&signature, expected, "{name}");
+            }
+            op.signature = Bytes::new();
+            assert_eq!(
+                op.sign(&signer, vectors.entry_point, chain_id).await.unwrap(),
+                hash
+            );
+            assert_eq!(op.signature, signature, "{name}");
+        }
+
+        // The JSON that goes to a bundler reads back as the same operation.
+        let json = serde_json::to_value(&op).unwrap();
+        let read: UserOpJson = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(read.user_operation(), op, "{name}");
+        assert_eq!(
+            json["preVerificationGas"],
+            format!("{:#x}", op.pre_verification_gas),
+            "{name}"
+        );
+    }
+    if let Some(signature) = &vectors.dummy_signature {
+        assert_eq!(signature, &DUMMY_SIGNATURE);
+    }
+    if let Some(hash) = vectors.session_key_plugin_manifest_hash {
+        assert_eq!(hash, session_key_bindings::manifest_hash::SESSION_KEY_PLUGIN);
+        if let Some(encoded) = &vectors.session_key_plugin_manifest {
+            assert_eq!(keccak256(encoded), hash);
+            let manifest = session_key_bindings::PluginManifest::abi_decode_validate(encoded).unwrap();
+            assert_eq!(calldata::manifest_hash(&manifest), hash);
+        }
+    }
+    if folder().1 {
+        assert_eq!(vectors.operations.len(), 14);
+        assert_eq!(kinds.len(), 7);
+    }
+    println!("{} operations of {} kinds", vectors.operations.len(), kinds.len());
+}
