@@ -162,8 +162,8 @@ const CALL_GAS_CAP: u64 = 100_000_000;
 
 /// A simulated chain: an EVM (Prague), accounts, blocks, a clock that only moves when told.
 ///
-/// Every transaction is mined at once, in a block of its own. Blocks have no state root, because there is no state trie;
-/// everything else in them is as on a live chain.
+/// Every transaction is mined at once, in a block of its own. There is no state trie, so the state root of every block is
+/// that of an empty state; everything else in blocks is as on a live chain.
 ///
 /// This type is synchronous and has one owner. [`Testkit`](crate::Testkit) shares it and serves it as an
 /// [`alloy` provider](alloy::providers::Provider).
@@ -360,6 +360,11 @@ impl Chain {
     /// Moves the clock: the next block comes so many seconds later than it would have.
     pub fn increase_time(&mut self, seconds: u64) {
         self.time_offset = self.time_offset.saturating_add(seconds);
+    }
+
+    /// Seconds that [`increase_time`](Self::increase_time) has added to the next block's time.
+    pub(crate) fn time_offset(&self) -> u64 {
+        self.time_offset
     }
 
     /// Sets the timestamp of the next block, unix seconds.
@@ -813,6 +818,14 @@ impl Chain {
         self.blocks.get(usize::try_from(number).ok()?)
     }
 
+    /// The block that an id names.
+    pub(crate) fn existing_block(&self, id: BlockId) -> Result<&Block, ChainError> {
+        self.block(id).ok_or(ChainError::UnknownBlock {
+            asked: id,
+            latest: self.block_number(),
+        })
+    }
+
     pub(crate) fn block_of_transaction(&self, hash: B256) -> Option<&Block> {
         self.block((*self.transaction_blocks.get(&hash)?).into())
     }
@@ -842,7 +855,7 @@ impl Chain {
         let blocks = match filter.block_option {
             FilterBlockOption::AtBlockHash(hash) => {
                 let id = BlockId::from(hash);
-                std::slice::from_ref(self.block(id).ok_or(ChainError::UnknownBlock(id))?)
+                std::slice::from_ref(self.existing_block(id)?)
             }
             FilterBlockOption::Range { from_block, to_block } => {
                 let number = |tag: Option<BlockNumberOrTag>| match tag.unwrap_or_default() {
@@ -866,12 +879,7 @@ impl Chain {
         let mut env = if options.block.is_pending() {
             block_env(&self.next_header())
         } else {
-            block_env(
-                &self
-                    .block(options.block)
-                    .ok_or(ChainError::UnknownBlock(options.block))?
-                    .header,
-            )
+            block_env(&self.existing_block(options.block)?.header)
         };
         let mut overlay = self.overlay(options.block)?;
         for (address, account) in &options.state {
@@ -893,11 +901,7 @@ impl Chain {
         if block.is_pending() {
             return Ok(Overlay::default());
         }
-        let number = self
-            .block(block)
-            .ok_or(ChainError::UnknownBlock(block))?
-            .header
-            .number;
+        let number = self.existing_block(block)?.header.number;
         Ok(match self.blocks.get(number as usize + 1) {
             Some(next) => self.state.overlay_at(next.before),
             None => Overlay::default(),

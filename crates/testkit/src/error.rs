@@ -40,8 +40,13 @@ pub enum ChainError {
         needed: U256,
     },
     /// There is no such block.
-    #[error("unknown block {0:?}")]
-    UnknownBlock(BlockId),
+    #[error("there is no block {asked}: the latest is {latest}")]
+    UnknownBlock {
+        /// Number, tag or hash.
+        asked: BlockId,
+        /// Number of the latest block.
+        latest: u64,
+    },
     /// There is no such snapshot, or it was reverted to already, or one before it was.
     #[error("unknown snapshot {0:#x}")]
     UnknownSnapshot(u64),
@@ -100,6 +105,7 @@ impl ChainError {
 /// `: <text>` of an `Error(string)` or a `Panic(uint256)`; empty for anything else.
 fn reason(output: &Bytes) -> String {
     match GenericContractError::abi_decode(output) {
+        Ok(GenericContractError::Revert(revert)) => format!(": {}", revert.reason),
         Ok(error) => format!(": {error}"),
         Err(_) => String::new(),
     }

@@ -121,12 +121,17 @@ impl Chain {
                 {
                     return Err(failure(code::INVALID_PARAMS, "invalid block range params"));
                 }
-                ok(self.logs(&filter)?)
+                match self.logs(&filter) {
+                    Err(ChainError::UnknownBlock { .. }) => {
+                        Err(failure(code::INVALID_INPUT, "unknown block"))
+                    }
+                    logs => ok(logs?),
+                }
             }
 
             "evm_increaseTime" => {
                 self.increase_time(params.number(0)?);
-                ok(self.next_timestamp() - self.timestamp())
+                ok(self.time_offset())
             }
             "evm_setNextBlockTimestamp" | "anvil_setNextBlockTimestamp" => {
                 self.set_next_timestamp(params.number(0)?)?;
@@ -259,10 +264,9 @@ impl Chain {
     fn fee_history(&self, params: &Params) -> Result<FeeHistory, ErrorPayload> {
         let count = params.number(0)?;
         let newest = BlockId::from(params.required::<BlockNumberOrTag>(1)?);
-        let newest = match self.block(newest) {
-            Some(block) => block.header.number,
-            None if newest.is_pending() => self.block_number(),
-            None => return Err(ChainError::UnknownBlock(newest).into()),
+        let newest = match newest.is_pending() {
+            true => self.block_number(),
+            false => self.existing_block(newest)?.header.number,
         };
         let percentiles = params.optional::<Vec<f64>>(2)?.unwrap_or_default();
         if percentiles.iter().any(|p| !(0.0..=100.0).contains(p)) || !percentiles.is_sorted() {
@@ -390,14 +394,41 @@ impl From<ChainError> for ErrorPayload {
                 message: message.into(),
                 data: to_raw_value(&output).ok(),
             },
-            ChainError::InsufficientFunds { .. } => failure(code::TRANSACTION_REJECTED, message),
+            ChainError::Halted(reason) => failure(code::INTERNAL_ERROR, format!("EVM error {reason:?}")),
+            ChainError::InsufficientFunds {
+                address,
+                balance,
+                needed,
+            } => failure(
+                code::TRANSACTION_REJECTED,
+                format!(
+                    "Insufficient funds for gas * price + value: address {address} have {balance} want {needed}"
+                ),
+            ),
+            ChainError::GasAllowanceExceeded { allowance } => failure(
+                code::TRANSACTION_REJECTED,
+                format!("Out of gas: gas required exceeds allowance: {allowance}"),
+            ),
             ChainError::Refused(invalid) => failure(code::TRANSACTION_REJECTED, rejection(&invalid)),
-            ChainError::UnknownBlock(_) => failure(code::RESOURCE_NOT_FOUND, message),
+            ChainError::UnknownBlock {
+                asked: BlockId::Number(BlockNumberOrTag::Number(number)),
+                latest,
+            } => failure(
+                code::INVALID_PARAMS,
+                format!("BlockOutOfRangeError: block height is {latest} but requested was {number}"),
+            ),
+            ChainError::UnknownBlock { .. } => failure(code::RESOURCE_NOT_FOUND, message),
             ChainError::Evm(_) => failure(code::INTERNAL_ERROR, message),
+            ChainError::UndecodableTransaction(reason) => failure(
+                code::INVALID_PARAMS,
+                format!("Failed to decode transaction: {reason}"),
+            ),
+            ChainError::NoSigner(address) => failure(
+                code::INVALID_PARAMS,
+                format!("No Signer available for {address}: impersonate it, or send a signed transaction"),
+            ),
             ChainError::InvalidRequest(_)
             | ChainError::InvalidCode(_)
-            | ChainError::UndecodableTransaction(_)
-            | ChainError::NoSigner(_)
             | ChainError::TimestampNotIncreasing { .. } => failure(code::INVALID_PARAMS, message),
             _ => failure(code::INVALID_INPUT, message),
         }

@@ -45,7 +45,13 @@ fn calls_see_the_state_of_the_block_they_name() {
     }
     assert_eq!(word(&chain.call(&read()).unwrap(), 0), 33);
     let error = chain.call_with(&read(), &CallOptions::at(4)).unwrap_err();
-    assert_eq!(error, ChainError::UnknownBlock(4.into()));
+    assert_eq!(
+        error,
+        ChainError::UnknownBlock {
+            asked: 4.into(),
+            latest: 3
+        }
+    );
 }
 
 #[test]
