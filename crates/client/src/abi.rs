@@ -4,8 +4,8 @@
 #![allow(missing_docs)]
 
 pub(crate) use session_key_bindings::{
-    IEntryPoint as EntryPoint, IPluginErrors as PluginBase, ISessionKeyPermissionsUpdates as Updates,
-    ISessionKeyPlugin as Plugin,
+    IAccount, IEntryPoint as EntryPoint, IPlugin, IPluginErrors as PluginBase,
+    ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin as Plugin,
 };
 
 alloy::sol! {
