@@ -45,25 +45,13 @@ pub enum OperationError {
     #[error("the paymaster did not sponsor the operation: {0}")]
     Paymaster(#[from] PaymasterError),
 
-    /// The operation could cost more than what is left of the key's gas limit, and its fees cannot be lowered enough. It was
-    /// not sent: it would be refused.
-    #[error(
-        "the operation may cost up to {max_cost} wei, but {remaining} wei are left of the key's gas limit"
-    )]
-    GasBudgetExceeded {
-        /// What the operation costs at the most.
-        max_cost: U256,
-        /// What is left.
-        remaining: U256,
-    },
+    /// The operation could cost more than what is left of the key's gas limit. It was not sent: it would be refused.
+    #[error(transparent)]
+    GasBudget(#[from] GasBudgetExceeded),
 
     /// There is nothing to do: no action was given.
     #[error("no action was given")]
     NoAction,
-
-    /// This action cannot be a part of a user operation.
-    #[error("{0}")]
-    InvalidAction(&'static str),
 
     /// Not sent, or not known what became of it.
     #[error(transparent)]
