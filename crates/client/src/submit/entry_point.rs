@@ -188,11 +188,12 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
     let limits = operations
         .iter()
         .fold(U256::ZERO, |sum, SignedOperation { operation, .. }| {
-            let verifications = U256::from(if operation.paymaster_and_data.is_empty() {
-                1
-            } else {
-                3
-            });
+            // Before execution the EntryPoint wants one verification gas limit in hand (a paymaster's `postOp` may need it), on
+            // top of what the validation of account and paymaster took.
+            let verifications = match operation.paymaster_and_data.is_empty() {
+                true => U256::from(2),
+                false => U256::from(3),
+            };
             sum.saturating_add(operation.call_gas_limit)
                 .saturating_add(operation.verification_gas_limit.saturating_mul(verifications))
                 .saturating_add(operation.pre_verification_gas)

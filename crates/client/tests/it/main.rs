@@ -1,3 +1,5 @@
 //! Integration tests of the client.
 
+mod fixture;
 mod golden;
+mod session_keys;
