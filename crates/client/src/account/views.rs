@@ -1,6 +1,6 @@
 use super::{ReadError, SmartAccount};
 use crate::{
-    abi::{Account, IPlugin, Owners, Plugin},
+    abi::{Account, IERC1271, IPlugin, Owners, Plugin},
     calldata::{self, FunctionReference},
     key_list::KeyList,
     permissions::{AccessControlType, TimeRange},
@@ -266,7 +266,10 @@ impl SmartAccount {
     pub async fn is_valid_signature(&self, digest: B256, signature: Bytes) -> Result<bool, ReadError> {
         const VALID: [u8; 4] = [0x16, 0x26, 0xba, 0x7e];
         let answer = self
-            .call(self.address(), Owners::isValidSignatureCall { digest, signature })
+            .call(
+                self.address(),
+                IERC1271::isValidSignatureCall { digest, signature },
+            )
             .await?;
         Ok(answer == VALID)
     }
