@@ -4,6 +4,12 @@
 //! [`SessionKeySigner`] is for keys that live in this process: it loads the key from a [`KeyStorage`], makes one when there is
 //! none, and writes new keys to the storage they came from. Key bytes are zeroized when dropped and never printed.
 
+#[cfg(feature = "keystore")]
+mod keystore;
+
+#[cfg(feature = "keystore")]
+pub use keystore::KeystoreFile;
+
 use alloy::{
     primitives::{Address, B256, ChainId, Signature},
     signers::{Signer, local::PrivateKeySigner},
