@@ -26,6 +26,7 @@ import {
 import {HookEntry, LibHookList} from "./account/HookList.sol";
 import {LibERC165} from "./account/LibERC165.sol";
 import {LibSelectorStorage} from "./account/LibSelectorStorage.sol";
+import {PluginFilter} from "./account/PluginFilter.sol";
 import {PluginManager} from "./account/PluginManager.sol";
 import {PluginState} from "./account/PluginState.sol";
 import {HookKind, Role, SelectorConfig} from "./account/SelectorConfig.sol";
@@ -62,7 +63,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /// @dev Validates the call if it is a runtime call. In an operation of the EntryPoint, `validateUserOp` has done so.
     modifier validated() {
-        _validateRuntimeCall(accountStorage().selectors[msg.sig]);
+        if (msg.sender != address(ENTRY_POINT)) _validateRuntimeCall();
         _;
     }
 
@@ -89,13 +90,11 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /// @inheritdoc IModularAccount
     fallback() external payable {
-        SelectorStorage storage record = accountStorage().selectors[msg.sig];
-        if (msg.data.length < 4) {
-            if (msg.sender == address(ENTRY_POINT)) revert UnrecognizedFunction(msg.sig);
-            revert RuntimeValidationFunctionMissing(msg.sig);
-        }
-        _validateRuntimeCall(record);
+        if (msg.sender != address(ENTRY_POINT)) _validateRuntimeCall();
 
+        // Fewer than 4 bytes name no function, even if they can be padded to the selector of one.
+        if (msg.data.length < 4) revert UnrecognizedFunction(msg.sig);
+        SelectorStorage storage record = accountStorage().selectors[msg.sig];
         SelectorConfig config = record.config;
         address plugin = record.pluginOf(config, Role.EXECUTION);
         if (plugin == address(0)) revert UnrecognizedFunction(msg.sig);
@@ -140,7 +139,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         hooked
         returns (bytes memory result)
     {
-        _denyPlugin(target);
+        _denyPlugin(target, accountStorage().selectors[msg.sig].config.filter());
         return _call(target, value, data);
     }
 
@@ -154,7 +153,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
     {
         results = new bytes[](calls.length);
         for (uint256 i = 0; i < calls.length; ++i) {
-            _denyPlugin(calls[i].target);
+            // Read again: the call before may have installed a plugin.
+            _denyPlugin(calls[i].target, accountStorage().selectors[msg.sig].config.filter());
             results[i] = _call(calls[i].target, calls[i].value, calls[i].data);
         }
     }
@@ -178,10 +178,11 @@ contract ModularAccount is AccountLoupe, PluginManager {
     }
 
     /// @inheritdoc IModularAccount
-    /// @dev Reads two words of the account's storage that nothing has read before in a user operation: the caller's
-    /// `PluginState` (is it installed, what may it do, are there hooks to run) and the target's (a plugin must not be called,
-    /// whatever it says of itself). A caller that may not call every address costs one or two more (its permissions). Of the
-    /// target, one question by ERC-165 is asked, and its account access has to be paid for the call anyway.
+    /// @dev Reads one word of the account's storage that nothing has read before in a user operation: the caller's
+    /// `PluginState` (is it installed, what may it do, are there hooks to run, which addresses are no plugins). That a target
+    /// is an installed plugin, which must not be called whatever it says of itself, is looked up only for the few addresses
+    /// that the filter in that word does not clear. A caller that may not call every address costs one or two words more (its
+    /// permissions). The target is asked one question by ERC-165; access to it has to be paid for the call anyway.
     function executeFromPluginExternal(address target, uint256 value, bytes calldata data)
         external
         payable
@@ -195,12 +196,15 @@ contract ModularAccount is AccountLoupe, PluginManager {
         if (value > msg.value && !state.canSpendNativeToken()) revert NativeTokenSpendingNotPermitted(msg.sender);
 
         if (!state.areExternalCallsHooked()) {
-            _denyPlugin(target);
+            _denyPlugin(target, state.filter());
             return _call(target, value, data);
         }
         SelectorStorage storage record = accountStorage().selectors[msg.sig];
         PostHookCall[] memory postHooks = _runPreExecutionHooks(record, record.config, _callData());
-        _denyPlugin(target);
+        // The state is read again: a hook may have installed a plugin. If it has uninstalled the caller, then there is no
+        // filter any more.
+        state = caller.state;
+        _denyPlugin(target, state.isInstalled() ? state.filter() : PluginFilter.wrap(type(uint256).max));
         bytes memory returnData = _call(target, value, data);
         _runPostExecutionHooks(postHooks);
         return returnData;
@@ -220,10 +224,10 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /// @dev Plugins keep what they know of an account under `msg.sender`: nobody may speak to them in the account's name.
     /// The account itself is no plugin.
-    function _denyPlugin(address target) private view {
+    function _denyPlugin(address target, PluginFilter filter) private view {
         if (target == address(this)) return;
         if (
-            accountStorage().plugins[target].state.isInstalled()
+            (filter.mayContain(target) && accountStorage().plugins[target].state.isInstalled())
                 || LibERC165.hasInterface(target, type(IPlugin).interfaceId)
         ) {
             revert PluginCallDenied(target);
@@ -291,29 +295,32 @@ contract ModularAccount is AccountLoupe, PluginManager {
         returns (uint256 validationData)
     {
         if (msg.sender != address(ENTRY_POINT)) revert UserOpNotFromEntryPoint();
-        bytes4 selector = bytes4(userOp.callData);
-        if (userOp.callData.length < 4) revert UnrecognizedFunction(selector);
+        bytes calldata callData = userOp.callData;
+        bytes4 selector = bytes4(callData);
+        if (callData.length < 4) revert UnrecognizedFunction(selector);
 
         SelectorStorage storage record = accountStorage().selectors[selector];
         SelectorConfig config = record.config;
-        FunctionReference validationFunction = record.functionOf(config, Role.USER_OP_VALIDATION);
-        if (validationFunction.isNone()) revert UserOpValidationFunctionMissing(selector);
+        // No magic value is a user operation validation, so that there is a plugin if there is a function.
+        address plugin = record.pluginOf(config, Role.USER_OP_VALIDATION);
+        if (plugin == address(0)) revert UserOpValidationFunctionMissing(selector);
 
         uint256 hookCount = config.hookCount(HookKind.PRE_USER_OP_VALIDATION);
-        if (hookCount == 0) {
-            validationData =
-                _callUserOpFunction(IPlugin.userOpValidationFunction.selector, validationFunction, userOp, userOpHash);
-        } else {
+        uint256 hooksData = 0;
+        if (hookCount != 0) {
             HookEntry[] memory hooks = record.hooks[uint256(HookKind.PRE_USER_OP_VALIDATION)].load(hookCount);
-            uint256 hooksData = 0;
-            for (uint256 i = 0; i < hooks.length; ++i) {
+            for (uint256 i = 0; i < hookCount; ++i) {
                 hooksData = _intersect(hooksData, _runPreUserOpValidationHook(hooks[i].hook(), userOp, userOpHash));
             }
-            validationData = _intersect(
-                hooksData,
-                _callUserOpFunction(IPlugin.userOpValidationFunction.selector, validationFunction, userOp, userOpHash)
-            );
         }
+        validationData = _callUserOpFunction(
+            IPlugin.userOpValidationFunction.selector,
+            plugin,
+            config.functionIdOf(Role.USER_OP_VALIDATION),
+            userOp,
+            userOpHash
+        );
+        if (hookCount != 0) validationData = _intersect(hooksData, validationData);
 
         if (missingAccountFunds != 0) {
             // Whether it arrived is for the EntryPoint to check.
@@ -328,9 +335,11 @@ contract ModularAccount is AccountLoupe, PluginManager {
         returns (uint256 validationData)
     {
         if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();
-        validationData = _callUserOpFunction(IPlugin.preUserOpValidationHook.selector, hook, userOp, userOpHash);
+        (address plugin, uint8 functionId) = hook.unpack();
+        validationData = _callUserOpFunction(
+            IPlugin.preUserOpValidationHook.selector, plugin, functionId, userOp, userOpHash
+        );
         if (uint160(validationData) > 1) {
-            (address plugin, uint8 functionId) = hook.unpack();
             revert UnexpectedAggregator(plugin, functionId, address(uint160(validationData)));
         }
     }
@@ -341,11 +350,11 @@ contract ModularAccount is AccountLoupe, PluginManager {
     /// first word, so that they stay right, and encoding it again would cost some thousand gas.
     function _callUserOpFunction(
         bytes4 selector,
-        FunctionReference pluginFunction,
+        address plugin,
+        uint8 functionId,
         UserOperation calldata userOp,
         bytes32 userOpHash
     ) private returns (uint256 validationData) {
-        (address plugin, uint8 functionId) = pluginFunction.unpack();
         bool answered;
         assembly ("memory-safe") {
             let pointer := mload(0x40)
@@ -378,10 +387,10 @@ contract ModularAccount is AccountLoupe, PluginManager {
         return authorizer | validUntil << 160 | validAfter << 208;
     }
 
-    /// @param record That of `msg.sig`.
-    function _validateRuntimeCall(SelectorStorage storage record) private {
-        if (msg.sender == address(ENTRY_POINT)) return;
-
+    /// @dev The caller is not the EntryPoint.
+    function _validateRuntimeCall() private {
+        if (msg.data.length < 4) revert RuntimeValidationFunctionMissing(msg.sig);
+        SelectorStorage storage record = accountStorage().selectors[msg.sig];
         SelectorConfig config = record.config;
         FunctionReference validationFunction = record.functionOf(config, Role.RUNTIME_VALIDATION);
         uint256 hookCount = config.hookCount(HookKind.PRE_RUNTIME_VALIDATION);

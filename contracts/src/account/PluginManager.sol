@@ -29,6 +29,7 @@ import {
 import {HookEntry, LibHookList} from "./HookList.sol";
 import {LibERC165} from "./LibERC165.sol";
 import {LibSelectorStorage} from "./LibSelectorStorage.sol";
+import {PluginFilter} from "./PluginFilter.sol";
 import {END_OF_PLUGINS, LibPluginState, PluginState} from "./PluginState.sol";
 import {ReservedSelectors} from "./ReservedSelectors.sol";
 import {HookKind, Role, SelectorConfig} from "./SelectorConfig.sol";
@@ -64,19 +65,16 @@ abstract contract PluginManager is IModularAccount {
 
         uint256 dependencyWords = _addDependencies(account, record, manifest.dependencyInterfaceIds, dependencies);
         record.manifestHash = manifestHash;
-        // Before the manifest's hooks are added: if they are the first of `executeFromPluginExternal`, then
-        // `_markExternalCallsHooked` finds this plugin in the list.
-        address next = account.newestPlugin;
         record.state = LibPluginState.create(
-            next == address(0) ? END_OF_PLUGINS : next,
+            _newest(account),
             dependencyWords,
             manifest.permitAnyExternalAddress,
-            manifest.canSpendNativeToken,
-            account.selectors[IModularAccount.executeFromPluginExternal.selector].config.hasExecutionHooks()
+            manifest.canSpendNativeToken
         );
         account.newestPlugin = plugin;
 
         _applyManifest(account, record, manifest, plugin, dependencies, true);
+        _share(account);
 
         (bool success, bytes memory reason) =
             _callback(plugin, gasleft(), abi.encodeCall(IPlugin.onInstall, (pluginInstallData)), true);
@@ -108,6 +106,7 @@ abstract contract PluginManager is IModularAccount {
         _unlink(account, plugin, state.next());
         record.state = PluginState.wrap(0);
         record.manifestHash = 0;
+        _share(account);
 
         (bool success, bytes memory reason) = _callback(
             plugin,
@@ -365,9 +364,6 @@ abstract contract PluginManager is IModularAccount {
             if (!postHook.isNone()) _applyPairedPostHook(record, preHook, postHook, selector, add);
             if (!add) _removeHook(record, HookKind.PRE_EXECUTION, preHook);
         }
-        if (selector == IModularAccount.executeFromPluginExternal.selector) {
-            _markExternalCallsHooked(account, record.config.hasExecutionHooks());
-        }
     }
 
     /// @param preHook Is in its list.
@@ -422,16 +418,33 @@ abstract contract PluginManager is IModularAccount {
         }
     }
 
-    /// @dev Keeps the copies in `PluginState` right. Writes only when the first execution hook of `executeFromPluginExternal`
-    /// has come or the last one has gone.
-    function _markExternalCallsHooked(AccountStorage storage account, bool hooked) private {
-        address plugin = account.newestPlugin;
-        while (plugin != END_OF_PLUGINS) {
+    /// @dev Brings all copies of what `executeFromPluginExternal`, `execute` and `executeBatch` need up to date: see
+    /// `PluginState` and `PluginFilter`. Most words are read here already, and few change.
+    function _share(AccountStorage storage account) private {
+        bool hooked = account.selectors[IModularAccount.executeFromPluginExternal.selector].config.hasExecutionHooks();
+        PluginFilter filter;
+        for (address plugin = _newest(account); plugin != END_OF_PLUGINS; plugin = account.plugins[plugin].state.next()) {
+            filter = filter.with(plugin);
+        }
+        for (address plugin = _newest(account); plugin != END_OF_PLUGINS;) {
             PluginState state = account.plugins[plugin].state;
-            if (state.areExternalCallsHooked() == hooked) return;
-            account.plugins[plugin].state = state.withExternalCallsHooked(hooked);
+            if (state.areExternalCallsHooked() != hooked || !state.filter().equals(filter)) {
+                account.plugins[plugin].state = state.withShared(hooked, filter);
+            }
             plugin = state.next();
         }
+        _setFilter(account.selectors[IModularAccount.execute.selector], filter);
+        _setFilter(account.selectors[IModularAccount.executeBatch.selector], filter);
+    }
+
+    function _setFilter(SelectorStorage storage record, PluginFilter filter) private {
+        SelectorConfig config = record.config;
+        if (!config.filter().equals(filter)) record.config = config.withFilter(filter);
+    }
+
+    function _newest(AccountStorage storage account) private view returns (address newest) {
+        newest = account.newestPlugin;
+        if (newest == address(0)) newest = END_OF_PLUGINS;
     }
 
     /* Callbacks */

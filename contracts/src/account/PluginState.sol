@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {PluginFilter} from "./PluginFilter.sol";
+
 /// @notice The first word of what the account knows of an address as a plugin. Zero: it is not installed.
 ///
 ///    bits   0..159  the plugin installed just before this one; `END_OF_PLUGINS` for the oldest
@@ -11,7 +13,8 @@ pragma solidity ^0.8.30;
 ///    bit  210       `executeFromPluginExternal` has execution hooks. The same for all installed plugins: a copy of what
 ///                   the selector's own word says, kept here so that `executeFromPluginExternal`, which must read this
 ///                   word for its caller's permissions, need not read that one
-///    bits 211..255  zero
+///    bits 211..231  zero
+///    bits 232..255  the `PluginFilter`, for the same reason
 type PluginState is uint256;
 
 using LibPluginState for PluginState global;
@@ -26,19 +29,20 @@ library LibPluginState {
     uint256 private constant CAN_SPEND_NATIVE_TOKEN_BIT = 1 << 209;
     uint256 private constant EXTERNAL_CALLS_HOOKED_BIT = 1 << 210;
 
+    uint256 private constant FILTER_POSITION = 232;
+
     function create(
         address nextPlugin,
         uint256 numberOfDependencyWords,
         bool anyExternalAddress,
-        bool nativeTokenSpender,
-        bool hooked
+        bool nativeTokenSpender
     ) internal pure returns (PluginState) {
         // Every word holds at least one of the manifest's dependencies: the bound is that of calldata, never reached.
         assert(numberOfDependencyWords <= type(uint16).max);
         return PluginState.wrap(
             uint160(nextPlugin) | numberOfDependencyWords << DEPENDENCY_WORDS_POSITION
                 | (anyExternalAddress ? ANY_EXTERNAL_ADDRESS_BIT : 0)
-                | (nativeTokenSpender ? CAN_SPEND_NATIVE_TOKEN_BIT : 0) | (hooked ? EXTERNAL_CALLS_HOOKED_BIT : 0)
+                | (nativeTokenSpender ? CAN_SPEND_NATIVE_TOKEN_BIT : 0)
         );
     }
 
@@ -84,8 +88,20 @@ library LibPluginState {
         return PluginState.unwrap(self) & EXTERNAL_CALLS_HOOKED_BIT != 0;
     }
 
-    function withExternalCallsHooked(PluginState self, bool hooked) internal pure returns (PluginState) {
-        uint256 rest = PluginState.unwrap(self) & ~EXTERNAL_CALLS_HOOKED_BIT;
-        return PluginState.wrap(hooked ? rest | EXTERNAL_CALLS_HOOKED_BIT : rest);
+    function filter(PluginState self) internal pure returns (PluginFilter) {
+        return PluginFilter.wrap(PluginState.unwrap(self) >> FILTER_POSITION);
+    }
+
+    /// @notice Sets what is the same for all installed plugins.
+    function withShared(PluginState self, bool externalCallsHooked, PluginFilter newFilter)
+        internal
+        pure
+        returns (PluginState)
+    {
+        uint256 rest = PluginState.unwrap(self) & ((1 << FILTER_POSITION) - 1) & ~EXTERNAL_CALLS_HOOKED_BIT;
+        return PluginState.wrap(
+            rest | (externalCallsHooked ? EXTERNAL_CALLS_HOOKED_BIT : 0)
+                | PluginFilter.unwrap(newFilter) << FILTER_POSITION
+        );
     }
 }

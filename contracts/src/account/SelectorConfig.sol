@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {PluginFilter} from "./PluginFilter.sol";
+
 /// @notice The first word of what the account knows of an execution selector.
 ///
 ///    bits   0..159  cell 1: address of a plugin
@@ -10,11 +12,11 @@ pragma solidity ^0.8.30;
 ///    bits 166..167  zero
 ///    bits 168..175  function id of the user operation validation
 ///    bits 176..183  function id of the runtime validation
-///    bits 184..199  number of distinct pre-user-operation-validation hooks
-///    bits 200..215  number of distinct pre-runtime-validation hooks
-///    bits 216..231  number of distinct pre-execution hooks
-///    bits 232..247  number of distinct post-execution hooks that have no pre hook
-///    bits 248..255  zero
+///    bits 184..195  number of distinct pre-user-operation-validation hooks
+///    bits 196..207  number of distinct pre-runtime-validation hooks
+///    bits 208..219  number of distinct pre-execution hooks
+///    bits 220..231  number of distinct post-execution hooks that have no pre hook
+///    bits 232..255  `execute` and `executeBatch` only: the `PluginFilter`, else zero
 ///
 /// A selector has three *roles* (who executes it, who validates its user operations, who validates its runtime calls). Most
 /// selectors have one or two plugins in these roles, so that addresses are kept in up to three *cells*, and each role says
@@ -26,7 +28,7 @@ type SelectorConfig is uint256;
 
 using LibSelectorConfig for SelectorConfig global;
 
-/// @notice Bit position of a role's cell number.
+/// @notice What a plugin can be to an execution selector.
 enum Role {
     EXECUTION,
     USER_OP_VALIDATION,
@@ -48,7 +50,9 @@ library LibSelectorConfig {
     uint256 private constant FUNCTION_ID_POSITION = 160;
     uint256 private constant FUNCTION_ID_SIZE = 8;
     uint256 private constant COUNT_POSITION = 184;
-    uint256 private constant COUNT_SIZE = 16;
+    uint256 private constant COUNT_SIZE = 12;
+    uint256 private constant MAX_COUNT = 0xfff;
+    uint256 private constant FILTER_POSITION = 232;
 
     /// @notice The cell that holds the plugin of a role; 0 if the role is not taken or has no plugin.
     function cellOf(SelectorConfig self, Role role) internal pure returns (uint256) {
@@ -92,24 +96,35 @@ library LibSelectorConfig {
 
     /// @notice The number of distinct hooks in a list.
     function hookCount(SelectorConfig self, HookKind kind) internal pure returns (uint256) {
-        return uint16(SelectorConfig.unwrap(self) >> (COUNT_POSITION + COUNT_SIZE * uint256(kind)));
+        return SelectorConfig.unwrap(self) >> (COUNT_POSITION + COUNT_SIZE * uint256(kind)) & MAX_COUNT;
     }
 
-    /// @dev Panics when the count does not fit: 65,536 distinct hooks are 256 plugins with 256 each on one selector.
+    /// @dev Panics when the count does not fit: 4,096 distinct hooks are 16 plugins with all of their 256 functions on one
+    /// selector, and could not run within a block.
     function withHookCount(SelectorConfig self, HookKind kind, uint256 count)
         internal
         pure
         returns (SelectorConfig)
     {
-        assert(count <= type(uint16).max);
+        assert(count <= MAX_COUNT);
         uint256 position = COUNT_POSITION + COUNT_SIZE * uint256(kind);
         return
-            SelectorConfig.wrap(SelectorConfig.unwrap(self) & ~(uint256(0xffff) << position) | count << position);
+            SelectorConfig.wrap(SelectorConfig.unwrap(self) & ~(MAX_COUNT << position) | count << position);
     }
 
     /// @notice Whether anything runs before or after execution.
     function hasExecutionHooks(SelectorConfig self) internal pure returns (bool) {
-        return uint32(SelectorConfig.unwrap(self) >> (COUNT_POSITION + COUNT_SIZE * uint256(HookKind.PRE_EXECUTION)))
+        // Both counts, which are neighbours.
+        return uint24(SelectorConfig.unwrap(self) >> (COUNT_POSITION + COUNT_SIZE * uint256(HookKind.PRE_EXECUTION)))
             != 0;
+    }
+
+    function filter(SelectorConfig self) internal pure returns (PluginFilter) {
+        return PluginFilter.wrap(SelectorConfig.unwrap(self) >> FILTER_POSITION);
+    }
+
+    function withFilter(SelectorConfig self, PluginFilter newFilter) internal pure returns (SelectorConfig) {
+        uint256 rest = SelectorConfig.unwrap(self) & ((1 << FILTER_POSITION) - 1);
+        return SelectorConfig.wrap(rest | PluginFilter.unwrap(newFilter) << FILTER_POSITION);
     }
 }
