@@ -129,6 +129,21 @@ impl Chain {
                 }
             }
 
+            "debug_traceCall" => {
+                let options = params.optional::<TraceOptions>(2)?.unwrap_or_default();
+                options.check()?;
+                let call = CallOptions {
+                    block: params.block(1)?,
+                    state: options.state_overrides,
+                    block_overrides: options.block_overrides,
+                };
+                ok(self.trace(&params.required(0)?, &call)?)
+            }
+            "debug_traceTransaction" => {
+                params.optional::<TraceOptions>(1)?.unwrap_or_default().check()?;
+                ok(self.trace_transaction(params.required(0)?)?)
+            }
+
             "evm_increaseTime" => {
                 self.increase_time(params.number(0)?);
                 ok(self.time_offset())
@@ -316,6 +331,31 @@ enum MineOptions {
         timestamp: Option<U64>,
         blocks: Option<U64>,
     },
+}
+
+/// Options of the `debug_trace` methods.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TraceOptions {
+    tracer: Option<String>,
+    state_overrides: StateOverride,
+    block_overrides: BlockOverrides,
+}
+
+impl TraceOptions {
+    fn check(&self) -> Result<(), ErrorPayload> {
+        match self.tracer.as_deref() {
+            Some("callTracer") => Ok(()),
+            Some(other) => Err(failure(
+                code::INVALID_PARAMS,
+                format!("unknown tracer {other}: there is only callTracer"),
+            )),
+            None => Err(failure(
+                code::INVALID_PARAMS,
+                "name the tracer: there is only callTracer",
+            )),
+        }
+    }
 }
 
 /// Positional parameters. Those that are missing at the end count as null.

@@ -1,6 +1,6 @@
 //! The contracts: EntryPoint, account, factory, plugins, and a token and a paymaster to test with.
 
-use crate::{Chain, ChainError, chain::request};
+use crate::{Chain, ChainError, call::request};
 use alloy::{
     primitives::{Address, B256, Bytes, U256, address, hex, keccak256},
     rpc::types::TransactionRequest,
