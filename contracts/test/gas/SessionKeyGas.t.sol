@@ -50,7 +50,7 @@ contract SessionKeyGasTest is StackTest {
     function test_gas_ownerExecute() public {
         IEntryPoint.UserOperation memory op =
             buildUserOp(abi.encodeCall(IModularAccount.execute, (address(target), 0, _ping())));
-        _measure(op, owner, "owner: execute", 93_500);
+        _measure(op, owner, "owner: execute", 92_000);
     }
 
     function test_gas_installPlugin_oneKeyWithEverything() public {
@@ -85,7 +85,7 @@ contract SessionKeyGasTest is StackTest {
 
     function test_gas_nativeLimit() public {
         _grant(_list(_timeRange(), _allow(address(target), false), _nativeLimit(0)));
-        _measureUse(_one(address(target), 1, _ping()), 0, "key: native limit, 1 wei", 122_500);
+        _measureUse(_one(address(target), 1, _ping()), 0, "key: native limit, 1 wei", 122_000);
     }
 
     function test_gas_erc20Limit() public {
