@@ -1,12 +1,17 @@
 //! What the testkit costs: `cargo bench -p session-key-testkit`.
 
 use alloy::{
-    primitives::{Address, U256, address},
+    primitives::{Address, Bytes, U256, address},
     providers::Provider,
     rpc::types::TransactionRequest,
 };
 use session_key_bindings::{IERC165, interface_id};
 use session_key_testkit::{Chain, Stack, TestToken, Testkit, dev_accounts};
+
+// One set-up for the tests and the benchmarks; these use a part of it.
+#[allow(dead_code)]
+#[path = "../tests/it/session.rs"]
+mod session;
 
 const HOLDER: Address = address!("0x0000000000000000000000000000000000000a11");
 
@@ -73,6 +78,23 @@ fn token_transfer_and_revert(bencher: divan::Bencher<'_, '_>) {
     });
 }
 
+/// A session key's token transfer through the EntryPoint, signed beforehand, between a snapshot and its revert.
+#[divan::bench]
+fn user_operation_and_revert(bencher: divan::Bencher<'_, '_>) {
+    let mut session = session::Session::new();
+    let bundle = session.transfer(HOLDER, 1);
+    bencher.bench_local(|| {
+        let snapshot = session.chain.snapshot();
+        session
+            .chain
+            .send(bundle.clone())
+            .expect("it is sent")
+            .ok()
+            .expect("it succeeds");
+        session.chain.revert(snapshot).expect("the snapshot is there");
+    });
+}
+
 /// `eth_call` through the provider.
 #[divan::bench]
 fn provider_call(bencher: divan::Bencher<'_, '_>) {
@@ -80,7 +102,7 @@ fn provider_call(bencher: divan::Bencher<'_, '_>) {
     let provider = Testkit::from(chain).provider();
     let runtime = runtime();
     let request = TransactionRequest::default().to(stack.token);
-    let request = request.input(alloy::hex!("18160ddd").into());
+    let request = request.input(Bytes::from_static(&[0x18, 0x16, 0x0d, 0xdd]).into());
     bencher.bench_local(|| runtime.block_on(async { provider.call(request.clone()).await }));
 }
 

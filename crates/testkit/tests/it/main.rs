@@ -3,4 +3,5 @@
 mod anvil;
 mod blocks;
 mod provider;
+mod session;
 mod stack;

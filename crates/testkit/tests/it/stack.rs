@@ -1,24 +1,16 @@
 //! The contracts on the chain.
 
+use crate::session::Session;
 use alloy::{
-    primitives::{Address, B256, Bytes, FixedBytes, U256, address},
-    rpc::types::TransactionRequest,
-    signers::SignerSync,
-    sol_types::{SolCall, SolError, SolEvent, SolValue},
+    primitives::{Address, FixedBytes, U256, address},
+    sol_types::{SolError, SolEvent},
 };
 use session_key_bindings::{
     ENTRY_POINT, IERC165,
-    IEntryPoint::{self, UserOperationEvent, UserOperationRevertReason},
-    IModularAccount,
-    ISessionKeyPermissionsUpdates::{setERC20SpendLimitCall, updateAccessListAddressEntryCall},
-    ISessionKeyPlugin, UserOperation,
-    function_id::{RUNTIME_VALIDATION_OWNER_OR_SELF, USER_OP_VALIDATION_OWNER, function_reference},
-    interface_id, manifest_hash,
+    IEntryPoint::{UserOperationEvent, UserOperationRevertReason},
+    interface_id,
 };
-use session_key_testkit::{Chain, Stack, TestToken, dev_accounts};
-
-/// In wei.
-const ETHER: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
+use session_key_testkit::{CallKind, CallOptions, Chain, Stack, TestToken, dev_accounts};
 
 fn supports(chain: &Chain, contract: Address, interface_id: FixedBytes<4>) -> bool {
     let call = IERC165::supportsInterfaceCall {
@@ -91,104 +83,20 @@ fn anyone_may_mint_test_tokens() {
     );
 }
 
-/// The whole way: an account made by the factory, the plugin installed with a key by its owner, a transfer by the key
-/// through the EntryPoint, and one over the limit.
+/// The whole way: an account made by the factory, the plugin installed with a key by its owner, transfers by the key
+/// through the EntryPoint.
 #[test]
 fn a_session_key_spends_within_its_limit_and_not_beyond() {
-    let mut chain = Chain::default();
-    let stack = Stack::deploy(&mut chain).unwrap();
-    let [owner, key, bundler] = [0, 1, 2].map(|index| dev_accounts()[index]);
-    let account = stack
-        .create_account(&mut chain, U256::ZERO, &[owner.address])
-        .unwrap();
-    assert_eq!(
-        stack.create_account(&mut chain, U256::ZERO, &[owner.address]),
-        Ok(account)
-    );
-    chain.set_balance(account, ETHER);
-    stack.mint(&mut chain, account, U256::from(1_000)).unwrap();
-
-    let updates = vec![
-        updateAccessListAddressEntryCall {
-            contractAddress: stack.token,
-            isOnList: true,
-            checkSelectors: false,
-        }
-        .abi_encode()
-        .into(),
-        setERC20SpendLimitCall {
-            token: stack.token,
-            spendLimit: U256::from(100),
-            refreshInterval: Default::default(),
-        }
-        .abi_encode()
-        .into(),
-    ];
-    let install = IModularAccount::installPluginCall {
-        plugin: stack.session_key_plugin,
-        manifestHash: manifest_hash::SESSION_KEY_PLUGIN,
-        pluginInstallData: (
-            vec![key.address],
-            vec![B256::ZERO],
-            vec![updates] as Vec<Vec<Bytes>>,
-        )
-            .abi_encode_params()
-            .into(),
-        dependencies: vec![
-            function_reference(stack.multi_owner_plugin, RUNTIME_VALIDATION_OWNER_OR_SELF),
-            function_reference(stack.multi_owner_plugin, USER_OP_VALIDATION_OWNER),
-        ],
-    };
-    chain.transact(owner.address, account, &install).unwrap();
-
+    let mut session = Session::new();
     let recipient = address!("0x0000000000000000000000000000000000000b0b");
-    let mut transfer = |amount: u64| {
-        let call = ISessionKeyPlugin::executeWithSessionKeyCall {
-            calls: vec![ISessionKeyPlugin::Call {
-                target: stack.token,
-                value: U256::ZERO,
-                data: TestToken::transferCall {
-                    to: recipient,
-                    amount: U256::from(amount),
-                }
-                .abi_encode()
-                .into(),
-            }],
-            sessionKey: key.address,
-        };
-        let nonce_key = U256::from_be_bytes(key.address.into_word().0).to();
-        let nonce = IEntryPoint::getNonceCall {
-            sender: account,
-            key: nonce_key,
-        };
-        let mut operation = UserOperation {
-            sender: account,
-            nonce: chain.read(Address::ZERO, ENTRY_POINT, &nonce).unwrap(),
-            initCode: Bytes::new(),
-            callData: call.abi_encode().into(),
-            callGasLimit: U256::from(500_000),
-            verificationGasLimit: U256::from(500_000),
-            preVerificationGas: U256::from(50_000),
-            maxFeePerGas: U256::from(2_000_000_000u64),
-            maxPriorityFeePerGas: U256::from(1_000_000_000),
-            paymasterAndData: Bytes::new(),
-            signature: Bytes::new(),
-        };
-        let hash = IEntryPoint::getUserOpHashCall {
-            userOp: operation.clone(),
-        };
-        let hash = chain.read(Address::ZERO, ENTRY_POINT, &hash).unwrap();
-        let signature = key.signer().sign_message_sync(hash.as_slice()).unwrap();
-        operation.signature = signature.as_bytes().into();
-        let bundle = IEntryPoint::handleOpsCall {
-            ops: vec![operation],
-            beneficiary: bundler.address,
-        };
-        let request = TransactionRequest::default()
-            .from(bundler.address)
-            .to(ENTRY_POINT)
-            .input(Bytes::from(bundle.abi_encode()).into());
-        let execution = chain.send(request).unwrap().ok().unwrap();
+    let exceeded = session.limit_exceeded();
+    let mut transfer = |amount| {
+        let execution = session
+            .chain
+            .send(session.transfer(recipient, amount))
+            .unwrap()
+            .ok()
+            .unwrap();
         let event = execution
             .logs
             .iter()
@@ -202,15 +110,75 @@ fn a_session_key_spends_within_its_limit_and_not_beyond() {
             reason.map(|reason| reason.data.revertReason),
         )
     };
-
     assert_eq!(transfer(60), (true, None));
-    let exceeded = ISessionKeyPlugin::ERC20SpendLimitExceeded {
-        account,
-        sessionKey: key.address,
-        token: stack.token,
-    };
-    assert_eq!(transfer(41), (false, Some(exceeded.abi_encode().into())));
+    assert_eq!(transfer(41), (false, Some(exceeded)));
     assert_eq!(transfer(40), (true, None));
     let balance = TestToken::balanceOfCall { account: recipient };
-    assert_eq!(chain.read(Address::ZERO, stack.token, &balance).unwrap(), 100);
+    assert_eq!(
+        session
+            .chain
+            .read(Address::ZERO, session.stack.token, &balance)
+            .unwrap(),
+        100
+    );
+}
+
+#[test]
+fn a_second_account_with_the_same_owners_and_salt_is_the_first() {
+    let Session {
+        mut chain,
+        stack,
+        account,
+        ..
+    } = Session::new();
+    let owners = [dev_accounts()[0].address];
+    assert_eq!(stack.create_account(&mut chain, U256::ZERO, &owners), Ok(account));
+    assert_ne!(
+        stack.create_account(&mut chain, U256::from(1), &owners),
+        Ok(account)
+    );
+}
+
+/// The EntryPoint flattens what happens in validation; the trace does not.
+#[test]
+fn a_trace_shows_where_a_bundle_reverted() {
+    let mut session = Session::new();
+    let recipient = address!("0x0000000000000000000000000000000000000b0b");
+    let bundle = session.transfer(recipient, 41);
+    session
+        .chain
+        .send(session.transfer(recipient, 60))
+        .unwrap()
+        .ok()
+        .unwrap();
+    // The nonce is used up.
+    let trace = session.chain.trace(&bundle, &CallOptions::pending()).unwrap();
+    assert!(trace.failed());
+    assert_eq!(trace.error.as_deref(), Some("execution reverted"));
+
+    let execution = session
+        .chain
+        .send(session.transfer(recipient, 41))
+        .unwrap()
+        .ok()
+        .unwrap();
+    let trace = session
+        .chain
+        .trace_transaction(execution.transaction_hash)
+        .unwrap();
+    assert!(!trace.failed(), "a reverted operation does not revert its bundle");
+    assert_eq!(trace.gas_used, execution.gas_used);
+    let innermost = trace.iter().filter(|call| call.failed()).last().unwrap();
+    // The account delegates to the plugin by CALL.
+    assert_eq!(innermost.to, Some(session.stack.session_key_plugin));
+    assert_eq!(innermost.kind, CallKind::Call);
+    assert_eq!(innermost.output, session.limit_exceeded());
+    // The same transaction in the same place: tracing leaves nothing behind.
+    assert_eq!(
+        session
+            .chain
+            .trace_transaction(execution.transaction_hash)
+            .unwrap(),
+        trace
+    );
 }
