@@ -2,6 +2,7 @@ use super::{Refusal, SubmitError};
 use crate::{
     UserOperation,
     abi::{EntryPoint, IAccount},
+    calldata,
     revert::{AaCode, FailedOp, Revert},
 };
 use alloy::{
@@ -29,8 +30,9 @@ pub struct GasEstimate {
 
 /// What the validation of a simulated operation may use. Far above any real one, below the limits that nodes put on calls.
 const SIMULATED_VERIFICATION_GAS: u64 = 5_000_000;
-/// What the call of a simulated operation of an account that does not exist yet may use.
-const SIMULATED_CALL_GAS: u64 = 5_000_000;
+/// What the call of a simulated operation of an account that does not exist yet may use: together with twice the above,
+/// less than the 30 million gas units that nodes give a call at the least.
+const SIMULATED_CALL_GAS: u64 = 15_000_000;
 /// Gas of a transaction that is not execution (EIP-2028): a part of what `eth_estimateGas` answers.
 const TRANSACTION_GAS: u64 = 21_000;
 
@@ -111,15 +113,55 @@ async fn call_gas<P: Provider>(
             }),
         };
     }
+    // The account exists only within the simulation. A call that reverts is not told apart from one that succeeds there. So
+    // it is also made as the extra call that the EntryPoint offers after the operation, whose result it does report: from
+    // the EntryPoint to the new account, as in the operation.
+    let used = execution_result(
+        provider,
+        entry_point,
+        operation,
+        operation,
+        Address::ZERO,
+        Bytes::new(),
+    );
+    // Only an owner can act for an account that is just being created, and an empty batch does nothing.
+    let creation = UserOperation {
+        call_data: calldata::execute_batch(&[]),
+        ..operation.clone()
+    };
+    let call_data = operation.call_data.clone();
+    let tried = execution_result(
+        provider,
+        entry_point,
+        operation,
+        &creation,
+        operation.sender,
+        call_data,
+    );
+    let (used, tried) = tokio::try_join!(used, tried)?;
+    if !tried.targetSuccess {
+        return Err(SubmitError::WouldRevert(Revert::decode(&tried.targetResult)));
+    }
+    // At 1 wei per gas unit, what was paid is what was used.
+    Ok(used.paid.saturating_sub(used.preOpGas))
+}
+
+async fn execution_result<P: Provider>(
+    provider: &P,
+    entry_point: Address,
+    operation: &UserOperation,
+    simulated: &UserOperation,
+    target: Address,
+    target_call_data: Bytes,
+) -> Result<EntryPoint::ExecutionResult, SubmitError> {
     let call = EntryPoint::simulateHandleOpCall {
-        op: operation.clone().into(),
-        target: Address::ZERO,
-        targetCallData: Bytes::new(),
+        op: simulated.clone().into(),
+        target,
+        targetCallData: target_call_data,
     };
     let data = revert_of(provider, entry_point, call.abi_encode()).await?;
     match EntryPoint::ExecutionResult::abi_decode_validate(&data) {
-        // At 1 wei per gas unit, what was paid is what was used.
-        Ok(result) => Ok(result.paid.saturating_sub(result.preOpGas)),
+        Ok(result) => Ok(result),
         Err(_) => Err(refusal_of(provider, entry_point, operation, &data).await),
     }
 }
