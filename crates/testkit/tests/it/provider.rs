@@ -1,8 +1,10 @@
 //! JSON-RPC through an `alloy` provider.
 
 use alloy::{
-    consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEnvelope, TxLegacy, TypedTransaction},
-    eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718},
+    consensus::{
+        SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxEnvelope, TxLegacy, TypedTransaction,
+    },
+    eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718, eip7702::Authorization},
     hex,
     primitives::{Address, B256, Bytes, Signature, TxKind, U64, U256, address},
     providers::Provider,
@@ -193,6 +195,58 @@ async fn raw_transactions_of_every_type_are_taken() {
         assert_eq!(receipt.from, alice.address);
     }
     assert_eq!(testkit.chain().balance(CONTRACT), 4);
+}
+
+/// EIP-7702: an account that signed for it gets a contract's code.
+#[tokio::test]
+async fn a_delegation_is_installed() {
+    let testkit = Testkit::default();
+    let [alice, bob] = [dev_accounts()[0], dev_accounts()[1]];
+    let authorization = Authorization {
+        chain_id: U256::from(31_337),
+        address: CONTRACT,
+        nonce: 0,
+    };
+    let signature = bob
+        .signer()
+        .sign_hash_sync(&authorization.signature_hash())
+        .unwrap();
+    let transaction = TxEip7702 {
+        chain_id: 31_337,
+        gas_limit: 100_000,
+        max_fee_per_gas: 3_000_000_000,
+        to: bob.address,
+        authorization_list: vec![authorization.into_signed(signature)],
+        ..Default::default()
+    };
+    let pending = testkit
+        .provider()
+        .send_raw_transaction(&signed(alice, transaction))
+        .await
+        .unwrap();
+    assert!(pending.get_receipt().await.unwrap().status());
+    let delegation = [&hex!("ef0100"), CONTRACT.as_slice()].concat();
+    assert_eq!(testkit.chain().code(bob.address), delegation);
+    // It may still send: EIP-3607 makes an exception for delegations.
+    let balance = testkit.chain().balance(CONTRACT);
+    request(
+        &testkit,
+        "eth_sendRawTransaction",
+        json!([signed(bob, transfer(1))]),
+    )
+    .await;
+    assert_eq!(testkit.chain().balance(CONTRACT), balance + U256::from(1));
+}
+
+/// EIP-3607: a contract cannot send, even if somebody had a key to its address.
+#[tokio::test]
+async fn an_account_with_code_cannot_send() {
+    let testkit = Testkit::default();
+    let alice = dev_accounts()[0];
+    testkit.chain().set_code(alice.address, [0u8]).unwrap();
+    let raw = signed(alice, transfer(0));
+    let (code, message) = failure(&testkit, "eth_sendRawTransaction", json!([raw])).await;
+    assert_eq!((code, message.as_str()), (-32003, "sender not an eoa"));
 }
 
 #[tokio::test]
@@ -508,6 +562,12 @@ async fn parameters_are_checked() {
         ("eth_sendRawTransaction", json!(["0x"])),
         ("eth_feeHistory", json!(["0x1", "latest", [75.0, 25.0]])),
         ("evm_increaseTime", json!(["soon"])),
+        ("anvil_mine", json!(["0xffffffffff"])),
+        (
+            "debug_traceCall",
+            json!([{"to": CONTRACT}, "latest", {"tracer": "prestateTracer"}]),
+        ),
+        ("debug_traceCall", json!([{"to": CONTRACT}, "latest"])),
     ];
     for (method, params) in cases {
         assert_eq!(
