@@ -441,19 +441,27 @@ async fn fees_follow_eip_1559() {
 async fn a_gas_estimate_is_enough_and_no_more() {
     let testkit = Testkit::default();
     testkit.chain().set_code(CONTRACT, LOG).unwrap();
-    let from = dev_accounts()[0].address;
-    let request = TransactionRequest::default()
-        .from(from)
-        .to(CONTRACT)
-        // Little data, so that execution costs more than EIP-7623's floor.
-        .input(Bytes::from_static(&[1]).into());
-    let gas = testkit.provider().estimate_gas(request.clone()).await.unwrap();
-    let with = |gas| TransactionRequest {
-        gas: Some(gas),
-        ..request.clone()
-    };
-    assert!(!testkit.chain().send(with(gas - 1)).unwrap().is_success());
-    assert!(testkit.chain().send(with(gas)).unwrap().is_success());
+    // SSTORE of zero to slot 0, where there is something: the refund comes after the gas was needed.
+    let clearing = address!("0x000000000000000000000000000000000000c1ea");
+    testkit.chain().set_code(clearing, hex!("5f5f55")).unwrap();
+    testkit.chain().set_storage(clearing, U256::ZERO, U256::from(1));
+    for to in [CONTRACT, clearing] {
+        let request = TransactionRequest::default()
+            .from(dev_accounts()[0].address)
+            .to(to)
+            // Little data, so that execution costs more than EIP-7623's floor.
+            .input(Bytes::from_static(&[1]).into());
+        let gas = testkit.provider().estimate_gas(request.clone()).await.unwrap();
+        let with = |gas| TransactionRequest {
+            gas: Some(gas),
+            ..request.clone()
+        };
+        let mut chain = testkit.chain();
+        assert!(!chain.send(with(gas - 1)).unwrap().is_success());
+        let execution = chain.send(with(gas)).unwrap();
+        assert!(execution.is_success());
+        assert_eq!(to == clearing, execution.gas_used < gas);
+    }
 }
 
 #[tokio::test]
