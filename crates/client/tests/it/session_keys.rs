@@ -9,13 +9,15 @@ use session_key_client::{
         providers::Provider,
         signers::Signer,
     },
-    calldata::{EXECUTE_WITH_SESSION_KEY, FunctionReference},
+    calldata::{
+        EXECUTE_WITH_SESSION_KEY, FunctionReference, UninstallConfig, multi_owner_plugin_install_data,
+    },
     operation::{FixedPaymaster, OperationError},
     permissions::{
         AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit,
         TimeRange,
     },
-    revert::{AaCode, PluginError},
+    revert::{AaCode, AccountError, PluginError},
     submit::{GasEstimate, Outcome, SubmitError},
 };
 use std::sync::Mutex;
@@ -793,4 +795,50 @@ async fn a_pending_gas_reset_is_seen_and_settled() {
             .status()
     );
     assert!(!fixture.account.gas_spend_limit(key).await.unwrap().should_reset);
+}
+
+#[tokio::test]
+async fn an_owner_plugin_can_be_exchanged_in_one_operation() {
+    let fixture = Fixture::new().await;
+    let (account, owner) = (&fixture.account, &fixture.owner);
+    owner
+        .execute(Call::transfer(RECIPIENT, U256::from(1)))
+        .execute()
+        .await
+        .unwrap();
+    let plugin = fixture.stack.multi_owner_plugin;
+    // While it is installed, it cannot be installed again.
+    let again = owner
+        .install_multi_owner_plugin([key(8).address()])
+        .execute()
+        .await
+        .unwrap_err();
+    match again {
+        OperationError::Submit(SubmitError::WouldRevert(revert)) => {
+            assert_eq!(
+                revert,
+                Revert::Account(AccountError::PluginAlreadyInstalled { plugin })
+            );
+        }
+        error => panic!("{error:?}"),
+    }
+    let install_data = multi_owner_plugin_install_data(&[key(8).address()]);
+    owner
+        .batch([
+            OwnerAction::UninstallPlugin {
+                plugin,
+                config: UninstallConfig::default(),
+                uninstall_data: Bytes::new(),
+            },
+            OwnerAction::InstallPlugin {
+                plugin,
+                manifest_hash: None,
+                install_data,
+                dependencies: Vec::new(),
+            },
+        ])
+        .execute()
+        .await
+        .unwrap();
+    assert_eq!(account.owners().await.unwrap(), [key(8).address()]);
 }
