@@ -90,15 +90,15 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
             totalValue = totalValue.saturatingAdd(value);
         }
 
-        validAfter = key.validAfter();
+        uint256 earliest = key.validAfter();
         if (!key.has(LibKeyRecord.NO_NATIVE_LIMIT)) {
-            validAfter = _max(validAfter, _checkNativeLimit(account, key, totalValue));
+            earliest = earliest.max(_checkNativeLimit(account, key, totalValue));
         }
         if (key.has(LibKeyRecord.GAS_LIMIT_STORED)) {
-            validAfter = _max(validAfter, _bookGas(account, key, sessionKey, userOp));
+            earliest = earliest.max(_bookGas(account, key, sessionKey, userOp));
         }
         if (key.has(LibKeyRecord.PAYMASTER_REQUIRED)) _checkPaymaster(account, key, userOp.paymasterAndData);
-        validUntil = key.validUntil();
+        return (uint48(earliest), key.validUntil());
     }
 
     /// @dev Everything that execution checks. Books all spending before the first call is made.
@@ -150,9 +150,8 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         if (listType == ContractAccessControlType.ALLOW_ALL_ACCESS) return (slot, entry);
         if (entry & CHECK_SELECTORS != 0) {
             // One to three bytes name no function.
-            if (data.length > 0 && data.length < 4) revert PermissionsCheckFailed();
-            isOnList =
-                isOnList && LibSessionKeySlots.functionEntry(account, key.id(), target, bytes4(data)).load() != 0;
+            if (data.length < 4 && data.length > 0) revert PermissionsCheckFailed();
+            isOnList = isOnList && LibSessionKeySlots.functionEntry(account, key.id(), target, bytes4(data)).load() != 0;
         }
         if (isOnList != (listType == ContractAccessControlType.ALLOWLIST)) revert PermissionsCheckFailed();
     }
@@ -181,11 +180,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         }
     }
 
-    function _checkNativeLimit(address account, KeyRecord key, uint256 value)
-        private
-        view
-        returns (uint48 validAfter)
-    {
+    function _checkNativeLimit(address account, KeyRecord key, uint256 value) private view returns (uint48 validAfter) {
         bool possible = value == 0;
         if (key.has(LibKeyRecord.NATIVE_LIMIT_STORED)) {
             uint256 slot = LibSessionKeySlots.nativeLimit(account, key.id());
@@ -214,11 +209,12 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
         SpendLimit gas = LibSpendLimit.load(slot);
         (uint256 limit, uint256 used) = gas.limitAndUsed(slot);
-        bool resetPending = gas.has(RESET_PENDING);
         if (LibSpendLimit.fits(limit, used, cost)) {
-            if (resetPending) validAfter = gas.intervalEnd();
-            gas.storeUsed(slot, used + cost);
-        } else if (!resetPending && gas.fitsNextInterval(limit, cost)) {
+            if (gas.has(RESET_PENDING)) validAfter = gas.intervalEnd();
+            unchecked {
+                gas.storeUsed(slot, used + cost);
+            }
+        } else if (!gas.has(RESET_PENDING) && gas.fitsNextInterval(limit, cost)) {
             validAfter = gas.intervalEnd();
             gas.with(RESET_PENDING).storeUsed(slot, cost);
         } else {
@@ -229,9 +225,10 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
     /// @dev What EntryPoint v0.6 may charge, in wei. With a paymaster, its `postOp` may use the verification gas limit
     /// twice more.
     function _maxCost(UserOperation calldata userOp) private pure returns (uint256) {
-        uint256 verifications = userOp.paymasterAndData.length > 0 ? 3 : 1;
-        return userOp.verificationGasLimit.saturatingMul(verifications).saturatingAdd(userOp.callGasLimit)
-            .saturatingAdd(userOp.preVerificationGas).saturatingMul(userOp.maxFeePerGas);
+        uint256 gas = userOp.verificationGasLimit;
+        if (userOp.paymasterAndData.length > 0) gas = gas.saturatingMul(3);
+        gas = gas.saturatingAdd(userOp.callGasLimit).saturatingAdd(userOp.preVerificationGas);
+        return gas.saturatingMul(userOp.maxFeePerGas);
     }
 
     /// @dev Starts the interval that validation opened, if any. The key must have a gas limit.
@@ -456,9 +453,5 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
     /// @dev Unix seconds. Never called in validation.
     function _now() private view returns (uint48) {
         return uint48(block.timestamp);
-    }
-
-    function _max(uint48 a, uint48 b) private pure returns (uint48) {
-        return a > b ? a : b;
     }
 }

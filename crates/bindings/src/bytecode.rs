@@ -38,7 +38,9 @@ impl CreationCode {
     /// If the text is not hex, which the tests of this crate rule out for the statics of this module.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
-        hex::decode(self.hex()).unwrap_or_else(|error| panic!("bytecode of {}: {error}", self.name)).into()
+        hex::decode(self.hex())
+            .unwrap_or_else(|error| panic!("bytecode of {}: {error}", self.name))
+            .into()
     }
 
     /// The init code: the bytecode followed by constructor arguments, which are ABI-encoded already.
@@ -49,20 +51,26 @@ impl CreationCode {
 }
 
 /// `SessionKeyPlugin`; its constructor takes no arguments.
-pub static SESSION_KEY_PLUGIN: CreationCode =
-    CreationCode::new("SessionKeyPlugin", include_str!("../bytecode/SessionKeyPlugin.hex"));
+pub static SESSION_KEY_PLUGIN: CreationCode = CreationCode::new(
+    "SessionKeyPlugin",
+    include_str!("../bytecode/SessionKeyPlugin.hex"),
+);
 
 /// `MultiOwnerPlugin`; its constructor takes no arguments.
-pub static MULTI_OWNER_PLUGIN: CreationCode =
-    CreationCode::new("MultiOwnerPlugin", include_str!("../bytecode/MultiOwnerPlugin.hex"));
+pub static MULTI_OWNER_PLUGIN: CreationCode = CreationCode::new(
+    "MultiOwnerPlugin",
+    include_str!("../bytecode/MultiOwnerPlugin.hex"),
+);
 
 /// `ModularAccount`, the implementation behind the accounts' proxies; see [`modular_account`].
 pub static MODULAR_ACCOUNT: CreationCode =
     CreationCode::new("ModularAccount", include_str!("../bytecode/ModularAccount.hex"));
 
 /// `ModularAccountFactory`; see [`modular_account_factory`].
-pub static MODULAR_ACCOUNT_FACTORY: CreationCode =
-    CreationCode::new("ModularAccountFactory", include_str!("../bytecode/ModularAccountFactory.hex"));
+pub static MODULAR_ACCOUNT_FACTORY: CreationCode = CreationCode::new(
+    "ModularAccountFactory",
+    include_str!("../bytecode/ModularAccountFactory.hex"),
+);
 
 /// Init code of the account implementation.
 #[must_use]
@@ -80,7 +88,13 @@ pub fn modular_account_factory(
     entry_point: Address,
 ) -> Bytes {
     MODULAR_ACCOUNT_FACTORY.with_constructor_arguments(
-        &(owner, multi_owner_plugin, implementation, multi_owner_plugin_manifest_hash, entry_point)
+        &(
+            owner,
+            multi_owner_plugin,
+            implementation,
+            multi_owner_plugin_manifest_hash,
+            entry_point,
+        )
             .abi_encode_params(),
     )
 }

@@ -7,12 +7,21 @@ pub mod interface_id;
 pub mod manifest_hash;
 // Solidity has no place for NatSpec on enum variants and struct fields, so those have no docs here.
 #[allow(missing_docs)]
+mod modular_account;
+#[allow(missing_docs)]
+mod modular_account_factory;
+#[allow(missing_docs)]
+mod multi_owner_plugin;
+#[allow(missing_docs)]
 mod plugin_errors;
 #[allow(missing_docs)]
 mod session_key_plugin;
 #[allow(missing_docs)]
 mod standards;
 
+pub use modular_account::*;
+pub use modular_account_factory::*;
+pub use multi_owner_plugin::*;
 pub use plugin_errors::*;
 pub use session_key_plugin::*;
 pub use standards::*;

@@ -141,7 +141,7 @@ pub fn execute(call: &Call) -> Bytes {
 pub fn execute_batch(calls: &[Call]) -> Bytes {
     let calls = calls
         .iter()
-        .map(|call| Account::AccountCall {
+        .map(|call| Account::Call {
             target: call.target,
             value: call.value,
             data: call.data.clone(),

@@ -3,14 +3,15 @@
 use crate::state::Position;
 use alloy::{
     consensus::{
-        Eip658Value, Header, Receipt, ReceiptEnvelope, ReceiptWithBloom, Transaction as _, TxEnvelope,
-        constants,
+        BlockBody, Eip658Value, Header, Receipt, ReceiptEnvelope, ReceiptWithBloom, Transaction as _,
+        TxEnvelope, constants,
         proofs::{calculate_receipt_root, calculate_transaction_root},
         transaction::{Recovered, TransactionInfo},
     },
-    eips::eip7685::EMPTY_REQUESTS_HASH,
+    eips::{eip4895::Withdrawals, eip7685::EMPTY_REQUESTS_HASH},
     network::primitives::{BlockTransactions, BlockTransactionsKind},
-    primitives::{Address, B256, Bloom, Log},
+    primitives::{Address, B256, Bloom, Log, U256},
+    rlp::Encodable,
     rpc::types,
 };
 
@@ -55,7 +56,7 @@ impl MinedTransaction {
 impl Block {
     /// Seals a block. `header` comes without the roots, which are set here.
     ///
-    /// The state root stays zero: there is no state trie.
+    /// The state root is that of an empty state: there is no state trie.
     pub(crate) fn seal(mut header: Header, transaction: Option<MinedTransaction>, before: Position) -> Self {
         header.ommers_hash = constants::EMPTY_OMMER_ROOT_HASH;
         header.withdrawals_root = Some(constants::EMPTY_WITHDRAWALS);
@@ -133,6 +134,21 @@ impl Block {
         })
     }
 
+    /// Bytes of the block in RLP.
+    fn size(&self) -> usize {
+        let transactions = self
+            .transaction
+            .iter()
+            .map(|mined| mined.transaction.inner().clone())
+            .collect();
+        let body = BlockBody::<TxEnvelope> {
+            transactions,
+            ommers: Vec::new(),
+            withdrawals: Some(Withdrawals::default()),
+        };
+        body.into_block(self.header.clone()).length()
+    }
+
     /// The block as `eth_getBlockByNumber` shows it.
     pub(crate) fn rpc_block(&self, kind: BlockTransactionsKind) -> types::Block {
         let transactions = match kind {
@@ -148,7 +164,7 @@ impl Block {
                 hash: self.hash,
                 inner: self.header.clone(),
                 total_difficulty: Some(Default::default()),
-                size: None,
+                size: Some(U256::from(self.size())),
             },
             uncles: Vec::new(),
             transactions,

@@ -2,7 +2,7 @@
 
 use alloy::{
     eips::BlockId,
-    primitives::{Address, Bytes, U256},
+    primitives::{Address, B256, Bytes, U256},
     sol_types::{GenericContractError, SolInterface},
 };
 use revm::context::result::{HaltReason, InvalidTransaction};
@@ -12,7 +12,7 @@ use revm::context::result::{HaltReason, InvalidTransaction};
 #[non_exhaustive]
 pub enum ChainError {
     /// The call reverted; `output` is the revert data.
-    #[error("execution reverted{}", reason(.output))]
+    #[error("execution reverted{}", reason(.output).map(|reason| format!(": {reason}")).unwrap_or_default())]
     Reverted {
         /// The revert data, as the contract gave it.
         output: Bytes,
@@ -40,8 +40,16 @@ pub enum ChainError {
         needed: U256,
     },
     /// There is no such block.
-    #[error("unknown block {0:?}")]
-    UnknownBlock(BlockId),
+    #[error("there is no block {asked}: the latest is {latest}")]
+    UnknownBlock {
+        /// Number, tag or hash.
+        asked: BlockId,
+        /// Number of the latest block.
+        latest: u64,
+    },
+    /// There is no such transaction.
+    #[error("there is no transaction {0}")]
+    UnknownTransaction(B256),
     /// There is no such snapshot, or it was reverted to already, or one before it was.
     #[error("unknown snapshot {0:#x}")]
     UnknownSnapshot(u64),
@@ -97,10 +105,10 @@ impl ChainError {
     }
 }
 
-/// `: <text>` of an `Error(string)` or a `Panic(uint256)`; empty for anything else.
-fn reason(output: &Bytes) -> String {
-    match GenericContractError::abi_decode(output) {
-        Ok(error) => format!(": {error}"),
-        Err(_) => String::new(),
+/// Text of an `Error(string)` or a `Panic(uint256)`.
+pub(crate) fn reason(output: &[u8]) -> Option<String> {
+    match GenericContractError::abi_decode(output).ok()? {
+        GenericContractError::Revert(revert) => Some(revert.reason),
+        error => Some(error.to_string()),
     }
 }

@@ -2,15 +2,21 @@
 
 mod accounts;
 mod block;
+mod call;
 mod chain;
 mod error;
 mod rpc;
 mod stack;
 mod state;
 mod testkit;
+mod trace;
+mod transaction;
 
 pub use accounts::{DevAccount, dev_accounts};
-pub use chain::{CallOptions, Chain, ChainConfig, Execution, Status};
+pub use call::CallOptions;
+pub use chain::{Chain, ChainConfig};
 pub use error::ChainError;
 pub use stack::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Deployment, Stack, TestToken};
 pub use testkit::{Testkit, Transport};
+pub use trace::{CallKind, CallTrace};
+pub use transaction::{Execution, Status};

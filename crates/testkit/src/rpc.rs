@@ -22,6 +22,9 @@ type Answer = Result<Box<RawValue>, ErrorPayload>;
 /// Wei per gas that a transaction offers when it is not told what: as anvil's `eth_maxPriorityFeePerGas`.
 const SUGGESTED_PRIORITY_FEE: u128 = 1_000_000_000;
 
+/// Every block is kept, so a slip of the finger must not fill the memory.
+const MAX_MINED_AT_ONCE: u64 = 100_000;
+
 /// JSON-RPC error codes, those of anvil and geth.
 mod code {
     /// The call reverted; `data` holds the revert data.
@@ -121,12 +124,32 @@ impl Chain {
                 {
                     return Err(failure(code::INVALID_PARAMS, "invalid block range params"));
                 }
-                ok(self.logs(&filter)?)
+                match self.logs(&filter) {
+                    Err(ChainError::UnknownBlock { .. }) => {
+                        Err(failure(code::INVALID_INPUT, "unknown block"))
+                    }
+                    logs => ok(logs?),
+                }
+            }
+
+            "debug_traceCall" => {
+                let options = params.optional::<TraceOptions>(2)?.unwrap_or_default();
+                options.check()?;
+                let call = CallOptions {
+                    block: params.block(1)?,
+                    state: options.state_overrides,
+                    block_overrides: options.block_overrides,
+                };
+                ok(self.trace(&params.required(0)?, &call)?)
+            }
+            "debug_traceTransaction" => {
+                params.optional::<TraceOptions>(1)?.unwrap_or_default().check()?;
+                ok(self.trace_transaction(params.required(0)?)?)
             }
 
             "evm_increaseTime" => {
                 self.increase_time(params.number(0)?);
-                ok(self.next_timestamp() - self.timestamp())
+                ok(self.time_offset())
             }
             "evm_setNextBlockTimestamp" | "anvil_setNextBlockTimestamp" => {
                 self.set_next_timestamp(params.number(0)?)?;
@@ -210,6 +233,11 @@ impl Chain {
 
     /// Mines empty blocks, `interval` seconds apart.
     fn mine_many(&mut self, blocks: u64, interval: Option<u64>) -> Result<(), ChainError> {
+        if blocks > MAX_MINED_AT_ONCE {
+            return Err(ChainError::InvalidRequest(format!(
+                "{blocks} blocks are too many: at most {MAX_MINED_AT_ONCE} at once"
+            )));
+        }
         for index in 0..blocks {
             if let (Some(interval), 1..) = (interval, index) {
                 self.set_next_timestamp(self.timestamp().saturating_add(interval))?;
@@ -259,10 +287,9 @@ impl Chain {
     fn fee_history(&self, params: &Params) -> Result<FeeHistory, ErrorPayload> {
         let count = params.number(0)?;
         let newest = BlockId::from(params.required::<BlockNumberOrTag>(1)?);
-        let newest = match self.block(newest) {
-            Some(block) => block.header.number,
-            None if newest.is_pending() => self.block_number(),
-            None => return Err(ChainError::UnknownBlock(newest).into()),
+        let newest = match newest.is_pending() {
+            true => self.block_number(),
+            false => self.existing_block(newest)?.header.number,
         };
         let percentiles = params.optional::<Vec<f64>>(2)?.unwrap_or_default();
         if percentiles.iter().any(|p| !(0.0..=100.0).contains(p)) || !percentiles.is_sorted() {
@@ -312,6 +339,31 @@ enum MineOptions {
         timestamp: Option<U64>,
         blocks: Option<U64>,
     },
+}
+
+/// Options of the `debug_trace` methods.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TraceOptions {
+    tracer: Option<String>,
+    state_overrides: StateOverride,
+    block_overrides: BlockOverrides,
+}
+
+impl TraceOptions {
+    fn check(&self) -> Result<(), ErrorPayload> {
+        match self.tracer.as_deref() {
+            Some("callTracer") => Ok(()),
+            Some(other) => Err(failure(
+                code::INVALID_PARAMS,
+                format!("unknown tracer {other}: there is only callTracer"),
+            )),
+            None => Err(failure(
+                code::INVALID_PARAMS,
+                "name the tracer: there is only callTracer",
+            )),
+        }
+    }
 }
 
 /// Positional parameters. Those that are missing at the end count as null.
@@ -390,14 +442,41 @@ impl From<ChainError> for ErrorPayload {
                 message: message.into(),
                 data: to_raw_value(&output).ok(),
             },
-            ChainError::InsufficientFunds { .. } => failure(code::TRANSACTION_REJECTED, message),
+            ChainError::Halted(reason) => failure(code::INTERNAL_ERROR, format!("EVM error {reason:?}")),
+            ChainError::InsufficientFunds {
+                address,
+                balance,
+                needed,
+            } => failure(
+                code::TRANSACTION_REJECTED,
+                format!(
+                    "Insufficient funds for gas * price + value: address {address} have {balance} want {needed}"
+                ),
+            ),
+            ChainError::GasAllowanceExceeded { allowance } => failure(
+                code::TRANSACTION_REJECTED,
+                format!("Out of gas: gas required exceeds allowance: {allowance}"),
+            ),
             ChainError::Refused(invalid) => failure(code::TRANSACTION_REJECTED, rejection(&invalid)),
-            ChainError::UnknownBlock(_) => failure(code::RESOURCE_NOT_FOUND, message),
+            ChainError::UnknownBlock {
+                asked: BlockId::Number(BlockNumberOrTag::Number(number)),
+                latest,
+            } => failure(
+                code::INVALID_PARAMS,
+                format!("BlockOutOfRangeError: block height is {latest} but requested was {number}"),
+            ),
+            ChainError::UnknownBlock { .. } => failure(code::RESOURCE_NOT_FOUND, message),
             ChainError::Evm(_) => failure(code::INTERNAL_ERROR, message),
+            ChainError::UndecodableTransaction(reason) => failure(
+                code::INVALID_PARAMS,
+                format!("Failed to decode transaction: {reason}"),
+            ),
+            ChainError::NoSigner(address) => failure(
+                code::INVALID_PARAMS,
+                format!("No Signer available for {address}: impersonate it, or send a signed transaction"),
+            ),
             ChainError::InvalidRequest(_)
             | ChainError::InvalidCode(_)
-            | ChainError::UndecodableTransaction(_)
-            | ChainError::NoSigner(_)
             | ChainError::TimestampNotIncreasing { .. } => failure(code::INVALID_PARAMS, message),
             _ => failure(code::INVALID_INPUT, message),
         }

@@ -1,13 +1,13 @@
 //! The contracts: EntryPoint, account, factory, plugins, and a token and a paymaster to test with.
 
-use crate::{Chain, ChainError, chain::request};
+use crate::{Chain, ChainError, call::request};
 use alloy::{
     primitives::{Address, B256, Bytes, U256, address, hex, keccak256},
     rpc::types::TransactionRequest,
     sol_types::SolConstructor,
 };
 use session_key_bindings::{
-    ENTRY_POINT,
+    ENTRY_POINT, IModularAccountFactory,
     bytecode::{self, CreationCode},
     manifest_hash,
 };
@@ -172,6 +172,25 @@ impl Stack {
             deployment.deploy(chain)?;
         }
         Ok(stack)
+    }
+
+    /// Makes an account through the factory, and returns its address; or just that, if it is there already. The owners
+    /// must ascend, and must not be zero.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::Reverted`] with the factory's error, when the owners are not as they must be.
+    pub fn create_account(
+        &self,
+        chain: &mut Chain,
+        salt: U256,
+        owners: &[Address],
+    ) -> Result<Address, ChainError> {
+        let call = IModularAccountFactory::createAccountCall {
+            salt,
+            owners: owners.to_vec(),
+        };
+        chain.transact(DEPLOYER, self.account_factory, &call)
     }
 
     /// Gives an address some of the test token, in base units (6 decimals).

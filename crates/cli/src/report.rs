@@ -1,0 +1,157 @@
+//! What the demonstration prints: for people line by line as it happens, for machines one JSON document at the end.
+
+use std::io::Write as _;
+
+use alloy::primitives::{U256, utils::format_ether};
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+const HEADING: Style = Style::new().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const REFUSAL: Style = AnsiColor::Yellow.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const QUIET: Style = Style::new().dimmed();
+
+/// Width of the column before the details.
+const LABEL_WIDTH: usize = 40;
+
+/// How the report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Lines, aligned; coloured when standard output is a terminal.
+    Human,
+    /// One JSON document when all is done.
+    Json,
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+enum Line {
+    /// Something that is so.
+    Fact { label: String, value: String },
+    /// Something that was done, and worked.
+    Done { label: String, detail: String },
+    /// Something that was tried and refused, as it should be.
+    Refused {
+        label: String,
+        phase: &'static str,
+        reason: String,
+    },
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Section {
+    title: String,
+    lines: Vec<Line>,
+}
+
+/// The report so far.
+#[derive(Debug)]
+pub(crate) struct Report {
+    format: Format,
+    sections: Vec<Section>,
+}
+
+impl Report {
+    pub(crate) fn new(format: Format) -> Self {
+        Self {
+            format,
+            sections: Vec::new(),
+        }
+    }
+
+    /// Begins a section.
+    pub(crate) fn section(&mut self, title: impl Into<String>) {
+        let title = title.into();
+        if self.format == Format::Human {
+            let number = self.sections.len() + 1;
+            let gap = if number == 1 { "" } else { "\n" };
+            self.print(&format!("{gap}{HEADING}{number:>2}  {title}{HEADING:#}"));
+        }
+        self.sections.push(Section {
+            title,
+            lines: Vec::new(),
+        });
+    }
+
+    /// Something that is so.
+    pub(crate) fn fact(&mut self, label: impl Into<String>, value: impl Into<String>) {
+        let (label, value) = (label.into(), value.into());
+        self.line(
+            &format!("      {label:<LABEL_WIDTH$}  {value}"),
+            Line::Fact { label, value },
+        );
+    }
+
+    /// Something that was done, and worked.
+    pub(crate) fn done(&mut self, label: impl Into<String>, detail: impl Into<String>) {
+        let (label, detail) = (label.into(), detail.into());
+        self.line(
+            &format!("    {GOOD}✓{GOOD:#} {label:<LABEL_WIDTH$}  {QUIET}{detail}{QUIET:#}"),
+            Line::Done { label, detail },
+        );
+    }
+
+    /// Something that was tried and refused, as it should be.
+    pub(crate) fn refused(
+        &mut self,
+        label: impl Into<String>,
+        phase: &'static str,
+        reason: impl Into<String>,
+    ) {
+        let (label, reason) = (label.into(), reason.into());
+        self.line(
+            &format!("    {REFUSAL}✓{REFUSAL:#} {label:<LABEL_WIDTH$}  {REFUSAL}refused in {phase}:{REFUSAL:#} {reason}"),
+            Line::Refused { label, phase, reason },
+        );
+    }
+
+    /// Ends the report: everything went as expected, or `failure` says what did not.
+    pub(crate) fn finish(self, failure: Option<&str>) {
+        match self.format {
+            Format::Json => {
+                let document = serde_json::json!({
+                    "ok": failure.is_none(),
+                    "error": failure,
+                    "sections": self.sections,
+                });
+                self.print(&format!("{document:#}"));
+            }
+            Format::Human => match failure {
+                None => self.print(&format!("\n{GOOD}Everything went as expected.{GOOD:#}")),
+                Some(failure) => print_error(failure),
+            },
+        }
+    }
+
+    fn line(&mut self, text: &str, line: Line) {
+        if self.format == Format::Human {
+            self.print(text.trim_end());
+        }
+        if let Some(section) = self.sections.last_mut() {
+            section.lines.push(line);
+        }
+    }
+
+    /// Prints a line. A reader that went away (a closed pipe) is no reason to stop half way.
+    fn print(&self, text: &str) {
+        let _ = writeln!(anstream::stdout(), "{text}");
+    }
+}
+
+/// Ether, to six decimals.
+pub(crate) fn show_ether(wei: U256) -> String {
+    let text = format_ether(wei);
+    let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
+    let decimals = decimals.get(..6).unwrap_or(decimals).trim_end_matches('0');
+    match decimals {
+        "" => format!("{whole} ETH"),
+        decimals => format!("{whole}.{decimals} ETH"),
+    }
+}
+
+/// Prints a one-line reason to standard error.
+pub(crate) fn print_error(reason: &str) {
+    let _ = writeln!(anstream::stderr(), "{BAD}error:{BAD:#} {reason}");
+}

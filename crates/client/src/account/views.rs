@@ -1,0 +1,396 @@
+use super::{ReadError, SmartAccount};
+use crate::{
+    abi::{Account, IERC1271, IPlugin, Owners, Plugin},
+    calldata::{self, FunctionReference},
+    key_list::KeyList,
+    permissions::{AccessControlType, TimeRange},
+};
+use alloy::{
+    primitives::{Address, B256, Bytes, Selector, U256},
+    sol_types::Eip712Domain,
+};
+use serde::{Deserialize, Serialize};
+
+/// A contract's entry on a key's access control list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AccessListEntry {
+    /// Whether the contract is on the list.
+    pub is_on_list: bool,
+    /// Whether the entry means only those functions that are on the list themselves.
+    pub check_selectors: bool,
+}
+
+/// A spend limit, and what is used of it. Wei, or base units of the token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SpendLimitInfo {
+    /// False: there is no limit.
+    pub has_limit: bool,
+    /// The most that may be spent per interval, or in all without an interval.
+    pub limit: U256,
+    /// Spent so far in the interval that began at `last_used_time`, or in all.
+    pub limit_used: U256,
+    /// Seconds; 0: the limit never refreshes.
+    pub refresh_interval: u64,
+    /// Start of the current interval, unix seconds; 0 without an interval.
+    pub last_used_time: u64,
+}
+
+impl SpendLimitInfo {
+    /// When the current interval ends, unix seconds. `None` without an interval.
+    pub fn refreshes_at(&self) -> Option<u64> {
+        (self.refresh_interval > 0).then(|| {
+            self.last_used_time
+                .saturating_add(self.refresh_interval)
+                .min(crate::permissions::MAX_SECONDS)
+        })
+    }
+
+    /// What may still be spent in a block with timestamp `now` (unix seconds). `None`: there is no limit.
+    pub fn remaining(&self, now: u64) -> Option<U256> {
+        if !self.has_limit {
+            return None;
+        }
+        match self.refreshes_at() {
+            Some(end) if end <= now => Some(self.limit),
+            _ => Some(self.limit.saturating_sub(self.limit_used)),
+        }
+    }
+}
+
+impl From<Plugin::SpendLimitInfo> for SpendLimitInfo {
+    fn from(info: Plugin::SpendLimitInfo) -> Self {
+        Self {
+            has_limit: info.hasLimit,
+            limit: info.limit,
+            limit_used: info.limitUsed,
+            refresh_interval: info.refreshInterval.to(),
+            last_used_time: info.lastUsedTime.to(),
+        }
+    }
+}
+
+/// A key's gas limit, in wei.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct GasSpendLimitInfo {
+    /// The limit.
+    pub info: SpendLimitInfo,
+    /// Validation opened a new interval that is not settled yet. It stays so when the operation failed in execution, until
+    /// anyone calls `resetSessionKeyGasLimitTimestamp`.
+    pub should_reset: bool,
+}
+
+/// How a function of the account is made up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ExecutionFunctionConfig {
+    /// The plugin that implements it; the account itself for its own functions.
+    pub plugin: Address,
+    /// What validates user operations that call it.
+    pub user_op_validation_function: FunctionReference,
+    /// What validates direct calls.
+    pub runtime_validation_function: FunctionReference,
+}
+
+/// Session keys.
+impl SmartAccount {
+    /// All session keys, newest first.
+    pub async fn session_keys(&self) -> Result<Vec<Address>, ReadError> {
+        let account = self.address();
+        self.plugin(Plugin::sessionKeysOfCall { account }).await
+    }
+
+    /// All session keys as a list that follows a batch of changes.
+    pub async fn key_list(&self) -> Result<KeyList, ReadError> {
+        self.session_keys().await.map(KeyList::new)
+    }
+
+    /// Whether this is a session key of the account.
+    pub async fn is_session_key(&self, session_key: Address) -> Result<bool, ReadError> {
+        let account = self.address();
+        self.plugin(Plugin::isSessionKeyOfCall {
+            account,
+            sessionKey: session_key,
+        })
+        .await
+    }
+
+    /// The list entry before the key, by the plugin's own reckoning.
+    pub async fn find_predecessor(&self, session_key: Address) -> Result<B256, ReadError> {
+        let account = self.address();
+        self.plugin(Plugin::findPredecessorCall {
+            account,
+            sessionKey: session_key,
+        })
+        .await
+    }
+
+    /// How the key's access control list is read. This view and those below revert with `InvalidSessionKey` for a key that
+    /// is not registered.
+    pub async fn access_control_type(&self, session_key: Address) -> Result<AccessControlType, ReadError> {
+        let account = self.address();
+        let answer = self
+            .plugin(Plugin::getAccessControlTypeCall {
+                account,
+                sessionKey: session_key,
+            })
+            .await?;
+        AccessControlType::try_from(answer as u8).map_err(|_| ReadError::UnexpectedAnswer {
+            contract: self.deployment().session_key_plugin,
+            function: "getAccessControlType(address,address)",
+        })
+    }
+
+    /// The entry of a contract on the key's access control list.
+    pub async fn access_list_entry(
+        &self,
+        session_key: Address,
+        contract: Address,
+    ) -> Result<AccessListEntry, ReadError> {
+        let account = self.address();
+        let call = Plugin::getAccessControlEntryCall {
+            account,
+            sessionKey: session_key,
+            contractAddress: contract,
+        };
+        let entry = self.plugin(call).await?;
+        Ok(AccessListEntry {
+            is_on_list: entry.isOnList,
+            check_selectors: entry.checkSelectors,
+        })
+    }
+
+    /// Whether a function of a contract is on the key's access control list.
+    pub async fn is_function_on_list(
+        &self,
+        session_key: Address,
+        contract: Address,
+        selector: Selector,
+    ) -> Result<bool, ReadError> {
+        self.plugin(Plugin::isSelectorOnAccessControlListCall {
+            account: self.address(),
+            sessionKey: session_key,
+            contractAddress: contract,
+            selector,
+        })
+        .await
+    }
+
+    /// When the key may be used.
+    pub async fn time_range(&self, session_key: Address) -> Result<TimeRange, ReadError> {
+        let account = self.address();
+        let range = self
+            .plugin(Plugin::getKeyTimeRangeCall {
+                account,
+                sessionKey: session_key,
+            })
+            .await?;
+        Ok(TimeRange {
+            valid_after: range.validAfter.to(),
+            valid_until: range.validUntil.to(),
+        })
+    }
+
+    /// The key's native token limit, in wei.
+    pub async fn native_token_spend_limit(&self, session_key: Address) -> Result<SpendLimitInfo, ReadError> {
+        let account = self.address();
+        let call = Plugin::getNativeTokenSpendLimitInfoCall {
+            account,
+            sessionKey: session_key,
+        };
+        self.plugin(call).await.map(Into::into)
+    }
+
+    /// The key's limit on a token, in its base units.
+    pub async fn erc20_spend_limit(
+        &self,
+        session_key: Address,
+        token: Address,
+    ) -> Result<SpendLimitInfo, ReadError> {
+        let account = self.address();
+        let call = Plugin::getERC20SpendLimitInfoCall {
+            account,
+            sessionKey: session_key,
+            token,
+        };
+        self.plugin(call).await.map(Into::into)
+    }
+
+    /// The key's gas limit, in wei.
+    pub async fn gas_spend_limit(&self, session_key: Address) -> Result<GasSpendLimitInfo, ReadError> {
+        let account = self.address();
+        let answer = self
+            .plugin(Plugin::getGasSpendLimitCall {
+                account,
+                sessionKey: session_key,
+            })
+            .await?;
+        Ok(GasSpendLimitInfo {
+            info: answer.info.into(),
+            should_reset: answer.shouldReset,
+        })
+    }
+
+    /// The paymaster that every operation of the key must use.
+    pub async fn required_paymaster(&self, session_key: Address) -> Result<Option<Address>, ReadError> {
+        let account = self.address();
+        let paymaster = self
+            .plugin(Plugin::getRequiredPaymasterCall {
+                account,
+                sessionKey: session_key,
+            })
+            .await?;
+        Ok((!paymaster.is_zero()).then_some(paymaster))
+    }
+
+    async fn plugin<C: alloy::sol_types::SolCall>(&self, call: C) -> Result<C::Return, ReadError> {
+        self.call(self.deployment().session_key_plugin, call).await
+    }
+}
+
+/// Owners.
+impl SmartAccount {
+    /// The account's owners, newest first.
+    pub async fn owners(&self) -> Result<Vec<Address>, ReadError> {
+        let call = Owners::ownersOfCall {
+            account: self.address(),
+        };
+        self.call(self.deployment().multi_owner_plugin, call).await
+    }
+
+    /// Whether the account belongs to this owner.
+    pub async fn is_owner(&self, owner: Address) -> Result<bool, ReadError> {
+        let call = Owners::isOwnerOfCall {
+            account: self.address(),
+            ownerToCheck: owner,
+        };
+        self.call(self.deployment().multi_owner_plugin, call).await
+    }
+
+    /// The EIP-712 domain that owners' signatures for ERC-1271 are made in.
+    pub async fn eip712_domain(&self) -> Result<Eip712Domain, ReadError> {
+        let domain = self.call(self.address(), Owners::eip712DomainCall {}).await?;
+        Ok(Eip712Domain::new(
+            Some(domain.name.into()),
+            Some(domain.version.into()),
+            Some(domain.chainId),
+            Some(domain.verifyingContract),
+            Some(domain.salt),
+        ))
+    }
+
+    /// Whether the account accepts the signature for the digest (ERC-1271).
+    pub async fn is_valid_signature(&self, digest: B256, signature: Bytes) -> Result<bool, ReadError> {
+        const VALID: [u8; 4] = [0x16, 0x26, 0xba, 0x7e];
+        let answer = self
+            .call(
+                self.address(),
+                IERC1271::isValidSignatureCall { digest, signature },
+            )
+            .await?;
+        Ok(answer == VALID)
+    }
+
+    /// The hash that an owner signs (without EIP-191) so that the account accepts the signature for `digest` (ERC-1271).
+    pub async fn message_hash(&self, digest: B256) -> Result<B256, ReadError> {
+        let message = digest.to_vec().into();
+        let call = Owners::getMessageHashCall {
+            account: self.address(),
+            message,
+        };
+        self.call(self.deployment().multi_owner_plugin, call).await
+    }
+}
+
+/// The account loupe of ERC-6900.
+impl SmartAccount {
+    /// Installed plugins, newest first.
+    pub async fn installed_plugins(&self) -> Result<Vec<Address>, ReadError> {
+        self.call(self.address(), Account::getInstalledPluginsCall {})
+            .await
+    }
+
+    /// Whether the session key plugin is installed.
+    pub async fn is_session_key_plugin_installed(&self) -> Result<bool, ReadError> {
+        Ok(self
+            .installed_plugins()
+            .await?
+            .contains(&self.deployment().session_key_plugin))
+    }
+
+    /// How a function of the account is made up.
+    pub async fn execution_function_config(
+        &self,
+        selector: Selector,
+    ) -> Result<ExecutionFunctionConfig, ReadError> {
+        let config = self
+            .call(
+                self.address(),
+                Account::getExecutionFunctionConfigCall { selector },
+            )
+            .await?;
+        Ok(ExecutionFunctionConfig {
+            plugin: config.plugin,
+            user_op_validation_function: config.userOpValidationFunction.into(),
+            runtime_validation_function: config.runtimeValidationFunction.into(),
+        })
+    }
+
+    /// Pairs of hooks before and after the execution of a function.
+    pub async fn execution_hooks(
+        &self,
+        selector: Selector,
+    ) -> Result<Vec<(FunctionReference, FunctionReference)>, ReadError> {
+        let hooks = self
+            .call(self.address(), Account::getExecutionHooksCall { selector })
+            .await?;
+        Ok(hooks
+            .into_iter()
+            .map(|hooks| (hooks.preExecHook.into(), hooks.postExecHook.into()))
+            .collect())
+    }
+
+    /// Hooks before the validation of a function: of user operations, and of direct calls.
+    pub async fn pre_validation_hooks(
+        &self,
+        selector: Selector,
+    ) -> Result<(Vec<FunctionReference>, Vec<FunctionReference>), ReadError> {
+        let hooks = self
+            .call(self.address(), Account::getPreValidationHooksCall { selector })
+            .await?;
+        let references = |packed: Vec<_>| packed.into_iter().map(FunctionReference::from).collect();
+        Ok((
+            references(hooks.preUserOpValidationHooks),
+            references(hooks.preRuntimeValidationHooks),
+        ))
+    }
+
+    /// The manifest hash of a plugin, from its manifest on chain.
+    pub async fn manifest_hash(&self, plugin: Address) -> Result<B256, ReadError> {
+        let manifest = self.call(plugin, IPlugin::pluginManifestCall {}).await?;
+        Ok(calldata::manifest_hash(&manifest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_remains_depends_on_the_interval() {
+        let mut limit = SpendLimitInfo {
+            has_limit: true,
+            limit: U256::from(100),
+            limit_used: U256::from(70),
+            refresh_interval: 60,
+            last_used_time: 1000,
+        };
+        assert_eq!(limit.remaining(1059), Some(U256::from(30)));
+        assert_eq!(limit.remaining(1060), Some(U256::from(100)));
+        limit.refresh_interval = 0;
+        assert_eq!(limit.remaining(u64::MAX), Some(U256::from(30)));
+        // A limit may be set below what is used already.
+        limit.limit = U256::from(50);
+        assert_eq!(limit.remaining(0), Some(U256::ZERO));
+        limit.has_limit = false;
+        assert_eq!(limit.remaining(0), None);
+    }
+}

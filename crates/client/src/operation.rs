@@ -1,0 +1,545 @@
+//! From an action to an included user operation: build, estimate, sponsor, sign, send, wait.
+
+use crate::{
+    UserOperation,
+    account::{GasSpendLimitInfo, ReadError, SmartAccount},
+    key_list::KeyNotFound,
+    owner::{OwnerAction, encode_actions},
+    permissions::PermissionError,
+    submit::{GasEstimate, Outcome, Receipt, SignedOperation, SubmitError, Submitter},
+    user_operation::{DUMMY_SIGNATURE, sign_hash},
+};
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Address, B256, Bytes, U256, aliases::U192},
+    providers::Provider,
+    signers::Signer,
+};
+use async_trait::async_trait;
+use std::{fmt, sync::Arc, time::Duration};
+
+/// How long an operation is waited for by default.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// An operation could not be built, or did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperationError {
+    /// The chain could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+
+    /// A permission that no plugin would take.
+    #[error(transparent)]
+    Permission(#[from] PermissionError),
+
+    /// A key to be removed or rotated is not there.
+    #[error(transparent)]
+    Key(#[from] KeyNotFound),
+
+    /// The signer failed.
+    #[error("the signer failed: {0}")]
+    Signer(#[from] alloy::signers::Error),
+
+    /// The paymaster did not sponsor the operation.
+    #[error("the paymaster did not sponsor the operation: {0}")]
+    Paymaster(#[from] PaymasterError),
+
+    /// The operation could cost more than what is left of the key's gas limit. It was not sent: it would be refused.
+    #[error(transparent)]
+    GasBudget(#[from] GasBudgetExceeded),
+
+    /// There is nothing to do: no action was given.
+    #[error("no action was given")]
+    NoAction,
+
+    /// Not sent, or not known what became of it.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+
+    /// Included and paid for, but its call reverted.
+    #[error("the operation was included, but failed: {reason}")]
+    Reverted {
+        /// The receipt.
+        receipt: Box<Receipt>,
+        /// Why.
+        reason: crate::Revert,
+    },
+
+    /// The transaction that carried it failed as a whole.
+    #[error("transaction {transaction_hash}, which carried the operation, failed")]
+    Dropped {
+        /// The transaction.
+        transaction_hash: B256,
+    },
+}
+
+/// The operation could cost more than what is left of the key's gas limit, and its fees cannot be lowered enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operation may cost up to {max_cost} wei, but {remaining} wei are left of the key's gas limit")]
+pub struct GasBudgetExceeded {
+    /// What the operation costs at the most, in wei.
+    pub max_cost: U256,
+    /// What is left, in wei.
+    pub remaining: U256,
+}
+
+/// A paymaster service failed or declined.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct PaymasterError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Fills an operation's `paymasterAndData`.
+#[async_trait]
+pub trait Paymaster: fmt::Debug + Send + Sync {
+    /// Data of the right form and length, for gas estimation. It need not be accepted on chain.
+    async fn stub(&self, operation: &UserOperation) -> Result<Bytes, PaymasterError>;
+
+    /// The data that is signed and sent. Gas limits and fees of the operation are final.
+    async fn sponsor(&self, operation: &UserOperation) -> Result<Bytes, PaymasterError>;
+}
+
+/// A paymaster that takes the same data for every operation: its address, and possibly more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FixedPaymaster {
+    /// `paymasterAndData`: the paymaster's address, then data for it.
+    pub paymaster_and_data: Bytes,
+}
+
+impl FixedPaymaster {
+    /// A paymaster that needs no data.
+    pub fn new(paymaster: Address) -> Self {
+        Self {
+            paymaster_and_data: Bytes::copy_from_slice(paymaster.as_slice()),
+        }
+    }
+}
+
+#[async_trait]
+impl Paymaster for FixedPaymaster {
+    async fn stub(&self, _: &UserOperation) -> Result<Bytes, PaymasterError> {
+        Ok(self.paymaster_and_data.clone())
+    }
+
+    async fn sponsor(&self, _: &UserOperation) -> Result<Bytes, PaymasterError> {
+        Ok(self.paymaster_and_data.clone())
+    }
+}
+
+/// How far an operation is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// Nonce, fees, gas limits and paymaster are set.
+    Built(Box<UserOperation>),
+    /// Signed; this is its hash.
+    Signed(B256),
+    /// On its way.
+    Sent(B256),
+    /// In a block.
+    Included(Box<Outcome>),
+}
+
+/// What both clients are made of.
+#[derive(Clone)]
+pub(crate) struct Core {
+    pub(crate) account: SmartAccount,
+    pub(crate) signer: Arc<dyn Signer + Send + Sync>,
+    pub(crate) submitter: Arc<dyn Submitter>,
+    pub(crate) paymaster: Option<Arc<dyn Paymaster>>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("account", &self.account.address())
+            .field("signer", &self.signer.address())
+            .field("submitter", &self.submitter)
+            .field("paymaster", &self.paymaster)
+            .finish()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    CallData(Bytes),
+    Actions(Vec<OwnerAction>),
+}
+
+type OnProgress<'a> = Box<dyn Fn(&Progress) + Send + Sync + 'a>;
+
+/// A user operation to be. Made by the clients' methods; nothing happens until [`build`](Self::build), [`send`](Self::send) or
+/// [`execute`](Self::execute).
+///
+/// Whatever is not set is found out: nonce, fees and gas limits from the chain.
+#[must_use = "an operation does nothing until it is sent"]
+pub struct Operation<'a> {
+    core: &'a Core,
+    source: Source,
+    /// The key whose gas limit the operation counts against.
+    session_key: Option<Address>,
+    nonce_key: U192,
+    nonce: Option<U256>,
+    call_gas_limit: Option<U256>,
+    verification_gas_limit: Option<U256>,
+    pre_verification_gas: Option<U256>,
+    fees: Option<(U256, U256)>,
+    paymaster_and_data: Option<Bytes>,
+    timeout: Duration,
+    on_progress: Option<OnProgress<'a>>,
+}
+
+impl fmt::Debug for Operation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operation")
+            .field("core", self.core)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Operation<'a> {
+    pub(crate) fn new(core: &'a Core, source: Source, nonce_key: U192, session_key: Option<Address>) -> Self {
+        Self {
+            core,
+            source,
+            session_key,
+            nonce_key,
+            nonce: None,
+            call_gas_limit: None,
+            verification_gas_limit: None,
+            pre_verification_gas: None,
+            fees: None,
+            paymaster_and_data: None,
+            timeout: DEFAULT_TIMEOUT,
+            on_progress: None,
+        }
+    }
+
+    /// Another nonce lane. A session key with a gas limit must use its own, which is the default.
+    pub fn nonce_key(mut self, nonce_key: U192) -> Self {
+        self.nonce_key = nonce_key;
+        self
+    }
+
+    /// This nonce, lane included: to send several operations at once, or to replace one that is not included yet.
+    pub const fn nonce(mut self, nonce: U256) -> Self {
+        self.nonce = Some(nonce);
+        self
+    }
+
+    /// Gas units for the execution.
+    pub const fn call_gas_limit(mut self, gas: U256) -> Self {
+        self.call_gas_limit = Some(gas);
+        self
+    }
+
+    /// Gas units for validation.
+    pub const fn verification_gas_limit(mut self, gas: U256) -> Self {
+        self.verification_gas_limit = Some(gas);
+        self
+    }
+
+    /// Gas units for what the EntryPoint cannot measure.
+    pub const fn pre_verification_gas(mut self, gas: U256) -> Self {
+        self.pre_verification_gas = Some(gas);
+        self
+    }
+
+    /// All three gas limits: then nothing is simulated, and the chain alone judges.
+    pub const fn gas_limits(mut self, limits: GasEstimate) -> Self {
+        self.call_gas_limit = Some(limits.call_gas_limit);
+        self.verification_gas_limit = Some(limits.verification_gas_limit);
+        self.pre_verification_gas = Some(limits.pre_verification_gas);
+        self
+    }
+
+    /// Fees in wei per gas unit: the most in all, and the most for the bundler. They are not lowered to fit a key's gas limit.
+    pub const fn fees(mut self, max_fee_per_gas: U256, max_priority_fee_per_gas: U256) -> Self {
+        self.fees = Some((max_fee_per_gas, max_priority_fee_per_gas));
+        self
+    }
+
+    /// This `paymasterAndData`, whatever the client's paymaster; empty: the account pays.
+    pub fn paymaster_and_data(mut self, paymaster_and_data: impl Into<Bytes>) -> Self {
+        self.paymaster_and_data = Some(paymaster_and_data.into());
+        self
+    }
+
+    /// How long [`execute`](Self::execute) waits.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Tells how far the operation is.
+    pub fn on_progress(mut self, callback: impl Fn(&Progress) + Send + Sync + 'a) -> Self {
+        self.on_progress = Some(Box::new(callback));
+        self
+    }
+
+    /// The call data, with predecessors of keys as the chain has them now.
+    pub async fn call_data(&self) -> Result<Bytes, OperationError> {
+        match &self.source {
+            Source::CallData(data) => Ok(data.clone()),
+            Source::Actions(actions) => encode_actions(&self.core.account, actions).await,
+        }
+    }
+
+    /// The complete operation, unsigned.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.core.account.address()))]
+    pub async fn build(&self) -> Result<UserOperation, OperationError> {
+        let account = &self.core.account;
+        let (call_data, nonce, init_code, fees, budget) = tokio::try_join!(
+            self.call_data(),
+            async {
+                match self.nonce {
+                    Some(nonce) => Ok(nonce),
+                    None => account.nonce(self.nonce_key).await.map_err(OperationError::from),
+                }
+            },
+            async { account.init_code().await.map_err(OperationError::from) },
+            self.suggested_fees(),
+            self.gas_budget(),
+        )?;
+        let mut operation = UserOperation {
+            sender: account.address(),
+            nonce,
+            init_code,
+            call_data,
+            max_fee_per_gas: fees.max_fee,
+            max_priority_fee_per_gas: fees.max_priority_fee,
+            signature: DUMMY_SIGNATURE,
+            ..Default::default()
+        };
+        let paymaster = match &self.paymaster_and_data {
+            Some(data) => {
+                operation.paymaster_and_data = data.clone();
+                None
+            }
+            None => self.core.paymaster.as_ref(),
+        };
+        if let Some(paymaster) = paymaster {
+            operation.paymaster_and_data = paymaster.stub(&operation).await?;
+        }
+
+        operation.call_gas_limit = self.call_gas_limit.unwrap_or_default();
+        operation.verification_gas_limit = self.verification_gas_limit.unwrap_or_default();
+        operation.pre_verification_gas = self.pre_verification_gas.unwrap_or_default();
+        if self.call_gas_limit.is_none()
+            || self.verification_gas_limit.is_none()
+            || self.pre_verification_gas.is_none()
+        {
+            let estimate = self.core.submitter.estimate_gas(&operation).await?;
+            operation.call_gas_limit = self.call_gas_limit.unwrap_or(estimate.call_gas_limit);
+            operation.verification_gas_limit = self
+                .verification_gas_limit
+                .unwrap_or(estimate.verification_gas_limit);
+            operation.pre_verification_gas =
+                self.pre_verification_gas.unwrap_or(estimate.pre_verification_gas);
+        }
+        if let Some(budget) = budget {
+            fit_budget(&mut operation, &budget, &fees)?;
+        }
+        if let Some(paymaster) = paymaster {
+            operation.paymaster_and_data = paymaster.sponsor(&operation).await?;
+        }
+        self.report(|| Progress::Built(Box::new(operation.clone())));
+        Ok(operation)
+    }
+
+    /// The complete operation, signed.
+    pub async fn sign(&self) -> Result<SignedOperation, OperationError> {
+        let mut operation = self.build().await?;
+        let account = &self.core.account;
+        let hash = operation.hash(account.deployment().entry_point, account.chain_id());
+        operation.signature = sign_hash(&*self.core.signer, hash).await?;
+        self.report(|| Progress::Signed(hash));
+        Ok(SignedOperation { operation, hash })
+    }
+
+    /// Sends the operation. Returns its hash, without waiting for it to be included.
+    pub async fn send(&self) -> Result<B256, OperationError> {
+        let signed = self.sign().await?;
+        self.core.submitter.send(&signed).await?;
+        self.report(|| Progress::Sent(signed.hash));
+        Ok(signed.hash)
+    }
+
+    /// Sends the operation and waits until it is included. What became of it is not an error here.
+    pub async fn outcome(&self) -> Result<Outcome, OperationError> {
+        let hash = self.send().await?;
+        let outcome = self.core.submitter.wait(hash, self.timeout).await?;
+        self.report(|| Progress::Included(Box::new(outcome.clone())));
+        Ok(outcome)
+    }
+
+    /// Sends the operation and waits until it was executed. That its call reverts is an error.
+    pub async fn execute(&self) -> Result<Receipt, OperationError> {
+        match self.outcome().await? {
+            Outcome::Success(receipt) => Ok(receipt),
+            Outcome::Reverted { receipt, reason } => Err(OperationError::Reverted {
+                receipt: Box::new(receipt),
+                reason,
+            }),
+            Outcome::Dropped { transaction_hash, .. } => Err(OperationError::Dropped { transaction_hash }),
+        }
+    }
+
+    fn report(&self, progress: impl FnOnce() -> Progress) {
+        if let Some(callback) = &self.on_progress {
+            callback(&progress());
+        }
+    }
+
+    async fn suggested_fees(&self) -> Result<Fees, OperationError> {
+        if let Some((max_fee, max_priority_fee)) = self.fees {
+            return Ok(Fees {
+                max_fee,
+                max_priority_fee,
+                lowest_fee: max_fee,
+            });
+        }
+        let fees = self
+            .core
+            .account
+            .provider()
+            .estimate_eip1559_fees()
+            .await
+            .map_err(ReadError::from)?;
+        let max_fee = U256::from(fees.max_fee_per_gas);
+        let max_priority_fee = U256::from(fees.max_priority_fee_per_gas);
+        // alloy suggests twice the base fee, plus the priority fee. Below the base fee, nobody would include it.
+        let base_fee = max_fee.saturating_sub(max_priority_fee) / U256::from(2);
+        Ok(Fees {
+            max_fee,
+            max_priority_fee,
+            lowest_fee: base_fee + base_fee / U256::from(8),
+        })
+    }
+
+    /// What is left of the key's gas limit. `None`: there is no limit, or none that can be read; the chain will judge.
+    async fn gas_budget(&self) -> Result<Option<Budget>, OperationError> {
+        let Some(session_key) = self.session_key else {
+            return Ok(None);
+        };
+        let account = &self.core.account;
+        let (limit, block) = tokio::join!(
+            account.gas_spend_limit(session_key),
+            account.provider().get_block_by_number(BlockNumberOrTag::Latest),
+        );
+        let limit = match limit {
+            Ok(limit) => limit,
+            Err(ReadError::Reverted { .. } | ReadError::UnexpectedAnswer { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let now = block
+            .map_err(ReadError::from)?
+            .map_or(0, |block| block.header.timestamp);
+        Ok(Budget::new(&limit, now))
+    }
+}
+
+struct Fees {
+    max_fee: U256,
+    max_priority_fee: U256,
+    /// How far `max_fee` may be lowered to fit a budget.
+    lowest_fee: U256,
+}
+
+struct Budget {
+    remaining: U256,
+}
+
+impl Budget {
+    /// Validation takes a cost that fits the current interval, or else a fresh one unless a reset is pending.
+    fn new(limit: &GasSpendLimitInfo, now: u64) -> Option<Self> {
+        let now = if limit.should_reset { 0 } else { now };
+        limit.info.remaining(now).map(|remaining| Self { remaining })
+    }
+}
+
+/// Lowers the operation's fees so that the most it can cost fits the budget.
+fn fit_budget(operation: &mut UserOperation, budget: &Budget, fees: &Fees) -> Result<(), GasBudgetExceeded> {
+    let remaining = budget.remaining;
+    let max_cost = operation.max_cost().unwrap_or(U256::MAX);
+    if max_cost <= remaining {
+        return Ok(());
+    }
+    let exceeded = GasBudgetExceeded { max_cost, remaining };
+    let gas = UserOperation {
+        max_fee_per_gas: U256::from(1),
+        ..operation.clone()
+    }
+    .max_cost();
+    let Some(affordable) = gas.and_then(|gas| remaining.checked_div(gas)) else {
+        return Err(exceeded);
+    };
+    if affordable < fees.lowest_fee || affordable.is_zero() {
+        return Err(exceeded);
+    }
+    operation.max_fee_per_gas = affordable;
+    operation.max_priority_fee_per_gas = operation.max_priority_fee_per_gas.min(affordable);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::SpendLimitInfo;
+
+    fn operation() -> UserOperation {
+        UserOperation {
+            call_gas_limit: U256::from(60),
+            verification_gas_limit: U256::from(30),
+            pre_verification_gas: U256::from(10),
+            max_fee_per_gas: U256::from(50),
+            max_priority_fee_per_gas: U256::from(20),
+            ..Default::default()
+        }
+    }
+
+    fn fit(remaining: u64, lowest_fee: u64) -> Result<UserOperation, GasBudgetExceeded> {
+        let mut operation = operation();
+        let fees = Fees {
+            max_fee: operation.max_fee_per_gas,
+            max_priority_fee: operation.max_priority_fee_per_gas,
+            lowest_fee: U256::from(lowest_fee),
+        };
+        fit_budget(
+            &mut operation,
+            &Budget {
+                remaining: U256::from(remaining),
+            },
+            &fees,
+        )?;
+        Ok(operation)
+    }
+
+    #[test]
+    fn fees_are_lowered_to_fit_the_budget_but_not_too_far() {
+        assert_eq!(fit(5000, 10).unwrap(), operation());
+        let lowered = fit(1999, 10).unwrap();
+        assert_eq!(lowered.max_fee_per_gas, U256::from(19));
+        assert_eq!(lowered.max_priority_fee_per_gas, U256::from(19));
+        assert!(lowered.max_cost().unwrap() <= U256::from(1999));
+        assert!(matches!(fit(999, 10), Err(GasBudgetExceeded { .. })));
+        assert!(matches!(fit(0, 0), Err(GasBudgetExceeded { .. })));
+    }
+
+    #[test]
+    fn a_pending_reset_blocks_the_next_interval() {
+        let info = SpendLimitInfo {
+            has_limit: true,
+            limit: U256::from(100),
+            limit_used: U256::from(90),
+            refresh_interval: 10,
+            last_used_time: 1000,
+        };
+        let remaining = |should_reset| {
+            Budget::new(&GasSpendLimitInfo { info, should_reset }, 2000).map(|budget| budget.remaining)
+        };
+        assert_eq!(remaining(false), Some(U256::from(100)));
+        assert_eq!(remaining(true), Some(U256::from(10)));
+    }
+}

@@ -1,0 +1,83 @@
+//! What a session key can do: execute calls within its permissions. Nothing else.
+
+use crate::{
+    Call,
+    account::SmartAccount,
+    calldata,
+    operation::{Core, Operation, Paymaster, Source},
+    submit::Submitter,
+    user_operation::session_key_nonce_key,
+};
+use alloy::{primitives::Address, signers::Signer};
+use std::sync::Arc;
+
+/// A session key at work.
+///
+/// Operations use the key's own nonce lane, and their fees are lowered, if they can be, so that the most they may cost fits
+/// what is left of the key's gas limit.
+#[derive(Clone, Debug)]
+pub struct SessionKeyClient {
+    core: Core,
+}
+
+impl SessionKeyClient {
+    /// A client for the session key that `signer` signs with.
+    pub fn new(
+        account: SmartAccount,
+        signer: impl Signer + Send + Sync + 'static,
+        submitter: impl Submitter + 'static,
+    ) -> Self {
+        Self::shared(account, Arc::new(signer), Arc::new(submitter))
+    }
+
+    /// The same with a signer and a submitter that others use, too.
+    pub fn shared(
+        account: SmartAccount,
+        signer: Arc<dyn Signer + Send + Sync>,
+        submitter: Arc<dyn Submitter>,
+    ) -> Self {
+        Self {
+            core: Core {
+                account,
+                signer,
+                submitter,
+                paymaster: None,
+            },
+        }
+    }
+
+    /// Lets a paymaster pay for operations.
+    #[must_use]
+    pub fn with_paymaster(mut self, paymaster: impl Paymaster + 'static) -> Self {
+        self.core.paymaster = Some(Arc::new(paymaster));
+        self
+    }
+
+    /// The account that the key acts for.
+    pub const fn account(&self) -> &SmartAccount {
+        &self.core.account
+    }
+
+    /// What gets the operations onto the chain.
+    pub const fn submitter(&self) -> &Arc<dyn Submitter> {
+        &self.core.submitter
+    }
+
+    /// The session key's address.
+    pub fn session_key(&self) -> Address {
+        self.core.signer.address()
+    }
+
+    /// Makes the calls, in order, all or none.
+    pub fn execute(&self, calls: impl IntoIterator<Item = Call>) -> Operation<'_> {
+        let key = self.session_key();
+        let calls: Vec<Call> = calls.into_iter().collect();
+        let data = calldata::execute_with_session_key(&calls, key);
+        Operation::new(
+            &self.core,
+            Source::CallData(data),
+            session_key_nonce_key(key),
+            Some(key),
+        )
+    }
+}

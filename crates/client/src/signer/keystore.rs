@@ -1,0 +1,217 @@
+use super::{KeyError, KeyStorage, PrivateKey};
+use eth_keystore::{EthKeystore, KdfparamsType, KeystoreError};
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+use zeroize::Zeroizing;
+
+/// The most memory that opening a keystore may take, in bytes. The scrypt parameters in the file say how much; the usual ones
+/// need 8 MiB to 256 MiB.
+const MAX_SCRYPT_MEMORY: u64 = 1 << 30;
+
+/// The most rounds that opening a keystore may take: minutes. The usual number is 262,144.
+const MAX_PBKDF2_ROUNDS: u32 = 50_000_000;
+
+/// Keeps a key in a file, encrypted with a password: Web3 secret storage, version 3, as geth, foundry and others write it.
+///
+/// Only the user can read the file (mode 0600 on Unix). Writing is atomic: whatever happens, there is a complete old or a
+/// complete new file.
+#[derive(Clone)]
+pub struct KeystoreFile {
+    path: PathBuf,
+    password: Zeroizing<String>,
+}
+
+impl KeystoreFile {
+    /// The file at this path, which need not exist yet. Its folder must.
+    pub fn new(path: impl Into<PathBuf>, password: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            password: Zeroizing::new(password.into()),
+        }
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn io(&self, error: io::Error) -> KeyError {
+        KeyError::Io {
+            path: self.path.clone(),
+            error,
+        }
+    }
+
+    fn not_a_keystore(&self, reason: impl ToString) -> KeyError {
+        KeyError::NotAKeystore {
+            path: self.path.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// The decoder trusts the file, and would panic or take any amount of memory on a malformed one.
+    fn check(&self, contents: &str) -> Result<(), KeyError> {
+        let keystore: EthKeystore =
+            serde_json::from_str(contents).map_err(|error| self.not_a_keystore(error))?;
+        if keystore.version != 3 {
+            return Err(self.not_a_keystore(format!("version {} instead of 3", keystore.version)));
+        }
+        let derived_length = match keystore.crypto.kdfparams {
+            KdfparamsType::Pbkdf2 { dklen, c, .. } => {
+                if c == 0 || c > MAX_PBKDF2_ROUNDS {
+                    return Err(self.not_a_keystore(format!("{c} rounds of PBKDF2 are out of range")));
+                }
+                dklen
+            }
+            KdfparamsType::Scrypt { dklen, n, r, p, .. } => {
+                let memory = u64::from(n).saturating_mul(u64::from(r)).saturating_mul(128);
+                if !n.is_power_of_two() || n < 2 || r == 0 || p == 0 || memory > MAX_SCRYPT_MEMORY {
+                    return Err(self
+                        .not_a_keystore(format!("scrypt parameters n {n}, r {r}, p {p} are out of range")));
+                }
+                dklen
+            }
+        };
+        if derived_length != 32 {
+            return Err(self.not_a_keystore("the derived key does not have 32 bytes"));
+        }
+        if keystore.crypto.cipherparams.iv.len() != 16 {
+            return Err(self.not_a_keystore("the initialization vector does not have 16 bytes"));
+        }
+        if keystore.crypto.ciphertext.len() != 32 {
+            return Err(self.not_a_keystore("the key does not have 32 bytes"));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for KeystoreFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeystoreFile")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KeyStorage for KeystoreFile {
+    fn load(&self) -> Result<Option<PrivateKey>, KeyError> {
+        let contents = match fs::read_to_string(&self.path) {
+            Ok(contents) => contents,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(self.not_a_keystore(error));
+            }
+            Err(error) => return Err(self.io(error)),
+        };
+        self.check(&contents)?;
+        let key = match eth_keystore::decrypt_key(&self.path, self.password.as_bytes()) {
+            Ok(key) => Zeroizing::new(key),
+            Err(KeystoreError::MacMismatch) => return Err(KeyError::WrongPassword(self.path.clone())),
+            Err(error) => return Err(self.not_a_keystore(error)),
+        };
+        let bytes = key.first_chunk::<32>().ok_or(KeyError::InvalidKey)?;
+        PrivateKey::from_bytes(bytes).map(Some)
+    }
+
+    fn store(&self, key: &PrivateKey) -> Result<(), KeyError> {
+        let folder = match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        // A folder that only the user can enter, next to the file: renaming within one file system is atomic.
+        let private = tempfile::tempdir_in(folder).map_err(|error| self.io(error))?;
+        let mut random = rand::thread_rng();
+        let (secret, password) = (key.expose_secret(), self.password.as_bytes());
+        eth_keystore::encrypt_key(private.path(), &mut random, secret, password, Some("key"))
+            .map_err(|error| self.io(io::Error::other(error)))?;
+        let file = private.path().join("key");
+        (|| {
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+            }
+            fs::File::open(&file)?.sync_all()?;
+            fs::rename(&file, &self.path)
+        })()
+        .map_err(|error| self.io(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SessionKeySigner;
+
+    #[test]
+    fn keys_survive_in_the_file_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = KeystoreFile::new(folder.path().join("agent.json"), "correct horse");
+        let mut signer = SessionKeySigner::open(storage.clone()).unwrap();
+        let first = signer.address();
+        assert_eq!(SessionKeySigner::load(storage.clone()).unwrap().address(), first);
+        let second = signer.regenerate().unwrap();
+        assert_ne!(first, second);
+        assert_eq!(SessionKeySigner::load(storage.clone()).unwrap().address(), second);
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "nothing is left lying about"
+        );
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(
+                fs::metadata(storage.path()).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+        }
+        assert!(!format!("{storage:?}").contains("horse"));
+        let secret = storage.load().unwrap().unwrap();
+        let contents = fs::read_to_string(storage.path()).unwrap();
+        assert!(!contents.contains(&alloy::hex::encode(secret.expose_secret())));
+    }
+
+    #[test]
+    fn wrong_passwords_and_broken_files_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.json");
+        let storage = KeystoreFile::new(&path, "right");
+        assert!(matches!(
+            SessionKeySigner::load(storage.clone()),
+            Err(KeyError::NotFound(_))
+        ));
+        SessionKeySigner::open(storage.clone()).unwrap();
+        assert!(matches!(
+            KeystoreFile::new(&path, "wrong").load(),
+            Err(KeyError::WrongPassword(_))
+        ));
+
+        let good: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        for (pointer, value) in [
+            ("/version", serde_json::json!(1)),
+            ("/crypto/kdfparams/dklen", serde_json::json!(16)),
+            ("/crypto/kdfparams/n", serde_json::json!(0)),
+            ("/crypto/kdfparams/n", serde_json::json!(1 << 30)),
+            ("/crypto/cipherparams/iv", serde_json::json!("00")),
+            ("/crypto/ciphertext", serde_json::json!("00")),
+        ] {
+            let mut bad = good.clone();
+            *bad.pointer_mut(pointer).unwrap() = value;
+            fs::write(&path, bad.to_string()).unwrap();
+            assert!(
+                matches!(storage.load(), Err(KeyError::NotAKeystore { .. })),
+                "{pointer}"
+            );
+        }
+        fs::write(&path, b"\xff not json").unwrap();
+        assert!(matches!(storage.load(), Err(KeyError::NotAKeystore { .. })));
+        let nowhere = KeystoreFile::new(folder.path().join("no/such/folder/key.json"), "");
+        assert!(matches!(
+            SessionKeySigner::open(nowhere),
+            Err(KeyError::Io { .. })
+        ));
+    }
+}

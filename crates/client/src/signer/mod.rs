@@ -1,0 +1,345 @@
+//! Session keys that this process holds: where they are kept, and how they sign.
+//!
+//! Any `alloy` [`Signer`] can be a session key's signer (a KMS, a hardware wallet, …); then nothing here is needed.
+//! [`SessionKeySigner`] is for keys that live in this process: it loads the key from a [`KeyStorage`], makes one when there is
+//! none, and writes new keys to the storage they came from. Key bytes are zeroized when dropped and never printed.
+
+#[cfg(feature = "keystore")]
+mod keystore;
+
+#[cfg(feature = "keystore")]
+pub use keystore::KeystoreFile;
+
+use alloy::{
+    primitives::{Address, B256, ChainId, Signature},
+    signers::{Signer, local::PrivateKeySigner},
+};
+use async_trait::async_trait;
+use std::{fmt, sync::Mutex};
+use zeroize::Zeroizing;
+
+/// The 32 bytes of a private key. Zeroized when dropped; prints nothing of itself.
+pub struct PrivateKey(Zeroizing<[u8; 32]>);
+
+impl PrivateKey {
+    /// A new key from the operating system's randomness.
+    pub fn random() -> Self {
+        Self(Zeroizing::new(PrivateKeySigner::random().to_bytes().0))
+    }
+
+    /// A key from its bytes. They must be those of a valid secp256k1 key: from 1 to the group order less 1.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        PrivateKeySigner::from_slice(bytes).map_err(|_| KeyError::InvalidKey)?;
+        Ok(Self(Zeroizing::new(*bytes)))
+    }
+
+    /// A key from 64 hexadecimal digits, with or without `0x`.
+    pub fn from_hex(text: &str) -> Result<Self, KeyError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        // The error of the hex decoder names the offending character: a part of the secret.
+        alloy::hex::decode_to_slice(text.trim(), bytes.as_mut_slice()).map_err(|_| KeyError::InvalidKey)?;
+        Self::from_bytes(&bytes)
+    }
+
+    /// The bytes: a secret.
+    pub fn expose_secret(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    fn signer(&self) -> Result<PrivateKeySigner, KeyError> {
+        PrivateKeySigner::from_slice(self.0.as_slice()).map_err(|_| KeyError::InvalidKey)
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(…)")
+    }
+}
+
+/// A key could not be loaded or stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Not 32 bytes in hexadecimal, or not a valid secp256k1 key.
+    #[error("not a valid private key")]
+    InvalidKey,
+
+    /// The storage holds no key, and none was to be made.
+    #[error("there is no key in {0}")]
+    NotFound(String),
+
+    /// The storage cannot be written to.
+    #[error("a key cannot be stored in {0}")]
+    ReadOnly(String),
+
+    /// A file could not be read or written.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What went wrong.
+        error: std::io::Error,
+    },
+
+    /// The password does not open the keystore.
+    #[error("wrong password for {0}")]
+    WrongPassword(std::path::PathBuf),
+
+    /// The file is no keystore.
+    #[error("{path} is not an encrypted keystore: {reason}")]
+    NotAKeystore {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Where a session key is kept. It holds one key at a time.
+pub trait KeyStorage: Send + Sync {
+    /// The key, if there is one.
+    fn load(&self) -> Result<Option<PrivateKey>, KeyError>;
+
+    /// Replaces the key. When this fails, the old key is still there.
+    fn store(&self, key: &PrivateKey) -> Result<(), KeyError>;
+}
+
+/// Keeps a key in memory, for as long as the process lives.
+#[derive(Default)]
+pub struct MemoryStorage(Mutex<Option<PrivateKey>>);
+
+impl MemoryStorage {
+    /// A storage that holds this key.
+    pub fn new(key: PrivateKey) -> Self {
+        Self(Mutex::new(Some(key)))
+    }
+}
+
+impl fmt::Debug for MemoryStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryStorage(…)")
+    }
+}
+
+impl KeyStorage for MemoryStorage {
+    fn load(&self) -> Result<Option<PrivateKey>, KeyError> {
+        let key = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Ok(key.as_ref().map(|key| PrivateKey(key.0.clone())))
+    }
+
+    fn store(&self, key: &PrivateKey) -> Result<(), KeyError> {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(PrivateKey(key.0.clone()));
+        Ok(())
+    }
+}
+
+/// Reads a key from an environment variable, as 64 hexadecimal digits. Cannot store.
+#[derive(Clone, Debug)]
+pub struct EnvironmentStorage {
+    variable: String,
+}
+
+impl EnvironmentStorage {
+    /// A storage over this variable.
+    pub fn new(variable: impl Into<String>) -> Self {
+        Self {
+            variable: variable.into(),
+        }
+    }
+}
+
+impl KeyStorage for EnvironmentStorage {
+    fn load(&self) -> Result<Option<PrivateKey>, KeyError> {
+        match std::env::var(&self.variable) {
+            Ok(text) => PrivateKey::from_hex(&Zeroizing::new(text)).map(Some),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => Err(KeyError::InvalidKey),
+        }
+    }
+
+    fn store(&self, _: &PrivateKey) -> Result<(), KeyError> {
+        Err(KeyError::ReadOnly(format!(
+            "environment variable {}",
+            self.variable
+        )))
+    }
+}
+
+/// A session key that this process holds, as an `alloy` [`Signer`].
+pub struct SessionKeySigner {
+    storage: Box<dyn KeyStorage>,
+    signer: PrivateKeySigner,
+}
+
+impl SessionKeySigner {
+    /// The key in the storage; a new one, stored there, if there is none.
+    pub fn open(storage: impl KeyStorage + 'static) -> Result<Self, KeyError> {
+        let key = match storage.load()? {
+            Some(key) => key,
+            None => {
+                let key = PrivateKey::random();
+                storage.store(&key)?;
+                key
+            }
+        };
+        Ok(Self {
+            signer: key.signer()?,
+            storage: Box::new(storage),
+        })
+    }
+
+    /// The key in the storage; an error if there is none.
+    pub fn load(storage: impl KeyStorage + fmt::Debug + 'static) -> Result<Self, KeyError> {
+        let key = storage
+            .load()?
+            .ok_or_else(|| KeyError::NotFound(format!("{storage:?}")))?;
+        Ok(Self {
+            signer: key.signer()?,
+            storage: Box::new(storage),
+        })
+    }
+
+    /// A new key that is kept in memory only.
+    pub fn random() -> Self {
+        let key = PrivateKey::random();
+        let signer = key.signer().expect("a random key is valid");
+        Self {
+            signer,
+            storage: Box::new(MemoryStorage::new(key)),
+        }
+    }
+
+    /// The address of the key.
+    pub fn address(&self) -> Address {
+        self.signer.address()
+    }
+
+    /// Makes a new key, and replaces the old one in the storage that it came from. The owner must then rotate the old key to
+    /// the new one. On an error, the old key stays in place.
+    pub fn regenerate(&mut self) -> Result<Address, KeyError> {
+        let key = PrivateKey::random();
+        let signer = key.signer()?;
+        self.storage.store(&key)?;
+        self.signer = signer;
+        Ok(self.address())
+    }
+}
+
+impl fmt::Debug for SessionKeySigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionKeySigner")
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Signer for SessionKeySigner {
+    async fn sign_hash(&self, hash: &B256) -> alloy::signers::Result<Signature> {
+        self.signer.sign_hash(hash).await
+    }
+
+    fn address(&self) -> Address {
+        self.signer.address()
+    }
+
+    fn chain_id(&self) -> Option<ChainId> {
+        self.signer.chain_id()
+    }
+
+    fn set_chain_id(&mut self, chain_id: Option<ChainId>) {
+        self.signer.set_chain_id(chain_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<MemoryStorage>);
+
+    impl KeyStorage for Shared {
+        fn load(&self) -> Result<Option<PrivateKey>, KeyError> {
+            self.0.load()
+        }
+        fn store(&self, key: &PrivateKey) -> Result<(), KeyError> {
+            self.0.store(key)
+        }
+    }
+
+    #[test]
+    fn new_keys_go_to_the_storage_they_came_from() {
+        let storage = Shared::default();
+        let mut signer = SessionKeySigner::open(storage.clone()).unwrap();
+        let first = signer.address();
+        assert_eq!(SessionKeySigner::open(storage.clone()).unwrap().address(), first);
+        let second = signer.regenerate().unwrap();
+        assert_ne!(first, second);
+        assert_eq!(signer.address(), second);
+        assert_eq!(SessionKeySigner::open(storage).unwrap().address(), second);
+    }
+
+    struct ReadOnly;
+
+    impl KeyStorage for ReadOnly {
+        fn load(&self) -> Result<Option<PrivateKey>, KeyError> {
+            PrivateKey::from_bytes(&[1; 32]).map(Some)
+        }
+        fn store(&self, _: &PrivateKey) -> Result<(), KeyError> {
+            Err(KeyError::ReadOnly("a test".to_owned()))
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_stored_does_not_replace_the_old_one() {
+        let mut signer = SessionKeySigner::open(ReadOnly).unwrap();
+        let address = signer.address();
+        assert!(matches!(signer.regenerate(), Err(KeyError::ReadOnly(_))));
+        assert_eq!(signer.address(), address);
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let secret = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+        let key = PrivateKey::from_hex(secret).unwrap();
+        let storage = MemoryStorage::new(PrivateKey::from_hex(secret).unwrap());
+        let mut printed = format!("{key:?} {storage:?}");
+        let signer = SessionKeySigner::open(storage).unwrap();
+        printed += &format!(
+            "{signer:?} {signer:#?} {}",
+            PrivateKey::from_hex(&secret.replace('9', "x")).unwrap_err()
+        );
+        let bytes = format!("{:?}", key.expose_secret());
+        assert!(printed.contains("SessionKeySigner"));
+        assert!(!printed.contains(&secret[..6]) && !printed.contains(&bytes) && !printed.contains("xx"));
+    }
+
+    #[test]
+    fn keys_that_are_none() {
+        for text in [
+            "",
+            "0x",
+            &"0".repeat(64),
+            &"f".repeat(64),
+            &"1".repeat(63),
+            &"1".repeat(66),
+        ] {
+            assert!(
+                matches!(PrivateKey::from_hex(text), Err(KeyError::InvalidKey)),
+                "{text}"
+            );
+        }
+        let missing = EnvironmentStorage::new("SESSION_KEY_TEST_NO_SUCH_VARIABLE");
+        assert!(matches!(
+            SessionKeySigner::load(missing.clone()),
+            Err(KeyError::NotFound(_))
+        ));
+        assert!(matches!(
+            SessionKeySigner::open(missing),
+            Err(KeyError::ReadOnly(_))
+        ));
+    }
+}

@@ -1,0 +1,233 @@
+use super::{GasEstimate, Outcome, Receipt, Refusal, SignedOperation, SubmitError, Submitter, simulate};
+use crate::{
+    UserOperation,
+    revert::{AaCode, Revert, user_operation_revert_reason},
+};
+use alloy::{
+    primitives::{Address, B256, Bytes, U64, U256},
+    providers::{DynProvider, Provider},
+    rpc::types::Log,
+    transports::{RpcError, TransportError},
+};
+use async_trait::async_trait;
+use serde::Deserialize;
+
+/// Submits operations through a bundler's JSON-RPC (ERC-4337, `eth_sendUserOperation` and its like).
+#[derive(Debug)]
+pub struct BundlerSubmitter {
+    bundler: DynProvider,
+    node: Option<DynProvider>,
+    entry_point: Address,
+}
+
+/// What bundlers answer to `eth_getUserOperationReceipt`. Numbers come as quantities; some fields are missing with some.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BundlerReceipt {
+    user_op_hash: B256,
+    sender: Address,
+    nonce: U256,
+    #[serde(default)]
+    paymaster: Option<Address>,
+    actual_gas_cost: U256,
+    actual_gas_used: U256,
+    success: bool,
+    /// Revert data with some, a text with others.
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    logs: Vec<Log>,
+    receipt: BundlerTransaction,
+}
+
+/// The transaction's receipt, as much of it as is needed.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BundlerTransaction {
+    transaction_hash: B256,
+    block_number: U64,
+}
+
+impl BundlerSubmitter {
+    /// A submitter through the bundler that this provider reaches.
+    pub fn new(bundler: impl Provider + 'static, entry_point: Address) -> Self {
+        Self {
+            bundler: bundler.erased(),
+            node: None,
+            entry_point,
+        }
+    }
+
+    /// Lets refusals be explained by a node: bundlers pass on the EntryPoint's "AA23" only.
+    #[must_use]
+    pub fn with_node(mut self, node: impl Provider + 'static) -> Self {
+        self.node = Some(node.erased());
+        self
+    }
+
+    /// The error of a bundler: a refusal of the operation, where it answered at all.
+    async fn refused(&self, error: TransportError, operation: &UserOperation) -> SubmitError {
+        let RpcError::ErrorResp(payload) = &error else {
+            return error.into();
+        };
+        // The range that ERC-4337 sets apart for refused operations; -32521 is for calls that revert.
+        if !(-32521..=-32500).contains(&payload.code) && !payload.message.contains("AA") {
+            return error.into();
+        }
+        let reason = payload.message.to_string();
+        let data = payload
+            .data
+            .as_deref()
+            .and_then(|data| serde_json::from_str::<Bytes>(data.get()).ok());
+        if payload.code == -32521 {
+            return SubmitError::WouldRevert(
+                data.map_or(Revert::Error(reason), |data| Revert::decode(&data)),
+            );
+        }
+        let code = reason.find("AA").and_then(|at| AaCode::parse(&reason[at..]));
+        let cause = match (&self.node, code) {
+            (Some(node), Some(AaCode::AccountReverted)) => {
+                simulate::explain_validation(node, self.entry_point, operation)
+                    .await
+                    .unwrap_or(None)
+            }
+            _ => None,
+        };
+        Refusal { code, reason, cause }.into()
+    }
+}
+
+#[async_trait]
+impl Submitter for BundlerSubmitter {
+    #[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
+    async fn estimate_gas(&self, operation: &UserOperation) -> Result<GasEstimate, SubmitError> {
+        let params = (operation, self.entry_point);
+        match self
+            .bundler
+            .raw_request("eth_estimateUserOperationGas".into(), params)
+            .await
+        {
+            Ok(estimate) => Ok(estimate),
+            Err(error) => Err(self.refused(error, operation).await),
+        }
+    }
+
+    #[tracing::instrument(level = "debug", skip_all, fields(hash = %operation.hash))]
+    async fn send(&self, operation: &SignedOperation) -> Result<(), SubmitError> {
+        let params = (&operation.operation, self.entry_point);
+        match self
+            .bundler
+            .raw_request::<_, B256>("eth_sendUserOperation".into(), params)
+            .await
+        {
+            Ok(found) if found == operation.hash => Ok(()),
+            Ok(found) => Err(SubmitError::HashMismatch {
+                expected: operation.hash,
+                found,
+            }),
+            Err(error @ RpcError::ErrorResp(_)) => Err(self.refused(error, &operation.operation).await),
+            Err(error) => Err(SubmitError::MaybeSent {
+                hash: operation.hash,
+                error,
+            }),
+        }
+    }
+
+    #[tracing::instrument(level = "debug", skip_all, fields(%user_op_hash))]
+    async fn outcome(&self, user_op_hash: B256) -> Result<Option<Outcome>, SubmitError> {
+        let receipt: Option<BundlerReceipt> = self
+            .bundler
+            .raw_request("eth_getUserOperationReceipt".into(), (user_op_hash,))
+            .await?;
+        Ok(receipt.map(|receipt| receipt.outcome(self.entry_point)))
+    }
+}
+
+impl BundlerReceipt {
+    fn outcome(self, entry_point: Address) -> Outcome {
+        let logs = self.logs.iter().map(|log| &log.inner);
+        let logged = user_operation_revert_reason(logs, entry_point, self.user_op_hash);
+        let receipt = Receipt {
+            user_op_hash: self.user_op_hash,
+            sender: self.sender,
+            nonce: self.nonce,
+            paymaster: self.paymaster.filter(|paymaster| !paymaster.is_zero()),
+            actual_gas_cost: self.actual_gas_cost,
+            actual_gas_used: self.actual_gas_used,
+            transaction_hash: self.receipt.transaction_hash,
+            block_number: self.receipt.block_number.to(),
+            logs: self.logs,
+        };
+        if self.success {
+            return Outcome::Success(receipt);
+        }
+        let reason = logged.unwrap_or_else(|| match self.reason {
+            None => Revert::Unknown(Bytes::new()),
+            Some(text) => match text.parse::<Bytes>() {
+                Ok(data) => Revert::decode(&data),
+                Err(_) => Revert::Error(text),
+            },
+        });
+        Outcome::Reverted { receipt, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::revert::PluginError;
+    use serde_json::json;
+
+    fn receipt(change: impl FnOnce(&mut serde_json::Value)) -> Outcome {
+        let mut json = json!({
+            "userOpHash": B256::repeat_byte(1),
+            "entryPoint": Address::repeat_byte(2),
+            "sender": Address::repeat_byte(3),
+            "nonce": "0x10",
+            "paymaster": Address::ZERO,
+            "actualGasCost": "0x20",
+            "actualGasUsed": "0x30",
+            "success": true,
+            "reason": "",
+            "logs": [],
+            "receipt": { "transactionHash": B256::repeat_byte(4), "blockNumber": "0x5", "status": "0x1" },
+        });
+        change(&mut json);
+        serde_json::from_value::<BundlerReceipt>(json)
+            .unwrap()
+            .outcome(Address::repeat_byte(2))
+    }
+
+    #[test]
+    fn receipts_of_executed_operations() {
+        let outcome = receipt(|_| ());
+        let Outcome::Success(receipt) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!((receipt.nonce, receipt.block_number), (U256::from(16), 5));
+        assert_eq!(receipt.paymaster, None);
+    }
+
+    #[test]
+    fn reasons_come_as_data_or_as_text_or_not_at_all() {
+        let reason = |reason: serde_json::Value| {
+            let outcome = receipt(|json| {
+                json["success"] = false.into();
+                json["reason"] = reason;
+            });
+            let Outcome::Reverted { reason, .. } = outcome else {
+                panic!("{outcome:?}")
+            };
+            reason
+        };
+        assert_eq!(
+            reason("0xb4d78304".into()),
+            Revert::Plugin(PluginError::PermissionsCheckFailed)
+        );
+        assert_eq!(
+            reason("out of luck".into()),
+            Revert::Error("out of luck".to_owned())
+        );
+        assert_eq!(reason(serde_json::Value::Null), Revert::Unknown(Bytes::new()));
+    }
+}

@@ -1,0 +1,144 @@
+//! Getting user operations onto the chain: one trait, several ways.
+//!
+//! - [`EntryPointSubmitter`]: an account of your own sends them to the EntryPoint in a transaction. No bundler needed.
+//! - [`BundlerSubmitter`]: a bundler's JSON-RPC.
+
+mod bundler;
+mod entry_point;
+mod receipt;
+mod simulate;
+
+pub use bundler::BundlerSubmitter;
+pub use entry_point::{Bundle, EntryPointSubmitter};
+pub use receipt::{Outcome, Receipt};
+pub use simulate::{GasEstimate, explain_validation, simulate_gas};
+
+use crate::{
+    UserOperation,
+    revert::{AaCode, Revert},
+};
+use alloy::{
+    primitives::{Address, B256},
+    transports::TransportError,
+};
+use async_trait::async_trait;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+/// A signed operation with its hash, which is its identity: whether it was sent once or twice, through one way or another,
+/// the EntryPoint executes it once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SignedOperation {
+    /// The operation.
+    pub operation: UserOperation,
+    /// Its hash, for the EntryPoint and chain that it was signed for.
+    pub hash: B256,
+}
+
+/// Why the EntryPoint or a bundler did not take an operation. Nothing of it happened, and nothing was paid.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub struct Refusal {
+    /// The EntryPoint's code, if it gave one.
+    pub code: Option<AaCode>,
+    /// The reason in the words of the EntryPoint or the bundler.
+    pub reason: String,
+    /// What the account or its plugin said, where that could be found out. The EntryPoint itself flattens it to
+    /// "AA23 reverted (or OOG)".
+    pub cause: Option<Revert>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.cause, self.code) {
+            (Some(cause), _) => write!(f, "{cause} ({})", self.reason),
+            (None, Some(code)) => write!(f, "{} ({})", code.description(), self.reason),
+            (None, None) => f.write_str(&self.reason),
+        }
+    }
+}
+
+/// An operation was not sent, or it is not known what became of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// Refused in validation. Nothing of it happened.
+    #[error("the operation was refused: {0}")]
+    Refused(#[from] Refusal),
+
+    /// Its call would revert. It was not sent.
+    #[error("the operation would fail: {0}")]
+    WouldRevert(Revert),
+
+    /// The node or bundler could not be asked, or refused. The operation was not sent.
+    #[error("the node could not answer: {0}")]
+    Rpc(#[from] TransportError),
+
+    /// The connection failed while the operation was being sent: it may or may not have arrived. Look for its receipt, or
+    /// send the very same operation again; a new one with another nonce could make it happen twice.
+    #[error("operation {hash} may have been sent: {error}")]
+    MaybeSent {
+        /// The operation's hash.
+        hash: B256,
+        /// What failed.
+        error: TransportError,
+    },
+
+    /// No receipt in time. The operation may still be included.
+    #[error("operation {hash} was not included within {waited:?}; it may still be")]
+    Timeout {
+        /// The operation's hash.
+        hash: B256,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+
+    /// The bundler or EntryPoint is for another EntryPoint address or chain than the operation.
+    #[error(
+        "operation hash {expected} expected, but the bundler computed {found}; it serves another chain or EntryPoint"
+    )]
+    HashMismatch {
+        /// The hash that was signed.
+        expected: B256,
+        /// The bundler's.
+        found: B256,
+    },
+
+    /// The node answered a simulation with something else than an EntryPoint v0.6 does.
+    #[error("{0} did not answer as an EntryPoint v0.6; is this the right address and chain?")]
+    NotAnEntryPoint(Address),
+}
+
+/// A way to get user operations onto the chain.
+#[async_trait]
+pub trait Submitter: fmt::Debug + Send + Sync {
+    /// Gas limits for an operation that carries a dummy signature. What fails here would fail on chain.
+    async fn estimate_gas(&self, operation: &UserOperation) -> Result<GasEstimate, SubmitError>;
+
+    /// Sends an operation, once. Returns when it is on its way, not when it is included.
+    async fn send(&self, operation: &SignedOperation) -> Result<(), SubmitError>;
+
+    /// What became of an operation; `None` as long as it is not included.
+    async fn outcome(&self, user_op_hash: B256) -> Result<Option<Outcome>, SubmitError>;
+
+    /// Waits until an operation is included. Only reads: it can be cancelled, and called again.
+    async fn wait(&self, user_op_hash: B256, timeout: Duration) -> Result<Outcome, SubmitError> {
+        let start = Instant::now();
+        let mut pause = Duration::from_millis(5);
+        loop {
+            if let Some(outcome) = self.outcome(user_op_hash).await? {
+                return Ok(outcome);
+            }
+            let waited = start.elapsed();
+            if waited >= timeout {
+                return Err(SubmitError::Timeout {
+                    hash: user_op_hash,
+                    waited,
+                });
+            }
+            tokio::time::sleep(pause.min(timeout - waited)).await;
+            pause = (pause * 3 / 2).min(Duration::from_secs(2));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the testkit costs: `cargo bench -p session-key-testkit`.
+
+use alloy::{
+    primitives::{Address, Bytes, U256, address},
+    providers::Provider,
+    rpc::types::TransactionRequest,
+};
+use session_key_bindings::{IERC165, interface_id};
+use session_key_testkit::{Chain, Stack, TestToken, Testkit, dev_accounts};
+
+// One set-up for the tests and the benchmarks; these use a part of it.
+#[allow(dead_code)]
+#[path = "../tests/it/session.rs"]
+mod session;
+
+const HOLDER: Address = address!("0x0000000000000000000000000000000000000a11");
+
+fn main() {
+    divan::main();
+}
+
+fn ready() -> (Chain, Stack) {
+    let mut chain = Chain::default();
+    let stack = Stack::deploy(&mut chain).expect("the stack deploys");
+    stack
+        .mint(&mut chain, HOLDER, U256::MAX >> 1)
+        .expect("the token mints");
+    (chain, stack)
+}
+
+/// Chain, EntryPoint, plugins, account, factory, token, paymaster. The bound is 150 ms.
+#[divan::bench]
+fn bootstrap() -> Stack {
+    Stack::deploy(&mut Chain::default()).expect("the stack deploys")
+}
+
+/// A fresh copy of a chain that has the stack already.
+#[divan::bench]
+fn copy_of_a_ready_chain(bencher: divan::Bencher<'_, '_>) {
+    let (chain, _) = ready();
+    bencher.bench_local(|| chain.clone());
+}
+
+#[divan::bench]
+fn view_call(bencher: divan::Bencher<'_, '_>) {
+    let (chain, stack) = ready();
+    let call = IERC165::supportsInterfaceCall {
+        interfaceId: interface_id::IPLUGIN,
+    };
+    bencher.bench_local(|| chain.read(HOLDER, stack.session_key_plugin, &call));
+}
+
+/// An ERC-20 transfer, mined in a block of its own.
+#[divan::bench]
+fn token_transfer(bencher: divan::Bencher<'_, '_>) {
+    let (mut chain, stack) = ready();
+    let call = TestToken::transferCall {
+        to: Address::ZERO,
+        amount: U256::from(1),
+    };
+    bencher.bench_local(|| chain.transact(HOLDER, stack.token, &call));
+}
+
+/// The same between a snapshot and its revert: a test case that leaves nothing behind.
+#[divan::bench]
+fn token_transfer_and_revert(bencher: divan::Bencher<'_, '_>) {
+    let (mut chain, stack) = ready();
+    let call = TestToken::transferCall {
+        to: Address::ZERO,
+        amount: U256::from(1),
+    };
+    bencher.bench_local(|| {
+        let snapshot = chain.snapshot();
+        chain
+            .transact(HOLDER, stack.token, &call)
+            .expect("the transfer succeeds");
+        chain.revert(snapshot).expect("the snapshot is there");
+    });
+}
+
+/// A session key's token transfer through the EntryPoint, signed beforehand, between a snapshot and its revert.
+#[divan::bench]
+fn user_operation_and_revert(bencher: divan::Bencher<'_, '_>) {
+    let mut session = session::Session::new();
+    let bundle = session.transfer(HOLDER, 1);
+    bencher.bench_local(|| {
+        let snapshot = session.chain.snapshot();
+        session
+            .chain
+            .send(bundle.clone())
+            .expect("it is sent")
+            .ok()
+            .expect("it succeeds");
+        session.chain.revert(snapshot).expect("the snapshot is there");
+    });
+}
+
+/// `eth_call` through the provider.
+#[divan::bench]
+fn provider_call(bencher: divan::Bencher<'_, '_>) {
+    let (chain, stack) = ready();
+    let provider = Testkit::from(chain).provider();
+    let runtime = runtime();
+    let request = TransactionRequest::default().to(stack.token);
+    let request = request.input(Bytes::from_static(&[0x18, 0x16, 0x0d, 0xdd]).into());
+    bencher.bench_local(|| runtime.block_on(async { provider.call(request.clone()).await }));
+}
+
+/// A transfer through the provider: nonce, gas and fees filled in, signed, sent, receipt.
+#[divan::bench]
+fn provider_transfer(bencher: divan::Bencher<'_, '_>) {
+    let testkit = Testkit::default();
+    let provider = testkit.provider_with_signer(dev_accounts()[0].signer());
+    let runtime = runtime();
+    let request = TransactionRequest::default().to(HOLDER).value(U256::from(1));
+    bencher.bench_local(|| {
+        runtime.block_on(async {
+            let pending = provider
+                .send_transaction(request.clone())
+                .await
+                .expect("it is sent");
+            pending.get_receipt().await.expect("it is mined")
+        })
+    });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime")
+}

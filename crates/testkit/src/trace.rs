@@ -1,0 +1,280 @@
+//! What calls a call makes: geth's `callTracer`.
+
+use crate::{
+    CallOptions, Chain, ChainError,
+    call::{block_env, refusal},
+    error::reason,
+    state::Overlay,
+    transaction::transaction_env,
+};
+use alloy::{
+    primitives::{Address, B256, Bytes, U256},
+    rpc::types::TransactionRequest,
+};
+use revm::{
+    Context, InspectEvm, Inspector, MainBuilder, MainContext,
+    context::{BlockEnv, CfgEnv, ContextTr, TxEnv},
+    interpreter::{
+        CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, CreateScheme, InstructionResult,
+        InterpreterResult, interpreter::EthInterpreter,
+    },
+};
+use serde::Serialize;
+
+/// How a frame was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[non_exhaustive]
+pub enum CallKind {
+    /// `CALL`, or the transaction itself.
+    Call,
+    /// `CALLCODE`.
+    CallCode,
+    /// `DELEGATECALL`: the code of `to` runs as `from`.
+    DelegateCall,
+    /// `STATICCALL`.
+    StaticCall,
+    /// `CREATE`, or a transaction that creates.
+    Create,
+    /// `CREATE2`.
+    Create2,
+    /// `SELFDESTRUCT`: the balance of `from` goes to `to`.
+    SelfDestruct,
+}
+
+/// A call, and the calls within it. Serializes as the result of geth's `callTracer`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallTrace {
+    /// How it was entered.
+    #[serde(rename = "type")]
+    pub kind: CallKind,
+    /// Whose code made the call.
+    pub from: Address,
+    /// Whose code ran; for a creation that failed, nobody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Address>,
+    /// Wei. None in a static call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<U256>,
+    /// Gas units that it was given.
+    #[serde(with = "alloy::serde::quantity")]
+    pub gas: u64,
+    /// Gas units that it used; for the whole transaction, as in the receipt.
+    #[serde(with = "alloy::serde::quantity")]
+    pub gas_used: u64,
+    /// Call data or init code.
+    pub input: Bytes,
+    /// Return data, revert data or deployed code.
+    #[serde(skip_serializing_if = "<[u8]>::is_empty")]
+    pub output: Bytes,
+    /// Why it failed: `execution reverted`, `out of gas` and the like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Text of an `Error(string)` or a `Panic(uint256)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revert_reason: Option<String>,
+    /// In order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Self>,
+}
+
+impl CallTrace {
+    /// Whether this call failed (its caller may have gone on all the same).
+    #[must_use]
+    pub const fn failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// This call and all calls within it, each before the calls it makes.
+    pub fn iter(&self) -> impl Iterator<Item = &Self> {
+        let mut ahead = vec![self];
+        std::iter::from_fn(move || {
+            let call = ahead.pop()?;
+            ahead.extend(call.calls.iter().rev());
+            Some(call)
+        })
+    }
+
+    fn finish(&mut self, result: &InterpreterResult) {
+        self.gas_used = result.gas.total_gas_spent();
+        self.output = result.output.clone();
+        self.error = match result.result {
+            result if result.is_ok() => None,
+            InstructionResult::Revert => Some("execution reverted".into()),
+            InstructionResult::OutOfGas
+            | InstructionResult::MemoryOOG
+            | InstructionResult::MemoryLimitOOG
+            | InstructionResult::PrecompileOOG
+            | InstructionResult::InvalidOperandOOG
+            | InstructionResult::ReentrancySentryOOG => Some("out of gas".into()),
+            other => Some(format!("{other:?}")),
+        };
+        if result.result == InstructionResult::Revert {
+            self.revert_reason = reason(&result.output);
+        }
+    }
+}
+
+impl Chain {
+    /// Runs a call and shows what it calls. That it fails is part of the trace, not an error.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from running at all.
+    pub fn trace(
+        &self,
+        request: &TransactionRequest,
+        options: &CallOptions,
+    ) -> Result<CallTrace, ChainError> {
+        let (env, overlay) = self.environment(options)?;
+        let (cfg, tx) = self.call_transaction(request, &env, &overlay)?;
+        self.run_traced(env, cfg, tx, &overlay)
+    }
+
+    /// Runs a mined transaction again, on the state that it met, and shows what it calls.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::UnknownTransaction`].
+    pub fn trace_transaction(&self, hash: B256) -> Result<CallTrace, ChainError> {
+        let unknown = ChainError::UnknownTransaction(hash);
+        let block = self.block_of_transaction(hash).ok_or(unknown.clone())?;
+        let mined = block.transaction.as_ref().ok_or(unknown)?;
+        let mut cfg = self.cfg.clone();
+        // It was included: if it was free or from a contract, then because it was sent so.
+        cfg.disable_base_fee = true;
+        cfg.disable_eip3607 = true;
+        let overlay = self.state.overlay_at(block.before);
+        self.run_traced(
+            block_env(&block.header),
+            cfg,
+            transaction_env(&mined.transaction),
+            &overlay,
+        )
+    }
+
+    fn run_traced(
+        &self,
+        env: BlockEnv,
+        cfg: CfgEnv,
+        tx: TxEnv,
+        overlay: &Overlay,
+    ) -> Result<CallTrace, ChainError> {
+        let (caller, gas) = (tx.caller, tx.gas_limit);
+        let mut evm = Context::mainnet()
+            .with_db(self.view(overlay))
+            .with_cfg(cfg)
+            .with_block(env)
+            .build_mainnet_with_inspector(CallTracer::default());
+        let outcome = evm.inspect_tx(tx).map_err(|error| refusal(error, caller))?;
+        let mut trace = evm
+            .inspector
+            .finished
+            .ok_or_else(|| ChainError::Evm("the transaction ran without a frame".into()))?;
+        trace.gas = gas;
+        trace.gas_used = outcome.result.tx_gas_used();
+        Ok(trace)
+    }
+}
+
+/// Collects the frames as they begin and end.
+#[derive(Debug, Default)]
+struct CallTracer {
+    /// Calls that have not ended, outermost first.
+    open: Vec<CallTrace>,
+    /// The transaction's own call.
+    finished: Option<CallTrace>,
+}
+
+impl CallTracer {
+    fn close(&mut self, finish: impl FnOnce(&mut CallTrace)) {
+        // Begin and end come in pairs.
+        let Some(mut call) = self.open.pop() else { return };
+        finish(&mut call);
+        match self.open.last_mut() {
+            Some(parent) => parent.calls.push(call),
+            None => self.finished = Some(call),
+        }
+    }
+}
+
+impl<C: ContextTr> Inspector<C, EthInterpreter> for CallTracer {
+    fn call(&mut self, context: &mut C, inputs: &mut CallInputs) -> Option<CallOutcome> {
+        let (kind, from, to) = match inputs.scheme {
+            CallScheme::Call => (CallKind::Call, inputs.caller, inputs.target_address),
+            CallScheme::StaticCall => (CallKind::StaticCall, inputs.caller, inputs.target_address),
+            // The frame runs as the caller: that is its target.
+            CallScheme::CallCode => (CallKind::CallCode, inputs.target_address, inputs.bytecode_address),
+            CallScheme::DelegateCall => (
+                CallKind::DelegateCall,
+                inputs.target_address,
+                inputs.bytecode_address,
+            ),
+        };
+        self.open.push(CallTrace {
+            kind,
+            from,
+            to: Some(to),
+            value: (kind != CallKind::StaticCall).then(|| inputs.call_value()),
+            gas: inputs.gas_limit,
+            gas_used: 0,
+            input: inputs.input.bytes(context),
+            output: Bytes::new(),
+            error: None,
+            revert_reason: None,
+            calls: Vec::new(),
+        });
+        None
+    }
+
+    fn call_end(&mut self, _: &mut C, _: &CallInputs, outcome: &mut CallOutcome) {
+        self.close(|call| call.finish(&outcome.result));
+    }
+
+    fn create(&mut self, _: &mut C, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+        let kind = match inputs.scheme() {
+            CreateScheme::Create2 { .. } => CallKind::Create2,
+            _ => CallKind::Create,
+        };
+        self.open.push(CallTrace {
+            kind,
+            from: inputs.caller(),
+            to: None,
+            value: Some(inputs.value()),
+            gas: inputs.gas_limit(),
+            gas_used: 0,
+            input: inputs.init_code().clone(),
+            output: Bytes::new(),
+            error: None,
+            revert_reason: None,
+            calls: Vec::new(),
+        });
+        None
+    }
+
+    fn create_end(&mut self, _: &mut C, _: &CreateInputs, outcome: &mut CreateOutcome) {
+        self.close(|call| {
+            call.finish(&outcome.result);
+            call.to = outcome.address.filter(|_| !call.failed());
+        });
+    }
+
+    fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
+        if let Some(parent) = self.open.last_mut() {
+            parent.calls.push(CallTrace {
+                kind: CallKind::SelfDestruct,
+                from: contract,
+                to: Some(target),
+                value: Some(value),
+                gas: 0,
+                gas_used: 0,
+                input: Bytes::new(),
+                output: Bytes::new(),
+                error: None,
+                revert_reason: None,
+                calls: Vec::new(),
+            });
+        }
+    }
+}
