@@ -101,6 +101,11 @@ impl Chain {
             "eth_feeHistory" => ok(self.fee_history(&params)?),
 
             "eth_sendRawTransaction" => ok(self.send_raw(&params.required::<Bytes>(0)?)?.transaction_hash),
+            // EIP-7966: answers with the receipt.
+            "eth_sendRawTransactionSync" => {
+                let execution = self.send_raw(&params.required::<Bytes>(0)?)?;
+                ok(self.receipt(execution.transaction_hash))
+            }
             "eth_sendTransaction" => ok(self.send_as_account(params.required(0)?)?),
 
             "eth_getTransactionByHash" => ok(self

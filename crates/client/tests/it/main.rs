@@ -3,5 +3,6 @@
 mod examples;
 mod fixture;
 mod golden;
+mod interop;
 mod session_keys;
 mod submission;

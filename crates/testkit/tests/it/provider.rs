@@ -195,6 +195,14 @@ async fn raw_transactions_of_every_type_are_taken() {
         assert_eq!(receipt.from, alice.address);
     }
     assert_eq!(testkit.chain().balance(CONTRACT), 4);
+    let receipt = request(
+        &testkit,
+        "eth_sendRawTransactionSync",
+        json!([signed(alice, transfer(4))]),
+    )
+    .await;
+    assert_eq!(receipt["status"], "0x1");
+    assert_eq!(receipt["blockNumber"], "0x5");
 }
 
 /// EIP-7702: an account that signed for it gets a contract's code.
