@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
@@ -679,6 +680,36 @@ contract ExecutionTest is AccountTest {
             abi.encodeWithSelector(selector, target, 0, ""),
             error1(IModularAccount.PluginCallDenied.selector, address(target))
         );
+    }
+
+    /// @dev The functions that manage the account obey validation hooks like all others, in operations and runtime calls.
+    function test_item28_validationHooksOfManagementFunctions() public {
+        plugin.setManifest(fooManifest());
+        bytes[3] memory callDatas = [
+            _installCall(plugin, fooManifest()),
+            _uninstallCall(plugin),
+            abi.encodeCall(IModularAccount.upgradeToAndCall, (implementation, ""))
+        ];
+        bytes memory denied = error0(IModularAccount.AlwaysDenyRule.selector);
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            uint256 snapshot = vm.snapshotState();
+            if (i == 1) install(plugin, fooManifest());
+            PluginManifest memory manifest;
+            bytes4 selector = bytes4(callDatas[i]);
+            manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, selector, denyFunction());
+            manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, selector, denyFunction());
+            install(plugin2, manifest);
+            fail(owner.addr, callDatas[i], denied);
+            fail(address(account), callDatas[i], denied);
+            IEntryPoint.UserOperation memory op = buildUserOp(callDatas[i]);
+            sign(op, owner.privateKey);
+            fail(
+                address(ENTRY_POINT),
+                abi.encodeWithSelector(IModularAccount.validateUserOp.selector, op, ENTRY_POINT.getUserOpHash(op), 0),
+                denied
+            );
+            vm.revertToState(snapshot);
+        }
     }
 
     function test_item28_executionMayReenter() public {
