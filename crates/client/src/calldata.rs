@@ -224,11 +224,17 @@ impl UninstallConfig {
     }
 }
 
-/// `uninstallPlugin`.
-pub fn uninstall_plugin(plugin: Address, config: &UninstallConfig, uninstall_data: Bytes) -> Bytes {
+impl From<&UninstallConfig> for Bytes {
+    fn from(config: &UninstallConfig) -> Self {
+        config.encode()
+    }
+}
+
+/// `uninstallPlugin`. For `config`, see [`UninstallConfig`]; accounts of other makers may take other bytes.
+pub fn uninstall_plugin(plugin: Address, config: impl Into<Bytes>, uninstall_data: Bytes) -> Bytes {
     Account::uninstallPluginCall {
         plugin,
-        config: config.encode(),
+        config: config.into(),
         pluginUninstallData: uninstall_data,
     }
     .abi_encode()
