@@ -144,13 +144,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
     }
 
     /// @inheritdoc IModularAccount
-    function executeBatch(Call[] calldata calls)
-        external
-        payable
-        validated
-        hooked
-        returns (bytes[] memory results)
-    {
+    function executeBatch(Call[] calldata calls) external payable validated hooked returns (bytes[] memory results) {
         results = new bytes[](calls.length);
         for (uint256 i = 0; i < calls.length; ++i) {
             // Read again: the call before may have installed a plugin.
@@ -336,9 +330,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
     {
         if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();
         (address plugin, uint8 functionId) = hook.unpack();
-        validationData = _callUserOpFunction(
-            IPlugin.preUserOpValidationHook.selector, plugin, functionId, userOp, userOpHash
-        );
+        validationData =
+            _callUserOpFunction(IPlugin.preUserOpValidationHook.selector, plugin, functionId, userOp, userOpHash);
         if (uint160(validationData) > 1) {
             revert UnexpectedAggregator(plugin, functionId, address(uint160(validationData)));
         }
@@ -410,8 +403,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
         if (validationFunction.isNone()) {
             // The account itself may install plugins and upgrade even where no plugin says so: an execution function that
             // the owner called, or an operation's batch, can then repair an account whose owner plugin is gone.
-            bool isException =
-                msg.sig == IModularAccount.installPlugin.selector || msg.sig == IModularAccount.upgradeToAndCall.selector;
+            bool isException = msg.sig == IModularAccount.installPlugin.selector
+                || msg.sig == IModularAccount.upgradeToAndCall.selector;
             if (isException && msg.sender == address(this)) return;
             revert RuntimeValidationFunctionMissing(msg.sig);
         }
@@ -458,9 +451,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
         // From here on storage may change.
         end = count;
         for (uint256 i = 0; i < preHooks.length; ++i) {
-            bytes memory answer = _callHook(
-                preHooks[i].hook(), IPlugin.preExecutionHook.selector, PreExecHookReverted.selector, data
-            );
+            bytes memory answer =
+                _callHook(preHooks[i].hook(), IPlugin.preExecutionHook.selector, PreExecHookReverted.selector, data);
             bytes memory preHookData = abi.decode(answer, (bytes));
             for (uint256 j = preHooks[i].pairedCount(); j != 0; --j) {
                 postHooks[--end].preHookData = preHookData;
@@ -489,10 +481,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();
         (address plugin, uint8 functionId) = hook.unpack();
         return _callPlugin(
-            plugin,
-            functionId,
-            abi.encodeWithSelector(selector, functionId, msg.sender, msg.value, data),
-            errorSelector
+            plugin, functionId, abi.encodeWithSelector(selector, functionId, msg.sender, msg.value, data), errorSelector
         );
     }
 

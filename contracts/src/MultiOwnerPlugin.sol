@@ -36,9 +36,8 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
 
     bytes4 private constant INVALID_SIGNATURE = 0xffffffff;
 
-    bytes32 private constant DOMAIN_TYPE_HASH = keccak256(
-        "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)"
-    );
+    bytes32 private constant DOMAIN_TYPE_HASH =
+        keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)");
     bytes32 private constant MESSAGE_TYPE_HASH = keccak256("AlchemyModularAccountMessage(bytes message)");
     bytes32 private constant NAME_HASH = keccak256(bytes(NAME));
     bytes32 private constant VERSION_HASH = keccak256(bytes(VERSION));
@@ -274,8 +273,7 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     function _isValidForContract(address owner, bytes32 hash, bytes calldata signature) private view returns (bool) {
         (bool success, bytes32 answer,) =
             LowLevelCall.staticcallReturn64Bytes(owner, abi.encodeCall(IERC1271.isValidSignature, (hash, signature)));
-        return success && LowLevelCall.returnDataSize() >= 0x20
-            && answer == bytes32(IERC1271.isValidSignature.selector);
+        return success && LowLevelCall.returnDataSize() >= 0x20 && answer == bytes32(IERC1271.isValidSignature.selector);
     }
 
     function _messageHash(address account, bytes memory message) private view returns (bytes32) {

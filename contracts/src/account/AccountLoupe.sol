@@ -16,15 +16,10 @@ abstract contract AccountLoupe is IModularAccount {
     using LibHookList for mapping(uint256 => HookEntry);
 
     /// @inheritdoc IModularAccount
-    function getExecutionFunctionConfig(bytes4 selector)
-        external
-        view
-        returns (ExecutionFunctionConfig memory config)
-    {
+    function getExecutionFunctionConfig(bytes4 selector) external view returns (ExecutionFunctionConfig memory config) {
         SelectorStorage storage record = accountStorage().selectors[selector];
         SelectorConfig word = record.config;
-        config.plugin =
-            ReservedSelectors.isNative(selector) ? address(this) : record.pluginOf(word, Role.EXECUTION);
+        config.plugin = ReservedSelectors.isNative(selector) ? address(this) : record.pluginOf(word, Role.EXECUTION);
         config.userOpValidationFunction = FunctionReference.unwrap(record.functionOf(word, Role.USER_OP_VALIDATION));
         config.runtimeValidationFunction = FunctionReference.unwrap(record.functionOf(word, Role.RUNTIME_VALIDATION));
     }

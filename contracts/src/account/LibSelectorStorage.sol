@@ -12,11 +12,7 @@ library LibSelectorStorage {
 
     /// @notice The plugin of a role, zero if there is none.
     /// @param config The first word of `self`, which the caller has read.
-    function pluginOf(SelectorStorage storage self, SelectorConfig config, Role role)
-        internal
-        view
-        returns (address)
-    {
+    function pluginOf(SelectorStorage storage self, SelectorConfig config, Role role) internal view returns (address) {
         uint256 cell = config.cellOf(role);
         return cell == 0 ? address(0) : _readCell(self, config, cell);
     }

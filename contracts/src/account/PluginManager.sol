@@ -66,10 +66,7 @@ abstract contract PluginManager is IModularAccount {
         uint256 dependencyWords = _addDependencies(account, record, manifest.dependencyInterfaceIds, dependencies);
         record.manifestHash = manifestHash;
         record.state = LibPluginState.create(
-            _newest(account),
-            dependencyWords,
-            manifest.permitAnyExternalAddress,
-            manifest.canSpendNativeToken
+            _newest(account), dependencyWords, manifest.permitAnyExternalAddress, manifest.canSpendNativeToken
         );
         account.newestPlugin = plugin;
 
@@ -188,7 +185,9 @@ abstract contract PluginManager is IModularAccount {
         bytes4[] memory interfaceIds,
         FunctionReference[] memory dependencies
     ) private returns (uint256 words) {
-        if (dependencies.length != interfaceIds.length) revert InvalidDependenciesProvided();
+        if (dependencies.length != interfaceIds.length) {
+            revert InvalidDependenciesProvided();
+        }
 
         uint256 word = 0;
         for (uint256 i = 0; i < dependencies.length; ++i) {
@@ -278,9 +277,7 @@ abstract contract PluginManager is IModularAccount {
             FunctionReference validation = _resolve(functions[i].associatedFunction, plugin, dependencies);
             if (validation.isNone()) revert NullFunctionReference();
             bool isRuntime = role == Role.RUNTIME_VALIDATION;
-            if (
-                validation == PRE_HOOK_ALWAYS_DENY || (validation == RUNTIME_VALIDATION_ALWAYS_ALLOW && !isRuntime)
-            ) {
+            if (validation == PRE_HOOK_ALWAYS_DENY || (validation == RUNTIME_VALIDATION_ALWAYS_ALLOW && !isRuntime)) {
                 revert InvalidPluginManifest();
             }
             if (!record.functionOf(record.config, role).isNone()) {
@@ -297,11 +294,11 @@ abstract contract PluginManager is IModularAccount {
         }
     }
 
-    function _resolve(
-        ManifestFunction memory manifestFunction,
-        address plugin,
-        FunctionReference[] memory dependencies
-    ) private pure returns (FunctionReference) {
+    function _resolve(ManifestFunction memory manifestFunction, address plugin, FunctionReference[] memory dependencies)
+        private
+        pure
+        returns (FunctionReference)
+    {
         ManifestAssociatedFunctionType kind = manifestFunction.functionType;
         if (kind == ManifestAssociatedFunctionType.SELF) return packReference(plugin, manifestFunction.functionId);
         if (kind == ManifestAssociatedFunctionType.RUNTIME_VALIDATION_ALWAYS_ALLOW) {
@@ -423,7 +420,8 @@ abstract contract PluginManager is IModularAccount {
     function _share(AccountStorage storage account) private {
         bool hooked = account.selectors[IModularAccount.executeFromPluginExternal.selector].config.hasExecutionHooks();
         PluginFilter filter;
-        for (address plugin = _newest(account); plugin != END_OF_PLUGINS; plugin = account.plugins[plugin].state.next()) {
+        for (
+            address plugin = _newest(account); plugin != END_OF_PLUGINS; plugin = account.plugins[plugin].state.next()) {
             filter = filter.with(plugin);
         }
         for (address plugin = _newest(account); plugin != END_OF_PLUGINS;) {

@@ -100,8 +100,8 @@ library LibPluginState {
     {
         uint256 rest = PluginState.unwrap(self) & ((1 << FILTER_POSITION) - 1) & ~EXTERNAL_CALLS_HOOKED_BIT;
         return PluginState.wrap(
-            rest | (externalCallsHooked ? EXTERNAL_CALLS_HOOKED_BIT : 0)
-                | PluginFilter.unwrap(newFilter) << FILTER_POSITION
+            rest | (externalCallsHooked ? EXTERNAL_CALLS_HOOKED_BIT : 0) | PluginFilter.unwrap(newFilter)
+                << FILTER_POSITION
         );
     }
 }

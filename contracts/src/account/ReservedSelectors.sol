@@ -24,8 +24,8 @@ library ReservedSelectors {
             || selector == IModularAccount.executeFromPluginExternal.selector
             || selector == IModularAccount.installPlugin.selector
             || selector == IModularAccount.uninstallPlugin.selector
-            || selector == IModularAccount.upgradeToAndCall.selector
-            || selector == IModularAccount.initialize.selector || selector == IModularAccount.validateUserOp.selector
+            || selector == IModularAccount.upgradeToAndCall.selector || selector == IModularAccount.initialize.selector
+            || selector == IModularAccount.validateUserOp.selector
             || selector == IModularAccount.onERC721Received.selector
             || selector == IModularAccount.onERC1155Received.selector
             || selector == IModularAccount.onERC1155BatchReceived.selector
@@ -45,9 +45,9 @@ library ReservedSelectors {
             || selector == IPlugin.preUserOpValidationHook.selector
             || selector == IPlugin.userOpValidationFunction.selector
             || selector == IPlugin.preRuntimeValidationHook.selector
-            || selector == IPlugin.runtimeValidationFunction.selector
-            || selector == IPlugin.preExecutionHook.selector || selector == IPlugin.postExecutionHook.selector
-            || selector == IPlugin.pluginManifest.selector || selector == IPlugin.pluginMetadata.selector;
+            || selector == IPlugin.runtimeValidationFunction.selector || selector == IPlugin.preExecutionHook.selector
+            || selector == IPlugin.postExecutionHook.selector || selector == IPlugin.pluginManifest.selector
+            || selector == IPlugin.pluginMetadata.selector;
     }
 
     /// @notice Whether the function is one of ERC-4337's paymasters or aggregators: the account must never be taken for one.

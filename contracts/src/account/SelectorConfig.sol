@@ -83,11 +83,7 @@ library LibSelectorConfig {
         return uint8(SelectorConfig.unwrap(self) >> (FUNCTION_ID_POSITION + FUNCTION_ID_SIZE * uint256(role)));
     }
 
-    function withFunctionId(SelectorConfig self, Role role, uint8 functionId)
-        internal
-        pure
-        returns (SelectorConfig)
-    {
+    function withFunctionId(SelectorConfig self, Role role, uint8 functionId) internal pure returns (SelectorConfig) {
         uint256 position = FUNCTION_ID_POSITION + FUNCTION_ID_SIZE * uint256(role);
         return SelectorConfig.wrap(
             SelectorConfig.unwrap(self) & ~(uint256(0xff) << position) | uint256(functionId) << position
@@ -101,22 +97,17 @@ library LibSelectorConfig {
 
     /// @dev Panics when the count does not fit: 4,096 distinct hooks are 16 plugins with all of their 256 functions on one
     /// selector, and could not run within a block.
-    function withHookCount(SelectorConfig self, HookKind kind, uint256 count)
-        internal
-        pure
-        returns (SelectorConfig)
-    {
+    function withHookCount(SelectorConfig self, HookKind kind, uint256 count) internal pure returns (SelectorConfig) {
         assert(count <= MAX_COUNT);
         uint256 position = COUNT_POSITION + COUNT_SIZE * uint256(kind);
-        return
-            SelectorConfig.wrap(SelectorConfig.unwrap(self) & ~(MAX_COUNT << position) | count << position);
+        return SelectorConfig.wrap(SelectorConfig.unwrap(self) & ~(MAX_COUNT << position) | count << position);
     }
 
     /// @notice Whether anything runs before or after execution.
     function hasExecutionHooks(SelectorConfig self) internal pure returns (bool) {
         // Both counts, which are neighbours.
-        return uint24(SelectorConfig.unwrap(self) >> (COUNT_POSITION + COUNT_SIZE * uint256(HookKind.PRE_EXECUTION)))
-            != 0;
+        return
+            uint24(SelectorConfig.unwrap(self) >> (COUNT_POSITION + COUNT_SIZE * uint256(HookKind.PRE_EXECUTION))) != 0;
     }
 
     function filter(SelectorConfig self) internal pure returns (PluginFilter) {

@@ -64,9 +64,7 @@ interface IEntryPoint {
     );
 
     /// @notice An account was created by `initCode`.
-    event AccountDeployed(
-        bytes32 indexed userOpHash, address indexed sender, address factory, address paymaster
-    );
+    event AccountDeployed(bytes32 indexed userOpHash, address indexed sender, address factory, address paymaster);
 
     /// @notice The calls of the bundle begin: all validation is done.
     event BeforeExecution();
@@ -90,18 +88,11 @@ interface IEntryPoint {
     error SignatureValidationFailed(address aggregator);
 
     /// @notice The answer of `simulateValidation`, which always reverts.
-    error ValidationResult(
-        ReturnInfo returnInfo, StakeInfo senderInfo, StakeInfo factoryInfo, StakeInfo paymasterInfo
-    );
+    error ValidationResult(ReturnInfo returnInfo, StakeInfo senderInfo, StakeInfo factoryInfo, StakeInfo paymasterInfo);
 
     /// @notice The answer of `simulateHandleOp`, which always reverts.
     error ExecutionResult(
-        uint256 preOpGas,
-        uint256 paid,
-        uint48 validAfter,
-        uint48 validUntil,
-        bool targetSuccess,
-        bytes targetResult
+        uint256 preOpGas, uint256 paid, uint48 validAfter, uint48 validUntil, bool targetSuccess, bytes targetResult
     );
 
     /// @notice The answer of `getSenderAddress`, which always reverts.

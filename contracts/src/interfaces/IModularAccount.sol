@@ -200,10 +200,7 @@ interface IModularAccount {
     function initialize(address[] calldata plugins, bytes calldata pluginInitData) external;
 
     /// @notice Makes one call; reverts as the target does. The target must not be a plugin.
-    function execute(address target, uint256 value, bytes calldata data)
-        external
-        payable
-        returns (bytes memory result);
+    function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory result);
 
     /// @notice Makes calls in order; reverts as the first that fails does. No target may be a plugin.
     function executeBatch(Call[] calldata calls) external payable returns (bytes[] memory results);
@@ -284,10 +281,7 @@ interface IModularAccount {
     function getNonce() external view returns (uint256);
 
     /// @notice What executes and what validates an execution function.
-    function getExecutionFunctionConfig(bytes4 selector)
-        external
-        view
-        returns (ExecutionFunctionConfig memory config);
+    function getExecutionFunctionConfig(bytes4 selector) external view returns (ExecutionFunctionConfig memory config);
 
     /// @notice The execution hooks of a function, newest first: each pre hook with each of its post hooks (or 0 if it has
     /// none), then the post hooks without a pre hook.

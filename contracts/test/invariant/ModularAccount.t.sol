@@ -83,9 +83,8 @@ contract AccountHandler is AccountTest {
             if (choice & 4 != 0) {
                 bool denies = choice & 0x70 == 0;
                 runtimeHooks.push(Hook(index, i, denies, 3, 0));
-                manifest.preRuntimeValidationHooks = add(
-                    manifest.preRuntimeValidationHooks, _selector(i), denies ? denyFunction() : selfFunction(3)
-                );
+                manifest.preRuntimeValidationHooks =
+                    add(manifest.preRuntimeValidationHooks, _selector(i), denies ? denyFunction() : selfFunction(3));
             }
             if (choice & 8 != 0) {
                 uint8 pre = uint8(choice >> 8 & 3);
@@ -208,8 +207,7 @@ contract AccountHandler is AccountTest {
         }
         assertEq(listed[order.length], address(ownerPlugin));
         for (uint256 i = 0; i < SELECTORS; ++i) {
-            IModularAccount.ExecutionFunctionConfig memory config =
-                account.getExecutionFunctionConfig(_selector(i));
+            IModularAccount.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(_selector(i));
             assertEq(config.plugin, executor[i] == 0 ? address(0) : address(plugins[executor[i] - 1]));
             assertEq(
                 config.runtimeValidationFunction,
@@ -246,8 +244,7 @@ contract AccountHandler is AccountTest {
             (bytes21 pre, bytes21 post) = _references(executionHooks[j]);
             bool found;
             for (uint256 i = 0; i < listed.length; ++i) {
-                found = found
-                    || (listed[i].preExecHook == pre && (post == 0 || listed[i].postExecHook == post));
+                found = found || (listed[i].preExecHook == pre && (post == 0 || listed[i].postExecHook == post));
             }
             assertTrue(found, "added but not listed");
         }

@@ -104,12 +104,13 @@ contract MockPlugin {
         if (behaviour.reenter.length != 0) _bubble(msg.sender, 0, behaviour.reenter);
         if (behaviour.reverts) _revertWith(behaviour.data);
         if (behaviour.hasData) _returnRaw(behaviour.data);
-        if (
-            msg.sig == IPlugin.userOpValidationFunction.selector || msg.sig == IPlugin.preUserOpValidationHook.selector
-        ) {
+        if (msg.sig == IPlugin.userOpValidationFunction.selector || msg.sig == IPlugin.preUserOpValidationHook.selector)
+        {
             _returnRaw(abi.encode(uint256(0)));
         }
-        if (msg.sig == IPlugin.preExecutionHook.selector) _returnRaw(abi.encode(abi.encode(address(this), functionId)));
+        if (msg.sig == IPlugin.preExecutionHook.selector) {
+            _returnRaw(abi.encode(abi.encode(address(this), functionId)));
+        }
     }
 
     function _bubble(address target, uint256 value, bytes memory data) private returns (bytes memory) {

@@ -61,8 +61,7 @@ contract ExecutionTest is AccountTest {
         MockPlugin(payable(address(target))).setNoPlugin(true);
         bytes memory expected = error1(IModularAccount.PluginCallDenied.selector, address(target));
         fail(owner.addr, ownerExecute(address(target), 0, ""), expected);
-        bytes memory callData =
-            abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(target), 0, ""));
+        bytes memory callData = abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(target), 0, ""));
         fail(address(other), callData, expected);
         fail(address(target), callData, expected);
         uninstall(address(other));
@@ -120,8 +119,7 @@ contract ExecutionTest is AccountTest {
     /// @dev Each self-call is a runtime call whose caller is the account.
     function test_item03_selfCallsAreRuntimeCalls() public {
         vm.expectCall(
-            address(ownerPlugin),
-            hookCall(RUNTIME, 0, address(account), 0, ownerExecute(address(counter), 0, ""))
+            address(ownerPlugin), hookCall(RUNTIME, 0, address(account), 0, ownerExecute(address(counter), 0, ""))
         );
         sendAsOwner(ownerExecute(address(account), 0, ownerExecute(address(counter), 0, "")));
         fail(
@@ -136,9 +134,7 @@ contract ExecutionTest is AccountTest {
         address[] memory added = new address[](1);
         added[0] = address(plugin);
         sendAsOwner(abi.encodeCall(IMultiOwnerPlugin.updateOwners, (added, new address[](0))));
-        plugin.doCall(
-            address(account), 0, ownerExecute(address(counter), 0, abi.encodeCall(Counter.increment, ()))
-        );
+        plugin.doCall(address(account), 0, ownerExecute(address(counter), 0, abi.encodeCall(Counter.increment, ())));
         assertEq(counter.count(), 1);
     }
 
@@ -295,14 +291,10 @@ contract ExecutionTest is AccountTest {
         bytes memory reason = hex"0102030405";
         plugin.setRevert(RUNTIME, 1, reason);
         fail(
-            stranger,
-            fooCall(),
-            _wrapped(IModularAccount.RuntimeValidationFunctionReverted.selector, plugin, 1, reason)
+            stranger, fooCall(), _wrapped(IModularAccount.RuntimeValidationFunctionReverted.selector, plugin, 1, reason)
         );
         plugin.setRevert(PRE_RUNTIME, 3, reason);
-        fail(
-            stranger, fooCall(), _wrapped(IModularAccount.PreRuntimeValidationHookFailed.selector, plugin, 3, reason)
-        );
+        fail(stranger, fooCall(), _wrapped(IModularAccount.PreRuntimeValidationHookFailed.selector, plugin, 3, reason));
     }
 
     function test_item26_alwaysDeny() public {
@@ -479,8 +471,7 @@ contract ExecutionTest is AccountTest {
     }
 
     function test_item27_hooksOfExecuteFromPluginExternal() public {
-        bytes memory callData =
-            abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, ""));
+        bytes memory callData = abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, ""));
         PluginManifest memory manifest;
         manifest.permitAnyExternalAddress = true;
         install(plugin, manifest);
@@ -544,8 +535,7 @@ contract ExecutionTest is AccountTest {
             if (pre == 0 || hooks[i - 1].postExecHook == 0) continue;
             bytes memory hookData = abi.encode(address(bytes20(pre)), uint8(pre[20]));
             assertEq(
-                calls[next].data,
-                abi.encodeWithSelector(POST_EXEC, uint8(hooks[i - 1].postExecHook[20]), hookData)
+                calls[next].data, abi.encodeWithSelector(POST_EXEC, uint8(hooks[i - 1].postExecHook[20]), hookData)
             );
             _assertHookCall(calls[next++], POST_EXEC, hooks[i - 1].postExecHook);
         }
@@ -713,10 +703,7 @@ contract ExecutionTest is AccountTest {
         install(plugin2, hooks);
         _makeOwner(address(plugin2));
         plugin2.setReenter(PRE_EXEC, 1, _uninstallCall(plugin));
-        succeed(
-            address(plugin),
-            abi.encodeWithSelector(selector, counter, 0, abi.encodeCall(Counter.increment, ()))
-        );
+        succeed(address(plugin), abi.encodeWithSelector(selector, counter, 0, abi.encodeCall(Counter.increment, ())));
         assertEq(counter.count(), 1);
 
         install(plugin, manifest);
@@ -770,9 +757,7 @@ contract ExecutionTest is AccountTest {
     function test_item28_executionMayReenter() public {
         install(plugin, fooManifest());
         _makeOwner(address(plugin));
-        plugin.setReenter(
-            FOO, 5, ownerExecute(address(counter), 0, abi.encodeCall(Counter.increment, ()))
-        );
+        plugin.setReenter(FOO, 5, ownerExecute(address(counter), 0, abi.encodeCall(Counter.increment, ())));
         succeed(stranger, fooCall());
         assertEq(counter.count(), 1);
     }
@@ -852,9 +837,7 @@ contract ExecutionTest is AccountTest {
         PluginManifest memory manifest = fooManifest();
         install(plugin, manifest);
         vm.etch(address(plugin), "");
-        fail(
-            stranger, fooCall(), _wrapped(IModularAccount.RuntimeValidationFunctionReverted.selector, plugin, 1, "")
-        );
+        fail(stranger, fooCall(), _wrapped(IModularAccount.RuntimeValidationFunctionReverted.selector, plugin, 1, ""));
         manifest = PluginManifest(
             new bytes4[](0),
             new bytes4[](0),

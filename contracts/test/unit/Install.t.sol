@@ -66,9 +66,7 @@ contract InstallTest is AccountTest {
         plugin.setManifest(fooManifest());
         vm.prank(owner.addr);
         vm.expectRevert(error0(IModularAccount.InvalidPluginManifest.selector));
-        account.installPlugin(
-            address(plugin), bytes32(uint256(manifestHash(fooManifest())) ^ 1), "", new bytes21[](0)
-        );
+        account.installPlugin(address(plugin), bytes32(uint256(manifestHash(fooManifest())) ^ 1), "", new bytes21[](0));
     }
 
     /// @dev What counts is the hash of the canonical encoding, not of what the plugin returned.
@@ -178,8 +176,7 @@ contract InstallTest is AccountTest {
         install(plugin3, dependentManifest(1, id), one(many[0]));
 
         expectUninstallRevert(
-            address(ownerPlugin),
-            error1(IModularAccount.PluginDependencyViolation.selector, address(ownerPlugin))
+            address(ownerPlugin), error1(IModularAccount.PluginDependencyViolation.selector, address(ownerPlugin))
         );
         expectUninstallRevert(
             address(plugin2), error1(IModularAccount.PluginDependencyViolation.selector, address(plugin2))
@@ -187,8 +184,7 @@ contract InstallTest is AccountTest {
         uninstall(address(plugin));
         uninstall(address(plugin2));
         expectUninstallRevert(
-            address(ownerPlugin),
-            error1(IModularAccount.PluginDependencyViolation.selector, address(ownerPlugin))
+            address(ownerPlugin), error1(IModularAccount.PluginDependencyViolation.selector, address(ownerPlugin))
         );
         uninstall(address(plugin3));
         uninstall(address(ownerPlugin));
@@ -277,9 +273,7 @@ contract InstallTest is AccountTest {
         for (uint256 i = 0; i < native.length; ++i) {
             PluginManifest memory manifest;
             manifest.executionFunctions = add(manifest.executionFunctions, native[i]);
-            expectInstallRevert(
-                plugin, manifest, error1(IModularAccount.NativeFunctionNotAllowed.selector, native[i])
-            );
+            expectInstallRevert(plugin, manifest, error1(IModularAccount.NativeFunctionNotAllowed.selector, native[i]));
         }
     }
 
@@ -306,8 +300,7 @@ contract InstallTest is AccountTest {
     }
 
     function test_item11_revertsForPaymasterAndAggregatorFunctions() public {
-        string memory op =
-            "(address,uint256,bytes,bytes,uint256,uint256,uint256,uint256,uint256,bytes,bytes)";
+        string memory op = "(address,uint256,bytes,bytes,uint256,uint256,uint256,uint256,uint256,bytes,bytes)";
         string[5] memory signatures = [
             "postOp(uint8,bytes,uint256)",
             string.concat("validatePaymasterUserOp(", op, ",bytes32,uint256)"),
@@ -319,9 +312,7 @@ contract InstallTest is AccountTest {
             PluginManifest memory manifest;
             bytes4 selector = bytes4(keccak256(bytes(signatures[i])));
             manifest.executionFunctions = add(manifest.executionFunctions, selector);
-            expectInstallRevert(
-                plugin, manifest, error1(IModularAccount.Erc4337FunctionNotAllowed.selector, selector)
-            );
+            expectInstallRevert(plugin, manifest, error1(IModularAccount.Erc4337FunctionNotAllowed.selector, selector));
         }
     }
 
@@ -362,9 +353,7 @@ contract InstallTest is AccountTest {
         expectInstallRevert(
             plugin2,
             second,
-            abi.encodeWithSelector(
-                IModularAccount.RuntimeValidationFunctionAlreadySet.selector, FOO, ALWAYS_ALLOW
-            )
+            abi.encodeWithSelector(IModularAccount.RuntimeValidationFunctionAlreadySet.selector, FOO, ALWAYS_ALLOW)
         );
         uninstall(address(plugin));
         install(plugin2, second);
@@ -426,10 +415,7 @@ contract InstallTest is AccountTest {
 
     function _expectInvalidManifest(PluginManifest memory manifest) private {
         expectInstallRevert(
-            plugin,
-            manifest,
-            one(ownerDependencies()[0]),
-            error0(IModularAccount.InvalidPluginManifest.selector)
+            plugin, manifest, one(ownerDependencies()[0]), error0(IModularAccount.InvalidPluginManifest.selector)
         );
     }
 
@@ -462,15 +448,12 @@ contract InstallTest is AccountTest {
         manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, execute);
         manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, BAR);
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, getNonce, selfFunction(3));
-        manifest.runtimeValidationFunctions =
-            add(manifest.runtimeValidationFunctions, bytes4(0), dependencyFunction(0));
+        manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, bytes4(0), dependencyFunction(0));
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, BAR, selfFunction(4));
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, execute, selfFunction(5));
         manifest.executionHooks = add(manifest.executionHooks, 0xffffffff, selfFunction(6), noFunction());
         install(plugin, manifest, one(ref(address(ownerPlugin), 200)));
-        assertEq(
-            account.getExecutionFunctionConfig(getNonce).userOpValidationFunction, ref(address(plugin), 3)
-        );
+        assertEq(account.getExecutionFunctionConfig(getNonce).userOpValidationFunction, ref(address(plugin), 3));
         assertEq(
             account.getExecutionFunctionConfig(bytes4(0)).runtimeValidationFunction, ref(address(ownerPlugin), 200)
         );
@@ -531,11 +514,7 @@ contract InstallTest is AccountTest {
         bytes21[] memory dependencies = ownerDependencies();
         vm.expectEmit(address(plugin));
         emit MockPlugin.Called(
-            address(account),
-            IPlugin.onInstall.selector,
-            0x20,
-            0,
-            abi.encodeCall(IPlugin.onInstall, (bytes("hello")))
+            address(account), IPlugin.onInstall.selector, 0x20, 0, abi.encodeCall(IPlugin.onInstall, (bytes("hello")))
         );
         vm.expectEmit(address(account));
         emit IModularAccount.PluginInstalled(address(plugin), hash, dependencies);
@@ -594,9 +573,7 @@ contract InstallTest is AccountTest {
                 plugin,
                 manifest,
                 abi.encodeWithSelector(
-                    IModularAccount.DuplicateHookLimitExceeded.selector,
-                    FOO,
-                    ref(address(plugin), kind == 1 ? 2 : 1)
+                    IModularAccount.DuplicateHookLimitExceeded.selector, FOO, ref(address(plugin), kind == 1 ? 2 : 1)
                 )
             );
         }

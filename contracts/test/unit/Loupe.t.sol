@@ -68,8 +68,7 @@ contract LoupeTest is AccountTest {
                 manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, selfFunction(77));
             }
             if (role == 2) {
-                manifest.runtimeValidationFunctions =
-                    add(manifest.runtimeValidationFunctions, FOO, selfFunction(255));
+                manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(255));
             }
             install(plugins[role], manifest);
         }
@@ -128,11 +127,11 @@ contract LoupeTest is AccountTest {
         (bytes21[] memory userOp, bytes21[] memory runtime) = account.getPreValidationHooks(FOO);
         bytes21[] memory expected = new bytes21[](3);
         (expected[0], expected[1], expected[2]) =
-            (ref(address(plugin), 9), ref(address(plugin), 8), ref(address(plugin), 7));
+        (ref(address(plugin), 9), ref(address(plugin), 8), ref(address(plugin), 7));
         assertReferences(userOp, expected);
         expected = new bytes21[](4);
         (expected[0], expected[1], expected[2], expected[3]) =
-            (ref(address(plugin2), 1), ref(address(plugin), 9), ALWAYS_DENY, ref(address(plugin), 7));
+        (ref(address(plugin2), 1), ref(address(plugin), 9), ALWAYS_DENY, ref(address(plugin), 7));
         assertReferences(runtime, expected);
 
         // The rule of the second plugin stays, where it was.
@@ -146,9 +145,7 @@ contract LoupeTest is AccountTest {
 
     function test_item33_executionHooks() public {
         PluginManifest memory manifest;
-        uint8[2][9] memory pairs = [
-            [1, 11], [0, 11], [2, 12], [2, 13], [1, 12], [1, 11], [0, 14], [3, 0], [2, 0]
-        ];
+        uint8[2][9] memory pairs = [[1, 11], [0, 11], [2, 12], [2, 13], [1, 12], [1, 11], [0, 14], [3, 0], [2, 0]];
         for (uint256 i = 0; i < pairs.length; ++i) {
             manifest.executionHooks = add(
                 manifest.executionHooks,

@@ -32,12 +32,8 @@ contract ModularAccountTest is AccountTest {
         assertEq(IStandardExecutor.execute.selector, IModularAccount.execute.selector);
         assertEq(IStandardExecutor.executeBatch.selector, IModularAccount.executeBatch.selector);
         assertEq(IPluginExecutor.executeFromPlugin.selector, IModularAccount.executeFromPlugin.selector);
-        assertEq(
-            IPluginExecutor.executeFromPluginExternal.selector, IModularAccount.executeFromPluginExternal.selector
-        );
-        assertEq(
-            IAccountLoupe.getExecutionFunctionConfig.selector, IModularAccount.getExecutionFunctionConfig.selector
-        );
+        assertEq(IPluginExecutor.executeFromPluginExternal.selector, IModularAccount.executeFromPluginExternal.selector);
+        assertEq(IAccountLoupe.getExecutionFunctionConfig.selector, IModularAccount.getExecutionFunctionConfig.selector);
         assertEq(IAccountLoupe.getExecutionHooks.selector, IModularAccount.getExecutionHooks.selector);
         assertEq(IAccountLoupe.getPreValidationHooks.selector, IModularAccount.getPreValidationHooks.selector);
         assertEq(IAccountLoupe.getInstalledPlugins.selector, IModularAccount.getInstalledPlugins.selector);
@@ -132,9 +128,8 @@ contract ModularAccountTest is AccountTest {
     function test_item35_unequalLengths() public {
         IModularAccount fresh = _proxy();
         plugin.setManifest(fooManifest());
-        uint256[3][5] memory lengths = [
-            [uint256(1), 2, 2], [uint256(2), 1, 2], [uint256(2), 2, 1], [uint256(0), 1, 1], [uint256(2), 1, 1]
-        ];
+        uint256[3][5] memory lengths =
+            [[uint256(1), 2, 2], [uint256(2), 1, 2], [uint256(2), 2, 1], [uint256(0), 1, 1], [uint256(2), 1, 1]];
         for (uint256 i = 0; i < lengths.length; ++i) {
             address[] memory plugins = _plugins(lengths[i][0]);
             bytes memory initData = _initData(lengths[i][1], lengths[i][2]);
@@ -274,8 +269,7 @@ contract ModularAccountTest is AccountTest {
             abi.encodeCall(IModularAccount.onERC721Received, (stranger, stranger, 1, "data")),
             abi.encodeCall(IModularAccount.onERC1155Received, (stranger, stranger, 1, 2, "data")),
             abi.encodeCall(
-                IModularAccount.onERC1155BatchReceived,
-                (stranger, stranger, new uint256[](2), new uint256[](2), "data")
+                IModularAccount.onERC1155BatchReceived, (stranger, stranger, new uint256[](2), new uint256[](2), "data")
             ),
             abi.encodeCall(IModularAccount.tokensReceived, (stranger, stranger, address(account), 1, "a", "b"))
         ];
@@ -308,9 +302,8 @@ contract ModularAccountTest is AccountTest {
     }
 
     function test_item36_checkFindsForbiddenOpcodes() public {
-        bytes1[16] memory forbidden = [
-            bytes1(0x32), 0x3a, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x47, 0x48, 0x49, 0x4a, 0xf0, 0xf5, 0xff, 0x5a
-        ];
+        bytes1[16] memory forbidden =
+            [bytes1(0x32), 0x3a, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x47, 0x48, 0x49, 0x4a, 0xf0, 0xf5, 0xff, 0x5a];
         for (uint256 i = 0; i < forbidden.length; ++i) {
             vm.expectRevert();
             this.assertAllowed(abi.encodePacked(hex"7f", bytes32(0), forbidden[i], hex"50"));

@@ -54,13 +54,10 @@ contract ModularAccountFactoryTest is AccountTest {
             hex"cc3735a920a3ca505d382bbc545af43d6000803e6038573d6000fd5b3d6000f3"
         );
         assertEq(
-            factory.createAccount(42, owners),
-            vm.computeCreate2Address(salt, keccak256(creationCode), address(factory))
+            factory.createAccount(42, owners), vm.computeCreate2Address(salt, keccak256(creationCode), address(factory))
         );
         assertEq(
-            vm.load(
-                factory.getAddress(42, owners), 0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc
-            ),
+            vm.load(factory.getAddress(42, owners), 0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc),
             bytes32(uint256(uint160(implementation)))
         );
     }

@@ -224,8 +224,7 @@ contract MultiOwnerPluginTest is AccountTest {
             (bool success, bytes memory answer) = address(ownerPlugin).call(calls[i]);
             assertFalse(success);
             assertEq(
-                answer,
-                abi.encodeWithSelector(IPluginErrors.NotImplemented.selector, bytes4(calls[i]), functionId)
+                answer, abi.encodeWithSelector(IPluginErrors.NotImplemented.selector, bytes4(calls[i]), functionId)
             );
         }
     }
@@ -234,8 +233,7 @@ contract MultiOwnerPluginTest is AccountTest {
         IEntryPoint.UserOperation memory op;
         op.signature = signature;
         vm.prank(caller);
-        (bool success, bytes memory answer) =
-            address(ownerPlugin).call(abi.encodeWithSelector(USER_OP, 1, op, hash));
+        (bool success, bytes memory answer) = address(ownerPlugin).call(abi.encodeWithSelector(USER_OP, 1, op, hash));
         assertTrue(success, "validation reverted");
         return abi.decode(answer, (uint256));
     }
@@ -335,17 +333,11 @@ contract MultiOwnerPluginTest is AccountTest {
     function testFuzz_getMessageHash(address forAccount, bytes calldata message, uint64 chainId) public {
         vm.chainId(bound(chainId, 1, type(uint64).max - 1));
         assertEq(ownerPlugin.getMessageHash(forAccount, message), _expectedHash(forAccount, message));
-        assertEq(
-            keccak256(ownerPlugin.encodeMessageData(forAccount, message)), _expectedHash(forAccount, message)
-        );
+        assertEq(keccak256(ownerPlugin.encodeMessageData(forAccount, message)), _expectedHash(forAccount, message));
         assertEq(ownerPlugin.encodeMessageData(forAccount, message).length, 66);
     }
 
-    function _isValid(IModularAccount onAccount, bytes32 digest, bytes memory signature)
-        private
-        view
-        returns (bytes4)
-    {
+    function _isValid(IModularAccount onAccount, bytes32 digest, bytes memory signature) private view returns (bytes4) {
         return IERC1271(address(onAccount)).isValidSignature(digest, signature);
     }
 
@@ -375,8 +367,7 @@ contract MultiOwnerPluginTest is AccountTest {
     /// @dev A signature is good for one account, one chain, one plugin.
     function test_isValidSignature_noReplay() public {
         bytes32 digest = keccak256("digest");
-        bytes memory signature =
-            _signature(owner.privateKey, _expectedHash(address(account), abi.encode(digest)));
+        bytes memory signature = _signature(owner.privateKey, _expectedHash(address(account), abi.encode(digest)));
         IModularAccount sibling = createAccount(1, owner.addr);
         assertEq(_isValid(account, digest, signature), VALID);
         assertEq(_isValid(sibling, digest, signature), INVALID);

@@ -70,11 +70,23 @@ contract PluginExecutorTest is AccountTest {
         PluginManifest memory manifest = fooManifest();
         manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
         install(plugin, manifest);
-        install(plugin2, PluginManifest(
-            new bytes4[](0), new bytes4[](0), new bytes4[](0), new bytes4[](0), false, false,
-            manifest.permittedExternalCalls, manifest.preUserOpValidationHooks, manifest.preUserOpValidationHooks,
-            manifest.preUserOpValidationHooks, manifest.preUserOpValidationHooks, manifest.executionHooks
-        ));
+        install(
+            plugin2,
+            PluginManifest(
+                new bytes4[](0),
+                new bytes4[](0),
+                new bytes4[](0),
+                new bytes4[](0),
+                false,
+                false,
+                manifest.permittedExternalCalls,
+                manifest.preUserOpValidationHooks,
+                manifest.preUserOpValidationHooks,
+                manifest.preUserOpValidationHooks,
+                manifest.preUserOpValidationHooks,
+                manifest.executionHooks
+            )
+        );
         fail(
             address(plugin2),
             _fromPlugin(fooCall()),
@@ -122,17 +134,15 @@ contract PluginExecutorTest is AccountTest {
     /// @dev One to three bytes are no selector, whatever they can be padded to.
     function test_item31_shortData() public {
         PluginManifest memory manifest;
-        manifest.permittedExternalCalls = add(
-            manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), bytes4(0x11000000))
-        );
+        manifest.permittedExternalCalls =
+            add(manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), bytes4(0x11000000)));
         install(plugin, manifest);
         fail(address(plugin), _external(address(counter), 0, hex"11"), _notPermitted(address(counter), 0, hex"11"));
     }
 
     function test_item31_addressAndAnySelector() public {
         PluginManifest memory manifest;
-        manifest.permittedExternalCalls =
-            add(manifest.permittedExternalCalls, address(counter), true, new bytes4[](0));
+        manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(counter), true, new bytes4[](0));
         // A second entry for the address takes nothing away.
         manifest.permittedExternalCalls =
             add(manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), bytes4(0x11111111)));
@@ -151,8 +161,7 @@ contract PluginExecutorTest is AccountTest {
     function test_item31_addressWithoutSelectors() public {
         PluginManifest memory manifest;
         manifest.canSpendNativeToken = true;
-        manifest.permittedExternalCalls =
-            add(manifest.permittedExternalCalls, address(counter), false, new bytes4[](0));
+        manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(counter), false, new bytes4[](0));
         install(plugin, manifest);
         succeed(address(plugin), _external(address(counter), 3, ""));
         assertEq(address(counter).balance, 3);
@@ -163,8 +172,7 @@ contract PluginExecutorTest is AccountTest {
     function test_item31_neverTheAccountItself() public {
         PluginManifest memory manifest;
         manifest.permitAnyExternalAddress = true;
-        manifest.permittedExternalCalls =
-            add(manifest.permittedExternalCalls, address(account), true, new bytes4[](0));
+        manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(account), true, new bytes4[](0));
         install(plugin, manifest);
         bytes memory data = ownerExecute(stranger, 1 ether, "");
         fail(address(plugin), _external(address(account), 0, data), _notPermitted(address(account), 0, data));

@@ -26,8 +26,7 @@ contract PublishedAbiTest is Test {
         for (uint256 i = 0; i < signatures.length; ++i) {
             ours[keccak256(bytes(signatures[i]))] = true;
         }
-        string[] memory published =
-            _signatures(vm.readFile(string.concat("contracts/test/abi/", name, ".json")), "$");
+        string[] memory published = _signatures(vm.readFile(string.concat("contracts/test/abi/", name, ".json")), "$");
         for (uint256 i = 0; i < published.length; ++i) {
             assertTrue(ours[keccak256(bytes(published[i]))], string.concat("missing: ", published[i]));
         }

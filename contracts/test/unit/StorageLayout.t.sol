@@ -23,9 +23,7 @@ contract StorageLayoutTest is AccountTest {
 
     /// @dev Entry `index` of the list of hooks of a kind.
     function _hookSlot(bytes4 selector, uint256 kind, uint256 index) private pure returns (uint256) {
-        return uint256(
-            keccak256(abi.encode(index, keccak256(abi.encode(kind, _selectorSlot(selector) + 3))))
-        );
+        return uint256(keccak256(abi.encode(index, keccak256(abi.encode(kind, _selectorSlot(selector) + 3)))));
     }
 
     function _bit(address installed) private pure returns (uint256) {
@@ -36,8 +34,7 @@ contract StorageLayoutTest is AccountTest {
         assertEq(
             BASE,
             uint256(
-                keccak256(abi.encode(uint256(keccak256("session-keys.ModularAccount")) - 1))
-                    & ~bytes32(uint256(0xff))
+                keccak256(abi.encode(uint256(keccak256("session-keys.ModularAccount")) - 1)) & ~bytes32(uint256(0xff))
             )
         );
     }
@@ -73,9 +70,17 @@ contract StorageLayoutTest is AccountTest {
             uint256(1) << 176 | uint256(2) << 160 | uint160(address(ownerPlugin))
         );
         manifest = PluginManifest(
-            new bytes4[](0), new bytes4[](0), new bytes4[](0), new bytes4[](0), false, true,
-            manifest.permittedExternalCalls, manifest.preUserOpValidationHooks, manifest.preUserOpValidationHooks,
-            manifest.preUserOpValidationHooks, manifest.preUserOpValidationHooks,
+            new bytes4[](0),
+            new bytes4[](0),
+            new bytes4[](0),
+            new bytes4[](0),
+            false,
+            true,
+            manifest.permittedExternalCalls,
+            manifest.preUserOpValidationHooks,
+            manifest.preUserOpValidationHooks,
+            manifest.preUserOpValidationHooks,
+            manifest.preUserOpValidationHooks,
             add(
                 manifest.executionHooks,
                 IModularAccount.executeFromPluginExternal.selector,
@@ -98,9 +103,7 @@ contract StorageLayoutTest is AccountTest {
             | uint160(address(ownerPlugin));
         assertEq(_load(_selectorSlot(IModularAccount.execute.selector)), expected);
         assertEq(_load(_selectorSlot(IModularAccount.executeBatch.selector)), expected);
-        assertEq(
-            _load(_selectorSlot(IModularAccount.installPlugin.selector)), expected ^ _bit(address(ownerPlugin))
-        );
+        assertEq(_load(_selectorSlot(IModularAccount.installPlugin.selector)), expected ^ _bit(address(ownerPlugin)));
         assertEq(_load(_selectorSlot(IModularAccount.execute.selector) + 1), 0);
     }
 
@@ -135,9 +138,7 @@ contract StorageLayoutTest is AccountTest {
         assertEq(_load(_hookSlot(FOO, 2, 0)), uint256(1) << 176 | uint256(1) << 168 | self | 3);
         assertEq(_load(_hookSlot(FOO, 3, 0)), self | 5);
         uint256 paired = uint256(keccak256(abi.encode(ref(address(plugin), 3), slot + 4)));
-        assertEq(
-            _load(uint256(keccak256(abi.encode(uint256(0), paired)))), uint256(1) << 168 | self | 4
-        );
+        assertEq(_load(uint256(keccak256(abi.encode(uint256(0), paired)))), uint256(1) << 168 | self | 4);
     }
 
     function test_supportedInterfaces() public {
@@ -152,8 +153,7 @@ contract StorageLayoutTest is AccountTest {
         manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
         manifest.permittedExternalCalls =
             add(manifest.permittedExternalCalls, stranger, false, add(new bytes4[](0), BAR));
-        manifest.permittedExternalCalls =
-            add(manifest.permittedExternalCalls, address(counter), true, new bytes4[](0));
+        manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(counter), true, new bytes4[](0));
         install(plugin, manifest);
         uint256 slot = _pluginSlot(address(plugin));
         assertEq(_load(uint256(keccak256(abi.encode(FOO, slot + 3)))), 1);

@@ -106,9 +106,8 @@ contract StorageRestorationTest is AccountTest {
         manifest.executionHooks = new ManifestExecutionHook[](_random(7));
         for (uint256 i = 0; i < manifest.executionHooks.length; ++i) {
             uint256 kind = _random(4);
-            ManifestFunction memory pre = kind == 0
-                ? noFunction()
-                : kind == 1 ? denyFunction() : selfFunction(uint8(_random(3)));
+            ManifestFunction memory pre =
+                kind == 0 ? noFunction() : kind == 1 ? denyFunction() : selfFunction(uint8(_random(3)));
             ManifestFunction memory post =
                 kind != 0 && _random(2) == 0 ? noFunction() : selfFunction(uint8(3 + _random(3)));
             manifest.executionHooks[i] =

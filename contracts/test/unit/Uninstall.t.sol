@@ -79,9 +79,7 @@ contract UninstallTest is AccountTest {
         manifest.executionHooks = add(manifest.executionHooks, FOO, selfFunction(5), selfFunction(6));
         manifest.executionHooks = add(manifest.executionHooks, FOO, noFunction(), selfFunction(7));
         install(plugin, manifest);
-        plugin.doCall(
-            address(account), 0, abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall()))
-        );
+        plugin.doCall(address(account), 0, abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())));
         uninstall(address(plugin));
 
         IModularAccount.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
@@ -94,14 +92,10 @@ contract UninstallTest is AccountTest {
         assertFalse(account.supportsInterface(0x11223344));
         assertEq(account.getInstalledPlugins().length, 1);
         fail(owner.addr, fooCall(), error1(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO));
-        vm.expectRevert(
-            abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin, FOO)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin, FOO));
         plugin.doCall(address(account), 0, abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())));
         vm.expectRevert(
-            abi.encodeWithSelector(
-                IModularAccount.ExecFromPluginExternalNotPermitted.selector, plugin, counter, 1, ""
-            )
+            abi.encodeWithSelector(IModularAccount.ExecFromPluginExternalNotPermitted.selector, plugin, counter, 1, "")
         );
         plugin.doCall(
             address(account), 0, abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 1, ""))
@@ -133,8 +127,7 @@ contract UninstallTest is AccountTest {
         executor.executionFunctions = add(executor.executionFunctions, FOO);
         PluginManifest memory validator;
         validator.dependencyInterfaceIds = add(add(validator.dependencyInterfaceIds, id), id);
-        validator.userOpValidationFunctions =
-            add(validator.userOpValidationFunctions, FOO, dependencyFunction(0));
+        validator.userOpValidationFunctions = add(validator.userOpValidationFunctions, FOO, dependencyFunction(0));
         PluginManifest memory runtime;
         runtime.dependencyInterfaceIds = add(runtime.dependencyInterfaceIds, id);
         runtime.runtimeValidationFunctions = add(runtime.runtimeValidationFunctions, FOO, dependencyFunction(0));
@@ -210,9 +203,7 @@ contract UninstallTest is AccountTest {
 
     function test_item19_callbackGasLimit() public {
         install(plugin, fooManifest());
-        vm.expectCall(
-            address(plugin), 0, 77_777, abi.encodeCall(IPlugin.onUninstall, ("")), 1
-        );
+        vm.expectCall(address(plugin), 0, 77_777, abi.encodeCall(IPlugin.onUninstall, ("")), 1);
         _uninstall(address(plugin), _config(false, 77_777), "");
     }
 
@@ -252,9 +243,7 @@ contract UninstallTest is AccountTest {
     function test_item20_emitsPluginUninstalled() public {
         install(plugin, fooManifest());
         vm.expectEmit(address(plugin));
-        emit MockPlugin.Called(
-            address(account), ON_UNINSTALL, 0x20, 0, abi.encodeCall(IPlugin.onUninstall, (""))
-        );
+        emit MockPlugin.Called(address(account), ON_UNINSTALL, 0x20, 0, abi.encodeCall(IPlugin.onUninstall, ("")));
         vm.expectEmit(address(account));
         emit IModularAccount.PluginUninstalled(address(plugin), true);
         uninstall(address(plugin));

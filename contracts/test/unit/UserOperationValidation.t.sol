@@ -113,8 +113,7 @@ contract UserOperationValidationTest is AccountTest {
         private
         view
     {
-        (uint8 id, IEntryPoint.UserOperation memory passed, bytes32 passedHash) =
-            this.decodeArguments(data);
+        (uint8 id, IEntryPoint.UserOperation memory passed, bytes32 passedHash) = this.decodeArguments(data);
         assertEq(id, functionId);
         assertEq(abi.encode(passed), abi.encode(op));
         assertEq(passedHash, hash);
@@ -162,9 +161,7 @@ contract UserOperationValidationTest is AccountTest {
         PluginManifest memory manifest = fooManifest();
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, denyFunction());
         install(plugin, manifest);
-        fail(
-            address(ENTRY_POINT), _validateCall(_fooOp(), 0, 0), error0(IModularAccount.AlwaysDenyRule.selector)
-        );
+        fail(address(ENTRY_POINT), _validateCall(_fooOp(), 0, 0), error0(IModularAccount.AlwaysDenyRule.selector));
     }
 
     function testFuzz_item22_unexpectedAggregator(uint160 aggregator, uint96 times) public {
@@ -174,9 +171,7 @@ contract UserOperationValidationTest is AccountTest {
         fail(
             address(ENTRY_POINT),
             _validateCall(_fooOp(), 0, 0),
-            abi.encodeWithSelector(
-                IModularAccount.UnexpectedAggregator.selector, plugin, 3, address(aggregator)
-            )
+            abi.encodeWithSelector(IModularAccount.UnexpectedAggregator.selector, plugin, 3, address(aggregator))
         );
     }
 
@@ -303,9 +298,7 @@ contract UserOperationValidationTest is AccountTest {
             )
         );
         _makeOwner(address(plugin));
-        vm.expectCall(
-            address(plugin2), hookCall(PRE_EXEC, 1, address(ENTRY_POINT), 0, fooCall()), 1
-        );
+        vm.expectCall(address(plugin2), hookCall(PRE_EXEC, 1, address(ENTRY_POINT), 0, fooCall()), 1);
         (bool success,) = send(_fooOp());
         assertTrue(success);
     }

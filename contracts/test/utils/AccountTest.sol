@@ -104,11 +104,12 @@ abstract contract AccountTest is StackTest {
         longer[list.length] = selector;
     }
 
-    function add(ManifestExternalCallPermission[] memory list, address target, bool anySelector, bytes4[] memory selectors)
-        internal
-        pure
-        returns (ManifestExternalCallPermission[] memory longer)
-    {
+    function add(
+        ManifestExternalCallPermission[] memory list,
+        address target,
+        bool anySelector,
+        bytes4[] memory selectors
+    ) internal pure returns (ManifestExternalCallPermission[] memory longer) {
         longer = new ManifestExternalCallPermission[](list.length + 1);
         for (uint256 i = 0; i < list.length; ++i) {
             longer[i] = list[i];
@@ -227,9 +228,8 @@ abstract contract AccountTest is StackTest {
         for (uint256 i = 0; i < logs.length; ++i) {
             if (logs[i].topics.length == 0 || logs[i].topics[0] != MockPlugin.Called.selector) continue;
             (uint256 value, bytes memory data) = abi.decode(logs[i].data, (uint256, bytes));
-            calls[count++] = MockCall(
-                logs[i].emitter, bytes4(logs[i].topics[2]), uint8(uint256(logs[i].topics[3])), value, data
-            );
+            calls[count++] =
+                MockCall(logs[i].emitter, bytes4(logs[i].topics[2]), uint8(uint256(logs[i].topics[3])), value, data);
         }
     }
 

@@ -40,14 +40,12 @@ abstract contract StackTest is Test {
         implementation = deployCode("ModularAccount.sol:ModularAccount", abi.encode(ENTRY_POINT));
         ownerPlugin = IMultiOwnerPlugin(deployCode("MultiOwnerPlugin.sol:MultiOwnerPlugin"));
         factory = IModularAccountFactory(
-            payable(
-                deployCode(
+            payable(deployCode(
                     "ModularAccountFactory.sol:ModularAccountFactory",
                     abi.encode(
                         factoryOwner, ownerPlugin, implementation, manifestHashOf(address(ownerPlugin)), ENTRY_POINT
                     )
-                )
-            )
+                ))
         );
         account = createAccount(0, owner.addr);
     }
