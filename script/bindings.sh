@@ -2,10 +2,11 @@
 # Regenerates the creation bytecode that the Rust crates carry, from the Solidity sources with the pinned compiler.
 # With --check it changes nothing, and fails if what is checked in is not what the sources compile to.
 #
-# Needs the pinned npm packages (npm ci --ignore-scripts). The contracts are compiled by themselves, in a folder of their
-# own: what solc makes through the IR depends on which other files are compiled with them.
+# The contracts are compiled by themselves, in a folder of their own: what solc makes through the IR depends on which other
+# files are compiled with them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source script/toolchain.sh
 
 case "${1-}" in
   "") check=false ;;
@@ -33,7 +34,7 @@ compile() {
   local crate=$1 folder=$2
   shift 2
   mkdir -p "$work/$crate"
-  if ! node_modules/.bin/forge build --force --out "$work/out" --cache-path "$work/cache" \
+  if ! forge build --force --out "$work/out" --cache-path "$work/cache" \
     "${@/#/$folder/}" >"$work/log" 2>&1; then
     cat "$work/log" >&2
     exit 1

@@ -1,14 +1,10 @@
 #!/usr/bin/env bash
 # Runs every test: `forge test` for the contracts, `cargo test` for the crates; then says how many ran.
-# Installs the pinned npm packages first when they are absent or not those of package-lock.json.
+# Installs the pinned npm packages first when they are absent.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if ! cmp -s package-lock.json node_modules/.installed-lock.json; then
-  npm ci --ignore-scripts --no-audit --no-fund
-  cp package-lock.json node_modules/.installed-lock.json
-fi
-export PATH="$PWD/node_modules/.bin:$PATH"
+source script/toolchain.sh
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT

@@ -151,8 +151,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         if (entry & CHECK_SELECTORS != 0) {
             // One to three bytes name no function.
             if (data.length < 4 && data.length > 0) revert PermissionsCheckFailed();
-            isOnList =
-                isOnList && LibSessionKeySlots.functionEntry(account, key.id(), target, bytes4(data)).load() != 0;
+            isOnList = isOnList && LibSessionKeySlots.functionEntry(account, key.id(), target, bytes4(data)).load() != 0;
         }
         if (isOnList != (listType == ContractAccessControlType.ALLOWLIST)) revert PermissionsCheckFailed();
     }
@@ -181,11 +180,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         }
     }
 
-    function _checkNativeLimit(address account, KeyRecord key, uint256 value)
-        private
-        view
-        returns (uint48 validAfter)
-    {
+    function _checkNativeLimit(address account, KeyRecord key, uint256 value) private view returns (uint48 validAfter) {
         bool possible = value == 0;
         if (key.has(LibKeyRecord.NATIVE_LIMIT_STORED)) {
             uint256 slot = LibSessionKeySlots.nativeLimit(account, key.id());

@@ -207,9 +207,8 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
             ManifestFunction(ManifestAssociatedFunctionType.DEPENDENCY, 0, RUNTIME_DEPENDENCY);
         ManifestFunction memory ownerUserOpValidation =
             ManifestFunction(ManifestAssociatedFunctionType.DEPENDENCY, 0, USER_OP_DEPENDENCY);
-        ManifestFunction memory sessionKeyValidation = ManifestFunction(
-            ManifestAssociatedFunctionType.SELF, uint8(FunctionId.USER_OP_VALIDATION_SESSION_KEY), 0
-        );
+        ManifestFunction memory sessionKeyValidation =
+            ManifestFunction(ManifestAssociatedFunctionType.SELF, uint8(FunctionId.USER_OP_VALIDATION_SESSION_KEY), 0);
 
         manifest.userOpValidationFunctions = new ManifestAssociatedFunction[](5);
         manifest.userOpValidationFunctions[0] = ManifestAssociatedFunction(functions[0], sessionKeyValidation);
@@ -235,12 +234,15 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
         metadata.permissionDescriptors = new SelectorPermission[](4);
         metadata.permissionDescriptors[0] =
             SelectorPermission(ISessionKeyPlugin.addSessionKey.selector, "Add a session key and set its permissions");
-        metadata.permissionDescriptors[1] = SelectorPermission(ISessionKeyPlugin.removeSessionKey.selector, "Remove a session key");
+        metadata.permissionDescriptors[1] =
+            SelectorPermission(ISessionKeyPlugin.removeSessionKey.selector, "Remove a session key");
         metadata.permissionDescriptors[2] = SelectorPermission(
-            ISessionKeyPlugin.rotateSessionKey.selector, "Replace a session key with another, which takes over its permissions"
+            ISessionKeyPlugin.rotateSessionKey.selector,
+            "Replace a session key with another, which takes over its permissions"
         );
-        metadata.permissionDescriptors[3] =
-            SelectorPermission(ISessionKeyPlugin.updateKeyPermissions.selector, "Change the permissions of a session key");
+        metadata.permissionDescriptors[3] = SelectorPermission(
+            ISessionKeyPlugin.updateKeyPermissions.selector, "Change the permissions of a session key"
+        );
     }
 
     /// @inheritdoc IERC165

@@ -60,9 +60,7 @@ interface ISessionKeyPlugin {
     event SessionKeyRemoved(address indexed account, address indexed sessionKey);
 
     /// @notice `newSessionKey` took over the permissions and the used-up limits of `oldSessionKey`, which is removed.
-    event SessionKeyRotated(
-        address indexed account, address indexed oldSessionKey, address indexed newSessionKey
-    );
+    event SessionKeyRotated(address indexed account, address indexed oldSessionKey, address indexed newSessionKey);
 
     /// @notice Permissions of a key were changed by `updates`, in that order.
     event PermissionsUpdated(address indexed account, address indexed sessionKey, bytes[] updates);
@@ -137,10 +135,7 @@ interface ISessionKeyPlugin {
 
     /// @notice How the key's access control list is read. Like all views below, reverts with `InvalidSessionKey` for a key
     /// that is not registered.
-    function getAccessControlType(address account, address sessionKey)
-        external
-        view
-        returns (ContractAccessControlType);
+    function getAccessControlType(address account, address sessionKey) external view returns (ContractAccessControlType);
 
     /// @notice The entry of a contract on the key's access control list.
     /// @return isOnList Whether the contract is on the list.

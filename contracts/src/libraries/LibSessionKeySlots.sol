@@ -64,9 +64,8 @@ library LibSessionKeySlots {
     }
 
     function contractEntry(address account, uint48 keyId, address target) internal pure returns (uint256) {
-        return _slot(
-            account, KIND_CONTRACT | uint256(keyId) << KEY_ID_SHIFT | uint256(uint160(target)) << ADDRESS_SHIFT
-        );
+        return
+            _slot(account, KIND_CONTRACT | uint256(keyId) << KEY_ID_SHIFT | uint256(uint160(target)) << ADDRESS_SHIFT);
     }
 
     function functionEntry(address account, uint48 keyId, address target, bytes4 selector)

@@ -16,11 +16,12 @@ use alloy::{
 use eyre::{Result, bail, ensure};
 use session_key_bindings::IEntryPoint;
 use session_key_client::{
-    Call, Deployment, NewSessionKey, OwnerClient, Revert, SessionKeyClient, SessionKeySigner, SmartAccount,
-    calldata,
-    operation::{Operation, OperationError},
-    permissions::{ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit},
-    revert::{AaCode, PluginError},
+    Call, Deployment, NewSessionKey, OwnerClient, SessionKeyClient, SessionKeySigner, SmartAccount, calldata,
+    operation::OperationError,
+    permissions::{
+        ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit,
+        model::{Phase, Verdict, explain as explain_operation},
+    },
     submit::{EntryPointSubmitter, GasEstimate, Receipt, SubmitError, Submitter},
 };
 use session_key_testkit::{Stack, TestToken};
@@ -66,17 +67,6 @@ struct Demo<'a> {
     submitter: Arc<dyn Submitter>,
     /// Receives everything that is sent.
     payee: Address,
-}
-
-/// How a refusal must look.
-#[derive(Clone, Copy, Debug)]
-enum Expected {
-    /// Refused before anything is sent, by the plugin.
-    Permissions,
-    /// Refused before anything is sent, by the EntryPoint.
-    EntryPoint(AaCode),
-    /// Included and paid for, but its call reverts with the key's ERC-20 limit.
-    TokenLimit,
 }
 
 /// Runs the demonstration. Fails as soon as anything does not go as expected.
@@ -353,84 +343,81 @@ impl Demo<'_> {
         let stranger = PrivateKeySigner::random().address();
         let refusals = [
             (
-                "A contract that is not on the list",
-                key.execute([Call::new(stranger, Bytes::new())]),
-                Expected::Permissions,
+                "A contract not on the list",
+                key,
+                Call::new(stranger, Bytes::new()),
+                "contract_not_on_allowlist",
             ),
             (
-                "A function that is not on the list",
-                key.execute([Call::new(
+                "A function not on the list",
+                key,
+                Call::new(
                     self.stack.token,
                     TestToken::approveCall {
                         spender: stranger,
                         amount: tokens(1),
                     }
                     .abi_encode(),
-                )]),
-                Expected::Permissions,
+                ),
+                "function_not_on_allowlist",
             ),
             (
                 "0.002 ETH, of 0.001",
-                key.execute([Call::transfer(self.payee, ether("0.002")?)]),
-                Expected::Permissions,
+                key,
+                Call::transfer(self.payee, ether("0.002")?),
+                "native_limit_exceeded",
             ),
-            (
-                "50 TUSD, of 40",
-                key.execute([self.transfer(50)]),
-                Expected::TokenLimit,
-            ),
-            (
-                "A key whose time is over",
-                expired.execute([self.transfer(1)]),
-                Expected::EntryPoint(AaCode::ExpiredOrNotDue),
-            ),
+            ("50 TUSD, of 40", key, self.transfer(50), "erc20_limit_exceeded"),
+            ("A key whose time is over", expired, self.transfer(1), "expired"),
         ];
-        for (label, operation, expected) in refusals {
-            self.refused(label, operation, expected, report).await?;
+        for (label, key, call, expected) in refusals {
+            self.refused(label, key, call, expected, report).await?;
         }
         Ok(())
     }
 
-    /// Tries an operation, which must be refused as expected.
+    /// Tries an operation, which the chain must refuse, and for this rule alone.
     async fn refused(
         &self,
         label: &str,
-        operation: Operation<'_>,
-        expected: Expected,
+        key: &SessionKeyClient,
+        call: Call,
+        expected: &str,
         report: &mut Report,
     ) -> Result<()> {
         // With gas limits given, nothing is simulated beforehand: what refuses is the chain.
-        let operation = operation.gas_limits(GasEstimate {
+        let operation = key.execute([call]).gas_limits(GasEstimate {
             call_gas_limit: U256::from(200_000),
             verification_gas_limit: U256::from(200_000),
             pre_verification_gas: U256::from(60_000),
         });
-        let error = match operation.execute().await {
+        // What the client knows before anything is signed or sent…
+        let verdict = explain_operation(key.account(), &operation.build().await?, key.session_key()).await?;
+        let Verdict::Refused { violations } = &verdict else {
+            bail!("{label}: the client expects it to pass");
+        };
+        let [violation] = violations.as_slice() else {
+            bail!("{label}: breaks {} rules: {verdict}", violations.len());
+        };
+        ensure!(
+            violation.rule.code() == expected,
+            "{label}: breaks another rule than {expected}: {verdict}"
+        );
+
+        // …and what the chain says.
+        let answer = match operation.execute().await {
             Ok(receipt) => bail!("{label}: passed, in transaction {}", receipt.transaction_hash),
-            Err(error) => error,
+            Err(OperationError::Submit(SubmitError::Refused(refusal)))
+                if violation.phase == Phase::Validation =>
+            {
+                refusal.to_string()
+            }
+            Err(OperationError::Reverted { reason, .. }) if violation.phase == Phase::Execution => {
+                reason.to_string()
+            }
+            Err(error) => bail!("{label}: not refused in {} as expected: {error}", violation.phase),
         };
-        let (phase, reason) = match (&error, expected) {
-            (OperationError::Submit(SubmitError::Refused(refusal)), Expected::Permissions)
-                if refusal.cause == Some(Revert::Plugin(PluginError::PermissionsCheckFailed)) =>
-            {
-                ("validation", refusal.to_string())
-            }
-            (OperationError::Submit(SubmitError::Refused(refusal)), Expected::EntryPoint(code))
-                if refusal.code == Some(code) =>
-            {
-                ("validation", refusal.to_string())
-            }
-            (OperationError::Reverted { reason, .. }, Expected::TokenLimit)
-                if matches!(
-                    reason.root(),
-                    Revert::Plugin(PluginError::ERC20SpendLimitExceeded { .. })
-                ) =>
-            {
-                ("execution", reason.to_string())
-            }
-            _ => bail!("{label}: not refused as expected ({expected:?}): {error}"),
-        };
-        report.refused(label, phase, reason);
+        report.refused(label, violation, answer);
         Ok(())
     }
 
@@ -478,13 +465,8 @@ impl Demo<'_> {
             "Key rotated",
             format!("{}  {}", new.session_key(), show_gas(&receipt)),
         );
-        self.refused(
-            "The old key",
-            old.execute([self.transfer(1)]),
-            Expected::Permissions,
-            report,
-        )
-        .await?;
+        self.refused("The old key", old, self.transfer(1), "key_not_registered", report)
+            .await?;
         self.pay_nothing(&new, report).await?;
         Ok(new)
     }
@@ -505,8 +487,9 @@ impl Demo<'_> {
         report.done("Key removed", show_gas(&receipt));
         self.refused(
             "The removed key",
-            key.execute([self.transfer(1)]),
-            Expected::Permissions,
+            key,
+            self.transfer(1),
+            "key_not_registered",
             report,
         )
         .await

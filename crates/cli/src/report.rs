@@ -5,6 +5,7 @@ use std::io::Write as _;
 use alloy::primitives::{U256, utils::format_ether};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
+use session_key_client::permissions::model::Violation;
 
 const HEADING: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -13,7 +14,7 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const QUIET: Style = Style::new().dimmed();
 
 /// Width of the column before the details.
-const LABEL_WIDTH: usize = 40;
+const LABEL_WIDTH: usize = 32;
 
 /// How the report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +36,10 @@ enum Line {
     /// Something that was tried and refused, as it should be.
     Refused {
         label: String,
-        phase: &'static str,
-        reason: String,
+        /// The rule that it breaks, with its figures.
+        violation: Violation,
+        /// What the chain said.
+        answer: String,
     },
 }
 
@@ -94,16 +97,19 @@ impl Report {
     }
 
     /// Something that was tried and refused, as it should be.
-    pub(crate) fn refused(
-        &mut self,
-        label: impl Into<String>,
-        phase: &'static str,
-        reason: impl Into<String>,
-    ) {
-        let (label, reason) = (label.into(), reason.into());
+    pub(crate) fn refused(&mut self, label: impl Into<String>, violation: &Violation, answer: String) {
+        let label = label.into();
+        let (phase, rule, indent) = (violation.phase, &violation.rule, "");
         self.line(
-            &format!("    {REFUSAL}✓{REFUSAL:#} {label:<LABEL_WIDTH$}  {REFUSAL}refused in {phase}:{REFUSAL:#} {reason}"),
-            Line::Refused { label, phase, reason },
+            &format!(
+                "    {REFUSAL}✓{REFUSAL:#} {label:<LABEL_WIDTH$}  {REFUSAL}refused in {phase}:{REFUSAL:#} {rule}\n\
+                 {indent:LABEL_WIDTH$}        {QUIET}{answer}{QUIET:#}"
+            ),
+            Line::Refused {
+                label,
+                violation: violation.clone(),
+                answer,
+            },
         );
     }
 

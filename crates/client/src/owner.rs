@@ -346,6 +346,24 @@ impl OwnerClient {
         self.batch([OwnerAction::UpdateOwners { add, remove }])
     }
 
+    /// Installs the owner plugin, on an account that has another one so far.
+    pub fn install_multi_owner_plugin(&self, owners: impl IntoIterator<Item = Address>) -> Operation<'_> {
+        let owners: Vec<Address> = owners.into_iter().collect();
+        self.batch([OwnerAction::InstallPlugin {
+            plugin: self.core.account.deployment().multi_owner_plugin,
+            manifest_hash: None,
+            install_data: calldata::multi_owner_plugin_install_data(&owners),
+            dependencies: Vec::new(),
+        }])
+    }
+
+    /// Signs for the account: what its `isValidSignature` (ERC-1271) accepts for this digest. For a text, the digest is its
+    /// EIP-191 hash; for typed data, its EIP-712 hash.
+    pub async fn sign_digest(&self, digest: B256) -> Result<Bytes, OperationError> {
+        let hash = self.core.account.message_hash(digest).await?;
+        Ok(self.core.signer.sign_hash(&hash).await?.as_bytes().into())
+    }
+
     /// An operation with call data of your own.
     pub fn call_data(&self, call_data: impl Into<Bytes>) -> Operation<'_> {
         Operation::new(&self.core, Source::CallData(call_data.into()), U192::ZERO, None)

@@ -22,6 +22,9 @@ type Answer = Result<Box<RawValue>, ErrorPayload>;
 /// Wei per gas that a transaction offers when it is not told what: as anvil's `eth_maxPriorityFeePerGas`.
 const SUGGESTED_PRIORITY_FEE: u128 = 1_000_000_000;
 
+/// Every block is kept, so a slip of the finger must not fill the memory.
+const MAX_MINED_AT_ONCE: u64 = 100_000;
+
 /// JSON-RPC error codes, those of anvil and geth.
 mod code {
     /// The call reverted; `data` holds the revert data.
@@ -98,6 +101,11 @@ impl Chain {
             "eth_feeHistory" => ok(self.fee_history(&params)?),
 
             "eth_sendRawTransaction" => ok(self.send_raw(&params.required::<Bytes>(0)?)?.transaction_hash),
+            // EIP-7966: answers with the receipt.
+            "eth_sendRawTransactionSync" => {
+                let execution = self.send_raw(&params.required::<Bytes>(0)?)?;
+                ok(self.receipt(execution.transaction_hash))
+            }
             "eth_sendTransaction" => ok(self.send_as_account(params.required(0)?)?),
 
             "eth_getTransactionByHash" => ok(self
@@ -230,6 +238,11 @@ impl Chain {
 
     /// Mines empty blocks, `interval` seconds apart.
     fn mine_many(&mut self, blocks: u64, interval: Option<u64>) -> Result<(), ChainError> {
+        if blocks > MAX_MINED_AT_ONCE {
+            return Err(ChainError::InvalidRequest(format!(
+                "{blocks} blocks are too many: at most {MAX_MINED_AT_ONCE} at once"
+            )));
+        }
         for index in 0..blocks {
             if let (Some(interval), 1..) = (interval, index) {
                 self.set_next_timestamp(self.timestamp().saturating_add(interval))?;

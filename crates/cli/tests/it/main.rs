@@ -90,19 +90,21 @@ fn demo_prints_one_json_document() {
         .iter()
         .flat_map(|section| section["lines"].as_array().expect("lines"))
         .filter(|line| line["kind"] == "refused")
-        .map(|line| line["phase"].as_str().expect("a phase"))
+        .map(|line| {
+            let field = |name| line["violation"][name].as_str().expect("a text");
+            (field("phase"), field("code"))
+        })
         .collect();
-    let validation = "validation";
     assert_eq!(
         refusals,
         [
-            validation,
-            validation,
-            validation,
-            "execution",
-            validation,
-            validation,
-            validation
+            ("validation", "contract_not_on_allowlist"),
+            ("validation", "function_not_on_allowlist"),
+            ("validation", "native_limit_exceeded"),
+            ("execution", "erc20_limit_exceeded"),
+            ("validation", "expired"),
+            ("validation", "key_not_registered"),
+            ("validation", "key_not_registered"),
         ]
     );
 }

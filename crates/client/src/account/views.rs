@@ -5,7 +5,10 @@ use crate::{
     key_list::KeyList,
     permissions::{AccessControlType, TimeRange},
 };
-use alloy::primitives::{Address, B256, Bytes, Selector, U256};
+use alloy::{
+    primitives::{Address, B256, Bytes, Selector, U256},
+    sol_types::Eip712Domain,
+};
 use serde::{Deserialize, Serialize};
 
 /// A contract's entry on a key's access control list.
@@ -260,6 +263,18 @@ impl SmartAccount {
             ownerToCheck: owner,
         };
         self.call(self.deployment().multi_owner_plugin, call).await
+    }
+
+    /// The EIP-712 domain that owners' signatures for ERC-1271 are made in.
+    pub async fn eip712_domain(&self) -> Result<Eip712Domain, ReadError> {
+        let domain = self.call(self.address(), Owners::eip712DomainCall {}).await?;
+        Ok(Eip712Domain::new(
+            Some(domain.name.into()),
+            Some(domain.version.into()),
+            Some(domain.chainId),
+            Some(domain.verifyingContract),
+            Some(domain.salt),
+        ))
     }
 
     /// Whether the account accepts the signature for the digest (ERC-1271).

@@ -33,6 +33,7 @@
 
 mod decode;
 mod error;
+pub mod model;
 mod set;
 mod update;
 

@@ -7,7 +7,7 @@ use alloy::{
     primitives::{Address, B256, Bytes, U64, U256},
     providers::{DynProvider, Provider},
     rpc::types::Log,
-    transports::{RpcError, TransportError},
+    transports::{RpcError, TransportError, TransportErrorKind},
 };
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -18,6 +18,28 @@ pub struct BundlerSubmitter {
     bundler: DynProvider,
     node: Option<DynProvider>,
     entry_point: Address,
+}
+
+/// What bundlers answer to `eth_estimateUserOperationGas`: for validation one of two names, or both.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BundlerEstimate {
+    call_gas_limit: U256,
+    pre_verification_gas: U256,
+    #[serde(default)]
+    verification_gas_limit: Option<U256>,
+    #[serde(default)]
+    verification_gas: Option<U256>,
+}
+
+impl BundlerEstimate {
+    fn estimate(self) -> Option<GasEstimate> {
+        Some(GasEstimate {
+            call_gas_limit: self.call_gas_limit,
+            verification_gas_limit: self.verification_gas_limit.or(self.verification_gas)?,
+            pre_verification_gas: self.pre_verification_gas,
+        })
+    }
 }
 
 /// What bundlers answer to `eth_getUserOperationReceipt`. Numbers come as quantities; some fields are missing with some.
@@ -84,7 +106,15 @@ impl BundlerSubmitter {
                 data.map_or(Revert::Error(reason), |data| Revert::decode(&data)),
             );
         }
-        let code = reason.find("AA").and_then(|at| AaCode::parse(&reason[at..]));
+        // Some bundlers say it by the error code alone (ERC-4337, "RPC methods"); -32507 can also mean a paymaster's signature.
+        let code = reason
+            .find("AA")
+            .and_then(|at| AaCode::parse(&reason[at..]))
+            .or(match payload.code {
+                -32503 => Some(AaCode::ExpiredOrNotDue),
+                -32507 if operation.paymaster_and_data.is_empty() => Some(AaCode::AccountSignature),
+                _ => None,
+            });
         let cause = match (&self.node, code) {
             (Some(node), Some(AaCode::AccountReverted)) => {
                 simulate::explain_validation(node, self.entry_point, operation)
@@ -102,12 +132,15 @@ impl Submitter for BundlerSubmitter {
     #[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
     async fn estimate_gas(&self, operation: &UserOperation) -> Result<GasEstimate, SubmitError> {
         let params = (operation, self.entry_point);
-        match self
+        let answer: Result<BundlerEstimate, _> = self
             .bundler
             .raw_request("eth_estimateUserOperationGas".into(), params)
-            .await
-        {
-            Ok(estimate) => Ok(estimate),
+            .await;
+        match answer {
+            Ok(estimate) => estimate.estimate().ok_or_else(|| {
+                TransportErrorKind::custom_str("the bundler's estimate names no gas limit for validation")
+                    .into()
+            }),
             Err(error) => Err(self.refused(error, operation).await),
         }
     }
@@ -196,6 +229,28 @@ mod tests {
         serde_json::from_value::<BundlerReceipt>(json)
             .unwrap()
             .outcome(Address::repeat_byte(2))
+    }
+
+    #[test]
+    fn estimates_name_the_limit_for_validation_in_one_way_or_another_or_both() {
+        let estimate = |more: serde_json::Value| {
+            let mut json = json!({ "callGasLimit": "0x1", "preVerificationGas": "0x2" });
+            json.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            serde_json::from_value::<BundlerEstimate>(json)
+                .unwrap()
+                .estimate()
+                .map(|gas| gas.verification_gas_limit)
+        };
+        let three = Some(U256::from(3));
+        assert_eq!(estimate(json!({ "verificationGasLimit": "0x3" })), three);
+        assert_eq!(estimate(json!({ "verificationGas": "0x3" })), three);
+        assert_eq!(
+            estimate(json!({ "verificationGasLimit": "0x3", "verificationGas": "0x3" })),
+            three
+        );
+        assert_eq!(estimate(json!({})), None);
     }
 
     #[test]

@@ -22,7 +22,6 @@ pub struct GasEstimate {
     /// For the execution of the call.
     pub call_gas_limit: U256,
     /// For validation.
-    #[serde(alias = "verificationGas")]
     pub verification_gas_limit: U256,
     /// For what the EntryPoint cannot measure.
     pub pre_verification_gas: U256,

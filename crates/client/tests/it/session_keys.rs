@@ -2,19 +2,22 @@
 
 use crate::fixture::{ETHER, Fixture, key, transfer};
 use session_key_client::{
-    Call, NewSessionKey, OwnerAction, Revert,
+    Call, NewSessionKey, OwnerAction, Revert, SmartAccount,
     account::ReadError,
     alloy::{
         primitives::{Address, B256, Bytes, U256},
         providers::Provider,
         signers::Signer,
     },
+    calldata::{
+        EXECUTE_WITH_SESSION_KEY, FunctionReference, UninstallConfig, multi_owner_plugin_install_data,
+    },
     operation::{FixedPaymaster, OperationError},
     permissions::{
         AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit,
         TimeRange,
     },
-    revert::{AaCode, PluginError},
+    revert::{AaCode, AccountError, PluginError},
     submit::{GasEstimate, Outcome, SubmitError},
 };
 use std::sync::Mutex;
@@ -640,4 +643,202 @@ async fn one_bundle_carries_many_and_drops_the_refused() {
         assert_eq!(fixture.submitter.outcome(hash).await.unwrap(), Some(outcome));
     }
     assert_eq!(submitter.outcome(signed[2].hash).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn owners_sign_for_the_account_and_change() {
+    let (fixture, client) = Fixture::with_key(Permissions::new()).await;
+    let (account, owner) = (&fixture.account, &fixture.owner);
+    let digest = B256::repeat_byte(3);
+    let signature = owner.sign_digest(digest).await.unwrap();
+    assert!(
+        account
+            .is_valid_signature(digest, signature.clone())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !account
+            .is_valid_signature(B256::repeat_byte(4), signature.clone())
+            .await
+            .unwrap()
+    );
+    let domain = account.eip712_domain().await.unwrap();
+    assert_eq!(domain.name.as_deref(), Some("Multi Owner Plugin"));
+    assert_eq!(domain.verifying_contract, Some(account.address()));
+
+    let second = key(8).address();
+    owner
+        .update_owners([second], [fixture.owner_signer.address()])
+        .execute()
+        .await
+        .unwrap();
+    assert_eq!(account.owners().await.unwrap(), [second]);
+    assert!(account.is_owner(second).await.unwrap());
+    assert!(!account.is_valid_signature(digest, signature).await.unwrap());
+    // The former owner cannot do anything any more.
+    match owner
+        .remove_session_key(client.session_key())
+        .execute()
+        .await
+        .unwrap_err()
+    {
+        OperationError::Submit(SubmitError::Refused(refusal)) => {
+            assert_eq!(refusal.code, Some(AaCode::AccountSignature));
+        }
+        error => panic!("{error:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_loupe_shows_what_is_installed() {
+    let (fixture, _) = Fixture::with_key(Permissions::new()).await;
+    let (account, stack) = (&fixture.account, &fixture.stack);
+    assert_eq!(
+        account.installed_plugins().await.unwrap(),
+        [stack.session_key_plugin, stack.multi_owner_plugin]
+    );
+    let config = account
+        .execution_function_config(EXECUTE_WITH_SESSION_KEY)
+        .await
+        .unwrap();
+    assert_eq!(config.plugin, stack.session_key_plugin);
+    assert_eq!(
+        config.user_op_validation_function,
+        FunctionReference::new(stack.session_key_plugin, 0)
+    );
+    let (user_op, runtime) = account
+        .pre_validation_hooks(EXECUTE_WITH_SESSION_KEY)
+        .await
+        .unwrap();
+    assert_eq!((user_op.len(), runtime.len()), (0, 1));
+    assert!(
+        account
+            .execution_hooks(EXECUTE_WITH_SESSION_KEY)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // An error is an error: nothing is there to answer.
+    let nobody = SmartAccount::new(
+        fixture.testkit.provider(),
+        31337,
+        RECIPIENT,
+        *account.deployment(),
+    );
+    assert!(matches!(
+        nobody.installed_plugins().await,
+        Err(ReadError::UnexpectedAnswer { .. })
+    ));
+    let connected = SmartAccount::connect(fixture.testkit.provider(), RECIPIENT).await;
+    assert!(matches!(connected, Err(ReadError::UnknownDeployment(31337))));
+}
+
+#[tokio::test]
+async fn a_pending_gas_reset_is_seen_and_settled() {
+    let permissions = Permissions::new()
+        .contract(RECIPIENT)
+        .gas_spend_limit(SpendLimit::per(U256::from(ETHER), 3600));
+    let (fixture, client) = Fixture::with_key(permissions).await;
+    let key = client.session_key();
+    let pass = |seconds| {
+        let mut chain = fixture.testkit.chain();
+        chain.increase_time(seconds);
+        chain.mine();
+    };
+    let ample = client
+        .execute([Call::transfer(RECIPIENT, U256::ZERO)])
+        .gas_limits(ample_gas())
+        .build()
+        .await
+        .unwrap();
+    let full = U256::from(ETHER) / U256::from(1_100_000);
+    // Uses most of the interval's limit, so that the next one needs the next interval.
+    client
+        .execute([Call::transfer(RECIPIENT, U256::ZERO)])
+        .gas_limits(ample_gas())
+        .fees(full, ample.max_priority_fee_per_gas)
+        .execute()
+        .await
+        .unwrap();
+    pass(3600);
+    // Validation opens the next interval; execution, which would settle it, fails for want of gas.
+    let starved = GasEstimate {
+        call_gas_limit: U256::from(1000),
+        ..ample_gas()
+    };
+    let outcome = client
+        .execute([Call::transfer(RECIPIENT, U256::ZERO)])
+        .gas_limits(starved)
+        .fees(full, ample.max_priority_fee_per_gas)
+        .outcome()
+        .await
+        .unwrap();
+    assert!(
+        matches!(outcome, Outcome::Reverted { reason: Revert::Unknown(ref data), .. } if data.is_empty())
+    );
+    assert!(fixture.account.gas_spend_limit(key).await.unwrap().should_reset);
+
+    let anyone = session_key_testkit::dev_accounts()[4].signer();
+    let transaction = fixture
+        .account
+        .reset_session_key_gas_limit_timestamp(anyone.address(), key);
+    let provider = fixture.testkit.provider_with_signer(anyone);
+    assert!(
+        provider
+            .send_transaction(transaction)
+            .await
+            .unwrap()
+            .get_receipt()
+            .await
+            .unwrap()
+            .status()
+    );
+    assert!(!fixture.account.gas_spend_limit(key).await.unwrap().should_reset);
+}
+
+#[tokio::test]
+async fn an_owner_plugin_can_be_exchanged_in_one_operation() {
+    let fixture = Fixture::new().await;
+    let (account, owner) = (&fixture.account, &fixture.owner);
+    owner
+        .execute(Call::transfer(RECIPIENT, U256::from(1)))
+        .execute()
+        .await
+        .unwrap();
+    let plugin = fixture.stack.multi_owner_plugin;
+    // While it is installed, it cannot be installed again.
+    let again = owner
+        .install_multi_owner_plugin([key(8).address()])
+        .execute()
+        .await
+        .unwrap_err();
+    match again {
+        OperationError::Submit(SubmitError::WouldRevert(revert)) => {
+            assert_eq!(
+                revert,
+                Revert::Account(AccountError::PluginAlreadyInstalled { plugin })
+            );
+        }
+        error => panic!("{error:?}"),
+    }
+    let install_data = multi_owner_plugin_install_data(&[key(8).address()]);
+    owner
+        .batch([
+            OwnerAction::UninstallPlugin {
+                plugin,
+                config: UninstallConfig::default(),
+                uninstall_data: Bytes::new(),
+            },
+            OwnerAction::InstallPlugin {
+                plugin,
+                manifest_hash: None,
+                install_data,
+                dependencies: Vec::new(),
+            },
+        ])
+        .execute()
+        .await
+        .unwrap();
+    assert_eq!(account.owners().await.unwrap(), [key(8).address()]);
 }

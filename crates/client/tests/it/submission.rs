@@ -342,3 +342,28 @@ async fn a_first_operation_that_would_fail_is_not_sent() {
     assert_eq!(revert.root(), &refused, "{revert}");
     assert!(!fixture.account.is_deployed().await.unwrap());
 }
+
+#[tokio::test]
+async fn of_two_operations_with_one_nonce_one_happens() {
+    let permissions = Permissions::new()
+        .contract(RECIPIENT)
+        .native_token_spend_limit(SpendLimit::UNLIMITED);
+    let (fixture, client) = Fixture::with_key(permissions).await;
+    let first = client.execute(one()).sign().await.unwrap();
+    let fee = first.operation.max_fee_per_gas * U256::from(2);
+    let replacement = client
+        .execute(one())
+        .nonce(first.operation.nonce)
+        .fees(fee, fee)
+        .sign()
+        .await
+        .unwrap();
+    assert_ne!(first.hash, replacement.hash);
+    fixture.submitter.send(&replacement).await.unwrap();
+    match fixture.submitter.send(&first).await.unwrap_err() {
+        SubmitError::Refused(refusal) => assert_eq!(refusal.code, Some(AaCode::InvalidNonce)),
+        error => panic!("{error:?}"),
+    }
+    assert_eq!(fixture.submitter.outcome(first.hash).await.unwrap(), None);
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(1));
+}

@@ -135,8 +135,27 @@ fn revert_restores_state_blocks_and_clock() {
     assert_eq!(chain.block_at(1.into()), before);
     assert_eq!(chain.next_timestamp(), next);
     assert_eq!(chain.receipt(transaction), None);
+    // Nor does another transaction of the same height take its place.
+    store(&mut chain, 3);
+    assert_eq!(chain.receipt(transaction), None);
     assert_eq!(chain.revert(snapshot), Err(ChainError::UnknownSnapshot(snapshot)));
     assert_eq!(chain.revert(later), Err(ChainError::UnknownSnapshot(later)));
+}
+
+#[test]
+fn revert_restores_what_was_set_for_the_next_block() {
+    let mut chain = Chain::default();
+    let timestamp = chain.timestamp() + 500;
+    chain.set_next_timestamp(timestamp).unwrap();
+    chain.set_next_base_fee(77);
+    let snapshot = chain.snapshot();
+    chain.mine();
+    assert_eq!(
+        (chain.next_timestamp(), chain.next_base_fee()),
+        (timestamp + 1, 68)
+    );
+    chain.revert(snapshot).unwrap();
+    assert_eq!((chain.next_timestamp(), chain.next_base_fee()), (timestamp, 77));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! JSON-RPC through an `alloy` provider.
 
 use alloy::{
-    consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEnvelope, TxLegacy, TypedTransaction},
-    eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718},
+    consensus::{
+        SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxEnvelope, TxLegacy, TypedTransaction,
+    },
+    eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718, eip7702::Authorization},
     hex,
     primitives::{Address, B256, Bytes, Signature, TxKind, U64, U256, address},
     providers::Provider,
@@ -193,6 +195,66 @@ async fn raw_transactions_of_every_type_are_taken() {
         assert_eq!(receipt.from, alice.address);
     }
     assert_eq!(testkit.chain().balance(CONTRACT), 4);
+    let receipt = request(
+        &testkit,
+        "eth_sendRawTransactionSync",
+        json!([signed(alice, transfer(4))]),
+    )
+    .await;
+    assert_eq!(receipt["status"], "0x1");
+    assert_eq!(receipt["blockNumber"], "0x5");
+}
+
+/// EIP-7702: an account that signed for it gets a contract's code.
+#[tokio::test]
+async fn a_delegation_is_installed() {
+    let testkit = Testkit::default();
+    let [alice, bob] = [dev_accounts()[0], dev_accounts()[1]];
+    let authorization = Authorization {
+        chain_id: U256::from(31_337),
+        address: CONTRACT,
+        nonce: 0,
+    };
+    let signature = bob
+        .signer()
+        .sign_hash_sync(&authorization.signature_hash())
+        .unwrap();
+    let transaction = TxEip7702 {
+        chain_id: 31_337,
+        gas_limit: 100_000,
+        max_fee_per_gas: 3_000_000_000,
+        to: bob.address,
+        authorization_list: vec![authorization.into_signed(signature)],
+        ..Default::default()
+    };
+    let pending = testkit
+        .provider()
+        .send_raw_transaction(&signed(alice, transaction))
+        .await
+        .unwrap();
+    assert!(pending.get_receipt().await.unwrap().status());
+    let delegation = [&hex!("ef0100"), CONTRACT.as_slice()].concat();
+    assert_eq!(testkit.chain().code(bob.address), delegation);
+    // It may still send: EIP-3607 makes an exception for delegations.
+    let balance = testkit.chain().balance(CONTRACT);
+    request(
+        &testkit,
+        "eth_sendRawTransaction",
+        json!([signed(bob, transfer(1))]),
+    )
+    .await;
+    assert_eq!(testkit.chain().balance(CONTRACT), balance + U256::from(1));
+}
+
+/// EIP-3607: a contract cannot send, even if somebody had a key to its address.
+#[tokio::test]
+async fn an_account_with_code_cannot_send() {
+    let testkit = Testkit::default();
+    let alice = dev_accounts()[0];
+    testkit.chain().set_code(alice.address, [0u8]).unwrap();
+    let raw = signed(alice, transfer(0));
+    let (code, message) = failure(&testkit, "eth_sendRawTransaction", json!([raw])).await;
+    assert_eq!((code, message.as_str()), (-32003, "sender not an eoa"));
 }
 
 #[tokio::test]
@@ -387,19 +449,27 @@ async fn fees_follow_eip_1559() {
 async fn a_gas_estimate_is_enough_and_no_more() {
     let testkit = Testkit::default();
     testkit.chain().set_code(CONTRACT, LOG).unwrap();
-    let from = dev_accounts()[0].address;
-    let request = TransactionRequest::default()
-        .from(from)
-        .to(CONTRACT)
-        // Little data, so that execution costs more than EIP-7623's floor.
-        .input(Bytes::from_static(&[1]).into());
-    let gas = testkit.provider().estimate_gas(request.clone()).await.unwrap();
-    let with = |gas| TransactionRequest {
-        gas: Some(gas),
-        ..request.clone()
-    };
-    assert!(!testkit.chain().send(with(gas - 1)).unwrap().is_success());
-    assert!(testkit.chain().send(with(gas)).unwrap().is_success());
+    // SSTORE of zero to slot 0, where there is something: the refund comes after the gas was needed.
+    let clearing = address!("0x000000000000000000000000000000000000c1ea");
+    testkit.chain().set_code(clearing, hex!("5f5f55")).unwrap();
+    testkit.chain().set_storage(clearing, U256::ZERO, U256::from(1));
+    for to in [CONTRACT, clearing] {
+        let request = TransactionRequest::default()
+            .from(dev_accounts()[0].address)
+            .to(to)
+            // Little data, so that execution costs more than EIP-7623's floor.
+            .input(Bytes::from_static(&[1]).into());
+        let gas = testkit.provider().estimate_gas(request.clone()).await.unwrap();
+        let with = |gas| TransactionRequest {
+            gas: Some(gas),
+            ..request.clone()
+        };
+        let mut chain = testkit.chain();
+        assert!(!chain.send(with(gas - 1)).unwrap().is_success());
+        let execution = chain.send(with(gas)).unwrap();
+        assert!(execution.is_success());
+        assert_eq!(to == clearing, execution.gas_used < gas);
+    }
 }
 
 #[tokio::test]
@@ -508,6 +578,12 @@ async fn parameters_are_checked() {
         ("eth_sendRawTransaction", json!(["0x"])),
         ("eth_feeHistory", json!(["0x1", "latest", [75.0, 25.0]])),
         ("evm_increaseTime", json!(["soon"])),
+        ("anvil_mine", json!(["0xffffffffff"])),
+        (
+            "debug_traceCall",
+            json!([{"to": CONTRACT}, "latest", {"tracer": "prestateTracer"}]),
+        ),
+        ("debug_traceCall", json!([{"to": CONTRACT}, "latest"])),
     ];
     for (method, params) in cases {
         assert_eq!(

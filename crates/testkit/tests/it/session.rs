@@ -67,6 +67,16 @@ impl Session {
 
     /// A bundle of one operation in which the key sends tokens, to be included next.
     pub(crate) fn transfer(&self, recipient: Address, amount: u64) -> TransactionRequest {
+        self.sponsored_transfer(recipient, amount, Bytes::new())
+    }
+
+    /// The same with a paymaster; `paymaster_and_data` may be empty.
+    pub(crate) fn sponsored_transfer(
+        &self,
+        recipient: Address,
+        amount: u64,
+        paymaster_and_data: Bytes,
+    ) -> TransactionRequest {
         let transfer = TestToken::transferCall {
             to: recipient,
             amount: U256::from(amount),
@@ -94,7 +104,7 @@ impl Session {
             preVerificationGas: U256::from(50_000),
             maxFeePerGas: U256::from(2_000_000_000u64),
             maxPriorityFeePerGas: U256::from(1_000_000_000),
-            paymasterAndData: Bytes::new(),
+            paymasterAndData: paymaster_and_data,
             signature: Bytes::new(),
         };
         let hash = IEntryPoint::getUserOpHashCall {

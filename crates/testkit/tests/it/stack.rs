@@ -3,11 +3,12 @@
 use crate::session::Session;
 use alloy::{
     primitives::{Address, FixedBytes, U256, address},
-    sol_types::{SolError, SolEvent},
+    rpc::types::TransactionRequest,
+    sol_types::{SolCall, SolError, SolEvent},
 };
 use session_key_bindings::{
     ENTRY_POINT, IERC165,
-    IEntryPoint::{UserOperationEvent, UserOperationRevertReason},
+    IEntryPoint::{self, UserOperationEvent, UserOperationRevertReason},
     interface_id,
 };
 use session_key_testkit::{CallKind, CallOptions, Chain, Stack, TestToken, dev_accounts};
@@ -121,6 +122,40 @@ fn a_session_key_spends_within_its_limit_and_not_beyond() {
             .unwrap(),
         100
     );
+}
+
+#[test]
+fn the_paymaster_pays_from_its_deposit() {
+    let mut session = Session::new();
+    let paymaster = session.stack.paymaster;
+    let funder = dev_accounts()[3].address;
+    let deposit = IEntryPoint::depositToCall { account: paymaster };
+    let request = TransactionRequest::default()
+        .from(funder)
+        .to(ENTRY_POINT)
+        .value(U256::from(10u64.pow(18)))
+        .input(deposit.abi_encode().into());
+    session.chain.send(request).unwrap().ok().unwrap();
+    let deposit_of = |session: &Session, account| {
+        let call = IEntryPoint::balanceOfCall { account };
+        session.chain.read(Address::ZERO, ENTRY_POINT, &call).unwrap()
+    };
+    let before = (
+        deposit_of(&session, paymaster),
+        session.chain.balance(session.account),
+    );
+
+    let bundle = session.sponsored_transfer(funder, 1, paymaster.into_array().into());
+    let execution = session.chain.send(bundle).unwrap().ok().unwrap();
+    let event = execution
+        .logs
+        .iter()
+        .find_map(|log| UserOperationEvent::decode_log(log).ok())
+        .unwrap();
+    assert!(event.success);
+    assert_eq!(event.paymaster, paymaster);
+    assert_eq!(deposit_of(&session, paymaster), before.0 - event.actualGasCost);
+    assert_eq!(session.chain.balance(session.account), before.1);
 }
 
 #[test]

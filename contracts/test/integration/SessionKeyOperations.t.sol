@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {PingTarget} from "../mocks/PingTarget.sol";
+import {TestToken} from "../mocks/TestToken.sol";
+import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
+
+/// @notice Session keys at work, through the real EntryPoint, account and owner plugin.
+contract SessionKeyOperationsTest is SessionKeyStackTest {
+    bytes internal denied = abi.encodeWithSelector(ISessionKeyPlugin.PermissionsCheckFailed.selector);
+
+    function _overTokenLimit() private view returns (bytes memory) {
+        return
+            abi.encodeWithSelector(
+                ISessionKeyPlugin.ERC20SpendLimitExceeded.selector, account, key.addr, address(token)
+            );
+    }
+
+    function _overNativeLimit() private view returns (bytes memory) {
+        return abi.encodeWithSelector(ISessionKeyPlugin.NativeTokenSpendLimitExceeded.selector, account, key.addr);
+    }
+
+    /// @dev A signed operation of the owner.
+    function _ownerOp(bytes memory callData) private view returns (IEntryPoint.UserOperation memory op) {
+        op = buildUserOp(callData);
+        sign(op, owner.privateKey);
+    }
+
+    /* One operation */
+
+    function test_install_withKeyInOneOperation() public {
+        uninstall(address(plugin));
+        address[] memory newKeys = new address[](1);
+        newKeys[0] = key.addr;
+        bytes[][] memory updates = new bytes[][](1);
+        updates[0] = list(allow(address(target)));
+        sendAsOwner(
+            abi.encodeCall(
+                IModularAccount.installPlugin,
+                (
+                    address(plugin),
+                    manifestHashOf(address(plugin)),
+                    abi.encode(newKeys, new bytes32[](1), updates),
+                    ownerDependencies()
+                )
+            )
+        );
+        passes(ping());
+    }
+
+    function test_freshKey_canDoNothing() public {
+        grant(new bytes[](0));
+        refusedInValidation(ping());
+        refusedInValidation(call(payee, 0, ""));
+    }
+
+    function test_unregisteredKey_isRefused() public {
+        refusedInValidation(ping());
+    }
+
+    function test_wrongSigner_isRefusedBySignature() public {
+        grant(list(allow(address(target))));
+        IEntryPoint.UserOperation memory op = keyOp(ping());
+        sign(op, owner.privateKey);
+        expectFailedOp("AA24 signature error");
+        this.sendExternally(op);
+    }
+
+    function test_allowlist() public {
+        grant(
+            list(
+                allow(payee),
+                entry(address(target), true, true),
+                functionEntry(address(target), PingTarget.ping.selector, true)
+            )
+        );
+        passes(ping());
+        passes(call(payee, 0, ""));
+        passes(call(payee, 0, hex"01"));
+        refusedInValidation(call(address(target), 0, abi.encodeCall(PingTarget.pong, ())));
+        refusedInValidation(call(address(target), 0, ""));
+        refusedInValidation(call(address(target), 0, hex"01"));
+        refusedInValidation(transfer(1));
+    }
+
+    function test_denylist() public {
+        grant(
+            list(
+                listType(ISessionKeyPlugin.ContractAccessControlType.DENYLIST),
+                entry(address(target), true, true),
+                functionEntry(address(target), PingTarget.ping.selector, true)
+            )
+        );
+        update(allow(payee));
+        refusedInValidation(ping());
+        refusedInValidation(call(payee, 0, ""));
+        refusedInValidation(call(address(target), 0, hex"0102"));
+        passes(call(address(target), 0, abi.encodeCall(PingTarget.pong, ())));
+        passes(transfer(1));
+    }
+
+    function test_allowAll_butAccountAndEntryPoint() public {
+        grant(list(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS)));
+        passes(ping());
+        passes(transfer(1));
+        refusedInValidation(call(address(account), 0, ""));
+        refusedInValidation(call(address(ENTRY_POINT), 0, ""));
+    }
+
+    function test_entryPoint_onlyByAllowlist() public {
+        grant(list(allow(address(ENTRY_POINT)), allow(address(account))));
+        passes(call(address(ENTRY_POINT), 0, abi.encodeCall(IEntryPoint.balanceOf, (payee))));
+        refusedInValidation(call(address(account), 0, ""));
+    }
+
+    function test_timeRange_isInclusive() public {
+        grant(list(allow(address(target)), timeRange(1_700_000_100, 1_700_000_200)));
+        vm.warp(1_700_000_099);
+        IEntryPoint.UserOperation memory op = keyOp(ping());
+        expectFailedOp("AA22 expired or not due");
+        this.sendExternally(op);
+        vm.warp(1_700_000_100);
+        passes(ping());
+        vm.warp(1_700_000_200);
+        passes(ping());
+        vm.warp(1_700_000_201);
+        op = keyOp(ping());
+        expectFailedOp("AA22 expired or not due");
+        this.sendExternally(op);
+    }
+
+    function test_nativeLimit_countsTheBatch() public {
+        grant(list(allow(address(target)), nativeLimit(3, 0)));
+        passes(join(ping(1), ping(1)));
+        refusedInValidation(join(ping(1), ping(1)));
+        passes(ping(1));
+        refusedInValidation(ping(1));
+        passes(ping(0));
+    }
+
+    function test_nativeLimit_sumDoesNotWrap() public {
+        grant(list(allow(address(target)), nativeLimit(1 ether, INTERVAL)));
+        refusedInValidation(join(ping(type(uint256).max), ping(2)));
+    }
+
+    function test_nativeLimit_refreshesAtTheExactSecond() public {
+        grant(list(allow(address(target)), nativeLimit(10, INTERVAL)));
+        uint256 start = block.timestamp;
+        passes(ping(10));
+        vm.warp(start + INTERVAL - 1);
+        IEntryPoint.UserOperation memory op = keyOp(ping(1));
+        expectFailedOp("AA22 expired or not due");
+        this.sendExternally(op);
+        vm.warp(start + INTERVAL);
+        passes(ping(4));
+        ISessionKeyPlugin.SpendLimitInfo memory info = plugin.getNativeTokenSpendLimitInfo(address(account), key.addr);
+        assertEq(info.limitUsed, 4);
+        assertEq(info.lastUsedTime, start + INTERVAL);
+    }
+
+    function test_tokenLimit_failsInExecution() public {
+        grant(list(allow(address(token)), tokenLimit(100, 0)));
+        passes(transfer(60));
+        refusedInExecution(join(transfer(20), transfer(21)), _overTokenLimit());
+        assertEq(plugin.getERC20SpendLimitInfo(address(account), key.addr, address(token)).limitUsed, 60);
+        passes(transfer(40));
+        refusedInExecution(transfer(1), _overTokenLimit());
+        assertEq(token.balanceOf(payee), 1 ether + 100);
+    }
+
+    function test_tokenLimit_countsApprovals() public {
+        grant(list(allow(address(token)), tokenLimit(100, 0)));
+        passes(call(address(token), 0, abi.encodeCall(TestToken.approve, (payee, 70))));
+        refusedInExecution(transfer(31), _overTokenLimit());
+        refusedInExecution(
+            call(address(token), 0, abi.encodeCall(TestToken.approve, (payee, type(uint256).max))), _overTokenLimit()
+        );
+    }
+
+    function test_tokenLimit_refusesOtherFunctionsInEveryListMode() public {
+        grant(list(allow(address(token)), tokenLimit(100, 0)));
+        for (uint256 kind = 0; kind < 3; ++kind) {
+            update(listType(ISessionKeyPlugin.ContractAccessControlType(kind)));
+            // A denylist that does not name the token would let it pass.
+            update(entry(address(token), kind == 0, false));
+            refusedInValidation(
+                call(address(token), 0, abi.encodeCall(TestToken.transferFrom, (address(account), payee, 1)))
+            );
+            refusedInValidation(call(address(token), 0, ""));
+            refusedInValidation(call(address(token), 0, abi.encodePacked(TestToken.transfer.selector)));
+            bytes memory data = abi.encodeCall(TestToken.transfer, (payee, 1));
+            assembly ("memory-safe") {
+                mstore(data, 67)
+            }
+            refusedInValidation(call(address(token), 0, data));
+            passes(transfer(1));
+        }
+    }
+
+    function test_gasLimit_needsTheKeysNonceLane() public {
+        grant(list(allow(address(target)), gasLimit(1 ether, 0)));
+        passes(ping());
+        bytes memory callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr));
+        IEntryPoint.UserOperation memory op = buildUserOp(callData, 0);
+        sign(op, key.privateKey);
+        expectFailedOp("AA23 reverted (or OOG)");
+        this.sendExternally(op);
+    }
+
+    function test_gasLimit_rolloverIsSettledByExecution() public {
+        // An operation of `buildUserOp` costs 8,000,000 gas units at 1 gwei at the most.
+        grant(list(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
+        uint256 start = block.timestamp;
+        passes(ping());
+        IEntryPoint.UserOperation memory op = keyOp(ping());
+        expectFailedOp("AA22 expired or not due");
+        this.sendExternally(op);
+
+        vm.warp(start + INTERVAL);
+        passes(ping());
+        (ISessionKeyPlugin.SpendLimitInfo memory info, bool shouldReset) =
+            plugin.getGasSpendLimit(address(account), key.addr);
+        assertEq(info.limitUsed, 0.008 ether);
+        assertEq(info.lastUsedTime, start + INTERVAL);
+        assertFalse(shouldReset);
+    }
+
+    function test_gasLimit_pendingResetOutlivesAFailedExecution() public {
+        grant(list(allow(address(token)), tokenLimit(0, 0), gasLimit(0.012 ether, INTERVAL)));
+        refusedInExecution(transfer(1), _overTokenLimit());
+        vm.warp(block.timestamp + INTERVAL);
+        refusedInExecution(transfer(1), _overTokenLimit());
+        (ISessionKeyPlugin.SpendLimitInfo memory info, bool shouldReset) =
+            plugin.getGasSpendLimit(address(account), key.addr);
+        assertTrue(shouldReset);
+        assertEq(info.lastUsedTime, block.timestamp - INTERVAL);
+        // A second rollover has to wait for the first to be settled; anyone can do so.
+        refusedInValidation(transfer(1));
+        plugin.resetSessionKeyGasLimitTimestamp(address(account), key.addr);
+        (info, shouldReset) = plugin.getGasSpendLimit(address(account), key.addr);
+        assertFalse(shouldReset);
+        assertEq(info.lastUsedTime, block.timestamp);
+        assertEq(info.limitUsed, 0.008 ether);
+    }
+
+    function test_requiredPaymaster() public {
+        grant(list(allow(address(target)), requiredPaymaster(makeAddr("paymaster"))));
+        refusedInValidation(ping());
+        update(requiredPaymaster(address(0)));
+        passes(ping());
+    }
+
+    function test_batch_aLaterBrokenRuleLetsNoCallRun() public {
+        grant(list(allow(address(target)), allow(address(token)), tokenLimit(10, 0)));
+        uint256 before = token.balanceOf(payee);
+        refusedInExecution(join(transfer(10), transfer(1)), _overTokenLimit());
+        refusedInValidation(join(transfer(10), call(payee, 0, "")));
+        assertEq(token.balanceOf(payee), before);
+    }
+
+    function test_runtimeCalls_areDeniedToEveryone() public {
+        grant(list(allow(address(target))));
+        address[3] memory callers = [key.addr, owner.addr, payee];
+        for (uint256 i = 0; i < callers.length; ++i) {
+            vm.prank(callers[i]);
+            vm.expectRevert(IModularAccount.AlwaysDenyRule.selector);
+            keys.executeWithSessionKey(ping(), key.addr);
+        }
+    }
+
+    /* Bundles: an owner's operation executes between a key's validation and its execution */
+
+    function _bundleAfterOwner(bytes memory ownerCall, ISessionKeyPlugin.Call[] memory calls, bytes memory expected)
+        private
+    {
+        (bool[2] memory success, bytes memory reason) = sendBundle(_ownerOp(ownerCall), keyOp(calls));
+        assertTrue(success[0], "the owner's operation");
+        assertFalse(success[1], "the key's operation");
+        assertEq(reason, expected);
+    }
+
+    function test_bundle_removedKeyDoesNothing() public {
+        grant(list(allow(address(target))));
+        _bundleAfterOwner(
+            abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, bytes32(0))),
+            ping(),
+            abi.encodeWithSelector(ISessionKeyPlugin.InvalidSessionKey.selector, key.addr)
+        );
+    }
+
+    function test_bundle_rotatedKeyDoesNothing() public {
+        grant(list(allow(address(target))));
+        _bundleAfterOwner(
+            abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, bytes32(0), payee)),
+            ping(),
+            abi.encodeWithSelector(ISessionKeyPlugin.InvalidSessionKey.selector, key.addr)
+        );
+    }
+
+    function test_bundle_narrowedKeyDoesNothing() public {
+        grant(list(allow(address(target)), nativeLimit(1 ether, 0)));
+        bytes[3] memory changes = [
+            entry(address(target), false, false),
+            timeRange(0, uint48(block.timestamp) - 1),
+            timeRange(uint48(block.timestamp) + 1, 0)
+        ];
+        for (uint256 i = 0; i < changes.length; ++i) {
+            uint256 state = vm.snapshotState();
+            _bundleAfterOwner(
+                abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, list(changes[i]))), ping(), denied
+            );
+            vm.revertToState(state);
+        }
+        _bundleAfterOwner(
+            abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, list(nativeLimit(1, 0)))),
+            ping(2),
+            _overNativeLimit()
+        );
+    }
+
+    function test_bundle_limitsAreNotUsedTwice() public {
+        grant(list(allow(address(target)), nativeLimit(10, 0)));
+        IEntryPoint.UserOperation memory first = keyOp(ping(10));
+        IEntryPoint.UserOperation memory second = keyOp(ping(10));
+        second.nonce += 1;
+        sign(second, key.privateKey);
+        (bool[2] memory success, bytes memory reason) = sendBundle(first, second);
+        assertTrue(success[0]);
+        assertFalse(success[1]);
+        assertEq(reason, _overNativeLimit());
+    }
+
+    /* Installations */
+
+    function test_reinstall_startsWithoutKeys() public {
+        grant(list(allow(address(target))));
+        uninstall(address(plugin));
+        install(address(plugin), abi.encode(new address[](0), new bytes32[](0), new bytes[][](0)), ownerDependencies());
+        assertEq(plugin.sessionKeysOf(address(account)).length, 0);
+        refusedInValidation(ping());
+        grant(new bytes[](0));
+        refusedInValidation(ping());
+    }
+
+    function test_uninstall_withAStarvedCallback_leavesNoUsableKey() public {
+        grant(list(allow(address(target))));
+        bytes memory config = abi.encode(
+            IModularAccount.UninstallPluginConfig({
+                serializedManifest: "", forceUninstall: true, callbackGasLimit: 1000
+            })
+        );
+        vm.prank(owner.addr);
+        account.uninstallPlugin(address(plugin), config, "");
+        assertTrue(plugin.isSessionKeyOf(address(account), key.addr), "the callback did not run");
+
+        IEntryPoint.UserOperation memory op = keyOp(ping());
+        expectFailedOp("AA23 reverted (or OOG)");
+        this.sendExternally(op);
+
+        install(address(plugin), abi.encode(new address[](0), new bytes32[](0), new bytes[][](0)), ownerDependencies());
+        assertFalse(plugin.isSessionKeyOf(address(account), key.addr));
+        refusedInValidation(ping());
+    }
+}

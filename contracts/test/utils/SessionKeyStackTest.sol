@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Vm} from "forge-std/Vm.sol";
+
+import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {PingTarget} from "../mocks/PingTarget.sol";
+import {TestToken} from "../mocks/TestToken.sol";
+import {StackTest} from "./StackTest.sol";
+
+/// @notice The stack with the session key plugin installed on the account, a session key that is not registered yet, a target
+/// and a token to call, and short ways to write permission updates, calls and operations.
+abstract contract SessionKeyStackTest is StackTest {
+    uint48 internal constant INTERVAL = 1 days;
+    uint256 internal constant NO_LIMIT = type(uint256).max;
+
+    ISessionKeyPlugin internal plugin;
+    /// @dev The account, spoken to as the functions that the plugin adds to it.
+    ISessionKeyPlugin internal keys;
+    PingTarget internal target;
+    TestToken internal token;
+    Vm.Wallet internal key;
+    address internal payee = makeAddr("payee");
+
+    function setUp() public virtual override {
+        super.setUp();
+        plugin = ISessionKeyPlugin(deployCode("SessionKeyPlugin.sol:SessionKeyPlugin"));
+        keys = ISessionKeyPlugin(address(account));
+        target = new PingTarget();
+        token = new TestToken("Test Token", "TEST", 18);
+        key = vm.createWallet("session key");
+        vm.deal(address(target), 1 ether);
+        token.mint(address(account), 1_000_000 ether);
+        token.mint(payee, 1 ether);
+        install(address(plugin), abi.encode(new address[](0), new bytes32[](0), new bytes[][](0)), ownerDependencies());
+    }
+
+    /* Keys */
+
+    /// @notice Registers the session key, as the owner in a runtime call.
+    function grant(bytes[] memory updates) internal {
+        grant(key.addr, updates);
+    }
+
+    /// @notice Registers a session key, as the owner in a runtime call.
+    function grant(address sessionKey, bytes[] memory updates) internal {
+        vm.prank(owner.addr);
+        keys.addSessionKey(sessionKey, bytes32("tag"), updates);
+    }
+
+    /// @notice Changes the session key's permissions, as the owner in a runtime call.
+    function update(bytes memory change) internal {
+        vm.prank(owner.addr);
+        keys.updateKeyPermissions(key.addr, list(change));
+    }
+
+    /* Operations */
+
+    /// @notice A signed operation of the session key, in its own nonce lane.
+    function keyOp(ISessionKeyPlugin.Call[] memory calls) internal view returns (IEntryPoint.UserOperation memory op) {
+        bytes memory callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key.addr));
+        op = buildUserOp(callData, uint160(key.addr));
+        sign(op, key.privateKey);
+    }
+
+    /// @notice The session key's calls must run.
+    function passes(ISessionKeyPlugin.Call[] memory calls) internal {
+        (bool success, bytes memory reason) = send(keyOp(calls));
+        assertTrue(success, string.concat("reverted: ", vm.toString(reason)));
+    }
+
+    /// @notice The EntryPoint must refuse the session key's calls, because the plugin reverts in validation.
+    function refusedInValidation(ISessionKeyPlugin.Call[] memory calls) internal {
+        IEntryPoint.UserOperation memory op = keyOp(calls);
+        uint256 state = vm.snapshotState();
+        vm.expectRevert(ISessionKeyPlugin.PermissionsCheckFailed.selector);
+        this.validateExternally(op);
+        vm.revertToState(state);
+        expectFailedOp("AA23 reverted (or OOG)");
+        this.sendExternally(op);
+    }
+
+    /// @notice The session key's calls must be included, and revert with exactly this.
+    function refusedInExecution(ISessionKeyPlugin.Call[] memory calls, bytes memory expectedReason) internal {
+        (bool success, bytes memory reason) = send(keyOp(calls));
+        assertFalse(success, "the calls ran");
+        assertEq(reason, expectedReason, "revert reason");
+    }
+
+    function sendExternally(IEntryPoint.UserOperation memory op) external returns (bool success, bytes memory reason) {
+        return send(op);
+    }
+
+    function validateExternally(IEntryPoint.UserOperation memory op) external returns (uint256) {
+        return validate(op);
+    }
+
+    /// @notice Sends two operations as one bundle.
+    /// @return success Whether each one's call succeeded.
+    function sendBundle(IEntryPoint.UserOperation memory first, IEntryPoint.UserOperation memory second)
+        internal
+        returns (bool[2] memory success, bytes memory secondReason)
+    {
+        IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](2);
+        (ops[0], ops[1]) = (first, second);
+        vm.recordLogs();
+        vm.prank(bundler, bundler);
+        ENTRY_POINT.handleOps(ops, beneficiary);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        uint256 found;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] == IEntryPoint.UserOperationEvent.selector) {
+                (, success[found++],,) = abi.decode(logs[i].data, (uint256, bool, uint256, uint256));
+            } else if (logs[i].topics[0] == IEntryPoint.UserOperationRevertReason.selector && found == 1) {
+                (, secondReason) = abi.decode(logs[i].data, (uint256, bytes));
+            }
+        }
+        assertEq(found, 2, "two operations");
+    }
+
+    /* Calls */
+
+    function call(address to, uint256 value, bytes memory data)
+        internal
+        pure
+        returns (ISessionKeyPlugin.Call[] memory calls)
+    {
+        calls = new ISessionKeyPlugin.Call[](1);
+        calls[0] = ISessionKeyPlugin.Call(to, value, data);
+    }
+
+    function ping() internal view returns (ISessionKeyPlugin.Call[] memory) {
+        return ping(0);
+    }
+
+    /// @notice A call of the target with some wei.
+    function ping(uint256 value) internal view returns (ISessionKeyPlugin.Call[] memory) {
+        return call(address(target), value, abi.encodeCall(PingTarget.ping, (1)));
+    }
+
+    /// @notice A transfer of the token.
+    function transfer(uint256 amount) internal view returns (ISessionKeyPlugin.Call[] memory) {
+        return call(address(token), 0, abi.encodeCall(TestToken.transfer, (payee, amount)));
+    }
+
+    function join(ISessionKeyPlugin.Call[] memory a, ISessionKeyPlugin.Call[] memory b)
+        internal
+        pure
+        returns (ISessionKeyPlugin.Call[] memory joined)
+    {
+        joined = new ISessionKeyPlugin.Call[](a.length + b.length);
+        for (uint256 i = 0; i < joined.length; ++i) {
+            joined[i] = i < a.length ? a[i] : b[i - a.length];
+        }
+    }
+
+    /* Permission updates */
+
+    function list(bytes memory a) internal pure returns (bytes[] memory updates) {
+        updates = new bytes[](1);
+        updates[0] = a;
+    }
+
+    function list(bytes memory a, bytes memory b) internal pure returns (bytes[] memory updates) {
+        updates = new bytes[](2);
+        (updates[0], updates[1]) = (a, b);
+    }
+
+    function list(bytes memory a, bytes memory b, bytes memory c) internal pure returns (bytes[] memory updates) {
+        updates = new bytes[](3);
+        (updates[0], updates[1], updates[2]) = (a, b, c);
+    }
+
+    function listType(ISessionKeyPlugin.ContractAccessControlType kind) internal pure returns (bytes memory) {
+        return abi.encodeCall(ISessionKeyPermissionsUpdates.setAccessListType, (kind));
+    }
+
+    function allow(address contractAddress) internal pure returns (bytes memory) {
+        return entry(contractAddress, true, false);
+    }
+
+    function entry(address contractAddress, bool isOnList, bool checkSelectors) internal pure returns (bytes memory) {
+        return abi.encodeCall(
+            ISessionKeyPermissionsUpdates.updateAccessListAddressEntry, (contractAddress, isOnList, checkSelectors)
+        );
+    }
+
+    function functionEntry(address contractAddress, bytes4 selector, bool isOnList)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodeCall(
+            ISessionKeyPermissionsUpdates.updateAccessListFunctionEntry, (contractAddress, selector, isOnList)
+        );
+    }
+
+    function timeRange(uint48 validAfter, uint48 validUntil) internal pure returns (bytes memory) {
+        return abi.encodeCall(ISessionKeyPermissionsUpdates.updateTimeRange, (validAfter, validUntil));
+    }
+
+    function nativeLimit(uint256 limit, uint48 interval) internal pure returns (bytes memory) {
+        return abi.encodeCall(ISessionKeyPermissionsUpdates.setNativeTokenSpendLimit, (limit, interval));
+    }
+
+    function tokenLimit(uint256 limit, uint48 interval) internal view returns (bytes memory) {
+        return abi.encodeCall(ISessionKeyPermissionsUpdates.setERC20SpendLimit, (address(token), limit, interval));
+    }
+
+    function gasLimit(uint256 limit, uint48 interval) internal pure returns (bytes memory) {
+        return abi.encodeCall(ISessionKeyPermissionsUpdates.setGasSpendLimit, (limit, interval));
+    }
+
+    function requiredPaymaster(address paymaster) internal pure returns (bytes memory) {
+        return abi.encodeCall(ISessionKeyPermissionsUpdates.setRequiredPaymaster, (paymaster));
+    }
+}

@@ -1,0 +1,97 @@
+//! What a client does between deciding and sending. `cargo bench -p session-key-client`, with `--features secp256k1` for signing in
+//! C. An update list of 10 elements; an operation with one call.
+
+use session_key_client::{
+    Call, NewSessionKey, UserOperation,
+    alloy::{
+        primitives::{Address, B256, Bytes, Selector, U256},
+        signers::SignerSync,
+    },
+    calldata,
+    permissions::{Permissions, SpendLimit},
+    user_operation::{nonce, session_key_nonce_key},
+};
+
+#[cfg(not(feature = "secp256k1"))]
+use session_key_client::alloy::signers::local::PrivateKeySigner as BenchSigner;
+#[cfg(feature = "secp256k1")]
+use session_key_client::alloy::signers::local::Secp256k1Signer as BenchSigner;
+
+fn main() {
+    divan::main();
+}
+
+fn permissions() -> Permissions {
+    let [first, second, token] = [1, 2, 3].map(Address::repeat_byte);
+    let selector = |byte| Selector::repeat_byte(byte);
+    Permissions::new()
+        .contract_functions(first, [selector(1), selector(2)])
+        .contract_functions(second, [selector(3)])
+        .valid_until(2_000_000_000)
+        .native_token_spend_limit(SpendLimit::per(U256::from(1_000_000), 86_400))
+        .erc20_spend_limit(token, SpendLimit::per(U256::from(1_000), 86_400))
+        .gas_spend_limit(SpendLimit::per(U256::from(50_000), 86_400))
+}
+
+/// Build a permission set of ten updates, encode it, and make `addSessionKey` of it.
+#[divan::bench]
+fn add_session_key_from_permissions() -> Bytes {
+    let permissions = divan::black_box(permissions()).encode().unwrap();
+    let key = Address::repeat_byte(9);
+    calldata::add_session_key(&NewSessionKey {
+        key,
+        tag: B256::ZERO,
+        permissions,
+    })
+}
+
+/// The call data of `addSessionKey` alone, from ten encoded updates.
+#[divan::bench]
+fn add_session_key_call_data(bencher: divan::Bencher<'_, '_>) {
+    let permissions = permissions().encode().unwrap();
+    assert_eq!(permissions.len(), 10);
+    let new = NewSessionKey {
+        key: Address::repeat_byte(9),
+        tag: B256::ZERO,
+        permissions,
+    };
+    bencher.bench_local(|| calldata::add_session_key(divan::black_box(&new)));
+}
+
+fn operation(session_key: Address) -> UserOperation {
+    let call = Call::new(Address::repeat_byte(7), vec![0xab; 36]).with_value(U256::from(123));
+    UserOperation {
+        sender: Address::repeat_byte(1),
+        nonce: nonce(session_key_nonce_key(session_key), 5),
+        call_data: calldata::execute_with_session_key(&[call], session_key),
+        call_gas_limit: U256::from(300_000),
+        verification_gas_limit: U256::from(250_000),
+        pre_verification_gas: U256::from(60_000),
+        max_fee_per_gas: U256::from(3_000_000_000u64),
+        max_priority_fee_per_gas: U256::from(1_000_000_000u64),
+        ..Default::default()
+    }
+}
+
+/// Encode `executeWithSessionKey` and hash the operation.
+#[divan::bench]
+fn encode_and_hash() -> B256 {
+    operation(divan::black_box(Address::repeat_byte(9))).hash(session_key_bindings::ENTRY_POINT, 1)
+}
+
+/// Encode, hash and sign.
+#[divan::bench]
+fn encode_hash_and_sign(bencher: divan::Bencher<'_, '_>) {
+    let signer = BenchSigner::from_bytes(&B256::repeat_byte(1)).unwrap();
+    let session_key = signer.address();
+    bencher.bench_local(|| {
+        let mut operation = operation(divan::black_box(session_key));
+        let hash = operation.hash(session_key_bindings::ENTRY_POINT, 1);
+        operation.signature = signer
+            .sign_message_sync(hash.as_slice())
+            .unwrap()
+            .as_bytes()
+            .into();
+        operation
+    });
+}

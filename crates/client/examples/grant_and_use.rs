@@ -1,0 +1,59 @@
+//! An owner grants a key 100 tokens a day and some gas; the key spends within that, and is stopped beyond it.
+
+mod simulated_chain;
+
+use session_key_client::{
+    Call, NewSessionKey, Revert, SessionKeyClient, SessionKeySigner,
+    alloy::primitives::U256,
+    operation::OperationError,
+    permissions::{ERC20_TRANSFER, Permissions, SpendLimit},
+    revert::PluginError,
+    submit::SubmitError,
+};
+use simulated_chain::{RECIPIENT, start, transfer};
+use std::{error::Error, sync::Arc};
+
+#[tokio::main]
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
+    let start = start().await?;
+    let token = start.stack.token;
+
+    // The key. In a file or an environment variable: see the other kinds of storage.
+    let session_key = SessionKeySigner::random();
+
+    // 100 tokens (6 decimals) a day, by `transfer` only; 0.01 ether for gas in all; until May 2033.
+    let permissions = Permissions::new()
+        .contract_functions(token, [ERC20_TRANSFER])
+        .erc20_spend_limit(token, SpendLimit::per(U256::from(100_000_000), 86_400))
+        .gas_spend_limit(SpendLimit::total(U256::from(10).pow(U256::from(16))))
+        .valid_until(2_000_000_000);
+    let key = NewSessionKey::new(session_key.address(), &permissions)?;
+
+    // One operation: it creates the account, installs the plugin and registers the key.
+    let receipt = start.owner.install_session_key_plugin([key]).execute().await?;
+    println!("granted in transaction {}", receipt.transaction_hash);
+
+    // The key at work: it needs the account's address and a way onto the chain, not the owner.
+    let agent = SessionKeyClient::shared(start.account.clone(), Arc::new(session_key), start.submitter);
+    agent
+        .execute([Call::new(token, transfer(RECIPIENT, 60_000_000))])
+        .execute()
+        .await?;
+    let limit = start
+        .account
+        .erc20_spend_limit(agent.session_key(), token)
+        .await?;
+    println!("spent {} of {} today", limit.limit_used, limit.limit);
+
+    let too_much = agent
+        .execute([Call::new(token, transfer(RECIPIENT, 60_000_000))])
+        .execute()
+        .await;
+    match too_much {
+        Err(OperationError::Submit(SubmitError::WouldRevert(Revert::Plugin(
+            reason @ PluginError::ERC20SpendLimitExceeded { .. },
+        )))) => println!("not sent: {reason}"),
+        other => return Err(format!("expected the limit to hold: {other:?}").into()),
+    }
+    Ok(())
+}

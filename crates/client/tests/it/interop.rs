@@ -1,0 +1,356 @@
+//! The client against a real node and a real bundler: `script/interop.sh` starts both and runs this.
+
+use crate::fixture::{ETHER, key, transfer};
+use session_key_client::{
+    Call, Deployment, NewSessionKey, OwnerAction, OwnerClient, Revert, SessionKeyClient, SmartAccount,
+    alloy::{
+        eips::BlockNumberOrTag,
+        network::TransactionBuilder,
+        primitives::{Address, U256},
+        providers::{DynProvider, Provider, ProviderBuilder},
+        rpc::types::TransactionRequest,
+        signers::local::PrivateKeySigner,
+        sol_types::SolCall,
+    },
+    operation::{FixedPaymaster, OperationError},
+    permissions::{ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit, TimeRange},
+    revert::{AaCode, PluginError},
+    submit::{BundlerSubmitter, EntryPointSubmitter, GasEstimate, Outcome, Refusal, SubmitError, Submitter},
+};
+use session_key_testkit::{Stack, TestToken, dev_accounts};
+use std::sync::Arc;
+
+const RECIPIENT: Address = Address::repeat_byte(0x77);
+
+fn url(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; run script/interop.sh"))
+}
+
+fn node(signer: PrivateKeySigner) -> DynProvider {
+    let url = url("SESSION_KEY_RPC_URL").parse().unwrap();
+    ProviderBuilder::new().wallet(signer).connect_http(url).erased()
+}
+
+async fn send(provider: &DynProvider, transaction: TransactionRequest) {
+    assert!(
+        provider
+            .send_transaction(transaction)
+            .await
+            .unwrap()
+            .get_receipt()
+            .await
+            .unwrap()
+            .status()
+    );
+}
+
+fn refusal(error: OperationError) -> Refusal {
+    match error {
+        OperationError::Submit(SubmitError::Refused(refusal)) => refusal,
+        error => panic!("{error:?}"),
+    }
+}
+
+struct Live {
+    node: DynProvider,
+    stack: Stack,
+    account: SmartAccount,
+    owner: OwnerClient,
+    owner_signer: PrivateKeySigner,
+    submitter: Arc<dyn Submitter>,
+}
+
+impl Live {
+    async fn start(salt: u64, submitter: impl FnOnce(&DynProvider, Address) -> Arc<dyn Submitter>) -> Self {
+        let funder = dev_accounts()[4].signer();
+        let from = funder.address();
+        let node = node(funder);
+        let (stack, plan) = Stack::plan(dev_accounts()[0].address);
+        for deployment in plan {
+            if node.get_code_at(deployment.address).await.unwrap().is_empty() {
+                send(&node, deployment.transaction(from)).await;
+            }
+        }
+        let deployment = Deployment {
+            entry_point: stack.entry_point,
+            session_key_plugin: stack.session_key_plugin,
+            multi_owner_plugin: stack.multi_owner_plugin,
+            factory: stack.account_factory,
+        };
+        let owner_signer = dev_accounts()[5].signer();
+        let owners = [owner_signer.address()];
+        let account = SmartAccount::from_factory(node.clone(), deployment, owners, U256::from(salt))
+            .await
+            .unwrap();
+        let fund = TransactionRequest::default()
+            .with_to(account.address())
+            .with_value(U256::from(ETHER));
+        send(&node, fund).await;
+        let mint = TestToken::mintCall {
+            to: account.address(),
+            amount: U256::from(1_000_000),
+        };
+        send(
+            &node,
+            TransactionRequest::default()
+                .with_to(stack.token)
+                .with_input(mint.abi_encode()),
+        )
+        .await;
+        let submitter = submitter(&node, stack.entry_point);
+        let owner = OwnerClient::shared(account.clone(), Arc::new(owner_signer.clone()), submitter.clone());
+        Self {
+            node,
+            stack,
+            account,
+            owner,
+            owner_signer,
+            submitter,
+        }
+    }
+
+    fn session_key(&self, signer: PrivateKeySigner) -> SessionKeyClient {
+        SessionKeyClient::shared(self.account.clone(), Arc::new(signer), self.submitter.clone())
+    }
+
+    async fn token_balance(&self, account: Address) -> U256 {
+        let call = TestToken::balanceOfCall { account }.abi_encode();
+        let output = self
+            .node
+            .call(
+                TransactionRequest::default()
+                    .with_to(self.stack.token)
+                    .with_input(call),
+            )
+            .await
+            .unwrap();
+        U256::from_be_slice(&output)
+    }
+
+    /// Everything that owners and keys do, once.
+    async fn life(&self) {
+        let (account, owner, token) = (&self.account, &self.owner, self.stack.token);
+        let now = self
+            .node
+            .get_block_by_number(BlockNumberOrTag::Latest)
+            .await
+            .unwrap()
+            .unwrap()
+            .header
+            .timestamp;
+        let day = 86_400;
+        let permissions = Permissions::new()
+            .contract_functions(token, [ERC20_TRANSFER])
+            .contract(RECIPIENT)
+            .native_token_spend_limit(SpendLimit::total(U256::from(1_000)))
+            .erc20_spend_limit(token, SpendLimit::per(U256::from(100), day))
+            .gas_spend_limit(SpendLimit::per(U256::from(ETHER), day))
+            .valid_until(now + day);
+
+        // The first operation creates the account, installs the plugin and grants the key.
+        let first = NewSessionKey::new(key(1).address(), &permissions).unwrap();
+        let receipt = owner.install_session_key_plugin([first]).execute().await.unwrap();
+        assert!(receipt.actual_gas_cost > U256::ZERO && !receipt.logs.is_empty());
+        let agent = self.session_key(key(1));
+        assert_eq!(account.session_keys().await.unwrap(), [agent.session_key()]);
+
+        // Within its limits.
+        let before = self.token_balance(RECIPIENT).await;
+        let calls = [
+            Call::new(token, transfer(RECIPIENT, 60)),
+            Call::transfer(RECIPIENT, U256::from(400)),
+        ];
+        agent.execute(calls).execute().await.unwrap();
+        assert_eq!(self.token_balance(RECIPIENT).await - before, U256::from(60));
+        let used = account
+            .gas_spend_limit(agent.session_key())
+            .await
+            .unwrap()
+            .info
+            .limit_used;
+        assert!(used > U256::ZERO);
+
+        // Beyond them: refused in validation.
+        for call in [
+            Call::transfer(Address::repeat_byte(1), U256::ZERO),
+            Call::new(
+                token,
+                TestToken::approveCall {
+                    spender: RECIPIENT,
+                    amount: U256::ONE,
+                }
+                .abi_encode(),
+            ),
+            Call::transfer(RECIPIENT, U256::from(601)),
+        ] {
+            let refusal = refusal(agent.execute([call]).execute().await.unwrap_err());
+            assert_eq!(
+                refusal.cause,
+                Some(Revert::Plugin(PluginError::PermissionsCheckFailed)),
+                "{refusal}"
+            );
+        }
+        // Or in execution, when sent with limits of one's own.
+        let ample = GasEstimate {
+            call_gas_limit: U256::from(300_000),
+            verification_gas_limit: U256::from(300_000),
+            pre_verification_gas: U256::from(100_000),
+        };
+        let over = agent.execute([Call::new(token, transfer(RECIPIENT, 41))]);
+        assert!(matches!(
+            over.execute().await.unwrap_err(),
+            OperationError::Submit(SubmitError::WouldRevert(_) | SubmitError::Refused(_))
+        ));
+        let over = agent
+            .execute([Call::new(token, transfer(RECIPIENT, 41))])
+            .gas_limits(ample);
+        match over.outcome().await {
+            Ok(Outcome::Reverted { reason, .. }) => {
+                assert!(
+                    matches!(
+                        reason,
+                        Revert::Plugin(PluginError::ERC20SpendLimitExceeded { .. })
+                    ),
+                    "{reason}"
+                );
+            }
+            // Some bundlers do not take what reverts.
+            Err(OperationError::Submit(SubmitError::WouldRevert(_) | SubmitError::Refused(_))) => {}
+            other => panic!("{other:?}"),
+        }
+
+        // Update, add, rotate, remove.
+        let updates = PermissionUpdates::new()
+            .time_range(TimeRange {
+                valid_after: 0,
+                valid_until: now + 2 * day,
+            })
+            .erc20_spend_limit(token, SpendLimit::per(U256::from(200), day));
+        owner
+            .update_key_permissions(agent.session_key(), updates)
+            .execute()
+            .await
+            .unwrap();
+        agent
+            .execute([Call::new(token, transfer(RECIPIENT, 41))])
+            .execute()
+            .await
+            .unwrap();
+        let second = NewSessionKey::new(key(2).address(), &permissions).unwrap();
+        owner.add_session_key(second).execute().await.unwrap();
+        owner
+            .rotate_session_key(agent.session_key(), key(3).address())
+            .execute()
+            .await
+            .unwrap();
+        refusal(
+            agent
+                .execute([Call::transfer(RECIPIENT, U256::ZERO)])
+                .execute()
+                .await
+                .unwrap_err(),
+        );
+        let rotated = self.session_key(key(3));
+        rotated
+            .execute([Call::new(token, transfer(RECIPIENT, 1))])
+            .execute()
+            .await
+            .unwrap();
+        let limit = account
+            .erc20_spend_limit(rotated.session_key(), token)
+            .await
+            .unwrap();
+        assert_eq!(limit.limit_used, U256::from(102));
+        let gone = [OwnerAction::RemoveSessionKey(key(2).address())];
+        let transaction = account
+            .owner_transaction(self.owner_signer.address(), gone)
+            .await
+            .unwrap();
+        send(&node(self.owner_signer.clone()), transaction).await;
+        assert_eq!(account.session_keys().await.unwrap(), [rotated.session_key()]);
+
+        // Signed by the wrong key.
+        let mut signed = rotated
+            .execute([Call::transfer(RECIPIENT, U256::ZERO)])
+            .sign()
+            .await
+            .unwrap();
+        signed
+            .operation
+            .sign(&key(9), self.stack.entry_point, account.chain_id())
+            .await
+            .unwrap();
+        match self.submitter.send(&signed).await.unwrap_err() {
+            SubmitError::Refused(refusal) => {
+                assert_eq!(refusal.code, Some(AaCode::AccountSignature), "{refusal}")
+            }
+            error => panic!("{error:?}"),
+        }
+
+        // A paymaster pays, by rule.
+        let paymaster = self.stack.paymaster;
+        let deposit = session_key_bindings::IEntryPoint::depositToCall { account: paymaster };
+        let deposit = TransactionRequest::default()
+            .with_to(self.stack.entry_point)
+            .with_value(U256::from(ETHER))
+            .with_input(deposit.abi_encode());
+        send(&self.node, deposit).await;
+        let rule = PermissionUpdates::new().required_paymaster(paymaster);
+        owner
+            .update_key_permissions(rotated.session_key(), rule)
+            .execute()
+            .await
+            .unwrap();
+        refusal(
+            rotated
+                .execute([Call::transfer(RECIPIENT, U256::ZERO)])
+                .execute()
+                .await
+                .unwrap_err(),
+        );
+        let balance = account.balance().await.unwrap();
+        let sponsored = rotated.clone().with_paymaster(FixedPaymaster::new(paymaster));
+        let receipt = sponsored
+            .execute([Call::transfer(RECIPIENT, U256::ZERO)])
+            .execute()
+            .await
+            .unwrap();
+        assert_eq!(receipt.paymaster, Some(paymaster));
+        assert_eq!(account.balance().await.unwrap(), balance);
+
+        // A reset that has nothing to settle, by anyone.
+        let from = dev_accounts()[4].address;
+        send(
+            &self.node,
+            account.reset_session_key_gas_limit_timestamp(from, rotated.session_key()),
+        )
+        .await;
+
+        owner.uninstall_session_key_plugin().execute().await.unwrap();
+        assert!(account.session_keys().await.unwrap().is_empty());
+        assert!(!account.is_session_key_plugin_installed().await.unwrap());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a node and a bundler: script/interop.sh"]
+async fn interop_through_a_bundler() {
+    let bundler = ProviderBuilder::new().connect_http(url("SESSION_KEY_BUNDLER_URL").parse().unwrap());
+    let live = Live::start(1, |node, entry_point| {
+        Arc::new(BundlerSubmitter::new(bundler, entry_point).with_node(node.clone()))
+    })
+    .await;
+    live.life().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a node: script/interop.sh"]
+async fn interop_through_the_entry_point() {
+    let live = Live::start(2, |_, entry_point| {
+        let sender = dev_accounts()[6].signer();
+        let from = sender.address();
+        Arc::new(EntryPointSubmitter::new(node(sender), entry_point, from))
+    })
+    .await;
+    live.life().await;
+}

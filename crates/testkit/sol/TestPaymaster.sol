@@ -1,1 +1,0 @@
-../../../contracts/test/mocks/TestPaymaster.sol

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Runs the Rust client against a real node (anvil) and a real bundler (npm @pimlico/alto), both on loopback.
+# The bundler is large, so it is not among the dependencies of package.json: it is installed into target/ on the first run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+rpc_port=${RPC_PORT:-18545}
+bundler_port=${BUNDLER_PORT:-14337}
+home=target/interop
+mkdir -p "$home"
+
+if [ ! -x node_modules/.bin/anvil ]; then
+  npm ci --ignore-scripts --no-audit --no-fund
+fi
+
+# The published package asks for a viem whose own dependency is missing from the registry; the override is one that works.
+cat >"$home/package.json" <<'JSON'
+{ "private": true, "dependencies": { "@pimlico/alto": "0.0.20" }, "overrides": { "viem": "2.43.3" } }
+JSON
+if [ ! -x "$home/node_modules/.bin/alto" ]; then
+  npm install --prefix "$home" --ignore-scripts --no-audit --no-fund
+fi
+# The bundler listens on every interface; this keeps it on loopback.
+cat >"$home/loopback.cjs" <<'JS'
+const net = require("net");
+const listen = net.Server.prototype.listen;
+net.Server.prototype.listen = function (...args) {
+  if (typeof args[0] === "object" && args[0] !== null) args[0].host = "127.0.0.1";
+  else if (typeof args[0] === "number" && typeof args[1] === "string") args[1] = "127.0.0.1";
+  return listen.apply(this, args);
+};
+JS
+
+started=()
+trap 'for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done; wait 2>/dev/null || true' EXIT
+
+answers() { # url method
+  curl -sf -m 2 -H 'content-type: application/json' "$1" \
+    -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$2\",\"params\":[]}" >/dev/null
+}
+wait_for() { # name url method log
+  for _ in $(seq 150); do
+    if answers "$2" "$3"; then return; fi
+    sleep 0.2
+  done
+  echo "interop.sh: $1 did not start; its output:" >&2
+  tail -n 20 "$4" >&2
+  exit 1
+}
+
+rpc="http://127.0.0.1:$rpc_port"
+bundler="http://127.0.0.1:$bundler_port"
+if answers "$rpc" eth_chainId || answers "$bundler" eth_chainId; then
+  echo "interop.sh: port $rpc_port or $bundler_port is in use; set RPC_PORT and BUNDLER_PORT" >&2
+  exit 1
+fi
+
+node_modules/.bin/anvil --host 127.0.0.1 --port "$rpc_port" --chain-id 31337 --hardfork prague --balance 1000000 \
+  >"$home/anvil.log" 2>&1 &
+started+=($!)
+wait_for anvil "$rpc" eth_chainId "$home/anvil.log"
+
+# Development accounts 8 and 9 of every development node: no secrets.
+executor=0xdbda1821b80551c9d65939329250298aa3472ba22feea921c0cf5d620ea67b97
+utility=0x2a871d0798f97d79848a013d4936a73bf4cc922c825d33c1cf7073dff6d409c6
+entry_point=0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789
+
+# The bundler wants the EntryPoint to be there when it starts.
+SESSION_KEY_RPC_URL=$rpc cargo test -p session-key-client --locked --test it -- --ignored interop_through_the_entry_point
+
+NODE_OPTIONS="--require $PWD/$home/loopback.cjs" "$home/node_modules/.bin/alto" \
+  --rpc-url "$rpc" --port "$bundler_port" --entrypoints "$entry_point" \
+  --executor-private-keys "$executor" --utility-private-key "$utility" \
+  --safe-mode false --min-entity-stake 1 --min-entity-unstake-delay 1 \
+  --min-bundle-interval 10 --max-bundle-interval 50 --block-time 200 \
+  --utility-wallet-monitor false --refilling-wallets false \
+  >"$home/alto.log" 2>&1 &
+started+=($!)
+wait_for alto "$bundler" eth_chainId "$home/alto.log"
+
+SESSION_KEY_RPC_URL=$rpc SESSION_KEY_BUNDLER_URL=$bundler \
+  cargo test -p session-key-client --locked --test it -- --ignored interop_through_a_bundler
