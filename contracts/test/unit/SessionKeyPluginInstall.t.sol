@@ -125,6 +125,25 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
         assertEq(plugin.sessionKeysOf(address(account)).length, 2);
     }
 
+    /// @dev Down to the last byte of an update: what is cut off is not read as zero.
+    function test_onInstall_revertsOnTruncatedUpdates() public {
+        bytes[][] memory updates = new bytes[][](1);
+        updates[0] = list(abi.encodeCall(Updates.setNativeTokenSpendLimit, (type(uint128).max, type(uint48).max)));
+        bytes memory data = abi.encode(keys(address(5)), new bytes32[](1), updates);
+        // The update's 68 bytes are padded to 96.
+        uint256 needed = data.length - 28;
+        IPlugin installer = IPlugin(address(account));
+        for (uint256 length = data.length; length > needed - 40; --length) {
+            assembly ("memory-safe") {
+                mstore(data, length)
+            }
+            uint256 state = vm.snapshotState();
+            if (length < needed) vm.expectRevert();
+            installer.onInstall(data);
+            vm.revertToState(state);
+        }
+    }
+
     /// @dev Nothing of what a lost uninstallation left over is usable.
     function test_onInstall_startsEmptyIfKeysAreLeftOver() public {
         allowAll();
