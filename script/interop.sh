@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the Rust client against a real node (anvil) and a real bundler (npm @pimlico/alto), both on loopback.
-# The bundler is large, so it is not among the dependencies of package.json: it is installed into target/ on the first run.
+# Runs the Rust client and the real TypeScript client (npm @alchemy/aa-accounts) against a real node (anvil) and a real bundler
+# (npm @pimlico/alto), all on loopback. Each client also uses a key that the other has granted.
+# The bundler is large, so it is not among the dependencies of package.json: it is installed on the first run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,17 +10,13 @@ bundler_port=${BUNDLER_PORT:-14337}
 home=target/interop
 mkdir -p "$home"
 
-if [ ! -x node_modules/.bin/anvil ]; then
-  npm ci --ignore-scripts --no-audit --no-fund
-fi
-
-# The published package asks for a viem whose own dependency is missing from the registry; the override is one that works.
-cat >"$home/package.json" <<'JSON'
-{ "private": true, "dependencies": { "@pimlico/alto": "0.0.20" }, "overrides": { "viem": "2.43.3" } }
-JSON
-if [ ! -x "$home/node_modules/.bin/alto" ]; then
-  npm install --prefix "$home" --ignore-scripts --no-audit --no-fund
-fi
+source script/toolchain.sh
+for package in bundler typescript; do
+  if ! cmp -s "interop/$package/package-lock.json" "interop/$package/node_modules/.installed-lock.json"; then
+    npm ci --prefix "interop/$package" --ignore-scripts --no-audit --no-fund
+    cp "interop/$package/package-lock.json" "interop/$package/node_modules/.installed-lock.json"
+  fi
+done
 # The bundler listens on every interface; this keeps it on loopback.
 cat >"$home/loopback.cjs" <<'JS'
 const net = require("net");
@@ -55,7 +52,7 @@ if answers "$rpc" eth_chainId || answers "$bundler" eth_chainId; then
   exit 1
 fi
 
-node_modules/.bin/anvil --host 127.0.0.1 --port "$rpc_port" --chain-id 31337 --hardfork prague --balance 1000000 \
+anvil --host 127.0.0.1 --port "$rpc_port" --chain-id 31337 --hardfork prague --balance 1000000 \
   >"$home/anvil.log" 2>&1 &
 started+=($!)
 wait_for anvil "$rpc" eth_chainId "$home/anvil.log"
@@ -68,7 +65,7 @@ entry_point=0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789
 # The bundler wants the EntryPoint to be there when it starts.
 SESSION_KEY_RPC_URL=$rpc cargo test -p session-key-client --locked --test it -- --ignored interop_through_the_entry_point
 
-NODE_OPTIONS="--require $PWD/$home/loopback.cjs" "$home/node_modules/.bin/alto" \
+NODE_OPTIONS="--require $PWD/$home/loopback.cjs" interop/bundler/node_modules/.bin/alto \
   --rpc-url "$rpc" --port "$bundler_port" --entrypoints "$entry_point" \
   --executor-private-keys "$executor" --utility-private-key "$utility" \
   --safe-mode false --min-entity-stake 1 --min-entity-unstake-delay 1 \
@@ -80,3 +77,9 @@ wait_for alto "$bundler" eth_chainId "$home/alto.log"
 
 SESSION_KEY_RPC_URL=$rpc SESSION_KEY_BUNDLER_URL=$bundler \
   cargo test -p session-key-client --locked --test it -- --ignored interop_through_a_bundler
+
+# The two clients tell each other of keys in a file.
+export SESSION_KEY_RPC_URL=$rpc SESSION_KEY_BUNDLER_URL=$bundler SESSION_KEY_INTEROP_FILE=$PWD/$home/shared.json
+cargo test -p session-key-client --locked --test it -- --ignored interop_grants_a_key_to_typescript
+node interop/typescript/run.mjs "$SESSION_KEY_INTEROP_FILE"
+cargo test -p session-key-client --locked --test it -- --ignored interop_uses_a_key_of_typescript

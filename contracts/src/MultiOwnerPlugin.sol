@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
 import {ECDSA} from "@openzeppelin/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/utils/cryptography/MessageHashUtils.sol";
-import {SignatureChecker} from "@openzeppelin/utils/cryptography/SignatureChecker.sol";
+import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 
 import {BasePlugin} from "./BasePlugin.sol";
 import {UserOperation} from "./interfaces/IAccount.sol";
@@ -264,14 +264,18 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     /// @dev Nothing says which owner a contract signature belongs to, so that every owner with code is asked.
     function _isSignedByContractOwner(bytes32 hash, bytes calldata signature) private view returns (bool) {
         for (address owner = newestOwner[msg.sender]; owner != address(0); owner = _nextOwner(msg.sender, owner)) {
-            if (
-                owner.code.length != 0
-                    && SignatureChecker.isValidERC1271SignatureNowCalldata(owner, hash, signature)
-            ) {
-                return true;
-            }
+            if (owner.code.length != 0 && _isValidForContract(owner, hash, signature)) return true;
         }
         return false;
+    }
+
+    /// @dev Whatever the owner does or returns, this does not revert. OpenZeppelin's `SignatureChecker` does not pad the
+    /// signature to whole words, as the ABI says.
+    function _isValidForContract(address owner, bytes32 hash, bytes calldata signature) private view returns (bool) {
+        (bool success, bytes32 answer,) =
+            LowLevelCall.staticcallReturn64Bytes(owner, abi.encodeCall(IERC1271.isValidSignature, (hash, signature)));
+        return success && LowLevelCall.returnDataSize() >= 0x20
+            && answer == bytes32(IERC1271.isValidSignature.selector);
     }
 
     function _messageHash(address account, bytes memory message) private view returns (bytes32) {

@@ -14,6 +14,10 @@ library LibERC165 {
 
     /// @notice Whether the address implements ERC-165, and the interface. False for an address without code, and for a
     /// precompile (which answers either nothing or true to all three questions).
+    ///
+    /// A caller that runs low on gas may make a question fail for lack of it (EIP-150 passes on 63/64 of what is left), which
+    /// counts as false. What it then has left is 1/64, a few hundred gas units at most: not enough to do anything with the
+    /// target.
     function hasInterface(address target, bytes4 interfaceId) internal view returns (bool) {
         return _answersTrue(target, interfaceId) && _answersTrue(target, type(IERC165).interfaceId)
             && !_answersTrue(target, INVALID_INTERFACE);

@@ -77,7 +77,7 @@ abstract contract PluginManager is IModularAccount {
         _share(account);
 
         (bool success, bytes memory reason) =
-            _callback(plugin, gasleft(), abi.encodeCall(IPlugin.onInstall, (pluginInstallData)), true);
+            _callback(plugin, 0, abi.encodeCall(IPlugin.onInstall, (pluginInstallData)), true);
         if (!success) revert PluginInstallCallbackFailed(plugin, reason);
 
         emit PluginInstalled(plugin, manifestHash, _unwrap(dependencies));
@@ -110,7 +110,7 @@ abstract contract PluginManager is IModularAccount {
 
         (bool success, bytes memory reason) = _callback(
             plugin,
-            decodedConfig.callbackGasLimit == 0 ? gasleft() : decodedConfig.callbackGasLimit,
+            decodedConfig.callbackGasLimit,
             abi.encodeCall(IPlugin.onUninstall, (pluginUninstallData)),
             !decodedConfig.forceUninstall
         );
@@ -451,11 +451,14 @@ abstract contract PluginManager is IModularAccount {
 
     /// @dev An address without code fails. What a plugin returns is copied only where it is needed, so that it cannot make the
     /// account run out of gas when it is uninstalled by force.
+    /// @param gasLimit Gas units; zero: no limit.
     function _callback(address plugin, uint256 gasLimit, bytes memory data, bool wantsReason)
         private
         returns (bool success, bytes memory reason)
     {
         assembly ("memory-safe") {
+            // More than there is means all that a call can pass on (EIP-150).
+            if iszero(gasLimit) { gasLimit := not(0) }
             let called := call(gasLimit, plugin, 0, add(data, 0x20), mload(data), 0, 0)
             success := and(called, iszero(iszero(extcodesize(plugin))))
             if and(iszero(called), wantsReason) {

@@ -94,7 +94,8 @@ contract ValidationRulesTest is SessionKeyStackTest {
     function test_theCheckSeesTheClock() public {
         vm.startDebugTraceRecording();
         vm.prank(address(account));
-        (bool success,) = address(plugin).call(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr)));
+        (bool success,) =
+            address(plugin).call(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr)));
         Vm.DebugStep[] memory steps = vm.stopAndReturnDebugTraceRecording();
         assertTrue(success);
         bool seen;

@@ -66,9 +66,8 @@ contract SessionKeyHandler is SessionKeyStackTest {
         bytes memory data = abi.encode(new address[](0), new bytes32[](0), new bytes[][](0));
         vm.startPrank(owner.addr);
         otherAccount.installPlugin(address(plugin), manifestHash, data, ownerDependencies());
-        ISessionKeyPlugin(address(otherAccount)).addSessionKey(
-            wallets[0].addr, 0, list(nativeLimit(5, 6), tokenLimit(7, 8), gasLimit(9, 10))
-        );
+        ISessionKeyPlugin(address(otherAccount))
+            .addSessionKey(wallets[0].addr, 0, list(nativeLimit(5, 6), tokenLimit(7, 8), gasLimit(9, 10)));
         vm.stopPrank();
         otherState = stateOfOther();
         installation = stateOfInstallation();
@@ -92,8 +91,20 @@ contract SessionKeyHandler is SessionKeyStackTest {
         uint48 interval = seed >> 16 & 1 == 0 ? 0 : uint48(1 + (seed >> 20) % 1 days);
         // Now and then too large for a packed word.
         uint256 wide = seed >> 17 & 3 == 0 ? 1 << 100 : 0;
-        set(model[i].native, i, nativeLimit(bounded(seed >> 40, 10) + wide, interval), bounded(seed >> 40, 10) + wide, interval);
-        set(model[i].erc20, i, tokenLimit(bounded(seed >> 60, 10) + wide, interval), bounded(seed >> 60, 10) + wide, interval);
+        set(
+            model[i].native,
+            i,
+            nativeLimit(bounded(seed >> 40, 10) + wide, interval),
+            bounded(seed >> 40, 10) + wide,
+            interval
+        );
+        set(
+            model[i].erc20,
+            i,
+            tokenLimit(bounded(seed >> 60, 10) + wide, interval),
+            bounded(seed >> 60, 10) + wide,
+            interval
+        );
         if (seed >> 18 & 1 == 0) {
             uint256 gas = COST * (1 + (seed >> 80) % 4);
             set(model[i].gas, i, gasLimit(gas, interval), gas, interval);

@@ -1,11 +1,55 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IPlugin} from "../../src/interfaces/IPlugin.sol";
-import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
-import {StackTest} from "../utils/StackTest.sol";
+import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
+import {Vm} from "forge-std/Vm.sol";
 
-contract MultiOwnerPluginTest is StackTest {
+import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
+import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
+import {ContractOwner} from "../mocks/ContractOwner.sol";
+import {AccountTest} from "../utils/AccountTest.sol";
+
+contract MultiOwnerPluginTest is AccountTest {
+    bytes4 private constant VALID = 0x1626ba7e;
+    bytes4 private constant INVALID = 0xffffffff;
+
+    /// @dev A contract that plays the account towards the plugin.
+    address private caller;
+    Vm.Wallet private second;
+
+    function setUp() public override {
+        super.setUp();
+        caller = address(new ContractOwner());
+        second = vm.createWallet("second owner");
+    }
+
+    function _list() private pure returns (address[] memory) {}
+
+    function _list(address a) private pure returns (address[] memory list) {
+        list = new address[](1);
+        list[0] = a;
+    }
+
+    function _list(address a, address b) private pure returns (address[] memory list) {
+        list = new address[](2);
+        (list[0], list[1]) = (a, b);
+    }
+
+    function _onInstall(address[] memory owners) private {
+        vm.prank(caller);
+        IPlugin(address(ownerPlugin)).onInstall(abi.encode(owners));
+    }
+
+    function _update(address[] memory added, address[] memory removed) private {
+        vm.prank(caller);
+        ownerPlugin.updateOwners(added, removed);
+    }
+
+    /* Manifest and interface */
+
     function test_pluginManifest_hash() public view {
         assertEq(
             manifestHashOf(address(ownerPlugin)), 0x21d0f6cca8bef15ac65bf93ae5ae9ec383ea5010bf3e02b44d3c0abd2d2bd0fb
@@ -15,5 +59,396 @@ contract MultiOwnerPluginTest is StackTest {
     function test_interfaceIds() public pure {
         assertEq(type(IMultiOwnerPlugin).interfaceId, bytes4(0xdb9b90a3));
         assertEq(type(IPlugin).interfaceId, bytes4(0xf23b1ed7));
+    }
+
+    function test_pluginMetadata() public view {
+        assertEq(IPlugin(address(ownerPlugin)).pluginMetadata().name, "Multi Owner Plugin");
+        assertEq(IPlugin(address(ownerPlugin)).pluginMetadata().version, "1.0.0");
+    }
+
+    /* Owners */
+
+    function test_onInstall_emitsOwnersAsGivenAndListsNewestFirst() public {
+        address[] memory owners = _list(address(1), second.addr);
+        vm.expectEmit(address(ownerPlugin));
+        emit IMultiOwnerPlugin.OwnerUpdated(caller, owners, _list());
+        _onInstall(owners);
+        assertEq(ownerPlugin.ownersOf(caller), _list(second.addr, address(1)));
+        assertTrue(ownerPlugin.isOwnerOf(caller, address(1)));
+        assertFalse(ownerPlugin.isOwnerOf(caller, address(0)));
+        assertFalse(ownerPlugin.isOwnerOf(address(account), address(1)));
+    }
+
+    function test_onInstall_revertsWithOwners() public {
+        _onInstall(_list(stranger));
+        vm.expectRevert(error0(IPluginErrors.AlreadyInitialized.selector));
+        _onInstall(_list(second.addr));
+    }
+
+    function test_onInstall_revertsForBadOwners() public {
+        vm.expectRevert(error0(IMultiOwnerPlugin.EmptyOwnersNotAllowed.selector));
+        _onInstall(_list());
+        vm.expectRevert(error1(IMultiOwnerPlugin.InvalidOwner.selector, address(0)));
+        _onInstall(_list(stranger, address(0)));
+        vm.expectRevert(error1(IMultiOwnerPlugin.InvalidOwner.selector, stranger));
+        _onInstall(_list(stranger, stranger));
+        vm.expectRevert();
+        vm.prank(caller);
+        IPlugin(address(ownerPlugin)).onInstall("");
+    }
+
+    function test_onInstall_revertsForACallerWithoutCode() public {
+        vm.prank(stranger);
+        vm.expectRevert(error1(IPluginErrors.NotContractCaller.selector, stranger));
+        IPlugin(address(ownerPlugin)).onInstall(abi.encode(_list(second.addr)));
+    }
+
+    function test_onUninstall_removesAllOwners() public {
+        _onInstall(_list(stranger, second.addr));
+        vm.expectEmit(address(ownerPlugin));
+        emit IMultiOwnerPlugin.OwnerUpdated(caller, _list(), _list(second.addr, stranger));
+        vm.prank(caller);
+        IPlugin(address(ownerPlugin)).onUninstall("ignored");
+        assertEq(ownerPlugin.ownersOf(caller), _list());
+        assertFalse(ownerPlugin.isOwnerOf(caller, stranger));
+        _onInstall(_list(second.addr));
+        assertEq(ownerPlugin.ownersOf(caller), _list(second.addr));
+    }
+
+    function test_updateOwners_removesFirst() public {
+        _onInstall(_list(stranger));
+        vm.expectEmit(address(ownerPlugin));
+        emit IMultiOwnerPlugin.OwnerUpdated(caller, _list(stranger, second.addr), _list(stranger));
+        _update(_list(stranger, second.addr), _list(stranger));
+        assertEq(ownerPlugin.ownersOf(caller), _list(second.addr, stranger));
+    }
+
+    function test_updateOwners_reverts() public {
+        vm.expectRevert(error0(IPluginErrors.NotInitialized.selector));
+        _update(_list(address(0)), _list(stranger));
+        _onInstall(_list(stranger, second.addr));
+        vm.expectRevert(error1(IMultiOwnerPlugin.OwnerDoesNotExist.selector, owner.addr));
+        _update(_list(address(0)), _list(owner.addr));
+        vm.expectRevert(error1(IMultiOwnerPlugin.OwnerDoesNotExist.selector, stranger));
+        _update(_list(), _list(stranger, stranger));
+        vm.expectRevert(error1(IMultiOwnerPlugin.OwnerDoesNotExist.selector, address(0)));
+        _update(_list(), _list(address(0)));
+        vm.expectRevert(error1(IMultiOwnerPlugin.InvalidOwner.selector, address(0)));
+        _update(_list(owner.addr, address(0)), _list());
+        vm.expectRevert(error1(IMultiOwnerPlugin.InvalidOwner.selector, second.addr));
+        _update(_list(owner.addr, second.addr), _list());
+        vm.expectRevert(error1(IMultiOwnerPlugin.InvalidOwner.selector, owner.addr));
+        _update(_list(owner.addr, owner.addr), _list());
+        vm.expectRevert(error0(IMultiOwnerPlugin.EmptyOwnersNotAllowed.selector));
+        _update(_list(), _list(stranger, second.addr));
+        _update(_list(), _list());
+    }
+
+    /// @dev Any order of additions and removals against a reference model: a list, newest first.
+    function testFuzz_updateOwners_model(uint256 seed) public {
+        address[] memory pool = new address[](6);
+        for (uint256 i = 0; i < pool.length; ++i) {
+            pool[i] = address(uint160(i + 1));
+        }
+        _onInstall(_list(pool[0]));
+        delete model;
+        model.push(pool[0]);
+        for (uint256 step = 0; step < 20; ++step) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            address chosen = pool[seed % pool.length];
+            (bool found, uint256 index) = _find(chosen);
+            if (!found) {
+                _update(_list(chosen), _list());
+                model.push(chosen);
+            } else if (model.length > 1) {
+                _update(_list(), _list(chosen));
+                for (uint256 i = index; i + 1 < model.length; ++i) {
+                    model[i] = model[i + 1];
+                }
+                model.pop();
+            }
+            address[] memory owners = ownerPlugin.ownersOf(caller);
+            assertEq(owners.length, model.length);
+            for (uint256 i = 0; i < owners.length; ++i) {
+                assertEq(owners[i], model[model.length - 1 - i]);
+            }
+            for (uint256 i = 0; i < pool.length; ++i) {
+                (bool isOwner,) = _find(pool[i]);
+                assertEq(ownerPlugin.isOwnerOf(caller, pool[i]), isOwner);
+            }
+        }
+    }
+
+    address[] private model;
+
+    function _find(address wanted) private view returns (bool, uint256) {
+        for (uint256 i = 0; i < model.length; ++i) {
+            if (model[i] == wanted) return (true, i);
+        }
+        return (false, 0);
+    }
+
+    /* Validation */
+
+    function test_runtimeValidation_ownersAndSelf() public {
+        _onInstall(_list(stranger));
+        vm.startPrank(caller);
+        IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, stranger, 0, "");
+        IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, caller, 0, "");
+        vm.expectRevert(error0(IMultiOwnerPlugin.NotAuthorized.selector));
+        IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, owner.addr, 0, "");
+        vm.expectRevert(error0(IMultiOwnerPlugin.NotAuthorized.selector));
+        IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, address(0), 0, "");
+    }
+
+    /// @dev An account that has no owners obeys itself alone.
+    function test_runtimeValidation_withoutOwners() public {
+        vm.startPrank(caller);
+        IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, caller, 0, "");
+        vm.expectRevert(error0(IMultiOwnerPlugin.NotAuthorized.selector));
+        IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, stranger, 0, "");
+    }
+
+    function testFuzz_otherFunctionIdsAreNotImplemented(uint8 functionId) public {
+        bytes[6] memory calls = [
+            abi.encodeWithSelector(RUNTIME, functionId, stranger, 0, ""),
+            abi.encodeWithSelector(PRE_RUNTIME, functionId, stranger, 0, ""),
+            abi.encodeWithSelector(PRE_EXEC, functionId, stranger, 0, ""),
+            abi.encodeWithSelector(POST_EXEC, functionId, ""),
+            abi.encodeWithSelector(USER_OP, functionId, buildUserOp(""), bytes32(0)),
+            abi.encodeWithSelector(PRE_USER_OP, functionId, buildUserOp(""), bytes32(0))
+        ];
+        for (uint256 i = 0; i < calls.length; ++i) {
+            if (i == 0 && functionId == 0) continue;
+            if (i == 4 && functionId == 1) continue;
+            (bool success, bytes memory answer) = address(ownerPlugin).call(calls[i]);
+            assertFalse(success);
+            assertEq(
+                answer,
+                abi.encodeWithSelector(IPluginErrors.NotImplemented.selector, bytes4(calls[i]), functionId)
+            );
+        }
+    }
+
+    function _validateOp(bytes32 hash, bytes memory signature) private returns (uint256) {
+        IEntryPoint.UserOperation memory op;
+        op.signature = signature;
+        vm.prank(caller);
+        (bool success, bytes memory answer) =
+            address(ownerPlugin).call(abi.encodeWithSelector(USER_OP, 1, op, hash));
+        assertTrue(success, "validation reverted");
+        return abi.decode(answer, (uint256));
+    }
+
+    function _signature(uint256 privateKey, bytes32 hash) private pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(privateKey, hash);
+        return abi.encodePacked(r, s, v);
+    }
+
+    function testFuzz_userOpValidation_accountOwner(bytes32 hash, uint256 key) public {
+        key = bound(key, 1, 2 ** 128);
+        _onInstall(_list(vm.addr(key), second.addr));
+        assertEq(_validateOp(hash, _signature(key, eip191Hash(hash))), 0);
+        assertEq(_validateOp(hash, _signature(second.privateKey, eip191Hash(hash))), 0);
+        assertEq(_validateOp(hash, _signature(owner.privateKey, eip191Hash(hash))), 1);
+        assertEq(_validateOp(hash, _signature(key, hash)), 1);
+        assertEq(_validateOp(keccak256(abi.encode(hash)), _signature(key, eip191Hash(hash))), 1);
+    }
+
+    /// @dev A malleable signature (high s) is none.
+    function test_userOpValidation_highS() public {
+        _onInstall(_list(second.addr));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(second.privateKey, eip191Hash("hash"));
+        uint256 order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
+        assertEq(_validateOp("hash", abi.encodePacked(r, s, v)), 0);
+        assertEq(_validateOp("hash", abi.encodePacked(r, order - uint256(s), v ^ 7)), 1);
+    }
+
+    function testFuzz_userOpValidation_neverReverts(bytes32 hash, bytes calldata signature) public {
+        ContractOwner contractOwner = new ContractOwner();
+        _onInstall(_list(address(contractOwner), stranger));
+        for (uint256 mode = 0; mode <= uint256(type(ContractOwner.Mode).max); ++mode) {
+            contractOwner.setMode(ContractOwner.Mode(mode));
+            vm.assume(hash != bytes32(0));
+            assertEq(_validateOp(hash, signature), 1);
+        }
+    }
+
+    /// @dev A contract owner is asked about the operation's hash itself, whatever the signature is, and whoever else owns.
+    function test_userOpValidation_contractOwner() public {
+        ContractOwner contractOwner = new ContractOwner();
+        ContractOwner other = new ContractOwner();
+        _onInstall(_list(address(contractOwner), stranger));
+        _update(_list(address(other)), _list());
+        contractOwner.accept("hash");
+        bytes[4] memory signatures =
+            [bytes(""), new bytes(65), new bytes(300), _signature(owner.privateKey, eip191Hash("hash"))];
+        for (uint256 i = 0; i < signatures.length; ++i) {
+            vm.expectCall(address(contractOwner), abi.encodeCall(IERC1271.isValidSignature, ("hash", signatures[i])));
+            assertEq(_validateOp("hash", signatures[i]), 0);
+        }
+        contractOwner.accept(eip191Hash("hash"));
+        assertEq(_validateOp("hash", ""), 1);
+        _update(_list(), _list(address(contractOwner)));
+        contractOwner.accept("hash");
+        assertEq(_validateOp("hash", ""), 1);
+    }
+
+    function test_userOpValidation_contractOwnerEndToEnd() public {
+        ContractOwner contractOwner = new ContractOwner();
+        sendAsOwner(abi.encodeCall(IMultiOwnerPlugin.updateOwners, (_list(address(contractOwner)), _list())));
+        IEntryPoint.UserOperation memory op = buildUserOp(ownerExecute(stranger, 1, ""));
+        op.signature = "any";
+        contractOwner.accept(ENTRY_POINT.getUserOpHash(op));
+        (bool success,) = send(op);
+        assertTrue(success);
+        assertEq(stranger.balance, 1);
+    }
+
+    /* ERC-1271 and EIP-712 */
+
+    function _domainSeparator(address forAccount) private view returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                keccak256(
+                    "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)"
+                ),
+                keccak256("Multi Owner Plugin"),
+                keccak256("1.0.0"),
+                block.chainid,
+                forAccount,
+                bytes32(bytes20(address(ownerPlugin)))
+            )
+        );
+    }
+
+    function _expectedHash(address forAccount, bytes memory message) private view returns (bytes32) {
+        return keccak256(
+            abi.encodePacked(
+                hex"1901",
+                _domainSeparator(forAccount),
+                keccak256(abi.encode(keccak256("AlchemyModularAccountMessage(bytes message)"), keccak256(message)))
+            )
+        );
+    }
+
+    function testFuzz_getMessageHash(address forAccount, bytes calldata message, uint64 chainId) public {
+        vm.chainId(bound(chainId, 1, type(uint64).max - 1));
+        assertEq(ownerPlugin.getMessageHash(forAccount, message), _expectedHash(forAccount, message));
+        assertEq(
+            keccak256(ownerPlugin.encodeMessageData(forAccount, message)), _expectedHash(forAccount, message)
+        );
+        assertEq(ownerPlugin.encodeMessageData(forAccount, message).length, 66);
+    }
+
+    function _isValid(IModularAccount onAccount, bytes32 digest, bytes memory signature)
+        private
+        view
+        returns (bytes4)
+    {
+        return IERC1271(address(onAccount)).isValidSignature(digest, signature);
+    }
+
+    function test_isValidSignature_accountOwner() public view {
+        bytes32 digest = keccak256("digest");
+        bytes32 messageHash = _expectedHash(address(account), abi.encode(digest));
+        assertEq(_isValid(account, digest, _signature(owner.privateKey, messageHash)), VALID);
+        assertEq(_isValid(account, digest, _signature(second.privateKey, messageHash)), INVALID);
+        // Not the bare digest, and not as a personal message.
+        assertEq(_isValid(account, digest, _signature(owner.privateKey, digest)), INVALID);
+        assertEq(_isValid(account, digest, _signature(owner.privateKey, eip191Hash(messageHash))), INVALID);
+        assertEq(_isValid(account, digest, ""), INVALID);
+        assertEq(_isValid(account, keccak256("other"), _signature(owner.privateKey, messageHash)), INVALID);
+    }
+
+    function test_isValidSignature_contractOwner() public {
+        ContractOwner contractOwner = new ContractOwner();
+        sendAsOwner(abi.encodeCall(IMultiOwnerPlugin.updateOwners, (_list(address(contractOwner)), _list())));
+        bytes32 digest = keccak256("digest");
+        assertEq(_isValid(account, digest, "any"), INVALID);
+        contractOwner.accept(digest);
+        assertEq(_isValid(account, digest, "any"), INVALID);
+        contractOwner.accept(_expectedHash(address(account), abi.encode(digest)));
+        assertEq(_isValid(account, digest, "any"), VALID);
+    }
+
+    /// @dev A signature is good for one account, one chain, one plugin.
+    function test_isValidSignature_noReplay() public {
+        bytes32 digest = keccak256("digest");
+        bytes memory signature =
+            _signature(owner.privateKey, _expectedHash(address(account), abi.encode(digest)));
+        IModularAccount sibling = createAccount(1, owner.addr);
+        assertEq(_isValid(account, digest, signature), VALID);
+        assertEq(_isValid(sibling, digest, signature), INVALID);
+
+        uint256 chainId = block.chainid;
+        vm.chainId(chainId + 1);
+        assertEq(_isValid(account, digest, signature), INVALID);
+        vm.chainId(chainId);
+
+        address otherPlugin = deployCode("MultiOwnerPlugin.sol:MultiOwnerPlugin");
+        sendAsOwner(
+            abi.encodeCall(
+                IModularAccount.execute,
+                (address(account), 0, abi.encodeCall(IModularAccount.uninstallPlugin, (address(ownerPlugin), "", "")))
+            )
+        );
+        bytes32 hash = manifestHashOf(otherPlugin);
+        vm.prank(address(account));
+        account.installPlugin(otherPlugin, hash, abi.encode(_list(owner.addr)), new bytes21[](0));
+        assertEq(_isValid(account, digest, signature), INVALID);
+    }
+
+    function test_eip712Domain() public view {
+        (
+            bytes1 fields,
+            string memory name,
+            string memory version,
+            uint256 chainId,
+            address verifyingContract,
+            bytes32 salt,
+            uint256[] memory extensions
+        ) = IMultiOwnerPlugin(address(account)).eip712Domain();
+        assertEq(fields, bytes1(0x1f));
+        assertEq(name, "Multi Owner Plugin");
+        assertEq(version, "1.0.0");
+        assertEq(chainId, block.chainid);
+        assertEq(verifyingContract, address(account));
+        assertEq(salt, bytes32(bytes20(address(ownerPlugin))));
+        assertEq(extensions.length, 0);
+    }
+
+    /* ERC-7562 */
+
+    /// @dev Validation reads only slots associated with the account: keccak256(account ++ x) + n, n below 128 [STO-021].
+    function test_storageIsAssociatedWithTheAccount() public {
+        ContractOwner contractOwner = new ContractOwner();
+        vm.startMappingRecording();
+        _onInstall(_list(address(contractOwner), second.addr));
+        vm.record();
+        _validateOp("hash", _signature(second.privateKey, eip191Hash("hash")));
+        _validateOp("hash", "");
+        (bytes32[] memory reads, bytes32[] memory writes) = vm.accesses(address(ownerPlugin));
+        assertEq(writes.length, 0);
+        assertGt(reads.length, 2);
+        for (uint256 i = 0; i < reads.length; ++i) {
+            bool isNewest = reads[i] == keccak256(abi.encode(caller, uint256(0)));
+            bool isEntry;
+            address[2] memory owners = [address(contractOwner), second.addr];
+            for (uint256 j = 0; j < owners.length; ++j) {
+                isEntry = isEntry || reads[i] == keccak256(abi.encode(caller, keccak256(abi.encode(owners[j], 1))));
+            }
+            assertTrue(isNewest || isEntry, "not associated");
+        }
+        vm.stopMappingRecording();
+    }
+
+    /// @dev The two storage slots of the layout, which `MultiOwnerPlugin` documents.
+    function test_manifestHasNoDependencies() public view {
+        PluginManifest memory manifest = IPlugin(address(ownerPlugin)).pluginManifest();
+        assertEq(manifest.dependencyInterfaceIds.length, 0);
+        assertEq(manifest.executionFunctions.length, 3);
+        assertEq(manifest.userOpValidationFunctions.length, 6);
+        assertEq(manifest.runtimeValidationFunctions.length, 8);
     }
 }

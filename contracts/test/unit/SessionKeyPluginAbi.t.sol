@@ -53,7 +53,8 @@ contract SessionKeyPluginAbiTest is SessionKeyPluginTest {
             string memory parameter = item(path, i);
             text = string.concat(text, vm.parseJsonString(json, string.concat(parameter, ".type")));
             if (vm.keyExistsJson(json, string.concat(parameter, ".indexed"))) {
-                text = string.concat(text, vm.parseJsonBool(json, string.concat(parameter, ".indexed")) ? " indexed" : "");
+                text =
+                    string.concat(text, vm.parseJsonBool(json, string.concat(parameter, ".indexed")) ? " indexed" : "");
             }
             text = string.concat(text, typesOf(json, string.concat(parameter, ".components")), ",");
         }

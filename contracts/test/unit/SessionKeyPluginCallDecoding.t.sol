@@ -2,10 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
-import {
-    ISessionKeyPermissionsUpdates as Updates,
-    ISessionKeyPlugin
-} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {RecordingAccount} from "../mocks/RecordingAccount.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
@@ -66,17 +63,14 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
 
     function test_decode_wellFormed() public {
         bytes memory callData = encode(wellFormed());
-        assertEq(
-            callData, abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (call(address(0xBEEF), 7, ""), key))
-        );
+        assertEq(callData, abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (call(address(0xBEEF), 7, ""), key)));
         assertTrue(validates(callData));
         assertTrue(runs(callData));
         assertEq(recorder.recorded(), keccak256(abi.encode(bytes32(0), address(0xBEEF), 7, bytes(""))));
     }
 
     function test_decode_offsetOfTheCalls() public {
-        uint256[7] memory bad =
-            [uint256(256), 225, 224, type(uint256).max, type(uint256).max - 31, 1 << 64, 1 << 255];
+        uint256[7] memory bad = [uint256(256), 225, 224, type(uint256).max, type(uint256).max - 31, 1 << 64, 1 << 255];
         for (uint256 i = 0; i < bad.length; ++i) {
             refusedByBoth(with(0, bad[i]));
         }
@@ -99,9 +93,8 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
 
     function test_decode_offsetOfACall() public {
         // What is left from the elements on is 160 bytes; a call takes 96 and its data's length 32.
-        uint256[7] memory bad = [
-            uint256(160), 65, 96, type(uint256).max, type(uint256).max - 31, type(uint256).max - 95, 1 << 64
-        ];
+        uint256[7] memory bad =
+            [uint256(160), 65, 96, type(uint256).max, type(uint256).max - 31, type(uint256).max - 95, 1 << 64];
         for (uint256 i = 0; i < bad.length; ++i) {
             refusedByBoth(with(3, bad[i]));
         }
@@ -183,9 +176,7 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
         bytes memory callData = encode(words);
         assertTrue(validates(callData));
         assertTrue(runs(callData));
-        assertEq(
-            recorder.recorded(), keccak256(abi.encode(bytes32(0), address(0xBEEF), 32, abi.encode(uint256(32))))
-        );
+        assertEq(recorder.recorded(), keccak256(abi.encode(bytes32(0), address(0xBEEF), 32, abi.encode(uint256(32)))));
         update(abi.encodeCall(Updates.setERC20SpendLimit, (address(0xBEEF), 5, 0)));
         refusedByBoth(callData);
     }

@@ -6,10 +6,7 @@ import {Vm} from "forge-std/Vm.sol";
 import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
-import {
-    ISessionKeyPermissionsUpdates as Updates,
-    ISessionKeyPlugin
-} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice Installation and uninstallation.
@@ -88,9 +85,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
     function test_onInstall_appliesAllOrNothing() public {
         bytes[][] memory updates = new bytes[][](2);
         updates[1] = list(hex"01020304");
-        vm.expectRevert(
-            abi.encodeWithSelector(ISessionKeyPlugin.InvalidPermissionsUpdate.selector, bytes4(0x01020304))
-        );
+        vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidPermissionsUpdate.selector, bytes4(0x01020304)));
         onInstall(abi.encode(keys(address(1), address(2)), new bytes32[](2), updates));
         assertKeys(keys(key));
     }

@@ -23,7 +23,9 @@ contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
             abi.encodeCall(TestToken.transferFrom, (address(1), address(2), 0)),
             abi.encodeCall(TestToken.mint, (address(1), 0)),
             abi.encodeWithSignature("increaseAllowance(address,uint256)", address(1), 1),
-            abi.encodeWithSignature("permit(address,address,uint256,uint256,uint8,bytes32,bytes32)", 1, 2, 3, 4, 5, 6, 7),
+            abi.encodeWithSignature(
+                "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)", 1, 2, 3, 4, 5, 6, 7
+            ),
             abi.encodeWithSignature("setApprovalForAll(address,bool)", address(1), true),
             abi.encodePacked(bytes4(0), address(1), uint256(0), uint256(0)),
             bytes(""),

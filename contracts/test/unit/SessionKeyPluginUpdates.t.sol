@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {
-    ISessionKeyPermissionsUpdates as Updates,
-    ISessionKeyPlugin
-} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice Updates of permissions, and the views that show them.
@@ -50,9 +47,8 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
     }
 
     function test_updateKeyPermissions_revertsOnUnknownSelectors() public {
-        bytes[6] memory data = [
-            bytes(""), hex"8f", hex"8f2920", hex"00000000", hex"8f2920d9", abi.encodeWithSelector(0xdeadbeef, 1, 2)
-        ];
+        bytes[6] memory data =
+            [bytes(""), hex"8f", hex"8f2920", hex"00000000", hex"8f2920d9", abi.encodeWithSelector(0xdeadbeef, 1, 2)];
         bytes4[6] memory selectors =
             [bytes4(0), bytes4(0x8f000000), bytes4(0x8f292000), bytes4(0), bytes4(0x8f2920d9), bytes4(0xdeadbeef)];
         for (uint256 i = 0; i < data.length; ++i) {
@@ -82,9 +78,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         revertsWith(abi.encodeWithSelector(Updates.updateTimeRange.selector, uint256(0), dirtyTime));
         revertsWith(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, uint256(0), dirtyTime));
         revertsWith(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, NO_LIMIT, dirtyTime));
-        revertsWith(
-            abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, dirtyAddress, uint256(0), uint256(0))
-        );
+        revertsWith(abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, dirtyAddress, uint256(0), uint256(0)));
         revertsWith(abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, uint256(1), uint256(0), dirtyTime));
         revertsWith(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, uint256(0), dirtyTime));
         revertsWith(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, NO_LIMIT, dirtyTime));
@@ -292,9 +286,8 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
 
     function oneOfEach() private view returns (bytes[] memory all) {
         all = new bytes[](8);
-        all[0] = abi.encodeCall(
-            Updates.setAccessListType, (ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS)
-        );
+        all[0] =
+            abi.encodeCall(Updates.setAccessListType, (ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS));
         all[1] = abi.encodeCall(Updates.updateAccessListAddressEntry, (address(token), true, true));
         all[2] = abi.encodeCall(Updates.updateAccessListFunctionEntry, (address(token), 0x11223344, true));
         all[3] = abi.encodeCall(Updates.updateTimeRange, (1, 2));

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @notice An owner with code: it accepts one hash (ERC-1271), or misbehaves.
+contract ContractOwner {
+    enum Mode {
+        ACCEPT_HASH,
+        REVERT,
+        RETURN_NOTHING,
+        RETURN_GARBAGE,
+        RETURN_MUCH
+    }
+
+    Mode public mode;
+    bytes32 public accepted;
+
+    function accept(bytes32 hash) external {
+        mode = Mode.ACCEPT_HASH;
+        accepted = hash;
+    }
+
+    function setMode(Mode newMode) external {
+        mode = newMode;
+    }
+
+    function isValidSignature(bytes32 hash, bytes calldata) external view returns (bytes4) {
+        if (mode == Mode.REVERT) revert("no");
+        if (mode == Mode.RETURN_NOTHING) {
+            assembly {
+                return(0, 0)
+            }
+        }
+        if (mode == Mode.RETURN_GARBAGE) {
+            assembly {
+                // The magic value with something behind it.
+                mstore(0, 0x1626ba7e00000000000000000000000000000000000000000000000000000001)
+                return(0, 0x20)
+            }
+        }
+        if (mode == Mode.RETURN_MUCH) {
+            assembly {
+                return(0, 100000)
+            }
+        }
+        return hash == accepted ? this.isValidSignature.selector : bytes4(0xffffffff);
+    }
+
+    function doCall(address target, bytes calldata data) external returns (bytes memory answer) {
+        bool success;
+        (success, answer) = target.call(data);
+        if (!success) {
+            assembly ("memory-safe") {
+                revert(add(answer, 0x20), mload(answer))
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
+
+import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+
+/// @notice A plugin that does what a test tells it to: any manifest, any behaviour of any function.
+/// @dev It does not inherit `IPlugin`, of which `pluginManifest` is pure. All functions but three come to the fallback.
+contract MockPlugin {
+    /// @notice What a function does when the account calls it.
+    struct Behaviour {
+        // The account is called with this first, if it is not empty; a failure bubbles up.
+        bytes reenter;
+        // Then the function reverts or returns with `data`; without `hasData` it returns what the account needs at the least.
+        bool reverts;
+        bool hasData;
+        bytes data;
+        // Emit no event, so that the function works in a static call.
+        bool silent;
+    }
+
+    /// @notice A function was called. `functionId` is the lowest byte of the first argument, whatever it means.
+    event Called(address indexed account, bytes4 indexed selector, uint8 indexed functionId, uint256 value, bytes data);
+
+    bytes private encodedManifest;
+    bool private isNoPlugin;
+    bool private answersEverythingTrue;
+    mapping(bytes4 interfaceId => bool) private extraInterfaces;
+    mapping(bytes4 selector => mapping(uint8 functionId => Behaviour)) private behaviours;
+
+    constructor() {
+        PluginManifest memory manifest;
+        encodedManifest = abi.encode(manifest);
+    }
+
+    function setManifest(PluginManifest memory manifest) external {
+        encodedManifest = abi.encode(manifest);
+    }
+
+    /// @notice Sets the manifest as the plugin will return it, raw.
+    function setEncodedManifest(bytes memory encoded) external {
+        encodedManifest = encoded;
+    }
+
+    function setNoPlugin(bool value) external {
+        isNoPlugin = value;
+    }
+
+    function setAnswersEverythingTrue(bool value) external {
+        answersEverythingTrue = value;
+    }
+
+    function setInterface(bytes4 interfaceId, bool value) external {
+        extraInterfaces[interfaceId] = value;
+    }
+
+    function setRevert(bytes4 selector, uint8 functionId, bytes memory data) external {
+        behaviours[selector][functionId].reverts = true;
+        behaviours[selector][functionId].data = data;
+    }
+
+    function setReturn(bytes4 selector, uint8 functionId, bytes memory data) external {
+        behaviours[selector][functionId].hasData = true;
+        behaviours[selector][functionId].data = data;
+    }
+
+    function setReenter(bytes4 selector, uint8 functionId, bytes memory callData) external {
+        behaviours[selector][functionId].reenter = callData;
+    }
+
+    function setSilent(bytes4 selector, uint8 functionId) external {
+        behaviours[selector][functionId].silent = true;
+    }
+
+    function reset(bytes4 selector, uint8 functionId) external {
+        delete behaviours[selector][functionId];
+    }
+
+    /// @notice Makes a call in the plugin's name; reverts as the target does.
+    function doCall(address target, uint256 value, bytes calldata data) external payable returns (bytes memory) {
+        return _bubble(target, value, data);
+    }
+
+    function supportsInterface(bytes4 interfaceId) external view returns (bool) {
+        if (answersEverythingTrue) return true;
+        if (isNoPlugin) return false;
+        return interfaceId == type(IPlugin).interfaceId || interfaceId == type(IERC165).interfaceId
+            || extraInterfaces[interfaceId];
+    }
+
+    function pluginManifest() external view {
+        Behaviour storage behaviour = behaviours[msg.sig][0];
+        if (behaviour.reverts) _revertWith(behaviour.data);
+        _returnRaw(encodedManifest);
+    }
+
+    receive() external payable {}
+
+    fallback() external payable {
+        uint8 functionId = msg.data.length >= 36 ? uint8(bytes1(msg.data[35])) : 0;
+        Behaviour storage behaviour = behaviours[msg.sig][functionId];
+        if (!behaviour.silent) emit Called(msg.sender, msg.sig, functionId, msg.value, msg.data);
+        if (behaviour.reenter.length != 0) _bubble(msg.sender, 0, behaviour.reenter);
+        if (behaviour.reverts) _revertWith(behaviour.data);
+        if (behaviour.hasData) _returnRaw(behaviour.data);
+        if (
+            msg.sig == IPlugin.userOpValidationFunction.selector || msg.sig == IPlugin.preUserOpValidationHook.selector
+        ) {
+            _returnRaw(abi.encode(uint256(0)));
+        }
+        if (msg.sig == IPlugin.preExecutionHook.selector) _returnRaw(abi.encode(abi.encode(address(this), functionId)));
+    }
+
+    function _bubble(address target, uint256 value, bytes memory data) private returns (bytes memory) {
+        (bool success, bytes memory answer) = target.call{value: value}(data);
+        if (!success) _revertWith(answer);
+        return answer;
+    }
+
+    function _returnRaw(bytes memory data) private pure {
+        assembly ("memory-safe") {
+            return(add(data, 0x20), mload(data))
+        }
+    }
+
+    function _revertWith(bytes memory data) private pure {
+        assembly ("memory-safe") {
+            revert(add(data, 0x20), mload(data))
+        }
+    }
+}

@@ -1,0 +1,620 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
+
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
+import {IPlugin, ManifestExecutionHook, ManifestFunction, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {MockPlugin} from "../mocks/MockPlugin.sol";
+import {AccountTest} from "../utils/AccountTest.sol";
+
+/// @notice Rules 6 to 16: installing plugins.
+contract InstallTest is AccountTest {
+    function test_item06_manifestIsAskedOfThePlugin() public {
+        plugin.setManifest(fooManifest());
+        vm.expectCall(address(plugin), abi.encodeCall(IPlugin.pluginManifest, ()));
+        install(plugin, fooManifest());
+        assertEq(account.getExecutionFunctionConfig(FOO).plugin, address(plugin));
+    }
+
+    function test_item06_revertsAsTheManifestDoes() public {
+        plugin.setRevert(IPlugin.pluginManifest.selector, 0, "no manifest");
+        vm.prank(owner.addr);
+        vm.expectRevert("no manifest");
+        account.installPlugin(address(plugin), 0, "", new bytes21[](0));
+    }
+
+    function test_item07_revertsIfInstalled() public {
+        install(plugin, fooManifest());
+        expectInstallRevert(
+            plugin, fooManifest(), error1(IModularAccount.PluginAlreadyInstalled.selector, address(plugin))
+        );
+    }
+
+    function test_item07_revertsForTheZeroAddress() public {
+        vm.prank(owner.addr);
+        vm.expectRevert(error1(IModularAccount.PluginAlreadyInstalled.selector, address(0)));
+        account.installPlugin(address(0), 0, "", new bytes21[](0));
+    }
+
+    function test_item07_revertsIfNotAPlugin() public {
+        plugin.setNoPlugin(true);
+        expectInstallRevert(
+            plugin, fooManifest(), error1(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
+        );
+    }
+
+    /// @dev ERC-165: 0xffffffff must be answered with false.
+    function test_item07_revertsIfEverythingIsAnsweredTrue() public {
+        plugin.setAnswersEverythingTrue(true);
+        expectInstallRevert(
+            plugin, fooManifest(), error1(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
+        );
+    }
+
+    function test_item07_revertsWithoutCode() public {
+        address[4] memory codeless = [makeAddr("codeless"), address(1), address(2), address(4)];
+        for (uint256 i = 0; i < codeless.length; ++i) {
+            vm.prank(owner.addr);
+            vm.expectRevert(error1(IModularAccount.PluginInterfaceNotSupported.selector, codeless[i]));
+            account.installPlugin(codeless[i], 0, "", new bytes21[](0));
+        }
+    }
+
+    function test_item07_revertsIfTheManifestHashDiffers() public {
+        plugin.setManifest(fooManifest());
+        vm.prank(owner.addr);
+        vm.expectRevert(error0(IModularAccount.InvalidPluginManifest.selector));
+        account.installPlugin(
+            address(plugin), bytes32(uint256(manifestHash(fooManifest())) ^ 1), "", new bytes21[](0)
+        );
+    }
+
+    /// @dev What counts is the hash of the canonical encoding, not of what the plugin returned.
+    function test_item07_hashesTheCanonicalManifest() public {
+        bytes memory trailing = abi.encodePacked(abi.encode(fooManifest()), uint256(1));
+        plugin.setEncodedManifest(trailing);
+        vm.startPrank(owner.addr);
+        vm.expectRevert(error0(IModularAccount.InvalidPluginManifest.selector));
+        account.installPlugin(address(plugin), keccak256(trailing), "", new bytes21[](0));
+        account.installPlugin(address(plugin), manifestHash(fooManifest()), "", new bytes21[](0));
+        vm.stopPrank();
+    }
+
+    function test_item07_revertsIfTheNumberOfDependenciesDiffers() public {
+        PluginManifest memory manifest;
+        bytes memory expected = error0(IModularAccount.InvalidDependenciesProvided.selector);
+        expectInstallRevert(plugin, manifest, ownerDependencies(), expected);
+        manifest.dependencyInterfaceIds = new bytes4[](1);
+        manifest.dependencyInterfaceIds[0] = type(IPlugin).interfaceId;
+        expectInstallRevert(plugin, manifest, expected);
+        expectInstallRevert(plugin, manifest, ownerDependencies(), expected);
+    }
+
+    function test_item07_revertsIfADependencyIsNotInstalled() public {
+        expectInstallRevert(
+            plugin,
+            dependentManifest(1, type(IPlugin).interfaceId),
+            one(ref(address(plugin2), 0)),
+            error1(IModularAccount.MissingPluginDependency.selector, address(plugin2))
+        );
+    }
+
+    function test_item07_revertsIfAPluginDependsOnItself() public {
+        expectInstallRevert(
+            plugin,
+            dependentManifest(1, type(IPlugin).interfaceId),
+            one(ref(address(plugin), 0)),
+            error1(IModularAccount.MissingPluginDependency.selector, address(plugin))
+        );
+    }
+
+    function test_item07_revertsIfADependencyLacksTheInterface() public {
+        bytes memory expected = error0(IModularAccount.InvalidDependenciesProvided.selector);
+        bytes21[] memory dependencies = one(ownerDependencies()[0]);
+        expectInstallRevert(plugin, dependentManifest(1, 0x12345678), dependencies, expected);
+        expectInstallRevert(plugin, dependentManifest(1, 0xffffffff), dependencies, expected);
+        install(plugin, dependentManifest(1, type(IMultiOwnerPlugin).interfaceId), dependencies);
+    }
+
+    /// @dev Each dependency must have the interface at its own index.
+    function test_item07_interfacesGoByIndex() public {
+        plugin2.setInterface(0x12345678, true);
+        install(plugin2, emptyManifest());
+        PluginManifest memory manifest = dependentManifest(2, type(IMultiOwnerPlugin).interfaceId);
+        manifest.dependencyInterfaceIds[1] = 0x12345678;
+        bytes21[] memory dependencies = new bytes21[](2);
+        dependencies[0] = ref(address(plugin2), 0);
+        dependencies[1] = ref(address(ownerPlugin), 0);
+        expectInstallRevert(
+            plugin, manifest, dependencies, error0(IModularAccount.InvalidDependenciesProvided.selector)
+        );
+        (dependencies[0], dependencies[1]) = (dependencies[1], dependencies[0]);
+        install(plugin, manifest, dependencies);
+    }
+
+    /// @dev Each check in turn is the only one that has been mended.
+    function test_item07_checksInOrder() public {
+        PluginManifest memory manifest = dependentManifest(1, 0x12345678);
+        bytes32 hash = manifestHash(manifest);
+        bytes21[] memory none = new bytes21[](0);
+        bytes21[] memory dependency = one(ref(address(plugin2), 0));
+        plugin.setManifest(manifest);
+        plugin.setNoPlugin(true);
+        vm.startPrank(owner.addr);
+
+        vm.expectRevert(error1(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin)));
+        account.installPlugin(address(plugin), 0, "", none);
+        plugin.setNoPlugin(false);
+        vm.expectRevert(error0(IModularAccount.InvalidPluginManifest.selector));
+        account.installPlugin(address(plugin), 0, "", none);
+        vm.expectRevert(error0(IModularAccount.InvalidDependenciesProvided.selector));
+        account.installPlugin(address(plugin), hash, "", none);
+        vm.expectRevert(error1(IModularAccount.MissingPluginDependency.selector, address(plugin2)));
+        account.installPlugin(address(plugin), hash, "", dependency);
+        vm.stopPrank();
+        install(plugin2, emptyManifest());
+        vm.startPrank(owner.addr);
+        vm.expectRevert(error0(IModularAccount.InvalidDependenciesProvided.selector));
+        account.installPlugin(address(plugin), hash, "", dependency);
+        plugin2.setInterface(0x12345678, true);
+        account.installPlugin(address(plugin), hash, "", dependency);
+        vm.expectRevert(error1(IModularAccount.PluginAlreadyInstalled.selector, address(plugin)));
+        account.installPlugin(address(plugin), 0, "", none);
+    }
+
+    /// @dev Dependents are counted: the owner plugin stays while anyone depends on it, through any number of functions.
+    function test_item08_countsDependents() public {
+        bytes4 id = type(IPlugin).interfaceId;
+        bytes21[] memory many = new bytes21[](25);
+        for (uint256 i = 0; i < many.length; ++i) {
+            many[i] = ref(address(ownerPlugin), uint8(i));
+        }
+        install(plugin2, emptyManifest());
+        many[13] = ref(address(plugin2), 255);
+        install(plugin, dependentManifest(25, id), many);
+        MockPlugin plugin3 = new MockPlugin();
+        install(plugin3, dependentManifest(1, id), one(many[0]));
+
+        expectUninstallRevert(
+            address(ownerPlugin),
+            error1(IModularAccount.PluginDependencyViolation.selector, address(ownerPlugin))
+        );
+        expectUninstallRevert(
+            address(plugin2), error1(IModularAccount.PluginDependencyViolation.selector, address(plugin2))
+        );
+        uninstall(address(plugin));
+        uninstall(address(plugin2));
+        expectUninstallRevert(
+            address(ownerPlugin),
+            error1(IModularAccount.PluginDependencyViolation.selector, address(ownerPlugin))
+        );
+        uninstall(address(plugin3));
+        uninstall(address(ownerPlugin));
+    }
+
+    /// @dev DEPENDENCY resolves to the reference at its index, of every index.
+    function test_item10_resolvesDependencies() public {
+        bytes21[] memory dependencies = new bytes21[](13);
+        PluginManifest memory manifest = dependentManifest(13, type(IPlugin).interfaceId);
+        install(plugin2, emptyManifest());
+        for (uint256 i = 0; i < 13; ++i) {
+            dependencies[i] = ref(i % 5 == 4 ? address(plugin2) : address(ownerPlugin), uint8(100 + i));
+            bytes4 selector = bytes4(uint32(i + 1));
+            manifest.userOpValidationFunctions =
+                add(manifest.userOpValidationFunctions, selector, dependencyFunction(i));
+            manifest.runtimeValidationFunctions =
+                add(manifest.runtimeValidationFunctions, selector, dependencyFunction(12 - i));
+        }
+        install(plugin, manifest, dependencies);
+        for (uint256 i = 0; i < 13; ++i) {
+            IModularAccount.ExecutionFunctionConfig memory config =
+                account.getExecutionFunctionConfig(bytes4(uint32(i + 1)));
+            assertEq(config.userOpValidationFunction, dependencies[i]);
+            assertEq(config.runtimeValidationFunction, dependencies[12 - i]);
+            assertEq(config.plugin, address(0));
+        }
+    }
+
+    function test_item10_revertsIfADependencyIndexIsOutOfRange() public {
+        PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
+        manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, dependencyFunction(1));
+        bytes memory expected = error0(IModularAccount.InvalidPluginManifest.selector);
+        expectInstallRevert(plugin, manifest, one(ownerDependencies()[0]), expected);
+        manifest.userOpValidationFunctions[0].associatedFunction.dependencyIndex = type(uint256).max;
+        expectInstallRevert(plugin, manifest, one(ownerDependencies()[0]), expected);
+    }
+
+    function test_item11_revertsIfTheSelectorIsSet() public {
+        install(plugin, fooManifest());
+        PluginManifest memory manifest;
+        manifest.executionFunctions = add(manifest.executionFunctions, FOO);
+        expectInstallRevert(plugin2, manifest, error1(IModularAccount.ExecutionFunctionAlreadySet.selector, FOO));
+    }
+
+    function test_item11_revertsIfTheManifestRepeatsASelector() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.executionFunctions = add(manifest.executionFunctions, FOO);
+        expectInstallRevert(plugin, manifest, error1(IModularAccount.ExecutionFunctionAlreadySet.selector, FOO));
+    }
+
+    function test_item11_revertsForNativeFunctions() public {
+        bytes4[21] memory native = nativeSelectors();
+        for (uint256 i = 0; i < native.length; ++i) {
+            PluginManifest memory manifest;
+            manifest.executionFunctions = add(manifest.executionFunctions, native[i]);
+            expectInstallRevert(
+                plugin, manifest, error1(IModularAccount.NativeFunctionNotAllowed.selector, native[i])
+            );
+        }
+    }
+
+    function test_item11_revertsForPluginFunctions() public {
+        bytes4[10] memory selectors = [
+            IPlugin.onInstall.selector,
+            IPlugin.onUninstall.selector,
+            USER_OP,
+            PRE_USER_OP,
+            RUNTIME,
+            PRE_RUNTIME,
+            PRE_EXEC,
+            POST_EXEC,
+            IPlugin.pluginManifest.selector,
+            IPlugin.pluginMetadata.selector
+        ];
+        for (uint256 i = 0; i < selectors.length; ++i) {
+            PluginManifest memory manifest;
+            manifest.executionFunctions = add(manifest.executionFunctions, selectors[i]);
+            expectInstallRevert(
+                plugin, manifest, error1(IModularAccount.IPluginFunctionNotAllowed.selector, selectors[i])
+            );
+        }
+    }
+
+    function test_item11_revertsForPaymasterAndAggregatorFunctions() public {
+        string memory op =
+            "(address,uint256,bytes,bytes,uint256,uint256,uint256,uint256,uint256,bytes,bytes)";
+        string[5] memory signatures = [
+            "postOp(uint8,bytes,uint256)",
+            string.concat("validatePaymasterUserOp(", op, ",bytes32,uint256)"),
+            string.concat("validateSignatures(", op, "[],bytes)"),
+            string.concat("validateUserOpSignature(", op, ")"),
+            string.concat("aggregateSignatures(", op, "[])")
+        ];
+        for (uint256 i = 0; i < signatures.length; ++i) {
+            PluginManifest memory manifest;
+            bytes4 selector = bytes4(keccak256(bytes(signatures[i])));
+            manifest.executionFunctions = add(manifest.executionFunctions, selector);
+            expectInstallRevert(
+                plugin, manifest, error1(IModularAccount.Erc4337FunctionNotAllowed.selector, selector)
+            );
+        }
+    }
+
+    function test_item12_revertsForASecondUserOpValidation() public {
+        install(plugin, fooManifest());
+        PluginManifest memory manifest;
+        manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, selfFunction(9));
+        expectInstallRevert(
+            plugin2,
+            manifest,
+            abi.encodeWithSelector(
+                IModularAccount.UserOpValidationFunctionAlreadySet.selector, FOO, ref(address(plugin2), 9)
+            )
+        );
+    }
+
+    function test_item12_revertsForASecondRuntimeValidation() public {
+        install(plugin, fooManifest());
+        PluginManifest memory manifest;
+        manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(9));
+        expectInstallRevert(
+            plugin2,
+            manifest,
+            abi.encodeWithSelector(
+                IModularAccount.RuntimeValidationFunctionAlreadySet.selector, FOO, ref(address(plugin2), 9)
+            )
+        );
+    }
+
+    /// @dev ALWAYS_ALLOW takes the place like any function.
+    function test_item12_alwaysAllowIsARuntimeValidation() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.runtimeValidationFunctions[0].associatedFunction = allowFunction();
+        install(plugin, manifest);
+        assertEq(account.getExecutionFunctionConfig(FOO).runtimeValidationFunction, ALWAYS_ALLOW);
+        PluginManifest memory second;
+        second.runtimeValidationFunctions = add(second.runtimeValidationFunctions, FOO, allowFunction());
+        expectInstallRevert(
+            plugin2,
+            second,
+            abi.encodeWithSelector(
+                IModularAccount.RuntimeValidationFunctionAlreadySet.selector, FOO, ALWAYS_ALLOW
+            )
+        );
+        uninstall(address(plugin));
+        install(plugin2, second);
+    }
+
+    /// @dev Function id 0 of the plugin is a function like any other.
+    function test_item12_functionIdZeroIsAFunction() public {
+        PluginManifest memory manifest;
+        manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, selfFunction(0));
+        install(plugin, manifest);
+        expectInstallRevert(
+            plugin2,
+            manifest,
+            abi.encodeWithSelector(
+                IModularAccount.UserOpValidationFunctionAlreadySet.selector, FOO, ref(address(plugin2), 0)
+            )
+        );
+    }
+
+    function test_item12_revertsForNoFunction() public {
+        bytes memory expected = error0(IModularAccount.NullFunctionReference.selector);
+        PluginManifest memory manifest;
+        manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, noFunction());
+        expectInstallRevert(plugin, manifest, expected);
+        manifest = emptyManifest();
+        manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, noFunction());
+        expectInstallRevert(plugin, manifest, expected);
+        manifest = emptyManifest();
+        manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, noFunction());
+        expectInstallRevert(plugin, manifest, expected);
+        manifest = emptyManifest();
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, noFunction());
+        expectInstallRevert(plugin, manifest, expected);
+        manifest = emptyManifest();
+        manifest.executionHooks = add(manifest.executionHooks, FOO, noFunction(), noFunction());
+        expectInstallRevert(plugin, manifest, expected);
+    }
+
+    function test_item13_dependencyCannotBeAHook() public {
+        _forbidAsHook(dependencyFunction(0), true);
+    }
+
+    function test_item13_alwaysAllowOnlyAsRuntimeValidation() public {
+        _forbidAsHook(allowFunction(), true);
+        PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
+        manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, allowFunction());
+        _expectInvalidManifest(manifest);
+    }
+
+    function test_item13_alwaysDenyOnlyAsPreHook() public {
+        _forbidAsHook(denyFunction(), false);
+        PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
+        manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, denyFunction());
+        _expectInvalidManifest(manifest);
+        manifest = dependentManifest(1, type(IPlugin).interfaceId);
+        manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, denyFunction());
+        _expectInvalidManifest(manifest);
+    }
+
+    function _expectInvalidManifest(PluginManifest memory manifest) private {
+        expectInstallRevert(
+            plugin,
+            manifest,
+            one(ownerDependencies()[0]),
+            error0(IModularAccount.InvalidPluginManifest.selector)
+        );
+    }
+
+    /// @param asPreHook Whether it is forbidden as a pre hook too.
+    function _forbidAsHook(ManifestFunction memory forbidden, bool asPreHook) private {
+        bytes4 id = type(IPlugin).interfaceId;
+        PluginManifest memory manifest = dependentManifest(1, id);
+        manifest.executionHooks = add(manifest.executionHooks, FOO, noFunction(), forbidden);
+        _expectInvalidManifest(manifest);
+        manifest = dependentManifest(1, id);
+        manifest.executionHooks = add(manifest.executionHooks, FOO, selfFunction(1), forbidden);
+        _expectInvalidManifest(manifest);
+        if (!asPreHook) return;
+        manifest = dependentManifest(1, id);
+        manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, forbidden);
+        _expectInvalidManifest(manifest);
+        manifest = dependentManifest(1, id);
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, forbidden);
+        _expectInvalidManifest(manifest);
+        manifest = dependentManifest(1, id);
+        manifest.executionHooks = add(manifest.executionHooks, FOO, forbidden, noFunction());
+        _expectInvalidManifest(manifest);
+    }
+
+    /// @dev What is not checked: whose selectors a manifest names, and function ids of dependencies.
+    function test_item13_mayNameAnySelector() public {
+        PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
+        bytes4 execute = IModularAccount.execute.selector;
+        bytes4 getNonce = IModularAccount.getNonce.selector;
+        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, execute);
+        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, BAR);
+        manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, getNonce, selfFunction(3));
+        manifest.runtimeValidationFunctions =
+            add(manifest.runtimeValidationFunctions, bytes4(0), dependencyFunction(0));
+        manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, BAR, selfFunction(4));
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, execute, selfFunction(5));
+        manifest.executionHooks = add(manifest.executionHooks, 0xffffffff, selfFunction(6), noFunction());
+        install(plugin, manifest, one(ref(address(ownerPlugin), 200)));
+        assertEq(
+            account.getExecutionFunctionConfig(getNonce).userOpValidationFunction, ref(address(plugin), 3)
+        );
+        assertEq(
+            account.getExecutionFunctionConfig(bytes4(0)).runtimeValidationFunction, ref(address(ownerPlugin), 200)
+        );
+    }
+
+    function test_item14_countsInterfaces() public {
+        bytes4 id = 0xaabbccdd;
+        PluginManifest memory manifest;
+        manifest.interfaceIds = add(add(manifest.interfaceIds, id), id);
+        assertFalse(account.supportsInterface(id));
+        install(plugin, manifest);
+        install(plugin2, manifest);
+        assertTrue(account.supportsInterface(id));
+        uninstall(address(plugin));
+        assertTrue(account.supportsInterface(id));
+        uninstall(address(plugin2));
+        assertFalse(account.supportsInterface(id));
+    }
+
+    function test_item14_revertsForForbiddenInterfaces() public {
+        bytes4[2] memory forbidden = [type(IPlugin).interfaceId, bytes4(0xffffffff)];
+        for (uint256 i = 0; i < forbidden.length; ++i) {
+            PluginManifest memory manifest;
+            manifest.interfaceIds = add(manifest.interfaceIds, forbidden[i]);
+            expectInstallRevert(plugin, manifest, error0(IModularAccount.InterfaceNotAllowed.selector));
+            assertFalse(account.supportsInterface(forbidden[i]));
+        }
+        assertTrue(account.supportsInterface(type(IERC165).interfaceId));
+    }
+
+    /// @dev The plugin finds itself installed, with all that its manifest says, when `onInstall` runs.
+    function test_item15_onInstallRunsOnceAndLast() public {
+        plugin.setReenter(IPlugin.onInstall.selector, 0x20, fooCall());
+        plugin.setManifest(fooManifest());
+        vm.expectCall(address(plugin), abi.encodeCall(IPlugin.onInstall, (abi.encode("data"))), 1);
+        vm.expectCall(address(plugin), fooCall(), 1);
+        install(address(plugin), abi.encode("data"));
+    }
+
+    function test_item15_revertsIfOnInstallReverts() public {
+        plugin.setRevert(IPlugin.onInstall.selector, 0x20, abi.encodeWithSignature("Oops(uint256)", 7));
+        expectInstallRevert(
+            plugin,
+            fooManifest(),
+            abi.encodeWithSelector(
+                IModularAccount.PluginInstallCallbackFailed.selector,
+                plugin,
+                abi.encodeWithSignature("Oops(uint256)", 7)
+            )
+        );
+        assertEq(account.getExecutionFunctionConfig(FOO).plugin, address(0));
+        assertEq(account.getInstalledPlugins().length, 1);
+    }
+
+    function test_item16_emitsPluginInstalled() public {
+        plugin.setManifest(dependentManifest(2, type(IPlugin).interfaceId));
+        bytes32 hash = manifestHashOf(address(plugin));
+        bytes21[] memory dependencies = ownerDependencies();
+        vm.expectEmit(address(plugin));
+        emit MockPlugin.Called(
+            address(account),
+            IPlugin.onInstall.selector,
+            0x20,
+            0,
+            abi.encodeCall(IPlugin.onInstall, (bytes("hello")))
+        );
+        vm.expectEmit(address(account));
+        emit IModularAccount.PluginInstalled(address(plugin), hash, dependencies);
+        install(address(plugin), "hello", dependencies);
+    }
+
+    /// @dev The account counts up to 256 copies of a hook.
+    function test_duplicatePreUserOpValidationHooks_areLimited() public {
+        PluginManifest memory manifest;
+        for (uint256 i = 0; i < 256; ++i) {
+            manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, selfFunction(1));
+        }
+        install(plugin, manifest);
+        uninstall(address(plugin));
+        manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, selfFunction(1));
+        expectInstallRevert(
+            plugin,
+            manifest,
+            abi.encodeWithSelector(
+                IModularAccount.DuplicatePreUserOpValidationHookLimitExceeded.selector, FOO, ref(address(plugin), 1)
+            )
+        );
+    }
+
+    function test_duplicatePreRuntimeValidationHooks_areLimited() public {
+        PluginManifest memory manifest;
+        for (uint256 i = 0; i < 256; ++i) {
+            manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, denyFunction());
+        }
+        install(plugin, manifest);
+        PluginManifest memory second;
+        second.preRuntimeValidationHooks = add(second.preRuntimeValidationHooks, FOO, denyFunction());
+        expectInstallRevert(
+            plugin2,
+            second,
+            abi.encodeWithSelector(
+                IModularAccount.DuplicatePreRuntimeValidationHookLimitExceeded.selector, FOO, ALWAYS_DENY
+            )
+        );
+    }
+
+    /// @dev A pre hook, a post hook alone, and a post hook under a pre hook.
+    function test_duplicateExecutionHooks_areLimited() public {
+        for (uint256 kind = 0; kind < 3; ++kind) {
+            PluginManifest memory manifest;
+            ManifestFunction memory pre = kind == 1 ? noFunction() : selfFunction(1);
+            ManifestFunction memory post = kind == 0 ? noFunction() : selfFunction(2);
+            manifest.executionHooks = new ManifestExecutionHook[](256);
+            for (uint256 i = 0; i < 256; ++i) {
+                manifest.executionHooks[i] = ManifestExecutionHook(FOO, pre, post);
+            }
+            install(plugin, manifest);
+            uninstall(address(plugin));
+            manifest.executionHooks = add(manifest.executionHooks, FOO, pre, post);
+            expectInstallRevert(
+                plugin,
+                manifest,
+                abi.encodeWithSelector(
+                    IModularAccount.DuplicateHookLimitExceeded.selector,
+                    FOO,
+                    ref(address(plugin), kind == 1 ? 2 : 1)
+                )
+            );
+        }
+    }
+
+    function emptyManifest() internal pure returns (PluginManifest memory manifest) {}
+
+    function manifestHash(PluginManifest memory manifest) internal pure returns (bytes32) {
+        return keccak256(abi.encode(manifest));
+    }
+
+    function dependentManifest(uint256 count, bytes4 interfaceId)
+        internal
+        pure
+        returns (PluginManifest memory manifest)
+    {
+        manifest.dependencyInterfaceIds = new bytes4[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            manifest.dependencyInterfaceIds[i] = interfaceId;
+        }
+    }
+
+    function expectUninstallRevert(address installed, bytes memory reason) internal {
+        vm.prank(owner.addr);
+        vm.expectRevert(reason);
+        account.uninstallPlugin(installed, "", "");
+    }
+
+    function nativeSelectors() internal pure returns (bytes4[21] memory) {
+        return [
+            IModularAccount.execute.selector,
+            IModularAccount.executeBatch.selector,
+            IModularAccount.executeFromPlugin.selector,
+            IModularAccount.executeFromPluginExternal.selector,
+            IModularAccount.installPlugin.selector,
+            IModularAccount.uninstallPlugin.selector,
+            IModularAccount.initialize.selector,
+            IModularAccount.validateUserOp.selector,
+            IModularAccount.upgradeToAndCall.selector,
+            IModularAccount.proxiableUUID.selector,
+            IModularAccount.entryPoint.selector,
+            IModularAccount.getNonce.selector,
+            IModularAccount.supportsInterface.selector,
+            IModularAccount.onERC721Received.selector,
+            IModularAccount.onERC1155Received.selector,
+            IModularAccount.onERC1155BatchReceived.selector,
+            IModularAccount.tokensReceived.selector,
+            IModularAccount.getExecutionFunctionConfig.selector,
+            IModularAccount.getExecutionHooks.selector,
+            IModularAccount.getPreValidationHooks.selector,
+            IModularAccount.getInstalledPlugins.selector
+        ];
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {ManifestFunction, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {MockPlugin} from "../mocks/MockPlugin.sol";
+import {AccountTest} from "../utils/AccountTest.sol";
+
+/// @notice Rules 32 and 33: looking into the account.
+contract LoupeTest is AccountTest {
+    function test_item32_nativeFunctionsAreTheAccounts() public view {
+        bytes4[21] memory native = [
+            IModularAccount.execute.selector,
+            IModularAccount.executeBatch.selector,
+            IModularAccount.executeFromPlugin.selector,
+            IModularAccount.executeFromPluginExternal.selector,
+            IModularAccount.installPlugin.selector,
+            IModularAccount.uninstallPlugin.selector,
+            IModularAccount.initialize.selector,
+            IModularAccount.validateUserOp.selector,
+            IModularAccount.upgradeToAndCall.selector,
+            IModularAccount.proxiableUUID.selector,
+            IModularAccount.entryPoint.selector,
+            IModularAccount.getNonce.selector,
+            IModularAccount.supportsInterface.selector,
+            IModularAccount.onERC721Received.selector,
+            IModularAccount.onERC1155Received.selector,
+            IModularAccount.onERC1155BatchReceived.selector,
+            IModularAccount.tokensReceived.selector,
+            IModularAccount.getExecutionFunctionConfig.selector,
+            IModularAccount.getExecutionHooks.selector,
+            IModularAccount.getPreValidationHooks.selector,
+            IModularAccount.getInstalledPlugins.selector
+        ];
+        for (uint256 i = 0; i < native.length; ++i) {
+            assertEq(account.getExecutionFunctionConfig(native[i]).plugin, address(account));
+        }
+    }
+
+    function test_item32_configs() public {
+        IModularAccount.ExecutionFunctionConfig memory config =
+            account.getExecutionFunctionConfig(IModularAccount.execute.selector);
+        assertEq(config.userOpValidationFunction, ref(address(ownerPlugin), 1));
+        assertEq(config.runtimeValidationFunction, ref(address(ownerPlugin), 0));
+        config = account.getExecutionFunctionConfig(bytes4(0x1626ba7e));
+        assertEq(config.plugin, address(ownerPlugin));
+        assertEq(config.userOpValidationFunction, bytes21(0));
+        assertEq(config.runtimeValidationFunction, ALWAYS_ALLOW);
+        config = account.getExecutionFunctionConfig(FOO);
+        assertEq(config.plugin, address(0));
+        assertEq(config.userOpValidationFunction, bytes21(0));
+        assertEq(config.runtimeValidationFunction, bytes21(0));
+        install(plugin, fooManifest());
+        config = account.getExecutionFunctionConfig(FOO);
+        assertEq(config.plugin, address(plugin));
+        assertEq(config.userOpValidationFunction, ref(address(plugin), 2));
+        assertEq(config.runtimeValidationFunction, ref(address(plugin), 1));
+    }
+
+    /// @dev Three plugins in the three roles of one selector, in every order of installing.
+    function testFuzz_item32_threePluginsOnOneSelector(uint8 order) public {
+        MockPlugin[3] memory plugins = [plugin, plugin2, new MockPlugin()];
+        for (uint256 i = 0; i < 3; ++i) {
+            uint256 role = (i * (order % 2 + 1) + order) % 3;
+            PluginManifest memory manifest;
+            if (role == 0) manifest.executionFunctions = add(manifest.executionFunctions, FOO);
+            if (role == 1) {
+                manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, selfFunction(77));
+            }
+            if (role == 2) {
+                manifest.runtimeValidationFunctions =
+                    add(manifest.runtimeValidationFunctions, FOO, selfFunction(255));
+            }
+            install(plugins[role], manifest);
+        }
+        IModularAccount.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
+        assertEq(config.plugin, address(plugins[0]));
+        assertEq(config.userOpValidationFunction, ref(address(plugins[1]), 77));
+        assertEq(config.runtimeValidationFunction, ref(address(plugins[2]), 255));
+        uninstall(address(plugins[order % 3]));
+        config = account.getExecutionFunctionConfig(FOO);
+        assertEq(config.plugin, order % 3 == 0 ? address(0) : address(plugins[0]));
+        assertEq(config.userOpValidationFunction, order % 3 == 1 ? bytes21(0) : ref(address(plugins[1]), 77));
+        assertEq(config.runtimeValidationFunction, order % 3 == 2 ? bytes21(0) : ref(address(plugins[2]), 255));
+    }
+
+    function test_item33_installedPluginsNewestFirst() public {
+        MockPlugin plugin3 = new MockPlugin();
+        PluginManifest memory empty;
+        install(plugin, empty);
+        install(plugin2, empty);
+        install(plugin3, empty);
+        _assertPlugins(abi.encode(plugin3, plugin2, plugin, ownerPlugin));
+        uninstall(address(plugin2));
+        _assertPlugins(abi.encode(plugin3, plugin, ownerPlugin));
+        install(plugin2, empty);
+        _assertPlugins(abi.encode(plugin2, plugin3, plugin, ownerPlugin));
+        uninstall(address(plugin2));
+        uninstall(address(plugin));
+        _assertPlugins(abi.encode(plugin3, ownerPlugin));
+        uninstall(address(ownerPlugin));
+        _assertPlugins(abi.encode(plugin3));
+    }
+
+    function _assertPlugins(bytes memory expected) private view {
+        assertEq(
+            abi.encode(account.getInstalledPlugins()),
+            abi.encodePacked(uint256(0x20), expected.length / 32, expected),
+            "installed plugins"
+        );
+    }
+
+    /// @dev Later entries of a manifest first; a duplicate keeps its first position.
+    function test_item33_preValidationHooksNewestFirst() public {
+        PluginManifest memory manifest;
+        uint8[5] memory ids = [7, 8, 9, 7, 7];
+        for (uint256 i = 0; i < ids.length; ++i) {
+            manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, selfFunction(ids[i]));
+            manifest.preRuntimeValidationHooks =
+                add(manifest.preRuntimeValidationHooks, FOO, ids[i] == 8 ? denyFunction() : selfFunction(ids[i]));
+        }
+        install(plugin, manifest);
+        PluginManifest memory second;
+        second.preRuntimeValidationHooks = add(second.preRuntimeValidationHooks, FOO, selfFunction(1));
+        second.preRuntimeValidationHooks = add(second.preRuntimeValidationHooks, FOO, denyFunction());
+        install(plugin2, second);
+
+        (bytes21[] memory userOp, bytes21[] memory runtime) = account.getPreValidationHooks(FOO);
+        bytes21[] memory expected = new bytes21[](3);
+        (expected[0], expected[1], expected[2]) =
+            (ref(address(plugin), 9), ref(address(plugin), 8), ref(address(plugin), 7));
+        assertReferences(userOp, expected);
+        expected = new bytes21[](4);
+        (expected[0], expected[1], expected[2], expected[3]) =
+            (ref(address(plugin2), 1), ref(address(plugin), 9), ALWAYS_DENY, ref(address(plugin), 7));
+        assertReferences(runtime, expected);
+
+        // The rule of the second plugin stays, where it was.
+        uninstall(address(plugin));
+        (userOp, runtime) = account.getPreValidationHooks(FOO);
+        assertEq(userOp.length, 0);
+        expected = new bytes21[](2);
+        (expected[0], expected[1]) = (ref(address(plugin2), 1), ALWAYS_DENY);
+        assertReferences(runtime, expected);
+    }
+
+    function test_item33_executionHooks() public {
+        PluginManifest memory manifest;
+        uint8[2][9] memory pairs = [
+            [1, 11], [0, 11], [2, 12], [2, 13], [1, 12], [1, 11], [0, 14], [3, 0], [2, 0]
+        ];
+        for (uint256 i = 0; i < pairs.length; ++i) {
+            manifest.executionHooks = add(
+                manifest.executionHooks,
+                FOO,
+                pairs[i][0] == 0 ? noFunction() : selfFunction(pairs[i][0]),
+                pairs[i][1] == 0 ? noFunction() : selfFunction(pairs[i][1])
+            );
+        }
+        install(plugin, manifest);
+        uint8[2][7] memory expected = [[3, 0], [2, 13], [2, 12], [1, 12], [1, 11], [0, 14], [0, 11]];
+        _assertHooks(expected.length, abi.encode(expected));
+
+        PluginManifest memory deny;
+        deny.executionHooks = add(deny.executionHooks, FOO, denyFunction(), noFunction());
+        install(plugin2, deny);
+        IModularAccount.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
+        assertEq(hooks.length, 8);
+        assertEq(hooks[0].preExecHook, ALWAYS_DENY);
+        assertEq(hooks[0].postExecHook, bytes21(0));
+        uninstall(address(plugin2));
+        _assertHooks(expected.length, abi.encode(expected));
+        uninstall(address(plugin));
+        assertEq(account.getExecutionHooks(FOO).length, 0);
+    }
+
+    function _assertHooks(uint256 count, bytes memory encodedPairs) private view {
+        IModularAccount.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
+        assertEq(hooks.length, count);
+        for (uint256 i = 0; i < count; ++i) {
+            uint256 pre = uint8(encodedPairs[64 * i + 31]);
+            uint256 post = uint8(encodedPairs[64 * i + 63]);
+            assertEq(hooks[i].preExecHook, pre == 0 ? bytes21(0) : ref(address(plugin), uint8(pre)), "pre hook");
+            assertEq(hooks[i].postExecHook, post == 0 ? bytes21(0) : ref(address(plugin), uint8(post)), "post hook");
+        }
+    }
+
+    /// @dev Two plugins forbid a function: uninstalling one leaves the rule, with the post hooks of the other.
+    function test_item33_alwaysDenyOfTwoPlugins() public {
+        PluginManifest memory manifest;
+        manifest.executionHooks = add(manifest.executionHooks, FOO, denyFunction(), selfFunction(1));
+        install(plugin, manifest);
+        install(plugin2, manifest);
+        IModularAccount.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
+        assertEq(hooks.length, 2);
+        assertEq(hooks[0].postExecHook, ref(address(plugin2), 1));
+        assertEq(hooks[1].postExecHook, ref(address(plugin), 1));
+        uninstall(address(plugin));
+        hooks = account.getExecutionHooks(FOO);
+        assertEq(hooks.length, 1);
+        assertEq(hooks[0].preExecHook, ALWAYS_DENY);
+        assertEq(hooks[0].postExecHook, ref(address(plugin2), 1));
+    }
+}

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IERC777Recipient} from "@openzeppelin/interfaces/IERC777Recipient.sol";
+import {IERC1155Receiver} from "@openzeppelin/token/ERC1155/IERC1155Receiver.sol";
+import {IERC721Receiver} from "@openzeppelin/token/ERC721/IERC721Receiver.sol";
+import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
+
+import {IAccount} from "../../src/interfaces/IAccount.sol";
+import {IAccountLoupe} from "../../src/interfaces/IAccountLoupe.sol";
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
+import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
+import {OtherImplementation} from "../mocks/OtherImplementation.sol";
+import {PlainProxy} from "../mocks/PlainProxy.sol";
+import {AccountTest} from "../utils/AccountTest.sol";
+
+/// @notice Rules 1, 2, 35 and 36: interfaces, initialization, upgrades, token receivers, opcodes.
+contract ModularAccountTest is AccountTest {
+    bytes32 private constant IMPLEMENTATION_SLOT = 0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc;
+
+    /* 1, 2 */
+
+    function test_item01_implementsTheInterfaces() public view {
+        assertEq(IAccount.validateUserOp.selector, IModularAccount.validateUserOp.selector);
+        assertEq(IPluginManager.installPlugin.selector, IModularAccount.installPlugin.selector);
+        assertEq(IPluginManager.uninstallPlugin.selector, IModularAccount.uninstallPlugin.selector);
+        assertEq(IPluginManager.PluginInstalled.selector, IModularAccount.PluginInstalled.selector);
+        assertEq(IPluginManager.PluginUninstalled.selector, IModularAccount.PluginUninstalled.selector);
+        assertEq(IStandardExecutor.execute.selector, IModularAccount.execute.selector);
+        assertEq(IStandardExecutor.executeBatch.selector, IModularAccount.executeBatch.selector);
+        assertEq(IPluginExecutor.executeFromPlugin.selector, IModularAccount.executeFromPlugin.selector);
+        assertEq(
+            IPluginExecutor.executeFromPluginExternal.selector, IModularAccount.executeFromPluginExternal.selector
+        );
+        assertEq(
+            IAccountLoupe.getExecutionFunctionConfig.selector, IModularAccount.getExecutionFunctionConfig.selector
+        );
+        assertEq(IAccountLoupe.getExecutionHooks.selector, IModularAccount.getExecutionHooks.selector);
+        assertEq(IAccountLoupe.getPreValidationHooks.selector, IModularAccount.getPreValidationHooks.selector);
+        assertEq(IAccountLoupe.getInstalledPlugins.selector, IModularAccount.getInstalledPlugins.selector);
+
+        bytes4[9] memory ids = [
+            type(IERC165).interfaceId,
+            type(IAccount).interfaceId,
+            type(IPluginManager).interfaceId,
+            type(IStandardExecutor).interfaceId,
+            type(IPluginExecutor).interfaceId,
+            type(IAccountLoupe).interfaceId,
+            type(IERC721Receiver).interfaceId,
+            type(IERC1155Receiver).interfaceId,
+            type(IERC777Recipient).interfaceId
+        ];
+        for (uint256 i = 0; i < ids.length; ++i) {
+            assertTrue(account.supportsInterface(ids[i]));
+        }
+        assertFalse(account.supportsInterface(0xffffffff));
+        assertFalse(account.supportsInterface(type(IPlugin).interfaceId));
+    }
+
+    function test_item02_pluginsAnswerErc165() public view {
+        assertTrue(IERC165(address(ownerPlugin)).supportsInterface(type(IERC165).interfaceId));
+        assertTrue(IERC165(address(ownerPlugin)).supportsInterface(type(IPlugin).interfaceId));
+        assertTrue(IERC165(address(ownerPlugin)).supportsInterface(0xdb9b90a3));
+        assertFalse(IERC165(address(ownerPlugin)).supportsInterface(0xffffffff));
+    }
+
+    function test_views() public view {
+        assertEq(account.entryPoint(), address(ENTRY_POINT));
+        assertEq(account.getNonce(), ENTRY_POINT.getNonce(address(account), 0));
+    }
+
+    function test_getNonce_grows() public {
+        sendAsOwner(ownerExecute(stranger, 0, ""));
+        assertEq(account.getNonce(), 1);
+    }
+
+    /* 35: initialization */
+
+    function _initData(uint256 hashes, uint256 datas) private view returns (bytes memory) {
+        bytes32[] memory manifestHashes = new bytes32[](hashes);
+        bytes[] memory installDatas = new bytes[](datas);
+        for (uint256 i = 0; i < hashes; ++i) {
+            manifestHashes[i] = manifestHashOf(i == 0 ? address(ownerPlugin) : address(plugin));
+        }
+        address[] memory owners = new address[](1);
+        owners[0] = owner.addr;
+        if (datas != 0) installDatas[0] = abi.encode(owners);
+        return abi.encode(manifestHashes, installDatas);
+    }
+
+    function _plugins(uint256 count) private view returns (address[] memory plugins) {
+        plugins = new address[](count);
+        if (count > 0) plugins[0] = address(ownerPlugin);
+        if (count > 1) plugins[1] = address(plugin);
+    }
+
+    function _proxy() private returns (IModularAccount) {
+        return IModularAccount(payable(address(new PlainProxy(implementation, ""))));
+    }
+
+    function test_item35_initializeIsOpenToTheFirstCaller() public {
+        IModularAccount fresh = _proxy();
+        plugin.setManifest(fooManifest());
+        address[] memory plugins = _plugins(2);
+        bytes memory initData = _initData(2, 2);
+        vm.expectEmit(address(fresh));
+        emit IModularAccount.PluginInstalled(plugins[0], manifestHashOf(plugins[0]), new bytes21[](0));
+        vm.expectEmit(address(fresh));
+        emit IModularAccount.PluginInstalled(plugins[1], manifestHashOf(plugins[1]), new bytes21[](0));
+        vm.expectEmit(address(fresh));
+        emit IModularAccount.ModularAccountInitialized(address(ENTRY_POINT));
+        vm.prank(stranger);
+        fresh.initialize(plugins, initData);
+        assertEq(fresh.getInstalledPlugins()[0], address(plugin));
+        assertEq(fresh.getInstalledPlugins()[1], address(ownerPlugin));
+
+        vm.expectRevert(error0(IModularAccount.AlreadyInitialized.selector));
+        fresh.initialize(plugins, initData);
+    }
+
+    function test_item35_initializeWithoutPlugins() public {
+        IModularAccount fresh = _proxy();
+        fresh.initialize(new address[](0), _initData(0, 0));
+        assertEq(fresh.getInstalledPlugins().length, 0);
+        vm.expectRevert(error0(IModularAccount.AlreadyInitialized.selector));
+        fresh.initialize(new address[](0), _initData(0, 0));
+    }
+
+    function test_item35_unequalLengths() public {
+        IModularAccount fresh = _proxy();
+        plugin.setManifest(fooManifest());
+        uint256[3][5] memory lengths = [
+            [uint256(1), 2, 2], [uint256(2), 1, 2], [uint256(2), 2, 1], [uint256(0), 1, 1], [uint256(2), 1, 1]
+        ];
+        for (uint256 i = 0; i < lengths.length; ++i) {
+            address[] memory plugins = _plugins(lengths[i][0]);
+            bytes memory initData = _initData(lengths[i][1], lengths[i][2]);
+            vm.expectRevert(error0(IModularAccount.ArrayLengthMismatch.selector));
+            fresh.initialize(plugins, initData);
+        }
+        fresh.initialize(_plugins(2), _initData(2, 2));
+    }
+
+    function test_item35_initializeIsNotReentrant() public {
+        IModularAccount fresh = _proxy();
+        plugin.setManifest(fooManifest());
+        plugin.setReenter(
+            IPlugin.onInstall.selector,
+            0x20,
+            abi.encodeCall(IModularAccount.initialize, (new address[](0), _initData(0, 0)))
+        );
+        address[] memory plugins = _plugins(2);
+        bytes memory initData = _initData(2, 2);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IModularAccount.PluginInstallCallbackFailed.selector,
+                plugin,
+                error0(IModularAccount.AlreadyInitializing.selector)
+            )
+        );
+        fresh.initialize(plugins, initData);
+    }
+
+    function test_item35_implementationCannotBeInitialized() public {
+        vm.expectRevert(error0(IModularAccount.AlreadyInitialized.selector));
+        IModularAccount(payable(implementation)).initialize(new address[](0), _initData(0, 0));
+    }
+
+    /// @dev The proxy ran something else before, which used the first storage slots.
+    function test_item35_afterAnotherImplementation() public {
+        OtherImplementation other = new OtherImplementation();
+        address proxy = address(new PlainProxy(address(other), abi.encodeCall(OtherImplementation.fill, ())));
+        OtherImplementation(proxy).upgrade(implementation);
+        IModularAccount fresh = IModularAccount(payable(proxy));
+        fresh.initialize(_plugins(1), _initData(1, 1));
+        vm.prank(owner.addr);
+        fresh.execute(stranger, 0, "");
+        vm.prank(stranger);
+        vm.expectRevert();
+        fresh.execute(stranger, 0, "");
+    }
+
+    /* 35: upgrades */
+
+    function _upgradeCall(address newImplementation, bytes memory data) private pure returns (bytes memory) {
+        return abi.encodeCall(IModularAccount.upgradeToAndCall, (newImplementation, data));
+    }
+
+    function test_item35_upgradeWithoutCall() public {
+        OtherImplementation other = new OtherImplementation();
+        vm.expectEmit(address(account));
+        emit IModularAccount.Upgraded(address(other));
+        sendAsOwner(_upgradeCall(address(other), ""));
+        assertEq(vm.load(address(account), IMPLEMENTATION_SLOT), bytes32(uint256(uint160(address(other)))));
+        assertEq(OtherImplementation(address(account)).filled(), 0);
+    }
+
+    function test_item35_upgradeAndCall() public {
+        OtherImplementation other = new OtherImplementation();
+        succeed(owner.addr, _upgradeCall(address(other), abi.encodeCall(OtherImplementation.fill, ())));
+        assertEq(OtherImplementation(address(account)).filled(), 7);
+    }
+
+    function test_item35_upgradeRevertsAsTheCallDoes() public {
+        OtherImplementation other = new OtherImplementation();
+        fail(
+            owner.addr,
+            _upgradeCall(address(other), abi.encodeCall(OtherImplementation.refuse, (5))),
+            abi.encodeWithSelector(OtherImplementation.Refused.selector, 5)
+        );
+    }
+
+    function test_item35_upgradeRevertsForWhatIsNoImplementation() public {
+        address[4] memory targets = [stranger, address(counter), address(account), address(ownerPlugin)];
+        for (uint256 i = 0; i < targets.length; ++i) {
+            fail(owner.addr, _upgradeCall(targets[i], ""), error0(IModularAccount.UpgradeFailed.selector));
+        }
+    }
+
+    function test_item35_upgradeKeepsState() public {
+        address second = deployCode("ModularAccount.sol:ModularAccount", abi.encode(ENTRY_POINT));
+        sendAsOwner(_upgradeCall(second, ""));
+        sendAsOwner(ownerExecute(address(counter), 0, abi.encodeCall(counter.increment, ())));
+        assertEq(counter.count(), 1);
+        vm.expectRevert(error0(IModularAccount.AlreadyInitialized.selector));
+        account.initialize(new address[](0), _initData(0, 0));
+    }
+
+    function test_callContext() public {
+        bytes memory unauthorized = error0(IModularAccount.UnauthorizedCallContext.selector);
+        IModularAccount direct = IModularAccount(payable(implementation));
+        vm.expectRevert(unauthorized);
+        direct.upgradeToAndCall(implementation, "");
+        vm.expectRevert(unauthorized);
+        account.proxiableUUID();
+        assertEq(direct.proxiableUUID(), IMPLEMENTATION_SLOT);
+    }
+
+    function test_implementationObeysNobody() public {
+        IModularAccount direct = IModularAccount(payable(implementation));
+        vm.expectRevert(
+            error1(IModularAccount.RuntimeValidationFunctionMissing.selector, IModularAccount.execute.selector)
+        );
+        direct.execute(stranger, 0, "");
+        vm.prank(address(ENTRY_POINT));
+        vm.expectRevert(
+            error1(IModularAccount.UserOpValidationFunctionMissing.selector, IModularAccount.execute.selector)
+        );
+        IModularAccount.UserOperation memory op;
+        op.callData = ownerExecute(stranger, 0, "");
+        direct.validateUserOp(op, 0, 0);
+    }
+
+    /* 35: token receivers */
+
+    function test_item35_tokenReceiversNeedNoValidation() public {
+        vm.startPrank(stranger);
+        assertEq(account.onERC721Received(stranger, stranger, 1, "data"), IERC721Receiver.onERC721Received.selector);
+        assertEq(
+            account.onERC1155Received(stranger, stranger, 1, 2, "data"), IERC1155Receiver.onERC1155Received.selector
+        );
+        assertEq(
+            account.onERC1155BatchReceived(stranger, stranger, new uint256[](2), new uint256[](2), "data"),
+            IERC1155Receiver.onERC1155BatchReceived.selector
+        );
+        account.tokensReceived(stranger, stranger, address(account), 1, "a", "b");
+    }
+
+    function test_item35_tokenReceiversRunHooks() public {
+        bytes[4] memory callDatas = [
+            abi.encodeCall(IModularAccount.onERC721Received, (stranger, stranger, 1, "data")),
+            abi.encodeCall(IModularAccount.onERC1155Received, (stranger, stranger, 1, 2, "data")),
+            abi.encodeCall(
+                IModularAccount.onERC1155BatchReceived,
+                (stranger, stranger, new uint256[](2), new uint256[](2), "data")
+            ),
+            abi.encodeCall(IModularAccount.tokensReceived, (stranger, stranger, address(account), 1, "a", "b"))
+        ];
+        PluginManifest memory manifest;
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            manifest.executionHooks =
+                add(manifest.executionHooks, bytes4(callDatas[i]), selfFunction(1), selfFunction(2));
+            manifest.preRuntimeValidationHooks =
+                add(manifest.preRuntimeValidationHooks, bytes4(callDatas[i]), denyFunction());
+        }
+        install(plugin, manifest);
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            vm.recordLogs();
+            succeed(stranger, callDatas[i]);
+            MockCall[] memory calls = mockCalls();
+            assertEq(calls.length, 2);
+            assertCall(calls[0], plugin, PRE_EXEC, 1);
+            assertEq(calls[0].data, hookCall(PRE_EXEC, 1, stranger, 0, callDatas[i]));
+            assertCall(calls[1], plugin, POST_EXEC, 2);
+        }
+    }
+
+    /* 36 */
+
+    /// @dev The code of the account and of the owner plugin has no opcode at all that ERC-7562 forbids in validation
+    /// ([OP-011]), and no GAS that a call does not follow at once ([OP-012]).
+    function test_item36_noForbiddenOpcode() public view {
+        _assertAllowed(implementation.code);
+        _assertAllowed(address(ownerPlugin).code);
+    }
+
+    function test_item36_checkFindsForbiddenOpcodes() public {
+        bytes1[16] memory forbidden = [
+            bytes1(0x32), 0x3a, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x47, 0x48, 0x49, 0x4a, 0xf0, 0xf5, 0xff, 0x5a
+        ];
+        for (uint256 i = 0; i < forbidden.length; ++i) {
+            vm.expectRevert();
+            this.assertAllowed(abi.encodePacked(hex"7f", bytes32(0), forbidden[i], hex"50"));
+        }
+        this.assertAllowed(abi.encodePacked(hex"61", hex"4242", hex"5af1"));
+    }
+
+    function assertAllowed(bytes memory code) external pure {
+        _assertAllowed(code);
+    }
+
+    function _assertAllowed(bytes memory code) private pure {
+        for (uint256 i = 0; i < code.length; ++i) {
+            uint8 opcode = uint8(code[i]);
+            // PUSH1 to PUSH32 are followed by data.
+            if (opcode >= 0x60 && opcode <= 0x7f) {
+                i += opcode - 0x5f;
+                continue;
+            }
+            require(opcode != 0x32 && opcode != 0x3a, "ORIGIN or GASPRICE");
+            require(opcode < 0x40 || opcode > 0x45, "BLOCKHASH to GASLIMIT");
+            require(opcode < 0x47 || opcode > 0x4a, "SELFBALANCE, BASEFEE, BLOBHASH or BLOBBASEFEE");
+            require(opcode != 0xf0 && opcode != 0xf5 && opcode != 0xff, "CREATE, CREATE2 or SELFDESTRUCT");
+            if (opcode == 0x5a) {
+                uint8 next = uint8(code[i + 1]);
+                require(next == 0xf1 || next == 0xf4 || next == 0xfa, "GAS without a call");
+            }
+        }
+    }
+}

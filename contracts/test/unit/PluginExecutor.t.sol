@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {Counter} from "../mocks/Counter.sol";
+import {AccountTest} from "../utils/AccountTest.sol";
+
+/// @notice Rules 30 and 31: what a plugin may make the account do.
+contract PluginExecutorTest is AccountTest {
+    function _fromPlugin(bytes memory data) private pure returns (bytes memory) {
+        return abi.encodeCall(IModularAccount.executeFromPlugin, (data));
+    }
+
+    function _external(address target, uint256 value, bytes memory data) private pure returns (bytes memory) {
+        return abi.encodeCall(IModularAccount.executeFromPluginExternal, (target, value, data));
+    }
+
+    function _notPermitted(address target, uint256 value, bytes memory data) private view returns (bytes memory) {
+        return abi.encodeWithSelector(
+            IModularAccount.ExecFromPluginExternalNotPermitted.selector, plugin, target, value, data
+        );
+    }
+
+    /* 30 */
+
+    function test_item30_callsAListedFunction() public {
+        PluginManifest memory manifest;
+        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
+        install(plugin, manifest);
+        install(plugin2, fooManifest());
+        plugin2.setReturn(FOO, 5, hex"c0ffee");
+        // No runtime validation: the manifest is what the owner agreed to.
+        plugin2.setRevert(RUNTIME, 1, "refused");
+        vm.recordLogs();
+        bytes memory answer = succeed(address(plugin), _fromPlugin(fooCall()));
+        assertEq(abi.decode(answer, (bytes)), hex"c0ffee");
+        MockCall[] memory calls = mockCalls();
+        assertEq(calls.length, 1);
+        assertCall(calls[0], plugin2, FOO, 5);
+    }
+
+    function test_item30_revertsInOrder() public {
+        PluginManifest memory manifest;
+        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
+        manifest.permittedExecutionSelectors =
+            add(manifest.permittedExecutionSelectors, IModularAccount.execute.selector);
+        install(plugin, manifest);
+        // Not permitted either, and not installed: the length comes first.
+        fail(
+            address(plugin), _fromPlugin(hex"aabbcc"), error1(IModularAccount.UnrecognizedFunction.selector, 0xaabbcc00)
+        );
+        fail(address(plugin), _fromPlugin(""), error1(IModularAccount.UnrecognizedFunction.selector, bytes4(0)));
+        fail(
+            address(plugin),
+            _fromPlugin(abi.encodeWithSelector(BAR)),
+            abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin, BAR)
+        );
+        fail(address(plugin), _fromPlugin(fooCall()), error1(IModularAccount.UnrecognizedFunction.selector, FOO));
+        // The account's own functions are not among those that plugins added, even if a manifest names them.
+        fail(
+            address(plugin),
+            _fromPlugin(ownerExecute(address(counter), 0, "")),
+            error1(IModularAccount.UnrecognizedFunction.selector, IModularAccount.execute.selector)
+        );
+    }
+
+    /// @dev What one plugin may do, another may not.
+    function test_item30_permissionIsThePlugins() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
+        install(plugin, manifest);
+        install(plugin2, PluginManifest(
+            new bytes4[](0), new bytes4[](0), new bytes4[](0), new bytes4[](0), false, false,
+            manifest.permittedExternalCalls, manifest.preUserOpValidationHooks, manifest.preUserOpValidationHooks,
+            manifest.preUserOpValidationHooks, manifest.preUserOpValidationHooks, manifest.executionHooks
+        ));
+        fail(
+            address(plugin2),
+            _fromPlugin(fooCall()),
+            abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin2, FOO)
+        );
+    }
+
+    function testFuzz_item30_revertsBubbleUp(bytes calldata reason) public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
+        install(plugin, manifest);
+        plugin.setRevert(FOO, 5, reason);
+        fail(address(plugin), _fromPlugin(fooCall()), reason);
+    }
+
+    /* 31 */
+
+    function test_item31_anyAddress() public {
+        PluginManifest memory manifest;
+        manifest.permitAnyExternalAddress = true;
+        install(plugin, manifest);
+        bytes memory answer =
+            succeed(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
+        assertEq(abi.decode(abi.decode(answer, (bytes)), (uint256)), 1);
+        assertEq(counter.lastCaller(), address(account));
+        succeed(address(plugin), _external(stranger, 0, hex"01"));
+        succeed(address(plugin), _external(address(counter), 0, ""));
+    }
+
+    function test_item31_addressAndSelector() public {
+        bytes memory increment = abi.encodeCall(Counter.increment, ());
+        PluginManifest memory manifest;
+        manifest.permittedExternalCalls = add(
+            manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), Counter.increment.selector)
+        );
+        install(plugin, manifest);
+        succeed(address(plugin), _external(address(counter), 0, increment));
+        succeed(address(plugin), _external(address(counter), 0, ""));
+        bytes memory refuse = abi.encodeCall(Counter.refuse, (1));
+        fail(address(plugin), _external(address(counter), 0, refuse), _notPermitted(address(counter), 0, refuse));
+        fail(address(plugin), _external(stranger, 0, increment), _notPermitted(stranger, 0, increment));
+        fail(address(plugin), _external(stranger, 0, ""), _notPermitted(stranger, 0, ""));
+    }
+
+    /// @dev One to three bytes are no selector, whatever they can be padded to.
+    function test_item31_shortData() public {
+        PluginManifest memory manifest;
+        manifest.permittedExternalCalls = add(
+            manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), bytes4(0x11000000))
+        );
+        install(plugin, manifest);
+        fail(address(plugin), _external(address(counter), 0, hex"11"), _notPermitted(address(counter), 0, hex"11"));
+    }
+
+    function test_item31_addressAndAnySelector() public {
+        PluginManifest memory manifest;
+        manifest.permittedExternalCalls =
+            add(manifest.permittedExternalCalls, address(counter), true, new bytes4[](0));
+        // A second entry for the address takes nothing away.
+        manifest.permittedExternalCalls =
+            add(manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), bytes4(0x11111111)));
+        install(plugin, manifest);
+        succeed(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
+        succeed(address(plugin), _external(address(counter), 0, ""));
+        fail(
+            address(plugin),
+            _external(address(counter), 0, abi.encodeCall(Counter.refuse, (1))),
+            abi.encodeWithSelector(Counter.Refused.selector, 1)
+        );
+        fail(address(plugin), _external(stranger, 0, ""), _notPermitted(stranger, 0, ""));
+    }
+
+    /// @dev An entry without selectors permits calls without data only.
+    function test_item31_addressWithoutSelectors() public {
+        PluginManifest memory manifest;
+        manifest.canSpendNativeToken = true;
+        manifest.permittedExternalCalls =
+            add(manifest.permittedExternalCalls, address(counter), false, new bytes4[](0));
+        install(plugin, manifest);
+        succeed(address(plugin), _external(address(counter), 3, ""));
+        assertEq(address(counter).balance, 3);
+        bytes memory increment = abi.encodeCall(Counter.increment, ());
+        fail(address(plugin), _external(address(counter), 0, increment), _notPermitted(address(counter), 0, increment));
+    }
+
+    function test_item31_neverTheAccountItself() public {
+        PluginManifest memory manifest;
+        manifest.permitAnyExternalAddress = true;
+        manifest.permittedExternalCalls =
+            add(manifest.permittedExternalCalls, address(account), true, new bytes4[](0));
+        install(plugin, manifest);
+        bytes memory data = ownerExecute(stranger, 1 ether, "");
+        fail(address(plugin), _external(address(account), 0, data), _notPermitted(address(account), 0, data));
+        fail(address(plugin), _external(address(account), 0, ""), _notPermitted(address(account), 0, ""));
+    }
+
+    function test_item31_nativeToken() public {
+        PluginManifest memory manifest;
+        manifest.permitAnyExternalAddress = true;
+        install(plugin, manifest);
+        vm.deal(address(plugin), 10);
+        bytes memory denied = error1(IModularAccount.NativeTokenSpendingNotPermitted.selector, address(plugin));
+        fail(address(plugin), _external(stranger, 1, ""), denied);
+        fail(address(plugin), _external(stranger, type(uint256).max, ""), denied);
+        vm.startPrank(address(plugin));
+        account.executeFromPluginExternal{value: 4}(stranger, 4, "");
+        account.executeFromPluginExternal{value: 2}(stranger, 1, "");
+        vm.expectRevert(denied);
+        account.executeFromPluginExternal{value: 4}(stranger, 5, "");
+        vm.stopPrank();
+        assertEq(stranger.balance, 5);
+        assertEq(address(account).balance, 100 ether + 1);
+    }
+
+    function test_item31_nativeTokenSpender() public {
+        PluginManifest memory manifest;
+        manifest.permitAnyExternalAddress = true;
+        manifest.canSpendNativeToken = true;
+        install(plugin, manifest);
+        succeed(address(plugin), _external(stranger, 60 ether, ""));
+        assertEq(stranger.balance, 60 ether);
+        // To a contract: forge words the revert of a call without code itself when it traces.
+        fail(address(plugin), _external(address(counter), 60 ether, ""), "");
+    }
+
+    function testFuzz_item31_revertsBubbleUp(uint256 code) public {
+        PluginManifest memory manifest;
+        manifest.permitAnyExternalAddress = true;
+        install(plugin, manifest);
+        fail(
+            address(plugin),
+            _external(address(counter), 0, abi.encodeCall(Counter.refuse, (code))),
+            abi.encodeWithSelector(Counter.Refused.selector, code)
+        );
+    }
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IPlugin, ManifestFunction, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {MockPlugin} from "../mocks/MockPlugin.sol";
+import {AccountTest} from "../utils/AccountTest.sol";
+
+/// @notice Rules 17 to 20: uninstalling plugins.
+contract UninstallTest is AccountTest {
+    bytes4 private constant ON_UNINSTALL = IPlugin.onUninstall.selector;
+
+    function _uninstall(address target, bytes memory config, bytes memory reason) private {
+        vm.prank(owner.addr);
+        if (reason.length != 0) vm.expectRevert(reason);
+        account.uninstallPlugin(target, config, "");
+    }
+
+    function _config(PluginManifest memory manifest, bool force, uint256 gasLimit) private pure returns (bytes memory) {
+        return abi.encode(IModularAccount.UninstallPluginConfig(abi.encode(manifest), force, gasLimit));
+    }
+
+    function _config(bool force, uint256 gasLimit) private pure returns (bytes memory) {
+        return abi.encode(IModularAccount.UninstallPluginConfig("", force, gasLimit));
+    }
+
+    function test_item17_revertsIfNotInstalled() public {
+        address[3] memory targets = [address(plugin), address(0), address(1)];
+        for (uint256 i = 0; i < targets.length; ++i) {
+            _uninstall(targets[i], "", error1(IModularAccount.PluginNotInstalled.selector, targets[i]));
+        }
+    }
+
+    function test_item17_revertsIfUninstalledAlready() public {
+        install(plugin, fooManifest());
+        uninstall(address(plugin));
+        _uninstall(address(plugin), "", error1(IModularAccount.PluginNotInstalled.selector, address(plugin)));
+    }
+
+    /// @dev The plugin's manifest has changed: the old one, given in the config, drives the removal.
+    function test_item17_changedManifest() public {
+        install(plugin, fooManifest());
+        PluginManifest memory changed;
+        changed.executionFunctions = add(changed.executionFunctions, BAR);
+        plugin.setManifest(changed);
+        bytes memory expected = error0(IModularAccount.InvalidPluginManifest.selector);
+        _uninstall(address(plugin), "", expected);
+        _uninstall(address(plugin), _config(false, 0), expected);
+        _uninstall(address(plugin), _config(changed, true, 0), expected);
+        _uninstall(address(plugin), _config(fooManifest(), false, 0), "");
+        assertEq(account.getExecutionFunctionConfig(FOO).plugin, address(0));
+        assertEq(account.getExecutionFunctionConfig(FOO).runtimeValidationFunction, bytes21(0));
+        assertEq(account.getExecutionFunctionConfig(FOO).userOpValidationFunction, bytes21(0));
+    }
+
+    /// @dev Checked after the manifest, which a forced uninstall needs too.
+    function test_item17_revertsWhileDependedOn() public {
+        PluginManifest memory manifest;
+        manifest.dependencyInterfaceIds = new bytes4[](1);
+        manifest.dependencyInterfaceIds[0] = type(IPlugin).interfaceId;
+        install(plugin, fooManifest());
+        install(plugin2, manifest, one(ref(address(plugin), 1)));
+        bytes memory expected = error1(IModularAccount.PluginDependencyViolation.selector, address(plugin));
+        _uninstall(address(plugin), "", expected);
+        _uninstall(address(plugin), _config(true, 0), expected);
+        _uninstall(address(plugin), _config(manifest, true, 0), error0(IModularAccount.InvalidPluginManifest.selector));
+        uninstall(address(plugin2));
+        uninstall(address(plugin));
+    }
+
+    function test_item18_removesEverything() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.interfaceIds = add(manifest.interfaceIds, 0x11223344);
+        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
+        manifest.permitAnyExternalAddress = true;
+        manifest.canSpendNativeToken = true;
+        manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, selfFunction(3));
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(4));
+        manifest.executionHooks = add(manifest.executionHooks, FOO, selfFunction(5), selfFunction(6));
+        manifest.executionHooks = add(manifest.executionHooks, FOO, noFunction(), selfFunction(7));
+        install(plugin, manifest);
+        plugin.doCall(
+            address(account), 0, abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall()))
+        );
+        uninstall(address(plugin));
+
+        IModularAccount.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
+        assertEq(config.plugin, address(0));
+        assertEq(config.userOpValidationFunction, bytes21(0));
+        assertEq(config.runtimeValidationFunction, bytes21(0));
+        assertEq(account.getExecutionHooks(FOO).length, 0);
+        (bytes21[] memory preUserOp, bytes21[] memory preRuntime) = account.getPreValidationHooks(FOO);
+        assertEq(preUserOp.length + preRuntime.length, 0);
+        assertFalse(account.supportsInterface(0x11223344));
+        assertEq(account.getInstalledPlugins().length, 1);
+        fail(owner.addr, fooCall(), error1(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO));
+        vm.expectRevert(
+            abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin, FOO)
+        );
+        plugin.doCall(address(account), 0, abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())));
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IModularAccount.ExecFromPluginExternalNotPermitted.selector, plugin, counter, 1, ""
+            )
+        );
+        plugin.doCall(
+            address(account), 0, abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 1, ""))
+        );
+    }
+
+    /// @dev Two plugins add the same hook; it stays until both are gone.
+    function test_item18_hookAddedTwiceStaysUntilTheLastIsGone() public {
+        PluginManifest memory manifest;
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, denyFunction());
+        manifest.executionHooks = add(manifest.executionHooks, BAR, denyFunction(), noFunction());
+        install(plugin, manifest);
+        install(plugin2, manifest);
+        uninstall(address(plugin));
+        (, bytes21[] memory preRuntime) = account.getPreValidationHooks(FOO);
+        assertReferences(preRuntime, one(ALWAYS_DENY));
+        assertEq(account.getExecutionHooks(BAR)[0].preExecHook, ALWAYS_DENY);
+        uninstall(address(plugin2));
+        (, preRuntime) = account.getPreValidationHooks(FOO);
+        assertEq(preRuntime.length, 0);
+        assertEq(account.getExecutionHooks(BAR).length, 0);
+    }
+
+    /// @dev A plugin's execution function stays when the plugin that added its validation function goes, and vice versa,
+    /// also if all are of one plugin.
+    function test_item18_rolesOfASelectorAreIndependent() public {
+        bytes4 id = type(IPlugin).interfaceId;
+        PluginManifest memory executor;
+        executor.executionFunctions = add(executor.executionFunctions, FOO);
+        PluginManifest memory validator;
+        validator.dependencyInterfaceIds = add(add(validator.dependencyInterfaceIds, id), id);
+        validator.userOpValidationFunctions =
+            add(validator.userOpValidationFunctions, FOO, dependencyFunction(0));
+        PluginManifest memory runtime;
+        runtime.dependencyInterfaceIds = add(runtime.dependencyInterfaceIds, id);
+        runtime.runtimeValidationFunctions = add(runtime.runtimeValidationFunctions, FOO, dependencyFunction(0));
+        MockPlugin plugin3 = new MockPlugin();
+
+        install(plugin, executor);
+        bytes21[] memory two = new bytes21[](2);
+        two[0] = ref(address(plugin), 5);
+        two[1] = ref(address(ownerPlugin), 1);
+        install(plugin2, validator, two);
+        install(plugin3, runtime, one(ref(address(ownerPlugin), 0)));
+        _assertConfig(address(plugin), two[0], ref(address(ownerPlugin), 0));
+        uninstall(address(plugin2));
+        _assertConfig(address(plugin), 0, ref(address(ownerPlugin), 0));
+        (two[0], two[1]) = (two[1], two[0]);
+        install(plugin2, validator, two);
+        _assertConfig(address(plugin), two[0], ref(address(ownerPlugin), 0));
+        uninstall(address(plugin3));
+        _assertConfig(address(plugin), two[0], 0);
+        uninstall(address(plugin2));
+        uninstall(address(plugin));
+        _assertConfig(address(0), 0, 0);
+    }
+
+    function _assertConfig(address executor, bytes21 userOp, bytes21 runtime) private view {
+        IModularAccount.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
+        assertEq(config.plugin, executor);
+        assertEq(config.userOpValidationFunction, userOp);
+        assertEq(config.runtimeValidationFunction, runtime);
+    }
+
+    function test_item19_callsOnUninstallWithItsData() public {
+        install(plugin, fooManifest());
+        vm.expectCall(address(plugin), abi.encodeCall(IPlugin.onUninstall, (abi.encode("bye"))), 1);
+        vm.prank(owner.addr);
+        account.uninstallPlugin(address(plugin), "", abi.encode("bye"));
+    }
+
+    /// @dev The plugin's functions are gone when `onUninstall` runs.
+    function test_item19_onUninstallRunsLast() public {
+        install(plugin, fooManifest());
+        plugin.setReenter(ON_UNINSTALL, 0x20, fooCall());
+        _uninstall(
+            address(plugin),
+            "",
+            abi.encodeWithSelector(
+                IModularAccount.PluginUninstallCallbackFailed.selector,
+                plugin,
+                error1(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO)
+            )
+        );
+    }
+
+    function test_item19_revertsIfOnUninstallReverts() public {
+        install(plugin, fooManifest());
+        bytes memory reason = abi.encodeWithSignature("Oops(uint256)", 7);
+        plugin.setRevert(ON_UNINSTALL, 0x20, reason);
+        bytes memory expected =
+            abi.encodeWithSelector(IModularAccount.PluginUninstallCallbackFailed.selector, plugin, reason);
+        _uninstall(address(plugin), "", expected);
+        _uninstall(address(plugin), _config(false, 0), expected);
+        assertEq(account.getExecutionFunctionConfig(FOO).plugin, address(plugin));
+    }
+
+    function test_item19_forceExcusesTheCallback() public {
+        install(plugin, fooManifest());
+        plugin.setRevert(ON_UNINSTALL, 0x20, "no");
+        vm.expectEmit(address(account));
+        emit IModularAccount.PluginUninstalled(address(plugin), false);
+        _uninstall(address(plugin), _config(true, 0), "");
+        assertEq(account.getInstalledPlugins().length, 1);
+    }
+
+    function test_item19_callbackGasLimit() public {
+        install(plugin, fooManifest());
+        vm.expectCall(
+            address(plugin), 0, 77_777, abi.encodeCall(IPlugin.onUninstall, ("")), 1
+        );
+        _uninstall(address(plugin), _config(false, 77_777), "");
+    }
+
+    /// @dev Too little gas for the callback fails it; force excuses that too.
+    function test_item19_callbackOutOfGas() public {
+        install(plugin, fooManifest());
+        _uninstall(
+            address(plugin),
+            _config(false, 100),
+            abi.encodeWithSelector(IModularAccount.PluginUninstallCallbackFailed.selector, plugin, "")
+        );
+        _uninstall(address(plugin), _config(true, 100), "");
+    }
+
+    /// @dev A plugin cannot prevent a forced uninstall by what it returns.
+    function test_item19_hugeRevertReason() public {
+        install(plugin, fooManifest());
+        plugin.setRevert(ON_UNINSTALL, 0x20, new bytes(200_000));
+        vm.prank(owner.addr);
+        (bool success,) = address(account).call{gas: 16_000_000}(
+            abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), _config(true, 0), ""))
+        );
+        assertTrue(success);
+    }
+
+    function test_item19_ownerPluginCanBeUninstalled() public {
+        uninstall(address(ownerPlugin));
+        assertEq(account.getInstalledPlugins().length, 0);
+        assertEq(ownerPlugin.ownersOf(address(account)).length, 0);
+        fail(
+            owner.addr,
+            ownerExecute(address(counter), 0, ""),
+            error1(IModularAccount.RuntimeValidationFunctionMissing.selector, IModularAccount.execute.selector)
+        );
+    }
+
+    function test_item20_emitsPluginUninstalled() public {
+        install(plugin, fooManifest());
+        vm.expectEmit(address(plugin));
+        emit MockPlugin.Called(
+            address(account), ON_UNINSTALL, 0x20, 0, abi.encodeCall(IPlugin.onUninstall, (""))
+        );
+        vm.expectEmit(address(account));
+        emit IModularAccount.PluginUninstalled(address(plugin), true);
+        uninstall(address(plugin));
+    }
+
+    /// @dev A plugin whose code is gone cannot be asked for its manifest, and its callback fails; it can be removed by force.
+    function test_item34_pluginWithoutCode() public {
+        install(plugin, fooManifest());
+        vm.etch(address(plugin), "");
+        _uninstall(address(plugin), _config(true, 0), error0(IModularAccount.InvalidPluginManifest.selector));
+        _uninstall(
+            address(plugin),
+            _config(fooManifest(), false, 0),
+            abi.encodeWithSelector(IModularAccount.PluginUninstallCallbackFailed.selector, plugin, "")
+        );
+        vm.expectEmit(address(account));
+        emit IModularAccount.PluginUninstalled(address(plugin), false);
+        _uninstall(address(plugin), _config(fooManifest(), true, 0), "");
+        assertEq(account.getInstalledPlugins().length, 1);
+    }
+}
