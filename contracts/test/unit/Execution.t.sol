@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
@@ -501,6 +502,61 @@ contract ExecutionTest is AccountTest {
         }
     }
 
+    /// @dev Any hooks of two plugins: what runs, and when, follows from what the loupe lists.
+    function testFuzz_item27_orderFollowsTheLoupe(uint256 seed) public {
+        MockPlugin executor = new MockPlugin();
+        install(executor, fooManifest());
+        MockPlugin[2] memory mocks = [plugin, plugin2];
+        for (uint256 i = 0; i < 2; ++i) {
+            PluginManifest memory manifest;
+            for (uint256 j = seed % 8; j != 0; --j) {
+                seed = uint256(keccak256(abi.encode(seed)));
+                uint8 pre = uint8(seed % 4);
+                uint8 post = uint8(seed / 4 % 4);
+                if (pre == 0 && post == 0) continue;
+                manifest.executionHooks = add(
+                    manifest.executionHooks,
+                    FOO,
+                    pre == 0 ? noFunction() : selfFunction(pre),
+                    post == 0 ? noFunction() : selfFunction(10 + post)
+                );
+            }
+            install(mocks[i], manifest);
+        }
+        IModularAccount.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
+        vm.recordLogs();
+        succeed(address(ENTRY_POINT), fooCall());
+        MockCall[] memory calls = mockCalls();
+
+        uint256 next;
+        for (uint256 i = 0; i < hooks.length; ++i) {
+            if (hooks[i].preExecHook == 0 || (i != 0 && hooks[i].preExecHook == hooks[i - 1].preExecHook)) continue;
+            _assertHookCall(calls[next++], PRE_EXEC, hooks[i].preExecHook);
+        }
+        assertCall(calls[next++], executor, FOO, 5);
+        for (uint256 i = 0; i < hooks.length; ++i) {
+            if (hooks[i].preExecHook != 0) continue;
+            assertEq(calls[next].data, abi.encodeWithSelector(POST_EXEC, uint8(hooks[i].postExecHook[20]), bytes("")));
+            _assertHookCall(calls[next++], POST_EXEC, hooks[i].postExecHook);
+        }
+        for (uint256 i = hooks.length; i != 0; --i) {
+            bytes21 pre = hooks[i - 1].preExecHook;
+            if (pre == 0 || hooks[i - 1].postExecHook == 0) continue;
+            bytes memory hookData = abi.encode(address(bytes20(pre)), uint8(pre[20]));
+            assertEq(
+                calls[next].data,
+                abi.encodeWithSelector(POST_EXEC, uint8(hooks[i - 1].postExecHook[20]), hookData)
+            );
+            _assertHookCall(calls[next++], POST_EXEC, hooks[i - 1].postExecHook);
+        }
+        assertEq(calls.length, next);
+    }
+
+    function _assertHookCall(MockCall memory made, bytes4 selector, bytes21 hook) private pure {
+        assertEq(made.selector, selector);
+        assertEq(ref(made.plugin, made.functionId), hook);
+    }
+
     function test_item27_wrapsReverts() public {
         install(plugin, fooManifest());
         install(plugin2, _hookedManifest(FOO));
@@ -679,6 +735,36 @@ contract ExecutionTest is AccountTest {
             abi.encodeWithSelector(selector, target, 0, ""),
             error1(IModularAccount.PluginCallDenied.selector, address(target))
         );
+    }
+
+    /// @dev The functions that manage the account obey validation hooks like all others, in operations and runtime calls.
+    function test_item28_validationHooksOfManagementFunctions() public {
+        plugin.setManifest(fooManifest());
+        bytes[3] memory callDatas = [
+            _installCall(plugin, fooManifest()),
+            _uninstallCall(plugin),
+            abi.encodeCall(IModularAccount.upgradeToAndCall, (implementation, ""))
+        ];
+        bytes memory denied = error0(IModularAccount.AlwaysDenyRule.selector);
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            uint256 snapshot = vm.snapshotState();
+            if (i == 1) install(plugin, fooManifest());
+            PluginManifest memory manifest;
+            bytes4 selector = bytes4(callDatas[i]);
+            manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, selector, denyFunction());
+            manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, selector, denyFunction());
+            install(plugin2, manifest);
+            fail(owner.addr, callDatas[i], denied);
+            fail(address(account), callDatas[i], denied);
+            IEntryPoint.UserOperation memory op = buildUserOp(callDatas[i]);
+            sign(op, owner.privateKey);
+            fail(
+                address(ENTRY_POINT),
+                abi.encodeWithSelector(IModularAccount.validateUserOp.selector, op, ENTRY_POINT.getUserOpHash(op), 0),
+                denied
+            );
+            vm.revertToState(snapshot);
+        }
     }
 
     function test_item28_executionMayReenter() public {

@@ -194,6 +194,39 @@ contract InstallTest is AccountTest {
         uninstall(address(ownerPlugin));
     }
 
+    /// @dev Permissions come with the manifest, and are the plugin's alone. What they permit in detail: rules 30 and 31.
+    function test_item09_storesPermissions() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
+        manifest.permittedExternalCalls = add(
+            manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), counter.increment.selector)
+        );
+        manifest.canSpendNativeToken = true;
+        bytes memory fromPlugin = abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall()));
+        bytes memory increment = abi.encodeCall(counter.increment, ());
+        bytes memory external_ =
+            abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 5, increment));
+        bytes memory notPermitted = abi.encodeWithSelector(
+            IModularAccount.ExecFromPluginExternalNotPermitted.selector, plugin, counter, 5, increment
+        );
+        fail(
+            address(plugin),
+            fromPlugin,
+            abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin, FOO)
+        );
+        fail(address(plugin), external_, notPermitted);
+        install(plugin, manifest);
+        install(plugin2, emptyManifest());
+        succeed(address(plugin), fromPlugin);
+        succeed(address(plugin), external_);
+        assertEq(address(counter).balance, 5);
+        fail(
+            address(plugin2),
+            fromPlugin,
+            abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin2, FOO)
+        );
+    }
+
     /// @dev DEPENDENCY resolves to the reference at its index, of every index.
     function test_item10_resolvesDependencies() public {
         bytes21[] memory dependencies = new bytes21[](13);

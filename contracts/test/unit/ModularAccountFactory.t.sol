@@ -128,10 +128,14 @@ contract ModularAccountFactoryTest is AccountTest {
 
     function test_ownership_isTransferredInTwoSteps() public {
         Ownable2Step ownable = Ownable2Step(address(factory));
+        vm.expectEmit(address(factory));
+        emit Ownable2Step.OwnershipTransferStarted(factoryOwner, stranger);
         vm.prank(factoryOwner);
         ownable.transferOwnership(stranger);
         assertEq(ownable.owner(), factoryOwner);
         assertEq(ownable.pendingOwner(), stranger);
+        vm.expectEmit(address(factory));
+        emit Ownable.OwnershipTransferred(factoryOwner, stranger);
         vm.prank(stranger);
         ownable.acceptOwnership();
         assertEq(ownable.owner(), stranger);

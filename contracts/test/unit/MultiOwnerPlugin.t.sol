@@ -443,8 +443,7 @@ contract MultiOwnerPluginTest is AccountTest {
         vm.stopMappingRecording();
     }
 
-    /// @dev The two storage slots of the layout, which `MultiOwnerPlugin` documents.
-    function test_manifestHasNoDependencies() public view {
+    function test_pluginManifest_contents() public view {
         PluginManifest memory manifest = IPlugin(address(ownerPlugin)).pluginManifest();
         assertEq(manifest.dependencyInterfaceIds.length, 0);
         assertEq(manifest.executionFunctions.length, 3);

@@ -224,11 +224,17 @@ impl UninstallConfig {
     }
 }
 
-/// `uninstallPlugin`.
-pub fn uninstall_plugin(plugin: Address, config: &UninstallConfig, uninstall_data: Bytes) -> Bytes {
+impl From<&UninstallConfig> for Bytes {
+    fn from(config: &UninstallConfig) -> Self {
+        config.encode()
+    }
+}
+
+/// `uninstallPlugin`. For `config`, see [`UninstallConfig`]; accounts of other makers may take other bytes.
+pub fn uninstall_plugin(plugin: Address, config: impl Into<Bytes>, uninstall_data: Bytes) -> Bytes {
     Account::uninstallPluginCall {
         plugin,
-        config: config.encode(),
+        config: config.into(),
         pluginUninstallData: uninstall_data,
     }
     .abi_encode()
@@ -352,7 +358,7 @@ pub fn factory_owners(owners: impl IntoIterator<Item = Address>) -> Vec<Address>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::hex;
+    use alloy::primitives::{bytes, hex};
 
     #[test]
     fn selectors_of_the_account() {
@@ -421,5 +427,60 @@ mod tests {
         let packed = FixedBytes::<21>::from(reference);
         assert_eq!(packed, hex!("cececececececececececececececececececece07"));
         assert_eq!(FunctionReference::from(packed), reference);
+    }
+
+    // Made with foundry's `cast calldata` 1.7.1, for the actions that the golden vectors lack.
+    #[test]
+    fn call_data_equals_that_of_cast() {
+        let [a, b] = [0x11, 0x22].map(Address::repeat_byte);
+        assert_eq!(
+            update_key_permissions(a, vec![hex!("0102").into(), Bytes::new()]),
+            bytes!(
+                "bb319893"
+                "0000000000000000000000001111111111111111111111111111111111111111"
+                "0000000000000000000000000000000000000000000000000000000000000040"
+                "0000000000000000000000000000000000000000000000000000000000000002"
+                "0000000000000000000000000000000000000000000000000000000000000040"
+                "0000000000000000000000000000000000000000000000000000000000000080"
+                "0000000000000000000000000000000000000000000000000000000000000002"
+                "0102000000000000000000000000000000000000000000000000000000000000"
+                "0000000000000000000000000000000000000000000000000000000000000000"
+            )
+        );
+        let calls = [
+            Call::new(a, hex!("1234")).with_value(U256::from(16)),
+            Call::new(b, []),
+        ];
+        assert_eq!(
+            execute_batch(&calls),
+            bytes!(
+                "34fcd5be"
+                "0000000000000000000000000000000000000000000000000000000000000020"
+                "0000000000000000000000000000000000000000000000000000000000000002"
+                "0000000000000000000000000000000000000000000000000000000000000040"
+                "00000000000000000000000000000000000000000000000000000000000000e0"
+                "0000000000000000000000001111111111111111111111111111111111111111"
+                "0000000000000000000000000000000000000000000000000000000000000010"
+                "0000000000000000000000000000000000000000000000000000000000000060"
+                "0000000000000000000000000000000000000000000000000000000000000002"
+                "1234000000000000000000000000000000000000000000000000000000000000"
+                "0000000000000000000000002222222222222222222222222222222222222222"
+                "0000000000000000000000000000000000000000000000000000000000000000"
+                "0000000000000000000000000000000000000000000000000000000000000060"
+                "0000000000000000000000000000000000000000000000000000000000000000"
+            )
+        );
+        assert_eq!(
+            update_owners(&[a], &[b]),
+            bytes!(
+                "39562247"
+                "0000000000000000000000000000000000000000000000000000000000000040"
+                "0000000000000000000000000000000000000000000000000000000000000080"
+                "0000000000000000000000000000000000000000000000000000000000000001"
+                "0000000000000000000000001111111111111111111111111111111111111111"
+                "0000000000000000000000000000000000000000000000000000000000000001"
+                "0000000000000000000000002222222222222222222222222222222222222222"
+            )
+        );
     }
 }

@@ -10,6 +10,7 @@ use session_key_client::{
         sol_types::SolValue,
     },
     calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
+    key_list::SENTINEL,
     permissions::{
         AccessControlType, AddressEntry, FunctionEntry, PermissionError, PermissionUpdates, Permissions,
         SpendLimit, TimeField, TimeRange, parse_address,
@@ -381,8 +382,13 @@ struct Input {
     plugin_init_data: Option<Bytes>,
     plugin_uninstall_data: Option<Bytes>,
     config: Option<Bytes>,
+    serialized_manifest: Option<Bytes>,
+    #[serde(alias = "force")]
+    force_uninstall: Option<bool>,
+    callback_gas_limit: Option<Quantity>,
     key: Option<Address>,
     tag: Option<B256>,
+    #[serde(alias = "permissionUpdates")]
     updates: Option<Vec<Bytes>>,
     old_key: Option<Address>,
     new_key: Option<Address>,
@@ -460,6 +466,13 @@ impl UserOpJson {
     }
 }
 
+/// A number that may be left out, and is then 0.
+fn number(quantity: &Option<Quantity>) -> U256 {
+    quantity
+        .as_ref()
+        .map_or(U256::ZERO, |quantity| quantity.uint256().unwrap())
+}
+
 /// The call data of a case, built by the client from the case's input.
 fn call_data(case: &OperationCase, addresses: &Addresses) -> Bytes {
     let input = &case.input;
@@ -477,6 +490,13 @@ fn call_data(case: &OperationCase, addresses: &Addresses) -> Bytes {
         (Some(raw), _) => serde_json::from_str(raw.get()).expect(&case.name),
         (None, Some(updates)) => updates.clone(),
         (None, None) => Vec::new(),
+    };
+    let key = || input.key.or(input.session_key).unwrap_or_else(|| missing("key"));
+    let session_key = || {
+        input
+            .session_key
+            .or(case.signer)
+            .unwrap_or_else(|| missing("sessionKey"))
     };
     let calls = || need!(calls).iter().map(Call::from).collect::<Vec<_>>();
     let plugin = input.plugin_address.or(addresses.session_key_plugin);
@@ -530,31 +550,39 @@ fn call_data(case: &OperationCase, addresses: &Addresses) -> Bytes {
         }
         // uninstallPlugin
         "c1a221f3" => {
-            assert!(
-                input.config.as_ref().is_none_or(|config| config.is_empty()),
-                "{}: config",
-                case.name
-            );
+            let config = match &input.config {
+                Some(config) => config.clone(),
+                None => UninstallConfig {
+                    serialized_manifest: input.serialized_manifest.clone().unwrap_or_default(),
+                    force: input.force_uninstall.unwrap_or_default(),
+                    callback_gas_limit: number(&input.callback_gas_limit),
+                }
+                .encode(),
+            };
             calldata::uninstall_plugin(
                 plugin.unwrap_or_else(|| missing("pluginAddress")),
-                &UninstallConfig::default(),
+                config,
                 input.plugin_uninstall_data.clone().unwrap_or_default(),
             )
         }
         // addSessionKey
         "9aa74d23" => calldata::add_session_key(&NewSessionKey {
-            key: *need!(key),
+            key: key(),
             tag: input.tag.unwrap_or_default(),
             permissions: permissions(),
         }),
         // removeSessionKey
-        "64b2bd25" => calldata::remove_session_key(*need!(key), *need!(predecessor)),
+        "64b2bd25" => calldata::remove_session_key(key(), input.predecessor.unwrap_or(SENTINEL)),
         // rotateSessionKey
-        "85cb6e95" => calldata::rotate_session_key(*need!(old_key), *need!(predecessor), *need!(new_key)),
+        "85cb6e95" => calldata::rotate_session_key(
+            *need!(old_key),
+            input.predecessor.unwrap_or(SENTINEL),
+            *need!(new_key),
+        ),
         // updateKeyPermissions
-        "bb319893" => calldata::update_key_permissions(*need!(key), permissions()),
+        "bb319893" => calldata::update_key_permissions(key(), permissions()),
         // executeWithSessionKey
-        "31d99c2c" => calldata::execute_with_session_key(&calls(), *need!(session_key)),
+        "31d99c2c" => calldata::execute_with_session_key(&calls(), session_key()),
         // execute
         "b61d27f6" => calldata::execute(&Call {
             target: *need!(target),

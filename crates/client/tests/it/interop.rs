@@ -335,9 +335,8 @@ impl Live {
 #[tokio::test]
 #[ignore = "needs a node and a bundler: script/interop.sh"]
 async fn interop_through_a_bundler() {
-    let bundler = ProviderBuilder::new().connect_http(url("SESSION_KEY_BUNDLER_URL").parse().unwrap());
     let live = Live::start(1, |node, entry_point| {
-        Arc::new(BundlerSubmitter::new(bundler, entry_point).with_node(node.clone()))
+        Arc::new(BundlerSubmitter::new(bundler(), entry_point).with_node(node.clone()))
     })
     .await;
     live.life().await;
@@ -353,4 +352,87 @@ async fn interop_through_the_entry_point() {
     })
     .await;
     live.life().await;
+}
+
+fn bundler() -> DynProvider {
+    let url = url("SESSION_KEY_BUNDLER_URL").parse().unwrap();
+    ProviderBuilder::new().connect_http(url).erased()
+}
+
+/// The file in which this client and the TypeScript client (`interop/typescript/run.mjs`) tell each other of keys.
+fn shared_file() -> String {
+    std::env::var("SESSION_KEY_INTEROP_FILE")
+        .expect("SESSION_KEY_INTEROP_FILE is not set; run script/interop.sh")
+}
+
+#[tokio::test]
+#[ignore = "needs a node and a bundler: script/interop.sh"]
+async fn interop_grants_a_key_to_typescript() {
+    let live = Live::start(3, |node, entry_point| {
+        Arc::new(BundlerSubmitter::new(bundler(), entry_point).with_node(node.clone()))
+    })
+    .await;
+    let permissions = Permissions::new().contract_functions(live.stack.token, [ERC20_TRANSFER]);
+    let grantee = NewSessionKey::new(key(7).address(), &permissions).unwrap();
+    live.owner
+        .install_session_key_plugin([grantee])
+        .execute()
+        .await
+        .unwrap();
+
+    let shared = serde_json::json!({
+        "rpcUrl": url("SESSION_KEY_RPC_URL"),
+        "bundlerUrl": url("SESSION_KEY_BUNDLER_URL"),
+        "entryPoint": live.stack.entry_point,
+        "factory": live.stack.account_factory,
+        "multiOwnerPlugin": live.stack.multi_owner_plugin,
+        "sessionKeyPlugin": live.stack.session_key_plugin,
+        "token": live.stack.token,
+        "funderKey": dev_accounts()[4].signer().to_bytes(),
+        "account": live.account.address(),
+        "sessionKey": key(7).to_bytes(),
+    });
+    std::fs::write(shared_file(), shared.to_string()).unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a node, a bundler, and a key granted by the TypeScript client: script/interop.sh"]
+async fn interop_uses_a_key_of_typescript() {
+    let live = Live::start(4, |node, entry_point| {
+        Arc::new(BundlerSubmitter::new(bundler(), entry_point).with_node(node.clone()))
+    })
+    .await;
+    let shared: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(shared_file()).unwrap()).unwrap();
+    let granted = |field: &str| shared["grantedByTypeScript"][field].as_str().unwrap().to_owned();
+    let payee: Address = granted("payee").parse().unwrap();
+    let account = SmartAccount::new(
+        live.node.clone(),
+        live.account.chain_id(),
+        granted("account").parse().unwrap(),
+        *live.account.deployment(),
+    );
+    let signer: PrivateKeySigner = granted("sessionKey").parse().unwrap();
+    let agent = SessionKeyClient::shared(account, Arc::new(signer), live.submitter.clone());
+
+    let before = live.token_balance(payee).await;
+    let token = live.stack.token;
+    agent
+        .execute([Call::new(token, transfer(payee, 9))])
+        .execute()
+        .await
+        .unwrap();
+    assert_eq!(live.token_balance(payee).await - before, U256::from(9));
+    let refusal = refusal(
+        agent
+            .execute([Call::transfer(token, U256::ZERO)])
+            .execute()
+            .await
+            .unwrap_err(),
+    );
+    assert_eq!(
+        refusal.cause,
+        Some(Revert::Plugin(PluginError::PermissionsCheckFailed)),
+        "{refusal}"
+    );
 }

@@ -24,17 +24,20 @@ type Calls = Result<(Vec<Call>, Address), CallDataError>;
 impl KeyState {
     /// Whether an operation passes in a block with timestamp `time` (unix seconds), but for its signature: for operations that
     /// are not signed yet.
+    #[must_use]
     pub fn check(&self, operation: &UserOperation, time: u64) -> Verdict {
         self.clone().run(operation, None, time)
     }
 
     /// Whether a signed operation passes in a block with timestamp `time` (unix seconds).
+    #[must_use]
     pub fn check_signed(&self, signed: &SignedOperation, time: u64) -> Verdict {
         self.clone().run(&signed.operation, Some(signed.hash), time)
     }
 
     /// Whether the key may make these calls in one operation, in a block with timestamp `time` (unix seconds). Rules about
     /// the operation around them (gas, nonce, paymaster, signature) are left out.
+    #[must_use]
     pub fn check_calls(&self, calls: &[Call], time: u64) -> Verdict {
         let mut after = self.clone();
         let mut validation = Validation::new(self);

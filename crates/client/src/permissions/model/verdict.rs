@@ -480,7 +480,6 @@ pub struct Remaining {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 #[non_exhaustive]
-#[must_use]
 pub enum Verdict {
     /// The plugin lets it pass.
     Accepted {
