@@ -228,7 +228,8 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         uint256 gas = userOp.verificationGasLimit;
         if (userOp.paymasterAndData.length > 0) gas = gas.saturatingMul(3);
         gas = gas.saturatingAdd(userOp.callGasLimit).saturatingAdd(userOp.preVerificationGas);
-        return gas.saturatingMul(userOp.maxFeePerGas);
+        // An overflow fits no limit, not even at a fee of zero.
+        return gas == type(uint256).max ? gas : gas.saturatingMul(userOp.maxFeePerGas);
     }
 
     /// @dev Starts the interval that validation opened, if any. The key must have a gas limit.

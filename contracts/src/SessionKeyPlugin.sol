@@ -113,8 +113,13 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
         (address[] calldata keys, bytes32[] calldata tags, bytes[][] calldata updates) = _decodeInstallData(data);
         if (keys.length != tags.length || keys.length != updates.length) revert LengthMismatch();
 
+        uint256 end;
+        assembly ("memory-safe") {
+            end := add(data.offset, data.length)
+        }
         _retireAllKeys(msg.sender);
         for (uint256 i = 0; i < keys.length; ++i) {
+            _requireInside(updates[i], end);
             _addKey(msg.sender, keys[i], tags[i], updates[i]);
         }
     }
@@ -362,6 +367,23 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
         if (length > elements.length / 32) revert InvalidAction();
         assembly ("memory-safe") {
             offset := elements.offset
+        }
+    }
+
+    /// @dev Reverts if `updates` are not all before `end`, the end of the install data. Solidity compares them with the end of
+    /// the call data alone, which may be padded: truncated install data would be completed with zeros.
+    function _requireInside(bytes[] calldata updates, uint256 end) private pure {
+        uint256 tail;
+        assembly ("memory-safe") {
+            tail := add(updates.offset, shl(5, updates.length))
+        }
+        if (tail > end) revert InvalidAction();
+        for (uint256 i = 0; i < updates.length; ++i) {
+            bytes calldata update = updates[i];
+            assembly ("memory-safe") {
+                tail := add(update.offset, update.length)
+            }
+            if (tail > end) revert InvalidAction();
         }
     }
 }

@@ -8,7 +8,7 @@ import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
 contract StubAccount is IPluginExecutor {
     error NotThePlugin();
 
-    address private immutable PLUGIN;
+    address internal immutable PLUGIN;
 
     constructor(address plugin) {
         PLUGIN = plugin;
@@ -28,6 +28,7 @@ contract StubAccount is IPluginExecutor {
     function executeFromPluginExternal(address target, uint256 value, bytes calldata data)
         external
         payable
+        virtual
         returns (bytes memory)
     {
         if (msg.sender != PLUGIN) revert NotThePlugin();

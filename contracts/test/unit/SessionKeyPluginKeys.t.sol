@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {
-    ISessionKeyPermissionsUpdates as Updates,
-    ISessionKeyPlugin
-} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice Adding, removing and rotating keys, and their list.
@@ -55,9 +52,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         bytes[] memory updates = new bytes[](2);
         updates[0] = abi.encodeCall(Updates.updateTimeRange, (1, 2));
         updates[1] = hex"12345678";
-        vm.expectRevert(
-            abi.encodeWithSelector(ISessionKeyPlugin.InvalidPermissionsUpdate.selector, bytes4(0x12345678))
-        );
+        vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidPermissionsUpdate.selector, bytes4(0x12345678)));
         account.addSessionKey(second, TAG, updates);
         assertFalse(plugin.isSessionKeyOf(address(account), second));
         assertKeys(keys(key));

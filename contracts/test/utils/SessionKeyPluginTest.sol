@@ -6,10 +6,7 @@ import {Vm} from "forge-std/Vm.sol";
 
 import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
-import {
-    ISessionKeyPermissionsUpdates as Updates,
-    ISessionKeyPlugin
-} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {StubAccount} from "../mocks/StubAccount.sol";
 import {TestToken} from "../mocks/TestToken.sol";

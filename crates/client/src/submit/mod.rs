@@ -122,23 +122,94 @@ pub trait Submitter: fmt::Debug + Send + Sync {
     /// What became of an operation; `None` as long as it is not included.
     async fn outcome(&self, user_op_hash: B256) -> Result<Option<Outcome>, SubmitError>;
 
-    /// Waits until an operation is included. Only reads: it can be cancelled, and called again.
+    /// Waits until an operation is included. Only reads, so that it can be cancelled and called again. That the node cannot
+    /// answer for a while says nothing about the operation: it is asked again until the time is over.
     async fn wait(&self, user_op_hash: B256, timeout: Duration) -> Result<Outcome, SubmitError> {
         let start = Instant::now();
         let mut pause = Duration::from_millis(5);
         loop {
-            if let Some(outcome) = self.outcome(user_op_hash).await? {
-                return Ok(outcome);
-            }
+            let failure = match self.outcome(user_op_hash).await {
+                Ok(Some(outcome)) => return Ok(outcome),
+                Ok(None) => None,
+                Err(SubmitError::Rpc(error)) => Some(error),
+                Err(error) => return Err(error),
+            };
             let waited = start.elapsed();
             if waited >= timeout {
-                return Err(SubmitError::Timeout {
-                    hash: user_op_hash,
-                    waited,
+                return Err(match failure {
+                    Some(error) => SubmitError::MaybeSent {
+                        hash: user_op_hash,
+                        error,
+                    },
+                    None => SubmitError::Timeout {
+                        hash: user_op_hash,
+                        waited,
+                    },
                 });
             }
             tokio::time::sleep(pause.min(timeout - waited)).await;
             pause = (pause * 3 / 2).min(Duration::from_secs(2));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::transports::TransportErrorKind;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Cannot answer the first `failures` times.
+    #[derive(Debug)]
+    struct Flaky {
+        failures: usize,
+        asked: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Submitter for Flaky {
+        async fn estimate_gas(&self, _: &UserOperation) -> Result<GasEstimate, SubmitError> {
+            unreachable!("waiting does not estimate")
+        }
+
+        async fn send(&self, _: &SignedOperation) -> Result<(), SubmitError> {
+            unreachable!("waiting does not send")
+        }
+
+        async fn outcome(&self, hash: B256) -> Result<Option<Outcome>, SubmitError> {
+            if self.asked.fetch_add(1, Ordering::Relaxed) < self.failures {
+                return Err(TransportErrorKind::custom_str("no connection").into());
+            }
+            Ok(Some(Outcome::Dropped {
+                transaction_hash: hash,
+                reason: None,
+            }))
+        }
+    }
+
+    // "Not sent" would be a lie here, and could make a caller send it anew.
+    #[tokio::test]
+    async fn a_node_that_cannot_answer_says_nothing_about_the_operation() {
+        let hash = B256::repeat_byte(1);
+        let flaky = |failures| Flaky {
+            failures,
+            asked: AtomicUsize::new(0),
+        };
+        let outcome = flaky(3).wait(hash, Duration::from_secs(10)).await.unwrap();
+        assert_eq!(
+            outcome,
+            Outcome::Dropped {
+                transaction_hash: hash,
+                reason: None
+            }
+        );
+        let error = flaky(usize::MAX)
+            .wait(hash, Duration::from_millis(20))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, SubmitError::MaybeSent { hash: named, .. } if named == hash),
+            "{error}"
+        );
     }
 }

@@ -123,3 +123,160 @@ fn address(data: &[u8], at: usize, part: CallDataPart) -> Result<Address, CallDa
     }
     Ok(Address::from_slice(address))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calldata::execute_with_session_key;
+    use proptest::prelude::*;
+
+    const KEY: Address = Address::repeat_byte(0x5e);
+
+    /// Call data from words, after the selector.
+    fn call_data(words: &[U256]) -> Bytes {
+        let mut data = EXECUTE_WITH_SESSION_KEY.to_vec();
+        for word in words {
+            data.extend(word.to_be_bytes::<32>());
+        }
+        data.into()
+    }
+
+    fn words(numbers: &[u64]) -> Vec<U256> {
+        let mut words: Vec<U256> = numbers.iter().copied().map(U256::from).collect();
+        words[1] = KEY.into_word().into();
+        words
+    }
+
+    /// One call: target 0x11, value 7, data of 32 bytes that are the number 0xda.
+    const ONE_CALL: [u64; 9] = [64, 0, 1, 32, 0x11, 7, 96, 32, 0xda];
+
+    fn decode(words: &[U256]) -> Result<(Vec<Call>, Address), CallDataError> {
+        decode_execute_with_session_key(&call_data(words))
+    }
+
+    #[test]
+    fn one_call() {
+        let (calls, key) = decode(&words(&ONE_CALL)).unwrap();
+        assert_eq!(key, KEY);
+        assert_eq!(calls.len(), 1);
+        assert_eq!(calls[0].target, Address::with_last_byte(0x11));
+        assert_eq!(calls[0].value, U256::from(7));
+        assert_eq!(U256::from_be_slice(&calls[0].data), U256::from(0xda));
+        assert_eq!(
+            execute_with_session_key(&calls, KEY),
+            call_data(&words(&ONE_CALL))
+        );
+    }
+
+    #[test]
+    fn every_offset_and_length_is_checked() {
+        // Word to change, the largest value that it may have, the part that the next one breaks. Offsets of what no longer
+        // means the same calls, but is well formed.
+        for (at, largest, part) in [
+            (0, 64, CallDataPart::Calls),
+            (2, 1, CallDataPart::Calls),
+            (3, 32, CallDataPart::Call(0)),
+            (6, 96, CallDataPart::Data(0)),
+            (7, 32, CallDataPart::Data(0)),
+        ] {
+            let mut changed = words(&ONE_CALL);
+            assert_eq!(changed[at], U256::from(largest));
+            let size = 9 * 32;
+            for wrong in [
+                U256::from(size),
+                U256::MAX,
+                U256::MAX - U256::from(31),
+                U256::from(u64::MAX),
+                U256::from(1) << 64,
+                U256::from(1) << 255,
+            ] {
+                changed[at] = wrong;
+                assert_eq!(
+                    decode(&changed),
+                    Err(CallDataError::OutOfBounds(part)),
+                    "{at} {wrong}"
+                );
+            }
+        }
+        // One byte more of data than there is.
+        let mut changed = words(&ONE_CALL);
+        changed[7] = U256::from(33);
+        assert_eq!(
+            decode(&changed),
+            Err(CallDataError::OutOfBounds(CallDataPart::Data(0)))
+        );
+    }
+
+    #[test]
+    fn addresses_have_no_dirty_bits() {
+        for (at, part) in [(1, CallDataPart::SessionKey), (4, CallDataPart::Target(0))] {
+            for bit in [160, 255] {
+                let mut changed = words(&ONE_CALL);
+                changed[at] |= U256::from(1) << bit;
+                assert_eq!(decode(&changed), Err(CallDataError::DirtyAddress(part)));
+            }
+        }
+    }
+
+    #[test]
+    fn calls_may_share_their_words() {
+        // Two heads, one call; its data begins at its own offset word.
+        let (calls, _) = decode(&words(&[64, 0, 2, 64, 64, 0x11, 7, 64, 0xda, 0xdb])).unwrap();
+        assert_eq!(calls[0], calls[1]);
+        // 64 bytes of data: what follows the word 64.
+        assert_eq!(calls[0].data.len(), 64);
+        assert_eq!(calls[0].data.as_ptr(), calls[1].data.as_ptr());
+    }
+
+    #[test]
+    fn the_smallest_call_data_has_no_calls() {
+        // The length of the calls is the session key's word, were it zero; an array needs no words of its own.
+        let words = [U256::from(32), U256::ZERO];
+        assert_eq!(decode(&words), Ok((Vec::new(), Address::ZERO)));
+        let short = call_data(&words);
+        assert_eq!(
+            decode_execute_with_session_key(&short.slice(..short.len() - 1)),
+            Err(CallDataError::OutOfBounds(CallDataPart::Head))
+        );
+    }
+
+    #[test]
+    fn other_functions_are_named() {
+        for data in [&[][..], &[0x31], &[0x31, 0xd9, 0x9c], &[0, 0, 0, 0, 1]] {
+            let selector = Selector::right_padding_from(&data[..data.len().min(4)]);
+            assert_eq!(
+                decode_execute_with_session_key(&Bytes::copy_from_slice(data)),
+                Err(CallDataError::OtherFunction(selector))
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes(
+            calls in prop::collection::vec((any::<[u8; 20]>(), any::<[u8; 32]>(), any::<Vec<u8>>()), 0..5),
+            trailing in any::<Vec<u8>>(),
+        ) {
+            let calls: Vec<Call> = calls
+                .into_iter()
+                .map(|(target, value, data)| {
+                    Call::new(target.into(), data).with_value(U256::from_be_bytes(value))
+                })
+                .collect();
+            let mut data = execute_with_session_key(&calls, KEY).to_vec();
+            data.extend(trailing);
+            prop_assert_eq!(decode_execute_with_session_key(&data.into()), Ok((calls, KEY)));
+        }
+
+        #[test]
+        fn no_call_data_panics(
+            numbers in prop::collection::vec(prop_oneof![0..400u64, any::<u64>()], 0..12),
+            length in 0..400usize,
+        ) {
+            let numbers: Vec<U256> = numbers.into_iter().map(U256::from).collect();
+            let mut data = call_data(&numbers);
+            data.truncate(length);
+            let _ = decode_execute_with_session_key(&data);
+        }
+    }
+}

@@ -498,19 +498,22 @@ fn recover_signer(signature: &[u8], hash: B256) -> Option<Address> {
         .ok()
 }
 
-/// `_maxCost`: what the EntryPoint may charge, with the contract's saturating arithmetic.
+/// `_maxCost`: what the EntryPoint may charge. An overflow fits no limit, not even at a fee of zero.
 fn max_cost(operation: &UserOperation) -> U256 {
     let verifications = U256::from(if operation.paymaster_and_data.is_empty() {
         1
     } else {
         3
     });
-    operation
+    let gas = operation
         .verification_gas_limit
         .saturating_mul(verifications)
         .saturating_add(operation.call_gas_limit)
-        .saturating_add(operation.pre_verification_gas)
-        .saturating_mul(operation.max_fee_per_gas)
+        .saturating_add(operation.pre_verification_gas);
+    match gas {
+        U256::MAX => U256::MAX,
+        gas => gas.saturating_mul(operation.max_fee_per_gas),
+    }
 }
 
 /// Whether an amount fits what is left of the current interval, or of the total.

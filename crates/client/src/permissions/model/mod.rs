@@ -12,6 +12,8 @@ mod call_data;
 mod check;
 mod load;
 mod state;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use call_data::{CallDataError, CallDataPart, decode_execute_with_session_key};

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IPlugin} from "../../src/interfaces/IPlugin.sol";
+import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {RecordingAccount} from "../mocks/RecordingAccount.sol";
+import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+
+/// @notice Crafted encodings of the arguments: what validates is what runs.
+contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
+    RecordingAccount private recorder;
+
+    function setUp() public override {
+        super.setUp();
+        recorder = new RecordingAccount(address(plugin));
+        account = ISessionKeyPlugin(address(recorder));
+        install(account);
+        account.addSessionKey(key, TAG, new bytes[](0));
+        allowAll();
+        setNative(NO_LIMIT, 0);
+    }
+
+    /// @dev The words of a call of one target without data, at the places that Solidity's encoder gives them.
+    function wellFormed() private view returns (uint256[] memory words) {
+        words = new uint256[](8);
+        words[0] = 64; // offset of the calls
+        words[1] = uint160(key);
+        words[2] = 1; // number of calls
+        words[3] = 32; // offset of the call
+        words[4] = 0xBEEF; // target
+        words[5] = 7; // value
+        words[6] = 96; // offset of the data
+        words[7] = 0; // length of the data
+    }
+
+    function encode(uint256[] memory words) private pure returns (bytes memory) {
+        return bytes.concat(ISessionKeyPlugin.executeWithSessionKey.selector, abi.encodePacked(words));
+    }
+
+    function with(uint256 index, uint256 word) private view returns (bytes memory) {
+        uint256[] memory words = wellFormed();
+        words[index] = word;
+        return encode(words);
+    }
+
+    function validates(bytes memory callData) private returns (bool success) {
+        bytes memory answer;
+        (success, answer) = address(account)
+            .call(abi.encodeCall(IPlugin.userOpValidationFunction, (0, rawOperation(callData), USER_OP_HASH)));
+        if (success) assertEq(abi.decode(answer, (uint256)), 0, "signature");
+        else assertEq(answer, abi.encodeWithSelector(ISessionKeyPlugin.PermissionsCheckFailed.selector));
+    }
+
+    function runs(bytes memory callData) private returns (bool success) {
+        recorder.forget();
+        (success,) = address(account).call(callData);
+    }
+
+    function refusedByBoth(bytes memory callData) private {
+        assertFalse(validates(callData), "validation");
+        assertFalse(runs(callData), "execution");
+    }
+
+    function test_decode_wellFormed() public {
+        bytes memory callData = encode(wellFormed());
+        assertEq(callData, abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (call(address(0xBEEF), 7, ""), key)));
+        assertTrue(validates(callData));
+        assertTrue(runs(callData));
+        assertEq(recorder.recorded(), keccak256(abi.encode(bytes32(0), address(0xBEEF), 7, bytes(""))));
+    }
+
+    function test_decode_offsetOfTheCalls() public {
+        uint256[7] memory bad = [uint256(256), 225, 224, type(uint256).max, type(uint256).max - 31, 1 << 64, 1 << 255];
+        for (uint256 i = 0; i < bad.length; ++i) {
+            refusedByBoth(with(0, bad[i]));
+        }
+        // The arguments' own first word as an array: it has no elements, and no call is not enough.
+        refusedByBoth(with(0, 0));
+    }
+
+    function test_decode_dirtyKey() public {
+        refusedByBoth(with(1, uint256(uint160(key)) | 1 << 160));
+        refusedByBoth(with(1, uint256(uint160(key)) | 1 << 255));
+    }
+
+    function test_decode_numberOfCalls() public {
+        uint256[8] memory bad =
+            [uint256(0), 6, 7, type(uint256).max, 1 << 251, 1 << 64, (1 << 251) + 1, type(uint256).max >> 5];
+        for (uint256 i = 0; i < bad.length; ++i) {
+            refusedByBoth(with(2, bad[i]));
+        }
+    }
+
+    function test_decode_offsetOfACall() public {
+        // What is left from the elements on is 160 bytes; a call takes 96 and its data's length 32.
+        uint256[7] memory bad =
+            [uint256(160), 65, 96, type(uint256).max, type(uint256).max - 31, type(uint256).max - 95, 1 << 64];
+        for (uint256 i = 0; i < bad.length; ++i) {
+            refusedByBoth(with(3, bad[i]));
+        }
+    }
+
+    function test_decode_dirtyTarget() public {
+        refusedByBoth(with(4, 0xBEEF | 1 << 160));
+        refusedByBoth(with(4, 0xBEEF | 1 << 255));
+    }
+
+    function test_decode_offsetOfTheData() public {
+        uint256[6] memory bad =
+            [uint256(128), 97, type(uint256).max, type(uint256).max - 31, type(uint256).max - 127, 1 << 64];
+        for (uint256 i = 0; i < bad.length; ++i) {
+            refusedByBoth(with(6, bad[i]));
+        }
+    }
+
+    function test_decode_lengthOfTheData() public {
+        uint256[5] memory bad = [uint256(1), 32, type(uint256).max, 1 << 64, type(uint256).max - 31];
+        for (uint256 i = 0; i < bad.length; ++i) {
+            refusedByBoth(with(7, bad[i]));
+        }
+    }
+
+    function test_decode_truncated() public {
+        bytes memory whole = encode(wellFormed());
+        for (uint256 length = 4; length < whole.length; ++length) {
+            bytes memory part = new bytes(length);
+            for (uint256 i = 0; i < length; ++i) {
+                part[i] = whole[i];
+            }
+            refusedByBoth(part);
+        }
+    }
+
+    /// @dev Unpadded data at the very end, and bytes after the end, are legal.
+    function test_decode_unpaddedAndTrailingData() public {
+        uint256[] memory words = wellFormed();
+        words[7] = 3;
+        bytes memory callData = bytes.concat(encode(words), hex"aabbcc");
+        assertTrue(validates(callData));
+        assertTrue(runs(callData));
+        bytes32 expected = keccak256(abi.encode(bytes32(0), address(0xBEEF), 7, hex"aabbcc"));
+        assertEq(recorder.recorded(), expected);
+        callData = bytes.concat(callData, hex"dd");
+        assertTrue(validates(callData));
+        assertTrue(runs(callData));
+        assertEq(recorder.recorded(), expected);
+    }
+
+    /// @dev Two elements that are the same words: both count, and both run.
+    function test_decode_aliasedElements() public {
+        uint256[] memory words = new uint256[](9);
+        words[0] = 64;
+        words[1] = uint160(key);
+        words[2] = 2;
+        words[3] = 64;
+        words[4] = 64;
+        words[5] = 0xBEEF;
+        words[6] = 7;
+        words[7] = 96;
+        bytes memory callData = encode(words);
+        setNative(13, 0);
+        refusedByBoth(callData);
+        setNative(14, 0);
+        assertTrue(validates(callData));
+        assertTrue(runs(callData));
+        bytes32 once = keccak256(abi.encode(bytes32(0), address(0xBEEF), 7, bytes("")));
+        assertEq(recorder.recorded(), keccak256(abi.encode(once, address(0xBEEF), 7, bytes(""))));
+        assertEq(nativeInfo().limitUsed, 14);
+    }
+
+    /// @dev Data that overlaps the words before it is data like any other.
+    function test_decode_dataInsideItsOwnCall() public {
+        uint256[] memory words = wellFormed();
+        words[5] = 32; // the value, and the length of the data
+        words[6] = 32;
+        bytes memory callData = encode(words);
+        assertTrue(validates(callData));
+        assertTrue(runs(callData));
+        assertEq(recorder.recorded(), keccak256(abi.encode(bytes32(0), address(0xBEEF), 32, abi.encode(uint256(32)))));
+        update(abi.encodeCall(Updates.setERC20SpendLimit, (address(0xBEEF), 5, 0)));
+        refusedByBoth(callData);
+    }
+
+    /// @dev Whatever is done to the words of two calls: validation and execution say the same, nothing is read outside,
+    /// and what runs is what Solidity's own decoder reads.
+    /// forge-config: default.fuzz.runs = 2000
+    function testFuzz_decode_validationAgreesWithExecution(uint256 seed) public {
+        ISessionKeyPlugin.Call[] memory calls =
+            two(call(address(0xBEEF), 1, hex"aabbccddee"), call(address(0xCAFE), 2, new bytes(40)));
+        bytes memory args = abi.encode(calls, key);
+        for (uint256 mutations = seed % 4; mutations > 0; --mutations) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            uint256 at = 32 * ((seed >> 16) % (args.length / 32));
+            uint256 word;
+            assembly ("memory-safe") {
+                word := mload(add(add(args, 32), at))
+            }
+            uint256 kind = seed % 8;
+            if (kind < 3) word = 32 * ((seed >> 128) % 20);
+            else if (kind == 3) word = (seed >> 128) % 600;
+            else if (kind == 4) word = plus(word, -32 * int256(1 + (seed >> 128) % 3));
+            else if (kind == 5) word = plus(word, 32);
+            else if (kind == 6) word |= 1 << (seed >> 248);
+            else word = plus(0, -32 * int256((seed >> 128) % 20));
+            assembly ("memory-safe") {
+                mstore(add(add(args, 32), at), word)
+            }
+        }
+        seed = uint256(keccak256(abi.encode(seed)));
+        if (seed % 3 == 0) {
+            uint256 shorter = args.length - (seed >> 8) % 100;
+            assembly ("memory-safe") {
+                mstore(args, shorter)
+            }
+        }
+        bytes memory callData = bytes.concat(ISessionKeyPlugin.executeWithSessionKey.selector, args);
+        bool valid = validates(callData);
+        assertEq(valid, runs(callData), vm.toString(callData));
+        if (valid) assertEq(recorder.recorded(), this.chain(args));
+    }
+
+    /// @dev Wraps.
+    function plus(uint256 word, int256 difference) private pure returns (uint256) {
+        unchecked {
+            return word + uint256(difference);
+        }
+    }
+
+    /// @dev Decodes as Solidity does.
+    function chain(bytes calldata args) external pure returns (bytes32 hash) {
+        (ISessionKeyPlugin.Call[] memory calls,) = abi.decode(args, (ISessionKeyPlugin.Call[], address));
+        for (uint256 i = 0; i < calls.length; ++i) {
+            hash = keccak256(abi.encode(hash, calls[i].target, calls[i].value, calls[i].data));
+        }
+    }
+}

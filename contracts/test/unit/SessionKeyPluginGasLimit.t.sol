@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
+import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+
+/// @notice The gas limit: counted in validation, its interval settled later.
+contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
+    function setUp() public override {
+        super.setUp();
+        allowAll();
+    }
+
+    function test_gas_withoutALimitIsNotCounted() public {
+        UserOperation memory op = gasOperation(type(uint256).max);
+        op.nonce = 5;
+        assertEq(validate(op), 0);
+        assertInfo(gasInfo(), false, 0, 0, 0, 0);
+    }
+
+    function test_gas_withoutAnIntervalIsATotal() public {
+        setGas(100, 0);
+        assertEq(validate(gasOperation(60)), 0);
+        assertEq(validate(gasOperation(40)), 0);
+        assertInfo(gasInfo(), true, 100, 100, 0, 0);
+        vm.warp(START + 1000 * DAY);
+        refused(gasOperation(1));
+        assertEq(validate(gasOperation(0)), 0);
+        assertInfo(gasInfo(), true, 100, 100, 0, 0);
+    }
+
+    function test_gas_nonceKeyMustBeTheSessionKey() public {
+        setGas(100, 0);
+        UserOperation memory op = gasOperation(1);
+        op.nonce |= type(uint64).max;
+        assertEq(validate(op), 0);
+        op.nonce = 0;
+        refused(op);
+        op.nonce = (uint256(uint160(key)) << 64) + (1 << 64);
+        refused(op);
+        op.nonce = uint256(uint160(key)) << 64 | uint256(1) << 224;
+        refused(op);
+        op.nonce = uint160(key);
+        refused(op);
+    }
+
+    function test_gas_maxCost() public {
+        setGas(1_000_000, 0);
+        UserOperation memory op = operation(increment());
+        op.callGasLimit = 2;
+        op.verificationGasLimit = 30;
+        op.preVerificationGas = 500;
+        op.maxFeePerGas = 7;
+        op.maxPriorityFeePerGas = 3;
+        validate(op);
+        assertEq(gasInfo().limitUsed, 532 * 7);
+        op.paymasterAndData = hex"01";
+        validate(op);
+        assertEq(gasInfo().limitUsed, 532 * 7 + 592 * 7);
+    }
+
+    /// @dev Each operation of the sum, each way over the edge; also where a fee of zero would make the product zero.
+    function test_gas_overflowIsRefused() public {
+        setGas(type(uint256).max - 1, 0);
+        for (uint256 fee = 0; fee < 3; ++fee) {
+            UserOperation memory op = operation(increment());
+            op.maxFeePerGas = fee;
+            op.callGasLimit = type(uint256).max;
+            op.preVerificationGas = 1;
+            refused(op);
+            op.preVerificationGas = 0;
+            op.verificationGasLimit = 1;
+            refused(op);
+            op.callGasLimit = 0;
+            op.verificationGasLimit = type(uint256).max / 3 + 1;
+            op.paymasterAndData = hex"01";
+            refused(op);
+            op.verificationGasLimit = type(uint256).max / 3;
+            op.preVerificationGas = 1;
+            refused(op);
+        }
+        UserOperation memory product = operation(increment());
+        product.callGasLimit = 1 << 128;
+        product.maxFeePerGas = 1 << 128;
+        refused(product);
+        product.maxFeePerGas = (1 << 128) - 1;
+        assertEq(validate(product), 0);
+        // used + cost overflows
+        refused(product);
+    }
+
+    function test_gas_rolloverInValidation() public {
+        setGas(100, DAY);
+        assertEq(validate(gasOperation(60)), 0);
+        assertFalse(resetPending());
+        assertEq(validate(gasOperation(41)), packed(START + DAY, 0));
+        assertTrue(resetPending());
+        assertInfo(gasInfo(), true, 100, 41, DAY, START);
+        // More of the new interval, under the same condition.
+        assertEq(validate(gasOperation(59)), packed(START + DAY, 0));
+        assertInfo(gasInfo(), true, 100, 100, DAY, START);
+        // One reset can be pending.
+        refused(gasOperation(1));
+    }
+
+    function test_gas_whatFitsNoIntervalIsRefused() public {
+        setGas(100, DAY);
+        refused(gasOperation(101));
+        assertEq(validate(gasOperation(100)), 0);
+        assertInfo(gasInfo(), true, 100, 100, DAY, START);
+    }
+
+    /// @dev The clock plays no part in validation: even long after the interval's end, the condition names that end.
+    function test_gas_rolloverLongAfterTheInterval() public {
+        setGas(100, DAY);
+        validate(gasOperation(60));
+        vm.warp(START + 10 * DAY);
+        assertEq(validate(gasOperation(60)), packed(START + DAY, 0));
+        execute(increment());
+        assertInfo(gasInfo(), true, 100, 60, DAY, START + 10 * DAY);
+        assertFalse(resetPending());
+        assertEq(validate(gasOperation(40)), 0);
+        assertEq(validate(gasOperation(60)), packed(START + 11 * DAY, 0));
+    }
+
+    function test_gas_resetStaysPendingIfExecutionReverts() public {
+        setGas(100, DAY);
+        validate(gasOperation(60));
+        validate(gasOperation(60));
+        vm.warp(START + DAY);
+        vm.expectRevert();
+        execute(call(address(counter), 0, hex"deadbeef"));
+        assertTrue(resetPending());
+        assertInfo(gasInfo(), true, 100, 60, DAY, START);
+        execute(increment());
+        assertFalse(resetPending());
+        assertInfo(gasInfo(), true, 100, 60, DAY, START + DAY);
+    }
+
+    function test_resetSessionKeyGasLimitTimestamp_settlesForAnyone() public {
+        setGas(100, DAY);
+        validate(gasOperation(60));
+        validate(gasOperation(60));
+        vm.warp(START + DAY + 7);
+        vm.prank(makeAddr("anyone"));
+        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        assertFalse(resetPending());
+        assertInfo(gasInfo(), true, 100, 60, DAY, START + DAY + 7);
+    }
+
+    function test_resetSessionKeyGasLimitTimestamp_doesNothingWithoutAPendingReset() public {
+        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        assertInfo(gasInfo(), false, 0, 0, 0, 0);
+        setGas(100, DAY);
+        validate(gasOperation(60));
+        vm.warp(START + 5 * DAY);
+        vm.record();
+        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        (, bytes32[] memory writes) = vm.accesses(address(plugin));
+        assertEq(writes.length, 0);
+        assertInfo(gasInfo(), true, 100, 60, DAY, START);
+        setGas(NO_LIMIT, 0);
+        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        assertInfo(gasInfo(), false, 0, 0, 0, 0);
+    }
+
+    function test_setGasSpendLimit_clearsThePendingReset() public {
+        setGas(100, DAY);
+        validate(gasOperation(60));
+        validate(gasOperation(70));
+        vm.warp(START + 9);
+        setGas(90, DAY);
+        assertFalse(resetPending());
+        assertInfo(gasInfo(), true, 90, 70, DAY, START + 9);
+        assertEq(validate(gasOperation(20)), 0);
+    }
+
+    function test_setGasSpendLimit_removalClearsThePendingReset() public {
+        setGas(100, DAY);
+        validate(gasOperation(60));
+        validate(gasOperation(70));
+        setGas(NO_LIMIT, 0);
+        assertFalse(resetPending());
+        setGas(100, DAY);
+        assertFalse(resetPending());
+        assertEq(validate(gasOperation(100)), 0);
+    }
+
+    function test_gas_loweredBelowWhatIsUsed() public {
+        setGas(100, DAY);
+        validate(gasOperation(60));
+        setGas(50, DAY);
+        assertEq(validate(gasOperation(0)), packed(START + DAY, 0));
+        setGas(100, 0);
+        setGas(50, 0);
+        // Nothing is used: the zero above opened an interval.
+        assertEq(validate(gasOperation(50)), 0);
+        setGas(49, 0);
+        refused(gasOperation(0));
+    }
+
+    function test_gas_intervalEndSaturates() public {
+        setGas(100, type(uint48).max);
+        validate(gasOperation(60));
+        assertEq(validate(gasOperation(60)), packed(type(uint48).max, 0));
+    }
+
+    function test_gas_wideLimitRollsOver() public {
+        uint256 limit = type(uint256).max - 1;
+        uint48 interval = uint48(1) << 41;
+        setGas(limit, interval);
+        assertEq(validate(gasOperation(limit)), 0);
+        assertEq(validate(gasOperation(limit)), packed(START + interval, 0));
+        assertInfo(gasInfo(), true, limit, limit, interval, START);
+        assertTrue(resetPending());
+        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        assertInfo(gasInfo(), true, limit, limit, interval, START);
+        assertFalse(resetPending());
+    }
+
+    function test_gas_validAfterIsTheLargest() public {
+        setGas(100, DAY);
+        setNative(100, 2 * DAY);
+        validate(gasOperation(60));
+        execute(pay(60));
+        UserOperation memory op = operation(pay(60));
+        op.callGasLimit = 60;
+        op.maxFeePerGas = 1;
+        uint256 snapshot = vm.snapshotState();
+        assertEq(validate(op), packed(START + 2 * DAY, 0));
+        vm.revertToState(snapshot);
+        setTimeRange(START + 3 * DAY, START + 4 * DAY);
+        assertEq(validate(op), packed(START + 3 * DAY, START + 4 * DAY));
+        vm.revertToState(snapshot);
+        setGas(100, 5 * DAY);
+        assertEq(validate(op), packed(START + 5 * DAY, 0));
+    }
+
+    /// @dev Validation writes one word, the gas limit's, and none without a gas limit.
+    function test_gas_isAllThatValidationWrites() public {
+        setNative(100, DAY);
+        setToken(100, DAY);
+        vm.record();
+        validate(two(pay(5), transfer(5)));
+        (, bytes32[] memory writes) = vm.accesses(address(plugin));
+        assertEq(writes.length, 0);
+        setGas(100, DAY);
+        vm.record();
+        validate(gasOperation(5));
+        (, writes) = vm.accesses(address(plugin));
+        assertEq(writes.length, 1);
+    }
+
+    /// @dev With a wrong signer gas is counted all the same, so that an estimation with a dummy signature sees it.
+    function test_gas_isCountedForAWrongSigner() public {
+        setGas(100, 0);
+        UserOperation memory op = gasOperation(100);
+        op.signature = signature(0xBAD);
+        assertEq(validate(op), 1);
+        assertEq(gasInfo().limitUsed, 100);
+        refused(op);
+    }
+
+    /// @dev Against a model that knows only the rules of the text.
+    function testFuzz_gas_agreesWithAModel(uint256 seed, uint256 limit, uint48 interval, bool wide) public {
+        if (wide) (limit, interval) = (bound(limit, 1 << 90, type(uint256).max - 1), interval);
+        else (limit, interval) = (bound(limit, 1, 1 ether), interval % DAY);
+        setGas(limit, interval);
+        uint256 used;
+        bool pending;
+        uint48 lastUsed = interval == 0 ? 0 : START;
+        for (uint256 i = 0; i < 12; ++i) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            vm.warp(vm.getBlockTimestamp() + (seed >> 8) % DAY);
+            if (seed & 3 == 0) {
+                execute(increment());
+                if (pending) (pending, lastUsed) = (false, uint48(vm.getBlockTimestamp()));
+            } else {
+                uint256 cost = bound(seed, 0, limit / 2 + 1);
+                uint256 end = uint256(lastUsed) + interval;
+                if (end > type(uint48).max) end = type(uint48).max;
+                if (used <= limit && cost <= limit - used) {
+                    assertEq(validate(gasOperation(cost)), packed(pending ? uint48(end) : 0, 0));
+                    used += cost;
+                } else if (interval != 0 && cost <= limit && !pending) {
+                    assertEq(validate(gasOperation(cost)), packed(uint48(end), 0));
+                    (used, pending) = (cost, true);
+                } else {
+                    refused(gasOperation(cost));
+                }
+            }
+            assertInfo(gasInfo(), true, limit, used, interval, lastUsed);
+            assertEq(resetPending(), pending);
+        }
+    }
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+
+/// @notice Updates of permissions, and the views that show them.
+contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
+    function test_updateKeyPermissions_emits() public {
+        bytes[] memory updates = new bytes[](2);
+        updates[0] = abi.encodeCall(Updates.updateTimeRange, (1, 2));
+        updates[1] = abi.encodeCall(Updates.updateTimeRange, (3, 4));
+        vm.expectEmit(address(plugin));
+        emit ISessionKeyPlugin.PermissionsUpdated(address(account), key, updates);
+        account.updateKeyPermissions(key, updates);
+        assertTimeRange(3, 4);
+    }
+
+    function test_updateKeyPermissions_emitsWithoutUpdates() public {
+        vm.expectEmit(address(plugin));
+        emit ISessionKeyPlugin.PermissionsUpdated(address(account), key, new bytes[](0));
+        account.updateKeyPermissions(key, new bytes[](0));
+    }
+
+    function test_updateKeyPermissions_revertsIfNotRegistered() public {
+        expectInvalidKey(address(9));
+        account.updateKeyPermissions(address(9), new bytes[](0));
+        expectInvalidKey(address(9));
+        plugin.resetSessionKeyGasLimitTimestamp(address(account), address(9));
+    }
+
+    function test_updateKeyPermissions_appliesAllOrNone() public {
+        bytes[] memory updates = new bytes[](6);
+        updates[0] = abi.encodeCall(Updates.updateTimeRange, (1, 2));
+        updates[1] = abi.encodeCall(Updates.setNativeTokenSpendLimit, (5, 6));
+        updates[2] = abi.encodeCall(Updates.updateAccessListAddressEntry, (address(counter), true, true));
+        updates[3] = abi.encodeCall(Updates.updateAccessListFunctionEntry, (address(counter), 0x11223344, true));
+        updates[4] = abi.encodeCall(Updates.setERC20SpendLimit, (address(token), 7, 0));
+        updates[5] = abi.encodeCall(Updates.setERC20SpendLimit, (address(0), 7, 0));
+        vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidToken.selector, address(0)));
+        account.updateKeyPermissions(key, updates);
+        assertTimeRange(0, 0);
+        assertInfo(nativeInfo(), true, 0, 0, 0, 0);
+        assertEntry(false, false);
+        assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
+        assertInfo(tokenInfo(), false, 0, 0, 0, 0);
+    }
+
+    function test_updateKeyPermissions_revertsOnUnknownSelectors() public {
+        bytes[6] memory data =
+            [bytes(""), hex"8f", hex"8f2920", hex"00000000", hex"8f2920d9", abi.encodeWithSelector(0xdeadbeef, 1, 2)];
+        bytes4[6] memory selectors =
+            [bytes4(0), bytes4(0x8f000000), bytes4(0x8f292000), bytes4(0), bytes4(0x8f2920d9), bytes4(0xdeadbeef)];
+        for (uint256 i = 0; i < data.length; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidPermissionsUpdate.selector, selectors[i]));
+            update(data[i]);
+        }
+    }
+
+    /// @dev Every update with one word too many of dirt, a word missing, a byte missing; each alone must revert, and with
+    /// no data, as Solidity's decoder does.
+    function test_updateKeyPermissions_revertsOnMalformedArguments() public {
+        uint256 dirtyAddress = uint256(type(uint160).max) + 1;
+        uint256 dirtyTime = uint256(type(uint48).max) + 1;
+        revertsWith(abi.encodeWithSelector(Updates.setAccessListType.selector, 3));
+        revertsWith(abi.encodeWithSelector(Updates.setAccessListType.selector, 256));
+        revertsWith(
+            abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, dirtyAddress, uint256(1), uint256(1))
+        );
+        revertsWith(abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, 1, 2, 1));
+        revertsWith(abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, 1, 1, 2));
+        revertsWith(
+            abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, dirtyAddress, uint256(0), uint256(1))
+        );
+        revertsWith(abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, 1, 1, 1));
+        revertsWith(abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, 1, 0, 2));
+        revertsWith(abi.encodeWithSelector(Updates.updateTimeRange.selector, dirtyTime, uint256(0)));
+        revertsWith(abi.encodeWithSelector(Updates.updateTimeRange.selector, uint256(0), dirtyTime));
+        revertsWith(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, uint256(0), dirtyTime));
+        revertsWith(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, NO_LIMIT, dirtyTime));
+        revertsWith(abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, dirtyAddress, uint256(0), uint256(0)));
+        revertsWith(abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, uint256(1), uint256(0), dirtyTime));
+        revertsWith(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, uint256(0), dirtyTime));
+        revertsWith(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, NO_LIMIT, dirtyTime));
+        revertsWith(abi.encodeWithSelector(Updates.setRequiredPaymaster.selector, dirtyAddress));
+    }
+
+    function test_updateKeyPermissions_revertsOnTruncatedArguments() public {
+        bytes[] memory all = oneOfEach();
+        for (uint256 i = 0; i < all.length; ++i) {
+            bytes memory data = all[i];
+            for (uint256 cut = 1; cut <= 2; ++cut) {
+                bytes memory shorter = new bytes(cut == 1 ? data.length - 1 : 4);
+                for (uint256 j = 0; j < shorter.length; ++j) {
+                    shorter[j] = data[j];
+                }
+                revertsWith(shorter);
+            }
+        }
+    }
+
+    /// @dev As Solidity's decoder, which ignores what follows the arguments.
+    function test_updateKeyPermissions_acceptsTrailingData() public {
+        bytes[] memory all = oneOfEach();
+        for (uint256 i = 0; i < all.length; ++i) {
+            update(bytes.concat(all[i], hex"ff"));
+        }
+        assertTimeRange(1, 2);
+        assertEq(plugin.getRequiredPaymaster(address(account), key), address(7));
+    }
+
+    function test_setAccessListType_keepsEntries() public {
+        setEntry(address(counter), true, true);
+        for (uint8 listType = 0; listType < 3; ++listType) {
+            setListType(ISessionKeyPlugin.ContractAccessControlType(listType));
+            assertEq(uint8(plugin.getAccessControlType(address(account), key)), listType);
+            assertEntry(true, true);
+        }
+    }
+
+    function testFuzz_updateAccessListAddressEntry(bool isOnList, bool checkSelectors) public {
+        setToken(5, 0);
+        setEntry(address(token), !isOnList, !checkSelectors);
+        setEntry(address(token), isOnList, checkSelectors);
+        (bool onList, bool check) = plugin.getAccessControlEntry(address(account), key, address(token));
+        assertEq(onList, isOnList);
+        assertEq(check, checkSelectors);
+        assertInfo(tokenInfo(), true, 5, 0, 0, 0);
+        setToken(NO_LIMIT, 0);
+        (onList, check) = plugin.getAccessControlEntry(address(account), key, address(token));
+        assertEq(onList, isOnList);
+        assertEq(check, checkSelectors);
+    }
+
+    function test_updateAccessListFunctionEntry_isPerContractAndSelector() public {
+        setFunction(address(counter), 0x11223344, true);
+        assertTrue(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
+        assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223345));
+        assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(token), 0x11223344));
+        assertEntry(false, false);
+        setFunction(address(counter), 0x11223344, false);
+        assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
+    }
+
+    function testFuzz_updateTimeRange(uint48 validAfter, uint48 validUntil) public {
+        setTimeRange(validAfter, validUntil);
+        assertTimeRange(validAfter, validUntil);
+    }
+
+    function test_setRequiredPaymaster_zeroRemoves() public {
+        setPaymaster(address(7));
+        assertEq(plugin.getRequiredPaymaster(address(account), key), address(7));
+        setPaymaster(address(0));
+        assertEq(plugin.getRequiredPaymaster(address(account), key), address(0));
+    }
+
+    /// @dev Any value survives, whatever the packing: limits over 80 bits, intervals over 40 and 32, late times.
+    function testFuzz_limits_areStoredWhole(uint256 limit, uint48 interval, uint48 time, uint8 shift) public {
+        vm.warp(time);
+        limit >>= shift;
+        uint48 lastUsed = interval == 0 ? 0 : time;
+        setNative(limit, interval);
+        setToken(limit, interval);
+        setGas(limit, interval);
+        if (limit == NO_LIMIT) return;
+        assertInfo(nativeInfo(), true, limit, 0, interval, lastUsed);
+        assertInfo(tokenInfo(), true, limit, 0, interval, lastUsed);
+        assertInfo(gasInfo(), true, limit, 0, interval, lastUsed);
+    }
+
+    function test_limits_areStoredWholeAtTheEdges() public {
+        uint256[8] memory limits = [
+            uint256(0),
+            1,
+            type(uint80).max,
+            uint256(type(uint80).max) + 1,
+            type(uint88).max,
+            uint256(type(uint88).max) + 1,
+            type(uint128).max,
+            type(uint256).max - 1
+        ];
+        uint48[7] memory times = [
+            uint48(0),
+            type(uint32).max,
+            uint48(type(uint32).max) + 1,
+            type(uint40).max,
+            uint48(type(uint40).max) + 1,
+            type(uint48).max - 1,
+            type(uint48).max
+        ];
+        for (uint256 i = 0; i < limits.length; ++i) {
+            for (uint256 j = 0; j < times.length; ++j) {
+                testFuzz_limits_areStoredWhole(limits[i], times[j], times[times.length - 1 - j], 0);
+            }
+        }
+    }
+
+    /// @dev What is used stays, through every form of storage and every change of the interval.
+    function testFuzz_limits_keepWhatIsUsed(uint256 used, uint256 limit, uint48 interval, uint8 shift) public {
+        used = bound(used >> shift, 1, type(uint256).max - 1);
+        vm.deal(address(account), used);
+        allowAll();
+        setNative(type(uint256).max - 1, 0);
+        setToken(type(uint256).max - 1, 0);
+        setGas(type(uint256).max - 1, 0);
+        execute(two(pay(used), approve(used)));
+        validate(gasOperation(used));
+        vm.warp(START + 5);
+        limit = bound(limit, 0, type(uint256).max - 1);
+        setNative(limit, interval);
+        setToken(limit, interval);
+        setGas(limit, interval);
+        uint48 lastUsed = interval == 0 ? 0 : START + 5;
+        assertInfo(nativeInfo(), true, limit, used, interval, lastUsed);
+        assertInfo(tokenInfo(), true, limit, used, interval, lastUsed);
+        assertInfo(gasInfo(), true, limit, used, interval, lastUsed);
+    }
+
+    function testFuzz_limits_removal(uint256 limit, uint48 interval) public {
+        limit = bound(limit, 10, type(uint256).max - 1);
+        allowAll();
+        setNative(limit, interval);
+        setToken(limit, interval);
+        setGas(limit, interval);
+        execute(two(pay(7), transfer(8)));
+        validate(gasOperation(9));
+        uint48 lastUsed = tokenInfo().lastUsedTime;
+        setNative(NO_LIMIT, 99);
+        setToken(NO_LIMIT, 99);
+        setGas(NO_LIMIT, 99);
+        assertInfo(nativeInfo(), false, 0, 0, 0, 0);
+        assertInfo(tokenInfo(), false, limit, 0, interval, lastUsed);
+        assertInfo(gasInfo(), false, 0, 0, 0, 0);
+        setNative(limit, 0);
+        setToken(limit, 0);
+        setGas(limit, 0);
+        assertInfo(nativeInfo(), true, limit, 0, 0, 0);
+        assertInfo(tokenInfo(), true, limit, 0, 0, 0);
+        assertInfo(gasInfo(), true, limit, 0, 0, 0);
+    }
+
+    function test_setERC20SpendLimit_revertsIfTokenIsZero() public {
+        vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidToken.selector, address(0)));
+        update(abi.encodeCall(Updates.setERC20SpendLimit, (address(0), 1, 0)));
+        vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidToken.selector, address(0)));
+        update(abi.encodeCall(Updates.setERC20SpendLimit, (address(0), NO_LIMIT, 0)));
+    }
+
+    /// @dev One permission is changed at a time; the others, of this key, of another, and of another account, stay.
+    function test_updates_changeOneThing() public {
+        address second = addKey("second");
+        bytes[] memory all = oneOfEach();
+        bytes32 others = everythingOf(address(account), second);
+        bytes32[8] memory before = fingerprints();
+        for (uint256 i = 0; i < all.length; ++i) {
+            update(all[i]);
+            bytes32[8] memory afterwards = fingerprints();
+            for (uint256 j = 0; j < 8; ++j) {
+                if (i == j) assertNotEq(before[j], afterwards[j]);
+                else assertEq(before[j], afterwards[j]);
+            }
+            before = afterwards;
+        }
+        assertEq(everythingOf(address(account), second), others);
+    }
+
+    function test_views_revertIfKeyIsNotRegistered() public {
+        address a = address(account);
+        bytes[9] memory calls = [
+            abi.encodeCall(ISessionKeyPlugin.getAccessControlType, (a, address(9))),
+            abi.encodeCall(ISessionKeyPlugin.getAccessControlEntry, (a, address(9), address(1))),
+            abi.encodeCall(ISessionKeyPlugin.isSelectorOnAccessControlList, (a, address(9), address(1), 0x01020304)),
+            abi.encodeCall(ISessionKeyPlugin.getKeyTimeRange, (a, address(9))),
+            abi.encodeCall(ISessionKeyPlugin.getNativeTokenSpendLimitInfo, (a, address(9))),
+            abi.encodeCall(ISessionKeyPlugin.getGasSpendLimit, (a, address(9))),
+            abi.encodeCall(ISessionKeyPlugin.getERC20SpendLimitInfo, (a, address(9), address(1))),
+            abi.encodeCall(ISessionKeyPlugin.getRequiredPaymaster, (a, address(9))),
+            abi.encodeCall(ISessionKeyPlugin.getERC20SpendLimitInfo, (a, address(9), address(0)))
+        ];
+        for (uint256 i = 0; i < calls.length; ++i) {
+            (bool success, bytes memory answer) = address(plugin).call(calls[i]);
+            assertFalse(success);
+            assertEq(answer, abi.encodeWithSelector(ISessionKeyPlugin.InvalidSessionKey.selector, address(9)));
+        }
+    }
+
+    function oneOfEach() private view returns (bytes[] memory all) {
+        all = new bytes[](8);
+        all[0] =
+            abi.encodeCall(Updates.setAccessListType, (ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS));
+        all[1] = abi.encodeCall(Updates.updateAccessListAddressEntry, (address(token), true, true));
+        all[2] = abi.encodeCall(Updates.updateAccessListFunctionEntry, (address(token), 0x11223344, true));
+        all[3] = abi.encodeCall(Updates.updateTimeRange, (1, 2));
+        all[4] = abi.encodeCall(Updates.setNativeTokenSpendLimit, (3, 4));
+        all[5] = abi.encodeCall(Updates.setERC20SpendLimit, (address(token), 5, 6));
+        all[6] = abi.encodeCall(Updates.setGasSpendLimit, (8, 9));
+        all[7] = abi.encodeCall(Updates.setRequiredPaymaster, (address(7)));
+    }
+
+    function fingerprints() private view returns (bytes32[8] memory) {
+        return fingerprintsOf(address(account), key);
+    }
+
+    function everythingOf(address a, address k) private view returns (bytes32) {
+        return keccak256(abi.encode(fingerprintsOf(a, k)));
+    }
+
+    function fingerprintsOf(address a, address k) private view returns (bytes32[8] memory all) {
+        bytes[8] memory views = [
+            abi.encodeCall(ISessionKeyPlugin.getAccessControlType, (a, k)),
+            abi.encodeCall(ISessionKeyPlugin.getAccessControlEntry, (a, k, address(token))),
+            abi.encodeCall(ISessionKeyPlugin.isSelectorOnAccessControlList, (a, k, address(token), 0x11223344)),
+            abi.encodeCall(ISessionKeyPlugin.getKeyTimeRange, (a, k)),
+            abi.encodeCall(ISessionKeyPlugin.getNativeTokenSpendLimitInfo, (a, k)),
+            abi.encodeCall(ISessionKeyPlugin.getERC20SpendLimitInfo, (a, k, address(token))),
+            abi.encodeCall(ISessionKeyPlugin.getGasSpendLimit, (a, k)),
+            abi.encodeCall(ISessionKeyPlugin.getRequiredPaymaster, (a, k))
+        ];
+        for (uint256 i = 0; i < 8; ++i) {
+            (bool success, bytes memory answer) = address(plugin).staticcall(views[i]);
+            assertTrue(success);
+            all[i] = keccak256(answer);
+        }
+    }
+
+    function revertsWith(bytes memory data) private {
+        (bool success, bytes memory answer) =
+            address(account).call(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key, list(data))));
+        assertFalse(success, vm.toString(data));
+        assertEq(answer, "");
+    }
+
+    function assertTimeRange(uint48 after_, uint48 until) private view {
+        (uint48 validAfter, uint48 validUntil) = plugin.getKeyTimeRange(address(account), key);
+        assertEq(validAfter, after_);
+        assertEq(validUntil, until);
+    }
+
+    function assertEntry(bool isOnList, bool checkSelectors) private view {
+        (bool onList, bool check) = plugin.getAccessControlEntry(address(account), key, address(counter));
+        assertEq(onList, isOnList);
+        assertEq(check, checkSelectors);
+    }
+}

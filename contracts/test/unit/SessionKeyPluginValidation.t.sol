@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
+import {IPlugin} from "../../src/interfaces/IPlugin.sol";
+import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
+import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Counter} from "../mocks/Counter.sol";
+import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+
+/// @notice Validation of user operations: signature, access list, paymaster, packing, order of checks.
+contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
+    bytes4 private constant INCREMENT = Counter.increment.selector;
+
+    /* Function id, signature, membership: in this order */
+
+    function testFuzz_validate_revertsIfFunctionIdIsUnknown(uint8 functionId) public {
+        vm.assume(functionId != 0);
+        UserOperation memory op = operation(increment());
+        op.signature = "";
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IPluginErrors.NotImplemented.selector, IPlugin.userOpValidationFunction.selector, functionId
+            )
+        );
+        IPlugin(address(account)).userOpValidationFunction(functionId, op, USER_OP_HASH);
+    }
+
+    function test_validate_revertsIfNoSignerCanBeRecovered() public {
+        allowAll();
+        bytes memory good = signature(wallet.privateKey);
+        bytes32 r;
+        bytes32 s;
+        assembly ("memory-safe") {
+            r := mload(add(good, 32))
+            s := mload(add(good, 64))
+        }
+        uint8 v = uint8(good[64]);
+        uint256 order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
+        bytes[9] memory bad = [
+            bytes(""),
+            abi.encodePacked(r, s),
+            abi.encodePacked(r, s, v, v),
+            abi.encodePacked(r, bytes32(order - uint256(s)), v ^ 7),
+            abi.encodePacked(r, s, uint8(0)),
+            abi.encodePacked(r, s, uint8(v - 27)),
+            abi.encodePacked(r, s, uint8(29)),
+            abi.encodePacked(bytes32(0), s, v),
+            abi.encodePacked(r, bytes32(0), v)
+        ];
+        UserOperation memory op = operation(increment());
+        for (uint256 i = 0; i < bad.length; ++i) {
+            op.signature = bad[i];
+            vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidSignature.selector, key));
+            validate(op);
+        }
+        op.signature = good;
+        assertEq(validate(op), 0);
+    }
+
+    function test_validate_checksTheSignatureBeforeMembershipAndPermissions() public {
+        UserOperation memory op = operation(increment());
+        op.signature = hex"00";
+        vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidSignature.selector, key));
+        validate(op);
+        op.callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (increment(), address(9)));
+        vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidSignature.selector, address(9)));
+        validate(op);
+    }
+
+    function test_validate_refusesUnregisteredKeys() public {
+        allowAll();
+        UserOperation memory op = operation(increment());
+        account.removeSessionKey(key, 0);
+        refused(op);
+        op.callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (increment(), address(0)));
+        refused(op);
+    }
+
+    function test_validate_refusesKeysOfAnotherAccount() public {
+        allowAll();
+        UserOperation memory op = operation(increment());
+        account = newAccount();
+        op.sender = address(account);
+        refused(op);
+    }
+
+    function test_validate_wrongSignerFailsTheSignatureAlone() public {
+        allowAll();
+        setTimeRange(5, 6);
+        UserOperation memory op = operation(increment());
+        op.signature = signature(0xBAD);
+        assertEq(validate(op), packed(5, 6) | 1);
+    }
+
+    /// @dev So that an estimation with a dummy signature runs the full check.
+    function test_validate_wrongSignerIsCheckedInFull() public {
+        UserOperation memory op = operation(increment());
+        op.signature = signature(0xBAD);
+        refused(op);
+        // Another registered key is a wrong signer, too.
+        allowAll();
+        account.addSessionKey(vm.addr(0xBAD), TAG, new bytes[](0));
+        assertEq(validate(op), 1);
+        op.callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (pay(1), key));
+        refused(op);
+    }
+
+    /// @dev The signature is over the EIP-191 hash, not over the hash itself.
+    function test_validate_rawHashSignatureIsWrong() public {
+        allowAll();
+        UserOperation memory op = operation(increment());
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(wallet.privateKey, USER_OP_HASH);
+        op.signature = abi.encodePacked(r, s, v);
+        assertEq(validate(op), 1);
+    }
+
+    function testFuzz_validate_packsTheTimeRange(uint48 validAfter, uint48 validUntil) public {
+        allowAll();
+        setTimeRange(validAfter, validUntil);
+        assertEq(validate(increment()), uint256(validAfter) << 208 | uint256(validUntil) << 160);
+    }
+
+    function test_validate_needsACall() public {
+        allowAll();
+        refusedTwice(new ISessionKeyPlugin.Call[](0));
+    }
+
+    /* Access list */
+
+    /// @dev All combinations of list type, entry, selector entry and calls with the listed or another selector.
+    function test_accessList_truthTable() public {
+        bytes4 other = bytes4(0x99999999);
+        vm.mockCall(address(counter), abi.encodePacked(other), bytes(""));
+        for (uint8 listType = 0; listType < 3; ++listType) {
+            for (uint8 bits = 0; bits < 16; ++bits) {
+                bool isOnList = bits & 1 != 0;
+                bool checkSelectors = bits & 2 != 0;
+                bool selectorListed = bits & 4 != 0;
+                bool callsListed = bits & 8 != 0;
+                setListType(ISessionKeyPlugin.ContractAccessControlType(listType));
+                setEntry(address(counter), isOnList, checkSelectors);
+                setFunction(address(counter), INCREMENT, selectorListed);
+                bool hit = selectorListed && callsListed;
+                bool allowed = listType == 0
+                    ? isOnList && (!checkSelectors || hit)
+                    : listType == 1 ? !(isOnList && (!checkSelectors || hit)) : true;
+                ISessionKeyPlugin.Call[] memory calls =
+                    call(address(counter), 0, abi.encodePacked(callsListed ? INCREMENT : other));
+                if (allowed) accepted(calls);
+                else refusedTwice(calls);
+            }
+        }
+    }
+
+    function test_accessList_defaultDeniesEveryCall() public {
+        refusedTwice(increment());
+        refusedTwice(pay(0));
+    }
+
+    function test_accessList_everyCallOfTheBatchCounts() public {
+        setEntry(address(counter), true, false);
+        refusedTwice(two(increment(), pay(0)));
+        refusedTwice(two(pay(0), increment()));
+        accepted(two(increment(), increment()));
+        assertEq(counter.count(), 2);
+    }
+
+    function test_accessList_emptyDataReadsAsZeroSelector() public {
+        setEntry(address(counter), true, true);
+        refusedTwice(call(address(counter), 0, ""));
+        setFunction(address(counter), 0, true);
+        accepted(call(address(counter), 0, ""));
+        denylist();
+        refusedTwice(call(address(counter), 0, ""));
+        setFunction(address(counter), 0, false);
+        accepted(call(address(counter), 0, ""));
+    }
+
+    function test_accessList_selectorsOfOneContractDoNotServeAnother() public {
+        setEntry(address(counter), true, true);
+        setFunction(address(token), INCREMENT, true);
+        refusedTwice(increment());
+    }
+
+    /* Native value is checked apart from the list; see the execution tests for the limit itself. */
+
+    function test_validate_nativeDefaultIsZero() public {
+        allowAll();
+        assertEq(validate(pay(0)), 0);
+        refused(pay(1));
+    }
+
+    /* Required paymaster */
+
+    function test_paymaster_mustBeTheRequiredOne() public {
+        allowAll();
+        address paymaster = makeAddr("paymaster");
+        setPaymaster(paymaster);
+        UserOperation memory op = operation(increment());
+        refused(op);
+        op.paymasterAndData = abi.encodePacked(makeAddr("other"), "data");
+        refused(op);
+        op.paymasterAndData = abi.encodePacked(paymaster);
+        assertEq(validate(op), 0);
+        op.paymasterAndData = abi.encodePacked(paymaster, "data");
+        assertEq(validate(op), 0);
+        setPaymaster(address(0));
+        op.paymasterAndData = "";
+        assertEq(validate(op), 0);
+    }
+}

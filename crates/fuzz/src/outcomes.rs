@@ -1,0 +1,41 @@
+use std::{collections::BTreeMap, fmt};
+
+/// How often each outcome was reached: "no mismatch" must not mean "nothing reached".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    counts: BTreeMap<String, u64>,
+}
+
+impl Outcomes {
+    /// Counts an outcome.
+    pub fn reached(&mut self, outcome: impl Into<String>) {
+        *self.counts.entry(outcome.into()).or_default() += 1;
+    }
+
+    /// How many outcomes there are whose names begin like this.
+    #[must_use]
+    pub fn distinct(&self, prefix: &str) -> usize {
+        self.counts.keys().filter(|name| name.starts_with(prefix)).count()
+    }
+
+    /// Outcomes and how often they were reached, the rarest first.
+    #[must_use]
+    pub fn rarest_first(&self) -> Vec<(&str, u64)> {
+        let mut counts: Vec<_> = self
+            .counts
+            .iter()
+            .map(|(name, count)| (name.as_str(), *count))
+            .collect();
+        counts.sort_by_key(|(_, count)| *count);
+        counts
+    }
+}
+
+impl fmt::Display for Outcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, count) in self.rarest_first() {
+            writeln!(f, "{count:>12}  {name}")?;
+        }
+        Ok(())
+    }
+}

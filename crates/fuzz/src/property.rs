@@ -1,0 +1,152 @@
+use crate::Outcomes;
+use proptest::{
+    strategy::{BoxedStrategy, Strategy},
+    test_runner::{
+        Config, FileFailurePersistence, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner,
+    },
+};
+use std::{cell::RefCell, fmt};
+
+/// Something that must hold for every case, in Rust and on the chain alike.
+pub trait Property: Sized {
+    /// What is drawn at random.
+    type Case: Clone + fmt::Debug;
+
+    /// Name of the property: of its test, of its file of regressions, and on the command line.
+    const NAME: &'static str;
+
+    /// Sets up the chain that all cases start from.
+    fn prepare() -> eyre::Result<Self>;
+
+    /// Draws cases, with a bias to boundaries.
+    fn cases(&self) -> BoxedStrategy<Self::Case>;
+
+    /// Checks one case. Leaves nothing behind that another case could see.
+    fn check(&mut self, case: &Self::Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError>;
+}
+
+/// A case that breaks a property, as small as it could be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Name of the property.
+    pub property: &'static str,
+    /// How it is broken.
+    pub reason: String,
+    /// The case.
+    pub case: String,
+    /// A command that fails in the same way.
+    pub reproduction: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            property,
+            reason,
+            case,
+            reproduction,
+        } = self;
+        write!(f, "{property}: {reason}\ncase: {case}\nreproduce: {reproduction}")
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Runs all cases in `proptest-regressions/`, then as many random ones as asked for, or as `PROPTEST_CASES` says. A case
+/// that fails is shrunk and its seed is written to the regressions.
+///
+/// Regressions are in the file that the property is named for, in `directory`.
+pub fn run_with_regressions<P: Property>(cases: u32, regressions: &'static str) -> eyre::Result<Outcomes> {
+    let defaults = Config::default();
+    let config = Config {
+        cases: match std::env::var_os("PROPTEST_CASES") {
+            Some(_) => defaults.cases,
+            None => cases,
+        },
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(regressions))),
+        ..defaults
+    };
+    let reproduction = format!("cargo test -p {} {}", env!("CARGO_PKG_NAME"), P::NAME);
+    let property = P::prepare()?;
+    let strategy = property.cases();
+    let mut runner = TestRunner::new(config);
+    check_all(property, reproduction, |test| runner.run(&strategy, test))
+}
+
+/// Cases that follow from a seed each: number `n` from seed `first + n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeded {
+    /// Seed of the first case.
+    pub first: u64,
+    /// How many cases there were.
+    pub cases: u64,
+}
+
+/// Runs cases from consecutive seeds, for as long as `more` says so after so many cases. Keeps no regressions.
+pub fn run_seeds<P: Property>(
+    first: u64,
+    mut more: impl FnMut(u64) -> bool,
+) -> eyre::Result<(Seeded, Outcomes)> {
+    let mut property = P::prepare()?;
+    let strategy = property.cases();
+    let mut outcomes = Outcomes::default();
+    let mut cases = 0;
+    while more(cases) {
+        let seed = first.wrapping_add(cases);
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let config = Config {
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+        let case = strategy
+            .new_tree(&mut runner)
+            .map_err(|reason| eyre::eyre!("{}: no case from seed {seed}: {reason}", P::NAME))?;
+        let reproduction = format!(
+            "cargo run --release -p {} -- --property {} --seed {seed} --cases 1",
+            env!("CARGO_PKG_NAME"),
+            P::NAME
+        );
+        (property, outcomes) = check_with(property, outcomes, reproduction, |test| {
+            runner.run_one(case, test).map(drop)
+        })?;
+        cases += 1;
+    }
+    Ok((Seeded { first, cases }, outcomes))
+}
+
+type Checked<P> = Result<(), TestError<<P as Property>::Case>>;
+
+fn check_all<P: Property>(
+    property: P,
+    reproduction: String,
+    run: impl FnOnce(&dyn Fn(P::Case) -> Result<(), TestCaseError>) -> Checked<P>,
+) -> eyre::Result<Outcomes> {
+    check_with(property, Outcomes::default(), reproduction, run).map(|(_, outcomes)| outcomes)
+}
+
+/// proptest's tests are `Fn`, so that the property is in a cell while they run.
+fn check_with<P: Property>(
+    property: P,
+    outcomes: Outcomes,
+    reproduction: String,
+    run: impl FnOnce(&dyn Fn(P::Case) -> Result<(), TestCaseError>) -> Checked<P>,
+) -> eyre::Result<(P, Outcomes)> {
+    let state = RefCell::new((property, outcomes));
+    let result = run(&|case| {
+        let (property, outcomes) = &mut *state.borrow_mut();
+        property.check(&case, outcomes)
+    });
+    match result {
+        Ok(()) => Ok(state.into_inner()),
+        Err(TestError::Abort(reason)) => Err(eyre::eyre!("{}: {reason}", P::NAME)),
+        Err(TestError::Fail(reason, case)) => Err(Failure {
+            property: P::NAME,
+            reason: reason.to_string(),
+            case: format!("{case:?}"),
+            reproduction,
+        }
+        .into()),
+    }
+}

@@ -1,0 +1,337 @@
+//! `user_operation`: the hash of any operation is the EntryPoint's, and what the client signs is taken by the plugin for the
+//! key's signature; what else it is given is somebody else's signature, or none.
+
+use crate::{
+    ACCOUNT, Outcomes, Property, World,
+    generators::{CONTRACTS, any_address, any_word},
+};
+use alloy::{
+    primitives::{Address, B256, Bytes, Signature, U256, b256, uint},
+    signers::local::PrivateKeySigner,
+    sol_types::{SolCall, SolError},
+};
+use proptest::prelude::*;
+use session_key_bindings::{ENTRY_POINT, IPlugin, ISessionKeyPlugin::InvalidSignature};
+use session_key_client::{
+    UserOperation,
+    calldata::{Call, execute_with_session_key},
+    permissions::{AccessControlType, PermissionUpdates, SpendLimit},
+};
+use session_key_testkit::ChainError;
+use std::{
+    fmt,
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+/// Order of secp256k1.
+const ORDER: U256 = uint!(0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141_U256);
+
+/// A key that is nobody's.
+const OTHER_KEY: B256 = b256!("0x00000000000000000000000000000000000000000000000000000000000007e5");
+
+/// What becomes of a good signature.
+#[derive(Clone, Debug)]
+pub enum Tampering {
+    /// Nothing.
+    None,
+    /// Another key signs.
+    OtherSigner,
+    /// Another hash is signed.
+    OtherHash,
+    /// It is turned into its twin: the other `s`, the other parity.
+    HighS,
+    /// Its last byte.
+    V(u8),
+    /// Its first word.
+    R(U256),
+    /// Its second word.
+    S(U256),
+    /// A bit, counted modulo the length.
+    FlipBit(usize),
+    /// It becomes shorter.
+    Truncate(usize),
+    /// It becomes longer.
+    Extend(Vec<u8>),
+}
+
+/// An operation, and who signs it.
+#[derive(Clone)]
+pub struct Case {
+    /// Any operation; its signature is not part of the hash.
+    pub operation: UserOperation,
+    /// The session key's private key.
+    pub private_key: B256,
+    /// What becomes of its signature.
+    pub tampering: Tampering,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "key {}, {:?}, {:?}",
+            self.private_key, self.tampering, self.operation
+        )
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct UserOperations {
+    world: World,
+}
+
+impl Property for UserOperations {
+    type Case = Case;
+
+    const NAME: &'static str = "user_operation";
+
+    fn prepare() -> eyre::Result<Self> {
+        let world = World::new()?;
+        Ok(Self { world })
+    }
+
+    fn cases(&self) -> BoxedStrategy<Case> {
+        let bytes = || {
+            prop_oneof![
+                2 => Just(Vec::new()),
+                3 => prop::collection::vec(any::<u8>(), 0..70),
+                // About where words end.
+                1 => (31usize..34).prop_map(|length| vec![0; length]),
+            ]
+            .prop_map(Bytes::from)
+        };
+        let operation = (
+            (
+                prop_oneof![any_address(), Just(ACCOUNT)],
+                any_word(),
+                bytes(),
+                bytes(),
+                bytes(),
+            ),
+            (any_word(), any_word(), any_word(), any_word(), any_word()),
+            bytes(),
+        )
+            .prop_map(
+                |(
+                    (sender, nonce, init_code, call_data, paymaster_and_data),
+                    (call_gas_limit, verification_gas_limit, pre_verification_gas, max_fee, max_priority_fee),
+                    signature,
+                )| UserOperation {
+                    sender,
+                    nonce,
+                    init_code,
+                    call_data,
+                    call_gas_limit,
+                    verification_gas_limit,
+                    pre_verification_gas,
+                    max_fee_per_gas: max_fee,
+                    max_priority_fee_per_gas: max_priority_fee,
+                    paymaster_and_data,
+                    signature,
+                },
+            );
+        let private_key = prop_oneof![
+            1 => (1u64..4).prop_map(U256::from),
+            1 => (1u64..4).prop_map(|less| ORDER - U256::from(less)),
+            2 => any::<[u8; 32]>().prop_map(|bytes| U256::from_be_bytes(bytes) % (ORDER - U256::ONE) + U256::ONE),
+        ]
+        .prop_map(B256::from);
+        // Where the range of r and s ends, and the lower half of that of s.
+        let scalar = || {
+            prop_oneof![
+                1 => any_word(),
+                1 => (0u64..3).prop_map(|less| ORDER + U256::ONE - U256::from(less)),
+                1 => (0u64..3).prop_map(|less| (ORDER >> 1) + U256::ONE - U256::from(less)),
+            ]
+        };
+        let v = prop_oneof![3 => 26u8..30, 2 => 0u8..3, 1 => any::<u8>()];
+        let tampering = prop_oneof![
+            5 => Just(Tampering::None),
+            1 => Just(Tampering::OtherSigner),
+            1 => Just(Tampering::OtherHash),
+            1 => Just(Tampering::HighS),
+            2 => v.prop_map(Tampering::V),
+            1 => scalar().prop_map(Tampering::R),
+            1 => scalar().prop_map(Tampering::S),
+            2 => any::<usize>().prop_map(Tampering::FlipBit),
+            1 => (0usize..66).prop_map(Tampering::Truncate),
+            1 => prop::collection::vec(any::<u8>(), 1..33).prop_map(Tampering::Extend),
+        ];
+        (operation, private_key, tampering)
+            .prop_map(|(operation, private_key, tampering)| Case {
+                operation,
+                private_key,
+                tampering,
+            })
+            .boxed()
+    }
+
+    fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
+        let world = &mut self.world;
+        let fail = |error: ChainError| TestCaseError::fail(error.to_string());
+        let chain_id = world.chain.chain_id();
+        let mut operation = case.operation.clone();
+        let theirs = world
+            .user_operation_hash(operation.clone().into())
+            .map_err(fail)?;
+        let ours = operation.hash(ENTRY_POINT, chain_id);
+        prop_assert_eq!(ours, theirs, "hash (left) is not the EntryPoint's (right)");
+        outcomes.reached(format!(
+            "hash: init code {}, paymaster {}",
+            !operation.init_code.is_empty(),
+            !operation.paymaster_and_data.is_empty()
+        ));
+
+        // The same operation, but one that the key may sign.
+        let signer = signer(case.private_key)?;
+        let session_key = signer.address();
+        operation.sender = ACCOUNT;
+        operation.call_data = execute_with_session_key(&[Call::new(CONTRACTS[0], Bytes::new())], session_key);
+        let other = signer_of(&case.tampering, &signer)?;
+        let hash = match case.tampering {
+            Tampering::OtherHash => {
+                let mut other_operation = operation.clone();
+                sign(&mut other_operation, &other, chain_id + 1)?;
+                operation.signature = other_operation.signature;
+                operation.hash(ENTRY_POINT, chain_id)
+            }
+            _ => sign(&mut operation, &other, chain_id)?,
+        };
+        operation.signature = tamper(&operation.signature, &case.tampering);
+
+        world.reset().map_err(fail)?;
+        let permissions = PermissionUpdates::new()
+            .access_control_type(AccessControlType::AllowAllAccess)
+            .native_token_spend_limit(SpendLimit::UNLIMITED)
+            .encode()
+            .map_err(|error| TestCaseError::fail(error.to_string()))?;
+        world
+            .add_key(session_key, permissions)
+            .and_then(|execution| execution.ok())
+            .map_err(fail)?;
+        let validate = IPlugin::userOpValidationFunctionCall {
+            functionId: 0,
+            userOp: operation.clone().into(),
+            userOpHash: world
+                .user_operation_hash(operation.clone().into())
+                .map_err(fail)?,
+        };
+        prop_assert_eq!(
+            validate.userOpHash,
+            hash,
+            "what was signed is not the EntryPoint's hash"
+        );
+        let validation = world.chain.call(&world.as_account(validate.abi_encode()));
+
+        if matches!(case.tampering, Tampering::None) {
+            let signed = recovered(&operation.signature, hash);
+            prop_assert_eq!(signed, Some(session_key), "the client's own signature");
+        }
+        match (recovered(&operation.signature, hash), validation) {
+            (Some(signed), Ok(data)) => {
+                let authorizer = U256::from(u64::from(signed != session_key));
+                prop_assert_eq!(
+                    U256::from_be_slice(&data),
+                    authorizer,
+                    "validation data; signed by {}",
+                    signed
+                );
+                let whose = if signed == session_key {
+                    "the key's"
+                } else {
+                    "another's"
+                };
+                outcomes.reached(format!("signature: {whose}, {}", kind(&case.tampering)));
+            }
+            (None, Err(ChainError::Reverted { output })) => {
+                let error = InvalidSignature {
+                    sessionKey: session_key,
+                };
+                prop_assert_eq!(&output[..], &error.abi_encode()[..]);
+                outcomes.reached(format!("signature: invalid, {}", kind(&case.tampering)));
+            }
+            (signed, validation) => {
+                return Err(TestCaseError::fail(format!(
+                    "signed by {signed:?}, but validation says {validation:?}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn signer(private_key: B256) -> Result<PrivateKeySigner, TestCaseError> {
+    PrivateKeySigner::from_bytes(&private_key).map_err(|error| TestCaseError::fail(error.to_string()))
+}
+
+fn signer_of(tampering: &Tampering, signer_: &PrivateKeySigner) -> Result<PrivateKeySigner, TestCaseError> {
+    match tampering {
+        Tampering::OtherSigner => signer(OTHER_KEY),
+        _ => Ok(signer_.clone()),
+    }
+}
+
+/// Signs as clients do. A key in memory signs without ever waiting.
+fn sign(
+    operation: &mut UserOperation,
+    signer: &PrivateKeySigner,
+    chain_id: u64,
+) -> Result<B256, TestCaseError> {
+    let signing = pin!(operation.sign(signer, ENTRY_POINT, chain_id));
+    match signing.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result.map_err(|error| TestCaseError::fail(error.to_string())),
+        Poll::Pending => Err(TestCaseError::fail("signing waits for something")),
+    }
+}
+
+fn tamper(signature: &Bytes, tampering: &Tampering) -> Bytes {
+    let mut bytes = signature.to_vec();
+    match tampering {
+        Tampering::None | Tampering::OtherSigner | Tampering::OtherHash => {}
+        Tampering::HighS => {
+            let s = U256::from_be_slice(&bytes[32..64]);
+            bytes[32..64].copy_from_slice(&(ORDER - s).to_be_bytes::<32>());
+            bytes[64] = 27 + 28 - bytes[64];
+        }
+        Tampering::V(v) => bytes[64] = *v,
+        Tampering::R(r) => bytes[..32].copy_from_slice(&r.to_be_bytes::<32>()),
+        Tampering::S(s) => bytes[32..64].copy_from_slice(&s.to_be_bytes::<32>()),
+        Tampering::FlipBit(bit) => {
+            let bit = bit % (8 * bytes.len());
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        Tampering::Truncate(length) => bytes.truncate((*length).min(64)),
+        Tampering::Extend(more) => bytes.extend(more),
+    }
+    bytes.into()
+}
+
+/// Whose signature of the hash as EIP-191 personal message it is: 65 bytes, low `s`, `v` of 27 or 28.
+fn recovered(signature: &[u8], hash: B256) -> Option<Address> {
+    let (rs, [v @ 27..=28]) = signature.split_at_checked(64)? else {
+        return None;
+    };
+    let [r, s] = [&rs[..32], &rs[32..]].map(U256::from_be_slice);
+    if s > ORDER >> 1 {
+        return None;
+    }
+    Signature::new(r, s, *v == 28).recover_address_from_msg(hash).ok()
+}
+
+fn kind(tampering: &Tampering) -> &'static str {
+    match tampering {
+        Tampering::None => "untouched",
+        Tampering::OtherSigner => "by another key",
+        Tampering::OtherHash => "of another chain's hash",
+        Tampering::HighS => "high s",
+        Tampering::V(_) => "v set",
+        Tampering::R(_) => "r set",
+        Tampering::S(_) => "s set",
+        Tampering::FlipBit(_) => "bit flipped",
+        Tampering::Truncate(_) => "short",
+        Tampering::Extend(_) => "long",
+    }
+}
