@@ -331,14 +331,7 @@ fn spent(calls: &[Call]) -> U256 {
 fn malformed(error: &CallDataError) -> String {
     match error {
         CallDataError::OtherFunction(_) => "another function".into(),
-        error => {
-            // Which of the calls it is does not make another outcome.
-            let text: String = error
-                .to_string()
-                .chars()
-                .filter(|c| !c.is_ascii_digit())
-                .collect();
-            text
-        }
+        // Which of the calls it is does not make another outcome.
+        error => error.to_string().replace(|c: char| c.is_ascii_digit(), "#"),
     }
 }

@@ -1,4 +1,5 @@
 use crate::Outcomes;
+use alloy::hex;
 use proptest::{
     strategy::{BoxedStrategy, Strategy},
     test_runner::{
@@ -36,6 +37,8 @@ pub struct Failure {
     pub case: String,
     /// A command that fails in the same way.
     pub reproduction: String,
+    /// The line that makes it a regression, if it is none yet.
+    pub regression: Option<String>,
 }
 
 impl fmt::Display for Failure {
@@ -45,8 +48,13 @@ impl fmt::Display for Failure {
             reason,
             case,
             reproduction,
+            regression,
         } = self;
-        write!(f, "{property}: {reason}\ncase: {case}\nreproduce: {reproduction}")
+        write!(f, "{property}: {reason}\ncase: {case}\nreproduce: {reproduction}")?;
+        match regression {
+            Some(line) => write!(f, "\nkeep, in proptest-regressions/{property}.txt: {line}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -70,7 +78,11 @@ pub fn run_with_regressions<P: Property>(cases: u32, regressions: &'static str) 
     let property = P::prepare()?;
     let strategy = property.cases();
     let mut runner = TestRunner::new(config);
-    check_all(property, reproduction, |test| runner.run(&strategy, test))
+    let outcomes = Outcomes::default();
+    check_with(property, outcomes, (reproduction, None), |test| {
+        runner.run(&strategy, test)
+    })
+    .map(|(_, outcomes)| outcomes)
 }
 
 /// Cases that follow from a seed each: number `n` from seed `first + n`.
@@ -108,7 +120,8 @@ pub fn run_seeds<P: Property>(
             env!("CARGO_PKG_NAME"),
             P::NAME
         );
-        (property, outcomes) = check_with(property, outcomes, reproduction, |test| {
+        let regression = format!("cc {}", hex::encode(bytes));
+        (property, outcomes) = check_with(property, outcomes, (reproduction, Some(regression)), |test| {
             runner.run_one(case, test).map(drop)
         })?;
         cases += 1;
@@ -118,19 +131,11 @@ pub fn run_seeds<P: Property>(
 
 type Checked<P> = Result<(), TestError<<P as Property>::Case>>;
 
-fn check_all<P: Property>(
-    property: P,
-    reproduction: String,
-    run: impl FnOnce(&dyn Fn(P::Case) -> Result<(), TestCaseError>) -> Checked<P>,
-) -> eyre::Result<Outcomes> {
-    check_with(property, Outcomes::default(), reproduction, run).map(|(_, outcomes)| outcomes)
-}
-
 /// proptest's tests are `Fn`, so that the property is in a cell while they run.
 fn check_with<P: Property>(
     property: P,
     outcomes: Outcomes,
-    reproduction: String,
+    (reproduction, regression): (String, Option<String>),
     run: impl FnOnce(&dyn Fn(P::Case) -> Result<(), TestCaseError>) -> Checked<P>,
 ) -> eyre::Result<(P, Outcomes)> {
     let state = RefCell::new((property, outcomes));
@@ -146,6 +151,7 @@ fn check_with<P: Property>(
             reason: reason.to_string(),
             case: format!("{case:?}"),
             reproduction,
+            regression,
         }
         .into()),
     }

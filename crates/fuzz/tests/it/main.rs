@@ -5,10 +5,17 @@ use session_key_fuzz::{
     user_operation::UserOperations,
 };
 
-/// Runs a property, and insists that it saw this many different outcomes whose names begin so.
+/// Runs a property, and insists that it saw this many different outcomes whose names begin so (unless `PROPTEST_CASES` asks for
+/// fewer cases than that takes).
 fn run<P: Property>(cases: u32, regressions: &'static str, reached: &[(&str, usize)]) {
     let outcomes =
         run_with_regressions::<P>(cases, regressions).unwrap_or_else(|failure| panic!("{failure}"));
+    let asked = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|asked| asked.parse().ok());
+    if asked.is_some_and(|asked: u32| asked < cases) {
+        return;
+    }
     for (prefix, least) in reached {
         let distinct = outcomes.distinct(prefix);
         assert!(
@@ -38,7 +45,7 @@ fn decoder() {
 #[test]
 fn encoder() {
     run::<Encoder>(
-        200,
+        400,
         regressions!("encoder"),
         &[("native limit", 3), ("token limit", 3), ("gas limit", 3)],
     );
@@ -47,7 +54,7 @@ fn encoder() {
 #[test]
 fn calldata() {
     run::<Calldata>(
-        1_000,
+        2_000,
         regressions!("calldata"),
         &[("accepted", 4), ("refused", 8)],
     );
@@ -56,7 +63,7 @@ fn calldata() {
 #[test]
 fn user_operation() {
     run::<UserOperations>(
-        150,
+        300,
         regressions!("user_operation"),
         &[
             ("hash", 4),
