@@ -39,7 +39,7 @@ macro_rules! regressions {
 
 #[test]
 fn decoder() {
-    run::<Decoder>(600, regressions!("decoder"), &[("applied", 8), ("refused", 10)]);
+    run::<Decoder>(1_200, regressions!("decoder"), &[("applied", 8), ("refused", 10)]);
 }
 
 #[test]
