@@ -165,6 +165,15 @@ fn a_cost_that_overflows_fits_no_limit() {
         codes(&state.check(&overflowing, NOW)),
         ["gas_values_overflow", "gas_limit_exceeded"]
     );
+    // Zero times too much is not nothing.
+    let free = UserOperation {
+        max_fee_per_gas: U256::ZERO,
+        ..overflowing
+    };
+    assert_eq!(
+        codes(&state.check(&free, NOW)),
+        ["gas_values_overflow", "gas_limit_exceeded"]
+    );
 }
 
 #[test]
