@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Mutation testing of the session key plugin: each mutant below must make at least one of its tests fail.
+"""Mutation testing of the contracts: each mutant below must make at least one of the unit tests fail.
 
     script/mutate.py            all mutants
     script/mutate.py 3 7        some of them, by number
     script/mutate.py --list     what there is
 
-Works on a copy of the project in a temporary folder, so that the sources are never touched. The tests are compiled once;
-per mutant only the plugin is. Exit status 1 if a mutant survives that is not explained here.
+Works on copies of the project in a temporary folder, so that the sources are never touched: one for the session key plugin,
+one for the account and the owner plugin, each with what its tests need and nothing else. The tests are compiled once; per
+mutant only the contract is. Exit status 1 if a mutant survives that is not explained here.
 """
 
 import argparse
@@ -23,14 +24,20 @@ PERMISSIONS = SRC + "SessionKeyPermissions.sol"
 PLUGIN = SRC + "SessionKeyPlugin.sol"
 LIMIT = SRC + "libraries/SpendLimit.sol"
 CALLS = SRC + "libraries/LibSessionKeyCalls.sol"
-ACCOUNT = SRC + "libraries/AccountRecord.sol"
+ACCOUNT_RECORD = SRC + "libraries/AccountRecord.sol"
 SLOTS = SRC + "libraries/LibSessionKeySlots.sol"
+ACCOUNT = SRC + "ModularAccount.sol"
+OWNER_PLUGIN = SRC + "MultiOwnerPlugin.sol"
+PLUGIN_MANAGER = SRC + "account/PluginManager.sol"
+HOOK_LIST = SRC + "account/HookList.sol"
+SELECTOR_STORAGE = SRC + "account/LibSelectorStorage.sol"
 
 # (file, what is replaced, by what, why it survives or ""). The first occurrence is replaced; it must exist.
 MUTANTS = [
     (PERMISSIONS, "key.id() <= _loadAccount(account).retiredId()", "key.id() < _loadAccount(account).retiredId()", ""),
     (PERMISSIONS, "if (key.id() == 0 || calls.length == 0) revert", "if (key.id() == 0) revert", ""),
-    (PERMISSIONS, "if (key.id() == 0 || calls.length == 0) revert", "if (calls.length == 0) revert", ""),
+    (PERMISSIONS, "if (key.id() == 0 || calls.length == 0) revert", "if (calls.length == 0) revert",
+     "The record of an unknown key reads as zero: an allowlist with nothing on it, which refuses every call anyway."),
     (PERMISSIONS, "if (calls.length == 0 || !_isInTimeRange(key)) revert", "if (!_isInTimeRange(key)) revert", ""),
     (PERMISSIONS, "if (calls.length == 0 || !_isInTimeRange(key)) revert", "if (calls.length == 0) revert", ""),
     (PERMISSIONS, "totalValue = totalValue.saturatingAdd(value);", "unchecked { totalValue += value; }", ""),
@@ -116,17 +123,101 @@ MUTANTS = [
      "wellFormed := isInside(dataOffset, 32, left)", ""),
     (CALLS, "wellFormed := iszero(gt(calldataload(add(call_, dataOffset)), sub(sub(left, dataOffset), 32)))",
      "wellFormed := 1", ""),
-    (ACCOUNT, "pack(address(0), self.lastId(), self.lastId())", "pack(address(0), self.retiredId(), self.lastId())", ""),
-    (ACCOUNT, "pack(address(0), self.lastId(), self.lastId())", "pack(address(0), 0, 0)", ""),
+    (ACCOUNT_RECORD, "pack(address(0), self.lastId(), self.lastId())", "pack(address(0), self.retiredId(), self.lastId())", ""),
+    (ACCOUNT_RECORD, "pack(address(0), self.lastId(), self.lastId())", "pack(address(0), 0, 0)", ""),
     (SLOTS, "| uint256(uint32(selector)) << SELECTOR_SHIFT", "", ""),
-    (SLOTS, "GAS_LIMIT_OFFSET = 4", "GAS_LIMIT_OFFSET = 2", ""),
-    (SLOTS, "PAYMASTER_OFFSET = 8", "PAYMASTER_OFFSET = 4", ""),
+    (SLOTS, "GAS_LIMIT_OFFSET = 3", "GAS_LIMIT_OFFSET = 2", ""),
+    (SLOTS, "PAYMASTER_OFFSET = 6", "PAYMASTER_OFFSET = 5", ""),
+    (HOOK_LIST, "        list[index] = entry.oneMoreCopy();\n", "", ""),
+    (HOOK_LIST, "list[length - 1 - i]", "list[i]", ""),
+    (ACCOUNT, "        bytes memory returnData = _call(plugin, 0, msg.data);",
+     "        plugin = record.pluginOf(record.config, Role.EXECUTION);\n        bytes memory returnData = _call(plugin, 0, msg.data);", ""),
+    (ACCOUNT, "        if (!answered) revert PluginInterfaceNotSupported(plugin);\n", "", ""),
+    (ACCOUNT, " || (answer.length == 0 && plugin.code.length == 0)", "", ""),
+    (ACCOUNT, "otherValidUntil < validUntil", "otherValidUntil > validUntil", ""),
+    (ACCOUNT, "if (isException && msg.sender == address(this)) return;", "if (isException) return;", ""),
+    (ACCOUNT, "bool isException = ", "bool isException = msg.sig == IModularAccount.execute.selector || ", ""),
+    (ACCOUNT, "target == address(this) || !_mayCall", "!_mayCall", ""),
+    (ACCOUNT, "        state = caller.state;\n", "", ""),
+    (ACCOUNT, "postHooks[--end].hook = paired[j].hook();",
+     "postHooks[postOnlyHooks.length + count - (end--)].hook = paired[j].hook();", ""),
+    (ACCOUNT, "modifier validated() {\n        if (msg.sender != address(ENTRY_POINT)) _validateRuntimeCall();",
+     "modifier validated() {", ""),
+    (ACCOUNT, "if (msg.sender != address(ENTRY_POINT)) revert UserOpNotFromEntryPoint();", "", ""),
+    (ACCOUNT, "uint160(hooksData) == 1 ? 1 : uint160(other)", "uint160(other)", ""),
+    (ACCOUNT, "if (uint160(validationData) > 1) {", "if (false) {", ""),
+    (ACCOUNT, "if (value > msg.value && !state.canSpendNativeToken())", "if (false)", ""),
+    (ACCOUNT, "(data.length >= 4 && permission.selectorPermitted[bytes4(data)])",
+     "permission.selectorPermitted[bytes4(data)]", ""),
+    (ACCOUNT, "if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();\n        (address plugin, uint8 functionId) = hook.unpack();\n        validationData",
+     "(address plugin, uint8 functionId) = hook.unpack();\n        validationData", ""),
+    (PLUGIN_MANAGER, "account.plugins[dependency].state = account.plugins[dependency].state.oneMoreDependent();", "", ""),
+    (PLUGIN_MANAGER, "if (keccak256(abi.encode(manifest)) != manifestHash) revert InvalidPluginManifest();", "", ""),
+    (PLUGIN_MANAGER, "if (state.dependents() != 0) revert PluginDependencyViolation(plugin);", "", ""),
+    (PLUGIN_MANAGER, "add ? claims + 1 : claims - 1", "add ? claims + 1 : 0", ""),
+    (PLUGIN_MANAGER, "account.plugins[current].state = state.withNext(next);", "", ""),
+    (SELECTOR_STORAGE, "if (!config.usesCell(cell)) config = _writeCell(self, config, cell, address(0));", "", ""),
+    (OWNER_PLUGIN, "MessageHashUtils.toEthSignedMessageHash(userOpHash)", "userOpHash", ""),
+    (OWNER_PLUGIN, "            ownerEntries[owners[i]][msg.sender] = OwnerEntry.wrap(0);\n", "", ""),
+    (OWNER_PLUGIN, "sender != msg.sender && !isOwnerOf(msg.sender, sender)", "!isOwnerOf(msg.sender, sender)", ""),
+    (OWNER_PLUGIN, "if (newest == address(0)) revert EmptyOwnersNotAllowed();", "", ""),
+    (OWNER_PLUGIN, "block.chainid, account, SALT)", "block.chainid, address(0), SALT)", ""),
 ]
+
+# Tests that would fail for any change at all, or need the bytecode of every contract, are left out.
+PLUGIN_TESTS = ["SessionKeyPlugin", "Counter", "StubAccount", "RecordingAccount", "TestToken"]
+
+
+def is_of_account(mutant: tuple) -> bool:
+    return mutant[0] in [ACCOUNT, OWNER_PLUGIN, PLUGIN_MANAGER, HOOK_LIST, SELECTOR_STORAGE]
+
+
+def copy_project(copy: pathlib.Path, of_account: bool) -> None:
+    for name in ["contracts/src", "contracts/test", "script"]:
+        shutil.copytree(ROOT / name, copy / name)
+    for path in copy.glob("contracts/test/*"):
+        if path.is_dir() and path.name not in ["unit", "mocks", "utils", "abi"]:
+            shutil.rmtree(path)
+    for path in [*copy.glob("contracts/test/*/*.sol"), *copy.glob("script/*.sol")]:
+        if of_account:
+            keep = path.parent.name != "script" and not path.name.startswith("SessionKey")
+        else:
+            keep = any(path.name.startswith(name) for name in PLUGIN_TESTS)
+        if not keep or "Abi" in path.name:
+            path.unlink()
+    unused = ["SessionKeyPlugin.sol"] if of_account else ["ModularAccount.sol", "ModularAccountFactory.sol", "MultiOwnerPlugin.sol"]
+    for name in unused:
+        (copy / SRC / name).unlink()
+    shutil.copy(ROOT / "foundry.toml", copy)
+    shutil.copy(ROOT / "package.json", copy)
+    (copy / "node_modules").symlink_to((ROOT / "node_modules").resolve())
 
 
 def test(copy: pathlib.Path) -> subprocess.CompletedProcess:
-    command = ["forge", "test", "--match-path", "contracts/test/unit/SessionKeyPlugin*", "--fail-fast", "--fuzz-runs", "64"]
+    command = ["forge", "test", "--fail-fast", "--fuzz-runs", "64"]
     return subprocess.run(command, cwd=copy, capture_output=True, text=True)
+
+
+def survives(number: int, copy: pathlib.Path) -> bool:
+    path, old, new, reason = MUTANTS[number]
+    target = copy / path
+    original = target.read_text()
+    described = f"{pathlib.Path(path).name}: {old.strip()} -> {new.strip() or '(nothing)'}"
+    if old not in original:
+        print(f"{number:3} GONE      {described}", flush=True)
+        return True
+    target.write_text(original.replace(old, new, 1))
+    result = test(copy)
+    target.write_text(original)
+    output = result.stdout + result.stderr
+    if "Compiler run failed" in output or ("[FAIL" not in result.stdout and result.returncode):
+        print(f"{number:3} INVALID   {described}\n{output[-1500:]}", flush=True)
+        return True
+    outcome = "killed" if result.returncode else "explained" if reason else "SURVIVED"
+    print(f"{number:3} {outcome:9} {described}", flush=True)
+    if outcome == "explained":
+        print(f"              {reason}", flush=True)
+    return outcome == "SURVIVED"
 
 
 def main() -> int:
@@ -145,54 +236,19 @@ def main() -> int:
     binaries = next((ROOT / "node_modules/@foundry-rs").glob("forge-*/bin"))
     os.environ["PATH"] = f"{binaries}:{os.environ['PATH']}"
     survivors = 0
-    with tempfile.TemporaryDirectory() as folder:
-        copy = pathlib.Path(folder)
-        for name in ["contracts/src", "contracts/test", "script"]:
-            shutil.copytree(ROOT / name, copy / name)
-        # Only what the tests of the plugin need, so that a mutant compiles quickly.
-        for path in copy.glob("contracts/test/*"):
-            if path.name not in ["unit", "mocks", "utils", "abi"]:
-                shutil.rmtree(path)
-        keep = ["SessionKeyPlugin", "Counter", "StubAccount", "RecordingAccount", "TestToken"]
-        for path in [*copy.glob("contracts/test/*/*.sol"), *copy.glob("script/*.sol")]:
-            if not any(path.name.startswith(name) for name in keep) or "Abi" in path.name:
-                path.unlink()
-        for name in ["ModularAccount.sol", "ModularAccountFactory.sol", "MultiOwnerPlugin.sol"]:
-            (copy / SRC / name).unlink(missing_ok=True)
-        shutil.copy(ROOT / "foundry.toml", copy)
-        shutil.copy(ROOT / "package.json", copy)
-        (copy / "node_modules").symlink_to((ROOT / "node_modules").resolve())
-
-        clean = test(copy)
-        if clean.returncode != 0:
-            print(clean.stdout[-4000:], clean.stderr[-4000:], sep="\n")
-            print("the tests fail without a mutant", file=sys.stderr)
-            return 2
-        for number in chosen:
-            path, old, new, reason = MUTANTS[number]
-            target = copy / path
-            original = target.read_text()
-            if old not in original:
-                print(f"{number:3} GONE      {pathlib.Path(path).name}: {old}")
-                survivors += 1
-                continue
-            target.write_text(original.replace(old, new, 1))
-            result = test(copy)
-            target.write_text(original)
-            if "Compiler run failed" in result.stdout + result.stderr or "[FAIL" not in result.stdout and result.returncode:
-                outcome = "INVALID"
-                print((result.stdout + result.stderr)[-1500:], file=sys.stderr)
-                survivors += 1
-            elif result.returncode != 0:
-                outcome = "killed"
-            elif reason:
-                outcome = "explained"
-            else:
-                outcome = "SURVIVED"
-                survivors += 1
-            print(f"{number:3} {outcome:9} {pathlib.Path(path).name}: {old.strip()} -> {new.strip() or '(nothing)'}", flush=True)
-            if outcome == "explained":
-                print(f"              {reason}", flush=True)
+    for of_account in [False, True]:
+        numbers = [number for number in chosen if is_of_account(MUTANTS[number]) == of_account]
+        if not numbers:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            copy = pathlib.Path(folder)
+            copy_project(copy, of_account)
+            clean = test(copy)
+            if clean.returncode != 0:
+                print(clean.stdout[-4000:], clean.stderr[-4000:], sep="\n")
+                print("the tests fail without a mutant", file=sys.stderr)
+                return 2
+            survivors += sum(survives(number, copy) for number in numbers)
     print(f"{len(list(chosen))} mutants, {survivors} not killed nor explained")
     return 1 if survivors else 0
 

@@ -8,7 +8,9 @@ interface IPluginErrors {
     /// @notice The plugin holds state for the account already.
     error AlreadyInitialized();
 
-    /// @notice The call makes no sense here.
+    /// @notice The call makes no sense here. The session key plugin raises it for install data that is not all there. The
+    /// owner plugin never does: every call of it that makes no sense has an error of its own. It has this one because the
+    /// published ABI does.
     error InvalidAction();
 
     /// @notice Only a contract can install the plugin.

@@ -4,6 +4,8 @@ pragma solidity ^0.8.30;
 import {Vm} from "forge-std/Vm.sol";
 
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {PingTarget} from "../mocks/PingTarget.sol";
 import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
@@ -83,11 +85,38 @@ contract ValidationRulesTest is SessionKeyStackTest {
         obeysTheRules(keyOp(calls));
     }
 
-    function test_ownersOperation() public {
+    /// @dev Every function that an owner's signature validates, with a second owner so that the list of owners is one.
+    function test_ownersOperations() public {
+        address[] memory added = new address[](1);
+        added[0] = makeAddr("second owner");
+        vm.prank(owner.addr);
+        IMultiOwnerPlugin(address(account)).updateOwners(added, new address[](0));
+
+        bytes[10] memory calls = [
+            abi.encodeCall(IModularAccount.execute, (address(target), 0, "")),
+            abi.encodeCall(IModularAccount.executeBatch, (new IModularAccount.Call[](2))),
+            abi.encodeCall(IModularAccount.installPlugin, (address(plugin), 0, "", new bytes21[](0))),
+            abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), "", "")),
+            abi.encodeCall(IModularAccount.upgradeToAndCall, (address(target), "")),
+            abi.encodeCall(IMultiOwnerPlugin.updateOwners, (new address[](0), added)),
+            abi.encodeCall(ISessionKeyPlugin.addSessionKey, (payee, 0, new bytes[](0))),
+            abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, 0)),
+            abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, 0, payee)),
+            abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, new bytes[](0)))
+        ];
+        for (uint256 i = 0; i < calls.length; ++i) {
+            IEntryPoint.UserOperation memory op = buildUserOp(calls[i]);
+            sign(op, owner.privateKey);
+            obeysTheRules(op);
+        }
+    }
+
+    /// @dev The rules hold for what is refused, too: a signature that is nobody's makes the plugin ask every owner.
+    function test_ownersOperation_badSignature() public {
         IEntryPoint.UserOperation memory op =
-            buildUserOp(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, 0)));
-        sign(op, owner.privateKey);
-        obeysTheRules(op);
+            buildUserOp(abi.encodeCall(IModularAccount.execute, (address(target), 0, "")));
+        sign(op, key.privateKey);
+        obeysTheRules(op, 1);
     }
 
     /// @dev The check itself must see what is forbidden: execution reads the clock.
@@ -106,12 +135,17 @@ contract ValidationRulesTest is SessionKeyStackTest {
     }
 
     function obeysTheRules(IEntryPoint.UserOperation memory op) private {
+        obeysTheRules(op, 0);
+    }
+
+    /// @param authorizer What validation must answer: 0, or 1 for a bad signature.
+    function obeysTheRules(IEntryPoint.UserOperation memory op, uint160 authorizer) private {
         vm.startStateDiffRecording();
         vm.startDebugTraceRecording();
         uint256 validationData = validate(op);
         Vm.DebugStep[] memory steps = vm.stopAndReturnDebugTraceRecording();
         Vm.AccountAccess[] memory accesses = vm.stopAndReturnStateDiff();
-        assertEq(uint160(validationData), 0, "signature");
+        assertEq(uint160(validationData), authorizer, "signature");
 
         uint256 hashes;
         bool inside;

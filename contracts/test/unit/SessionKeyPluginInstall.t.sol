@@ -120,6 +120,18 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
         assertEq(plugin.sessionKeysOf(address(account)).length, 2);
     }
 
+    function test_onInstall_revertsIfAnArrayIsNotAllThere() public {
+        // One key more than there are words after the length.
+        bytes memory data = abi.encode(keys(address(5)), new bytes32[](0), new bytes[][](0));
+        uint256 keysOffset = 0x60;
+        uint256 wordsAfterTheLength = (data.length - keysOffset - 32) / 32;
+        assembly ("memory-safe") {
+            mstore(add(add(data, 32), keysOffset), add(wordsAfterTheLength, 1))
+        }
+        vm.expectRevert(IPluginErrors.InvalidAction.selector);
+        IPlugin(address(account)).onInstall(data);
+    }
+
     /// @dev Down to the last byte of an update: what is cut off is not read as zero.
     function test_onInstall_revertsOnTruncatedUpdates() public {
         bytes[][] memory updates = new bytes[][](1);
@@ -133,7 +145,9 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
                 mstore(data, length)
             }
             uint256 state = vm.snapshotState();
-            if (length < needed) vm.expectRevert();
+            // Beyond the padding of the call data itself, Solidity reverts without data.
+            if (length == needed - 1) vm.expectRevert(IPluginErrors.InvalidAction.selector);
+            else if (length < needed) vm.expectRevert();
             installer.onInstall(data);
             vm.revertToState(state);
         }
