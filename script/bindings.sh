@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Regenerates the creation bytecode that the Rust crates carry, from the Solidity sources with the pinned compiler.
+# Regenerates the creation bytecode that the Rust crates carry, from the Solidity sources with the pinned compiler; and the
+# record of what follows from it: the addresses and code hashes of the deployed contracts.
 # With --check it changes nothing, and fails if what is checked in is not what the sources compile to.
 #
-# The contracts are compiled by themselves, in a folder of their own: what solc makes through the IR depends on which other
-# files are compiled with them.
+# Each contract is compiled by itself, from the standard JSON input that block explorers take to verify it
+# (script/standard-json.mjs): what solc makes through the IR may depend on which other files are compiled with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source script/toolchain.sh
@@ -16,54 +17,90 @@ esac
 
 bindings=(ModularAccount ModularAccountFactory MultiOwnerPlugin SessionKeyPlugin)
 mocks=(TestPaymaster TestToken)
+record=crates/client/deployments/deterministic.json
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/bindings" "$work/testkit"
 
-# The creation bytecode in an artifact, as one line of hex. Fails on an unlinked library.
+# The creation bytecode in an artifact or in solc's output for one contract, as one line of hex. Fails on an unlinked library.
 bytecode() {
   node -e '
-    const { bytecode } = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
-    const hex = typeof bytecode === "string" ? bytecode : bytecode.object;
+    const answer = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
+    const errors = (answer.errors ?? []).filter(({ severity }) => severity === "error");
+    if (errors.length > 0) throw new Error(errors[0].formattedMessage);
+    const compiled = answer.contracts && Object.values(Object.values(answer.contracts)[0])[0].evm.bytecode.object;
+    const hex = compiled === undefined ? answer.bytecode : `0x${compiled}`;
     if (!/^0x([0-9a-f]{2})+$/.test(hex)) throw new Error(`${process.argv[1]}: no linked creation bytecode`);
     console.log(hex);
   ' "$1"
 }
 
-# Puts the output of a build into $work/<crate>/.
+# crate/contract of each input in $work/inputs.
+./script/standard-json.mjs "$work/inputs/bindings" "${bindings[@]/#/contracts/src/}"
+./script/standard-json.mjs "$work/inputs/testkit" "${mocks[@]/#/contracts/test/mocks/}"
 compile() {
-  local crate=$1 folder=$2
-  shift 2
-  mkdir -p "$work/$crate"
-  if ! forge build --force --out "$work/out" --cache-path "$work/cache" \
-    "${@/#/$folder/}" >"$work/log" 2>&1; then
-    cat "$work/log" >&2
-    exit 1
-  fi
-  local source
-  for source in "$@"; do
-    bytecode "$work/out/$source/${source%.sol}.json" >"$work/$crate/${source%.sol}.hex"
-  done
+  script/solc --standard-json "$work/inputs/$1.json" >"$work/$1.output.json"
+  bytecode "$work/$1.output.json" >"$work/$1.hex"
 }
-
-compile bindings contracts/src "${bindings[@]/%/.sol}"
-compile testkit contracts/test/mocks "${mocks[@]/%/.sol}"
+export -f bytecode compile
+export work
+(cd "$work/inputs" && ls */*.json) | sed 's/\.json$//' | xargs -P "$(nproc)" -I {} bash -euc 'compile {}'
 bytecode node_modules/@account-abstraction/contracts/artifacts/EntryPoint.json >"$work/testkit/EntryPoint.hex"
 
 status=0
+# Puts a generated file in its place, or says that it differs from the one that is there.
+checkin() { # generated checked-in
+  if cmp -s "$1" "$2"; then
+    return
+  elif $check; then
+    echo "$2 is not what the sources lead to: run script/bindings.sh" >&2
+    status=1
+  else
+    mkdir -p "$(dirname "$2")"
+    cp "$1" "$2"
+    echo "updated $2"
+  fi
+}
+
 for crate in bindings testkit; do
-  checked_in=crates/$crate/bytecode
   for file in "$work/$crate"/*.hex; do
-    name=$(basename "$file")
-    if cmp -s "$file" "$checked_in/$name"; then
-      continue
-    elif $check; then
-      echo "$checked_in/$name is not what the sources compile to: run script/bindings.sh" >&2
-      status=1
-    else
-      mkdir -p "$checked_in"
-      cp "$file" "$checked_in/$name"
-      echo "updated $checked_in/$name"
-    fi
+    checkin "$file" "crates/$crate/bytecode/$(basename "$file")"
   done
 done
+
+# Addresses and code hashes, by deploying what is checked in to a chain of forge's own; and how it was compiled.
+if ! FOUNDRY_PROFILE=deploy forge script script/Deploy.s.sol --sig 'record()' >"$work/log" 2>&1; then
+  cat "$work/log" >&2
+  exit 1
+fi
+node - out/deterministic.json "$work/inputs/bindings" "$(script/solc --version)" >"$work/record.json" <<'JS'
+const { existsSync, readFileSync } = require("node:fs");
+const [recorded, inputs, solc] = process.argv.slice(2);
+const read = (path) => JSON.parse(readFileSync(path, "utf8"));
+const { deploymentProxy, factoryOwner, contracts } = read(recorded);
+const version = /Version: ([^+]+\+commit\.[0-9a-f]+)/.exec(solc)[1];
+// In the order they are created in.
+const names = ["EntryPoint", "MultiOwnerPlugin", "SessionKeyPlugin", "ModularAccount", "ModularAccountFactory"];
+const described = names.map((name) => {
+  const { address, salt, initCodeHash, codeHash } = contracts[name];
+  const deployed = { address, salt, initCodeHash, codeHash };
+  const input = `${inputs}/${name}.json`;
+  if (!existsSync(input)) {
+    const source = "npm @account-abstraction/contracts 0.6.0, artifacts/EntryPoint.json";
+    return [name, { ...deployed, source }];
+  }
+  const { settings } = read(input);
+  const compiler = {
+    version,
+    evmVersion: settings.evmVersion,
+    viaIR: settings.viaIR,
+    optimizerRuns: settings.optimizer.runs,
+    ...settings.metadata,
+  };
+  return [name, { ...deployed, source: `contracts/src/${name}.sol:${name}`, compiler }];
+});
+const record = { deploymentProxy, factoryOwner, contracts: Object.fromEntries(described) };
+console.log(JSON.stringify(record, null, 2));
+JS
+checkin "$work/record.json" "$record"
 exit $status

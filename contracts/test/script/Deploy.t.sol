@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Ownable} from "@openzeppelin/access/Ownable.sol";
+import {Test} from "forge-std/Test.sol";
+
+import {Deploy, IGasPriceOracle} from "../../../script/Deploy.s.sol";
+import {IModularAccountFactory} from "../../src/interfaces/IModularAccountFactory.sol";
+import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
+import {IPlugin} from "../../src/interfaces/IPlugin.sol";
+
+/// @dev The script without a node: nobody to ask for the chain's hard fork, and a deployer and a record to choose.
+contract DeployHarness is Deploy {
+    address private _chosenDeployer = DEFAULT_SENDER;
+    string private _chosenRecord;
+
+    function useDeployer(address deployer) external {
+        _chosenDeployer = deployer;
+    }
+
+    function useRecord(string calldata record_) external {
+        _chosenRecord = record_;
+    }
+
+    function _checkFork() internal pure override {}
+
+    function _deployer() internal view override returns (address) {
+        return _chosenDeployer;
+    }
+
+    function _record() internal view override returns (string memory) {
+        return bytes(_chosenRecord).length == 0 ? super._record() : _chosenRecord;
+    }
+}
+
+/// @notice The deployment script on a chain of forge's own; `script/deploy-test.sh` runs it on nodes.
+contract DeployTest is Test {
+    DeployHarness private _script;
+    Deploy.Parameters private _parameters;
+    address private _proxy;
+
+    function setUp() public {
+        _script = new DeployHarness();
+        _proxy = _script.DEPLOYMENT_PROXY();
+        vm.etch(_proxy, _script.DEPLOYMENT_PROXY_CODE());
+        _parameters.expectedChainId = block.chainid;
+        _parameters.factoryOwner = _script.DEFAULT_FACTORY_OWNER();
+        vm.txGasPrice(1 gwei);
+    }
+
+    function test_deploy_createsEveryContractAsRecorded() public {
+        assertEq(_script.deploy(_parameters), 5);
+        string memory record = vm.readFile(_script.RECORD());
+        Deploy.Planned[] memory planned = _script.plan(_parameters);
+        for (uint256 i = 0; i < planned.length; ++i) {
+            string memory path = string.concat(".contracts.", planned[i].name);
+            address at = vm.parseJsonAddress(record, string.concat(path, ".address"));
+            assertEq(planned[i].at, at, planned[i].name);
+            assertEq(at.codehash, vm.parseJsonBytes32(record, string.concat(path, ".codeHash")), planned[i].name);
+            assertEq(keccak256(planned[i].initCode), vm.parseJsonBytes32(record, string.concat(path, ".initCodeHash")));
+        }
+        assertEq(planned[0].at, _script.ENTRY_POINT());
+    }
+
+    function test_deploy_makesAFactoryThatMakesAccounts() public {
+        _script.deploy(_parameters);
+        Deploy.Planned[] memory planned = _script.plan(_parameters);
+        address[] memory owners = new address[](1);
+        owners[0] = makeAddr("owner");
+        address account = IModularAccountFactory(payable(planned[4].at)).createAccount(0, owners);
+        assertTrue(IMultiOwnerPlugin(planned[1].at).isOwnerOf(account, owners[0]));
+    }
+
+    function test_manifestHash_isThatOfTheOwnerPlugin() public {
+        _script.deploy(_parameters);
+        IPlugin plugin = IPlugin(_script.plan(_parameters)[1].at);
+        assertEq(keccak256(abi.encode(plugin.pluginManifest())), _script.MULTI_OWNER_PLUGIN_MANIFEST_HASH());
+    }
+
+    function test_deploy_again_sendsNothing() public {
+        _script.deploy(_parameters);
+        // Not even funds are needed.
+        _script.useDeployer(makeAddr("poor"));
+        assertEq(_script.deploy(_parameters), 0);
+    }
+
+    /// forge-config: default.fuzz.runs = 16
+    function testFuzz_deploy_completesWhatIsThere(uint256 present) public {
+        present = bound(present, 0, 31);
+        Deploy.Planned[] memory planned = _script.plan(_parameters);
+        uint256 missing = 5;
+        for (uint256 i = 0; i < planned.length; ++i) {
+            if (present >> i & 1 == 0) continue;
+            (bool success,) = _proxy.call(bytes.concat(planned[i].salt, planned[i].initCode));
+            assertTrue(success);
+            --missing;
+        }
+        assertEq(_script.deploy(_parameters), missing);
+        assertEq(_script.deploy(_parameters), 0);
+    }
+
+    /// @dev With other parameters, code hashes come from simulated creations: the script compares them with what is created.
+    /// forge-config: default.fuzz.runs = 8
+    function testFuzz_deploy_withOtherParameters(
+        address factoryOwner,
+        bytes32 pluginSalt,
+        bytes32 accountSalt,
+        bytes32 factorySalt
+    ) public {
+        vm.assume(factoryOwner != address(0));
+        Deploy.Planned[] memory standard = _script.plan(_parameters);
+        _parameters.factoryOwner = factoryOwner;
+        _parameters.multiOwnerPluginSalt = pluginSalt;
+        _parameters.modularAccountSalt = accountSalt;
+        _parameters.modularAccountFactorySalt = factorySalt;
+        assertEq(_script.deploy(_parameters), 5);
+
+        Deploy.Planned[] memory planned = _script.plan(_parameters);
+        assertEq(planned[0].at, standard[0].at, "EntryPoint");
+        assertEq(planned[2].at, standard[2].at, "SessionKeyPlugin");
+        assertEq(planned[1].at == standard[1].at, pluginSalt == 0, "MultiOwnerPlugin");
+        assertEq(planned[3].at == standard[3].at, accountSalt == 0, "ModularAccount");
+        IModularAccountFactory factory = IModularAccountFactory(payable(planned[4].at));
+        assertEq(Ownable(address(factory)).owner(), factoryOwner);
+        assertEq(factory.MULTI_OWNER_PLUGIN(), planned[1].at);
+        assertEq(factory.IMPL(), planned[3].at);
+        assertEq(_script.deploy(_parameters), 0);
+    }
+
+    function test_deploy_revertsIfTheCodeDiffersAtChosenAddressesToo() public {
+        _parameters.modularAccountSalt = bytes32(uint256(1));
+        Deploy.Planned memory account = _script.plan(_parameters)[3];
+        _script.deploy(_parameters);
+        bytes32 expected = account.at.codehash;
+        vm.etch(account.at, hex"00");
+        vm.expectRevert(
+            abi.encodeWithSelector(Deploy.CodeDiffers.selector, account.name, account.at, expected, keccak256(hex"00"))
+        );
+        _script.deploy(_parameters);
+    }
+
+    /// forge-config: default.fuzz.runs = 16
+    function testFuzz_deploy_revertsIfTheCodeDiffers(uint256 index, bytes calldata code) public {
+        vm.assume(code.length != 0);
+        Deploy.Planned memory planned = _script.plan(_parameters)[index % 5];
+        bytes32 expected =
+            vm.parseJsonBytes32(vm.readFile(_script.RECORD()), string.concat(".contracts.", planned.name, ".codeHash"));
+        // Not code that forge refuses to put there (EIP-3541).
+        vm.assume(code[0] != 0xef);
+        vm.etch(planned.at, code);
+        vm.expectRevert(
+            abi.encodeWithSelector(Deploy.CodeDiffers.selector, planned.name, planned.at, expected, keccak256(code))
+        );
+        _script.deploy(_parameters);
+    }
+
+    function test_deploy_revertsIfTheChainIsAnother() public {
+        _parameters.expectedChainId = 11155111;
+        vm.expectRevert(abi.encodeWithSelector(Deploy.WrongChain.selector, 11155111, block.chainid));
+        _script.deploy(_parameters);
+    }
+
+    function test_deploy_revertsIfThereIsNoProxy() public {
+        vm.etch(_proxy, "");
+        vm.expectRevert(abi.encodeWithSelector(Deploy.NoDeploymentProxy.selector, _proxy, block.chainid));
+        _script.deploy(_parameters);
+    }
+
+    function test_deploy_revertsIfTheProxyIsAnother() public {
+        vm.etch(_proxy, hex"00");
+        vm.expectRevert(abi.encodeWithSelector(Deploy.UnknownDeploymentProxy.selector, _proxy, keccak256(hex"00")));
+        _script.deploy(_parameters);
+    }
+
+    function test_deploy_revertsIfTheFactoryOwnerIsZero() public {
+        _parameters.factoryOwner = address(0);
+        vm.expectRevert(Deploy.FactoryOwnerIsZero.selector);
+        _script.deploy(_parameters);
+    }
+
+    function test_deploy_revertsIfTheBytecodeIsNotTheRecorded() public {
+        string memory record = vm.readFile(_script.RECORD());
+        Deploy.Planned memory plugin = _script.plan(_parameters)[2];
+        address other = makeAddr("other");
+        _script.useRecord(vm.replace(record, vm.toString(plugin.at), vm.toString(other)));
+        vm.expectRevert(abi.encodeWithSelector(Deploy.UnexpectedAddress.selector, plugin.name, other, plugin.at));
+        _script.deploy(_parameters);
+    }
+
+    function test_deploy_revertsIfUnderfunded() public {
+        address poor = makeAddr("poor");
+        _script.useDeployer(poor);
+        uint256 needed = _needed(poor, 0);
+        vm.deal(poor, needed - 1);
+        assertEq(_needed(poor, needed - 1), needed);
+        vm.deal(poor, needed);
+        assertEq(_script.deploy(_parameters), 5);
+        // All five take 19 million gas; with what forge adds to its estimate, at twice the gas price.
+        assertGt(needed, 20_000_000 * 2 gwei);
+        assertLt(needed, 40_000_000 * 2 gwei);
+    }
+
+    function test_deploy_countsTheFeeForDataOnOpStackChains() public {
+        address poor = makeAddr("poor");
+        _script.useDeployer(poor);
+        uint256 withoutFee = _needed(poor, 0);
+        address oracle = 0x420000000000000000000000000000000000000F;
+        vm.etch(oracle, hex"00");
+        vm.mockCall(oracle, abi.encodeWithSelector(IGasPriceOracle.getL1Fee.selector), abi.encode(1 ether));
+        assertApproxEqAbs(_needed(poor, 0), withoutFee + 5 ether, 0.001 ether);
+    }
+
+    /// @dev What a deployer must have, from the refusal.
+    function _needed(address poor, uint256 balance) private returns (uint256 needed) {
+        try _script.deploy(_parameters) {
+            fail();
+        } catch (bytes memory reason) {
+            assertEq(bytes4(reason), Deploy.Underfunded.selector);
+            address deployer;
+            uint256 has;
+            (deployer, has, needed) = abi.decode(_withoutSelector(reason), (address, uint256, uint256));
+            assertEq(deployer, poor);
+            assertEq(has, balance);
+        }
+    }
+
+    function _withoutSelector(bytes memory data) private pure returns (bytes memory arguments) {
+        arguments = new bytes(data.length - 4);
+        for (uint256 i = 0; i < arguments.length; ++i) {
+            arguments[i] = data[i + 4];
+        }
+    }
+}
