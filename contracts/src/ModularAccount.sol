@@ -58,8 +58,11 @@ contract ModularAccount is AccountLoupe, PluginManager {
         bytes preHookData;
     }
 
+    // Immutables are written as constants are.
+    // slither-disable-start naming-convention
     IEntryPoint private immutable ENTRY_POINT;
     address private immutable SELF = address(this);
+    // slither-disable-end naming-convention
 
     /// @dev Validates the call if it is a runtime call. In an operation of the EntryPoint, `validateUserOp` has done so.
     modifier validated() {
@@ -261,15 +264,21 @@ contract ModularAccount is AccountLoupe, PluginManager {
         validated
         hooked
     {
+        // Any answer but the right one is refused, and zero gives none.
+        // slither-disable-next-line low-level-calls,missing-zero-check
         (bool success, bytes memory answer) =
             newImplementation.staticcall(abi.encodeCall(IERC1822Proxiable.proxiableUUID, ()));
         if (!success || answer.length != 0x20 || bytes32(answer) != ERC1967Utils.IMPLEMENTATION_SLOT) {
             revert UpgradeFailed();
         }
         StorageSlot.getAddressSlot(ERC1967Utils.IMPLEMENTATION_SLOT).value = newImplementation;
+        // The calls before it are the owner's validation and the hooks of this very function.
+        // slither-disable-next-line reentrancy-events
         emit Upgraded(newImplementation);
         if (data.length != 0) {
             bytes memory reason;
+            // Only validated callers get here: they choose the whole implementation, let alone its first call.
+            // slither-disable-next-line controlled-delegatecall
             (success, reason) = newImplementation.delegatecall(data);
             if (!success) _revertWith(reason);
         }
@@ -480,6 +489,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
     {
         if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();
         (address plugin, uint8 functionId) = hook.unpack();
+        // The value is told to every hook, and spent by none.
+        // slither-disable-next-line msg-value-loop
         return _callPlugin(
             plugin, functionId, abi.encodeWithSelector(selector, functionId, msg.sender, msg.value, data), errorSelector
         );
@@ -491,6 +502,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
     /// second copy of every function that takes call data, for the constant.
     function _callData() private pure returns (bytes calldata data) {
         assembly ("memory-safe") {
+            // Offset and length are two parts of `data`, not the same variable twice.
+            // slither-disable-next-line write-after-write
             data.offset := iszero(calldatasize())
             data.length := calldatasize()
         }
@@ -519,6 +532,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
         returns (bytes memory answer)
     {
         bool success;
+        // The owner installed the plugins whose hooks are called one after the other; one that fails reverts all.
+        // slither-disable-next-line calls-loop,low-level-calls
         (success, answer) = plugin.call(data);
         if (!success || (answer.length == 0 && plugin.code.length == 0)) {
             _revertWith(abi.encodeWithSelector(errorSelector, plugin, functionId, answer));

@@ -14,6 +14,9 @@ import {IModularAccountFactory} from "./interfaces/IModularAccountFactory.sol";
 /// @dev Accounts are minimal ERC-1967 proxies, deployed by CREATE2: the address depends on this factory, the implementation,
 /// the salt and the owners.
 contract ModularAccountFactory is IModularAccountFactory, Ownable2Step {
+    // Getters that the ABI names so; immutables are written as constants are.
+    // slither-disable-start naming-convention
+
     /// @inheritdoc IModularAccountFactory
     address public immutable ENTRYPOINT;
     /// @inheritdoc IModularAccountFactory
@@ -23,9 +26,15 @@ contract ModularAccountFactory is IModularAccountFactory, Ownable2Step {
 
     bytes32 private immutable MULTI_OWNER_PLUGIN_MANIFEST_HASH;
 
+    // slither-disable-end naming-convention
+
     uint256 private constant MAX_OWNERS = 100;
 
+    // A wrong address makes the factory useless, zero no more than any other: it cannot be told from a right one here.
+    // slither-disable-start missing-zero-check
     constructor(
+        // Hides the getter of the same name, which nothing here needs: the ABI names the argument so.
+        // slither-disable-next-line shadowing-local
         address owner,
         address multiOwnerPlugin,
         address implementation,
@@ -37,6 +46,8 @@ contract ModularAccountFactory is IModularAccountFactory, Ownable2Step {
         MULTI_OWNER_PLUGIN_MANIFEST_HASH = multiOwnerPluginManifestHash;
         ENTRYPOINT = entryPoint;
     }
+
+    // slither-disable-end missing-zero-check
 
     /// @inheritdoc IModularAccountFactory
     receive() external payable {}
@@ -50,6 +61,8 @@ contract ModularAccountFactory is IModularAccountFactory, Ownable2Step {
         if (addr.code.length != 0) return addr;
 
         _checkOwners(owners);
+        // It returns the address that was predicted, or reverts.
+        // slither-disable-next-line unused-return
         LibClone.deployDeterministicERC1967(IMPL, combinedSalt);
         address[] memory plugins = new address[](1);
         plugins[0] = MULTI_OWNER_PLUGIN;
@@ -78,6 +91,8 @@ contract ModularAccountFactory is IModularAccountFactory, Ownable2Step {
     /// @inheritdoc IModularAccountFactory
     function withdraw(address payable to, address token, uint256 amount) external onlyOwner {
         if (token == address(0)) {
+            // The owner says where to, and takes the risk of zero; a transfer's 2,300 gas do not reach every wallet.
+            // slither-disable-next-line missing-zero-check,low-level-calls
             (bool success,) = to.call{value: address(this).balance}("");
             if (!success) revert TransferFailed();
         } else {

@@ -41,6 +41,8 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     bytes32 private constant MESSAGE_TYPE_HASH = keccak256("AlchemyModularAccountMessage(bytes message)");
     bytes32 private constant NAME_HASH = keccak256(bytes(NAME));
     bytes32 private constant VERSION_HASH = keccak256(bytes(VERSION));
+    // Immutables are written as constants are.
+    // slither-disable-next-line naming-convention
     bytes32 private immutable SALT = bytes32(bytes20(address(this)));
 
     mapping(address account => address) private newestOwner;
@@ -256,6 +258,8 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     /* Signatures */
 
     function _isSignedByAccountOwner(bytes32 hash, bytes calldata signature) private view returns (bool) {
+        // The third tells more of an error, of which all are alike here.
+        // slither-disable-next-line unused-return
         (address signer, ECDSA.RecoverError error,) = ECDSA.tryRecoverCalldata(hash, signature);
         return error == ECDSA.RecoverError.NoError && isOwnerOf(msg.sender, signer);
     }
@@ -271,6 +275,8 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     /// @dev Whatever the owner does or returns, this does not revert. OpenZeppelin's `SignatureChecker` does not pad the
     /// signature to whole words, as the ABI says.
     function _isValidForContract(address owner, bytes32 hash, bytes calldata signature) private view returns (bool) {
+        // The answer is one word; the second word that is read is of no meaning.
+        // slither-disable-next-line unused-return
         (bool success, bytes32 answer,) =
             LowLevelCall.staticcallReturn64Bytes(owner, abi.encodeCall(IERC1271.isValidSignature, (hash, signature)));
         return success && LowLevelCall.returnDataSize() >= 0x20 && answer == bytes32(IERC1271.isValidSignature.selector);

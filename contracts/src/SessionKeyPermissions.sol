@@ -104,6 +104,8 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
     /// @dev Everything that execution checks. Books all spending before the first call is made.
     function _bookExecution(address account, address sessionKey, Call[] calldata calls) internal {
         KeyRecord key = _requireKey(account, sessionKey);
+        // Time ranges and intervals are of the block's time by definition; a proposer's seconds are no gain.
+        // slither-disable-next-line timestamp
         if (calls.length == 0 || !_isInTimeRange(key)) revert PermissionsCheckFailed();
 
         uint256 totalValue;
@@ -170,6 +172,8 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
 
     function _isInTimeRange(KeyRecord key) private view returns (bool) {
         uint48 validUntil = key.validUntil();
+        // As in `_bookExecution`.
+        // slither-disable-next-line timestamp
         return key.validAfter() <= _now() && (validUntil == 0 || _now() <= validUntil);
     }
 

@@ -60,6 +60,8 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
         results = new bytes[](calls.length);
         for (uint256 i = 0; i < calls.length; ++i) {
             (address target, uint256 value, bytes calldata data) = calls.at(i);
+            // What the calls of a batch are: the key asked for all of them, and one that fails reverts all.
+            // slither-disable-next-line calls-loop
             results[i] = IPluginExecutor(msg.sender).executeFromPluginExternal(target, value, data);
         }
     }
@@ -153,6 +155,8 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
         }
         (Call[] calldata calls, address sessionKey) = LibSessionKeyCalls.decode(callData[4:]);
 
+        // The third tells more of an error, of which all are alike here.
+        // slither-disable-next-line unused-return
         (address signer, ECDSA.RecoverError error,) =
             ECDSA.tryRecoverCalldata(MessageHashUtils.toEthSignedMessageHash(userOpHash), userOp.signature);
         if (error != ECDSA.RecoverError.NoError) revert InvalidSignature(sessionKey);

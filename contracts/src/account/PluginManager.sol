@@ -77,6 +77,8 @@ abstract contract PluginManager is IModularAccount {
             _callback(plugin, 0, abi.encodeCall(IPlugin.onInstall, (pluginInstallData)), true);
         if (!success) revert PluginInstallCallbackFailed(plugin, reason);
 
+        // A plugin is installed only when its callback has succeeded.
+        // slither-disable-next-line reentrancy-events
         emit PluginInstalled(plugin, manifestHash, _unwrap(dependencies));
     }
 
@@ -113,11 +115,15 @@ abstract contract PluginManager is IModularAccount {
         );
         if (!success && !decodedConfig.forceUninstall) revert PluginUninstallCallbackFailed(plugin, reason);
 
+        // It says whether the callback succeeded.
+        // slither-disable-next-line reentrancy-events
         emit PluginUninstalled(plugin, success);
     }
 
     /// @return The encoded manifest. Reverts as the plugin does.
     function _requestManifest(address plugin) private view returns (bytes memory) {
+        // Its error is passed on as it is. Only `initialize` installs several plugins, which the account's creator chose.
+        // slither-disable-next-line calls-loop,low-level-calls
         (bool success, bytes memory answer) = plugin.staticcall(abi.encodeCall(IPlugin.pluginManifest, ()));
         if (!success) {
             assembly ("memory-safe") {

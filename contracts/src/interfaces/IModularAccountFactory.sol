@@ -51,6 +51,9 @@ interface IModularAccountFactory {
     /// @notice The address that `createAccount` would give, or gave, these owners.
     function getAddress(uint256 salt, address[] calldata owners) external view returns (address);
 
+    // The names of the deployed factory's getters.
+    // slither-disable-start naming-convention
+
     /// @notice The EntryPoint that the factory is staked at.
     function ENTRYPOINT() external view returns (address);
 
@@ -59,4 +62,6 @@ interface IModularAccountFactory {
 
     /// @notice The plugin that gives accounts their owners.
     function MULTI_OWNER_PLUGIN() external view returns (address);
+
+    // slither-disable-end naming-convention
 }

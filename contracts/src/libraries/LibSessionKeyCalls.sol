@@ -69,6 +69,8 @@ library LibSessionKeyCalls {
             target := calldataload(call_)
             value := calldataload(add(call_, 32))
             let dataHead := add(call_, calldataload(add(call_, 64)))
+            // Length and offset are two parts of `data`, not the same variable twice.
+            // slither-disable-next-line write-after-write
             data.length := calldataload(dataHead)
             data.offset := add(dataHead, 32)
         }

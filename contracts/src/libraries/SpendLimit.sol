@@ -153,6 +153,8 @@ library LibSpendLimit {
 
     /// @notice Sets another limit and interval, which starts at `time`. What is used stays, and so do the flags.
     function configure(SpendLimit self, uint256 slot, uint256 limit, uint48 interval, uint48 time) internal {
+        // The old limit is what is replaced.
+        // slither-disable-next-line unused-return
         (, uint256 used) = self.limitAndUsed(slot);
         uint256 word = SpendLimit.unwrap(self) & FLAGS | uint256(interval) << INTERVAL_SHIFT;
         if (interval != 0) word |= uint256(time) << LAST_USED_SHIFT;
