@@ -9,6 +9,8 @@ mod agent_held_key;
 mod batch;
 #[path = "../../examples/budget_top_up.rs"]
 mod budget_top_up;
+#[path = "../../examples/gas_breakdown.rs"]
+mod gas_breakdown;
 #[path = "../../examples/grant_and_use.rs"]
 mod grant_and_use;
 #[path = "../../examples/paymaster.rs"]
@@ -44,4 +46,9 @@ fn batch_runs() {
 #[test]
 fn paymaster_runs() {
     paymaster::main().unwrap();
+}
+
+#[test]
+fn gas_breakdown_runs() {
+    gas_breakdown::main().unwrap();
 }
