@@ -52,7 +52,9 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     ];
     // The same keys each time, so that the figures are.
     let signers: Vec<_> = (1..=keys.len())
-        .map(|number| PrivateKeySigner::from_bytes(&B256::with_last_byte(u8::try_from(number)?)).map_err(Into::into))
+        .map(|number| {
+            PrivateKeySigner::from_bytes(&B256::with_last_byte(u8::try_from(number)?)).map_err(Into::into)
+        })
         .collect::<Result<_, Box<dyn Error>>>()?;
     let granted = keys
         .iter()
@@ -62,7 +64,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     start.owner.install_session_key_plugin(granted).execute().await?;
 
     for ((name, _, call), signer) in keys.into_iter().zip(signers) {
-        let agent = SessionKeyClient::shared(start.account.clone(), Arc::new(signer), start.submitter.clone());
+        let agent =
+            SessionKeyClient::shared(start.account.clone(), Arc::new(signer), start.submitter.clone());
         agent.execute([call.clone()]).execute().await?;
         let receipt = agent.execute([call]).execute().await?;
         let trace = start
@@ -78,7 +81,11 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Gas units by part, in the order in which they are met.
 fn parts(start: &Start, trace: &CallTrace) -> Vec<(&'static str, u64)> {
-    let data_gas: u64 = trace.input.iter().map(|byte| if *byte == 0 { 4 } else { 16 }).sum();
+    let data_gas: u64 = trace
+        .input
+        .iter()
+        .map(|byte| if *byte == 0 { 4 } else { 16 })
+        .sum();
     let transaction = 21_000 + data_gas;
     let mut gas = BTreeMap::from([("transaction and its data", transaction)]);
     add(start, trace, Phase::EntryPoint, transaction, &mut gas);
@@ -107,7 +114,8 @@ enum Phase {
 fn add(start: &Start, frame: &CallTrace, phase: Phase, outside: u64, gas: &mut BTreeMap<&'static str, u64>) {
     let to = frame.to.unwrap_or_default();
     let called: u64 = frame.calls.iter().map(|call| call.gas_used).sum();
-    let is_account = to == start.account.address() || frame.from == start.account.address() && is_delegated(frame);
+    let is_account =
+        to == start.account.address() || frame.from == start.account.address() && is_delegated(frame);
     let part = if to == start.stack.entry_point {
         "EntryPoint"
     } else if to == ECRECOVER {
