@@ -2,20 +2,16 @@
 //! C. An update list of 10 elements; an operation with one call.
 
 use session_key_client::{
-    Call, NewSessionKey, UserOperation,
+    Call, NewSessionKey, SessionKeySigner, UserOperation,
     alloy::{
         primitives::{Address, B256, Bytes, Selector, U256},
-        signers::SignerSync,
+        signers::Signer as _,
     },
     calldata,
     permissions::{Permissions, SpendLimit},
+    signer::{MemoryStorage, PrivateKey},
     user_operation::{nonce, session_key_nonce_key},
 };
-
-#[cfg(not(feature = "secp256k1"))]
-use session_key_client::alloy::signers::local::PrivateKeySigner as BenchSigner;
-#[cfg(feature = "secp256k1")]
-use session_key_client::alloy::signers::local::Secp256k1Signer as BenchSigner;
 
 fn main() {
     divan::main();
@@ -79,19 +75,33 @@ fn encode_and_hash() -> B256 {
     operation(divan::black_box(Address::repeat_byte(9))).hash(session_key_bindings::ENTRY_POINT, 1)
 }
 
-/// Encode, hash and sign.
+fn signer() -> SessionKeySigner {
+    let key = PrivateKey::from_bytes(&[1; 32]).unwrap();
+    SessionKeySigner::open(MemoryStorage::new(key)).unwrap()
+}
+
+/// Encode, hash and sign, as the client does it.
 #[divan::bench]
 fn encode_hash_and_sign(bencher: divan::Bencher<'_, '_>) {
-    let signer = BenchSigner::from_bytes(&B256::repeat_byte(1)).unwrap();
-    let session_key = signer.address();
+    let signer = signer();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     bencher.bench_local(|| {
-        let mut operation = operation(divan::black_box(session_key));
-        let hash = operation.hash(session_key_bindings::ENTRY_POINT, 1);
-        operation.signature = signer
-            .sign_message_sync(hash.as_slice())
-            .unwrap()
-            .as_bytes()
-            .into();
+        let mut operation = operation(divan::black_box(signer.address()));
+        let signed = operation.sign(&signer, session_key_bindings::ENTRY_POINT, 1);
+        runtime.block_on(signed).unwrap();
         operation
+    });
+}
+
+/// The signature alone: what no client can do without.
+#[divan::bench]
+fn sign_hash(bencher: divan::Bencher<'_, '_>) {
+    let signer = signer();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let hash = B256::repeat_byte(7);
+    bencher.bench_local(|| {
+        runtime
+            .block_on(signer.sign_hash(divan::black_box(&hash)))
+            .unwrap()
     });
 }

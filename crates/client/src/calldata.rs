@@ -5,6 +5,7 @@
 //! | the account | owner | [`execute`], [`execute_batch`], [`install_plugin`], [`uninstall_plugin`], [`update_owners`], [`upgrade_to_and_call`] |
 //! | the account | owner, once the session key plugin is installed | [`add_session_key`], [`remove_session_key`], [`rotate_session_key`], [`update_key_permissions`] |
 //! | the account | a session key | [`execute_with_session_key`] |
+//! | the account | the first caller, once | [`initialize`] |
 //! | the plugin | anyone | [`reset_session_key_gas_limit_timestamp`] |
 //! | the factory | anyone | [`create_account`], [`init_code`] |
 //!
@@ -256,6 +257,19 @@ pub fn upgrade_to_and_call(implementation: Address, data: Bytes) -> Bytes {
     Account::upgradeToAndCallCall {
         newImplementation: implementation,
         data,
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `initialize`, to be called on an account that is not set up yet: with [`upgrade_to_and_call`], when an account of another
+/// kind becomes one of these. Plugins with the hashes of their manifests and install data; they may have no dependencies.
+pub fn initialize(plugins: &[(Address, B256, Bytes)]) -> Bytes {
+    let hashes: Vec<B256> = plugins.iter().map(|(_, hash, _)| *hash).collect();
+    let install_data: Vec<Bytes> = plugins.iter().map(|(_, _, data)| data.clone()).collect();
+    Account::initializeCall {
+        plugins: plugins.iter().map(|(plugin, _, _)| *plugin).collect(),
+        pluginInitData: (hashes, install_data).abi_encode_params().into(),
     }
     .abi_encode()
     .into()

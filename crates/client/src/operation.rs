@@ -6,7 +6,7 @@ use crate::{
     key_list::KeyNotFound,
     owner::{OwnerAction, encode_actions},
     permissions::PermissionError,
-    submit::{GasEstimate, Outcome, Receipt, SignedOperation, SubmitError, Submitter},
+    submit::{GasEstimate, Outcome, Receipt, Refusal, SignedOperation, SubmitError, Submitter},
     user_operation::{DUMMY_SIGNATURE, sign_hash},
 };
 use alloy::{
@@ -38,11 +38,11 @@ pub enum OperationError {
     Key(#[from] KeyNotFound),
 
     /// The signer failed.
-    #[error("the signer failed: {0}")]
+    #[error("the signer failed")]
     Signer(#[from] alloy::signers::Error),
 
     /// The paymaster did not sponsor the operation.
-    #[error("the paymaster did not sponsor the operation: {0}")]
+    #[error("the paymaster did not sponsor the operation")]
     Paymaster(#[from] PaymasterError),
 
     /// The operation could cost more than what is left of the key's gas limit. It was not sent: it would be refused.
@@ -52,6 +52,26 @@ pub enum OperationError {
     /// There is nothing to do: no action was given.
     #[error("no action was given")]
     NoAction,
+
+    /// The operation to be replaced is another account's.
+    #[error("the operation to be replaced is account {found}'s, not account {expected}'s")]
+    ReplacesOtherAccount {
+        /// The client's account.
+        expected: Address,
+        /// The operation's.
+        found: Address,
+    },
+
+    /// Bundlers take a replacement only if it pays at least a tenth more, in both fees.
+    #[error(
+        "a replacement must offer at least {max_fee_per_gas} wei per gas unit, {max_priority_fee_per_gas} of it as priority fee"
+    )]
+    ReplacementUnderpriced {
+        /// The least maximum fee, in wei per gas unit.
+        max_fee_per_gas: U256,
+        /// The least priority fee, in wei per gas unit.
+        max_priority_fee_per_gas: U256,
+    },
 
     /// Not sent, or not known what became of it.
     #[error(transparent)]
@@ -67,19 +87,28 @@ pub enum OperationError {
     },
 
     /// The transaction that carried it failed as a whole.
-    #[error("transaction {transaction_hash}, which carried the operation, failed")]
+    #[error("transaction {transaction_hash}, which carried the operation, failed{}", because(.reason))]
     Dropped {
         /// The transaction.
         transaction_hash: B256,
+        /// Why, as far as it can be told.
+        reason: Option<Refusal>,
     },
 }
 
-/// The operation could cost more than what is left of the key's gas limit, and its fees cannot be lowered enough.
+fn because(reason: &Option<Refusal>) -> String {
+    reason
+        .as_ref()
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default()
+}
+
+/// The operation could cost more than what is left of the key's gas limit, also at the lowest fee that may get it included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the operation may cost up to {max_cost} wei, but {remaining} wei are left of the key's gas limit")]
+#[error("the operation may cost {needed} wei or more, but {remaining} wei are left of the key's gas limit")]
 pub struct GasBudgetExceeded {
-    /// What the operation costs at the most, in wei.
-    pub max_cost: U256,
+    /// What must be left for the operation at the least, in wei.
+    pub needed: U256,
     /// What is left, in wei.
     pub remaining: U256,
 }
@@ -149,6 +178,21 @@ pub(crate) struct Core {
     pub(crate) paymaster: Option<Arc<dyn Paymaster>>,
 }
 
+impl Core {
+    pub(crate) fn new(
+        account: SmartAccount,
+        signer: Arc<dyn Signer + Send + Sync>,
+        submitter: Arc<dyn Submitter>,
+    ) -> Self {
+        Self {
+            account,
+            signer,
+            submitter,
+            paymaster: None,
+        }
+    }
+}
+
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core")
@@ -187,6 +231,24 @@ pub struct Operation<'a> {
     paymaster_and_data: Option<Bytes>,
     timeout: Duration,
     on_progress: Option<OnProgress<'a>>,
+    replaces: Option<Replaced>,
+}
+
+/// What is known of an operation that another one is to replace.
+#[derive(Clone, Copy, Debug)]
+struct Replaced {
+    hash: B256,
+    sender: Address,
+    max_fee: U256,
+    max_priority_fee: U256,
+}
+
+impl Replaced {
+    /// The fees that a replacement needs: a tenth more than what it replaces, rounded up.
+    fn least_fees(&self) -> (U256, U256) {
+        let raised = |fee: U256| fee.saturating_add(fee.div_ceil(U256::from(10)).max(U256::ONE));
+        (raised(self.max_fee), raised(self.max_priority_fee))
+    }
 }
 
 impl fmt::Debug for Operation<'_> {
@@ -213,6 +275,34 @@ impl<'a> Operation<'a> {
             paymaster_and_data: None,
             timeout: DEFAULT_TIMEOUT,
             on_progress: None,
+            replaces: None,
+        }
+    }
+
+    /// The same operation again, at a higher fee: same call data and nonce, so that one of the two happens at the most.
+    pub(crate) fn replacement(
+        core: &'a Core,
+        pending: &SignedOperation,
+        session_key: Option<Address>,
+    ) -> Self {
+        let operation = &pending.operation;
+        // Who paid for the first pays for the second. A paymaster that the client knows is asked anew.
+        let keep_paymaster = operation.paymaster_and_data.is_empty() || core.paymaster.is_none();
+        Self {
+            nonce: Some(operation.nonce),
+            paymaster_and_data: keep_paymaster.then(|| operation.paymaster_and_data.clone()),
+            replaces: Some(Replaced {
+                hash: pending.hash,
+                sender: operation.sender,
+                max_fee: operation.max_fee_per_gas,
+                max_priority_fee: operation.max_priority_fee_per_gas,
+            }),
+            ..Self::new(
+                core,
+                Source::CallData(operation.call_data.clone()),
+                operation.nonce_key(),
+                session_key,
+            )
         }
     }
 
@@ -290,6 +380,14 @@ impl<'a> Operation<'a> {
     #[tracing::instrument(level = "debug", skip_all, fields(account = %self.core.account.address()))]
     pub async fn build(&self) -> Result<UserOperation, OperationError> {
         let account = &self.core.account;
+        if let Some(replaced) = self.replaces
+            && replaced.sender != account.address()
+        {
+            return Err(OperationError::ReplacesOtherAccount {
+                expected: account.address(),
+                found: replaced.sender,
+            });
+        }
         let (call_data, nonce, init_code, fees, budget) = tokio::try_join!(
             self.call_data(),
             async {
@@ -330,6 +428,10 @@ impl<'a> Operation<'a> {
             || self.verification_gas_limit.is_none()
             || self.pre_verification_gas.is_none()
         {
+            // Simulation would refuse it, too, but could not say why.
+            if let Some(budget) = &budget {
+                budget.check_least_cost(&operation, &fees)?;
+            }
             let estimate = self.core.submitter.estimate_gas(&operation).await?;
             operation.call_gas_limit = self.call_gas_limit.unwrap_or(estimate.call_gas_limit);
             operation.verification_gas_limit = self
@@ -338,11 +440,15 @@ impl<'a> Operation<'a> {
             operation.pre_verification_gas =
                 self.pre_verification_gas.unwrap_or(estimate.pre_verification_gas);
         }
-        if let Some(budget) = budget {
-            fit_budget(&mut operation, &budget, &fees)?;
+        if let Some(budget) = &budget {
+            budget.fit(&mut operation, &fees)?;
         }
         if let Some(paymaster) = paymaster {
             operation.paymaster_and_data = paymaster.sponsor(&operation).await?;
+            // A paymaster makes validation count three times: also one that the stub did not announce.
+            if let Some(budget) = &budget {
+                budget.check(&operation)?;
+            }
         }
         self.report(|| Progress::Built(Box::new(operation.clone())));
         Ok(operation)
@@ -367,11 +473,28 @@ impl<'a> Operation<'a> {
     }
 
     /// Sends the operation and waits until it is included. What became of it is not an error here.
+    ///
+    /// Of a replacement, the outcome is that of whichever of the two was included; [`Receipt::user_op_hash`] says which.
     pub async fn outcome(&self) -> Result<Outcome, OperationError> {
-        let hash = self.send().await?;
-        let outcome = self.core.submitter.wait(hash, self.timeout).await?;
+        let replaced = self.replaces.map(|replaced| replaced.hash);
+        let outcome = match self.send().await {
+            Ok(hash) => {
+                let hashes: Vec<B256> = replaced.into_iter().chain([hash]).collect();
+                self.core.submitter.wait_any(&hashes, self.timeout).await?
+            }
+            // That the first was included meanwhile is one reason why its replacement cannot be.
+            Err(error) => match self.included(replaced).await {
+                Some(outcome) => outcome,
+                None => return Err(error),
+            },
+        };
         self.report(|| Progress::Included(Box::new(outcome.clone())));
         Ok(outcome)
+    }
+
+    async fn included(&self, replaced: Option<B256>) -> Option<Outcome> {
+        let outcome = self.core.submitter.outcome(replaced?).await.ok()??;
+        outcome.receipt().is_some().then_some(outcome)
     }
 
     /// Sends the operation and waits until it was executed. That its call reverts is an error.
@@ -382,7 +505,13 @@ impl<'a> Operation<'a> {
                 receipt: Box::new(receipt),
                 reason,
             }),
-            Outcome::Dropped { transaction_hash, .. } => Err(OperationError::Dropped { transaction_hash }),
+            Outcome::Dropped {
+                transaction_hash,
+                reason,
+            } => Err(OperationError::Dropped {
+                transaction_hash,
+                reason,
+            }),
         }
     }
 
@@ -393,7 +522,18 @@ impl<'a> Operation<'a> {
     }
 
     async fn suggested_fees(&self) -> Result<Fees, OperationError> {
+        let (least_fee, least_priority_fee) = self
+            .replaces
+            .as_ref()
+            .map(Replaced::least_fees)
+            .unwrap_or_default();
         if let Some((max_fee, max_priority_fee)) = self.fees {
+            if max_fee < least_fee || max_priority_fee < least_priority_fee {
+                return Err(OperationError::ReplacementUnderpriced {
+                    max_fee_per_gas: least_fee,
+                    max_priority_fee_per_gas: least_priority_fee,
+                });
+            }
             return Ok(Fees {
                 max_fee,
                 max_priority_fee,
@@ -411,10 +551,11 @@ impl<'a> Operation<'a> {
         let max_priority_fee = U256::from(fees.max_priority_fee_per_gas);
         // alloy suggests twice the base fee, plus the priority fee. Below the base fee, nobody would include it.
         let base_fee = max_fee.saturating_sub(max_priority_fee) / U256::from(2);
+        let lowest_fee = (base_fee + base_fee / U256::from(8)).max(U256::ONE);
         Ok(Fees {
-            max_fee,
-            max_priority_fee,
-            lowest_fee: base_fee + base_fee / U256::from(8),
+            max_fee: max_fee.max(least_fee),
+            max_priority_fee: max_priority_fee.max(least_priority_fee),
+            lowest_fee: lowest_fee.max(least_fee),
         })
     }
 
@@ -447,7 +588,11 @@ struct Fees {
     lowest_fee: U256,
 }
 
+/// Gas units that no operation of a session key gets by with: what a transaction costs that does nothing at all (EIP-2028).
+const LEAST_GAS: U256 = U256::from_limbs([21_000, 0, 0, 0]);
+
 struct Budget {
+    /// Wei.
     remaining: U256,
 }
 
@@ -457,30 +602,56 @@ impl Budget {
         let now = if limit.should_reset { 0 } else { now };
         limit.info.remaining(now).map(|remaining| Self { remaining })
     }
+
+    fn exceeded(&self, needed: U256) -> GasBudgetExceeded {
+        GasBudgetExceeded {
+            needed,
+            remaining: self.remaining,
+        }
+    }
+
+    /// Whether the most that the operation can cost fits.
+    fn check(&self, operation: &UserOperation) -> Result<(), GasBudgetExceeded> {
+        let max_cost = operation.max_cost().unwrap_or(U256::MAX);
+        match max_cost <= self.remaining {
+            true => Ok(()),
+            false => Err(self.exceeded(max_cost)),
+        }
+    }
+
+    /// Whether there is any use in estimating the gas limits that the operation lacks.
+    fn check_least_cost(&self, operation: &UserOperation, fees: &Fees) -> Result<(), GasBudgetExceeded> {
+        let gas = gas_of(operation).map_or(U256::MAX, |gas| gas.max(LEAST_GAS));
+        let needed = gas.saturating_mul(fees.lowest_fee);
+        match needed <= self.remaining {
+            true => Ok(()),
+            false => Err(self.exceeded(needed)),
+        }
+    }
+
+    /// Lowers the operation's fees so that the most it can cost fits.
+    fn fit(&self, operation: &mut UserOperation, fees: &Fees) -> Result<(), GasBudgetExceeded> {
+        if self.check(operation).is_ok() {
+            return Ok(());
+        }
+        let gas = gas_of(operation).unwrap_or(U256::MAX);
+        let affordable = self.remaining.checked_div(gas).unwrap_or_default();
+        if affordable < fees.lowest_fee || affordable.is_zero() {
+            return Err(self.exceeded(gas.saturating_mul(fees.lowest_fee.max(U256::ONE))));
+        }
+        operation.max_fee_per_gas = affordable;
+        operation.max_priority_fee_per_gas = operation.max_priority_fee_per_gas.min(affordable);
+        Ok(())
+    }
 }
 
-/// Lowers the operation's fees so that the most it can cost fits the budget.
-fn fit_budget(operation: &mut UserOperation, budget: &Budget, fees: &Fees) -> Result<(), GasBudgetExceeded> {
-    let remaining = budget.remaining;
-    let max_cost = operation.max_cost().unwrap_or(U256::MAX);
-    if max_cost <= remaining {
-        return Ok(());
-    }
-    let exceeded = GasBudgetExceeded { max_cost, remaining };
-    let gas = UserOperation {
-        max_fee_per_gas: U256::from(1),
+/// Gas units that the operation's maximum cost counts. `None` when that overflows.
+fn gas_of(operation: &UserOperation) -> Option<U256> {
+    UserOperation {
+        max_fee_per_gas: U256::ONE,
         ..operation.clone()
     }
-    .max_cost();
-    let Some(affordable) = gas.and_then(|gas| remaining.checked_div(gas)) else {
-        return Err(exceeded);
-    };
-    if affordable < fees.lowest_fee || affordable.is_zero() {
-        return Err(exceeded);
-    }
-    operation.max_fee_per_gas = affordable;
-    operation.max_priority_fee_per_gas = operation.max_priority_fee_per_gas.min(affordable);
-    Ok(())
+    .max_cost()
 }
 
 #[cfg(test)]
@@ -506,13 +677,10 @@ mod tests {
             max_priority_fee: operation.max_priority_fee_per_gas,
             lowest_fee: U256::from(lowest_fee),
         };
-        fit_budget(
-            &mut operation,
-            &Budget {
-                remaining: U256::from(remaining),
-            },
-            &fees,
-        )?;
+        let budget = Budget {
+            remaining: U256::from(remaining),
+        };
+        budget.fit(&mut operation, &fees)?;
         Ok(operation)
     }
 
@@ -523,8 +691,32 @@ mod tests {
         assert_eq!(lowered.max_fee_per_gas, U256::from(19));
         assert_eq!(lowered.max_priority_fee_per_gas, U256::from(19));
         assert!(lowered.max_cost().unwrap() <= U256::from(1999));
-        assert!(matches!(fit(999, 10), Err(GasBudgetExceeded { .. })));
-        assert!(matches!(fit(0, 0), Err(GasBudgetExceeded { .. })));
+        // 100 gas units at 10 wei.
+        let exceeded = |needed, remaining| {
+            Err(GasBudgetExceeded {
+                needed: U256::from(needed),
+                remaining: U256::from(remaining),
+            })
+        };
+        assert_eq!(fit(999, 10), exceeded(1000, 999));
+        assert_eq!(fit(0, 0), exceeded(100, 0));
+    }
+
+    #[test]
+    fn a_replacement_offers_a_tenth_more_of_each_fee() {
+        let least = |max_fee: u64, max_priority_fee: u64| {
+            let replaced = Replaced {
+                hash: B256::ZERO,
+                sender: Address::ZERO,
+                max_fee: U256::from(max_fee),
+                max_priority_fee: U256::from(max_priority_fee),
+            };
+            replaced.least_fees()
+        };
+        assert_eq!(least(100, 10), (U256::from(110), U256::from(11)));
+        // Rounded up, and never the same.
+        assert_eq!(least(101, 1), (U256::from(112), U256::from(2)));
+        assert_eq!(least(5, 0), (U256::from(6), U256::from(1)));
     }
 
     #[test]

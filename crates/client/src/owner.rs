@@ -6,13 +6,14 @@ use crate::{
     calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
     operation::{Core, Operation, OperationError, Paymaster, Source},
     permissions::{PermissionError, PermissionUpdates, Permissions},
-    submit::Submitter,
+    submit::{SignedOperation, Submitter},
 };
 use alloy::{
     network::TransactionBuilder,
-    primitives::{Address, B256, Bytes, aliases::U192},
+    primitives::{Address, B256, Bytes, aliases::U192, eip191_hash_message},
     rpc::types::TransactionRequest,
     signers::Signer,
+    sol_types::{Eip712Domain, SolStruct},
 };
 use std::sync::Arc;
 
@@ -256,12 +257,7 @@ impl OwnerClient {
         submitter: Arc<dyn Submitter>,
     ) -> Self {
         Self {
-            core: Core {
-                account,
-                signer,
-                submitter,
-                paymaster: None,
-            },
+            core: Core::new(account, signer, submitter),
         }
     }
 
@@ -357,8 +353,29 @@ impl OwnerClient {
         }])
     }
 
-    /// Signs for the account: what its `isValidSignature` (ERC-1271) accepts for this digest. For a text, the digest is its
-    /// EIP-191 hash; for typed data, its EIP-712 hash.
+    /// Changes the account's implementation, and calls it with `data` unless that is empty.
+    pub fn upgrade(&self, implementation: Address, data: impl Into<Bytes>) -> Operation<'_> {
+        let data = data.into();
+        self.batch([OwnerAction::Upgrade { implementation, data }])
+    }
+
+    /// Signs a text for the account, as an EIP-191 personal message; see [`sign_digest`](Self::sign_digest).
+    pub async fn sign_message(&self, message: impl AsRef<[u8]> + Send) -> Result<Bytes, OperationError> {
+        self.sign_digest(eip191_hash_message(message)).await
+    }
+
+    /// Signs typed data (EIP-712) for the account; see [`sign_digest`](Self::sign_digest).
+    pub async fn sign_typed_data<T: SolStruct + Sync>(
+        &self,
+        data: &T,
+        domain: &Eip712Domain,
+    ) -> Result<Bytes, OperationError> {
+        self.sign_digest(data.eip712_signing_hash(domain)).await
+    }
+
+    /// Signs for the account: what its `isValidSignature` (ERC-1271) accepts for this digest.
+    ///
+    /// For an account that does not exist yet, [`SmartAccount::erc6492_signature`] adds what verifiers need to know of it.
     pub async fn sign_digest(&self, digest: B256) -> Result<Bytes, OperationError> {
         let hash = self.core.account.message_hash(digest).await?;
         Ok(self.core.signer.sign_hash(&hash).await?.as_bytes().into())
@@ -367,5 +384,13 @@ impl OwnerClient {
     /// An operation with call data of your own.
     pub fn call_data(&self, call_data: impl Into<Bytes>) -> Operation<'_> {
         Operation::new(&self.core, Source::CallData(call_data.into()), U192::ZERO, None)
+    }
+
+    /// Sends an operation of this client again that was sent and is not included: the same call with the same nonce, estimated and
+    /// signed anew, with both fees raised by a tenth at the least, as bundlers want it. One of the two is executed, never both.
+    ///
+    /// `.outcome()` and `.execute()` tell what became of whichever was included.
+    pub fn replace(&self, pending: &SignedOperation) -> Operation<'_> {
+        Operation::replacement(&self.core, pending, None)
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     account::SmartAccount,
     calldata,
     operation::{Core, Operation, Paymaster, Source},
-    submit::Submitter,
+    submit::{SignedOperation, Submitter},
     user_operation::session_key_nonce_key,
 };
 use alloy::{primitives::Address, signers::Signer};
@@ -37,12 +37,7 @@ impl SessionKeyClient {
         submitter: Arc<dyn Submitter>,
     ) -> Self {
         Self {
-            core: Core {
-                account,
-                signer,
-                submitter,
-                paymaster: None,
-            },
+            core: Core::new(account, signer, submitter),
         }
     }
 
@@ -79,5 +74,13 @@ impl SessionKeyClient {
             session_key_nonce_key(key),
             Some(key),
         )
+    }
+
+    /// Sends an operation of this client again that was sent and is not included: the same call with the same nonce, estimated and
+    /// signed anew, with both fees raised by a tenth at the least, as bundlers want it. One of the two is executed, never both.
+    ///
+    /// `.outcome()` and `.execute()` tell what became of whichever was included.
+    pub fn replace(&self, pending: &SignedOperation) -> Operation<'_> {
+        Operation::replacement(&self.core, pending, Some(self.session_key()))
     }
 }

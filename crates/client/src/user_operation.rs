@@ -1,7 +1,7 @@
 //! User operations of ERC-4337, EntryPoint v0.6: the struct, its hash, its signature, nonce lanes.
 
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, aliases::U192, bytes, keccak256},
+    primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, aliases::U192, bytes, keccak256},
     signers::Signer,
     sol_types::SolValue,
 };
@@ -46,18 +46,22 @@ pub struct UserOperation {
 impl UserOperation {
     /// The hash that is signed and that identifies the operation: `EntryPoint.getUserOpHash`.
     pub fn hash(&self, entry_point: Address, chain_id: u64) -> B256 {
+        let hashed = |data: &Bytes| match data.is_empty() {
+            true => KECCAK256_EMPTY,
+            false => keccak256(data),
+        };
         let packed = keccak256(
             (
                 self.sender,
                 self.nonce,
-                keccak256(&self.init_code),
-                keccak256(&self.call_data),
+                hashed(&self.init_code),
+                hashed(&self.call_data),
                 self.call_gas_limit,
                 self.verification_gas_limit,
                 self.pre_verification_gas,
                 self.max_fee_per_gas,
                 self.max_priority_fee_per_gas,
-                keccak256(&self.paymaster_and_data),
+                hashed(&self.paymaster_and_data),
             )
                 .abi_encode(),
         );

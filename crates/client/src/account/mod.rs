@@ -1,5 +1,6 @@
 //! The account: where it is, and everything that can be read of it.
 
+mod erc6492;
 mod views;
 
 pub use views::{AccessListEntry, ExecutionFunctionConfig, GasSpendLimitInfo, SpendLimitInfo};
@@ -25,7 +26,7 @@ use alloy::{
 #[non_exhaustive]
 pub enum ReadError {
     /// The node could not be asked, or refused.
-    #[error("the node could not answer: {0}")]
+    #[error("the node could not answer")]
     Rpc(#[from] TransportError),
 
     /// The contract refused the call.

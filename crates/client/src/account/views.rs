@@ -277,8 +277,10 @@ impl SmartAccount {
         ))
     }
 
-    /// Whether the account accepts the signature for the digest (ERC-1271).
+    /// Whether the account accepts the signature for the digest (ERC-1271). The account must exist; of a signature that was
+    /// made before it did ([`erc6492_signature`](Self::erc6492_signature)), the inner one counts.
     pub async fn is_valid_signature(&self, digest: B256, signature: Bytes) -> Result<bool, ReadError> {
+        let signature = super::erc6492::inner(signature);
         const VALID: [u8; 4] = [0x16, 0x26, 0xba, 0x7e];
         let answer = self
             .call(

@@ -31,6 +31,12 @@ macro_rules! aa_codes {
                 }
             }
 
+            /// Finds a code in a text: the first that EntryPoint v0.6 has. Bundlers put the EntryPoint's reason into
+            /// sentences of their own.
+            pub fn find(text: &str) -> Option<Self> {
+                text.match_indices("AA").find_map(|(at, _)| Self::parse(&text[at..]))
+            }
+
             /// Reads the code at the start of a reason. `None` for one that EntryPoint v0.6 does not have.
             pub fn parse(reason: &str) -> Option<Self> {
                 match reason.get(..4)? {

@@ -53,8 +53,14 @@ impl KeystoreFile {
 
     /// The decoder trusts the file, and would panic or take any amount of memory on a malformed one.
     fn check(&self, contents: &str) -> Result<(), KeyError> {
-        let keystore: EthKeystore =
-            serde_json::from_str(contents).map_err(|error| self.not_a_keystore(error))?;
+        let keystore: EthKeystore = serde_json::from_str(contents).map_err(|error| {
+            // The error's own text quotes the file, which may hold a key that was never encrypted.
+            self.not_a_keystore(format!(
+                "it is not of the expected form at line {}, column {}",
+                error.line(),
+                error.column()
+            ))
+        })?;
         if keystore.version != 3 {
             return Err(self.not_a_keystore(format!("version {} instead of 3", keystore.version)));
         }
@@ -109,7 +115,9 @@ impl KeyStorage for KeystoreFile {
         let key = match eth_keystore::decrypt_key(&self.path, self.password.as_bytes()) {
             Ok(key) => Zeroizing::new(key),
             Err(KeystoreError::MacMismatch) => return Err(KeyError::WrongPassword(self.path.clone())),
-            Err(error) => return Err(self.not_a_keystore(error)),
+            Err(KeystoreError::StdIo(error)) => return Err(self.io(io::Error::other(error))),
+            // Not its text, either: the file may have changed since it was checked.
+            Err(_) => return Err(self.not_a_keystore("it cannot be decrypted")),
         };
         let bytes = key.first_chunk::<32>().ok_or(KeyError::InvalidKey)?;
         PrivateKey::from_bytes(bytes).map(Some)
@@ -134,7 +142,11 @@ impl KeyStorage for KeystoreFile {
                 fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
             }
             fs::File::open(&file)?.sync_all()?;
-            fs::rename(&file, &self.path)
+            fs::rename(&file, &self.path)?;
+            // The new key may be registered on chain next: it must survive a power failure from here on.
+            #[cfg(unix)]
+            fs::File::open(folder)?.sync_all()?;
+            Ok(())
         })()
         .map_err(|error| self.io(error))
     }
@@ -208,6 +220,24 @@ mod tests {
         }
         fs::write(&path, b"\xff not json").unwrap();
         assert!(matches!(storage.load(), Err(KeyError::NotAKeystore { .. })));
+        // A key that was never encrypted is not quoted.
+        let secret = alloy::hex::encode([0x4c; 32]);
+        for contents in [
+            format!("\"{secret}\""),
+            format!("{{\"crypto\":\"{secret}\"}}"),
+            secret.clone(),
+            "4".repeat(64),
+        ] {
+            fs::write(&path, &contents).unwrap();
+            let error = storage.load().unwrap_err();
+            assert!(matches!(error, KeyError::NotAKeystore { .. }), "{error}");
+            let printed = format!("{error} {error:?}");
+            assert!(
+                !printed.contains("4c4c") && !printed.contains("4444"),
+                "{printed}"
+            );
+            assert!(!printed.contains("e63"), "{printed}");
+        }
         let nowhere = KeystoreFile::new(folder.path().join("no/such/folder/key.json"), "");
         assert!(matches!(
             SessionKeySigner::open(nowhere),

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "keystore")]
 mod keystore;
+mod local_key;
 
 #[cfg(feature = "keystore")]
 pub use keystore::KeystoreFile;
@@ -15,8 +16,9 @@ use alloy::{
     signers::{Signer, local::PrivateKeySigner},
 };
 use async_trait::async_trait;
+use local_key::LocalKey;
 use std::{fmt, sync::Mutex};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// The 32 bytes of a private key. Zeroized when dropped; prints nothing of itself.
 pub struct PrivateKey(Zeroizing<[u8; 32]>);
@@ -24,7 +26,10 @@ pub struct PrivateKey(Zeroizing<[u8; 32]>);
 impl PrivateKey {
     /// A new key from the operating system's randomness.
     pub fn random() -> Self {
-        Self(Zeroizing::new(PrivateKeySigner::random().to_bytes().0))
+        let mut bytes = PrivateKeySigner::random().to_bytes();
+        let key = Self(Zeroizing::new(bytes.0));
+        bytes.0.zeroize();
+        key
     }
 
     /// A key from its bytes. They must be those of a valid secp256k1 key: from 1 to the group order less 1.
@@ -44,10 +49,6 @@ impl PrivateKey {
     /// The bytes: a secret.
     pub fn expose_secret(&self) -> &[u8; 32] {
         &self.0
-    }
-
-    fn signer(&self) -> Result<PrivateKeySigner, KeyError> {
-        PrivateKeySigner::from_slice(self.0.as_slice()).map_err(|_| KeyError::InvalidKey)
     }
 }
 
@@ -74,11 +75,12 @@ pub enum KeyError {
     ReadOnly(String),
 
     /// A file could not be read or written.
-    #[error("{path}: {error}")]
+    #[error("{path} could not be read or written")]
     Io {
         /// The file.
         path: std::path::PathBuf,
         /// What went wrong.
+        #[source]
         error: std::io::Error,
     },
 
@@ -167,9 +169,12 @@ impl KeyStorage for EnvironmentStorage {
 }
 
 /// A session key that this process holds, as an `alloy` [`Signer`].
+///
+/// With the crate's feature `secp256k1` it signs in C instead of Rust; the signatures are the same.
 pub struct SessionKeySigner {
     storage: Box<dyn KeyStorage>,
-    signer: PrivateKeySigner,
+    key: LocalKey,
+    chain_id: Option<ChainId>,
 }
 
 impl SessionKeySigner {
@@ -183,10 +188,7 @@ impl SessionKeySigner {
                 key
             }
         };
-        Ok(Self {
-            signer: key.signer()?,
-            storage: Box::new(storage),
-        })
+        Self::new(key, storage)
     }
 
     /// The key in the storage; an error if there is none.
@@ -194,34 +196,33 @@ impl SessionKeySigner {
         let key = storage
             .load()?
             .ok_or_else(|| KeyError::NotFound(format!("{storage:?}")))?;
-        Ok(Self {
-            signer: key.signer()?,
-            storage: Box::new(storage),
-        })
+        Self::new(key, storage)
     }
 
     /// A new key that is kept in memory only.
     pub fn random() -> Self {
-        let key = PrivateKey::random();
-        let signer = key.signer().expect("a random key is valid");
-        Self {
-            signer,
-            storage: Box::new(MemoryStorage::new(key)),
-        }
+        Self::open(MemoryStorage::default()).expect("memory can be read and written")
+    }
+
+    fn new(key: PrivateKey, storage: impl KeyStorage + 'static) -> Result<Self, KeyError> {
+        Ok(Self {
+            key: LocalKey::new(key)?,
+            storage: Box::new(storage),
+            chain_id: None,
+        })
     }
 
     /// The address of the key.
-    pub fn address(&self) -> Address {
-        self.signer.address()
+    pub const fn address(&self) -> Address {
+        self.key.address()
     }
 
     /// Makes a new key, and replaces the old one in the storage that it came from. The owner must then rotate the old key to
     /// the new one. On an error, the old key stays in place.
     pub fn regenerate(&mut self) -> Result<Address, KeyError> {
         let key = PrivateKey::random();
-        let signer = key.signer()?;
         self.storage.store(&key)?;
-        self.signer = signer;
+        self.key = LocalKey::new(key)?;
         Ok(self.address())
     }
 }
@@ -237,19 +238,19 @@ impl fmt::Debug for SessionKeySigner {
 #[async_trait]
 impl Signer for SessionKeySigner {
     async fn sign_hash(&self, hash: &B256) -> alloy::signers::Result<Signature> {
-        self.signer.sign_hash(hash).await
+        self.key.sign(hash)
     }
 
     fn address(&self) -> Address {
-        self.signer.address()
+        self.key.address()
     }
 
     fn chain_id(&self) -> Option<ChainId> {
-        self.signer.chain_id()
+        self.chain_id
     }
 
     fn set_chain_id(&mut self, chain_id: Option<ChainId>) {
-        self.signer.set_chain_id(chain_id);
+        self.chain_id = chain_id;
     }
 }
 

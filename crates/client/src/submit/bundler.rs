@@ -1,16 +1,17 @@
 use super::{GasEstimate, Outcome, Receipt, Refusal, SignedOperation, SubmitError, Submitter, simulate};
 use crate::{
     UserOperation,
+    calldata::EXECUTE_WITH_SESSION_KEY,
     revert::{AaCode, Revert, user_operation_revert_reason},
 };
 use alloy::{
     primitives::{Address, B256, Bytes, U64, U256},
     providers::{DynProvider, Provider},
-    rpc::types::Log,
+    rpc::{json_rpc::ErrorPayload, types::Log},
     transports::{RpcError, TransportError, TransportErrorKind},
 };
 use async_trait::async_trait;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 /// Submits operations through a bundler's JSON-RPC (ERC-4337, `eth_sendUserOperation` and its like).
 #[derive(Debug)]
@@ -19,6 +20,11 @@ pub struct BundlerSubmitter {
     node: Option<DynProvider>,
     entry_point: Address,
 }
+
+/// Gas units for booking an operation's cost on its key's gas limit. Some bundlers estimate at a fee of zero, where there is
+/// nothing to book: the two slots are written with what they hold, for 100 gas units each. Really, one may go from zero to
+/// something for 20,000, and the other may change for 2,900 (EIP-2200, EIP-2929).
+const GAS_BOOKING: U256 = U256::from_limbs([22_700, 0, 0, 0]);
 
 /// What bundlers answer to `eth_estimateUserOperationGas`: for validation one of two names, or both.
 #[derive(Debug, Deserialize)]
@@ -87,13 +93,21 @@ impl BundlerSubmitter {
         self
     }
 
+    /// Whether the bundler has the operation, on its way or included. `eth_getUserOperationByHash` answers what the operation
+    /// was, and null for one that it does not know.
+    async fn knows(&self, user_op_hash: B256) -> bool {
+        self.bundler
+            .raw_request::<_, Option<IgnoredAny>>("eth_getUserOperationByHash".into(), (user_op_hash,))
+            .await
+            .is_ok_and(|operation| operation.is_some())
+    }
+
     /// The error of a bundler: a refusal of the operation, where it answered at all.
     async fn refused(&self, error: TransportError, operation: &UserOperation) -> SubmitError {
         let RpcError::ErrorResp(payload) = &error else {
             return error.into();
         };
-        // The range that ERC-4337 sets apart for refused operations; -32521 is for calls that revert.
-        if !(-32521..=-32500).contains(&payload.code) && !payload.message.contains("AA") {
+        if !is_refusal(payload) {
             return error.into();
         }
         let reason = payload.message.to_string();
@@ -107,14 +121,11 @@ impl BundlerSubmitter {
             );
         }
         // Some bundlers say it by the error code alone (ERC-4337, "RPC methods"); -32507 can also mean a paymaster's signature.
-        let code = reason
-            .find("AA")
-            .and_then(|at| AaCode::parse(&reason[at..]))
-            .or(match payload.code {
-                -32503 => Some(AaCode::ExpiredOrNotDue),
-                -32507 if operation.paymaster_and_data.is_empty() => Some(AaCode::AccountSignature),
-                _ => None,
-            });
+        let code = AaCode::find(&reason).or(match payload.code {
+            -32503 => Some(AaCode::ExpiredOrNotDue),
+            -32507 if operation.paymaster_and_data.is_empty() => Some(AaCode::AccountSignature),
+            _ => None,
+        });
         let cause = match (&self.node, code) {
             (Some(node), Some(AaCode::AccountReverted)) => {
                 simulate::explain_validation(node, self.entry_point, operation)
@@ -127,6 +138,27 @@ impl BundlerSubmitter {
     }
 }
 
+/// Whether a bundler's error is a judgement on the operation: the range that ERC-4337 sets apart for it (-32521 is for calls
+/// that revert), or the EntryPoint's words.
+fn is_refusal(error: &ErrorPayload) -> bool {
+    (-32521..=-32500).contains(&error.code) || AaCode::find(&error.message).is_some()
+}
+
+/// Whether a bundler says that it has the operation already. There is no error code for it.
+fn is_known(error: &ErrorPayload) -> bool {
+    error.message.to_ascii_lowercase().contains("already known")
+}
+
+fn is_invalid_nonce(error: &SubmitError) -> bool {
+    matches!(
+        error,
+        SubmitError::Refused(Refusal {
+            code: Some(AaCode::InvalidNonce),
+            ..
+        })
+    )
+}
+
 #[async_trait]
 impl Submitter for BundlerSubmitter {
     #[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
@@ -137,10 +169,18 @@ impl Submitter for BundlerSubmitter {
             .raw_request("eth_estimateUserOperationGas".into(), params)
             .await;
         match answer {
-            Ok(estimate) => estimate.estimate().ok_or_else(|| {
-                TransportErrorKind::custom_str("the bundler's estimate names no gas limit for validation")
-                    .into()
-            }),
+            Ok(estimate) => {
+                let mut gas = estimate.estimate().ok_or_else(|| {
+                    TransportErrorKind::custom_str("the bundler's estimate names no gas limit for validation")
+                })?;
+                if operation
+                    .call_data
+                    .starts_with(EXECUTE_WITH_SESSION_KEY.as_slice())
+                {
+                    gas.verification_gas_limit = gas.verification_gas_limit.saturating_add(GAS_BOOKING);
+                }
+                Ok(gas)
+            }
             Err(error) => Err(self.refused(error, operation).await),
         }
     }
@@ -158,11 +198,29 @@ impl Submitter for BundlerSubmitter {
                 expected: operation.hash,
                 found,
             }),
-            Err(error @ RpcError::ErrorResp(_)) => Err(self.refused(error, &operation.operation).await),
-            Err(error) => Err(SubmitError::MaybeSent {
-                hash: operation.hash,
-                error,
-            }),
+            Err(error) => match &error {
+                RpcError::ErrorResp(payload) if is_known(payload) => Ok(()),
+                RpcError::ErrorResp(payload) if is_refusal(payload) => {
+                    // What bundlers say of an operation that was included already, too.
+                    let refused = self.refused(error, &operation.operation).await;
+                    match is_invalid_nonce(&refused) && self.knows(operation.hash).await {
+                        true => Ok(()),
+                        false => Err(refused),
+                    }
+                }
+                // Before it looked at the operation: JSON-RPC's errors of requests, and EIP-1474's limit of requests.
+                RpcError::ErrorResp(ErrorPayload {
+                    code: -32700 | -32600 | -32601 | -32602 | -32005,
+                    ..
+                })
+                | RpcError::LocalUsageError(_)
+                | RpcError::SerError(_)
+                | RpcError::UnsupportedFeature(_) => Err(error.into()),
+                _ => Err(SubmitError::MaybeSent {
+                    hash: operation.hash,
+                    error,
+                }),
+            },
         }
     }
 

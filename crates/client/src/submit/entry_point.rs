@@ -1,10 +1,15 @@
 use super::{GasEstimate, Outcome, Refusal, SignedOperation, SubmitError, Submitter, simulate};
-use crate::{UserOperation, abi::EntryPoint, revert::Revert};
+use crate::{
+    UserOperation,
+    abi::EntryPoint,
+    revert::{AaCode, Revert},
+};
 use alloy::{
-    network::TransactionBuilder,
+    consensus::Transaction as _,
+    network::{TransactionBuilder, TransactionResponse as _},
     primitives::{Address, B256, U256},
     providers::{DynProvider, Provider},
-    rpc::types::{Filter, TransactionRequest},
+    rpc::types::{Filter, TransactionReceipt, TransactionRequest},
     sol_types::{SolCall, SolEvent},
     transports::{RpcError, TransportError},
 };
@@ -27,20 +32,22 @@ pub struct EntryPointSubmitter {
     entry_point: Address,
     from: Address,
     beneficiary: Address,
-    /// Transactions of the operations that were sent and whose outcome was not asked for yet.
-    sent: Mutex<HashMap<B256, B256>>,
-    /// One transaction at a time, so that their nonces follow each other.
+    /// Transactions of the operations that were sent and are not known to be included, in the order of sending.
+    sent: Mutex<HashMap<B256, Vec<B256>>>,
+    /// One bundle at a time: the nonces of transactions follow each other, and no operation goes out in two of them.
     sending: tokio::sync::Mutex<()>,
 }
 
-/// Operations that went out in one transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Operations that went out in one transaction. Each operation given is in one of the lists, by its hash.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bundle {
-    /// The transaction; `None` if no operation was left.
+    /// The transaction; `None` if no operation was left to send.
     pub transaction_hash: Option<B256>,
-    /// Hashes of the operations in it.
+    /// Operations in it.
     pub sent: Vec<B256>,
-    /// Operations that were left out, and why.
+    /// Operations that were left out because they are included already, or on their way in an earlier transaction.
+    pub sent_before: Vec<B256>,
+    /// Operations that were left out because they were refused, and why.
     pub refused: Vec<(B256, Refusal)>,
 }
 
@@ -64,38 +71,81 @@ impl EntryPointSubmitter {
         self
     }
 
-    /// Sends several operations in one transaction. If one is refused, none is sent, and the error names it.
+    /// Sends several operations in one transaction. If one is refused, none is sent, and
+    /// [`SubmitError::RefusedInBundle`] names it.
     pub async fn send_all(&self, operations: &[SignedOperation]) -> Result<Bundle, SubmitError> {
-        let mut bundle = Bundle {
-            transaction_hash: None,
-            sent: Vec::new(),
-            refused: Vec::new(),
-        };
-        if let Some((_, refusal)) = self.preflight(operations).await? {
-            return Err(refusal.into());
-        }
-        self.transact(operations, &mut bundle).await?;
-        Ok(bundle)
+        self.send_bundle(operations, false).await
     }
 
     /// Sends several operations in one transaction, leaving out those that are refused.
     pub async fn send_all_valid(&self, operations: &[SignedOperation]) -> Result<Bundle, SubmitError> {
-        let mut bundle = Bundle {
-            transaction_hash: None,
-            sent: Vec::new(),
-            refused: Vec::new(),
-        };
-        let mut left = operations.to_vec();
-        while !left.is_empty() {
-            match self.preflight(&left).await? {
-                Some((index, refusal)) => bundle.refused.push((left.remove(index).hash, refusal)),
-                None => {
-                    self.transact(&left, &mut bundle).await?;
-                    break;
-                }
+        self.send_bundle(operations, true).await
+    }
+
+    async fn send_bundle(
+        &self,
+        operations: &[SignedOperation],
+        drop_refused: bool,
+    ) -> Result<Bundle, SubmitError> {
+        let _one_at_a_time = self.sending.lock().await;
+        let mut bundle = Bundle::default();
+        let mut left = Vec::with_capacity(operations.len());
+        for operation in operations {
+            match self.is_pending(operation.hash).await? {
+                true => bundle.sent_before.push(operation.hash),
+                false => left.push(operation.clone()),
             }
         }
+        while let Some((index, refusal)) = self.preflight(&left).await? {
+            let hash = left.remove(index).hash;
+            // A used nonce is what the EntryPoint says of an operation that it has executed, too.
+            if refusal.code == Some(AaCode::InvalidNonce) && self.find_transaction(hash).await?.is_some() {
+                bundle.sent_before.push(hash);
+            } else if drop_refused {
+                bundle.refused.push((hash, refusal));
+            } else {
+                return Err(SubmitError::RefusedInBundle { hash, refusal });
+            }
+        }
+        self.transact(&left, &mut bundle).await?;
         Ok(bundle)
+    }
+
+    /// Whether a transaction of this submitter that carries the operation waits to be included.
+    async fn is_pending(&self, user_op_hash: B256) -> Result<bool, SubmitError> {
+        for transaction_hash in self.transactions(user_op_hash) {
+            let transaction = self.provider.get_transaction_by_hash(transaction_hash).await?;
+            if transaction.is_some_and(|transaction| transaction.block_number().is_none()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Transactions of this submitter that carry the operation.
+    fn transactions(&self, user_op_hash: B256) -> Vec<B256> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.get(&user_op_hash).cloned().unwrap_or_default()
+    }
+
+    /// The operation's outcome, if this transaction included it.
+    fn included(&self, receipt: &TransactionReceipt, user_op_hash: B256) -> Option<Outcome> {
+        let outcome = Outcome::from_transaction(receipt, self.entry_point, user_op_hash)?;
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.remove(&user_op_hash);
+        Some(outcome)
+    }
+
+    /// The transaction that included the operation, whoever sent it.
+    async fn find_transaction(&self, user_op_hash: B256) -> Result<Option<B256>, SubmitError> {
+        let latest = self.provider.get_block_number().await?;
+        let filter = Filter::new()
+            .address(self.entry_point)
+            .event_signature(EntryPoint::UserOperationEvent::SIGNATURE_HASH)
+            .topic1(user_op_hash)
+            .from_block(latest.saturating_sub(SEARCHED_BLOCKS));
+        let logs = self.provider.get_logs(&filter).await?;
+        Ok(logs.first().and_then(|log| log.transaction_hash))
     }
 
     /// Tries the bundle without sending it. `Some`: the operation at this index is refused.
@@ -124,7 +174,7 @@ impl EntryPointSubmitter {
             // Errors of the bundle as a whole ("AA9x") do not say which operation is meant.
             Some(revert) => {
                 let reason = revert.to_string();
-                let code = crate::revert::AaCode::parse(&reason);
+                let code = AaCode::parse(&reason);
                 Err(Refusal {
                     code,
                     reason,
@@ -141,11 +191,7 @@ impl EntryPointSubmitter {
         let Some(first) = operations.first() else {
             return Ok(());
         };
-        let pending = {
-            let _one_at_a_time = self.sending.lock().await;
-            self.provider.send_transaction(self.transaction(operations)).await
-        };
-        let transaction_hash = match pending {
+        let transaction_hash = match self.provider.send_transaction(self.transaction(operations)).await {
             Ok(pending) => *pending.tx_hash(),
             Err(error) if was_not_sent(&error) => return Err(error.into()),
             Err(error) => {
@@ -157,11 +203,59 @@ impl EntryPointSubmitter {
         };
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         for operation in operations {
-            sent.insert(operation.hash, transaction_hash);
+            sent.entry(operation.hash).or_default().push(transaction_hash);
             bundle.sent.push(operation.hash);
         }
         bundle.transaction_hash = Some(transaction_hash);
         Ok(())
+    }
+
+    /// Why a transaction of this submitter failed as a whole: what the EntryPoint says of the same bundle after the
+    /// transaction's block.
+    async fn failure_of(
+        &self,
+        receipt: &TransactionReceipt,
+        user_op_hash: B256,
+    ) -> Result<Option<Refusal>, SubmitError> {
+        let hash = receipt.transaction_hash;
+        let (Some(transaction), Some(block)) = (
+            self.provider.get_transaction_by_hash(hash).await?,
+            receipt.block_number,
+        ) else {
+            return Ok(None);
+        };
+        let request = TransactionRequest::default()
+            .with_from(transaction.from())
+            .with_to(self.entry_point)
+            .with_gas_limit(transaction.gas_limit())
+            .with_input(transaction.input().clone());
+        let Err(error) = self.provider.call(request).number(block).await else {
+            return Ok(None);
+        };
+        let Some(Revert::FailedOp(failed)) = Revert::from_rpc_error(&error) else {
+            return Ok(None);
+        };
+        let Ok(bundle) = EntryPoint::handleOpsCall::abi_decode(transaction.input()) else {
+            return Ok(None);
+        };
+        let index = usize::try_from(failed.op_index).unwrap_or(usize::MAX);
+        let Some(operation) = bundle.ops.into_iter().nth(index).map(UserOperation::from) else {
+            return Ok(None);
+        };
+        let chain_id = self.provider.get_chain_id().await?;
+        Ok(Some(match operation.hash(self.entry_point, chain_id) {
+            culprit if culprit == user_op_hash => {
+                simulate::refusal(&self.provider, self.entry_point, &operation, failed).await
+            }
+            culprit => Refusal {
+                code: None,
+                reason: format!(
+                    "operation {culprit} of the same bundle was refused: {}",
+                    failed.reason
+                ),
+                cause: None,
+            },
+        }))
     }
 
     fn transaction(&self, operations: &[SignedOperation]) -> TransactionRequest {
@@ -209,13 +303,26 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
 
 /// Whether the node said that it did not take the transaction, or it was never handed over.
 fn was_not_sent(error: &TransportError) -> bool {
-    matches!(
-        error,
-        RpcError::ErrorResp(_)
-            | RpcError::LocalUsageError(_)
-            | RpcError::SerError(_)
-            | RpcError::UnsupportedFeature(_)
-    )
+    match error {
+        // What nodes say of a transaction that they have already, or had, when a transport sends it a second time; and of
+        // failures of their own, which say nothing about the transaction.
+        RpcError::ErrorResp(payload) => {
+            let message = payload.message.to_ascii_lowercase();
+            let unclear = [
+                "already known",
+                "known transaction",
+                "already imported",
+                "nonce too low",
+                "timeout",
+                "timed out",
+            ];
+            payload.code != -32603 && !unclear.iter().any(|text| message.contains(text))
+        }
+        error => matches!(
+            error,
+            RpcError::LocalUsageError(_) | RpcError::SerError(_) | RpcError::UnsupportedFeature(_)
+        ),
+    }
 }
 
 #[async_trait]
@@ -225,46 +332,43 @@ impl Submitter for EntryPointSubmitter {
     }
 
     async fn send(&self, operation: &SignedOperation) -> Result<(), SubmitError> {
-        self.send_all(std::slice::from_ref(operation)).await.map(drop)
+        match self.send_all(std::slice::from_ref(operation)).await {
+            Ok(_) => Ok(()),
+            Err(SubmitError::RefusedInBundle { refusal, .. }) => Err(refusal.into()),
+            Err(error) => Err(error),
+        }
     }
 
+    #[tracing::instrument(level = "debug", skip_all, fields(%user_op_hash))]
     async fn outcome(&self, user_op_hash: B256) -> Result<Option<Outcome>, SubmitError> {
-        let known = self
-            .sent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&user_op_hash)
-            .copied();
-        let transaction_hash = match known {
-            Some(hash) => hash,
-            None => {
-                let latest = self.provider.get_block_number().await?;
-                let filter = Filter::new()
-                    .address(self.entry_point)
-                    .event_signature(EntryPoint::UserOperationEvent::SIGNATURE_HASH)
-                    .topic1(user_op_hash)
-                    .from_block(latest.saturating_sub(SEARCHED_BLOCKS));
-                let logs = self.provider.get_logs(&filter).await?;
-                match logs.first().and_then(|log| log.transaction_hash) {
-                    Some(hash) => hash,
-                    None => return Ok(None),
-                }
+        let mut failed = None;
+        let mut pending = false;
+        for transaction_hash in self.transactions(user_op_hash) {
+            match self.provider.get_transaction_receipt(transaction_hash).await? {
+                Some(receipt) => match self.included(&receipt, user_op_hash) {
+                    Some(outcome) => return Ok(Some(outcome)),
+                    None => failed = Some(receipt),
+                },
+                None => pending = true,
             }
-        };
-        let Some(receipt) = self.provider.get_transaction_receipt(transaction_hash).await? else {
+        }
+        // Whoever sees a bundle on its way can send an operation of it himself; then the bundle fails, and the operation does
+        // not. And it may have been sent by another process.
+        if let Some(transaction_hash) = self.find_transaction(user_op_hash).await?
+            && let Some(receipt) = self.provider.get_transaction_receipt(transaction_hash).await?
+        {
+            return Ok(self.included(&receipt, user_op_hash));
+        }
+        if pending {
+            return Ok(None);
+        }
+        let Some(receipt) = failed else {
             return Ok(None);
         };
-        let outcome = match Outcome::from_transaction(&receipt, self.entry_point, user_op_hash) {
-            Some(outcome) => outcome,
-            None => Outcome::Dropped {
-                transaction_hash,
-                reason: None,
-            },
-        };
-        self.sent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&user_op_hash);
-        Ok(Some(outcome))
+        Ok(Some(Outcome::Dropped {
+            transaction_hash: receipt.transaction_hash,
+            // The reason is a help only: without it the operation is dropped all the same.
+            reason: self.failure_of(&receipt, user_op_hash).await.unwrap_or(None),
+        }))
     }
 }

@@ -22,10 +22,7 @@ use alloy::{
     transports::TransportError,
 };
 use async_trait::async_trait;
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
 /// A signed operation with its hash, which is its identity: whether it was sent once or twice, through one way or another,
 /// the EntryPoint executes it once.
@@ -37,7 +34,7 @@ pub struct SignedOperation {
     pub hash: B256,
 }
 
-/// Why the EntryPoint or a bundler did not take an operation. Nothing of it happened, and nothing was paid.
+/// Why the EntryPoint or a bundler did not take an operation. Nothing of it happened, and the account paid nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub struct Refusal {
     /// The EntryPoint's code, if it gave one.
@@ -65,23 +62,33 @@ impl fmt::Display for Refusal {
 pub enum SubmitError {
     /// Refused in validation. Nothing of it happened.
     #[error("the operation was refused: {0}")]
-    Refused(#[from] Refusal),
+    Refused(Refusal),
+
+    /// An operation of a bundle was refused in validation. None of the bundle was sent.
+    #[error("operation {hash} of the bundle was refused: {refusal}")]
+    RefusedInBundle {
+        /// The operation's hash.
+        hash: B256,
+        /// Why it was refused.
+        refusal: Refusal,
+    },
 
     /// Its call would revert. It was not sent.
     #[error("the operation would fail: {0}")]
     WouldRevert(Revert),
 
     /// The node or bundler could not be asked, or refused. The operation was not sent.
-    #[error("the node could not answer: {0}")]
+    #[error("the node could not answer")]
     Rpc(#[from] TransportError),
 
-    /// The connection failed while the operation was being sent: it may or may not have arrived. Look for its receipt, or
-    /// send the very same operation again; a new one with another nonce could make it happen twice.
-    #[error("operation {hash} may have been sent: {error}")]
+    /// The connection failed while the operation was being sent, or the answer does not rule out that it arrived. Look for
+    /// its receipt, or send the very same operation again; a new one with another nonce could make it happen twice.
+    #[error("operation {hash} may have been sent")]
     MaybeSent {
-        /// The operation's hash.
+        /// The operation's hash; of a bundle, that of its first operation.
         hash: B256,
         /// What failed.
+        #[source]
         error: TransportError,
     },
 
@@ -110,47 +117,81 @@ pub enum SubmitError {
     NotAnEntryPoint(Address),
 }
 
+// Its text is in the error's own: it is not a source besides.
+impl From<Refusal> for SubmitError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 /// A way to get user operations onto the chain.
 #[async_trait]
 pub trait Submitter: fmt::Debug + Send + Sync {
     /// Gas limits for an operation that carries a dummy signature. What fails here would fail on chain.
     async fn estimate_gas(&self, operation: &UserOperation) -> Result<GasEstimate, SubmitError>;
 
-    /// Sends an operation, once. Returns when it is on its way, not when it is included.
+    /// Sends an operation. Returns when it is on its way, not when it is included.
+    ///
+    /// The operation's hash is its identity: sending one again that is on its way already, or included, changes nothing and
+    /// is no error. So after [`SubmitError::MaybeSent`] the same operation can be sent again.
     async fn send(&self, operation: &SignedOperation) -> Result<(), SubmitError>;
 
     /// What became of an operation; `None` as long as it is not included.
     async fn outcome(&self, user_op_hash: B256) -> Result<Option<Outcome>, SubmitError>;
 
-    /// Waits until an operation is included. Only reads, so that it can be cancelled and called again. That the node cannot
-    /// answer for a while says nothing about the operation: it is asked again until the time is over.
+    /// Waits until an operation is included, for `timeout` at the most. Only reads, so that it can be cancelled and called
+    /// again. That the node cannot answer for a while says nothing about the operation: it is asked again until the time is
+    /// over.
     async fn wait(&self, user_op_hash: B256, timeout: Duration) -> Result<Outcome, SubmitError> {
-        let start = Instant::now();
-        let mut pause = Duration::from_millis(5);
-        loop {
-            let failure = match self.outcome(user_op_hash).await {
-                Ok(Some(outcome)) => return Ok(outcome),
-                Ok(None) => None,
-                Err(SubmitError::Rpc(error)) => Some(error),
-                Err(error) => return Err(error),
-            };
-            let waited = start.elapsed();
-            if waited >= timeout {
-                return Err(match failure {
-                    Some(error) => SubmitError::MaybeSent {
-                        hash: user_op_hash,
-                        error,
-                    },
-                    None => SubmitError::Timeout {
-                        hash: user_op_hash,
-                        waited,
-                    },
-                });
+        self.wait_any(&[user_op_hash], timeout).await
+    }
+
+    /// The same for operations with one nonce, of which one at the most is included: an operation and what replaces it, in
+    /// the order in which they were sent. [`Receipt::user_op_hash`] says which it was. An error names the last of them.
+    async fn wait_any(&self, user_op_hashes: &[B256], timeout: Duration) -> Result<Outcome, SubmitError> {
+        let hash = user_op_hashes.last().copied().unwrap_or_default();
+        let mut failure = None;
+        let poll = async {
+            let mut pause = Duration::from_millis(5);
+            loop {
+                match first_outcome(self, user_op_hashes).await {
+                    Ok(Some(outcome)) => return Ok(outcome),
+                    Ok(None) => failure = None,
+                    Err(SubmitError::Rpc(error)) => failure = Some(error),
+                    Err(error) => return Err(error),
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 3 / 2).min(Duration::from_secs(2));
             }
-            tokio::time::sleep(pause.min(timeout - waited)).await;
-            pause = (pause * 3 / 2).min(Duration::from_secs(2));
+        };
+        match tokio::time::timeout(timeout, poll).await {
+            Ok(found) => found,
+            Err(_) => Err(match failure {
+                Some(error) => SubmitError::MaybeSent { hash, error },
+                None => SubmitError::Timeout {
+                    hash,
+                    waited: timeout,
+                },
+            }),
         }
     }
+}
+
+/// The outcome of the operation that was included. That one was dropped decides nothing while another can still come.
+async fn first_outcome<S: Submitter + ?Sized>(
+    submitter: &S,
+    user_op_hashes: &[B256],
+) -> Result<Option<Outcome>, SubmitError> {
+    let mut dropped = None;
+    let mut pending = false;
+    for hash in user_op_hashes {
+        match submitter.outcome(*hash).await? {
+            Some(outcome @ Outcome::Dropped { .. }) => dropped = Some(outcome),
+            Some(outcome) => return Ok(Some(outcome)),
+            None => pending = true,
+        }
+    }
+    Ok(dropped.filter(|_| !pending))
 }
 
 #[cfg(test)]

@@ -45,11 +45,13 @@ pub enum Outcome {
         /// Why. [`Revert::Unknown`] without bytes if the call ran out of gas or gave no reason.
         reason: Revert,
     },
-    /// The transaction that carried it reverted as a whole: nothing of it happened, and its nonce is still free.
+    /// The transaction that carried it reverted as a whole, and no other carried it: nothing of it happened. Unless another
+    /// operation has used its nonce since, it can still be included if it is sent again.
     Dropped {
         /// The transaction.
         transaction_hash: B256,
-        /// Why, as far as it can be told.
+        /// Why: what the EntryPoint says of the same bundle after the transaction's block. `None` if it would take it there,
+        /// or the node could not say.
         reason: Option<Refusal>,
     },
 }

@@ -1,19 +1,24 @@
 //! An account on the simulated chain, with an owner, a session key and someone who sends bundles.
 
 use session_key_client::{
-    Deployment, NewSessionKey, OwnerClient, SessionKeyClient, SmartAccount,
+    Call, Deployment, NewSessionKey, OwnerClient, Revert, SessionKeyClient, SmartAccount,
     alloy::{
         primitives::{Address, Bytes, U256},
         signers::local::PrivateKeySigner,
         sol_types::SolCall,
     },
+    operation::OperationError,
     permissions::Permissions,
-    submit::{EntryPointSubmitter, Submitter},
+    revert::{AaCode, PluginError},
+    submit::{EntryPointSubmitter, GasEstimate, SubmitError, Submitter},
 };
 use session_key_testkit::{Stack, TestToken, Testkit, dev_accounts};
 use std::sync::Arc;
 
 pub(crate) const ETHER: u64 = 1_000_000_000_000_000_000;
+
+/// Who receives something in the tests.
+pub(crate) const RECIPIENT: Address = Address::repeat_byte(0x77);
 
 pub(crate) struct Fixture {
     pub(crate) testkit: Testkit,
@@ -114,4 +119,41 @@ pub(crate) fn transfer(to: Address, amount: u64) -> Bytes {
     }
     .abi_encode()
     .into()
+}
+
+/// A call that sends the recipient 1 wei.
+pub(crate) fn one() -> [Call; 1] {
+    [Call::transfer(RECIPIENT, U256::ONE)]
+}
+
+/// Limits that are enough for every operation here: with them nothing is simulated.
+pub(crate) fn ample_gas() -> GasEstimate {
+    GasEstimate {
+        call_gas_limit: U256::from(500_000),
+        verification_gas_limit: U256::from(500_000),
+        pre_verification_gas: U256::from(100_000),
+    }
+}
+
+/// Refused in validation by the plugin's permission check.
+pub(crate) fn assert_permissions_refused(error: OperationError) {
+    match error {
+        OperationError::Submit(SubmitError::Refused(refusal)) => {
+            assert_eq!(refusal.code, Some(AaCode::AccountReverted), "{refusal}");
+            assert_eq!(
+                refusal.cause,
+                Some(Revert::Plugin(PluginError::PermissionsCheckFailed)),
+                "{refusal}"
+            );
+        }
+        error => panic!("{error:?}"),
+    }
+}
+
+/// Refused with this code of the EntryPoint.
+pub(crate) fn assert_refused(error: SubmitError, code: AaCode) {
+    match error {
+        SubmitError::Refused(refusal) => assert_eq!(refusal.code, Some(code), "{refusal}"),
+        error => panic!("{error:?}"),
+    }
 }

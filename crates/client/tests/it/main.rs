@@ -1,10 +1,21 @@
 //! Integration tests of the client.
 
+mod bundler;
+mod concurrency;
+mod entry_point;
 mod examples;
 mod fixture;
+mod gas_limit;
 mod golden;
 mod interop;
+mod lifecycle;
+mod loupe;
 mod model;
 mod model_random;
-mod session_keys;
-mod submission;
+mod overrides;
+mod owners;
+mod paymasters;
+mod refusals;
+mod replacement;
+mod round_trips;
+mod wire;

@@ -1,0 +1,141 @@
+//! Many at once, the same twice, and what is interrupted: every operation happens once.
+
+use crate::{
+    fixture::{ETHER, Fixture, RECIPIENT, key, one},
+    wire::{Fault, Faulty, wallet},
+};
+use session_key_client::{
+    NewSessionKey, OwnerClient, SessionKeyClient,
+    alloy::primitives::U256,
+    operation::Operation,
+    permissions::{Permissions, SpendLimit},
+    submit::{EntryPointSubmitter, SubmitError, Submitter},
+};
+use session_key_testkit::dev_accounts;
+use std::{sync::Arc, time::Duration};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fifty_senders_at_once_lose_nothing_and_double_nothing() {
+    let fixture = Fixture::new().await;
+    let permissions = Permissions::new()
+        .contract(RECIPIENT)
+        .native_token_spend_limit(SpendLimit::total(U256::from(1)))
+        .gas_spend_limit(SpendLimit::total(U256::from(ETHER)));
+    let keys: Vec<_> = (1..=50).map(key).collect();
+    let new: Vec<_> = keys
+        .iter()
+        .map(|key| NewSessionKey::new(key.address(), &permissions).unwrap())
+        .collect();
+    fixture
+        .owner
+        .install_session_key_plugin(new)
+        .execute()
+        .await
+        .unwrap();
+    let before = fixture.balance(RECIPIENT);
+    let tasks: Vec<_> = keys
+        .into_iter()
+        .map(|key| {
+            let client = fixture.session_key(key);
+            tokio::spawn(async move { client.execute(one()).execute().await })
+        })
+        .collect();
+    let mut hashes = std::collections::BTreeSet::new();
+    for task in tasks {
+        let receipt = task.await.unwrap().unwrap();
+        assert!(hashes.insert(receipt.user_op_hash));
+    }
+    assert_eq!(hashes.len(), 50);
+    assert_eq!(fixture.balance(RECIPIENT) - before, U256::from(50));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_operation_sent_by_many_happens_once() {
+    let (fixture, client) = spender().await;
+    let signed = Arc::new(client.execute(one()).sign().await.unwrap());
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let (submitter, signed) = (fixture.submitter.clone(), signed.clone());
+            tokio::spawn(async move { submitter.send(&signed).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
+}
+
+async fn spender() -> (Fixture, SessionKeyClient) {
+    let permissions = Permissions::new()
+        .contract(RECIPIENT)
+        .native_token_spend_limit(SpendLimit::UNLIMITED);
+    Fixture::with_key(permissions).await
+}
+
+// Wherever the future is dropped, the operation can be sent again and waited for again, and happens once.
+#[tokio::test]
+async fn sending_can_be_cancelled_anywhere() {
+    let (fixture, client) = spender().await;
+    let wire = Faulty::new(fixture.testkit.transport());
+    let signer = dev_accounts()[3].signer();
+    let from = signer.address();
+    let submitter = EntryPointSubmitter::new(wallet(wire.clone(), signer), fixture.stack.entry_point, from);
+    let steps = [
+        "eth_call",
+        "eth_sendRawTransaction",
+        "eth_getTransactionReceipt",
+        "eth_getLogs",
+    ];
+    for (done, step) in steps.into_iter().enumerate() {
+        let signed = client.execute(one()).sign().await.unwrap();
+        wire.lose_answers_to(step, Fault::Hang);
+        let all = async {
+            submitter.send(&signed).await?;
+            submitter.wait(signed.hash, Duration::from_secs(60)).await
+        };
+        let cancelled = tokio::time::timeout(Duration::from_millis(200), all).await;
+        assert_eq!(cancelled.is_err(), step != "eth_getLogs", "{step}");
+        wire.repair();
+
+        submitter.send(&signed).await.unwrap();
+        let outcome = submitter
+            .wait(signed.hash, Duration::from_secs(10))
+            .await
+            .unwrap();
+        assert!(outcome.is_success());
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(done + 1), "{step}");
+    }
+}
+
+#[tokio::test]
+async fn waiting_ends_in_time_although_the_node_does_not() {
+    let (fixture, client) = spender().await;
+    let wire = Faulty::new(fixture.testkit.transport());
+    let signer = dev_accounts()[3].signer();
+    let from = signer.address();
+    let submitter = EntryPointSubmitter::new(wallet(wire.clone(), signer), fixture.stack.entry_point, from);
+    let signed = client.execute(one()).sign().await.unwrap();
+    submitter.send(&signed).await.unwrap();
+    wire.lose_answers_to("eth_getTransactionReceipt", Fault::Hang);
+    let wait = submitter.wait(signed.hash, Duration::from_millis(100));
+    let error = tokio::time::timeout(Duration::from_secs(5), wait)
+        .await
+        .expect("it ends in time")
+        .unwrap_err();
+    assert!(matches!(error, SubmitError::Timeout { hash, .. } if hash == signed.hash));
+}
+
+// Does not compile otherwise.
+#[test]
+fn clients_and_their_futures_can_move_between_threads() {
+    fn shared<T: Send + Sync + Clone + 'static>() {}
+    fn send<T: Send>(future: impl FnOnce(Operation<'static>) -> T) -> impl Sized {
+        future
+    }
+    shared::<OwnerClient>();
+    shared::<SessionKeyClient>();
+    shared::<Arc<dyn Submitter>>();
+    send(|operation| async move { operation.build().await });
+    send(|operation| async move { operation.execute().await });
+    send(|operation| async move { operation.on_progress(|_| ()).outcome().await });
+}

@@ -1,0 +1,82 @@
+//! What a caller may set of an operation instead of having it found out.
+
+use crate::fixture::{Fixture, RECIPIENT, ample_gas, one};
+use session_key_client::{
+    alloy::primitives::{Bytes, U256, aliases::U192},
+    permissions::{Permissions, SpendLimit},
+    user_operation::nonce,
+};
+
+#[tokio::test]
+async fn overrides_are_taken_as_they_are() {
+    let permissions = Permissions::new()
+        .contract(RECIPIENT)
+        .native_token_spend_limit(SpendLimit::UNLIMITED);
+    let (fixture, client) = Fixture::with_key(permissions).await;
+    let found_out = client.execute(one()).build().await.unwrap();
+
+    // One limit at a time: the others are found out all the same.
+    let number = U256::from(123_456);
+    let built = client
+        .execute(one())
+        .call_gas_limit(number)
+        .build()
+        .await
+        .unwrap();
+    assert_eq!(built.call_gas_limit, number);
+    assert_eq!(built.verification_gas_limit, found_out.verification_gas_limit);
+    let built = client
+        .execute(one())
+        .verification_gas_limit(number)
+        .build()
+        .await
+        .unwrap();
+    assert_eq!(built.verification_gas_limit, number);
+    assert_eq!(built.call_gas_limit, found_out.call_gas_limit);
+    let built = client
+        .execute(one())
+        .pre_verification_gas(number)
+        .build()
+        .await
+        .unwrap();
+    assert_eq!(built.pre_verification_gas, number);
+    assert_eq!(built.call_gas_limit, found_out.call_gas_limit);
+
+    let ample = ample_gas();
+    let paymaster: Bytes = fixture.stack.paymaster.to_vec().into();
+    let operation = || {
+        client
+            .execute(one())
+            .gas_limits(ample)
+            .fees(U256::from(7), U256::from(3))
+            .paymaster_and_data(paymaster.clone())
+    };
+    let built = operation().nonce(nonce(U192::from(5), 9)).build().await.unwrap();
+    assert_eq!(
+        (
+            built.call_gas_limit,
+            built.verification_gas_limit,
+            built.pre_verification_gas
+        ),
+        (
+            ample.call_gas_limit,
+            ample.verification_gas_limit,
+            ample.pre_verification_gas
+        )
+    );
+    assert_eq!(
+        (built.max_fee_per_gas, built.max_priority_fee_per_gas),
+        (U256::from(7), U256::from(3))
+    );
+    assert_eq!(built.paymaster_and_data, paymaster);
+    assert_eq!(built.nonce, nonce(U192::from(5), 9));
+    // The next nonce of another lane.
+    let built = operation().nonce_key(U192::from(5)).build().await.unwrap();
+    assert_eq!(built.nonce, nonce(U192::from(5), 0));
+    assert_eq!(built.call_data, found_out.call_data);
+
+    // A key without a gas limit may use any lane.
+    let free_lane = client.execute(one()).nonce_key(U192::from(5));
+    assert_eq!(free_lane.execute().await.unwrap().nonce, nonce(U192::from(5), 0));
+    assert_eq!(free_lane.execute().await.unwrap().nonce, nonce(U192::from(5), 1));
+}
