@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {TestToken} from "../mocks/TestToken.sol";
+
+/// @title The rules of session keys in their plainest form
+/// @notice What the plugin must do, written from the text of `ISessionKeyPlugin` and from no line of the plugin: nothing is
+/// packed, nothing is cheap. Amounts are compared by subtraction, so that no sum can overflow. It answers the same calls,
+/// with the account as their sender; only, it makes no call in the account's name, and looks at no signature.
+contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsUpdates {
+    struct Entry {
+        bool isOnList;
+        bool checkSelectors;
+    }
+
+    struct Limit {
+        bool exists;
+        uint256 limit;
+        uint256 used;
+        uint48 interval;
+        uint48 start;
+    }
+
+    struct Permissions {
+        ContractAccessControlType listType;
+        mapping(address target => Entry) entries;
+        mapping(address target => mapping(bytes4 selector => bool)) functions;
+        uint48 validAfter;
+        uint48 validUntil;
+        Limit native;
+        mapping(address token => Limit) tokens;
+        Limit gas;
+        bool isResetPending;
+        address paymaster;
+    }
+
+    bytes32 private constant SENTINEL = bytes32(uint256(1));
+
+    address private immutable ENTRY_POINT;
+
+    /// @dev Oldest first.
+    mapping(address account => address[]) private lists;
+    mapping(address account => mapping(address sessionKey => uint256)) private registrations;
+    mapping(uint256 registration => Permissions) private permissions;
+    uint256 private lastRegistration;
+
+    /// @dev The registration that an update is for, while it runs.
+    uint256 private updated;
+
+    constructor(address entryPoint) {
+        ENTRY_POINT = entryPoint;
+    }
+
+    /// @notice A number that a key has from when it is added until it is removed, through rotations; 0: not registered.
+    function registrationOf(address account, address sessionKey) public view returns (uint256) {
+        return registrations[account][sessionKey];
+    }
+
+    // Keys.
+
+    function addSessionKey(address sessionKey, bytes32 tag, bytes[] calldata updates) public {
+        if (sessionKey == address(0)) revert InvalidSessionKey(sessionKey);
+        if (registrationOf(msg.sender, sessionKey) != 0) revert InvalidSessionKey(sessionKey);
+        lists[msg.sender].push(sessionKey);
+        registrations[msg.sender][sessionKey] = ++lastRegistration;
+        permissions[lastRegistration].native.exists = true;
+        emit SessionKeyAdded(msg.sender, sessionKey, tag);
+        if (updates.length != 0) updateKeyPermissions(sessionKey, updates);
+    }
+
+    function removeSessionKey(address sessionKey, bytes32 predecessor) external {
+        takeOut(sessionKey, predecessor);
+        emit SessionKeyRemoved(msg.sender, sessionKey);
+    }
+
+    function rotateSessionKey(address oldSessionKey, bytes32 predecessor, address newSessionKey) external {
+        uint256 registration = takeOut(oldSessionKey, predecessor);
+        if (newSessionKey == address(0)) revert InvalidSessionKey(newSessionKey);
+        if (registrationOf(msg.sender, newSessionKey) != 0) revert InvalidSessionKey(newSessionKey);
+        lists[msg.sender].push(newSessionKey);
+        registrations[msg.sender][newSessionKey] = registration;
+        emit SessionKeyRotated(msg.sender, oldSessionKey, newSessionKey);
+    }
+
+    function takeOut(address sessionKey, bytes32 predecessor) private returns (uint256 registration) {
+        registration = registrationOf(msg.sender, sessionKey);
+        if (registration == 0) revert InvalidSessionKey(sessionKey);
+        if (predecessor != 0 && predecessor != findPredecessor(msg.sender, sessionKey)) {
+            revert InvalidSessionKey(sessionKey);
+        }
+        address[] storage list = lists[msg.sender];
+        uint256 place = placeOf(msg.sender, sessionKey);
+        for (uint256 i = place + 1; i < list.length; ++i) {
+            list[i - 1] = list[i];
+        }
+        list.pop();
+        delete registrations[msg.sender][sessionKey];
+    }
+
+    function placeOf(address account, address sessionKey) private view returns (uint256 place) {
+        while (lists[account][place] != sessionKey) ++place;
+    }
+
+    function onInstall(bytes calldata data) external {
+        (address[] memory keys, bytes32[] memory tags, bytes[][] memory updates) =
+            abi.decode(data, (address[], bytes32[], bytes[][]));
+        require(keys.length == 0 && tags.length == 0 && updates.length == 0, "keys at installation: not modelled");
+        removeAll();
+    }
+
+    function onUninstall(bytes calldata) external {
+        address[] memory list = sessionKeysOf(msg.sender);
+        removeAll();
+        for (uint256 i = 0; i < list.length; ++i) {
+            emit SessionKeyRemoved(msg.sender, list[i]);
+        }
+    }
+
+    function removeAll() private {
+        address[] storage list = lists[msg.sender];
+        while (list.length != 0) {
+            delete registrations[msg.sender][list[list.length - 1]];
+            list.pop();
+        }
+    }
+
+    // Updates. Each is a call of the reference by itself, so that Solidity decodes it and a failure undoes all of them.
+
+    function updateKeyPermissions(address sessionKey, bytes[] calldata updates) public {
+        updated = requireKey(msg.sender, sessionKey);
+        for (uint256 i = 0; i < updates.length; ++i) {
+            (bool success, bytes memory reason) = address(this).call(updates[i]);
+            if (!success) bubble(reason);
+        }
+        updated = 0;
+        emit PermissionsUpdated(msg.sender, sessionKey, updates);
+    }
+
+    fallback() external {
+        revert InvalidPermissionsUpdate(msg.sig);
+    }
+
+    function setAccessListType(ContractAccessControlType listType) external {
+        permissions[updated].listType = listType;
+    }
+
+    function updateAccessListAddressEntry(address target, bool isOnList, bool checkSelectors) external {
+        permissions[updated].entries[target] = Entry(isOnList, checkSelectors);
+    }
+
+    function updateAccessListFunctionEntry(address target, bytes4 selector, bool isOnList) external {
+        permissions[updated].functions[target][selector] = isOnList;
+    }
+
+    function updateTimeRange(uint48 validAfter, uint48 validUntil) external {
+        (permissions[updated].validAfter, permissions[updated].validUntil) = (validAfter, validUntil);
+    }
+
+    function setNativeTokenSpendLimit(uint256 limit, uint48 interval) external {
+        if (limit == type(uint256).max) delete permissions[updated].native;
+        else set(permissions[updated].native, limit, interval);
+    }
+
+    function setERC20SpendLimit(address token, uint256 limit, uint48 interval) external {
+        if (token == address(0)) revert InvalidToken(token);
+        Limit storage one = permissions[updated].tokens[token];
+        // What is no limit any more still shows its last figures.
+        if (limit == type(uint256).max) (one.exists, one.used) = (false, 0);
+        else set(one, limit, interval);
+    }
+
+    function setGasSpendLimit(uint256 limit, uint48 interval) external {
+        permissions[updated].isResetPending = false;
+        if (limit == type(uint256).max) delete permissions[updated].gas;
+        else set(permissions[updated].gas, limit, interval);
+    }
+
+    function setRequiredPaymaster(address paymaster) external {
+        permissions[updated].paymaster = paymaster;
+    }
+
+    function set(Limit storage one, uint256 limit, uint48 interval) private {
+        (one.exists, one.limit, one.interval) = (true, limit, interval);
+        one.start = interval == 0 ? 0 : uint48(block.timestamp);
+    }
+
+    // Validation.
+
+    /// @notice What the plugin checks in validation, but for the signature.
+    function checkOperation(IEntryPoint.UserOperation calldata op, Call[] calldata calls, address sessionKey)
+        external
+        returns (uint48 validAfter, uint48 validUntil)
+    {
+        uint256 registration = registrationOf(msg.sender, sessionKey);
+        if (registration == 0) revert PermissionsCheckFailed();
+        Permissions storage one = permissions[registration];
+        checkCalls(one, msg.sender, calls);
+        validAfter = one.validAfter;
+
+        if (one.native.exists) {
+            (bool possible, uint48 from) = canSpend(one.native, calls);
+            if (!possible) revert PermissionsCheckFailed();
+            if (from > validAfter) validAfter = from;
+        }
+        if (one.gas.exists) {
+            if (op.nonce >> 64 != uint160(sessionKey)) revert PermissionsCheckFailed();
+            uint48 from = countGas(one, maxCost(op));
+            if (from > validAfter) validAfter = from;
+        }
+        if (one.paymaster != address(0)) {
+            if (op.paymasterAndData.length < 20 || address(bytes20(op.paymasterAndData)) != one.paymaster) {
+                revert PermissionsCheckFailed();
+            }
+        }
+        return (validAfter, one.validUntil);
+    }
+
+    /// @dev Checked arithmetic: an operation whose cost overflows is refused, by a panic.
+    function maxCost(IEntryPoint.UserOperation calldata op) private pure returns (uint256) {
+        uint256 verifications = op.paymasterAndData.length > 0 ? 3 : 1;
+        return (op.callGasLimit + op.verificationGasLimit * verifications + op.preVerificationGas) * op.maxFeePerGas;
+    }
+
+    function canSpend(Limit storage one, Call[] calldata calls) private view returns (bool possible, uint48 from) {
+        (bool isSum, uint256 value) = valueOf(calls);
+        if (!isSum || value > one.limit) return (false, 0);
+        if (fits(one, value)) return (true, 0);
+        return (one.interval != 0, end(one));
+    }
+
+    function countGas(Permissions storage one, uint256 cost) private returns (uint48 from) {
+        if (cost > one.gas.limit) revert PermissionsCheckFailed();
+        if (fits(one.gas, cost)) {
+            one.gas.used += cost;
+            return one.isResetPending ? end(one.gas) : 0;
+        }
+        if (one.gas.interval == 0 || one.isResetPending) revert PermissionsCheckFailed();
+        (one.gas.used, one.isResetPending) = (cost, true);
+        return end(one.gas);
+    }
+
+    // Execution.
+
+    /// @dev Of several broken rules, that of the earlier call is named; the native limit is the last.
+    function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory) {
+        Permissions storage one = permissions[requireKey(msg.sender, sessionKey)];
+        if (block.timestamp < one.validAfter) revert PermissionsCheckFailed();
+        if (one.validUntil != 0 && block.timestamp > one.validUntil) revert PermissionsCheckFailed();
+        if (calls.length == 0) revert PermissionsCheckFailed();
+        for (uint256 i = 0; i < calls.length; ++i) {
+            checkCall(one, msg.sender, calls[i]);
+            Limit storage limit = one.tokens[calls[i].target];
+            if (limit.exists && !spend(limit, uint256(bytes32(calls[i].data[36:])))) {
+                revert ERC20SpendLimitExceeded(msg.sender, sessionKey, calls[i].target);
+            }
+        }
+        if (one.native.exists) {
+            (bool isSum, uint256 value) = valueOf(calls);
+            if (!isSum || !spend(one.native, value)) revert NativeTokenSpendLimitExceeded(msg.sender, sessionKey);
+        }
+        settle(one);
+        return new bytes[](0);
+    }
+
+    function resetSessionKeyGasLimitTimestamp(address account, address sessionKey) external {
+        settle(permissions[requireKey(account, sessionKey)]);
+    }
+
+    function spend(Limit storage one, uint256 amount) private returns (bool) {
+        if (one.interval != 0 && end(one) <= block.timestamp) (one.used, one.start) = (0, uint48(block.timestamp));
+        if (!fits(one, amount)) return false;
+        one.used += amount;
+        return true;
+    }
+
+    function settle(Permissions storage one) private {
+        if (one.isResetPending) (one.isResetPending, one.gas.start) = (false, uint48(block.timestamp));
+    }
+
+    // Rules of both phases.
+
+    function checkCalls(Permissions storage one, address account, Call[] calldata calls) private view {
+        if (calls.length == 0) revert PermissionsCheckFailed();
+        for (uint256 i = 0; i < calls.length; ++i) {
+            checkCall(one, account, calls[i]);
+        }
+    }
+
+    function checkCall(Permissions storage one, address account, Call calldata call) private view {
+        if (!isAllowed(one, account, call.target, call.data)) revert PermissionsCheckFailed();
+    }
+
+    function isAllowed(Permissions storage one, address account, address target, bytes calldata data)
+        private
+        view
+        returns (bool)
+    {
+        bytes4 selector = bytes4(data);
+        Entry storage entry = one.entries[target];
+        if (target == account) return false;
+        if (target == ENTRY_POINT && (one.listType != ContractAccessControlType.ALLOWLIST || !entry.isOnList)) {
+            return false;
+        }
+        if (one.tokens[target].exists) {
+            if (selector != TestToken.transfer.selector && selector != TestToken.approve.selector) return false;
+            if (data.length < 68) return false;
+        }
+        if (one.listType == ContractAccessControlType.ALLOW_ALL_ACCESS) return true;
+        if (entry.checkSelectors && data.length > 0 && data.length < 4) return false;
+        bool isListed = entry.isOnList && (!entry.checkSelectors || one.functions[target][selector]);
+        return one.listType == ContractAccessControlType.ALLOWLIST ? isListed : !isListed;
+    }
+
+    function fits(Limit storage one, uint256 amount) private view returns (bool) {
+        return one.used <= one.limit && amount <= one.limit - one.used;
+    }
+
+    /// @dev The first second of the next interval.
+    function end(Limit storage one) private view returns (uint48) {
+        uint256 sum = uint256(one.start) + one.interval;
+        return sum > type(uint48).max ? type(uint48).max : uint48(sum);
+    }
+
+    function valueOf(Call[] calldata calls) private pure returns (bool isSum, uint256 value) {
+        for (uint256 i = 0; i < calls.length; ++i) {
+            if (calls[i].value > type(uint256).max - value) return (false, 0);
+            value += calls[i].value;
+        }
+        return (true, value);
+    }
+
+    function requireKey(address account, address sessionKey) private view returns (uint256 registration) {
+        registration = registrationOf(account, sessionKey);
+        if (registration == 0) revert InvalidSessionKey(sessionKey);
+    }
+
+    // Views.
+
+    function sessionKeysOf(address account) public view returns (address[] memory newestFirst) {
+        address[] storage list = lists[account];
+        newestFirst = new address[](list.length);
+        for (uint256 i = 0; i < list.length; ++i) {
+            newestFirst[i] = list[list.length - 1 - i];
+        }
+    }
+
+    function isSessionKeyOf(address account, address sessionKey) external view returns (bool) {
+        return registrationOf(account, sessionKey) != 0;
+    }
+
+    function findPredecessor(address account, address sessionKey) public view returns (bytes32) {
+        if (registrationOf(account, sessionKey) == 0) revert SessionKeyNotFound(sessionKey);
+        uint256 place = placeOf(account, sessionKey);
+        if (place == lists[account].length - 1) return SENTINEL;
+        return bytes32(bytes20(lists[account][place + 1]));
+    }
+
+    function getAccessControlType(address account, address sessionKey)
+        external
+        view
+        returns (ContractAccessControlType)
+    {
+        return permissions[requireKey(account, sessionKey)].listType;
+    }
+
+    function getAccessControlEntry(address account, address sessionKey, address target)
+        external
+        view
+        returns (bool isOnList, bool checkSelectors)
+    {
+        Entry storage entry = permissions[requireKey(account, sessionKey)].entries[target];
+        return (entry.isOnList, entry.checkSelectors);
+    }
+
+    function isSelectorOnAccessControlList(address account, address sessionKey, address target, bytes4 selector)
+        external
+        view
+        returns (bool)
+    {
+        return permissions[requireKey(account, sessionKey)].functions[target][selector];
+    }
+
+    function getKeyTimeRange(address account, address sessionKey) external view returns (uint48, uint48) {
+        Permissions storage one = permissions[requireKey(account, sessionKey)];
+        return (one.validAfter, one.validUntil);
+    }
+
+    function getNativeTokenSpendLimitInfo(address account, address sessionKey)
+        external
+        view
+        returns (SpendLimitInfo memory)
+    {
+        return info(permissions[requireKey(account, sessionKey)].native);
+    }
+
+    function getGasSpendLimit(address account, address sessionKey)
+        external
+        view
+        returns (SpendLimitInfo memory, bool shouldReset)
+    {
+        Permissions storage one = permissions[requireKey(account, sessionKey)];
+        return (info(one.gas), one.isResetPending);
+    }
+
+    function getERC20SpendLimitInfo(address account, address sessionKey, address token)
+        external
+        view
+        returns (SpendLimitInfo memory)
+    {
+        return info(permissions[requireKey(account, sessionKey)].tokens[token]);
+    }
+
+    function getRequiredPaymaster(address account, address sessionKey) external view returns (address) {
+        return permissions[requireKey(account, sessionKey)].paymaster;
+    }
+
+    function info(Limit storage one) private view returns (SpendLimitInfo memory) {
+        return SpendLimitInfo(one.exists, one.limit, one.used, one.interval, one.start);
+    }
+
+    function bubble(bytes memory reason) private pure {
+        assembly ("memory-safe") {
+            revert(add(reason, 0x20), mload(reason))
+        }
+    }
+}

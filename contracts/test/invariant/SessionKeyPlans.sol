@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Vm} from "forge-std/Vm.sol";
+
+import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
+import {IPlugin} from "../../src/interfaces/IPlugin.sol";
+import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {BurnableToken} from "../mocks/BurnableToken.sol";
+import {Counter} from "../mocks/Counter.sol";
+import {Relay} from "../mocks/Relay.sol";
+import {TestPaymaster} from "../mocks/TestPaymaster.sol";
+import {TestToken} from "../mocks/TestToken.sol";
+import {Till} from "../mocks/Till.sol";
+import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
+import {ReferenceSessionKeyPlugin} from "./ReferenceSessionKeyPlugin.sol";
+
+/// @notice Random user operations of two accounts: of their owners, and of three keys that each may have registered.
+///
+/// A random number is used up from its low end by `draw`.
+abstract contract SessionKeyPlans is SessionKeyStackTest {
+    uint256 internal constant ACCOUNTS = 2;
+    uint256 internal constant KEYS = 3;
+
+    /// @dev Gas limits of a key's operation, ample for three calls.
+    uint256 private constant CALL_GAS = 600_000;
+    uint256 private constant VERIFICATION_GAS = 400_000;
+
+    /// @notice An operation, and what the reference needs to know of it.
+    struct Plan {
+        uint256 account;
+        bool isKeys;
+        // Whose operation it is.
+        uint256 key;
+        // Of an owner's operation: a bit for each key that it is about.
+        uint256 named;
+        bool wrongSigner;
+        bool wrongNonceKey;
+        bytes callData;
+        // The calls of the plugin that it comes to, in order.
+        bytes[] steps;
+        // An operation of a key: its calls, and what they revert with once the plugin lets them run.
+        ISessionKeyPlugin.Call[] calls;
+        bool callsFail;
+        bytes failure;
+        // Units of gas and wei.
+        uint256 preVerificationGas;
+        uint256 fee;
+        bool hasPaymaster;
+    }
+
+    struct ListFunction {
+        address target;
+        bytes4 selector;
+    }
+
+    /// @dev A random number, passed by reference.
+    struct Random {
+        uint256 word;
+    }
+
+    IModularAccount[ACCOUNTS] internal accounts;
+    Vm.Wallet[ACCOUNTS] internal owners;
+    Vm.Wallet[KEYS] internal wallets;
+    ReferenceSessionKeyPlugin internal reference_;
+
+    Till internal till;
+    Counter internal counter;
+    Relay internal relay;
+    address internal paymaster;
+    bytes32 private manifestHash;
+
+    function setUp() public virtual override {
+        super.setUp();
+        till = new Till();
+        counter = new Counter();
+        relay = new Relay();
+        token = new BurnableToken();
+        paymaster = address(new TestPaymaster());
+        vm.deal(address(this), 100 ether);
+        ENTRY_POINT.depositTo{value: 100 ether}(paymaster);
+        reference_ = new ReferenceSessionKeyPlugin(address(ENTRY_POINT));
+        manifestHash = manifestHashOf(address(plugin));
+
+        for (uint256 i = 0; i < KEYS; ++i) {
+            wallets[i] = vm.createWallet(string.concat("key ", vm.toString(i)));
+        }
+        owners[0] = owner;
+        owners[1] = vm.createWallet("another owner");
+        accounts[0] = account;
+        accounts[1] = createAccount(1, owners[1].addr);
+        vm.prank(owners[1].addr);
+        accounts[1].installPlugin(address(plugin), manifestHash, noKeys(), ownerDependencies());
+        for (uint256 a = 0; a < ACCOUNTS; ++a) {
+            token.mint(address(accounts[a]), 1_000_000 ether);
+        }
+    }
+
+    function noKeys() private pure returns (bytes memory) {
+        return abi.encode(new address[](0), new bytes32[](0), new bytes[][](0));
+    }
+
+    function isRegistered(uint256 a, uint256 i) internal view returns (bool) {
+        return reference_.isSessionKeyOf(address(accounts[a]), wallets[i].addr);
+    }
+
+    /* Random numbers */
+
+    /// @notice A number below `size`.
+    function draw(Random memory random, uint256 size) internal pure returns (uint256 number) {
+        number = random.word % size;
+        random.word = uint256(keccak256(abi.encode(random.word)));
+    }
+
+    /// @notice True once in `size` times.
+    function isDrawn(Random memory random, uint256 size) internal pure returns (bool) {
+        return draw(random, size) == 0;
+    }
+
+    /* Plans */
+
+    /// @notice One to four operations. Most of them are about one key of one account, so that they meet.
+    function planBundle(Random memory random) internal view returns (Plan[] memory plans) {
+        plans = new Plan[](1 + draw(random, 4));
+        uint256 a = draw(random, ACCOUNTS);
+        uint256 i = draw(random, KEYS);
+        for (uint256 k = 0; k < plans.length; ++k) {
+            bool isAnother = isDrawn(random, 4);
+            plans[k] = planOperation(random, isAnother ? draw(random, ACCOUNTS) : a, isAnother ? draw(random, KEYS) : i);
+        }
+    }
+
+    function planOperation(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
+        // Mostly, a key that is not registered is added before it acts.
+        bool isOwners = isRegistered(a, i) ? draw(random, 3) == 0 : draw(random, 8) < 7;
+        plan = isOwners ? planOwners(random, a, i) : planKeys(random, a, i);
+        plan.preVerificationGas = isDrawn(random, 4) ? draw(random, 2_000_000) : 0;
+        plan.fee = (1 + draw(random, 3)) * 1 gwei;
+    }
+
+    function planKeys(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
+        (plan.account, plan.isKeys, plan.key) = (a, true, i);
+        plan.calls = new ISessionKeyPlugin.Call[](isDrawn(random, 32) ? 0 : 1 + draw(random, 3));
+        for (uint256 c = 0; c < plan.calls.length; ++c) {
+            if (draw(random, 12) > 0) {
+                plan.calls[c] = planCall(random);
+            } else {
+                bool fails;
+                bytes memory failure;
+                (plan.calls[c], fails, failure) = planOddCall(random, a);
+                if (fails && !plan.callsFail) (plan.callsFail, plan.failure) = (true, failure);
+            }
+        }
+        plan.callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (plan.calls, wallets[i].addr));
+        plan.steps = list(plan.callData);
+        plan.wrongSigner = isDrawn(random, 24);
+        plan.wrongNonceKey = isDrawn(random, 24);
+        plan.hasPaymaster = isDrawn(random, 4);
+    }
+
+    /// @dev What keys mostly do: pay, transfer, approve, count.
+    function planCall(Random memory random) private view returns (ISessionKeyPlugin.Call memory) {
+        uint256 kind = draw(random, 8);
+        uint256 amount = draw(random, 5);
+        if (kind < 4) return ISessionKeyPlugin.Call(address(till), amount, "");
+        if (kind < 6) {
+            return
+                ISessionKeyPlugin.Call(address(token), 0, abi.encodeCall(TestToken.transfer, (address(till), amount)));
+        }
+        if (kind == 6) {
+            return ISessionKeyPlugin.Call(address(token), 0, abi.encodeCall(TestToken.approve, (address(till), amount)));
+        }
+        return ISessionKeyPlugin.Call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
+    }
+
+    /// @return made The call.
+    /// @return fails Whether it reverts, if it is made.
+    /// @return failure What it reverts with.
+    function planOddCall(Random memory random, uint256 a)
+        private
+        view
+        returns (ISessionKeyPlugin.Call memory made, bool fails, bytes memory failure)
+    {
+        uint256 kind = draw(random, 9);
+        uint256 amount = draw(random, 7);
+        made.target = address(token);
+        if (kind < 2) made.data = abi.encodeCall(BurnableToken.burn, (amount));
+        if (kind == 2) made.data = abi.encodeCall(TestToken.approve, (address(till), type(uint256).max - amount));
+        if (kind < 3) return (made, false, "");
+
+        fails = true;
+        made.target = address(counter);
+        if (kind == 3) {
+            (made.target, made.value) = (address(till), type(uint256).max - amount);
+        } else if (kind == 4) {
+            // Fewer bytes than a selector has.
+            made.data = hex"d09de0";
+        } else if (kind == 5) {
+            // The account takes no call of a plugin's, whatever the list.
+            made.target = address(ownerPlugin);
+            made.data = abi.encodeCall(IMultiOwnerPlugin.updateOwners, (planOwnersChange(), new address[](0)));
+            failure = abi.encodeWithSelector(IModularAccount.PluginCallDenied.selector, ownerPlugin);
+        } else if (kind == 6) {
+            // Never allowed: the account itself.
+            made.target = address(accounts[a]);
+            made.data = abi.encodeCall(IMultiOwnerPlugin.updateOwners, (planOwnersChange(), new address[](0)));
+        } else if (kind == 7) {
+            // Never allowed: the EntryPoint, which is on no list.
+            made.target = address(ENTRY_POINT);
+            made.data = abi.encodeCall(IEntryPoint.withdrawTo, (payable(address(till)), amount));
+        } else {
+            made.data = abi.encodeCall(Counter.refuse, (amount));
+            failure = abi.encodeWithSelector(Counter.Refused.selector, amount);
+        }
+    }
+
+    function planOwnersChange() private view returns (address[] memory added) {
+        added = new address[](1);
+        added[0] = payee;
+    }
+
+    function planOwners(Random memory random, uint256 a, uint256 i) internal view returns (Plan memory plan) {
+        (plan.account, plan.named) = (a, 1 << i);
+        uint256 kind = isRegistered(a, i) || isDrawn(random, 4) ? draw(random, 24) : 24;
+        if (kind < 3) {
+            plan.callData = planRemoval(random, a, i);
+        } else if (kind < 6) {
+            uint256 j = draw(random, KEYS);
+            plan.named |= 1 << j;
+            plan.callData = abi.encodeCall(
+                ISessionKeyPlugin.rotateSessionKey,
+                (wallets[i].addr, predecessor(random, a, i), isDrawn(random, 8) ? address(0) : wallets[j].addr)
+            );
+        } else if (kind < 19) {
+            plan.callData =
+                abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (wallets[i].addr, planUpdates(random)));
+        } else if (kind < 21) {
+            return planReset(plan, i, a);
+        } else if (kind < 23) {
+            return planReplacement(random, plan, i, a);
+        } else if (isDrawn(random, 2)) {
+            return planReinstallation(plan, a);
+        } else {
+            plan.callData = planAddition(random, i);
+        }
+        plan.steps = list(plan.callData);
+    }
+
+    function planRemoval(Random memory random, uint256 a, uint256 i) private view returns (bytes memory) {
+        return abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (wallets[i].addr, predecessor(random, a, i)));
+    }
+
+    /// @notice The key is added with permissions that let operations through.
+    function planFirstKey(uint256 a, uint256 i) internal view returns (Plan memory plan) {
+        (plan.account, plan.named) = (a, 1 << i);
+        bytes[] memory updates = planOpening(Random(a << 8 | i));
+        plan.callData = abi.encodeCall(ISessionKeyPlugin.addSessionKey, (wallets[i].addr, 0, updates));
+        plan.steps = list(plan.callData);
+    }
+
+    /// @notice Whether an operation is its owner's and is about the account's key `i`.
+    function names(Plan memory plan, uint256 i) internal pure returns (bool) {
+        return plan.named >> i & 1 == 1;
+    }
+
+    /// @dev Mostly with permissions that let operations through.
+    function planAddition(Random memory random, uint256 i) private view returns (bytes memory) {
+        bytes[] memory updates = isDrawn(random, 4) ? planUpdates(random) : planOpening(random);
+        return abi.encodeCall(ISessionKeyPlugin.addSessionKey, (wallets[i].addr, bytes32(random.word), updates));
+    }
+
+    /// @dev Anyone may reset; here it is the account, by way of another contract, because it must not call a plugin.
+    function planReset(Plan memory plan, uint256 i, uint256 a) private view returns (Plan memory) {
+        bytes memory reset =
+            abi.encodeCall(ISessionKeyPlugin.resetSessionKeyGasLimitTimestamp, (address(accounts[a]), wallets[i].addr));
+        plan.callData = abi.encodeCall(
+            IModularAccount.execute, (address(relay), 0, abi.encodeCall(Relay.relay, (address(plugin), reset)))
+        );
+        plan.steps = list(reset);
+        return plan;
+    }
+
+    /// @dev A batch: pay something, remove the key, add it again.
+    function planReplacement(Random memory random, Plan memory plan, uint256 i, uint256 a)
+        private
+        view
+        returns (Plan memory)
+    {
+        plan.steps = list(planRemoval(random, a, i), planAddition(random, i));
+        IModularAccount.Call[] memory batch = new IModularAccount.Call[](3);
+        batch[0] = IModularAccount.Call(address(till), draw(random, 7), "");
+        batch[1] = IModularAccount.Call(address(accounts[a]), 0, plan.steps[0]);
+        batch[2] = IModularAccount.Call(address(accounts[a]), 0, plan.steps[1]);
+        plan.callData = abi.encodeCall(IModularAccount.executeBatch, (batch));
+        return plan;
+    }
+
+    /// @dev A batch: uninstall the plugin, install it.
+    function planReinstallation(Plan memory plan, uint256 a) private view returns (Plan memory) {
+        plan.named = type(uint256).max;
+        plan.steps = list(abi.encodeCall(IPlugin.onUninstall, ("")), abi.encodeCall(IPlugin.onInstall, (noKeys())));
+        IModularAccount.Call[] memory batch = new IModularAccount.Call[](2);
+        batch[0] = IModularAccount.Call(
+            address(accounts[a]), 0, abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), "", ""))
+        );
+        batch[1] = IModularAccount.Call(
+            address(accounts[a]),
+            0,
+            abi.encodeCall(
+                IModularAccount.installPlugin, (address(plugin), manifestHash, noKeys(), ownerDependencies())
+            )
+        );
+        plan.callData = abi.encodeCall(IModularAccount.executeBatch, (batch));
+        return plan;
+    }
+
+    /// @dev The predecessor as it is now, which an operation before may change; or zero; or some word.
+    function predecessor(Random memory random, uint256 a, uint256 i) private view returns (bytes32) {
+        uint256 kind = draw(random, 8);
+        if (kind == 0) return bytes32(uint256(1));
+        if (kind == 1) return bytes32(bytes20(wallets[draw(random, KEYS)].addr));
+        if (kind < 5 || !isRegistered(a, i)) return 0;
+        return reference_.findPredecessor(address(accounts[a]), wallets[i].addr);
+    }
+
+    /* Updates */
+
+    /// @dev What an owner does to a key: opens it, narrows it, or anything.
+    function planUpdates(Random memory random) private view returns (bytes[] memory updates) {
+        uint256 kind = draw(random, 5);
+        if (kind < 2) return planOpening(random);
+        if (kind < 4) return list(planNarrowing(random));
+        updates = new bytes[](draw(random, 4));
+        for (uint256 u = 0; u < updates.length; ++u) {
+            updates[u] = planUpdate(random);
+        }
+    }
+
+    function planNarrowing(Random memory random) private view returns (bytes memory) {
+        uint256 kind = draw(random, 4);
+        if (kind == 0) return timeRange(0, uint48(vm.getBlockTimestamp()) - 1);
+        if (kind == 1) return entry(anyTarget(random), isDrawn(random, 2), true);
+        if (kind == 2) return nativeLimit(draw(random, 7), anyInterval(random));
+        return tokenLimit(draw(random, 7), anyInterval(random));
+    }
+
+    /// @dev Every call can be made at any time, whatever the list's type. Native and token limit, and maybe a gas limit.
+    function planOpening(Random memory random) private view returns (bytes[] memory updates) {
+        uint256 kind = draw(random, 3);
+        updates = new bytes[](isDrawn(random, 2) ? 9 : 8);
+        updates[0] = listType(ISessionKeyPlugin.ContractAccessControlType(kind));
+        updates[1] = entry(address(till), kind == 0, false);
+        updates[2] = entry(address(token), kind == 0, false);
+        updates[3] = entry(address(counter), kind == 0, false);
+        updates[4] = planNativeLimit(random);
+        updates[5] = planTokenLimit(random);
+        updates[6] = timeRange(0, 0);
+        updates[7] = requiredPaymaster(address(0));
+        if (updates.length == 9) updates[8] = planGasLimit(random);
+    }
+
+    function planUpdate(Random memory random) private view returns (bytes memory) {
+        uint256 kind = draw(random, 16);
+        if (kind < 2) return listType(ISessionKeyPlugin.ContractAccessControlType(draw(random, 3)));
+        if (kind < 4) return entry(anyTarget(random), isDrawn(random, 2), isDrawn(random, 2));
+        if (kind < 6) return planFunctionEntry(random);
+        if (kind < 8) return planTimeRange(random);
+        if (kind < 10) return planNativeLimit(random);
+        if (kind < 12) return planTokenLimit(random);
+        if (kind < 14) return planGasLimit(random);
+        if (kind == 14) return requiredPaymaster(draw(random, 3) > 0 ? address(0) : paymaster);
+        // No update; those before it are undone.
+        return isDrawn(random, 2) ? bytes(hex"12345678") : bytes(hex"8f29");
+    }
+
+    /// @notice All targets that lists can name.
+    function listTargets() internal view returns (address[3] memory) {
+        return [address(till), address(token), address(counter)];
+    }
+
+    /// @notice All functions that lists can name: those that calls of the plans are of.
+    function listFunctions() internal view returns (ListFunction[5] memory) {
+        return [
+            ListFunction(address(till), 0),
+            ListFunction(address(token), TestToken.transfer.selector),
+            ListFunction(address(token), TestToken.approve.selector),
+            ListFunction(address(token), BurnableToken.burn.selector),
+            ListFunction(address(counter), Counter.increment.selector)
+        ];
+    }
+
+    function anyTarget(Random memory random) private view returns (address) {
+        return listTargets()[draw(random, 3)];
+    }
+
+    function planFunctionEntry(Random memory random) private view returns (bytes memory) {
+        ListFunction memory one = listFunctions()[draw(random, 5)];
+        return functionEntry(one.target, one.selector, draw(random, 3) > 0);
+    }
+
+    /// @dev Mostly one that contains now, sometimes one that has ended or begins later.
+    function planTimeRange(Random memory random) private view returns (bytes memory) {
+        uint48 time = uint48(vm.getBlockTimestamp());
+        uint256 kind = draw(random, 6);
+        if (kind < 3) return timeRange(0, 0);
+        if (kind == 3) return timeRange(time, time + uint48(draw(random, 1 days)));
+        return kind == 4 ? timeRange(0, time - 1) : timeRange(time + 1 + uint48(draw(random, 1 hours)), 0);
+    }
+
+    function planNativeLimit(Random memory random) private pure returns (bytes memory) {
+        return nativeLimit(anyLimit(random, 30), anyInterval(random));
+    }
+
+    function planTokenLimit(Random memory random) private view returns (bytes memory) {
+        return tokenLimit(anyLimit(random, 30), anyInterval(random));
+    }
+
+    /// @dev At 1 to 3 gwei an operation costs 0.001 to 0.01 ether at the most.
+    function planGasLimit(Random memory random) private pure returns (bytes memory) {
+        return gasLimit(0.003 ether + draw(random, 0.007 ether), anyInterval(random));
+    }
+
+    /// @dev Small; now and then none, or too large for a packed word.
+    function anyLimit(Random memory random, uint256 size) private pure returns (uint256) {
+        uint256 kind = draw(random, 16);
+        if (kind == 0) return NO_LIMIT;
+        if (kind == 1) return NO_LIMIT - 1;
+        return draw(random, size) + (kind < 4 ? 1 << 100 : 0);
+    }
+
+    function anyInterval(Random memory random) private pure returns (uint48) {
+        uint256 kind = draw(random, 8);
+        if (kind < 2) return 0;
+        if (kind == 2) return type(uint48).max - uint48(draw(random, 2));
+        return uint48(1 + draw(random, 4 hours));
+    }
+
+    /* Operations */
+
+    /// @notice The operations of a bundle, signed.
+    function build(Plan[] memory plans) internal view returns (IEntryPoint.UserOperation[] memory ops) {
+        ops = new IEntryPoint.UserOperation[](plans.length);
+        for (uint256 k = 0; k < plans.length; ++k) {
+            ops[k] = build(plans[k]);
+            // Earlier ones of the same nonce key.
+            for (uint256 m = 0; m < k; ++m) {
+                if (ops[m].sender == ops[k].sender && ops[m].nonce >> 64 == ops[k].nonce >> 64) ++ops[k].nonce;
+            }
+            sign(ops[k], signerOf(plans[k]));
+        }
+    }
+
+    function build(Plan memory plan) private view returns (IEntryPoint.UserOperation memory op) {
+        op.sender = address(accounts[plan.account]);
+        bool isOwnLane = plan.isKeys && !plan.wrongNonceKey;
+        op.nonce = ENTRY_POINT.getNonce(op.sender, isOwnLane ? uint160(wallets[plan.key].addr) : 0);
+        op.callData = plan.callData;
+        op.callGasLimit = plan.isKeys ? CALL_GAS : 4 * CALL_GAS;
+        op.verificationGasLimit = VERIFICATION_GAS;
+        op.preVerificationGas = plan.preVerificationGas;
+        (op.maxFeePerGas, op.maxPriorityFeePerGas) = (plan.fee, plan.fee);
+        if (plan.hasPaymaster) op.paymasterAndData = abi.encodePacked(paymaster);
+    }
+
+    function signerOf(Plan memory plan) private view returns (uint256 privateKey) {
+        if (!plan.isKeys) return owners[plan.account].privateKey;
+        return wallets[plan.wrongSigner ? (plan.key + 1) % KEYS : plan.key].privateKey;
+    }
+}
