@@ -1,28 +1,36 @@
 //! `calldata`: the calls that validation saw are the calls that run, whatever the bytes: those that Rust decodes. What
 //! validation refuses, execution refuses too, and then nothing runs.
+//!
+//! `bundled_calldata`: the same of signed operations, through the EntryPoint and the account.
 
 use crate::{
     ACCOUNT, Outcomes, Property, World,
+    account::{AccountWorld, START, Sent},
     generators::{CONTRACTS, any_word},
+    steps::session_key,
     world::operation,
 };
 use alloy::{
     primitives::{Address, B256, Bytes, U256, address},
+    signers::local::PrivateKeySigner,
     sol_types::{SolCall, SolError},
 };
+use eyre::ensure;
 use proptest::prelude::*;
 use session_key_bindings::{
     ENTRY_POINT, IModularAccount::executeFromPluginExternalCall, IPlugin,
     ISessionKeyPlugin::PermissionsCheckFailed,
 };
 use session_key_client::{
-    calldata::{Call, EXECUTE_WITH_SESSION_KEY, execute_with_session_key},
+    UserOperation,
+    calldata::{Call, EXECUTE_WITH_SESSION_KEY, NewSessionKey, add_session_key, execute_with_session_key},
     permissions::{
         AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, PermissionUpdates, SpendLimit,
         model::{CallDataError, decode_execute_with_session_key},
     },
+    revert::{AaCode, Revert},
 };
-use session_key_testkit::{CallOptions, ChainError};
+use session_key_testkit::{CallKind, CallOptions, ChainError};
 use std::fmt;
 
 const SESSION_KEY: Address = address!("0x0000000000000000000000000000000000005e55");
@@ -32,6 +40,9 @@ const LIMITED_TOKEN: Address = CONTRACTS[0];
 
 /// The largest limit that there is.
 const TOKEN_LIMIT: U256 = U256::MAX.wrapping_sub(U256::ONE);
+
+/// Wei that the account holds in `bundled_calldata`.
+const WEI: U256 = U256::MAX.wrapping_shr(1);
 
 /// Call data of an operation. Shown as selector and numbered words.
 #[derive(Clone, PartialEq, Eq)]
@@ -128,10 +139,10 @@ impl Mutation {
     }
 }
 
-fn any_call() -> impl Strategy<Value = Call> {
+fn any_call(account: Address) -> impl Strategy<Value = Call> {
     let target = prop_oneof![
         8 => prop::sample::select(&CONTRACTS),
-        1 => prop::sample::select(&[Address::ZERO, ACCOUNT, ENTRY_POINT]),
+        1 => prop::sample::select(vec![Address::ZERO, account, ENTRY_POINT]),
     ];
     let token_call = (
         prop::sample::select(&[ERC20_TRANSFER, ERC20_APPROVE]),
@@ -154,6 +165,50 @@ fn any_call() -> impl Strategy<Value = Call> {
     (target, any_word(), data).prop_map(|(target, value, data)| Call::new(target, data).with_value(value))
 }
 
+/// Call data that names the session key, mostly, and the account as a target, now and then.
+fn any_call_data(account: Address, session_key: Address) -> BoxedStrategy<Case> {
+    let named = prop_oneof![20 => Just(session_key), 1 => Just(CONTRACTS[1])];
+    let crafted = (
+        prop::collection::vec(any_call(account), 0..4),
+        named,
+        prop::collection::vec(Mutation::any(), 0..4),
+    )
+        .prop_map(|(calls, named, mutations)| {
+            let mut bytes = execute_with_session_key(&calls, named).to_vec();
+            for mutation in mutations {
+                mutation.apply(&mut bytes);
+            }
+            bytes
+        });
+    // Small words are offsets and lengths everywhere.
+    let word = prop_oneof![
+        4 => (0u64..8).prop_map(|words| U256::from(32 * words)),
+        2 => (0u64..3).prop_map(U256::from),
+        1 => Just(session_key.into_word().into()),
+        1 => any_word(),
+    ];
+    let words = (prop::collection::vec(word, 0..14), 0usize..64).prop_map(move |(mut words, short)| {
+        if let Some(word) = words.get_mut(1) {
+            *word = session_key.into_word().into();
+        }
+        let mut bytes = EXECUTE_WITH_SESSION_KEY.to_vec();
+        for word in words {
+            bytes.extend(word.to_be_bytes::<32>());
+        }
+        if short < 32 {
+            bytes.truncate(bytes.len().saturating_sub(short));
+        }
+        bytes
+    });
+    prop_oneof![
+        8 => crafted,
+        4 => words,
+        1 => prop::collection::vec(any::<u8>(), 0..100),
+    ]
+    .prop_map(|bytes| Case(bytes.into()))
+    .boxed()
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Calldata {
@@ -165,57 +220,14 @@ impl Property for Calldata {
 
     const NAME: &'static str = "calldata";
 
-    fn prepare() -> eyre::Result<Self> {
-        let mut world = World::new()?;
-        let updates = PermissionUpdates::new()
-            .access_control_type(AccessControlType::AllowAllAccess)
-            .native_token_spend_limit(SpendLimit::UNLIMITED)
-            .erc20_spend_limit(LIMITED_TOKEN, SpendLimit::total(TOKEN_LIMIT));
-        world.add_key(SESSION_KEY, updates.encode()?)?.ok()?;
+    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let mut world = World::new(plugin)?;
+        world.add_key(SESSION_KEY, nearly_everything().encode()?)?.ok()?;
         Ok(Self { world })
     }
 
     fn cases(&self) -> BoxedStrategy<Case> {
-        let session_key = prop_oneof![20 => Just(SESSION_KEY), 1 => Just(CONTRACTS[1])];
-        let crafted = (
-            prop::collection::vec(any_call(), 0..4),
-            session_key,
-            prop::collection::vec(Mutation::any(), 0..4),
-        )
-            .prop_map(|(calls, session_key, mutations)| {
-                let mut bytes = execute_with_session_key(&calls, session_key).to_vec();
-                for mutation in mutations {
-                    mutation.apply(&mut bytes);
-                }
-                bytes
-            });
-        // Small words are offsets and lengths everywhere.
-        let word = prop_oneof![
-            4 => (0u64..8).prop_map(|words| U256::from(32 * words)),
-            2 => (0u64..3).prop_map(U256::from),
-            1 => Just(SESSION_KEY.into_word().into()),
-            1 => any_word(),
-        ];
-        let words = (prop::collection::vec(word, 0..14), 0usize..64).prop_map(|(mut words, short)| {
-            if let Some(word) = words.get_mut(1) {
-                *word = SESSION_KEY.into_word().into();
-            }
-            let mut bytes = EXECUTE_WITH_SESSION_KEY.to_vec();
-            for word in words {
-                bytes.extend(word.to_be_bytes::<32>());
-            }
-            if short < 32 {
-                bytes.truncate(bytes.len().saturating_sub(short));
-            }
-            bytes
-        });
-        prop_oneof![
-            8 => crafted,
-            4 => words,
-            1 => prop::collection::vec(any::<u8>(), 0..100),
-        ]
-        .prop_map(|bytes| Case(bytes.into()))
-        .boxed()
+        any_call_data(ACCOUNT, SESSION_KEY)
     }
 
     fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
@@ -226,7 +238,7 @@ impl Property for Calldata {
 
         let decoded = decode_execute_with_session_key(&case.0);
         let allowed = match &decoded {
-            Ok((calls, session_key)) => may_run(calls, *session_key).map(|()| calls),
+            Ok((calls, session_key)) => may_run(calls, *session_key, ACCOUNT, SESSION_KEY).map(|()| calls),
             Err(error) => Err(malformed(error)),
         };
         match allowed {
@@ -273,6 +285,145 @@ impl Property for Calldata {
     }
 }
 
+/// See the [module](self).
+#[derive(Debug)]
+pub struct BundledCalldata {
+    world: AccountWorld,
+    signer: PrivateKeySigner,
+}
+
+impl Property for BundledCalldata {
+    type Case = Case;
+
+    const NAME: &'static str = "bundled_calldata";
+
+    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let mut world = AccountWorld::new(plugin)?;
+        let signer = session_key(0);
+        let updates = nearly_everything().encode()?;
+        let add = add_session_key(&NewSessionKey {
+            key: signer.address(),
+            tag: B256::ZERO,
+            permissions: updates,
+        });
+        let (owner, account) = (world.owner.address(), world.account);
+        let sent = world.send(owner, account, add, START)?;
+        ensure!(
+            sent == Sent::Done,
+            "the key that all cases use is not added: {sent:?}"
+        );
+        // Enough for nearly every call.
+        world.chain.set_balance(account, WEI);
+        world.keep();
+        Ok(Self { world, signer })
+    }
+
+    fn cases(&self) -> BoxedStrategy<Case> {
+        any_call_data(self.world.account, self.signer.address())
+    }
+
+    fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
+        let Self { world, signer } = self;
+        let (account, plugin, session_key) =
+            (world.account, world.stack.session_key_plugin, signer.address());
+        let error = |error: ChainError| TestCaseError::fail(error.to_string());
+        world.reset().map_err(error)?;
+        let gas = U256::from(2_000_000);
+        let mut operation = UserOperation {
+            sender: account,
+            call_data: case.0.clone(),
+            call_gas_limit: gas,
+            verification_gas_limit: gas,
+            ..Default::default()
+        };
+        world
+            .sign(&mut operation, signer)
+            .map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let trace = world.trace_ops(&[operation]).map_err(error)?;
+
+        let decoded = decode_execute_with_session_key(&case.0);
+        let allowed = match &decoded {
+            Ok((calls, named)) => may_run(calls, *named, account, session_key).map(|()| calls),
+            Err(error) => Err(malformed(error)),
+        };
+        // What the account calls, but for its plugins.
+        let ran: Vec<Call> = trace
+            .iter()
+            .filter(|call| call.kind == CallKind::Call && call.from == account && call.to != Some(plugin))
+            .filter_map(|call| Some(Call::new(call.to?, call.input.clone()).with_value(call.value?)))
+            .collect();
+        let calls = match allowed {
+            Ok(calls) => calls,
+            Err(reason) => {
+                prop_assert!(trace.failed(), "{}, but the bundle is included", reason);
+                let revert = Revert::decode(&trace.output);
+                let function_missing = matches!(decoded, Err(CallDataError::OtherFunction(_)));
+                let agree = match revert.aa_code() {
+                    Some(AaCode::AccountReverted) => true,
+                    // An owner's function is refused for its signature.
+                    Some(AaCode::AccountSignature) => function_missing,
+                    _ => false,
+                };
+                prop_assert!(agree, "{}, but: {}", reason, revert);
+                prop_assert_eq!(ran, [], "refused, but it ran");
+                outcomes.reached(format!("refused: {reason}"));
+                return Ok(());
+            }
+        };
+        prop_assert!(
+            !trace.failed(),
+            "may run, but the bundle is refused: {}",
+            Revert::decode(&trace.output)
+        );
+        let execution = trace
+            .iter()
+            .find(|call| call.from == ENTRY_POINT && call.to == Some(account) && call.input == case.0)
+            .ok_or_else(|| TestCaseError::fail("included, but not executed"))?;
+        let wei = calls
+            .iter()
+            .map(|call| call.value)
+            .fold(U256::ZERO, U256::saturating_add);
+        if spent(calls) > TOKEN_LIMIT {
+            prop_assert!(execution.failed(), "executed over the token's limit");
+            prop_assert_eq!(ran, [], "ran over the token's limit");
+            outcomes.reached("accepted: refused in execution, over the token's limit");
+        } else if wei > WEI {
+            prop_assert!(execution.failed(), "spent more wei than there are");
+            outcomes.reached("accepted: a call cannot be paid for");
+        } else if execution.failed() && calls.iter().any(|call| is_precompile(call.target)) {
+            prop_assert!(
+                calls.starts_with(&ran),
+                "ran (right) what was not validated (left)"
+            );
+            outcomes.reached("accepted: a precompile refuses its input");
+        } else {
+            prop_assert!(
+                !execution.failed(),
+                "validated, but: {}",
+                Revert::decode(&execution.output)
+            );
+            prop_assert_eq!(&ran, calls, "what ran (left) is not what was validated (right)");
+            let canonical = case.0 == execute_with_session_key(calls, session_key);
+            let form = if canonical { "canonical" } else { "another" };
+            outcomes.reached(format!("accepted: {} calls, {form} encoding", calls.len().min(4)));
+        }
+        Ok(())
+    }
+}
+
+/// Whether it is one of the EVM's own contracts, some of which refuse some input.
+fn is_precompile(address: Address) -> bool {
+    U256::from_be_slice(address.as_slice()) <= U256::from(0x11)
+}
+
+/// Permissions that leave few rules.
+fn nearly_everything() -> PermissionUpdates {
+    PermissionUpdates::new()
+        .access_control_type(AccessControlType::AllowAllAccess)
+        .native_token_spend_limit(SpendLimit::UNLIMITED)
+        .erc20_spend_limit(LIMITED_TOKEN, SpendLimit::total(TOKEN_LIMIT))
+}
+
 /// What validation says of call data.
 fn validate(world: &World, call_data: &Bytes) -> Result<Bytes, ChainError> {
     let validate = IPlugin::userOpValidationFunctionCall {
@@ -300,15 +451,15 @@ fn execute(world: &World, call_data: &Bytes) -> Result<(Vec<Call>, bool), TestCa
 }
 
 /// The rules that are left to a key which may do nearly everything.
-fn may_run(calls: &[Call], session_key: Address) -> Result<(), String> {
-    if session_key != SESSION_KEY {
+fn may_run(calls: &[Call], named: Address, account: Address, session_key: Address) -> Result<(), String> {
+    if named != session_key {
         return Err("the key is not registered".into());
     }
     if calls.is_empty() {
         return Err("no calls".into());
     }
     for call in calls {
-        if call.target == ACCOUNT || call.target == ENTRY_POINT {
+        if call.target == account || call.target == ENTRY_POINT {
             return Err("the account or the EntryPoint as target".into());
         }
         let counted = [ERC20_TRANSFER, ERC20_APPROVE].contains(&call.selector()) && call.data.len() >= 68;

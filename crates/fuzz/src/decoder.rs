@@ -182,8 +182,8 @@ impl Property for Decoder {
 
     const NAME: &'static str = "decoder";
 
-    fn prepare() -> eyre::Result<Self> {
-        let mut world = World::new()?;
+    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let mut world = World::new(plugin)?;
         let token = CONTRACTS[0];
         let limit = SpendLimit::per(U256::from(100), 60);
         let updates = PermissionUpdates::new()

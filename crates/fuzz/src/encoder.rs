@@ -8,7 +8,7 @@ use crate::{
         any_function_entry, any_later_time, any_limit, any_time_range,
     },
 };
-use alloy::primitives::{Address, Selector, U256, address};
+use alloy::primitives::{Address, Bytes, Selector, U256, address};
 use proptest::prelude::*;
 use session_key_client::{
     account::SpendLimitInfo,
@@ -43,8 +43,8 @@ impl Property for Encoder {
 
     const NAME: &'static str = "encoder";
 
-    fn prepare() -> eyre::Result<Self> {
-        let world = World::new()?;
+    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let world = World::new(plugin)?;
         Ok(Self { world })
     }
 

@@ -1,12 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+pub mod account;
 pub mod calldata;
 pub mod decoder;
 pub mod encoder;
 pub mod generators;
+mod history;
 mod outcomes;
 mod property;
+pub mod sequence;
+pub mod steps;
 pub mod user_operation;
+pub mod verdict;
+mod views;
 mod world;
 
 pub use outcomes::Outcomes;

@@ -1,11 +1,22 @@
 //! Runs the properties for a given time, and reports what they reached.
 
+use alloy::primitives::Bytes;
 use clap::{Parser, ValueEnum};
+use eyre::WrapErr;
 use session_key_fuzz::{
-    Outcomes, Property, Seeded, calldata::Calldata, decoder::Decoder, encoder::Encoder, run_seeds,
+    Outcomes, Property, Seeded,
+    calldata::{BundledCalldata, Calldata},
+    decoder::Decoder,
+    encoder::Encoder,
+    run_seeds,
+    sequence::Sequence,
     user_operation::UserOperations,
+    verdict::Verdicts,
 };
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 /// Random tests of the session key client against the real bytecode.
 #[derive(Debug, Parser)]
@@ -23,6 +34,10 @@ struct Arguments {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
+    /// A file with creation bytecode, in hex, to deploy as the session key plugin.
+    #[arg(long, value_name = "FILE")]
+    plugin: Option<PathBuf>,
+
     /// Only this property; may be given several times.
     #[arg(long = "property", value_enum, value_name = "NAME")]
     properties: Vec<Name>,
@@ -33,7 +48,10 @@ struct Arguments {
 enum Name {
     Decoder,
     Encoder,
+    Verdict,
+    Sequence,
     Calldata,
+    BundledCalldata,
     UserOperation,
 }
 
@@ -47,23 +65,32 @@ fn main() -> eyre::Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         now.as_nanos() as u64
     });
+    let plugin = arguments.plugin.as_deref().map(creation_code).transpose()?;
     let share = Duration::from_secs(arguments.seconds) / names.len() as u32;
     let most = arguments.cases.unwrap_or(u64::MAX);
     for name in names {
         match name {
-            Name::Decoder => run::<Decoder>(seed, share, most)?,
-            Name::Encoder => run::<Encoder>(seed, share, most)?,
-            Name::Calldata => run::<Calldata>(seed, share, most)?,
-            Name::UserOperation => run::<UserOperations>(seed, share, most)?,
+            Name::Decoder => run::<Decoder>(seed, plugin.as_ref(), share, most)?,
+            Name::Encoder => run::<Encoder>(seed, plugin.as_ref(), share, most)?,
+            Name::Verdict => run::<Verdicts>(seed, plugin.as_ref(), share, most)?,
+            Name::Sequence => run::<Sequence>(seed, plugin.as_ref(), share, most)?,
+            Name::Calldata => run::<Calldata>(seed, plugin.as_ref(), share, most)?,
+            Name::BundledCalldata => run::<BundledCalldata>(seed, plugin.as_ref(), share, most)?,
+            Name::UserOperation => run::<UserOperations>(seed, plugin.as_ref(), share, most)?,
         }
     }
     Ok(())
 }
 
-fn run<P: Property>(seed: u64, share: Duration, most: u64) -> eyre::Result<()> {
+fn creation_code(file: &Path) -> eyre::Result<Bytes> {
+    let hex = std::fs::read_to_string(file).wrap_err_with(|| file.display().to_string())?;
+    hex.trim().parse().wrap_err_with(|| file.display().to_string())
+}
+
+fn run<P: Property>(seed: u64, plugin: Option<&Bytes>, share: Duration, most: u64) -> eyre::Result<()> {
     // The chain is set up before the first question for more.
     let mut start = None;
-    let (seeded, outcomes) = run_seeds::<P>(seed, |cases| {
+    let (seeded, outcomes) = run_seeds::<P>(seed, plugin, |cases| {
         let start = *start.get_or_insert_with(Instant::now);
         cases < most && start.elapsed() < share
     })?;

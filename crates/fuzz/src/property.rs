@@ -1,5 +1,5 @@
 use crate::Outcomes;
-use alloy::hex;
+use alloy::{hex, primitives::Bytes};
 use proptest::{
     strategy::{BoxedStrategy, Strategy},
     test_runner::{
@@ -16,8 +16,9 @@ pub trait Property: Sized {
     /// Name of the property: of its test, of its file of regressions, and on the command line.
     const NAME: &'static str;
 
-    /// Sets up the chain that all cases start from.
-    fn prepare() -> eyre::Result<Self>;
+    /// Sets up the chain that all cases start from. `plugin`: the code to deploy as the session key plugin, if not that of the
+    /// bindings.
+    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self>;
 
     /// Draws cases, with a bias to boundaries.
     fn cases(&self) -> BoxedStrategy<Self::Case>;
@@ -75,7 +76,7 @@ pub fn run_with_regressions<P: Property>(cases: u32, regressions: &'static str) 
         ..defaults
     };
     let reproduction = format!("cargo test -p {} {}", env!("CARGO_PKG_NAME"), P::NAME);
-    let property = P::prepare()?;
+    let property = P::prepare(None)?;
     let strategy = property.cases();
     let mut runner = TestRunner::new(config);
     let outcomes = Outcomes::default();
@@ -94,12 +95,14 @@ pub struct Seeded {
     pub cases: u64,
 }
 
-/// Runs cases from consecutive seeds, for as long as `more` says so after so many cases. Keeps no regressions.
+/// Runs cases from consecutive seeds, for as long as `more` says so after so many cases, against a plugin with this creation
+/// code (`None`: that of the bindings). Keeps no regressions.
 pub fn run_seeds<P: Property>(
     first: u64,
+    plugin: Option<&Bytes>,
     mut more: impl FnMut(u64) -> bool,
 ) -> eyre::Result<(Seeded, Outcomes)> {
-    let mut property = P::prepare()?;
+    let mut property = P::prepare(plugin)?;
     let strategy = property.cases();
     let mut outcomes = Outcomes::default();
     let mut cases = 0;

@@ -88,8 +88,8 @@ impl Property for UserOperations {
 
     const NAME: &'static str = "user_operation";
 
-    fn prepare() -> eyre::Result<Self> {
-        let world = World::new()?;
+    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let world = World::new(plugin)?;
         Ok(Self { world })
     }
 

@@ -1,14 +1,11 @@
+use crate::views;
 use alloy::{
     primitives::{Address, B256, Bytes, U256, address, hex},
     rpc::types::TransactionRequest,
     sol_types::SolCall,
 };
-use session_key_bindings::{
-    IEntryPoint,
-    ISessionKeyPlugin::{self, SpendLimitInfo},
-    UserOperation,
-};
-use session_key_client::permissions::{AccessControlType, TimeRange, model::KeyState};
+use session_key_bindings::{IEntryPoint, ISessionKeyPlugin, UserOperation};
+use session_key_client::permissions::model::KeyState;
 use session_key_testkit::{Chain, ChainConfig, ChainError, Execution, Stack};
 
 /// The account: to the plugin, whoever calls it is one. Its code answers `executeFromPluginExternal`, and every other call,
@@ -29,16 +26,17 @@ pub struct World {
 }
 
 impl World {
-    /// Deploys everything.
-    pub fn new() -> Result<Self, ChainError> {
+    /// Deploys everything. `plugin`: creation code of the session key plugin, if not that of the bindings.
+    pub fn new(plugin: Option<&Bytes>) -> Result<Self, ChainError> {
         // No id that any code could take for granted.
         let chain_id = 0x00c0_ffee_1234_5678;
         let mut chain = Chain::new(ChainConfig {
             chain_id,
             ..Default::default()
         });
-        let stack = Stack::deploy(&mut chain)?;
+        let stack = deploy(&mut chain, plugin)?;
         chain.set_code(ACCOUNT, ACCOUNT_CODE)?;
+        views::deploy(&mut chain, stack.session_key_plugin)?;
         let base = chain.snapshot();
         Ok(Self { chain, stack, base })
     }
@@ -87,76 +85,18 @@ impl World {
 
     /// Reads everything that `footprint` names by the plugin's views. Equal to it if the chain is as it says.
     pub fn read_state(&self, footprint: &KeyState) -> Result<KeyState, ChainError> {
-        let (account, session_key) = (footprint.account, footprint.session_key);
-        let mut state = footprint.clone();
-        state.registered = self.view(&ISessionKeyPlugin::isSessionKeyOfCall {
-            account,
-            sessionKey: session_key,
-        })?;
-        let access_control_type = self.view(&ISessionKeyPlugin::getAccessControlTypeCall {
-            account,
-            sessionKey: session_key,
-        })?;
-        state.access_control_type = match access_control_type {
-            ISessionKeyPlugin::ContractAccessControlType::ALLOWLIST => AccessControlType::Allowlist,
-            ISessionKeyPlugin::ContractAccessControlType::DENYLIST => AccessControlType::Denylist,
-            _ => AccessControlType::AllowAllAccess,
-        };
-        for (contract, entry) in &mut state.contracts {
-            let listed = self.view(&ISessionKeyPlugin::getAccessControlEntryCall {
-                account,
-                sessionKey: session_key,
-                contractAddress: *contract,
-            })?;
-            entry.is_on_list = listed.isOnList;
-            entry.check_selectors = listed.checkSelectors;
-            let limit: SpendLimitInfo = self.view(&ISessionKeyPlugin::getERC20SpendLimitInfoCall {
-                account,
-                sessionKey: session_key,
-                token: *contract,
-            })?;
-            entry.token_limit = limit.into();
-            for (selector, is_on_list) in &mut entry.functions {
-                *is_on_list = self.view(&ISessionKeyPlugin::isSelectorOnAccessControlListCall {
-                    account,
-                    sessionKey: session_key,
-                    contractAddress: *contract,
-                    selector: *selector,
-                })?;
-            }
-        }
-        let time_range = self.view(&ISessionKeyPlugin::getKeyTimeRangeCall {
-            account,
-            sessionKey: session_key,
-        })?;
-        state.time_range = TimeRange {
-            valid_after: time_range.validAfter.to(),
-            valid_until: time_range.validUntil.to(),
-        };
-        state.native_limit = self
-            .view(&ISessionKeyPlugin::getNativeTokenSpendLimitInfoCall {
-                account,
-                sessionKey: session_key,
-            })?
-            .into();
-        let gas = self.view(&ISessionKeyPlugin::getGasSpendLimitCall {
-            account,
-            sessionKey: session_key,
-        })?;
-        state.gas_limit.info = gas.info.into();
-        state.gas_limit.should_reset = gas.shouldReset;
-        let paymaster = self.view(&ISessionKeyPlugin::getRequiredPaymasterCall {
-            account,
-            sessionKey: session_key,
-        })?;
-        state.required_paymaster = (!paymaster.is_zero()).then_some(paymaster);
-        Ok(state)
+        views::read_key(&self.chain, footprint)
     }
+}
 
-    fn view<C: SolCall>(&self, call: &C) -> Result<C::Return, ChainError> {
-        self.chain
-            .read(Address::ZERO, self.stack.session_key_plugin, call)
+/// Deploys the stack, with this code as the session key plugin.
+pub(crate) fn deploy(chain: &mut Chain, plugin: Option<&Bytes>) -> Result<Stack, ChainError> {
+    let stack = Stack::deploy(chain)?;
+    if let Some(plugin) = plugin {
+        let deployed = chain.deploy(ACCOUNT, plugin.clone())?;
+        chain.set_code(stack.session_key_plugin, chain.code(deployed))?;
     }
+    Ok(stack)
 }
 
 /// An operation of the account that asks for nothing.

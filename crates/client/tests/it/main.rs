@@ -11,7 +11,6 @@ mod interop;
 mod lifecycle;
 mod loupe;
 mod model;
-mod model_random;
 mod overrides;
 mod owners;
 mod paymasters;

@@ -1,8 +1,14 @@
 //! A modest number of random cases of every property; `PROPTEST_CASES` asks for more.
 
 use session_key_fuzz::{
-    Property, calldata::Calldata, decoder::Decoder, encoder::Encoder, run_with_regressions,
+    Property,
+    calldata::{BundledCalldata, Calldata},
+    decoder::Decoder,
+    encoder::Encoder,
+    run_with_regressions,
+    sequence::Sequence,
     user_operation::UserOperations,
+    verdict::Verdicts,
 };
 
 /// Runs a property, and insists that it saw this many different outcomes whose names begin so (unless `PROPTEST_CASES` asks for
@@ -71,5 +77,38 @@ fn user_operation() {
             ("signature: another's", 2),
             ("signature: invalid", 3),
         ],
+    );
+}
+
+#[test]
+fn bundled_calldata() {
+    run::<BundledCalldata>(
+        100,
+        regressions!("bundled_calldata"),
+        &[("accepted", 3), ("refused", 6)],
+    );
+}
+
+#[test]
+fn verdict() {
+    run::<Verdicts>(
+        60,
+        regressions!("verdict"),
+        &[
+            ("accepted", 2),
+            ("refused in validation", 3),
+            ("refused in execution", 1),
+            ("broken in validation", 15),
+            ("waiting", 2),
+        ],
+    );
+}
+
+#[test]
+fn sequence() {
+    run::<Sequence>(
+        15,
+        regressions!("sequence"),
+        &[("owner:", 6), ("execution", 3), ("bundle", 4), ("broken", 6)],
     );
 }

@@ -6,7 +6,7 @@ use crate::{
     UserOperation,
     account::SpendLimitInfo,
     calldata::Call,
-    permissions::{AccessControlType, ERC20_APPROVE, ERC20_TRANSFER},
+    permissions::{AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, MAX_SECONDS},
     submit::SignedOperation,
     user_operation::session_key_nonce_key,
 };
@@ -44,6 +44,7 @@ impl KeyState {
         if self.registered {
             self.validate_time_range(time, Phase::Validation, &mut validation.violations);
             self.validate_calls(calls, time, &mut validation);
+            validation.end(time);
         } else {
             validation.refuse(self.not_registered());
         }
@@ -218,6 +219,7 @@ impl KeyState {
         if gas_limit.info.has_limit {
             self.validate_gas(operation, time, &mut gas_limit, &mut validation);
         }
+        validation.end(time);
         if validation.violations.is_empty() {
             self.gas_limit = gas_limit;
         }
@@ -459,6 +461,16 @@ impl Validation {
     /// The operation is valid from `time` on only.
     fn wait(&mut self, time: Option<u64>) {
         self.valid_after = self.valid_after.max(time.unwrap_or(0));
+    }
+
+    /// To the EntryPoint, an operation that is valid from some time on, without an end, is valid until the largest time that
+    /// validation data can hold. (One without either bound is valid at any time.)
+    fn end(&mut self, time: u64) {
+        if self.valid_after != 0 && self.valid_until == 0 && time > MAX_SECONDS {
+            self.refuse(Rule::Expired {
+                valid_until: MAX_SECONDS,
+            });
+        }
     }
 }
 

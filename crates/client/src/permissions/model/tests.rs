@@ -84,6 +84,27 @@ fn waiting_does_not_help_beyond_the_end_of_the_key() {
     }
 }
 
+/// Validation data has 48 bits for the end; no end is written as zero, and read as the largest time, unless all of the
+/// data is zero.
+#[test]
+fn what_begins_ends_at_the_end_of_time() {
+    let bounded = |valid_after| {
+        state(PermissionUpdates::new().time_range(TimeRange {
+            valid_after,
+            valid_until: 0,
+        }))
+    };
+    for (valid_after, time, expected) in [
+        (0, MAX_SECONDS + 1, vec![]),
+        (1, MAX_SECONDS, vec![]),
+        (1, MAX_SECONDS + 2, vec!["expired"]),
+    ] {
+        let verdict = bounded(valid_after).check_calls(&wei(0), time);
+        assert_eq!(codes(&verdict), expected);
+        assert_eq!(verdict.passes_from().is_some(), expected.is_empty());
+    }
+}
+
 #[test]
 fn what_remains_is_told() {
     let mut state = state(

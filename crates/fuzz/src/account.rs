@@ -1,0 +1,401 @@
+//! The account itself, with its plugins and the EntryPoint, as it is on a live chain: what the properties of whole operations
+//! run against.
+
+use crate::{
+    views::{self, Found},
+    world,
+};
+use alloy::{
+    primitives::{Address, B256, Bytes, U256, address, b256, uint},
+    rpc::types::TransactionRequest,
+    signers::{SignerSync, local::PrivateKeySigner},
+    sol_types::{SolCall, SolEvent},
+};
+use session_key_bindings::{IAccount, IEntryPoint, function_id, manifest_hash};
+use session_key_client::{
+    UserOperation,
+    calldata::{self, Call, FunctionReference, NewSessionKey},
+    permissions::{ERC20_APPROVE, ERC20_TRANSFER, model::KeyState},
+    revert::{AaCode, Revert},
+};
+use session_key_testkit::{CallOptions, CallTrace, Chain, ChainConfig, ChainError, Stack, TestToken};
+
+/// When the first key gets its permissions, unix seconds.
+pub const START: u64 = 1_800_000_000;
+
+/// A contract without code: every call to it succeeds.
+pub const SHOP: Address = Address::repeat_byte(0x51);
+
+/// A contract that refuses every call.
+pub const REFUSER: Address = Address::repeat_byte(0xfe);
+
+/// Who gets tokens and allowances.
+pub const RECIPIENT: Address = Address::repeat_byte(0x0e);
+
+/// Wei that the account holds: little, so that some calls cannot be paid for. Its gas is paid from its deposit.
+pub const BALANCE: U256 = uint!(80_U256);
+
+/// Base units of the token that the account holds.
+pub const TOKENS: U256 = uint!(80_U256);
+
+/// Wei that the account has deposited in the EntryPoint, and each paymaster.
+pub const DEPOSIT: U256 = uint!(1_000_000_000_000_000_000_000_000_000_000_U256);
+
+/// Who sends bundles, and is paid for them.
+const BUNDLER: Address = address!("0x00000000000000000000000000000000000b0d1e");
+
+const OWNER_KEY: B256 = b256!("0x000000000000000000000000000000000000000000000000000000000000a00e");
+
+/// No id that any code could take for granted.
+const CHAIN_ID: u64 = 0x00c0_ffee_1234_5678;
+
+/// A chain with the whole stack, and two accounts that have the session key plugin, without keys.
+#[derive(Debug)]
+pub struct AccountWorld {
+    /// The chain.
+    pub chain: Chain,
+    /// The contracts.
+    pub stack: Stack,
+    /// The account whose keys are tested.
+    pub account: Address,
+    /// Another one, of the same owner.
+    pub other_account: Address,
+    /// Two paymasters that pay for every operation.
+    pub paymasters: [Address; 2],
+    /// The owner of both accounts.
+    pub owner: PrivateKeySigner,
+    base: u64,
+}
+
+/// What the EntryPoint made of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bundle {
+    /// An operation is refused in validation, and with it the bundle.
+    Refused {
+        /// Which one, where the EntryPoint says so.
+        index: Option<usize>,
+        /// Why.
+        code: AaCode,
+    },
+    /// All operations are included.
+    Included(Vec<Included>),
+}
+
+/// What came of an operation that was included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Included {
+    /// Its hash.
+    pub hash: B256,
+    /// Whether its call succeeded.
+    pub success: bool,
+    /// What its call reverted with; empty: nothing.
+    pub revert_data: Bytes,
+    /// What it cost, in wei.
+    pub cost: U256,
+}
+
+impl Included {
+    /// Whether its call reverted with an error of the session key plugin.
+    pub fn is_plugins_refusal(&self) -> bool {
+        !self.success && matches!(Revert::decode(&self.revert_data), Revert::Plugin(_))
+    }
+}
+
+impl AccountWorld {
+    /// Deploys everything, and installs the plugin on both accounts. `plugin`: its creation code, if not that of the bindings.
+    pub fn new(plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let mut chain = Chain::new(ChainConfig {
+            chain_id: CHAIN_ID,
+            ..Default::default()
+        });
+        let stack = world::deploy(&mut chain, plugin)?;
+        views::deploy(&mut chain, stack.session_key_plugin)?;
+        let owner = PrivateKeySigner::from_bytes(&OWNER_KEY)?;
+        chain.set_balance(owner.address(), U256::MAX >> 1);
+        let other_account = stack.create_account(&mut chain, U256::from(1), &[owner.address()])?;
+        let account = stack.create_account(&mut chain, U256::ZERO, &[owner.address()])?;
+
+        let (_, plan) = Stack::plan(owner.address());
+        let paymaster = plan
+            .into_iter()
+            .find(|deployment| deployment.name == "TestPaymaster")
+            .ok_or_else(|| eyre::eyre!("the stack has no paymaster"))?;
+        let paymasters = [stack.paymaster, chain.deploy(BUNDLER, paymaster.init_code)?];
+
+        for account in [account, other_account] {
+            let install = install(&stack, &[]);
+            let request = TransactionRequest::default()
+                .from(owner.address())
+                .to(account)
+                .input(install.into());
+            chain.send(request)?.ok()?;
+        }
+        for depositor in [account, other_account, paymasters[0], paymasters[1]] {
+            let deposit = IEntryPoint::depositToCall { account: depositor };
+            let request = TransactionRequest::default()
+                .from(owner.address())
+                .to(stack.entry_point)
+                .value(DEPOSIT)
+                .input(deposit.abi_encode().into());
+            chain.send(request)?.ok()?;
+        }
+        stack.mint(&mut chain, account, TOKENS)?;
+        chain.set_balance(account, BALANCE);
+        // PUSH0 PUSH0 REVERT
+        chain.set_code(REFUSER, [0x5f, 0x5f, 0xfd])?;
+        chain.mine_at(START - 1)?;
+        let base = chain.snapshot();
+        Ok(Self {
+            chain,
+            stack,
+            account,
+            other_account,
+            paymasters,
+            owner,
+            base,
+        })
+    }
+
+    /// From here on, [`reset`](Self::reset) goes back to the present.
+    pub fn keep(&mut self) {
+        self.base = self.chain.snapshot();
+    }
+
+    /// Goes back to what all cases start from. To be called before a case, not after: a case that panicked leaves its state
+    /// behind.
+    pub fn reset(&mut self) -> Result<(), ChainError> {
+        self.chain.revert(self.base)?;
+        self.base = self.chain.snapshot();
+        Ok(())
+    }
+
+    /// Call data of an installation of the plugin with these keys.
+    pub fn install(&self, keys: &[NewSessionKey]) -> Bytes {
+        install(&self.stack, keys)
+    }
+
+    /// A transaction, in a block with this timestamp.
+    pub fn send(&mut self, from: Address, to: Address, data: Bytes, time: u64) -> Result<Sent, ChainError> {
+        self.chain.set_next_timestamp(time)?;
+        let request = TransactionRequest::default().from(from).to(to).input(data.into());
+        let execution = self.chain.send(request)?;
+        Ok(match execution.is_success() {
+            true => Sent::Done,
+            false => Sent::Reverted(Revert::decode(&execution.output)),
+        })
+    }
+
+    /// The next nonce of an account's lane.
+    pub fn nonce(&self, sender: Address, lane: U256) -> Result<U256, ChainError> {
+        let call = IEntryPoint::getNonceCall {
+            sender,
+            key: lane.to(),
+        };
+        self.chain.read(Address::ZERO, self.stack.entry_point, &call)
+    }
+
+    /// Signs as clients do. Returns the hash.
+    pub fn sign(&self, operation: &mut UserOperation, signer: &PrivateKeySigner) -> eyre::Result<B256> {
+        let hash = self.hash(operation);
+        operation.signature = signer.sign_message_sync(hash.as_slice())?.as_bytes().into();
+        Ok(hash)
+    }
+
+    /// The hash of an operation.
+    pub fn hash(&self, operation: &UserOperation) -> B256 {
+        operation.hash(self.stack.entry_point, CHAIN_ID)
+    }
+
+    /// `handleOps`, in a block with this timestamp.
+    pub fn handle_ops(&mut self, operations: &[UserOperation], time: u64) -> eyre::Result<Bundle> {
+        self.chain.set_next_timestamp(time)?;
+        let execution = self.chain.send(self.bundle(operations))?;
+        if !execution.is_success() {
+            let revert = Revert::decode(&execution.output);
+            let (index, code) = match &revert {
+                Revert::FailedOp(failed) => (Some(failed.op_index.saturating_to()), failed.code),
+                // Of the bundle as a whole.
+                Revert::Error(reason) => (None, AaCode::parse(reason)),
+                _ => (None, None),
+            };
+            let code = code.ok_or_else(|| eyre::eyre!("the EntryPoint fails: {revert}"))?;
+            return Ok(Bundle::Refused { index, code });
+        }
+        let mut included = Vec::new();
+        let mut revert_data = Bytes::new();
+        for log in execution
+            .logs
+            .iter()
+            .filter(|log| log.address == self.stack.entry_point)
+        {
+            if let Ok(event) = IEntryPoint::UserOperationRevertReason::decode_log(log) {
+                revert_data = event.data.revertReason;
+            } else if let Ok(event) = IEntryPoint::UserOperationEvent::decode_log(log) {
+                included.push(Included {
+                    hash: event.userOpHash,
+                    success: event.success,
+                    revert_data: std::mem::take(&mut revert_data),
+                    cost: event.actualGasCost,
+                });
+            }
+        }
+        Ok(Bundle::Included(included))
+    }
+
+    /// What calls `handleOps` would make, in a block after the latest.
+    pub fn trace_ops(&self, operations: &[UserOperation]) -> Result<CallTrace, ChainError> {
+        self.chain
+            .trace(&self.bundle(operations), &CallOptions::pending())
+    }
+
+    fn bundle(&self, operations: &[UserOperation]) -> TransactionRequest {
+        let call = IEntryPoint::handleOpsCall {
+            ops: operations.iter().cloned().map(Into::into).collect(),
+            beneficiary: BUNDLER,
+        };
+        TransactionRequest::default()
+            .from(BUNDLER)
+            .to(self.stack.entry_point)
+            .input(call.abi_encode().into())
+    }
+
+    /// What the account answers to the EntryPoint: packed validation data, or what it reverts with.
+    pub fn validation(&self, operation: &UserOperation, hash: B256) -> Result<Bytes, ChainError> {
+        let call = IAccount::validateUserOpCall {
+            userOp: operation.clone().into(),
+            userOpHash: hash,
+            missingAccountFunds: U256::ZERO,
+        };
+        let request = TransactionRequest::default()
+            .from(self.stack.entry_point)
+            .to(operation.sender)
+            .input(call.abi_encode().into());
+        self.chain.call(&request)
+    }
+
+    /// Reads the account's keys, and everything that the footprints name of each of theirs.
+    pub(crate) fn read(&self, footprints: &[KeyState]) -> Result<Found, ChainError> {
+        views::read_account(&self.chain, self.account, footprints)
+    }
+
+    /// What the account holds.
+    pub fn holdings(&self) -> Result<Holdings, ChainError> {
+        let account = self.account;
+        let token = self.stack.token;
+        let tokens = self
+            .chain
+            .read(account, token, &TestToken::balanceOfCall { account })?;
+        let allowance = TestToken::allowanceCall {
+            owner: account,
+            spender: RECIPIENT,
+        };
+        Ok(Holdings {
+            wei: self.chain.balance(account),
+            tokens,
+            allowance: self.chain.read(account, token, &allowance)?,
+            deposit: self.chain.read(
+                account,
+                self.stack.entry_point,
+                &IEntryPoint::balanceOfCall { account },
+            )?,
+        })
+    }
+}
+
+/// How a transaction ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It did what it was to do.
+    Done,
+    /// It reverted.
+    Reverted(Revert),
+}
+
+fn install(stack: &Stack, keys: &[NewSessionKey]) -> Bytes {
+    calldata::install_plugin(
+        stack.session_key_plugin,
+        manifest_hash::SESSION_KEY_PLUGIN,
+        calldata::session_key_plugin_install_data(keys),
+        &[
+            FunctionReference::new(
+                stack.multi_owner_plugin,
+                function_id::RUNTIME_VALIDATION_OWNER_OR_SELF,
+            ),
+            FunctionReference::new(stack.multi_owner_plugin, function_id::USER_OP_VALIDATION_OWNER),
+        ],
+    )
+}
+
+/// What an account holds, as far as its session keys can change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holdings {
+    /// Wei of its own.
+    pub wei: U256,
+    /// Base units of the token.
+    pub tokens: U256,
+    /// Base units of the token that [`RECIPIENT`] may take.
+    pub allowance: U256,
+    /// Wei deposited in the EntryPoint.
+    pub deposit: U256,
+}
+
+impl Holdings {
+    /// What they are after the account has made these calls, for each of which the plugin is happy: all, or none of them
+    /// succeed. Returns whether they do.
+    pub fn call(&mut self, world: &AccountWorld, calls: &[Call]) -> bool {
+        let mut after = self.clone();
+        let done = calls.iter().all(|call| after.call_one(world, call));
+        if done {
+            *self = after;
+        }
+        done
+    }
+
+    fn call_one(&mut self, world: &AccountWorld, call: &Call) -> bool {
+        let Some(left) = self.wei.checked_sub(call.value) else {
+            return false;
+        };
+        let stack = &world.stack;
+        // The account speaks to no plugin for another.
+        if [REFUSER, stack.session_key_plugin, stack.multi_owner_plugin].contains(&call.target) {
+            return false;
+        }
+        self.wei = left;
+        if call.target == stack.entry_point {
+            // Without data, wei is a deposit.
+            self.deposit += call.value;
+            return call.data.is_empty();
+        }
+        if call.target == stack.token {
+            return call.value.is_zero() && self.call_token(world, &call.data);
+        }
+        true
+    }
+
+    /// ERC-20 `transfer` and `approve`; the token has no other function among those that are called here.
+    fn call_token(&mut self, world: &AccountWorld, data: &[u8]) -> bool {
+        // The address has no dirty bits; what follows the amount is ignored.
+        let Some((head, amount)) = data.get(..68).map(|data| data.split_at(36)) else {
+            return false;
+        };
+        let (selector, to) = head.split_at(4);
+        let (padding, to) = to.split_at(12);
+        let (to, amount) = (Address::from_slice(to), U256::from_be_slice(amount));
+        if padding != [0; 12] {
+            return false;
+        }
+        if selector == ERC20_TRANSFER.as_slice() && amount <= self.tokens {
+            if to != world.account {
+                self.tokens -= amount;
+            }
+            true
+        } else if selector == ERC20_APPROVE.as_slice() {
+            if to == RECIPIENT {
+                self.allowance = amount;
+            }
+            true
+        } else {
+            false
+        }
+    }
+}
