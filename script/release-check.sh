@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# What must hold before a release, beyond .ci/run: the oldest supported Rust compiles everything, documentation has no
+# warnings, dependencies are of allowed licences and sources, and every crate can be published, in order. Takes about half an
+# hour; installs what it needs (a toolchain by rustup; cargo-deny under cache/).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+msrv=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+step "Rust $msrv, the oldest supported"
+rustup toolchain install "$msrv" --profile minimal --no-self-update
+CARGO_TARGET_DIR=target/msrv cargo "+$msrv" check --workspace --all-targets --locked
+
+step "Documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+step "Dependencies"
+deny_version=0.20.2
+if [ "$(cache/cargo-deny/bin/cargo-deny --version 2>/dev/null)" != "cargo-deny $deny_version" ]; then
+  cargo install cargo-deny --version "$deny_version" --locked --root cache/cargo-deny
+fi
+# Advisories come from a database on the network: `cache/cargo-deny/bin/cargo-deny check advisories`.
+cache/cargo-deny/bin/cargo-deny --locked check bans licenses sources
+
+step "Packages"
+cargo publish --dry-run --workspace --locked
