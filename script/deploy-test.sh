@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Deploys to anvil, on loopback, under the chain ids of test networks: from nothing, again, half way, and where it must refuse.
-# Every refusal must leave the deployer's nonce at zero: nothing was sent.
+# Deploys to anvil, on loopback, under the chain ids of test networks, by forge and by the command `session-key deploy`: from
+# nothing, again by the other of the two, half way, and where both must refuse. Every refusal must leave the deployer's nonce at
+# zero: nothing was sent.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source script/toolchain.sh
@@ -43,10 +44,21 @@ start() { # chain-id [option of anvil …]
   fail "anvil did not start"
 }
 
+cargo build --locked -p session-key-cli
+command=${CARGO_TARGET_DIR:-target}/debug/session-key
+
 # Both print a line for each contract, with what was found and where.
 with_forge() { # chain-id [option of forge …]
   EXPECTED_CHAIN_ID=$1 FOUNDRY_PROFILE=deploy \
     forge script script/Deploy.s.sol --rpc-url "$rpc" --private-key "$deployer_key" "${@:2}" >"$home/output" 2>&1
+}
+with_command() { # chain-id [option of the command …]
+  SESSION_KEY_FUNDER=$deployer_key "$command" deploy --json --rpc-url "$rpc" --chain-id "$1" "${@:2}" \
+    >"$home/output.json" || { cp "$home/output.json" "$home/output"; return 1; }
+  node -e '
+    const { contracts } = JSON.parse(require("node:fs").readFileSync(process.argv[1]));
+    for (const { status, address, name } of contracts) console.log(status, address, name);
+  ' "$home/output.json" >"$home/output"
 }
 
 show() {
@@ -87,44 +99,69 @@ create() { # crate contract
     "0x$(printf '0%.0s' $(seq 64))$(sed s/^0x// "crates/$1/bytecode/$2.hex")" >/dev/null
 }
 
+# Whoever deploys first, the other finds everything in place.
+first=with_forge
+second=with_command
 for chain in 11155111 84532 11155420 421614 80002; do
   start "$chain"
-  run with_forge "$chain"
-  expect 0 5
+  for tool in "$first" "$second"; do
+    run "$tool" "$chain"
+    expect 0 5
+  done
   [ "$(cast nonce "$deployer" --rpc-url "$rpc")" = 0 ] || fail "a dry run sent something"
-  run with_forge "$chain" --broadcast
+  run "$first" "$chain" --broadcast
   expect 0 5
   verify_record
-  run with_forge "$chain" --broadcast
+  run "$second" "$chain" --broadcast
   expect 5 0
   [ "$(cast nonce "$deployer" --rpc-url "$rpc")" = 5 ] || fail "sent something when nothing was missing"
-  echo "chain $chain: deployed and verified"
+  "$command" doctor --rpc-url "$rpc" --deployment deterministic >"$home/output" || { show; fail "doctor"; }
+  echo "chain $chain: deployed $first, verified $second"
+  swap=$first first=$second second=$swap
 done
 
-start 11155111
-create testkit EntryPoint
-create bindings SessionKeyPlugin
-run with_forge 11155111 --broadcast
-expect 2 3
-verify_record
-echo "half way: completed"
+for tool in with_forge with_command; do
+  start 11155111
+  create testkit EntryPoint
+  create bindings SessionKeyPlugin
+  run "$tool" 11155111 --broadcast
+  expect 2 3
+  verify_record
+  echo "half way: completed $tool"
+done
 
-# What it is said to take is enough.
+# Other parameters lead to the same other addresses. What it is said to take is enough.
+salt=0x$(printf '5a%.0s' $(seq 32))
 start 84532
-cost=$(FACTORY_OWNER=$deployer run with_forge 84532 && sed -n 's/.*deploying takes at most \([0-9.]*\) .*/\1/p' "$home/output")
+export FACTORY_OWNER=$deployer MULTI_OWNER_PLUGIN_SALT=$salt MODULAR_ACCOUNT_SALT=$salt
+run with_forge 84532
+cost=$(sed -n 's/.*deploying takes at most \([0-9.]*\) .*/\1/p' "$home/output")
 cast rpc --rpc-url "$rpc" anvil_setBalance "$deployer" "$(cast to-hex "$(cast to-wei "$cost")")" >/dev/null
-FACTORY_OWNER=$deployer run with_forge 84532 --broadcast
+run with_forge 84532 --broadcast
 expect 0 5
-echo "own factory owner, and no more funds than needed: deployed"
+unset FACTORY_OWNER MULTI_OWNER_PLUGIN_SALT MODULAR_ACCOUNT_SALT
+run with_command 84532 --factory-owner "$deployer" --multi-owner-plugin-salt "$salt" --modular-account-salt "$salt"
+expect 5 0
+echo "other parameters, and no more funds than needed: deployed with_forge, verified with_command"
 
 start 11155111
 refuse "WrongChain(84532 .* 11155111 " with_forge 84532 --broadcast
+refuse "this is chain 11155111, not 84532" with_command 84532 --broadcast
+
+start 11155111
 cast rpc --rpc-url "$rpc" anvil_setCode 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789 0x00 >/dev/null
 refuse 'CodeDiffers("EntryPoint", 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789' with_forge 11155111 --broadcast
+refuse "EntryPoint at 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789 has code with hash" with_command 11155111 --broadcast
+
 start 11155111
 cast rpc --rpc-url "$rpc" anvil_setBalance "$deployer" 0x2386f26fc10000 >/dev/null
 refuse "Underfunded($deployer, 10000000000000000 " with_forge 11155111 --broadcast
+refuse "$deployer has 10000000000000000 wei, and may need" with_command 11155111 --broadcast
+
 start 11155111 --disable-default-create2-deployer
 refuse "NoDeploymentProxy(0x4e59b44847b379578588920cA78FbF26c0B4956C, 11155111 " with_forge 11155111 --broadcast
+refuse "chain 11155111 has no deployment proxy" with_command 11155111 --broadcast
+
 start 11155111 --hardfork shanghai
 refuse "ChainBeforeCancun(11155111 " with_forge 11155111 --broadcast
+refuse "chain 11155111 does not run Cancun's instructions" with_command 11155111 --broadcast

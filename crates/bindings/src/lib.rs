@@ -26,7 +26,17 @@ pub use plugin_errors::*;
 pub use session_key_plugin::*;
 pub use standards::*;
 
-use alloy_primitives::{Address, address};
+use alloy_primitives::{Address, address, hex};
 
 /// EntryPoint v0.6, at the same address on every chain (ERC-4337 v0.6).
 pub const ENTRY_POINT: Address = address!("0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789");
+
+/// The deterministic deployment proxy: it creates contracts with CREATE2 from `salt ++ init code`. On most chains, and on
+/// every anvil, at this address.
+pub const DEPLOYMENT_PROXY: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
+
+/// Deployed code of the proxy (<https://github.com/Arachnid/deterministic-deployment-proxy>, MIT).
+pub const DEPLOYMENT_PROXY_CODE: [u8; 69] = hex!(
+    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe036016000816020"
+    "82378035828234f58015156039578182fd5b8082525050506014600cf3"
+);

@@ -28,7 +28,7 @@ use session_key_testkit::{Stack, TestToken};
 
 use crate::{
     node::{Node, explain},
-    report::{Report, show_ether},
+    report::{Report, show_ether, show_gas_units},
 };
 
 /// The test token's decimals.
@@ -494,18 +494,6 @@ impl Demo<'_> {
         )
         .await
     }
-}
-
-/// Gas units, with the thousands set apart.
-fn show_gas_units(gas: u64) -> String {
-    let digits = gas.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .filter_map(|group| std::str::from_utf8(group).ok())
-        .collect();
-    format!("{} gas", groups.join(","))
 }
 
 fn show_gas(receipt: &Receipt) -> String {

@@ -1,13 +1,17 @@
 //! Command line for session keys of ERC-6900 accounts.
 
 mod demo;
+mod deploy;
+mod doctor;
 mod node;
 mod report;
 
-use std::process::ExitCode;
+use std::{env::VarError, process::ExitCode};
 
 use alloy::signers::local::PrivateKeySigner;
 use clap::{Args, Parser, Subcommand};
+use deploy::DeployArguments;
+use doctor::DoctorArguments;
 use eyre::{Result, eyre};
 use node::Node;
 use report::{Format, Report, print_error};
@@ -32,6 +36,17 @@ enum Command {
     ///
     /// Runs on a chain simulated in this process; or on a node, with --rpc-url and a funded key in SESSION_KEY_FUNDER.
     Demo(DemoArguments),
+
+    /// Deploy the contracts, at the same addresses on every chain. A dry run, unless --broadcast is given.
+    ///
+    /// What is there already is verified and skipped: running it again completes what a failure left half done. The private
+    /// key that pays is read from SESSION_KEY_FUNDER.
+    Deploy(DeployArguments),
+
+    /// Check a chain: its contracts and their code, the bundler, an account; say what is missing.
+    ///
+    /// Exit code 0: everything needed is there. 1: something is missing. 2: the check could not be made.
+    Doctor(DoctorArguments),
 }
 
 #[derive(Debug, Args)]
@@ -56,24 +71,54 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Demo(arguments) => runtime.block_on(demo(arguments)),
+        Command::Deploy(arguments) => runtime.block_on(deploy(arguments)),
+        Command::Doctor(arguments) => runtime.block_on(doctor(arguments)),
     }
 }
 
 async fn demo(arguments: DemoArguments) -> ExitCode {
-    let format = if arguments.json {
-        Format::Json
-    } else {
-        Format::Human
-    };
-    let mut report = Report::new(format);
+    let mut report = Report::new(format(arguments.json));
     let node = match node(arguments.rpc_url.as_deref()).await {
         Ok(node) => node,
-        Err(error) => {
-            report.finish(Some(&one_line(&error)));
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return could_not_begin(report, &error),
     };
-    match demo::run(&node, &mut report).await {
+    let outcome = demo::run(&node, &mut report).await;
+    finish(report, outcome)
+}
+
+async fn deploy(arguments: DeployArguments) -> ExitCode {
+    let mut report = Report::new(format(arguments.json));
+    let funder = match arguments.funder() {
+        Ok(funder) => funder,
+        Err(error) => return could_not_begin(report, &error),
+    };
+    let ready = match deploy::survey(&arguments, funder, &mut report).await {
+        Ok(ready) => ready,
+        Err(error) => return could_not_begin(report, &error),
+    };
+    let outcome = deploy::deploy(&arguments, ready, &mut report).await;
+    finish(report, outcome)
+}
+
+async fn doctor(arguments: DoctorArguments) -> ExitCode {
+    let mut report = Report::new(format(arguments.json));
+    match doctor::run(&arguments, &mut report).await {
+        Ok(outcome) => finish(report, outcome),
+        Err(error) => could_not_begin(report, &error),
+    }
+}
+
+const fn format(json: bool) -> Format {
+    if json { Format::Json } else { Format::Human }
+}
+
+fn could_not_begin(report: Report, error: &eyre::Report) -> ExitCode {
+    report.finish(Some(&one_line(error)));
+    ExitCode::from(EXIT_USAGE)
+}
+
+fn finish(report: Report, outcome: Result<()>) -> ExitCode {
+    match outcome {
         Ok(()) => {
             report.finish(None);
             ExitCode::SUCCESS
@@ -88,17 +133,25 @@ async fn demo(arguments: DemoArguments) -> ExitCode {
 async fn node(rpc_url: Option<&str>) -> Result<Node> {
     match rpc_url {
         None => Node::simulated(),
-        Some(url) => Node::connect(url, funder()?).await,
+        Some(url) => Node::connect(url, required_funder()?).await,
     }
 }
 
-/// The funder's key. Nothing of it is ever in an error.
-fn funder() -> Result<PrivateKeySigner> {
-    let key = std::env::var(FUNDER_VARIABLE).map_err(|_| {
-        eyre!("a node needs a funded key: set {FUNDER_VARIABLE} to its private key (64 hex digits)")
-    })?;
-    key.trim().parse().map_err(|_| {
+/// The funder's key, if there is one. Nothing of it is ever in an error.
+fn funder() -> Result<Option<PrivateKeySigner>> {
+    let key = match std::env::var(FUNDER_VARIABLE) {
+        Ok(key) => key,
+        Err(VarError::NotPresent) => return Ok(None),
+        Err(VarError::NotUnicode(_)) => String::new(),
+    };
+    key.trim().parse().map(Some).map_err(|_| {
         eyre!("{FUNDER_VARIABLE} is not a private key: it takes 64 hex digits, with or without 0x")
+    })
+}
+
+fn required_funder() -> Result<PrivateKeySigner> {
+    funder()?.ok_or_else(|| {
+        eyre!("a node needs a funded key: set {FUNDER_VARIABLE} to its private key (64 hex digits)")
     })
 }
 

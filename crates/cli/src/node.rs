@@ -21,6 +21,9 @@ use crate::report::show_ether;
 /// the account.
 pub(crate) const REQUIRED_FUNDS: u128 = 200_000_000_000_000_000;
 
+/// The option that names the node.
+pub(crate) const RPC_URL: &str = "--rpc-url";
+
 /// How long a node may take to include a transaction.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(180);
 
@@ -68,27 +71,9 @@ impl Node {
     /// The chain of a node. Checks, before anything is sent, that it answers, that the funder has enough, and that the
     /// contracts can be deployed there.
     pub(crate) async fn connect(url: &str, funder: PrivateKeySigner) -> Result<Self> {
-        let parsed: Url = url.parse().map_err(|error| {
-            eyre!("--rpc-url {url:?} is not a URL ({error}): give one like http://127.0.0.1:8545")
-        })?;
-        match parsed.scheme() {
-            "http" => {}
-            "https" if cfg!(feature = "tls") => {}
-            "https" => bail!("built without TLS: run with `--features tls` for an https URL"),
-            scheme => bail!("--rpc-url has the scheme {scheme:?}: only http and https are supported"),
-        }
         let address = funder.address();
-        let provider = ProviderBuilder::new()
-            .wallet(EthereumWallet::from(funder))
-            .connect_http(parsed)
-            .erased();
-
-        let chain_id = provider.get_chain_id().await.map_err(|error| {
-            eyre!(
-                "no Ethereum node answers at {url} ({}): check --rpc-url",
-                brief(&error)
-            )
-        })?;
+        let provider = connect(RPC_URL, url, Some(funder))?;
+        let chain_id = chain_id(&provider, url).await?;
         let balance = provider
             .get_balance(address)
             .await
@@ -214,13 +199,43 @@ impl Node {
     }
 }
 
+/// A provider that asks the node at a URL, which `option` gave, and signs with the key if there is one. Asks nothing yet.
+pub(crate) fn connect(option: &str, url: &str, signer: Option<PrivateKeySigner>) -> Result<DynProvider> {
+    let parsed: Url = url.parse().map_err(|error| {
+        eyre!("{option} {url:?} is not a URL ({error}): give one like http://127.0.0.1:8545")
+    })?;
+    match parsed.scheme() {
+        "http" => {}
+        "https" if cfg!(feature = "tls") => {}
+        "https" => bail!("built without TLS: run with `--features tls` for an https URL"),
+        scheme => bail!("{option} has the scheme {scheme:?}: only http and https are supported"),
+    }
+    Ok(match signer {
+        Some(signer) => ProviderBuilder::new()
+            .wallet(EthereumWallet::from(signer))
+            .connect_http(parsed)
+            .erased(),
+        None => ProviderBuilder::new().connect_http(parsed).erased(),
+    })
+}
+
+/// The chain of the node at a URL, if it is a node.
+pub(crate) async fn chain_id(provider: &DynProvider, url: &str) -> Result<u64> {
+    provider.get_chain_id().await.map_err(|error| {
+        eyre!(
+            "no Ethereum node answers at {url} ({}): check {RPC_URL}",
+            brief(&error)
+        )
+    })
+}
+
 /// What the contract said, or else the node, in one line.
 pub(crate) fn explain(error: &TransportError) -> String {
     Revert::from_rpc_error(error).map_or_else(|| brief(error), |revert| revert.to_string())
 }
 
 /// One line of an error that may go on for many.
-fn brief(error: &TransportError) -> String {
+pub(crate) fn brief(error: &TransportError) -> String {
     let text = match error {
         RpcError::ErrorResp(payload) => payload.message.to_string(),
         RpcError::DeserError { .. } => "its answer is not JSON-RPC".to_owned(),

@@ -1,10 +1,11 @@
-//! What the demonstration prints: for people line by line as it happens, for machines one JSON document at the end.
+//! What the commands print: for people line by line as it happens, for machines one JSON document at the end.
 
 use std::io::Write as _;
 
 use alloy::primitives::{U256, utils::format_ether};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use session_key_client::permissions::model::Violation;
 
 const HEADING: Style = Style::new().bold();
@@ -33,6 +34,10 @@ enum Line {
     Fact { label: String, value: String },
     /// Something that was done, and worked.
     Done { label: String, detail: String },
+    /// Something that may be a problem.
+    Warning { label: String, detail: String },
+    /// Something that is needed and is not there.
+    Missing { label: String, detail: String },
     /// Something that was tried and refused, as it should be.
     Refused {
         label: String,
@@ -54,6 +59,10 @@ struct Section {
 pub(crate) struct Report {
     format: Format,
     sections: Vec<Section>,
+    /// Members of the JSON document besides the sections.
+    data: Map<String, Value>,
+    /// The last line, if all goes well.
+    closing: String,
 }
 
 impl Report {
@@ -61,7 +70,19 @@ impl Report {
         Self {
             format,
             sections: Vec::new(),
+            data: Map::new(),
+            closing: "Everything went as expected.".to_owned(),
         }
+    }
+
+    /// Adds a member to the JSON document. People are not shown it.
+    pub(crate) fn data(&mut self, name: &str, value: impl Into<Value>) {
+        self.data.insert(name.to_owned(), value.into());
+    }
+
+    /// Says how the report ends, if all goes well.
+    pub(crate) fn closing(&mut self, closing: impl Into<String>) {
+        self.closing = closing.into();
     }
 
     /// Begins a section.
@@ -96,6 +117,37 @@ impl Report {
         );
     }
 
+    /// Something that may be a problem.
+    pub(crate) fn warning(&mut self, label: impl Into<String>, detail: impl Into<String>) {
+        let (label, detail) = (label.into(), detail.into());
+        self.line(
+            &format!("    {REFUSAL}!{REFUSAL:#} {label:<LABEL_WIDTH$}  {detail}"),
+            Line::Warning { label, detail },
+        );
+    }
+
+    /// Something that is needed and is not there.
+    pub(crate) fn missing(&mut self, label: impl Into<String>, detail: impl Into<String>) {
+        let (label, detail) = (label.into(), detail.into());
+        self.line(
+            &format!("    {BAD}✗{BAD:#} {label:<LABEL_WIDTH$}  {detail}"),
+            Line::Missing { label, detail },
+        );
+    }
+
+    /// The labels of what is missing so far.
+    pub(crate) fn all_missing(&self) -> Vec<&str> {
+        let lines = self.sections.iter().flat_map(|section| &section.lines);
+        let mut labels: Vec<&str> = lines
+            .filter_map(|line| match line {
+                Line::Missing { label, .. } => Some(label.as_str()),
+                _ => None,
+            })
+            .collect();
+        labels.dedup();
+        labels
+    }
+
     /// Something that was tried and refused, as it should be.
     pub(crate) fn refused(&mut self, label: impl Into<String>, violation: &Violation, answer: String) {
         let label = label.into();
@@ -117,15 +169,18 @@ impl Report {
     pub(crate) fn finish(self, failure: Option<&str>) {
         match self.format {
             Format::Json => {
-                let document = serde_json::json!({
+                let mut document = serde_json::json!({
                     "ok": failure.is_none(),
                     "error": failure,
                     "sections": self.sections,
                 });
+                for (name, value) in &self.data {
+                    document[name] = value.clone();
+                }
                 self.print(&format!("{document:#}"));
             }
             Format::Human => match failure {
-                None => self.print(&format!("\n{GOOD}Everything went as expected.{GOOD:#}")),
+                None => self.print(&format!("\n{GOOD}{}{GOOD:#}", self.closing)),
                 Some(failure) => print_error(failure),
             },
         }
@@ -155,6 +210,18 @@ pub(crate) fn show_ether(wei: U256) -> String {
         "" => format!("{whole} ETH"),
         decimals => format!("{whole}.{decimals} ETH"),
     }
+}
+
+/// Gas units, with the thousands set apart.
+pub(crate) fn show_gas_units(gas: u64) -> String {
+    let digits = gas.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|group| std::str::from_utf8(group).ok())
+        .collect();
+    format!("{} gas", groups.join(","))
 }
 
 /// Prints a one-line reason to standard error.

@@ -16,7 +16,7 @@ pub use accounts::{DevAccount, dev_accounts};
 pub use call::CallOptions;
 pub use chain::{Chain, ChainConfig};
 pub use error::ChainError;
-pub use stack::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Deployment, Stack, TestToken};
+pub use stack::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Deployment, ENTRY_POINT_CODE, Stack, TestToken};
 pub use testkit::{Testkit, Transport};
 pub use trace::{CallKind, CallTrace};
 pub use transaction::{Execution, Status};

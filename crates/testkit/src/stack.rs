@@ -2,7 +2,7 @@
 
 use crate::{Chain, ChainError, call::request};
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, address, hex, keccak256},
+    primitives::{Address, B256, Bytes, U256, address, keccak256},
     rpc::types::TransactionRequest,
     sol_types::SolConstructor,
 };
@@ -22,23 +22,14 @@ mod contracts {
 }
 
 pub use contracts::TestToken;
+pub use session_key_bindings::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE};
 
 /// EntryPoint v0.6, unmodified; see `bytecode/README.md` for where it is from and its licence.
-static ENTRY_POINT_CODE: CreationCode =
+pub static ENTRY_POINT_CODE: CreationCode =
     CreationCode::new("EntryPoint", include_str!("../bytecode/EntryPoint.hex"));
 static TEST_TOKEN: CreationCode = CreationCode::new("TestToken", include_str!("../bytecode/TestToken.hex"));
 static TEST_PAYMASTER: CreationCode =
     CreationCode::new("TestPaymaster", include_str!("../bytecode/TestPaymaster.hex"));
-
-/// The deterministic deployment proxy: it creates contracts with CREATE2 from `salt ++ init code`. On most chains, and on
-/// every anvil, at this address.
-pub const DEPLOYMENT_PROXY: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
-
-/// Deployed code of the proxy (<https://github.com/Arachnid/deterministic-deployment-proxy>, MIT).
-pub const DEPLOYMENT_PROXY_CODE: [u8; 69] = hex!(
-    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe036016000816020"
-    "82378035828234f58015156039578182fd5b8082525050506014600cf3"
-);
 
 /// Who made the proxy; here, the sender of the deployments.
 const DEPLOYER: Address = address!("0x3fAB184622Dc19b6109349B94811493BF45362f8");

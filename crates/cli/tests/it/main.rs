@@ -1,5 +1,7 @@
 //! The command as a person or a script meets it.
 
+mod deployment;
+
 use std::{
     io::{Read as _, Write as _},
     net::TcpListener,
@@ -38,8 +40,8 @@ fn refused(arguments: &[&str], funder: Option<&str>, expected: &str) {
     );
 }
 
-/// A server that answers every request with the same body, until the test process ends.
-fn server(answer: fn(request: &str) -> String) -> String {
+/// A server that answers every request's body, until the test process ends.
+fn server(answer: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     thread::spawn(move || {
@@ -47,19 +49,28 @@ fn server(answer: fn(request: &str) -> String) -> String {
             let mut stream = stream.expect("a connection");
             let mut request = Vec::new();
             let mut chunk = [0; 4096];
-            // The requests are small: their body comes in one piece, with or behind the headers.
-            while !request.ends_with(b"}") && !request.ends_with(b"]") {
+            while body(&request).is_none() {
                 match stream.read(&mut chunk) {
                     Ok(0) | Err(_) => break,
                     Ok(length) => request.extend_from_slice(&chunk[..length]),
                 }
             }
-            let body = answer(&String::from_utf8_lossy(&request));
+            let body = answer(body(&request).unwrap_or_default());
             let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json";
             let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         }
     });
     url
+}
+
+/// The body of a request, once it is complete.
+fn body(request: &[u8]) -> Option<&str> {
+    let (head, body) = text(request).split_once("\r\n\r\n")?;
+    let length = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find_map(|(name, value)| name.eq_ignore_ascii_case("content-length").then_some(value))?;
+    (body.len() == length.trim().parse::<usize>().expect("a length")).then_some(body)
 }
 
 #[test]
@@ -116,6 +127,8 @@ fn garbage_arguments_are_refused() {
         &["demo", "--rpc"],
         &["demo", "extra"],
         &["demo", "--rpc-url"],
+        &["deploy", "--rpc-url", "http://127.0.0.1:1"],
+        &["doctor", "--account", "0x12"],
         &[],
     ] {
         let output = run(arguments, None);

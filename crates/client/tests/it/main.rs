@@ -2,6 +2,7 @@
 
 mod bundler;
 mod concurrency;
+mod deployment;
 mod entry_point;
 mod examples;
 mod fixture;

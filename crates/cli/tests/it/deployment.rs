@@ -1,0 +1,363 @@
+//! `deploy` and `doctor`, on a simulated chain behind a socket.
+
+use super::{PUBLIC_KEY, run, server, text};
+use alloy::{
+    primitives::{Address, U256, address},
+    providers::Provider as _,
+    transports::RpcError,
+};
+use serde_json::{Value, json};
+use session_key_bindings::{ENTRY_POINT, IModularAccountFactory};
+use session_key_client::{
+    Deployment, NewSessionKey, OwnerClient, SmartAccount,
+    deployment::{Contract, Deterministic},
+    permissions::Permissions,
+    submit::EntryPointSubmitter,
+};
+use session_key_testkit::{
+    ChainConfig, DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Stack, Testkit, dev_accounts,
+};
+use std::process::Output;
+
+const SEPOLIA: u64 = 11_155_111;
+
+/// A chain with the deployment proxy and nothing else.
+fn chain(chain_id: u64) -> Testkit {
+    let testkit = Testkit::new(ChainConfig {
+        chain_id,
+        ..ChainConfig::default()
+    });
+    testkit
+        .chain()
+        .set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)
+        .expect("a proxy");
+    testkit
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+/// Serves a chain over HTTP; as a bundler too, of these EntryPoints.
+fn serve(testkit: &Testkit, entry_points: &'static [Address]) -> String {
+    let provider = testkit.provider();
+    server(move |body| {
+        let request: Value = serde_json::from_str(body).expect("JSON");
+        let method = request["method"].as_str().expect("a method").to_owned();
+        let answer = if method == "eth_supportedEntryPoints" {
+            Ok(json!(entry_points))
+        } else {
+            let params = request["params"].clone();
+            runtime().block_on(provider.raw_request::<Value, Value>(method.into(), params))
+        };
+        match answer {
+            Ok(result) => json!({"jsonrpc": "2.0", "id": request["id"], "result": result}),
+            Err(RpcError::ErrorResp(error)) => {
+                json!({"jsonrpc": "2.0", "id": request["id"], "error": error})
+            }
+            Err(error) => panic!("{error}"),
+        }
+        .to_string()
+    })
+}
+
+fn json_of(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn statuses(document: &Value) -> Vec<&str> {
+    let contracts = document["contracts"].as_array().expect("contracts");
+    contracts
+        .iter()
+        .map(|contract| contract["status"].as_str().expect("a status"))
+        .collect()
+}
+
+#[test]
+fn deploy_sends_when_told_to_and_only_what_is_missing() {
+    let testkit = chain(SEPOLIA);
+    let url = serve(&testkit, &[]);
+    let deploy = ["deploy", "--rpc-url", &url, "--chain-id", "11155111"];
+
+    // Without a key, and so without looking at funds.
+    let output = run(&deploy, None);
+    let report = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(report.matches("missing: ").count(), 5, "{report}");
+    assert!(report.contains("A dry run: nothing was sent."), "{report}");
+    assert_eq!(testkit.chain().block_number(), 0);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = folder.path().join("record.json");
+    let record = record.to_str().expect("UTF-8");
+    let with = |options: &[&str]| run(&[&deploy[..], options].concat(), Some(PUBLIC_KEY));
+    let output = with(&["--record", record]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--record needs --broadcast"));
+
+    let output = with(&["--broadcast", "--json", "--record", record]);
+    let document = json_of(&output);
+    assert_eq!(output.status.code(), Some(0), "{document}");
+    assert_eq!(document["ok"], true);
+    assert_eq!(document["chainId"], SEPOLIA);
+    assert_eq!(statuses(&document), ["missing"; 5]);
+    assert_eq!(
+        document["transactions"].as_object().expect("transactions").len(),
+        5
+    );
+    assert_eq!(testkit.chain().block_number(), 5);
+    for recorded in Deterministic::record().contracts.values() {
+        assert!(!testkit.chain().code(recorded.address).is_empty());
+    }
+
+    let output = with(&["--broadcast", "--record", record]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("the file exists already"));
+    let output = with(&["--broadcast", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(statuses(&json_of(&output)), ["present"; 5]);
+    assert_eq!(testkit.chain().block_number(), 5);
+
+    // The record is one that the doctor reads, of this chain only.
+    let output = run(&["doctor", "--rpc-url", &url, "--deployment", record], None);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let other = serve(&chain(1), &[]);
+    let output = run(&["doctor", "--rpc-url", &other, "--deployment", record], None);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("is of chain 11155111, and the node of chain 1"));
+}
+
+#[test]
+fn deploy_refuses_before_anything_is_sent() {
+    let testkit = chain(SEPOLIA);
+    let url = serve(&testkit, &[]);
+    let refused = |chain_id: &str, options: &[&str], key: Option<&str>, reason: &str| {
+        let deploy = ["deploy", "--rpc-url", &url, "--chain-id", chain_id, "--broadcast"];
+        let output = run(&[&deploy[..], options].concat(), key);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(reason), "{error}");
+        assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+        assert_eq!(testkit.chain().block_number(), 0);
+    };
+    refused("11155111", &[], None, "set SESSION_KEY_FUNDER");
+    refused("1", &[], Some(PUBLIC_KEY), "this is chain 11155111, not 1");
+    let zero = "0x0000000000000000000000000000000000000000";
+    refused(
+        "11155111",
+        &["--factory-owner", zero],
+        Some(PUBLIC_KEY),
+        "must not be the zero address",
+    );
+
+    let plugin = Deployment::deterministic().session_key_plugin;
+    testkit.chain().set_code(plugin, [0x00]).expect("code");
+    refused(
+        "11155111",
+        &[],
+        Some(PUBLIC_KEY),
+        "SessionKeyPlugin at 0xf1EE9143",
+    );
+    testkit.chain().set_code(plugin, []).expect("no code");
+
+    testkit
+        .chain()
+        .set_balance(dev_accounts()[0].address, U256::from(7));
+    refused("11155111", &[], Some(PUBLIC_KEY), "has 7 wei, and may need ");
+    testkit.chain().set_code(DEPLOYMENT_PROXY, []).expect("no code");
+    refused("11155111", &[], Some(PUBLIC_KEY), "has no deployment proxy");
+}
+
+#[test]
+fn doctor_says_what_is_missing() {
+    let testkit = chain(SEPOLIA);
+    let url = serve(&testkit, &[]);
+    let output = run(&["doctor", "--rpc-url", &url, "--json"], None);
+    let document = json_of(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(document["ok"], false);
+    assert_eq!(document["deployment"], "canonical");
+    let missing = [
+        "EntryPoint",
+        "MultiOwnerPlugin",
+        "SessionKeyPlugin",
+        "ModularAccountFactory",
+    ];
+    assert_eq!(document["missing"], json!(missing));
+
+    // On a chain that nobody knows, ours are looked for.
+    let unknown = serve(&chain(31337), &[]);
+    let output = run(&["doctor", "--rpc-url", &unknown], None);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("The contracts (deterministic)"));
+    assert!(text(&output.stdout).contains("session-key deploy"));
+
+    // A contract with another's code.
+    let record = Deterministic::record();
+    for recorded in record.contracts.values() {
+        testkit.chain().set_code(recorded.address, [0x00]).expect("code");
+    }
+    let output = run(
+        &["doctor", "--rpc-url", &url, "--deployment", "deterministic"],
+        None,
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout).matches("other code: hash").count(), 5);
+
+    // Contracts that are there, but are no plugins and no factory: the canonical ones have no recorded code.
+    let canonical = Deployment::on_chain(SEPOLIA).expect("known");
+    for contract in [
+        canonical.session_key_plugin,
+        canonical.multi_owner_plugin,
+        canonical.factory,
+    ] {
+        testkit.chain().set_code(contract, [0x00]).expect("code");
+    }
+    let output = run(&["doctor", "--rpc-url", &url], None);
+    assert_eq!(output.status.code(), Some(1));
+    let report = text(&output.stdout);
+    assert_eq!(
+        report.matches("does not tell its manifest").count(),
+        2,
+        "{report}"
+    );
+    assert_eq!(report.matches("does not tell its ").count(), 5, "{report}");
+}
+
+#[test]
+fn doctor_checks_bundler_and_account() {
+    static ENTRY_POINTS: [Address; 1] = [ENTRY_POINT];
+    let testkit = Testkit::default();
+    let stack = Stack::deploy(&mut testkit.chain()).expect("a stack");
+    let deployment = Deployment {
+        entry_point: stack.entry_point,
+        session_key_plugin: stack.session_key_plugin,
+        multi_owner_plugin: stack.multi_owner_plugin,
+        factory: stack.account_factory,
+    };
+    // The factory of the testkit has an owner, and so another address than the recorded one.
+    let mut known = Deterministic::record().known();
+    known
+        .contracts
+        .get_mut(&Contract::ModularAccountFactory)
+        .expect("a factory")
+        .address = stack.account_factory;
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = folder.path().join("31337.json");
+    let file = json!({"chainId": 31337, "name": "test", "deployments": [known]});
+    std::fs::write(&record, file.to_string()).expect("a file");
+    let record = record.to_str().expect("UTF-8");
+
+    let owner = dev_accounts()[1].signer();
+    let account = runtime()
+        .block_on(SmartAccount::from_factory(
+            testkit.provider(),
+            deployment,
+            [owner.address()],
+            U256::ZERO,
+        ))
+        .expect("an account");
+    let address = account.address().to_string();
+    let url = serve(&testkit, &ENTRY_POINTS);
+    let doctor = |bundler: &str| {
+        let arguments = [
+            "doctor",
+            "--json",
+            "--rpc-url",
+            &url,
+            "--deployment",
+            record,
+            "--bundler-url",
+            bundler,
+            "--account",
+            &address,
+        ];
+        let output = run(&arguments, None);
+        let document = json_of(&output);
+        let code = if document["ok"] == true { 0 } else { 1 };
+        assert_eq!(output.status.code(), Some(code), "{document}");
+        document
+    };
+
+    // Nothing of the account is there yet.
+    let document = doctor(&url);
+    assert_eq!(document["missing"], json!(["Account"]));
+    assert!(document.to_string().contains("only a paymaster can pay"));
+    assert!(
+        document
+            .to_string()
+            .contains("bundlers that enforce ERC-7562 refuse")
+    );
+
+    // Created, without the session key plugin.
+    stack
+        .create_account(&mut testkit.chain(), U256::ZERO, &[owner.address()])
+        .expect("an account");
+    testkit
+        .chain()
+        .set_balance(account.address(), U256::from(10).pow(U256::from(19)));
+    assert_eq!(doctor(&url)["missing"], json!(["Session keys"]));
+
+    // With it, and a key; and a stake of the factory, which its owner gives.
+    let bundler = dev_accounts()[0].signer();
+    let sender = bundler.address();
+    let submitter =
+        EntryPointSubmitter::new(testkit.provider_with_signer(bundler), stack.entry_point, sender);
+    let key = NewSessionKey::new(
+        address!("0x00000000000000000000000000000000000a11ce"),
+        &Permissions::new(),
+    )
+    .expect("a key");
+    runtime()
+        .block_on(
+            OwnerClient::new(account, owner, submitter)
+                .install_session_key_plugin([key])
+                .execute(),
+        )
+        .expect("the plugin");
+    testkit.chain().set_balance(stack.account_factory, U256::from(10));
+    let stake = IModularAccountFactory::addStakeCall {
+        unstakeDelay: 1,
+        amount: U256::from(10),
+    };
+    testkit
+        .chain()
+        .transact(sender, stack.account_factory, &stake)
+        .expect("a stake");
+    let document = doctor(&url);
+    assert_eq!(document["missing"], json!([]));
+    assert!(!document.to_string().contains("\"warning\""), "{document}");
+
+    // A bundler of another chain, of other EntryPoints, and none.
+    let elsewhere = serve(&chain(1), &ENTRY_POINTS);
+    assert_eq!(doctor(&elsewhere)["missing"], json!(["Bundler"]));
+    let other = serve(&testkit, &[]);
+    assert_eq!(doctor(&other)["missing"], json!(["Bundler's EntryPoints"]));
+    assert_eq!(doctor("http://127.0.0.1:1")["missing"], json!(["Bundler"]));
+}
+
+#[test]
+fn doctor_refuses_what_it_cannot_check() {
+    let url = serve(&chain(SEPOLIA), &[]);
+    let refused = |options: &[&str], reason: &str| {
+        let output = run(&[&["doctor"], options].concat(), None);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains(reason), "{}", text(&output.stderr));
+    };
+    refused(&["--rpc-url", "http://127.0.0.1:1"], "no Ethereum node answers");
+    refused(
+        &["--rpc-url", &url, "--deployment", "nowhere"],
+        "no deployment of that name is known",
+    );
+    refused(
+        &["--rpc-url", &url, "--deployment", "Cargo.toml"],
+        "--deployment Cargo.toml: expected",
+    );
+    refused(
+        &["--rpc-url", &url, "--bundler-url", "localhost"],
+        "--bundler-url \"localhost\" is not a URL",
+    );
+}

@@ -1,0 +1,494 @@
+//! Deploying: look at everything first, then send.
+
+use super::{Contract, DeploymentPlan, PlannedContract};
+use crate::Revert;
+use alloy::{
+    network::TransactionBuilder,
+    primitives::{Address, B256, Bytes, U256, address, bytes, keccak256},
+    providers::{DynProvider, PendingTransactionError, Provider},
+    rpc::types::{TransactionRequest, state::AccountOverride},
+    sol_types::SolCall,
+    transports::{RpcError, TransportError},
+};
+use session_key_bindings::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE};
+use std::time::Duration;
+
+alloy::sol! {
+    /// Predeployed on OP Stack chains, where posting a transaction's data is paid for besides its gas.
+    interface IGasPriceOracle {
+        /// Wei for posting a transaction's data to the layer below.
+        function getL1Fee(bytes calldata transaction) external view returns (uint256);
+    }
+}
+
+const GAS_PRICE_ORACLE: Address = address!("0x420000000000000000000000000000000000000F");
+
+/// Init code that copies nothing: needs PUSH0 (Shanghai) and MCOPY (Cancun), as the contracts do.
+const CANCUN_PROBE: Bytes = bytes!("5f5f5f5e00");
+
+/// How long a transaction may take to be included.
+const INCLUSION_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// How often, and how far apart, a new contract's code is asked for.
+const CODE_ATTEMPTS: u32 = 10;
+const CODE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A deployment is refused or has failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeployError {
+    /// The node could not be asked, or refused.
+    #[error("the node could not answer: {0}")]
+    Rpc(#[from] TransportError),
+
+    /// The node is of another chain than meant.
+    #[error("this is chain {actual}, not {expected}")]
+    WrongChain {
+        /// The chain that was meant.
+        expected: u64,
+        /// The chain that answers.
+        actual: u64,
+    },
+
+    /// There is no deployment proxy.
+    #[error(
+        "chain {chain_id} has no deployment proxy at {DEPLOYMENT_PROXY}: it has to be deployed there first"
+    )]
+    NoDeploymentProxy {
+        /// The chain.
+        chain_id: u64,
+    },
+
+    /// Something else is where the deployment proxy should be.
+    #[error(
+        "what chain {chain_id} has at {DEPLOYMENT_PROXY} is not the deployment proxy (code hash {code_hash})"
+    )]
+    UnknownDeploymentProxy {
+        /// The chain.
+        chain_id: u64,
+        /// `keccak256` of what is there.
+        code_hash: B256,
+    },
+
+    /// The chain cannot run the contracts.
+    #[error(
+        "chain {chain_id} does not run Cancun's instructions, which the contracts are compiled to: {reason}"
+    )]
+    ChainBeforeCancun {
+        /// The chain.
+        chain_id: u64,
+        /// What the node said.
+        reason: String,
+    },
+
+    /// A contract is there, but it is another one.
+    #[error("{contract} at {address} has code with hash {actual} instead of {expected}")]
+    CodeDiffers {
+        /// The contract.
+        contract: Contract,
+        /// Where it belongs.
+        address: Address,
+        /// `keccak256` of the code that it must have.
+        expected: B256,
+        /// `keccak256` of the code that is there.
+        actual: B256,
+    },
+
+    /// The node cannot tell which code a contract will have: it ignores state overrides of `eth_call`.
+    #[error("the node does not simulate the creation of {contract}: use another node, or default salts")]
+    SimulationUnsupported {
+        /// The contract.
+        contract: Contract,
+    },
+
+    /// The creation of a contract would fail.
+    #[error("{contract} cannot be created: {reason}")]
+    CreationFails {
+        /// The contract.
+        contract: Contract,
+        /// What the node said.
+        reason: String,
+    },
+
+    /// The deployer cannot pay for it.
+    #[error("{deployer} has {balance} wei, and may need {needed} wei")]
+    Underfunded {
+        /// Who should pay.
+        deployer: Address,
+        /// What it has, in wei.
+        balance: U256,
+        /// What the deployment takes at most, in wei.
+        needed: U256,
+    },
+
+    /// A transaction was sent and not seen since. What came before it is in place; deploying again goes on from there.
+    #[error("{contract}: transaction {transaction} was not included in {} s", INCLUSION_TIMEOUT.as_secs())]
+    NotIncluded {
+        /// What it creates.
+        contract: Contract,
+        /// Its hash.
+        transaction: B256,
+    },
+
+    /// A transaction was included and did not create the contract.
+    #[error("{contract}: transaction {transaction} did not create it")]
+    Reverted {
+        /// What it should have created.
+        contract: Contract,
+        /// Its hash.
+        transaction: B256,
+    },
+}
+
+/// A contract as found on the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SurveyedContract {
+    /// Which one.
+    pub contract: Contract,
+    /// Where it belongs.
+    pub address: Address,
+    /// `keccak256` of the code that it must have, and has if it is there.
+    pub code_hash: B256,
+    /// Gas limit of the transaction that creates it. `None` if it is there.
+    pub gas_limit: Option<u64>,
+}
+
+impl SurveyedContract {
+    /// Whether it is there.
+    pub const fn is_present(&self) -> bool {
+        self.gas_limit.is_none()
+    }
+}
+
+/// What a deployment finds, and what it will take. Nothing speaks against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// The chain.
+    pub chain_id: u64,
+    /// The contracts, in the order they are created in.
+    pub contracts: Vec<SurveyedContract>,
+    /// Fee that the transactions offer, in wei per unit of gas.
+    pub max_fee_per_gas: u128,
+    /// Tip within it, in wei per unit of gas.
+    pub max_priority_fee_per_gas: u128,
+    /// What the transactions cost at most, in wei.
+    pub cost: U256,
+}
+
+impl Survey {
+    /// Whether there is nothing to do.
+    pub fn is_complete(&self) -> bool {
+        self.contracts.iter().all(SurveyedContract::is_present)
+    }
+}
+
+/// A contract that was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Which one.
+    pub contract: Contract,
+    /// Where it is.
+    pub address: Address,
+    /// Hash of the transaction. `None` if somebody else was faster.
+    pub transaction: Option<B256>,
+    /// Gas that it used.
+    pub gas_used: u64,
+}
+
+/// Deploys a plan. What is there already is verified and skipped, so that deploying again completes what a failure left half
+/// done.
+///
+/// ```
+/// use session_key_client::deployment::{Deployer, DeploymentParameters, DeploymentPlan};
+/// # use session_key_testkit::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Testkit, dev_accounts};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let testkit = Testkit::default();
+/// # testkit.chain().set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)?;
+/// # let wallet = testkit.provider_with_signer(dev_accounts()[0].signer());
+/// # let sender = dev_accounts()[0].address;
+/// let plan = DeploymentPlan::new(&DeploymentParameters::default(), ENTRY_POINT_CODE.bytes())?;
+/// let deployer = Deployer::new(wallet, 31337, plan);
+/// let survey = deployer.survey(Some(sender)).await?;
+/// println!("takes at most {} wei", survey.cost);
+/// deployer.deploy(&survey, sender, |created| println!("{} is at {}", created.contract, created.address)).await?;
+/// assert!(deployer.survey(None).await?.is_complete());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Deployer {
+    provider: DynProvider,
+    expected_chain_id: u64,
+    plan: DeploymentPlan,
+}
+
+impl Deployer {
+    /// A deployer on the chain that the provider reaches, if that is the chain meant. To deploy, the provider must sign for
+    /// the sender.
+    pub fn new(provider: impl Provider + 'static, expected_chain_id: u64, plan: DeploymentPlan) -> Self {
+        Self {
+            provider: provider.erased(),
+            expected_chain_id,
+            plan,
+        }
+    }
+
+    /// The plan.
+    pub const fn plan(&self) -> &DeploymentPlan {
+        &self.plan
+    }
+
+    /// Looks at the chain: everything that could speak against the deployment is an error here. Sends nothing. The funds of
+    /// `deployer` are checked if it is given.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn survey(&self, deployer: Option<Address>) -> Result<Survey, DeployError> {
+        let chain_id = self.provider.get_chain_id().await?;
+        if chain_id != self.expected_chain_id {
+            return Err(DeployError::WrongChain {
+                expected: self.expected_chain_id,
+                actual: chain_id,
+            });
+        }
+        self.check_proxy(chain_id).await?;
+        self.check_hard_fork(chain_id).await?;
+
+        // What is there, before what it takes to create what is not: refusals come early.
+        let mut found = Vec::new();
+        for planned in self.plan.contracts() {
+            let code_hash = match planned.code_hash {
+                Some(code_hash) => code_hash,
+                None => self.simulated_code_hash(planned).await?,
+            };
+            found.push((planned, code_hash, self.is_present(planned, code_hash).await?));
+        }
+        let mut contracts = Vec::new();
+        for (planned, code_hash, is_present) in found {
+            let gas_limit = if is_present {
+                None
+            } else {
+                Some(self.gas_limit(planned).await?)
+            };
+            contracts.push(SurveyedContract {
+                contract: planned.contract,
+                address: planned.address,
+                code_hash,
+                gas_limit,
+            });
+        }
+
+        let fees = self.provider.estimate_eip1559_fees().await?;
+        let gas: u64 = contracts.iter().filter_map(|surveyed| surveyed.gas_limit).sum();
+        let cost = U256::from(gas) * U256::from(fees.max_fee_per_gas) + self.data_fees(&contracts).await?;
+        if let Some(deployer) = deployer {
+            let balance = self.provider.get_balance(deployer).await?;
+            if balance < cost {
+                return Err(DeployError::Underfunded {
+                    deployer,
+                    balance,
+                    needed: cost,
+                });
+            }
+        }
+        Ok(Survey {
+            chain_id,
+            contracts,
+            max_fee_per_gas: fees.max_fee_per_gas,
+            max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
+            cost,
+        })
+    }
+
+    /// Creates what the survey found missing, one contract after the other, and verifies each. `deployer` pays.
+    #[tracing::instrument(level = "debug", skip_all, fields(chain_id = survey.chain_id))]
+    pub async fn deploy(
+        &self,
+        survey: &Survey,
+        deployer: Address,
+        mut on_created: impl FnMut(&Created),
+    ) -> Result<(), DeployError> {
+        for (planned, surveyed) in self.plan.contracts().iter().zip(&survey.contracts) {
+            let Some(gas_limit) = surveyed.gas_limit else {
+                continue;
+            };
+            let mut created = Created {
+                contract: planned.contract,
+                address: planned.address,
+                transaction: None,
+                gas_used: 0,
+            };
+            // The address is the same for everyone: somebody else may have been faster.
+            if !self.is_present(planned, surveyed.code_hash).await? {
+                // Asked for each time: a count kept elsewhere is off by one once a transaction could not be sent.
+                let nonce = self.provider.get_transaction_count(deployer).pending().await?;
+                let transaction = planned
+                    .transaction(deployer)
+                    .with_nonce(nonce)
+                    .with_gas_limit(gas_limit)
+                    .with_max_fee_per_gas(survey.max_fee_per_gas)
+                    .with_max_priority_fee_per_gas(survey.max_priority_fee_per_gas);
+                let pending = self.provider.send_transaction(transaction).await?;
+                let hash = *pending.tx_hash();
+                let not_included = DeployError::NotIncluded {
+                    contract: planned.contract,
+                    transaction: hash,
+                };
+                let receipt = match pending.with_timeout(Some(INCLUSION_TIMEOUT)).get_receipt().await {
+                    Ok(receipt) => receipt,
+                    Err(PendingTransactionError::TransportError(error)) => {
+                        tracing::debug!(%error, "waiting for the receipt");
+                        return Err(not_included);
+                    }
+                    Err(_) => return Err(not_included),
+                };
+                let in_place = self.is_in_place(planned, surveyed.code_hash, receipt.status());
+                if !in_place.await? {
+                    return Err(DeployError::Reverted {
+                        contract: planned.contract,
+                        transaction: hash,
+                    });
+                }
+                created.transaction = Some(hash);
+                created.gas_used = receipt.gas_used;
+            }
+            on_created(&created);
+        }
+        Ok(())
+    }
+
+    async fn check_proxy(&self, chain_id: u64) -> Result<(), DeployError> {
+        let code = self.provider.get_code_at(DEPLOYMENT_PROXY).await?;
+        if code.is_empty() {
+            return Err(DeployError::NoDeploymentProxy { chain_id });
+        }
+        if code[..] != DEPLOYMENT_PROXY_CODE {
+            return Err(DeployError::UnknownDeploymentProxy {
+                chain_id,
+                code_hash: keccak256(&code),
+            });
+        }
+        Ok(())
+    }
+
+    async fn check_hard_fork(&self, chain_id: u64) -> Result<(), DeployError> {
+        let probe = TransactionRequest::default().with_deploy_code(CANCUN_PROBE);
+        match self.provider.call(probe).await {
+            Ok(_) => Ok(()),
+            Err(RpcError::ErrorResp(payload)) => Err(DeployError::ChainBeforeCancun {
+                chain_id,
+                reason: payload.message.into_owned(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Hash of the code that the contract must have: its init code is run at its own address, as if it were its code.
+    async fn simulated_code_hash(&self, planned: &PlannedContract) -> Result<B256, DeployError> {
+        let creation = TransactionRequest::default().with_to(planned.address);
+        let init_code = AccountOverride::default().with_code(planned.init_code.clone());
+        let code = self
+            .provider
+            .call(creation)
+            .account_override(planned.address, init_code)
+            .await
+            .map_err(|error| creation_fails(planned.contract, error))?;
+        // A node that ignores the override calls an empty account, or the contract itself.
+        if code.is_empty() {
+            return Err(DeployError::SimulationUnsupported {
+                contract: planned.contract,
+            });
+        }
+        Ok(keccak256(&code))
+    }
+
+    /// Whether the contract is there. Other code in its place is an error.
+    async fn is_present(&self, planned: &PlannedContract, expected: B256) -> Result<bool, DeployError> {
+        let code = self.provider.get_code_at(planned.address).await?;
+        if code.is_empty() {
+            return Ok(false);
+        }
+        let actual = keccak256(&code);
+        if actual != expected {
+            return Err(DeployError::CodeDiffers {
+                contract: planned.contract,
+                address: planned.address,
+                expected,
+                actual,
+            });
+        }
+        Ok(true)
+    }
+
+    /// Whether the contract is there after its transaction was included. Behind one URL there may be many nodes, some of which
+    /// have not heard of the block yet.
+    async fn is_in_place(
+        &self,
+        planned: &PlannedContract,
+        expected: B256,
+        succeeded: bool,
+    ) -> Result<bool, DeployError> {
+        let attempts = if succeeded { CODE_ATTEMPTS } else { 1 };
+        for attempt in 0..attempts {
+            if attempt > 0 {
+                tokio::time::sleep(CODE_INTERVAL).await;
+            }
+            if self.is_present(planned, expected).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn gas_limit(&self, planned: &PlannedContract) -> Result<u64, DeployError> {
+        // From nobody in particular: what it costs does not depend on who sends it, and funds are checked later.
+        let estimate = self
+            .provider
+            .estimate_gas(planned.transaction(Address::ZERO))
+            .await
+            .map_err(|error| creation_fails(planned.contract, error))?;
+        // Room for what changes until it is sent: on some chains, gas pays for the data fees of the layer below.
+        Ok(estimate + estimate / 4)
+    }
+
+    /// What is paid besides gas, in wei: the OP Stack's fee for posting the transactions' data.
+    async fn data_fees(&self, contracts: &[SurveyedContract]) -> Result<U256, DeployError> {
+        let mut fees = U256::ZERO;
+        if self.provider.get_code_at(GAS_PRICE_ORACLE).await?.is_empty() {
+            return Ok(fees);
+        }
+        for (planned, surveyed) in self.plan.contracts().iter().zip(contracts) {
+            if surveyed.is_present() {
+                continue;
+            }
+            let transaction = [planned.salt.as_slice(), &planned.init_code].concat();
+            let call = IGasPriceOracle::getL1FeeCall {
+                transaction: transaction.into(),
+            };
+            let question = TransactionRequest::default()
+                .with_to(GAS_PRICE_ORACLE)
+                .with_input(call.abi_encode());
+            // What does not answer like an oracle is something else at its address.
+            match self.provider.call(question).await {
+                Ok(answer) => {
+                    fees += IGasPriceOracle::getL1FeeCall::abi_decode_returns_validate(&answer)
+                        .unwrap_or_default();
+                }
+                Err(RpcError::ErrorResp(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // The fee of the layer below moves until the transactions are sent.
+        Ok(fees * U256::from(2))
+    }
+}
+
+/// What the node says of a creation that it only simulates.
+fn creation_fails(contract: Contract, error: TransportError) -> DeployError {
+    let reason = match (&error, Revert::from_rpc_error(&error)) {
+        (_, Some(revert)) => revert.to_string(),
+        (RpcError::ErrorResp(payload), None) => payload.message.to_string(),
+        _ => return error.into(),
+    };
+    DeployError::CreationFails { contract, reason }
+}

@@ -1,0 +1,222 @@
+//! Deployments as data: the files in `deployments/`.
+
+use super::{Contract, Deployment};
+use alloy::primitives::{Address, B256};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::LazyLock};
+
+/// The files of the chains.
+const CHAINS: [&str; 15] = [
+    include_str!("../../deployments/1.json"),
+    include_str!("../../deployments/10.json"),
+    include_str!("../../deployments/137.json"),
+    include_str!("../../deployments/252.json"),
+    include_str!("../../deployments/2523.json"),
+    include_str!("../../deployments/8453.json"),
+    include_str!("../../deployments/42161.json"),
+    include_str!("../../deployments/80001.json"),
+    include_str!("../../deployments/80002.json"),
+    include_str!("../../deployments/84532.json"),
+    include_str!("../../deployments/421614.json"),
+    include_str!("../../deployments/7777777.json"),
+    include_str!("../../deployments/11155111.json"),
+    include_str!("../../deployments/11155420.json"),
+    include_str!("../../deployments/999999999.json"),
+];
+
+static KNOWN_CHAINS: LazyLock<Vec<ChainDeployments>> =
+    LazyLock::new(|| CHAINS.into_iter().map(of_this_crate).collect());
+
+static DETERMINISTIC: LazyLock<Deterministic> =
+    LazyLock::new(|| of_this_crate(include_str!("../../deployments/deterministic.json")));
+
+/// Reads a file that is part of this crate: the tests read each of them, so that this does not fail.
+fn of_this_crate<T: for<'a> Deserialize<'a>>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("a file of this crate: {error}"))
+}
+
+/// What is deployed on a chain, as in `deployments/<chain id>.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChainDeployments {
+    /// The chain's id (EIP-155).
+    pub chain_id: u64,
+    /// The chain's name.
+    pub name: String,
+    /// Its deployments, the preferred one first.
+    pub deployments: Vec<KnownDeployment>,
+}
+
+/// Contracts that belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KnownDeployment {
+    /// A name, to tell it from others on the same chain.
+    pub name: String,
+    /// The contracts. All but the account implementation are needed.
+    pub contracts: BTreeMap<Contract, KnownContract>,
+}
+
+/// What is known of a contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KnownContract {
+    /// Where it is.
+    pub address: Address,
+    /// CREATE2 salt that it was created with, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<B256>,
+    /// `keccak256` of the creation bytecode with its constructor arguments, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_code_hash: Option<B256>,
+    /// `keccak256` of its code, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_hash: Option<B256>,
+    /// Where this is known from: a package, or the source that it was compiled from.
+    pub source: String,
+    /// How it was compiled, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<Compiler>,
+}
+
+/// Settings of solc.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Compiler {
+    /// Version and commit, as block explorers name them (but for their `v`).
+    pub version: String,
+    /// The hard fork compiled for.
+    pub evm_version: String,
+    /// Whether compiled through the IR.
+    #[serde(rename = "viaIR")]
+    pub via_ir: bool,
+    /// For how many runs optimized.
+    pub optimizer_runs: u64,
+    /// What of the metadata is appended to the code.
+    pub bytecode_hash: String,
+    /// Whether anything is.
+    #[serde(rename = "appendCBOR")]
+    pub append_cbor: bool,
+}
+
+/// A deployment lacks a contract.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the deployment {deployment:?} names no {contract}")]
+pub struct MissingContract {
+    /// The deployment's name.
+    pub deployment: String,
+    /// What is missing.
+    pub contract: Contract,
+}
+
+impl KnownDeployment {
+    /// The addresses.
+    pub fn deployment(&self) -> Result<Deployment, MissingContract> {
+        let address = |contract| match self.contracts.get(&contract) {
+            Some(known) => Ok(known.address),
+            None => Err(MissingContract {
+                deployment: self.name.clone(),
+                contract,
+            }),
+        };
+        Ok(Deployment {
+            entry_point: address(Contract::EntryPoint)?,
+            session_key_plugin: address(Contract::SessionKeyPlugin)?,
+            multi_owner_plugin: address(Contract::MultiOwnerPlugin)?,
+            factory: address(Contract::ModularAccountFactory)?,
+        })
+    }
+}
+
+/// The record of this repository's contracts, `deployments/deterministic.json`: where they are on every chain that they were
+/// deployed on with the default parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Deterministic {
+    /// Creates them, from salt and init code.
+    pub deployment_proxy: Address,
+    /// Owns the factory: nobody, so that it is the same for everyone.
+    pub factory_owner: Address,
+    /// The contracts.
+    pub contracts: BTreeMap<Contract, KnownContract>,
+}
+
+impl Deterministic {
+    /// The record.
+    pub fn record() -> &'static Self {
+        &DETERMINISTIC
+    }
+
+    /// The record as a deployment.
+    pub fn known(&self) -> KnownDeployment {
+        KnownDeployment {
+            name: "deterministic".to_owned(),
+            contracts: self.contracts.clone(),
+        }
+    }
+}
+
+/// The chains with known deployments.
+pub fn known_chains() -> &'static [ChainDeployments] {
+    &KNOWN_CHAINS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, path::Path};
+
+    #[test]
+    fn every_file_is_read_and_is_of_the_chain_that_it_names() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deployments");
+        let mut files: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".json") && name != "deterministic.json")
+            .collect();
+        let mut read: Vec<String> = known_chains()
+            .iter()
+            .map(|chain| format!("{}.json", chain.chain_id))
+            .collect();
+        files.sort();
+        read.sort();
+        assert_eq!(read, files);
+        for (chain, text) in known_chains().iter().zip(CHAINS) {
+            assert!(text.contains(&format!("\"chainId\": {},", chain.chain_id)));
+        }
+    }
+
+    #[test]
+    fn every_known_deployment_is_complete() {
+        for chain in known_chains() {
+            assert!(!chain.deployments.is_empty(), "{}", chain.name);
+            for known in &chain.deployments {
+                let deployment = known.deployment().unwrap();
+                assert_eq!(deployment.entry_point, session_key_bindings::ENTRY_POINT);
+            }
+            assert!(Deployment::on_chain(chain.chain_id).is_some());
+        }
+    }
+
+    #[test]
+    fn unknown_chains_have_no_deployment() {
+        let base = Deployment::on_chain(8453).unwrap();
+        assert_eq!(
+            base.session_key_plugin.to_string(),
+            "0x0000003E0000a96de4058e1E02a62FaaeCf23d8d"
+        );
+        assert_eq!(Deployment::on_chain(31337), None);
+    }
+
+    #[test]
+    fn a_deployment_without_a_plugin_is_refused() {
+        let mut known = known_chains()[0].deployments[0].clone();
+        known.contracts.remove(&Contract::SessionKeyPlugin);
+        let missing = known.deployment().unwrap_err();
+        assert_eq!(missing.contract, Contract::SessionKeyPlugin);
+        assert_eq!(
+            missing.to_string(),
+            "the deployment \"canonical\" names no SessionKeyPlugin"
+        );
+    }
+}

@@ -1,0 +1,52 @@
+//! Where the contracts are, and how they get there.
+//!
+//! [`Deployment`] names the contracts to work with: known ones by chain ([`Deployment::on_chain`]), or your own. The same
+//! contracts can be put on any chain, at the same addresses: a [`DeploymentPlan`] says where, and a [`Deployer`] does it.
+
+mod deployer;
+mod known;
+mod plan;
+
+pub use deployer::{Created, DeployError, Deployer, Survey, SurveyedContract};
+pub use known::{
+    ChainDeployments, Compiler, Deterministic, KnownContract, KnownDeployment, MissingContract, known_chains,
+};
+pub use plan::{Contract, DeploymentParameters, DeploymentPlan, PlanError, PlannedContract};
+
+use alloy::primitives::Address;
+use serde::{Deserialize, Serialize};
+
+/// Addresses of the contracts that accounts and session keys need. Any that speak the same ABI will do: ours, the deployed
+/// ones, or your own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Deployment {
+    /// EntryPoint v0.6.
+    pub entry_point: Address,
+    /// Session key plugin.
+    pub session_key_plugin: Address,
+    /// Multi owner plugin, which the session key plugin depends on.
+    pub multi_owner_plugin: Address,
+    /// Account factory. Needed only for accounts that do not exist yet.
+    pub factory: Address,
+}
+
+impl Deployment {
+    /// The known deployment on a chain: the compatible contracts that accounts there use already. `None` for a chain without
+    /// one: give the addresses yourself.
+    pub fn on_chain(chain_id: u64) -> Option<Self> {
+        let chain = known_chains().iter().find(|chain| chain.chain_id == chain_id)?;
+        chain.deployments.first()?.deployment().ok()
+    }
+
+    /// Where this repository's contracts are on every chain that they were deployed on with the default parameters. This
+    /// says nothing about whether they were: ask the chain, or `session-key doctor`.
+    pub fn deterministic() -> Self {
+        let address = |contract| Deterministic::record().contracts[&contract].address;
+        Self {
+            entry_point: address(Contract::EntryPoint),
+            session_key_plugin: address(Contract::SessionKeyPlugin),
+            multi_owner_plugin: address(Contract::MultiOwnerPlugin),
+            factory: address(Contract::ModularAccountFactory),
+        }
+    }
+}

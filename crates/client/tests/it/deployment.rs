@@ -1,0 +1,508 @@
+//! Deploying: from nothing, again, half way, with other parameters, and where it must refuse.
+
+use session_key_bindings::{IModularAccountFactory, bytecode};
+use session_key_client::{
+    Deployment, SmartAccount,
+    alloy::{
+        primitives::{Address, B256, U256, address, bytes, keccak256},
+        providers::{DynProvider, Provider, ProviderBuilder},
+        rpc::{
+            client::RpcClient,
+            json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload},
+        },
+        transports::{TransportError, TransportFut},
+    },
+    deployment::{
+        Contract, DeployError, Deployer, DeploymentParameters, DeploymentPlan, Deterministic, PlanError,
+        Survey,
+    },
+};
+use session_key_testkit::{
+    DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Stack, Testkit, dev_accounts,
+};
+use std::{
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+use tower::Service;
+
+const CHAIN: u64 = 31337;
+const GAS_PRICE_ORACLE: Address = address!("0x420000000000000000000000000000000000000F");
+
+session_key_client::alloy::sol! {
+    function owner() external view returns (address);
+}
+
+/// A chain with the deployment proxy and nothing else.
+fn chain() -> Testkit {
+    let testkit = Testkit::default();
+    testkit
+        .chain()
+        .set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)
+        .unwrap();
+    testkit
+}
+
+fn sender() -> Address {
+    dev_accounts()[0].address
+}
+
+fn plan(parameters: &DeploymentParameters) -> DeploymentPlan {
+    DeploymentPlan::new(parameters, ENTRY_POINT_CODE.bytes()).unwrap()
+}
+
+fn deployer_with(testkit: &Testkit, parameters: &DeploymentParameters) -> Deployer {
+    let wallet = testkit.provider_with_signer(dev_accounts()[0].signer());
+    Deployer::new(wallet, CHAIN, plan(parameters))
+}
+
+fn deployer(testkit: &Testkit) -> Deployer {
+    deployer_with(testkit, &DeploymentParameters::default())
+}
+
+/// Other salts, and another owner of the factory.
+fn other_parameters() -> DeploymentParameters {
+    DeploymentParameters {
+        factory_owner: Address::repeat_byte(0x0f),
+        multi_owner_plugin_salt: B256::repeat_byte(1),
+        session_key_plugin_salt: B256::repeat_byte(2),
+        modular_account_salt: B256::repeat_byte(3),
+        modular_account_factory_salt: B256::repeat_byte(4),
+    }
+}
+
+fn missing(survey: &Survey) -> Vec<Contract> {
+    let missing = survey.contracts.iter().filter(|surveyed| !surveyed.is_present());
+    missing.map(|surveyed| surveyed.contract).collect()
+}
+
+/// Deploys what is missing, and returns what was created.
+async fn deploy(deployer: &Deployer) -> Result<Vec<Contract>, DeployError> {
+    let survey = deployer.survey(Some(sender())).await?;
+    let mut created = Vec::new();
+    deployer
+        .deploy(&survey, sender(), |contract| created.push(contract.contract))
+        .await?;
+    assert_eq!(created, missing(&survey));
+    Ok(created)
+}
+
+/// The survey must refuse, and nothing may have been sent.
+async fn refusal(testkit: &Testkit, deployer: &Deployer) -> DeployError {
+    let block = testkit.chain().block_number();
+    let error = deployer.survey(Some(sender())).await.unwrap_err();
+    assert_eq!(testkit.chain().block_number(), block);
+    error
+}
+
+#[test]
+fn the_plan_is_the_record() {
+    let plan = plan(&DeploymentParameters::default());
+    let record = Deterministic::record();
+    assert_eq!(record.deployment_proxy, DEPLOYMENT_PROXY);
+    assert_eq!(record.contracts.len(), plan.contracts().len());
+    for planned in plan.contracts() {
+        let recorded = &record.contracts[&planned.contract];
+        assert_eq!(planned.address, recorded.address);
+        assert_eq!(Some(planned.salt), recorded.salt);
+        assert_eq!(Some(keccak256(&planned.init_code)), recorded.init_code_hash);
+        assert_eq!(planned.code_hash, recorded.code_hash);
+        assert!(planned.code_hash.is_some());
+    }
+    assert_eq!(plan.deployment(), Deployment::deterministic());
+}
+
+#[test]
+fn the_testkit_deploys_to_the_same_addresses() {
+    let owner = sender();
+    let parameters = DeploymentParameters {
+        factory_owner: owner,
+        ..DeploymentParameters::default()
+    };
+    let (stack, _) = Stack::plan(owner);
+    assert_eq!(
+        plan(&parameters).deployment(),
+        Deployment {
+            entry_point: stack.entry_point,
+            session_key_plugin: stack.session_key_plugin,
+            multi_owner_plugin: stack.multi_owner_plugin,
+            factory: stack.account_factory,
+        }
+    );
+}
+
+#[test]
+fn what_cannot_be_planned_is_refused() {
+    let nobody = DeploymentParameters {
+        factory_owner: Address::ZERO,
+        ..DeploymentParameters::default()
+    };
+    assert_eq!(
+        DeploymentPlan::new(&nobody, ENTRY_POINT_CODE.bytes()),
+        Err(PlanError::FactoryOwnerIsZero)
+    );
+    let another = DeploymentPlan::new(
+        &DeploymentParameters::default(),
+        bytecode::SESSION_KEY_PLUGIN.bytes(),
+    );
+    assert!(matches!(
+        another,
+        Err(PlanError::UnexpectedAddress {
+            contract: Contract::EntryPoint,
+            recorded: session_key_bindings::ENTRY_POINT,
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn everything_is_created_where_and_as_recorded() {
+    let testkit = chain();
+    let deployer = deployer(&testkit);
+    let before = testkit.chain().balance(sender());
+    let survey = deployer.survey(Some(sender())).await.unwrap();
+    assert_eq!(testkit.chain().block_number(), 0, "a survey sends nothing");
+    assert_eq!(missing(&survey).len(), 5);
+
+    assert_eq!(deploy(&deployer).await.unwrap().len(), 5);
+    for (contract, recorded) in &Deterministic::record().contracts {
+        let code = testkit.chain().code(recorded.address);
+        assert_eq!(Some(keccak256(&code)), recorded.code_hash, "{contract}");
+    }
+    let spent = before - testkit.chain().balance(sender());
+    assert!(
+        spent > U256::ZERO && spent <= survey.cost,
+        "{spent} of {}",
+        survey.cost
+    );
+
+    // The factory makes accounts of the owner plugin.
+    let deployment = deployer.plan().deployment();
+    let owner = dev_accounts()[1].address;
+    let account = SmartAccount::from_factory(testkit.provider(), deployment, [owner], U256::ZERO)
+        .await
+        .unwrap();
+    let create = IModularAccountFactory::createAccountCall {
+        salt: U256::ZERO,
+        owners: vec![owner],
+    };
+    testkit
+        .chain()
+        .transact(owner, deployment.factory, &create)
+        .unwrap();
+    assert_eq!(account.owners().await.unwrap(), [owner]);
+}
+
+#[tokio::test]
+async fn a_second_deployment_sends_nothing() {
+    let testkit = chain();
+    let deployer = deployer(&testkit);
+    deploy(&deployer).await.unwrap();
+    let block = testkit.chain().block_number();
+    testkit.chain().set_balance(sender(), U256::ZERO);
+    let survey = deployer.survey(Some(sender())).await.unwrap();
+    assert!(survey.is_complete());
+    assert_eq!(survey.cost, 0);
+    assert_eq!(deploy(&deployer).await.unwrap(), []);
+    assert_eq!(testkit.chain().block_number(), block);
+}
+
+#[tokio::test]
+async fn whatever_is_there_is_completed() {
+    // A bit for each contract.
+    for present in [0b0_0001, 0b1_0110, 0b0_1111_u32] {
+        let testkit = chain();
+        let deployer = deployer(&testkit);
+        let mut expected = Vec::new();
+        for (index, planned) in deployer.plan().contracts().iter().enumerate() {
+            if present >> index & 1 == 1 {
+                let somebody = planned.transaction(dev_accounts()[7].address);
+                testkit.chain().send(somebody).unwrap().ok().unwrap();
+            } else {
+                expected.push(planned.contract);
+            }
+        }
+        assert_eq!(deploy(&deployer).await.unwrap(), expected);
+        assert!(deployer.survey(None).await.unwrap().is_complete());
+    }
+}
+
+#[tokio::test]
+async fn other_parameters_lead_elsewhere_and_are_verified_by_simulation() {
+    let testkit = chain();
+    let parameters = other_parameters();
+    let deployer = deployer_with(&testkit, &parameters);
+    let standard = plan(&DeploymentParameters::default());
+    for (planned, standard) in deployer.plan().contracts().iter().zip(standard.contracts()) {
+        let is_entry_point = planned.contract == Contract::EntryPoint;
+        assert_eq!(
+            planned.address == standard.address,
+            is_entry_point,
+            "{}",
+            planned.contract
+        );
+        assert_eq!(
+            planned.code_hash.is_some(),
+            is_entry_point,
+            "{}",
+            planned.contract
+        );
+    }
+
+    let survey = deployer.survey(Some(sender())).await.unwrap();
+    assert_eq!(deploy(&deployer).await.unwrap().len(), 5);
+    for surveyed in &survey.contracts {
+        let code = testkit.chain().code(surveyed.address);
+        assert_eq!(keccak256(&code), surveyed.code_hash, "{}", surveyed.contract);
+    }
+    let factory = deployer.plan().deployment().factory;
+    let owner = testkit.chain().read(Address::ZERO, factory, &ownerCall {});
+    assert_eq!(owner.unwrap(), parameters.factory_owner);
+    assert!(deployer.survey(None).await.unwrap().is_complete());
+}
+
+#[tokio::test]
+async fn another_chain_is_refused() {
+    let testkit = chain();
+    let deployer = Deployer::new(testkit.provider(), 1, plan(&DeploymentParameters::default()));
+    let error = refusal(&testkit, &deployer).await;
+    assert_eq!(error.to_string(), "this is chain 31337, not 1");
+}
+
+#[tokio::test]
+async fn a_chain_without_the_proxy_is_refused() {
+    let testkit = Testkit::default();
+    let error = refusal(&testkit, &deployer(&testkit)).await;
+    assert!(matches!(
+        error,
+        DeployError::NoDeploymentProxy { chain_id: CHAIN }
+    ));
+
+    testkit.chain().set_code(DEPLOYMENT_PROXY, [0x00]).unwrap();
+    let error = refusal(&testkit, &deployer(&testkit)).await;
+    let DeployError::UnknownDeploymentProxy { code_hash, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(code_hash, keccak256([0x00]));
+}
+
+#[tokio::test]
+async fn other_code_in_a_contracts_place_is_refused() {
+    for parameters in [DeploymentParameters::default(), other_parameters()] {
+        for planned in plan(&parameters).contracts() {
+            let testkit = chain();
+            testkit.chain().set_code(planned.address, [0x00]).unwrap();
+            let deployer = deployer_with(&testkit, &parameters);
+            let error = refusal(&testkit, &deployer).await;
+            let DeployError::CodeDiffers {
+                contract,
+                address,
+                actual,
+                ..
+            } = error
+            else {
+                panic!("{error}");
+            };
+            assert_eq!((contract, address), (planned.contract, planned.address));
+            assert_eq!(actual, keccak256([0x00]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn funds_must_be_enough_and_enough_will_do() {
+    let testkit = chain();
+    let deployer = deployer(&testkit);
+    let cost = deployer.survey(None).await.unwrap().cost;
+    testkit.chain().set_balance(sender(), cost - U256::from(1));
+    let error = refusal(&testkit, &deployer).await;
+    let DeployError::Underfunded { balance, needed, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((balance, needed), (cost - U256::from(1), cost));
+
+    testkit.chain().set_balance(sender(), cost);
+    assert_eq!(deploy(&deployer).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn the_data_fee_of_the_op_stack_is_counted() {
+    let testkit = chain();
+    let deployer = deployer(&testkit);
+    let without = deployer.survey(None).await.unwrap().cost;
+    // PUSH4 0x3b9aca00, MSTORE at 0, RETURN: a gwei for every transaction.
+    let one_gwei = bytes!("633b9aca005f5260205ff3");
+    testkit.chain().set_code(GAS_PRICE_ORACLE, one_gwei).unwrap();
+    let with = deployer.survey(None).await.unwrap().cost;
+    assert_eq!(with - without, U256::from(5 * 2 * 1_000_000_000_u64));
+    // Something else at that address.
+    testkit
+        .chain()
+        .set_code(GAS_PRICE_ORACLE, bytes!("5f5ffd"))
+        .unwrap();
+    assert_eq!(deployer.survey(None).await.unwrap().cost, without);
+}
+
+/// Passes requests on to the simulated chain, except for what it answers with an error of its own.
+#[derive(Clone)]
+struct Failing<F> {
+    inner: session_key_testkit::Transport,
+    /// Gets the method and the parameters of a request, and how many there were of the method before.
+    fails: F,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl<F: Fn(&str, &str, usize) -> bool + Clone + Send + Sync + 'static> Failing<F> {
+    fn provider(testkit: &Testkit, fails: F) -> DynProvider {
+        let transport = Self {
+            inner: testkit.transport(),
+            fails,
+            seen: Arc::default(),
+        };
+        let client = RpcClient::new(transport, true).with_poll_interval(std::time::Duration::from_millis(1));
+        ProviderBuilder::new()
+            .wallet(dev_accounts()[0].signer())
+            .connect_client(client)
+            .erased()
+    }
+}
+
+impl<F: Fn(&str, &str, usize) -> bool + Clone + Send + Sync + 'static> Service<RequestPacket> for Failing<F> {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        if let RequestPacket::Single(request) = &packet {
+            let method = request.method().to_owned();
+            let params = request.params().map_or("", |params| params.get());
+            let mut seen = self.seen.lock().unwrap();
+            let before = seen.iter().filter(|name| **name == method).count();
+            seen.push(method.clone());
+            if (self.fails)(&method, params, before) {
+                let payload = ErrorPayload {
+                    code: -32000,
+                    message: "the test says no".into(),
+                    data: None,
+                };
+                let response = Response {
+                    id: request.id().clone(),
+                    payload: ResponsePayload::Failure(payload),
+                };
+                return Box::pin(async move { Ok(ResponsePacket::Single(response)) });
+            }
+        }
+        self.inner.call(packet)
+    }
+}
+
+#[tokio::test]
+async fn a_failure_half_way_is_completed_by_the_next_deployment() {
+    for sent in [0, 3] {
+        let testkit = chain();
+        let provider = Failing::provider(&testkit, move |method, _, before| {
+            method == "eth_sendRawTransaction" && before == sent
+        });
+        let deployer = Deployer::new(provider, CHAIN, plan(&DeploymentParameters::default()));
+        let survey = deployer.survey(Some(sender())).await.unwrap();
+        let mut created = Vec::new();
+        let error = deployer
+            .deploy(&survey, sender(), |contract| created.push(contract.contract))
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("the test says no"), "{error}");
+        assert_eq!(created.len(), sent);
+
+        let rest = deploy(&deployer).await.unwrap();
+        created.extend(rest);
+        assert_eq!(created, missing(&survey));
+        assert!(deployer.survey(None).await.unwrap().is_complete());
+    }
+}
+
+#[tokio::test]
+async fn somebody_faster_is_no_failure() {
+    let testkit = chain();
+    let deployer = deployer(&testkit);
+    let survey = deployer.survey(Some(sender())).await.unwrap();
+    let plugin = &deployer.plan().contracts()[2];
+    let somebody = plugin.transaction(dev_accounts()[7].address);
+    testkit.chain().send(somebody).unwrap().ok().unwrap();
+    let mut transactions = Vec::new();
+    deployer
+        .deploy(&survey, sender(), |created| {
+            transactions.push(created.transaction.is_some());
+        })
+        .await
+        .unwrap();
+    assert_eq!(transactions, [true, true, false, true, true]);
+}
+
+#[tokio::test]
+async fn a_chain_without_the_instructions_is_refused() {
+    let testkit = chain();
+    let provider = Failing::provider(&testkit, |method, params, _| {
+        method == "eth_call" && params.contains("0x5f5f5f5e00")
+    });
+    let deployer = Deployer::new(provider, CHAIN, plan(&DeploymentParameters::default()));
+    let error = refusal(&testkit, &deployer).await;
+    assert!(matches!(error, DeployError::ChainBeforeCancun { .. }), "{error}");
+}
+
+/// Ignores state overrides, as some nodes do.
+#[derive(Clone)]
+struct WithoutOverrides(session_key_testkit::Transport);
+
+impl Service<RequestPacket> for WithoutOverrides {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        let RequestPacket::Single(request) = &packet else {
+            return self.0.call(packet);
+        };
+        let params = request.params().map_or("[]", |params| params.get());
+        let mut params: Vec<serde_json::Value> = serde_json::from_str(params).unwrap();
+        params.truncate(2);
+        let (meta, _) = request.clone().decompose();
+        let request = session_key_client::alloy::rpc::json_rpc::Request { meta, params };
+        self.0.call(RequestPacket::Single(request.serialize().unwrap()))
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_simulate_is_found_out() {
+    let testkit = chain();
+    let client = RpcClient::new(WithoutOverrides(testkit.transport()), true);
+    let provider = ProviderBuilder::new().connect_client(client);
+    let deployer = Deployer::new(provider, CHAIN, plan(&other_parameters()));
+    let error = refusal(&testkit, &deployer).await;
+    let DeployError::SimulationUnsupported { contract } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(contract, Contract::MultiOwnerPlugin);
+}
+
+#[tokio::test]
+async fn a_creation_that_fails_is_refused() {
+    let testkit = chain();
+    let provider = Failing::provider(&testkit, |method, _, before| {
+        method == "eth_estimateGas" && before == 1
+    });
+    let deployer = Deployer::new(provider, CHAIN, plan(&DeploymentParameters::default()));
+    let error = refusal(&testkit, &deployer).await;
+    let DeployError::CreationFails { contract, reason } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(contract, Contract::MultiOwnerPlugin);
+    assert_eq!(reason, "the test says no");
+}
