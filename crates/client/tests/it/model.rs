@@ -14,13 +14,13 @@ use session_key_client::{
     permissions::{
         AccessControlType, AddressEntry, ERC20_TRANSFER, MAX_SECONDS, PermissionUpdates, SpendLimit,
         TimeRange,
-        model::{KeyState, Phase, Verdict, explain},
+        model::{Failure, KeyState, Phase, RuleSet, Verdict, explain, explain_failure},
     },
     revert::{AaCode, PluginError},
     submit::SignedOperation,
     user_operation::{self, session_key_nonce_key},
 };
-use session_key_testkit::{Chain, Stack, Testkit, dev_accounts};
+use session_key_testkit::{Chain, Execution, Stack, Testkit, dev_accounts};
 
 /// When the key gets its permissions.
 pub(crate) const START: u64 = 1_800_000_000;
@@ -174,14 +174,18 @@ impl World {
             .chain()
             .read(Address::ZERO, entry_point, &call)
             .unwrap();
-        let hash = operation.hash(entry_point, 31_337);
+        self.sign_as_is(operation, signer)
+    }
+
+    fn sign_as_is(&self, mut operation: UserOperation, signer: &PrivateKeySigner) -> SignedOperation {
+        let hash = operation.hash(self.account.deployment().entry_point, 31_337);
         let signature = signer.sign_message_sync(hash.as_slice()).unwrap();
         operation.signature = signature.as_bytes().into();
         SignedOperation { operation, hash }
     }
 
-    /// Includes the operations in a bundle, in a block with this timestamp.
-    pub(crate) fn include(&mut self, signed: &[SignedOperation], time: u64) -> Vec<Outcome> {
+    /// Sends the operations in a bundle, in a block with this timestamp.
+    fn send(&mut self, signed: &[SignedOperation], time: u64) -> Execution {
         let entry_point = self.account.deployment().entry_point;
         let bundle = IEntryPoint::handleOpsCall {
             ops: signed
@@ -193,7 +197,12 @@ impl World {
         let mut chain = self.testkit.chain();
         chain.set_next_timestamp(time).unwrap();
         let request = transaction(self.owner, entry_point, bundle.abi_encode().into());
-        let execution = chain.send(request).unwrap();
+        chain.send(request).unwrap()
+    }
+
+    /// Includes the operations in a bundle, in a block with this timestamp.
+    pub(crate) fn include(&mut self, signed: &[SignedOperation], time: u64) -> Vec<Outcome> {
+        let execution = self.send(signed, time);
         if !execution.is_success() {
             return vec![Outcome::Refused(match Revert::decode(&execution.output) {
                 Revert::FailedOp(failed) => failed.code.unwrap(),
@@ -1091,6 +1100,130 @@ async fn explains_what_the_chain_flattens() {
         .await
         .unwrap();
     assert_eq!(codes(&verdict), ["wrong_signer"]);
+}
+
+/// After the fact: from the transaction alone, and the state before its block.
+#[tokio::test]
+async fn failures_are_explained_afterwards() {
+    let updates = list(AccessControlType::AllowAllAccess)
+        .native_token_spend_limit(SpendLimit::total(n(10)))
+        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), DAY));
+    let mut world = World::new(&updates);
+    let key = world.key.clone();
+    let refuser = Address::repeat_byte(0xfe);
+    // PUSH0 PUSH0 REVERT
+    world
+        .testkit
+        .chain()
+        .set_code(refuser, [0x5f, 0x5f, 0xfd])
+        .unwrap();
+
+    let mut time = START;
+    for (calls, expected) in [
+        (vec![transfer(n(60))], None),
+        (
+            vec![transfer(n(50))],
+            Some((
+                "rules",
+                format!(
+                    "call 0 would spend 50 of token {TOKEN}, but 40 are left of 100 until 2027-01-16T08:00:00Z"
+                ),
+            )),
+        ),
+        (
+            vec![wei(4), wei(7)],
+            Some((
+                "rules",
+                "the calls would send 11 of the native token (wei), but 10 are left of 10".to_owned(),
+            )),
+        ),
+        (
+            vec![Call::new(refuser, Bytes::new())],
+            Some((
+                "call_failed",
+                "a call failed: reverted without a reason, or ran out of gas".to_owned(),
+            )),
+        ),
+    ] {
+        time += 1;
+        let signed = world.sign(world.operation(&calls), &key);
+        let hash = world.send(std::slice::from_ref(&signed), time).transaction_hash;
+        let failure = explain_failure(&world.account, &signed, hash).await.unwrap();
+        let found = failure.map(|failure| (failure.code(), failure.to_string()));
+        assert_eq!(found, expected);
+    }
+
+    // Of a bundle: the first leaves too little to the second.
+    time += 1;
+    let first = world.sign(world.operation(&[wei(6)]), &key);
+    let mut second = world.operation(&[wei(5)]);
+    second.nonce = first.operation.nonce + n(1);
+    let second = world.sign_as_is(second, &key);
+    let bundle = [first, second];
+    let hash = world.send(&bundle, time).transaction_hash;
+    let failures = [
+        explain_failure(&world.account, &bundle[0], hash).await.unwrap(),
+        explain_failure(&world.account, &bundle[1], hash).await.unwrap(),
+    ];
+    assert_eq!(failures[0], None);
+    let Some(Failure::Rules(violations)) = &failures[1] else {
+        panic!("{failures:?}");
+    };
+    assert_eq!(
+        (violations[0].code(), violations[0].phase),
+        ("native_limit_exceeded", Phase::Execution)
+    );
+
+    // The nonce is used already.
+    let free = world.sign(world.operation(&[wei(0)]), &key);
+    let _ = world.send(std::slice::from_ref(&free), time + 1);
+    let hash = world.send(std::slice::from_ref(&free), time + 2).transaction_hash;
+    let failure = explain_failure(&world.account, &free, hash).await.unwrap();
+    let Some(Failure::EntryPoint(failed)) = failure else {
+        panic!("{failure:?}");
+    };
+    assert_eq!(failed.code, Some(AaCode::InvalidNonce));
+}
+
+/// A plugin of the same ABI, by the version that it names.
+#[tokio::test]
+async fn other_plugins_may_be_more_generous() {
+    let updates = list(AccessControlType::AllowAllAccess)
+        .native_token_spend_limit(SpendLimit::total(n(10)))
+        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), MAX_SECONDS));
+    let world = World::new(&updates);
+    let plugin = world.account.deployment().session_key_plugin;
+    let load = || KeyState::load_for_calls(&world.account, world.key.address(), &[]);
+    assert_eq!(load().await.unwrap().rule_set, RuleSet::Strict);
+    {
+        let mut chain = world.testkit.chain();
+        let mut code = chain.code(plugin).to_vec();
+        let version = code.windows(5).position(|bytes| bytes == b"1.1.0").unwrap();
+        code[version..version + 5].copy_from_slice(b"1.0.1");
+        chain.set_code(plugin, code).unwrap();
+    }
+    let mut state = load().await.unwrap();
+    assert_eq!(state.rule_set, RuleSet::Compatible);
+
+    let target = world.account.address();
+    state.contracts = world.state.contracts.clone();
+    state.complete = true;
+    for (calls, code, may_pass) in [
+        (vec![call(target, BUY)], "target_is_account", true),
+        (vec![token_call(BUY, n(1))], "token_function_not_allowed", true),
+        // Of which it is not known whether that plugin can reckon with it.
+        (vec![transfer(n(1))], "interval_end_overflow", true),
+        (vec![wei(11)], "native_limit_exceeded", false),
+        (vec![call(target, BUY), wei(11)], "target_is_account", false),
+    ] {
+        let verdict = state.check_calls(&calls, START + 1);
+        assert_eq!(codes(&verdict)[0], code);
+        assert_eq!(matches!(verdict, Verdict::MayPass { .. }), may_pass, "{verdict}");
+        assert!(!verdict.is_accepted());
+        let json = serde_json::to_value(&verdict).unwrap();
+        assert_eq!(json["verdict"], if may_pass { "may_pass" } else { "refused" });
+    }
+    assert!(state.check_calls(&[wei(10)], START + 1).is_accepted());
 }
 
 /// What was not read is not taken for permitted, whatever the list.

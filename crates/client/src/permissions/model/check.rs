@@ -1,5 +1,5 @@
 use super::{
-    CallDataError, KeyState, Phase, Remaining, Rule, Spending, Verdict, Violation,
+    CallDataError, KeyState, Phase, Remaining, Rule, RuleSet, Spending, Verdict, Violation,
     decode_execute_with_session_key, state::uint48,
 };
 use crate::{
@@ -133,7 +133,32 @@ impl KeyState {
                 .passes_from
                 .filter(|time| valid_until == 0 || *time <= valid_until);
         }
+        if self.rule_set == RuleSet::Compatible && violations.iter().all(Violation::is_beyond_abi) {
+            return Verdict::MayPass { violations };
+        }
         Verdict::Refused { violations }
+    }
+
+    /// The end of the limit's interval, where another plugin may not be able to tell it.
+    fn interval_end_overflow(&self, limit: &SpendLimitInfo, phase: Phase) -> Option<Violation> {
+        let SpendLimitInfo {
+            last_used_time,
+            refresh_interval,
+            ..
+        } = *limit;
+        let is_known = self.rule_set == RuleSet::Strict
+            || !limit.has_limit
+            || refresh_interval == 0
+            || last_used_time.saturating_add(refresh_interval) <= MAX_SECONDS;
+        (!is_known).then(|| {
+            Violation::new(
+                Rule::IntervalEndOverflow {
+                    last_used_time,
+                    refresh_interval,
+                },
+                phase,
+            )
+        })
     }
 
     /// What is left of the limits in a block with timestamp `time`.
@@ -247,6 +272,9 @@ impl KeyState {
         }
         validation
             .violations
+            .extend(self.interval_end_overflow(native, Phase::Validation));
+        validation
+            .violations
             .extend(native_violation(native, total, time, Phase::Validation));
     }
 
@@ -349,6 +377,9 @@ impl KeyState {
                 expected,
             });
         }
+        validation
+            .violations
+            .extend(self.interval_end_overflow(&gas.info, Phase::Validation));
         let cost = max_cost(operation);
         let spending = spending(&gas.info, cost);
         let end = gas.info.refreshes_at();
@@ -397,6 +428,13 @@ impl KeyState {
         let total = self.validate_each_call(calls, phase, &mut violations);
         let before = self.contracts.clone();
         for (index, call) in calls.iter().enumerate() {
+            let overflow = before
+                .get(&call.target)
+                .and_then(|contract| self.interval_end_overflow(&contract.token_limit, phase));
+            violations.extend(overflow.map(|violation| Violation {
+                call: Some(index),
+                ..violation
+            }));
             let Some(amount) = token_amount(call) else {
                 continue;
             };

@@ -1,18 +1,25 @@
-use super::{ContractState, KeyState, Verdict, decode_execute_with_session_key};
+use super::{ContractState, KeyState, RuleSet, Verdict, decode_execute_with_session_key};
 use crate::{
-    SmartAccount, UserOperation, account::ReadError, calldata::Call, submit::SignedOperation,
-    user_operation::DUMMY_SIGNATURE,
+    SmartAccount, UserOperation, abi::IPlugin, account::ReadError, calldata::Call, revert::Revert,
+    submit::SignedOperation, user_operation::DUMMY_SIGNATURE,
 };
 use alloy::{
     eips::BlockNumberOrTag,
+    network::TransactionBuilder,
     primitives::{Address, Selector},
     providers::Provider,
+    rpc::types::TransactionRequest,
+    sol_types::SolCall,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     pin::Pin,
 };
+
+/// What this project's plugin says of itself: `VERSION` and `AUTHOR` of `SessionKeyPlugin.sol`.
+const PLUGIN_VERSION: &str = "1.1.0";
+const PLUGIN_AUTHOR: &str = "The session-key authors";
 
 impl KeyState {
     /// Reads a key's state from the chain, as far as calls to these functions need it, by the plugin's views: all at the block
@@ -39,13 +46,22 @@ impl KeyState {
         if !account.is_session_key(session_key).await? {
             return Ok(state);
         }
-        let (access_control_type, time_range, native_limit, gas_limit, required_paymaster, contracts) = tokio::try_join!(
+        let (
+            access_control_type,
+            time_range,
+            native_limit,
+            gas_limit,
+            required_paymaster,
+            contracts,
+            rule_set,
+        ) = tokio::try_join!(
             account.access_control_type(session_key),
             account.time_range(session_key),
             account.native_token_spend_limit(session_key),
             account.gas_spend_limit(session_key),
             account.required_paymaster(session_key),
             load_contracts(account, session_key, &targets),
+            load_rule_set(account),
         )?;
         Ok(Self {
             registered: true,
@@ -55,6 +71,7 @@ impl KeyState {
             native_limit,
             gas_limit,
             required_paymaster,
+            rule_set,
             ..state
         })
     }
@@ -94,6 +111,24 @@ pub async fn explain(
         operation: operation.clone(),
     };
     Ok(state.check_signed(&signed, time))
+}
+
+/// Whose plugin it is, as the plugin itself says. What does not answer as this project's does is another.
+async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
+    let request = TransactionRequest::default()
+        .with_to(account.deployment().session_key_plugin)
+        .with_input(IPlugin::pluginMetadataCall {}.abi_encode());
+    let output = match account.provider().call(request).await {
+        Ok(output) => output,
+        Err(error) if Revert::from_rpc_error(&error).is_some() => return Ok(RuleSet::Compatible),
+        Err(error) => return Err(error.into()),
+    };
+    let is_ours = IPlugin::pluginMetadataCall::abi_decode_returns_validate(&output)
+        .is_ok_and(|metadata| (&*metadata.version, &*metadata.author) == (PLUGIN_VERSION, PLUGIN_AUTHOR));
+    Ok(match is_ours {
+        true => RuleSet::Strict,
+        false => RuleSet::Compatible,
+    })
 }
 
 type Target = (Address, BTreeSet<Selector>);

@@ -41,6 +41,23 @@ pub struct KeyState {
     /// The paymaster that every operation must use.
     #[serde(default)]
     pub required_paymaster: Option<Address>,
+    /// What is known of the plugin's rules.
+    #[serde(default)]
+    pub rule_set: RuleSet,
+}
+
+/// What is known of the rules of the plugin that a key lives on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RuleSet {
+    /// They are those of this project's plugin, all of which the model has.
+    #[default]
+    Strict,
+    /// It is another plugin of the same ABI, so that it has the rules that the ABI documents. The model refuses what this
+    /// project's plugin would refuse, and what such a plugin may refuse beyond that. Where the other plugin may let an operation
+    /// pass, the verdict is [`MayPass`](super::Verdict::MayPass).
+    Compatible,
 }
 
 /// What the plugin stores about one contract for a key.
@@ -75,6 +92,7 @@ impl KeyState {
             },
             gas_limit: GasSpendLimitInfo::default(),
             required_paymaster: None,
+            rule_set: RuleSet::Strict,
         }
     }
 

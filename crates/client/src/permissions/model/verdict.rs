@@ -208,6 +208,14 @@ pub enum Rule {
         /// The paymaster found.
         found: Option<Address>,
     },
+    /// The end of a limit's interval is beyond the largest time that the plugin can store. This project's plugin takes the
+    /// largest time for it; another may revert ([`RuleSet::Compatible`](super::RuleSet::Compatible)).
+    IntervalEndOverflow {
+        /// Start of the interval, unix seconds.
+        last_used_time: u64,
+        /// Its length, in seconds.
+        refresh_interval: u64,
+    },
     /// The state that was given does not say anything about the contract, or the function.
     StateNotLoaded {
         /// The contract.
@@ -248,8 +256,25 @@ impl Rule {
             Self::GasIntervalNotBegun { .. } => "gas_interval_not_begun",
             Self::NonceKey { .. } => "nonce_key",
             Self::PaymasterRequired { .. } => "paymaster_required",
+            Self::IntervalEndOverflow { .. } => "interval_end_overflow",
             Self::StateNotLoaded { .. } => "state_not_loaded",
         }
+    }
+
+    /// Whether a plugin of the same ABI may do without this rule, or read what it is about otherwise: it is not one of the
+    /// rules that the ABI documents.
+    pub const fn is_beyond_abi(&self) -> bool {
+        matches!(
+            self,
+            Self::MalformedCallData { .. }
+                | Self::NoCalls
+                | Self::TargetIsAccount
+                | Self::TargetIsEntryPoint
+                | Self::ShortCallData { .. }
+                | Self::TokenFunctionNotAllowed { .. }
+                | Self::ShortTokenCallData { .. }
+                | Self::IntervalEndOverflow { .. }
+        )
     }
 
     /// What the EntryPoint answers when this rule alone is broken in validation. Of several, it names the first of AA93,
@@ -393,6 +418,14 @@ impl fmt::Display for Rule {
                 Some(found) => write!(f, "paymaster {required} is required, not {found}"),
                 None => write!(f, "paymaster {required} is required"),
             },
+            Self::IntervalEndOverflow {
+                last_used_time,
+                refresh_interval,
+            } => write!(
+                f,
+                "an interval of {refresh_interval} seconds from {} on ends later than plugins can store, which some refuse",
+                UnixTime(*last_used_time)
+            ),
             Self::StateNotLoaded { target, selector } => match selector {
                 Some(selector) => write!(f, "nothing is known of function {selector} of {target}"),
                 None => write!(f, "nothing is known of {target}"),
@@ -429,6 +462,16 @@ impl Violation {
     /// The rule's stable code.
     pub const fn code(&self) -> &'static str {
         self.rule.code()
+    }
+
+    /// Whether a plugin of the same ABI may let it pass: see [`Rule::is_beyond_abi`]. In execution, such a plugin need not check
+    /// again what validation has checked; it books what is spent.
+    pub const fn is_beyond_abi(&self) -> bool {
+        let is_booked = matches!(
+            self.rule,
+            Rule::NativeLimitExceeded(_) | Rule::Erc20LimitExceeded { .. } | Rule::KeyNotRegistered { .. }
+        );
+        self.rule.is_beyond_abi() || matches!(self.phase, Phase::Execution) && !is_booked
     }
 }
 
@@ -495,6 +538,12 @@ pub enum Verdict {
         /// Every rule that it breaks: those of validation first. Never empty.
         violations: Vec<Violation>,
     },
+    /// This project's plugin would refuse it, but the key lives on another, which may let it pass: it breaks only rules that the
+    /// ABI does not document ([`Violation::is_beyond_abi`]).
+    MayPass {
+        /// Every rule that it breaks: those of validation first. Never empty.
+        violations: Vec<Violation>,
+    },
 }
 
 impl Verdict {
@@ -507,7 +556,7 @@ impl Verdict {
     pub fn violations(&self) -> &[Violation] {
         match self {
             Self::Accepted { .. } => &[],
-            Self::Refused { violations } => violations,
+            Self::Refused { violations } | Self::MayPass { violations } => violations,
         }
     }
 
@@ -586,9 +635,17 @@ impl fmt::Display for Verdict {
                 }
                 Ok(())
             }
-            Self::Refused { violations } => {
+            Self::Refused { violations } | Self::MayPass { violations } => {
                 let phase = self.phase().unwrap_or(Phase::Validation);
-                write!(f, "refused in {phase}")?;
+                match self {
+                    Self::MayPass { .. } => {
+                        write!(
+                            f,
+                            "may be refused in {phase}, or pass: this depends on the plugin"
+                        )?;
+                    }
+                    _ => write!(f, "refused in {phase}")?,
+                }
                 for (index, violation) in violations.iter().enumerate() {
                     f.write_str(if index == 0 { ": " } else { "; " })?;
                     write!(f, "{violation}")?;
