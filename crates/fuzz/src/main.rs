@@ -2,7 +2,7 @@
 
 use alloy::primitives::Bytes;
 use clap::{Parser, ValueEnum};
-use eyre::WrapErr;
+use eyre::{WrapErr, ensure};
 use session_key_fuzz::{
     Outcomes, Property, Seeded,
     calldata::{BundledCalldata, Calldata},
@@ -22,13 +22,17 @@ use std::{
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// How long to run, shared evenly among the properties.
+    /// How long to run, shared evenly among the properties; what one does not use, those after it share.
     #[arg(long, default_value_t = 60, value_name = "N")]
     seconds: u64,
 
     /// How many cases of each property to run at most.
     #[arg(long, value_name = "N")]
     cases: Option<u64>,
+
+    /// Fail if there were fewer cases than this, of all properties together.
+    #[arg(long, value_name = "N")]
+    at_least: Option<u64>,
 
     /// Seed of the first case; the next ones follow from it. The clock's, if there is none.
     #[arg(long, value_name = "N")]
@@ -48,11 +52,11 @@ struct Arguments {
 enum Name {
     Decoder,
     Encoder,
-    Verdict,
-    Sequence,
     Calldata,
     BundledCalldata,
     UserOperation,
+    Verdict,
+    Sequence,
 }
 
 fn main() -> eyre::Result<()> {
@@ -66,18 +70,27 @@ fn main() -> eyre::Result<()> {
         now.as_nanos() as u64
     });
     let plugin = arguments.plugin.as_deref().map(creation_code).transpose()?;
-    let share = Duration::from_secs(arguments.seconds) / names.len() as u32;
+    let time = Duration::from_secs(arguments.seconds);
     let most = arguments.cases.unwrap_or(u64::MAX);
-    for name in names {
-        match name {
-            Name::Decoder => run::<Decoder>(seed, plugin.as_ref(), share, most)?,
-            Name::Encoder => run::<Encoder>(seed, plugin.as_ref(), share, most)?,
-            Name::Verdict => run::<Verdicts>(seed, plugin.as_ref(), share, most)?,
-            Name::Sequence => run::<Sequence>(seed, plugin.as_ref(), share, most)?,
-            Name::Calldata => run::<Calldata>(seed, plugin.as_ref(), share, most)?,
-            Name::BundledCalldata => run::<BundledCalldata>(seed, plugin.as_ref(), share, most)?,
-            Name::UserOperation => run::<UserOperations>(seed, plugin.as_ref(), share, most)?,
-        }
+    let start = Instant::now();
+    let mut cases = 0;
+    for (done, name) in names.iter().enumerate() {
+        let share = time.saturating_sub(start.elapsed()) / (names.len() - done) as u32;
+        let run = match name {
+            Name::Decoder => run::<Decoder>,
+            Name::Encoder => run::<Encoder>,
+            Name::Verdict => run::<Verdicts>,
+            Name::Sequence => run::<Sequence>,
+            Name::Calldata => run::<Calldata>,
+            Name::BundledCalldata => run::<BundledCalldata>,
+            Name::UserOperation => run::<UserOperations>,
+        };
+        cases += run(seed, plugin.as_ref(), share, most)?;
+    }
+    let elapsed = start.elapsed().as_secs();
+    println!("{cases} cases in all, in {elapsed} seconds");
+    if let Some(least) = arguments.at_least {
+        ensure!(cases >= least, "fewer than {least} cases");
     }
     Ok(())
 }
@@ -87,7 +100,7 @@ fn creation_code(file: &Path) -> eyre::Result<Bytes> {
     hex.trim().parse().wrap_err_with(|| file.display().to_string())
 }
 
-fn run<P: Property>(seed: u64, plugin: Option<&Bytes>, share: Duration, most: u64) -> eyre::Result<()> {
+fn run<P: Property>(seed: u64, plugin: Option<&Bytes>, share: Duration, most: u64) -> eyre::Result<u64> {
     // The chain is set up before the first question for more.
     let mut start = None;
     let (seeded, outcomes) = run_seeds::<P>(seed, plugin, |cases| {
@@ -99,7 +112,7 @@ fn run<P: Property>(seed: u64, plugin: Option<&Bytes>, share: Duration, most: u6
         &outcomes,
         start.map_or(Duration::ZERO, |start| start.elapsed()),
     );
-    Ok(())
+    Ok(seeded.cases)
 }
 
 fn report<P: Property>(seeded: Seeded, outcomes: &Outcomes, elapsed: Duration) {
