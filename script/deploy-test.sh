@@ -3,6 +3,7 @@
 # nothing, again by the other of the two, half way, and where both must refuse. Every refusal must leave the deployer's nonce at
 # zero: nothing was sent.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 source script/toolchain.sh
 
@@ -30,7 +31,8 @@ stop() {
     node=
   fi
 }
-trap stop EXIT
+explorer=
+trap 'stop; if [ -n "$explorer" ]; then kill "$explorer" 2>/dev/null || true; fi' EXIT
 start() { # chain-id [option of anvil …]
   stop
   if cast chain-id --rpc-url "$rpc" >/dev/null 2>&1; then fail "port $port is in use; set RPC_PORT"; fi
@@ -93,6 +95,11 @@ verify_record() {
     [ "$(cast codehash "$address" --rpc-url "$rpc")" = "$code_hash" ] || fail "$address has other code than recorded"
   done
 }
+# The documentation tells the recorded addresses.
+for address in $(grep -o '"address": "0x[0-9a-fA-F]*"' "$record" | cut -d'"' -f 4); do
+  grep -q "$address" docs/deployment.md || fail "docs/deployment.md does not name $address"
+done
+
 # Sends one contract as somebody else would.
 create() { # crate contract
   cast send --rpc-url "$rpc" --private-key "$other_key" 0x4e59b44847b379578588920cA78FbF26c0B4956C \
@@ -139,10 +146,54 @@ cost=$(sed -n 's/.*deploying takes at most \([0-9.]*\) .*/\1/p' "$home/output")
 cast rpc --rpc-url "$rpc" anvil_setBalance "$deployer" "$(cast to-hex "$(cast to-wei "$cost")")" >/dev/null
 run with_forge 84532 --broadcast
 expect 0 5
-unset FACTORY_OWNER MULTI_OWNER_PLUGIN_SALT MODULAR_ACCOUNT_SALT
-run with_command 84532 --factory-owner "$deployer" --multi-owner-plugin-salt "$salt" --modular-account-salt "$salt"
+unset MULTI_OWNER_PLUGIN_SALT MODULAR_ACCOUNT_SALT
+rm -f "$home/84532.json"
+run with_command 84532 --factory-owner "$deployer" --multi-owner-plugin-salt "$salt" --modular-account-salt "$salt" \
+  --record "$home/84532.json"
 expect 5 0
 echo "other parameters, and no more funds than needed: deployed with_forge, verified with_command"
+
+# The sources of what was recorded just now go to something that answers as explorers do, and keeps what it is sent.
+rm -f "$home"/explorer.*
+node -e '
+  const { appendFileSync, readFileSync, renameSync, writeFileSync } = require("node:fs");
+  const [home] = process.argv.slice(1);
+  const server = require("node:http").createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk) => (body += chunk));
+    request.on("end", () => {
+      const form = new URLSearchParams(body);
+      const [, contract] = form.get("contractname").split(":");
+      const isInput = form.get("sourceCode") === readFileSync(`out/standard-json/${contract}.json`, "utf8");
+      const chain = new URL(request.url, "http://explorer").searchParams.get("chainid");
+      appendFileSync(`${home}/explorer.log`, `${chain} ${contract} ${form.get("contractaddress")} ${isInput}\n`);
+      response.end(JSON.stringify({ status: chain === "84532" ? "1" : "0", message: "", result: "" }));
+    });
+  });
+  server.listen(0, "127.0.0.1", () => {
+    writeFileSync(`${home}/explorer.tmp`, `http://127.0.0.1:${server.address().port}`);
+    renameSync(`${home}/explorer.tmp`, `${home}/explorer.url`);
+  });
+' "$home" &
+explorer=$!
+for _ in $(seq 100); do
+  if [ -f "$home/explorer.url" ]; then break; fi
+  sleep 0.1
+done
+export EXPLORER_API
+EXPLORER_API=$(cat "$home/explorer.url")
+verify_source() {
+  ./script/verify-source.sh "$@" >"$home/output" 2>&1
+}
+run verify_source 84532 "$home/84532.json"
+[ "$(grep -c '^84532 .* 0x[0-9a-f]\{40\} true$' "$home/explorer.log")" = 4 ] || fail "the explorer was sent something else"
+if verify_source 1 "$home/84532.json"; then fail "a refusal of the explorer went unnoticed"; fi
+# Sources of another deployment are not sent.
+unset FACTORY_OWNER
+if verify_source 84532 "$home/84532.json"; then fail "sources of another deployment were sent"; fi
+grep -q "ModularAccountFactory at .* was not created from this bytecode" "$home/output" || { show; fail "verify-source.sh"; }
+unset EXPLORER_API
+echo "sources: sent with the inputs that compile to what was deployed"
 
 start 11155111
 refuse "WrongChain(84532 .* 11155111 " with_forge 84532 --broadcast
