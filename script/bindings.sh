@@ -6,6 +6,7 @@
 # Each contract is compiled by itself, from the standard JSON input that block explorers take to verify it
 # (script/standard-json.mjs): what solc makes through the IR may depend on which other files are compiled with it.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 source script/toolchain.sh
 
