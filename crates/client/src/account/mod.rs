@@ -82,6 +82,7 @@ impl SmartAccount {
     }
 
     /// An account that exists, on a chain with a known deployment.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %address))]
     pub async fn connect(provider: impl Provider + 'static, address: Address) -> Result<Self, ReadError> {
         let chain_id = provider.get_chain_id().await?;
         let deployment = Deployment::on_chain(chain_id).ok_or(ReadError::UnknownDeployment(chain_id))?;
@@ -90,6 +91,7 @@ impl SmartAccount {
 
     /// The account that the factory makes, or has made, for these owners and this salt. If it does not exist yet, its first
     /// operation creates it.
+    #[tracing::instrument(level = "debug", skip_all, fields(factory = %deployment.factory))]
     pub async fn from_factory(
         provider: impl Provider + 'static,
         deployment: Deployment,
@@ -136,6 +138,7 @@ impl SmartAccount {
     }
 
     /// Whether the account has code.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.address))]
     pub async fn is_deployed(&self) -> Result<bool, ReadError> {
         Ok(!self
             .provider
@@ -174,6 +177,7 @@ impl SmartAccount {
     }
 
     /// What the account holds, in wei.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.address))]
     pub async fn balance(&self) -> Result<U256, ReadError> {
         Ok(self
             .provider

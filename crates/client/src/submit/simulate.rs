@@ -221,6 +221,7 @@ pub(super) async fn refusal<P: Provider>(
 
 /// Asks the account itself, in the EntryPoint's place, to validate the operation. What it reverts with, the EntryPoint hides
 /// behind "AA23". `None`: it does not revert (then validation may have run out of gas).
+#[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
 pub async fn explain_validation<P: Provider>(
     provider: &P,
     entry_point: Address,

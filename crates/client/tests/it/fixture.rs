@@ -32,9 +32,13 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// The account does not exist yet, but its address holds 10 ether and 1000 test tokens.
     pub(crate) async fn new() -> Self {
+        Self::owned_by(dev_accounts()[1].signer()).await
+    }
+
+    /// The same, with this owner.
+    pub(crate) async fn owned_by(owner_signer: PrivateKeySigner) -> Self {
         let testkit = Testkit::default();
         let stack = Stack::deploy(&mut testkit.chain()).unwrap();
-        let owner_signer = dev_accounts()[1].signer();
         let deployment = Deployment {
             entry_point: stack.entry_point,
             session_key_plugin: stack.session_key_plugin,

@@ -13,7 +13,7 @@ use session_key_client::{
         sol_types::SolCall,
     },
     operation::{FixedPaymaster, OperationError},
-    permissions::{ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit, TimeRange},
+    permissions::{AccessControlType, ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit, TimeRange},
     revert::{AaCode, PluginError},
     submit::{BundlerSubmitter, EntryPointSubmitter, GasEstimate, Outcome, Refusal, SubmitError, Submitter},
 };
@@ -269,6 +269,18 @@ impl Live {
         send(&node(self.owner_signer.clone()), transaction).await;
         assert_eq!(account.session_keys().await.unwrap(), [rotated.session_key()]);
 
+        let third = NewSessionKey::new(key(4).address(), &permissions).unwrap();
+        owner.add_session_key(third).execute().await.unwrap();
+        owner
+            .remove_session_key(key(4).address())
+            .execute()
+            .await
+            .unwrap();
+        assert_eq!(account.session_keys().await.unwrap(), [rotated.session_key()]);
+        self.lists_and_times(now).await;
+        self.replaced(&rotated).await;
+        self.pending_reset().await;
+
         // Signed by the wrong key.
         let mut signed = rotated
             .execute([Call::transfer(RECIPIENT, U256::ZERO)])
@@ -318,17 +330,133 @@ impl Live {
         assert_eq!(receipt.paymaster, Some(paymaster));
         assert_eq!(account.balance().await.unwrap(), balance);
 
-        // A reset that has nothing to settle, by anyone.
-        let from = dev_accounts()[4].address;
-        send(
-            &self.node,
-            account.reset_session_key_gas_limit_timestamp(from, rotated.session_key()),
-        )
-        .await;
-
         owner.uninstall_session_key_plugin().execute().await.unwrap();
         assert!(account.session_keys().await.unwrap().is_empty());
         assert!(!account.is_session_key_plugin_installed().await.unwrap());
+    }
+}
+
+/// The parts of [`Live::life`] that use a key of their own.
+impl Live {
+    async fn granted(&self, number: u8, permissions: Permissions) -> SessionKeyClient {
+        let new = NewSessionKey::new(key(number).address(), &permissions).unwrap();
+        self.owner.add_session_key(new).execute().await.unwrap();
+        self.session_key(key(number))
+    }
+
+    async fn update(&self, agent: &SessionKeyClient, updates: PermissionUpdates) {
+        let update = self.owner.update_key_permissions(agent.session_key(), updates);
+        update.execute().await.unwrap();
+    }
+
+    /// Denylist, no list at all, and times that are over or have not begun.
+    async fn lists_and_times(&self, now: u64) {
+        const LISTED: Address = Address::repeat_byte(0x66);
+        let agent = self
+            .granted(
+                5,
+                Permissions::new()
+                    .access_control_type(AccessControlType::Denylist)
+                    .contract(LISTED)
+                    .native_token_spend_limit(SpendLimit::UNLIMITED),
+            )
+            .await;
+        let pay = |to| agent.execute([Call::transfer(to, U256::ONE)]);
+        pay(RECIPIENT).execute().await.unwrap();
+        let denied = refusal(pay(LISTED).execute().await.unwrap_err());
+        assert_eq!(
+            denied.cause,
+            Some(Revert::Plugin(PluginError::PermissionsCheckFailed)),
+            "{denied}"
+        );
+        let no_list = PermissionUpdates::new().access_control_type(AccessControlType::AllowAllAccess);
+        self.update(&agent, no_list).await;
+        pay(LISTED).execute().await.unwrap();
+
+        let ample = GasEstimate {
+            call_gas_limit: U256::from(300_000),
+            verification_gas_limit: U256::from(300_000),
+            pre_verification_gas: U256::from(100_000),
+        };
+        for (valid_after, valid_until) in [(0, now - 1), (now + 86_400, 0)] {
+            let range = TimeRange {
+                valid_after,
+                valid_until,
+            };
+            self.update(&agent, PermissionUpdates::new().time_range(range))
+                .await;
+            let outside = refusal(pay(RECIPIENT).gas_limits(ample).execute().await.unwrap_err());
+            assert_eq!(outside.code, Some(AaCode::ExpiredOrNotDue), "{outside}");
+        }
+        let gone = self.owner.remove_session_key(agent.session_key());
+        gone.execute().await.unwrap();
+    }
+
+    /// An operation and its replacement: one happens. Sent again, nothing does.
+    async fn replaced(&self, agent: &SessionKeyClient) {
+        let before = self.token_balance(RECIPIENT).await;
+        let call = Call::new(self.stack.token, transfer(RECIPIENT, 1));
+        let signed = agent.execute([call]).sign().await.unwrap();
+        self.submitter.send(&signed).await.unwrap();
+        let receipt = agent.replace(&signed).execute().await.unwrap();
+        assert_eq!(receipt.nonce, signed.operation.nonce);
+        assert_eq!(self.token_balance(RECIPIENT).await - before, U256::ONE);
+        if receipt.user_op_hash == signed.hash {
+            self.submitter.send(&signed).await.unwrap();
+        }
+        assert_eq!(self.token_balance(RECIPIENT).await - before, U256::ONE);
+    }
+
+    /// Validation opens a new interval of the gas limit, execution fails, and anyone settles what is left pending.
+    async fn pending_reset(&self) {
+        let token = self.stack.token;
+        let agent = self
+            .granted(
+                6,
+                Permissions::new()
+                    .contract_functions(token, [ERC20_TRANSFER])
+                    .erc20_spend_limit(token, SpendLimit::total(U256::from(1)))
+                    .gas_spend_limit(SpendLimit::per(U256::from(ETHER), 1)),
+            )
+            .await;
+        let ample = GasEstimate {
+            call_gas_limit: U256::from(300_000),
+            verification_gas_limit: U256::from(300_000),
+            pre_verification_gas: U256::from(100_000),
+        };
+        let fees = self.node.estimate_eip1559_fees().await.unwrap();
+        let fee = U256::from(fees.max_fee_per_gas);
+        // Each may cost more than half of an interval's limit.
+        let limit = SpendLimit::per(fee * U256::from(1_200_000), 1);
+        self.update(&agent, PermissionUpdates::new().gas_spend_limit(limit))
+            .await;
+        let operation = |amount| {
+            agent
+                .execute([Call::new(token, transfer(RECIPIENT, amount))])
+                .gas_limits(ample)
+                .fees(fee, U256::from(fees.max_priority_fee_per_gas))
+        };
+        operation(1).execute().await.unwrap();
+        // The interval ends, and a block is made after that: this node makes one for a transaction only.
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        let nothing = TransactionRequest::default()
+            .with_to(RECIPIENT)
+            .with_value(U256::ZERO);
+        send(&self.node, nothing).await;
+        let outcome = operation(1).outcome().await.unwrap();
+        assert!(matches!(outcome, Outcome::Reverted { .. }), "{outcome:?}");
+        let gas_limit = self.account.gas_spend_limit(agent.session_key()).await.unwrap();
+        assert!(gas_limit.should_reset, "{gas_limit:?}");
+
+        let anyone = dev_accounts()[4].address;
+        let settle = self
+            .account
+            .reset_session_key_gas_limit_timestamp(anyone, agent.session_key());
+        send(&self.node, settle).await;
+        let gas_limit = self.account.gas_spend_limit(agent.session_key()).await.unwrap();
+        assert!(!gas_limit.should_reset);
+        let gone = self.owner.remove_session_key(agent.session_key());
+        gone.execute().await.unwrap();
     }
 }
 

@@ -154,6 +154,44 @@ impl Counting {
     }
 }
 
+/// Notes the `tracing` span that every request is sent in: the target of the innermost.
+#[derive(Clone, Default)]
+pub(crate) struct Watched {
+    requests: Arc<Mutex<Vec<(String, &'static str)>>>,
+}
+
+impl Watched {
+    pub(crate) fn over(&self, inner: impl IntoBoxTransport) -> Watching {
+        Watching {
+            inner: inner.into_box_transport(),
+            watched: self.clone(),
+        }
+    }
+
+    /// Every request's method, and the target of its span; empty for none.
+    pub(crate) fn requests(&self) -> Vec<(String, &'static str)> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Watching {
+    inner: BoxTransport,
+    watched: Watched,
+}
+
+transport!(Watching);
+
+impl Watching {
+    async fn answer(mut self, packet: RequestPacket) -> Result<ResponsePacket, TransportError> {
+        let span = tracing::Span::current();
+        let target = span.metadata().map_or("", |span| span.target());
+        let names = methods(&packet).into_iter().map(|name| (name, target));
+        self.watched.requests.lock().unwrap().extend(names);
+        self.inner.call(packet).await
+    }
+}
+
 /// What a [`Faulty`] wire does with a request that it has passed on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
