@@ -61,10 +61,7 @@ async fn a_bundler_does_all_of_it() {
 
 #[tokio::test]
 async fn an_operation_that_the_bundler_has_already_is_sent() {
-    let permissions = Permissions::new()
-        .contract(RECIPIENT)
-        .native_token_spend_limit(SpendLimit::UNLIMITED);
-    let (fixture, client) = Fixture::with_key(permissions).await;
+    let (fixture, client) = Fixture::with_spender().await;
     let submitter = Bundler::new(&fixture).submitter();
     let signed = client.execute(one()).sign().await.unwrap();
     submitter.send(&signed).await.unwrap();

@@ -51,7 +51,7 @@ async fn fifty_senders_at_once_lose_nothing_and_double_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_operation_sent_by_many_happens_once() {
-    let (fixture, client) = spender().await;
+    let (fixture, client) = Fixture::with_spender().await;
     let signed = Arc::new(client.execute(one()).sign().await.unwrap());
     let tasks: Vec<_> = (0..20)
         .map(|_| {
@@ -65,17 +65,10 @@ async fn one_operation_sent_by_many_happens_once() {
     assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
 }
 
-async fn spender() -> (Fixture, SessionKeyClient) {
-    let permissions = Permissions::new()
-        .contract(RECIPIENT)
-        .native_token_spend_limit(SpendLimit::UNLIMITED);
-    Fixture::with_key(permissions).await
-}
-
 // Wherever the future is dropped, the operation can be sent again and waited for again, and happens once.
 #[tokio::test]
 async fn sending_can_be_cancelled_anywhere() {
-    let (fixture, client) = spender().await;
+    let (fixture, client) = Fixture::with_spender().await;
     let wire = Faulty::new(fixture.testkit.transport());
     let signer = dev_accounts()[3].signer();
     let from = signer.address();
@@ -109,7 +102,7 @@ async fn sending_can_be_cancelled_anywhere() {
 
 #[tokio::test]
 async fn waiting_ends_in_time_although_the_node_does_not() {
-    let (fixture, client) = spender().await;
+    let (fixture, client) = Fixture::with_spender().await;
     let wire = Faulty::new(fixture.testkit.transport());
     let signer = dev_accounts()[3].signer();
     let from = signer.address();

@@ -88,10 +88,7 @@ async fn one_bundle_carries_many_and_drops_the_refused() {
 
 /// A key that may send the recipient what it likes, and a submitter whose transactions wait until the test mines them.
 async fn with_mempool() -> (Fixture, Mempool, EntryPointSubmitter, SessionKeyClient) {
-    let permissions = Permissions::new()
-        .contract(RECIPIENT)
-        .native_token_spend_limit(SpendLimit::UNLIMITED);
-    let (fixture, client) = Fixture::with_key(permissions).await;
+    let (fixture, client) = Fixture::with_spender().await;
     let mempool = Mempool::new(&fixture.testkit);
     let submitter = submitter_over(&fixture, mempool.clone());
     (fixture, mempool, submitter, client)

@@ -8,7 +8,7 @@ use session_key_client::{
         sol_types::SolCall,
     },
     operation::OperationError,
-    permissions::Permissions,
+    permissions::{Permissions, SpendLimit},
     revert::{AaCode, PluginError},
     submit::{EntryPointSubmitter, GasEstimate, SubmitError, Submitter},
 };
@@ -82,15 +82,24 @@ impl Fixture {
     pub(crate) async fn with_key(permissions: Permissions) -> (Self, SessionKeyClient) {
         let fixture = Self::new().await;
         let key = key(1);
-        let new = NewSessionKey::new(key.address(), &permissions).unwrap();
-        fixture
-            .owner
-            .install_session_key_plugin([new])
-            .execute()
-            .await
-            .unwrap();
+        fixture.grant(key.address(), &permissions).await;
         let client = fixture.session_key(key);
         (fixture, client)
+    }
+
+    /// The same with a key that may send the recipient as much as it likes.
+    pub(crate) async fn with_spender() -> (Self, SessionKeyClient) {
+        let permissions = Permissions::new()
+            .contract(RECIPIENT)
+            .native_token_spend_limit(SpendLimit::UNLIMITED);
+        Self::with_key(permissions).await
+    }
+
+    /// Installs the plugin with a key that has these permissions.
+    pub(crate) async fn grant(&self, session_key: Address, permissions: &Permissions) {
+        let new = NewSessionKey::new(session_key, permissions).unwrap();
+        let installed = self.owner.install_session_key_plugin([new]);
+        installed.execute().await.unwrap();
     }
 
     pub(crate) fn session_key(&self, key: PrivateKeySigner) -> SessionKeyClient {

@@ -1,18 +1,14 @@
 //! What a caller may set of an operation instead of having it found out.
 
-use crate::fixture::{Fixture, RECIPIENT, ample_gas, one};
+use crate::fixture::{Fixture, ample_gas, one};
 use session_key_client::{
     alloy::primitives::{Bytes, U256, aliases::U192},
-    permissions::{Permissions, SpendLimit},
     user_operation::nonce,
 };
 
 #[tokio::test]
 async fn overrides_are_taken_as_they_are() {
-    let permissions = Permissions::new()
-        .contract(RECIPIENT)
-        .native_token_spend_limit(SpendLimit::UNLIMITED);
-    let (fixture, client) = Fixture::with_key(permissions).await;
+    let (fixture, client) = Fixture::with_spender().await;
     let found_out = client.execute(one()).build().await.unwrap();
 
     // One limit at a time: the others are found out all the same.

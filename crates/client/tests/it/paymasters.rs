@@ -3,7 +3,7 @@
 use crate::fixture::{ETHER, Fixture, RECIPIENT, ample_gas, assert_permissions_refused, key};
 use async_trait::async_trait;
 use session_key_client::{
-    Call, NewSessionKey, UserOperation,
+    Call, UserOperation,
     alloy::{
         network::TransactionBuilder as _,
         primitives::{Bytes, U256},
@@ -39,13 +39,7 @@ async fn a_required_paymaster_pays() {
     let permissions = Permissions::new()
         .contract(RECIPIENT)
         .required_paymaster(paymaster);
-    let new = NewSessionKey::new(session_key.address(), &permissions).unwrap();
-    fixture
-        .owner
-        .install_session_key_plugin([new])
-        .execute()
-        .await
-        .unwrap();
+    fixture.grant(session_key.address(), &permissions).await;
     fund_paymaster(&fixture).await;
 
     let client = fixture.session_key(session_key);

@@ -23,13 +23,7 @@ async fn what_is_not_allowed_is_refused_with_its_reason() {
         .contract(RECIPIENT)
         .native_token_spend_limit(SpendLimit::total(U256::from(1000)))
         .erc20_spend_limit(token, SpendLimit::total(U256::from(100)));
-    let new = NewSessionKey::new(session_key.address(), &permissions).unwrap();
-    fixture
-        .owner
-        .install_session_key_plugin([new])
-        .execute()
-        .await
-        .unwrap();
+    fixture.grant(session_key.address(), &permissions).await;
     let client = fixture.session_key(session_key);
 
     // Not on the list; selector not on the list; over the native limit. With and without simulation.

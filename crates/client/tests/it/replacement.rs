@@ -17,10 +17,7 @@ use std::sync::Arc;
 
 #[tokio::test]
 async fn of_two_operations_with_one_nonce_one_happens() {
-    let permissions = Permissions::new()
-        .contract(RECIPIENT)
-        .native_token_spend_limit(SpendLimit::UNLIMITED);
-    let (fixture, client) = Fixture::with_key(permissions).await;
+    let (fixture, client) = Fixture::with_spender().await;
     let first = client.execute(one()).sign().await.unwrap();
     let fee = first.operation.max_fee_per_gas * U256::from(2);
     let replacement = client

@@ -1,22 +1,18 @@
 //! How often the node and the bundler are asked.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, key, one},
+    fixture::{Fixture, key, one},
     wire::{Bundler, Count, provider, wallet},
 };
 use session_key_client::{
     SessionKeyClient, SmartAccount,
-    permissions::{Permissions, SpendLimit},
     submit::{BundlerSubmitter, EntryPointSubmitter},
 };
 use session_key_testkit::dev_accounts;
 
 #[tokio::test]
 async fn at_most_three_round_trips_to_submission() {
-    let permissions = Permissions::new()
-        .contract(RECIPIENT)
-        .native_token_spend_limit(SpendLimit::UNLIMITED);
-    let (fixture, _) = Fixture::with_key(permissions).await;
+    let (fixture, _) = Fixture::with_spender().await;
     let count = Count::default();
     let account = SmartAccount::new(
         provider(count.of(fixture.testkit.transport())),
@@ -41,10 +37,7 @@ async fn at_most_three_round_trips_to_submission() {
 // More than through a bundler: the bundle is tried before it is sent, and the transaction around it needs a nonce and fees.
 #[tokio::test]
 async fn at_most_five_round_trips_to_the_entry_point() {
-    let permissions = Permissions::new()
-        .contract(RECIPIENT)
-        .native_token_spend_limit(SpendLimit::UNLIMITED);
-    let (fixture, _) = Fixture::with_key(permissions).await;
+    let (fixture, _) = Fixture::with_spender().await;
     let count = Count::default();
     let signer = dev_accounts()[3].signer();
     let from = signer.address();

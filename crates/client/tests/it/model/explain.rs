@@ -1,0 +1,234 @@
+//! Verdicts on what is read from a chain: before the fact, and after it.
+
+use super::*;
+
+#[tokio::test]
+async fn explains_what_the_chain_flattens() {
+    let updates = PermissionUpdates::new()
+        .contract_functions(TOKEN, [ERC20_TRANSFER])
+        .contract(SHOP)
+        .native_token_spend_limit(SpendLimit::total(n(1000)))
+        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), DAY));
+    let mut world = World::new(&updates);
+    let operation = world.operation(&[transfer(n(60))]);
+    assert!(world.compare(operation, START + 1).await.is_accepted());
+    let key = world.key.clone();
+    for (calls, expected) in [
+        (
+            vec![Call::new(OTHER, Bytes::new())],
+            format!("refused in validation: call 0: {OTHER} is not on the allowlist"),
+        ),
+        (
+            vec![transfer(n(1)), token_call(BUY, n(1))],
+            format!(
+                "refused in validation: call 1: function 0xa0712d68 of {TOKEN} is neither transfer nor approve, and the token \
+                 has a spend limit; call 1: function 0xa0712d68 of {TOKEN} is not on the allowlist"
+            ),
+        ),
+        (
+            vec![wei(600), wei(401)],
+            "refused in validation: the calls would send 1001 of the native token (wei), but 1000 are left of 1000"
+                .to_owned(),
+        ),
+        (
+            vec![transfer(n(50))],
+            format!(
+                "refused in execution: call 0 would spend 50 of token {TOKEN}, but 40 are left of 100 until \
+                 2027-01-16T08:00:00Z; it would pass from 2027-01-16T08:00:00Z on"
+            ),
+        ),
+    ] {
+        let mut operation = world.operation(&calls);
+        // Before signing, and signed.
+        for _ in 0..2 {
+            let verdict = explain(&world.account, &operation, key.address()).await.unwrap();
+            assert_eq!(verdict.to_string(), expected);
+            operation = world.sign(operation, &key).operation;
+        }
+    }
+    // Whoever else signs is found out.
+    let signed = world.sign(world.operation(&[transfer(n(1))]), &crate::fixture::key(9));
+    let verdict = explain(&world.account, &signed.operation, key.address())
+        .await
+        .unwrap();
+    assert_eq!(codes(&verdict), ["wrong_signer"]);
+}
+
+/// After the fact: from the transaction alone, and the state before its block.
+#[tokio::test]
+async fn failures_are_explained_afterwards() {
+    let updates = list(AccessControlType::AllowAllAccess)
+        .native_token_spend_limit(SpendLimit::total(n(10)))
+        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), DAY));
+    let mut world = World::new(&updates);
+    let key = world.key.clone();
+    let refuser = Address::repeat_byte(0xfe);
+    // PUSH0 PUSH0 REVERT
+    world
+        .testkit
+        .chain()
+        .set_code(refuser, [0x5f, 0x5f, 0xfd])
+        .unwrap();
+
+    let mut time = START;
+    for (calls, expected) in [
+        (vec![transfer(n(60))], None),
+        (
+            vec![transfer(n(50))],
+            Some((
+                "rules",
+                format!(
+                    "call 0 would spend 50 of token {TOKEN}, but 40 are left of 100 until 2027-01-16T08:00:00Z"
+                ),
+            )),
+        ),
+        (
+            vec![wei(4), wei(7)],
+            Some((
+                "rules",
+                "the calls would send 11 of the native token (wei), but 10 are left of 10".to_owned(),
+            )),
+        ),
+        (
+            vec![Call::new(refuser, Bytes::new())],
+            Some((
+                "call_failed",
+                "a call failed: reverted without a reason, or ran out of gas".to_owned(),
+            )),
+        ),
+    ] {
+        time += 1;
+        let signed = world.sign(world.operation(&calls), &key);
+        let hash = world.send(std::slice::from_ref(&signed), time).transaction_hash;
+        let failure = explain_failure(&world.account, &signed, hash).await.unwrap();
+        let found = failure.map(|failure| (failure.code(), failure.to_string()));
+        assert_eq!(found, expected);
+    }
+
+    // Of a bundle: the first leaves too little to the second.
+    time += 1;
+    let first = world.sign(world.operation(&[wei(6)]), &key);
+    let mut second = world.operation(&[wei(5)]);
+    second.nonce = first.operation.nonce + n(1);
+    let second = world.sign_as_is(second, &key);
+    let bundle = [first, second];
+    let hash = world.send(&bundle, time).transaction_hash;
+    let failures = [
+        explain_failure(&world.account, &bundle[0], hash).await.unwrap(),
+        explain_failure(&world.account, &bundle[1], hash).await.unwrap(),
+    ];
+    assert_eq!(failures[0], None);
+    let Some(Failure::Rules(violations)) = &failures[1] else {
+        panic!("{failures:?}");
+    };
+    assert_eq!(
+        (violations[0].code(), violations[0].phase),
+        ("native_limit_exceeded", Phase::Execution)
+    );
+
+    // The nonce is used already.
+    let free = world.sign(world.operation(&[wei(0)]), &key);
+    let _ = world.send(std::slice::from_ref(&free), time + 1);
+    let hash = world.send(std::slice::from_ref(&free), time + 2).transaction_hash;
+    let failure = explain_failure(&world.account, &free, hash).await.unwrap();
+    let Some(Failure::EntryPoint(failed)) = failure else {
+        panic!("{failure:?}");
+    };
+    assert_eq!(failed.code, Some(AaCode::InvalidNonce));
+}
+
+/// A plugin of the same ABI, by the version that it names.
+#[tokio::test]
+async fn other_plugins_may_be_more_generous() {
+    let updates = list(AccessControlType::AllowAllAccess)
+        .native_token_spend_limit(SpendLimit::total(n(10)))
+        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), MAX_SECONDS));
+    let world = World::new(&updates);
+    let plugin = world.account.deployment().session_key_plugin;
+    let load = || KeyState::load_for_calls(&world.account, world.key.address(), &[]);
+    assert_eq!(load().await.unwrap().rule_set, RuleSet::Strict);
+    {
+        let mut chain = world.testkit.chain();
+        let mut code = chain.code(plugin).to_vec();
+        let version = code.windows(5).position(|bytes| bytes == b"1.1.0").unwrap();
+        code[version..version + 5].copy_from_slice(b"1.0.1");
+        chain.set_code(plugin, code).unwrap();
+    }
+    let mut state = load().await.unwrap();
+    assert_eq!(state.rule_set, RuleSet::Compatible);
+
+    let target = world.account.address();
+    state.contracts = world.state.contracts.clone();
+    state.complete = true;
+    for (calls, code, may_pass) in [
+        (vec![call(target, BUY)], "target_is_account", true),
+        (vec![token_call(BUY, n(1))], "token_function_not_allowed", true),
+        // Of which it is not known whether that plugin can reckon with it.
+        (vec![transfer(n(1))], "interval_end_overflow", true),
+        (vec![wei(11)], "native_limit_exceeded", false),
+        (vec![call(target, BUY), wei(11)], "target_is_account", false),
+    ] {
+        let verdict = state.check_calls(&calls, START + 1);
+        assert_eq!(codes(&verdict)[0], code);
+        assert_eq!(matches!(verdict, Verdict::MayPass { .. }), may_pass, "{verdict}");
+        assert!(!verdict.is_accepted());
+        let json = serde_json::to_value(&verdict).unwrap();
+        assert_eq!(json["verdict"], if may_pass { "may_pass" } else { "refused" });
+    }
+    assert!(state.check_calls(&[wei(10)], START + 1).is_accepted());
+}
+
+/// What was not read is not taken for permitted, whatever the list.
+#[tokio::test]
+async fn unknown_contracts_are_not_waved_through() {
+    for kind in [
+        AccessControlType::Allowlist,
+        AccessControlType::Denylist,
+        AccessControlType::AllowAllAccess,
+    ] {
+        let world = World::new(&list(kind).contract_functions(SHOP, [BUY]));
+        let state = KeyState::load(&world.account, world.key.address(), [(SHOP, BUY)])
+            .await
+            .unwrap();
+        let verdict = state.check_calls(&[call(OTHER, BUY)], START);
+        assert_eq!(codes(&verdict), ["state_not_loaded"]);
+        let verdict = state.check_calls(&[call(SHOP, SELL)], START);
+        match kind {
+            AccessControlType::AllowAllAccess => assert!(verdict.is_accepted()),
+            _ => assert_eq!(codes(&verdict), ["state_not_loaded"]),
+        }
+    }
+}
+
+#[test]
+fn states_and_verdicts_have_a_json_form() {
+    let mut state = KeyState::fresh(Address::ZERO, OTHER);
+    let updates = list(AccessControlType::Denylist)
+        .contract_functions(SHOP, [BUY])
+        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), DAY));
+    state.apply(&updates, START).unwrap();
+    let json = serde_json::to_string(&state).unwrap();
+    assert_eq!(serde_json::from_str::<KeyState>(&json).unwrap(), state);
+
+    let verdict = state.check_calls(&[transfer(n(101)), wei(1)], START);
+    let json = serde_json::to_value(&verdict).unwrap();
+    assert_eq!(json["verdict"], "refused");
+    assert_eq!(json["violations"][0]["code"], "native_limit_exceeded");
+    let token = &json["violations"][1];
+    assert_eq!(token["code"], "erc20_limit_exceeded");
+    assert_eq!(
+        (&token["phase"], &token["call"]),
+        (&"execution".into(), &0.into())
+    );
+    assert_eq!(
+        (&token["limit"], &token["asked"]),
+        (&"0x64".into(), &"0x65".into())
+    );
+    assert!(
+        token["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("call 0 would spend 101")
+    );
+    assert_eq!(serde_json::from_value::<Verdict>(json).unwrap(), verdict);
+}
