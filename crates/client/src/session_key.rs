@@ -15,6 +15,15 @@ use std::sync::Arc;
 ///
 /// Operations use the key's own nonce lane, and their fees are lowered, if they can be, so that the most they may cost fits
 /// what is left of the key's gas limit.
+///
+/// What only owners can do, a session key's client does not offer:
+///
+/// ```compile_fail,E0599
+/// # use session_key_client::{SessionKeyClient, alloy::primitives::Address};
+/// fn revoke(agent: &SessionKeyClient, other: Address) {
+///     let _ = agent.remove_session_key(other);
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct SessionKeyClient {
     core: Core,

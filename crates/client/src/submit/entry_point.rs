@@ -82,6 +82,7 @@ impl EntryPointSubmitter {
         self.send_bundle(operations, true).await
     }
 
+    #[tracing::instrument(level = "debug", skip_all, fields(operations = operations.len()))]
     async fn send_bundle(
         &self,
         operations: &[SignedOperation],

@@ -60,6 +60,9 @@ async fn every_request_of_this_process_is_in_a_span() {
     let owner = OwnerClient::new(account.clone(), fixture.owner_signer.clone(), direct);
     owner.sign_digest(B256::ZERO).await.unwrap();
     owner.execute(one()[0].clone()).execute().await.unwrap();
+    let again = owner.execute(one()[0].clone()).sign().await.unwrap();
+    owner.submitter().send(&again).await.unwrap();
+    owner.submitter().send(&again).await.unwrap();
     // Not its own: it has to look for it.
     assert_eq!(
         owner.submitter().outcome(B256::repeat_byte(1)).await.unwrap(),
