@@ -128,10 +128,11 @@ impl KeyState {
             };
         }
         for violation in &mut violations {
-            // Waiting does not help when the key's time is over by then.
+            // Waiting does not help when the key's time is over by then, or the time has gone by: after the largest time that
+            // the plugin can store, it counts from zero again.
             violation.passes_from = violation
                 .passes_from
-                .filter(|time| valid_until == 0 || *time <= valid_until);
+                .filter(|from| *from > time && (valid_until == 0 || *from <= valid_until));
         }
         if self.rule_set == RuleSet::Compatible && violations.iter().all(Violation::is_beyond_abi) {
             return Verdict::MayPass { violations };

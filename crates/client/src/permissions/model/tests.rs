@@ -105,6 +105,18 @@ fn what_begins_ends_at_the_end_of_time() {
     }
 }
 
+/// After the largest time that it can store, the plugin counts from zero again.
+#[test]
+fn what_has_gone_by_is_not_waited_for() {
+    let mut state = state(PermissionUpdates::new().native_token_spend_limit(SpendLimit::per(n(10), 10)));
+    assert!(state.execute_calls(&wei(10), NOW).is_empty());
+    for (time, passes_from) in [(NOW + 9, Some(NOW + 10)), (MAX_SECONDS + 1, None)] {
+        let verdict = state.check_calls(&wei(1), time);
+        assert_eq!(codes(&verdict)[0], "native_limit_exceeded");
+        assert_eq!(verdict.passes_from(), passes_from);
+    }
+}
+
 #[test]
 fn what_remains_is_told() {
     let mut state = state(
