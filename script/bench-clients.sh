@@ -9,7 +9,10 @@ if ! cmp -s interop/typescript/package-lock.json interop/typescript/node_modules
   cp interop/typescript/package-lock.json interop/typescript/node_modules/.installed-lock.json
 fi
 
-rust=$(cargo bench --locked -p session-key-client --features secp256k1 --bench encode_and_sign 2>&1)
+rust=$(cargo bench --locked -p session-key-client --features secp256k1 --bench encode_and_sign 2>&1) || {
+  echo "$rust" >&2
+  exit 1
+}
 typescript=$(node interop/typescript/bench.mjs)
 RUST=$rust TYPESCRIPT=$typescript python3 - <<'PY'
 import json, os, re
