@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {LibSessionKeySlots} from "../src/libraries/LibSessionKeySlots.sol";
+import {LibSpendLimit, SpendLimit} from "../src/libraries/SpendLimit.sol";
+
+/// @notice Proofs of the rules of spend limits, for all words that storage can hold, small or wide, all amounts and all times.
+/// They read the words by the layout drawn above `SpendLimit`, not by its own functions, and say the rules in plain arithmetic.
+///
+/// Of the words one thing is assumed, where it says so: no limit is the maximum of `uint256`, which means "no limit", and
+/// of which the plugin stores nothing.
+contract SpendLimitProofs {
+    using LibSessionKeySlots for uint256;
+
+    /// @notice The three words of a limit.
+    struct Words {
+        uint256 first;
+        uint256 second;
+        uint256 third;
+    }
+
+    /// @notice What three words mean.
+    struct Limit {
+        bool isWide;
+        uint256 limit;
+        uint256 used;
+        uint256 interval;
+        uint256 lastUsed;
+        uint256 flags;
+    }
+
+    /// @dev Where the limit is. `check_otherWordsStay` takes any place.
+    uint256 private constant SLOT = uint256(keccak256("limit"));
+
+    // Spending.
+
+    /// @notice A spend passes exactly when the rules let it pass, what is stored of it is what they say, and what is used
+    /// after it never exceeds the limit.
+    function check_spend(Words calldata words, uint256 amount, uint48 time) external {
+        put(words);
+        Limit memory before = read();
+        if (before.limit == type(uint256).max) return;
+
+        bool passed = LibSpendLimit.load(SLOT).spend(SLOT, amount, time);
+
+        Limit memory current = read();
+        bool isNextInterval = before.interval != 0 && intervalEnd(before) <= time;
+        uint256 used = isNextInterval ? 0 : before.used;
+        assert(passed == fits(before.limit, used, amount));
+        if (passed) {
+            assert(current.used <= current.limit);
+            assert(current.used >= used && current.used - used == amount);
+            assert(current.lastUsed == (isNextInterval ? time : before.lastUsed));
+            assertSameOtherwise(current, before);
+            // A limit in one word leaves the next two alone.
+            if (!before.isWide) assertNextWordsHold(words);
+        } else {
+            assertHolds(words);
+        }
+    }
+
+    /// @notice What validation, without a clock, lets pass from `validAfter` on is what execution lets pass at such a time.
+    function check_validationAgreesWithExecution(Words calldata words, uint256 amount, uint48 time) external {
+        put(words);
+        if (read().limit == type(uint256).max) return;
+
+        (bool possible, uint48 validAfter) = LibSpendLimit.load(SLOT).check(SLOT, amount);
+        assertHolds(words);
+        bool passed = LibSpendLimit.load(SLOT).spend(SLOT, amount, time);
+
+        assert(passed == (possible && time >= validAfter));
+    }
+
+    // Setting.
+
+    /// @notice Setting a limit keeps what is used and the flags, and stores the rest as it is given, whatever its size.
+    function check_configure(Words calldata words, uint256 limit, uint48 interval, uint48 time) external {
+        put(words);
+        Limit memory before = read();
+
+        LibSpendLimit.load(SLOT).configure(SLOT, limit, interval, time);
+
+        Limit memory current = read();
+        assert(current.limit == limit);
+        assert(current.interval == interval);
+        assert(current.lastUsed == (interval == 0 ? 0 : time));
+        assert(current.used == before.used);
+        assert(current.flags == before.flags);
+    }
+
+    /// @notice Storing what is used and when an interval began changes nothing else.
+    function check_storeUsed(Words calldata words, uint256 used, uint48 time) external {
+        put(words);
+        Limit memory before = read();
+        if (used > before.limit) return;
+
+        LibSpendLimit.load(SLOT).withLastUsed(time).storeUsed(SLOT, used);
+
+        Limit memory current = read();
+        assert(current.used == used);
+        assert(current.lastUsed == time);
+        assertSameOtherwise(current, before);
+    }
+
+    /// @notice A limit has three words, wherever it is: neither spending nor setting changes another.
+    function check_otherWordsStay(
+        uint256 slot,
+        uint256 other,
+        uint256 word,
+        uint256 amount,
+        uint48 time,
+        uint48 interval
+    ) external {
+        unchecked {
+            if (other - slot < 3) return;
+        }
+        other.store(word);
+        LibSpendLimit.load(slot).spend(slot, amount, time);
+        assert(other.load() == word);
+        LibSpendLimit.load(slot).configure(slot, amount, interval, time);
+        assert(other.load() == word);
+    }
+
+    // Fields.
+
+    /// @notice The getters read what the layout says, and setting or clearing a flag changes no other bit.
+    function check_fields(Words calldata words, uint8 flag) external {
+        put(words);
+        Limit memory stored = read();
+        SpendLimit self = LibSpendLimit.load(SLOT);
+        (uint256 limit, uint256 used) = self.limitAndUsed(SLOT);
+        assert(limit == stored.limit);
+        assert(used == stored.used);
+        assert(self.refreshInterval() == stored.interval);
+        assert(self.lastUsed() == stored.lastUsed);
+        assert(self.intervalEnd() == intervalEnd(stored));
+
+        assert(SpendLimit.unwrap(self.with(flag)) == words.first | flag);
+        assert(SpendLimit.unwrap(self.without(flag)) == words.first & ~uint256(flag));
+        assert(self.has(flag) == (words.first & flag != 0));
+    }
+
+    // The rules, in plain arithmetic.
+
+    /// @dev Whether `used + amount <= limit`, as if numbers had no end.
+    function fits(uint256 limit, uint256 used, uint256 amount) private pure returns (bool) {
+        return used <= limit && amount <= limit - used;
+    }
+
+    /// @dev Saturates at the largest time that can be stored.
+    function intervalEnd(Limit memory limit) private pure returns (uint256) {
+        uint256 end = limit.lastUsed + limit.interval;
+        return end < type(uint48).max ? end : type(uint48).max;
+    }
+
+    function assertSameOtherwise(Limit memory a, Limit memory b) private pure {
+        assert(a.isWide == b.isWide);
+        assert(a.limit == b.limit);
+        assert(a.interval == b.interval);
+        assert(a.flags == b.flags);
+    }
+
+    // Storage.
+
+    function put(Words calldata words) private {
+        SLOT.store(words.first);
+        (SLOT + 1).store(words.second);
+        (SLOT + 2).store(words.third);
+    }
+
+    function assertHolds(Words calldata words) private view {
+        assert(SLOT.load() == words.first);
+        assertNextWordsHold(words);
+    }
+
+    function assertNextWordsHold(Words calldata words) private view {
+        assert((SLOT + 1).load() == words.second);
+        assert((SLOT + 2).load() == words.third);
+    }
+
+    function read() private view returns (Limit memory limit) {
+        uint256 word = SLOT.load();
+        limit.isWide = bits(word, 7, 7) == 1;
+        limit.flags = bits(word, 6, 0);
+        limit.lastUsed = bits(word, 55, 8);
+        if (limit.isWide) {
+            limit.interval = bits(word, 103, 56);
+            limit.limit = (SLOT + 1).load();
+            limit.used = (SLOT + 2).load();
+        } else {
+            limit.interval = bits(word, 95, 56);
+            limit.limit = bits(word, 255, 176);
+            limit.used = bits(word, 175, 96);
+        }
+    }
+
+    /// @dev Bits `high` to `low` of `word`, as a number.
+    function bits(uint256 word, uint256 high, uint256 low) private pure returns (uint256) {
+        return word << (255 - high) >> (255 - high + low);
+    }
+}
