@@ -139,6 +139,7 @@ MUTANTS = [
     (ACCOUNT, "bool isException = ", "bool isException = msg.sig == IModularAccount.execute.selector || ", ""),
     (ACCOUNT, "target == address(this) || !_mayCall", "!_mayCall", ""),
     (ACCOUNT, "        state = caller.state;\n", "", ""),
+    (ACCOUNT, "state.isInstalled() ? state.filter() : PluginFilter.wrap(type(uint256).max)", "state.filter()", ""),
     (ACCOUNT, "postHooks[--end].hook = paired[j].hook();",
      "postHooks[postOnlyHooks.length + count - (end--)].hook = paired[j].hook();", ""),
     (ACCOUNT, "modifier validated() {\n        if (msg.sender != address(ENTRY_POINT)) _validateRuntimeCall();",

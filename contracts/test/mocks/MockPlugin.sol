@@ -25,6 +25,7 @@ contract MockPlugin {
 
     bytes private encodedManifest;
     bool private isNoPlugin;
+    bool private hidesOnceInstalled;
     bool private answersEverythingTrue;
     mapping(bytes4 interfaceId => bool) private extraInterfaces;
     mapping(bytes4 selector => mapping(uint8 functionId => Behaviour)) private behaviours;
@@ -45,6 +46,11 @@ contract MockPlugin {
 
     function setNoPlugin(bool value) external {
         isNoPlugin = value;
+    }
+
+    /// @notice From `onInstall` on, denies that it is a plugin.
+    function setHidesOnceInstalled(bool value) external {
+        hidesOnceInstalled = value;
     }
 
     function setAnswersEverythingTrue(bool value) external {
@@ -98,6 +104,7 @@ contract MockPlugin {
     receive() external payable {}
 
     fallback() external payable {
+        if (hidesOnceInstalled && msg.sig == IPlugin.onInstall.selector) isNoPlugin = true;
         uint8 functionId = msg.data.length >= 36 ? uint8(bytes1(msg.data[35])) : 0;
         Behaviour storage behaviour = behaviours[msg.sig][functionId];
         if (!behaviour.silent) emit Called(msg.sender, msg.sig, functionId, msg.value, msg.data);

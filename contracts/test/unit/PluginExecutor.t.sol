@@ -2,8 +2,10 @@
 pragma solidity ^0.8.30;
 
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
-import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
+import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {Counter} from "../mocks/Counter.sol";
+import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
 /// @notice Rules 30 and 31: what a plugin may make the account do.
@@ -177,6 +179,66 @@ contract PluginExecutorTest is AccountTest {
         bytes memory data = ownerExecute(stranger, 1 ether, "");
         fail(address(plugin), _external(address(account), 0, data), _notPermitted(address(account), 0, data));
         fail(address(plugin), _external(address(account), 0, ""), _notPermitted(address(account), 0, ""));
+    }
+
+    /// @dev The target is no plugin when the call begins, and does not look like one afterwards either.
+    function test_item31_pluginInstalledByAHook() public {
+        MockPlugin hidden = _hiddenPlugin();
+        _installHookedCaller(
+            abi.encodeCall(
+                IModularAccount.installPlugin, (address(hidden), manifestHashOf(address(hidden)), "", new bytes21[](0))
+            )
+        );
+        fail(
+            address(plugin),
+            _external(address(hidden), 0, fooCall()),
+            error1(IModularAccount.PluginCallDenied.selector, address(hidden))
+        );
+    }
+
+    function test_item31_callerUninstalledByAHook() public {
+        MockPlugin hidden = _hiddenPlugin();
+        PluginManifest memory empty;
+        install(hidden, empty);
+        _installHookedCaller(abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), "", "")));
+        fail(
+            address(plugin),
+            _external(address(hidden), 0, fooCall()),
+            error1(IModularAccount.PluginCallDenied.selector, address(hidden))
+        );
+        // What was permitted when the call began still is.
+        succeed(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
+        assertEq(counter.count(), 1);
+    }
+
+    /// @dev Denies that it is a plugin once it is installed, and shares no bit of the filter with the other plugins.
+    function _hiddenPlugin() private returns (MockPlugin hidden) {
+        do {
+            hidden = new MockPlugin();
+        } while (
+            _filterBit(address(hidden)) == _filterBit(address(plugin))
+                || _filterBit(address(hidden)) == _filterBit(address(ownerPlugin))
+        );
+        hidden.setHidesOnceInstalled(true);
+    }
+
+    function _filterBit(address installed) private pure returns (uint256) {
+        return uint160(installed) % 24;
+    }
+
+    /// @dev Installs `plugin`, which may call any address, and whose hook on such calls calls the account, as an owner of it.
+    function _installHookedCaller(bytes memory hookCallsAccount) private {
+        PluginManifest memory manifest;
+        manifest.permitAnyExternalAddress = true;
+        manifest.executionHooks = add(
+            manifest.executionHooks, IModularAccount.executeFromPluginExternal.selector, selfFunction(3), noFunction()
+        );
+        install(plugin, manifest);
+        address[] memory owners = new address[](1);
+        owners[0] = address(plugin);
+        vm.prank(owner.addr);
+        IMultiOwnerPlugin(address(account)).updateOwners(owners, new address[](0));
+        plugin.setReenter(IPlugin.preExecutionHook.selector, 3, hookCallsAccount);
     }
 
     function test_item31_nativeToken() public {
