@@ -253,4 +253,43 @@ mod tests {
             "{error}"
         );
     }
+
+    /// The first operation was dropped; of its replacement nothing is known yet.
+    #[derive(Debug)]
+    struct OneDropped(B256);
+
+    #[async_trait]
+    impl Submitter for OneDropped {
+        async fn estimate_gas(&self, _: &UserOperation) -> Result<GasEstimate, SubmitError> {
+            unreachable!("waiting does not estimate")
+        }
+
+        async fn send(&self, _: &SignedOperation) -> Result<(), SubmitError> {
+            unreachable!("waiting does not send")
+        }
+
+        async fn outcome(&self, hash: B256) -> Result<Option<Outcome>, SubmitError> {
+            Ok((hash == self.0).then_some(Outcome::Dropped {
+                transaction_hash: hash,
+                reason: None,
+            }))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dropped_operation_decides_nothing_while_its_replacement_can_come() {
+        let [dropped, replacement] = [1, 2].map(B256::repeat_byte);
+        let submitter = OneDropped(dropped);
+        let timeout = Duration::from_millis(20);
+        let alone = submitter.wait_any(&[dropped], timeout).await.unwrap();
+        assert!(matches!(alone, Outcome::Dropped { .. }));
+        let error = submitter
+            .wait_any(&[dropped, replacement], timeout)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, SubmitError::Timeout { hash, .. } if hash == replacement),
+            "{error}"
+        );
+    }
 }
