@@ -298,6 +298,9 @@ contract ModularAccountInvariantTest is AccountTest {
     /// forge-config: default.invariant.runs = 32
     /// forge-config: default.invariant.depth = 60
     /// forge-config: default.invariant.fail-on-revert = true
+    /// forge-config: deep.invariant.runs = 1000
+    /// forge-config: deep.invariant.depth = 50
+    /// forge-config: deep.invariant.fail-on-revert = true
     function invariant_item08_loupeAgreesWithTheBooks() public {
         handler.checkLoupe();
         handler.checkTargets();

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {
+    ManifestAssociatedFunction,
+    ManifestAssociatedFunctionType,
+    ManifestFunction,
+    PluginManifest
+} from "../../src/interfaces/IPlugin.sol";
+import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {MockPlugin} from "../mocks/MockPlugin.sol";
+import {Relay} from "../mocks/Relay.sol";
+import {TestToken} from "../mocks/TestToken.sol";
+import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
+
+/// @notice Another plugin of the account calls `executeWithSessionKey`, which the owner agreed to by its manifest. No
+/// signature of the key and no validation comes before that. What the key may do still bounds what the plugin can do in its
+/// name: everything that execution checks, it checks here, too.
+///
+/// The plugin adds two functions to the account: one for user operations, which it validates itself and always accepts, and
+/// one that anyone may call. Both do what `plan` says.
+contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
+    bytes4 private constant BY_USER_OPERATION = bytes4(keccak256("byUserOperation(uint256)"));
+    bytes4 private constant BY_ANYONE = bytes4(keccak256("byAnyone(uint256)"));
+
+    MockPlugin private other;
+    Relay private relay;
+    address private anyone = makeAddr("anyone");
+    bytes private denied = abi.encodeWithSelector(ISessionKeyPlugin.PermissionsCheckFailed.selector);
+
+    function setUp() public override {
+        super.setUp();
+        relay = new Relay();
+        other = installOther(true);
+    }
+
+    function installOther(bool mayExecuteWithSessionKey) private returns (MockPlugin mock) {
+        PluginManifest memory manifest;
+        manifest.executionFunctions = new bytes4[](2);
+        manifest.executionFunctions[0] = BY_USER_OPERATION;
+        manifest.executionFunctions[1] = BY_ANYONE;
+        if (mayExecuteWithSessionKey) {
+            manifest.permittedExecutionSelectors = new bytes4[](1);
+            manifest.permittedExecutionSelectors[0] = ISessionKeyPlugin.executeWithSessionKey.selector;
+        }
+        manifest.permitAnyExternalAddress = true;
+        manifest.userOpValidationFunctions = new ManifestAssociatedFunction[](1);
+        manifest.userOpValidationFunctions[0] =
+            ManifestAssociatedFunction(BY_USER_OPERATION, ManifestFunction(ManifestAssociatedFunctionType.SELF, 0, 0));
+        manifest.runtimeValidationFunctions = new ManifestAssociatedFunction[](1);
+        manifest.runtimeValidationFunctions[0] = ManifestAssociatedFunction(
+            BY_ANYONE, ManifestFunction(ManifestAssociatedFunctionType.RUNTIME_VALIDATION_ALWAYS_ALLOW, 0, 0)
+        );
+        mock = new MockPlugin();
+        mock.setManifest(manifest);
+        install(address(mock), "");
+    }
+
+    /// @dev What the plugin's functions call on the account.
+    function plan(bytes memory callOfTheAccount) private {
+        other.setReenter(BY_USER_OPERATION, 0, callOfTheAccount);
+        other.setReenter(BY_ANYONE, 0, callOfTheAccount);
+    }
+
+    /// @dev The plugin's functions execute these calls in the name of the key.
+    function plan(ISessionKeyPlugin.Call[] memory calls) private {
+        plan(throughPlugin(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key.addr))));
+    }
+
+    function throughPlugin(bytes memory data) private pure returns (bytes memory) {
+        return abi.encodeCall(IModularAccount.executeFromPlugin, (data));
+    }
+
+    function callByAnyone() private returns (bool success, bytes memory answer) {
+        vm.prank(anyone);
+        return address(account).call(abi.encodeWithSelector(BY_ANYONE, 0));
+    }
+
+    function runs(ISessionKeyPlugin.Call[] memory calls) private {
+        plan(calls);
+        (bool success, bytes memory reason) = callByAnyone();
+        assertTrue(success, vm.toString(reason));
+    }
+
+    /// @dev Refused on both ways, each alone.
+    function refuses(ISessionKeyPlugin.Call[] memory calls, bytes memory expected) private {
+        plan(calls);
+        refusesPlan(expected);
+    }
+
+    function refusesPlan(bytes memory expected) private {
+        (bool success, bytes memory reason) = callByAnyone();
+        assertFalse(success, "by anyone");
+        assertEq(reason, expected, "by anyone");
+        (success, reason) = send(pluginOp());
+        assertFalse(success, "by a user operation");
+        assertEq(reason, expected, "by a user operation");
+    }
+
+    /// @dev Signed by nobody: the plugin accepts it.
+    function pluginOp() private view returns (IEntryPoint.UserOperation memory) {
+        return buildUserOp(abi.encodeWithSelector(BY_USER_OPERATION, 0), 7);
+    }
+
+    function ownerOp(bytes memory callData) private view returns (IEntryPoint.UserOperation memory op) {
+        op = buildUserOp(callData);
+        sign(op, owner.privateKey);
+    }
+
+    function nativeUsed() private view returns (uint256) {
+        return plugin.getNativeTokenSpendLimitInfo(address(account), key.addr).limitUsed;
+    }
+
+    function overNativeLimit() private view returns (bytes memory) {
+        return abi.encodeWithSelector(ISessionKeyPlugin.NativeTokenSpendLimitExceeded.selector, account, key.addr);
+    }
+
+    function keyIsGone() private view returns (bytes memory) {
+        return abi.encodeWithSelector(ISessionKeyPlugin.InvalidSessionKey.selector, key.addr);
+    }
+
+    /* Alone */
+
+    function test_withinTheKeysPermissions_runsAndIsBooked() public {
+        grant(list(allow(address(target)), nativeLimit(10, 0)));
+        runs(ping(4));
+        (bool success,) = send(pluginOp());
+        assertTrue(success);
+        assertEq(address(target).balance, 1 ether + 8);
+        assertEq(nativeUsed(), 8);
+        // The key itself has the rest.
+        refusedInValidation(ping(3));
+        passes(ping(2));
+        refuses(ping(1), overNativeLimit());
+        assertEq(nativeUsed(), 10);
+    }
+
+    function test_keyMustBeRegistered() public {
+        refuses(ping(), keyIsGone());
+        grant(list(allow(address(target))));
+        runs(ping());
+        vm.prank(owner.addr);
+        keys.removeSessionKey(key.addr, 0);
+        refuses(ping(), keyIsGone());
+    }
+
+    function test_keyOfAnotherAccount_isNotRegisteredHere() public {
+        IModularAccount second = createAccount(1, owner.addr);
+        bytes32 manifestHash = manifestHashOf(address(plugin));
+        bytes memory noKeys = abi.encode(new address[](0), new bytes32[](0), new bytes[][](0));
+        vm.startPrank(owner.addr);
+        second.installPlugin(address(plugin), manifestHash, noKeys, ownerDependencies());
+        ISessionKeyPlugin(address(second)).addSessionKey(key.addr, 0, list(allow(address(target))));
+        vm.stopPrank();
+        refuses(ping(), keyIsGone());
+    }
+
+    function test_accessListHolds() public {
+        grant(list(allow(payee), entry(address(target), true, true)));
+        runs(call(payee, 0, ""));
+        refuses(ping(), denied);
+        refuses(join(call(payee, 0, ""), ping()), denied);
+        refuses(new ISessionKeyPlugin.Call[](0), denied);
+        update(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS));
+        runs(ping());
+        refuses(call(address(account), 0, ""), denied);
+        refuses(call(address(ENTRY_POINT), 0, ""), denied);
+    }
+
+    function test_timeRangeHolds() public {
+        uint48 time = uint48(block.timestamp);
+        grant(list(allow(address(target)), timeRange(time + 1, time + 2)));
+        refuses(ping(), denied);
+        vm.warp(time + 1);
+        runs(ping());
+        vm.warp(time + 2);
+        runs(ping());
+        vm.warp(time + 3);
+        refuses(ping(), denied);
+    }
+
+    function test_limitOfATokenHolds() public {
+        grant(list(allow(address(token)), tokenLimit(10, 0)));
+        runs(transfer(6));
+        runs(call(address(token), 0, abi.encodeCall(TestToken.approve, (payee, 4))));
+        refuses(
+            transfer(1),
+            abi.encodeWithSelector(
+                ISessionKeyPlugin.ERC20SpendLimitExceeded.selector, account, key.addr, address(token)
+            )
+        );
+        refuses(call(address(token), 0, abi.encodeCall(TestToken.transferFrom, (address(account), payee, 1))), denied);
+        assertEq(token.balanceOf(payee), 1 ether + 6);
+    }
+
+    /// @dev Nothing is charged to the gas limit, because no operation of the key was validated; a reset that is pending is
+    /// settled, as by every execution.
+    function test_gasLimit_isSettledAndNotCharged() public {
+        // An operation of `keyOp` costs 0.008 ether at the most.
+        grant(list(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
+        passes(ping());
+        vm.warp(block.timestamp + INTERVAL);
+        refusedInExecution(call(address(target), 0, hex"00000001"), "");
+        (ISessionKeyPlugin.SpendLimitInfo memory info, bool shouldReset) =
+            plugin.getGasSpendLimit(address(account), key.addr);
+        assertTrue(shouldReset);
+        runs(ping());
+        (info, shouldReset) = plugin.getGasSpendLimit(address(account), key.addr);
+        assertFalse(shouldReset);
+        assertEq(info.lastUsedTime, block.timestamp);
+        assertEq(info.limitUsed, 0.008 ether);
+    }
+
+    /// @dev Crafted arguments are decoded as strictly as those of an operation.
+    function test_craftedArguments_areRefused() public {
+        grant(list(allow(address(target))));
+        bytes memory data = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr));
+        // The first call's offset, after the selector and three words, points backward.
+        assembly ("memory-safe") {
+            mstore(add(data, 132), sub(0, 32))
+        }
+        plan(throughPlugin(data));
+        refusesPlan(denied);
+    }
+
+    /* Other ways to the same function */
+
+    function test_withoutPermission_isRefused() public {
+        grant(list(allow(address(target))));
+        uninstall(address(other));
+        other = installOther(false);
+        plan(ping());
+        refusesPlan(
+            abi.encodeWithSelector(
+                IModularAccount.ExecFromPluginNotPermitted.selector,
+                other,
+                ISessionKeyPlugin.executeWithSessionKey.selector
+            )
+        );
+    }
+
+    /// @dev Not as a runtime call of the account, not by a call in the account's name, and not on the plugin itself, to which
+    /// the caller is an account without keys.
+    function test_otherWays_areRefused() public {
+        grant(list(allow(address(target))));
+        bytes memory data = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr));
+        plan(data);
+        refusesPlan(abi.encodeWithSelector(IModularAccount.AlwaysDenyRule.selector));
+        plan(abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(plugin), 0, data)));
+        refusesPlan(abi.encodeWithSelector(IModularAccount.PluginCallDenied.selector, plugin));
+        plan(abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(account), 0, data)));
+        refusesPlan(
+            abi.encodeWithSelector(IModularAccount.ExecFromPluginExternalNotPermitted.selector, other, account, 0, data)
+        );
+        vm.expectRevert(keyIsGone());
+        other.doCall(address(plugin), 0, data);
+    }
+
+    /* In a bundle */
+
+    /// @dev Both are validated before either executes; they share the limit all the same.
+    function test_bundle_pluginBeforeTheKey() public {
+        grant(list(allow(address(target)), nativeLimit(10, 0)));
+        plan(ping(6));
+        (bool[2] memory success, bytes memory reason) = sendBundle(pluginOp(), keyOp(ping(6)));
+        assertTrue(success[0], "the plugin's operation");
+        assertFalse(success[1], "the key's operation");
+        assertEq(reason, overNativeLimit());
+        assertEq(nativeUsed(), 6);
+    }
+
+    function test_bundle_keyBeforeThePlugin() public {
+        grant(list(allow(address(target)), nativeLimit(10, 0)));
+        plan(ping(6));
+        (bool[2] memory success, bytes memory reason) = sendBundle(keyOp(ping(6)), pluginOp());
+        assertTrue(success[0], "the key's operation");
+        assertFalse(success[1], "the plugin's operation");
+        assertEq(reason, overNativeLimit());
+        assertEq(nativeUsed(), 6);
+    }
+
+    function test_bundle_pluginAfterTheOwner() public {
+        grant(list(allow(address(target))));
+        plan(ping());
+        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, 0)), keyIsGone());
+        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, 0, payee)), keyIsGone());
+        bytes[] memory changes = list(entry(address(target), false, false));
+        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes)), denied);
+        changes = list(timeRange(0, uint48(block.timestamp) - 1));
+        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes)), denied);
+        refusedAfterOwner(
+            abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), "", "")),
+            abi.encodeWithSelector(
+                IModularAccount.UnrecognizedFunction.selector, ISessionKeyPlugin.executeWithSessionKey.selector
+            )
+        );
+    }
+
+    function refusedAfterOwner(bytes memory ownerCall, bytes memory expected) private {
+        uint256 state = vm.snapshotState();
+        (bool[2] memory success, bytes memory reason) = sendBundle(ownerOp(ownerCall), pluginOp());
+        assertTrue(success[0], "the owner's operation");
+        assertFalse(success[1], "the plugin's operation");
+        assertEq(reason, expected);
+        vm.revertToState(state);
+    }
+
+    /* Within the key's own operation */
+
+    /// @dev A contract that the key calls comes back by way of the plugin. The key's own spending is booked before its first
+    /// call, so that both together stay within the limit.
+    function test_reentrance_sharesTheLimit() public {
+        grant(list(allow(address(target)), allow(address(relay)), nativeLimit(10, 0)));
+        bytes memory back = abi.encodeCall(Relay.relay, (address(account), abi.encodeWithSelector(BY_ANYONE, 0)));
+        ISessionKeyPlugin.Call[] memory calls = join(call(address(relay), 0, back), ping(6));
+        plan(ping(5));
+        refusedInExecution(calls, overNativeLimit());
+        assertEq(nativeUsed(), 0);
+        plan(ping(4));
+        passes(calls);
+        assertEq(nativeUsed(), 10);
+        assertEq(address(target).balance, 1 ether + 10);
+    }
+
+    function test_reentrance_isHeldToTheAccessList() public {
+        grant(list(allow(address(target)), allow(address(relay))));
+        bytes memory back = abi.encodeCall(Relay.relay, (address(account), abi.encodeWithSelector(BY_ANYONE, 0)));
+        plan(call(payee, 0, ""));
+        refusedInExecution(call(address(relay), 0, back), denied);
+        plan(ping());
+        passes(call(address(relay), 0, back));
+    }
+}
