@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Vm} from "forge-std/Vm.sol";
+
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
@@ -321,6 +323,102 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         );
     }
 
+    /// @dev What was left of a token's limit in validation plays no part there, and is less in execution.
+    function test_bundle_loweredTokenLimit() public {
+        grant(list(allow(address(token)), tokenLimit(100, 0)));
+        passes(transfer(60));
+        _bundleAfterOwner(
+            abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, list(tokenLimit(70, 0)))),
+            transfer(11),
+            _overTokenLimit()
+        );
+    }
+
+    /// @dev The key that comes back is another registration: what the first was allowed, it is not.
+    function test_bundle_keyRemovedAndAddedAgainDoesNothing() public {
+        grant(list(allow(address(target))));
+        IModularAccount.Call[] memory batch = new IModularAccount.Call[](2);
+        batch[0] = IModularAccount.Call(
+            address(account), 0, abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, bytes32(0)))
+        );
+        batch[1] = IModularAccount.Call(
+            address(account), 0, abi.encodeCall(ISessionKeyPlugin.addSessionKey, (key.addr, 0, new bytes[](0)))
+        );
+        _bundleAfterOwner(abi.encodeCall(IModularAccount.executeBatch, (batch)), ping(), denied);
+        assertTrue(plugin.isSessionKeyOf(address(account), key.addr));
+    }
+
+    function test_bundle_uninstalledPluginDoesNothing() public {
+        grant(list(allow(address(target))));
+        _bundleAfterOwner(
+            abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), "", "")),
+            ping(),
+            abi.encodeWithSelector(
+                IModularAccount.UnrecognizedFunction.selector, ISessionKeyPlugin.executeWithSessionKey.selector
+            )
+        );
+    }
+
+    /// @dev The heir has what the old key had left, and only from the next bundle on: validation comes before the rotation.
+    function test_bundle_heirOfARotationWaitsForTheNextBundle() public {
+        Vm.Wallet memory heir = vm.createWallet("heir");
+        grant(list(allow(address(target)), nativeLimit(10, 0)));
+        passes(ping(4));
+        IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](2);
+        ops[0] = _ownerOp(abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, bytes32(0), heir.addr)));
+        Vm.Wallet memory old = key;
+        key = heir;
+        ops[1] = keyOp(ping(6));
+        vm.expectRevert(abi.encodeWithSelector(IEntryPoint.FailedOp.selector, 1, "AA23 reverted (or OOG)"));
+        vm.prank(bundler, bundler);
+        ENTRY_POINT.handleOps(ops, beneficiary);
+
+        send(ops[0]);
+        passes(ping(6));
+        refusedInValidation(ping(1));
+        key = old;
+        refusedInValidation(ping());
+    }
+
+    /// @dev An owner's earlier operation moves the list; a removal that lets the plugin search is not stopped by that.
+    function test_bundle_removalWithoutAPredecessorOutlivesAMovedList() public {
+        grant(list(allow(address(target))));
+        bytes memory addition = abi.encodeCall(ISessionKeyPlugin.addSessionKey, (payee, 0, new bytes[](0)));
+        bytes32[2] memory predecessors = [plugin.findPredecessor(address(account), key.addr), bytes32(0)];
+        for (uint256 i = 0; i < predecessors.length; ++i) {
+            uint256 state = vm.snapshotState();
+            IEntryPoint.UserOperation memory second =
+                _ownerOp(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, predecessors[i])));
+            second.nonce += 1;
+            sign(second, owner.privateKey);
+            (bool[2] memory success,) = sendBundle(_ownerOp(addition), second);
+            assertTrue(success[0]);
+            assertEq(success[1], i == 1);
+            assertEq(plugin.isSessionKeyOf(address(account), key.addr), i == 0);
+            vm.revertToState(state);
+        }
+    }
+
+    /// @dev The owner sets the gas limit between the validation that opened a window and the execution that would settle it.
+    function test_bundle_ownersGasLimitClearsThePendingReset() public {
+        // One operation may cost 0.008 ether.
+        grant(list(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
+        passes(ping());
+        vm.warp(block.timestamp + INTERVAL + 5);
+        bytes[] memory changes = list(gasLimit(0.02 ether, 2 * INTERVAL));
+        (bool[2] memory success,) = sendBundle(
+            _ownerOp(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes))), keyOp(ping())
+        );
+        assertTrue(success[0] && success[1]);
+        (ISessionKeyPlugin.SpendLimitInfo memory info, bool shouldReset) =
+            plugin.getGasSpendLimit(address(account), key.addr);
+        assertFalse(shouldReset);
+        assertEq(info.limit, 0.02 ether);
+        assertEq(info.limitUsed, 0.008 ether);
+        assertEq(info.refreshInterval, 2 * INTERVAL);
+        assertEq(info.lastUsedTime, block.timestamp);
+    }
+
     function test_bundle_limitsAreNotUsedTwice() public {
         grant(list(allow(address(target)), nativeLimit(10, 0)));
         IEntryPoint.UserOperation memory first = keyOp(ping(10));
@@ -342,6 +440,39 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         assertEq(plugin.sessionKeysOf(address(account)).length, 0);
         refusedInValidation(ping());
         grant(new bytes[](0));
+        refusedInValidation(ping());
+    }
+
+    /// @dev Thousands of keys, and gas for the events of a few: the callback ends well, and no key is left.
+    function test_uninstall_ofThousandsOfKeys() public {
+        uninstall(address(plugin));
+        address[] memory many = new address[](2000);
+        for (uint256 i = 0; i < many.length; ++i) {
+            many[i] = address(uint160(0x1000 + i));
+        }
+        many[0] = key.addr;
+        bytes[][] memory updates = new bytes[][](many.length);
+        updates[0] = list(allow(address(target)));
+        bytes memory installData = abi.encode(many, new bytes32[](many.length), updates);
+        install(address(plugin), installData, ownerDependencies());
+        passes(ping());
+        IEntryPoint.UserOperation memory op = keyOp(ping());
+
+        bytes memory config = abi.encode(
+            IModularAccount.UninstallPluginConfig({
+                serializedManifest: "", forceUninstall: true, callbackGasLimit: 100_000
+            })
+        );
+        vm.expectEmit(address(account));
+        emit IModularAccount.PluginUninstalled(address(plugin), true);
+        sendAsOwner(abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), config, "")));
+        assertEq(plugin.sessionKeysOf(address(account)).length, 0);
+        assertFalse(plugin.isSessionKeyOf(address(account), key.addr));
+        expectFailedOp("AA23 reverted (or OOG)");
+        this.sendExternally(op);
+
+        install(address(plugin), abi.encode(new address[](0), new bytes32[](0), new bytes[][](0)), ownerDependencies());
+        assertEq(plugin.sessionKeysOf(address(account)).length, 0);
         refusedInValidation(ping());
     }
 

@@ -121,23 +121,47 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
 
     /* Plans */
 
-    /// @notice One to four operations. Most of them are about one key of one account, so that they meet.
+    /// @notice One to four operations. Most of them are about one key of one account, so that they meet; in some bundles the
+    /// owner goes first and takes from the key what it has.
     function planBundle(Random memory random) internal view returns (Plan[] memory plans) {
         plans = new Plan[](1 + draw(random, 4));
         uint256 a = draw(random, ACCOUNTS);
         uint256 i = draw(random, KEYS);
+        bool isRace = isDrawn(random, 3) && isRegistered(a, i);
         for (uint256 k = 0; k < plans.length; ++k) {
-            bool isAnother = isDrawn(random, 4);
-            plans[k] = planOperation(random, isAnother ? draw(random, ACCOUNTS) : a, isAnother ? draw(random, KEYS) : i);
+            bool isAnother = !isRace && isDrawn(random, 4);
+            uint256 of_ = isAnother ? draw(random, ACCOUNTS) : a;
+            uint256 key_ = isAnother ? draw(random, KEYS) : i;
+            if (isRace) plans[k] = k == 0 ? planTaking(random, a, i) : planKeys(random, a, i);
+            else plans[k] = planOperation(random, of_, key_);
+            plans[k].preVerificationGas = isDrawn(random, 4) ? draw(random, 2_000_000) : 0;
+            plans[k].fee = (1 + draw(random, 3)) * 1 gwei;
         }
+    }
+
+    /// @dev The owner removes, rotates, narrows or expires a registered key.
+    function planTaking(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
+        (plan.account, plan.named) = (a, 1 << i);
+        uint256 kind = draw(random, 6);
+        if (kind == 0) {
+            plan.callData = planRemoval(random, a, i);
+        } else if (kind == 1) {
+            uint256 j = draw(random, KEYS);
+            plan.named |= 1 << j;
+            plan.callData = abi.encodeCall(
+                ISessionKeyPlugin.rotateSessionKey, (wallets[i].addr, predecessor(random, a, i), wallets[j].addr)
+            );
+        } else {
+            plan.callData =
+                abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (wallets[i].addr, list(planNarrowing(random))));
+        }
+        plan.steps = list(plan.callData);
     }
 
     function planOperation(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
         // Mostly, a key that is not registered is added before it acts.
         bool isOwners = isRegistered(a, i) ? draw(random, 3) == 0 : draw(random, 8) < 7;
-        plan = isOwners ? planOwners(random, a, i) : planKeys(random, a, i);
-        plan.preVerificationGas = isDrawn(random, 4) ? draw(random, 2_000_000) : 0;
-        plan.fee = (1 + draw(random, 3)) * 1 gwei;
+        return isOwners ? planOwners(random, a, i) : planKeys(random, a, i);
     }
 
     function planKeys(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
@@ -341,12 +365,12 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     function planNarrowing(Random memory random) private view returns (bytes memory) {
         uint256 kind = draw(random, 4);
         if (kind == 0) return timeRange(0, uint48(vm.getBlockTimestamp()) - 1);
-        if (kind == 1) return entry(anyTarget(random), isDrawn(random, 2), true);
+        if (kind == 1) return listType(ISessionKeyPlugin.ContractAccessControlType(draw(random, 2)));
         if (kind == 2) return nativeLimit(draw(random, 7), anyInterval(random));
         return tokenLimit(draw(random, 7), anyInterval(random));
     }
 
-    /// @dev Every call can be made at any time, whatever the list's type. Native and token limit, and maybe a gas limit.
+    /// @dev Every call can be made from now on, whatever the list's type. Native and token limit, and maybe a gas limit.
     function planOpening(Random memory random) private view returns (bytes[] memory updates) {
         uint256 kind = draw(random, 3);
         updates = new bytes[](isDrawn(random, 2) ? 9 : 8);
@@ -356,7 +380,8 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         updates[3] = entry(address(counter), kind == 0, false);
         updates[4] = planNativeLimit(random);
         updates[5] = planTokenLimit(random);
-        updates[6] = timeRange(0, 0);
+        uint48 time = uint48(vm.getBlockTimestamp());
+        updates[6] = isDrawn(random, 2) ? timeRange(0, 0) : timeRange(time, time + 1 days);
         updates[7] = requiredPaymaster(address(0));
         if (updates.length == 9) updates[8] = planGasLimit(random);
     }
@@ -417,9 +442,10 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return tokenLimit(anyLimit(random, 30), anyInterval(random));
     }
 
-    /// @dev At 1 to 3 gwei an operation costs 0.001 to 0.01 ether at the most.
+    /// @dev At 1 to 3 gwei an operation costs 0.001 to 0.01 ether at the most, so that windows are soon used up.
     function planGasLimit(Random memory random) private pure returns (bytes memory) {
-        return gasLimit(0.003 ether + draw(random, 0.007 ether), anyInterval(random));
+        uint48 interval = isDrawn(random, 4) ? anyInterval(random) : uint48(1 + draw(random, 1 hours));
+        return gasLimit(0.003 ether + draw(random, 0.004 ether), interval);
     }
 
     /// @dev Small; now and then none, or too large for a packed word.
