@@ -1,6 +1,8 @@
 //! Creation bytecode of the contracts, as compiled from `contracts/src` with the pinned compiler.
 //!
-//! `script/bindings.sh` regenerates the files, and `script/bindings.sh --check` proves that they are up to date.
+//! `script/bindings.sh` regenerates the files, and `script/bindings.sh --check` proves that they are up to date. Deployments
+//! create the contracts from this bytecode, never from what another build leaves behind: solc's output may depend on which files
+//! are compiled together, and the contracts' addresses depend on every byte.
 
 use alloy_primitives::{Address, B256, Bytes, hex};
 use alloy_sol_types::SolValue;

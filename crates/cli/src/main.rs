@@ -1,4 +1,4 @@
-//! Command line for session keys of ERC-6900 accounts.
+#![doc = include_str!("../README.md")]
 
 mod demo;
 mod deploy;
