@@ -248,7 +248,7 @@ impl Model {
                 let key = chosen;
                 self.require(key)?;
                 self.require_predecessor(call_data, key)?;
-                self.unlink(key);
+                self.keys.remove(key).map_err(|_| invalid(key))?;
                 self.states
                     .insert(key, KeyState::unregistered(world.account, key));
                 Ok(())
@@ -258,13 +258,12 @@ impl Model {
                 self.require(old)?;
                 self.require_predecessor(call_data, old)?;
                 let mut state = self.states[&old].clone();
-                self.unlink(old);
                 self.states
                     .insert(old, KeyState::unregistered(world.account, old));
                 self.require_addable(new)?;
                 state.session_key = new;
                 self.states.insert(new, state);
-                self.keys.add(new);
+                self.keys.rotate(old, new).map_err(|_| invalid(old))?;
                 Ok(())
             }
             OwnerAction::Update { changes, spoilt, .. } => {
@@ -324,11 +323,6 @@ impl Model {
             true => Ok(()),
             false => Err(invalid(key)),
         }
-    }
-
-    fn unlink(&mut self, key: Address) {
-        // The key is known to be in the list.
-        let _ = self.keys.remove(key);
     }
 
     fn add(
