@@ -1,0 +1,26 @@
+//! No bytes make the decoder of `executeWithSessionKey` panic. The calls that it finds, encoded again, decode to the same.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use session_key_client::{
+    alloy::primitives::Bytes,
+    calldata::{EXECUTE_WITH_SESSION_KEY, execute_with_session_key},
+    permissions::model::decode_execute_with_session_key,
+};
+
+fuzz_target!(|data: &[u8]| {
+    // The arguments, as a rule; one byte says otherwise.
+    let call_data: Bytes = match data.split_first() {
+        Some((0xff, call_data)) => Bytes::copy_from_slice(call_data),
+        _ => [&EXECUTE_WITH_SESSION_KEY[..], data].concat().into(),
+    };
+    let Ok((calls, session_key)) = decode_execute_with_session_key(&call_data) else {
+        return;
+    };
+    let size: usize = calls.iter().map(|call| call.data.len()).sum();
+    // Parts may overlap, so that few bytes can stand for many.
+    if size < 1 << 20 && calls.len() < 1 << 12 {
+        let encoded = execute_with_session_key(&calls, session_key);
+        assert_eq!(decode_execute_with_session_key(&encoded), Ok((calls, session_key)));
+    }
+});

@@ -1,0 +1,37 @@
+//! No bytes make the decoder of permission updates panic. What it takes encodes to the same bytes, but for what may follow the
+//! arguments, and the model can apply it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use session_key_client::{
+    alloy::primitives::{Address, Bytes},
+    permissions::{PermissionUpdates, model::KeyState},
+};
+
+fuzz_target!(|data: &[u8]| {
+    // A byte of length before each update.
+    let mut updates = Vec::new();
+    let mut rest = data;
+    while let Some((length, bytes)) = rest.split_first() {
+        let (update, more) = bytes.split_at(bytes.len().min((*length).into()));
+        updates.push(Bytes::copy_from_slice(update));
+        rest = more;
+    }
+    let mut state = KeyState::fresh(Address::ZERO, Address::ZERO);
+    let before = state.clone();
+    let applied = state.apply_encoded(&updates, 1_800_000_000);
+    match PermissionUpdates::decode(&updates) {
+        Ok(decoded) => {
+            applied.expect("what is decoded can be applied");
+            let encoded = decoded.encode().expect("what is decoded has an encoding");
+            assert_eq!(encoded.len(), updates.len());
+            for (encoded, update) in encoded.iter().zip(&updates) {
+                assert!(update.starts_with(encoded));
+            }
+        }
+        Err(error) => {
+            assert_eq!(applied, Err(error));
+            assert_eq!(state, before);
+        }
+    }
+});
