@@ -21,6 +21,9 @@ fuzz_target!(|data: &[u8]| {
     // Parts may overlap, so that few bytes can stand for many.
     if size < 1 << 20 && calls.len() < 1 << 12 {
         let encoded = execute_with_session_key(&calls, session_key);
-        assert_eq!(decode_execute_with_session_key(&encoded), Ok((calls, session_key)));
+        assert_eq!(
+            decode_execute_with_session_key(&encoded),
+            Ok((calls, session_key))
+        );
     }
 });
