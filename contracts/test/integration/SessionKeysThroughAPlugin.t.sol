@@ -213,6 +213,13 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         assertEq(info.limitUsed, 0.008 ether);
     }
 
+    /// @dev Who pays is a rule about operations of the key, and there is none.
+    function test_requiredPaymaster_isNotAskedFor() public {
+        grant(list(allow(address(target)), requiredPaymaster(payee)));
+        refusedInValidation(ping());
+        runs(ping());
+    }
+
     /// @dev Crafted arguments are decoded as strictly as those of an operation.
     function test_craftedArguments_areRefused() public {
         grant(list(allow(address(target))));

@@ -9,29 +9,7 @@ import {AccountTest} from "../utils/AccountTest.sol";
 /// @notice Rules 32 and 33: looking into the account.
 contract LoupeTest is AccountTest {
     function test_item32_nativeFunctionsAreTheAccounts() public view {
-        bytes4[21] memory native = [
-            IModularAccount.execute.selector,
-            IModularAccount.executeBatch.selector,
-            IModularAccount.executeFromPlugin.selector,
-            IModularAccount.executeFromPluginExternal.selector,
-            IModularAccount.installPlugin.selector,
-            IModularAccount.uninstallPlugin.selector,
-            IModularAccount.initialize.selector,
-            IModularAccount.validateUserOp.selector,
-            IModularAccount.upgradeToAndCall.selector,
-            IModularAccount.proxiableUUID.selector,
-            IModularAccount.entryPoint.selector,
-            IModularAccount.getNonce.selector,
-            IModularAccount.supportsInterface.selector,
-            IModularAccount.onERC721Received.selector,
-            IModularAccount.onERC1155Received.selector,
-            IModularAccount.onERC1155BatchReceived.selector,
-            IModularAccount.tokensReceived.selector,
-            IModularAccount.getExecutionFunctionConfig.selector,
-            IModularAccount.getExecutionHooks.selector,
-            IModularAccount.getPreValidationHooks.selector,
-            IModularAccount.getInstalledPlugins.selector
-        ];
+        bytes4[21] memory native = nativeSelectors();
         for (uint256 i = 0; i < native.length; ++i) {
             assertEq(account.getExecutionFunctionConfig(native[i]).plugin, address(account));
         }

@@ -163,6 +163,33 @@ abstract contract AccountTest is StackTest {
 
     /* Calls */
 
+    /// @notice The functions that the account has itself.
+    function nativeSelectors() internal pure returns (bytes4[21] memory) {
+        return [
+            IModularAccount.execute.selector,
+            IModularAccount.executeBatch.selector,
+            IModularAccount.executeFromPlugin.selector,
+            IModularAccount.executeFromPluginExternal.selector,
+            IModularAccount.installPlugin.selector,
+            IModularAccount.uninstallPlugin.selector,
+            IModularAccount.initialize.selector,
+            IModularAccount.validateUserOp.selector,
+            IModularAccount.upgradeToAndCall.selector,
+            IModularAccount.proxiableUUID.selector,
+            IModularAccount.entryPoint.selector,
+            IModularAccount.getNonce.selector,
+            IModularAccount.supportsInterface.selector,
+            IModularAccount.onERC721Received.selector,
+            IModularAccount.onERC1155Received.selector,
+            IModularAccount.onERC1155BatchReceived.selector,
+            IModularAccount.tokensReceived.selector,
+            IModularAccount.getExecutionFunctionConfig.selector,
+            IModularAccount.getExecutionHooks.selector,
+            IModularAccount.getPreValidationHooks.selector,
+            IModularAccount.getInstalledPlugins.selector
+        ];
+    }
+
     function fooCall() internal pure returns (bytes memory) {
         return abi.encodeWithSelector(FOO, 5);
     }
