@@ -3,7 +3,7 @@ use alloy::{hex, primitives::Bytes};
 use proptest::{
     strategy::{BoxedStrategy, Strategy},
     test_runner::{
-        Config, FileFailurePersistence, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner,
+        Config, FileFailurePersistence, RngAlgorithm, RngSeed, TestCaseError, TestError, TestRng, TestRunner,
     },
 };
 use std::{cell::RefCell, fmt};
@@ -61,10 +61,11 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Runs all cases in `proptest-regressions/`, then as many random ones as asked for, or as `PROPTEST_CASES` says. A case
-/// that fails is shrunk and its seed is written to the regressions.
+/// Runs all cases in this file of regressions, then as many others as asked for, or as `PROPTEST_CASES` says. A case that fails
+/// is shrunk and its seed is written to the file.
 ///
-/// Regressions are in the file that the property is named for, in `directory`.
+/// The cases are the same ones every time, so that a test passes or fails by the code and not by luck; `PROPTEST_RNG_SEED` asks
+/// for others. [`run_seeds`] is what searches for new failures.
 pub fn run_with_regressions<P: Property>(cases: u32, regressions: &'static str) -> eyre::Result<Outcomes> {
     let defaults = Config::default();
     let config = Config {
@@ -73,6 +74,10 @@ pub fn run_with_regressions<P: Property>(cases: u32, regressions: &'static str) 
             None => cases,
         },
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(regressions))),
+        rng_seed: match defaults.rng_seed {
+            RngSeed::Random => RngSeed::Fixed(0),
+            asked => asked,
+        },
         ..defaults
     };
     let reproduction = format!("cargo test -p {} {}", env!("CARGO_PKG_NAME"), P::NAME);

@@ -1,4 +1,4 @@
-//! A modest number of random cases of every property; `PROPTEST_CASES` asks for more.
+//! A modest number of cases of every property, always the same; `PROPTEST_CASES` asks for more, `PROPTEST_RNG_SEED` for others.
 
 use session_key_fuzz::{
     Property,
@@ -83,7 +83,7 @@ fn user_operation() {
 #[test]
 fn bundled_calldata() {
     run::<BundledCalldata>(
-        100,
+        400,
         regressions!("bundled_calldata"),
         &[("accepted", 3), ("refused", 6)],
     );
