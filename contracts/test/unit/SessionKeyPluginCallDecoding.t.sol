@@ -183,11 +183,22 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
 
     /// @dev Whatever is done to the words of two calls: validation and execution say the same, nothing is read outside,
     /// and what runs is what Solidity's own decoder reads.
-    /// forge-config: default.fuzz.runs = 2000
     function testFuzz_decode_validationAgreesWithExecution(uint256 seed) public {
+        // Cheap, so that one case is many; for the number of cases itself see foundry.toml.
+        for (uint256 i = 0; i < 16; ++i) {
+            bytes memory args = crafted(uint256(keccak256(abi.encode(seed, i))));
+            bytes memory callData = bytes.concat(ISessionKeyPlugin.executeWithSessionKey.selector, args);
+            bool valid = validates(callData);
+            assertEq(valid, runs(callData), vm.toString(callData));
+            if (valid) assertEq(recorder.recorded(), this.chain(args));
+        }
+    }
+
+    /// @dev The arguments of two calls, of which up to three words are changed, and which may be cut short.
+    function crafted(uint256 seed) private view returns (bytes memory args) {
         ISessionKeyPlugin.Call[] memory calls =
             two(call(address(0xBEEF), 1, hex"aabbccddee"), call(address(0xCAFE), 2, new bytes(40)));
-        bytes memory args = abi.encode(calls, key);
+        args = abi.encode(calls, key);
         for (uint256 mutations = seed % 4; mutations > 0; --mutations) {
             seed = uint256(keccak256(abi.encode(seed)));
             uint256 at = 32 * ((seed >> 16) % (args.length / 32));
@@ -213,10 +224,6 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
                 mstore(args, shorter)
             }
         }
-        bytes memory callData = bytes.concat(ISessionKeyPlugin.executeWithSessionKey.selector, args);
-        bool valid = validates(callData);
-        assertEq(valid, runs(callData), vm.toString(callData));
-        if (valid) assertEq(recorder.recorded(), this.chain(args));
     }
 
     /// @dev Wraps.

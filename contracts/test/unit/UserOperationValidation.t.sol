@@ -165,7 +165,7 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     function testFuzz_item22_unexpectedAggregator(uint160 aggregator, uint96 times) public {
-        vm.assume(aggregator > 1);
+        aggregator = uint160(bound(aggregator, 2, type(uint160).max));
         _installHooked();
         _answer(PRE_USER_OP, 3, uint256(times) << 160 | aggregator);
         fail(
