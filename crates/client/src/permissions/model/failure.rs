@@ -31,7 +31,7 @@ pub enum Failure {
     /// the bundle, a paymaster.
     EntryPoint(FailedOp),
     /// The plugin refused to execute it, with this. The key's state before the block does not explain it: something earlier in the
-    /// block has changed the state.
+    /// block has changed the state, such as an owner's operation in the same bundle.
     ChangedInBlock(Revert),
     /// The transaction as a whole failed, for no reason that can be seen any more.
     Unknown,
@@ -73,8 +73,11 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Finds out why an operation failed, from the transaction that carried it: the operations of its bundle are run again in the
-/// model, on the key's state as it was before the block. The node must still have that state.
+/// Finds out why an operation failed, from the transaction that carried it: the key's operations of that bundle are run again in
+/// the model, on the key's state as it was before the block. The node must still have that state.
+///
+/// What else changed the key's state earlier in the block is not run again: owners' operations, and other transactions. Where the
+/// plugin refused for that, the answer is [`Failure::ChangedInBlock`], with the plugin's error.
 ///
 /// `None`: it did not fail, or there is no such transaction.
 #[tracing::instrument(level = "debug", skip_all, fields(operation = %signed.hash, %transaction_hash))]
@@ -129,18 +132,20 @@ pub async fn explain_failure(
             .from(transaction.from())
             .to(entry_point)
             .input(transaction.input().clone().into());
-        return again(account, request, before).await.map(Some);
+        return simulate_again(account, request, before).await.map(Some);
     };
     let violations = bundle.execute(&mut state, &receipt, entry_point, signed.hash, time);
-    Ok(Some(match (violations.is_empty(), &reason) {
-        (false, _) => Failure::Rules(violations),
-        (true, Revert::Plugin(_)) => Failure::ChangedInBlock(reason),
-        (true, _) => Failure::Call(reason),
+    Ok(Some(match reason {
+        Revert::Plugin(_) if violations.is_empty() => Failure::ChangedInBlock(reason),
+        // Other plugins panic where they cannot reckon with the end of an interval.
+        Revert::Plugin(_) | Revert::Panic(_) if !violations.is_empty() => Failure::Rules(violations),
+        // What the state before the block would not have allowed, something in the block has: the plugin let it pass.
+        _ => Failure::Call(reason),
     }))
 }
 
-/// Sends the bundle again, to nobody, on the state before the block.
-async fn again(
+/// Simulates the bundle on the state before the block.
+async fn simulate_again(
     account: &SmartAccount,
     bundle: TransactionRequest,
     before: u64,

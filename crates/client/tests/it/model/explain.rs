@@ -126,6 +126,47 @@ async fn failures_are_explained_afterwards() {
         ("native_limit_exceeded", Phase::Execution)
     );
 
+    // The owner changes the limit in the same bundle: what the plugin said of it stands.
+    for (limit, calls, expected) in [
+        (
+            10,
+            vec![transfer(n(11))],
+            (
+                "changed_in_block",
+                format!(
+                    "session key {} of account {} would exceed its spend limit for token {TOKEN}; before the block, the key's \
+                     state would have allowed it",
+                    key.address(),
+                    world.account.address()
+                ),
+            ),
+        ),
+        (
+            1_000,
+            vec![transfer(n(500)), Call::new(refuser, Bytes::new())],
+            (
+                "call_failed",
+                "a call failed: reverted without a reason, or ran out of gas".to_owned(),
+            ),
+        ),
+    ] {
+        time += 1;
+        let updates = PermissionUpdates::new()
+            .erc20_spend_limit(TOKEN, SpendLimit::UNLIMITED)
+            .erc20_spend_limit(TOKEN, SpendLimit::per(n(limit), DAY));
+        let mut update = world.operation(&[]);
+        update.call_data = calldata::update_key_permissions(key.address(), updates.encode().unwrap());
+        update.nonce = U256::ZERO;
+        let update = world.sign(update, &dev_accounts()[0].signer());
+        let failing = world.sign(world.operation(&calls), &key);
+        let hash = world.send(&[update, failing.clone()], time).transaction_hash;
+        let failure = explain_failure(&world.account, &failing, hash)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((failure.code(), failure.to_string()), expected);
+    }
+
     // The nonce is used already.
     let free = world.sign(world.operation(&[wei(0)]), &key);
     let _ = world.send(std::slice::from_ref(&free), time + 1);

@@ -7,7 +7,7 @@ mod operations;
 mod world;
 
 use crate::fixture::key;
-use session_key_bindings::{IEntryPoint, function_id, manifest_hash};
+use session_key_bindings::{IEntryPoint, manifest_hash};
 use session_key_client::{
     Call, Deployment, NewSessionKey, Revert, SmartAccount, UserOperation,
     alloy::{
@@ -16,7 +16,7 @@ use session_key_client::{
         signers::{SignerSync, local::PrivateKeySigner},
         sol_types::{SolCall, SolEvent},
     },
-    calldata::{self, FunctionReference},
+    calldata,
     permissions::{
         AccessControlType, AddressEntry, ERC20_TRANSFER, MAX_SECONDS, PermissionUpdates, SpendLimit,
         TimeRange,

@@ -64,13 +64,7 @@ impl World {
             stack.session_key_plugin,
             manifest_hash::SESSION_KEY_PLUGIN,
             calldata::session_key_plugin_install_data(&[]),
-            &[
-                FunctionReference::new(
-                    stack.multi_owner_plugin,
-                    function_id::RUNTIME_VALIDATION_OWNER_OR_SELF,
-                ),
-                FunctionReference::new(stack.multi_owner_plugin, function_id::USER_OP_VALIDATION_OWNER),
-            ],
+            &calldata::owner_dependencies(stack.multi_owner_plugin),
         );
         chain
             .send(transaction(owner, account, install))
