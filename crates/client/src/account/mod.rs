@@ -188,7 +188,7 @@ impl SmartAccount {
 
     /// Calls a view function.
     #[tracing::instrument(level = "debug", skip_all, fields(%contract, function = C::SIGNATURE))]
-    async fn call<C: SolCall>(&self, contract: Address, call: C) -> Result<C::Return, ReadError> {
+    pub(crate) async fn call<C: SolCall>(&self, contract: Address, call: C) -> Result<C::Return, ReadError> {
         let request = TransactionRequest::default()
             .with_to(contract)
             .with_input(call.abi_encode());

@@ -1,17 +1,30 @@
 //! Every request is in a `tracing` span of this crate.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, key, one},
+    fixture::{Fixture, RECIPIENT, ample_gas, key, one},
     own_process,
     wire::{Bundler, Watched, provider, wallet},
 };
 use session_key_client::{
     OwnerAction, OwnerClient, SessionKeyClient, SmartAccount,
     alloy::primitives::{B256, U256},
-    permissions::{Permissions, SpendLimit, model::KeyState},
-    submit::{BundlerSubmitter, EntryPointSubmitter, explain_validation, simulate_gas},
+    deployment::{Deployer, DeploymentParameters, DeploymentPlan},
+    permissions::{
+        Permissions, SpendLimit,
+        model::{KeyState, explain, explain_failure},
+    },
+    submit::{BundlerSubmitter, EntryPointSubmitter, GasEstimate, explain_validation, simulate_gas},
 };
-use session_key_testkit::dev_accounts;
+use session_key_testkit::{ENTRY_POINT_CODE, dev_accounts};
+
+/// Contracts that are not there yet.
+fn plan() -> DeploymentPlan {
+    let parameters = DeploymentParameters {
+        session_key_plugin_salt: B256::repeat_byte(1),
+        ..Default::default()
+    };
+    DeploymentPlan::new(&parameters, ENTRY_POINT_CODE.bytes()).unwrap()
+}
 
 #[test]
 fn every_request_is_in_a_span() {
@@ -55,6 +68,9 @@ async fn every_request_of_this_process_is_in_a_span() {
     KeyState::load(&account, session_key, [(RECIPIENT, Default::default())])
         .await
         .unwrap();
+    let deployer = Deployer::new(node.clone(), 31337, plan());
+    let survey = deployer.survey(Some(from)).await.unwrap();
+    deployer.deploy(&survey, from, |_| ()).await.unwrap();
 
     let direct = EntryPointSubmitter::new(node.clone(), deployment.entry_point, from);
     let owner = OwnerClient::new(account.clone(), fixture.owner_signer.clone(), direct);
@@ -81,6 +97,19 @@ async fn every_request_of_this_process_is_in_a_span() {
         .unwrap();
     let next = agent.execute(one()).build().await.unwrap();
     simulate_gas(&node, deployment.entry_point, &next).await.unwrap();
+    explain(&account, &next, session_key).await.unwrap();
+    let starved = agent.execute(one()).gas_limits(GasEstimate {
+        call_gas_limit: U256::from(1_000),
+        ..ample_gas()
+    });
+    let signed = starved.sign().await.unwrap();
+    agent.submitter().send(&signed).await.unwrap();
+    let failed = agent.submitter().outcome(signed.hash).await.unwrap().unwrap();
+    let transaction_hash = failed.receipt().unwrap().transaction_hash;
+    explain_failure(&account, &signed, transaction_hash)
+        .await
+        .unwrap()
+        .unwrap();
     drop(tracing);
 
     let requests = watched.requests();

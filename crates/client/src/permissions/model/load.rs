@@ -1,15 +1,13 @@
 use super::{ContractState, KeyState, RuleSet, Verdict, decode_execute_with_session_key};
 use crate::{
-    SmartAccount, UserOperation, abi::IPlugin, account::ReadError, calldata::Call, revert::Revert,
-    submit::SignedOperation, user_operation::DUMMY_SIGNATURE,
+    SmartAccount, UserOperation, abi::IPlugin, account::ReadError, calldata::Call, submit::SignedOperation,
+    user_operation::DUMMY_SIGNATURE,
 };
 use alloy::{
     eips::BlockNumberOrTag,
-    network::TransactionBuilder,
     primitives::{Address, Selector},
     providers::Provider,
-    rpc::types::TransactionRequest,
-    sol_types::SolCall,
+    transports::RpcError,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -89,6 +87,7 @@ impl KeyState {
 
 /// Reads what an operation of a session key touches, and says what the chain would say of it in its latest block. The
 /// signature is left out of it as long as there is none, or the dummy.
+#[tracing::instrument(level = "debug", skip_all, fields(account = %account.address(), %session_key))]
 pub async fn explain(
     account: &SmartAccount,
     operation: &UserOperation,
@@ -97,10 +96,10 @@ pub async fn explain(
     let latest = account
         .provider()
         .get_block_by_number(BlockNumberOrTag::Latest)
-        .await?;
-    // A chain has a latest block; what has none has no state to read either.
-    let (number, time) = latest.map_or((0, 0), |block| (block.header.number, block.header.timestamp));
-    let account = account.clone().at(number);
+        .await?
+        .ok_or(RpcError::NullResp)?;
+    let time = latest.header.timestamp;
+    let account = account.clone().at(latest.header.number);
     let calls = decode_execute_with_session_key(&operation.call_data).map_or(Vec::new(), |(calls, _)| calls);
     let state = KeyState::load_for_calls(&account, session_key, &calls).await?;
     if operation.signature.is_empty() || operation.signature == DUMMY_SIGNATURE {
@@ -115,20 +114,16 @@ pub async fn explain(
 
 /// Whose plugin it is, as the plugin itself says. What does not answer as this project's does is another.
 async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
-    let request = TransactionRequest::default()
-        .with_to(account.deployment().session_key_plugin)
-        .with_input(IPlugin::pluginMetadataCall {}.abi_encode());
-    let output = match account.provider().call(request).await {
-        Ok(output) => output,
-        Err(error) if Revert::from_rpc_error(&error).is_some() => return Ok(RuleSet::Compatible),
-        Err(error) => return Err(error.into()),
-    };
-    let is_ours = IPlugin::pluginMetadataCall::abi_decode_returns_validate(&output)
-        .is_ok_and(|metadata| (&*metadata.version, &*metadata.author) == (PLUGIN_VERSION, PLUGIN_AUTHOR));
-    Ok(match is_ours {
-        true => RuleSet::Strict,
-        false => RuleSet::Compatible,
-    })
+    let plugin = account.deployment().session_key_plugin;
+    match account.call(plugin, IPlugin::pluginMetadataCall {}).await {
+        Ok(metadata) if (&*metadata.version, &*metadata.author) == (PLUGIN_VERSION, PLUGIN_AUTHOR) => {
+            Ok(RuleSet::Strict)
+        }
+        Ok(_) | Err(ReadError::Reverted { .. } | ReadError::UnexpectedAnswer { .. }) => {
+            Ok(RuleSet::Compatible)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 type Target = (Address, BTreeSet<Selector>);
