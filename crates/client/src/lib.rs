@@ -4,6 +4,7 @@ mod abi;
 pub mod account;
 pub mod calldata;
 pub mod deployment;
+mod fees;
 pub mod key_list;
 pub mod operation;
 pub mod owner;

@@ -3,6 +3,7 @@
 use crate::{
     UserOperation,
     account::{GasSpendLimitInfo, ReadError, SmartAccount},
+    fees::suggested_fees,
     key_list::KeyNotFound,
     owner::{OwnerAction, encode_actions},
     permissions::PermissionError,
@@ -14,6 +15,7 @@ use alloy::{
     primitives::{Address, B256, Bytes, U256, aliases::U192},
     providers::Provider,
     signers::Signer,
+    transports::RpcError,
 };
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
@@ -397,7 +399,7 @@ impl<'a> Operation<'a> {
                 }
             },
             async { account.init_code().await.map_err(OperationError::from) },
-            self.suggested_fees(),
+            self.chosen_fees(),
             self.gas_budget(),
         )?;
         let mut operation = UserOperation {
@@ -521,7 +523,7 @@ impl<'a> Operation<'a> {
         }
     }
 
-    async fn suggested_fees(&self) -> Result<Fees, OperationError> {
+    async fn chosen_fees(&self) -> Result<Fees, OperationError> {
         let (least_fee, least_priority_fee) = self
             .replaces
             .as_ref()
@@ -540,16 +542,12 @@ impl<'a> Operation<'a> {
                 lowest_fee: max_fee,
             });
         }
-        let fees = self
-            .core
-            .account
-            .provider()
-            .estimate_eip1559_fees()
+        let fees = suggested_fees(self.core.account.provider())
             .await
             .map_err(ReadError::from)?;
         let max_fee = U256::from(fees.max_fee_per_gas);
         let max_priority_fee = U256::from(fees.max_priority_fee_per_gas);
-        // alloy suggests twice the base fee, plus the priority fee. Below the base fee, nobody would include it.
+        // Twice the base fee, plus the priority fee, is suggested. Below the base fee, nobody would include it.
         let base_fee = max_fee.saturating_sub(max_priority_fee) / U256::from(2);
         let lowest_fee = (base_fee + base_fee / U256::from(8)).max(U256::ONE);
         Ok(Fees {
@@ -574,10 +572,10 @@ impl<'a> Operation<'a> {
             Err(ReadError::Reverted { .. } | ReadError::UnexpectedAnswer { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let now = block
-            .map_err(ReadError::from)?
-            .map_or(0, |block| block.header.timestamp);
-        Ok(Budget::new(&limit, now))
+        let latest = block
+            .and_then(|block| block.ok_or(RpcError::NullResp))
+            .map_err(ReadError::from)?;
+        Ok(Budget::new(&limit, latest.header.timestamp))
     }
 }
 
@@ -621,7 +619,7 @@ impl Budget {
 
     /// Whether there is any use in estimating the gas limits that the operation lacks.
     fn check_least_cost(&self, operation: &UserOperation, fees: &Fees) -> Result<(), GasBudgetExceeded> {
-        let gas = gas_of(operation).map_or(U256::MAX, |gas| gas.max(LEAST_GAS));
+        let gas = operation.max_gas().map_or(U256::MAX, |gas| gas.max(LEAST_GAS));
         let needed = gas.saturating_mul(fees.lowest_fee);
         match needed <= self.remaining {
             true => Ok(()),
@@ -634,7 +632,7 @@ impl Budget {
         if self.check(operation).is_ok() {
             return Ok(());
         }
-        let gas = gas_of(operation).unwrap_or(U256::MAX);
+        let gas = operation.max_gas().unwrap_or(U256::MAX);
         let affordable = self.remaining.checked_div(gas).unwrap_or_default();
         if affordable < fees.lowest_fee || affordable.is_zero() {
             return Err(self.exceeded(gas.saturating_mul(fees.lowest_fee.max(U256::ONE))));
@@ -643,15 +641,6 @@ impl Budget {
         operation.max_priority_fee_per_gas = operation.max_priority_fee_per_gas.min(affordable);
         Ok(())
     }
-}
-
-/// Gas units that the operation's maximum cost counts. `None` when that overflows.
-fn gas_of(operation: &UserOperation) -> Option<U256> {
-    UserOperation {
-        max_fee_per_gas: U256::ONE,
-        ..operation.clone()
-    }
-    .max_cost()
 }
 
 #[cfg(test)]

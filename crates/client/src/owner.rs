@@ -182,19 +182,12 @@ pub(crate) async fn encode_actions(
         };
         calls.push(Call::new(account.address(), data));
     }
-    match (calls.len(), calls.pop()) {
-        (_, None) => Err(OperationError::NoAction),
-        (1, Some(call))
-            if call.target == account.address()
-                && matches!(actions, [action] if !matches!(action, OwnerAction::Call(_))) =>
-        {
-            Ok(call.data)
-        }
-        (1, Some(call)) => Ok(calldata::execute(&call)),
-        (_, Some(last)) => {
-            calls.push(last);
-            Ok(calldata::execute_batch(&calls))
-        }
+    match (actions, calls.as_slice()) {
+        (_, []) => Err(OperationError::NoAction),
+        ([OwnerAction::Call(_)], [call]) => Ok(calldata::execute(call)),
+        // One of the account's own functions: called as it is.
+        (_, [call]) => Ok(call.data.clone()),
+        (_, calls) => Ok(calldata::execute_batch(calls)),
     }
 }
 

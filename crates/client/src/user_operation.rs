@@ -89,12 +89,16 @@ impl UserOperation {
     /// `(callGasLimit + verificationGasLimit * (paymaster ? 3 : 1) + preVerificationGas) * maxFeePerGas`. `None` when that
     /// overflows.
     pub fn max_cost(&self) -> Option<U256> {
+        self.max_gas()?.checked_mul(self.max_fee_per_gas)
+    }
+
+    /// The gas units that [`max_cost`](Self::max_cost) counts.
+    pub(crate) fn max_gas(&self) -> Option<U256> {
         let verifications = U256::from(if self.paymaster_and_data.is_empty() { 1 } else { 3 });
         self.verification_gas_limit
             .checked_mul(verifications)?
             .checked_add(self.call_gas_limit)?
-            .checked_add(self.pre_verification_gas)?
-            .checked_mul(self.max_fee_per_gas)
+            .checked_add(self.pre_verification_gas)
     }
 
     /// The paymaster, if there is one.

@@ -1,7 +1,7 @@
 //! Deploying: look at everything first, then send.
 
 use super::{Contract, DeploymentPlan, PlannedContract};
-use crate::Revert;
+use crate::{Revert, fees::suggested_fees};
 use alloy::{
     network::TransactionBuilder,
     primitives::{Address, B256, Bytes, U256, address, bytes, keccak256},
@@ -278,9 +278,11 @@ impl Deployer {
             });
         }
 
-        let fees = self.provider.estimate_eip1559_fees().await?;
-        let gas: u64 = contracts.iter().filter_map(|surveyed| surveyed.gas_limit).sum();
-        let cost = U256::from(gas) * U256::from(fees.max_fee_per_gas) + self.data_fees(&contracts).await?;
+        let fees = suggested_fees(&self.provider).await?;
+        let gas_limits = contracts.iter().filter_map(|surveyed| surveyed.gas_limit);
+        // At most five times 2^64 gas units at 2^128 wei: nowhere near the end.
+        let gas: U256 = gas_limits.map(U256::from).sum();
+        let cost = (gas * U256::from(fees.max_fee_per_gas)).saturating_add(self.data_fees(&contracts).await?);
         if let Some(deployer) = deployer {
             let balance = self.provider.get_balance(deployer).await?;
             if balance < cost {
@@ -448,7 +450,7 @@ impl Deployer {
             .await
             .map_err(|error| creation_fails(planned.contract, error))?;
         // Room for what changes until it is sent: on some chains, gas pays for the data fees of the layer below.
-        Ok(estimate + estimate / 4)
+        Ok(estimate.saturating_add(estimate / 4))
     }
 
     /// What is paid besides gas, in wei: the OP Stack's fee for posting the transactions' data.
@@ -471,15 +473,16 @@ impl Deployer {
             // What does not answer like an oracle is something else at its address.
             match self.provider.call(question).await {
                 Ok(answer) => {
-                    fees += IGasPriceOracle::getL1FeeCall::abi_decode_returns_validate(&answer)
+                    let fee = IGasPriceOracle::getL1FeeCall::abi_decode_returns_validate(&answer)
                         .unwrap_or_default();
+                    fees = fees.saturating_add(fee);
                 }
                 Err(RpcError::ErrorResp(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         // The fee of the layer below moves until the transactions are sent.
-        Ok(fees * U256::from(2))
+        Ok(fees.saturating_mul(U256::from(2)))
     }
 }
 

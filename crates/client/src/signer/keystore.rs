@@ -10,6 +10,9 @@ use zeroize::Zeroizing;
 /// need 8 MiB to 256 MiB.
 const MAX_SCRYPT_MEMORY: u64 = 1 << 30;
 
+/// How many times that memory may be gone through, in scrypt's `p`: minutes. The usual number is 1 to 8.
+const MAX_SCRYPT_PARALLELIZATION: u32 = 64;
+
 /// The most rounds that opening a keystore may take: minutes. The usual number is 262,144.
 const MAX_PBKDF2_ROUNDS: u32 = 50_000_000;
 
@@ -73,7 +76,12 @@ impl KeystoreFile {
             }
             KdfparamsType::Scrypt { dklen, n, r, p, .. } => {
                 let memory = u64::from(n).saturating_mul(u64::from(r)).saturating_mul(128);
-                if !n.is_power_of_two() || n < 2 || r == 0 || p == 0 || memory > MAX_SCRYPT_MEMORY {
+                let is_in_range = n.is_power_of_two()
+                    && n >= 2
+                    && r > 0
+                    && (1..=MAX_SCRYPT_PARALLELIZATION).contains(&p)
+                    && memory <= MAX_SCRYPT_MEMORY;
+                if !is_in_range {
                     return Err(self
                         .not_a_keystore(format!("scrypt parameters n {n}, r {r}, p {p} are out of range")));
                 }
@@ -207,6 +215,8 @@ mod tests {
             ("/crypto/kdfparams/dklen", serde_json::json!(16)),
             ("/crypto/kdfparams/n", serde_json::json!(0)),
             ("/crypto/kdfparams/n", serde_json::json!(1 << 30)),
+            ("/crypto/kdfparams/p", serde_json::json!(0)),
+            ("/crypto/kdfparams/p", serde_json::json!(1 << 20)),
             ("/crypto/cipherparams/iv", serde_json::json!("00")),
             ("/crypto/ciphertext", serde_json::json!("00")),
         ] {

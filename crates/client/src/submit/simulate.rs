@@ -60,14 +60,20 @@ pub async fn simulate_gas<P: Provider>(
         validation_gas(provider, entry_point, &simulated),
         call_gas(provider, entry_point, &simulated, creates_account),
     );
-    let verification = validation?.saturating_sub(pre_verification_gas);
-    let call = call?;
+    // Of two errors, the one that would come first on chain.
+    let (validation, call) = (validation?, call?);
     Ok(GasEstimate {
-        // A sixty-fourth stays behind at every level of calls, and refunds hide what is needed in between.
-        call_gas_limit: call + call / U256::from(8) + U256::from(10_000),
-        verification_gas_limit: verification + verification / U256::from(8) + U256::from(10_000),
+        call_gas_limit: with_room(call),
+        verification_gas_limit: with_room(validation.saturating_sub(pre_verification_gas)),
         pre_verification_gas,
     })
+}
+
+/// A gas limit for what used so much. A sixty-fourth stays behind at every level of calls, and refunds hide what is needed in
+/// between.
+fn with_room(used: U256) -> U256 {
+    used.saturating_add(used / U256::from(8))
+        .saturating_add(U256::from(10_000))
 }
 
 /// Gas used by the operation up to its execution, `preVerificationGas` included.

@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     UserOperation,
-    account::SpendLimitInfo,
+    account::{GasSpendLimitInfo, SpendLimitInfo},
     calldata::Call,
     permissions::{AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, MAX_SECONDS},
     submit::SignedOperation,
@@ -368,7 +368,7 @@ impl KeyState {
         &self,
         operation: &UserOperation,
         time: u64,
-        gas: &mut crate::account::GasSpendLimitInfo,
+        gas: &mut GasSpendLimitInfo,
         validation: &mut Validation,
     ) {
         let expected = session_key_nonce_key(self.session_key);
@@ -385,7 +385,7 @@ impl KeyState {
         let spending = spending(&gas.info, cost);
         let end = gas.info.refreshes_at();
         if fits(&gas.info, cost) {
-            gas.info.limit_used += cost;
+            gas.info.limit_used = gas.info.limit_used.saturating_add(cost);
             if let Some(begins_at) = end.filter(|_| gas.should_reset) {
                 validation.wait(end);
                 if time < begins_at {
@@ -551,19 +551,9 @@ fn recover_signer(signature: &[u8], hash: B256) -> Option<Address> {
 
 /// `_maxCost`: what the EntryPoint may charge. An overflow fits no limit, not even at a fee of zero.
 fn max_cost(operation: &UserOperation) -> U256 {
-    let verifications = U256::from(if operation.paymaster_and_data.is_empty() {
-        1
-    } else {
-        3
-    });
-    let gas = operation
-        .verification_gas_limit
-        .saturating_mul(verifications)
-        .saturating_add(operation.call_gas_limit)
-        .saturating_add(operation.pre_verification_gas);
-    match gas {
-        U256::MAX => U256::MAX,
-        gas => gas.saturating_mul(operation.max_fee_per_gas),
+    match operation.max_gas() {
+        None | Some(U256::MAX) => U256::MAX,
+        Some(gas) => gas.saturating_mul(operation.max_fee_per_gas),
     }
 }
 
@@ -585,7 +575,7 @@ fn book(limit: &mut SpendLimitInfo, amount: U256, time: u64) -> bool {
         if !fits(limit, amount) {
             return false;
         }
-        limit.limit_used += amount;
+        limit.limit_used = limit.limit_used.saturating_add(amount);
     }
     true
 }
