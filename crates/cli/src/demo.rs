@@ -224,13 +224,14 @@ impl Demo<'_> {
         let permissions = Permissions::new()
             .contract_functions(self.stack.token, [ERC20_TRANSFER])
             .contract(self.payee)
-            .valid_until(now + 30 * 86_400)
+            .valid_until(now.saturating_add(30 * 86_400))
             .native_token_spend_limit(SpendLimit::total(ether("0.001")?))
             .erc20_spend_limit(self.stack.token, SpendLimit::per(tokens(100), interval))
             .gas_spend_limit(SpendLimit::total(ether("0.04")?));
         let expired_permissions = Permissions::new()
             .contract(self.stack.token)
-            .valid_until(now - 3_600);
+            // Zero would be no bound.
+            .valid_until(now.saturating_sub(3_600).max(1));
         let receipt = self
             .owner
             .install_session_key_plugin([

@@ -334,7 +334,7 @@ impl Doctor {
             show_ether(balance),
             show_ether(deposit)
         );
-        if (balance + deposit).is_zero() {
+        if balance.is_zero() && deposit.is_zero() {
             report.warning(
                 "Funds of the account",
                 format!("{detail}: only a paymaster can pay for operations"),

@@ -151,9 +151,19 @@ impl Node {
                 request("evm_mine", None).await?;
             }
             Clock::Real => {
-                while self.time().await? < time {
-                    tokio::time::sleep(Duration::from_secs(2)).await;
-                }
+                let arrival = async {
+                    while self.time().await? < time {
+                        tokio::time::sleep(Duration::from_secs(2)).await;
+                    }
+                    eyre::Ok(())
+                };
+                let patience = Duration::from_secs(missing).saturating_add(RECEIPT_TIMEOUT);
+                tokio::time::timeout(patience, arrival).await.map_err(|_| {
+                    eyre!(
+                        "the chain's clock stands still: no block for {} s",
+                        patience.as_secs()
+                    )
+                })??;
             }
         }
         Ok(())

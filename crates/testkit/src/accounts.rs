@@ -16,9 +16,13 @@ pub struct DevAccount {
 
 impl DevAccount {
     /// Signs for the account.
+    ///
+    /// # Panics
+    ///
+    /// When `private_key` was replaced by what is no key. Those of [`dev_accounts`] are.
     #[must_use]
     pub fn signer(&self) -> PrivateKeySigner {
-        PrivateKeySigner::from_bytes(&self.private_key).expect("the keys below are valid")
+        PrivateKeySigner::from_bytes(&self.private_key).expect("a valid private key")
     }
 }
 

@@ -156,7 +156,8 @@ impl Chain {
         };
         let (mut enough, mut too_little) = match result {
             ExecutionResult::Success { gas, .. } => {
-                // Frames hold back a 64th of their gas (EIP-150) and refunds come last: try a little more first.
+                // Frames hold back a 64th of their gas (EIP-150) and refunds come last: try a little more first. What was used is
+                // 21,000 gas units or more.
                 let spent = gas.total_gas_spent().max(gas.tx_gas_used());
                 let guess = (spent + 2300).saturating_mul(64) / 63;
                 match with_gas(guess.min(allowance)) {

@@ -40,7 +40,7 @@ pub struct ChainConfig {
     pub block_interval: u64,
     /// Gas limit of every block, in gas units.
     pub gas_limit: u64,
-    /// Base fee of block 0, in wei per gas; it then moves as EIP-1559 says.
+    /// Base fee of block 0, in wei per gas, at most [`MAX_BASE_FEE`]; it then moves as EIP-1559 says.
     pub base_fee: u64,
     /// What each of the [`dev_accounts`](crate::dev_accounts) starts with, in wei.
     pub dev_balance: U256,
@@ -58,6 +58,9 @@ impl Default for ChainConfig {
         }
     }
 }
+
+/// The highest base fee, in wei per gas: nine ether for a unit. From here, no block moves it beyond what a `u64` holds.
+pub const MAX_BASE_FEE: u64 = u64::MAX / 2;
 
 /// A simulated chain: an EVM (Prague), accounts, blocks, a clock that only moves when told.
 ///
@@ -121,7 +124,7 @@ impl Chain {
         let header = Header {
             timestamp: config.genesis_timestamp,
             gas_limit: config.gas_limit,
-            base_fee_per_gas: Some(config.base_fee),
+            base_fee_per_gas: Some(config.base_fee.min(MAX_BASE_FEE)),
             ..Default::default()
         };
         let genesis = Block::seal(header, None, state.position());
@@ -178,12 +181,13 @@ impl Chain {
     pub fn next_base_fee(&self) -> u64 {
         let header = &self.head().header;
         self.next_base_fee.unwrap_or_else(|| {
-            calc_next_block_base_fee(
+            let next = calc_next_block_base_fee(
                 header.gas_used,
                 header.gas_limit,
                 header.base_fee_per_gas.unwrap_or_default(),
                 BaseFeeParams::ethereum(),
-            )
+            );
+            next.min(MAX_BASE_FEE)
         })
     }
 
@@ -284,9 +288,9 @@ impl Chain {
         Ok(())
     }
 
-    /// Sets the base fee of the next block, wei per gas.
+    /// Sets the base fee of the next block, wei per gas; at most [`MAX_BASE_FEE`].
     pub fn set_next_base_fee(&mut self, base_fee: u64) {
-        self.next_base_fee = Some(base_fee);
+        self.next_base_fee = Some(base_fee.min(MAX_BASE_FEE));
     }
 
     /// Mines an empty block.

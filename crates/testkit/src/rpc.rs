@@ -168,10 +168,12 @@ impl Chain {
                 match params.optional::<MineOptions>(0)? {
                     Some(MineOptions::Timestamp(timestamp)) => self.mine_at(timestamp.to())?,
                     Some(MineOptions::Options { timestamp, blocks }) => {
+                        let blocks = blocks.map_or(1, |blocks| blocks.to());
+                        check_number_of_blocks(blocks)?;
                         if let Some(timestamp) = timestamp {
                             self.set_next_timestamp(timestamp.to())?;
                         }
-                        self.mine_many(blocks.map_or(1, |blocks| blocks.to()), None)?;
+                        self.mine_many(blocks, None)?;
                     }
                     None => self.mine(),
                 }
@@ -236,16 +238,22 @@ impl Chain {
         ok(self.block(id).map(|block| block.rpc_block(kind)))
     }
 
-    /// Mines empty blocks, `interval` seconds apart.
+    /// Mines empty blocks, `interval` seconds apart: all of them, or none.
     fn mine_many(&mut self, blocks: u64, interval: Option<u64>) -> Result<(), ChainError> {
-        if blocks > MAX_MINED_AT_ONCE {
-            return Err(ChainError::InvalidRequest(format!(
-                "{blocks} blocks are too many: at most {MAX_MINED_AT_ONCE} at once"
-            )));
+        check_number_of_blocks(blocks)?;
+        if let (Some(interval), 2..) = (interval, blocks) {
+            let last = interval
+                .checked_mul(blocks - 1)
+                .and_then(|seconds| self.next_timestamp().checked_add(seconds));
+            if interval == 0 || last.is_none() {
+                return Err(ChainError::InvalidRequest(format!(
+                    "{blocks} blocks cannot be {interval} seconds apart"
+                )));
+            }
         }
         for index in 0..blocks {
             if let (Some(interval), 1..) = (interval, index) {
-                self.set_next_timestamp(self.timestamp().saturating_add(interval))?;
+                self.set_next_timestamp(self.timestamp() + interval)?;
             }
             self.mine();
         }
@@ -333,6 +341,15 @@ impl Chain {
         history.reward = params.optional::<Vec<f64>>(2)?.map(|_| rewards);
         Ok(history)
     }
+}
+
+fn check_number_of_blocks(blocks: u64) -> Result<(), ChainError> {
+    if blocks > MAX_MINED_AT_ONCE {
+        return Err(ChainError::InvalidRequest(format!(
+            "{blocks} blocks are too many: at most {MAX_MINED_AT_ONCE} at once"
+        )));
+    }
+    Ok(())
 }
 
 /// Argument of `evm_mine`.

@@ -351,8 +351,8 @@ fn converse(node: &mut impl Node) -> Vec<Result<Value, Failure>> {
         let answer = node.ask(method, serde_json::from_str(&text).unwrap());
         if let ("eth_sendTransaction", Ok(hash)) = (method, &answer) {
             known.insert("$hash", hash.clone());
-            // Anvil answers before the block is mined.
-            let receipt = (0..200).find_map(|_| {
+            // Anvil answers before the block is mined; two minutes are enough on any machine.
+            let receipt = (0..12_000).find_map(|_| {
                 let receipt = node.ask("eth_getTransactionReceipt", json!([hash])).unwrap();
                 if receipt.is_null() {
                     std::thread::sleep(std::time::Duration::from_millis(10));

@@ -6,7 +6,7 @@ use alloy::{
     primitives::{Address, U256, address},
     rpc::types::{TransactionRequest, state::StateOverridesBuilder},
 };
-use session_key_testkit::{CallOptions, Chain, ChainConfig, ChainError, dev_accounts};
+use session_key_testkit::{CallOptions, Chain, ChainConfig, ChainError, MAX_BASE_FEE, dev_accounts};
 
 const CONTRACT: Address = address!("0x000000000000000000000000000000000000c0de");
 
@@ -186,4 +186,18 @@ fn time_only_moves_forward() {
     assert_eq!(chain.timestamp(), latest + 1000);
     chain.mine();
     assert_eq!(chain.timestamp(), latest + 1001);
+}
+
+#[test]
+fn no_base_fee_rises_beyond_all_bounds() {
+    let mut chain = Chain::default();
+    // JUMPDEST PUSH0 JUMP: uses up whatever gas it is given.
+    chain.set_code(CONTRACT, [0x5b, 0x5f, 0x56]).unwrap();
+    chain.set_next_base_fee(u64::MAX);
+    let request = TransactionRequest::default()
+        .from(dev_accounts()[0].address)
+        .to(CONTRACT)
+        .gas_limit(29_000_000);
+    chain.send(request).unwrap();
+    assert_eq!(chain.next_base_fee(), MAX_BASE_FEE);
 }

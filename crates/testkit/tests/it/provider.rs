@@ -14,7 +14,7 @@ use alloy::{
     transports::RpcError,
 };
 use serde_json::{Value, json};
-use session_key_testkit::{DevAccount, Testkit, dev_accounts};
+use session_key_testkit::{Chain, DevAccount, Testkit, dev_accounts};
 
 const CONTRACT: Address = address!("0x000000000000000000000000000000000000c0de");
 
@@ -579,6 +579,12 @@ async fn parameters_are_checked() {
         ("eth_feeHistory", json!(["0x1", "latest", [75.0, 25.0]])),
         ("evm_increaseTime", json!(["soon"])),
         ("anvil_mine", json!(["0xffffffffff"])),
+        ("anvil_mine", json!(["0x2", "0x0"])),
+        ("anvil_mine", json!(["0x2", "0xffffffffffffffff"])),
+        (
+            "evm_mine",
+            json!([{"timestamp": "0xffffffffff", "blocks": "0xffffffffff"}]),
+        ),
         (
             "debug_traceCall",
             json!([{"to": CONTRACT}, "latest", {"tracer": "prestateTracer"}]),
@@ -592,6 +598,10 @@ async fn parameters_are_checked() {
             "{method} {params}"
         );
     }
+    // What was refused has changed nothing.
+    let chain = testkit.chain().clone();
+    assert_eq!(chain.block_number(), 0);
+    assert_eq!(chain.next_timestamp(), Chain::default().next_timestamp());
     let (code, message) = failure(&testkit, "eth_subscribe", json!(["newHeads"])).await;
     assert_eq!((code, message.contains("eth_subscribe")), (-32601, true));
 }
