@@ -1,15 +1,14 @@
 //! Operations that go through a bundler's JSON-RPC.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, key, one},
+    fixture::{Fixture, RECIPIENT, assert_executed, assert_permissions_refused, assert_refused, key, one},
     wire::{Bundler, Fault, Faulty, provider},
 };
 use session_key_client::{
-    Call, NewSessionKey, OwnerClient, Revert, SessionKeyClient,
+    Call, NewSessionKey, OwnerClient, SessionKeyClient,
     alloy::primitives::{B256, U256},
-    operation::OperationError,
     permissions::{Permissions, SpendLimit},
-    revert::{AaCode, PluginError},
+    revert::AaCode,
     submit::{BundlerSubmitter, SubmitError, Submitter},
 };
 use std::{sync::Arc, time::Duration};
@@ -36,21 +35,8 @@ async fn a_bundler_does_all_of_it() {
     client.execute(one()).execute().await.unwrap();
     assert_eq!(fixture.balance(RECIPIENT), U256::from(1));
 
-    match client
-        .execute([Call::transfer(RECIPIENT, U256::from(10))])
-        .execute()
-        .await
-        .unwrap_err()
-    {
-        OperationError::Submit(SubmitError::Refused(refusal)) => {
-            assert_eq!(refusal.code, Some(AaCode::AccountReverted));
-            assert_eq!(
-                refusal.cause,
-                Some(Revert::Plugin(PluginError::PermissionsCheckFailed))
-            );
-        }
-        error => panic!("{error:?}"),
-    }
+    let over_limit = client.execute([Call::transfer(RECIPIENT, U256::from(10))]);
+    assert_permissions_refused(over_limit.execute().await.unwrap_err());
 
     let unknown = submitter
         .wait(B256::repeat_byte(1), Duration::from_millis(30))
@@ -67,14 +53,7 @@ async fn an_operation_that_the_bundler_has_already_is_sent() {
     submitter.send(&signed).await.unwrap();
     submitter.send(&signed).await.unwrap();
     assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
-    assert!(
-        submitter
-            .outcome(signed.hash)
-            .await
-            .unwrap()
-            .unwrap()
-            .is_success()
-    );
+    assert_executed(&submitter, signed.hash).await;
 
     let waiting = Bundler::new(&fixture)
         .refusing(-32602, "Already known")
@@ -91,10 +70,7 @@ async fn an_operation_that_the_bundler_has_already_is_sent() {
         .sign(&key(1), fixture.stack.entry_point, 31337)
         .await
         .unwrap();
-    match submitter.send(&other).await.unwrap_err() {
-        SubmitError::Refused(refusal) => assert_eq!(refusal.code, Some(AaCode::InvalidNonce)),
-        error => panic!("{error:?}"),
-    }
+    assert_refused(submitter.send(&other).await.unwrap_err(), AaCode::InvalidNonce);
 }
 
 #[tokio::test]
@@ -147,12 +123,5 @@ async fn only_answers_that_say_so_mean_that_nothing_was_sent() {
     let submitter = BundlerSubmitter::new(provider(wire), fixture.stack.entry_point);
     let error = submitter.send(&signed).await.unwrap_err();
     assert!(matches!(error, SubmitError::MaybeSent { hash, .. } if hash == signed.hash));
-    assert!(
-        submitter
-            .outcome(signed.hash)
-            .await
-            .unwrap()
-            .unwrap()
-            .is_success()
-    );
+    assert_executed(&submitter, signed.hash).await;
 }

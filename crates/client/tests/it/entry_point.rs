@@ -1,7 +1,7 @@
 //! Operations that go to the EntryPoint in transactions of one's own.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, ample_gas, assert_refused, key, one},
+    fixture::{Fixture, RECIPIENT, ample_gas, assert_executed, assert_refused, key, one},
     wire::{Fault, Faulty, Mempool, wallet},
 };
 use session_key_client::{
@@ -16,24 +16,12 @@ use session_key_testkit::dev_accounts;
 
 #[tokio::test]
 async fn one_bundle_carries_many_and_drops_the_refused() {
-    let fixture = Fixture::new().await;
-    let keys: Vec<_> = (1..=5).map(key).collect();
     let permissions = Permissions::new()
         .contract(RECIPIENT)
         .native_token_spend_limit(SpendLimit::total(U256::from(10)));
-    let new: Vec<_> = keys
-        .iter()
-        .map(|key| NewSessionKey::new(key.address(), &permissions).unwrap())
-        .collect();
-    fixture
-        .owner
-        .install_session_key_plugin(new)
-        .execute()
-        .await
-        .unwrap();
+    let (fixture, clients) = Fixture::with_keys(5, &permissions).await;
     let mut signed = Vec::new();
-    for (position, key) in keys.into_iter().enumerate() {
-        let client = fixture.session_key(key);
+    for (position, client) in clients.into_iter().enumerate() {
         let amount = if position == 2 { 11 } else { 10 };
         let call = Call::transfer(RECIPIENT, U256::from(amount));
         signed.push(
@@ -45,13 +33,7 @@ async fn one_bundle_carries_many_and_drops_the_refused() {
                 .unwrap(),
         );
     }
-    let bundler = dev_accounts()[2].signer();
-    let from = bundler.address();
-    let submitter = EntryPointSubmitter::new(
-        fixture.testkit.provider_with_signer(bundler),
-        fixture.stack.entry_point,
-        from,
-    );
+    let submitter = submitter_over(&fixture, fixture.testkit.transport());
     let error = submitter.send_all(&signed).await.unwrap_err();
     match error {
         SubmitError::RefusedInBundle { hash, refusal } => {
@@ -175,14 +157,7 @@ async fn a_bundle_that_fails_drops_its_operations_and_says_why() {
     submitter.send(&bystander).await.unwrap();
     assert_eq!(submitter.outcome(bystander.hash).await.unwrap(), None);
     mempool.mine().await;
-    assert!(
-        submitter
-            .outcome(bystander.hash)
-            .await
-            .unwrap()
-            .unwrap()
-            .is_success()
-    );
+    assert_executed(&submitter, bystander.hash).await;
     assert_eq!(fixture.balance(RECIPIENT), U256::from(5));
 }
 
@@ -196,9 +171,7 @@ async fn a_dropped_operation_is_an_error_with_its_reason() {
     );
     let operation = sender.execute(one());
     let (dropped, ()) = tokio::join!(operation.execute(), async {
-        while mempool.len() == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        mempool.holds(1).await;
         client
             .execute([Call::transfer(RECIPIENT, U256::from(5))])
             .execute()
@@ -248,14 +221,7 @@ async fn an_answer_that_is_lost_leaves_it_open() {
         SubmitError::MaybeSent { hash, .. } => assert_eq!(hash, signed.hash),
         error => panic!("{error:?}"),
     }
-    assert!(
-        submitter
-            .outcome(signed.hash)
-            .await
-            .unwrap()
-            .unwrap()
-            .is_success()
-    );
+    assert_executed(&submitter, signed.hash).await;
     wire.repair();
     submitter.send(&signed).await.unwrap();
     assert_eq!(fixture.balance(RECIPIENT), U256::ONE);

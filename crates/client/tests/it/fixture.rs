@@ -3,14 +3,16 @@
 use session_key_client::{
     Call, Deployment, NewSessionKey, OwnerClient, Revert, SessionKeyClient, SmartAccount,
     alloy::{
-        primitives::{Address, Bytes, U256},
+        primitives::{Address, B256, Bytes, U256},
+        providers::Provider,
+        rpc::types::TransactionRequest,
         signers::local::PrivateKeySigner,
         sol_types::SolCall,
     },
     operation::OperationError,
-    permissions::{Permissions, SpendLimit},
+    permissions::{PermissionUpdates, Permissions, SpendLimit},
     revert::{AaCode, PluginError},
-    submit::{EntryPointSubmitter, GasEstimate, SubmitError, Submitter},
+    submit::{EntryPointSubmitter, GasEstimate, Outcome, SubmitError, Submitter},
 };
 use session_key_testkit::{Stack, TestToken, Testkit, dev_accounts};
 use std::sync::Arc;
@@ -80,11 +82,25 @@ impl Fixture {
 
     /// The account exists, with the plugin and a key that has these permissions.
     pub(crate) async fn with_key(permissions: Permissions) -> (Self, SessionKeyClient) {
+        let (fixture, mut clients) = Self::with_keys(1, &permissions).await;
+        (fixture, clients.remove(0))
+    }
+
+    /// The same with several keys.
+    pub(crate) async fn with_keys(count: u8, permissions: &Permissions) -> (Self, Vec<SessionKeyClient>) {
         let fixture = Self::new().await;
-        let key = key(1);
-        fixture.grant(key.address(), &permissions).await;
-        let client = fixture.session_key(key);
-        (fixture, client)
+        let keys: Vec<_> = (1..=count).map(key).collect();
+        let new = keys
+            .iter()
+            .map(|key| NewSessionKey::new(key.address(), permissions).unwrap());
+        fixture
+            .owner
+            .install_session_key_plugin(new)
+            .execute()
+            .await
+            .unwrap();
+        let clients: Vec<_> = keys.into_iter().map(|key| fixture.session_key(key)).collect();
+        (fixture, clients)
     }
 
     /// The same with a key that may send the recipient as much as it likes.
@@ -100,6 +116,12 @@ impl Fixture {
         let new = NewSessionKey::new(session_key, permissions).unwrap();
         let installed = self.owner.install_session_key_plugin([new]);
         installed.execute().await.unwrap();
+    }
+
+    /// The owner changes a key's permissions.
+    pub(crate) async fn update(&self, session_key: Address, updates: PermissionUpdates) {
+        let update = self.owner.update_key_permissions(session_key, updates);
+        update.execute().await.unwrap();
     }
 
     pub(crate) fn session_key(&self, key: PrivateKeySigner) -> SessionKeyClient {
@@ -146,6 +168,18 @@ pub(crate) fn ample_gas() -> GasEstimate {
         verification_gas_limit: U256::from(500_000),
         pre_verification_gas: U256::from(100_000),
     }
+}
+
+/// Sends a transaction, which must succeed.
+pub(crate) async fn send(provider: &impl Provider, transaction: TransactionRequest) {
+    let pending = provider.send_transaction(transaction).await.unwrap();
+    assert!(pending.get_receipt().await.unwrap().status());
+}
+
+/// The operation was executed.
+pub(crate) async fn assert_executed(submitter: &impl Submitter, hash: B256) {
+    let outcome = submitter.outcome(hash).await.unwrap();
+    assert!(matches!(outcome, Some(Outcome::Success(_))), "{outcome:?}");
 }
 
 /// Refused in validation by the plugin's permission check.

@@ -1,12 +1,12 @@
 //! A key's gas limit: fees that fit what is left of it, and resets.
 
 use crate::{
-    fixture::{ETHER, Fixture, RECIPIENT, ample_gas, key, one},
+    fixture::{ETHER, Fixture, RECIPIENT, ample_gas, key, one, send},
     wire::Bundler,
 };
 use session_key_client::{
     Call, Revert, SessionKeyClient,
-    alloy::{primitives::U256, providers::Provider as _},
+    alloy::primitives::U256,
     operation::{GasBudgetExceeded, OperationError},
     permissions::{PermissionUpdates, Permissions, SpendLimit},
     submit::{GasEstimate, Outcome},
@@ -26,15 +26,7 @@ async fn fees_are_lowered_to_what_is_left_of_the_gas_limit() {
         let updates = PermissionUpdates::new()
             .gas_spend_limit(SpendLimit::UNLIMITED)
             .gas_spend_limit(SpendLimit::total(limit));
-        let owner = &fixture.owner;
-        let key = client.session_key();
-        async move {
-            owner
-                .update_key_permissions(key, updates)
-                .execute()
-                .await
-                .unwrap()
-        }
+        fixture.update(client.session_key(), updates)
     };
     let limit = full * U256::from(8) / U256::from(10);
     set(limit).await;
@@ -106,16 +98,7 @@ async fn a_pending_gas_reset_is_seen_and_settled() {
         .account
         .reset_session_key_gas_limit_timestamp(anyone.address(), key);
     let provider = fixture.testkit.provider_with_signer(anyone);
-    assert!(
-        provider
-            .send_transaction(transaction)
-            .await
-            .unwrap()
-            .get_receipt()
-            .await
-            .unwrap()
-            .status()
-    );
+    send(&provider, transaction).await;
     assert!(!fixture.account.gas_spend_limit(key).await.unwrap().should_reset);
 }
 

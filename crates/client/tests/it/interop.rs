@@ -1,6 +1,6 @@
 //! The client against a real node and a real bundler: `script/interop.sh` starts both and runs this.
 
-use crate::fixture::{ETHER, key, transfer};
+use crate::fixture::{ETHER, key, send, transfer};
 use session_key_client::{
     Call, Deployment, NewSessionKey, OwnerAction, OwnerClient, Revert, SessionKeyClient, SmartAccount,
     alloy::{
@@ -29,19 +29,6 @@ fn url(variable: &str) -> String {
 fn node(signer: PrivateKeySigner) -> DynProvider {
     let url = url("SESSION_KEY_RPC_URL").parse().unwrap();
     ProviderBuilder::new().wallet(signer).connect_http(url).erased()
-}
-
-async fn send(provider: &DynProvider, transaction: TransactionRequest) {
-    assert!(
-        provider
-            .send_transaction(transaction)
-            .await
-            .unwrap()
-            .get_receipt()
-            .await
-            .unwrap()
-            .status()
-    );
 }
 
 fn refusal(error: OperationError) -> Refusal {

@@ -132,12 +132,7 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
         valid_after: 5,
         valid_until: 2_000_000_000,
     });
-    fixture
-        .owner
-        .update_key_permissions(key, updates)
-        .execute()
-        .await
-        .unwrap();
+    fixture.update(key, updates).await;
     assert_eq!(
         fixture.account.access_control_type(key).await.unwrap(),
         AccessControlType::AllowAllAccess
@@ -151,23 +146,13 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
     // A new limit keeps what is used; removing it first starts over.
     let limit = SpendLimit::total(U256::from(500));
     let updates = PermissionUpdates::new().native_token_spend_limit(limit);
-    fixture
-        .owner
-        .update_key_permissions(key, updates)
-        .execute()
-        .await
-        .unwrap();
+    fixture.update(key, updates).await;
     let info = fixture.account.native_token_spend_limit(key).await.unwrap();
     assert_eq!(info.remaining(0), Some(U256::from(100)));
     let updates = PermissionUpdates::new()
         .native_token_spend_limit(SpendLimit::UNLIMITED)
         .native_token_spend_limit(limit);
-    fixture
-        .owner
-        .update_key_permissions(key, updates)
-        .execute()
-        .await
-        .unwrap();
+    fixture.update(key, updates).await;
     let info = fixture.account.native_token_spend_limit(key).await.unwrap();
     assert_eq!(info.remaining(0), Some(U256::from(500)));
 }

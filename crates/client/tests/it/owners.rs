@@ -1,6 +1,6 @@
 //! What owners do besides granting keys: plain transactions, signatures, owners, plugins, upgrades.
 
-use crate::fixture::{Fixture, RECIPIENT, assert_refused, key};
+use crate::fixture::{Fixture, RECIPIENT, assert_refused, key, send};
 use session_key_client::{
     Call, OwnerAction, Revert, SmartAccount,
     alloy::{
@@ -30,14 +30,7 @@ async fn an_owner_revokes_without_a_bundler() {
         .await
         .unwrap();
     let provider = fixture.testkit.provider_with_signer(fixture.owner_signer.clone());
-    let receipt = provider
-        .send_transaction(transaction)
-        .await
-        .unwrap()
-        .get_receipt()
-        .await
-        .unwrap();
-    assert!(receipt.status());
+    send(&provider, transaction).await;
     assert!(
         !fixture
             .account
@@ -188,8 +181,7 @@ async fn owners_sign_for_an_account_that_does_not_exist_yet() {
         input: call_data.into(),
         ..Default::default()
     };
-    let sent = provider.send_transaction(create).await.unwrap();
-    assert!(sent.get_receipt().await.unwrap().status());
+    send(&provider, create).await;
     assert!(account.is_deployed().await.unwrap());
     assert!(account.is_valid_signature(digest, found).await.unwrap());
 
@@ -266,8 +258,7 @@ async fn an_account_is_initialized_with_plugins() {
         ..Default::default()
     };
     let provider = fixture.testkit.provider_with_signer(fixture.owner_signer.clone());
-    let sent = provider.send_transaction(request.clone()).await.unwrap();
-    assert!(sent.get_receipt().await.unwrap().status());
+    send(&provider, request.clone()).await;
     let account = SmartAccount::new(
         fixture.testkit.provider(),
         31337,

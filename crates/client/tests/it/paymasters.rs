@@ -1,13 +1,12 @@
 //! Operations that somebody else pays for.
 
-use crate::fixture::{ETHER, Fixture, RECIPIENT, ample_gas, assert_permissions_refused, key};
+use crate::fixture::{ETHER, Fixture, RECIPIENT, ample_gas, assert_permissions_refused, key, send};
 use async_trait::async_trait;
 use session_key_client::{
     Call, UserOperation,
     alloy::{
         network::TransactionBuilder as _,
         primitives::{Bytes, U256},
-        providers::Provider as _,
         rpc::types::TransactionRequest,
         sol_types::SolCall as _,
     },
@@ -27,8 +26,7 @@ async fn fund_paymaster(fixture: &Fixture) {
         .with_to(fixture.stack.entry_point)
         .with_value(U256::from(ETHER))
         .with_input(deposit.abi_encode());
-    let sent = provider.send_transaction(deposit).await.unwrap();
-    assert!(sent.get_receipt().await.unwrap().status());
+    send(&provider, deposit).await;
 }
 
 #[tokio::test]

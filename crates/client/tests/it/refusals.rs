@@ -82,12 +82,7 @@ async fn what_is_not_allowed_is_refused_with_its_reason() {
         valid_after: 0,
         valid_until: now,
     });
-    fixture
-        .owner
-        .update_key_permissions(client.session_key(), updates)
-        .execute()
-        .await
-        .unwrap();
+    fixture.update(client.session_key(), updates).await;
     let expired = client
         .execute([Call::transfer(RECIPIENT, U256::from(1))])
         .gas_limits(ample_gas());

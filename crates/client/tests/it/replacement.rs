@@ -90,9 +90,7 @@ async fn of_an_operation_and_its_replacement_the_one_that_is_included_is_told_of
     // Both are on their way: transactions of one sender, so that the first comes first.
     let replacement = client.replace(&first);
     let (receipt, ()) = tokio::join!(replacement.execute(), async {
-        while mempool.len() < 2 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        mempool.holds(2).await;
         mempool.mine().await;
     });
     assert_eq!(receipt.unwrap().user_op_hash, first.hash);
@@ -147,12 +145,7 @@ async fn a_replacement_keeps_its_gas_limits_price_and_payer() {
     let updates = session_key_client::permissions::PermissionUpdates::new()
         .gas_spend_limit(SpendLimit::UNLIMITED)
         .gas_spend_limit(SpendLimit::total(limit));
-    fixture
-        .owner
-        .update_key_permissions(client.session_key(), updates)
-        .execute()
-        .await
-        .unwrap();
+    fixture.update(client.session_key(), updates).await;
     assert!(client.execute(one()).build().await.is_ok());
     assert!(matches!(
         client.replace(&first).build().await.unwrap_err(),

@@ -33,6 +33,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
+use tokio::sync::Notify;
 use tower::Service;
 
 /// A provider over a transport, which signs with `signer` what is sent through it.
@@ -206,6 +207,7 @@ pub(crate) enum Fault {
 pub(crate) struct Faulty {
     inner: BoxTransport,
     faults: Arc<Mutex<HashMap<&'static str, Fault>>>,
+    hanging: Arc<Notify>,
 }
 
 impl Faulty {
@@ -213,11 +215,17 @@ impl Faulty {
         Self {
             inner: inner.into_box_transport(),
             faults: Arc::default(),
+            hanging: Arc::default(),
         }
     }
 
     pub(crate) fn lose_answers_to(&self, method: &'static str, fault: Fault) {
         self.faults.lock().unwrap().insert(method, fault);
+    }
+
+    /// Returns once a request waits for an answer that never arrives.
+    pub(crate) async fn hangs(&self) {
+        self.hanging.notified().await;
     }
 
     pub(crate) fn repair(&self) {
@@ -234,7 +242,10 @@ impl Faulty {
         match fault {
             None => response,
             Some(Fault::Break) => Err(TransportErrorKind::custom_str("the connection broke")),
-            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Hang) => {
+                self.hanging.notify_one();
+                std::future::pending().await
+            }
         }
     }
 }
@@ -259,6 +270,13 @@ impl Mempool {
     /// How many transactions wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.lock().unwrap().len()
+    }
+
+    /// Returns once so many transactions wait.
+    pub(crate) async fn holds(&self, transactions: usize) {
+        while self.len() < transactions {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Includes what waits, in order.
