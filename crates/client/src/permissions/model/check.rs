@@ -551,9 +551,19 @@ fn recover_signer(signature: &[u8], hash: B256) -> Option<Address> {
 
 /// `_maxCost`: what the EntryPoint may charge. An overflow fits no limit, not even at a fee of zero.
 fn max_cost(operation: &UserOperation) -> U256 {
-    match operation.max_gas() {
-        None | Some(U256::MAX) => U256::MAX,
-        Some(gas) => gas.saturating_mul(operation.max_fee_per_gas),
+    let verifications = U256::from(if operation.paymaster_and_data.is_empty() {
+        1
+    } else {
+        3
+    });
+    let gas = operation
+        .verification_gas_limit
+        .saturating_mul(verifications)
+        .saturating_add(operation.call_gas_limit)
+        .saturating_add(operation.pre_verification_gas);
+    match gas {
+        U256::MAX => U256::MAX,
+        gas => gas.saturating_mul(operation.max_fee_per_gas),
     }
 }
 
