@@ -4,10 +4,10 @@ pragma solidity ^0.8.30;
 import {Vm} from "forge-std/Vm.sol";
 
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
-import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {PingTarget} from "../mocks/PingTarget.sol";
 import {TestToken} from "../mocks/TestToken.sol";
+import {join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
 
 /// @notice Gas of whole `handleOps` transactions with one operation each, in the steady state (second use). What is measured
@@ -21,27 +21,19 @@ contract SessionKeyGasTest is SessionKeyStackTest {
     function setUp() public override {
         super.setUp();
         // Makes the nonce of the owner's lane nonzero.
-        sendAsOwner(abi.encodeCall(IModularAccount.execute, (address(target), 0, ping()[0].data)));
+        sendAsOwner(executeCall(address(target), 0, ping()[0].data));
     }
 
     /* Scenarios */
 
     function test_gas_ownerExecute() public {
-        IEntryPoint.UserOperation memory op =
-            buildUserOp(abi.encodeCall(IModularAccount.execute, (address(target), 0, ping()[0].data)));
+        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(target), 0, ping()[0].data));
         _measure(op, owner, "owner: execute", 92_000);
     }
 
     function test_gas_installPlugin_oneKeyWithEverything() public {
         uninstall(address(plugin));
-        address[] memory newKeys = new address[](1);
-        newKeys[0] = key.addr;
-        bytes[][] memory updates = new bytes[][](1);
-        updates[0] = _everything();
-        bytes memory data = abi.encode(newKeys, new bytes32[](1), updates);
-        bytes memory callData = abi.encodeCall(
-            IModularAccount.installPlugin, (address(plugin), manifestHashOf(address(plugin)), data, ownerDependencies())
-        );
+        bytes memory callData = installCall(address(plugin), oneKey(_everything()), ownerDependencies());
         _measure(buildUserOp(callData), owner, "owner: installPlugin with one key, P", 900_000);
     }
 
@@ -53,13 +45,13 @@ contract SessionKeyGasTest is SessionKeyStackTest {
     }
 
     function test_gas_allowlistedAddress() public {
-        grant(list(_timeRange(), allow(address(target))));
+        grant(listOf(_timeRange(), allow(address(target))));
         _measureUse(ping(), 0, "key: allowlisted address, time range", 112_000);
     }
 
     function test_gas_allowlistedFunction() public {
         grant(
-            list(
+            listOf(
                 _timeRange(),
                 entry(address(target), true, true),
                 functionEntry(address(target), PingTarget.ping.selector, true)
@@ -69,17 +61,17 @@ contract SessionKeyGasTest is SessionKeyStackTest {
     }
 
     function test_gas_nativeLimit() public {
-        grant(list(_timeRange(), allow(address(target)), nativeLimit(1 ether, 0)));
+        grant(listOf(_timeRange(), allow(address(target)), nativeLimit(1 ether, 0)));
         _measureUse(ping(1), 0, "key: native limit, 1 wei", 122_000);
     }
 
     function test_gas_erc20Limit() public {
-        grant(list(_timeRange(), allow(address(token)), tokenLimit(1000 ether, 0)));
+        grant(listOf(_timeRange(), allow(address(token)), tokenLimit(1000 ether, 0)));
         _measureUse(transfer(1 ether), 0, "key: ERC-20 limit, transfer", 134_000);
     }
 
     function test_gas_gasLimitWithRefresh() public {
-        grant(list(_timeRange(), allow(address(target)), gasLimit(1 ether, INTERVAL)));
+        grant(listOf(_timeRange(), allow(address(target)), gasLimit(1 ether, INTERVAL)));
         _measureUse(ping(), uint160(key.addr), "key: gas limit that refreshes", 122_000);
     }
 
@@ -93,7 +85,7 @@ contract SessionKeyGasTest is SessionKeyStackTest {
         vm.prank(owner.addr);
         keys.updateKeyPermissions(
             key.addr,
-            list(entry(address(token), true, true), functionEntry(address(token), TestToken.transfer.selector, true))
+            listOf(entry(address(token), true, true), functionEntry(address(token), TestToken.transfer.selector, true))
         );
         ISessionKeyPlugin.Call[] memory pings = join(join(ping(1), ping(1)), ping(1));
         ISessionKeyPlugin.Call[] memory transfers = join(transfer(1 ether), transfer(2 ether));
@@ -107,7 +99,9 @@ contract SessionKeyGasTest is SessionKeyStackTest {
         private
     {
         bytes memory callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key.addr));
-        (bool success,) = sendSigned(callData, key.privateKey, nonceKey);
+        IEntryPoint.UserOperation memory first = buildUserOp(callData, nonceKey);
+        sign(first, key.privateKey);
+        (bool success,) = send(first);
         assertTrue(success, "first use");
         vm.warp(block.timestamp + 60);
         _measure(buildUserOp(callData, nonceKey), key, name, bound);

@@ -5,6 +5,7 @@ import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {Counter} from "../mocks/Counter.sol";
+import {listOf} from "../utils/ListLiterals.sol";
 import {StackTest} from "../utils/StackTest.sol";
 
 /// @notice What an owner does, through the real EntryPoint.
@@ -21,7 +22,7 @@ contract OwnerOperationsTest is StackTest {
     }
 
     function test_execute_asUserOperation() public {
-        sendAsOwner(abi.encodeCall(IModularAccount.execute, (address(counter), 3, _increment())));
+        sendAsOwner(executeCall(address(counter), 3, _increment()));
         assertEq(counter.count(), 1);
         assertEq(counter.lastCaller(), address(account));
         assertEq(address(counter).balance, 3);
@@ -32,7 +33,7 @@ contract OwnerOperationsTest is StackTest {
         for (uint256 i = 0; i < calls.length; ++i) {
             calls[i] = IModularAccount.Call(address(counter), i, _increment());
         }
-        sendAsOwner(abi.encodeCall(IModularAccount.executeBatch, (calls)));
+        sendAsOwner(batchCall(calls));
         assertEq(counter.count(), 3);
         assertEq(address(counter).balance, 3);
     }
@@ -44,8 +45,7 @@ contract OwnerOperationsTest is StackTest {
     }
 
     function test_handleOps_revertsIfSignedByAStranger() public {
-        IEntryPoint.UserOperation memory op =
-            buildUserOp(abi.encodeCall(IModularAccount.execute, (address(counter), 0, _increment())));
+        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(counter), 0, _increment()));
         sign(op, vm.createWallet("stranger").privateKey);
         IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](1);
         ops[0] = op;
@@ -56,14 +56,12 @@ contract OwnerOperationsTest is StackTest {
 
     /// @dev The account does not exist yet, pays for its own creation, and does something in the same operation.
     function test_handleOps_createsTheAccount() public {
-        address[] memory owners = new address[](1);
-        owners[0] = owner.addr;
+        address[] memory owners = listOf(owner.addr);
         address payable predicted = payable(factory.getAddress(77, owners));
         assertEq(predicted.code.length, 0);
         vm.deal(predicted, 1 ether);
 
-        IEntryPoint.UserOperation memory op =
-            buildUserOp(abi.encodeCall(IModularAccount.execute, (address(counter), 1, _increment())));
+        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(counter), 1, _increment()));
         op.sender = predicted;
         op.nonce = 0;
         op.initCode = abi.encodePacked(factory, abi.encodeCall(factory.createAccount, (77, owners)));
@@ -75,11 +73,10 @@ contract OwnerOperationsTest is StackTest {
     }
 
     function test_updateOwners_asUserOperation() public {
-        address[] memory added = new address[](1);
-        added[0] = makeAddr("second owner");
-        sendAsOwner(abi.encodeCall(IMultiOwnerPlugin.updateOwners, (added, new address[](0))));
-        assertTrue(ownerPlugin.isOwnerOf(address(account), added[0]));
-        vm.prank(added[0]);
+        address second = makeAddr("second owner");
+        sendAsOwner(abi.encodeCall(IMultiOwnerPlugin.updateOwners, (listOf(second), new address[](0))));
+        assertTrue(ownerPlugin.isOwnerOf(address(account), second));
+        vm.prank(second);
         account.execute(address(counter), 0, _increment());
         assertEq(counter.count(), 1);
     }

@@ -8,48 +8,16 @@ import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {PingTarget} from "../mocks/PingTarget.sol";
 import {TestToken} from "../mocks/TestToken.sol";
+import {call, join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
 
 /// @notice Session keys at work, through the real EntryPoint, account and owner plugin.
 contract SessionKeyOperationsTest is SessionKeyStackTest {
-    bytes internal denied = abi.encodeWithSelector(ISessionKeyPlugin.PermissionsCheckFailed.selector);
-
-    function _overTokenLimit() private view returns (bytes memory) {
-        return
-            abi.encodeWithSelector(
-                ISessionKeyPlugin.ERC20SpendLimitExceeded.selector, account, key.addr, address(token)
-            );
-    }
-
-    function _overNativeLimit() private view returns (bytes memory) {
-        return abi.encodeWithSelector(ISessionKeyPlugin.NativeTokenSpendLimitExceeded.selector, account, key.addr);
-    }
-
-    /// @dev A signed operation of the owner.
-    function _ownerOp(bytes memory callData) private view returns (IEntryPoint.UserOperation memory op) {
-        op = buildUserOp(callData);
-        sign(op, owner.privateKey);
-    }
-
     /* One operation */
 
     function test_install_withKeyInOneOperation() public {
         uninstall(address(plugin));
-        address[] memory newKeys = new address[](1);
-        newKeys[0] = key.addr;
-        bytes[][] memory updates = new bytes[][](1);
-        updates[0] = list(allow(address(target)));
-        sendAsOwner(
-            abi.encodeCall(
-                IModularAccount.installPlugin,
-                (
-                    address(plugin),
-                    manifestHashOf(address(plugin)),
-                    abi.encode(newKeys, new bytes32[](1), updates),
-                    ownerDependencies()
-                )
-            )
-        );
+        sendAsOwner(installCall(address(plugin), oneKey(listOf(allow(address(target)))), ownerDependencies()));
         passes(ping());
     }
 
@@ -64,7 +32,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     function test_wrongSigner_isRefusedBySignature() public {
-        grant(list(allow(address(target))));
+        grant(listOf(allow(address(target))));
         IEntryPoint.UserOperation memory op = keyOp(ping());
         sign(op, owner.privateKey);
         expectFailedOp("AA24 signature error");
@@ -73,7 +41,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
 
     function test_allowlist() public {
         grant(
-            list(
+            listOf(
                 allow(payee),
                 entry(address(target), true, true),
                 functionEntry(address(target), PingTarget.ping.selector, true)
@@ -90,7 +58,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
 
     function test_denylist() public {
         grant(
-            list(
+            listOf(
                 listType(ISessionKeyPlugin.ContractAccessControlType.DENYLIST),
                 entry(address(target), true, true),
                 functionEntry(address(target), PingTarget.ping.selector, true)
@@ -105,7 +73,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     function test_allowAll_butAccountAndEntryPoint() public {
-        grant(list(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS)));
+        grant(listOf(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS)));
         passes(ping());
         passes(transfer(1));
         refusedInValidation(call(address(account), 0, ""));
@@ -113,13 +81,13 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     function test_entryPoint_onlyByAllowlist() public {
-        grant(list(allow(address(ENTRY_POINT)), allow(address(account))));
+        grant(listOf(allow(address(ENTRY_POINT)), allow(address(account))));
         passes(call(address(ENTRY_POINT), 0, abi.encodeCall(IEntryPoint.balanceOf, (payee))));
         refusedInValidation(call(address(account), 0, ""));
     }
 
     function test_timeRange_isInclusive() public {
-        grant(list(allow(address(target)), timeRange(1_700_000_100, 1_700_000_200)));
+        grant(listOf(allow(address(target)), timeRange(1_700_000_100, 1_700_000_200)));
         vm.warp(1_700_000_099);
         IEntryPoint.UserOperation memory op = keyOp(ping());
         expectFailedOp("AA22 expired or not due");
@@ -135,7 +103,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     function test_nativeLimit_countsTheBatch() public {
-        grant(list(allow(address(target)), nativeLimit(3, 0)));
+        grant(listOf(allow(address(target)), nativeLimit(3, 0)));
         passes(join(ping(1), ping(1)));
         refusedInValidation(join(ping(1), ping(1)));
         passes(ping(1));
@@ -144,12 +112,12 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     function test_nativeLimit_sumDoesNotWrap() public {
-        grant(list(allow(address(target)), nativeLimit(1 ether, INTERVAL)));
+        grant(listOf(allow(address(target)), nativeLimit(1 ether, INTERVAL)));
         refusedInValidation(join(ping(type(uint256).max), ping(2)));
     }
 
     function test_nativeLimit_refreshesAtTheExactSecond() public {
-        grant(list(allow(address(target)), nativeLimit(10, INTERVAL)));
+        grant(listOf(allow(address(target)), nativeLimit(10, INTERVAL)));
         uint256 start = block.timestamp;
         passes(ping(10));
         vm.warp(start + INTERVAL - 1);
@@ -164,26 +132,26 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     function test_tokenLimit_failsInExecution() public {
-        grant(list(allow(address(token)), tokenLimit(100, 0)));
+        grant(listOf(allow(address(token)), tokenLimit(100, 0)));
         passes(transfer(60));
-        refusedInExecution(join(transfer(20), transfer(21)), _overTokenLimit());
+        refusedInExecution(join(transfer(20), transfer(21)), overTokenLimit());
         assertEq(plugin.getERC20SpendLimitInfo(address(account), key.addr, address(token)).limitUsed, 60);
         passes(transfer(40));
-        refusedInExecution(transfer(1), _overTokenLimit());
+        refusedInExecution(transfer(1), overTokenLimit());
         assertEq(token.balanceOf(payee), 1 ether + 100);
     }
 
     function test_tokenLimit_countsApprovals() public {
-        grant(list(allow(address(token)), tokenLimit(100, 0)));
+        grant(listOf(allow(address(token)), tokenLimit(100, 0)));
         passes(call(address(token), 0, abi.encodeCall(TestToken.approve, (payee, 70))));
-        refusedInExecution(transfer(31), _overTokenLimit());
+        refusedInExecution(transfer(31), overTokenLimit());
         refusedInExecution(
-            call(address(token), 0, abi.encodeCall(TestToken.approve, (payee, type(uint256).max))), _overTokenLimit()
+            call(address(token), 0, abi.encodeCall(TestToken.approve, (payee, type(uint256).max))), overTokenLimit()
         );
     }
 
     function test_tokenLimit_refusesOtherFunctionsInEveryListMode() public {
-        grant(list(allow(address(token)), tokenLimit(100, 0)));
+        grant(listOf(allow(address(token)), tokenLimit(100, 0)));
         for (uint256 kind = 0; kind < 3; ++kind) {
             update(listType(ISessionKeyPlugin.ContractAccessControlType(kind)));
             // A denylist that does not name the token would let it pass.
@@ -203,7 +171,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     function test_gasLimit_needsTheKeysNonceLane() public {
-        grant(list(allow(address(target)), gasLimit(1 ether, 0)));
+        grant(listOf(allow(address(target)), gasLimit(1 ether, 0)));
         passes(ping());
         bytes memory callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr));
         IEntryPoint.UserOperation memory op = buildUserOp(callData, 0);
@@ -214,7 +182,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
 
     function test_gasLimit_rolloverIsSettledByExecution() public {
         // An operation of `buildUserOp` costs 8,000,000 gas units at 1 gwei at the most.
-        grant(list(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
+        grant(listOf(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
         uint256 start = block.timestamp;
         passes(ping());
         IEntryPoint.UserOperation memory op = keyOp(ping());
@@ -231,10 +199,10 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     function test_gasLimit_pendingResetOutlivesAFailedExecution() public {
-        grant(list(allow(address(token)), tokenLimit(0, 0), gasLimit(0.012 ether, INTERVAL)));
-        refusedInExecution(transfer(1), _overTokenLimit());
+        grant(listOf(allow(address(token)), tokenLimit(0, 0), gasLimit(0.012 ether, INTERVAL)));
+        refusedInExecution(transfer(1), overTokenLimit());
         vm.warp(block.timestamp + INTERVAL);
-        refusedInExecution(transfer(1), _overTokenLimit());
+        refusedInExecution(transfer(1), overTokenLimit());
         (ISessionKeyPlugin.SpendLimitInfo memory info, bool shouldReset) =
             plugin.getGasSpendLimit(address(account), key.addr);
         assertTrue(shouldReset);
@@ -249,22 +217,22 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     function test_requiredPaymaster() public {
-        grant(list(allow(address(target)), requiredPaymaster(makeAddr("paymaster"))));
+        grant(listOf(allow(address(target)), requiredPaymaster(makeAddr("paymaster"))));
         refusedInValidation(ping());
         update(requiredPaymaster(address(0)));
         passes(ping());
     }
 
     function test_batch_aLaterBrokenRuleLetsNoCallRun() public {
-        grant(list(allow(address(target)), allow(address(token)), tokenLimit(10, 0)));
+        grant(listOf(allow(address(target)), allow(address(token)), tokenLimit(10, 0)));
         uint256 before = token.balanceOf(payee);
-        refusedInExecution(join(transfer(10), transfer(1)), _overTokenLimit());
+        refusedInExecution(join(transfer(10), transfer(1)), overTokenLimit());
         refusedInValidation(join(transfer(10), call(payee, 0, "")));
         assertEq(token.balanceOf(payee), before);
     }
 
     function test_runtimeCalls_areDeniedToEveryone() public {
-        grant(list(allow(address(target))));
+        grant(listOf(allow(address(target))));
         address[3] memory callers = [key.addr, owner.addr, payee];
         for (uint256 i = 0; i < callers.length; ++i) {
             vm.prank(callers[i]);
@@ -275,35 +243,26 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
 
     /* Bundles: an owner's operation executes between a key's validation and its execution */
 
-    function _bundleAfterOwner(bytes memory ownerCall, ISessionKeyPlugin.Call[] memory calls, bytes memory expected)
-        private
-    {
-        (bool[2] memory success, bytes memory reason) = sendBundle(_ownerOp(ownerCall), keyOp(calls));
-        assertTrue(success[0], "the owner's operation");
-        assertFalse(success[1], "the key's operation");
-        assertEq(reason, expected);
-    }
-
     function test_bundle_removedKeyDoesNothing() public {
-        grant(list(allow(address(target))));
-        _bundleAfterOwner(
-            abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, bytes32(0))),
-            ping(),
-            abi.encodeWithSelector(ISessionKeyPlugin.InvalidSessionKey.selector, key.addr)
+        grant(listOf(allow(address(target))));
+        refusedInBundle(
+            ownerOp(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, bytes32(0)))),
+            keyOp(ping()),
+            keyIsGone()
         );
     }
 
     function test_bundle_rotatedKeyDoesNothing() public {
-        grant(list(allow(address(target))));
-        _bundleAfterOwner(
-            abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, bytes32(0), payee)),
-            ping(),
-            abi.encodeWithSelector(ISessionKeyPlugin.InvalidSessionKey.selector, key.addr)
+        grant(listOf(allow(address(target))));
+        refusedInBundle(
+            ownerOp(abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, bytes32(0), payee))),
+            keyOp(ping()),
+            keyIsGone()
         );
     }
 
     function test_bundle_narrowedKeyDoesNothing() public {
-        grant(list(allow(address(target)), nativeLimit(1 ether, 0)));
+        grant(listOf(allow(address(target)), nativeLimit(1 ether, 0)));
         bytes[3] memory changes = [
             entry(address(target), false, false),
             timeRange(0, uint48(block.timestamp) - 1),
@@ -311,32 +270,34 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         ];
         for (uint256 i = 0; i < changes.length; ++i) {
             uint256 state = vm.snapshotState();
-            _bundleAfterOwner(
-                abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, list(changes[i]))), ping(), denied
+            refusedInBundle(
+                ownerOp(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, listOf(changes[i])))),
+                keyOp(ping()),
+                denied()
             );
             vm.revertToState(state);
         }
-        _bundleAfterOwner(
-            abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, list(nativeLimit(1, 0)))),
-            ping(2),
-            _overNativeLimit()
+        refusedInBundle(
+            ownerOp(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, listOf(nativeLimit(1, 0))))),
+            keyOp(ping(2)),
+            overNativeLimit()
         );
     }
 
     /// @dev What was left of a token's limit in validation plays no part there, and is less in execution.
     function test_bundle_loweredTokenLimit() public {
-        grant(list(allow(address(token)), tokenLimit(100, 0)));
+        grant(listOf(allow(address(token)), tokenLimit(100, 0)));
         passes(transfer(60));
-        _bundleAfterOwner(
-            abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, list(tokenLimit(70, 0)))),
-            transfer(11),
-            _overTokenLimit()
+        refusedInBundle(
+            ownerOp(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, listOf(tokenLimit(70, 0))))),
+            keyOp(transfer(11)),
+            overTokenLimit()
         );
     }
 
     /// @dev The key that comes back is another registration: what the first was allowed, it is not.
     function test_bundle_keyRemovedAndAddedAgainDoesNothing() public {
-        grant(list(allow(address(target))));
+        grant(listOf(allow(address(target))));
         IModularAccount.Call[] memory batch = new IModularAccount.Call[](2);
         batch[0] = IModularAccount.Call(
             address(account), 0, abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, bytes32(0)))
@@ -344,15 +305,15 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         batch[1] = IModularAccount.Call(
             address(account), 0, abi.encodeCall(ISessionKeyPlugin.addSessionKey, (key.addr, 0, new bytes[](0)))
         );
-        _bundleAfterOwner(abi.encodeCall(IModularAccount.executeBatch, (batch)), ping(), denied);
+        refusedInBundle(ownerOp(batchCall(batch)), keyOp(ping()), denied());
         assertTrue(plugin.isSessionKeyOf(address(account), key.addr));
     }
 
     function test_bundle_uninstalledPluginDoesNothing() public {
-        grant(list(allow(address(target))));
-        _bundleAfterOwner(
-            abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), "", "")),
-            ping(),
+        grant(listOf(allow(address(target))));
+        refusedInBundle(
+            ownerOp(uninstallCall(address(plugin))),
+            keyOp(ping()),
             abi.encodeWithSelector(
                 IModularAccount.UnrecognizedFunction.selector, ISessionKeyPlugin.executeWithSessionKey.selector
             )
@@ -362,10 +323,10 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     /// @dev The heir has what the old key had left, and only from the next bundle on: validation comes before the rotation.
     function test_bundle_heirOfARotationWaitsForTheNextBundle() public {
         Vm.Wallet memory heir = vm.createWallet("heir");
-        grant(list(allow(address(target)), nativeLimit(10, 0)));
+        grant(listOf(allow(address(target)), nativeLimit(10, 0)));
         passes(ping(4));
         IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](2);
-        ops[0] = _ownerOp(abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, bytes32(0), heir.addr)));
+        ops[0] = ownerOp(abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, bytes32(0), heir.addr)));
         Vm.Wallet memory old = key;
         key = heir;
         ops[1] = keyOp(ping(6));
@@ -382,16 +343,16 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
 
     /// @dev An owner's earlier operation moves the list; a removal that lets the plugin search is not stopped by that.
     function test_bundle_removalWithoutAPredecessorOutlivesAMovedList() public {
-        grant(list(allow(address(target))));
+        grant(listOf(allow(address(target))));
         bytes memory addition = abi.encodeCall(ISessionKeyPlugin.addSessionKey, (payee, 0, new bytes[](0)));
         bytes32[2] memory predecessors = [plugin.findPredecessor(address(account), key.addr), bytes32(0)];
         for (uint256 i = 0; i < predecessors.length; ++i) {
             uint256 state = vm.snapshotState();
             IEntryPoint.UserOperation memory second =
-                _ownerOp(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, predecessors[i])));
+                ownerOp(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, predecessors[i])));
             second.nonce += 1;
             sign(second, owner.privateKey);
-            (bool[2] memory success,) = sendBundle(_ownerOp(addition), second);
+            (bool[2] memory success,) = sendBundle(ownerOp(addition), second);
             assertTrue(success[0]);
             assertEq(success[1], i == 1);
             assertEq(plugin.isSessionKeyOf(address(account), key.addr), i == 0);
@@ -402,12 +363,12 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     /// @dev The owner sets the gas limit between the validation that opened a window and the execution that would settle it.
     function test_bundle_ownersGasLimitClearsThePendingReset() public {
         // One operation may cost 0.008 ether.
-        grant(list(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
+        grant(listOf(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
         passes(ping());
         vm.warp(block.timestamp + INTERVAL + 5);
-        bytes[] memory changes = list(gasLimit(0.02 ether, 2 * INTERVAL));
+        bytes[] memory changes = listOf(gasLimit(0.02 ether, 2 * INTERVAL));
         (bool[2] memory success,) = sendBundle(
-            _ownerOp(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes))), keyOp(ping())
+            ownerOp(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes))), keyOp(ping())
         );
         assertTrue(success[0] && success[1]);
         (ISessionKeyPlugin.SpendLimitInfo memory info, bool shouldReset) =
@@ -420,23 +381,20 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     function test_bundle_limitsAreNotUsedTwice() public {
-        grant(list(allow(address(target)), nativeLimit(10, 0)));
+        grant(listOf(allow(address(target)), nativeLimit(10, 0)));
         IEntryPoint.UserOperation memory first = keyOp(ping(10));
         IEntryPoint.UserOperation memory second = keyOp(ping(10));
         second.nonce += 1;
         sign(second, key.privateKey);
-        (bool[2] memory success, bytes memory reason) = sendBundle(first, second);
-        assertTrue(success[0]);
-        assertFalse(success[1]);
-        assertEq(reason, _overNativeLimit());
+        refusedInBundle(first, second, overNativeLimit());
     }
 
     /* Installations */
 
     function test_reinstall_startsWithoutKeys() public {
-        grant(list(allow(address(target))));
+        grant(listOf(allow(address(target))));
         uninstall(address(plugin));
-        install(address(plugin), abi.encode(new address[](0), new bytes32[](0), new bytes[][](0)), ownerDependencies());
+        install(address(plugin), noKeys(), ownerDependencies());
         assertEq(plugin.sessionKeysOf(address(account)).length, 0);
         refusedInValidation(ping());
         grant(new bytes[](0));
@@ -452,37 +410,29 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         }
         many[0] = key.addr;
         bytes[][] memory updates = new bytes[][](many.length);
-        updates[0] = list(allow(address(target)));
+        updates[0] = listOf(allow(address(target)));
         bytes memory installData = abi.encode(many, new bytes32[](many.length), updates);
         install(address(plugin), installData, ownerDependencies());
         passes(ping());
         IEntryPoint.UserOperation memory op = keyOp(ping());
 
-        bytes memory config = abi.encode(
-            IModularAccount.UninstallPluginConfig({
-                serializedManifest: "", forceUninstall: true, callbackGasLimit: 100_000
-            })
-        );
+        bytes memory config = uninstallConfig("", true, 100_000);
         vm.expectEmit(address(account));
         emit IModularAccount.PluginUninstalled(address(plugin), true);
-        sendAsOwner(abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), config, "")));
+        sendAsOwner(uninstallCall(address(plugin), config));
         assertEq(plugin.sessionKeysOf(address(account)).length, 0);
         assertFalse(plugin.isSessionKeyOf(address(account), key.addr));
         expectFailedOp("AA23 reverted (or OOG)");
         this.sendExternally(op);
 
-        install(address(plugin), abi.encode(new address[](0), new bytes32[](0), new bytes[][](0)), ownerDependencies());
+        install(address(plugin), noKeys(), ownerDependencies());
         assertEq(plugin.sessionKeysOf(address(account)).length, 0);
         refusedInValidation(ping());
     }
 
     function test_uninstall_withAStarvedCallback_leavesNoUsableKey() public {
-        grant(list(allow(address(target))));
-        bytes memory config = abi.encode(
-            IModularAccount.UninstallPluginConfig({
-                serializedManifest: "", forceUninstall: true, callbackGasLimit: 1000
-            })
-        );
+        grant(listOf(allow(address(target))));
+        bytes memory config = uninstallConfig("", true, 1000);
         vm.prank(owner.addr);
         account.uninstallPlugin(address(plugin), config, "");
         assertTrue(plugin.isSessionKeyOf(address(account), key.addr), "the callback did not run");
@@ -491,7 +441,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         expectFailedOp("AA23 reverted (or OOG)");
         this.sendExternally(op);
 
-        install(address(plugin), abi.encode(new address[](0), new bytes32[](0), new bytes[][](0)), ownerDependencies());
+        install(address(plugin), noKeys(), ownerDependencies());
         assertFalse(plugin.isSessionKeyOf(address(account), key.addr));
         refusedInValidation(ping());
     }

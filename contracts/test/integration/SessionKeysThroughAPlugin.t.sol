@@ -13,6 +13,7 @@ import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {Relay} from "../mocks/Relay.sol";
 import {TestToken} from "../mocks/TestToken.sol";
+import {call, join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
 
 /// @notice Another plugin of the account calls `executeWithSessionKey`, which the owner agreed to by its manifest. No
@@ -28,7 +29,6 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     MockPlugin private other;
     Relay private relay;
     address private anyone = makeAddr("anyone");
-    bytes private denied = abi.encodeWithSelector(ISessionKeyPlugin.PermissionsCheckFailed.selector);
 
     function setUp() public override {
         super.setUp();
@@ -104,27 +104,14 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         return buildUserOp(abi.encodeWithSelector(BY_USER_OPERATION, 0), 7);
     }
 
-    function ownerOp(bytes memory callData) private view returns (IEntryPoint.UserOperation memory op) {
-        op = buildUserOp(callData);
-        sign(op, owner.privateKey);
-    }
-
     function nativeUsed() private view returns (uint256) {
         return plugin.getNativeTokenSpendLimitInfo(address(account), key.addr).limitUsed;
-    }
-
-    function overNativeLimit() private view returns (bytes memory) {
-        return abi.encodeWithSelector(ISessionKeyPlugin.NativeTokenSpendLimitExceeded.selector, account, key.addr);
-    }
-
-    function keyIsGone() private view returns (bytes memory) {
-        return abi.encodeWithSelector(ISessionKeyPlugin.InvalidSessionKey.selector, key.addr);
     }
 
     /* Alone */
 
     function test_withinTheKeysPermissions_runsAndIsBooked() public {
-        grant(list(allow(address(target)), nativeLimit(10, 0)));
+        grant(listOf(allow(address(target)), nativeLimit(10, 0)));
         runs(ping(4));
         (bool success,) = send(pluginOp());
         assertTrue(success);
@@ -139,7 +126,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
 
     function test_keyMustBeRegistered() public {
         refuses(ping(), keyIsGone());
-        grant(list(allow(address(target))));
+        grant(listOf(allow(address(target))));
         runs(ping());
         vm.prank(owner.addr);
         keys.removeSessionKey(key.addr, 0);
@@ -149,49 +136,43 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     function test_keyOfAnotherAccount_isNotRegisteredHere() public {
         IModularAccount second = createAccount(1, owner.addr);
         bytes32 manifestHash = manifestHashOf(address(plugin));
-        bytes memory noKeys = abi.encode(new address[](0), new bytes32[](0), new bytes[][](0));
         vm.startPrank(owner.addr);
-        second.installPlugin(address(plugin), manifestHash, noKeys, ownerDependencies());
-        ISessionKeyPlugin(address(second)).addSessionKey(key.addr, 0, list(allow(address(target))));
+        second.installPlugin(address(plugin), manifestHash, noKeys(), ownerDependencies());
+        ISessionKeyPlugin(address(second)).addSessionKey(key.addr, 0, listOf(allow(address(target))));
         vm.stopPrank();
         refuses(ping(), keyIsGone());
     }
 
     function test_accessListHolds() public {
-        grant(list(allow(payee), entry(address(target), true, true)));
+        grant(listOf(allow(payee), entry(address(target), true, true)));
         runs(call(payee, 0, ""));
-        refuses(ping(), denied);
-        refuses(join(call(payee, 0, ""), ping()), denied);
-        refuses(new ISessionKeyPlugin.Call[](0), denied);
+        refuses(ping(), denied());
+        refuses(join(call(payee, 0, ""), ping()), denied());
+        refuses(new ISessionKeyPlugin.Call[](0), denied());
         update(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS));
         runs(ping());
-        refuses(call(address(account), 0, ""), denied);
-        refuses(call(address(ENTRY_POINT), 0, ""), denied);
+        refuses(call(address(account), 0, ""), denied());
+        refuses(call(address(ENTRY_POINT), 0, ""), denied());
     }
 
     function test_timeRangeHolds() public {
         uint48 time = uint48(block.timestamp);
-        grant(list(allow(address(target)), timeRange(time + 1, time + 2)));
-        refuses(ping(), denied);
+        grant(listOf(allow(address(target)), timeRange(time + 1, time + 2)));
+        refuses(ping(), denied());
         vm.warp(time + 1);
         runs(ping());
         vm.warp(time + 2);
         runs(ping());
         vm.warp(time + 3);
-        refuses(ping(), denied);
+        refuses(ping(), denied());
     }
 
     function test_limitOfATokenHolds() public {
-        grant(list(allow(address(token)), tokenLimit(10, 0)));
+        grant(listOf(allow(address(token)), tokenLimit(10, 0)));
         runs(transfer(6));
         runs(call(address(token), 0, abi.encodeCall(TestToken.approve, (payee, 4))));
-        refuses(
-            transfer(1),
-            abi.encodeWithSelector(
-                ISessionKeyPlugin.ERC20SpendLimitExceeded.selector, account, key.addr, address(token)
-            )
-        );
-        refuses(call(address(token), 0, abi.encodeCall(TestToken.transferFrom, (address(account), payee, 1))), denied);
+        refuses(transfer(1), overTokenLimit());
+        refuses(call(address(token), 0, abi.encodeCall(TestToken.transferFrom, (address(account), payee, 1))), denied());
         assertEq(token.balanceOf(payee), 1 ether + 6);
     }
 
@@ -199,7 +180,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     /// settled, as by every execution.
     function test_gasLimit_isSettledAndNotCharged() public {
         // An operation of `keyOp` costs 0.008 ether at the most.
-        grant(list(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
+        grant(listOf(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
         passes(ping());
         vm.warp(block.timestamp + INTERVAL);
         refusedInExecution(call(address(target), 0, hex"00000001"), "");
@@ -215,27 +196,27 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
 
     /// @dev Who pays is a rule about operations of the key, and there is none.
     function test_requiredPaymaster_isNotAskedFor() public {
-        grant(list(allow(address(target)), requiredPaymaster(payee)));
+        grant(listOf(allow(address(target)), requiredPaymaster(payee)));
         refusedInValidation(ping());
         runs(ping());
     }
 
     /// @dev Crafted arguments are decoded as strictly as those of an operation.
     function test_craftedArguments_areRefused() public {
-        grant(list(allow(address(target))));
+        grant(listOf(allow(address(target))));
         bytes memory data = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr));
         // The first call's offset, after the selector and three words, points backward.
         assembly ("memory-safe") {
             mstore(add(data, 132), sub(0, 32))
         }
         plan(throughPlugin(data));
-        refusesPlan(denied);
+        refusesPlan(denied());
     }
 
     /* Other ways to the same function */
 
     function test_withoutPermission_isRefused() public {
-        grant(list(allow(address(target))));
+        grant(listOf(allow(address(target))));
         uninstall(address(other));
         other = installOther(false);
         plan(ping());
@@ -251,7 +232,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     /// @dev Not as a runtime call of the account, not by a call in the account's name, and not on the plugin itself, to which
     /// the caller is an account without keys.
     function test_otherWays_areRefused() public {
-        grant(list(allow(address(target))));
+        grant(listOf(allow(address(target))));
         bytes memory data = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr));
         plan(data);
         refusesPlan(abi.encodeWithSelector(IModularAccount.AlwaysDenyRule.selector));
@@ -269,36 +250,30 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
 
     /// @dev Both are validated before either executes; they share the limit all the same.
     function test_bundle_pluginBeforeTheKey() public {
-        grant(list(allow(address(target)), nativeLimit(10, 0)));
+        grant(listOf(allow(address(target)), nativeLimit(10, 0)));
         plan(ping(6));
-        (bool[2] memory success, bytes memory reason) = sendBundle(pluginOp(), keyOp(ping(6)));
-        assertTrue(success[0], "the plugin's operation");
-        assertFalse(success[1], "the key's operation");
-        assertEq(reason, overNativeLimit());
+        refusedInBundle(pluginOp(), keyOp(ping(6)), overNativeLimit());
         assertEq(nativeUsed(), 6);
     }
 
     function test_bundle_keyBeforeThePlugin() public {
-        grant(list(allow(address(target)), nativeLimit(10, 0)));
+        grant(listOf(allow(address(target)), nativeLimit(10, 0)));
         plan(ping(6));
-        (bool[2] memory success, bytes memory reason) = sendBundle(keyOp(ping(6)), pluginOp());
-        assertTrue(success[0], "the key's operation");
-        assertFalse(success[1], "the plugin's operation");
-        assertEq(reason, overNativeLimit());
+        refusedInBundle(keyOp(ping(6)), pluginOp(), overNativeLimit());
         assertEq(nativeUsed(), 6);
     }
 
     function test_bundle_pluginAfterTheOwner() public {
-        grant(list(allow(address(target))));
+        grant(listOf(allow(address(target))));
         plan(ping());
         refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, 0)), keyIsGone());
         refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, 0, payee)), keyIsGone());
-        bytes[] memory changes = list(entry(address(target), false, false));
-        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes)), denied);
-        changes = list(timeRange(0, uint48(block.timestamp) - 1));
-        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes)), denied);
+        bytes[] memory changes = listOf(entry(address(target), false, false));
+        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes)), denied());
+        changes = listOf(timeRange(0, uint48(block.timestamp) - 1));
+        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes)), denied());
         refusedAfterOwner(
-            abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), "", "")),
+            uninstallCall(address(plugin)),
             abi.encodeWithSelector(
                 IModularAccount.UnrecognizedFunction.selector, ISessionKeyPlugin.executeWithSessionKey.selector
             )
@@ -307,10 +282,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
 
     function refusedAfterOwner(bytes memory ownerCall, bytes memory expected) private {
         uint256 state = vm.snapshotState();
-        (bool[2] memory success, bytes memory reason) = sendBundle(ownerOp(ownerCall), pluginOp());
-        assertTrue(success[0], "the owner's operation");
-        assertFalse(success[1], "the plugin's operation");
-        assertEq(reason, expected);
+        refusedInBundle(ownerOp(ownerCall), pluginOp(), expected);
         vm.revertToState(state);
     }
 
@@ -319,7 +291,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     /// @dev A contract that the key calls comes back by way of the plugin. The key's own spending is booked before its first
     /// call, so that both together stay within the limit.
     function test_reentrance_sharesTheLimit() public {
-        grant(list(allow(address(target)), allow(address(relay)), nativeLimit(10, 0)));
+        grant(listOf(allow(address(target)), allow(address(relay)), nativeLimit(10, 0)));
         bytes memory back = abi.encodeCall(Relay.relay, (address(account), abi.encodeWithSelector(BY_ANYONE, 0)));
         ISessionKeyPlugin.Call[] memory calls = join(call(address(relay), 0, back), ping(6));
         plan(ping(5));
@@ -332,10 +304,10 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     }
 
     function test_reentrance_isHeldToTheAccessList() public {
-        grant(list(allow(address(target)), allow(address(relay))));
+        grant(listOf(allow(address(target)), allow(address(relay))));
         bytes memory back = abi.encodeCall(Relay.relay, (address(account), abi.encodeWithSelector(BY_ANYONE, 0)));
         plan(call(payee, 0, ""));
-        refusedInExecution(call(address(relay), 0, back), denied);
+        refusedInExecution(call(address(relay), 0, back), denied());
         plan(ping());
         passes(call(address(relay), 0, back));
     }

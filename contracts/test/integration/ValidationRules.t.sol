@@ -8,6 +8,7 @@ import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {PingTarget} from "../mocks/PingTarget.sol";
+import {call, join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
 
 /// @notice ERC-7562 for an unstaked account and plugin: traces the validation of operations of every kind, and fails on a
@@ -23,7 +24,7 @@ contract ValidationRulesTest is SessionKeyStackTest {
 
     function setUp() public override {
         super.setUp();
-        grant(list(allow(address(target)), nativeLimit(1 ether, INTERVAL), tokenLimit(1 ether, INTERVAL)));
+        grant(listOf(allow(address(target)), nativeLimit(1 ether, INTERVAL), tokenLimit(1 ether, INTERVAL)));
         update(allow(address(token)));
     }
 
@@ -87,34 +88,29 @@ contract ValidationRulesTest is SessionKeyStackTest {
 
     /// @dev Every function that an owner's signature validates, with a second owner so that the list of owners is one.
     function test_ownersOperations() public {
-        address[] memory added = new address[](1);
-        added[0] = makeAddr("second owner");
-        vm.prank(owner.addr);
-        IMultiOwnerPlugin(address(account)).updateOwners(added, new address[](0));
+        address second = makeAddr("second owner");
+        makeOwner(second);
 
         bytes[10] memory calls = [
-            abi.encodeCall(IModularAccount.execute, (address(target), 0, "")),
-            abi.encodeCall(IModularAccount.executeBatch, (new IModularAccount.Call[](2))),
+            executeCall(address(target), 0, ""),
+            batchCall(new IModularAccount.Call[](2)),
             abi.encodeCall(IModularAccount.installPlugin, (address(plugin), 0, "", new bytes21[](0))),
-            abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), "", "")),
+            uninstallCall(address(plugin)),
             abi.encodeCall(IModularAccount.upgradeToAndCall, (address(target), "")),
-            abi.encodeCall(IMultiOwnerPlugin.updateOwners, (new address[](0), added)),
+            abi.encodeCall(IMultiOwnerPlugin.updateOwners, (new address[](0), listOf(second))),
             abi.encodeCall(ISessionKeyPlugin.addSessionKey, (payee, 0, new bytes[](0))),
             abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, 0)),
             abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, 0, payee)),
             abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, new bytes[](0)))
         ];
         for (uint256 i = 0; i < calls.length; ++i) {
-            IEntryPoint.UserOperation memory op = buildUserOp(calls[i]);
-            sign(op, owner.privateKey);
-            obeysTheRules(op);
+            obeysTheRules(ownerOp(calls[i]));
         }
     }
 
     /// @dev The rules hold for what is refused, too: a signature that is nobody's makes the plugin ask every owner.
     function test_ownersOperation_badSignature() public {
-        IEntryPoint.UserOperation memory op =
-            buildUserOp(abi.encodeCall(IModularAccount.execute, (address(target), 0, "")));
+        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(target), 0, ""));
         sign(op, key.privateKey);
         obeysTheRules(op, 1);
     }

@@ -65,7 +65,7 @@ contract AccountHandler is AccountTest {
         bytes21[] memory dependencies;
         if (dependency < PLUGINS && installed[dependency]) {
             manifest.dependencyInterfaceIds = add(manifest.dependencyInterfaceIds, type(IPlugin).interfaceId);
-            dependencies = one(ref(address(plugins[dependency]), uint8(seed)));
+            dependencies = refs(ref(address(plugins[dependency]), uint8(seed)));
             dependsOn[index] = dependency + 1;
         }
         for (uint256 i = 0; i < SELECTORS; ++i) {
@@ -114,7 +114,7 @@ contract AccountHandler is AccountTest {
         for (uint256 i = 0; i < PLUGINS; ++i) {
             if (!installed[i] || dependsOn[i] != index + 1) continue;
             vm.prank(owner.addr);
-            vm.expectRevert(error1(IModularAccount.PluginDependencyViolation.selector, address(plugins[index])));
+            vm.expectRevert(revertData(IModularAccount.PluginDependencyViolation.selector, address(plugins[index])));
             account.uninstallPlugin(address(plugins[index]), "", "");
             ++refusedUninstalls;
             return;
@@ -273,8 +273,7 @@ contract AccountHandler is AccountTest {
         for (uint256 i = 0; i < PLUGINS; ++i) {
             plugins[i].setNoPlugin(true);
             vm.prank(owner.addr);
-            (bool success,) =
-                address(account).call(abi.encodeCall(IModularAccount.execute, (address(plugins[i]), 0, "")));
+            (bool success,) = address(account).call(executeCall(address(plugins[i]), 0, ""));
             assertEq(success, !installed[i], "targets");
             plugins[i].setNoPlugin(false);
         }

@@ -114,7 +114,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
                 validAfter,
                 validUntil,
                 limits,
-                listOf(of_, sessionKey)
+                accessListOf(of_, sessionKey)
             )
         );
     }
@@ -123,7 +123,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
         return keccak256(abi.encode(info.hasLimit, info.limit, info.refreshInterval));
     }
 
-    function listOf(address of_, address sessionKey) private view returns (bytes32 hash) {
+    function accessListOf(address of_, address sessionKey) private view returns (bytes32 hash) {
         address[3] memory targets = listTargets();
         for (uint256 t = 0; t < targets.length; ++t) {
             (bool isOnList, bool checkSelectors) = plugin.getAccessControlEntry(of_, sessionKey, targets[t]);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Vm} from "forge-std/Vm.sol";
-
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {ObservedSpending} from "./ObservedSpending.sol";

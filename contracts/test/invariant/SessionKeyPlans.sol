@@ -14,6 +14,7 @@ import {Relay} from "../mocks/Relay.sol";
 import {TestPaymaster} from "../mocks/TestPaymaster.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {Till} from "../mocks/Till.sol";
+import {listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
 import {ReferenceSessionKeyPlugin} from "./ReferenceSessionKeyPlugin.sol";
 
@@ -98,10 +99,6 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         }
     }
 
-    function noKeys() private pure returns (bytes memory) {
-        return abi.encode(new address[](0), new bytes32[](0), new bytes[][](0));
-    }
-
     function isRegistered(uint256 a, uint256 i) internal view returns (bool) {
         return reference_.isSessionKeyOf(address(accounts[a]), wallets[i].addr);
     }
@@ -152,10 +149,11 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
                 ISessionKeyPlugin.rotateSessionKey, (wallets[i].addr, predecessor(random, a, i), wallets[j].addr)
             );
         } else {
-            plan.callData =
-                abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (wallets[i].addr, list(planNarrowing(random))));
+            plan.callData = abi.encodeCall(
+                ISessionKeyPlugin.updateKeyPermissions, (wallets[i].addr, listOf(planNarrowing(random)))
+            );
         }
-        plan.steps = list(plan.callData);
+        plan.steps = listOf(plan.callData);
     }
 
     function planOperation(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
@@ -178,7 +176,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
             }
         }
         plan.callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (plan.calls, wallets[i].addr));
-        plan.steps = list(plan.callData);
+        plan.steps = listOf(plan.callData);
         plan.wrongSigner = isDrawn(random, 24);
         plan.wrongNonceKey = isDrawn(random, 24);
         plan.hasPaymaster = isDrawn(random, 4);
@@ -224,12 +222,12 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         } else if (kind == 5) {
             // The account takes no call of a plugin's, whatever the list.
             made.target = address(ownerPlugin);
-            made.data = abi.encodeCall(IMultiOwnerPlugin.updateOwners, (planOwnersChange(), new address[](0)));
+            made.data = abi.encodeCall(IMultiOwnerPlugin.updateOwners, (listOf(payee), new address[](0)));
             failure = abi.encodeWithSelector(IModularAccount.PluginCallDenied.selector, ownerPlugin);
         } else if (kind == 6) {
             // Never allowed: the account itself.
             made.target = address(accounts[a]);
-            made.data = abi.encodeCall(IMultiOwnerPlugin.updateOwners, (planOwnersChange(), new address[](0)));
+            made.data = abi.encodeCall(IMultiOwnerPlugin.updateOwners, (listOf(payee), new address[](0)));
         } else if (kind == 7) {
             // Never allowed: the EntryPoint, which is on no list.
             made.target = address(ENTRY_POINT);
@@ -238,11 +236,6 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
             made.data = abi.encodeCall(Counter.refuse, (amount));
             failure = abi.encodeWithSelector(Counter.Refused.selector, amount);
         }
-    }
-
-    function planOwnersChange() private view returns (address[] memory added) {
-        added = new address[](1);
-        added[0] = payee;
     }
 
     function planOwners(Random memory random, uint256 a, uint256 i) internal view returns (Plan memory plan) {
@@ -269,7 +262,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         } else {
             plan.callData = planAddition(random, i);
         }
-        plan.steps = list(plan.callData);
+        plan.steps = listOf(plan.callData);
     }
 
     function planRemoval(Random memory random, uint256 a, uint256 i) private view returns (bytes memory) {
@@ -281,7 +274,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         (plan.account, plan.named) = (a, 1 << i);
         bytes[] memory updates = planOpening(Random(a << 8 | i));
         plan.callData = abi.encodeCall(ISessionKeyPlugin.addSessionKey, (wallets[i].addr, 0, updates));
-        plan.steps = list(plan.callData);
+        plan.steps = listOf(plan.callData);
     }
 
     /// @notice Whether an operation is its owner's and is about the account's key `i`.
@@ -299,10 +292,8 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     function planReset(Plan memory plan, uint256 i, uint256 a) private view returns (Plan memory) {
         bytes memory reset =
             abi.encodeCall(ISessionKeyPlugin.resetSessionKeyGasLimitTimestamp, (address(accounts[a]), wallets[i].addr));
-        plan.callData = abi.encodeCall(
-            IModularAccount.execute, (address(relay), 0, abi.encodeCall(Relay.relay, (address(plugin), reset)))
-        );
-        plan.steps = list(reset);
+        plan.callData = executeCall(address(relay), 0, abi.encodeCall(Relay.relay, (address(plugin), reset)));
+        plan.steps = listOf(reset);
         return plan;
     }
 
@@ -312,31 +303,24 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         view
         returns (Plan memory)
     {
-        plan.steps = list(planRemoval(random, a, i), planAddition(random, i));
+        plan.steps = listOf(planRemoval(random, a, i), planAddition(random, i));
         IModularAccount.Call[] memory batch = new IModularAccount.Call[](3);
         batch[0] = IModularAccount.Call(address(till), draw(random, 7), "");
         batch[1] = IModularAccount.Call(address(accounts[a]), 0, plan.steps[0]);
         batch[2] = IModularAccount.Call(address(accounts[a]), 0, plan.steps[1]);
-        plan.callData = abi.encodeCall(IModularAccount.executeBatch, (batch));
+        plan.callData = batchCall(batch);
         return plan;
     }
 
     /// @dev A batch: uninstall the plugin, install it.
     function planReinstallation(Plan memory plan, uint256 a) private view returns (Plan memory) {
         plan.named = type(uint256).max;
-        plan.steps = list(abi.encodeCall(IPlugin.onUninstall, ("")), abi.encodeCall(IPlugin.onInstall, (noKeys())));
+        plan.steps = listOf(abi.encodeCall(IPlugin.onUninstall, ("")), abi.encodeCall(IPlugin.onInstall, (noKeys())));
         IModularAccount.Call[] memory batch = new IModularAccount.Call[](2);
-        batch[0] = IModularAccount.Call(
-            address(accounts[a]), 0, abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), "", ""))
-        );
-        batch[1] = IModularAccount.Call(
-            address(accounts[a]),
-            0,
-            abi.encodeCall(
-                IModularAccount.installPlugin, (address(plugin), manifestHash, noKeys(), ownerDependencies())
-            )
-        );
-        plan.callData = abi.encodeCall(IModularAccount.executeBatch, (batch));
+        batch[0] = IModularAccount.Call(address(accounts[a]), 0, uninstallCall(address(plugin)));
+        batch[1] =
+            IModularAccount.Call(address(accounts[a]), 0, installCall(address(plugin), noKeys(), ownerDependencies()));
+        plan.callData = batchCall(batch);
         return plan;
     }
 
@@ -355,7 +339,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     function planUpdates(Random memory random) private view returns (bytes[] memory updates) {
         uint256 kind = draw(random, 5);
         if (kind < 2) return planOpening(random);
-        if (kind < 4) return list(planNarrowing(random));
+        if (kind < 4) return listOf(planNarrowing(random));
         updates = new bytes[](draw(random, 4));
         for (uint256 u = 0; u < updates.length; ++u) {
             updates[u] = planUpdate(random);

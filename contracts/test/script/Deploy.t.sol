@@ -8,6 +8,7 @@ import {Deploy, IGasPriceOracle} from "../../../script/Deploy.s.sol";
 import {IModularAccountFactory} from "../../src/interfaces/IModularAccountFactory.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
+import {listOf} from "../utils/ListLiterals.sol";
 
 /// @dev The script without a node: nobody to ask for the chain's hard fork, and a deployer and a record to choose.
 contract DeployHarness is Deploy {
@@ -65,10 +66,9 @@ contract DeployTest is Test {
     function test_deploy_makesAFactoryThatMakesAccounts() public {
         _script.deploy(_parameters);
         Deploy.Planned[] memory planned = _script.plan(_parameters);
-        address[] memory owners = new address[](1);
-        owners[0] = makeAddr("owner");
-        address account = IModularAccountFactory(payable(planned[4].at)).createAccount(0, owners);
-        assertTrue(IMultiOwnerPlugin(planned[1].at).isOwnerOf(account, owners[0]));
+        address owner = makeAddr("owner");
+        address account = IModularAccountFactory(payable(planned[4].at)).createAccount(0, listOf(owner));
+        assertTrue(IMultiOwnerPlugin(planned[1].at).isOwnerOf(account, owner));
     }
 
     function test_manifestHash_isThatOfTheOwnerPlugin() public {

@@ -28,20 +28,20 @@ contract InstallTest is AccountTest {
     function test_item07_revertsIfInstalled() public {
         install(plugin, fooManifest());
         expectInstallRevert(
-            plugin, fooManifest(), error1(IModularAccount.PluginAlreadyInstalled.selector, address(plugin))
+            plugin, fooManifest(), revertData(IModularAccount.PluginAlreadyInstalled.selector, address(plugin))
         );
     }
 
     function test_item07_revertsForTheZeroAddress() public {
         vm.prank(owner.addr);
-        vm.expectRevert(error1(IModularAccount.PluginAlreadyInstalled.selector, address(0)));
+        vm.expectRevert(revertData(IModularAccount.PluginAlreadyInstalled.selector, address(0)));
         account.installPlugin(address(0), 0, "", new bytes21[](0));
     }
 
     function test_item07_revertsIfNotAPlugin() public {
         plugin.setNoPlugin(true);
         expectInstallRevert(
-            plugin, fooManifest(), error1(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
+            plugin, fooManifest(), revertData(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
         );
     }
 
@@ -49,7 +49,7 @@ contract InstallTest is AccountTest {
     function test_item07_revertsIfEverythingIsAnsweredTrue() public {
         plugin.setAnswersEverythingTrue(true);
         expectInstallRevert(
-            plugin, fooManifest(), error1(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
+            plugin, fooManifest(), revertData(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
         );
     }
 
@@ -57,7 +57,7 @@ contract InstallTest is AccountTest {
         address[4] memory codeless = [makeAddr("codeless"), address(1), address(2), address(4)];
         for (uint256 i = 0; i < codeless.length; ++i) {
             vm.prank(owner.addr);
-            vm.expectRevert(error1(IModularAccount.PluginInterfaceNotSupported.selector, codeless[i]));
+            vm.expectRevert(revertData(IModularAccount.PluginInterfaceNotSupported.selector, codeless[i]));
             account.installPlugin(codeless[i], 0, "", new bytes21[](0));
         }
     }
@@ -65,8 +65,8 @@ contract InstallTest is AccountTest {
     function test_item07_revertsIfTheManifestHashDiffers() public {
         plugin.setManifest(fooManifest());
         vm.prank(owner.addr);
-        vm.expectRevert(error0(IModularAccount.InvalidPluginManifest.selector));
-        account.installPlugin(address(plugin), bytes32(uint256(manifestHash(fooManifest())) ^ 1), "", new bytes21[](0));
+        vm.expectRevert(revertData(IModularAccount.InvalidPluginManifest.selector));
+        account.installPlugin(address(plugin), bytes32(uint256(_manifestHash(fooManifest())) ^ 1), "", new bytes21[](0));
     }
 
     /// @dev What counts is the hash of the canonical encoding, not of what the plugin returned.
@@ -74,15 +74,15 @@ contract InstallTest is AccountTest {
         bytes memory trailing = abi.encodePacked(abi.encode(fooManifest()), uint256(1));
         plugin.setEncodedManifest(trailing);
         vm.startPrank(owner.addr);
-        vm.expectRevert(error0(IModularAccount.InvalidPluginManifest.selector));
+        vm.expectRevert(revertData(IModularAccount.InvalidPluginManifest.selector));
         account.installPlugin(address(plugin), keccak256(trailing), "", new bytes21[](0));
-        account.installPlugin(address(plugin), manifestHash(fooManifest()), "", new bytes21[](0));
+        account.installPlugin(address(plugin), _manifestHash(fooManifest()), "", new bytes21[](0));
         vm.stopPrank();
     }
 
     function test_item07_revertsIfTheNumberOfDependenciesDiffers() public {
         PluginManifest memory manifest;
-        bytes memory expected = error0(IModularAccount.InvalidDependenciesProvided.selector);
+        bytes memory expected = revertData(IModularAccount.InvalidDependenciesProvided.selector);
         expectInstallRevert(plugin, manifest, ownerDependencies(), expected);
         manifest.dependencyInterfaceIds = new bytes4[](1);
         manifest.dependencyInterfaceIds[0] = type(IPlugin).interfaceId;
@@ -93,40 +93,40 @@ contract InstallTest is AccountTest {
     function test_item07_revertsIfADependencyIsNotInstalled() public {
         expectInstallRevert(
             plugin,
-            dependentManifest(1, type(IPlugin).interfaceId),
-            one(ref(address(plugin2), 0)),
-            error1(IModularAccount.MissingPluginDependency.selector, address(plugin2))
+            _dependentManifest(1, type(IPlugin).interfaceId),
+            refs(ref(address(plugin2), 0)),
+            revertData(IModularAccount.MissingPluginDependency.selector, address(plugin2))
         );
     }
 
     function test_item07_revertsIfAPluginDependsOnItself() public {
         expectInstallRevert(
             plugin,
-            dependentManifest(1, type(IPlugin).interfaceId),
-            one(ref(address(plugin), 0)),
-            error1(IModularAccount.MissingPluginDependency.selector, address(plugin))
+            _dependentManifest(1, type(IPlugin).interfaceId),
+            refs(ref(address(plugin), 0)),
+            revertData(IModularAccount.MissingPluginDependency.selector, address(plugin))
         );
     }
 
     function test_item07_revertsIfADependencyLacksTheInterface() public {
-        bytes memory expected = error0(IModularAccount.InvalidDependenciesProvided.selector);
-        bytes21[] memory dependencies = one(ownerDependencies()[0]);
-        expectInstallRevert(plugin, dependentManifest(1, 0x12345678), dependencies, expected);
-        expectInstallRevert(plugin, dependentManifest(1, 0xffffffff), dependencies, expected);
-        install(plugin, dependentManifest(1, type(IMultiOwnerPlugin).interfaceId), dependencies);
+        bytes memory expected = revertData(IModularAccount.InvalidDependenciesProvided.selector);
+        bytes21[] memory dependencies = refs(ownerDependencies()[0]);
+        expectInstallRevert(plugin, _dependentManifest(1, 0x12345678), dependencies, expected);
+        expectInstallRevert(plugin, _dependentManifest(1, 0xffffffff), dependencies, expected);
+        install(plugin, _dependentManifest(1, type(IMultiOwnerPlugin).interfaceId), dependencies);
     }
 
     /// @dev Each dependency must have the interface at its own index.
     function test_item07_interfacesGoByIndex() public {
         plugin2.setInterface(0x12345678, true);
         install(plugin2, emptyManifest());
-        PluginManifest memory manifest = dependentManifest(2, type(IMultiOwnerPlugin).interfaceId);
+        PluginManifest memory manifest = _dependentManifest(2, type(IMultiOwnerPlugin).interfaceId);
         manifest.dependencyInterfaceIds[1] = 0x12345678;
         bytes21[] memory dependencies = new bytes21[](2);
         dependencies[0] = ref(address(plugin2), 0);
         dependencies[1] = ref(address(ownerPlugin), 0);
         expectInstallRevert(
-            plugin, manifest, dependencies, error0(IModularAccount.InvalidDependenciesProvided.selector)
+            plugin, manifest, dependencies, revertData(IModularAccount.InvalidDependenciesProvided.selector)
         );
         (dependencies[0], dependencies[1]) = (dependencies[1], dependencies[0]);
         install(plugin, manifest, dependencies);
@@ -134,31 +134,31 @@ contract InstallTest is AccountTest {
 
     /// @dev Each check in turn is the only one that has been mended.
     function test_item07_checksInOrder() public {
-        PluginManifest memory manifest = dependentManifest(1, 0x12345678);
-        bytes32 hash = manifestHash(manifest);
+        PluginManifest memory manifest = _dependentManifest(1, 0x12345678);
+        bytes32 hash = _manifestHash(manifest);
         bytes21[] memory none = new bytes21[](0);
-        bytes21[] memory dependency = one(ref(address(plugin2), 0));
+        bytes21[] memory dependency = refs(ref(address(plugin2), 0));
         plugin.setManifest(manifest);
         plugin.setNoPlugin(true);
         vm.startPrank(owner.addr);
 
-        vm.expectRevert(error1(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin)));
+        vm.expectRevert(revertData(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin)));
         account.installPlugin(address(plugin), 0, "", none);
         plugin.setNoPlugin(false);
-        vm.expectRevert(error0(IModularAccount.InvalidPluginManifest.selector));
+        vm.expectRevert(revertData(IModularAccount.InvalidPluginManifest.selector));
         account.installPlugin(address(plugin), 0, "", none);
-        vm.expectRevert(error0(IModularAccount.InvalidDependenciesProvided.selector));
+        vm.expectRevert(revertData(IModularAccount.InvalidDependenciesProvided.selector));
         account.installPlugin(address(plugin), hash, "", none);
-        vm.expectRevert(error1(IModularAccount.MissingPluginDependency.selector, address(plugin2)));
+        vm.expectRevert(revertData(IModularAccount.MissingPluginDependency.selector, address(plugin2)));
         account.installPlugin(address(plugin), hash, "", dependency);
         vm.stopPrank();
         install(plugin2, emptyManifest());
         vm.startPrank(owner.addr);
-        vm.expectRevert(error0(IModularAccount.InvalidDependenciesProvided.selector));
+        vm.expectRevert(revertData(IModularAccount.InvalidDependenciesProvided.selector));
         account.installPlugin(address(plugin), hash, "", dependency);
         plugin2.setInterface(0x12345678, true);
         account.installPlugin(address(plugin), hash, "", dependency);
-        vm.expectRevert(error1(IModularAccount.PluginAlreadyInstalled.selector, address(plugin)));
+        vm.expectRevert(revertData(IModularAccount.PluginAlreadyInstalled.selector, address(plugin)));
         account.installPlugin(address(plugin), 0, "", none);
     }
 
@@ -171,20 +171,20 @@ contract InstallTest is AccountTest {
         }
         install(plugin2, emptyManifest());
         many[13] = ref(address(plugin2), 255);
-        install(plugin, dependentManifest(25, id), many);
+        install(plugin, _dependentManifest(25, id), many);
         MockPlugin plugin3 = new MockPlugin();
-        install(plugin3, dependentManifest(1, id), one(many[0]));
+        install(plugin3, _dependentManifest(1, id), refs(many[0]));
 
-        expectUninstallRevert(
-            address(ownerPlugin), error1(IModularAccount.PluginDependencyViolation.selector, address(ownerPlugin))
+        _expectUninstallRevert(
+            address(ownerPlugin), revertData(IModularAccount.PluginDependencyViolation.selector, address(ownerPlugin))
         );
-        expectUninstallRevert(
-            address(plugin2), error1(IModularAccount.PluginDependencyViolation.selector, address(plugin2))
+        _expectUninstallRevert(
+            address(plugin2), revertData(IModularAccount.PluginDependencyViolation.selector, address(plugin2))
         );
         uninstall(address(plugin));
         uninstall(address(plugin2));
-        expectUninstallRevert(
-            address(ownerPlugin), error1(IModularAccount.PluginDependencyViolation.selector, address(ownerPlugin))
+        _expectUninstallRevert(
+            address(ownerPlugin), revertData(IModularAccount.PluginDependencyViolation.selector, address(ownerPlugin))
         );
         uninstall(address(plugin3));
         uninstall(address(ownerPlugin));
@@ -192,8 +192,7 @@ contract InstallTest is AccountTest {
 
     /// @dev Permissions come with the manifest, and are the plugin's alone. What they permit in detail: rules 30 and 31.
     function test_item09_storesPermissions() public {
-        PluginManifest memory manifest = fooManifest();
-        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
+        PluginManifest memory manifest = permittedFooManifest();
         manifest.permittedExternalCalls = add(
             manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), counter.increment.selector)
         );
@@ -205,18 +204,18 @@ contract InstallTest is AccountTest {
         bytes memory notPermitted = abi.encodeWithSelector(
             IModularAccount.ExecFromPluginExternalNotPermitted.selector, plugin, counter, 5, increment
         );
-        fail(
+        reverts(
             address(plugin),
             fromPlugin,
             abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin, FOO)
         );
-        fail(address(plugin), external_, notPermitted);
+        reverts(address(plugin), external_, notPermitted);
         install(plugin, manifest);
         install(plugin2, emptyManifest());
-        succeed(address(plugin), fromPlugin);
-        succeed(address(plugin), external_);
+        succeeds(address(plugin), fromPlugin);
+        succeeds(address(plugin), external_);
         assertEq(address(counter).balance, 5);
-        fail(
+        reverts(
             address(plugin2),
             fromPlugin,
             abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin2, FOO)
@@ -226,7 +225,7 @@ contract InstallTest is AccountTest {
     /// @dev DEPENDENCY resolves to the reference at its index, of every index.
     function test_item10_resolvesDependencies() public {
         bytes21[] memory dependencies = new bytes21[](13);
-        PluginManifest memory manifest = dependentManifest(13, type(IPlugin).interfaceId);
+        PluginManifest memory manifest = _dependentManifest(13, type(IPlugin).interfaceId);
         install(plugin2, emptyManifest());
         for (uint256 i = 0; i < 13; ++i) {
             dependencies[i] = ref(i % 5 == 4 ? address(plugin2) : address(ownerPlugin), uint8(100 + i));
@@ -247,25 +246,25 @@ contract InstallTest is AccountTest {
     }
 
     function test_item10_revertsIfADependencyIndexIsOutOfRange() public {
-        PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
+        PluginManifest memory manifest = _dependentManifest(1, type(IPlugin).interfaceId);
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, dependencyFunction(1));
-        bytes memory expected = error0(IModularAccount.InvalidPluginManifest.selector);
-        expectInstallRevert(plugin, manifest, one(ownerDependencies()[0]), expected);
+        bytes memory expected = revertData(IModularAccount.InvalidPluginManifest.selector);
+        expectInstallRevert(plugin, manifest, refs(ownerDependencies()[0]), expected);
         manifest.userOpValidationFunctions[0].associatedFunction.dependencyIndex = type(uint256).max;
-        expectInstallRevert(plugin, manifest, one(ownerDependencies()[0]), expected);
+        expectInstallRevert(plugin, manifest, refs(ownerDependencies()[0]), expected);
     }
 
     function test_item11_revertsIfTheSelectorIsSet() public {
         install(plugin, fooManifest());
         PluginManifest memory manifest;
         manifest.executionFunctions = add(manifest.executionFunctions, FOO);
-        expectInstallRevert(plugin2, manifest, error1(IModularAccount.ExecutionFunctionAlreadySet.selector, FOO));
+        expectInstallRevert(plugin2, manifest, revertData(IModularAccount.ExecutionFunctionAlreadySet.selector, FOO));
     }
 
     function test_item11_revertsIfTheManifestRepeatsASelector() public {
         PluginManifest memory manifest = fooManifest();
         manifest.executionFunctions = add(manifest.executionFunctions, FOO);
-        expectInstallRevert(plugin, manifest, error1(IModularAccount.ExecutionFunctionAlreadySet.selector, FOO));
+        expectInstallRevert(plugin, manifest, revertData(IModularAccount.ExecutionFunctionAlreadySet.selector, FOO));
     }
 
     function test_item11_revertsForNativeFunctions() public {
@@ -273,7 +272,9 @@ contract InstallTest is AccountTest {
         for (uint256 i = 0; i < native.length; ++i) {
             PluginManifest memory manifest;
             manifest.executionFunctions = add(manifest.executionFunctions, native[i]);
-            expectInstallRevert(plugin, manifest, error1(IModularAccount.NativeFunctionNotAllowed.selector, native[i]));
+            expectInstallRevert(
+                plugin, manifest, revertData(IModularAccount.NativeFunctionNotAllowed.selector, native[i])
+            );
         }
     }
 
@@ -294,7 +295,7 @@ contract InstallTest is AccountTest {
             PluginManifest memory manifest;
             manifest.executionFunctions = add(manifest.executionFunctions, selectors[i]);
             expectInstallRevert(
-                plugin, manifest, error1(IModularAccount.IPluginFunctionNotAllowed.selector, selectors[i])
+                plugin, manifest, revertData(IModularAccount.IPluginFunctionNotAllowed.selector, selectors[i])
             );
         }
     }
@@ -312,7 +313,9 @@ contract InstallTest is AccountTest {
             PluginManifest memory manifest;
             bytes4 selector = bytes4(keccak256(bytes(signatures[i])));
             manifest.executionFunctions = add(manifest.executionFunctions, selector);
-            expectInstallRevert(plugin, manifest, error1(IModularAccount.Erc4337FunctionNotAllowed.selector, selector));
+            expectInstallRevert(
+                plugin, manifest, revertData(IModularAccount.Erc4337FunctionNotAllowed.selector, selector)
+            );
         }
     }
 
@@ -374,7 +377,7 @@ contract InstallTest is AccountTest {
     }
 
     function test_item12_revertsForNoFunction() public {
-        bytes memory expected = error0(IModularAccount.NullFunctionReference.selector);
+        bytes memory expected = revertData(IModularAccount.NullFunctionReference.selector);
         PluginManifest memory manifest;
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, noFunction());
         expectInstallRevert(plugin, manifest, expected);
@@ -398,51 +401,51 @@ contract InstallTest is AccountTest {
 
     function test_item13_alwaysAllowOnlyAsRuntimeValidation() public {
         _forbidAsHook(allowFunction(), true);
-        PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
+        PluginManifest memory manifest = _dependentManifest(1, type(IPlugin).interfaceId);
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, allowFunction());
         _expectInvalidManifest(manifest);
     }
 
     function test_item13_alwaysDenyOnlyAsPreHook() public {
         _forbidAsHook(denyFunction(), false);
-        PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
+        PluginManifest memory manifest = _dependentManifest(1, type(IPlugin).interfaceId);
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, denyFunction());
         _expectInvalidManifest(manifest);
-        manifest = dependentManifest(1, type(IPlugin).interfaceId);
+        manifest = _dependentManifest(1, type(IPlugin).interfaceId);
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, denyFunction());
         _expectInvalidManifest(manifest);
     }
 
     function _expectInvalidManifest(PluginManifest memory manifest) private {
         expectInstallRevert(
-            plugin, manifest, one(ownerDependencies()[0]), error0(IModularAccount.InvalidPluginManifest.selector)
+            plugin, manifest, refs(ownerDependencies()[0]), revertData(IModularAccount.InvalidPluginManifest.selector)
         );
     }
 
     /// @param asPreHook Whether it is forbidden as a pre hook too.
     function _forbidAsHook(ManifestFunction memory forbidden, bool asPreHook) private {
         bytes4 id = type(IPlugin).interfaceId;
-        PluginManifest memory manifest = dependentManifest(1, id);
+        PluginManifest memory manifest = _dependentManifest(1, id);
         manifest.executionHooks = add(manifest.executionHooks, FOO, noFunction(), forbidden);
         _expectInvalidManifest(manifest);
-        manifest = dependentManifest(1, id);
+        manifest = _dependentManifest(1, id);
         manifest.executionHooks = add(manifest.executionHooks, FOO, selfFunction(1), forbidden);
         _expectInvalidManifest(manifest);
         if (!asPreHook) return;
-        manifest = dependentManifest(1, id);
+        manifest = _dependentManifest(1, id);
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, forbidden);
         _expectInvalidManifest(manifest);
-        manifest = dependentManifest(1, id);
+        manifest = _dependentManifest(1, id);
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, forbidden);
         _expectInvalidManifest(manifest);
-        manifest = dependentManifest(1, id);
+        manifest = _dependentManifest(1, id);
         manifest.executionHooks = add(manifest.executionHooks, FOO, forbidden, noFunction());
         _expectInvalidManifest(manifest);
     }
 
     /// @dev What is not checked: whose selectors a manifest names, and function ids of dependencies.
     function test_item13_mayNameAnySelector() public {
-        PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
+        PluginManifest memory manifest = _dependentManifest(1, type(IPlugin).interfaceId);
         bytes4 execute = IModularAccount.execute.selector;
         bytes4 getNonce = IModularAccount.getNonce.selector;
         manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, execute);
@@ -452,7 +455,7 @@ contract InstallTest is AccountTest {
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, BAR, selfFunction(4));
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, execute, selfFunction(5));
         manifest.executionHooks = add(manifest.executionHooks, 0xffffffff, selfFunction(6), noFunction());
-        install(plugin, manifest, one(ref(address(ownerPlugin), 200)));
+        install(plugin, manifest, refs(ref(address(ownerPlugin), 200)));
         assertEq(account.getExecutionFunctionConfig(getNonce).userOpValidationFunction, ref(address(plugin), 3));
         assertEq(
             account.getExecutionFunctionConfig(bytes4(0)).runtimeValidationFunction, ref(address(ownerPlugin), 200)
@@ -478,7 +481,7 @@ contract InstallTest is AccountTest {
         for (uint256 i = 0; i < forbidden.length; ++i) {
             PluginManifest memory manifest;
             manifest.interfaceIds = add(manifest.interfaceIds, forbidden[i]);
-            expectInstallRevert(plugin, manifest, error0(IModularAccount.InterfaceNotAllowed.selector));
+            expectInstallRevert(plugin, manifest, revertData(IModularAccount.InterfaceNotAllowed.selector));
             assertFalse(account.supportsInterface(forbidden[i]));
         }
         assertTrue(account.supportsInterface(type(IERC165).interfaceId));
@@ -509,7 +512,7 @@ contract InstallTest is AccountTest {
     }
 
     function test_item16_emitsPluginInstalled() public {
-        plugin.setManifest(dependentManifest(2, type(IPlugin).interfaceId));
+        plugin.setManifest(_dependentManifest(2, type(IPlugin).interfaceId));
         bytes32 hash = manifestHashOf(address(plugin));
         bytes21[] memory dependencies = ownerDependencies();
         vm.expectEmit(address(plugin));
@@ -579,14 +582,12 @@ contract InstallTest is AccountTest {
         }
     }
 
-    function emptyManifest() internal pure returns (PluginManifest memory manifest) {}
-
-    function manifestHash(PluginManifest memory manifest) internal pure returns (bytes32) {
+    function _manifestHash(PluginManifest memory manifest) private pure returns (bytes32) {
         return keccak256(abi.encode(manifest));
     }
 
-    function dependentManifest(uint256 count, bytes4 interfaceId)
-        internal
+    function _dependentManifest(uint256 count, bytes4 interfaceId)
+        private
         pure
         returns (PluginManifest memory manifest)
     {
@@ -596,7 +597,7 @@ contract InstallTest is AccountTest {
         }
     }
 
-    function expectUninstallRevert(address installed, bytes memory reason) internal {
+    function _expectUninstallRevert(address installed, bytes memory reason) private {
         vm.prank(owner.addr);
         vm.expectRevert(reason);
         account.uninstallPlugin(installed, "", "");

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
-import {ManifestFunction, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 

@@ -16,6 +16,7 @@ import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {OtherImplementation} from "../mocks/OtherImplementation.sol";
 import {PlainProxy} from "../mocks/PlainProxy.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
+import {listOf} from "../utils/ListLiterals.sol";
 
 /// @notice Rules 1, 2, 35 and 36: interfaces, initialization, upgrades, token receivers, opcodes.
 contract ModularAccountTest is AccountTest {
@@ -69,7 +70,7 @@ contract ModularAccountTest is AccountTest {
     }
 
     function test_getNonce_grows() public {
-        sendAsOwner(ownerExecute(stranger, 0, ""));
+        sendAsOwner(executeCall(stranger, 0, ""));
         assertEq(account.getNonce(), 1);
     }
 
@@ -81,8 +82,7 @@ contract ModularAccountTest is AccountTest {
         for (uint256 i = 0; i < hashes; ++i) {
             manifestHashes[i] = manifestHashOf(i == 0 ? address(ownerPlugin) : address(plugin));
         }
-        address[] memory owners = new address[](1);
-        owners[0] = owner.addr;
+        address[] memory owners = listOf(owner.addr);
         if (datas != 0) installDatas[0] = abi.encode(owners);
         return abi.encode(manifestHashes, installDatas);
     }
@@ -113,7 +113,7 @@ contract ModularAccountTest is AccountTest {
         assertEq(fresh.getInstalledPlugins()[0], address(plugin));
         assertEq(fresh.getInstalledPlugins()[1], address(ownerPlugin));
 
-        vm.expectRevert(error0(IModularAccount.AlreadyInitialized.selector));
+        vm.expectRevert(revertData(IModularAccount.AlreadyInitialized.selector));
         fresh.initialize(plugins, initData);
     }
 
@@ -121,7 +121,7 @@ contract ModularAccountTest is AccountTest {
         IModularAccount fresh = _proxy();
         fresh.initialize(new address[](0), _initData(0, 0));
         assertEq(fresh.getInstalledPlugins().length, 0);
-        vm.expectRevert(error0(IModularAccount.AlreadyInitialized.selector));
+        vm.expectRevert(revertData(IModularAccount.AlreadyInitialized.selector));
         fresh.initialize(new address[](0), _initData(0, 0));
     }
 
@@ -133,7 +133,7 @@ contract ModularAccountTest is AccountTest {
         for (uint256 i = 0; i < lengths.length; ++i) {
             address[] memory plugins = _plugins(lengths[i][0]);
             bytes memory initData = _initData(lengths[i][1], lengths[i][2]);
-            vm.expectRevert(error0(IModularAccount.ArrayLengthMismatch.selector));
+            vm.expectRevert(revertData(IModularAccount.ArrayLengthMismatch.selector));
             fresh.initialize(plugins, initData);
         }
         fresh.initialize(_plugins(2), _initData(2, 2));
@@ -153,14 +153,14 @@ contract ModularAccountTest is AccountTest {
             abi.encodeWithSelector(
                 IModularAccount.PluginInstallCallbackFailed.selector,
                 plugin,
-                error0(IModularAccount.AlreadyInitializing.selector)
+                revertData(IModularAccount.AlreadyInitializing.selector)
             )
         );
         fresh.initialize(plugins, initData);
     }
 
     function test_item35_implementationCannotBeInitialized() public {
-        vm.expectRevert(error0(IModularAccount.AlreadyInitialized.selector));
+        vm.expectRevert(revertData(IModularAccount.AlreadyInitialized.selector));
         IModularAccount(payable(implementation)).initialize(new address[](0), _initData(0, 0));
     }
 
@@ -195,13 +195,13 @@ contract ModularAccountTest is AccountTest {
 
     function test_item35_upgradeAndCall() public {
         OtherImplementation other = new OtherImplementation();
-        succeed(owner.addr, _upgradeCall(address(other), abi.encodeCall(OtherImplementation.fill, ())));
+        succeeds(owner.addr, _upgradeCall(address(other), abi.encodeCall(OtherImplementation.fill, ())));
         assertEq(OtherImplementation(address(account)).filled(), 7);
     }
 
     function test_item35_upgradeRevertsAsTheCallDoes() public {
         OtherImplementation other = new OtherImplementation();
-        fail(
+        reverts(
             owner.addr,
             _upgradeCall(address(other), abi.encodeCall(OtherImplementation.refuse, (5))),
             abi.encodeWithSelector(OtherImplementation.Refused.selector, 5)
@@ -211,21 +211,21 @@ contract ModularAccountTest is AccountTest {
     function test_item35_upgradeRevertsForWhatIsNoImplementation() public {
         address[4] memory targets = [stranger, address(counter), address(account), address(ownerPlugin)];
         for (uint256 i = 0; i < targets.length; ++i) {
-            fail(owner.addr, _upgradeCall(targets[i], ""), error0(IModularAccount.UpgradeFailed.selector));
+            reverts(owner.addr, _upgradeCall(targets[i], ""), revertData(IModularAccount.UpgradeFailed.selector));
         }
     }
 
     function test_item35_upgradeKeepsState() public {
         address second = deployCode("ModularAccount.sol:ModularAccount", abi.encode(ENTRY_POINT));
         sendAsOwner(_upgradeCall(second, ""));
-        sendAsOwner(ownerExecute(address(counter), 0, abi.encodeCall(counter.increment, ())));
+        sendAsOwner(executeCall(address(counter), 0, abi.encodeCall(counter.increment, ())));
         assertEq(counter.count(), 1);
-        vm.expectRevert(error0(IModularAccount.AlreadyInitialized.selector));
+        vm.expectRevert(revertData(IModularAccount.AlreadyInitialized.selector));
         account.initialize(new address[](0), _initData(0, 0));
     }
 
     function test_callContext() public {
-        bytes memory unauthorized = error0(IModularAccount.UnauthorizedCallContext.selector);
+        bytes memory unauthorized = revertData(IModularAccount.UnauthorizedCallContext.selector);
         IModularAccount direct = IModularAccount(payable(implementation));
         vm.expectRevert(unauthorized);
         direct.upgradeToAndCall(implementation, "");
@@ -237,15 +237,15 @@ contract ModularAccountTest is AccountTest {
     function test_implementationObeysNobody() public {
         IModularAccount direct = IModularAccount(payable(implementation));
         vm.expectRevert(
-            error1(IModularAccount.RuntimeValidationFunctionMissing.selector, IModularAccount.execute.selector)
+            revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, IModularAccount.execute.selector)
         );
         direct.execute(stranger, 0, "");
         vm.prank(address(ENTRY_POINT));
         vm.expectRevert(
-            error1(IModularAccount.UserOpValidationFunctionMissing.selector, IModularAccount.execute.selector)
+            revertData(IModularAccount.UserOpValidationFunctionMissing.selector, IModularAccount.execute.selector)
         );
         IModularAccount.UserOperation memory op;
-        op.callData = ownerExecute(stranger, 0, "");
+        op.callData = executeCall(stranger, 0, "");
         direct.validateUserOp(op, 0, 0);
     }
 
@@ -283,7 +283,7 @@ contract ModularAccountTest is AccountTest {
         install(plugin, manifest);
         for (uint256 i = 0; i < callDatas.length; ++i) {
             vm.recordLogs();
-            succeed(stranger, callDatas[i]);
+            succeeds(stranger, callDatas[i]);
             MockCall[] memory calls = mockCalls();
             assertEq(calls.length, 2);
             assertCall(calls[0], plugin, PRE_EXEC, 1);

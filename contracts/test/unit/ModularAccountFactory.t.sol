@@ -9,6 +9,7 @@ import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IModularAccountFactory} from "../../src/interfaces/IModularAccountFactory.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
+import {listOf} from "../utils/ListLiterals.sol";
 
 contract ModularAccountFactoryTest is AccountTest {
     function _owners(uint256 count) private pure returns (address[] memory owners) {
@@ -69,8 +70,7 @@ contract ModularAccountFactoryTest is AccountTest {
     }
 
     function test_createAccount_again() public {
-        address[] memory owners = new address[](1);
-        owners[0] = owner.addr;
+        address[] memory owners = listOf(owner.addr);
         counter.increment();
         vm.prank(owner.addr);
         account.execute(address(counter), 0, abi.encodeCall(counter.increment, ()));
@@ -84,8 +84,7 @@ contract ModularAccountFactoryTest is AccountTest {
 
     /// forge-config: default.isolate = true
     function test_createAccount_againCostsLessThan32000Gas() public {
-        address[] memory owners = new address[](1);
-        owners[0] = owner.addr;
+        address[] memory owners = listOf(owner.addr);
         factory.createAccount(0, owners);
         assertLt(vm.lastCallGas().gasTotalUsed, 32_000);
     }
@@ -95,7 +94,7 @@ contract ModularAccountFactoryTest is AccountTest {
         vm.prank(stranger);
         address created = factory.createAccount(9, _owners(1));
         assertTrue(ownerPlugin.isOwnerOf(created, address(1)));
-        vm.expectRevert(error0(IModularAccount.AlreadyInitialized.selector));
+        vm.expectRevert(revertData(IModularAccount.AlreadyInitialized.selector));
         IModularAccount(payable(created)).initialize(new address[](0), "");
     }
 
@@ -115,9 +114,9 @@ contract ModularAccountFactoryTest is AccountTest {
     }
 
     function _expectRevertInBoth(address[] memory owners, bytes4 selector) private {
-        vm.expectRevert(error0(selector));
+        vm.expectRevert(revertData(selector));
         factory.getAddress(0, owners);
-        vm.expectRevert(error0(selector));
+        vm.expectRevert(revertData(selector));
         factory.createAccount(0, owners);
     }
 
@@ -142,7 +141,7 @@ contract ModularAccountFactoryTest is AccountTest {
         address[2] memory callers = [factoryOwner, stranger];
         for (uint256 i = 0; i < callers.length; ++i) {
             vm.prank(callers[i]);
-            vm.expectRevert(error0(IModularAccountFactory.InvalidAction.selector));
+            vm.expectRevert(revertData(IModularAccountFactory.InvalidAction.selector));
             factory.renounceOwnership();
         }
     }
@@ -198,7 +197,7 @@ contract ModularAccountFactoryTest is AccountTest {
         vm.startPrank(factoryOwner);
         factory.withdraw(payable(stranger), address(0), 1);
         assertEq(stranger.balance, 5 ether, "the whole balance");
-        vm.expectRevert(error0(IModularAccountFactory.TransferFailed.selector));
+        vm.expectRevert(revertData(IModularAccountFactory.TransferFailed.selector));
         factory.withdraw(payable(address(ownerPlugin)), address(0), 0);
     }
 

@@ -11,6 +11,7 @@ import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
 import {ContractOwner} from "../mocks/ContractOwner.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
+import {listOf} from "../utils/ListLiterals.sol";
 
 contract MultiOwnerPluginTest is AccountTest {
     bytes4 private constant VALID = 0x1626ba7e;
@@ -24,18 +25,6 @@ contract MultiOwnerPluginTest is AccountTest {
         super.setUp();
         caller = address(new ContractOwner());
         second = vm.createWallet("second owner");
-    }
-
-    function _list() private pure returns (address[] memory) {}
-
-    function _list(address a) private pure returns (address[] memory list) {
-        list = new address[](1);
-        list[0] = a;
-    }
-
-    function _list(address a, address b) private pure returns (address[] memory list) {
-        list = new address[](2);
-        (list[0], list[1]) = (a, b);
     }
 
     function _onInstall(address[] memory owners) private {
@@ -69,29 +58,29 @@ contract MultiOwnerPluginTest is AccountTest {
     /* Owners */
 
     function test_onInstall_emitsOwnersAsGivenAndListsNewestFirst() public {
-        address[] memory owners = _list(address(1), second.addr);
+        address[] memory owners = listOf(address(1), second.addr);
         vm.expectEmit(address(ownerPlugin));
-        emit IMultiOwnerPlugin.OwnerUpdated(caller, owners, _list());
+        emit IMultiOwnerPlugin.OwnerUpdated(caller, owners, new address[](0));
         _onInstall(owners);
-        assertEq(ownerPlugin.ownersOf(caller), _list(second.addr, address(1)));
+        assertEq(ownerPlugin.ownersOf(caller), listOf(second.addr, address(1)));
         assertTrue(ownerPlugin.isOwnerOf(caller, address(1)));
         assertFalse(ownerPlugin.isOwnerOf(caller, address(0)));
         assertFalse(ownerPlugin.isOwnerOf(address(account), address(1)));
     }
 
     function test_onInstall_revertsWithOwners() public {
-        _onInstall(_list(stranger));
-        vm.expectRevert(error0(IPluginErrors.AlreadyInitialized.selector));
-        _onInstall(_list(second.addr));
+        _onInstall(listOf(stranger));
+        vm.expectRevert(revertData(IPluginErrors.AlreadyInitialized.selector));
+        _onInstall(listOf(second.addr));
     }
 
     function test_onInstall_revertsForBadOwners() public {
-        vm.expectRevert(error0(IMultiOwnerPlugin.EmptyOwnersNotAllowed.selector));
-        _onInstall(_list());
-        vm.expectRevert(error1(IMultiOwnerPlugin.InvalidOwner.selector, address(0)));
-        _onInstall(_list(stranger, address(0)));
-        vm.expectRevert(error1(IMultiOwnerPlugin.InvalidOwner.selector, stranger));
-        _onInstall(_list(stranger, stranger));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.EmptyOwnersNotAllowed.selector));
+        _onInstall(new address[](0));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.InvalidOwner.selector, address(0)));
+        _onInstall(listOf(stranger, address(0)));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.InvalidOwner.selector, stranger));
+        _onInstall(listOf(stranger, stranger));
         vm.expectRevert();
         vm.prank(caller);
         IPlugin(address(ownerPlugin)).onInstall("");
@@ -99,49 +88,49 @@ contract MultiOwnerPluginTest is AccountTest {
 
     function test_onInstall_revertsForACallerWithoutCode() public {
         vm.prank(stranger);
-        vm.expectRevert(error1(IPluginErrors.NotContractCaller.selector, stranger));
-        IPlugin(address(ownerPlugin)).onInstall(abi.encode(_list(second.addr)));
+        vm.expectRevert(revertData(IPluginErrors.NotContractCaller.selector, stranger));
+        IPlugin(address(ownerPlugin)).onInstall(abi.encode(listOf(second.addr)));
     }
 
     function test_onUninstall_removesAllOwners() public {
-        _onInstall(_list(stranger, second.addr));
+        _onInstall(listOf(stranger, second.addr));
         vm.expectEmit(address(ownerPlugin));
-        emit IMultiOwnerPlugin.OwnerUpdated(caller, _list(), _list(second.addr, stranger));
+        emit IMultiOwnerPlugin.OwnerUpdated(caller, new address[](0), listOf(second.addr, stranger));
         vm.prank(caller);
         IPlugin(address(ownerPlugin)).onUninstall("ignored");
-        assertEq(ownerPlugin.ownersOf(caller), _list());
+        assertEq(ownerPlugin.ownersOf(caller), new address[](0));
         assertFalse(ownerPlugin.isOwnerOf(caller, stranger));
-        _onInstall(_list(second.addr));
-        assertEq(ownerPlugin.ownersOf(caller), _list(second.addr));
+        _onInstall(listOf(second.addr));
+        assertEq(ownerPlugin.ownersOf(caller), listOf(second.addr));
     }
 
     function test_updateOwners_removesFirst() public {
-        _onInstall(_list(stranger));
+        _onInstall(listOf(stranger));
         vm.expectEmit(address(ownerPlugin));
-        emit IMultiOwnerPlugin.OwnerUpdated(caller, _list(stranger, second.addr), _list(stranger));
-        _update(_list(stranger, second.addr), _list(stranger));
-        assertEq(ownerPlugin.ownersOf(caller), _list(second.addr, stranger));
+        emit IMultiOwnerPlugin.OwnerUpdated(caller, listOf(stranger, second.addr), listOf(stranger));
+        _update(listOf(stranger, second.addr), listOf(stranger));
+        assertEq(ownerPlugin.ownersOf(caller), listOf(second.addr, stranger));
     }
 
     function test_updateOwners_reverts() public {
-        vm.expectRevert(error0(IPluginErrors.NotInitialized.selector));
-        _update(_list(address(0)), _list(stranger));
-        _onInstall(_list(stranger, second.addr));
-        vm.expectRevert(error1(IMultiOwnerPlugin.OwnerDoesNotExist.selector, owner.addr));
-        _update(_list(address(0)), _list(owner.addr));
-        vm.expectRevert(error1(IMultiOwnerPlugin.OwnerDoesNotExist.selector, stranger));
-        _update(_list(), _list(stranger, stranger));
-        vm.expectRevert(error1(IMultiOwnerPlugin.OwnerDoesNotExist.selector, address(0)));
-        _update(_list(), _list(address(0)));
-        vm.expectRevert(error1(IMultiOwnerPlugin.InvalidOwner.selector, address(0)));
-        _update(_list(owner.addr, address(0)), _list());
-        vm.expectRevert(error1(IMultiOwnerPlugin.InvalidOwner.selector, second.addr));
-        _update(_list(owner.addr, second.addr), _list());
-        vm.expectRevert(error1(IMultiOwnerPlugin.InvalidOwner.selector, owner.addr));
-        _update(_list(owner.addr, owner.addr), _list());
-        vm.expectRevert(error0(IMultiOwnerPlugin.EmptyOwnersNotAllowed.selector));
-        _update(_list(), _list(stranger, second.addr));
-        _update(_list(), _list());
+        vm.expectRevert(revertData(IPluginErrors.NotInitialized.selector));
+        _update(listOf(address(0)), listOf(stranger));
+        _onInstall(listOf(stranger, second.addr));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.OwnerDoesNotExist.selector, owner.addr));
+        _update(listOf(address(0)), listOf(owner.addr));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.OwnerDoesNotExist.selector, stranger));
+        _update(new address[](0), listOf(stranger, stranger));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.OwnerDoesNotExist.selector, address(0)));
+        _update(new address[](0), listOf(address(0)));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.InvalidOwner.selector, address(0)));
+        _update(listOf(owner.addr, address(0)), new address[](0));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.InvalidOwner.selector, second.addr));
+        _update(listOf(owner.addr, second.addr), new address[](0));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.InvalidOwner.selector, owner.addr));
+        _update(listOf(owner.addr, owner.addr), new address[](0));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.EmptyOwnersNotAllowed.selector));
+        _update(new address[](0), listOf(stranger, second.addr));
+        _update(new address[](0), new address[](0));
     }
 
     /// @dev Any order of additions and removals against a reference model: a list, newest first.
@@ -150,7 +139,7 @@ contract MultiOwnerPluginTest is AccountTest {
         for (uint256 i = 0; i < pool.length; ++i) {
             pool[i] = address(uint160(i + 1));
         }
-        _onInstall(_list(pool[0]));
+        _onInstall(listOf(pool[0]));
         delete model;
         model.push(pool[0]);
         for (uint256 step = 0; step < 20; ++step) {
@@ -158,10 +147,10 @@ contract MultiOwnerPluginTest is AccountTest {
             address chosen = pool[seed % pool.length];
             (bool found, uint256 index) = _find(chosen);
             if (!found) {
-                _update(_list(chosen), _list());
+                _update(listOf(chosen), new address[](0));
                 model.push(chosen);
             } else if (model.length > 1) {
-                _update(_list(), _list(chosen));
+                _update(new address[](0), listOf(chosen));
                 for (uint256 i = index; i + 1 < model.length; ++i) {
                     model[i] = model[i + 1];
                 }
@@ -191,13 +180,13 @@ contract MultiOwnerPluginTest is AccountTest {
     /* Validation */
 
     function test_runtimeValidation_ownersAndSelf() public {
-        _onInstall(_list(stranger));
+        _onInstall(listOf(stranger));
         vm.startPrank(caller);
         IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, stranger, 0, "");
         IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, caller, 0, "");
-        vm.expectRevert(error0(IMultiOwnerPlugin.NotAuthorized.selector));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.NotAuthorized.selector));
         IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, owner.addr, 0, "");
-        vm.expectRevert(error0(IMultiOwnerPlugin.NotAuthorized.selector));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.NotAuthorized.selector));
         IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, address(0), 0, "");
     }
 
@@ -205,7 +194,7 @@ contract MultiOwnerPluginTest is AccountTest {
     function test_runtimeValidation_withoutOwners() public {
         vm.startPrank(caller);
         IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, caller, 0, "");
-        vm.expectRevert(error0(IMultiOwnerPlugin.NotAuthorized.selector));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.NotAuthorized.selector));
         IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, stranger, 0, "");
     }
 
@@ -245,7 +234,7 @@ contract MultiOwnerPluginTest is AccountTest {
 
     function testFuzz_userOpValidation_accountOwner(bytes32 hash, uint256 key) public {
         key = bound(key, 1, 2 ** 128);
-        _onInstall(_list(vm.addr(key), second.addr));
+        _onInstall(listOf(vm.addr(key), second.addr));
         assertEq(_validateOp(hash, _signature(key, eip191Hash(hash))), 0);
         assertEq(_validateOp(hash, _signature(second.privateKey, eip191Hash(hash))), 0);
         assertEq(_validateOp(hash, _signature(owner.privateKey, eip191Hash(hash))), 1);
@@ -255,7 +244,7 @@ contract MultiOwnerPluginTest is AccountTest {
 
     /// @dev A malleable signature (high s) is none.
     function test_userOpValidation_highS() public {
-        _onInstall(_list(second.addr));
+        _onInstall(listOf(second.addr));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(second.privateKey, eip191Hash("hash"));
         uint256 order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
         assertEq(_validateOp("hash", abi.encodePacked(r, s, v)), 0);
@@ -265,7 +254,7 @@ contract MultiOwnerPluginTest is AccountTest {
     function testFuzz_userOpValidation_neverReverts(bytes32 hash, bytes calldata signature) public {
         ContractOwner contractOwner = new ContractOwner();
         contractOwner.accept(~hash);
-        _onInstall(_list(address(contractOwner), stranger));
+        _onInstall(listOf(address(contractOwner), stranger));
         for (uint256 mode = 0; mode <= uint256(type(ContractOwner.Mode).max); ++mode) {
             contractOwner.setMode(ContractOwner.Mode(mode));
             assertEq(_validateOp(hash, signature), 1);
@@ -276,8 +265,8 @@ contract MultiOwnerPluginTest is AccountTest {
     function test_userOpValidation_contractOwner() public {
         ContractOwner contractOwner = new ContractOwner();
         ContractOwner other = new ContractOwner();
-        _onInstall(_list(address(contractOwner), stranger));
-        _update(_list(address(other)), _list());
+        _onInstall(listOf(address(contractOwner), stranger));
+        _update(listOf(address(other)), new address[](0));
         contractOwner.accept("hash");
         bytes[4] memory signatures =
             [bytes(""), new bytes(65), new bytes(300), _signature(owner.privateKey, eip191Hash("hash"))];
@@ -287,15 +276,15 @@ contract MultiOwnerPluginTest is AccountTest {
         }
         contractOwner.accept(eip191Hash("hash"));
         assertEq(_validateOp("hash", ""), 1);
-        _update(_list(), _list(address(contractOwner)));
+        _update(new address[](0), listOf(address(contractOwner)));
         contractOwner.accept("hash");
         assertEq(_validateOp("hash", ""), 1);
     }
 
     function test_userOpValidation_contractOwnerEndToEnd() public {
         ContractOwner contractOwner = new ContractOwner();
-        sendAsOwner(abi.encodeCall(IMultiOwnerPlugin.updateOwners, (_list(address(contractOwner)), _list())));
-        IEntryPoint.UserOperation memory op = buildUserOp(ownerExecute(stranger, 1, ""));
+        makeOwner(address(contractOwner));
+        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(stranger, 1, ""));
         op.signature = "any";
         contractOwner.accept(ENTRY_POINT.getUserOpHash(op));
         (bool success,) = send(op);
@@ -355,7 +344,7 @@ contract MultiOwnerPluginTest is AccountTest {
 
     function test_isValidSignature_contractOwner() public {
         ContractOwner contractOwner = new ContractOwner();
-        sendAsOwner(abi.encodeCall(IMultiOwnerPlugin.updateOwners, (_list(address(contractOwner)), _list())));
+        makeOwner(address(contractOwner));
         bytes32 digest = keccak256("digest");
         assertEq(_isValid(account, digest, "any"), INVALID);
         contractOwner.accept(digest);
@@ -379,14 +368,13 @@ contract MultiOwnerPluginTest is AccountTest {
 
         address otherPlugin = deployCode("MultiOwnerPlugin.sol:MultiOwnerPlugin");
         sendAsOwner(
-            abi.encodeCall(
-                IModularAccount.execute,
-                (address(account), 0, abi.encodeCall(IModularAccount.uninstallPlugin, (address(ownerPlugin), "", "")))
+            executeCall(
+                address(account), 0, abi.encodeCall(IModularAccount.uninstallPlugin, (address(ownerPlugin), "", ""))
             )
         );
         bytes32 hash = manifestHashOf(otherPlugin);
         vm.prank(address(account));
-        account.installPlugin(otherPlugin, hash, abi.encode(_list(owner.addr)), new bytes21[](0));
+        account.installPlugin(otherPlugin, hash, abi.encode(listOf(owner.addr)), new bytes21[](0));
         assertEq(_isValid(account, digest, signature), INVALID);
     }
 
@@ -415,7 +403,7 @@ contract MultiOwnerPluginTest is AccountTest {
     function test_storageIsAssociatedWithTheAccount() public {
         ContractOwner contractOwner = new ContractOwner();
         vm.startMappingRecording();
-        _onInstall(_list(address(contractOwner), second.addr));
+        _onInstall(listOf(address(contractOwner), second.addr));
         vm.record();
         _validateOp("hash", _signature(second.privateKey, eip191Hash("hash")));
         _validateOp("hash", "");

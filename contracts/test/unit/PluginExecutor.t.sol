@@ -2,7 +2,6 @@
 pragma solidity ^0.8.30;
 
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
-import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
@@ -35,7 +34,7 @@ contract PluginExecutorTest is AccountTest {
         // No runtime validation: the manifest is what the owner agreed to.
         plugin2.setRevert(RUNTIME, 1, "refused");
         vm.recordLogs();
-        bytes memory answer = succeed(address(plugin), _fromPlugin(fooCall()));
+        bytes memory answer = succeeds(address(plugin), _fromPlugin(fooCall()));
         assertEq(abi.decode(answer, (bytes)), hex"c0ffee");
         MockCall[] memory calls = mockCalls();
         assertEq(calls.length, 1);
@@ -49,47 +48,31 @@ contract PluginExecutorTest is AccountTest {
             add(manifest.permittedExecutionSelectors, IModularAccount.execute.selector);
         install(plugin, manifest);
         // Not permitted either, and not installed: the length comes first.
-        fail(
-            address(plugin), _fromPlugin(hex"aabbcc"), error1(IModularAccount.UnrecognizedFunction.selector, 0xaabbcc00)
+        reverts(
+            address(plugin),
+            _fromPlugin(hex"aabbcc"),
+            revertData(IModularAccount.UnrecognizedFunction.selector, 0xaabbcc00)
         );
-        fail(address(plugin), _fromPlugin(""), error1(IModularAccount.UnrecognizedFunction.selector, bytes4(0)));
-        fail(
+        reverts(address(plugin), _fromPlugin(""), revertData(IModularAccount.UnrecognizedFunction.selector, bytes4(0)));
+        reverts(
             address(plugin),
             _fromPlugin(abi.encodeWithSelector(BAR)),
             abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin, BAR)
         );
-        fail(address(plugin), _fromPlugin(fooCall()), error1(IModularAccount.UnrecognizedFunction.selector, FOO));
+        reverts(address(plugin), _fromPlugin(fooCall()), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
         // The account's own functions are not among those that plugins added, even if a manifest names them.
-        fail(
+        reverts(
             address(plugin),
-            _fromPlugin(ownerExecute(address(counter), 0, "")),
-            error1(IModularAccount.UnrecognizedFunction.selector, IModularAccount.execute.selector)
+            _fromPlugin(executeCall(address(counter), 0, "")),
+            revertData(IModularAccount.UnrecognizedFunction.selector, IModularAccount.execute.selector)
         );
     }
 
     /// @dev What one plugin may do, another may not.
     function test_item30_permissionIsThePlugins() public {
-        PluginManifest memory manifest = fooManifest();
-        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
-        install(plugin, manifest);
-        install(
-            plugin2,
-            PluginManifest(
-                new bytes4[](0),
-                new bytes4[](0),
-                new bytes4[](0),
-                new bytes4[](0),
-                false,
-                false,
-                manifest.permittedExternalCalls,
-                manifest.preUserOpValidationHooks,
-                manifest.preUserOpValidationHooks,
-                manifest.preUserOpValidationHooks,
-                manifest.preUserOpValidationHooks,
-                manifest.executionHooks
-            )
-        );
-        fail(
+        install(plugin, permittedFooManifest());
+        install(plugin2, emptyManifest());
+        reverts(
             address(plugin2),
             _fromPlugin(fooCall()),
             abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin2, FOO)
@@ -97,25 +80,21 @@ contract PluginExecutorTest is AccountTest {
     }
 
     function testFuzz_item30_revertsBubbleUp(bytes calldata reason) public {
-        PluginManifest memory manifest = fooManifest();
-        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
-        install(plugin, manifest);
+        install(plugin, permittedFooManifest());
         plugin.setRevert(FOO, 5, reason);
-        fail(address(plugin), _fromPlugin(fooCall()), reason);
+        reverts(address(plugin), _fromPlugin(fooCall()), reason);
     }
 
     /* 31 */
 
     function test_item31_anyAddress() public {
-        PluginManifest memory manifest;
-        manifest.permitAnyExternalAddress = true;
-        install(plugin, manifest);
+        install(plugin, anyAddressManifest());
         bytes memory answer =
-            succeed(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
+            succeeds(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
         assertEq(abi.decode(abi.decode(answer, (bytes)), (uint256)), 1);
         assertEq(counter.lastCaller(), address(account));
-        succeed(address(plugin), _external(stranger, 0, hex"01"));
-        succeed(address(plugin), _external(address(counter), 0, ""));
+        succeeds(address(plugin), _external(stranger, 0, hex"01"));
+        succeeds(address(plugin), _external(address(counter), 0, ""));
     }
 
     function test_item31_addressAndSelector() public {
@@ -125,12 +104,12 @@ contract PluginExecutorTest is AccountTest {
             manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), Counter.increment.selector)
         );
         install(plugin, manifest);
-        succeed(address(plugin), _external(address(counter), 0, increment));
-        succeed(address(plugin), _external(address(counter), 0, ""));
+        succeeds(address(plugin), _external(address(counter), 0, increment));
+        succeeds(address(plugin), _external(address(counter), 0, ""));
         bytes memory refuse = abi.encodeCall(Counter.refuse, (1));
-        fail(address(plugin), _external(address(counter), 0, refuse), _notPermitted(address(counter), 0, refuse));
-        fail(address(plugin), _external(stranger, 0, increment), _notPermitted(stranger, 0, increment));
-        fail(address(plugin), _external(stranger, 0, ""), _notPermitted(stranger, 0, ""));
+        reverts(address(plugin), _external(address(counter), 0, refuse), _notPermitted(address(counter), 0, refuse));
+        reverts(address(plugin), _external(stranger, 0, increment), _notPermitted(stranger, 0, increment));
+        reverts(address(plugin), _external(stranger, 0, ""), _notPermitted(stranger, 0, ""));
     }
 
     /// @dev One to three bytes are no selector, whatever they can be padded to.
@@ -139,7 +118,7 @@ contract PluginExecutorTest is AccountTest {
         manifest.permittedExternalCalls =
             add(manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), bytes4(0x11000000)));
         install(plugin, manifest);
-        fail(address(plugin), _external(address(counter), 0, hex"11"), _notPermitted(address(counter), 0, hex"11"));
+        reverts(address(plugin), _external(address(counter), 0, hex"11"), _notPermitted(address(counter), 0, hex"11"));
     }
 
     function test_item31_addressAndAnySelector() public {
@@ -149,14 +128,14 @@ contract PluginExecutorTest is AccountTest {
         manifest.permittedExternalCalls =
             add(manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), bytes4(0x11111111)));
         install(plugin, manifest);
-        succeed(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
-        succeed(address(plugin), _external(address(counter), 0, ""));
-        fail(
+        succeeds(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
+        succeeds(address(plugin), _external(address(counter), 0, ""));
+        reverts(
             address(plugin),
             _external(address(counter), 0, abi.encodeCall(Counter.refuse, (1))),
             abi.encodeWithSelector(Counter.Refused.selector, 1)
         );
-        fail(address(plugin), _external(stranger, 0, ""), _notPermitted(stranger, 0, ""));
+        reverts(address(plugin), _external(stranger, 0, ""), _notPermitted(stranger, 0, ""));
     }
 
     /// @dev An entry without selectors permits calls without data only.
@@ -165,49 +144,45 @@ contract PluginExecutorTest is AccountTest {
         manifest.canSpendNativeToken = true;
         manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(counter), false, new bytes4[](0));
         install(plugin, manifest);
-        succeed(address(plugin), _external(address(counter), 3, ""));
+        succeeds(address(plugin), _external(address(counter), 3, ""));
         assertEq(address(counter).balance, 3);
         bytes memory increment = abi.encodeCall(Counter.increment, ());
-        fail(address(plugin), _external(address(counter), 0, increment), _notPermitted(address(counter), 0, increment));
+        reverts(
+            address(plugin), _external(address(counter), 0, increment), _notPermitted(address(counter), 0, increment)
+        );
     }
 
     function test_item31_neverTheAccountItself() public {
-        PluginManifest memory manifest;
-        manifest.permitAnyExternalAddress = true;
+        PluginManifest memory manifest = anyAddressManifest();
         manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(account), true, new bytes4[](0));
         install(plugin, manifest);
-        bytes memory data = ownerExecute(stranger, 1 ether, "");
-        fail(address(plugin), _external(address(account), 0, data), _notPermitted(address(account), 0, data));
-        fail(address(plugin), _external(address(account), 0, ""), _notPermitted(address(account), 0, ""));
+        bytes memory data = executeCall(stranger, 1 ether, "");
+        reverts(address(plugin), _external(address(account), 0, data), _notPermitted(address(account), 0, data));
+        reverts(address(plugin), _external(address(account), 0, ""), _notPermitted(address(account), 0, ""));
     }
 
     /// @dev The target is no plugin when the call begins, and does not look like one afterwards either.
     function test_item31_pluginInstalledByAHook() public {
         MockPlugin hidden = _hiddenPlugin();
-        _installHookedCaller(
-            abi.encodeCall(
-                IModularAccount.installPlugin, (address(hidden), manifestHashOf(address(hidden)), "", new bytes21[](0))
-            )
-        );
-        fail(
+        _installHookedCaller(installCall(address(hidden)));
+        reverts(
             address(plugin),
             _external(address(hidden), 0, fooCall()),
-            error1(IModularAccount.PluginCallDenied.selector, address(hidden))
+            revertData(IModularAccount.PluginCallDenied.selector, address(hidden))
         );
     }
 
     function test_item31_callerUninstalledByAHook() public {
         MockPlugin hidden = _hiddenPlugin();
-        PluginManifest memory empty;
-        install(hidden, empty);
-        _installHookedCaller(abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), "", "")));
-        fail(
+        install(hidden, emptyManifest());
+        _installHookedCaller(uninstallCall(address(plugin)));
+        reverts(
             address(plugin),
             _external(address(hidden), 0, fooCall()),
-            error1(IModularAccount.PluginCallDenied.selector, address(hidden))
+            revertData(IModularAccount.PluginCallDenied.selector, address(hidden))
         );
         // What was permitted when the call began still is.
-        succeed(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
+        succeeds(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
         assertEq(counter.count(), 1);
     }
 
@@ -228,27 +203,21 @@ contract PluginExecutorTest is AccountTest {
 
     /// @dev Installs `plugin`, which may call any address, and whose hook on such calls calls the account, as an owner of it.
     function _installHookedCaller(bytes memory hookCallsAccount) private {
-        PluginManifest memory manifest;
-        manifest.permitAnyExternalAddress = true;
+        PluginManifest memory manifest = anyAddressManifest();
         manifest.executionHooks = add(
             manifest.executionHooks, IModularAccount.executeFromPluginExternal.selector, selfFunction(3), noFunction()
         );
         install(plugin, manifest);
-        address[] memory owners = new address[](1);
-        owners[0] = address(plugin);
-        vm.prank(owner.addr);
-        IMultiOwnerPlugin(address(account)).updateOwners(owners, new address[](0));
+        makeOwner(address(plugin));
         plugin.setReenter(IPlugin.preExecutionHook.selector, 3, hookCallsAccount);
     }
 
     function test_item31_nativeToken() public {
-        PluginManifest memory manifest;
-        manifest.permitAnyExternalAddress = true;
-        install(plugin, manifest);
+        install(plugin, anyAddressManifest());
         vm.deal(address(plugin), 10);
-        bytes memory denied = error1(IModularAccount.NativeTokenSpendingNotPermitted.selector, address(plugin));
-        fail(address(plugin), _external(stranger, 1, ""), denied);
-        fail(address(plugin), _external(stranger, type(uint256).max, ""), denied);
+        bytes memory denied = revertData(IModularAccount.NativeTokenSpendingNotPermitted.selector, address(plugin));
+        reverts(address(plugin), _external(stranger, 1, ""), denied);
+        reverts(address(plugin), _external(stranger, type(uint256).max, ""), denied);
         vm.startPrank(address(plugin));
         account.executeFromPluginExternal{value: 4}(stranger, 4, "");
         account.executeFromPluginExternal{value: 2}(stranger, 1, "");
@@ -260,21 +229,18 @@ contract PluginExecutorTest is AccountTest {
     }
 
     function test_item31_nativeTokenSpender() public {
-        PluginManifest memory manifest;
-        manifest.permitAnyExternalAddress = true;
+        PluginManifest memory manifest = anyAddressManifest();
         manifest.canSpendNativeToken = true;
         install(plugin, manifest);
-        succeed(address(plugin), _external(stranger, 60 ether, ""));
+        succeeds(address(plugin), _external(stranger, 60 ether, ""));
         assertEq(stranger.balance, 60 ether);
         // To a contract: forge words the revert of a call without code itself when it traces.
-        fail(address(plugin), _external(address(counter), 60 ether, ""), "");
+        reverts(address(plugin), _external(address(counter), 60 ether, ""), "");
     }
 
     function testFuzz_item31_revertsBubbleUp(uint256 code) public {
-        PluginManifest memory manifest;
-        manifest.permitAnyExternalAddress = true;
-        install(plugin, manifest);
-        fail(
+        install(plugin, anyAddressManifest());
+        reverts(
             address(plugin),
             _external(address(counter), 0, abi.encodeCall(Counter.refuse, (code))),
             abi.encodeWithSelector(Counter.Refused.selector, code)

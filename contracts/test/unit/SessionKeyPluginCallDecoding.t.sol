@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {RecordingAccount} from "../mocks/RecordingAccount.sol";
+import {call, join} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice Crafted encodings of the arguments: what validates is what runs.
@@ -197,7 +198,7 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
     /// @dev The arguments of two calls, of which up to three words are changed, and which may be cut short.
     function crafted(uint256 seed) private view returns (bytes memory args) {
         ISessionKeyPlugin.Call[] memory calls =
-            two(call(address(0xBEEF), 1, hex"aabbccddee"), call(address(0xCAFE), 2, new bytes(40)));
+            join(call(address(0xBEEF), 1, hex"aabbccddee"), call(address(0xCAFE), 2, new bytes(40)));
         args = abi.encode(calls, key);
         for (uint256 mutations = seed % 4; mutations > 0; --mutations) {
             seed = uint256(keccak256(abi.encode(seed)));

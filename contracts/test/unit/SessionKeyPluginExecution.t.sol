@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {TestToken} from "../mocks/TestToken.sol";
+import {call, join} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice Execution: what is booked, and what runs.
@@ -16,7 +17,7 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
     /* Calls */
 
     function test_execute_runsInOrderAndReturnsWhatCallsReturned() public {
-        bytes[] memory results = execute(two(increment(), increment()));
+        bytes[] memory results = execute(join(increment(), increment()));
         assertEq(results.length, 2);
         assertEq(results[0], abi.encode(1));
         assertEq(results[1], abi.encode(2));
@@ -27,7 +28,7 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
     function test_execute_bubblesUpReverts() public {
         ISessionKeyPlugin.Call[] memory refusing = call(address(counter), 0, abi.encodeCall(Counter.refuse, (42)));
         vm.expectRevert(abi.encodeWithSelector(Counter.Refused.selector, 42));
-        execute(two(increment(), refusing));
+        execute(join(increment(), refusing));
         assertEq(counter.count(), 0);
     }
 
@@ -46,7 +47,7 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
 
     function test_execute_sendsValue() public {
         setNative(10, 0);
-        execute(two(pay(3), pay(4)));
+        execute(join(pay(3), pay(4)));
         assertEq(address(0xBEEF).balance, 7);
         assertEq(nativeInfo().limitUsed, 7);
     }
@@ -80,10 +81,10 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
 
     function test_native_theSumOfTheBatchCounts() public {
         setNative(10, 0);
-        refused(two(pay(5), pay(6)));
+        refused(join(pay(5), pay(6)));
         expectNativeExceeded();
-        execute(two(pay(5), pay(6)));
-        accepted(two(pay(5), pay(5)));
+        execute(join(pay(5), pay(6)));
+        accepted(join(pay(5), pay(5)));
     }
 
     function test_native_sumNeverWraps() public {
@@ -91,13 +92,13 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
         for (uint256 i = 0; i < limits.length; ++i) {
             for (uint48 interval = 0; interval < 2; ++interval) {
                 setNative(limits[i], interval);
-                refused(two(pay(type(uint256).max), pay(1)));
-                refused(two(pay(type(uint256).max), pay(2)));
-                refused(two(pay(1 << 255), pay(1 << 255)));
+                refused(join(pay(type(uint256).max), pay(1)));
+                refused(join(pay(type(uint256).max), pay(2)));
+                refused(join(pay(1 << 255), pay(1 << 255)));
                 expectNativeExceeded();
-                execute(two(pay(type(uint256).max), pay(2)));
+                execute(join(pay(type(uint256).max), pay(2)));
                 expectNativeExceeded();
-                execute(two(pay(1 << 255), pay(1 << 255)));
+                execute(join(pay(1 << 255), pay(1 << 255)));
             }
         }
     }
@@ -196,7 +197,7 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
 
     function test_token_transferAndApproveCount() public {
         setToken(10, 0);
-        execute(two(transfer(3), approve(4)));
+        execute(join(transfer(3), approve(4)));
         assertEq(tokenInfo().limitUsed, 7);
         assertEq(token.balanceOf(address(0xBEEF)), 3);
         execute(transfer(3));
@@ -222,19 +223,19 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
         setToken(10, DAY);
         vm.warp(START + DAY);
         expectTokenExceeded();
-        execute(two(transfer(5), approve(6)));
+        execute(join(transfer(5), approve(6)));
         expectTokenExceeded();
-        execute(two(transfer(5), approve(type(uint256).max)));
+        execute(join(transfer(5), approve(type(uint256).max)));
         expectTokenExceeded();
-        execute(two(transfer(5), approve(type(uint256).max - 4)));
-        execute(two(transfer(5), approve(5)));
+        execute(join(transfer(5), approve(type(uint256).max - 4)));
+        execute(join(transfer(5), approve(5)));
         assertInfo(tokenInfo(), true, 10, 10, DAY, START + DAY);
     }
 
     function test_token_laterCallOverTheLimitStopsTheEarlier() public {
         setToken(10, 0);
         expectTokenExceeded();
-        execute(two(increment(), transfer(11)));
+        execute(join(increment(), transfer(11)));
         assertEq(counter.count(), 0);
     }
 
@@ -321,7 +322,7 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
                 execute(approve(amount));
                 continue;
             }
-            execute(two(pay(amount), approve(amount)));
+            execute(join(pay(amount), approve(amount)));
             assertInfo(nativeInfo(), true, limit, used, interval, uint48(lastUsed));
             assertInfo(tokenInfo(), true, limit, used, interval, uint48(lastUsed));
         }

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {UserOperation} from "../../src/interfaces/IAccount.sol";
-import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {call, join} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice The gas limit: counted in validation, its interval settled later.
@@ -242,7 +242,7 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         setNative(100, DAY);
         setToken(100, DAY);
         vm.record();
-        validate(two(pay(5), transfer(5)));
+        validate(join(pay(5), transfer(5)));
         (, bytes32[] memory writes) = vm.accesses(address(plugin));
         assertEq(writes.length, 0);
         setGas(100, DAY);

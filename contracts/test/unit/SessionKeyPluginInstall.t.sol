@@ -7,6 +7,7 @@ import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice Installation and uninstallation.
@@ -35,15 +36,15 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
         bytes32[] memory tags = new bytes32[](2);
         (tags[0], tags[1]) = ("one", "two");
         bytes[][] memory updates = new bytes[][](2);
-        updates[0] = list(abi.encodeCall(Updates.updateTimeRange, (1, 2)));
+        updates[0] = listOf(abi.encodeCall(Updates.updateTimeRange, (1, 2)));
         vm.expectEmit(address(plugin));
         emit ISessionKeyPlugin.SessionKeyAdded(address(account), key, "one");
         vm.expectEmit(address(plugin));
         emit ISessionKeyPlugin.PermissionsUpdated(address(account), key, updates[0]);
         vm.expectEmit(address(plugin));
         emit ISessionKeyPlugin.SessionKeyAdded(address(account), second, "two");
-        onInstall(abi.encode(keys(key, second), tags, updates));
-        assertKeys(keys(second, key));
+        onInstall(abi.encode(listOf(key, second), tags, updates));
+        assertKeys(listOf(second, key));
         (uint48 validAfter,) = plugin.getKeyTimeRange(address(account), key);
         assertEq(validAfter, 1);
     }
@@ -65,7 +66,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
                 abi.encode(new address[](i == 0 ? 0 : 1), new bytes32[](i == 1 ? 0 : 1), new bytes[][](i == 2 ? 0 : 1))
             );
         }
-        assertKeys(keys(key));
+        assertKeys(listOf(key));
     }
 
     function test_onInstall_revertsIfCallerHasNoCode() public {
@@ -78,16 +79,16 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
         expectInvalidKey(address(0));
         onInstall(abi.encode(new address[](1), new bytes32[](1), new bytes[][](1)));
         expectInvalidKey(key);
-        onInstall(abi.encode(keys(key, key), new bytes32[](2), new bytes[][](2)));
-        assertKeys(keys(key));
+        onInstall(abi.encode(listOf(key, key), new bytes32[](2), new bytes[][](2)));
+        assertKeys(listOf(key));
     }
 
     function test_onInstall_appliesAllOrNothing() public {
         bytes[][] memory updates = new bytes[][](2);
-        updates[1] = list(hex"01020304");
+        updates[1] = listOf(hex"01020304");
         vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidPermissionsUpdate.selector, bytes4(0x01020304)));
-        onInstall(abi.encode(keys(address(1), address(2)), new bytes32[](2), updates));
-        assertKeys(keys(key));
+        onInstall(abi.encode(listOf(address(1), address(2)), new bytes32[](2), updates));
+        assertKeys(listOf(key));
     }
 
     function test_onInstall_revertsOnMalformedData() public {
@@ -122,7 +123,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
 
     function test_onInstall_revertsIfAnArrayIsNotAllThere() public {
         // One key more than there are words after the length.
-        bytes memory data = abi.encode(keys(address(5)), new bytes32[](0), new bytes[][](0));
+        bytes memory data = abi.encode(listOf(address(5)), new bytes32[](0), new bytes[][](0));
         uint256 keysOffset = 0x60;
         uint256 wordsAfterTheLength = (data.length - keysOffset - 32) / 32;
         assembly ("memory-safe") {
@@ -135,8 +136,8 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
     /// @dev Down to the last byte of an update: what is cut off is not read as zero.
     function test_onInstall_revertsOnTruncatedUpdates() public {
         bytes[][] memory updates = new bytes[][](1);
-        updates[0] = list(abi.encodeCall(Updates.setNativeTokenSpendLimit, (type(uint128).max, type(uint48).max)));
-        bytes memory data = abi.encode(keys(address(5)), new bytes32[](1), updates);
+        updates[0] = listOf(abi.encodeCall(Updates.setNativeTokenSpendLimit, (type(uint128).max, type(uint48).max)));
+        bytes memory data = abi.encode(listOf(address(5)), new bytes32[](1), updates);
         // The update's 68 bytes are padded to 96.
         uint256 needed = data.length - 28;
         IPlugin installer = IPlugin(address(account));
@@ -257,7 +258,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
             assertFalse(isOnList);
             assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
             assertInfo(tokenInfo(), false, 0, 0, 0, 0);
-            assertKeys(keys(key, other));
+            assertKeys(listOf(key, other));
         }
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice Adding, removing and rotating keys, and their list.
@@ -14,7 +15,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         emit ISessionKeyPlugin.SessionKeyAdded(address(account), second, "label");
         account.addSessionKey(second, "label", new bytes[](0));
         address third = addKey("third");
-        assertKeys(keys(third, second, key));
+        assertKeys(listOf(third, second, key));
         assertTrue(plugin.isSessionKeyOf(address(account), second));
     }
 
@@ -55,7 +56,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidPermissionsUpdate.selector, bytes4(0x12345678)));
         account.addSessionKey(second, TAG, updates);
         assertFalse(plugin.isSessionKeyOf(address(account), second));
-        assertKeys(keys(key));
+        assertKeys(listOf(key));
     }
 
     function test_addSessionKey_startsFromTheDefaultsAfterRemoval() public {
@@ -77,7 +78,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
     function test_addSessionKey_isPerAccount() public {
         ISessionKeyPlugin other = newAccount();
         assertFalse(plugin.isSessionKeyOf(address(other), key));
-        other.addSessionKey(key, TAG, list(abi.encodeCall(Updates.updateTimeRange, (5, 6))));
+        other.addSessionKey(key, TAG, listOf(abi.encodeCall(Updates.updateTimeRange, (5, 6))));
         (uint48 validAfter,) = plugin.getKeyTimeRange(address(account), key);
         assertEq(validAfter, 0);
         other.removeSessionKey(key, 0);
@@ -91,7 +92,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         vm.expectEmit(address(plugin));
         emit ISessionKeyPlugin.SessionKeyRemoved(address(account), second);
         account.removeSessionKey(second, SENTINEL);
-        assertKeys(keys(key));
+        assertKeys(listOf(key));
         assertFalse(plugin.isSessionKeyOf(address(account), second));
     }
 
@@ -99,22 +100,22 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         address second = addKey("second");
         address third = addKey("third");
         account.removeSessionKey(second, pred(third));
-        assertKeys(keys(third, key));
+        assertKeys(listOf(third, key));
         account.removeSessionKey(key, pred(third));
-        assertKeys(keys(third));
+        assertKeys(listOf(third));
         account.removeSessionKey(third, SENTINEL);
         assertKeys(new address[](0));
         address again = addKey("second");
-        assertKeys(keys(again));
+        assertKeys(listOf(again));
     }
 
     function test_removeSessionKey_zeroPredecessorSearches() public {
         address second = addKey("second");
         address third = addKey("third");
         account.removeSessionKey(second, 0);
-        assertKeys(keys(third, key));
+        assertKeys(listOf(third, key));
         account.removeSessionKey(third, 0);
-        assertKeys(keys(key));
+        assertKeys(listOf(key));
         account.removeSessionKey(key, 0);
         assertKeys(new address[](0));
     }
@@ -155,7 +156,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         }
         expectInvalidKey(third);
         account.removeSessionKey(third, pred(second));
-        assertKeys(keys(third, second, key));
+        assertKeys(listOf(third, second, key));
     }
 
     /// @dev After an uninstallation and a new installation, what an old list left in storage is no predecessor.
@@ -183,7 +184,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         account.rotateSessionKey(key, 0, heir);
 
         assertFalse(plugin.isSessionKeyOf(address(account), key));
-        assertKeys(keys(heir, makeAddr("second")));
+        assertKeys(listOf(heir, makeAddr("second")));
         key = heir;
         assertEq(keccak256(abi.encode(native, erc20, gas)), keccak256(abi.encode(nativeInfo(), tokenInfo(), gasInfo())));
         assertTrue(resetPending());
@@ -197,9 +198,9 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         address third = addKey("third");
         address heir = makeAddr("heir");
         account.rotateSessionKey(second, pred(third), heir);
-        assertKeys(keys(heir, third, key));
+        assertKeys(listOf(heir, third, key));
         account.rotateSessionKey(heir, SENTINEL, second);
-        assertKeys(keys(second, third, key));
+        assertKeys(listOf(second, third, key));
     }
 
     function test_rotateSessionKey_ontoItselfMovesItToTheFront() public {
@@ -210,17 +211,17 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         vm.expectEmit(address(plugin));
         emit ISessionKeyPlugin.SessionKeyRotated(address(account), key, key);
         account.rotateSessionKey(key, pred(second), key);
-        assertKeys(keys(key, third, second));
+        assertKeys(listOf(key, third, second));
         assertEq(keccak256(abi.encode(native)), keccak256(abi.encode(nativeInfo())));
         account.rotateSessionKey(third, 0, third);
-        assertKeys(keys(third, key, second));
+        assertKeys(listOf(third, key, second));
         account.rotateSessionKey(third, SENTINEL, third);
-        assertKeys(keys(third, key, second));
+        assertKeys(listOf(third, key, second));
     }
 
     function test_rotateSessionKey_ontoItselfAsTheOnlyKey() public {
         account.rotateSessionKey(key, SENTINEL, key);
-        assertKeys(keys(key));
+        assertKeys(listOf(key));
     }
 
     function test_rotateSessionKey_checksTheOldKeyFirst() public {
@@ -237,7 +238,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         account.rotateSessionKey(key, pred(second), address(0));
         expectInvalidKey(second);
         account.rotateSessionKey(key, pred(second), second);
-        assertKeys(keys(second, key));
+        assertKeys(listOf(second, key));
     }
 
     /// @dev The old key gets nothing back when it is added again: its permission set went to the heir for good.
@@ -273,7 +274,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
 
     /// @dev Random additions, removals and rotations against a list in memory.
     function testFuzz_list_agreesWithAModel(uint256 seed) public {
-        address[] memory model = keys(key);
+        address[] memory model = listOf(key);
         for (uint256 step = 0; step < 24; ++step) {
             seed = uint256(keccak256(abi.encode(seed)));
             address candidate = address(uint160(1 + seed % 9));
@@ -335,7 +336,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         setNative(10 ether, 0);
         setToken(100 ether, DAY);
         setGas(100, DAY);
-        execute(two(pay(1 ether), transfer(5 ether)));
+        execute(join(pay(1 ether), transfer(5 ether)));
         validate(gasOperation(60));
         validate(gasOperation(60));
         setPaymaster(address(77));

@@ -5,6 +5,7 @@ import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {TestToken} from "../mocks/TestToken.sol";
+import {call, join} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice What is refused although the ABI would allow it.
@@ -36,9 +37,9 @@ contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
             openList(listType);
             for (uint256 i = 0; i < others.length; ++i) {
                 refusedTwice(call(address(token), 0, others[i]));
-                refusedTwice(two(transfer(1), call(address(token), 0, others[i])));
+                refusedTwice(join(transfer(1), call(address(token), 0, others[i])));
             }
-            accepted(two(transfer(1), approve(1)));
+            accepted(join(transfer(1), approve(1)));
         }
     }
 
@@ -123,7 +124,7 @@ contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
     function test_execution_laterCallThatBreaksARuleStopsTheEarlier() public {
         setEntry(address(counter), true, true);
         setFunction(address(counter), Counter.increment.selector, true);
-        refusedTwice(two(increment(), call(address(counter), 0, abi.encodeCall(Counter.refuse, (1)))));
+        refusedTwice(join(increment(), call(address(counter), 0, abi.encodeCall(Counter.refuse, (1)))));
         assertEq(counter.count(), 0);
     }
 

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice Updates of permissions, and the views that show them.
@@ -203,7 +204,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         setNative(type(uint256).max - 1, 0);
         setToken(type(uint256).max - 1, 0);
         setGas(type(uint256).max - 1, 0);
-        execute(two(pay(used), approve(used)));
+        execute(join(pay(used), approve(used)));
         validate(gasOperation(used));
         vm.warp(START + 5);
         limit = bound(limit, 0, type(uint256).max - 1);
@@ -222,7 +223,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         setNative(limit, interval);
         setToken(limit, interval);
         setGas(limit, interval);
-        execute(two(pay(7), transfer(8)));
+        execute(join(pay(7), transfer(8)));
         validate(gasOperation(9));
         uint48 lastUsed = tokenInfo().lastUsedTime;
         setNative(NO_LIMIT, 99);
@@ -325,7 +326,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
 
     function revertsWith(bytes memory data) private {
         (bool success, bytes memory answer) =
-            address(account).call(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key, list(data))));
+            address(account).call(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key, listOf(data))));
         assertFalse(success, vm.toString(data));
         assertEq(answer, "");
     }

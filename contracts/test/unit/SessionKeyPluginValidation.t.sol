@@ -6,6 +6,7 @@ import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {Counter} from "../mocks/Counter.sol";
+import {call, join} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice Validation of user operations: signature, access list, paymaster, packing, order of checks.
@@ -160,9 +161,9 @@ contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
 
     function test_accessList_everyCallOfTheBatchCounts() public {
         setEntry(address(counter), true, false);
-        refusedTwice(two(increment(), pay(0)));
-        refusedTwice(two(pay(0), increment()));
-        accepted(two(increment(), increment()));
+        refusedTwice(join(increment(), pay(0)));
+        refusedTwice(join(pay(0), increment()));
+        accepted(join(increment(), increment()));
         assertEq(counter.count(), 2);
     }
 

@@ -69,26 +69,12 @@ contract StorageLayoutTest is AccountTest {
             _load(uint256(keccak256(abi.encode(uint256(0), _pluginSlot(address(plugin)) + 2)))),
             uint256(1) << 176 | uint256(2) << 160 | uint160(address(ownerPlugin))
         );
-        manifest = PluginManifest(
-            new bytes4[](0),
-            new bytes4[](0),
-            new bytes4[](0),
-            new bytes4[](0),
-            false,
-            true,
-            manifest.permittedExternalCalls,
-            manifest.preUserOpValidationHooks,
-            manifest.preUserOpValidationHooks,
-            manifest.preUserOpValidationHooks,
-            manifest.preUserOpValidationHooks,
-            add(
-                manifest.executionHooks,
-                IModularAccount.executeFromPluginExternal.selector,
-                selfFunction(1),
-                noFunction()
-            )
+        PluginManifest memory second;
+        second.canSpendNativeToken = true;
+        second.executionHooks = add(
+            second.executionHooks, IModularAccount.executeFromPluginExternal.selector, selfFunction(1), noFunction()
         );
-        install(plugin2, manifest);
+        install(plugin2, second);
         filter |= _bit(address(plugin2));
         assertEq(
             _load(_pluginSlot(address(plugin2))),

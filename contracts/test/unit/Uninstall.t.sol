@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
-import {IPlugin, ManifestFunction, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
@@ -10,31 +10,25 @@ import {AccountTest} from "../utils/AccountTest.sol";
 contract UninstallTest is AccountTest {
     bytes4 private constant ON_UNINSTALL = IPlugin.onUninstall.selector;
 
-    function _uninstall(address target, bytes memory config, bytes memory reason) private {
-        vm.prank(owner.addr);
-        if (reason.length != 0) vm.expectRevert(reason);
-        account.uninstallPlugin(target, config, "");
-    }
-
-    function _config(PluginManifest memory manifest, bool force, uint256 gasLimit) private pure returns (bytes memory) {
-        return abi.encode(IModularAccount.UninstallPluginConfig(abi.encode(manifest), force, gasLimit));
-    }
-
-    function _config(bool force, uint256 gasLimit) private pure returns (bytes memory) {
-        return abi.encode(IModularAccount.UninstallPluginConfig("", force, gasLimit));
-    }
-
     function test_item17_revertsIfNotInstalled() public {
         address[3] memory targets = [address(plugin), address(0), address(1)];
         for (uint256 i = 0; i < targets.length; ++i) {
-            _uninstall(targets[i], "", error1(IModularAccount.PluginNotInstalled.selector, targets[i]));
+            reverts(
+                owner.addr,
+                uninstallCall(targets[i]),
+                revertData(IModularAccount.PluginNotInstalled.selector, targets[i])
+            );
         }
     }
 
     function test_item17_revertsIfUninstalledAlready() public {
         install(plugin, fooManifest());
         uninstall(address(plugin));
-        _uninstall(address(plugin), "", error1(IModularAccount.PluginNotInstalled.selector, address(plugin)));
+        reverts(
+            owner.addr,
+            uninstallCall(address(plugin)),
+            revertData(IModularAccount.PluginNotInstalled.selector, address(plugin))
+        );
     }
 
     /// @dev The plugin's manifest has changed: the old one, given in the config, drives the removal.
@@ -43,11 +37,11 @@ contract UninstallTest is AccountTest {
         PluginManifest memory changed;
         changed.executionFunctions = add(changed.executionFunctions, BAR);
         plugin.setManifest(changed);
-        bytes memory expected = error0(IModularAccount.InvalidPluginManifest.selector);
-        _uninstall(address(plugin), "", expected);
-        _uninstall(address(plugin), _config(false, 0), expected);
-        _uninstall(address(plugin), _config(changed, true, 0), expected);
-        _uninstall(address(plugin), _config(fooManifest(), false, 0), "");
+        bytes memory expected = revertData(IModularAccount.InvalidPluginManifest.selector);
+        reverts(owner.addr, uninstallCall(address(plugin)), expected);
+        reverts(owner.addr, uninstallCall(address(plugin), uninstallConfig("", false, 0)), expected);
+        reverts(owner.addr, uninstallCall(address(plugin), uninstallConfig(abi.encode(changed), true, 0)), expected);
+        succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig(abi.encode(fooManifest()), false, 0)));
         assertEq(account.getExecutionFunctionConfig(FOO).plugin, address(0));
         assertEq(account.getExecutionFunctionConfig(FOO).runtimeValidationFunction, bytes21(0));
         assertEq(account.getExecutionFunctionConfig(FOO).userOpValidationFunction, bytes21(0));
@@ -59,11 +53,15 @@ contract UninstallTest is AccountTest {
         manifest.dependencyInterfaceIds = new bytes4[](1);
         manifest.dependencyInterfaceIds[0] = type(IPlugin).interfaceId;
         install(plugin, fooManifest());
-        install(plugin2, manifest, one(ref(address(plugin), 1)));
-        bytes memory expected = error1(IModularAccount.PluginDependencyViolation.selector, address(plugin));
-        _uninstall(address(plugin), "", expected);
-        _uninstall(address(plugin), _config(true, 0), expected);
-        _uninstall(address(plugin), _config(manifest, true, 0), error0(IModularAccount.InvalidPluginManifest.selector));
+        install(plugin2, manifest, refs(ref(address(plugin), 1)));
+        bytes memory expected = revertData(IModularAccount.PluginDependencyViolation.selector, address(plugin));
+        reverts(owner.addr, uninstallCall(address(plugin)), expected);
+        reverts(owner.addr, uninstallCall(address(plugin), uninstallConfig("", true, 0)), expected);
+        reverts(
+            owner.addr,
+            uninstallCall(address(plugin), uninstallConfig(abi.encode(manifest), true, 0)),
+            revertData(IModularAccount.InvalidPluginManifest.selector)
+        );
         uninstall(address(plugin2));
         uninstall(address(plugin));
     }
@@ -91,7 +89,7 @@ contract UninstallTest is AccountTest {
         assertEq(preUserOp.length + preRuntime.length, 0);
         assertFalse(account.supportsInterface(0x11223344));
         assertEq(account.getInstalledPlugins().length, 1);
-        fail(owner.addr, fooCall(), error1(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO));
+        reverts(owner.addr, fooCall(), revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO));
         vm.expectRevert(abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin, FOO));
         plugin.doCall(address(account), 0, abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())));
         vm.expectRevert(
@@ -111,7 +109,7 @@ contract UninstallTest is AccountTest {
         install(plugin2, manifest);
         uninstall(address(plugin));
         (, bytes21[] memory preRuntime) = account.getPreValidationHooks(FOO);
-        assertReferences(preRuntime, one(ALWAYS_DENY));
+        assertReferences(preRuntime, refs(ALWAYS_DENY));
         assertEq(account.getExecutionHooks(BAR)[0].preExecHook, ALWAYS_DENY);
         uninstall(address(plugin2));
         (, preRuntime) = account.getPreValidationHooks(FOO);
@@ -138,7 +136,7 @@ contract UninstallTest is AccountTest {
         two[0] = ref(address(plugin), 5);
         two[1] = ref(address(ownerPlugin), 1);
         install(plugin2, validator, two);
-        install(plugin3, runtime, one(ref(address(ownerPlugin), 0)));
+        install(plugin3, runtime, refs(ref(address(ownerPlugin), 0)));
         _assertConfig(address(plugin), two[0], ref(address(ownerPlugin), 0));
         uninstall(address(plugin2));
         _assertConfig(address(plugin), 0, ref(address(ownerPlugin), 0));
@@ -170,13 +168,13 @@ contract UninstallTest is AccountTest {
     function test_item19_onUninstallRunsLast() public {
         install(plugin, fooManifest());
         plugin.setReenter(ON_UNINSTALL, 0x20, fooCall());
-        _uninstall(
-            address(plugin),
-            "",
+        reverts(
+            owner.addr,
+            uninstallCall(address(plugin)),
             abi.encodeWithSelector(
                 IModularAccount.PluginUninstallCallbackFailed.selector,
                 plugin,
-                error1(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO)
+                revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO)
             )
         );
     }
@@ -187,8 +185,8 @@ contract UninstallTest is AccountTest {
         plugin.setRevert(ON_UNINSTALL, 0x20, reason);
         bytes memory expected =
             abi.encodeWithSelector(IModularAccount.PluginUninstallCallbackFailed.selector, plugin, reason);
-        _uninstall(address(plugin), "", expected);
-        _uninstall(address(plugin), _config(false, 0), expected);
+        reverts(owner.addr, uninstallCall(address(plugin)), expected);
+        reverts(owner.addr, uninstallCall(address(plugin), uninstallConfig("", false, 0)), expected);
         assertEq(account.getExecutionFunctionConfig(FOO).plugin, address(plugin));
     }
 
@@ -197,25 +195,25 @@ contract UninstallTest is AccountTest {
         plugin.setRevert(ON_UNINSTALL, 0x20, "no");
         vm.expectEmit(address(account));
         emit IModularAccount.PluginUninstalled(address(plugin), false);
-        _uninstall(address(plugin), _config(true, 0), "");
+        succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", true, 0)));
         assertEq(account.getInstalledPlugins().length, 1);
     }
 
     function test_item19_callbackGasLimit() public {
         install(plugin, fooManifest());
         vm.expectCall(address(plugin), 0, 77_777, abi.encodeCall(IPlugin.onUninstall, ("")), 1);
-        _uninstall(address(plugin), _config(false, 77_777), "");
+        succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", false, 77_777)));
     }
 
     /// @dev Too little gas for the callback fails it; force excuses that too.
     function test_item19_callbackOutOfGas() public {
         install(plugin, fooManifest());
-        _uninstall(
-            address(plugin),
-            _config(false, 100),
+        reverts(
+            owner.addr,
+            uninstallCall(address(plugin), uninstallConfig("", false, 100)),
             abi.encodeWithSelector(IModularAccount.PluginUninstallCallbackFailed.selector, plugin, "")
         );
-        _uninstall(address(plugin), _config(true, 100), "");
+        succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", true, 100)));
     }
 
     /// @dev A plugin cannot prevent a forced uninstall by what it returns.
@@ -223,9 +221,8 @@ contract UninstallTest is AccountTest {
         install(plugin, fooManifest());
         plugin.setRevert(ON_UNINSTALL, 0x20, new bytes(200_000));
         vm.prank(owner.addr);
-        (bool success,) = address(account).call{gas: 16_000_000}(
-            abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), _config(true, 0), ""))
-        );
+        (bool success,) =
+            address(account).call{gas: 16_000_000}(uninstallCall(address(plugin), uninstallConfig("", true, 0)));
         assertTrue(success);
     }
 
@@ -233,10 +230,10 @@ contract UninstallTest is AccountTest {
         uninstall(address(ownerPlugin));
         assertEq(account.getInstalledPlugins().length, 0);
         assertEq(ownerPlugin.ownersOf(address(account)).length, 0);
-        fail(
+        reverts(
             owner.addr,
-            ownerExecute(address(counter), 0, ""),
-            error1(IModularAccount.RuntimeValidationFunctionMissing.selector, IModularAccount.execute.selector)
+            executeCall(address(counter), 0, ""),
+            revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, IModularAccount.execute.selector)
         );
     }
 
@@ -247,21 +244,5 @@ contract UninstallTest is AccountTest {
         vm.expectEmit(address(account));
         emit IModularAccount.PluginUninstalled(address(plugin), true);
         uninstall(address(plugin));
-    }
-
-    /// @dev A plugin whose code is gone cannot be asked for its manifest, and its callback fails; it can be removed by force.
-    function test_item34_pluginWithoutCode() public {
-        install(plugin, fooManifest());
-        vm.etch(address(plugin), "");
-        _uninstall(address(plugin), _config(true, 0), error0(IModularAccount.InvalidPluginManifest.selector));
-        _uninstall(
-            address(plugin),
-            _config(fooManifest(), false, 0),
-            abi.encodeWithSelector(IModularAccount.PluginUninstallCallbackFailed.selector, plugin, "")
-        );
-        vm.expectEmit(address(account));
-        emit IModularAccount.PluginUninstalled(address(plugin), false);
-        _uninstall(address(plugin), _config(fooManifest(), true, 0), "");
-        assertEq(account.getInstalledPlugins().length, 1);
     }
 }

@@ -3,23 +3,13 @@ pragma solidity ^0.8.30;
 
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
-import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
-import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
-import {MockPlugin} from "../mocks/MockPlugin.sol";
+import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
 /// @notice Rules 21 to 24: validation of user operations.
 contract UserOperationValidationTest is AccountTest {
     function _fooOp() private view returns (IEntryPoint.UserOperation memory) {
         return buildUserOp(fooCall());
-    }
-
-    function _validateCall(IEntryPoint.UserOperation memory op, bytes32 hash, uint256 missing)
-        private
-        pure
-        returns (bytes memory)
-    {
-        return abi.encodeWithSelector(IModularAccount.validateUserOp.selector, op, hash, missing);
     }
 
     /// @dev Hooks 3 and 4, of which 4 is the newer.
@@ -38,25 +28,25 @@ contract UserOperationValidationTest is AccountTest {
 
     function test_item21_onlyFromTheEntryPoint() public {
         IEntryPoint.UserOperation memory op = _fooOp();
-        bytes memory callData = _validateCall(op, 0, 0);
+        bytes memory callData = validateCall(op, 0, 0);
         address[3] memory callers = [owner.addr, stranger, address(account)];
         for (uint256 i = 0; i < callers.length; ++i) {
-            fail(callers[i], callData, error0(IModularAccount.UserOpNotFromEntryPoint.selector));
+            reverts(callers[i], callData, revertData(IModularAccount.UserOpNotFromEntryPoint.selector));
         }
     }
 
     function test_item21_shortCallData() public {
         IEntryPoint.UserOperation memory op = buildUserOp(hex"b61d27");
-        fail(
+        reverts(
             address(ENTRY_POINT),
-            _validateCall(op, 0, 0),
-            error1(IModularAccount.UnrecognizedFunction.selector, 0xb61d2700)
+            validateCall(op, 0, 0),
+            revertData(IModularAccount.UnrecognizedFunction.selector, 0xb61d2700)
         );
         op.callData = "";
-        fail(
+        reverts(
             address(ENTRY_POINT),
-            _validateCall(op, 0, 0),
-            error1(IModularAccount.UnrecognizedFunction.selector, bytes4(0))
+            validateCall(op, 0, 0),
+            revertData(IModularAccount.UnrecognizedFunction.selector, bytes4(0))
         );
     }
 
@@ -65,10 +55,10 @@ contract UserOperationValidationTest is AccountTest {
         PluginManifest memory manifest;
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, denyFunction());
         install(plugin, manifest);
-        fail(
+        reverts(
             address(ENTRY_POINT),
-            _validateCall(_fooOp(), 0, 0),
-            error1(IModularAccount.UserOpValidationFunctionMissing.selector, FOO)
+            validateCall(_fooOp(), 0, 0),
+            revertData(IModularAccount.UserOpValidationFunctionMissing.selector, FOO)
         );
         bytes4[3] memory unvalidated = [
             IModularAccount.executeFromPlugin.selector,
@@ -76,10 +66,10 @@ contract UserOperationValidationTest is AccountTest {
             IModularAccount.validateUserOp.selector
         ];
         for (uint256 i = 0; i < unvalidated.length; ++i) {
-            fail(
+            reverts(
                 address(ENTRY_POINT),
-                _validateCall(buildUserOp(abi.encodeWithSelector(unvalidated[i])), 0, 0),
-                error1(IModularAccount.UserOpValidationFunctionMissing.selector, unvalidated[i])
+                validateCall(buildUserOp(abi.encodeWithSelector(unvalidated[i])), 0, 0),
+                revertData(IModularAccount.UserOpValidationFunctionMissing.selector, unvalidated[i])
             );
         }
     }
@@ -88,7 +78,7 @@ contract UserOperationValidationTest is AccountTest {
         IEntryPoint.UserOperation memory op = _fooOp();
         install(plugin, fooManifest());
         op.sender = stranger;
-        assertEq(succeed(address(ENTRY_POINT), _validateCall(op, 0, 0)), abi.encode(0));
+        assertEq(succeeds(address(ENTRY_POINT), validateCall(op, 0, 0)), abi.encode(0));
     }
 
     /* 22 */
@@ -98,7 +88,7 @@ contract UserOperationValidationTest is AccountTest {
         _installHooked();
         op.callData = fooCall();
         vm.recordLogs();
-        succeed(address(ENTRY_POINT), _validateCall(op, hash, 0));
+        succeeds(address(ENTRY_POINT), validateCall(op, hash, 0));
         MockCall[] memory calls = mockCalls();
         assertEq(calls.length, 3);
         assertCall(calls[0], plugin, PRE_USER_OP, 4);
@@ -145,7 +135,7 @@ contract UserOperationValidationTest is AccountTest {
             uint256(3)
         );
         vm.recordLogs();
-        succeed(address(ENTRY_POINT), callData);
+        succeeds(address(ENTRY_POINT), callData);
         MockCall[] memory calls = mockCalls();
         assertEq(calls.length, 1);
         _assertArguments(calls[0].data, 2, op, bytes32("hash"));
@@ -161,16 +151,16 @@ contract UserOperationValidationTest is AccountTest {
         PluginManifest memory manifest = fooManifest();
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, denyFunction());
         install(plugin, manifest);
-        fail(address(ENTRY_POINT), _validateCall(_fooOp(), 0, 0), error0(IModularAccount.AlwaysDenyRule.selector));
+        reverts(address(ENTRY_POINT), validateCall(_fooOp(), 0, 0), revertData(IModularAccount.AlwaysDenyRule.selector));
     }
 
     function testFuzz_item22_unexpectedAggregator(uint160 aggregator, uint96 times) public {
         aggregator = uint160(bound(aggregator, 2, type(uint160).max));
         _installHooked();
         _answer(PRE_USER_OP, 3, uint256(times) << 160 | aggregator);
-        fail(
+        reverts(
             address(ENTRY_POINT),
-            _validateCall(_fooOp(), 0, 0),
+            validateCall(_fooOp(), 0, 0),
             abi.encodeWithSelector(IModularAccount.UnexpectedAggregator.selector, plugin, 3, address(aggregator))
         );
     }
@@ -206,10 +196,10 @@ contract UserOperationValidationTest is AccountTest {
     function testFuzz_item22_revertsBubbleUp(bytes calldata reason) public {
         _installHooked();
         plugin.setRevert(USER_OP, 2, reason);
-        fail(address(ENTRY_POINT), _validateCall(_fooOp(), 0, 0), reason);
+        reverts(address(ENTRY_POINT), validateCall(_fooOp(), 0, 0), reason);
         plugin.reset(USER_OP, 2);
         plugin.setRevert(PRE_USER_OP, 3, reason);
-        fail(address(ENTRY_POINT), _validateCall(_fooOp(), 0, 0), reason);
+        reverts(address(ENTRY_POINT), validateCall(_fooOp(), 0, 0), reason);
     }
 
     /* 23, 24 */
@@ -217,7 +207,7 @@ contract UserOperationValidationTest is AccountTest {
     function test_item23_paysTheMissingPrefund() public {
         install(plugin, fooManifest());
         uint256 deposit = ENTRY_POINT.balanceOf(address(account));
-        succeed(address(ENTRY_POINT), _validateCall(_fooOp(), 0, 1 ether));
+        succeeds(address(ENTRY_POINT), validateCall(_fooOp(), 0, 1 ether));
         assertEq(ENTRY_POINT.balanceOf(address(account)), deposit + 1 ether);
         assertEq(address(account).balance, 99 ether);
     }
@@ -225,12 +215,12 @@ contract UserOperationValidationTest is AccountTest {
     /// @dev More than the account has: the EntryPoint finds out.
     function test_item23_doesNotRevertIfItCannotPay() public {
         install(plugin, fooManifest());
-        succeed(address(ENTRY_POINT), _validateCall(_fooOp(), 0, 101 ether));
+        succeeds(address(ENTRY_POINT), validateCall(_fooOp(), 0, 101 ether));
         assertEq(address(account).balance, 100 ether);
     }
 
     function test_item24_aFailedSignatureIsReturned() public {
-        IEntryPoint.UserOperation memory op = buildUserOp(ownerExecute(address(counter), 0, ""));
+        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(counter), 0, ""));
         bytes[4] memory signatures = [bytes(""), hex"01", new bytes(65), new bytes(1000)];
         for (uint256 i = 0; i < signatures.length; ++i) {
             op.signature = signatures[i];
@@ -238,104 +228,5 @@ contract UserOperationValidationTest is AccountTest {
         }
         sign(op, owner.privateKey);
         assertEq(validate(op), 0);
-    }
-
-    /* 28: the snapshot of user operation validation */
-
-    function _makeOwner(address newOwner) private {
-        address[] memory added = new address[](1);
-        added[0] = newOwner;
-        sendAsOwner(abi.encodeCall(IMultiOwnerPlugin.updateOwners, (added, new address[](0))));
-    }
-
-    /// @dev The first hook uninstalls its plugin, which has the other hook and the function as well, and installs another one
-    /// that forbids everything: validation goes on as it began.
-    function test_item28_userOpValidationIsASnapshot() public {
-        _installHooked();
-        PluginManifest memory deny;
-        deny.preUserOpValidationHooks = add(deny.preUserOpValidationHooks, FOO, denyFunction());
-        plugin2.setManifest(deny);
-        plugin2.setSilent(IPlugin.onInstall.selector, 0x20);
-        plugin.setSilent(IPlugin.onUninstall.selector, 0x20);
-        IModularAccount.Call[] memory calls = new IModularAccount.Call[](2);
-        calls[0] = IModularAccount.Call(
-            address(account), 0, abi.encodeCall(IModularAccount.uninstallPlugin, (address(plugin), "", ""))
-        );
-        calls[1] = IModularAccount.Call(
-            address(account),
-            0,
-            abi.encodeCall(
-                IModularAccount.installPlugin,
-                (address(plugin2), manifestHashOf(address(plugin2)), "", new bytes21[](0))
-            )
-        );
-        plugin.setReenter(PRE_USER_OP, 4, abi.encodeCall(IModularAccount.executeBatch, (calls)));
-        _makeOwner(address(plugin));
-
-        vm.recordLogs();
-        assertEq(validate(_fooOp()), 0);
-        MockCall[] memory mocked = mockCalls();
-        assertEq(mocked.length, 3);
-        assertCall(mocked[0], plugin, PRE_USER_OP, 4);
-        assertCall(mocked[1], plugin, PRE_USER_OP, 3);
-        assertCall(mocked[2], plugin, USER_OP, 2);
-        assertEq(account.getInstalledPlugins()[0], address(plugin2));
-        assertEq(account.getInstalledPlugins().length, 2);
-    }
-
-    /// @dev What validation installs takes effect in the execution of the same operation.
-    function test_item28_whatValidationInstallsRunsInExecution() public {
-        install(plugin, fooManifest());
-        PluginManifest memory hooks;
-        hooks.executionHooks = add(hooks.executionHooks, FOO, selfFunction(1), selfFunction(2));
-        plugin2.setManifest(hooks);
-        plugin.setReenter(
-            USER_OP,
-            2,
-            abi.encodeCall(
-                IModularAccount.installPlugin,
-                (address(plugin2), manifestHashOf(address(plugin2)), "", new bytes21[](0))
-            )
-        );
-        _makeOwner(address(plugin));
-        vm.expectCall(address(plugin2), hookCall(PRE_EXEC, 1, address(ENTRY_POINT), 0, fooCall()), 1);
-        (bool success,) = send(_fooOp());
-        assertTrue(success);
-    }
-
-    /* 34 */
-
-    function test_item34_validationFunctionWithoutCode() public {
-        install(plugin, fooManifest());
-        vm.etch(address(plugin), "");
-        fail(
-            address(ENTRY_POINT),
-            _validateCall(_fooOp(), 0, 0),
-            error1(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
-        );
-    }
-
-    function test_item34_hookWithoutCode() public {
-        PluginManifest memory manifest;
-        manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, selfFunction(3));
-        install(plugin, fooManifest());
-        install(plugin2, manifest);
-        vm.etch(address(plugin2), "");
-        fail(
-            address(ENTRY_POINT),
-            _validateCall(_fooOp(), 0, 0),
-            error1(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin2))
-        );
-    }
-
-    /// @dev Less than a word is no answer.
-    function test_item34_shortAnswer() public {
-        install(plugin, fooManifest());
-        plugin.setReturn(USER_OP, 2, new bytes(31));
-        fail(
-            address(ENTRY_POINT),
-            _validateCall(_fooOp(), 0, 0),
-            error1(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
-        );
     }
 }

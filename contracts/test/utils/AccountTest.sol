@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {Vm} from "forge-std/Vm.sol";
 
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
@@ -117,11 +118,24 @@ abstract contract AccountTest is StackTest {
         longer[list.length] = ManifestExternalCallPermission(target, anySelector, selectors);
     }
 
+    function emptyManifest() internal pure returns (PluginManifest memory manifest) {}
+
     /// @notice A manifest with the execution function FOO: runtime validation 1, user operation validation 2 of the plugin.
     function fooManifest() internal pure returns (PluginManifest memory manifest) {
         manifest.executionFunctions = add(manifest.executionFunctions, FOO);
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(1));
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, selfFunction(2));
+    }
+
+    /// @notice A manifest whose plugin may call FOO of the account, which it adds itself.
+    function permittedFooManifest() internal pure returns (PluginManifest memory manifest) {
+        manifest = fooManifest();
+        manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
+    }
+
+    /// @notice A manifest whose plugin may make the account call any address.
+    function anyAddressManifest() internal pure returns (PluginManifest memory manifest) {
+        manifest.permitAnyExternalAddress = true;
     }
 
     /* Installing */
@@ -150,11 +164,6 @@ abstract contract AccountTest is StackTest {
         vm.expectRevert(reason);
         vm.prank(owner.addr);
         account.installPlugin(address(mock), keccak256(abi.encode(manifest)), "", dependencies);
-    }
-
-    function one(bytes21 element) internal pure returns (bytes21[] memory list) {
-        list = new bytes21[](1);
-        list[0] = element;
     }
 
     function assertReferences(bytes21[] memory actual, bytes21[] memory expected) internal pure {
@@ -194,43 +203,57 @@ abstract contract AccountTest is StackTest {
         return abi.encodeWithSelector(FOO, 5);
     }
 
+    function installCall(MockPlugin mock, PluginManifest memory manifest) internal returns (bytes memory) {
+        mock.setManifest(manifest);
+        return installCall(address(mock), "", new bytes21[](0));
+    }
+
+    /// @notice A batch that increments the counter some times.
+    function increments(uint256 count) internal view returns (IModularAccount.Call[] memory calls) {
+        calls = new IModularAccount.Call[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            calls[i] = IModularAccount.Call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
+        }
+    }
+
     function callAccount(address caller, bytes memory callData) internal returns (bool success, bytes memory answer) {
         vm.prank(caller);
         return address(account).call(callData);
     }
 
     /// @notice Calls the account; it must succeed.
-    function succeed(address caller, bytes memory callData) internal returns (bytes memory answer) {
+    function succeeds(address caller, bytes memory callData) internal returns (bytes memory answer) {
         bool success;
         (success, answer) = callAccount(caller, callData);
-        if (!success) {
-            assembly ("memory-safe") {
-                revert(add(answer, 0x20), mload(answer))
-            }
-        }
+        if (!success) LowLevelCall.bubbleRevert(answer);
     }
 
     /// @notice Calls the account; it must revert with exactly this.
-    function fail(address caller, bytes memory callData, bytes memory reason) internal {
+    function reverts(address caller, bytes memory callData, bytes memory reason) internal {
         (bool success, bytes memory answer) = callAccount(caller, callData);
         assertFalse(success, "the call succeeded");
         assertEq(answer, reason, "revert reason");
     }
 
-    function ownerExecute(address target, uint256 value, bytes memory data) internal pure returns (bytes memory) {
-        return abi.encodeCall(IModularAccount.execute, (target, value, data));
+    function revertData(bytes4 errorSelector) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(errorSelector);
     }
 
-    function error1(bytes4 selector, bytes4 argument) internal pure returns (bytes memory) {
-        return abi.encodeWithSelector(selector, argument);
+    function revertData(bytes4 errorSelector, bytes4 argument) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(errorSelector, argument);
     }
 
-    function error1(bytes4 selector, address argument) internal pure returns (bytes memory) {
-        return abi.encodeWithSelector(selector, argument);
+    function revertData(bytes4 errorSelector, address argument) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(errorSelector, argument);
     }
 
-    function error0(bytes4 selector) internal pure returns (bytes memory) {
-        return abi.encodeWithSelector(selector);
+    /// @notice What the account makes of a plugin's revert.
+    function revertData(bytes4 errorSelector, MockPlugin mock, uint8 functionId, bytes memory reason)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodeWithSelector(errorSelector, mock, functionId, reason);
     }
 
     /* What mock plugins were called with */

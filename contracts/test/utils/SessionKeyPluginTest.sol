@@ -10,6 +10,7 @@ import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../..
 import {Counter} from "../mocks/Counter.sol";
 import {StubAccount} from "../mocks/StubAccount.sol";
 import {TestToken} from "../mocks/TestToken.sol";
+import {call, listOf} from "./ListLiterals.sol";
 
 /// @notice The plugin on its own, installed on a stub account with one registered key, `key`.
 abstract contract SessionKeyPluginTest is Test {
@@ -66,12 +67,7 @@ abstract contract SessionKeyPluginTest is Test {
     /* Updates of `key` */
 
     function update(bytes memory data) internal {
-        account.updateKeyPermissions(key, list(data));
-    }
-
-    function list(bytes memory data) internal pure returns (bytes[] memory updates) {
-        updates = new bytes[](1);
-        updates[0] = data;
+        account.updateKeyPermissions(key, listOf(data));
     }
 
     function setListType(ISessionKeyPlugin.ContractAccessControlType listType) internal {
@@ -115,25 +111,6 @@ abstract contract SessionKeyPluginTest is Test {
     }
 
     /* Calls */
-
-    function call(address target, uint256 value, bytes memory data)
-        internal
-        pure
-        returns (ISessionKeyPlugin.Call[] memory calls)
-    {
-        calls = new ISessionKeyPlugin.Call[](1);
-        calls[0] = ISessionKeyPlugin.Call(target, value, data);
-    }
-
-    function two(ISessionKeyPlugin.Call[] memory a, ISessionKeyPlugin.Call[] memory b)
-        internal
-        pure
-        returns (ISessionKeyPlugin.Call[] memory calls)
-    {
-        calls = new ISessionKeyPlugin.Call[](2);
-        calls[0] = a[0];
-        calls[1] = b[0];
-    }
 
     function increment() internal view returns (ISessionKeyPlugin.Call[] memory) {
         return call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
@@ -271,20 +248,5 @@ abstract contract SessionKeyPluginTest is Test {
 
     function assertKeys(address[] memory expected) internal view {
         assertEq(plugin.sessionKeysOf(address(account)), expected, "keys");
-    }
-
-    function keys(address a) internal pure returns (address[] memory all) {
-        all = new address[](1);
-        all[0] = a;
-    }
-
-    function keys(address a, address b) internal pure returns (address[] memory all) {
-        all = new address[](2);
-        (all[0], all[1]) = (a, b);
-    }
-
-    function keys(address a, address b, address c) internal pure returns (address[] memory all) {
-        all = new address[](3);
-        (all[0], all[1], all[2]) = (a, b, c);
     }
 }

@@ -7,6 +7,7 @@ import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {PingTarget} from "../mocks/PingTarget.sol";
 import {TestToken} from "../mocks/TestToken.sol";
+import {call, listOf} from "./ListLiterals.sol";
 import {StackTest} from "./StackTest.sol";
 
 /// @notice The stack with the session key plugin installed on the account, a session key that is not registered yet, a target
@@ -33,10 +34,22 @@ abstract contract SessionKeyStackTest is StackTest {
         vm.deal(address(target), 1 ether);
         token.mint(address(account), 1_000_000 ether);
         token.mint(payee, 1 ether);
-        install(address(plugin), abi.encode(new address[](0), new bytes32[](0), new bytes[][](0)), ownerDependencies());
+        install(address(plugin), noKeys(), ownerDependencies());
     }
 
     /* Keys */
+
+    /// @notice Install data without keys.
+    function noKeys() internal pure returns (bytes memory) {
+        return abi.encode(new address[](0), new bytes32[](0), new bytes[][](0));
+    }
+
+    /// @notice Install data with the session key.
+    function oneKey(bytes[] memory updates) internal view returns (bytes memory) {
+        bytes[][] memory updatesOfKeys = new bytes[][](1);
+        updatesOfKeys[0] = updates;
+        return abi.encode(listOf(key.addr), new bytes32[](1), updatesOfKeys);
+    }
 
     /// @notice Registers the session key, as the owner in a runtime call.
     function grant(bytes[] memory updates) internal {
@@ -52,7 +65,7 @@ abstract contract SessionKeyStackTest is StackTest {
     /// @notice Changes the session key's permissions, as the owner in a runtime call.
     function update(bytes memory change) internal {
         vm.prank(owner.addr);
-        keys.updateKeyPermissions(key.addr, list(change));
+        keys.updateKeyPermissions(key.addr, listOf(change));
     }
 
     /* Operations */
@@ -119,16 +132,40 @@ abstract contract SessionKeyStackTest is StackTest {
         assertEq(found, 2, "two operations");
     }
 
-    /* Calls */
-
-    function call(address to, uint256 value, bytes memory data)
-        internal
-        pure
-        returns (ISessionKeyPlugin.Call[] memory calls)
-    {
-        calls = new ISessionKeyPlugin.Call[](1);
-        calls[0] = ISessionKeyPlugin.Call(to, value, data);
+    /// @notice Sends two operations as one bundle: the first one's call must succeed, the second one's revert with exactly
+    /// this.
+    function refusedInBundle(
+        IEntryPoint.UserOperation memory first,
+        IEntryPoint.UserOperation memory second,
+        bytes memory expectedReason
+    ) internal {
+        (bool[2] memory success, bytes memory reason) = sendBundle(first, second);
+        assertTrue(success[0], "the first operation");
+        assertFalse(success[1], "the second operation");
+        assertEq(reason, expectedReason, "revert reason");
     }
+
+    /// @notice What the plugin reverts with when the session key's calls break a rule.
+    function denied() internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(ISessionKeyPlugin.PermissionsCheckFailed.selector);
+    }
+
+    function keyIsGone() internal view returns (bytes memory) {
+        return abi.encodeWithSelector(ISessionKeyPlugin.InvalidSessionKey.selector, key.addr);
+    }
+
+    function overNativeLimit() internal view returns (bytes memory) {
+        return abi.encodeWithSelector(ISessionKeyPlugin.NativeTokenSpendLimitExceeded.selector, account, key.addr);
+    }
+
+    function overTokenLimit() internal view returns (bytes memory) {
+        return
+            abi.encodeWithSelector(
+                ISessionKeyPlugin.ERC20SpendLimitExceeded.selector, account, key.addr, address(token)
+            );
+    }
+
+    /* Calls */
 
     function ping() internal view returns (ISessionKeyPlugin.Call[] memory) {
         return ping(0);
@@ -144,33 +181,7 @@ abstract contract SessionKeyStackTest is StackTest {
         return call(address(token), 0, abi.encodeCall(TestToken.transfer, (payee, amount)));
     }
 
-    function join(ISessionKeyPlugin.Call[] memory a, ISessionKeyPlugin.Call[] memory b)
-        internal
-        pure
-        returns (ISessionKeyPlugin.Call[] memory joined)
-    {
-        joined = new ISessionKeyPlugin.Call[](a.length + b.length);
-        for (uint256 i = 0; i < joined.length; ++i) {
-            joined[i] = i < a.length ? a[i] : b[i - a.length];
-        }
-    }
-
     /* Permission updates */
-
-    function list(bytes memory a) internal pure returns (bytes[] memory updates) {
-        updates = new bytes[](1);
-        updates[0] = a;
-    }
-
-    function list(bytes memory a, bytes memory b) internal pure returns (bytes[] memory updates) {
-        updates = new bytes[](2);
-        (updates[0], updates[1]) = (a, b);
-    }
-
-    function list(bytes memory a, bytes memory b, bytes memory c) internal pure returns (bytes[] memory updates) {
-        updates = new bytes[](3);
-        (updates[0], updates[1], updates[2]) = (a, b, c);
-    }
 
     function listType(ISessionKeyPlugin.ContractAccessControlType kind) internal pure returns (bytes memory) {
         return abi.encodeCall(ISessionKeyPermissionsUpdates.setAccessListType, (kind));

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {Test} from "forge-std/Test.sol";
 import {Vm} from "forge-std/Vm.sol";
 
-import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IModularAccountFactory} from "../../src/interfaces/IModularAccountFactory.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
+import {listOf} from "./ListLiterals.sol";
 
 /// @notice The stack of contracts, deployed for a test: the real EntryPoint v0.6 at its address, the account implementation,
 /// the owner plugin, the factory, and an account with one owner that has native token and a deposit.
@@ -65,9 +66,7 @@ abstract contract StackTest is Test {
 
     /// @notice Creates an account with one owner, 100 ether and a deposit of 10 ether.
     function createAccount(uint256 salt, address accountOwner) internal returns (IModularAccount created) {
-        address[] memory owners = new address[](1);
-        owners[0] = accountOwner;
-        created = IModularAccount(payable(factory.createAccount(salt, owners)));
+        created = IModularAccount(payable(factory.createAccount(salt, listOf(accountOwner))));
         vm.deal(address(created), 100 ether);
         vm.deal(address(this), 10 ether);
         ENTRY_POINT.depositTo{value: 10 ether}(address(created));
@@ -103,12 +102,78 @@ abstract contract StackTest is Test {
         return bytes21(abi.encodePacked(plugin, functionId));
     }
 
+    function refs(bytes21 a) internal pure returns (bytes21[] memory list) {
+        list = new bytes21[](1);
+        list[0] = a;
+    }
+
+    function refs(bytes21 a, bytes21 b) internal pure returns (bytes21[] memory list) {
+        list = new bytes21[](2);
+        (list[0], list[1]) = (a, b);
+    }
+
     /// @notice The two functions of the owner plugin that other plugins depend on: runtime, then user operation validation.
-    function ownerDependencies() internal view returns (bytes21[] memory dependencies) {
-        dependencies = new bytes21[](2);
-        dependencies[0] =
-            ref(address(ownerPlugin), uint8(IMultiOwnerPlugin.FunctionId.RUNTIME_VALIDATION_OWNER_OR_SELF));
-        dependencies[1] = ref(address(ownerPlugin), uint8(IMultiOwnerPlugin.FunctionId.USER_OP_VALIDATION_OWNER));
+    function ownerDependencies() internal view returns (bytes21[] memory) {
+        return refs(
+            ref(address(ownerPlugin), uint8(IMultiOwnerPlugin.FunctionId.RUNTIME_VALIDATION_OWNER_OR_SELF)),
+            ref(address(ownerPlugin), uint8(IMultiOwnerPlugin.FunctionId.USER_OP_VALIDATION_OWNER))
+        );
+    }
+
+    /// @notice Makes an address an owner of the account, unless it is one.
+    function makeOwner(address newOwner) internal {
+        if (ownerPlugin.isOwnerOf(address(account), newOwner)) return;
+        vm.prank(owner.addr);
+        IMultiOwnerPlugin(address(account)).updateOwners(listOf(newOwner), new address[](0));
+    }
+
+    /* Call data of the account */
+
+    function executeCall(address target, uint256 value, bytes memory data) internal pure returns (bytes memory) {
+        return abi.encodeCall(IModularAccount.execute, (target, value, data));
+    }
+
+    function batchCall(IModularAccount.Call[] memory calls) internal pure returns (bytes memory) {
+        return abi.encodeCall(IModularAccount.executeBatch, (calls));
+    }
+
+    function installCall(address plugin) internal pure returns (bytes memory) {
+        return installCall(plugin, "", new bytes21[](0));
+    }
+
+    function installCall(address plugin, bytes memory installData, bytes21[] memory dependencies)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return
+            abi.encodeCall(IModularAccount.installPlugin, (plugin, manifestHashOf(plugin), installData, dependencies));
+    }
+
+    function uninstallCall(address plugin) internal pure returns (bytes memory) {
+        return uninstallCall(plugin, "");
+    }
+
+    function uninstallCall(address plugin, bytes memory config) internal pure returns (bytes memory) {
+        return abi.encodeCall(IModularAccount.uninstallPlugin, (plugin, config, ""));
+    }
+
+    /// @notice The `config` of an uninstall.
+    /// @param callbackGasLimit Gas units; zero: no limit.
+    function uninstallConfig(bytes memory serializedManifest, bool forceUninstall, uint256 callbackGasLimit)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encode(IModularAccount.UninstallPluginConfig(serializedManifest, forceUninstall, callbackGasLimit));
+    }
+
+    function validateCall(IEntryPoint.UserOperation memory op, bytes32 userOpHash, uint256 missingAccountFunds)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodeWithSelector(IModularAccount.validateUserOp.selector, op, userOpHash, missingAccountFunds);
     }
 
     /* User operations */
@@ -131,6 +196,12 @@ abstract contract StackTest is Test {
         op.verificationGasLimit = 3_000_000;
         op.maxFeePerGas = 1 gwei;
         op.maxPriorityFeePerGas = 1 gwei;
+    }
+
+    /// @notice A signed operation of the owner.
+    function ownerOp(bytes memory callData) internal view returns (IEntryPoint.UserOperation memory op) {
+        op = buildUserOp(callData);
+        sign(op, owner.privateKey);
     }
 
     /// @notice Signs an operation: ECDSA over the EIP-191 message of its hash.
@@ -168,36 +239,15 @@ abstract contract StackTest is Test {
         assertTrue(found, "no UserOperationEvent");
     }
 
-    /// @notice Signs and sends one operation.
-    function sendSigned(bytes memory callData, uint256 privateKey)
-        internal
-        returns (bool success, bytes memory revertReason)
-    {
-        return sendSigned(callData, privateKey, 0);
-    }
-
-    /// @notice Signs and sends one operation with a nonce key.
-    function sendSigned(bytes memory callData, uint256 privateKey, uint192 nonceKey)
-        internal
-        returns (bool success, bytes memory revertReason)
-    {
-        IEntryPoint.UserOperation memory op = buildUserOp(callData, nonceKey);
-        sign(op, privateKey);
-        return send(op);
-    }
-
     /// @notice Sends one operation of the owner, whose call must succeed.
     function sendAsOwner(bytes memory callData) internal {
-        (bool success, bytes memory revertReason) = sendSigned(callData, owner.privateKey);
-        if (success) return;
-        assembly ("memory-safe") {
-            revert(add(revertReason, 0x20), mload(revertReason))
-        }
+        (bool success, bytes memory revertReason) = send(ownerOp(callData));
+        if (!success) LowLevelCall.bubbleRevert(revertReason);
     }
 
     /// @notice Sends one operation of the owner, whose call must revert with exactly this.
     function sendAsOwnerExpectingRevert(bytes memory callData, bytes memory expectedReason) internal {
-        (bool success, bytes memory revertReason) = sendSigned(callData, owner.privateKey);
+        (bool success, bytes memory revertReason) = send(ownerOp(callData));
         assertFalse(success, "the call succeeded");
         assertEq(revertReason, expectedReason, "revert reason");
     }
@@ -209,15 +259,10 @@ abstract contract StackTest is Test {
 
     /// @notice What the account's `validateUserOp` answers for an operation, asked by the EntryPoint; state is kept.
     function validate(IEntryPoint.UserOperation memory op) internal returns (uint256 validationData) {
-        bytes32 userOpHash = ENTRY_POINT.getUserOpHash(op);
-        bytes memory callData = abi.encodeWithSelector(IModularAccount.validateUserOp.selector, op, userOpHash, 0);
+        bytes memory callData = validateCall(op, ENTRY_POINT.getUserOpHash(op), 0);
         vm.prank(address(ENTRY_POINT));
         (bool success, bytes memory answer) = op.sender.call(callData);
-        if (!success) {
-            assembly ("memory-safe") {
-                revert(add(answer, 0x20), mload(answer))
-            }
-        }
+        if (!success) LowLevelCall.bubbleRevert(answer);
         return abi.decode(answer, (uint256));
     }
 

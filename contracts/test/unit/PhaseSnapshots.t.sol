@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {Counter} from "../mocks/Counter.sol";
+import {MockPlugin} from "../mocks/MockPlugin.sol";
+import {AccountTest} from "../utils/AccountTest.sol";
+
+/// @notice Rule 28: hooks and functions may install, uninstall and execute. Each phase (user operation validation, runtime
+/// validation, execution) runs what there was when it began; the next one sees what has changed.
+contract PhaseSnapshotsTest is AccountTest {
+    /* User operation validation */
+
+    /// @dev The first hook uninstalls its plugin, which has the other hook and the function as well, and installs another one
+    /// that forbids everything: validation goes on as it began.
+    function test_item28_userOpValidationIsASnapshot() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, selfFunction(3));
+        manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, selfFunction(4));
+        install(plugin, manifest);
+        PluginManifest memory deny;
+        deny.preUserOpValidationHooks = add(deny.preUserOpValidationHooks, FOO, denyFunction());
+        plugin2.setManifest(deny);
+        plugin2.setSilent(IPlugin.onInstall.selector, 0x20);
+        plugin.setSilent(IPlugin.onUninstall.selector, 0x20);
+        IModularAccount.Call[] memory calls = new IModularAccount.Call[](2);
+        calls[0] = IModularAccount.Call(address(account), 0, uninstallCall(address(plugin)));
+        calls[1] = IModularAccount.Call(address(account), 0, installCall(address(plugin2)));
+        plugin.setReenter(PRE_USER_OP, 4, batchCall(calls));
+        makeOwner(address(plugin));
+
+        vm.recordLogs();
+        assertEq(validate(buildUserOp(fooCall())), 0);
+        MockCall[] memory mocked = mockCalls();
+        assertEq(mocked.length, 3);
+        assertCall(mocked[0], plugin, PRE_USER_OP, 4);
+        assertCall(mocked[1], plugin, PRE_USER_OP, 3);
+        assertCall(mocked[2], plugin, USER_OP, 2);
+        assertEq(account.getInstalledPlugins()[0], address(plugin2));
+        assertEq(account.getInstalledPlugins().length, 2);
+    }
+
+    /// @dev What validation installs takes effect in the execution of the same operation.
+    function test_item28_whatValidationInstallsRunsInExecution() public {
+        install(plugin, fooManifest());
+        PluginManifest memory hooks;
+        hooks.executionHooks = add(hooks.executionHooks, FOO, selfFunction(1), selfFunction(2));
+        plugin2.setManifest(hooks);
+        plugin.setReenter(USER_OP, 2, installCall(address(plugin2)));
+        makeOwner(address(plugin));
+        vm.expectCall(address(plugin2), hookCall(PRE_EXEC, 1, address(ENTRY_POINT), 0, fooCall()), 1);
+        (bool success,) = send(buildUserOp(fooCall()));
+        assertTrue(success);
+    }
+
+    /* Runtime validation */
+
+    /// @dev The first pre-runtime hook uninstalls its own plugin: its other hook and its validation function still run, and
+    /// its pre-execution hooks, which belong to the next phase, do not.
+    function test_item28_runtimePhaseIsASnapshot() public {
+        install(plugin, _onlyExecution());
+        PluginManifest memory manifest;
+        manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(1));
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(4));
+        manifest.executionHooks = add(manifest.executionHooks, FOO, selfFunction(5), selfFunction(6));
+        install(plugin2, manifest);
+        makeOwner(address(plugin2));
+        plugin2.setReenter(PRE_RUNTIME, 4, uninstallCall(address(plugin2)));
+        plugin2.setSilent(IPlugin.onUninstall.selector, 0x20);
+
+        vm.recordLogs();
+        succeeds(stranger, fooCall());
+        MockCall[] memory calls = mockCalls();
+        assertEq(calls.length, 4);
+        assertCall(calls[0], plugin2, PRE_RUNTIME, 4);
+        assertCall(calls[1], plugin2, PRE_RUNTIME, 3);
+        assertCall(calls[2], plugin2, RUNTIME, 1);
+        assertCall(calls[3], plugin, FOO, 5);
+        assertEq(account.getInstalledPlugins().length, 2);
+    }
+
+    /// @dev A pre-runtime hook installs a plugin with a hook of each phase: only the one of the next phase runs.
+    function test_item28_whatRuntimeValidationAddsRunsInExecution() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
+        install(plugin, manifest);
+        PluginManifest memory added;
+        added.preRuntimeValidationHooks = add(added.preRuntimeValidationHooks, FOO, denyFunction());
+        added.executionHooks = add(added.executionHooks, FOO, selfFunction(1), selfFunction(2));
+        plugin.setReenter(PRE_RUNTIME, 3, installCall(plugin2, added));
+        plugin2.setSilent(IPlugin.onInstall.selector, 0x20);
+        makeOwner(address(plugin));
+
+        vm.recordLogs();
+        succeeds(stranger, fooCall());
+        MockCall[] memory calls = mockCalls();
+        assertEq(calls.length, 5);
+        assertCall(calls[0], plugin, PRE_RUNTIME, 3);
+        assertCall(calls[1], plugin, RUNTIME, 1);
+        assertCall(calls[2], plugin2, PRE_EXEC, 1);
+        assertCall(calls[3], plugin, FOO, 5);
+        assertCall(calls[4], plugin2, POST_EXEC, 2);
+    }
+
+    /// @dev The validation function appears while the hooks run: too late.
+    function test_item28_validationAddedByAHookIsTooLate() public {
+        PluginManifest memory manifest;
+        manifest.executionFunctions = add(manifest.executionFunctions, FOO);
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
+        install(plugin, manifest);
+        PluginManifest memory added;
+        added.runtimeValidationFunctions = add(added.runtimeValidationFunctions, FOO, allowFunction());
+        plugin.setReenter(PRE_RUNTIME, 3, installCall(plugin2, added));
+        makeOwner(address(plugin));
+        reverts(stranger, fooCall(), revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO));
+    }
+
+    /* Execution */
+
+    /// @dev The first pre-execution hook uninstalls the executing plugin and the hooks' plugin, and installs another hook:
+    /// what was there runs, what is new does not.
+    function test_item28_executionPhaseIsASnapshot() public {
+        PluginManifest memory manifest;
+        manifest.executionHooks = add(manifest.executionHooks, FOO, selfFunction(1), selfFunction(2));
+        manifest.executionHooks = add(manifest.executionHooks, FOO, noFunction(), selfFunction(3));
+        manifest.executionHooks = add(manifest.executionHooks, FOO, selfFunction(4), noFunction());
+        install(plugin, fooManifest());
+        install(plugin2, manifest);
+        MockPlugin plugin3 = new MockPlugin();
+        PluginManifest memory added;
+        added.executionHooks = add(added.executionHooks, FOO, denyFunction(), noFunction());
+        added.executionHooks = add(added.executionHooks, FOO, noFunction(), selfFunction(9));
+        IModularAccount.Call[] memory selfCalls = new IModularAccount.Call[](3);
+        selfCalls[0] = IModularAccount.Call(address(account), 0, uninstallCall(address(plugin)));
+        selfCalls[1] = IModularAccount.Call(address(account), 0, uninstallCall(address(plugin2)));
+        selfCalls[2] = IModularAccount.Call(address(account), 0, installCall(plugin3, added));
+        plugin2.setReenter(PRE_EXEC, 4, batchCall(selfCalls));
+        plugin.setSilent(IPlugin.onUninstall.selector, 0x20);
+        plugin2.setSilent(IPlugin.onUninstall.selector, 0x20);
+        plugin3.setSilent(IPlugin.onInstall.selector, 0x20);
+        makeOwner(address(plugin2));
+
+        vm.recordLogs();
+        succeeds(address(ENTRY_POINT), fooCall());
+        MockCall[] memory calls = mockCalls();
+        assertEq(calls.length, 5);
+        assertCall(calls[0], plugin2, PRE_EXEC, 4);
+        assertCall(calls[1], plugin2, PRE_EXEC, 1);
+        assertCall(calls[2], plugin, FOO, 5);
+        assertCall(calls[3], plugin2, POST_EXEC, 3);
+        assertCall(calls[4], plugin2, POST_EXEC, 2);
+        reverts(address(ENTRY_POINT), fooCall(), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
+    }
+
+    function test_item28_executionMayReenter() public {
+        install(plugin, fooManifest());
+        makeOwner(address(plugin));
+        plugin.setReenter(FOO, 5, executeCall(address(counter), 0, abi.encodeCall(Counter.increment, ())));
+        succeeds(stranger, fooCall());
+        assertEq(counter.count(), 1);
+    }
+
+    /// @dev The functions that manage the account obey validation hooks like all others, in operations and runtime calls.
+    function test_item28_validationHooksOfManagementFunctions() public {
+        plugin.setManifest(fooManifest());
+        bytes[3] memory callDatas = [
+            installCall(plugin, fooManifest()),
+            uninstallCall(address(plugin)),
+            abi.encodeCall(IModularAccount.upgradeToAndCall, (implementation, ""))
+        ];
+        bytes memory denied = revertData(IModularAccount.AlwaysDenyRule.selector);
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            uint256 snapshot = vm.snapshotState();
+            if (i == 1) install(plugin, fooManifest());
+            PluginManifest memory manifest;
+            bytes4 selector = bytes4(callDatas[i]);
+            manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, selector, denyFunction());
+            manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, selector, denyFunction());
+            install(plugin2, manifest);
+            reverts(owner.addr, callDatas[i], denied);
+            reverts(address(account), callDatas[i], denied);
+            reverts(address(ENTRY_POINT), validateCall(ownerOp(callDatas[i]), 0, 0), denied);
+            vm.revertToState(snapshot);
+        }
+    }
+
+    function _onlyExecution() private pure returns (PluginManifest memory manifest) {
+        manifest.executionFunctions = add(manifest.executionFunctions, FOO);
+    }
+}

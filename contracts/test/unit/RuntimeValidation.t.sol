@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
+import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {AccountTest} from "../utils/AccountTest.sol";
+
+/// @notice Rules 5, 25 and 26: validation of runtime calls.
+contract RuntimeValidationTest is AccountTest {
+    bytes4 private constant INSTALL = IModularAccount.installPlugin.selector;
+
+    /* 5: who may call */
+
+    function test_item05_strangersAreRefusedEverywhere() public {
+        bytes memory reason = revertData(IMultiOwnerPlugin.NotAuthorized.selector);
+        bytes[6] memory callDatas = [
+            executeCall(address(counter), 0, ""),
+            batchCall(increments(1)),
+            abi.encodeCall(IModularAccount.installPlugin, (address(plugin), 0, "", new bytes21[](0))),
+            uninstallCall(address(ownerPlugin)),
+            abi.encodeCall(IModularAccount.upgradeToAndCall, (implementation, "")),
+            abi.encodeCall(IMultiOwnerPlugin.updateOwners, (new address[](0), new address[](0)))
+        ];
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            reverts(
+                stranger,
+                callDatas[i],
+                abi.encodeWithSelector(
+                    IModularAccount.RuntimeValidationFunctionReverted.selector, ownerPlugin, 0, reason
+                )
+            );
+        }
+        reverts(
+            stranger,
+            abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())),
+            abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, stranger, FOO)
+        );
+        reverts(
+            stranger,
+            abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, "")),
+            abi.encodeWithSelector(
+                IModularAccount.ExecFromPluginExternalNotPermitted.selector, stranger, counter, 0, ""
+            )
+        );
+    }
+
+    /* 25: order of validation and look-up */
+
+    function test_item25_unknownSelector() public {
+        bytes memory missing = revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO);
+        reverts(owner.addr, fooCall(), missing);
+        reverts(stranger, fooCall(), missing);
+        reverts(address(ENTRY_POINT), fooCall(), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
+    }
+
+    /// @dev Less than a selector names nothing, even where it would be the beginning of an installed one.
+    function test_item25_shortCallData() public {
+        PluginManifest memory manifest;
+        manifest.executionFunctions = add(manifest.executionFunctions, 0x11223300);
+        manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, 0x11223300, allowFunction());
+        install(plugin, manifest);
+        reverts(
+            stranger, hex"112233", revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, 0x11223300)
+        );
+        reverts(
+            address(ENTRY_POINT), hex"112233", revertData(IModularAccount.UnrecognizedFunction.selector, 0x11223300)
+        );
+        succeeds(stranger, hex"11223300");
+    }
+
+    function test_item25_validationWithoutExecution() public {
+        PluginManifest memory manifest;
+        manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(1));
+        install(plugin, manifest);
+        vm.recordLogs();
+        reverts(stranger, fooCall(), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
+        plugin.setRevert(RUNTIME, 1, "refused");
+        reverts(
+            stranger,
+            fooCall(),
+            revertData(IModularAccount.RuntimeValidationFunctionReverted.selector, plugin, 1, "refused")
+        );
+    }
+
+    /// @dev `plugin` has FOO, `plugin2` validates its runtime calls.
+    function _installFooValidatedBy2() private {
+        PluginManifest memory manifest;
+        manifest.executionFunctions = add(manifest.executionFunctions, FOO);
+        install(plugin, manifest);
+        manifest.executionFunctions = new bytes4[](0);
+        manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(1));
+        install(plugin2, manifest);
+    }
+
+    /// @dev The runtime validation of FOO uninstalls the plugin that has FOO.
+    function test_item25_functionVanishesInValidation() public {
+        _installFooValidatedBy2();
+        makeOwner(address(account));
+        plugin2.setReenter(RUNTIME, 1, uninstallCall(address(plugin)));
+        makeOwner(address(plugin2));
+        reverts(stranger, fooCall(), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
+    }
+
+    function test_item25_entryPointSkipsRuntimeValidationAndItsHooks() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, denyFunction());
+        plugin.setRevert(RUNTIME, 1, "refused");
+        install(plugin, manifest);
+        vm.recordLogs();
+        succeeds(address(ENTRY_POINT), fooCall());
+        MockCall[] memory calls = mockCalls();
+        assertEq(calls.length, 1);
+        assertCall(calls[0], plugin, FOO, 5);
+    }
+
+    /* 26: hooks, then the function */
+
+    /// @dev Pre hooks newest first, then the function, then execution; all get caller, value and call data.
+    function test_item26_hooksThenFunction() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(4));
+        install(plugin, manifest);
+        vm.deal(stranger, 9);
+        vm.recordLogs();
+        vm.prank(stranger);
+        (bool success,) = address(account).call{value: 9}(fooCall());
+        assertTrue(success);
+        MockCall[] memory calls = mockCalls();
+        assertEq(calls.length, 4);
+        assertCall(calls[0], plugin, PRE_RUNTIME, 4);
+        assertEq(calls[0].data, hookCall(PRE_RUNTIME, 4, stranger, 9, fooCall()));
+        assertCall(calls[1], plugin, PRE_RUNTIME, 3);
+        assertCall(calls[2], plugin, RUNTIME, 1);
+        assertEq(calls[2].data, hookCall(RUNTIME, 1, stranger, 9, fooCall()));
+        assertCall(calls[3], plugin, FOO, 5);
+        assertEq(calls[3].data, fooCall());
+        for (uint256 i = 0; i < 4; ++i) {
+            assertEq(calls[i].value, 0, "plugins are sent no value");
+        }
+        assertEq(address(account).balance, 100 ether + 9);
+    }
+
+    function test_item26_wrapsReverts() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
+        install(plugin, manifest);
+        bytes memory reason = hex"0102030405";
+        plugin.setRevert(RUNTIME, 1, reason);
+        reverts(
+            stranger,
+            fooCall(),
+            revertData(IModularAccount.RuntimeValidationFunctionReverted.selector, plugin, 1, reason)
+        );
+        plugin.setRevert(PRE_RUNTIME, 3, reason);
+        reverts(
+            stranger, fooCall(), revertData(IModularAccount.PreRuntimeValidationHookFailed.selector, plugin, 3, reason)
+        );
+    }
+
+    function test_item26_alwaysDeny() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, denyFunction());
+        install(plugin, manifest);
+        reverts(owner.addr, fooCall(), revertData(IModularAccount.AlwaysDenyRule.selector));
+    }
+
+    function test_item26_alwaysAllowSkipsTheFunctionNotTheHooks() public {
+        PluginManifest memory manifest = fooManifest();
+        manifest.runtimeValidationFunctions[0].associatedFunction = allowFunction();
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
+        install(plugin, manifest);
+        vm.recordLogs();
+        succeeds(stranger, fooCall());
+        MockCall[] memory calls = mockCalls();
+        assertEq(calls.length, 2);
+        assertCall(calls[0], plugin, PRE_RUNTIME, 3);
+        assertCall(calls[1], plugin, FOO, 5);
+        plugin.setRevert(PRE_RUNTIME, 3, "");
+        reverts(stranger, fooCall(), revertData(IModularAccount.PreRuntimeValidationHookFailed.selector, plugin, 3, ""));
+    }
+
+    /// @dev Without the owner plugin, self-calls may still install and upgrade; nothing else.
+    function test_item26_selfCallsToInstallAndUpgradeNeedNoFunction() public {
+        PluginManifest memory manifest;
+        manifest.executionFunctions = add(manifest.executionFunctions, FOO);
+        manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, allowFunction());
+        install(plugin, manifest);
+        PluginManifest memory second;
+        second.executionFunctions = add(second.executionFunctions, BAR);
+        plugin2.setManifest(second);
+        uninstall(address(ownerPlugin));
+        bytes memory installCall = installCall(address(plugin2));
+        // The account calls itself.
+        succeeds(address(account), installCall);
+        succeeds(address(account), abi.encodeCall(IModularAccount.upgradeToAndCall, (implementation, "")));
+        address[4] memory others = [owner.addr, stranger, address(plugin), address(factory)];
+        for (uint256 i = 0; i < others.length; ++i) {
+            reverts(
+                others[i], installCall, revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, INSTALL)
+            );
+        }
+        bytes[3] memory notExcepted =
+            [executeCall(address(counter), 0, ""), batchCall(increments(1)), uninstallCall(address(plugin2))];
+        for (uint256 i = 0; i < notExcepted.length; ++i) {
+            reverts(
+                address(account),
+                notExcepted[i],
+                revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, bytes4(notExcepted[i]))
+            );
+        }
+    }
+
+    /// @dev The hooks of the two functions run in the exception too.
+    function test_item26_selfCallExceptionRunsHooks() public {
+        PluginManifest memory manifest;
+        manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, INSTALL, denyFunction());
+        install(plugin, manifest);
+        reverts(
+            address(account),
+            abi.encodeCall(IModularAccount.installPlugin, (address(plugin2), 0, "", new bytes21[](0))),
+            revertData(IModularAccount.AlwaysDenyRule.selector)
+        );
+    }
+}
