@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deploys to anvil, on loopback, under the chain ids of test networks, by forge and by the command `session-key deploy`: from
+# Deploys to anvil, on a free port of loopback, under the chain ids of test networks, by forge and by the command `session-key deploy`: from
 # nothing, again by the other of the two, half way, and where both must refuse. Every refusal must leave the deployer's nonce at
 # zero: nothing was sent.
 set -euo pipefail
@@ -7,8 +7,6 @@ shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 source script/toolchain.sh
 
-port=${RPC_PORT:-18546}
-rpc=http://127.0.0.1:$port
 record=crates/client/deployments/deterministic.json
 home=target/deploy-test
 mkdir -p "$home"
@@ -23,6 +21,19 @@ fail() {
   exit 1
 }
 
+# Waits until a process has written what it is waited for to a file, as long as it lives. Prints the first group of the pattern.
+wait_for() { # name process file pattern
+  local found
+  until found=$(sed -n "s|$4|\\1|p" "$3") && [ -n "$found" ]; do
+    if ! kill -0 "$2" 2>/dev/null; then
+      tail -n 20 "$3" >&2
+      fail "$1 did not start"
+    fi
+    sleep 0.1
+  done
+  echo "$found"
+}
+
 node=
 stop() {
   if [ -n "$node" ]; then
@@ -35,15 +46,10 @@ explorer=
 trap 'stop; if [ -n "$explorer" ]; then kill "$explorer" 2>/dev/null || true; fi' EXIT
 start() { # chain-id [option of anvil …]
   stop
-  if cast chain-id --rpc-url "$rpc" >/dev/null 2>&1; then fail "port $port is in use; set RPC_PORT"; fi
-  anvil --host 127.0.0.1 --port "$port" --chain-id "$@" >"$home/anvil.log" 2>&1 &
+  : >"$home/anvil.log"
+  anvil --host 127.0.0.1 --port 0 --chain-id "$@" >>"$home/anvil.log" 2>&1 &
   node=$!
-  for _ in $(seq 100); do
-    if cast chain-id --rpc-url "$rpc" >/dev/null 2>&1; then return; fi
-    sleep 0.1
-  done
-  tail -n 20 "$home/anvil.log" >&2
-  fail "anvil did not start"
+  rpc=http://$(wait_for anvil "$node" "$home/anvil.log" '^Listening on \(.*\)$')
 }
 
 cargo build --locked -p session-key-cli
@@ -155,8 +161,9 @@ echo "other parameters, and no more funds than needed: deployed with_forge, veri
 
 # The sources of what was recorded just now go to something that answers as explorers do, and keeps what it is sent.
 rm -f "$home"/explorer.*
+: >"$home/explorer.url"
 node -e '
-  const { appendFileSync, readFileSync, renameSync, writeFileSync } = require("node:fs");
+  const { appendFileSync, readFileSync } = require("node:fs");
   const [home] = process.argv.slice(1);
   const server = require("node:http").createServer((request, response) => {
     let body = "";
@@ -171,17 +178,12 @@ node -e '
     });
   });
   server.listen(0, "127.0.0.1", () => {
-    writeFileSync(`${home}/explorer.tmp`, `http://127.0.0.1:${server.address().port}`);
-    renameSync(`${home}/explorer.tmp`, `${home}/explorer.url`);
+    appendFileSync(`${home}/explorer.url`, `http://127.0.0.1:${server.address().port}\n`);
   });
 ' "$home" &
 explorer=$!
-for _ in $(seq 100); do
-  if [ -f "$home/explorer.url" ]; then break; fi
-  sleep 0.1
-done
 export EXPLORER_API
-EXPLORER_API=$(cat "$home/explorer.url")
+EXPLORER_API=$(wait_for "the explorer" "$explorer" "$home/explorer.url" '^\(.*\)$')
 verify_source() {
   ./script/verify-source.sh "$@" >"$home/output" 2>&1
 }

@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
 # Runs the Rust client and the real TypeScript client (npm @alchemy/aa-accounts) against a real node (anvil) and a real bundler
-# (npm @pimlico/alto), all on loopback. Each client also uses a key that the other has granted.
+# (npm @pimlico/alto), all on free ports of loopback. Each client also uses a key that the other has granted.
 # The bundler is large, so it is not among the dependencies of package.json: it is installed on the first run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rpc_port=${RPC_PORT:-18545}
-bundler_port=${BUNDLER_PORT:-14337}
 home=target/interop
 mkdir -p "$home"
 
@@ -17,11 +15,15 @@ for package in bundler typescript; do
     cp "interop/$package/package-lock.json" "interop/$package/node_modules/.installed-lock.json"
   fi
 done
-# The bundler listens on every interface; this keeps it on loopback.
+# The bundler listens on every interface, and does not tell on which port: this keeps it on loopback, and tells.
 cat >"$home/loopback.cjs" <<'JS'
+const fs = require("fs");
 const net = require("net");
 const listen = net.Server.prototype.listen;
 net.Server.prototype.listen = function (...args) {
+  this.once("listening", () => {
+    fs.appendFileSync(process.env.LISTENING_FILE, `Listening on 127.0.0.1:${this.address().port}\n`);
+  });
   if (typeof args[0] === "object" && args[0] !== null) args[0].host = "127.0.0.1";
   else if (typeof args[0] === "number" && typeof args[1] === "string") args[1] = "127.0.0.1";
   return listen.apply(this, args);
@@ -31,31 +33,29 @@ JS
 started=()
 trap 'for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done; wait 2>/dev/null || true' EXIT
 
-answers() { # url method
+answers() { # url
   curl -sf -m 2 -H 'content-type: application/json' "$1" \
-    -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$2\",\"params\":[]}" >/dev/null
+    -d '{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}' >/dev/null
 }
-wait_for() { # name url method log
-  for _ in $(seq 150); do
-    if answers "$2" "$3"; then return; fi
+# Waits until the process has said where it listens, and answers there, as long as it lives. Prints its URL.
+wait_for() { # name process file log
+  local address
+  until address=$(sed -n '/^Listening on /{s///p;q}' "$3") && [ -n "$address" ] && answers "http://$address"; do
+    if ! kill -0 "$2" 2>/dev/null; then
+      echo "interop.sh: $1 did not start; its output:" >&2
+      tail -n 20 "$4" >&2
+      exit 1
+    fi
     sleep 0.2
   done
-  echo "interop.sh: $1 did not start; its output:" >&2
-  tail -n 20 "$4" >&2
-  exit 1
+  echo "http://$address"
 }
 
-rpc="http://127.0.0.1:$rpc_port"
-bundler="http://127.0.0.1:$bundler_port"
-if answers "$rpc" eth_chainId || answers "$bundler" eth_chainId; then
-  echo "interop.sh: port $rpc_port or $bundler_port is in use; set RPC_PORT and BUNDLER_PORT" >&2
-  exit 1
-fi
-
-anvil --host 127.0.0.1 --port "$rpc_port" --chain-id 31337 --hardfork prague --balance 1000000 \
-  >"$home/anvil.log" 2>&1 &
+: >"$home/anvil.log"
+anvil --host 127.0.0.1 --port 0 --chain-id 31337 --hardfork prague --balance 1000000 \
+  >>"$home/anvil.log" 2>&1 &
 started+=($!)
-wait_for anvil "$rpc" eth_chainId "$home/anvil.log"
+rpc=$(wait_for anvil $! "$home/anvil.log" "$home/anvil.log")
 
 # Development accounts 8 and 9 of every development node: no secrets.
 executor=0xdbda1821b80551c9d65939329250298aa3472ba22feea921c0cf5d620ea67b97
@@ -65,15 +65,17 @@ entry_point=0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789
 # The bundler wants the EntryPoint to be there when it starts.
 SESSION_KEY_RPC_URL=$rpc cargo test -p session-key-client --locked --test it -- --ignored interop_through_the_entry_point
 
+export LISTENING_FILE=$PWD/$home/alto.listening
+: >"$LISTENING_FILE"
 NODE_OPTIONS="--require $PWD/$home/loopback.cjs" interop/bundler/node_modules/.bin/alto \
-  --rpc-url "$rpc" --port "$bundler_port" --entrypoints "$entry_point" \
+  --rpc-url "$rpc" --port 0 --entrypoints "$entry_point" \
   --executor-private-keys "$executor" --utility-private-key "$utility" \
   --safe-mode false --min-entity-stake 1 --min-entity-unstake-delay 1 \
   --min-bundle-interval 10 --max-bundle-interval 50 --block-time 200 \
   --utility-wallet-monitor false --refilling-wallets false \
   >"$home/alto.log" 2>&1 &
 started+=($!)
-wait_for alto "$bundler" eth_chainId "$home/alto.log"
+bundler=$(wait_for alto $! "$LISTENING_FILE" "$home/alto.log")
 
 SESSION_KEY_RPC_URL=$rpc SESSION_KEY_BUNDLER_URL=$bundler \
   cargo test -p session-key-client --locked --test it -- --ignored interop_through_a_bundler
