@@ -5,10 +5,10 @@ use alloy_primitives::{Address, FixedBytes};
 /// Session key plugin, user operation validation: a session key signs.
 pub const USER_OP_VALIDATION_SESSION_KEY: u8 = 0;
 
-/// Multi owner plugin, runtime validation: the caller is an owner or the account itself.
+/// Owner plugin, runtime validation: the caller is an owner or the account itself.
 pub const RUNTIME_VALIDATION_OWNER_OR_SELF: u8 = 0;
 
-/// Multi owner plugin, user operation validation: an owner signs.
+/// Owner plugin, user operation validation: an owner signs.
 pub const USER_OP_VALIDATION_OWNER: u8 = 1;
 
 /// A function reference (`bytes21`): the plugin's address followed by the function id.

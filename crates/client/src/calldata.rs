@@ -186,7 +186,7 @@ pub fn session_key_plugin_install_data(keys: &[NewSessionKey]) -> Bytes {
     (addresses, tags, permissions).abi_encode_params().into()
 }
 
-/// Install data of the multi owner plugin.
+/// Install data of the owner plugin.
 pub fn multi_owner_plugin_install_data(owners: &[Address]) -> Bytes {
     (owners.to_vec(),).abi_encode_params().into()
 }

@@ -115,8 +115,8 @@ pub async fn sign_hash<S: Signer + Sync + ?Sized>(
     Ok(signer.sign_message(hash.as_slice()).await?.as_bytes().into())
 }
 
-/// The nonce lane of a session key: its address. The plugin insists on it for a key with a gas limit; this crate always
-/// uses it, so that operations of different keys do not wait for each other.
+/// The nonce lane of a session key: its address. The plugin insists on it for a key with a gas limit; this crate uses it
+/// unless told otherwise, so that operations of different keys do not wait for each other.
 pub fn session_key_nonce_key(session_key: Address) -> U192 {
     U192::from_be_slice(session_key.as_slice())
 }

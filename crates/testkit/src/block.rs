@@ -21,7 +21,7 @@ pub(crate) struct MinedTransaction {
     pub(crate) transaction: Recovered<TxEnvelope>,
     pub(crate) success: bool,
     pub(crate) gas_used: u64,
-    /// Wei per gas.
+    /// Wei per gas unit.
     pub(crate) effective_gas_price: u128,
     pub(crate) created: Option<Address>,
     pub(crate) logs: Vec<Log>,

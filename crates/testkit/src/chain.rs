@@ -40,7 +40,7 @@ pub struct ChainConfig {
     pub block_interval: u64,
     /// Gas limit of every block, in gas units.
     pub gas_limit: u64,
-    /// Base fee of block 0, in wei per gas, at most [`MAX_BASE_FEE`]; it then moves as EIP-1559 says.
+    /// Base fee of block 0, in wei per gas unit, at most [`MAX_BASE_FEE`]; it then moves as EIP-1559 says.
     pub base_fee: u64,
     /// What each of the [`dev_accounts`](crate::dev_accounts) starts with, in wei.
     pub dev_balance: U256,
@@ -59,7 +59,7 @@ impl Default for ChainConfig {
     }
 }
 
-/// The highest base fee, in wei per gas: nine ether for a unit. From here, no block moves it beyond what a `u64` holds.
+/// The highest base fee, in wei per gas unit: nine ether. From here, no block moves it beyond what a `u64` holds.
 pub const MAX_BASE_FEE: u64 = u64::MAX / 2;
 
 /// A simulated chain: an EVM (Prague), accounts, blocks, a clock that only moves when told.
@@ -176,7 +176,7 @@ impl Chain {
         })
     }
 
-    /// Base fee that the next block will have, wei per gas.
+    /// Base fee that the next block will have, wei per gas unit.
     #[must_use]
     pub fn next_base_fee(&self) -> u64 {
         let header = &self.head().header;
@@ -288,7 +288,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Sets the base fee of the next block, wei per gas; at most [`MAX_BASE_FEE`].
+    /// Sets the base fee of the next block, wei per gas unit; at most [`MAX_BASE_FEE`].
     pub fn set_next_base_fee(&mut self, base_fee: u64) {
         self.next_base_fee = Some(base_fee.min(MAX_BASE_FEE));
     }

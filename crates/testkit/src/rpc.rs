@@ -19,7 +19,7 @@ use serde_json::value::{RawValue, to_raw_value};
 /// What a method answers: a result or an error.
 type Answer = Result<Box<RawValue>, ErrorPayload>;
 
-/// Wei per gas that a transaction offers when it is not told what: as anvil's `eth_maxPriorityFeePerGas`.
+/// Wei per gas unit that a transaction offers when it is not told what: as anvil's `eth_maxPriorityFeePerGas`.
 const SUGGESTED_PRIORITY_FEE: u128 = 1_000_000_000;
 
 /// Every block is kept, so a slip of the finger must not fill the memory.

@@ -167,9 +167,9 @@ pub struct Survey {
     pub chain_id: u64,
     /// The contracts, in the order they are created in.
     pub contracts: Vec<SurveyedContract>,
-    /// Fee that the transactions offer, in wei per unit of gas.
+    /// Fee that the transactions offer, in wei per gas unit.
     pub max_fee_per_gas: u128,
-    /// Tip within it, in wei per unit of gas.
+    /// Priority fee within it, in wei per gas unit.
     pub max_priority_fee_per_gas: u128,
     /// What the transactions cost at most, in wei.
     pub cost: U256,

@@ -24,7 +24,7 @@ pub struct Deployment {
     pub entry_point: Address,
     /// Session key plugin.
     pub session_key_plugin: Address,
-    /// Multi owner plugin, which the session key plugin depends on.
+    /// Owner plugin, which the session key plugin depends on.
     pub multi_owner_plugin: Address,
     /// Account factory. Needed only for accounts that do not exist yet.
     pub factory: Address,

@@ -162,7 +162,7 @@ revert_errors! {
 }
 
 revert_errors! {
-    /// An error of the multi owner plugin.
+    /// An error of the owner plugin.
     OwnerPluginError of Owners {
         "the account would be left without an owner" EmptyOwnersNotAllowed,
         "{owner} cannot be an owner, or is one already" InvalidOwner { owner = owner: Address },
