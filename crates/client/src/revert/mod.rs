@@ -233,7 +233,7 @@ pub fn user_operation_revert_reason<'a>(
 mod tests {
     use super::*;
     use alloy::primitives::{Selector, hex};
-    use proptest::prelude::*;
+    use proptest::{prelude::*, test_runner::RngSeed};
 
     #[test]
     fn errors_of_the_plugin() {
@@ -419,6 +419,9 @@ mod tests {
     }
 
     proptest! {
+        // The same cases every time.
+        #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(0), ..Default::default() })]
+
         #[test]
         fn no_byte_is_lost(data in any::<Vec<u8>>()) {
             prop_assert_eq!(Revert::decode(&data).to_bytes(), data.clone());
