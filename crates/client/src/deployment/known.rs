@@ -156,6 +156,11 @@ impl Deterministic {
     }
 }
 
+/// What the record says of a contract. It has all of them: a test compares it with the plan, contract by contract.
+pub(super) fn recorded(contract: Contract) -> &'static KnownContract {
+    &DETERMINISTIC.contracts[&contract]
+}
+
 /// The chains with known deployments.
 pub fn known_chains() -> &'static [ChainDeployments] {
     &KNOWN_CHAINS

@@ -41,7 +41,7 @@ impl Deployment {
     /// Where this repository's contracts are on every chain that they were deployed on with the default parameters. This
     /// says nothing about whether they were: ask the chain, or `session-key doctor`.
     pub fn deterministic() -> Self {
-        let address = |contract| Deterministic::record().contracts[&contract].address;
+        let address = |contract| known::recorded(contract).address;
         Self {
             entry_point: address(Contract::EntryPoint),
             session_key_plugin: address(Contract::SessionKeyPlugin),

@@ -1,6 +1,9 @@
 //! Which contracts are created where: a pure function of their bytecode and a few parameters.
 
-use super::{Deployment, known::Deterministic};
+use super::{
+    Deployment,
+    known::{Deterministic, recorded},
+};
 use alloy::{
     network::TransactionBuilder,
     primitives::{Address, B256, Bytes, keccak256},
@@ -100,7 +103,7 @@ impl PlannedContract {
     fn new(contract: Contract, salt: B256, init_code: Bytes) -> Self {
         let address = DEPLOYMENT_PROXY.create2(salt, keccak256(&init_code));
         // An address of CREATE2 stands for salt and init code. What the record says of its code holds there, and only there.
-        let recorded = &Deterministic::record().contracts[&contract];
+        let recorded = recorded(contract);
         let code_hash = recorded.code_hash.filter(|_| recorded.address == address);
         Self {
             contract,
@@ -135,10 +138,9 @@ impl DeploymentPlan {
         if parameters.factory_owner.is_zero() {
             return Err(PlanError::FactoryOwnerIsZero);
         }
-        let record = &Deterministic::record().contracts;
         let standard = Self::unchecked(&DeploymentParameters::default(), entry_point_code.clone());
         for planned in &standard.contracts {
-            let recorded = record[&planned.contract].address;
+            let recorded = recorded(planned.contract).address;
             if planned.address != recorded {
                 return Err(PlanError::UnexpectedAddress {
                     contract: planned.contract,
