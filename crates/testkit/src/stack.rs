@@ -104,6 +104,9 @@ impl Stack {
     /// The deployments in the order they must be made in, and the addresses that they lead to.
     ///
     /// On a live chain: send [`Deployment::transaction`] for each whose address has no code yet.
+    ///
+    /// The `DeploymentPlan` of `session-key-client` leads to the same addresses, which its tests compare. It cannot be used here:
+    /// those tests depend on this crate.
     #[must_use]
     pub fn plan(factory_owner: Address) -> (Self, Vec<Deployment>) {
         let entry_point = Deployment::new("EntryPoint", ENTRY_POINT_CODE.bytes());

@@ -1,16 +1,12 @@
 //! Deploying: from nothing, again, half way, with other parameters, and where it must refuse.
 
+use crate::wire::{Failing, WithoutOverrides, provider, wallet};
 use session_key_bindings::{IModularAccountFactory, bytecode};
 use session_key_client::{
     Deployment, SmartAccount,
     alloy::{
         primitives::{Address, B256, U256, address, bytes, keccak256},
-        providers::{DynProvider, Provider, ProviderBuilder},
-        rpc::{
-            client::RpcClient,
-            json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload},
-        },
-        transports::{TransportError, TransportFut},
+        providers::DynProvider,
     },
     deployment::{
         Contract, DeployError, Deployer, DeploymentParameters, DeploymentPlan, Deterministic, PlanError,
@@ -20,11 +16,6 @@ use session_key_client::{
 use session_key_testkit::{
     DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Stack, Testkit, dev_accounts,
 };
-use std::{
-    sync::{Arc, Mutex},
-    task::{Context, Poll},
-};
-use tower::Service;
 
 const CHAIN: u64 = 31337;
 const GAS_PRICE_ORACLE: Address = address!("0x420000000000000000000000000000000000000F");
@@ -373,68 +364,22 @@ async fn the_data_fee_of_the_op_stack_is_counted() {
     assert_eq!(deployer.survey(None).await.unwrap().cost, without);
 }
 
-/// Passes requests on to the simulated chain, except for what it answers with an error of its own.
-#[derive(Clone)]
-struct Failing<F> {
-    inner: session_key_testkit::Transport,
-    /// Gets the method and the parameters of a request, and how many there were of the method before.
-    fails: F,
-    seen: Arc<Mutex<Vec<String>>>,
-}
-
-impl<F: Fn(&str, &str, usize) -> bool + Clone + Send + Sync + 'static> Failing<F> {
-    fn provider(testkit: &Testkit, fails: F) -> DynProvider {
-        let transport = Self {
-            inner: testkit.transport(),
-            fails,
-            seen: Arc::default(),
-        };
-        let client = RpcClient::new(transport, true).with_poll_interval(std::time::Duration::from_millis(1));
-        ProviderBuilder::new()
-            .wallet(dev_accounts()[0].signer())
-            .connect_client(client)
-            .erased()
-    }
-}
-
-impl<F: Fn(&str, &str, usize) -> bool + Clone + Send + Sync + 'static> Service<RequestPacket> for Failing<F> {
-    type Response = ResponsePacket;
-    type Error = TransportError;
-    type Future = TransportFut<'static>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, packet: RequestPacket) -> Self::Future {
-        if let RequestPacket::Single(request) = &packet {
-            let method = request.method().to_owned();
-            let params = request.params().map_or("", |params| params.get());
-            let mut seen = self.seen.lock().unwrap();
-            let before = seen.iter().filter(|name| **name == method).count();
-            seen.push(method.clone());
-            if (self.fails)(&method, params, before) {
-                let payload = ErrorPayload {
-                    code: -32000,
-                    message: "the test says no".into(),
-                    data: None,
-                };
-                let response = Response {
-                    id: request.id().clone(),
-                    payload: ResponsePayload::Failure(payload),
-                };
-                return Box::pin(async move { Ok(ResponsePacket::Single(response)) });
-            }
-        }
-        self.inner.call(packet)
-    }
+/// A wallet on the chain, over a wire that fails where it is told to.
+fn failing(
+    testkit: &Testkit,
+    fails: impl Fn(&str, &str, usize) -> bool + Send + Sync + 'static,
+) -> DynProvider {
+    wallet(
+        Failing::new(testkit.transport(), fails),
+        dev_accounts()[0].signer(),
+    )
 }
 
 #[tokio::test]
 async fn a_failure_half_way_is_completed_by_the_next_deployment() {
     for sent in [0, 2] {
         let testkit = chain();
-        let provider = Failing::provider(&testkit, move |method, _, before| {
+        let provider = failing(&testkit, move |method, _, before| {
             method == "eth_sendRawTransaction" && before == sent
         });
         let deployer = Deployer::new(provider, CHAIN, plan(&DeploymentParameters::default()));
@@ -481,7 +426,7 @@ async fn somebody_faster_is_no_failure() {
 #[tokio::test]
 async fn a_chain_without_the_instructions_is_refused() {
     let testkit = chain();
-    let provider = Failing::provider(&testkit, |method, params, _| {
+    let provider = failing(&testkit, |method, params, _| {
         method == "eth_call" && params.contains("0x5f5f5f5e00")
     });
     let deployer = Deployer::new(provider, CHAIN, plan(&DeploymentParameters::default()));
@@ -489,38 +434,11 @@ async fn a_chain_without_the_instructions_is_refused() {
     assert!(matches!(error, DeployError::ChainBeforeCancun { .. }), "{error}");
 }
 
-/// Ignores state overrides, as some nodes do.
-#[derive(Clone)]
-struct WithoutOverrides(session_key_testkit::Transport);
-
-impl Service<RequestPacket> for WithoutOverrides {
-    type Response = ResponsePacket;
-    type Error = TransportError;
-    type Future = TransportFut<'static>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, packet: RequestPacket) -> Self::Future {
-        let RequestPacket::Single(request) = &packet else {
-            return self.0.call(packet);
-        };
-        let params = request.params().map_or("[]", |params| params.get());
-        let mut params: Vec<serde_json::Value> = serde_json::from_str(params).unwrap();
-        params.truncate(2);
-        let (meta, _) = request.clone().decompose();
-        let request = session_key_client::alloy::rpc::json_rpc::Request { meta, params };
-        self.0.call(RequestPacket::Single(request.serialize().unwrap()))
-    }
-}
-
 #[tokio::test]
 async fn a_node_that_cannot_simulate_is_found_out() {
     let testkit = chain();
-    let client = RpcClient::new(WithoutOverrides(testkit.transport()), true);
-    let provider = ProviderBuilder::new().connect_client(client);
-    let deployer = Deployer::new(provider, CHAIN, plan(&other_parameters()));
+    let node = provider(WithoutOverrides::new(testkit.transport()));
+    let deployer = Deployer::new(node, CHAIN, plan(&other_parameters()));
     let error = refusal(&testkit, &deployer).await;
     let DeployError::SimulationUnsupported { contract } = error else {
         panic!("{error}");
@@ -531,7 +449,7 @@ async fn a_node_that_cannot_simulate_is_found_out() {
 #[tokio::test]
 async fn a_creation_that_fails_is_refused() {
     let testkit = chain();
-    let provider = Failing::provider(&testkit, |method, _, before| {
+    let provider = failing(&testkit, |method, _, before| {
         method == "eth_estimateGas" && before == 1
     });
     let deployer = Deployer::new(provider, CHAIN, plan(&DeploymentParameters::default()));

@@ -41,12 +41,7 @@ impl Fixture {
     pub(crate) async fn owned_by(owner_signer: PrivateKeySigner) -> Self {
         let testkit = Testkit::default();
         let stack = Stack::deploy(&mut testkit.chain()).unwrap();
-        let deployment = Deployment {
-            entry_point: stack.entry_point,
-            session_key_plugin: stack.session_key_plugin,
-            multi_owner_plugin: stack.multi_owner_plugin,
-            factory: stack.account_factory,
-        };
+        let deployment = deployment(&stack);
         let account = SmartAccount::from_factory(
             testkit.provider(),
             deployment,
@@ -138,6 +133,16 @@ impl Fixture {
 
     pub(crate) fn balance(&self, account: Address) -> U256 {
         self.testkit.chain().balance(account)
+    }
+}
+
+/// The contracts of a stack that the client works with.
+pub(crate) fn deployment(stack: &Stack) -> Deployment {
+    Deployment {
+        entry_point: stack.entry_point,
+        session_key_plugin: stack.session_key_plugin,
+        multi_owner_plugin: stack.multi_owner_plugin,
+        factory: stack.account_factory,
     }
 }
 

@@ -1,8 +1,8 @@
 //! The client against a real node and a real bundler: `script/interop.sh` starts both and runs this.
 
-use crate::fixture::{ETHER, key, send, transfer};
+use crate::fixture::{ETHER, deployment, key, send, transfer};
 use session_key_client::{
-    Call, Deployment, NewSessionKey, OwnerAction, OwnerClient, Revert, SessionKeyClient, SmartAccount,
+    Call, NewSessionKey, OwnerAction, OwnerClient, Revert, SessionKeyClient, SmartAccount,
     alloy::{
         eips::BlockNumberOrTag,
         network::TransactionBuilder,
@@ -58,12 +58,7 @@ impl Live {
                 send(&node, deployment.transaction(from)).await;
             }
         }
-        let deployment = Deployment {
-            entry_point: stack.entry_point,
-            session_key_plugin: stack.session_key_plugin,
-            multi_owner_plugin: stack.multi_owner_plugin,
-            factory: stack.account_factory,
-        };
+        let deployment = deployment(&stack);
         let owner_signer = dev_accounts()[5].signer();
         let owners = [owner_signer.address()];
         let account = SmartAccount::from_factory(node.clone(), deployment, owners, U256::from(salt))

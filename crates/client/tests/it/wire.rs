@@ -12,7 +12,8 @@ use session_key_client::{
         rpc::{
             client::RpcClient,
             json_rpc::{
-                ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest,
+                ErrorPayload, Request, RequestPacket, Response, ResponsePacket, ResponsePayload,
+                SerializedRequest,
             },
             types::Transaction,
         },
@@ -251,6 +252,74 @@ impl Faulty {
 }
 
 transport!(Faulty);
+
+type Fails = dyn Fn(&str, &str, usize) -> bool + Send + Sync;
+
+/// Passes requests on, except for those that it answers with an error of its own.
+#[derive(Clone)]
+pub(crate) struct Failing {
+    inner: BoxTransport,
+    fails: Arc<Fails>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Failing {
+    /// `fails` gets the method and the parameters of a request, and how many there were of the method before.
+    pub(crate) fn new(
+        inner: impl IntoBoxTransport,
+        fails: impl Fn(&str, &str, usize) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            inner: inner.into_box_transport(),
+            fails: Arc::new(fails),
+            seen: Arc::default(),
+        }
+    }
+
+    async fn answer(mut self, packet: RequestPacket) -> Result<ResponsePacket, TransportError> {
+        let request = single(packet)?;
+        let method = request.method().to_owned();
+        let params = request.params().map_or("", |params| params.get());
+        let before = {
+            let mut seen = self.seen.lock().unwrap();
+            let before = seen.iter().filter(|name| **name == method).count();
+            seen.push(method.clone());
+            before
+        };
+        if (self.fails)(&method, params, before) {
+            return Ok(failure(&request, -32000, "the test says no".to_owned()));
+        }
+        self.inner.call(RequestPacket::Single(request)).await
+    }
+}
+
+transport!(Failing);
+
+/// A node that ignores state overrides, as some do.
+#[derive(Clone)]
+pub(crate) struct WithoutOverrides {
+    inner: BoxTransport,
+}
+
+impl WithoutOverrides {
+    pub(crate) fn new(inner: impl IntoBoxTransport) -> Self {
+        Self {
+            inner: inner.into_box_transport(),
+        }
+    }
+
+    async fn answer(mut self, packet: RequestPacket) -> Result<ResponsePacket, TransportError> {
+        let request = single(packet)?;
+        let params = request.params().map_or("[]", |params| params.get());
+        let mut params: Vec<serde_json::Value> = serde_json::from_str(params).unwrap();
+        params.truncate(2);
+        let (meta, _) = request.decompose();
+        let request = Request { meta, params }.serialize().unwrap();
+        self.inner.call(RequestPacket::Single(request)).await
+    }
+}
+
+transport!(WithoutOverrides);
 
 /// A node whose blocks are made when the test says so: transactions wait, as on a live chain.
 #[derive(Clone)]

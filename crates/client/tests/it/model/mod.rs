@@ -6,10 +6,10 @@ mod limits;
 mod operations;
 mod world;
 
-use crate::fixture::key;
+use crate::fixture::{deployment, key};
 use session_key_bindings::{IEntryPoint, manifest_hash};
 use session_key_client::{
-    Call, Deployment, NewSessionKey, Revert, SmartAccount, UserOperation,
+    Call, NewSessionKey, Revert, SmartAccount, UserOperation,
     alloy::{
         primitives::{Address, B256, Bytes, Selector, U256, hex, uint},
         rpc::types::TransactionRequest,

@@ -13,6 +13,7 @@ pub(super) enum Outcome {
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) testkit: Testkit,
+    pub(super) stack: Stack,
     pub(super) account: SmartAccount,
     pub(super) owner: Address,
     pub(super) key: PrivateKeySigner,
@@ -28,17 +29,13 @@ impl World {
         let (chain, stack, address) =
             INSTALLED.with(|(chain, stack, address)| (chain.clone(), *stack, *address));
         let testkit = Testkit::from(chain);
-        let deployment = Deployment {
-            entry_point: stack.entry_point,
-            session_key_plugin: stack.session_key_plugin,
-            multi_owner_plugin: stack.multi_owner_plugin,
-            factory: stack.account_factory,
-        };
+        let deployment = deployment(&stack);
         let account = SmartAccount::new(testkit.provider(), 31_337, address, deployment);
         let key = key(1);
         let mut world = Self {
             state: KeyState::fresh(address, key.address()),
             testkit,
+            stack,
             account,
             owner: dev_accounts()[0].address,
             key,
@@ -102,7 +99,7 @@ impl World {
     }
 
     pub(super) fn paymaster(&self) -> Address {
-        Stack::plan(dev_accounts()[0].address).0.paymaster
+        self.stack.paymaster
     }
 
     pub(super) fn operation(&self, calls: &[Call]) -> UserOperation {
