@@ -49,15 +49,15 @@ contract IsolationProofs {
     function check_setAccessListType(address account, address key, uint8 listType, Name calldata name) external {
         if (listType > 2) return;
         ISessionKeyPlugin.ContractAccessControlType kind = ISessionKeyPlugin.ContractAccessControlType(listType);
-        (, uint256 changed) = update(account, key, abi.encodeCall(Updates.setAccessListType, (kind)), name);
-        assert(changed & ~recordBits(name, account, key, LIST_TYPE) == 0);
+        (, uint256 changed) = _update(account, key, abi.encodeCall(Updates.setAccessListType, (kind)), name);
+        assert(changed & ~_recordBits(name, account, key, LIST_TYPE) == 0);
     }
 
     function check_updateTimeRange(address account, address key, uint48 from, uint48 until, Name calldata name)
         external
     {
-        (, uint256 changed) = update(account, key, abi.encodeCall(Updates.updateTimeRange, (from, until)), name);
-        assert(changed & ~recordBits(name, account, key, TIME_RANGE) == 0);
+        (, uint256 changed) = _update(account, key, abi.encodeCall(Updates.updateTimeRange, (from, until)), name);
+        assert(changed & ~_recordBits(name, account, key, TIME_RANGE) == 0);
     }
 
     function check_updateAccessListAddressEntry(
@@ -69,8 +69,8 @@ contract IsolationProofs {
         Name calldata name
     ) external {
         bytes memory data = abi.encodeCall(Updates.updateAccessListAddressEntry, (target, isOnList, checkSelectors));
-        (uint48 keyId, uint256 changed) = update(account, key, data, name);
-        bool isOwn = isContract(name, account, keyId, target) && name.offset == 0;
+        (uint48 keyId, uint256 changed) = _update(account, key, data, name);
+        bool isOwn = _isContract(name, account, keyId, target) && name.offset == 0;
         assert(changed & ~(isOwn ? LIST_ENTRY : 0) == 0);
     }
 
@@ -83,7 +83,7 @@ contract IsolationProofs {
         Name calldata name
     ) external {
         bytes memory data = abi.encodeCall(Updates.updateAccessListFunctionEntry, (target, selector, isOnList));
-        (uint48 keyId, uint256 changed) = update(account, key, data, name);
+        (uint48 keyId, uint256 changed) = _update(account, key, data, name);
         bool isOwn = name.kind == FUNCTION && name.account == account && name.keyId == keyId && name.target == target
             && name.selector == selector && name.offset == 0;
         assert(isOwn || changed == 0);
@@ -97,25 +97,25 @@ contract IsolationProofs {
         Name calldata name
     ) external {
         bytes memory data = abi.encodeCall(Updates.setNativeTokenSpendLimit, (limit, interval));
-        (uint48 keyId, uint256 changed) = update(account, key, data, name);
-        bool isOwn = isLimit(name, account, keyId) && name.offset < 3;
-        assert(isOwn || changed & ~recordBits(name, account, key, NATIVE_FLAGS) == 0);
+        (uint48 keyId, uint256 changed) = _update(account, key, data, name);
+        bool isOwn = _isLimit(name, account, keyId) && name.offset < 3;
+        assert(isOwn || changed & ~_recordBits(name, account, key, NATIVE_FLAGS) == 0);
     }
 
     function check_setGasSpendLimit(address account, address key, uint256 limit, uint48 interval, Name calldata name)
         external
     {
         bytes memory data = abi.encodeCall(Updates.setGasSpendLimit, (limit, interval));
-        (uint48 keyId, uint256 changed) = update(account, key, data, name);
-        bool isOwn = isLimit(name, account, keyId) && name.offset >= 3 && name.offset < 6;
-        assert(isOwn || changed & ~recordBits(name, account, key, GAS_FLAG) == 0);
+        (uint48 keyId, uint256 changed) = _update(account, key, data, name);
+        bool isOwn = _isLimit(name, account, keyId) && name.offset >= 3 && name.offset < 6;
+        assert(isOwn || changed & ~_recordBits(name, account, key, GAS_FLAG) == 0);
     }
 
     function check_setRequiredPaymaster(address account, address key, address paymaster, Name calldata name) external {
         bytes memory data = abi.encodeCall(Updates.setRequiredPaymaster, (paymaster));
-        (uint48 keyId, uint256 changed) = update(account, key, data, name);
-        bool isOwn = isLimit(name, account, keyId) && name.offset == 6;
-        assert(isOwn || changed & ~recordBits(name, account, key, PAYMASTER_FLAG) == 0);
+        (uint48 keyId, uint256 changed) = _update(account, key, data, name);
+        bool isOwn = _isLimit(name, account, keyId) && name.offset == 6;
+        assert(isOwn || changed & ~_recordBits(name, account, key, PAYMASTER_FLAG) == 0);
     }
 
     function check_setERC20SpendLimit(
@@ -127,40 +127,40 @@ contract IsolationProofs {
         Name calldata name
     ) external {
         bytes memory data = abi.encodeCall(Updates.setERC20SpendLimit, (token, limit, interval));
-        (uint48 keyId, uint256 changed) = update(account, key, data, name);
-        if (isContract(name, account, keyId, token) && name.offset < 3) {
+        (uint48 keyId, uint256 changed) = _update(account, key, data, name);
+        if (_isContract(name, account, keyId, token) && name.offset < 3) {
             if (name.offset == 0) assert(changed & LIST_ENTRY == 0);
         } else {
             assert(changed == 0);
         }
     }
 
-    // The update.
+    /* The update */
 
     /// @dev Applies one update to the key, and tells which bits of the named word it changed.
     /// @return keyId The key's id before.
-    function update(address account, address key, bytes memory data, Name calldata name)
+    function _update(address account, address key, bytes memory data, Name calldata name)
         private
         returns (uint48 keyId, uint256 changed)
     {
-        keyId = uint48(load(LibSessionKeySlots.keyRecord(account, key)));
-        uint256 slot = slotOf(name);
-        uint256 before = load(slot);
+        keyId = uint48(_load(LibSessionKeySlots.keyRecord(account, key)));
+        uint256 slot = _slotOf(name);
+        uint256 before = _load(slot);
         bytes[] memory updates = new bytes[](1);
         updates[0] = data;
         vm.prank(account);
         plugin.updateKeyPermissions(key, updates);
-        changed = before ^ load(slot);
+        changed = before ^ _load(slot);
     }
 
-    function load(uint256 slot) private view returns (uint256) {
+    function _load(uint256 slot) private view returns (uint256) {
         return uint256(vm.load(address(plugin), bytes32(slot)));
     }
 
-    // Names.
+    /* Names */
 
     /// @dev Ends the check where there is no such name.
-    function slotOf(Name calldata name) private pure returns (uint256) {
+    function _slotOf(Name calldata name) private pure returns (uint256) {
         vm.assume(name.offset < 7);
         unchecked {
             if (name.kind == 1) return LibSessionKeySlots.accountRecord(name.account) + name.offset;
@@ -175,16 +175,25 @@ contract IsolationProofs {
     }
 
     /// @dev `bits` if the name is that of the key's record, else none.
-    function recordBits(Name calldata name, address account, address key, uint256 bits) private pure returns (uint256) {
-        bool isOwn = name.kind == KEY && name.account == account && name.target == key && name.offset == 0;
+    function _recordBits(Name calldata name, address account, address key, uint256 bits)
+        private
+        pure
+        returns (uint256)
+    {
+        bool isOwn =
+            name.kind == KEY && name.account == account && name.target == key && name.offset == 0;
         return isOwn ? bits : 0;
     }
 
-    function isLimit(Name calldata name, address account, uint48 keyId) private pure returns (bool) {
+    function _isLimit(Name calldata name, address account, uint48 keyId) private pure returns (bool) {
         return name.kind == LIMITS && name.account == account && name.keyId == keyId;
     }
 
-    function isContract(Name calldata name, address account, uint48 keyId, address target) private pure returns (bool) {
+    function _isContract(Name calldata name, address account, uint48 keyId, address target)
+        private
+        pure
+        returns (bool)
+    {
         return name.kind == CONTRACT && name.account == account && name.keyId == keyId && name.target == target;
     }
 }

@@ -12,7 +12,7 @@ contract RecordProofs {
     uint256 private constant TIME_RANGE = (1 << 144) - (1 << 48);
     uint256 private constant LIST_TYPE = (1 << 152) - (1 << 144);
 
-    // KeyRecord.
+    /* KeyRecord */
 
     function check_keyRecord_fields(uint256 word) external pure {
         KeyRecord key = KeyRecord.wrap(word);
@@ -37,7 +37,7 @@ contract RecordProofs {
         KeyRecord key = KeyRecord.wrap(word).withTimeRange(from, until);
         assert(key.validAfter() == from);
         assert(key.validUntil() == until);
-        assertChanged(word, KeyRecord.unwrap(key), TIME_RANGE);
+        _assertChanged(word, KeyRecord.unwrap(key), TIME_RANGE);
     }
 
     function check_keyRecord_withListType(uint256 word, uint8 listType) external pure {
@@ -45,16 +45,16 @@ contract RecordProofs {
         ISessionKeyPlugin.ContractAccessControlType kind = ISessionKeyPlugin.ContractAccessControlType(listType);
         KeyRecord key = KeyRecord.wrap(word).withListType(kind);
         assert(key.listType() == kind);
-        assertChanged(word, KeyRecord.unwrap(key), LIST_TYPE);
+        _assertChanged(word, KeyRecord.unwrap(key), LIST_TYPE);
     }
 
     function check_keyRecord_flags(uint256 word, uint256 flags) external pure {
         KeyRecord set = KeyRecord.wrap(word).with(flags);
         assert(KeyRecord.unwrap(set) & flags == flags);
-        assertChanged(word, KeyRecord.unwrap(set), flags);
+        _assertChanged(word, KeyRecord.unwrap(set), flags);
         KeyRecord cleared = KeyRecord.wrap(word).without(flags);
         assert(!cleared.has(flags));
-        assertChanged(word, KeyRecord.unwrap(cleared), flags);
+        _assertChanged(word, KeyRecord.unwrap(cleared), flags);
     }
 
     /// @notice The four flags are different bits, outside of all fields.
@@ -65,7 +65,7 @@ contract RecordProofs {
         assert(sum & (KEY_ID | TIME_RANGE | LIST_TYPE) == 0);
     }
 
-    // AccountRecord.
+    /* AccountRecord */
 
     function check_accountRecord_pack(address newest, uint48 retired, uint48 last) external pure {
         AccountRecord record = LibAccountRecord.pack(newest, retired, last);
@@ -94,7 +94,7 @@ contract RecordProofs {
     }
 
     /// @dev Fails if the words differ in a bit outside `mask`.
-    function assertChanged(uint256 a, uint256 b, uint256 mask) private pure {
+    function _assertChanged(uint256 a, uint256 b, uint256 mask) private pure {
         assert((a ^ b) & ~mask == 0);
     }
 }

@@ -14,27 +14,27 @@ import {LibSessionKeySlots} from "../src/libraries/LibSessionKeySlots.sol";
 contract SlotProofs {
     function check_accountRecord(address account) external pure {
         uint256 slot = LibSessionKeySlots.accountRecord(account);
-        assertNames(hashed(), slot, account, 1, 0, address(0), 0);
+        _assertNames(_hashed(), slot, account, 1, 0, address(0), 0);
     }
 
     function check_keyRecord(address account, address sessionKey) external pure {
         uint256 slot = LibSessionKeySlots.keyRecord(account, sessionKey);
-        assertNames(hashed(), slot, account, 2, 0, sessionKey, 0);
+        _assertNames(_hashed(), slot, account, 2, 0, sessionKey, 0);
     }
 
     function check_limits(address account, uint48 keyId) external pure {
         uint256 slot = LibSessionKeySlots.nativeLimit(account, keyId);
-        assertNames(hashed(), slot, account, 3, keyId, address(0), 0);
+        _assertNames(_hashed(), slot, account, 3, keyId, address(0), 0);
     }
 
     function check_contractEntry(address account, uint48 keyId, address target) external pure {
         uint256 slot = LibSessionKeySlots.contractEntry(account, keyId, target);
-        assertNames(hashed(), slot, account, 4, keyId, target, 0);
+        _assertNames(_hashed(), slot, account, 4, keyId, target, 0);
     }
 
     function check_functionEntry(address account, uint48 keyId, address target, bytes4 selector) external pure {
         uint256 slot = LibSessionKeySlots.functionEntry(account, keyId, target, selector);
-        assertNames(hashed(), slot, account, 5, keyId, target, selector);
+        _assertNames(_hashed(), slot, account, 5, keyId, target, selector);
     }
 
     /// @notice Within a name the words have places of their own: 0 and 1; 0 to 2, 3 to 5 and 6.
@@ -61,8 +61,8 @@ contract SlotProofs {
             dirtySelector := selector
         }
         uint256 slot = LibSessionKeySlots.functionEntry(dirtyAccount, dirtyId, dirtyTarget, dirtySelector);
-        uint256[2] memory words = hashed();
-        assertNames(
+        uint256[2] memory words = _hashed();
+        _assertNames(
             words,
             slot,
             address(uint160(account)),
@@ -73,8 +73,8 @@ contract SlotProofs {
         );
     }
 
-    /// @dev The two words hashed last. They are still in scratch space; `assertNames` fails if they are not.
-    function hashed() private pure returns (uint256[2] memory words) {
+    /// @dev The two words hashed last. They are still in scratch space; `_assertNames` fails if they are not.
+    function _hashed() private pure returns (uint256[2] memory words) {
         uint256 first;
         uint256 second;
         assembly ("memory-safe") {
@@ -85,7 +85,7 @@ contract SlotProofs {
         words[1] = second;
     }
 
-    function assertNames(
+    function _assertNames(
         uint256[2] memory words,
         uint256 slot,
         address account,

@@ -32,55 +32,55 @@ contract SpendLimitProofs {
     /// @dev Where the limit is. `check_otherWordsStay` takes any place.
     uint256 private constant SLOT = uint256(keccak256("limit"));
 
-    // Spending.
+    /* Spending */
 
     /// @notice A spend passes exactly when the rules let it pass, what is stored of it is what they say, and what is used
     /// after it never exceeds the limit.
     function check_spend(Words calldata words, uint256 amount, uint48 time) external {
-        put(words);
-        Limit memory before = read();
+        _put(words);
+        Limit memory before = _read();
         if (before.limit == type(uint256).max) return;
 
         bool passed = LibSpendLimit.load(SLOT).spend(SLOT, amount, time);
 
-        Limit memory current = read();
-        bool isNextInterval = before.interval != 0 && intervalEnd(before) <= time;
+        Limit memory current = _read();
+        bool isNextInterval = before.interval != 0 && _intervalEnd(before) <= time;
         uint256 used = isNextInterval ? 0 : before.used;
-        assert(passed == fits(before.limit, used, amount));
+        assert(passed == _fits(before.limit, used, amount));
         if (passed) {
             assert(current.used <= current.limit);
             assert(current.used >= used && current.used - used == amount);
             assert(current.lastUsed == (isNextInterval ? time : before.lastUsed));
-            assertSameOtherwise(current, before);
+            _assertSameOtherwise(current, before);
             // A limit in one word leaves the next two alone.
-            if (!before.isWide) assertNextWordsHold(words);
+            if (!before.isWide) _assertNextWordsHold(words);
         } else {
-            assertHolds(words);
+            _assertHolds(words);
         }
     }
 
     /// @notice What validation, without a clock, lets pass from `validAfter` on is what execution lets pass at such a time.
     function check_validationAgreesWithExecution(Words calldata words, uint256 amount, uint48 time) external {
-        put(words);
-        if (read().limit == type(uint256).max) return;
+        _put(words);
+        if (_read().limit == type(uint256).max) return;
 
         (bool possible, uint48 validAfter) = LibSpendLimit.load(SLOT).check(SLOT, amount);
-        assertHolds(words);
+        _assertHolds(words);
         bool passed = LibSpendLimit.load(SLOT).spend(SLOT, amount, time);
 
         assert(passed == (possible && time >= validAfter));
     }
 
-    // Setting.
+    /* Setting */
 
     /// @notice Setting a limit keeps what is used and the flags, and stores the rest as it is given, whatever its size.
     function check_configure(Words calldata words, uint256 limit, uint48 interval, uint48 time) external {
-        put(words);
-        Limit memory before = read();
+        _put(words);
+        Limit memory before = _read();
 
         LibSpendLimit.load(SLOT).configure(SLOT, limit, interval, time);
 
-        Limit memory current = read();
+        Limit memory current = _read();
         assert(current.limit == limit);
         assert(current.interval == interval);
         assert(current.lastUsed == (interval == 0 ? 0 : time));
@@ -90,16 +90,16 @@ contract SpendLimitProofs {
 
     /// @notice Storing what is used and when an interval began changes nothing else.
     function check_storeUsed(Words calldata words, uint256 used, uint48 time) external {
-        put(words);
-        Limit memory before = read();
+        _put(words);
+        Limit memory before = _read();
         if (used > before.limit) return;
 
         LibSpendLimit.load(SLOT).withLastUsed(time).storeUsed(SLOT, used);
 
-        Limit memory current = read();
+        Limit memory current = _read();
         assert(current.used == used);
         assert(current.lastUsed == time);
-        assertSameOtherwise(current, before);
+        _assertSameOtherwise(current, before);
     }
 
     /// @notice A limit has three words, wherever it is: neither spending nor setting changes another.
@@ -121,81 +121,81 @@ contract SpendLimitProofs {
         assert(other.load() == word);
     }
 
-    // Fields.
+    /* Fields */
 
     /// @notice The getters read what the layout says, and setting or clearing a flag changes no other bit.
     function check_fields(Words calldata words, uint8 flag) external {
-        put(words);
-        Limit memory stored = read();
+        _put(words);
+        Limit memory stored = _read();
         SpendLimit self = LibSpendLimit.load(SLOT);
         (uint256 limit, uint256 used) = self.limitAndUsed(SLOT);
         assert(limit == stored.limit);
         assert(used == stored.used);
         assert(self.refreshInterval() == stored.interval);
         assert(self.lastUsed() == stored.lastUsed);
-        assert(self.intervalEnd() == intervalEnd(stored));
+        assert(self.intervalEnd() == _intervalEnd(stored));
 
         assert(SpendLimit.unwrap(self.with(flag)) == words.first | flag);
         assert(SpendLimit.unwrap(self.without(flag)) == words.first & ~uint256(flag));
         assert(self.has(flag) == (words.first & flag != 0));
     }
 
-    // The rules, in plain arithmetic.
+    /* The rules, in plain arithmetic */
 
     /// @dev Whether `used + amount <= limit`, as if numbers had no end.
-    function fits(uint256 limit, uint256 used, uint256 amount) private pure returns (bool) {
+    function _fits(uint256 limit, uint256 used, uint256 amount) private pure returns (bool) {
         return used <= limit && amount <= limit - used;
     }
 
     /// @dev Saturates at the largest time that can be stored.
-    function intervalEnd(Limit memory limit) private pure returns (uint256) {
+    function _intervalEnd(Limit memory limit) private pure returns (uint256) {
         uint256 end = limit.lastUsed + limit.interval;
         return end < type(uint48).max ? end : type(uint48).max;
     }
 
-    function assertSameOtherwise(Limit memory a, Limit memory b) private pure {
+    function _assertSameOtherwise(Limit memory a, Limit memory b) private pure {
         assert(a.isWide == b.isWide);
         assert(a.limit == b.limit);
         assert(a.interval == b.interval);
         assert(a.flags == b.flags);
     }
 
-    // Storage.
+    /* Storage */
 
-    function put(Words calldata words) private {
+    function _put(Words calldata words) private {
         SLOT.store(words.first);
         (SLOT + 1).store(words.second);
         (SLOT + 2).store(words.third);
     }
 
-    function assertHolds(Words calldata words) private view {
+    function _assertHolds(Words calldata words) private view {
         assert(SLOT.load() == words.first);
-        assertNextWordsHold(words);
+        _assertNextWordsHold(words);
     }
 
-    function assertNextWordsHold(Words calldata words) private view {
+    function _assertNextWordsHold(Words calldata words) private view {
         assert((SLOT + 1).load() == words.second);
         assert((SLOT + 2).load() == words.third);
     }
 
-    function read() private view returns (Limit memory limit) {
+    function _read() private view returns (Limit memory limit) {
         uint256 word = SLOT.load();
-        limit.isWide = bits(word, 7, 7) == 1;
-        limit.flags = bits(word, 6, 0);
-        limit.lastUsed = bits(word, 55, 8);
+        limit.isWide = _bits(word, 7, 7) == 1;
+        limit.flags = _bits(word, 6, 0);
+        limit.lastUsed = _bits(word, 55, 8);
         if (limit.isWide) {
-            limit.interval = bits(word, 103, 56);
+            limit.interval = _bits(word, 103, 56);
             limit.limit = (SLOT + 1).load();
             limit.used = (SLOT + 2).load();
         } else {
-            limit.interval = bits(word, 95, 56);
-            limit.limit = bits(word, 255, 176);
-            limit.used = bits(word, 175, 96);
+            limit.interval = _bits(word, 95, 56);
+            limit.limit = _bits(word, 255, 176);
+            limit.used = _bits(word, 175, 96);
         }
     }
 
     /// @dev Bits `high` to `low` of `word`, as a number.
-    function bits(uint256 word, uint256 high, uint256 low) private pure returns (uint256) {
+    function _bits(uint256 word, uint256 high, uint256 low) private pure returns (uint256) {
         return word << (255 - high) >> (255 - high + low);
     }
 }

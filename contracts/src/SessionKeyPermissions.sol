@@ -49,7 +49,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
 
     uint256 private constant NO_LIMIT = type(uint256).max;
 
-    // Keys.
+    /* Keys */
 
     /// @dev The key's record; its id is 0 when the key is not registered.
     function _findKey(address account, address sessionKey) internal view returns (KeyRecord key) {
@@ -71,7 +71,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         return AccountRecord.wrap(LibSessionKeySlots.accountRecord(account).load());
     }
 
-    // Rules.
+    /* Rules */
 
     /// @dev Everything that validation checks, but for the signature. Books the gas; writes nothing else.
     /// @return validAfter The earliest time at which the key and its limits allow the operation.
@@ -243,7 +243,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         if (gas.has(RESET_PENDING)) gas.without(RESET_PENDING).withLastUsed(_now()).store(slot);
     }
 
-    // Updates.
+    /* Updates */
 
     /// @dev Applies `updates` in order. What they change in the record is in the returned one only.
     function _applyUpdates(address account, address sessionKey, KeyRecord key, bytes[] calldata updates)
@@ -355,7 +355,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         return key.with(LibKeyRecord.PAYMASTER_REQUIRED);
     }
 
-    // Views.
+    /* Views */
 
     /// @inheritdoc ISessionKeyPlugin
     function getAccessControlType(address account, address sessionKey)
@@ -453,7 +453,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         });
     }
 
-    // Time.
+    /* Time */
 
     /// @dev Unix seconds. Never called in validation.
     function _now() private view returns (uint48) {

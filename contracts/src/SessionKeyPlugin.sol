@@ -49,7 +49,7 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
     /// @dev Gas that an uninstall keeps to come to its end: more than reading one key and emitting its event takes.
     uint256 private constant UNINSTALL_GAS_RESERVE = 10_000;
 
-    // Execution functions, called by the account on itself.
+    /* Execution functions, called by the account on itself */
 
     /// @inheritdoc ISessionKeyPlugin
     /// @dev The arguments are read from `msg.data`, by the same decoder as in validation.
@@ -97,7 +97,7 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
         _storeKey(msg.sender, sessionKey, _applyUpdates(msg.sender, sessionKey, key, updates));
     }
 
-    // Called by anyone.
+    /* Called by anyone */
 
     /// @inheritdoc ISessionKeyPlugin
     function resetSessionKeyGasLimitTimestamp(address account, address sessionKey) external {
@@ -105,7 +105,7 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
         if (key.has(LibKeyRecord.GAS_LIMIT_STORED)) _settleGasReset(account, key);
     }
 
-    // Installation.
+    /* Installation */
 
     /// @inheritdoc BasePlugin
     /// @dev `data` is `abi.encode(address[] keys, bytes32[] tags, bytes[][] permissionUpdates)`. Keys that an uninstall
@@ -136,7 +136,7 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
         }
     }
 
-    // Validation.
+    /* Validation */
 
     /// @inheritdoc BasePlugin
     /// @dev The order of the checks is part of the behaviour: function id, signature, then everything else. With a wrong
@@ -166,7 +166,7 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
         return uint256(validAfter) << 208 | uint256(validUntil) << 160 | authorizer;
     }
 
-    // Views.
+    /* Views */
 
     /// @inheritdoc ISessionKeyPlugin
     function sessionKeysOf(address account) external view returns (address[] memory keys) {
@@ -259,7 +259,7 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
         return interfaceId == type(ISessionKeyPlugin).interfaceId || super.supportsInterface(interfaceId);
     }
 
-    // The list of keys.
+    /* The list of keys */
 
     function _addKey(address account, address sessionKey, bytes32 tag, bytes[] calldata updates) private {
         _requireAddable(account, sessionKey);
@@ -340,7 +340,7 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
         LibSessionKeySlots.accountRecord(account).store(AccountRecord.unwrap(record));
     }
 
-    // Install data.
+    /* Install data */
 
     /// @dev `abi.decode(data, (address[], bytes32[], bytes[][]))`, without copying it to memory. Solidity checks what is
     /// inside the arrays when it is read.

@@ -5,8 +5,8 @@ import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
 
 /// @title Decoding of the arguments of `executeWithSessionKey`
 /// @notice Validation reads them from the call data inside a user operation, execution from its own call data. Both use
-/// this decoder, so that they agree on every input. It accepts what Solidity's own decoder accepts, and is stricter on
-/// crafted encodings: every offset must point forward and every word it leads to must lie inside the arguments.
+/// this decoder, so that they agree on every input. Of what Solidity's own decoder accepts, it refuses only what no encoder
+/// makes: every offset must point forward, and every word it leads to must lie inside the arguments.
 library LibSessionKeyCalls {
     /// @notice Decodes and checks everything. Reverts with `PermissionsCheckFailed` on malformed arguments.
     /// @param args The call data without its selector: offset of the calls, session key, the calls.

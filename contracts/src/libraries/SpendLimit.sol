@@ -44,7 +44,7 @@ library LibSpendLimit {
     uint256 private constant LAST_USED_MASK = uint256(type(uint48).max) << LAST_USED_SHIFT;
     uint256 private constant USED_MASK = uint256(type(uint80).max) << USED_SHIFT;
 
-    // Rules.
+    /* Rules */
 
     /// @notice Whether `amount` fits into what is left of the current interval, or of the total.
     /// @dev A saturated sum fits no limit, because the maximum of `uint256` is not a limit.
@@ -93,7 +93,7 @@ library LibSpendLimit {
         return true;
     }
 
-    // Fields.
+    /* Fields */
 
     function has(SpendLimit self, uint256 flag) internal pure returns (bool) {
         return SpendLimit.unwrap(self) & flag != 0;
@@ -128,7 +128,7 @@ library LibSpendLimit {
         }
     }
 
-    // Storage.
+    /* Storage */
 
     function load(uint256 slot) internal view returns (SpendLimit) {
         return SpendLimit.wrap(slot.load());

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
@@ -14,9 +13,8 @@ contract AccountGasTest is AccountTest {
     function _installWithBit(uint160 start, bool same) private {
         uint160 at = start;
         while ((at % 24 == uint160(address(counter)) % 24) != same) ++at;
-        PluginManifest memory empty;
         vm.etch(address(at), address(plugin).code);
-        install(MockPlugin(payable(address(at))), empty);
+        install(MockPlugin(payable(address(at))), emptyManifest());
     }
 
     function _measure() private returns (uint256) {
@@ -28,7 +26,7 @@ contract AccountGasTest is AccountTest {
     /// @dev Plugins make no call dearer, but for the few targets whose bit in the filter one of them has: their own word must
     /// be read then, which is cold (2,100).
     /// forge-config: default.isolate = true
-    function test_execute_plugins() public {
+    function test_execute_costsTheSameWithPlugins() public {
         while (uint160(address(counter)) % 24 == uint160(address(ownerPlugin)) % 24) counter = new Counter();
         _measure();
         uint256 before = _measure();
@@ -43,7 +41,7 @@ contract AccountGasTest is AccountTest {
     }
 
     /// @dev With margin.
-    function test_codeSizes() public view {
+    function test_codeSizes_leaveAMargin() public view {
         assertLt(implementation.code.length, EIP_170_LIMIT - 512);
         assertLt(address(ownerPlugin).code.length, EIP_170_LIMIT / 2);
         assertLt(address(factory).code.length, EIP_170_LIMIT / 2);

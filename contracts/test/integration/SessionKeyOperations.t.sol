@@ -39,7 +39,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         this.sendExternally(op);
     }
 
-    function test_allowlist() public {
+    function test_allowlist_letsOnlyListedCallsPass() public {
         grant(
             listOf(
                 allow(payee),
@@ -56,7 +56,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         refusedInValidation(transfer(1));
     }
 
-    function test_denylist() public {
+    function test_denylist_letsAllButListedCallsPass() public {
         grant(
             listOf(
                 listType(ISessionKeyPlugin.ContractAccessControlType.DENYLIST),
@@ -216,7 +216,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         assertEq(info.limitUsed, 0.008 ether);
     }
 
-    function test_requiredPaymaster() public {
+    function test_requiredPaymaster_refusesOperationsWithoutIt() public {
         grant(listOf(allow(address(target)), requiredPaymaster(makeAddr("paymaster"))));
         refusedInValidation(ping());
         update(requiredPaymaster(address(0)));
@@ -285,7 +285,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     /// @dev What was left of a token's limit in validation plays no part there, and is less in execution.
-    function test_bundle_loweredTokenLimit() public {
+    function test_bundle_loweredTokenLimitHolds() public {
         grant(listOf(allow(address(token)), tokenLimit(100, 0)));
         passes(transfer(60));
         refusedInBundle(

@@ -21,7 +21,7 @@ import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
 /// name: everything that execution checks, it checks here, too.
 ///
 /// The plugin adds two functions to the account: one for user operations, which it validates itself and always accepts, and
-/// one that anyone may call. Both do what `plan` says.
+/// one that anyone may call. Both do what `_plan` says.
 contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     bytes4 private constant BY_USER_OPERATION = bytes4(keccak256("byUserOperation(uint256)"));
     bytes4 private constant BY_ANYONE = bytes4(keccak256("byAnyone(uint256)"));
@@ -33,10 +33,10 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     function setUp() public override {
         super.setUp();
         relay = new Relay();
-        other = installOther(true);
+        other = _installOther(true);
     }
 
-    function installOther(bool mayExecuteWithSessionKey) private returns (MockPlugin mock) {
+    function _installOther(bool mayExecuteWithSessionKey) private returns (MockPlugin mock) {
         PluginManifest memory manifest;
         manifest.executionFunctions = new bytes4[](2);
         manifest.executionFunctions[0] = BY_USER_OPERATION;
@@ -59,52 +59,52 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     }
 
     /// @dev What the plugin's functions call on the account.
-    function plan(bytes memory callOfTheAccount) private {
+    function _plan(bytes memory callOfTheAccount) private {
         other.setReenter(BY_USER_OPERATION, 0, callOfTheAccount);
         other.setReenter(BY_ANYONE, 0, callOfTheAccount);
     }
 
     /// @dev The plugin's functions execute these calls in the name of the key.
-    function plan(ISessionKeyPlugin.Call[] memory calls) private {
-        plan(throughPlugin(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key.addr))));
+    function _plan(ISessionKeyPlugin.Call[] memory calls) private {
+        _plan(_throughPlugin(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key.addr))));
     }
 
-    function throughPlugin(bytes memory data) private pure returns (bytes memory) {
+    function _throughPlugin(bytes memory data) private pure returns (bytes memory) {
         return abi.encodeCall(IModularAccount.executeFromPlugin, (data));
     }
 
-    function callByAnyone() private returns (bool success, bytes memory answer) {
+    function _callByAnyone() private returns (bool success, bytes memory answer) {
         vm.prank(anyone);
         return address(account).call(abi.encodeWithSelector(BY_ANYONE, 0));
     }
 
-    function runs(ISessionKeyPlugin.Call[] memory calls) private {
-        plan(calls);
-        (bool success, bytes memory reason) = callByAnyone();
+    function _runs(ISessionKeyPlugin.Call[] memory calls) private {
+        _plan(calls);
+        (bool success, bytes memory reason) = _callByAnyone();
         assertTrue(success, vm.toString(reason));
     }
 
     /// @dev Refused on both ways, each alone.
-    function refuses(ISessionKeyPlugin.Call[] memory calls, bytes memory expected) private {
-        plan(calls);
-        refusesPlan(expected);
+    function _refuses(ISessionKeyPlugin.Call[] memory calls, bytes memory expected) private {
+        _plan(calls);
+        _refusesPlan(expected);
     }
 
-    function refusesPlan(bytes memory expected) private {
-        (bool success, bytes memory reason) = callByAnyone();
+    function _refusesPlan(bytes memory expected) private {
+        (bool success, bytes memory reason) = _callByAnyone();
         assertFalse(success, "by anyone");
         assertEq(reason, expected, "by anyone");
-        (success, reason) = send(pluginOp());
+        (success, reason) = send(_pluginOp());
         assertFalse(success, "by a user operation");
         assertEq(reason, expected, "by a user operation");
     }
 
     /// @dev Signed by nobody: the plugin accepts it.
-    function pluginOp() private view returns (IEntryPoint.UserOperation memory) {
+    function _pluginOp() private view returns (IEntryPoint.UserOperation memory) {
         return buildUserOp(abi.encodeWithSelector(BY_USER_OPERATION, 0), 7);
     }
 
-    function nativeUsed() private view returns (uint256) {
+    function _nativeUsed() private view returns (uint256) {
         return plugin.getNativeTokenSpendLimitInfo(address(account), key.addr).limitUsed;
     }
 
@@ -112,25 +112,25 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
 
     function test_withinTheKeysPermissions_runsAndIsBooked() public {
         grant(listOf(allow(address(target)), nativeLimit(10, 0)));
-        runs(ping(4));
-        (bool success,) = send(pluginOp());
+        _runs(ping(4));
+        (bool success,) = send(_pluginOp());
         assertTrue(success);
         assertEq(address(target).balance, 1 ether + 8);
-        assertEq(nativeUsed(), 8);
+        assertEq(_nativeUsed(), 8);
         // The key itself has the rest.
         refusedInValidation(ping(3));
         passes(ping(2));
-        refuses(ping(1), overNativeLimit());
-        assertEq(nativeUsed(), 10);
+        _refuses(ping(1), overNativeLimit());
+        assertEq(_nativeUsed(), 10);
     }
 
     function test_keyMustBeRegistered() public {
-        refuses(ping(), keyIsGone());
+        _refuses(ping(), keyIsGone());
         grant(listOf(allow(address(target))));
-        runs(ping());
+        _runs(ping());
         vm.prank(owner.addr);
         keys.removeSessionKey(key.addr, 0);
-        refuses(ping(), keyIsGone());
+        _refuses(ping(), keyIsGone());
     }
 
     function test_keyOfAnotherAccount_isNotRegisteredHere() public {
@@ -140,39 +140,41 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         second.installPlugin(address(plugin), manifestHash, noKeys(), ownerDependencies());
         ISessionKeyPlugin(address(second)).addSessionKey(key.addr, 0, listOf(allow(address(target))));
         vm.stopPrank();
-        refuses(ping(), keyIsGone());
+        _refuses(ping(), keyIsGone());
     }
 
     function test_accessListHolds() public {
         grant(listOf(allow(payee), entry(address(target), true, true)));
-        runs(call(payee, 0, ""));
-        refuses(ping(), denied());
-        refuses(join(call(payee, 0, ""), ping()), denied());
-        refuses(new ISessionKeyPlugin.Call[](0), denied());
+        _runs(call(payee, 0, ""));
+        _refuses(ping(), denied());
+        _refuses(join(call(payee, 0, ""), ping()), denied());
+        _refuses(new ISessionKeyPlugin.Call[](0), denied());
         update(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS));
-        runs(ping());
-        refuses(call(address(account), 0, ""), denied());
-        refuses(call(address(ENTRY_POINT), 0, ""), denied());
+        _runs(ping());
+        _refuses(call(address(account), 0, ""), denied());
+        _refuses(call(address(ENTRY_POINT), 0, ""), denied());
     }
 
     function test_timeRangeHolds() public {
         uint48 time = uint48(block.timestamp);
         grant(listOf(allow(address(target)), timeRange(time + 1, time + 2)));
-        refuses(ping(), denied());
+        _refuses(ping(), denied());
         vm.warp(time + 1);
-        runs(ping());
+        _runs(ping());
         vm.warp(time + 2);
-        runs(ping());
+        _runs(ping());
         vm.warp(time + 3);
-        refuses(ping(), denied());
+        _refuses(ping(), denied());
     }
 
     function test_limitOfATokenHolds() public {
         grant(listOf(allow(address(token)), tokenLimit(10, 0)));
-        runs(transfer(6));
-        runs(call(address(token), 0, abi.encodeCall(TestToken.approve, (payee, 4))));
-        refuses(transfer(1), overTokenLimit());
-        refuses(call(address(token), 0, abi.encodeCall(TestToken.transferFrom, (address(account), payee, 1))), denied());
+        _runs(transfer(6));
+        _runs(call(address(token), 0, abi.encodeCall(TestToken.approve, (payee, 4))));
+        _refuses(transfer(1), overTokenLimit());
+        _refuses(
+            call(address(token), 0, abi.encodeCall(TestToken.transferFrom, (address(account), payee, 1))), denied()
+        );
         assertEq(token.balanceOf(payee), 1 ether + 6);
     }
 
@@ -187,7 +189,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         (ISessionKeyPlugin.SpendLimitInfo memory info, bool shouldReset) =
             plugin.getGasSpendLimit(address(account), key.addr);
         assertTrue(shouldReset);
-        runs(ping());
+        _runs(ping());
         (info, shouldReset) = plugin.getGasSpendLimit(address(account), key.addr);
         assertFalse(shouldReset);
         assertEq(info.lastUsedTime, block.timestamp);
@@ -198,7 +200,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     function test_requiredPaymaster_isNotAskedFor() public {
         grant(listOf(allow(address(target)), requiredPaymaster(payee)));
         refusedInValidation(ping());
-        runs(ping());
+        _runs(ping());
     }
 
     /// @dev Crafted arguments are decoded as strictly as those of an operation.
@@ -209,8 +211,8 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         assembly ("memory-safe") {
             mstore(add(data, 132), sub(0, 32))
         }
-        plan(throughPlugin(data));
-        refusesPlan(denied());
+        _plan(_throughPlugin(data));
+        _refusesPlan(denied());
     }
 
     /* Other ways to the same function */
@@ -218,9 +220,9 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     function test_withoutPermission_isRefused() public {
         grant(listOf(allow(address(target))));
         uninstall(address(other));
-        other = installOther(false);
-        plan(ping());
-        refusesPlan(
+        other = _installOther(false);
+        _plan(ping());
+        _refusesPlan(
             abi.encodeWithSelector(
                 IModularAccount.ExecFromPluginNotPermitted.selector,
                 other,
@@ -234,12 +236,12 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     function test_otherWays_areRefused() public {
         grant(listOf(allow(address(target))));
         bytes memory data = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr));
-        plan(data);
-        refusesPlan(abi.encodeWithSelector(IModularAccount.AlwaysDenyRule.selector));
-        plan(abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(plugin), 0, data)));
-        refusesPlan(abi.encodeWithSelector(IModularAccount.PluginCallDenied.selector, plugin));
-        plan(abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(account), 0, data)));
-        refusesPlan(
+        _plan(data);
+        _refusesPlan(abi.encodeWithSelector(IModularAccount.AlwaysDenyRule.selector));
+        _plan(abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(plugin), 0, data)));
+        _refusesPlan(abi.encodeWithSelector(IModularAccount.PluginCallDenied.selector, plugin));
+        _plan(abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(account), 0, data)));
+        _refusesPlan(
             abi.encodeWithSelector(IModularAccount.ExecFromPluginExternalNotPermitted.selector, other, account, 0, data)
         );
         vm.expectRevert(keyIsGone());
@@ -251,28 +253,28 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     /// @dev Both are validated before either executes; they share the limit all the same.
     function test_bundle_pluginBeforeTheKey() public {
         grant(listOf(allow(address(target)), nativeLimit(10, 0)));
-        plan(ping(6));
-        refusedInBundle(pluginOp(), keyOp(ping(6)), overNativeLimit());
-        assertEq(nativeUsed(), 6);
+        _plan(ping(6));
+        refusedInBundle(_pluginOp(), keyOp(ping(6)), overNativeLimit());
+        assertEq(_nativeUsed(), 6);
     }
 
     function test_bundle_keyBeforeThePlugin() public {
         grant(listOf(allow(address(target)), nativeLimit(10, 0)));
-        plan(ping(6));
-        refusedInBundle(keyOp(ping(6)), pluginOp(), overNativeLimit());
-        assertEq(nativeUsed(), 6);
+        _plan(ping(6));
+        refusedInBundle(keyOp(ping(6)), _pluginOp(), overNativeLimit());
+        assertEq(_nativeUsed(), 6);
     }
 
     function test_bundle_pluginAfterTheOwner() public {
         grant(listOf(allow(address(target))));
-        plan(ping());
-        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, 0)), keyIsGone());
-        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, 0, payee)), keyIsGone());
+        _plan(ping());
+        _refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, 0)), keyIsGone());
+        _refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, 0, payee)), keyIsGone());
         bytes[] memory changes = listOf(entry(address(target), false, false));
-        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes)), denied());
+        _refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes)), denied());
         changes = listOf(timeRange(0, uint48(block.timestamp) - 1));
-        refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes)), denied());
-        refusedAfterOwner(
+        _refusedAfterOwner(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, changes)), denied());
+        _refusedAfterOwner(
             uninstallCall(address(plugin)),
             abi.encodeWithSelector(
                 IModularAccount.UnrecognizedFunction.selector, ISessionKeyPlugin.executeWithSessionKey.selector
@@ -280,9 +282,9 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         );
     }
 
-    function refusedAfterOwner(bytes memory ownerCall, bytes memory expected) private {
+    function _refusedAfterOwner(bytes memory ownerCall, bytes memory expected) private {
         uint256 state = vm.snapshotState();
-        refusedInBundle(ownerOp(ownerCall), pluginOp(), expected);
+        refusedInBundle(ownerOp(ownerCall), _pluginOp(), expected);
         vm.revertToState(state);
     }
 
@@ -294,21 +296,21 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         grant(listOf(allow(address(target)), allow(address(relay)), nativeLimit(10, 0)));
         bytes memory back = abi.encodeCall(Relay.relay, (address(account), abi.encodeWithSelector(BY_ANYONE, 0)));
         ISessionKeyPlugin.Call[] memory calls = join(call(address(relay), 0, back), ping(6));
-        plan(ping(5));
+        _plan(ping(5));
         refusedInExecution(calls, overNativeLimit());
-        assertEq(nativeUsed(), 0);
-        plan(ping(4));
+        assertEq(_nativeUsed(), 0);
+        _plan(ping(4));
         passes(calls);
-        assertEq(nativeUsed(), 10);
+        assertEq(_nativeUsed(), 10);
         assertEq(address(target).balance, 1 ether + 10);
     }
 
     function test_reentrance_isHeldToTheAccessList() public {
         grant(listOf(allow(address(target)), allow(address(relay))));
         bytes memory back = abi.encodeCall(Relay.relay, (address(account), abi.encodeWithSelector(BY_ANYONE, 0)));
-        plan(call(payee, 0, ""));
+        _plan(call(payee, 0, ""));
         refusedInExecution(call(address(relay), 0, back), denied());
-        plan(ping());
+        _plan(ping());
         passes(call(address(relay), 0, back));
     }
 }

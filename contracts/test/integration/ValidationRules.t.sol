@@ -28,66 +28,66 @@ contract ValidationRulesTest is SessionKeyStackTest {
         update(allow(address(token)));
     }
 
-    function test_allowlistedCall() public {
-        obeysTheRules(keyOp(ping()));
+    function test_allowlistedCall_obeysTheRules() public {
+        _obeysTheRules(keyOp(ping()));
     }
 
-    function test_checkedSelector() public {
+    function test_checkedSelector_obeysTheRules() public {
         update(entry(address(target), true, true));
         update(functionEntry(address(target), PingTarget.ping.selector, true));
-        obeysTheRules(keyOp(ping()));
+        _obeysTheRules(keyOp(ping()));
     }
 
-    function test_valueAndToken() public {
-        obeysTheRules(keyOp(join(ping(0.1 ether), transfer(0.1 ether))));
+    function test_valueAndToken_obeyTheRules() public {
+        _obeysTheRules(keyOp(join(ping(0.1 ether), transfer(0.1 ether))));
     }
 
-    function test_wideLimits() public {
+    function test_wideLimits_obeyTheRules() public {
         update(nativeLimit(NO_LIMIT - 1, INTERVAL));
         update(tokenLimit(NO_LIMIT - 1, INTERVAL));
         update(gasLimit(NO_LIMIT - 1, INTERVAL));
-        obeysTheRules(keyOp(join(ping(0.1 ether), transfer(0.1 ether))));
+        _obeysTheRules(keyOp(join(ping(0.1 ether), transfer(0.1 ether))));
     }
 
-    function test_gasLimitAndItsReset() public {
+    function test_gasLimitAndItsReset_obeyTheRules() public {
         // One operation may cost 0.008 ether.
         update(gasLimit(0.01 ether, INTERVAL));
-        obeysTheRules(keyOp(ping()));
-        obeysTheRules(keyOp(ping()));
+        _obeysTheRules(keyOp(ping()));
+        _obeysTheRules(keyOp(ping()));
         (, bool shouldReset) = plugin.getGasSpendLimit(address(account), key.addr);
         assertTrue(shouldReset);
     }
 
-    function test_timeRange() public {
+    function test_timeRange_obeysTheRules() public {
         update(timeRange(1, type(uint48).max));
-        obeysTheRules(keyOp(ping()));
+        _obeysTheRules(keyOp(ping()));
     }
 
-    function test_denylistAndAllowAll() public {
+    function test_denylistAndAllowAll_obeyTheRules() public {
         update(listType(ISessionKeyPlugin.ContractAccessControlType.DENYLIST));
-        obeysTheRules(keyOp(call(payee, 0, "")));
+        _obeysTheRules(keyOp(call(payee, 0, "")));
         update(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS));
-        obeysTheRules(keyOp(ping()));
+        _obeysTheRules(keyOp(ping()));
     }
 
-    function test_requiredPaymaster() public {
+    function test_requiredPaymaster_obeysTheRules() public {
         update(requiredPaymaster(payee));
         IEntryPoint.UserOperation memory op = keyOp(ping());
         op.paymasterAndData = abi.encodePacked(payee);
         sign(op, key.privateKey);
-        obeysTheRules(op);
+        _obeysTheRules(op);
     }
 
-    function test_manyCalls() public {
+    function test_manyCalls_obeyTheRules() public {
         ISessionKeyPlugin.Call[] memory calls = ping();
         for (uint256 i = 0; i < 10; ++i) {
             calls = join(calls, ping());
         }
-        obeysTheRules(keyOp(calls));
+        _obeysTheRules(keyOp(calls));
     }
 
     /// @dev Every function that an owner's signature validates, with a second owner so that the list of owners is one.
-    function test_ownersOperations() public {
+    function test_ownersOperations_obeyTheRules() public {
         address second = makeAddr("second owner");
         makeOwner(second);
 
@@ -104,15 +104,15 @@ contract ValidationRulesTest is SessionKeyStackTest {
             abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, new bytes[](0)))
         ];
         for (uint256 i = 0; i < calls.length; ++i) {
-            obeysTheRules(ownerOp(calls[i]));
+            _obeysTheRules(ownerOp(calls[i]));
         }
     }
 
     /// @dev The rules hold for what is refused, too: a signature that is nobody's makes the plugin ask every owner.
-    function test_ownersOperation_badSignature() public {
+    function test_badSignature_obeysTheRules() public {
         IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(target), 0, ""));
         sign(op, key.privateKey);
-        obeysTheRules(op, 1);
+        _obeysTheRules(op, 1);
     }
 
     /// @dev The check itself must see what is forbidden: execution reads the clock.
@@ -125,17 +125,17 @@ contract ValidationRulesTest is SessionKeyStackTest {
         assertTrue(success);
         bool seen;
         for (uint256 i = 0; i < steps.length; ++i) {
-            if (steps[i].contractAddr == address(plugin) && isForbidden(bytes1(steps[i].opcode))) seen = true;
+            if (steps[i].contractAddr == address(plugin) && _isForbidden(bytes1(steps[i].opcode))) seen = true;
         }
         assertTrue(seen);
     }
 
-    function obeysTheRules(IEntryPoint.UserOperation memory op) private {
-        obeysTheRules(op, 0);
+    function _obeysTheRules(IEntryPoint.UserOperation memory op) private {
+        _obeysTheRules(op, 0);
     }
 
     /// @param authorizer What validation must answer: 0, or 1 for a bad signature.
-    function obeysTheRules(IEntryPoint.UserOperation memory op, uint160 authorizer) private {
+    function _obeysTheRules(IEntryPoint.UserOperation memory op, uint160 authorizer) private {
         vm.startStateDiffRecording();
         vm.startDebugTraceRecording();
         uint256 validationData = validate(op);
@@ -150,10 +150,10 @@ contract ValidationRulesTest is SessionKeyStackTest {
             if (steps[i].contractAddr == address(this) || steps[i].contractAddr == address(ENTRY_POINT)) continue;
             inside = true;
             bytes1 opcode = bytes1(steps[i].opcode);
-            assertFalse(isForbidden(opcode), string.concat("opcode ", vm.toString(steps[i].opcode)));
+            assertFalse(_isForbidden(opcode), string.concat("opcode ", vm.toString(steps[i].opcode)));
             if (opcode == OP_GAS) {
-                assertTrue(isCall(bytes1(steps[i + 1].opcode)), "GAS that is not part of a call");
-            } else if (opcode == OP_KECCAK256 && isAboutTheAccount(steps[i].memoryInput)) {
+                assertTrue(_isCall(bytes1(steps[i + 1].opcode)), "GAS that is not part of a call");
+            } else if (opcode == OP_KECCAK256 && _isAboutTheAccount(steps[i].memoryInput)) {
                 ++hashes;
                 bytes32 base = keccak256(steps[i].memoryInput);
                 for (uint256 n = 0; n < ASSOCIATED_WORDS; ++n) {
@@ -176,12 +176,12 @@ contract ValidationRulesTest is SessionKeyStackTest {
         assertGt(foreign, 0, "no storage of a plugin seen");
     }
 
-    function isAboutTheAccount(bytes memory preimage) private view returns (bool) {
+    function _isAboutTheAccount(bytes memory preimage) private view returns (bool) {
         return preimage.length == 64 && address(uint160(uint256(bytes32(preimage)))) == address(account);
     }
 
     /// @dev Source: ERC-7562, OP-011 to OP-054, for code that is neither a factory nor staked.
-    function isForbidden(bytes1 opcode) private pure returns (bool) {
+    function _isForbidden(bytes1 opcode) private pure returns (bool) {
         bytes memory forbidden = hex"31323a4041424344454748494af0f5feff";
         for (uint256 i = 0; i < forbidden.length; ++i) {
             if (forbidden[i] == opcode) return true;
@@ -189,7 +189,7 @@ contract ValidationRulesTest is SessionKeyStackTest {
         return false;
     }
 
-    function isCall(bytes1 opcode) private pure returns (bool) {
+    function _isCall(bytes1 opcode) private pure returns (bool) {
         return opcode == 0xf1 || opcode == 0xf2 || opcode == 0xf4 || opcode == 0xfa;
     }
 }

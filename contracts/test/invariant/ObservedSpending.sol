@@ -63,7 +63,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
 
     function setUp() public virtual override {
         super.setUp();
-        installation = stateOfInstallations();
+        installation = _stateOfInstallations();
     }
 
     /* Observation */
@@ -106,7 +106,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
         state.erc20 = plugin.getERC20SpendLimitInfo(of_, sessionKey, address(token));
         (state.gas, state.isResetPending) = plugin.getGasSpendLimit(of_, sessionKey);
         (uint48 validAfter, uint48 validUntil) = plugin.getKeyTimeRange(of_, sessionKey);
-        bytes32 limits = keccak256(abi.encode(settingOf(state.native), settingOf(state.erc20), settingOf(state.gas)));
+        bytes32 limits = keccak256(abi.encode(_settingOf(state.native), _settingOf(state.erc20), _settingOf(state.gas)));
         state.permissions = keccak256(
             abi.encode(
                 plugin.getAccessControlType(of_, sessionKey),
@@ -114,16 +114,16 @@ abstract contract ObservedSpending is SessionKeyPlans {
                 validAfter,
                 validUntil,
                 limits,
-                accessListOf(of_, sessionKey)
+                _accessListOf(of_, sessionKey)
             )
         );
     }
 
-    function settingOf(ISessionKeyPlugin.SpendLimitInfo memory info) private pure returns (bytes32) {
+    function _settingOf(ISessionKeyPlugin.SpendLimitInfo memory info) private pure returns (bytes32) {
         return keccak256(abi.encode(info.hasLimit, info.limit, info.refreshInterval));
     }
 
-    function accessListOf(address of_, address sessionKey) private view returns (bytes32 hash) {
+    function _accessListOf(address of_, address sessionKey) private view returns (bytes32 hash) {
         address[3] memory targets = listTargets();
         for (uint256 t = 0; t < targets.length; ++t) {
             (bool isOnList, bool checkSelectors) = plugin.getAccessControlEntry(of_, sessionKey, targets[t]);
@@ -146,7 +146,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
     }
 
     /// @dev Owners, plugins in their order, and the account's implementation.
-    function stateOfInstallations() private view returns (bytes32 hash) {
+    function _stateOfInstallations() private view returns (bytes32 hash) {
         bytes32 implementationSlot = 0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc;
         for (uint256 a = 0; a < ACCOUNTS; ++a) {
             address of_ = address(accounts[a]);
@@ -171,25 +171,25 @@ abstract contract ObservedSpending is SessionKeyPlans {
         internal
         returns (uint256 gasWindows)
     {
-        assertEq(stateOfInstallations(), installation, "owners or plugins changed");
+        assertEq(_stateOfInstallations(), installation, "owners or plugins changed");
         for (uint256 a = 0; a < ACCOUNTS; ++a) {
             for (uint256 i = 0; i < KEYS; ++i) {
                 State memory afterwards = stateOf(a, i);
-                if (isNamed(plans, a, i)) restartWindows(a, i, afterwards);
-                else if (checkKey(a, i, activityOf(plans, outcomes, a, i), before[a][i], afterwards)) ++gasWindows;
+                if (_isNamed(plans, a, i)) restartWindows(a, i, afterwards);
+                else if (_checkKey(a, i, _activityOf(plans, outcomes, a, i), before[a][i], afterwards)) ++gasWindows;
             }
         }
     }
 
     /// @dev Whether an operation of the owner is about this key.
-    function isNamed(Plan[] memory plans, uint256 a, uint256 i) private pure returns (bool) {
+    function _isNamed(Plan[] memory plans, uint256 a, uint256 i) private pure returns (bool) {
         for (uint256 k = 0; k < plans.length; ++k) {
             if (plans[k].account == a && names(plans[k], i)) return true;
         }
         return false;
     }
 
-    function activityOf(Plan[] memory plans, Outcome[] memory outcomes, uint256 a, uint256 i)
+    function _activityOf(Plan[] memory plans, Outcome[] memory outcomes, uint256 a, uint256 i)
         private
         pure
         returns (Activity memory activity)
@@ -214,7 +214,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
 
     /// @dev A key that no owner's operation of the bundle is about.
     /// @return Whether a window of its gas limit was opened.
-    function checkKey(uint256 a, uint256 i, Activity memory activity, State memory before, State memory afterwards)
+    function _checkKey(uint256 a, uint256 i, Activity memory activity, State memory before, State memory afterwards)
         private
         returns (bool)
     {
@@ -229,16 +229,16 @@ abstract contract ObservedSpending is SessionKeyPlans {
             assertEq(abi.encode(afterwards.native), abi.encode(before.native), "native: used without success");
             assertEq(abi.encode(afterwards.erc20), abi.encode(before.erc20), "token: used without success");
         } else {
-            nativeSpent[a][i] = checkWindow(nativeSpent[a][i], activity.native, before.native, afterwards.native);
-            tokensSpent[a][i] = checkWindow(tokensSpent[a][i], activity.tokens, before.erc20, afterwards.erc20);
+            nativeSpent[a][i] = _checkWindow(nativeSpent[a][i], activity.native, before.native, afterwards.native);
+            tokensSpent[a][i] = _checkWindow(tokensSpent[a][i], activity.tokens, before.erc20, afterwards.erc20);
         }
-        return checkGas(activity.gasPaid, before, afterwards);
+        return _checkGas(activity.gasPaid, before, afterwards);
     }
 
     /// @param spent Earlier in the current window.
     /// @param out What left by successful operations: wei; or tokens and allowances.
     /// @return What is spent in the current window by now.
-    function checkWindow(
+    function _checkWindow(
         uint256 spent,
         uint256 out,
         ISessionKeyPlugin.SpendLimitInfo memory before,
@@ -263,7 +263,11 @@ abstract contract ObservedSpending is SessionKeyPlans {
     /// @dev What operations may cost is charged in validation: to the current window, or to the next, with which a reset
     /// is pending until an operation succeeds.
     /// @return isOpened Whether a window was opened.
-    function checkGas(uint256 paid, State memory before, State memory afterwards) private view returns (bool isOpened) {
+    function _checkGas(uint256 paid, State memory before, State memory afterwards)
+        private
+        view
+        returns (bool isOpened)
+    {
         ISessionKeyPlugin.SpendLimitInfo memory gas = afterwards.gas;
         if (!before.gas.hasLimit) return false;
         assertLe(gas.limitUsed, gas.limit, "gas: limit exceeded");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
+
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {TestToken} from "../mocks/TestToken.sol";
@@ -58,7 +60,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         return registrations[account][sessionKey];
     }
 
-    // Keys.
+    /* Keys */
 
     function addSessionKey(address sessionKey, bytes32 tag, bytes[] calldata updates) public {
         if (sessionKey == address(0)) revert InvalidSessionKey(sessionKey);
@@ -71,12 +73,12 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
     }
 
     function removeSessionKey(address sessionKey, bytes32 predecessor) external {
-        takeOut(sessionKey, predecessor);
+        _takeOut(sessionKey, predecessor);
         emit SessionKeyRemoved(msg.sender, sessionKey);
     }
 
     function rotateSessionKey(address oldSessionKey, bytes32 predecessor, address newSessionKey) external {
-        uint256 registration = takeOut(oldSessionKey, predecessor);
+        uint256 registration = _takeOut(oldSessionKey, predecessor);
         if (newSessionKey == address(0)) revert InvalidSessionKey(newSessionKey);
         if (registrationOf(msg.sender, newSessionKey) != 0) revert InvalidSessionKey(newSessionKey);
         lists[msg.sender].push(newSessionKey);
@@ -84,14 +86,14 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         emit SessionKeyRotated(msg.sender, oldSessionKey, newSessionKey);
     }
 
-    function takeOut(address sessionKey, bytes32 predecessor) private returns (uint256 registration) {
+    function _takeOut(address sessionKey, bytes32 predecessor) private returns (uint256 registration) {
         registration = registrationOf(msg.sender, sessionKey);
         if (registration == 0) revert InvalidSessionKey(sessionKey);
         if (predecessor != 0 && predecessor != findPredecessor(msg.sender, sessionKey)) {
             revert InvalidSessionKey(sessionKey);
         }
         address[] storage list = lists[msg.sender];
-        uint256 place = placeOf(msg.sender, sessionKey);
+        uint256 place = _placeOf(msg.sender, sessionKey);
         for (uint256 i = place + 1; i < list.length; ++i) {
             list[i - 1] = list[i];
         }
@@ -99,7 +101,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         delete registrations[msg.sender][sessionKey];
     }
 
-    function placeOf(address account, address sessionKey) private view returns (uint256 place) {
+    function _placeOf(address account, address sessionKey) private view returns (uint256 place) {
         while (lists[account][place] != sessionKey) ++place;
     }
 
@@ -107,18 +109,18 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         (address[] memory keys, bytes32[] memory tags, bytes[][] memory updates) =
             abi.decode(data, (address[], bytes32[], bytes[][]));
         require(keys.length == 0 && tags.length == 0 && updates.length == 0, "keys at installation: not modelled");
-        removeAll();
+        _removeAll();
     }
 
     function onUninstall(bytes calldata) external {
         address[] memory list = sessionKeysOf(msg.sender);
-        removeAll();
+        _removeAll();
         for (uint256 i = 0; i < list.length; ++i) {
             emit SessionKeyRemoved(msg.sender, list[i]);
         }
     }
 
-    function removeAll() private {
+    function _removeAll() private {
         address[] storage list = lists[msg.sender];
         while (list.length != 0) {
             delete registrations[msg.sender][list[list.length - 1]];
@@ -126,13 +128,13 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         }
     }
 
-    // Updates. Each is a call of the reference by itself, so that Solidity decodes it and a failure undoes all of them.
+    /* Updates. Each is a call of the reference by itself, so that Solidity decodes it and a failure undoes all of them */
 
     function updateKeyPermissions(address sessionKey, bytes[] calldata updates) public {
-        updated = requireKey(msg.sender, sessionKey);
+        updated = _requireKey(msg.sender, sessionKey);
         for (uint256 i = 0; i < updates.length; ++i) {
             (bool success, bytes memory reason) = address(this).call(updates[i]);
-            if (!success) bubble(reason);
+            if (!success) LowLevelCall.bubbleRevert(reason);
         }
         updated = 0;
         emit PermissionsUpdated(msg.sender, sessionKey, updates);
@@ -160,7 +162,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
 
     function setNativeTokenSpendLimit(uint256 limit, uint48 interval) external {
         if (limit == type(uint256).max) delete permissions[updated].native;
-        else set(permissions[updated].native, limit, interval);
+        else _set(permissions[updated].native, limit, interval);
     }
 
     function setERC20SpendLimit(address token, uint256 limit, uint48 interval) external {
@@ -168,25 +170,25 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         Limit storage one = permissions[updated].tokens[token];
         // What is no limit any more still shows its last figures.
         if (limit == type(uint256).max) (one.exists, one.used) = (false, 0);
-        else set(one, limit, interval);
+        else _set(one, limit, interval);
     }
 
     function setGasSpendLimit(uint256 limit, uint48 interval) external {
         permissions[updated].isResetPending = false;
         if (limit == type(uint256).max) delete permissions[updated].gas;
-        else set(permissions[updated].gas, limit, interval);
+        else _set(permissions[updated].gas, limit, interval);
     }
 
     function setRequiredPaymaster(address paymaster) external {
         permissions[updated].paymaster = paymaster;
     }
 
-    function set(Limit storage one, uint256 limit, uint48 interval) private {
+    function _set(Limit storage one, uint256 limit, uint48 interval) private {
         (one.exists, one.limit, one.interval) = (true, limit, interval);
         one.start = interval == 0 ? 0 : uint48(block.timestamp);
     }
 
-    // Validation.
+    /* Validation */
 
     /// @notice What the plugin checks in validation, but for the signature.
     function checkOperation(IEntryPoint.UserOperation calldata op, Call[] calldata calls, address sessionKey)
@@ -196,17 +198,17 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         uint256 registration = registrationOf(msg.sender, sessionKey);
         if (registration == 0) revert PermissionsCheckFailed();
         Permissions storage one = permissions[registration];
-        checkCalls(one, msg.sender, calls);
+        _checkCalls(one, msg.sender, calls);
         validAfter = one.validAfter;
 
         if (one.native.exists) {
-            (bool possible, uint48 from) = canSpend(one.native, calls);
+            (bool possible, uint48 from) = _canSpend(one.native, calls);
             if (!possible) revert PermissionsCheckFailed();
             if (from > validAfter) validAfter = from;
         }
         if (one.gas.exists) {
             if (op.nonce >> 64 != uint160(sessionKey)) revert PermissionsCheckFailed();
-            uint48 from = countGas(one, maxCost(op));
+            uint48 from = _countGas(one, _maxCost(op));
             if (from > validAfter) validAfter = from;
         }
         if (one.paymaster != address(0)) {
@@ -218,81 +220,81 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
     }
 
     /// @dev Checked arithmetic: an operation whose cost overflows is refused, by a panic.
-    function maxCost(IEntryPoint.UserOperation calldata op) private pure returns (uint256) {
+    function _maxCost(IEntryPoint.UserOperation calldata op) private pure returns (uint256) {
         uint256 verifications = op.paymasterAndData.length > 0 ? 3 : 1;
         return (op.callGasLimit + op.verificationGasLimit * verifications + op.preVerificationGas) * op.maxFeePerGas;
     }
 
-    function canSpend(Limit storage one, Call[] calldata calls) private view returns (bool possible, uint48 from) {
-        (bool isSum, uint256 value) = valueOf(calls);
+    function _canSpend(Limit storage one, Call[] calldata calls) private view returns (bool possible, uint48 from) {
+        (bool isSum, uint256 value) = _valueOf(calls);
         if (!isSum || value > one.limit) return (false, 0);
-        if (fits(one, value)) return (true, 0);
-        return (one.interval != 0, end(one));
+        if (_fits(one, value)) return (true, 0);
+        return (one.interval != 0, _end(one));
     }
 
-    function countGas(Permissions storage one, uint256 cost) private returns (uint48 from) {
+    function _countGas(Permissions storage one, uint256 cost) private returns (uint48 from) {
         if (cost > one.gas.limit) revert PermissionsCheckFailed();
-        if (fits(one.gas, cost)) {
+        if (_fits(one.gas, cost)) {
             one.gas.used += cost;
-            return one.isResetPending ? end(one.gas) : 0;
+            return one.isResetPending ? _end(one.gas) : 0;
         }
         if (one.gas.interval == 0 || one.isResetPending) revert PermissionsCheckFailed();
         (one.gas.used, one.isResetPending) = (cost, true);
-        return end(one.gas);
+        return _end(one.gas);
     }
 
-    // Execution.
+    /* Execution */
 
     /// @dev Of several broken rules, that of the earlier call is named; the native limit is the last.
     function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory) {
-        Permissions storage one = permissions[requireKey(msg.sender, sessionKey)];
+        Permissions storage one = permissions[_requireKey(msg.sender, sessionKey)];
         if (block.timestamp < one.validAfter) revert PermissionsCheckFailed();
         if (one.validUntil != 0 && block.timestamp > one.validUntil) revert PermissionsCheckFailed();
         if (calls.length == 0) revert PermissionsCheckFailed();
         for (uint256 i = 0; i < calls.length; ++i) {
-            checkCall(one, msg.sender, calls[i]);
+            _checkCall(one, msg.sender, calls[i]);
             Limit storage limit = one.tokens[calls[i].target];
-            if (limit.exists && !spend(limit, uint256(bytes32(calls[i].data[36:])))) {
+            if (limit.exists && !_spend(limit, uint256(bytes32(calls[i].data[36:])))) {
                 revert ERC20SpendLimitExceeded(msg.sender, sessionKey, calls[i].target);
             }
         }
         if (one.native.exists) {
-            (bool isSum, uint256 value) = valueOf(calls);
-            if (!isSum || !spend(one.native, value)) revert NativeTokenSpendLimitExceeded(msg.sender, sessionKey);
+            (bool isSum, uint256 value) = _valueOf(calls);
+            if (!isSum || !_spend(one.native, value)) revert NativeTokenSpendLimitExceeded(msg.sender, sessionKey);
         }
-        settle(one);
+        _settle(one);
         return new bytes[](0);
     }
 
     function resetSessionKeyGasLimitTimestamp(address account, address sessionKey) external {
-        settle(permissions[requireKey(account, sessionKey)]);
+        _settle(permissions[_requireKey(account, sessionKey)]);
     }
 
-    function spend(Limit storage one, uint256 amount) private returns (bool) {
-        if (one.interval != 0 && end(one) <= block.timestamp) (one.used, one.start) = (0, uint48(block.timestamp));
-        if (!fits(one, amount)) return false;
+    function _spend(Limit storage one, uint256 amount) private returns (bool) {
+        if (one.interval != 0 && _end(one) <= block.timestamp) (one.used, one.start) = (0, uint48(block.timestamp));
+        if (!_fits(one, amount)) return false;
         one.used += amount;
         return true;
     }
 
-    function settle(Permissions storage one) private {
+    function _settle(Permissions storage one) private {
         if (one.isResetPending) (one.isResetPending, one.gas.start) = (false, uint48(block.timestamp));
     }
 
-    // Rules of both phases.
+    /* Rules of both phases */
 
-    function checkCalls(Permissions storage one, address account, Call[] calldata calls) private view {
+    function _checkCalls(Permissions storage one, address account, Call[] calldata calls) private view {
         if (calls.length == 0) revert PermissionsCheckFailed();
         for (uint256 i = 0; i < calls.length; ++i) {
-            checkCall(one, account, calls[i]);
+            _checkCall(one, account, calls[i]);
         }
     }
 
-    function checkCall(Permissions storage one, address account, Call calldata call) private view {
-        if (!isAllowed(one, account, call.target, call.data)) revert PermissionsCheckFailed();
+    function _checkCall(Permissions storage one, address account, Call calldata call) private view {
+        if (!_isAllowed(one, account, call.target, call.data)) revert PermissionsCheckFailed();
     }
 
-    function isAllowed(Permissions storage one, address account, address target, bytes calldata data)
+    function _isAllowed(Permissions storage one, address account, address target, bytes calldata data)
         private
         view
         returns (bool)
@@ -313,17 +315,17 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         return one.listType == ContractAccessControlType.ALLOWLIST ? isListed : !isListed;
     }
 
-    function fits(Limit storage one, uint256 amount) private view returns (bool) {
+    function _fits(Limit storage one, uint256 amount) private view returns (bool) {
         return one.used <= one.limit && amount <= one.limit - one.used;
     }
 
     /// @dev The first second of the next interval.
-    function end(Limit storage one) private view returns (uint48) {
+    function _end(Limit storage one) private view returns (uint48) {
         uint256 sum = uint256(one.start) + one.interval;
         return sum > type(uint48).max ? type(uint48).max : uint48(sum);
     }
 
-    function valueOf(Call[] calldata calls) private pure returns (bool isSum, uint256 value) {
+    function _valueOf(Call[] calldata calls) private pure returns (bool isSum, uint256 value) {
         for (uint256 i = 0; i < calls.length; ++i) {
             if (calls[i].value > type(uint256).max - value) return (false, 0);
             value += calls[i].value;
@@ -331,12 +333,12 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         return (true, value);
     }
 
-    function requireKey(address account, address sessionKey) private view returns (uint256 registration) {
+    function _requireKey(address account, address sessionKey) private view returns (uint256 registration) {
         registration = registrationOf(account, sessionKey);
         if (registration == 0) revert InvalidSessionKey(sessionKey);
     }
 
-    // Views.
+    /* Views */
 
     function sessionKeysOf(address account) public view returns (address[] memory newestFirst) {
         address[] storage list = lists[account];
@@ -352,7 +354,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
 
     function findPredecessor(address account, address sessionKey) public view returns (bytes32) {
         if (registrationOf(account, sessionKey) == 0) revert SessionKeyNotFound(sessionKey);
-        uint256 place = placeOf(account, sessionKey);
+        uint256 place = _placeOf(account, sessionKey);
         if (place == lists[account].length - 1) return SENTINEL;
         return bytes32(bytes20(lists[account][place + 1]));
     }
@@ -362,7 +364,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         view
         returns (ContractAccessControlType)
     {
-        return permissions[requireKey(account, sessionKey)].listType;
+        return permissions[_requireKey(account, sessionKey)].listType;
     }
 
     function getAccessControlEntry(address account, address sessionKey, address target)
@@ -370,7 +372,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         view
         returns (bool isOnList, bool checkSelectors)
     {
-        Entry storage entry = permissions[requireKey(account, sessionKey)].entries[target];
+        Entry storage entry = permissions[_requireKey(account, sessionKey)].entries[target];
         return (entry.isOnList, entry.checkSelectors);
     }
 
@@ -379,11 +381,11 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         view
         returns (bool)
     {
-        return permissions[requireKey(account, sessionKey)].functions[target][selector];
+        return permissions[_requireKey(account, sessionKey)].functions[target][selector];
     }
 
     function getKeyTimeRange(address account, address sessionKey) external view returns (uint48, uint48) {
-        Permissions storage one = permissions[requireKey(account, sessionKey)];
+        Permissions storage one = permissions[_requireKey(account, sessionKey)];
         return (one.validAfter, one.validUntil);
     }
 
@@ -392,7 +394,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         view
         returns (SpendLimitInfo memory)
     {
-        return info(permissions[requireKey(account, sessionKey)].native);
+        return _info(permissions[_requireKey(account, sessionKey)].native);
     }
 
     function getGasSpendLimit(address account, address sessionKey)
@@ -400,8 +402,8 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         view
         returns (SpendLimitInfo memory, bool shouldReset)
     {
-        Permissions storage one = permissions[requireKey(account, sessionKey)];
-        return (info(one.gas), one.isResetPending);
+        Permissions storage one = permissions[_requireKey(account, sessionKey)];
+        return (_info(one.gas), one.isResetPending);
     }
 
     function getERC20SpendLimitInfo(address account, address sessionKey, address token)
@@ -409,20 +411,14 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         view
         returns (SpendLimitInfo memory)
     {
-        return info(permissions[requireKey(account, sessionKey)].tokens[token]);
+        return _info(permissions[_requireKey(account, sessionKey)].tokens[token]);
     }
 
     function getRequiredPaymaster(address account, address sessionKey) external view returns (address) {
-        return permissions[requireKey(account, sessionKey)].paymaster;
+        return permissions[_requireKey(account, sessionKey)].paymaster;
     }
 
-    function info(Limit storage one) private view returns (SpendLimitInfo memory) {
+    function _info(Limit storage one) private view returns (SpendLimitInfo memory) {
         return SpendLimitInfo(one.exists, one.limit, one.used, one.interval, one.start);
-    }
-
-    function bubble(bytes memory reason) private pure {
-        assembly ("memory-safe") {
-            revert(add(reason, 0x20), mload(reason))
-        }
     }
 }

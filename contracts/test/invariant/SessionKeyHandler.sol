@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Bytes} from "@openzeppelin/utils/Bytes.sol";
+import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
+
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {ObservedSpending} from "./ObservedSpending.sol";
@@ -41,7 +44,7 @@ contract SessionKeyHandler is ObservedSpending {
         super.setUp();
         for (uint256 a = 0; a < ACCOUNTS; ++a) {
             for (uint256 i = 0; i < KEYS; ++i) {
-                callAsOwner(planFirstKey(a, i));
+                _callAsOwner(planFirstKey(a, i));
             }
         }
     }
@@ -52,8 +55,8 @@ contract SessionKeyHandler is ObservedSpending {
     function sendBundle(uint256 seed) external {
         Plan[] memory plans = planBundle(Random(seed));
         while (plans.length != 0) {
-            count(Event.BUNDLE);
-            uint256 refused = handle(plans);
+            _count(Event.BUNDLE);
+            uint256 refused = _handle(plans);
             if (refused == plans.length) return;
             Plan[] memory others = new Plan[](plans.length - 1);
             for (uint256 k = 0; k < others.length; ++k) {
@@ -66,11 +69,11 @@ contract SessionKeyHandler is ObservedSpending {
     /// @notice The owner acts by a call, not by a user operation.
     function ownerCalls(uint256 seed) external {
         Random memory random = Random(seed);
-        callAsOwner(planOwners(random, draw(random, ACCOUNTS), draw(random, KEYS)));
+        _callAsOwner(planOwners(random, draw(random, ACCOUNTS), draw(random, KEYS)));
     }
 
-    function callAsOwner(Plan memory plan) private {
-        Outcome memory expected = expectExecution(plan);
+    function _callAsOwner(Plan memory plan) private {
+        Outcome memory expected = _expectExecution(plan);
         vm.prank(owners[plan.account].addr);
         (bool success, bytes memory answer) = address(accounts[plan.account]).call(plan.callData);
         assertEq(success, expected.success, "the owner's call");
@@ -101,10 +104,10 @@ contract SessionKeyHandler is ObservedSpending {
 
     /// @return refused The index of the operation for which the EntryPoint refused the bundle; the number of operations if
     /// it refused none.
-    function handle(Plan[] memory plans) private returns (uint256 refused) {
+    function _handle(Plan[] memory plans) private returns (uint256 refused) {
         IEntryPoint.UserOperation[] memory ops = build(plans);
         State[KEYS][ACCOUNTS] memory before = statesOf();
-        uint256[2][ACCOUNTS] memory balances = balancesOf();
+        uint256[2][ACCOUNTS] memory balances = _balancesOf();
 
         Outcome[] memory expected;
         bytes memory expectedError;
@@ -120,26 +123,26 @@ contract SessionKeyHandler is ObservedSpending {
         } catch (bytes memory reason) {
             assertEq(reason, expectedError, "refused");
             check();
-            return countRefusal(reason);
+            return _countRefusal(reason);
         }
         Outcome[] memory outcomes = readOutcomes(vm.getRecordedLogs(), plans);
         for (uint256 opened = checkProperties(plans, outcomes, before); opened > 0; --opened) {
-            count(Event.GAS_WINDOW_OPENED);
+            _count(Event.GAS_WINDOW_OPENED);
         }
         for (uint256 k = 0; k < plans.length; ++k) {
             assertEq(outcomes[k].success, expected[k].success, "success");
             assertEq(outcomes[k].reason, expected[k].reason, "revert reason");
-            countOutcome(plans[k], outcomes[k]);
+            _countOutcome(plans[k], outcomes[k]);
             uint256[2] memory left = balances[plans[k].account];
             left[0] -= outcomes[k].native;
             left[1] -= outcomes[k].tokens;
         }
-        assertEq(abi.encode(balancesOf()), abi.encode(balances), "balances");
+        assertEq(abi.encode(_balancesOf()), abi.encode(balances), "balances");
         check();
         return plans.length;
     }
 
-    function balancesOf() private view returns (uint256[2][ACCOUNTS] memory balances) {
+    function _balancesOf() private view returns (uint256[2][ACCOUNTS] memory balances) {
         for (uint256 a = 0; a < ACCOUNTS; ++a) {
             balances[a] = [address(accounts[a]).balance, token.balanceOf(address(accounts[a]))];
         }
@@ -155,16 +158,16 @@ contract SessionKeyHandler is ObservedSpending {
     {
         require(msg.sender == address(this));
         for (uint256 k = 0; k < plans.length; ++k) {
-            if (plans[k].isKeys) expectValidation(k, plans[k], ops[k]);
+            if (plans[k].isKeys) _expectValidation(k, plans[k], ops[k]);
         }
         outcomes = new Outcome[](plans.length);
         for (uint256 k = 0; k < plans.length; ++k) {
-            outcomes[k] = expectExecution(plans[k]);
+            outcomes[k] = _expectExecution(plans[k]);
         }
     }
 
     /// @dev The codes are those of the EntryPoint: first the account's answer, then its signature, then its time.
-    function expectValidation(uint256 k, Plan calldata plan, IEntryPoint.UserOperation calldata op) private {
+    function _expectValidation(uint256 k, Plan calldata plan, IEntryPoint.UserOperation calldata op) private {
         vm.prank(address(accounts[plan.account]));
         try reference_.checkOperation(op, plan.calls, wallets[plan.key].addr) returns (uint48 from, uint48 until) {
             if (plan.wrongSigner) revert IEntryPoint.FailedOp(k, "AA24 signature error");
@@ -177,7 +180,7 @@ contract SessionKeyHandler is ObservedSpending {
         }
     }
 
-    function expectExecution(Plan memory plan) private returns (Outcome memory outcome) {
+    function _expectExecution(Plan memory plan) private returns (Outcome memory outcome) {
         try this.execute(plan) {
             outcome.success = true;
         } catch (bytes memory reason) {
@@ -191,15 +194,9 @@ contract SessionKeyHandler is ObservedSpending {
         for (uint256 s = 0; s < plan.steps.length; ++s) {
             vm.prank(address(accounts[plan.account]));
             (bool success, bytes memory reason) = address(reference_).call(plan.steps[s]);
-            if (!success) revertWith(reason);
+            if (!success) LowLevelCall.bubbleRevert(reason);
         }
-        if (plan.callsFail) revertWith(plan.failure);
-    }
-
-    function revertWith(bytes memory reason) private pure {
-        assembly ("memory-safe") {
-            revert(add(reason, 0x20), mload(reason))
-        }
+        if (plan.callsFail) LowLevelCall.bubbleRevert(plan.failure);
     }
 
     /* Comparison */
@@ -208,31 +205,31 @@ contract SessionKeyHandler is ObservedSpending {
     function check() public {
         for (uint256 a = 0; a < ACCOUNTS; ++a) {
             address of_ = address(accounts[a]);
-            same(abi.encodeCall(plugin.sessionKeysOf, (of_)));
+            _same(abi.encodeCall(plugin.sessionKeysOf, (of_)));
             for (uint256 i = 0; i < KEYS; ++i) {
                 address sessionKey = wallets[i].addr;
-                same(abi.encodeCall(plugin.isSessionKeyOf, (of_, sessionKey)));
-                same(abi.encodeCall(plugin.findPredecessor, (of_, sessionKey)));
-                same(abi.encodeCall(plugin.getAccessControlType, (of_, sessionKey)));
-                same(abi.encodeCall(plugin.getKeyTimeRange, (of_, sessionKey)));
-                same(abi.encodeCall(plugin.getNativeTokenSpendLimitInfo, (of_, sessionKey)));
-                same(abi.encodeCall(plugin.getGasSpendLimit, (of_, sessionKey)));
-                same(abi.encodeCall(plugin.getERC20SpendLimitInfo, (of_, sessionKey, address(token))));
-                same(abi.encodeCall(plugin.getRequiredPaymaster, (of_, sessionKey)));
-                checkList(of_, sessionKey);
-                checkId(a, i);
+                _same(abi.encodeCall(plugin.isSessionKeyOf, (of_, sessionKey)));
+                _same(abi.encodeCall(plugin.findPredecessor, (of_, sessionKey)));
+                _same(abi.encodeCall(plugin.getAccessControlType, (of_, sessionKey)));
+                _same(abi.encodeCall(plugin.getKeyTimeRange, (of_, sessionKey)));
+                _same(abi.encodeCall(plugin.getNativeTokenSpendLimitInfo, (of_, sessionKey)));
+                _same(abi.encodeCall(plugin.getGasSpendLimit, (of_, sessionKey)));
+                _same(abi.encodeCall(plugin.getERC20SpendLimitInfo, (of_, sessionKey, address(token))));
+                _same(abi.encodeCall(plugin.getRequiredPaymaster, (of_, sessionKey)));
+                _checkList(of_, sessionKey);
+                _checkId(a, i);
             }
         }
     }
 
-    function checkList(address of_, address sessionKey) private view {
+    function _checkList(address of_, address sessionKey) private view {
         address[3] memory targets = listTargets();
         for (uint256 t = 0; t < targets.length; ++t) {
-            same(abi.encodeCall(plugin.getAccessControlEntry, (of_, sessionKey, targets[t])));
+            _same(abi.encodeCall(plugin.getAccessControlEntry, (of_, sessionKey, targets[t])));
         }
         ListFunction[5] memory functions = listFunctions();
         for (uint256 f = 0; f < functions.length; ++f) {
-            same(
+            _same(
                 abi.encodeCall(
                     plugin.isSelectorOnAccessControlList, (of_, sessionKey, functions[f].target, functions[f].selector)
                 )
@@ -240,7 +237,7 @@ contract SessionKeyHandler is ObservedSpending {
         }
     }
 
-    function same(bytes memory question) private view {
+    function _same(bytes memory question) private view {
         (, bytes memory answer) = address(plugin).staticcall(question);
         (, bytes memory expected) = address(reference_).staticcall(question);
         if (keccak256(answer) != keccak256(expected)) {
@@ -249,10 +246,10 @@ contract SessionKeyHandler is ObservedSpending {
     }
 
     /// @dev A registration has one id as long as it lasts, through rotations; no other of the account ever has it.
-    function checkId(uint256 a, uint256 i) private {
+    function _checkId(uint256 a, uint256 i) private {
         uint256 registration = reference_.registrationOf(address(accounts[a]), wallets[i].addr);
         if (registration == 0) return;
-        uint256 id = idOf(a, i);
+        uint256 id = _idOf(a, i);
         if (ids[registration] == 0) {
             assertEq(registrations[a][id], 0, "an id came back");
             (ids[registration], registrations[a][id]) = (id, registration);
@@ -262,38 +259,34 @@ contract SessionKeyHandler is ObservedSpending {
     }
 
     /// @dev From the plugin's storage: see the layouts above `KeyRecord` and `LibSessionKeySlots`.
-    function idOf(uint256 a, uint256 i) private view returns (uint256) {
+    function _idOf(uint256 a, uint256 i) private view returns (uint256) {
         bytes32 name = bytes32(uint256(2) << 248 | uint256(uint160(wallets[i].addr)) << 40);
         return uint48(uint256(vm.load(address(plugin), keccak256(abi.encode(address(accounts[a]), name)))));
     }
 
     /* Counting */
 
-    function count(Event what) private {
+    function _count(Event what) private {
         ++counts[what];
     }
 
-    function countRefusal(bytes memory reason) private returns (uint256 refused) {
-        bytes memory arguments = new bytes(reason.length - 4);
-        for (uint256 i = 0; i < arguments.length; ++i) {
-            arguments[i] = reason[i + 4];
-        }
+    function _countRefusal(bytes memory reason) private returns (uint256 refused) {
         string memory code;
-        (refused, code) = abi.decode(arguments, (uint256, string));
-        if (bytes(code)[3] == "2") count(Event.REFUSED_FOR_TIME);
-        else count(bytes(code)[3] == "3" ? Event.REFUSED_BY_PLUGIN : Event.REFUSED_FOR_SIGNATURE);
+        (refused, code) = abi.decode(Bytes.slice(reason, 4), (uint256, string));
+        if (bytes(code)[3] == "2") _count(Event.REFUSED_FOR_TIME);
+        else _count(bytes(code)[3] == "3" ? Event.REFUSED_BY_PLUGIN : Event.REFUSED_FOR_SIGNATURE);
     }
 
     /// @dev A key's operation that passed validation finds its key gone, or a rule broken, only if an operation before it
     /// in the same bundle made it so. That is so of the native limit, too.
-    function countOutcome(Plan memory plan, Outcome memory outcome) private {
+    function _countOutcome(Plan memory plan, Outcome memory outcome) private {
         bytes4 reason = bytes4(outcome.reason);
-        if (!plan.isKeys) count(outcome.success ? Event.OWNER_SUCCEEDED : Event.OWNER_FAILED);
-        else if (outcome.success) count(Event.KEY_SUCCEEDED);
-        else if (reason == ISessionKeyPlugin.InvalidSessionKey.selector) count(Event.KEY_IS_GONE);
-        else if (reason == ISessionKeyPlugin.PermissionsCheckFailed.selector) count(Event.KEY_IS_NARROWED);
-        else if (reason == ISessionKeyPlugin.NativeTokenSpendLimitExceeded.selector) count(Event.OVER_NATIVE_LIMIT);
-        else if (reason == ISessionKeyPlugin.ERC20SpendLimitExceeded.selector) count(Event.OVER_TOKEN_LIMIT);
-        else count(Event.CALL_FAILED);
+        if (!plan.isKeys) _count(outcome.success ? Event.OWNER_SUCCEEDED : Event.OWNER_FAILED);
+        else if (outcome.success) _count(Event.KEY_SUCCEEDED);
+        else if (reason == ISessionKeyPlugin.InvalidSessionKey.selector) _count(Event.KEY_IS_GONE);
+        else if (reason == ISessionKeyPlugin.PermissionsCheckFailed.selector) _count(Event.KEY_IS_NARROWED);
+        else if (reason == ISessionKeyPlugin.NativeTokenSpendLimitExceeded.selector) _count(Event.OVER_NATIVE_LIMIT);
+        else if (reason == ISessionKeyPlugin.ERC20SpendLimitExceeded.selector) _count(Event.OVER_TOKEN_LIMIT);
+        else _count(Event.CALL_FAILED);
     }
 }

@@ -40,7 +40,7 @@ contract SessionKeyInvariants is Test {
         for (uint256 i = 0; i < EVENTS; ++i) {
             string memory variable = string.concat("SESSION_KEY_EVENTS_", vm.toString(i));
             uint256 sum = vm.envOr(variable, uint256(0));
-            console.log(names()[i], sum);
+            console.log(_names()[i], sum);
             vm.setEnv(variable, vm.toString(sum + handler.counts(SessionKeyHandler.Event(i))));
         }
         // Of 30 actions and more, one in 10^12 runs would have none.
@@ -55,15 +55,15 @@ contract SessionKeyInvariants is Test {
             if (seed % 4 == 0) handler.ownerCalls(seed);
         }
         for (uint256 i = 0; i < EVENTS; ++i) {
-            console.log(names()[i], handler.counts(SessionKeyHandler.Event(i)));
+            console.log(_names()[i], handler.counts(SessionKeyHandler.Event(i)));
         }
         for (uint256 i = 0; i < EVENTS; ++i) {
-            assertGt(handler.counts(SessionKeyHandler.Event(i)), 0, names()[i]);
+            assertGt(handler.counts(SessionKeyHandler.Event(i)), 0, _names()[i]);
         }
     }
 
     /// @dev Of `SessionKeyHandler.Event`.
-    function names() private pure returns (string[EVENTS] memory) {
+    function _names() private pure returns (string[EVENTS] memory) {
         return [
             "bundles sent",
             "operation refused by the plugin",

@@ -129,49 +129,49 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
             bool isAnother = !isRace && isDrawn(random, 4);
             uint256 of_ = isAnother ? draw(random, ACCOUNTS) : a;
             uint256 key_ = isAnother ? draw(random, KEYS) : i;
-            if (isRace) plans[k] = k == 0 ? planTaking(random, a, i) : planKeys(random, a, i);
-            else plans[k] = planOperation(random, of_, key_);
+            if (isRace) plans[k] = k == 0 ? _planTaking(random, a, i) : _planKeys(random, a, i);
+            else plans[k] = _planOperation(random, of_, key_);
             plans[k].preVerificationGas = isDrawn(random, 4) ? draw(random, 2_000_000) : 0;
             plans[k].fee = (1 + draw(random, 3)) * 1 gwei;
         }
     }
 
     /// @dev The owner removes, rotates, narrows or expires a registered key.
-    function planTaking(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
+    function _planTaking(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
         (plan.account, plan.named) = (a, 1 << i);
         uint256 kind = draw(random, 6);
         if (kind == 0) {
-            plan.callData = planRemoval(random, a, i);
+            plan.callData = _planRemoval(random, a, i);
         } else if (kind == 1) {
             uint256 j = draw(random, KEYS);
             plan.named |= 1 << j;
             plan.callData = abi.encodeCall(
-                ISessionKeyPlugin.rotateSessionKey, (wallets[i].addr, predecessor(random, a, i), wallets[j].addr)
+                ISessionKeyPlugin.rotateSessionKey, (wallets[i].addr, _predecessor(random, a, i), wallets[j].addr)
             );
         } else {
             plan.callData = abi.encodeCall(
-                ISessionKeyPlugin.updateKeyPermissions, (wallets[i].addr, listOf(planNarrowing(random)))
+                ISessionKeyPlugin.updateKeyPermissions, (wallets[i].addr, listOf(_planNarrowing(random)))
             );
         }
         plan.steps = listOf(plan.callData);
     }
 
-    function planOperation(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
+    function _planOperation(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
         // Mostly, a key that is not registered is added before it acts.
         bool isOwners = isRegistered(a, i) ? draw(random, 3) == 0 : draw(random, 8) < 7;
-        return isOwners ? planOwners(random, a, i) : planKeys(random, a, i);
+        return isOwners ? planOwners(random, a, i) : _planKeys(random, a, i);
     }
 
-    function planKeys(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
+    function _planKeys(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
         (plan.account, plan.isKeys, plan.key) = (a, true, i);
         plan.calls = new ISessionKeyPlugin.Call[](isDrawn(random, 32) ? 0 : 1 + draw(random, 3));
         for (uint256 c = 0; c < plan.calls.length; ++c) {
             if (draw(random, 12) > 0) {
-                plan.calls[c] = planCall(random);
+                plan.calls[c] = _planCall(random);
             } else {
                 bool fails;
                 bytes memory failure;
-                (plan.calls[c], fails, failure) = planOddCall(random, a);
+                (plan.calls[c], fails, failure) = _planOddCall(random, a);
                 if (fails && !plan.callsFail) (plan.callsFail, plan.failure) = (true, failure);
             }
         }
@@ -183,7 +183,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     }
 
     /// @dev What keys mostly do: pay, transfer, approve, count.
-    function planCall(Random memory random) private view returns (ISessionKeyPlugin.Call memory) {
+    function _planCall(Random memory random) private view returns (ISessionKeyPlugin.Call memory) {
         uint256 kind = draw(random, 8);
         uint256 amount = draw(random, 5);
         if (kind < 4) return ISessionKeyPlugin.Call(address(till), amount, "");
@@ -200,7 +200,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     /// @return made The call.
     /// @return fails Whether it reverts, if it is made.
     /// @return failure What it reverts with.
-    function planOddCall(Random memory random, uint256 a)
+    function _planOddCall(Random memory random, uint256 a)
         private
         view
         returns (ISessionKeyPlugin.Call memory made, bool fails, bytes memory failure)
@@ -242,37 +242,37 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         (plan.account, plan.named) = (a, 1 << i);
         uint256 kind = isRegistered(a, i) || isDrawn(random, 4) ? draw(random, 24) : 24;
         if (kind < 3) {
-            plan.callData = planRemoval(random, a, i);
+            plan.callData = _planRemoval(random, a, i);
         } else if (kind < 6) {
             uint256 j = draw(random, KEYS);
             plan.named |= 1 << j;
             plan.callData = abi.encodeCall(
                 ISessionKeyPlugin.rotateSessionKey,
-                (wallets[i].addr, predecessor(random, a, i), isDrawn(random, 8) ? address(0) : wallets[j].addr)
+                (wallets[i].addr, _predecessor(random, a, i), isDrawn(random, 8) ? address(0) : wallets[j].addr)
             );
         } else if (kind < 19) {
             plan.callData =
-                abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (wallets[i].addr, planUpdates(random)));
+                abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (wallets[i].addr, _planUpdates(random)));
         } else if (kind < 21) {
-            return planReset(plan, i, a);
+            return _planReset(plan, i, a);
         } else if (kind < 23) {
-            return planReplacement(random, plan, i, a);
+            return _planReplacement(random, plan, i, a);
         } else if (isDrawn(random, 2)) {
-            return planReinstallation(plan, a);
+            return _planReinstallation(plan, a);
         } else {
-            plan.callData = planAddition(random, i);
+            plan.callData = _planAddition(random, i);
         }
         plan.steps = listOf(plan.callData);
     }
 
-    function planRemoval(Random memory random, uint256 a, uint256 i) private view returns (bytes memory) {
-        return abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (wallets[i].addr, predecessor(random, a, i)));
+    function _planRemoval(Random memory random, uint256 a, uint256 i) private view returns (bytes memory) {
+        return abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (wallets[i].addr, _predecessor(random, a, i)));
     }
 
     /// @notice The key is added with permissions that let operations through.
     function planFirstKey(uint256 a, uint256 i) internal view returns (Plan memory plan) {
         (plan.account, plan.named) = (a, 1 << i);
-        bytes[] memory updates = planOpening(Random(a << 8 | i));
+        bytes[] memory updates = _planOpening(Random(a << 8 | i));
         plan.callData = abi.encodeCall(ISessionKeyPlugin.addSessionKey, (wallets[i].addr, 0, updates));
         plan.steps = listOf(plan.callData);
     }
@@ -283,13 +283,13 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     }
 
     /// @dev Mostly with permissions that let operations through.
-    function planAddition(Random memory random, uint256 i) private view returns (bytes memory) {
-        bytes[] memory updates = isDrawn(random, 4) ? planUpdates(random) : planOpening(random);
+    function _planAddition(Random memory random, uint256 i) private view returns (bytes memory) {
+        bytes[] memory updates = isDrawn(random, 4) ? _planUpdates(random) : _planOpening(random);
         return abi.encodeCall(ISessionKeyPlugin.addSessionKey, (wallets[i].addr, bytes32(random.word), updates));
     }
 
     /// @dev Anyone may reset; here it is the account, by way of another contract, because it must not call a plugin.
-    function planReset(Plan memory plan, uint256 i, uint256 a) private view returns (Plan memory) {
+    function _planReset(Plan memory plan, uint256 i, uint256 a) private view returns (Plan memory) {
         bytes memory reset =
             abi.encodeCall(ISessionKeyPlugin.resetSessionKeyGasLimitTimestamp, (address(accounts[a]), wallets[i].addr));
         plan.callData = executeCall(address(relay), 0, abi.encodeCall(Relay.relay, (address(plugin), reset)));
@@ -298,12 +298,12 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     }
 
     /// @dev A batch: pay something, remove the key, add it again.
-    function planReplacement(Random memory random, Plan memory plan, uint256 i, uint256 a)
+    function _planReplacement(Random memory random, Plan memory plan, uint256 i, uint256 a)
         private
         view
         returns (Plan memory)
     {
-        plan.steps = listOf(planRemoval(random, a, i), planAddition(random, i));
+        plan.steps = listOf(_planRemoval(random, a, i), _planAddition(random, i));
         IModularAccount.Call[] memory batch = new IModularAccount.Call[](3);
         batch[0] = IModularAccount.Call(address(till), draw(random, 7), "");
         batch[1] = IModularAccount.Call(address(accounts[a]), 0, plan.steps[0]);
@@ -313,7 +313,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     }
 
     /// @dev A batch: uninstall the plugin, install it.
-    function planReinstallation(Plan memory plan, uint256 a) private view returns (Plan memory) {
+    function _planReinstallation(Plan memory plan, uint256 a) private view returns (Plan memory) {
         plan.named = type(uint256).max;
         plan.steps = listOf(abi.encodeCall(IPlugin.onUninstall, ("")), abi.encodeCall(IPlugin.onInstall, (noKeys())));
         IModularAccount.Call[] memory batch = new IModularAccount.Call[](2);
@@ -325,7 +325,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     }
 
     /// @dev The predecessor as it is now, which an operation before may change; or zero; or some word.
-    function predecessor(Random memory random, uint256 a, uint256 i) private view returns (bytes32) {
+    function _predecessor(Random memory random, uint256 a, uint256 i) private view returns (bytes32) {
         uint256 kind = draw(random, 8);
         if (kind == 0) return bytes32(uint256(1));
         if (kind == 1) return bytes32(bytes20(wallets[draw(random, KEYS)].addr));
@@ -336,49 +336,49 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     /* Updates */
 
     /// @dev What an owner does to a key: opens it, narrows it, or anything.
-    function planUpdates(Random memory random) private view returns (bytes[] memory updates) {
+    function _planUpdates(Random memory random) private view returns (bytes[] memory updates) {
         uint256 kind = draw(random, 5);
-        if (kind < 2) return planOpening(random);
-        if (kind < 4) return listOf(planNarrowing(random));
+        if (kind < 2) return _planOpening(random);
+        if (kind < 4) return listOf(_planNarrowing(random));
         updates = new bytes[](draw(random, 4));
         for (uint256 u = 0; u < updates.length; ++u) {
-            updates[u] = planUpdate(random);
+            updates[u] = _planUpdate(random);
         }
     }
 
-    function planNarrowing(Random memory random) private view returns (bytes memory) {
+    function _planNarrowing(Random memory random) private view returns (bytes memory) {
         uint256 kind = draw(random, 4);
         if (kind == 0) return timeRange(0, uint48(vm.getBlockTimestamp()) - 1);
         if (kind == 1) return listType(ISessionKeyPlugin.ContractAccessControlType(draw(random, 2)));
-        if (kind == 2) return nativeLimit(draw(random, 7), anyInterval(random));
-        return tokenLimit(draw(random, 7), anyInterval(random));
+        if (kind == 2) return nativeLimit(draw(random, 7), _anyInterval(random));
+        return tokenLimit(draw(random, 7), _anyInterval(random));
     }
 
     /// @dev Every call can be made from now on, whatever the list's type. Native and token limit, and maybe a gas limit.
-    function planOpening(Random memory random) private view returns (bytes[] memory updates) {
+    function _planOpening(Random memory random) private view returns (bytes[] memory updates) {
         uint256 kind = draw(random, 3);
         updates = new bytes[](isDrawn(random, 2) ? 9 : 8);
         updates[0] = listType(ISessionKeyPlugin.ContractAccessControlType(kind));
         updates[1] = entry(address(till), kind == 0, false);
         updates[2] = entry(address(token), kind == 0, false);
         updates[3] = entry(address(counter), kind == 0, false);
-        updates[4] = planNativeLimit(random);
-        updates[5] = planTokenLimit(random);
+        updates[4] = _planNativeLimit(random);
+        updates[5] = _planTokenLimit(random);
         uint48 time = uint48(vm.getBlockTimestamp());
         updates[6] = isDrawn(random, 2) ? timeRange(0, 0) : timeRange(time, time + 1 days);
         updates[7] = requiredPaymaster(address(0));
-        if (updates.length == 9) updates[8] = planGasLimit(random);
+        if (updates.length == 9) updates[8] = _planGasLimit(random);
     }
 
-    function planUpdate(Random memory random) private view returns (bytes memory) {
+    function _planUpdate(Random memory random) private view returns (bytes memory) {
         uint256 kind = draw(random, 16);
         if (kind < 2) return listType(ISessionKeyPlugin.ContractAccessControlType(draw(random, 3)));
-        if (kind < 4) return entry(anyTarget(random), isDrawn(random, 2), isDrawn(random, 2));
-        if (kind < 6) return planFunctionEntry(random);
-        if (kind < 8) return planTimeRange(random);
-        if (kind < 10) return planNativeLimit(random);
-        if (kind < 12) return planTokenLimit(random);
-        if (kind < 14) return planGasLimit(random);
+        if (kind < 4) return entry(_anyTarget(random), isDrawn(random, 2), isDrawn(random, 2));
+        if (kind < 6) return _planFunctionEntry(random);
+        if (kind < 8) return _planTimeRange(random);
+        if (kind < 10) return _planNativeLimit(random);
+        if (kind < 12) return _planTokenLimit(random);
+        if (kind < 14) return _planGasLimit(random);
         if (kind == 14) return requiredPaymaster(draw(random, 3) > 0 ? address(0) : paymaster);
         // No update; those before it are undone.
         return isDrawn(random, 2) ? bytes(hex"12345678") : bytes(hex"8f29");
@@ -400,17 +400,17 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         ];
     }
 
-    function anyTarget(Random memory random) private view returns (address) {
+    function _anyTarget(Random memory random) private view returns (address) {
         return listTargets()[draw(random, 3)];
     }
 
-    function planFunctionEntry(Random memory random) private view returns (bytes memory) {
+    function _planFunctionEntry(Random memory random) private view returns (bytes memory) {
         ListFunction memory one = listFunctions()[draw(random, 5)];
         return functionEntry(one.target, one.selector, draw(random, 3) > 0);
     }
 
     /// @dev Mostly one that contains now, sometimes one that has ended or begins later.
-    function planTimeRange(Random memory random) private view returns (bytes memory) {
+    function _planTimeRange(Random memory random) private view returns (bytes memory) {
         uint48 time = uint48(vm.getBlockTimestamp());
         uint256 kind = draw(random, 6);
         if (kind < 3) return timeRange(0, 0);
@@ -418,29 +418,29 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return kind == 4 ? timeRange(0, time - 1) : timeRange(time + 1 + uint48(draw(random, 1 hours)), 0);
     }
 
-    function planNativeLimit(Random memory random) private pure returns (bytes memory) {
-        return nativeLimit(anyLimit(random, 30), anyInterval(random));
+    function _planNativeLimit(Random memory random) private pure returns (bytes memory) {
+        return nativeLimit(_anyLimit(random, 30), _anyInterval(random));
     }
 
-    function planTokenLimit(Random memory random) private view returns (bytes memory) {
-        return tokenLimit(anyLimit(random, 30), anyInterval(random));
+    function _planTokenLimit(Random memory random) private view returns (bytes memory) {
+        return tokenLimit(_anyLimit(random, 30), _anyInterval(random));
     }
 
     /// @dev At 1 to 3 gwei an operation costs 0.001 to 0.01 ether at the most, so that windows are soon used up.
-    function planGasLimit(Random memory random) private pure returns (bytes memory) {
-        uint48 interval = isDrawn(random, 4) ? anyInterval(random) : uint48(1 + draw(random, 1 hours));
+    function _planGasLimit(Random memory random) private pure returns (bytes memory) {
+        uint48 interval = isDrawn(random, 4) ? _anyInterval(random) : uint48(1 + draw(random, 1 hours));
         return gasLimit(0.003 ether + draw(random, 0.004 ether), interval);
     }
 
     /// @dev Small; now and then none, or too large for a packed word.
-    function anyLimit(Random memory random, uint256 size) private pure returns (uint256) {
+    function _anyLimit(Random memory random, uint256 size) private pure returns (uint256) {
         uint256 kind = draw(random, 16);
         if (kind == 0) return NO_LIMIT;
         if (kind == 1) return NO_LIMIT - 1;
         return draw(random, size) + (kind < 4 ? 1 << 100 : 0);
     }
 
-    function anyInterval(Random memory random) private pure returns (uint48) {
+    function _anyInterval(Random memory random) private pure returns (uint48) {
         uint256 kind = draw(random, 8);
         if (kind < 2) return 0;
         if (kind == 2) return type(uint48).max - uint48(draw(random, 2));
@@ -453,16 +453,16 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     function build(Plan[] memory plans) internal view returns (IEntryPoint.UserOperation[] memory ops) {
         ops = new IEntryPoint.UserOperation[](plans.length);
         for (uint256 k = 0; k < plans.length; ++k) {
-            ops[k] = build(plans[k]);
+            ops[k] = _build(plans[k]);
             // Earlier ones of the same nonce key.
             for (uint256 m = 0; m < k; ++m) {
                 if (ops[m].sender == ops[k].sender && ops[m].nonce >> 64 == ops[k].nonce >> 64) ++ops[k].nonce;
             }
-            sign(ops[k], signerOf(plans[k]));
+            sign(ops[k], _signerOf(plans[k]));
         }
     }
 
-    function build(Plan memory plan) private view returns (IEntryPoint.UserOperation memory op) {
+    function _build(Plan memory plan) private view returns (IEntryPoint.UserOperation memory op) {
         op.sender = address(accounts[plan.account]);
         bool isOwnLane = plan.isKeys && !plan.wrongNonceKey;
         op.nonce = ENTRY_POINT.getNonce(op.sender, isOwnLane ? uint160(wallets[plan.key].addr) : 0);
@@ -474,7 +474,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         if (plan.hasPaymaster) op.paymasterAndData = abi.encodePacked(paymaster);
     }
 
-    function signerOf(Plan memory plan) private view returns (uint256 privateKey) {
+    function _signerOf(Plan memory plan) private view returns (uint256 privateKey) {
         if (!plan.isKeys) return owners[plan.account].privateKey;
         return wallets[plan.wrongSigner ? (plan.key + 1) % KEYS : plan.key].privateKey;
     }

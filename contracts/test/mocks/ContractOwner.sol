@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
+
 /// @notice An owner with code: it accepts one hash (ERC-1271), or misbehaves.
 contract ContractOwner {
     enum Mode {
@@ -48,10 +50,6 @@ contract ContractOwner {
     function doCall(address target, bytes calldata data) external returns (bytes memory answer) {
         bool success;
         (success, answer) = target.call(data);
-        if (!success) {
-            assembly ("memory-safe") {
-                revert(add(answer, 0x20), mload(answer))
-            }
-        }
+        if (!success) LowLevelCall.bubbleRevert(answer);
     }
 }

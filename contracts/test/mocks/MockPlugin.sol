@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
@@ -97,7 +98,7 @@ contract MockPlugin {
 
     function pluginManifest() external view {
         Behaviour storage behaviour = behaviours[msg.sig][0];
-        if (behaviour.reverts) _revertWith(behaviour.data);
+        if (behaviour.reverts) LowLevelCall.bubbleRevert(behaviour.data);
         _returnRaw(encodedManifest);
     }
 
@@ -109,7 +110,7 @@ contract MockPlugin {
         Behaviour storage behaviour = behaviours[msg.sig][functionId];
         if (!behaviour.silent) emit Called(msg.sender, msg.sig, functionId, msg.value, msg.data);
         if (behaviour.reenter.length != 0) _bubble(msg.sender, 0, behaviour.reenter);
-        if (behaviour.reverts) _revertWith(behaviour.data);
+        if (behaviour.reverts) LowLevelCall.bubbleRevert(behaviour.data);
         if (behaviour.hasData) _returnRaw(behaviour.data);
         if (msg.sig == IPlugin.userOpValidationFunction.selector || msg.sig == IPlugin.preUserOpValidationHook.selector)
         {
@@ -122,19 +123,13 @@ contract MockPlugin {
 
     function _bubble(address target, uint256 value, bytes memory data) private returns (bytes memory) {
         (bool success, bytes memory answer) = target.call{value: value}(data);
-        if (!success) _revertWith(answer);
+        if (!success) LowLevelCall.bubbleRevert(answer);
         return answer;
     }
 
     function _returnRaw(bytes memory data) private pure {
         assembly ("memory-safe") {
             return(add(data, 0x20), mload(data))
-        }
-    }
-
-    function _revertWith(bytes memory data) private pure {
-        assembly ("memory-safe") {
-            revert(add(data, 0x20), mload(data))
         }
     }
 }

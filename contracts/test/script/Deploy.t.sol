@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 import {Ownable} from "@openzeppelin/access/Ownable.sol";
 import {Test} from "forge-std/Test.sol";
 
@@ -12,47 +13,47 @@ import {listOf} from "../utils/ListLiterals.sol";
 
 /// @dev The script without a node: nobody to ask for the chain's hard fork, and a deployer and a record to choose.
 contract DeployHarness is Deploy {
-    address private _chosenDeployer = DEFAULT_SENDER;
-    string private _chosenRecord;
+    address private chosenDeployer = DEFAULT_SENDER;
+    string private chosenRecord;
 
     function useDeployer(address deployer) external {
-        _chosenDeployer = deployer;
+        chosenDeployer = deployer;
     }
 
     function useRecord(string calldata record_) external {
-        _chosenRecord = record_;
+        chosenRecord = record_;
     }
 
     function _checkFork() internal pure override {}
 
     function _deployer() internal view override returns (address) {
-        return _chosenDeployer;
+        return chosenDeployer;
     }
 
     function _record() internal view override returns (string memory) {
-        return bytes(_chosenRecord).length == 0 ? super._record() : _chosenRecord;
+        return bytes(chosenRecord).length == 0 ? super._record() : chosenRecord;
     }
 }
 
 /// @notice The deployment script on a chain of forge's own; `script/deploy-test.sh` runs it on nodes.
 contract DeployTest is Test {
-    DeployHarness private _script;
-    Deploy.Parameters private _parameters;
-    address private _proxy;
+    DeployHarness private script;
+    Deploy.Parameters private parameters;
+    address private proxy;
 
     function setUp() public {
-        _script = new DeployHarness();
-        _proxy = _script.DEPLOYMENT_PROXY();
-        vm.etch(_proxy, _script.DEPLOYMENT_PROXY_CODE());
-        _parameters.expectedChainId = block.chainid;
-        _parameters.factoryOwner = _script.DEFAULT_FACTORY_OWNER();
+        script = new DeployHarness();
+        proxy = script.DEPLOYMENT_PROXY();
+        vm.etch(proxy, script.DEPLOYMENT_PROXY_CODE());
+        parameters.expectedChainId = block.chainid;
+        parameters.factoryOwner = script.DEFAULT_FACTORY_OWNER();
         vm.txGasPrice(1 gwei);
     }
 
     function test_deploy_createsEveryContractAsRecorded() public {
-        assertEq(_script.deploy(_parameters), 5);
-        string memory record = vm.readFile(_script.RECORD());
-        Deploy.Planned[] memory planned = _script.plan(_parameters);
+        assertEq(script.deploy(parameters), 5);
+        string memory record = vm.readFile(script.RECORD());
+        Deploy.Planned[] memory planned = script.plan(parameters);
         for (uint256 i = 0; i < planned.length; ++i) {
             string memory path = string.concat(".contracts.", planned[i].name);
             address at = vm.parseJsonAddress(record, string.concat(path, ".address"));
@@ -60,43 +61,43 @@ contract DeployTest is Test {
             assertEq(at.codehash, vm.parseJsonBytes32(record, string.concat(path, ".codeHash")), planned[i].name);
             assertEq(keccak256(planned[i].initCode), vm.parseJsonBytes32(record, string.concat(path, ".initCodeHash")));
         }
-        assertEq(planned[0].at, _script.ENTRY_POINT());
+        assertEq(planned[0].at, script.ENTRY_POINT());
     }
 
     function test_deploy_makesAFactoryThatMakesAccounts() public {
-        _script.deploy(_parameters);
-        Deploy.Planned[] memory planned = _script.plan(_parameters);
+        script.deploy(parameters);
+        Deploy.Planned[] memory planned = script.plan(parameters);
         address owner = makeAddr("owner");
         address account = IModularAccountFactory(payable(planned[4].at)).createAccount(0, listOf(owner));
         assertTrue(IMultiOwnerPlugin(planned[1].at).isOwnerOf(account, owner));
     }
 
     function test_manifestHash_isThatOfTheOwnerPlugin() public {
-        _script.deploy(_parameters);
-        IPlugin plugin = IPlugin(_script.plan(_parameters)[1].at);
-        assertEq(keccak256(abi.encode(plugin.pluginManifest())), _script.MULTI_OWNER_PLUGIN_MANIFEST_HASH());
+        script.deploy(parameters);
+        IPlugin plugin = IPlugin(script.plan(parameters)[1].at);
+        assertEq(keccak256(abi.encode(plugin.pluginManifest())), script.MULTI_OWNER_PLUGIN_MANIFEST_HASH());
     }
 
     function test_deploy_again_sendsNothing() public {
-        _script.deploy(_parameters);
+        script.deploy(parameters);
         // Not even funds are needed.
-        _script.useDeployer(makeAddr("poor"));
-        assertEq(_script.deploy(_parameters), 0);
+        script.useDeployer(makeAddr("poor"));
+        assertEq(script.deploy(parameters), 0);
     }
 
     /// forge-config: default.fuzz.runs = 16
     function testFuzz_deploy_completesWhatIsThere(uint256 present) public {
         present = bound(present, 0, 31);
-        Deploy.Planned[] memory planned = _script.plan(_parameters);
+        Deploy.Planned[] memory planned = script.plan(parameters);
         uint256 missing = 5;
         for (uint256 i = 0; i < planned.length; ++i) {
             if (present >> i & 1 == 0) continue;
-            (bool success,) = _proxy.call(bytes.concat(planned[i].salt, planned[i].initCode));
+            (bool success,) = proxy.call(bytes.concat(planned[i].salt, planned[i].initCode));
             assertTrue(success);
             --missing;
         }
-        assertEq(_script.deploy(_parameters), missing);
-        assertEq(_script.deploy(_parameters), 0);
+        assertEq(script.deploy(parameters), missing);
+        assertEq(script.deploy(parameters), 0);
     }
 
     /// @dev With other parameters, code hashes come from simulated creations: the script compares them with what is created.
@@ -108,14 +109,14 @@ contract DeployTest is Test {
         bytes32 factorySalt
     ) public {
         factoryOwner = address(uint160(bound(uint160(factoryOwner), 1, type(uint160).max)));
-        Deploy.Planned[] memory standard = _script.plan(_parameters);
-        _parameters.factoryOwner = factoryOwner;
-        _parameters.multiOwnerPluginSalt = pluginSalt;
-        _parameters.modularAccountSalt = accountSalt;
-        _parameters.modularAccountFactorySalt = factorySalt;
-        assertEq(_script.deploy(_parameters), 5);
+        Deploy.Planned[] memory standard = script.plan(parameters);
+        parameters.factoryOwner = factoryOwner;
+        parameters.multiOwnerPluginSalt = pluginSalt;
+        parameters.modularAccountSalt = accountSalt;
+        parameters.modularAccountFactorySalt = factorySalt;
+        assertEq(script.deploy(parameters), 5);
 
-        Deploy.Planned[] memory planned = _script.plan(_parameters);
+        Deploy.Planned[] memory planned = script.plan(parameters);
         assertEq(planned[0].at, standard[0].at, "EntryPoint");
         assertEq(planned[2].at, standard[2].at, "SessionKeyPlugin");
         assertEq(planned[1].at == standard[1].at, pluginSalt == 0, "MultiOwnerPlugin");
@@ -124,76 +125,76 @@ contract DeployTest is Test {
         assertEq(Ownable(address(factory)).owner(), factoryOwner);
         assertEq(factory.MULTI_OWNER_PLUGIN(), planned[1].at);
         assertEq(factory.IMPL(), planned[3].at);
-        assertEq(_script.deploy(_parameters), 0);
+        assertEq(script.deploy(parameters), 0);
     }
 
     function test_deploy_revertsIfTheCodeDiffersAtChosenAddressesToo() public {
-        _parameters.modularAccountSalt = bytes32(uint256(1));
-        Deploy.Planned memory account = _script.plan(_parameters)[3];
-        _script.deploy(_parameters);
+        parameters.modularAccountSalt = bytes32(uint256(1));
+        Deploy.Planned memory account = script.plan(parameters)[3];
+        script.deploy(parameters);
         bytes32 expected = account.at.codehash;
         vm.etch(account.at, hex"00");
         vm.expectRevert(
             abi.encodeWithSelector(Deploy.CodeDiffers.selector, account.name, account.at, expected, keccak256(hex"00"))
         );
-        _script.deploy(_parameters);
+        script.deploy(parameters);
     }
 
     /// forge-config: default.fuzz.runs = 16
     function testFuzz_deploy_revertsIfTheCodeDiffers(uint256 index, bytes memory code) public {
-        Deploy.Planned memory planned = _script.plan(_parameters)[index % 5];
+        Deploy.Planned memory planned = script.plan(parameters)[index % 5];
         bytes32 expected =
-            vm.parseJsonBytes32(vm.readFile(_script.RECORD()), string.concat(".contracts.", planned.name, ".codeHash"));
+            vm.parseJsonBytes32(vm.readFile(script.RECORD()), string.concat(".contracts.", planned.name, ".codeHash"));
         // Not empty, and not what no contract's code begins with (EIP-3541).
         code = bytes.concat(hex"00", code);
         vm.etch(planned.at, code);
         vm.expectRevert(
             abi.encodeWithSelector(Deploy.CodeDiffers.selector, planned.name, planned.at, expected, keccak256(code))
         );
-        _script.deploy(_parameters);
+        script.deploy(parameters);
     }
 
     function test_deploy_revertsIfTheChainIsAnother() public {
-        _parameters.expectedChainId = 11155111;
+        parameters.expectedChainId = 11155111;
         vm.expectRevert(abi.encodeWithSelector(Deploy.WrongChain.selector, 11155111, block.chainid));
-        _script.deploy(_parameters);
+        script.deploy(parameters);
     }
 
     function test_deploy_revertsIfThereIsNoProxy() public {
-        vm.etch(_proxy, "");
-        vm.expectRevert(abi.encodeWithSelector(Deploy.NoDeploymentProxy.selector, _proxy, block.chainid));
-        _script.deploy(_parameters);
+        vm.etch(proxy, "");
+        vm.expectRevert(abi.encodeWithSelector(Deploy.NoDeploymentProxy.selector, proxy, block.chainid));
+        script.deploy(parameters);
     }
 
     function test_deploy_revertsIfTheProxyIsAnother() public {
-        vm.etch(_proxy, hex"00");
-        vm.expectRevert(abi.encodeWithSelector(Deploy.UnknownDeploymentProxy.selector, _proxy, keccak256(hex"00")));
-        _script.deploy(_parameters);
+        vm.etch(proxy, hex"00");
+        vm.expectRevert(abi.encodeWithSelector(Deploy.UnknownDeploymentProxy.selector, proxy, keccak256(hex"00")));
+        script.deploy(parameters);
     }
 
     function test_deploy_revertsIfTheFactoryOwnerIsZero() public {
-        _parameters.factoryOwner = address(0);
+        parameters.factoryOwner = address(0);
         vm.expectRevert(Deploy.FactoryOwnerIsZero.selector);
-        _script.deploy(_parameters);
+        script.deploy(parameters);
     }
 
     function test_deploy_revertsIfTheBytecodeIsNotTheRecorded() public {
-        string memory record = vm.readFile(_script.RECORD());
-        Deploy.Planned memory plugin = _script.plan(_parameters)[2];
+        string memory record = vm.readFile(script.RECORD());
+        Deploy.Planned memory plugin = script.plan(parameters)[2];
         address other = makeAddr("other");
-        _script.useRecord(vm.replace(record, vm.toString(plugin.at), vm.toString(other)));
+        script.useRecord(vm.replace(record, vm.toString(plugin.at), vm.toString(other)));
         vm.expectRevert(abi.encodeWithSelector(Deploy.UnexpectedAddress.selector, plugin.name, other, plugin.at));
-        _script.deploy(_parameters);
+        script.deploy(parameters);
     }
 
     function test_deploy_revertsIfUnderfunded() public {
         address poor = makeAddr("poor");
-        _script.useDeployer(poor);
+        script.useDeployer(poor);
         uint256 needed = _needed(poor, 0);
         vm.deal(poor, needed - 1);
         assertEq(_needed(poor, needed - 1), needed);
         vm.deal(poor, needed);
-        assertEq(_script.deploy(_parameters), 5);
+        assertEq(script.deploy(parameters), 5);
         // All five take 19 million gas; with what forge adds to its estimate, at twice the gas price.
         assertGt(needed, 20_000_000 * 2 gwei);
         assertLt(needed, 40_000_000 * 2 gwei);
@@ -201,7 +202,7 @@ contract DeployTest is Test {
 
     function test_deploy_countsTheFeeForDataOnOpStackChains() public {
         address poor = makeAddr("poor");
-        _script.useDeployer(poor);
+        script.useDeployer(poor);
         uint256 withoutFee = _needed(poor, 0);
         address oracle = 0x420000000000000000000000000000000000000F;
         vm.etch(oracle, hex"00");
@@ -211,22 +212,15 @@ contract DeployTest is Test {
 
     /// @dev What a deployer must have, from the refusal.
     function _needed(address poor, uint256 balance) private returns (uint256 needed) {
-        try _script.deploy(_parameters) {
+        try script.deploy(parameters) {
             fail();
         } catch (bytes memory reason) {
             assertEq(bytes4(reason), Deploy.Underfunded.selector);
             address deployer;
             uint256 has;
-            (deployer, has, needed) = abi.decode(_withoutSelector(reason), (address, uint256, uint256));
+            (deployer, has, needed) = abi.decode(Bytes.slice(reason, 4), (address, uint256, uint256));
             assertEq(deployer, poor);
             assertEq(has, balance);
-        }
-    }
-
-    function _withoutSelector(bytes memory data) private pure returns (bytes memory arguments) {
-        arguments = new bytes(data.length - 4);
-        for (uint256 i = 0; i < arguments.length; ++i) {
-            arguments[i] = data[i + 4];
         }
     }
 }

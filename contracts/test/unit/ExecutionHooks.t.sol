@@ -47,7 +47,7 @@ contract ExecutionHooksTest is AccountTest {
         assertEq(calls.length, start + 6);
     }
 
-    function test_item27_hooksOfAPluginFunction() public {
+    function test_item27_hooksOfAPluginFunctionRun() public {
         install(plugin, fooManifest());
         install(plugin2, _hookedManifest(FOO));
         vm.deal(address(ENTRY_POINT), 1 ether);
@@ -58,7 +58,7 @@ contract ExecutionHooksTest is AccountTest {
         _assertHookedCalls(mockCalls(), address(ENTRY_POINT), 3, fooCall(), true);
     }
 
-    function test_item27_hooksOfNativeFunctions() public {
+    function test_item27_hooksOfNativeFunctionsRun() public {
         bytes[4] memory callDatas = [
             executeCall(address(counter), 1, ""),
             batchCall(increments(1)),
@@ -76,7 +76,7 @@ contract ExecutionHooksTest is AccountTest {
         }
     }
 
-    function test_item27_hooksOfInstallPlugin() public {
+    function test_item27_hooksOfInstallPluginRun() public {
         install(plugin2, _hookedManifest(INSTALL));
         plugin.setManifest(fooManifest());
         plugin.setSilent(IPlugin.onInstall.selector, 0x20);
@@ -86,7 +86,7 @@ contract ExecutionHooksTest is AccountTest {
         _assertHookedCalls(mockCalls(), address(ENTRY_POINT), 0, callData, false);
     }
 
-    function test_item27_hooksOfExecuteFromPlugin() public {
+    function test_item27_hooksOfExecuteFromPluginRun() public {
         install(plugin, permittedFooManifest());
         install(plugin2, _hookedManifest(FOO));
         vm.deal(address(plugin), 6);
@@ -107,7 +107,7 @@ contract ExecutionHooksTest is AccountTest {
         account.executeFromPlugin(fooCall());
     }
 
-    function test_item27_hooksOfExecuteFromPluginExternal() public {
+    function test_item27_hooksOfExecuteFromPluginExternalRun() public {
         bytes memory callData = abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, ""));
         install(plugin, anyAddressManifest());
         install(plugin2, _hookedManifest(IModularAccount.executeFromPluginExternal.selector));
@@ -191,7 +191,7 @@ contract ExecutionHooksTest is AccountTest {
         reverts(stranger, fooCall(), revertData(IModularAccount.PreExecHookReverted.selector, plugin2, 2, "pre"));
     }
 
-    function test_item27_alwaysDeny() public {
+    function test_item27_alwaysDenyRefusesEveryone() public {
         install(plugin, fooManifest());
         PluginManifest memory manifest;
         manifest.executionHooks = add(manifest.executionHooks, FOO, denyFunction(), selfFunction(1));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
+
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
@@ -15,12 +17,12 @@ contract LoupeTest is AccountTest {
         }
     }
 
-    function test_item32_configs() public {
+    function test_item32_configsTellWhoExecutesAndValidates() public {
         IModularAccount.ExecutionFunctionConfig memory config =
             account.getExecutionFunctionConfig(IModularAccount.execute.selector);
         assertEq(config.userOpValidationFunction, ref(address(ownerPlugin), 1));
         assertEq(config.runtimeValidationFunction, ref(address(ownerPlugin), 0));
-        config = account.getExecutionFunctionConfig(bytes4(0x1626ba7e));
+        config = account.getExecutionFunctionConfig(IERC1271.isValidSignature.selector);
         assertEq(config.plugin, address(ownerPlugin));
         assertEq(config.userOpValidationFunction, bytes21(0));
         assertEq(config.runtimeValidationFunction, ALWAYS_ALLOW);
@@ -35,42 +37,45 @@ contract LoupeTest is AccountTest {
         assertEq(config.runtimeValidationFunction, ref(address(plugin), 1));
     }
 
-    /// @dev Three plugins in the three roles of one selector, in every order of installing.
-    function testFuzz_item32_threePluginsOnOneSelector(uint8 order) public {
+    /// @dev Three plugins in the three roles of one selector, in every order of installing; then each of them uninstalled.
+    function test_item32_threePluginsOnOneSelector_inAnyOrder() public {
         MockPlugin[3] memory plugins = [plugin, plugin2, new MockPlugin()];
-        for (uint256 i = 0; i < 3; ++i) {
-            uint256 role = (i * (order % 2 + 1) + order) % 3;
-            PluginManifest memory manifest;
-            if (role == 0) manifest.executionFunctions = add(manifest.executionFunctions, FOO);
-            if (role == 1) {
-                manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, selfFunction(77));
+        PluginManifest[3] memory manifests;
+        manifests[0].executionFunctions = add(manifests[0].executionFunctions, FOO);
+        manifests[1].userOpValidationFunctions = add(manifests[1].userOpValidationFunctions, FOO, selfFunction(77));
+        manifests[2].runtimeValidationFunctions = add(manifests[2].runtimeValidationFunctions, FOO, selfFunction(255));
+        uint8[3][6] memory orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        for (uint256 i = 0; i < orders.length; ++i) {
+            for (uint256 gone = 0; gone < 3; ++gone) {
+                uint256 state = vm.snapshotState();
+                for (uint256 j = 0; j < 3; ++j) {
+                    install(plugins[orders[i][j]], manifests[orders[i][j]]);
+                }
+                _assertRoles(plugins, 3);
+                uninstall(address(plugins[gone]));
+                _assertRoles(plugins, gone);
+                vm.revertToState(state);
             }
-            if (role == 2) {
-                manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(255));
-            }
-            install(plugins[role], manifest);
         }
+    }
+
+    /// @param gone The role whose plugin is uninstalled; 3 for none.
+    function _assertRoles(MockPlugin[3] memory plugins, uint256 gone) private view {
         IModularAccount.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
-        assertEq(config.plugin, address(plugins[0]));
-        assertEq(config.userOpValidationFunction, ref(address(plugins[1]), 77));
-        assertEq(config.runtimeValidationFunction, ref(address(plugins[2]), 255));
-        uninstall(address(plugins[order % 3]));
-        config = account.getExecutionFunctionConfig(FOO);
-        assertEq(config.plugin, order % 3 == 0 ? address(0) : address(plugins[0]));
-        assertEq(config.userOpValidationFunction, order % 3 == 1 ? bytes21(0) : ref(address(plugins[1]), 77));
-        assertEq(config.runtimeValidationFunction, order % 3 == 2 ? bytes21(0) : ref(address(plugins[2]), 255));
+        assertEq(config.plugin, gone == 0 ? address(0) : address(plugins[0]));
+        assertEq(config.userOpValidationFunction, gone == 1 ? bytes21(0) : ref(address(plugins[1]), 77));
+        assertEq(config.runtimeValidationFunction, gone == 2 ? bytes21(0) : ref(address(plugins[2]), 255));
     }
 
     function test_item33_installedPluginsNewestFirst() public {
         MockPlugin plugin3 = new MockPlugin();
-        PluginManifest memory empty;
-        install(plugin, empty);
-        install(plugin2, empty);
-        install(plugin3, empty);
+        install(plugin, emptyManifest());
+        install(plugin2, emptyManifest());
+        install(plugin3, emptyManifest());
         _assertPlugins(abi.encode(plugin3, plugin2, plugin, ownerPlugin));
         uninstall(address(plugin2));
         _assertPlugins(abi.encode(plugin3, plugin, ownerPlugin));
-        install(plugin2, empty);
+        install(plugin2, emptyManifest());
         _assertPlugins(abi.encode(plugin2, plugin3, plugin, ownerPlugin));
         uninstall(address(plugin2));
         uninstall(address(plugin));
@@ -121,7 +126,7 @@ contract LoupeTest is AccountTest {
         assertReferences(runtime, expected);
     }
 
-    function test_item33_executionHooks() public {
+    function test_item33_executionHooksNewestFirst() public {
         PluginManifest memory manifest;
         uint8[2][9] memory pairs = [[1, 11], [0, 11], [2, 12], [2, 13], [1, 12], [1, 11], [0, 14], [3, 0], [2, 0]];
         for (uint256 i = 0; i < pairs.length; ++i) {
@@ -161,7 +166,7 @@ contract LoupeTest is AccountTest {
     }
 
     /// @dev Two plugins forbid a function: uninstalling one leaves the rule, with the post hooks of the other.
-    function test_item33_alwaysDenyOfTwoPlugins() public {
+    function test_item33_alwaysDenyStaysWithTheOtherPlugin() public {
         PluginManifest memory manifest;
         manifest.executionHooks = add(manifest.executionHooks, FOO, denyFunction(), selfFunction(1));
         install(plugin, manifest);

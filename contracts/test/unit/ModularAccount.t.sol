@@ -64,12 +64,12 @@ contract ModularAccountTest is AccountTest {
         assertFalse(IERC165(address(ownerPlugin)).supportsInterface(0xffffffff));
     }
 
-    function test_views() public view {
+    function test_views_tellTheEntryPointAndItsNonce() public view {
         assertEq(account.entryPoint(), address(ENTRY_POINT));
         assertEq(account.getNonce(), ENTRY_POINT.getNonce(address(account), 0));
     }
 
-    function test_getNonce_grows() public {
+    function test_getNonce_growsWithOperations() public {
         sendAsOwner(executeCall(stranger, 0, ""));
         assertEq(account.getNonce(), 1);
     }
@@ -117,7 +117,7 @@ contract ModularAccountTest is AccountTest {
         fresh.initialize(plugins, initData);
     }
 
-    function test_item35_initializeWithoutPlugins() public {
+    function test_item35_initializesOnceWithoutPluginsToo() public {
         IModularAccount fresh = _proxy();
         fresh.initialize(new address[](0), _initData(0, 0));
         assertEq(fresh.getInstalledPlugins().length, 0);
@@ -125,7 +125,7 @@ contract ModularAccountTest is AccountTest {
         fresh.initialize(new address[](0), _initData(0, 0));
     }
 
-    function test_item35_unequalLengths() public {
+    function test_item35_revertsIfLengthsDiffer() public {
         IModularAccount fresh = _proxy();
         plugin.setManifest(fooManifest());
         uint256[3][5] memory lengths =
@@ -165,7 +165,7 @@ contract ModularAccountTest is AccountTest {
     }
 
     /// @dev The proxy ran something else before, which used the first storage slots.
-    function test_item35_afterAnotherImplementation() public {
+    function test_item35_initializesBehindAUsedProxy() public {
         OtherImplementation other = new OtherImplementation();
         address proxy = address(new PlainProxy(address(other), abi.encodeCall(OtherImplementation.fill, ())));
         OtherImplementation(proxy).upgrade(implementation);
@@ -184,7 +184,7 @@ contract ModularAccountTest is AccountTest {
         return abi.encodeCall(IModularAccount.upgradeToAndCall, (newImplementation, data));
     }
 
-    function test_item35_upgradeWithoutCall() public {
+    function test_item35_upgradeWithoutDataCallsNothing() public {
         OtherImplementation other = new OtherImplementation();
         vm.expectEmit(address(account));
         emit IModularAccount.Upgraded(address(other));
@@ -193,7 +193,7 @@ contract ModularAccountTest is AccountTest {
         assertEq(OtherImplementation(address(account)).filled(), 0);
     }
 
-    function test_item35_upgradeAndCall() public {
+    function test_item35_upgradeCallsTheNewImplementation() public {
         OtherImplementation other = new OtherImplementation();
         succeeds(owner.addr, _upgradeCall(address(other), abi.encodeCall(OtherImplementation.fill, ())));
         assertEq(OtherImplementation(address(account)).filled(), 7);
@@ -224,7 +224,7 @@ contract ModularAccountTest is AccountTest {
         account.initialize(new address[](0), _initData(0, 0));
     }
 
-    function test_callContext() public {
+    function test_item35_upgradesThroughAProxyOnly() public {
         bytes memory unauthorized = revertData(IModularAccount.UnauthorizedCallContext.selector);
         IModularAccount direct = IModularAccount(payable(implementation));
         vm.expectRevert(unauthorized);
@@ -234,7 +234,7 @@ contract ModularAccountTest is AccountTest {
         assertEq(direct.proxiableUUID(), IMPLEMENTATION_SLOT);
     }
 
-    function test_implementationObeysNobody() public {
+    function test_item35_implementationObeysNobody() public {
         IModularAccount direct = IModularAccount(payable(implementation));
         vm.expectRevert(
             revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, IModularAccount.execute.selector)

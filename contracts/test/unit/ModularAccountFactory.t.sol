@@ -19,7 +19,7 @@ contract ModularAccountFactoryTest is AccountTest {
         }
     }
 
-    function test_constructor() public view {
+    function test_constructor_keepsItsArguments() public view {
         assertEq(factory.ENTRYPOINT(), address(ENTRY_POINT));
         assertEq(factory.IMPL(), implementation);
         assertEq(factory.MULTI_OWNER_PLUGIN(), address(ownerPlugin));
@@ -44,7 +44,7 @@ contract ModularAccountFactoryTest is AccountTest {
     }
 
     /// @dev The salt of CREATE2, as clients compute it.
-    function test_createAccount_address() public {
+    function test_createAccount_isAtItsCreate2Address() public {
         address[] memory owners = _owners(3);
         bytes32 salt = keccak256(abi.encode(uint256(42), abi.encode(owners)));
         // The minimal ERC-1967 proxy: creation code of 95 bytes with the implementation's address in it.
@@ -69,7 +69,7 @@ contract ModularAccountFactoryTest is AccountTest {
         assertTrue(first != factory.createAccount(0, _owners(3)));
     }
 
-    function test_createAccount_again() public {
+    function test_createAccount_again_changesNothing() public {
         address[] memory owners = listOf(owner.addr);
         counter.increment();
         vm.prank(owner.addr);
@@ -90,7 +90,7 @@ contract ModularAccountFactoryTest is AccountTest {
     }
 
     /// @dev Some came before: who sends the first operation cannot make the account anyone else's.
-    function test_createAccount_byAnyone() public {
+    function test_createAccount_byAnyone_isItsOwners() public {
         vm.prank(stranger);
         address created = factory.createAccount(9, _owners(1));
         assertTrue(ownerPlugin.isOwnerOf(created, address(1)));
@@ -164,7 +164,7 @@ contract ModularAccountFactoryTest is AccountTest {
 
     /* Stake, at the real EntryPoint */
 
-    function test_stake() public {
+    function test_stake_isForTheOwner() public {
         vm.deal(factoryOwner, 10 ether);
         vm.startPrank(factoryOwner);
         factory.addStake{value: 3 ether}(1 days, 2 ether);
@@ -192,7 +192,7 @@ contract ModularAccountFactoryTest is AccountTest {
         factory.addStake{value: 1}(0, 1);
     }
 
-    function test_withdraw_nativeToken() public {
+    function test_withdraw_sendsTheWholeNativeBalance() public {
         vm.deal(address(factory), 5 ether);
         vm.startPrank(factoryOwner);
         factory.withdraw(payable(stranger), address(0), 1);
@@ -201,7 +201,7 @@ contract ModularAccountFactoryTest is AccountTest {
         factory.withdraw(payable(address(ownerPlugin)), address(0), 0);
     }
 
-    function test_withdraw_token() public {
+    function test_withdraw_sendsTheAmountOfAToken() public {
         TestToken token = new TestToken("Token", "T", 18);
         token.mint(address(factory), 10);
         vm.startPrank(factoryOwner);
@@ -211,7 +211,7 @@ contract ModularAccountFactoryTest is AccountTest {
         factory.withdraw(payable(stranger), address(token), 7);
     }
 
-    function test_receive() public {
+    function test_receive_acceptsNativeToken() public {
         vm.deal(stranger, 1);
         vm.prank(stranger);
         (bool success,) = address(factory).call{value: 1}("");

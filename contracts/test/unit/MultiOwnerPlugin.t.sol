@@ -7,7 +7,7 @@ import {Vm} from "forge-std/Vm.sol";
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
-import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
 import {ContractOwner} from "../mocks/ContractOwner.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
@@ -39,18 +39,18 @@ contract MultiOwnerPluginTest is AccountTest {
 
     /* Manifest and interface */
 
-    function test_pluginManifest_hash() public view {
+    function test_pluginManifest_isThePublishedOne() public view {
         assertEq(
             manifestHashOf(address(ownerPlugin)), 0x21d0f6cca8bef15ac65bf93ae5ae9ec383ea5010bf3e02b44d3c0abd2d2bd0fb
         );
     }
 
-    function test_interfaceIds() public pure {
+    function test_interfaceIds_areThePublishedOnes() public pure {
         assertEq(type(IMultiOwnerPlugin).interfaceId, bytes4(0xdb9b90a3));
         assertEq(type(IPlugin).interfaceId, bytes4(0xf23b1ed7));
     }
 
-    function test_pluginMetadata() public view {
+    function test_pluginMetadata_isThatOfTheEip712Domain() public view {
         assertEq(IPlugin(address(ownerPlugin)).pluginMetadata().name, "Multi Owner Plugin");
         assertEq(IPlugin(address(ownerPlugin)).pluginMetadata().version, "1.0.0");
     }
@@ -112,7 +112,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(ownerPlugin.ownersOf(caller), listOf(second.addr, stranger));
     }
 
-    function test_updateOwners_reverts() public {
+    function test_updateOwners_revertsForBadOwners() public {
         vm.expectRevert(revertData(IPluginErrors.NotInitialized.selector));
         _update(listOf(address(0)), listOf(stranger));
         _onInstall(listOf(stranger, second.addr));
@@ -134,7 +134,7 @@ contract MultiOwnerPluginTest is AccountTest {
     }
 
     /// @dev Any order of additions and removals against a reference model: a list, newest first.
-    function testFuzz_updateOwners_model(uint256 seed) public {
+    function testFuzz_updateOwners_agreesWithAModel(uint256 seed) public {
         address[] memory pool = new address[](6);
         for (uint256 i = 0; i < pool.length; ++i) {
             pool[i] = address(uint160(i + 1));
@@ -179,7 +179,7 @@ contract MultiOwnerPluginTest is AccountTest {
 
     /* Validation */
 
-    function test_runtimeValidation_ownersAndSelf() public {
+    function test_runtimeValidation_acceptsOwnersAndSelf() public {
         _onInstall(listOf(stranger));
         vm.startPrank(caller);
         IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, stranger, 0, "");
@@ -191,14 +191,14 @@ contract MultiOwnerPluginTest is AccountTest {
     }
 
     /// @dev An account that has no owners obeys itself alone.
-    function test_runtimeValidation_withoutOwners() public {
+    function test_runtimeValidation_withoutOwners_acceptsSelfAlone() public {
         vm.startPrank(caller);
         IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, caller, 0, "");
         vm.expectRevert(revertData(IMultiOwnerPlugin.NotAuthorized.selector));
         IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, stranger, 0, "");
     }
 
-    function testFuzz_otherFunctionIdsAreNotImplemented(uint8 functionId) public {
+    function testFuzz_otherFunctionIds_areNotImplemented(uint8 functionId) public {
         bytes[6] memory calls = [
             abi.encodeWithSelector(RUNTIME, functionId, stranger, 0, ""),
             abi.encodeWithSelector(PRE_RUNTIME, functionId, stranger, 0, ""),
@@ -232,7 +232,7 @@ contract MultiOwnerPluginTest is AccountTest {
         return abi.encodePacked(r, s, v);
     }
 
-    function testFuzz_userOpValidation_accountOwner(bytes32 hash, uint256 key) public {
+    function testFuzz_userOpValidation_acceptsOwnersSignatures(bytes32 hash, uint256 key) public {
         key = bound(key, 1, 2 ** 128);
         _onInstall(listOf(vm.addr(key), second.addr));
         assertEq(_validateOp(hash, _signature(key, eip191Hash(hash))), 0);
@@ -243,7 +243,7 @@ contract MultiOwnerPluginTest is AccountTest {
     }
 
     /// @dev A malleable signature (high s) is none.
-    function test_userOpValidation_highS() public {
+    function test_userOpValidation_refusesHighS() public {
         _onInstall(listOf(second.addr));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(second.privateKey, eip191Hash("hash"));
         uint256 order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
@@ -262,7 +262,7 @@ contract MultiOwnerPluginTest is AccountTest {
     }
 
     /// @dev A contract owner is asked about the operation's hash itself, whatever the signature is, and whoever else owns.
-    function test_userOpValidation_contractOwner() public {
+    function test_userOpValidation_asksContractOwners() public {
         ContractOwner contractOwner = new ContractOwner();
         ContractOwner other = new ContractOwner();
         _onInstall(listOf(address(contractOwner), stranger));
@@ -281,7 +281,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_validateOp("hash", ""), 1);
     }
 
-    function test_userOpValidation_contractOwnerEndToEnd() public {
+    function test_userOpValidation_asksContractOwnersOfTheAccount() public {
         ContractOwner contractOwner = new ContractOwner();
         makeOwner(address(contractOwner));
         IEntryPoint.UserOperation memory op = buildUserOp(executeCall(stranger, 1, ""));
@@ -319,7 +319,7 @@ contract MultiOwnerPluginTest is AccountTest {
         );
     }
 
-    function testFuzz_getMessageHash(address forAccount, bytes calldata message, uint64 chainId) public {
+    function testFuzz_getMessageHash_isThatOfEip712(address forAccount, bytes calldata message, uint64 chainId) public {
         vm.chainId(bound(chainId, 1, type(uint64).max - 1));
         assertEq(ownerPlugin.getMessageHash(forAccount, message), _expectedHash(forAccount, message));
         assertEq(keccak256(ownerPlugin.encodeMessageData(forAccount, message)), _expectedHash(forAccount, message));
@@ -330,7 +330,7 @@ contract MultiOwnerPluginTest is AccountTest {
         return IERC1271(address(onAccount)).isValidSignature(digest, signature);
     }
 
-    function test_isValidSignature_accountOwner() public view {
+    function test_isValidSignature_acceptsAnOwnersSignature() public view {
         bytes32 digest = keccak256("digest");
         bytes32 messageHash = _expectedHash(address(account), abi.encode(digest));
         assertEq(_isValid(account, digest, _signature(owner.privateKey, messageHash)), VALID);
@@ -342,7 +342,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_isValid(account, keccak256("other"), _signature(owner.privateKey, messageHash)), INVALID);
     }
 
-    function test_isValidSignature_contractOwner() public {
+    function test_isValidSignature_asksContractOwners() public {
         ContractOwner contractOwner = new ContractOwner();
         makeOwner(address(contractOwner));
         bytes32 digest = keccak256("digest");
@@ -354,7 +354,7 @@ contract MultiOwnerPluginTest is AccountTest {
     }
 
     /// @dev A signature is good for one account, one chain, one plugin.
-    function test_isValidSignature_noReplay() public {
+    function test_isValidSignature_isNotReplayed() public {
         bytes32 digest = keccak256("digest");
         bytes memory signature = _signature(owner.privateKey, _expectedHash(address(account), abi.encode(digest)));
         IModularAccount sibling = createAccount(1, owner.addr);
@@ -378,7 +378,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_isValid(account, digest, signature), INVALID);
     }
 
-    function test_eip712Domain() public view {
+    function test_eip712Domain_isTheAccounts() public view {
         (
             bytes1 fields,
             string memory name,
@@ -400,9 +400,8 @@ contract MultiOwnerPluginTest is AccountTest {
     /* ERC-7562 */
 
     /// @dev Validation reads only slots associated with the account: keccak256(account ++ x) + n, n below 128 [STO-021].
-    function test_storageIsAssociatedWithTheAccount() public {
+    function test_storage_isAssociatedWithTheAccount() public {
         ContractOwner contractOwner = new ContractOwner();
-        vm.startMappingRecording();
         _onInstall(listOf(address(contractOwner), second.addr));
         vm.record();
         _validateOp("hash", _signature(second.privateKey, eip191Hash("hash")));
@@ -419,14 +418,5 @@ contract MultiOwnerPluginTest is AccountTest {
             }
             assertTrue(isNewest || isEntry, "not associated");
         }
-        vm.stopMappingRecording();
-    }
-
-    function test_pluginManifest_contents() public view {
-        PluginManifest memory manifest = IPlugin(address(ownerPlugin)).pluginManifest();
-        assertEq(manifest.dependencyInterfaceIds.length, 0);
-        assertEq(manifest.executionFunctions.length, 3);
-        assertEq(manifest.userOpValidationFunctions.length, 6);
-        assertEq(manifest.runtimeValidationFunctions.length, 8);
     }
 }

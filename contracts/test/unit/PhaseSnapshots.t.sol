@@ -163,7 +163,7 @@ contract PhaseSnapshotsTest is AccountTest {
     }
 
     /// @dev The functions that manage the account obey validation hooks like all others, in operations and runtime calls.
-    function test_item28_validationHooksOfManagementFunctions() public {
+    function test_item28_managementFunctionsObeyValidationHooks() public {
         plugin.setManifest(fooManifest());
         bytes[3] memory callDatas = [
             installCall(plugin, fooManifest()),

@@ -87,7 +87,7 @@ contract PluginExecutorTest is AccountTest {
 
     /* 31 */
 
-    function test_item31_anyAddress() public {
+    function test_item31_anyAddressMayBeCalled() public {
         install(plugin, anyAddressManifest());
         bytes memory answer =
             succeeds(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
@@ -97,7 +97,7 @@ contract PluginExecutorTest is AccountTest {
         succeeds(address(plugin), _external(address(counter), 0, ""));
     }
 
-    function test_item31_addressAndSelector() public {
+    function test_item31_onlyListedSelectorsOfAnAddress() public {
         bytes memory increment = abi.encodeCall(Counter.increment, ());
         PluginManifest memory manifest;
         manifest.permittedExternalCalls = add(
@@ -113,7 +113,7 @@ contract PluginExecutorTest is AccountTest {
     }
 
     /// @dev One to three bytes are no selector, whatever they can be padded to.
-    function test_item31_shortData() public {
+    function test_item31_shortDataIsNoSelector() public {
         PluginManifest memory manifest;
         manifest.permittedExternalCalls =
             add(manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), bytes4(0x11000000)));
@@ -121,7 +121,7 @@ contract PluginExecutorTest is AccountTest {
         reverts(address(plugin), _external(address(counter), 0, hex"11"), _notPermitted(address(counter), 0, hex"11"));
     }
 
-    function test_item31_addressAndAnySelector() public {
+    function test_item31_anySelectorOfAListedAddress() public {
         PluginManifest memory manifest;
         manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(counter), true, new bytes4[](0));
         // A second entry for the address takes nothing away.
@@ -139,7 +139,7 @@ contract PluginExecutorTest is AccountTest {
     }
 
     /// @dev An entry without selectors permits calls without data only.
-    function test_item31_addressWithoutSelectors() public {
+    function test_item31_addressWithoutSelectorsTakesNoData() public {
         PluginManifest memory manifest;
         manifest.canSpendNativeToken = true;
         manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(counter), false, new bytes4[](0));
@@ -162,7 +162,7 @@ contract PluginExecutorTest is AccountTest {
     }
 
     /// @dev The target is no plugin when the call begins, and does not look like one afterwards either.
-    function test_item31_pluginInstalledByAHook() public {
+    function test_item31_pluginInstalledByAHookIsDenied() public {
         MockPlugin hidden = _hiddenPlugin();
         _installHookedCaller(installCall(address(hidden)));
         reverts(
@@ -172,7 +172,7 @@ contract PluginExecutorTest is AccountTest {
         );
     }
 
-    function test_item31_callerUninstalledByAHook() public {
+    function test_item31_callerUninstalledByAHookReachesNoPlugin() public {
         MockPlugin hidden = _hiddenPlugin();
         install(hidden, emptyManifest());
         _installHookedCaller(uninstallCall(address(plugin)));
@@ -212,7 +212,7 @@ contract PluginExecutorTest is AccountTest {
         plugin.setReenter(IPlugin.preExecutionHook.selector, 3, hookCallsAccount);
     }
 
-    function test_item31_nativeToken() public {
+    function test_item31_nativeTokenOnlyAsSentAlong() public {
         install(plugin, anyAddressManifest());
         vm.deal(address(plugin), 10);
         bytes memory denied = revertData(IModularAccount.NativeTokenSpendingNotPermitted.selector, address(plugin));
@@ -228,7 +228,7 @@ contract PluginExecutorTest is AccountTest {
         assertEq(address(account).balance, 100 ether + 1);
     }
 
-    function test_item31_nativeTokenSpender() public {
+    function test_item31_spenderMaySpendNativeToken() public {
         PluginManifest memory manifest = anyAddressManifest();
         manifest.canSpendNativeToken = true;
         install(plugin, manifest);

@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Bytes} from "@openzeppelin/utils/Bytes.sol";
+
 import {Test} from "forge-std/Test.sol";
 
 /// @notice Every function, event and error of the published ABIs is in ours, with the same types, mutability, and (events and
 /// errors) names and indexing. Ours may have more.
 contract PublishedAbiTest is Test {
-    function test_modularAccount() public {
+    function test_modularAccount_hasAllThatIsPublished() public {
         _compare("ModularAccount", 67);
     }
 
-    function test_multiOwnerPlugin() public {
+    function test_sessionKeyPlugin_hasAllThatIsPublished() public {
+        _compare("SessionKeyPlugin", 45);
+    }
+
+    function test_multiOwnerPlugin_hasAllThatIsPublished() public {
         _compare("MultiOwnerPlugin", 28);
     }
 
-    function test_modularAccountFactory() public {
+    function test_modularAccountFactory_hasAllThatIsPublished() public {
         _compare("ModularAccountFactory", 23);
     }
 
@@ -88,11 +94,8 @@ contract PublishedAbiTest is Test {
         string memory name = vm.parseJsonString(json, string.concat(path, ".type"));
         if (!vm.keyExistsJson(json, string.concat(path, ".components"))) return name;
         // "tuple", "tuple[]": what follows the word stays.
-        bytes memory suffix = new bytes(bytes(name).length - 5);
-        for (uint256 i = 0; i < suffix.length; ++i) {
-            suffix[i] = bytes(name)[i + 5];
-        }
-        return string.concat(_parameters(json, string.concat(path, ".components"), false, false), string(suffix));
+        string memory suffix = string(Bytes.slice(bytes(name), 5));
+        return string.concat(_parameters(json, string.concat(path, ".components"), false, false), suffix);
     }
 
     function _at(string memory path, uint256 index) private pure returns (string memory) {

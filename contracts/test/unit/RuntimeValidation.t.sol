@@ -47,7 +47,7 @@ contract RuntimeValidationTest is AccountTest {
 
     /* 25: order of validation and look-up */
 
-    function test_item25_unknownSelector() public {
+    function test_item25_unknownSelectorIsRefused() public {
         bytes memory missing = revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO);
         reverts(owner.addr, fooCall(), missing);
         reverts(stranger, fooCall(), missing);
@@ -55,7 +55,7 @@ contract RuntimeValidationTest is AccountTest {
     }
 
     /// @dev Less than a selector names nothing, even where it would be the beginning of an installed one.
-    function test_item25_shortCallData() public {
+    function test_item25_shortCallDataNamesNothing() public {
         PluginManifest memory manifest;
         manifest.executionFunctions = add(manifest.executionFunctions, 0x11223300);
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, 0x11223300, allowFunction());
@@ -69,7 +69,7 @@ contract RuntimeValidationTest is AccountTest {
         succeeds(stranger, hex"11223300");
     }
 
-    function test_item25_validationWithoutExecution() public {
+    function test_item25_validationComesBeforeLookUp() public {
         PluginManifest memory manifest;
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(1));
         install(plugin, manifest);
@@ -94,7 +94,7 @@ contract RuntimeValidationTest is AccountTest {
     }
 
     /// @dev The runtime validation of FOO uninstalls the plugin that has FOO.
-    function test_item25_functionVanishesInValidation() public {
+    function test_item25_functionIsLookedUpAfterValidation() public {
         _installFooValidatedBy2();
         makeOwner(address(account));
         plugin2.setReenter(RUNTIME, 1, uninstallCall(address(plugin)));
@@ -159,7 +159,7 @@ contract RuntimeValidationTest is AccountTest {
         );
     }
 
-    function test_item26_alwaysDeny() public {
+    function test_item26_alwaysDenyRefusesEveryone() public {
         PluginManifest memory manifest = fooManifest();
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, denyFunction());
         install(plugin, manifest);

@@ -7,87 +7,36 @@ import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
 import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
-/// @notice The ABI against the published one, and the constants that clients know.
+/// @notice The constants that clients know: interface ids, selectors, the hash of the manifest. `PublishedAbi` compares the
+/// whole ABI.
 contract SessionKeyPluginAbiTest is SessionKeyPluginTest {
-    function test_abi_hasAllThatIsPublished() public {
-        string memory published = vm.readFile("contracts/test/abi/SessionKeyPluginAbi.json");
-        string memory artifact = vm.readFile("out/SessionKeyPlugin.sol/SessionKeyPlugin.json");
-        mapping(bytes32 => bool) storage ours = known;
-        for (uint256 i = 0; vm.keyExistsJson(artifact, item(".abi", i)); ++i) {
-            ours[keccak256(bytes(describe(artifact, item(".abi", i))))] = true;
-        }
-        uint256 count;
-        for (; vm.keyExistsJson(published, item("", count)); ++count) {
-            string memory entry = describe(published, item("", count));
-            assertTrue(ours[keccak256(bytes(entry))], entry);
-        }
-        assertGt(count, 40);
-    }
-
-    mapping(bytes32 description => bool) private known;
-
-    function item(string memory path, uint256 index) private pure returns (string memory) {
-        return string.concat(path, "[", vm.toString(index), "]");
-    }
-
-    /// @dev Everything about an entry of an ABI but the names of its parameters.
-    function describe(string memory json, string memory path) private view returns (string memory text) {
-        string memory kind = vm.parseJsonString(json, string.concat(path, ".type"));
-        text = kind;
-        if (vm.keyExistsJson(json, string.concat(path, ".name"))) {
-            text = string.concat(text, " ", vm.parseJsonString(json, string.concat(path, ".name")));
-        }
-        text = string.concat(text, typesOf(json, string.concat(path, ".inputs")));
-        if (keccak256(bytes(kind)) == keccak256("function")) {
-            text = string.concat(
-                text,
-                typesOf(json, string.concat(path, ".outputs")),
-                vm.parseJsonString(json, string.concat(path, ".stateMutability"))
-            );
-        }
-    }
-
-    function typesOf(string memory json, string memory path) private view returns (string memory text) {
-        text = "(";
-        for (uint256 i = 0; vm.keyExistsJson(json, item(path, i)); ++i) {
-            string memory parameter = item(path, i);
-            text = string.concat(text, vm.parseJsonString(json, string.concat(parameter, ".type")));
-            if (vm.keyExistsJson(json, string.concat(parameter, ".indexed"))) {
-                text =
-                    string.concat(text, vm.parseJsonBool(json, string.concat(parameter, ".indexed")) ? " indexed" : "");
-            }
-            text = string.concat(text, typesOf(json, string.concat(parameter, ".components")), ",");
-        }
-        text = string.concat(text, ")");
-    }
-
-    function test_interfaceIds() public view {
+    function test_interfaceIds_areThePublishedOnes() public view {
         assertEq(type(ISessionKeyPlugin).interfaceId, bytes4(0x5b051d22));
         assertEq(type(IPlugin).interfaceId, bytes4(0xf23b1ed7));
         bytes4[3] memory supported = [bytes4(0x5b051d22), bytes4(0xf23b1ed7), bytes4(0x01ffc9a7)];
         for (uint256 i = 0; i < supported.length; ++i) {
-            assertTrue(isSupported(supported[i]));
+            assertTrue(_isSupported(supported[i]));
         }
-        assertFalse(isSupported(0xffffffff));
-        assertFalse(isSupported(0x00000000));
-        assertFalse(isSupported(type(ISessionKeyPermissionsUpdates).interfaceId));
+        assertFalse(_isSupported(0xffffffff));
+        assertFalse(_isSupported(0x00000000));
+        assertFalse(_isSupported(type(ISessionKeyPermissionsUpdates).interfaceId));
     }
 
-    function isSupported(bytes4 id) private view returns (bool) {
+    function _isSupported(bytes4 id) private view returns (bool) {
         (bool success, bytes memory answer) =
             address(plugin).staticcall(abi.encodeWithSignature("supportsInterface(bytes4)", id));
         assertTrue(success);
         return abi.decode(answer, (bool));
     }
 
-    function test_manifestHash() public view {
+    function test_pluginManifest_isThePublishedOne() public view {
         assertEq(
             keccak256(abi.encode(IPlugin(address(plugin)).pluginManifest())),
             0x833a1f0442e68769684efcd91c9fbd90948637d3d3bae76a4c7fd65f58e2947b
         );
     }
 
-    function test_metadata() public view {
+    function test_pluginMetadata_describesWhatOwnersCall() public view {
         PluginMetadata memory metadata = IPlugin(address(plugin)).pluginMetadata();
         assertEq(metadata.name, "Session Key Plugin");
         assertEq(vm.split(metadata.version, ".").length, 3);
@@ -105,7 +54,7 @@ contract SessionKeyPluginAbiTest is SessionKeyPluginTest {
         }
     }
 
-    function test_selectors() public pure {
+    function test_selectors_areThePublishedOnes() public pure {
         assertEq(ISessionKeyPlugin.executeWithSessionKey.selector, bytes4(0x31d99c2c));
         assertEq(ISessionKeyPermissionsUpdates.setAccessListType.selector, bytes4(0x8f2920d8));
         assertEq(ISessionKeyPermissionsUpdates.updateAccessListAddressEntry.selector, bytes4(0x9e7345eb));
@@ -117,7 +66,7 @@ contract SessionKeyPluginAbiTest is SessionKeyPluginTest {
         assertEq(ISessionKeyPermissionsUpdates.setRequiredPaymaster.selector, bytes4(0xb85631d7));
     }
 
-    function testFuzz_unusedFunctions_revert(uint8 functionId) public {
+    function testFuzz_otherFunctions_areNotImplemented(uint8 functionId) public {
         UserOperation memory op;
         bytes[5] memory calls = [
             abi.encodeCall(IPlugin.preUserOpValidationHook, (functionId, op, 0)),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Bytes} from "@openzeppelin/utils/Bytes.sol";
+
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {RecordingAccount} from "../mocks/RecordingAccount.sol";
@@ -22,7 +24,7 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
     }
 
     /// @dev The words of a call of one target without data, at the places that Solidity's encoder gives them.
-    function wellFormed() private view returns (uint256[] memory words) {
+    function _wellFormed() private view returns (uint256[] memory words) {
         words = new uint256[](8);
         words[0] = 64; // offset of the calls
         words[1] = uint160(key);
@@ -34,17 +36,17 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
         words[7] = 0; // length of the data
     }
 
-    function encode(uint256[] memory words) private pure returns (bytes memory) {
+    function _encode(uint256[] memory words) private pure returns (bytes memory) {
         return bytes.concat(ISessionKeyPlugin.executeWithSessionKey.selector, abi.encodePacked(words));
     }
 
-    function with(uint256 index, uint256 word) private view returns (bytes memory) {
-        uint256[] memory words = wellFormed();
+    function _with(uint256 index, uint256 word) private view returns (bytes memory) {
+        uint256[] memory words = _wellFormed();
         words[index] = word;
-        return encode(words);
+        return _encode(words);
     }
 
-    function validates(bytes memory callData) private returns (bool success) {
+    function _validates(bytes memory callData) private returns (bool success) {
         bytes memory answer;
         (success, answer) = address(account)
             .call(abi.encodeCall(IPlugin.userOpValidationFunction, (0, rawOperation(callData), USER_OP_HASH)));
@@ -52,103 +54,99 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
         else assertEq(answer, abi.encodeWithSelector(ISessionKeyPlugin.PermissionsCheckFailed.selector));
     }
 
-    function runs(bytes memory callData) private returns (bool success) {
+    function _runs(bytes memory callData) private returns (bool success) {
         recorder.forget();
         (success,) = address(account).call(callData);
     }
 
-    function refusedByBoth(bytes memory callData) private {
-        assertFalse(validates(callData), "validation");
-        assertFalse(runs(callData), "execution");
+    function _refusedByBoth(bytes memory callData) private {
+        assertFalse(_validates(callData), "validation");
+        assertFalse(_runs(callData), "execution");
     }
 
-    function test_decode_wellFormed() public {
-        bytes memory callData = encode(wellFormed());
+    function test_decode_acceptsWhatSolidityEncodes() public {
+        bytes memory callData = _encode(_wellFormed());
         assertEq(callData, abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (call(address(0xBEEF), 7, ""), key)));
-        assertTrue(validates(callData));
-        assertTrue(runs(callData));
+        assertTrue(_validates(callData));
+        assertTrue(_runs(callData));
         assertEq(recorder.recorded(), keccak256(abi.encode(bytes32(0), address(0xBEEF), 7, bytes(""))));
     }
 
-    function test_decode_offsetOfTheCalls() public {
+    function test_decode_refusesBadOffsetsOfTheCalls() public {
         uint256[7] memory bad = [uint256(256), 225, 224, type(uint256).max, type(uint256).max - 31, 1 << 64, 1 << 255];
         for (uint256 i = 0; i < bad.length; ++i) {
-            refusedByBoth(with(0, bad[i]));
+            _refusedByBoth(_with(0, bad[i]));
         }
         // The arguments' own first word as an array: it has no elements, and no call is not enough.
-        refusedByBoth(with(0, 0));
+        _refusedByBoth(_with(0, 0));
     }
 
-    function test_decode_dirtyKey() public {
-        refusedByBoth(with(1, uint256(uint160(key)) | 1 << 160));
-        refusedByBoth(with(1, uint256(uint160(key)) | 1 << 255));
+    function test_decode_refusesADirtyKey() public {
+        _refusedByBoth(_with(1, uint256(uint160(key)) | 1 << 160));
+        _refusedByBoth(_with(1, uint256(uint160(key)) | 1 << 255));
     }
 
-    function test_decode_numberOfCalls() public {
+    function test_decode_refusesBadNumbersOfCalls() public {
         uint256[8] memory bad =
             [uint256(0), 6, 7, type(uint256).max, 1 << 251, 1 << 64, (1 << 251) + 1, type(uint256).max >> 5];
         for (uint256 i = 0; i < bad.length; ++i) {
-            refusedByBoth(with(2, bad[i]));
+            _refusedByBoth(_with(2, bad[i]));
         }
     }
 
-    function test_decode_offsetOfACall() public {
+    function test_decode_refusesBadOffsetsOfACall() public {
         // What is left from the elements on is 160 bytes; a call takes 96 and its data's length 32.
         uint256[7] memory bad =
             [uint256(160), 65, 96, type(uint256).max, type(uint256).max - 31, type(uint256).max - 95, 1 << 64];
         for (uint256 i = 0; i < bad.length; ++i) {
-            refusedByBoth(with(3, bad[i]));
+            _refusedByBoth(_with(3, bad[i]));
         }
     }
 
-    function test_decode_dirtyTarget() public {
-        refusedByBoth(with(4, 0xBEEF | 1 << 160));
-        refusedByBoth(with(4, 0xBEEF | 1 << 255));
+    function test_decode_refusesADirtyTarget() public {
+        _refusedByBoth(_with(4, 0xBEEF | 1 << 160));
+        _refusedByBoth(_with(4, 0xBEEF | 1 << 255));
     }
 
-    function test_decode_offsetOfTheData() public {
+    function test_decode_refusesBadOffsetsOfTheData() public {
         uint256[6] memory bad =
             [uint256(128), 97, type(uint256).max, type(uint256).max - 31, type(uint256).max - 127, 1 << 64];
         for (uint256 i = 0; i < bad.length; ++i) {
-            refusedByBoth(with(6, bad[i]));
+            _refusedByBoth(_with(6, bad[i]));
         }
     }
 
-    function test_decode_lengthOfTheData() public {
+    function test_decode_refusesBadLengthsOfTheData() public {
         uint256[5] memory bad = [uint256(1), 32, type(uint256).max, 1 << 64, type(uint256).max - 31];
         for (uint256 i = 0; i < bad.length; ++i) {
-            refusedByBoth(with(7, bad[i]));
+            _refusedByBoth(_with(7, bad[i]));
         }
     }
 
-    function test_decode_truncated() public {
-        bytes memory whole = encode(wellFormed());
+    function test_decode_refusesTruncatedArguments() public {
+        bytes memory whole = _encode(_wellFormed());
         for (uint256 length = 4; length < whole.length; ++length) {
-            bytes memory part = new bytes(length);
-            for (uint256 i = 0; i < length; ++i) {
-                part[i] = whole[i];
-            }
-            refusedByBoth(part);
+            _refusedByBoth(Bytes.slice(whole, 0, length));
         }
     }
 
     /// @dev Unpadded data at the very end, and bytes after the end, are legal.
-    function test_decode_unpaddedAndTrailingData() public {
-        uint256[] memory words = wellFormed();
+    function test_decode_acceptsUnpaddedAndTrailingData() public {
+        uint256[] memory words = _wellFormed();
         words[7] = 3;
-        bytes memory callData = bytes.concat(encode(words), hex"aabbcc");
-        assertTrue(validates(callData));
-        assertTrue(runs(callData));
+        bytes memory callData = bytes.concat(_encode(words), hex"aabbcc");
+        assertTrue(_validates(callData));
+        assertTrue(_runs(callData));
         bytes32 expected = keccak256(abi.encode(bytes32(0), address(0xBEEF), 7, hex"aabbcc"));
         assertEq(recorder.recorded(), expected);
         callData = bytes.concat(callData, hex"dd");
-        assertTrue(validates(callData));
-        assertTrue(runs(callData));
+        assertTrue(_validates(callData));
+        assertTrue(_runs(callData));
         assertEq(recorder.recorded(), expected);
     }
 
     /// @dev Two elements that are the same words: both count, and both run.
-    function test_decode_aliasedElements() public {
+    function test_decode_countsAliasedElementsTwice() public {
         uint256[] memory words = new uint256[](9);
         words[0] = 64;
         words[1] = uint160(key);
@@ -158,28 +156,28 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
         words[5] = 0xBEEF;
         words[6] = 7;
         words[7] = 96;
-        bytes memory callData = encode(words);
+        bytes memory callData = _encode(words);
         setNative(13, 0);
-        refusedByBoth(callData);
+        _refusedByBoth(callData);
         setNative(14, 0);
-        assertTrue(validates(callData));
-        assertTrue(runs(callData));
+        assertTrue(_validates(callData));
+        assertTrue(_runs(callData));
         bytes32 once = keccak256(abi.encode(bytes32(0), address(0xBEEF), 7, bytes("")));
         assertEq(recorder.recorded(), keccak256(abi.encode(once, address(0xBEEF), 7, bytes(""))));
         assertEq(nativeInfo().limitUsed, 14);
     }
 
     /// @dev Data that overlaps the words before it is data like any other.
-    function test_decode_dataInsideItsOwnCall() public {
-        uint256[] memory words = wellFormed();
+    function test_decode_acceptsDataInsideItsOwnCall() public {
+        uint256[] memory words = _wellFormed();
         words[5] = 32; // the value, and the length of the data
         words[6] = 32;
-        bytes memory callData = encode(words);
-        assertTrue(validates(callData));
-        assertTrue(runs(callData));
+        bytes memory callData = _encode(words);
+        assertTrue(_validates(callData));
+        assertTrue(_runs(callData));
         assertEq(recorder.recorded(), keccak256(abi.encode(bytes32(0), address(0xBEEF), 32, abi.encode(uint256(32)))));
         update(abi.encodeCall(Updates.setERC20SpendLimit, (address(0xBEEF), 5, 0)));
-        refusedByBoth(callData);
+        _refusedByBoth(callData);
     }
 
     /// @dev Whatever is done to the words of two calls: validation and execution say the same, nothing is read outside,
@@ -187,16 +185,16 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
     function testFuzz_decode_validationAgreesWithExecution(uint256 seed) public {
         // Cheap, so that one case is many; for the number of cases itself see foundry.toml.
         for (uint256 i = 0; i < 16; ++i) {
-            bytes memory args = crafted(uint256(keccak256(abi.encode(seed, i))));
+            bytes memory args = _crafted(uint256(keccak256(abi.encode(seed, i))));
             bytes memory callData = bytes.concat(ISessionKeyPlugin.executeWithSessionKey.selector, args);
-            bool valid = validates(callData);
-            assertEq(valid, runs(callData), vm.toString(callData));
+            bool valid = _validates(callData);
+            assertEq(valid, _runs(callData), vm.toString(callData));
             if (valid) assertEq(recorder.recorded(), this.chain(args));
         }
     }
 
     /// @dev The arguments of two calls, of which up to three words are changed, and which may be cut short.
-    function crafted(uint256 seed) private view returns (bytes memory args) {
+    function _crafted(uint256 seed) private view returns (bytes memory args) {
         ISessionKeyPlugin.Call[] memory calls =
             join(call(address(0xBEEF), 1, hex"aabbccddee"), call(address(0xCAFE), 2, new bytes(40)));
         args = abi.encode(calls, key);
@@ -210,10 +208,10 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
             uint256 kind = seed % 8;
             if (kind < 3) word = 32 * ((seed >> 128) % 20);
             else if (kind == 3) word = (seed >> 128) % 600;
-            else if (kind == 4) word = plus(word, -32 * int256(1 + (seed >> 128) % 3));
-            else if (kind == 5) word = plus(word, 32);
+            else if (kind == 4) word = _plus(word, -32 * int256(1 + (seed >> 128) % 3));
+            else if (kind == 5) word = _plus(word, 32);
             else if (kind == 6) word |= 1 << (seed >> 248);
-            else word = plus(0, -32 * int256((seed >> 128) % 20));
+            else word = _plus(0, -32 * int256((seed >> 128) % 20));
             assembly ("memory-safe") {
                 mstore(add(add(args, 32), at), word)
             }
@@ -228,7 +226,7 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
     }
 
     /// @dev Wraps.
-    function plus(uint256 word, int256 difference) private pure returns (uint256) {
+    function _plus(uint256 word, int256 difference) private pure returns (uint256) {
         unchecked {
             return word + uint256(difference);
         }

@@ -115,7 +115,7 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
         assertInfo(nativeInfo(), true, limit, limit, 0, 0);
     }
 
-    function test_native_validAfterOfTheNextInterval() public {
+    function test_native_whatFitsTheNextIntervalIsValidAfterThisOne() public {
         setNative(10, DAY);
         execute(pay(6));
         assertEq(validate(pay(4)), 0);
@@ -147,7 +147,7 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
         assertInfo(nativeInfo(), true, 10, 0, DAY, START + 2 * DAY);
     }
 
-    function test_native_loweredBelowWhatIsUsed() public {
+    function test_native_loweredBelowWhatIsUsed_leavesNothing() public {
         setNative(10, DAY);
         execute(pay(6));
         setNative(5, DAY);
@@ -183,7 +183,7 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
         assertInfo(nativeInfo(), true, 10, 6, type(uint48).max, type(uint48).max);
     }
 
-    function test_native_timesOver40Bits() public {
+    function test_native_timesOver40BitsAreKept() public {
         vm.warp(uint256(1) << 41);
         setNative(10, uint48(1) << 42);
         execute(pay(6));

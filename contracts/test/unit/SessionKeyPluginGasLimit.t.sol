@@ -45,7 +45,7 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         refused(op);
     }
 
-    function test_gas_maxCost() public {
+    function test_gas_countsTheMostThatAnOperationCanCost() public {
         setGas(1_000_000, 0);
         UserOperation memory op = operation(increment());
         op.callGasLimit = 2;
@@ -90,7 +90,7 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         refused(product);
     }
 
-    function test_gas_rolloverInValidation() public {
+    function test_gas_rollsOverOnceInValidation() public {
         setGas(100, DAY);
         assertEq(validate(gasOperation(60)), 0);
         assertFalse(resetPending());
@@ -112,7 +112,7 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
     }
 
     /// @dev The clock plays no part in validation: even long after the interval's end, the condition names that end.
-    function test_gas_rolloverLongAfterTheInterval() public {
+    function test_gas_rolloverNamesTheEndOfTheInterval() public {
         setGas(100, DAY);
         validate(gasOperation(60));
         vm.warp(START + 10 * DAY);
@@ -187,7 +187,7 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         assertEq(validate(gasOperation(100)), 0);
     }
 
-    function test_gas_loweredBelowWhatIsUsed() public {
+    function test_gas_loweredBelowWhatIsUsed_leavesNothing() public {
         setGas(100, DAY);
         validate(gasOperation(60));
         setGas(50, DAY);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Bytes} from "@openzeppelin/utils/Bytes.sol";
+
 import {Vm} from "forge-std/Vm.sol";
 
 import {UserOperation} from "../../src/interfaces/IAccount.sol";
@@ -12,15 +14,15 @@ import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice Installation and uninstallation.
 contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
-    function onInstall(bytes memory data) private {
+    function _onInstall(bytes memory data) private {
         IPlugin(address(account)).onInstall(data);
     }
 
-    function onUninstall() private {
+    function _onUninstall() private {
         IPlugin(address(account)).onUninstall("");
     }
 
-    function many(uint256 count) private pure returns (bytes memory) {
+    function _many(uint256 count) private pure returns (bytes memory) {
         address[] memory all = new address[](count);
         bytes32[] memory tags = new bytes32[](count);
         for (uint256 i = 0; i < count; ++i) {
@@ -43,7 +45,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
         emit ISessionKeyPlugin.PermissionsUpdated(address(account), key, updates[0]);
         vm.expectEmit(address(plugin));
         emit ISessionKeyPlugin.SessionKeyAdded(address(account), second, "two");
-        onInstall(abi.encode(listOf(key, second), tags, updates));
+        _onInstall(abi.encode(listOf(key, second), tags, updates));
         assertKeys(listOf(second, key));
         (uint48 validAfter,) = plugin.getKeyTimeRange(address(account), key);
         assertEq(validAfter, 1);
@@ -58,11 +60,11 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
     function test_onInstall_revertsIfLengthsDiffer() public {
         for (uint256 i = 0; i < 3; ++i) {
             vm.expectRevert(ISessionKeyPlugin.LengthMismatch.selector);
-            onInstall(
+            _onInstall(
                 abi.encode(new address[](i == 0 ? 1 : 0), new bytes32[](i == 1 ? 1 : 0), new bytes[][](i == 2 ? 1 : 0))
             );
             vm.expectRevert(ISessionKeyPlugin.LengthMismatch.selector);
-            onInstall(
+            _onInstall(
                 abi.encode(new address[](i == 0 ? 0 : 1), new bytes32[](i == 1 ? 0 : 1), new bytes[][](i == 2 ? 0 : 1))
             );
         }
@@ -72,14 +74,14 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
     function test_onInstall_revertsIfCallerHasNoCode() public {
         vm.expectRevert(abi.encodeWithSelector(IPluginErrors.NotContractCaller.selector, key));
         vm.prank(key);
-        IPlugin(address(plugin)).onInstall(many(0));
+        IPlugin(address(plugin)).onInstall(_many(0));
     }
 
     function test_onInstall_revertsIfAKeyIsZeroOrTwice() public {
         expectInvalidKey(address(0));
-        onInstall(abi.encode(new address[](1), new bytes32[](1), new bytes[][](1)));
+        _onInstall(abi.encode(new address[](1), new bytes32[](1), new bytes[][](1)));
         expectInvalidKey(key);
-        onInstall(abi.encode(listOf(key, key), new bytes32[](2), new bytes[][](2)));
+        _onInstall(abi.encode(listOf(key, key), new bytes32[](2), new bytes[][](2)));
         assertKeys(listOf(key));
     }
 
@@ -87,18 +89,15 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
         bytes[][] memory updates = new bytes[][](2);
         updates[1] = listOf(hex"01020304");
         vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidPermissionsUpdate.selector, bytes4(0x01020304)));
-        onInstall(abi.encode(listOf(address(1), address(2)), new bytes32[](2), updates));
+        _onInstall(abi.encode(listOf(address(1), address(2)), new bytes32[](2), updates));
         assertKeys(listOf(key));
     }
 
     function test_onInstall_revertsOnMalformedData() public {
-        bytes memory good = many(2);
+        bytes memory good = _many(2);
         IPlugin installer = IPlugin(address(account));
         for (uint256 length = 0; length < good.length; length += 16) {
-            bytes memory part = new bytes(length);
-            for (uint256 i = 0; i < length; ++i) {
-                part[i] = good[i];
-            }
+            bytes memory part = Bytes.slice(good, 0, length);
             vm.expectRevert();
             installer.onInstall(part);
         }
@@ -175,33 +174,33 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
         emit ISessionKeyPlugin.SessionKeyRemoved(address(account), second);
         vm.expectEmit(address(plugin));
         emit ISessionKeyPlugin.SessionKeyRemoved(address(account), key);
-        onUninstall();
+        _onUninstall();
         assertKeys(new address[](0));
         assertFalse(plugin.isSessionKeyOf(address(account), key));
         assertFalse(plugin.isSessionKeyOf(address(account), second));
     }
 
-    function test_onUninstall_withoutKeys() public {
+    function test_onUninstall_withoutKeys_emitsNothing() public {
         account = newAccount();
         vm.recordLogs();
-        onUninstall();
+        _onUninstall();
         assertEq(vm.getRecordedLogs().length, 0);
     }
 
     /// @dev What is written does not depend on the number of keys.
     function test_onUninstall_writesOneWord() public {
-        onInstall(many(50));
+        _onInstall(_many(50));
         vm.record();
-        onUninstall();
+        _onUninstall();
         (, bytes32[] memory writes) = vm.accesses(address(plugin));
         assertEq(writes.length, 1);
     }
 
-    function test_onUninstall_thousandsOfKeys() public {
+    function test_onUninstall_removesThousandsOfKeys() public {
         uint256 count = 3000;
-        onInstall(many(count));
+        _onInstall(_many(count));
         vm.recordLogs();
-        onUninstall();
+        _onUninstall();
         Vm.Log[] memory logs = vm.getRecordedLogs();
         assertEq(logs.length, count);
         for (uint256 i = 0; i < count; i += 500) {
@@ -213,8 +212,8 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
 
     /// @dev Whatever the gas: the callback ends well without any key, or does nothing at all. Then, too, a new
     /// installation starts empty.
-    function test_onUninstall_starvedOfGas() public {
-        onInstall(many(300));
+    function test_onUninstall_starvedOfGas_leavesNoUsableKey() public {
+        _onInstall(_many(300));
         UserOperation memory op = operation(increment());
         uint256 complete;
         for (uint256 gas = 3_000; gas < 1_300_000; gas += gas / 3) {
@@ -250,7 +249,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
             setEntry(address(counter), true, false);
             setToken(round, 0);
             setFunction(address(counter), 0x11223344, true);
-            if (round % 2 == 0) onUninstall();
+            if (round % 2 == 0) _onUninstall();
             install(account);
             address other = addKey("other");
             account.addSessionKey(key, TAG, new bytes[](0));

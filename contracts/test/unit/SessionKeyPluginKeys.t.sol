@@ -60,19 +60,19 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
     }
 
     function test_addSessionKey_startsFromTheDefaultsAfterRemoval() public {
-        changeEverything();
+        _changeEverything();
         account.removeSessionKey(key, SENTINEL);
         account.addSessionKey(key, TAG, new bytes[](0));
-        assertDefaults();
+        _assertDefaults();
     }
 
     function test_addSessionKey_startsFromTheDefaultsAfterReinstallation() public {
-        changeEverything();
+        _changeEverything();
         (bool success,) = address(account).call(abi.encodeWithSignature("onUninstall(bytes)", ""));
         assertTrue(success);
         install(account);
         account.addSessionKey(key, TAG, new bytes[](0));
-        assertDefaults();
+        _assertDefaults();
     }
 
     function test_addSessionKey_isPerAccount() public {
@@ -87,7 +87,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
 
     /* removeSessionKey */
 
-    function test_removeSessionKey_first() public {
+    function test_removeSessionKey_takesOutTheFirst() public {
         address second = addKey("second");
         vm.expectEmit(address(plugin));
         emit ISessionKeyPlugin.SessionKeyRemoved(address(account), second);
@@ -96,7 +96,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         assertFalse(plugin.isSessionKeyOf(address(account), second));
     }
 
-    function test_removeSessionKey_middleAndLastByPredecessor() public {
+    function test_removeSessionKey_takesOutMiddleAndLastByPredecessor() public {
         address second = addKey("second");
         address third = addKey("third");
         account.removeSessionKey(second, pred(third));
@@ -171,7 +171,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
     /* rotateSessionKey */
 
     function test_rotateSessionKey_takesOverPermissionsAndUsage() public {
-        changeEverything();
+        _changeEverything();
         addKey("second");
         address heir = makeAddr("heir");
         ISessionKeyPlugin.SpendLimitInfo memory native = nativeInfo();
@@ -204,7 +204,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
     }
 
     function test_rotateSessionKey_ontoItselfMovesItToTheFront() public {
-        changeEverything();
+        _changeEverything();
         address second = addKey("second");
         address third = addKey("third");
         ISessionKeyPlugin.SpendLimitInfo memory native = nativeInfo();
@@ -219,7 +219,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         assertKeys(listOf(third, key, second));
     }
 
-    function test_rotateSessionKey_ontoItselfAsTheOnlyKey() public {
+    function test_rotateSessionKey_ontoItselfKeepsTheOnlyKey() public {
         account.rotateSessionKey(key, SENTINEL, key);
         assertKeys(listOf(key));
     }
@@ -243,11 +243,11 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
 
     /// @dev The old key gets nothing back when it is added again: its permission set went to the heir for good.
     function test_rotateSessionKey_doesNotShareStateWithTheOldKeyAddedAgain() public {
-        changeEverything();
+        _changeEverything();
         address heir = makeAddr("heir");
         account.rotateSessionKey(key, 0, heir);
         account.addSessionKey(key, TAG, new bytes[](0));
-        assertDefaults();
+        _assertDefaults();
         setTimeRange(11, 22);
         (uint48 validAfter,) = plugin.getKeyTimeRange(address(account), heir);
         assertEq(validAfter, 3);
@@ -255,7 +255,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
 
     /* Views of the list */
 
-    function test_findPredecessor() public {
+    function test_findPredecessor_answersTheKeyBefore() public {
         address second = addKey("second");
         assertEq(plugin.findPredecessor(address(account), second), SENTINEL);
         assertEq(plugin.findPredecessor(address(account), key), bytes32(bytes20(second)));
@@ -278,47 +278,47 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         for (uint256 step = 0; step < 24; ++step) {
             seed = uint256(keccak256(abi.encode(seed)));
             address candidate = address(uint160(1 + seed % 9));
-            uint256 at = indexOf(model, candidate);
+            uint256 at = _indexOf(model, candidate);
             if (at == model.length) {
                 if (model.length != 0 && seed >> 8 & 1 == 0) {
                     uint256 old = (seed >> 16) % model.length;
-                    account.rotateSessionKey(model[old], predecessorIn(model, old, seed), candidate);
-                    model = without(model, old);
+                    account.rotateSessionKey(model[old], _predecessorIn(model, old, seed), candidate);
+                    model = _without(model, old);
                 } else {
                     account.addSessionKey(candidate, TAG, new bytes[](0));
                 }
-                model = prepend(model, candidate);
+                model = _prepend(model, candidate);
             } else if (seed >> 8 & 3 == 0) {
-                account.rotateSessionKey(candidate, predecessorIn(model, at, seed), candidate);
-                model = prepend(without(model, at), candidate);
+                account.rotateSessionKey(candidate, _predecessorIn(model, at, seed), candidate);
+                model = _prepend(_without(model, at), candidate);
             } else {
-                account.removeSessionKey(candidate, predecessorIn(model, at, seed));
-                model = without(model, at);
+                account.removeSessionKey(candidate, _predecessorIn(model, at, seed));
+                model = _without(model, at);
             }
             assertKeys(model);
             for (uint256 i = 0; i < model.length; ++i) {
-                assertEq(plugin.findPredecessor(address(account), model[i]), predecessorIn(model, i, 0));
+                assertEq(plugin.findPredecessor(address(account), model[i]), _predecessorIn(model, i, 0));
             }
         }
     }
 
-    function indexOf(address[] memory all, address one) private pure returns (uint256 i) {
+    function _indexOf(address[] memory all, address one) private pure returns (uint256 i) {
         while (i < all.length && all[i] != one) ++i;
     }
 
-    function predecessorIn(address[] memory all, uint256 i, uint256 seed) private pure returns (bytes32) {
+    function _predecessorIn(address[] memory all, uint256 i, uint256 seed) private pure returns (bytes32) {
         if (seed >> 32 & 3 == 3) return 0;
         return i == 0 ? SENTINEL : pred(all[i - 1]);
     }
 
-    function without(address[] memory all, uint256 at) private pure returns (address[] memory rest) {
+    function _without(address[] memory all, uint256 at) private pure returns (address[] memory rest) {
         rest = new address[](all.length - 1);
         for (uint256 i = 0; i < rest.length; ++i) {
             rest[i] = all[i < at ? i : i + 1];
         }
     }
 
-    function prepend(address[] memory all, address first) private pure returns (address[] memory longer) {
+    function _prepend(address[] memory all, address first) private pure returns (address[] memory longer) {
         longer = new address[](all.length + 1);
         longer[0] = first;
         for (uint256 i = 0; i < all.length; ++i) {
@@ -329,7 +329,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
     /* Everything about a key */
 
     /// @dev No permission of `key` is at its default, and something is used of every limit.
-    function changeEverything() private {
+    function _changeEverything() private {
         allowAll();
         setEntry(address(counter), true, true);
         setFunction(address(counter), 0xaabbccdd, true);
@@ -343,7 +343,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         setTimeRange(3, START + 100 * DAY);
     }
 
-    function assertDefaults() private {
+    function _assertDefaults() private {
         address target = address(counter);
         assertEq(uint8(plugin.getAccessControlType(address(account), key)), 0);
         (bool isOnList, bool checkSelectors) = plugin.getAccessControlEntry(address(account), key, target);

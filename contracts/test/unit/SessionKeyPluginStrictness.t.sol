@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Bytes} from "@openzeppelin/utils/Bytes.sol";
+
 import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {Counter} from "../mocks/Counter.sol";
@@ -13,7 +15,7 @@ contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
     /* Tokens with a limit */
 
     /// @dev Puts the token on the list such that the list alone would let everything through.
-    function openList(uint8 listType) private {
+    function _openList(uint8 listType) private {
         setListType(ISessionKeyPlugin.ContractAccessControlType(listType));
         setEntry(address(token), listType == 0, false);
     }
@@ -34,7 +36,7 @@ contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
             abi.encodeWithSignature("balanceOf(address)", address(1))
         ];
         for (uint8 listType = 0; listType < 3; ++listType) {
-            openList(listType);
+            _openList(listType);
             for (uint256 i = 0; i < others.length; ++i) {
                 refusedTwice(call(address(token), 0, others[i]));
                 refusedTwice(join(transfer(1), call(address(token), 0, others[i])));
@@ -47,13 +49,9 @@ contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
         setToken(100, 0);
         bytes memory whole = abi.encodeCall(TestToken.transfer, (address(0xBEEF), 1));
         for (uint8 listType = 0; listType < 3; ++listType) {
-            openList(listType);
+            _openList(listType);
             for (uint256 length = 0; length < 68; ++length) {
-                bytes memory part = new bytes(length);
-                for (uint256 i = 0; i < length; ++i) {
-                    part[i] = whole[i];
-                }
-                refusedTwice(call(address(token), 0, part));
+                refusedTwice(call(address(token), 0, Bytes.slice(whole, 0, length)));
             }
             accepted(call(address(token), 0, whole));
             accepted(call(address(token), 0, bytes.concat(whole, hex"ff")));

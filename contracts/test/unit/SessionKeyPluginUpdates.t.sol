@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Bytes} from "@openzeppelin/utils/Bytes.sol";
+
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
@@ -14,7 +16,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         vm.expectEmit(address(plugin));
         emit ISessionKeyPlugin.PermissionsUpdated(address(account), key, updates);
         account.updateKeyPermissions(key, updates);
-        assertTimeRange(3, 4);
+        _assertTimeRange(3, 4);
     }
 
     function test_updateKeyPermissions_emitsWithoutUpdates() public {
@@ -40,9 +42,9 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         updates[5] = abi.encodeCall(Updates.setERC20SpendLimit, (address(0), 7, 0));
         vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidToken.selector, address(0)));
         account.updateKeyPermissions(key, updates);
-        assertTimeRange(0, 0);
+        _assertTimeRange(0, 0);
         assertInfo(nativeInfo(), true, 0, 0, 0, 0);
-        assertEntry(false, false);
+        _assertEntry(false, false);
         assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
         assertInfo(tokenInfo(), false, 0, 0, 0, 0);
     }
@@ -63,50 +65,44 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
     function test_updateKeyPermissions_revertsOnMalformedArguments() public {
         uint256 dirtyAddress = uint256(type(uint160).max) + 1;
         uint256 dirtyTime = uint256(type(uint48).max) + 1;
-        revertsWith(abi.encodeWithSelector(Updates.setAccessListType.selector, 3));
-        revertsWith(abi.encodeWithSelector(Updates.setAccessListType.selector, 256));
-        revertsWith(
+        _revertsWith(abi.encodeWithSelector(Updates.setAccessListType.selector, 3));
+        _revertsWith(abi.encodeWithSelector(Updates.setAccessListType.selector, 256));
+        _revertsWith(
             abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, dirtyAddress, uint256(1), uint256(1))
         );
-        revertsWith(abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, 1, 2, 1));
-        revertsWith(abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, 1, 1, 2));
-        revertsWith(
+        _revertsWith(abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, 1, 2, 1));
+        _revertsWith(abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, 1, 1, 2));
+        _revertsWith(
             abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, dirtyAddress, uint256(0), uint256(1))
         );
-        revertsWith(abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, 1, 1, 1));
-        revertsWith(abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, 1, 0, 2));
-        revertsWith(abi.encodeWithSelector(Updates.updateTimeRange.selector, dirtyTime, uint256(0)));
-        revertsWith(abi.encodeWithSelector(Updates.updateTimeRange.selector, uint256(0), dirtyTime));
-        revertsWith(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, uint256(0), dirtyTime));
-        revertsWith(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, NO_LIMIT, dirtyTime));
-        revertsWith(abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, dirtyAddress, uint256(0), uint256(0)));
-        revertsWith(abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, uint256(1), uint256(0), dirtyTime));
-        revertsWith(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, uint256(0), dirtyTime));
-        revertsWith(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, NO_LIMIT, dirtyTime));
-        revertsWith(abi.encodeWithSelector(Updates.setRequiredPaymaster.selector, dirtyAddress));
+        _revertsWith(abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, 1, 1, 1));
+        _revertsWith(abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, 1, 0, 2));
+        _revertsWith(abi.encodeWithSelector(Updates.updateTimeRange.selector, dirtyTime, uint256(0)));
+        _revertsWith(abi.encodeWithSelector(Updates.updateTimeRange.selector, uint256(0), dirtyTime));
+        _revertsWith(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, uint256(0), dirtyTime));
+        _revertsWith(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, NO_LIMIT, dirtyTime));
+        _revertsWith(abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, dirtyAddress, uint256(0), uint256(0)));
+        _revertsWith(abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, uint256(1), uint256(0), dirtyTime));
+        _revertsWith(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, uint256(0), dirtyTime));
+        _revertsWith(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, NO_LIMIT, dirtyTime));
+        _revertsWith(abi.encodeWithSelector(Updates.setRequiredPaymaster.selector, dirtyAddress));
     }
 
     function test_updateKeyPermissions_revertsOnTruncatedArguments() public {
-        bytes[] memory all = oneOfEach();
+        bytes[] memory all = _oneOfEach();
         for (uint256 i = 0; i < all.length; ++i) {
-            bytes memory data = all[i];
-            for (uint256 cut = 1; cut <= 2; ++cut) {
-                bytes memory shorter = new bytes(cut == 1 ? data.length - 1 : 4);
-                for (uint256 j = 0; j < shorter.length; ++j) {
-                    shorter[j] = data[j];
-                }
-                revertsWith(shorter);
-            }
+            _revertsWith(Bytes.slice(all[i], 0, all[i].length - 1));
+            _revertsWith(Bytes.slice(all[i], 0, 4));
         }
     }
 
     /// @dev As Solidity's decoder, which ignores what follows the arguments.
     function test_updateKeyPermissions_acceptsTrailingData() public {
-        bytes[] memory all = oneOfEach();
+        bytes[] memory all = _oneOfEach();
         for (uint256 i = 0; i < all.length; ++i) {
             update(bytes.concat(all[i], hex"ff"));
         }
-        assertTimeRange(1, 2);
+        _assertTimeRange(1, 2);
         assertEq(plugin.getRequiredPaymaster(address(account), key), address(7));
     }
 
@@ -115,11 +111,11 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         for (uint8 listType = 0; listType < 3; ++listType) {
             setListType(ISessionKeyPlugin.ContractAccessControlType(listType));
             assertEq(uint8(plugin.getAccessControlType(address(account), key)), listType);
-            assertEntry(true, true);
+            _assertEntry(true, true);
         }
     }
 
-    function testFuzz_updateAccessListAddressEntry(bool isOnList, bool checkSelectors) public {
+    function testFuzz_updateAccessListAddressEntry_keepsTheTokenLimit(bool isOnList, bool checkSelectors) public {
         setToken(5, 0);
         setEntry(address(token), !isOnList, !checkSelectors);
         setEntry(address(token), isOnList, checkSelectors);
@@ -138,14 +134,14 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         assertTrue(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
         assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223345));
         assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(token), 0x11223344));
-        assertEntry(false, false);
+        _assertEntry(false, false);
         setFunction(address(counter), 0x11223344, false);
         assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
     }
 
-    function testFuzz_updateTimeRange(uint48 validAfter, uint48 validUntil) public {
+    function testFuzz_updateTimeRange_storesAnyRange(uint48 validAfter, uint48 validUntil) public {
         setTimeRange(validAfter, validUntil);
-        assertTimeRange(validAfter, validUntil);
+        _assertTimeRange(validAfter, validUntil);
     }
 
     function test_setRequiredPaymaster_zeroRemoves() public {
@@ -217,7 +213,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         assertInfo(gasInfo(), true, limit, used, interval, lastUsed);
     }
 
-    function testFuzz_limits_removal(uint256 limit, uint48 interval) public {
+    function testFuzz_limits_removalForgetsWhatIsUsed(uint256 limit, uint48 interval) public {
         limit = bound(limit, 10, type(uint256).max - 1);
         allowAll();
         setNative(limit, interval);
@@ -250,19 +246,19 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
     /// @dev One permission is changed at a time; the others, of this key, of another, and of another account, stay.
     function test_updates_changeOneThing() public {
         address second = addKey("second");
-        bytes[] memory all = oneOfEach();
-        bytes32 others = everythingOf(address(account), second);
-        bytes32[8] memory before = fingerprints();
+        bytes[] memory all = _oneOfEach();
+        bytes32 others = _everythingOf(address(account), second);
+        bytes32[8] memory before = _fingerprints();
         for (uint256 i = 0; i < all.length; ++i) {
             update(all[i]);
-            bytes32[8] memory afterwards = fingerprints();
+            bytes32[8] memory afterwards = _fingerprints();
             for (uint256 j = 0; j < 8; ++j) {
                 if (i == j) assertNotEq(before[j], afterwards[j]);
                 else assertEq(before[j], afterwards[j]);
             }
             before = afterwards;
         }
-        assertEq(everythingOf(address(account), second), others);
+        assertEq(_everythingOf(address(account), second), others);
     }
 
     function test_views_revertIfKeyIsNotRegistered() public {
@@ -285,7 +281,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         }
     }
 
-    function oneOfEach() private view returns (bytes[] memory all) {
+    function _oneOfEach() private view returns (bytes[] memory all) {
         all = new bytes[](8);
         all[0] =
             abi.encodeCall(Updates.setAccessListType, (ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS));
@@ -298,15 +294,15 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         all[7] = abi.encodeCall(Updates.setRequiredPaymaster, (address(7)));
     }
 
-    function fingerprints() private view returns (bytes32[8] memory) {
-        return fingerprintsOf(address(account), key);
+    function _fingerprints() private view returns (bytes32[8] memory) {
+        return _fingerprintsOf(address(account), key);
     }
 
-    function everythingOf(address a, address k) private view returns (bytes32) {
-        return keccak256(abi.encode(fingerprintsOf(a, k)));
+    function _everythingOf(address a, address k) private view returns (bytes32) {
+        return keccak256(abi.encode(_fingerprintsOf(a, k)));
     }
 
-    function fingerprintsOf(address a, address k) private view returns (bytes32[8] memory all) {
+    function _fingerprintsOf(address a, address k) private view returns (bytes32[8] memory all) {
         bytes[8] memory views = [
             abi.encodeCall(ISessionKeyPlugin.getAccessControlType, (a, k)),
             abi.encodeCall(ISessionKeyPlugin.getAccessControlEntry, (a, k, address(token))),
@@ -324,20 +320,20 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         }
     }
 
-    function revertsWith(bytes memory data) private {
+    function _revertsWith(bytes memory data) private {
         (bool success, bytes memory answer) =
             address(account).call(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key, listOf(data))));
         assertFalse(success, vm.toString(data));
         assertEq(answer, "");
     }
 
-    function assertTimeRange(uint48 after_, uint48 until) private view {
+    function _assertTimeRange(uint48 after_, uint48 until) private view {
         (uint48 validAfter, uint48 validUntil) = plugin.getKeyTimeRange(address(account), key);
         assertEq(validAfter, after_);
         assertEq(validUntil, until);
     }
 
-    function assertEntry(bool isOnList, bool checkSelectors) private view {
+    function _assertEntry(bool isOnList, bool checkSelectors) private view {
         (bool onList, bool check) = plugin.getAccessControlEntry(address(account), key, address(counter));
         assertEq(onList, isOnList);
         assertEq(check, checkSelectors);

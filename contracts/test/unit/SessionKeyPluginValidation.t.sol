@@ -184,14 +184,6 @@ contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
         refusedTwice(increment());
     }
 
-    /* Native value is checked apart from the list; see the execution tests for the limit itself. */
-
-    function test_validate_nativeDefaultIsZero() public {
-        allowAll();
-        assertEq(validate(pay(0)), 0);
-        refused(pay(1));
-    }
-
     /* Required paymaster */
 
     function test_paymaster_mustBeTheRequiredOne() public {

@@ -30,7 +30,7 @@ contract StorageLayoutTest is AccountTest {
         return 1 << (232 + uint160(installed) % 24);
     }
 
-    function test_namespace() public pure {
+    function test_namespace_isThatOfErc7201() public pure {
         assertEq(
             BASE,
             uint256(

@@ -32,7 +32,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev The plugin's manifest has changed: the old one, given in the config, drives the removal.
-    function test_item17_changedManifest() public {
+    function test_item17_takesTheManifestOfTheInstallation() public {
         install(plugin, fooManifest());
         PluginManifest memory changed;
         changed.executionFunctions = add(changed.executionFunctions, BAR);
@@ -199,14 +199,14 @@ contract UninstallTest is AccountTest {
         assertEq(account.getInstalledPlugins().length, 1);
     }
 
-    function test_item19_callbackGasLimit() public {
+    function test_item19_limitsTheCallbacksGas() public {
         install(plugin, fooManifest());
         vm.expectCall(address(plugin), 0, 77_777, abi.encodeCall(IPlugin.onUninstall, ("")), 1);
         succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", false, 77_777)));
     }
 
     /// @dev Too little gas for the callback fails it; force excuses that too.
-    function test_item19_callbackOutOfGas() public {
+    function test_item19_forceExcusesACallbackOutOfGas() public {
         install(plugin, fooManifest());
         reverts(
             owner.addr,
@@ -217,7 +217,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev A plugin cannot prevent a forced uninstall by what it returns.
-    function test_item19_hugeRevertReason() public {
+    function test_item19_hugeRevertReasonPreventsNothing() public {
         install(plugin, fooManifest());
         plugin.setRevert(ON_UNINSTALL, 0x20, new bytes(200_000));
         vm.prank(owner.addr);

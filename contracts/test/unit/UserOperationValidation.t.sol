@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Bytes} from "@openzeppelin/utils/Bytes.sol";
+
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
@@ -35,7 +37,7 @@ contract UserOperationValidationTest is AccountTest {
         }
     }
 
-    function test_item21_shortCallData() public {
+    function test_item21_shortCallDataNamesNothing() public {
         IEntryPoint.UserOperation memory op = buildUserOp(hex"b61d27");
         reverts(
             address(ENTRY_POINT),
@@ -51,7 +53,7 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     /// @dev Before any hook runs.
-    function test_item21_noValidationFunction() public {
+    function test_item21_revertsWithoutAValidationFunction() public {
         PluginManifest memory manifest;
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, denyFunction());
         install(plugin, manifest);
@@ -101,32 +103,22 @@ contract UserOperationValidationTest is AccountTest {
 
     function _assertArguments(bytes memory data, uint8 functionId, IEntryPoint.UserOperation memory op, bytes32 hash)
         private
-        view
+        pure
     {
-        (uint8 id, IEntryPoint.UserOperation memory passed, bytes32 passedHash) = this.decodeArguments(data);
+        (uint8 id, IEntryPoint.UserOperation memory passed, bytes32 passedHash) =
+            abi.decode(Bytes.slice(data, 4), (uint8, IEntryPoint.UserOperation, bytes32));
         assertEq(id, functionId);
         assertEq(abi.encode(passed), abi.encode(op));
         assertEq(passedHash, hash);
     }
 
-    function decodeArguments(bytes calldata data)
-        external
-        pure
-        returns (uint8, IEntryPoint.UserOperation memory, bytes32)
-    {
-        return abi.decode(data[4:], (uint8, IEntryPoint.UserOperation, bytes32));
-    }
-
     /// @dev An operation whose parts are laid out in an unusual order, with gaps, and an offset behind the other arguments.
-    function test_item22_unusualEncoding() public {
+    function test_item22_unusualEncodingIsPassedOn() public {
         install(plugin, fooManifest());
         IEntryPoint.UserOperation memory op = _fooOp();
         op.signature = hex"0102030405";
-        bytes memory canonical = abi.encode(op);
-        bytes memory body = new bytes(canonical.length - 0x20);
-        for (uint256 i = 0; i < body.length; ++i) {
-            body[i] = canonical[i + 0x20];
-        }
+        // Without the offset that the canonical encoding begins with.
+        bytes memory body = Bytes.slice(abi.encode(op), 0x20);
         bytes memory callData = abi.encodePacked(
             abi.encodeWithSelector(IModularAccount.validateUserOp.selector, uint256(0xa0), bytes32("hash"), uint256(0)),
             uint256(1),
@@ -147,14 +139,14 @@ contract UserOperationValidationTest is AccountTest {
         assertEq(validate(_fooOp()), word);
     }
 
-    function test_item22_alwaysDeny() public {
+    function test_item22_alwaysDenyRefusesEveryOperation() public {
         PluginManifest memory manifest = fooManifest();
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, denyFunction());
         install(plugin, manifest);
         reverts(address(ENTRY_POINT), validateCall(_fooOp(), 0, 0), revertData(IModularAccount.AlwaysDenyRule.selector));
     }
 
-    function testFuzz_item22_unexpectedAggregator(uint160 aggregator, uint96 times) public {
+    function testFuzz_item22_hookMustNotNameAnAggregator(uint160 aggregator, uint96 times) public {
         aggregator = uint160(bound(aggregator, 2, type(uint160).max));
         _installHooked();
         _answer(PRE_USER_OP, 3, uint256(times) << 160 | aggregator);
@@ -166,7 +158,9 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     /// @dev A reference model of the combination.
-    function testFuzz_item22_combination(uint48[6] memory times, bool[2] memory fails, uint160 authorizer) public {
+    function testFuzz_item22_answersAreIntersected(uint48[6] memory times, bool[2] memory fails, uint160 authorizer)
+        public
+    {
         _installHooked();
         _answer(PRE_USER_OP, 4, packValidationData(address(uint160(fails[0] ? 1 : 0)), times[0], times[1]));
         _answer(PRE_USER_OP, 3, packValidationData(address(uint160(fails[1] ? 1 : 0)), times[2], times[3]));

@@ -138,6 +138,18 @@ abstract contract AccountTest is StackTest {
         manifest.permitAnyExternalAddress = true;
     }
 
+    /// @notice A manifest with this many dependencies, all on the same interface.
+    function dependentManifest(uint256 count, bytes4 interfaceId)
+        internal
+        pure
+        returns (PluginManifest memory manifest)
+    {
+        manifest.dependencyInterfaceIds = new bytes4[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            manifest.dependencyInterfaceIds[i] = interfaceId;
+        }
+    }
+
     /* Installing */
 
     function install(MockPlugin mock, PluginManifest memory manifest) internal {

@@ -11,15 +11,9 @@ contract AccountHandler is AccountTest {
     uint256 private constant PLUGINS = 5;
     uint256 private constant SELECTORS = 4;
 
-    MockPlugin[] internal plugins;
+    MockPlugin[] private plugins;
 
-    /// @dev What the handler knows of each plugin: what it added, as (kind, selector, pre, post) per hook.
-    struct Book {
-        bool installed;
-        uint256 dependsOn;
-        PluginManifest manifest;
-    }
-
+    /// @notice An execution hook that a plugin added, or a pre-runtime-validation hook (which `pre` stands for).
     struct Hook {
         uint256 plugin;
         uint256 selector;
@@ -28,15 +22,15 @@ contract AccountHandler is AccountTest {
         uint8 post;
     }
 
-    mapping(uint256 index => bool) public installed;
-    mapping(uint256 index => uint256) public dependsOn;
-    uint256[] internal order;
-    Hook[] internal executionHooks;
-    Hook[] internal runtimeHooks;
-    mapping(uint256 selector => uint256) internal executor;
-    mapping(uint256 selector => uint256) internal validator;
+    /// @dev The books. Plugins are numbered from 1 where 0 means none.
+    mapping(uint256 index => bool) private installed;
+    mapping(uint256 index => uint256 pluginNumber) private dependsOn;
+    uint256[] private order;
+    Hook[] private executionHooks;
+    Hook[] private runtimeHooks;
+    mapping(uint256 selector => uint256 pluginNumber) private executor;
+    mapping(uint256 selector => uint256 pluginNumber) private validator;
 
-    uint256 public calls;
     uint256 public executed;
     uint256 public refusedUninstalls;
 
@@ -49,7 +43,7 @@ contract AccountHandler is AccountTest {
         }
     }
 
-    function _selector(uint256 index) internal pure returns (bytes4) {
+    function _selector(uint256 index) private pure returns (bytes4) {
         return bytes4(uint32(0xa0000000 + index));
     }
 
@@ -148,7 +142,6 @@ contract AccountHandler is AccountTest {
     function call(uint256 index, address sender, bool refuse) external {
         index %= SELECTORS;
         if (sender == address(ENTRY_POINT) || sender == address(vm)) return;
-        ++calls;
         bool denied;
         for (uint256 i = 0; i < runtimeHooks.length; ++i) {
             denied = denied || (runtimeHooks[i].selector == index && runtimeHooks[i].denies);
@@ -277,51 +270,5 @@ contract AccountHandler is AccountTest {
             assertEq(success, !installed[i], "targets");
             plugins[i].setNoPlugin(false);
         }
-    }
-}
-
-/// @notice The account under random installing, uninstalling and calling.
-contract ModularAccountInvariantTest is AccountTest {
-    AccountHandler private handler;
-
-    function setUp() public override {
-        handler = new AccountHandler();
-        targetContract(address(handler));
-        bytes4[] memory selectors = new bytes4[](3);
-        selectors[0] = AccountHandler.installPlugin.selector;
-        selectors[1] = AccountHandler.uninstallPlugin.selector;
-        selectors[2] = AccountHandler.call.selector;
-        targetSelector(FuzzSelector(address(handler), selectors));
-    }
-
-    /// forge-config: default.invariant.runs = 32
-    /// forge-config: default.invariant.depth = 60
-    /// forge-config: default.invariant.fail-on-revert = true
-    /// forge-config: deep.invariant.runs = 1000
-    /// forge-config: deep.invariant.depth = 50
-    /// forge-config: deep.invariant.fail-on-revert = true
-    function invariant_item08_loupeAgreesWithTheBooks() public {
-        handler.checkLoupe();
-        handler.checkTargets();
-    }
-
-    /// @dev The handler gets somewhere: calls succeed and uninstalls are refused.
-    function test_handlerReachesEverything() public {
-        // 0x0f: takes both roles of the first selector, and forbids calling it.
-        handler.installPlugin(0, uint256(0x0f) << 8);
-        handler.call(0, address(7), false);
-        assertEq(handler.executed(), 0);
-        handler.uninstallPlugin(0);
-        // Everything but what forbids: executor, validator, hooks 3; depends on nothing.
-        uint256 seed = 0x0f7f;
-        handler.installPlugin(0, (seed | seed << 16 | seed << 32 | seed << 48) << 8 | 5);
-        handler.call(0, address(7), false);
-        handler.call(0, address(7), true);
-        assertEq(handler.executed(), 1);
-        handler.installPlugin(1, 0);
-        handler.uninstallPlugin(0);
-        assertEq(handler.refusedUninstalls(), 1);
-        handler.checkLoupe();
-        handler.checkTargets();
     }
 }
