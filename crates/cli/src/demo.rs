@@ -110,17 +110,17 @@ pub(crate) async fn run(node: &Node, report: &mut Report) -> Result<()> {
 
 async fn deploy(node: &Node, report: &mut Report) -> Result<Stack> {
     let (stack, plan) = Stack::plan(node.funder);
-    for deployment in plan {
-        let detail = if node.provider.get_code_at(deployment.address).await?.is_empty() {
-            let transaction = deployment.transaction(node.funder);
+    for planned in plan {
+        let detail = if node.provider.get_code_at(planned.address).await?.is_empty() {
+            let transaction = planned.transaction(node.funder);
             let receipt = node
-                .send(&format!("deploying {}", deployment.name), transaction)
+                .send(&format!("deploying {}", planned.name), transaction)
                 .await?;
             show_gas_units(receipt.gas_used)
         } else {
             "is there already".to_owned()
         };
-        report.done(deployment.name, format!("{}  {detail}", deployment.address));
+        report.done(planned.name, format!("{}  {detail}", planned.address));
     }
     Ok(stack)
 }

@@ -16,7 +16,9 @@ pub use accounts::{DevAccount, dev_accounts};
 pub use call::CallOptions;
 pub use chain::{Chain, ChainConfig, MAX_BASE_FEE};
 pub use error::ChainError;
-pub use stack::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Deployment, ENTRY_POINT_CODE, Stack, TestToken};
+pub use stack::{
+    DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, PlannedContract, Stack, TestToken,
+};
 pub use testkit::{Testkit, Transport};
 pub use trace::{CallKind, CallTrace};
 pub use transaction::{Execution, Status};

@@ -34,9 +34,9 @@ static TEST_PAYMASTER: CreationCode =
 /// Who made the proxy; here, the sender of the deployments.
 const DEPLOYER: Address = address!("0x3fAB184622Dc19b6109349B94811493BF45362f8");
 
-/// A contract to be deployed through the [`DEPLOYMENT_PROXY`], with salt zero: its address follows from its init code.
+/// A contract to be created through the [`DEPLOYMENT_PROXY`], with salt zero: its address follows from its init code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deployment {
+pub struct PlannedContract {
     /// The contract's name.
     pub name: &'static str,
     /// Creation bytecode and constructor arguments.
@@ -45,8 +45,8 @@ pub struct Deployment {
     pub address: Address,
 }
 
-impl Deployment {
-    /// A deployment of this init code.
+impl PlannedContract {
+    /// What this init code creates.
     #[must_use]
     pub fn new(name: &'static str, init_code: Bytes) -> Self {
         let address = DEPLOYMENT_PROXY.create2(B256::ZERO, keccak256(&init_code));
@@ -57,7 +57,7 @@ impl Deployment {
         }
     }
 
-    /// The transaction that deploys it, on any chain that has the proxy.
+    /// The transaction that creates it, from anyone, on any chain that has the proxy.
     #[must_use]
     pub fn transaction(&self, from: Address) -> TransactionRequest {
         request(
@@ -67,7 +67,7 @@ impl Deployment {
         )
     }
 
-    /// Deploys it, unless it is there already.
+    /// Creates it, unless it is there already.
     ///
     /// # Errors
     ///
@@ -101,19 +101,21 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The deployments in the order they must be made in, and the addresses that they lead to.
+    /// The contracts in the order they must be created in, and the addresses that they lead to.
     ///
-    /// On a live chain: send [`Deployment::transaction`] for each whose address has no code yet.
+    /// On a live chain: send [`PlannedContract::transaction`] for each whose address has no code yet.
     ///
     /// The `DeploymentPlan` of `session-key-client` leads to the same addresses, which its tests compare. It cannot be used here:
     /// those tests depend on this crate.
     #[must_use]
-    pub fn plan(factory_owner: Address) -> (Self, Vec<Deployment>) {
-        let entry_point = Deployment::new("EntryPoint", ENTRY_POINT_CODE.bytes());
-        let multi_owner_plugin = Deployment::new("MultiOwnerPlugin", bytecode::MULTI_OWNER_PLUGIN.bytes());
-        let session_key_plugin = Deployment::new("SessionKeyPlugin", bytecode::SESSION_KEY_PLUGIN.bytes());
-        let implementation = Deployment::new("ModularAccount", bytecode::modular_account(ENTRY_POINT));
-        let factory = Deployment::new(
+    pub fn plan(factory_owner: Address) -> (Self, Vec<PlannedContract>) {
+        let entry_point = PlannedContract::new("EntryPoint", ENTRY_POINT_CODE.bytes());
+        let multi_owner_plugin =
+            PlannedContract::new("MultiOwnerPlugin", bytecode::MULTI_OWNER_PLUGIN.bytes());
+        let session_key_plugin =
+            PlannedContract::new("SessionKeyPlugin", bytecode::SESSION_KEY_PLUGIN.bytes());
+        let implementation = PlannedContract::new("ModularAccount", bytecode::modular_account(ENTRY_POINT));
+        let factory = PlannedContract::new(
             "ModularAccountFactory",
             bytecode::modular_account_factory(
                 factory_owner,
@@ -128,11 +130,11 @@ impl Stack {
             symbol_: "TUSD".into(),
             decimals_: 6,
         };
-        let token = Deployment::new(
+        let token = PlannedContract::new(
             "TestToken",
             TEST_TOKEN.with_constructor_arguments(&token_arguments.abi_encode()),
         );
-        let paymaster = Deployment::new("TestPaymaster", TEST_PAYMASTER.bytes());
+        let paymaster = PlannedContract::new("TestPaymaster", TEST_PAYMASTER.bytes());
         let stack = Self {
             entry_point: entry_point.address,
             multi_owner_plugin: multi_owner_plugin.address,
@@ -162,8 +164,8 @@ impl Stack {
     pub fn deploy(chain: &mut Chain) -> Result<Self, ChainError> {
         chain.set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)?;
         let (stack, plan) = Self::plan(crate::dev_accounts()[0].address);
-        for deployment in plan {
-            deployment.deploy(chain)?;
+        for planned in plan {
+            planned.deploy(chain)?;
         }
         Ok(stack)
     }

@@ -53,6 +53,9 @@ pub enum ReadError {
 }
 
 /// A smart account: an address on a chain, and the contracts that belong to it. Cheap to clone.
+///
+/// Whatever is read of it fails with a [`ReadError`]: the node did not answer, or the contract refused, or it answered what its
+/// ABI does not say.
 #[derive(Clone, Debug)]
 pub struct SmartAccount {
     provider: DynProvider,

@@ -53,9 +53,9 @@ impl Live {
         let from = funder.address();
         let node = node(funder);
         let (stack, plan) = Stack::plan(dev_accounts()[0].address);
-        for deployment in plan {
-            if node.get_code_at(deployment.address).await.unwrap().is_empty() {
-                send(&node, deployment.transaction(from)).await;
+        for planned in plan {
+            if node.get_code_at(planned.address).await.unwrap().is_empty() {
+                send(&node, planned.transaction(from)).await;
             }
         }
         let deployment = deployment(&stack);

@@ -25,13 +25,13 @@ fn every_contract_is_where_the_plan_says() {
     let mut chain = Chain::default();
     let stack = Stack::deploy(&mut chain).unwrap();
     assert_eq!(stack.entry_point, ENTRY_POINT);
-    let (planned, deployments) = Stack::plan(dev_accounts()[0].address);
-    assert_eq!(planned, stack);
-    for deployment in deployments {
+    let (addresses, plan) = Stack::plan(dev_accounts()[0].address);
+    assert_eq!(addresses, stack);
+    for planned in plan {
         assert!(
-            !chain.code(deployment.address).is_empty(),
+            !chain.code(planned.address).is_empty(),
             "{} has no code",
-            deployment.name
+            planned.name
         );
     }
 }
