@@ -150,14 +150,24 @@ impl Model {
 
     /// The key that was chosen.
     fn choose(&self, key: Key) -> PrivateKeySigner {
-        match (key, self.keys.as_slice()) {
-            (Key::Number(number), _) | (Key::Registered(number), []) => session_key(number),
-            (Key::Registered(place), keys) => {
-                let key = keys[place % keys.len()];
-                let number = (0..KEYS).find(|number| session_key(*number).address() == key);
-                session_key(number.unwrap_or_default())
-            }
-        }
+        let registered = self.keys.as_slice();
+        let pending: Vec<_> = registered
+            .iter()
+            .filter(|key| self.states[*key].gas_limit.should_reset)
+            .copied()
+            .collect();
+        let (place, among) = match key {
+            Key::Number(number) => (number, &[][..]),
+            Key::Pending(place) if !pending.is_empty() => (place, &pending[..]),
+            Key::Registered(place) | Key::Pending(place) => (place, registered),
+        };
+        let number = match among.len() {
+            0 => place,
+            count => (0..KEYS)
+                .find(|number| session_key(*number).address() == among[place % count])
+                .unwrap_or_default(),
+        };
+        session_key(number)
     }
 
     // What an owner does.
@@ -345,6 +355,20 @@ impl Model {
                 .apply(&updates(world, changes), time)
                 .expect("generated updates have an encoding");
         }
+    }
+
+    /// What an operation of this key made of a pending gas reset.
+    fn pending_reset(&self, key: Address, after: &Self) -> Option<&'static str> {
+        let is_pending = |model: &Self| {
+            model
+                .states
+                .get(&key)
+                .is_some_and(|state| state.gas_limit.should_reset)
+        };
+        is_pending(self).then(|| match is_pending(after) {
+            true => "still pending after an execution that failed",
+            false => "settled by execution",
+        })
     }
 
     fn retire_all(&mut self) {
@@ -733,14 +757,14 @@ impl<'a> History<'a> {
                     session_key: key
                 }))
             );
-            "of no key"
+            "no such key"
         } else {
             prop_assert_eq!(sent, Sent::Done);
             let pending = state.gas_limit.should_reset;
             state.settle_gas_reset(time);
             match pending {
-                true => "settles a pending one",
-                false => "changes nothing",
+                true => "settled by anyone",
+                false => "none is pending",
             }
         };
         outcomes.reached(format!("gas reset: {kind}"));
@@ -808,6 +832,7 @@ impl<'a> History<'a> {
         for (one, found) in prepared.iter().zip(&included) {
             let SignedOperation { operation, hash } = &one.signed;
             prop_assert_eq!(found.hash, *hash, "hash");
+            let before = after.clone();
             let expected = after.execute(self.world, one, time);
             prop_assert!(
                 agrees(&expected, found),
@@ -823,6 +848,9 @@ impl<'a> History<'a> {
                 Maker::Owner(action) => acted("owner's operation", action, expected == Expected::Success),
                 Maker::Key(_) => format!("execution: {}", executed(&expected)),
             });
+            if let Some(kind) = before.pending_reset(one.key(), &after) {
+                outcomes.reached(format!("gas reset: {kind}"));
+            }
             results.push(expected);
         }
         if prepared.len() > 1 {

@@ -1,5 +1,7 @@
 //! What happens to an account and its session keys: operations, what owners do, time. Everything leans to what is allowed but
 //! for one thing, and to the boundaries of limits and intervals.
+//!
+//! The larger strategies are boxed: a test's stack would be too small for what they are made of.
 
 use crate::account::{AccountWorld, RECIPIENT, REFUSER, SHOP, START};
 use alloy::{
@@ -50,13 +52,16 @@ pub enum Key {
     Number(usize),
     /// By its place in the list of registered keys, counted modulo their number; without any, by its number.
     Registered(usize),
+    /// The same, of those whose gas reset is pending; without any, of all.
+    Pending(usize),
 }
 
 impl Key {
     fn any() -> impl Strategy<Value = Self> {
         prop_oneof![
             1 => (0..KEYS).prop_map(Self::Number),
-            8 => (0..KEYS).prop_map(Self::Registered),
+            16 => (0..KEYS).prop_map(Self::Registered),
+            5 => (0..KEYS).prop_map(Self::Pending),
         ]
     }
 }
@@ -231,7 +236,7 @@ fn any_gas_limit_amount() -> impl Strategy<Value = U256> {
 }
 
 impl Change {
-    fn any() -> impl Strategy<Value = Self> {
+    fn any() -> BoxedStrategy<Self> {
         let kinds = prop::sample::select(vec![
             AccessControlType::Allowlist,
             AccessControlType::Denylist,
@@ -259,10 +264,11 @@ impl Change {
                 .prop_map(|limit| Self::Update(PermissionUpdate::GasSpendLimit(limit))),
             1 => paymaster.prop_map(Self::Paymaster),
         ]
+        .boxed()
     }
 
     /// Permissions that let calls through, so that not all fail for the first rule; then a few changes.
-    pub fn any_permissions() -> impl Strategy<Value = Vec<Self>> {
+    pub fn any_permissions() -> BoxedStrategy<Vec<Self>> {
         let list_type = |kind| Self::Update(PermissionUpdate::AccessListType(kind));
         let list = prop_oneof![
             Just(vec![list_type(AccessControlType::AllowAllAccess)]),
@@ -278,8 +284,11 @@ impl Change {
             list,
             limit(),
             limit(),
-            prop::option::weighted(0.3, any_limit(any_gas_limit_amount())),
-            prop::collection::vec(Self::any(), 0..4),
+            prop::option::weighted(0.4, any_limit(any_gas_limit_amount())),
+            prop_oneof![
+                1 => Just(Vec::new()).boxed(),
+                1 => prop::collection::vec(Self::any(), 0..4).boxed(),
+            ],
         )
             .prop_map(|(mut changes, native, token, gas, more)| {
                 changes.push(Self::Update(PermissionUpdate::NativeTokenSpendLimit(native)));
@@ -288,6 +297,7 @@ impl Change {
                 changes.extend(more);
                 changes
             })
+            .boxed()
     }
 
     /// A few changes.
@@ -341,7 +351,7 @@ pub struct KeyCall {
 }
 
 impl KeyCall {
-    fn any() -> impl Strategy<Value = Self> {
+    fn any() -> BoxedStrategy<Self> {
         let lengths = || {
             prop_oneof![
                 40 => Just(68),
@@ -357,6 +367,7 @@ impl KeyCall {
         prop_oneof![
             8 => (Just(Target::Token), token_function, Amount::any(), nothing(), lengths()),
             6 => (Just(Target::Shop), any_selector(), nothing(), values(), 0..9usize),
+            2 => (Just(Target::Refuser), any_selector(), nothing(), nothing(), 0..9usize),
             1 => (Target::any(), any_selector(), Amount::any(), values(), lengths()),
         ]
         .prop_map(|(target, selector, amount, value, length)| Self {
@@ -366,6 +377,7 @@ impl KeyCall {
             value,
             length,
         })
+        .boxed()
     }
 
     /// The call, of a key in this state, at this time.
@@ -476,16 +488,21 @@ pub struct KeyOperation {
 
 impl KeyOperation {
     /// Any operation of one of these keys; odd with this probability.
-    pub fn any(keys: impl Strategy<Value = Key>, odd: f64) -> impl Strategy<Value = Self> {
+    pub fn any(keys: impl Strategy<Value = Key> + 'static, odd: f64) -> BoxedStrategy<Self> {
         let more = prop_oneof![3 => Just(0i8), 2 => Just(1), 1 => Just(-1)];
         let fee = prop_oneof![
             5 => Just(Fee::Usual),
             3 => Just(Fee::Free),
             4 => more.prop_map(|more| Fee::Cost(Amount::Left(more))),
         ];
+        // The more calls, the more often one of them is refused.
+        let calls = prop_oneof![
+            3 => prop::collection::vec(KeyCall::any(), 1).boxed(),
+            1 => prop::collection::vec(KeyCall::any(), 2..4).boxed(),
+        ];
         (
             keys,
-            prop::collection::vec(KeyCall::any(), 1..4),
+            calls,
             fee,
             prop::option::weighted(0.3, 0..2usize),
             prop::option::weighted(odd, Oddity::any()),
@@ -497,6 +514,7 @@ impl KeyOperation {
                 paymaster,
                 odd,
             })
+            .boxed()
     }
 }
 
@@ -542,7 +560,7 @@ pub enum OwnerAction {
 
 impl OwnerAction {
     /// Any action.
-    pub fn any() -> impl Strategy<Value = Self> {
+    pub fn any() -> BoxedStrategy<Self> {
         let predecessor = || {
             prop_oneof![
                 5 => Just(Predecessor::Right),
@@ -554,7 +572,7 @@ impl OwnerAction {
         let added = || {
             (
                 0..KEYS,
-                prop_oneof![4 => Change::any_permissions().boxed(), 1 => Change::any_few().boxed()],
+                prop_oneof![4 => Change::any_permissions(), 1 => Change::any_few().boxed()],
             )
         };
         prop_oneof![
@@ -567,6 +585,7 @@ impl OwnerAction {
             1 => prop::bool::weighted(0.3).prop_map(|starved| Self::Uninstall { starved }),
             2 => prop::collection::vec(added(), 0..3).prop_map(Self::Install),
         ]
+        .boxed()
     }
 }
 
@@ -594,17 +613,26 @@ pub enum Action {
 
 impl Action {
     /// Any transaction.
-    pub fn any() -> impl Strategy<Value = Self> {
-        let operation = prop_oneof![
-            6 => KeyOperation::any(Key::any(), 0.05).prop_map(BundleOperation::Key),
-            1 => OwnerAction::any().prop_map(BundleOperation::Owner),
+    pub fn any() -> BoxedStrategy<Self> {
+        let operation = || {
+            prop_oneof![
+                6 => KeyOperation::any(Key::any(), 0.05).prop_map(BundleOperation::Key),
+                1 => OwnerAction::any().prop_map(BundleOperation::Owner),
+            ]
+        };
+        // One operation that is refused takes the whole bundle with it.
+        let bundle = prop_oneof![
+            2 => prop::collection::vec(operation(), 1).boxed(),
+            3 => prop::collection::vec(operation(), 2..5).boxed(),
         ];
         prop_oneof![
             10 => OwnerAction::any().prop_map(Self::Owner),
             1 => OwnerAction::any().prop_map(Self::Stranger),
-            3 => Key::any().prop_map(Self::ResetGas),
-            20 => prop::collection::vec(operation, 1..5).prop_map(Self::Bundle),
+            1 => Key::any().prop_map(Self::ResetGas),
+            3 => (0..KEYS).prop_map(|place| Self::ResetGas(Key::Pending(place))),
+            20 => bundle.prop_map(Self::Bundle),
         ]
+        .boxed()
     }
 }
 
