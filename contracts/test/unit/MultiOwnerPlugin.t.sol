@@ -20,6 +20,8 @@ contract MultiOwnerPluginTest is AccountTest {
     /// @dev A contract that plays the account towards the plugin.
     address private caller;
     Vm.Wallet private second;
+    /// @dev The owners as they should be, oldest first.
+    address[] private model;
 
     function setUp() public override {
         super.setUp();
@@ -140,7 +142,6 @@ contract MultiOwnerPluginTest is AccountTest {
             pool[i] = address(uint160(i + 1));
         }
         _onInstall(listOf(pool[0]));
-        delete model;
         model.push(pool[0]);
         for (uint256 step = 0; step < 20; ++step) {
             seed = uint256(keccak256(abi.encode(seed)));
@@ -167,8 +168,6 @@ contract MultiOwnerPluginTest is AccountTest {
             }
         }
     }
-
-    address[] private model;
 
     function _find(address wanted) private view returns (bool, uint256) {
         for (uint256 i = 0; i < model.length; ++i) {

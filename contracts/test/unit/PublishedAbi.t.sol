@@ -8,6 +8,8 @@ import {Test} from "forge-std/Test.sol";
 /// @notice Every function, event and error of the published ABIs is in ours, with the same types, mutability, and (events and
 /// errors) names and indexing. Ours may have more.
 contract PublishedAbiTest is Test {
+    mapping(bytes32 signatureHash => bool) private ours;
+
     function test_modularAccount_hasAllThatIsPublished() public {
         _compare("ModularAccount", 67);
     }
@@ -23,8 +25,6 @@ contract PublishedAbiTest is Test {
     function test_modularAccountFactory_hasAllThatIsPublished() public {
         _compare("ModularAccountFactory", 23);
     }
-
-    mapping(bytes32 signatureHash => bool) private ours;
 
     function _compare(string memory name, uint256 expectedCount) private {
         string memory artifact = vm.readFile(string.concat("out/", name, ".sol/", name, ".json"));

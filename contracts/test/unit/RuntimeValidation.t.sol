@@ -73,7 +73,6 @@ contract RuntimeValidationTest is AccountTest {
         PluginManifest memory manifest;
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(1));
         install(plugin, manifest);
-        vm.recordLogs();
         reverts(stranger, fooCall(), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
         plugin.setRevert(RUNTIME, 1, "refused");
         reverts(
@@ -83,20 +82,14 @@ contract RuntimeValidationTest is AccountTest {
         );
     }
 
-    /// @dev `plugin` has FOO, `plugin2` validates its runtime calls.
-    function _installFooValidatedBy2() private {
-        PluginManifest memory manifest;
-        manifest.executionFunctions = add(manifest.executionFunctions, FOO);
-        install(plugin, manifest);
-        manifest.executionFunctions = new bytes4[](0);
-        manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(1));
-        install(plugin2, manifest);
-    }
-
     /// @dev The runtime validation of FOO uninstalls the plugin that has FOO.
     function test_item25_functionIsLookedUpAfterValidation() public {
-        _installFooValidatedBy2();
-        makeOwner(address(account));
+        PluginManifest memory executor;
+        executor.executionFunctions = add(executor.executionFunctions, FOO);
+        install(plugin, executor);
+        PluginManifest memory validator;
+        validator.runtimeValidationFunctions = add(validator.runtimeValidationFunctions, FOO, selfFunction(1));
+        install(plugin2, validator);
         plugin2.setReenter(RUNTIME, 1, uninstallCall(address(plugin)));
         makeOwner(address(plugin2));
         reverts(stranger, fooCall(), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
@@ -191,14 +184,14 @@ contract RuntimeValidationTest is AccountTest {
         second.executionFunctions = add(second.executionFunctions, BAR);
         plugin2.setManifest(second);
         uninstall(address(ownerPlugin));
-        bytes memory installCall = installCall(address(plugin2));
+        bytes memory installation = installCall(address(plugin2));
         // The account calls itself.
-        succeeds(address(account), installCall);
+        succeeds(address(account), installation);
         succeeds(address(account), abi.encodeCall(IModularAccount.upgradeToAndCall, (implementation, "")));
         address[4] memory others = [owner.addr, stranger, address(plugin), address(factory)];
         for (uint256 i = 0; i < others.length; ++i) {
             reverts(
-                others[i], installCall, revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, INSTALL)
+                others[i], installation, revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, INSTALL)
             );
         }
         bytes[3] memory notExcepted =

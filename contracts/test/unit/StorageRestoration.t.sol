@@ -16,6 +16,9 @@ import {AccountTest} from "../utils/AccountTest.sol";
 /// @notice Rule 18: installing and uninstalling a plugin leaves the account's storage as it was, slot by slot.
 contract StorageRestorationTest is AccountTest {
     uint256 private seed;
+    /// @dev Slots that were written to, and what was in them before.
+    mapping(bytes32 slot => bool) private seen;
+    mapping(bytes32 slot => bytes32) private before;
 
     function _random(uint256 bound) private returns (uint256) {
         seed = uint256(keccak256(abi.encode(seed)));
@@ -37,7 +40,7 @@ contract StorageRestorationTest is AccountTest {
         return selectors[_random(selectors.length)];
     }
 
-    /// @dev Selectors whose hooks and validations nobody runs into when the plugins are uninstalled.
+    /// @dev Selectors whose hooks and validations nobody runs into when plugins are installed and uninstalled.
     function _harmlessSelector() private returns (bytes4 selector) {
         do {
             selector = _randomSelector();
@@ -161,7 +164,7 @@ contract StorageRestorationTest is AccountTest {
         }
     }
 
-    /// @return written Number of distinct writes seen.
+    /// @return written Number of slots written to.
     function _assertRestored(Vm.AccountAccess[] memory accesses) private returns (uint256 written) {
         for (uint256 i = 0; i < accesses.length; ++i) {
             for (uint256 j = 0; j < accesses[i].storageAccesses.length; ++j) {
@@ -176,7 +179,4 @@ contract StorageRestorationTest is AccountTest {
             }
         }
     }
-
-    mapping(bytes32 slot => bool) private seen;
-    mapping(bytes32 slot => bytes32) private before;
 }
