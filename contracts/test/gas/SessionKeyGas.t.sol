@@ -11,8 +11,8 @@ import {join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
 
 /// @notice Gas of whole `handleOps` transactions with one operation each, in the steady state (second use). What is measured
-/// is recorded in `contracts/test/gas/snapshots/SessionKeyGas.json`, which is checked in; each scenario also has a bound, so that the record
-/// cannot grow unnoticed.
+/// is recorded in `contracts/test/gas/snapshots/SessionKeyGas.json`, which is checked in; each scenario also has a bound, so
+/// that the record cannot grow unnoticed.
 ///
 /// "P" is a key with everything: a time range, one contract with one function on the allowlist, a native and a gas limit that
 /// refresh, and an ERC-20 limit.

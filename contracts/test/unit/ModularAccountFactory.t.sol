@@ -11,6 +11,7 @@ import {TestToken} from "../mocks/TestToken.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 import {listOf} from "../utils/ListLiterals.sol";
 
+/// @notice Accounts at addresses known beforehand, and what is the factory's own: its owner, stake and balance.
 contract ModularAccountFactoryTest is AccountTest {
     function _owners(uint256 count) private pure returns (address[] memory owners) {
         owners = new address[](count);

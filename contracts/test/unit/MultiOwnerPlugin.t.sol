@@ -13,6 +13,7 @@ import {ContractOwner} from "../mocks/ContractOwner.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 import {listOf} from "../utils/ListLiterals.sol";
 
+/// @notice Owners of an account: the list of them, what they sign, and where the plugin keeps them.
 contract MultiOwnerPluginTest is AccountTest {
     bytes4 private constant VALID = 0x1626ba7e;
     bytes4 private constant INVALID = 0xffffffff;

@@ -65,34 +65,38 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
     function test_updateKeyPermissions_revertsOnMalformedArguments() public {
         uint256 dirtyAddress = uint256(type(uint160).max) + 1;
         uint256 dirtyTime = uint256(type(uint48).max) + 1;
-        _revertsWith(abi.encodeWithSelector(Updates.setAccessListType.selector, 3));
-        _revertsWith(abi.encodeWithSelector(Updates.setAccessListType.selector, 256));
-        _revertsWith(
+        _revertsWithoutData(abi.encodeWithSelector(Updates.setAccessListType.selector, 3));
+        _revertsWithoutData(abi.encodeWithSelector(Updates.setAccessListType.selector, 256));
+        _revertsWithoutData(
             abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, dirtyAddress, uint256(1), uint256(1))
         );
-        _revertsWith(abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, 1, 2, 1));
-        _revertsWith(abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, 1, 1, 2));
-        _revertsWith(
+        _revertsWithoutData(abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, 1, 2, 1));
+        _revertsWithoutData(abi.encodeWithSelector(Updates.updateAccessListAddressEntry.selector, 1, 1, 2));
+        _revertsWithoutData(
             abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, dirtyAddress, uint256(0), uint256(1))
         );
-        _revertsWith(abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, 1, 1, 1));
-        _revertsWith(abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, 1, 0, 2));
-        _revertsWith(abi.encodeWithSelector(Updates.updateTimeRange.selector, dirtyTime, uint256(0)));
-        _revertsWith(abi.encodeWithSelector(Updates.updateTimeRange.selector, uint256(0), dirtyTime));
-        _revertsWith(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, uint256(0), dirtyTime));
-        _revertsWith(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, NO_LIMIT, dirtyTime));
-        _revertsWith(abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, dirtyAddress, uint256(0), uint256(0)));
-        _revertsWith(abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, uint256(1), uint256(0), dirtyTime));
-        _revertsWith(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, uint256(0), dirtyTime));
-        _revertsWith(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, NO_LIMIT, dirtyTime));
-        _revertsWith(abi.encodeWithSelector(Updates.setRequiredPaymaster.selector, dirtyAddress));
+        _revertsWithoutData(abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, 1, 1, 1));
+        _revertsWithoutData(abi.encodeWithSelector(Updates.updateAccessListFunctionEntry.selector, 1, 0, 2));
+        _revertsWithoutData(abi.encodeWithSelector(Updates.updateTimeRange.selector, dirtyTime, uint256(0)));
+        _revertsWithoutData(abi.encodeWithSelector(Updates.updateTimeRange.selector, uint256(0), dirtyTime));
+        _revertsWithoutData(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, uint256(0), dirtyTime));
+        _revertsWithoutData(abi.encodeWithSelector(Updates.setNativeTokenSpendLimit.selector, NO_LIMIT, dirtyTime));
+        _revertsWithoutData(
+            abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, dirtyAddress, uint256(0), uint256(0))
+        );
+        _revertsWithoutData(
+            abi.encodeWithSelector(Updates.setERC20SpendLimit.selector, uint256(1), uint256(0), dirtyTime)
+        );
+        _revertsWithoutData(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, uint256(0), dirtyTime));
+        _revertsWithoutData(abi.encodeWithSelector(Updates.setGasSpendLimit.selector, NO_LIMIT, dirtyTime));
+        _revertsWithoutData(abi.encodeWithSelector(Updates.setRequiredPaymaster.selector, dirtyAddress));
     }
 
     function test_updateKeyPermissions_revertsOnTruncatedArguments() public {
         bytes[] memory all = _oneOfEach();
         for (uint256 i = 0; i < all.length; ++i) {
-            _revertsWith(Bytes.slice(all[i], 0, all[i].length - 1));
-            _revertsWith(Bytes.slice(all[i], 0, 4));
+            _revertsWithoutData(Bytes.slice(all[i], 0, all[i].length - 1));
+            _revertsWithoutData(Bytes.slice(all[i], 0, 4));
         }
     }
 
@@ -320,7 +324,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         }
     }
 
-    function _revertsWith(bytes memory data) private {
+    function _revertsWithoutData(bytes memory data) private {
         (bool success, bytes memory answer) =
             address(account).call(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key, listOf(data))));
         assertFalse(success, vm.toString(data));
