@@ -14,13 +14,19 @@ alloy_sol_types::sol! {
         bytes initCode;
         /// The call the EntryPoint makes on the account.
         bytes callData;
+        /// For the execution of `callData`.
         uint256 callGasLimit;
+        /// For validation; with a paymaster, for each of its two functions, too.
         uint256 verificationGasLimit;
+        /// Paid to the bundler for what the EntryPoint does not measure.
         uint256 preVerificationGas;
+        /// The most that is paid, base fee included.
         uint256 maxFeePerGas;
+        /// The most that is paid on top of the base fee.
         uint256 maxPriorityFeePerGas;
         /// Empty, or paymaster address followed by data for it.
         bytes paymasterAndData;
+        /// Not part of the operation's hash.
         bytes signature;
     }
 
@@ -86,10 +92,15 @@ alloy_sol_types::sol! {
         event BeforeExecution();
         /// The operations that follow used this aggregator.
         event SignatureAggregatorChanged(address indexed aggregator);
+        /// The deposit of `account` grew to `totalDeposit` wei.
         event Deposited(address indexed account, uint256 totalDeposit);
+        /// `amount` wei of the deposit of `account` went to `withdrawAddress`.
         event Withdrawn(address indexed account, address withdrawAddress, uint256 amount);
+        /// `account` has `totalStaked` wei at stake.
         event StakeLocked(address indexed account, uint256 totalStaked, uint256 unstakeDelaySec);
+        /// `account` can withdraw its stake from `withdrawTime` (unix seconds) on.
         event StakeUnlocked(address indexed account, uint256 withdrawTime);
+        /// `amount` wei of the stake of `account` went to `withdrawAddress`.
         event StakeWithdrawn(address indexed account, address withdrawAddress, uint256 amount);
 
         /// The operation at `opIndex` cannot be included; `reason` starts with an AA code.
@@ -120,23 +131,38 @@ alloy_sol_types::sol! {
         /// How `getSenderAddress` answers: it always reverts.
         error SenderAddressResult(address sender);
 
+        /// Validates all operations, then executes them. What they pay goes to `beneficiary`.
         function handleOps(UserOperation[] calldata ops, address payable beneficiary) external;
+        /// The same for operations whose signatures aggregators check.
         function handleAggregatedOps(
             UserOpsPerAggregator[] calldata opsPerAggregator, address payable beneficiary
         ) external;
+        /// The hash that is signed, and that identifies the operation.
         function getUserOpHash(UserOperation calldata userOp) external view returns (bytes32);
+        /// The next nonce in a lane.
         function getNonce(address sender, uint192 key) external view returns (uint256 nonce);
+        /// Uses up the sender's next nonce in a lane.
         function incrementNonce(uint192 key) external;
+        /// Reverts with the address of the account that `initCode` would create.
         function getSenderAddress(bytes memory initCode) external;
+        /// Validates an operation, and reverts with what came of it.
         function simulateValidation(UserOperation calldata userOp) external;
+        /// Validates and executes an operation, calls `target` unless that is zero, and reverts with what came of it.
         function simulateHandleOp(UserOperation calldata op, address target, bytes calldata targetCallData)
             external;
+        /// The deposit of an address, in wei.
         function balanceOf(address account) external view returns (uint256);
+        /// Deposit and stake of an address.
         function getDepositInfo(address account) external view returns (DepositInfo memory info);
+        /// Adds the value sent to the deposit of `account`.
         function depositTo(address account) external payable;
+        /// Withdraws from the caller's deposit, in wei.
         function withdrawTo(address payable withdrawAddress, uint256 withdrawAmount) external;
+        /// Adds the value sent to the caller's stake.
         function addStake(uint32 unstakeDelaySec) external payable;
+        /// Ends the caller's stake. It can be withdrawn after the delay.
         function unlockStake() external;
+        /// Withdraws the caller's stake, once it is unlocked and the delay is over.
         function withdrawStake(address payable withdrawAddress) external;
     }
 
@@ -217,28 +243,39 @@ alloy_sol_types::sol! {
 
     /// A plugin of an ERC-6900 v0.7 account.
     interface IPlugin {
+        /// The account installs the plugin. `data` is the plugin's own.
         function onInstall(bytes calldata data) external;
+        /// The account uninstalls the plugin. `data` is the plugin's own.
         function onUninstall(bytes calldata data) external;
+        /// Runs before an operation is validated; answers validation data.
         function preUserOpValidationHook(uint8 functionId, UserOperation calldata userOp, bytes32 userOpHash)
             external
             returns (uint256 validationData);
+        /// Validates an operation; answers validation data (signature failure or aggregator, valid until, valid after).
         function userOpValidationFunction(uint8 functionId, UserOperation calldata userOp, bytes32 userOpHash)
             external
             returns (uint256 validationData);
+        /// Runs before a direct call is validated. Refuses it by a revert.
         function preRuntimeValidationHook(uint8 functionId, address sender, uint256 value, bytes calldata data)
             external;
+        /// Validates a direct call of `sender`. Refuses it by a revert.
         function runtimeValidationFunction(uint8 functionId, address sender, uint256 value, bytes calldata data)
             external;
+        /// Runs before an execution. What it returns goes to the hook after it.
         function preExecutionHook(uint8 functionId, address sender, uint256 value, bytes calldata data)
             external
             returns (bytes memory hookData);
+        /// Runs after an execution.
         function postExecutionHook(uint8 functionId, bytes calldata preExecHookData) external;
+        /// What the plugin adds to an account, and what it may do there.
         function pluginManifest() external pure returns (PluginManifest memory);
+        /// What the plugin says of itself to people.
         function pluginMetadata() external pure returns (PluginMetadata memory);
     }
 
     /// ERC-165.
     interface IERC165 {
+        /// Whether the contract has the interface.
         function supportsInterface(bytes4 interfaceId) external view returns (bool);
     }
 }

@@ -28,7 +28,7 @@ fn ready() -> (Chain, Stack) {
     (chain, stack)
 }
 
-/// Chain, EntryPoint, plugins, account, factory, token, paymaster. The bound is 150 ms.
+/// Chain, EntryPoint, plugins, account, factory, token, paymaster.
 #[divan::bench]
 fn bootstrap() -> Stack {
     Stack::deploy(&mut Chain::default()).expect("the stack deploys")
