@@ -88,7 +88,9 @@ const clientOf = async (signer, accountAddress) => {
     accountAddress,
     salt: BigInt(keccak256(stringToHex(signer === owner ? "typescript" : "session"))),
   });
-  return createSmartAccountClient({ transport, chain, account, opts: { txMaxRetries: 60, txRetryIntervalMs: 100, txRetryMultiplier: 1 } })
+  // Two minutes for an operation to be included: enough on any machine.
+  const opts = { txMaxRetries: 1_200, txRetryIntervalMs: 100, txRetryMultiplier: 1 };
+  return createSmartAccountClient({ transport, chain, account, opts })
     .extend(pluginManagerActions)
     .extend(accountLoupeActions)
     .extend(multiOwnerPluginActions)
