@@ -222,6 +222,7 @@ impl SessionKeySigner {
     pub fn regenerate(&mut self) -> Result<Address, KeyError> {
         let key = PrivateKey::random();
         self.storage.store(&key)?;
+        // A key that was made here is valid: this does not fail.
         self.key = LocalKey::new(key)?;
         Ok(self.address())
     }
