@@ -478,14 +478,14 @@ impl<'a> Operation<'a> {
     ///
     /// Of a replacement, the outcome is that of whichever of the two was included; [`Receipt::user_op_hash`] says which.
     pub async fn outcome(&self) -> Result<Outcome, OperationError> {
-        let replaced = self.replaces.map(|replaced| replaced.hash);
         let outcome = match self.send().await {
             Ok(hash) => {
+                let replaced = self.replaces.map(|replaced| replaced.hash);
                 let hashes: Vec<B256> = replaced.into_iter().chain([hash]).collect();
                 self.core.submitter.wait_any(&hashes, self.timeout).await?
             }
-            // That the first was included meanwhile is one reason why its replacement cannot be.
-            Err(error) => match self.included(replaced).await {
+            // That the first is included, or about to be, is one reason why its replacement cannot be.
+            Err(error) => match self.outcome_of_replaced(&error).await {
                 Some(outcome) => outcome,
                 None => return Err(error),
             },
@@ -494,9 +494,28 @@ impl<'a> Operation<'a> {
         Ok(outcome)
     }
 
-    async fn included(&self, replaced: Option<B256>) -> Option<Outcome> {
-        let outcome = self.core.submitter.outcome(replaced?).await.ok()??;
-        outcome.receipt().is_some().then_some(outcome)
+    /// What became of the operation to be replaced, when its replacement was not taken: if it is included.
+    async fn outcome_of_replaced(&self, error: &OperationError) -> Option<Outcome> {
+        let submitter = &self.core.submitter;
+        let (replaced, nonce) = (self.replaces?.hash, self.nonce?);
+        let included = |outcome: Outcome| outcome.receipt().is_some().then_some(outcome);
+        if let Some(outcome) = submitter.outcome(replaced).await.ok()?.and_then(included) {
+            return Some(outcome);
+        }
+        if !matches!(error, OperationError::Submit(error) if error.is_invalid_nonce()) {
+            return None;
+        }
+        // Bundlers refuse a replacement by its nonce while they are sending the first: the chain does not know the nonce for used
+        // yet. Where it does, it may have been used between the two requests, or by another operation.
+        let next = self.core.account.nonce(self.nonce_key).await.ok()?;
+        match next > nonce {
+            true => submitter.outcome(replaced).await.ok()?.and_then(included),
+            false => submitter
+                .wait(replaced, self.timeout)
+                .await
+                .ok()
+                .and_then(included),
+        }
     }
 
     /// Sends the operation and waits until it was executed. That its call reverts is an error.

@@ -149,16 +149,6 @@ fn is_known(error: &ErrorPayload) -> bool {
     error.message.to_ascii_lowercase().contains("already known")
 }
 
-fn is_invalid_nonce(error: &SubmitError) -> bool {
-    matches!(
-        error,
-        SubmitError::Refused(Refusal {
-            code: Some(AaCode::InvalidNonce),
-            ..
-        })
-    )
-}
-
 #[async_trait]
 impl Submitter for BundlerSubmitter {
     #[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
@@ -203,7 +193,7 @@ impl Submitter for BundlerSubmitter {
                 RpcError::ErrorResp(payload) if is_refusal(payload) => {
                     // What bundlers say of an operation that was included already, too.
                     let refused = self.refused(error, &operation.operation).await;
-                    match is_invalid_nonce(&refused) && self.knows(operation.hash).await {
+                    match refused.is_invalid_nonce() && self.knows(operation.hash).await {
                         true => Ok(()),
                         false => Err(refused),
                     }

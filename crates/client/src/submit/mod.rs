@@ -117,6 +117,19 @@ pub enum SubmitError {
     NotAnEntryPoint(Address),
 }
 
+impl SubmitError {
+    /// Refused because another operation has the nonce, or has used it.
+    pub(crate) const fn is_invalid_nonce(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(Refusal {
+                code: Some(AaCode::InvalidNonce),
+                ..
+            })
+        )
+    }
+}
+
 // Its text is in the error's own: it is not a source besides.
 impl From<Refusal> for SubmitError {
     fn from(refusal: Refusal) -> Self {

@@ -4,16 +4,21 @@ use crate::{
     fixture::{ETHER, Fixture, RECIPIENT, assert_refused, key, one},
     wire::{Mempool, wallet},
 };
+use async_trait::async_trait;
 use session_key_client::{
-    OwnerClient, SessionKeyClient, SmartAccount,
-    alloy::primitives::{Address, U256},
+    OwnerClient, SessionKeyClient, SmartAccount, UserOperation,
+    alloy::primitives::{Address, B256, U256},
     operation::{FixedPaymaster, OperationError},
     permissions::{Permissions, SpendLimit},
     revert::AaCode,
-    submit::EntryPointSubmitter,
+    submit::{EntryPointSubmitter, GasEstimate, Outcome, Refusal, SignedOperation, SubmitError, Submitter},
 };
 use session_key_testkit::dev_accounts;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+use tokio::sync::Notify;
 
 #[tokio::test]
 async fn of_two_operations_with_one_nonce_one_happens() {
@@ -108,6 +113,68 @@ async fn of_an_operation_and_its_replacement_the_one_that_is_included_is_told_of
         OperationError::Submit(error) => assert_refused(error, AaCode::InvalidNonce),
         error => panic!("{error:?}"),
     }
+}
+
+/// Takes one operation, and refuses others by their nonce as bundlers do that are just sending it.
+#[derive(Debug)]
+struct Sending {
+    inner: Arc<dyn Submitter>,
+    hash: B256,
+    /// How often it was asked for an outcome.
+    asked: AtomicUsize,
+    /// It was asked again.
+    asked_again: Arc<Notify>,
+}
+
+#[async_trait]
+impl Submitter for Sending {
+    async fn estimate_gas(&self, operation: &UserOperation) -> Result<GasEstimate, SubmitError> {
+        self.inner.estimate_gas(operation).await
+    }
+
+    async fn send(&self, operation: &SignedOperation) -> Result<(), SubmitError> {
+        if operation.hash == self.hash {
+            return self.inner.send(operation).await;
+        }
+        Err(SubmitError::Refused(Refusal {
+            code: Some(AaCode::InvalidNonce),
+            reason: "AA25 invalid account nonce: another operation is being processed".to_owned(),
+            cause: None,
+        }))
+    }
+
+    async fn outcome(&self, user_op_hash: B256) -> Result<Option<Outcome>, SubmitError> {
+        if self.asked.fetch_add(1, Ordering::SeqCst) == 1 {
+            self.asked_again.notify_one();
+        }
+        self.inner.outcome(user_op_hash).await
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_that_comes_too_late_tells_of_the_first() {
+    let (fixture, mempool, client) = stuck().await;
+    let first = client.execute(one()).sign().await.unwrap();
+    let asked_again = Arc::new(Notify::new());
+    let sending = Sending {
+        inner: client.submitter().clone(),
+        hash: first.hash,
+        asked: AtomicUsize::new(0),
+        asked_again: asked_again.clone(),
+    };
+    let client = SessionKeyClient::new(fixture.account.clone(), key(1), sending);
+    client.submitter().send(&first).await.unwrap();
+    let late = client.replace(&first);
+    let receipt = tokio::select! {
+        receipt = late.execute() => receipt.unwrap(),
+        () = async {
+            asked_again.notified().await;
+            mempool.mine().await;
+            std::future::pending().await
+        } => unreachable!(),
+    };
+    assert_eq!(receipt.user_op_hash, first.hash);
+    assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
 }
 
 #[tokio::test]
