@@ -232,7 +232,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         uint256 gas = userOp.verificationGasLimit;
         if (userOp.paymasterAndData.length > 0) gas = gas.saturatingMul(3);
         gas = gas.saturatingAdd(userOp.callGasLimit).saturatingAdd(userOp.preVerificationGas);
-        // An overflow fits no limit, not even at a fee of zero.
+        // An overflow (for which a sum of the largest number is taken, too) fits no limit, not even at a fee of zero.
         return gas == type(uint256).max ? gas : gas.saturatingMul(userOp.maxFeePerGas);
     }
 

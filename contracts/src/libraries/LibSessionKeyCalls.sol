@@ -6,7 +6,7 @@ import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
 /// @title Decoding of the arguments of `executeWithSessionKey`
 /// @notice Validation reads them from the call data inside a user operation, execution from its own call data. Both use
 /// this decoder, so that they agree on every input. Of what Solidity's own decoder accepts, it refuses only what no encoder
-/// makes: every offset must point forward, and every word it leads to must lie inside the arguments.
+/// makes: every offset must lead past the words that it stands among, and what it leads to must lie inside the arguments.
 library LibSessionKeyCalls {
     /// @notice Decodes and checks everything. Reverts with `PermissionsCheckFailed` on malformed arguments.
     /// @param args The call data without its selector: offset of the calls, session key, the calls.
@@ -18,39 +18,42 @@ library LibSessionKeyCalls {
     {
         bool wellFormed;
         assembly ("memory-safe") {
-            // Offsets are compared with what is left of `args`, as unsigned numbers: one that points backward is huge.
-            function isInside(offset, need, size) -> inside {
-                inside := and(iszero(lt(size, need)), iszero(gt(offset, sub(size, need))))
+            // What offsets lead to comes after a head of fixed size. They are compared, as unsigned numbers, with what is left
+            // after the head: one that leads into it, or back before it, is huge.
+            function isInside(offset, need, left) -> inside {
+                inside := and(iszero(lt(left, need)), iszero(gt(offset, sub(left, need))))
             }
 
-            let size := args.length
             calls.offset := args.offset
             calls.length := 0
-            if iszero(lt(size, 64)) {
+            let left := sub(args.length, 64)
+            if iszero(lt(args.length, 64)) {
                 sessionKey := calldataload(add(args.offset, 32))
-                let offset := calldataload(args.offset)
-                wellFormed := and(iszero(shr(160, sessionKey)), isInside(offset, 32, size))
+                let offset := sub(calldataload(args.offset), 64)
+                wellFormed := and(iszero(shr(160, sessionKey)), isInside(offset, 32, left))
                 if wellFormed {
-                    calls.length := calldataload(add(args.offset, offset))
-                    calls.offset := add(add(args.offset, offset), 32)
-                    // `size` is from now on what is left from `calls.offset` on.
-                    size := sub(sub(size, offset), 32)
-                    wellFormed := iszero(gt(calls.length, shr(5, size)))
+                    calls.offset := add(add(args.offset, 96), offset)
+                    calls.length := calldataload(sub(calls.offset, 32))
+                    left := sub(sub(left, offset), 32)
+                    wellFormed := iszero(gt(calls.length, shr(5, left)))
                 }
             }
             if wellFormed {
-                let headsEnd := add(calls.offset, shl(5, calls.length))
-                for { let head := calls.offset } lt(head, headsEnd) { head := add(head, 32) } {
+                let headSize := shl(5, calls.length)
+                let headEnd := add(calls.offset, headSize)
+                left := sub(left, headSize)
+                for { let head := calls.offset } lt(head, headEnd) { head := add(head, 32) } {
                     // A call is three words: target, value, offset of the data from the first of them.
-                    let callOffset := calldataload(head)
-                    wellFormed := isInside(callOffset, 96, size)
+                    let callOffset := sub(calldataload(head), headSize)
+                    wellFormed := isInside(callOffset, 96, left)
                     if iszero(wellFormed) { break }
-                    let call_ := add(calls.offset, callOffset)
-                    let left := sub(size, callOffset)
-                    let dataOffset := calldataload(add(call_, 64))
-                    wellFormed := and(iszero(shr(160, calldataload(call_))), isInside(dataOffset, 32, left))
+                    let call_ := add(headEnd, callOffset)
+                    let leftOfCall := sub(sub(left, callOffset), 96)
+                    let dataOffset := sub(calldataload(add(call_, 64)), 96)
+                    wellFormed := and(iszero(shr(160, calldataload(call_))), isInside(dataOffset, 32, leftOfCall))
                     if iszero(wellFormed) { break }
-                    wellFormed := iszero(gt(calldataload(add(call_, dataOffset)), sub(sub(left, dataOffset), 32)))
+                    let dataLength := calldataload(add(add(call_, 96), dataOffset))
+                    wellFormed := iszero(gt(dataLength, sub(sub(leftOfCall, dataOffset), 32)))
                     if iszero(wellFormed) { break }
                 }
             }

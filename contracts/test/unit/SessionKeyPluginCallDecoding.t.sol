@@ -77,8 +77,6 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
         for (uint256 i = 0; i < bad.length; ++i) {
             _refusedByBoth(_with(0, bad[i]));
         }
-        // The arguments' own first word as an array: it has no elements, and no call is not enough.
-        _refusedByBoth(_with(0, 0));
     }
 
     function test_decode_refusesADirtyKey() public {
@@ -167,17 +165,32 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
         assertEq(nativeInfo().limitUsed, 14);
     }
 
-    /// @dev Data that overlaps the words before it is data like any other.
-    function test_decode_acceptsDataInsideItsOwnCall() public {
+    /// @dev An offset leads past the words that it stands among, even where Solidity's decoder would read others there.
+    function test_decode_refusesOffsetsIntoTheHeads() public {
+        // The array of calls would be: no call; the same calls, counted by a key that is 1.
+        _refusedByBoth(_with(0, 0));
         uint256[] memory words = _wellFormed();
-        words[5] = 32; // the value, and the length of the data
-        words[6] = 32;
-        bytes memory callData = _encode(words);
-        assertTrue(_validates(callData));
-        assertTrue(_runs(callData));
-        assertEq(recorder.recorded(), keccak256(abi.encode(bytes32(0), address(0xBEEF), 32, abi.encode(uint256(32)))));
-        update(abi.encodeCall(Updates.setERC20SpendLimit, (address(0xBEEF), 5, 0)));
-        _refusedByBoth(callData);
+        words[0] = 32;
+        words[1] = 1;
+        words[2] = 32;
+        _refusedByBoth(_encode(words));
+
+        // The second of two calls would be the two heads themselves, with the first call's target as its offset.
+        words = new uint256[](10);
+        (words[0], words[1], words[2], words[3], words[5], words[7]) = (64, uint160(key), 2, 64, 0xA0, 96);
+        for (words[4] = 0; words[4] < 64; ++words[4]) {
+            _refusedByBoth(_encode(words));
+        }
+        assertTrue(_runs(_encode(words)));
+
+        // The data's length would be: the target, the value, the offset itself.
+        words = new uint256[](11);
+        (words[0], words[1], words[2], words[3], words[4]) = (64, uint160(key), 1, 32, 1);
+        for (words[6] = 0; words[6] < 96; ++words[6]) {
+            _refusedByBoth(_encode(words));
+        }
+        assertTrue(_validates(_encode(words)));
+        assertTrue(_runs(_encode(words)));
     }
 
     /// @dev Whatever is done to the words of two calls: validation and execution say the same, nothing is read outside,

@@ -43,8 +43,8 @@ pub enum CallDataError {
     #[error("the call data calls {0}, not executeWithSessionKey")]
     OtherFunction(Selector),
 
-    /// An offset or a length leads out of the arguments; backward offsets do.
-    #[error("{0} is not inside the call data")]
+    /// An offset or a length leads out of the arguments, or an offset into or before the words that it stands among.
+    #[error("{0} is not at a valid place in the call data")]
     OutOfBounds(CallDataPart),
 
     /// A word that should hold an address has more bits set than an address has.
@@ -55,8 +55,8 @@ pub enum CallDataError {
 /// Decodes call data of `executeWithSessionKey` exactly as the plugin does, in validation and in execution: what this takes,
 /// the plugin takes, with the same meaning, and nothing else.
 ///
-/// Offsets must point forward, and what they lead to must lie inside. They need not be canonical: parts may overlap, be
-/// shared between calls, or be followed by more data. The data of the calls is not copied, so that crafted call data of many
+/// Offsets must lead past the words that they stand among, and what they lead to must lie inside. They need not be canonical:
+/// parts may overlap, be shared between calls, or be followed by more data. The data of the calls is not copied, so that crafted call data of many
 /// overlapping calls takes no more memory than its length suggests.
 pub fn decode_execute_with_session_key(call_data: &Bytes) -> Result<(Vec<Call>, Address), CallDataError> {
     let selector = Selector::right_padding_from(&call_data[..call_data.len().min(4)]);
@@ -70,7 +70,7 @@ pub fn decode_execute_with_session_key(call_data: &Bytes) -> Result<(Vec<Call>, 
     let session_key = address(&arguments, 32, CallDataPart::SessionKey)?;
 
     let outside = || CallDataError::OutOfBounds(CallDataPart::Calls);
-    let offset = inside(word(&arguments, 0), 32, arguments.len()).ok_or_else(outside)?;
+    let offset = led_to(&arguments, 0, 64, 32).ok_or_else(outside)?;
     let length = word(&arguments, offset);
     // Offsets of calls count from here on.
     let calls = arguments.slice(offset + 32..);
@@ -79,22 +79,21 @@ pub fn decode_execute_with_session_key(call_data: &Bytes) -> Result<(Vec<Call>, 
         .filter(|length| *length <= calls.len() / 32)
         .ok_or_else(outside)?;
     let calls = (0..length)
-        .map(|index| decode_call(&calls, index))
+        .map(|index| decode_call(&calls, length, index))
         .collect::<Result<_, _>>()?;
     Ok((calls, session_key))
 }
 
-fn decode_call(calls: &Bytes, index: usize) -> Result<Call, CallDataError> {
+fn decode_call(calls: &Bytes, length: usize, index: usize) -> Result<Call, CallDataError> {
     // Three words: target, value, offset of the data from the first of them.
-    let offset = inside(word(calls, 32 * index), 96, calls.len())
+    let offset = led_to(calls, 32 * index, 32 * length, 96)
         .ok_or(CallDataError::OutOfBounds(CallDataPart::Call(index)))?;
     let call = calls.slice(offset..);
     let target = address(&call, 0, CallDataPart::Target(index))?;
 
     let outside = || CallDataError::OutOfBounds(CallDataPart::Data(index));
-    let offset = inside(word(&call, 64), 32, call.len()).ok_or_else(outside)?;
-    let start = offset + 32;
-    let length = usize::try_from(word(&call, offset))
+    let start = led_to(&call, 64, 96, 32).ok_or_else(outside)? + 32;
+    let length = usize::try_from(word(&call, start - 32))
         .ok()
         .filter(|length| *length <= call.len() - start)
         .ok_or_else(outside)?;
@@ -105,10 +104,10 @@ fn decode_call(calls: &Bytes, index: usize) -> Result<Call, CallDataError> {
     })
 }
 
-/// The offset, if `need` bytes from there on are inside `size` bytes.
-fn inside(offset: U256, need: usize, size: usize) -> Option<usize> {
-    let offset = usize::try_from(offset).ok()?;
-    (offset <= size.checked_sub(need)?).then_some(offset)
+/// The offset that the word at `at` is, if it leads past the first `head` bytes of `data`, to at least `need` bytes.
+fn led_to(data: &[u8], at: usize, head: usize, need: usize) -> Option<usize> {
+    let offset = usize::try_from(word(data, at)).ok()?;
+    (head <= offset && offset <= data.len().checked_sub(need)?).then_some(offset)
 }
 
 /// The word at a position that is known to be inside.
@@ -170,9 +169,8 @@ mod tests {
 
     #[test]
     fn every_offset_and_length_is_checked() {
-        // Word to change, the largest value that it may have, the part that the next one breaks. Offsets of what no longer
-        // means the same calls, but is well formed.
-        for (at, largest, part) in [
+        // Word to change, its value, the part that any other of the values breaks.
+        for (at, right, part) in [
             (0, 64, CallDataPart::Calls),
             (2, 1, CallDataPart::Calls),
             (3, 32, CallDataPart::Call(0)),
@@ -180,7 +178,7 @@ mod tests {
             (7, 32, CallDataPart::Data(0)),
         ] {
             let mut changed = words(&ONE_CALL);
-            assert_eq!(changed[at], U256::from(largest));
+            assert_eq!(changed[at], U256::from(right));
             let size = 9 * 32;
             for wrong in [
                 U256::from(size),
@@ -208,6 +206,37 @@ mod tests {
     }
 
     #[test]
+    fn no_offset_leads_into_the_words_that_it_stands_among() {
+        // A word that is an offset, its least value, the part that less of it breaks. All other words are zero, so that
+        // everything that Solidity would read there is well formed.
+        for (at, least, part, others) in [
+            (0, 64, CallDataPart::Calls, vec![]),
+            (3, 64, CallDataPart::Call(0), vec![(0, 64), (2, 2), (4, 64)]),
+            (4, 64, CallDataPart::Call(1), vec![(0, 64), (2, 2), (3, 64)]),
+            (6, 96, CallDataPart::Data(0), vec![(0, 64), (2, 1), (3, 32)]),
+        ] {
+            let mut words = vec![U256::ZERO; 20];
+            for (other, value) in others {
+                words[other] = U256::from(value);
+            }
+            // The data of the two calls, where there are two.
+            words[7] = U256::from(96);
+            for offset in [0, 1, 31, 32, 33, 63, 64, 65, 95, 96]
+                .into_iter()
+                .filter(|offset| *offset <= least)
+            {
+                words[at] = U256::from(offset);
+                let decoded = decode(&words);
+                if offset == least {
+                    assert!(decoded.is_ok(), "{at} {decoded:?}");
+                } else {
+                    assert_eq!(decoded, Err(CallDataError::OutOfBounds(part)), "{at} {offset}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn addresses_have_no_dirty_bits() {
         for (at, part) in [(1, CallDataPart::SessionKey), (4, CallDataPart::Target(0))] {
             for bit in [160, 255] {
@@ -220,22 +249,24 @@ mod tests {
 
     #[test]
     fn calls_may_share_their_words() {
-        // Two heads, one call; its data begins at its own offset word.
-        let (calls, _) = decode(&words(&[64, 0, 2, 64, 64, 0x11, 7, 64, 0xda, 0xdb])).unwrap();
+        // Two heads, one call.
+        let (calls, _) = decode(&words(&[64, 0, 2, 64, 64, 0x11, 7, 96, 32, 0xda])).unwrap();
         assert_eq!(calls[0], calls[1]);
-        // 64 bytes of data: what follows the word 64.
-        assert_eq!(calls[0].data.len(), 64);
+        assert_eq!(calls[0].data.len(), 32);
         assert_eq!(calls[0].data.as_ptr(), calls[1].data.as_ptr());
     }
 
     #[test]
     fn the_smallest_call_data_has_no_calls() {
-        // The length of the calls is the session key's word, were it zero; an array needs no words of its own.
-        let words = [U256::from(32), U256::ZERO];
+        let words = [U256::from(64), U256::ZERO, U256::ZERO];
         assert_eq!(decode(&words), Ok((Vec::new(), Address::ZERO)));
         let short = call_data(&words);
         assert_eq!(
             decode_execute_with_session_key(&short.slice(..short.len() - 1)),
+            Err(CallDataError::OutOfBounds(CallDataPart::Calls))
+        );
+        assert_eq!(
+            decode_execute_with_session_key(&short.slice(..4 + 63)),
             Err(CallDataError::OutOfBounds(CallDataPart::Head))
         );
     }
