@@ -159,7 +159,7 @@ fn deploy_refuses_before_anything_is_sent() {
         "11155111",
         &[],
         Some(PUBLIC_KEY),
-        "SessionKeyPlugin at 0xf1EE9143",
+        "SessionKeyPlugin at 0xAaE22a1C",
     );
     testkit.chain().set_code(plugin, []).expect("no code");
 
