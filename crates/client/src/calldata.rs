@@ -186,6 +186,12 @@ pub fn session_key_plugin_install_data(keys: &[NewSessionKey]) -> Bytes {
     (addresses, tags, permissions).abi_encode_params().into()
 }
 
+/// The keys that install data of the session key plugin registers, in order. `None`: it is not of that form.
+pub(crate) fn keys_of_install_data(data: &[u8]) -> Option<Vec<Address>> {
+    let (keys,) = <(Vec<Address>,)>::abi_decode_params(data).ok()?;
+    Some(keys)
+}
+
 /// Install data of the owner plugin.
 pub fn multi_owner_plugin_install_data(owners: &[Address]) -> Bytes {
     (owners.to_vec(),).abi_encode_params().into()

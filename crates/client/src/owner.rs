@@ -4,6 +4,7 @@ use crate::{
     Call,
     account::SmartAccount,
     calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
+    key_list::KeyList,
     operation::{Core, Operation, OperationError, Paymaster, Source},
     permissions::{PermissionError, PermissionUpdates, Permissions},
     submit::{SignedOperation, Submitter},
@@ -104,6 +105,13 @@ impl NewSessionKey {
     }
 }
 
+/// The keys after an installation of the session key plugin: it starts without any, and registers in order, each at the front.
+fn installed_keys(new: impl IntoIterator<Item = Address>) -> KeyList {
+    let mut keys = KeyList::default();
+    new.into_iter().for_each(|key| keys.add(key));
+    keys
+}
+
 /// Call data for the actions, in order. Predecessors follow the list as the actions change it.
 pub(crate) async fn encode_actions(
     account: &SmartAccount,
@@ -119,7 +127,7 @@ pub(crate) async fn encode_actions(
     };
     let mut keys = match actions.iter().any(needs_keys) {
         true => account.key_list().await?,
-        false => Default::default(),
+        false => KeyList::default(),
     };
     let mut calls = Vec::with_capacity(actions.len());
     for action in actions {
@@ -132,9 +140,7 @@ pub(crate) async fn encode_actions(
                 keys: new,
                 dependencies,
             } => {
-                // An installation starts without keys, and registers in order, each at the front.
-                keys = Default::default();
-                new.iter().for_each(|new| keys.add(new.key));
+                keys = installed_keys(new.iter().map(|new| new.key));
                 calldata::install_plugin(
                     plugin,
                     account.manifest_hash(plugin).await?,
@@ -144,7 +150,7 @@ pub(crate) async fn encode_actions(
                 )
             }
             OwnerAction::UninstallSessionKeyPlugin(config) => {
-                keys = Default::default();
+                keys = KeyList::default();
                 calldata::uninstall_plugin(plugin, config, Bytes::new())
             }
             OwnerAction::InstallPlugin {
@@ -153,6 +159,10 @@ pub(crate) async fn encode_actions(
                 install_data,
                 dependencies,
             } => {
+                if *plugin == deployment.session_key_plugin {
+                    // With other data, the installation fails, and everything with it.
+                    keys = installed_keys(calldata::keys_of_install_data(install_data).unwrap_or_default());
+                }
                 let hash = match manifest_hash {
                     Some(hash) => *hash,
                     None => account.manifest_hash(*plugin).await?,
@@ -163,7 +173,12 @@ pub(crate) async fn encode_actions(
                 plugin,
                 config,
                 uninstall_data,
-            } => calldata::uninstall_plugin(*plugin, config, uninstall_data.clone()),
+            } => {
+                if *plugin == deployment.session_key_plugin {
+                    keys = KeyList::default();
+                }
+                calldata::uninstall_plugin(*plugin, config, uninstall_data.clone())
+            }
             OwnerAction::AddSessionKey(new) => {
                 keys.add(new.key);
                 calldata::add_session_key(new)

@@ -4,7 +4,9 @@ use crate::fixture::{ETHER, Fixture, RECIPIENT, assert_permissions_refused, key,
 use session_key_client::{
     Call, NewSessionKey, OwnerAction, Revert,
     account::ReadError,
-    alloy::primitives::{Address, B256, U256},
+    alloy::primitives::{Address, B256, Bytes, U256},
+    calldata::{self, UninstallConfig},
+    key_list::KeyNotFound,
     operation::{OperationError, Progress},
     permissions::{
         AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit,
@@ -268,6 +270,74 @@ async fn predecessors_follow_a_batch() {
         error => panic!("{error:?}"),
     }
     assert_eq!(fixture.account.session_keys().await.unwrap(), [g, f]);
+}
+
+/// The plugin as any plugin: whichever action installs it, the keys are followed.
+#[tokio::test]
+async fn predecessors_follow_installations_in_a_batch() {
+    let fixture = Fixture::new().await;
+    let (account, owner) = (&fixture.account, &fixture.owner);
+    let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(|number| key(number).address());
+    let new = |key| NewSessionKey::new(key, &Permissions::new()).unwrap();
+    let plugin = fixture.stack.session_key_plugin;
+    let install = |keys: &[NewSessionKey]| OwnerAction::InstallPlugin {
+        plugin,
+        manifest_hash: None,
+        install_data: calldata::session_key_plugin_install_data(keys),
+        dependencies: calldata::owner_dependencies(fixture.stack.multi_owner_plugin).to_vec(),
+    };
+    let install_known = |keys: Vec<NewSessionKey>| OwnerAction::InstallSessionKeyPlugin {
+        keys,
+        dependencies: None,
+    };
+    let uninstall = || OwnerAction::UninstallPlugin {
+        plugin,
+        config: UninstallConfig::default(),
+        uninstall_data: Bytes::new(),
+    };
+    owner
+        .batch([
+            install(&[new(a), new(b), new(c)]),
+            OwnerAction::RemoveSessionKey(a),
+        ])
+        .execute()
+        .await
+        .unwrap();
+    assert_eq!(account.session_keys().await.unwrap(), [c, b]);
+
+    owner
+        .batch([
+            uninstall(),
+            install(&[new(d), new(b)]),
+            OwnerAction::RotateSessionKey { old: d, new: e },
+            OwnerAction::UninstallSessionKeyPlugin(UninstallConfig::default()),
+            install_known(vec![new(c), new(d), new(a)]),
+            OwnerAction::RemoveSessionKey(d),
+        ])
+        .execute()
+        .await
+        .unwrap();
+    assert_eq!(account.session_keys().await.unwrap(), [a, c]);
+
+    // Neither leaves a key behind.
+    for uninstall in [
+        uninstall(),
+        OwnerAction::UninstallSessionKeyPlugin(UninstallConfig::default()),
+    ] {
+        for installation in [install(&[new(b)]), install_known(vec![new(b)])] {
+            let actions = [uninstall.clone(), installation, OwnerAction::RemoveSessionKey(a)];
+            for actions in [
+                &[uninstall.clone(), OwnerAction::RemoveSessionKey(a)][..],
+                &actions,
+            ] {
+                let error = owner.batch(actions.to_vec()).build().await.unwrap_err();
+                assert!(
+                    matches!(error, OperationError::Key(KeyNotFound(key)) if key == a),
+                    "{error:?}"
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test]
