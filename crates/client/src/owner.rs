@@ -2,7 +2,7 @@
 
 use crate::{
     Call,
-    account::SmartAccount,
+    account::{ReadError, SmartAccount},
     calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
     key_list::KeyList,
     operation::{Core, Operation, OperationError, Paymaster, Source},
@@ -28,6 +28,10 @@ pub enum OwnerAction {
     InstallSessionKeyPlugin {
         /// Keys to register at once.
         keys: Vec<NewSessionKey>,
+        /// Hash of the manifest that the owner consents to: of a plugin with another, the account refuses the installation.
+        /// `None`: of the one it has on chain, whatever that says.
+        /// [`SESSION_KEY_PLUGIN`](crate::deployment::manifest_hash::SESSION_KEY_PLUGIN) is that of the known deployments.
+        manifest_hash: Option<B256>,
         /// What it depends on; `None`: the owner plugin.
         dependencies: Option<[FunctionReference; 2]>,
     },
@@ -112,6 +116,18 @@ fn installed_keys(new: impl IntoIterator<Item = Address>) -> KeyList {
     keys
 }
 
+/// The hash as given, or that of the manifest on chain.
+async fn consented_hash(
+    account: &SmartAccount,
+    plugin: Address,
+    given: Option<B256>,
+) -> Result<B256, ReadError> {
+    match given {
+        Some(hash) => Ok(hash),
+        None => account.manifest_hash(plugin).await,
+    }
+}
+
 /// Call data for the actions, in order. Predecessors follow the list as the actions change it.
 pub(crate) async fn encode_actions(
     account: &SmartAccount,
@@ -138,12 +154,13 @@ pub(crate) async fn encode_actions(
             }
             OwnerAction::InstallSessionKeyPlugin {
                 keys: new,
+                manifest_hash,
                 dependencies,
             } => {
                 keys = installed_keys(new.iter().map(|new| new.key));
                 calldata::install_plugin(
                     plugin,
-                    account.manifest_hash(plugin).await?,
+                    consented_hash(account, plugin, *manifest_hash).await?,
                     calldata::session_key_plugin_install_data(new),
                     &dependencies
                         .unwrap_or_else(|| calldata::owner_dependencies(deployment.multi_owner_plugin)),
@@ -163,10 +180,7 @@ pub(crate) async fn encode_actions(
                     // With other data, the installation fails, and everything with it.
                     keys = installed_keys(calldata::keys_of_install_data(install_data).unwrap_or_default());
                 }
-                let hash = match manifest_hash {
-                    Some(hash) => *hash,
-                    None => account.manifest_hash(*plugin).await?,
-                };
+                let hash = consented_hash(account, *plugin, *manifest_hash).await?;
                 calldata::install_plugin(*plugin, hash, install_data.clone(), dependencies)
             }
             OwnerAction::UninstallPlugin {
@@ -301,11 +315,13 @@ impl OwnerClient {
         self.batch([OwnerAction::Call(call)])
     }
 
-    /// Installs the session key plugin, with keys.
+    /// Installs the session key plugin, with keys. The owner consents to the manifest that it has on chain;
+    /// [`OwnerAction::InstallSessionKeyPlugin`] takes the hash of another.
     pub fn install_session_key_plugin(&self, keys: impl IntoIterator<Item = NewSessionKey>) -> Operation<'_> {
         let keys = keys.into_iter().collect();
         self.batch([OwnerAction::InstallSessionKeyPlugin {
             keys,
+            manifest_hash: None,
             dependencies: None,
         }])
     }

@@ -6,13 +6,14 @@ use session_key_client::{
     account::ReadError,
     alloy::primitives::{Address, B256, Bytes, U256},
     calldata::{self, UninstallConfig},
+    deployment::manifest_hash,
     key_list::KeyNotFound,
     operation::{OperationError, Progress},
     permissions::{
         AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit,
         TimeRange,
     },
-    revert::PluginError,
+    revert::{AccountError, PluginError},
     submit::{Outcome, SubmitError},
 };
 use std::sync::Mutex;
@@ -288,6 +289,7 @@ async fn predecessors_follow_installations_in_a_batch() {
     };
     let install_known = |keys: Vec<NewSessionKey>| OwnerAction::InstallSessionKeyPlugin {
         keys,
+        manifest_hash: None,
         dependencies: None,
     };
     let uninstall = || OwnerAction::UninstallPlugin {
@@ -338,6 +340,35 @@ async fn predecessors_follow_installations_in_a_batch() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn an_owner_consents_to_the_manifest_that_is_given() {
+    let fixture = Fixture::new().await;
+    let install = |manifest_hash| OwnerAction::InstallSessionKeyPlugin {
+        keys: vec![NewSessionKey::new(key(1).address(), &Permissions::new()).unwrap()],
+        manifest_hash,
+        dependencies: None,
+    };
+    let data = |manifest_hash| {
+        let actions = [install(manifest_hash)];
+        async { fixture.owner.batch(actions).build().await }
+    };
+    match data(Some(B256::repeat_byte(5))).await.unwrap_err() {
+        OperationError::Submit(SubmitError::WouldRevert(revert)) => {
+            assert_eq!(revert, Revert::Account(AccountError::InvalidPluginManifest));
+        }
+        error => panic!("{error:?}"),
+    }
+    let known = data(Some(manifest_hash::SESSION_KEY_PLUGIN)).await.unwrap();
+    assert_eq!(data(None).await.unwrap().call_data, known.call_data);
+    fixture
+        .owner
+        .batch([install(Some(manifest_hash::SESSION_KEY_PLUGIN))])
+        .execute()
+        .await
+        .unwrap();
+    assert!(fixture.account.is_session_key(key(1).address()).await.unwrap());
 }
 
 #[tokio::test]
