@@ -21,7 +21,7 @@ use session_key_client::{
 
 use crate::{
     funder,
-    node::{RPC_URL, brief, chain_id, connect},
+    node::{RPC_URL, brief, chain_id, connect, origin},
     report::{Report, show_ether},
 };
 
@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: &DoctorArguments, report: &mut Report) -> Res
     report.section("The chain");
     report.done(
         "Node",
-        format!("{} (chain id {chain}, {name})", arguments.rpc_url),
+        format!("{} (chain id {chain}, {name})", origin(&arguments.rpc_url)),
     );
     report.data("chainId", chain);
     report.data("deployment", doctor.known.name.clone());
@@ -272,6 +272,7 @@ impl Doctor {
 
     async fn bundler(&self, url: &str, report: &mut Report) -> Result<()> {
         let bundler = connect(BUNDLER_URL, url, None)?;
+        let url = origin(url);
         let chain_id = match bundler.get_chain_id().await {
             Ok(chain_id) => chain_id,
             Err(error) => {

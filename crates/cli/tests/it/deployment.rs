@@ -337,6 +337,13 @@ fn doctor_checks_bundler_and_account() {
     let other = serve(&testkit, &[]);
     assert_eq!(doctor(&other)["missing"], json!(["Bundler's EntryPoints"]));
     assert_eq!(doctor("http://127.0.0.1:1")["missing"], json!(["Bundler"]));
+
+    // Of their URLs, what may hold an API key is not told.
+    for bundler in [&url, &elsewhere, "http://127.0.0.1:1"] {
+        let document = doctor(&format!("{bundler}/v2/s3cr3t?apikey=s3cr3t")).to_string();
+        assert!(!document.contains("s3cr3t"), "{document}");
+        assert!(document.contains(bundler), "{document}");
+    }
 }
 
 #[test]
@@ -358,6 +365,6 @@ fn doctor_refuses_what_it_cannot_check() {
     );
     refused(
         &["--rpc-url", &url, "--bundler-url", "localhost"],
-        "--bundler-url \"localhost\" is not a URL",
+        "--bundler-url is not a URL",
     );
 }
