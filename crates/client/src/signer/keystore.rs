@@ -1,5 +1,6 @@
 use super::{KeyError, KeyStorage, PrivateKey};
 use eth_keystore::{EthKeystore, KdfparamsType, KeystoreError};
+use rand::rngs::OsRng;
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
@@ -70,7 +71,7 @@ impl KeystoreFile {
     fn encrypt(&self, key: &PrivateKey) -> Result<TempDir, KeyError> {
         let private = tempfile::tempdir_in(self.folder()).map_err(|error| self.io(error))?;
         let (secret, password) = (key.expose_secret(), self.password.as_bytes());
-        eth_keystore::encrypt_key(private.path(), &mut rand::thread_rng(), secret, password, Some(NAME))
+        eth_keystore::encrypt_key(private.path(), &mut OsRng, secret, password, Some(NAME))
             .map_err(|error| self.io(io::Error::other(error)))?;
         let file = private.path().join(NAME);
         (|| {

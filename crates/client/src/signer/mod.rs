@@ -13,7 +13,7 @@ pub use keystore::KeystoreFile;
 
 use alloy::{
     primitives::{Address, B256, ChainId, Signature},
-    signers::{Signer, local::PrivateKeySigner},
+    signers::{Signer, k256::elliptic_curve::rand_core::OsRng, local::PrivateKeySigner},
 };
 use async_trait::async_trait;
 use local_key::LocalKey;
@@ -26,7 +26,7 @@ pub struct PrivateKey(Zeroizing<[u8; 32]>);
 impl PrivateKey {
     /// A new key from the operating system's randomness.
     pub fn random() -> Self {
-        let mut bytes = PrivateKeySigner::random().to_bytes();
+        let mut bytes = PrivateKeySigner::random_with(&mut OsRng).to_bytes();
         let key = Self(Zeroizing::new(bytes.0));
         bytes.0.zeroize();
         key
