@@ -6,12 +6,13 @@
 //! | the account | owner, once the session key plugin is installed | [`add_session_key`], [`remove_session_key`], [`rotate_session_key`], [`update_key_permissions`] |
 //! | the account | a session key | [`execute_with_session_key`] |
 //! | the account | the first caller, once | [`initialize`] |
+//! | the account | anyone | [`eip712_domain`], [`is_valid_signature`] |
 //! | the plugin | anyone | [`reset_session_key_gas_limit_timestamp`] |
 //! | the factory | anyone | [`create_account`], [`init_code`] |
 //!
 //! To do several owner actions in one operation, [`batch`] them: the account calls itself, as its own owner.
 
-use crate::abi::{Account, Factory, Owners, Plugin};
+use crate::abi::{Account, Factory, IERC1271, Owners, Plugin};
 use alloy::{
     primitives::{Address, B256, Bytes, FixedBytes, Selector, U256},
     sol_types::{SolCall, SolValue},
@@ -258,6 +259,22 @@ pub fn update_owners(owners_to_add: &[Address], owners_to_remove: &[Address]) ->
     .into()
 }
 
+/// `eip712Domain`, to be called on the owner plugin as the account, or on the account: the domain of owners' signatures for
+/// ERC-1271. [`SmartAccount::eip712_domain`](crate::SmartAccount::eip712_domain) reads it.
+pub fn eip712_domain() -> Bytes {
+    Owners::eip712DomainCall {}.abi_encode().into()
+}
+
+/// `isValidSignature` (ERC-1271). [`SmartAccount::is_valid_signature`](crate::SmartAccount::is_valid_signature) asks it.
+pub fn is_valid_signature(digest: B256, signature: impl Into<Bytes>) -> Bytes {
+    IERC1271::isValidSignatureCall {
+        digest,
+        signature: signature.into(),
+    }
+    .abi_encode()
+    .into()
+}
+
 /// `upgradeToAndCall`: changes the account's implementation.
 pub fn upgrade_to_and_call(implementation: Address, data: Bytes) -> Bytes {
     Account::upgradeToAndCallCall {
@@ -488,6 +505,17 @@ mod tests {
                 "0000000000000000000000000000000000000000000000000000000000000000"
                 "0000000000000000000000000000000000000000000000000000000000000060"
                 "0000000000000000000000000000000000000000000000000000000000000000"
+            )
+        );
+        assert_eq!(eip712_domain(), bytes!("84b0196e"));
+        assert_eq!(
+            is_valid_signature(B256::repeat_byte(0x33), hex!("010203")),
+            bytes!(
+                "1626ba7e"
+                "3333333333333333333333333333333333333333333333333333333333333333"
+                "0000000000000000000000000000000000000000000000000000000000000040"
+                "0000000000000000000000000000000000000000000000000000000000000003"
+                "0102030000000000000000000000000000000000000000000000000000000000"
             )
         );
         assert_eq!(

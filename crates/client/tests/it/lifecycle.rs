@@ -273,6 +273,28 @@ async fn predecessors_follow_a_batch() {
     assert_eq!(fixture.account.session_keys().await.unwrap(), [g, f]);
 }
 
+#[tokio::test]
+async fn keys_are_added_and_several_removed_at_once() {
+    let (fixture, client) = Fixture::with_key(Permissions::new()).await;
+    let (account, owner) = (&fixture.account, &fixture.owner);
+    let first = client.session_key();
+    let [a, b, c] = [5, 6, 7].map(|number| key(number).address());
+    for key in [a, b, c] {
+        let new = NewSessionKey::new(key, &Permissions::new()).unwrap();
+        owner.add_session_key(new).execute().await.unwrap();
+    }
+    assert_eq!(account.session_keys().await.unwrap(), [c, b, a, first]);
+    // Neighbours too: the predecessor of the second is no longer what it was.
+    owner.remove_session_keys([b, a, c]).execute().await.unwrap();
+    assert_eq!(account.session_keys().await.unwrap(), [first]);
+
+    let error = owner.remove_session_keys([first, a]).build().await.unwrap_err();
+    assert!(
+        matches!(error, OperationError::Key(KeyNotFound(key)) if key == a),
+        "{error:?}"
+    );
+}
+
 /// The plugin as any plugin: whichever action installs it, the keys are followed.
 #[tokio::test]
 async fn predecessors_follow_installations_in_a_batch() {
