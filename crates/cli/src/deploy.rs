@@ -22,7 +22,7 @@ use session_key_testkit::ENTRY_POINT_CODE;
 
 use crate::{
     FUNDER_VARIABLE, funder,
-    node::{RPC_URL, chain_id, connect},
+    node::{RPC_URL, chain_id, connect, origin},
     report::{Report, show_gas_units},
     required_funder,
 };
@@ -121,7 +121,10 @@ pub(crate) async fn survey(
     let chain = chain_id(&provider, &arguments.rpc_url).await?;
 
     report.section("The chain");
-    report.fact("Chain", format!("{} (chain id {chain})", arguments.rpc_url));
+    report.fact(
+        "Chain",
+        format!("{} (chain id {chain})", origin(&arguments.rpc_url)),
+    );
     let payer = sender.map_or_else(
         || format!("nobody: set {FUNDER_VARIABLE} to a private key to have its funds checked"),
         |sender| sender.to_string(),

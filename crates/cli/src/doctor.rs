@@ -8,20 +8,20 @@ use alloy::{
     providers::{DynProvider, Provider as _},
     rpc::types::TransactionRequest,
     sol_types::SolCall,
-    transports::RpcError,
 };
 use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
 use session_key_bindings::{IEntryPoint, IModularAccount, IModularAccountFactory, manifest_hash};
 use session_key_client::{
-    Deployment, SmartAccount,
+    Deployment, Revert, SmartAccount,
+    account::ReadError,
     deployment::{ChainDeployments, Contract, Deterministic, KnownContract, KnownDeployment, known_chains},
 };
 
 use crate::{
     funder,
-    node::{RPC_URL, brief, chain_id, connect},
+    node::{RPC_URL, brief, chain_id, connect, origin},
     report::{Report, show_ether},
 };
 
@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: &DoctorArguments, report: &mut Report) -> Res
     report.section("The chain");
     report.done(
         "Node",
-        format!("{} (chain id {chain}, {name})", arguments.rpc_url),
+        format!("{} (chain id {chain}, {name})", origin(&arguments.rpc_url)),
     );
     report.data("chainId", chain);
     report.data("deployment", doctor.known.name.clone());
@@ -218,7 +218,10 @@ impl Doctor {
                 label,
                 format!("its manifest has hash {actual} instead of {expected}"),
             ),
-            Err(error) => report.missing(label, format!("does not tell its manifest: {error}")),
+            Err(error) => {
+                let error = of_contract(error)?;
+                report.missing(label, format!("does not tell its manifest: {error}"));
+            }
         }
         Ok(())
     }
@@ -272,6 +275,7 @@ impl Doctor {
 
     async fn bundler(&self, url: &str, report: &mut Report) -> Result<()> {
         let bundler = connect(BUNDLER_URL, url, None)?;
+        let url = origin(url);
         let chain_id = match bundler.get_chain_id().await {
             Ok(chain_id) => chain_id,
             Err(error) => {
@@ -318,7 +322,7 @@ impl Doctor {
             }
             match account.installed_plugins().await {
                 Ok(installed) => self.plugins(&account, &installed, report).await?,
-                Err(error) => report.missing("Plugins of the account", error.to_string()),
+                Err(error) => report.missing("Plugins of the account", of_contract(error)?.to_string()),
             }
         } else {
             report.missing(
@@ -327,8 +331,16 @@ impl Doctor {
             );
         }
 
-        let (balance, deposit) = (account.balance().await?, account.deposit().await);
-        let deposit = deposit.unwrap_or_default();
+        let balance = account.balance().await?;
+        let deposit = match account.deposit().await {
+            Ok(deposit) => deposit,
+            Err(error) => {
+                let error = of_contract(error)?;
+                let detail = format!("{}; deposit for gas unknown: {error}", show_ether(balance));
+                report.warning("Funds of the account", detail);
+                return Ok(());
+            }
+        };
         let detail = format!(
             "{}, and {} deposited for gas",
             show_ether(balance),
@@ -376,8 +388,16 @@ impl Doctor {
             .with_input(call.abi_encode());
         match self.node.call(question).await {
             Ok(answer) => Ok(C::abi_decode_returns_validate(&answer).ok()),
-            Err(RpcError::ErrorResp(_)) => Ok(None),
+            Err(error) if Revert::is_failed_call(&error) => Ok(None),
             Err(error) => Err(eyre!(brief(&error))),
         }
+    }
+}
+
+/// What the contract is to blame for. A node that could not answer says nothing of the contract: then it is an error.
+fn of_contract(error: ReadError) -> Result<ReadError> {
+    match error {
+        ReadError::Rpc(error) => Err(eyre!("the node could not answer: {}", brief(&error))),
+        error => Ok(error),
     }
 }

@@ -1,19 +1,31 @@
 //! The chain that the demonstration runs on: simulated in this process, or a node behind a URL.
 
-use std::time::Duration;
+use std::{task, time::Duration};
 
 use alloy::{
     eips::BlockNumberOrTag,
     network::{EthereumWallet, TransactionBuilder as _},
     primitives::{Address, Bytes, U256},
     providers::{DynProvider, Provider as _, ProviderBuilder},
-    rpc::types::{TransactionReceipt, TransactionRequest},
+    rpc::{
+        client::RpcClient,
+        json_rpc::{RequestPacket, ResponsePacket},
+        types::{TransactionReceipt, TransactionRequest},
+    },
     signers::local::PrivateKeySigner,
-    transports::{RpcError, TransportError, http::reqwest::Url},
+    transports::{
+        RpcError, TransportError, TransportErrorKind, TransportFut,
+        http::{
+            Client, Http,
+            reqwest::{self, Url},
+        },
+        utils::guess_local_url,
+    },
 };
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use session_key_client::Revert;
 use session_key_testkit::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Testkit, dev_accounts};
+use tower::Service;
 
 use crate::report::show_ether;
 
@@ -105,7 +117,7 @@ impl Node {
         Ok(Self {
             provider,
             funder: address,
-            description: format!("{url} (chain id {chain_id})"),
+            description: format!("{} (chain id {chain_id})", origin(url)),
             clock,
         })
     }
@@ -211,21 +223,92 @@ impl Node {
 
 /// A provider that asks the node at a URL, which `option` gave, and signs with the key if there is one. Asks nothing yet.
 pub(crate) fn connect(option: &str, url: &str, signer: Option<PrivateKeySigner>) -> Result<DynProvider> {
-    let parsed: Url = url.parse().map_err(|error| {
-        eyre!("{option} {url:?} is not a URL ({error}): give one like http://127.0.0.1:8545")
-    })?;
+    let parsed: Url = url
+        .parse()
+        .map_err(|error| eyre!("{option} is not a URL ({error}): give one like http://127.0.0.1:8545"))?;
     match parsed.scheme() {
         "http" => {}
         "https" if cfg!(feature = "tls") => {}
         "https" => bail!("built without TLS: run with `--features tls` for an https URL"),
         scheme => bail!("{option} has the scheme {scheme:?}: only http and https are supported"),
     }
+    let is_local = guess_local_url(url);
+    let client = RpcClient::new(Discreet::new(parsed), is_local);
     Ok(match signer {
         Some(signer) => ProviderBuilder::new()
             .wallet(EthereumWallet::from(signer))
-            .connect_http(parsed)
+            .connect_client(client)
             .erased(),
-        None => ProviderBuilder::new().connect_http(parsed).erased(),
+        None => ProviderBuilder::new().connect_client(client).erased(),
+    })
+}
+
+/// What may be printed of a URL: its scheme, host and port. What follows them may hold an API key.
+pub(crate) fn origin(url: &str) -> String {
+    url.parse::<Url>().map_or_else(
+        |_| "what is not a URL".to_owned(),
+        |url| url.origin().ascii_serialization(),
+    )
+}
+
+/// HTTP whose errors do not tell the URL.
+#[derive(Clone, Debug)]
+struct Discreet {
+    http: Http<Client>,
+    /// What follows the host.
+    hidden: String,
+}
+
+impl Discreet {
+    fn new(url: Url) -> Self {
+        Self {
+            hidden: [
+                url.path(),
+                url.query().map_or("", |_| "?"),
+                url.query().unwrap_or_default(),
+            ]
+            .concat(),
+            http: Http::new(url),
+        }
+    }
+}
+
+impl Service<RequestPacket> for Discreet {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> task::Poll<Result<(), Self::Error>> {
+        self.http.poll_ready(context)
+    }
+
+    fn call(&mut self, request: RequestPacket) -> Self::Future {
+        let (answer, hidden) = (self.http.call(request), self.hidden.clone());
+        Box::pin(async move { answer.await.map_err(|error| without_url(error, &hidden)) })
+    }
+}
+
+fn without_url(error: TransportError, hidden: &str) -> TransportError {
+    let RpcError::Transport(mut kind) = error else {
+        return error;
+    };
+    match &mut kind {
+        // Where it could not be read, the body is the error of the HTTP client.
+        TransportErrorKind::HttpError(error) | TransportErrorKind::HttpErrorWithRetryAfter { error, .. }
+            if hidden.len() > 1 =>
+        {
+            error.body = error.body.replace(hidden, "/…");
+        }
+        _ => {}
+    }
+    RpcError::Transport(match kind {
+        TransportErrorKind::Custom(error) => {
+            TransportErrorKind::Custom(match error.downcast::<reqwest::Error>() {
+                Ok(error) => Box::new(error.without_url()),
+                Err(error) => error,
+            })
+        }
+        kind => kind,
     })
 }
 
@@ -233,7 +316,8 @@ pub(crate) fn connect(option: &str, url: &str, signer: Option<PrivateKeySigner>)
 pub(crate) async fn chain_id(provider: &DynProvider, url: &str) -> Result<u64> {
     provider.get_chain_id().await.map_err(|error| {
         eyre!(
-            "no Ethereum node answers at {url} ({}): check {RPC_URL}",
+            "no Ethereum node answers at {} ({}): check {RPC_URL}",
+            origin(url),
             brief(&error)
         )
     })
@@ -253,4 +337,18 @@ pub(crate) fn brief(error: &TransportError) -> String {
         other => other.to_string(),
     };
     text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_that_tell_the_url_do_not_tell_it_whole() {
+        let url: Url = "http://node.example/v2/s3cr3t?key=s3cr3t".parse().unwrap();
+        let body = format!("error decoding response body for url ({url})");
+        let error = TransportErrorKind::http_error(502, body);
+        let text = without_url(error, &Discreet::new(url).hidden).to_string();
+        assert!(text.contains("(http://node.example/…)"), "{text}");
+    }
 }

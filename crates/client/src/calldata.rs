@@ -6,12 +6,13 @@
 //! | the account | owner, once the session key plugin is installed | [`add_session_key`], [`remove_session_key`], [`rotate_session_key`], [`update_key_permissions`] |
 //! | the account | a session key | [`execute_with_session_key`] |
 //! | the account | the first caller, once | [`initialize`] |
+//! | the account | anyone | [`eip712_domain`], [`is_valid_signature`] |
 //! | the plugin | anyone | [`reset_session_key_gas_limit_timestamp`] |
 //! | the factory | anyone | [`create_account`], [`init_code`] |
 //!
 //! To do several owner actions in one operation, [`batch`] them: the account calls itself, as its own owner.
 
-use crate::abi::{Account, Factory, Owners, Plugin};
+use crate::abi::{Account, Factory, IERC1271, Owners, Plugin};
 use alloy::{
     primitives::{Address, B256, Bytes, FixedBytes, Selector, U256},
     sol_types::{SolCall, SolValue},
@@ -186,6 +187,12 @@ pub fn session_key_plugin_install_data(keys: &[NewSessionKey]) -> Bytes {
     (addresses, tags, permissions).abi_encode_params().into()
 }
 
+/// The keys that install data of the session key plugin registers, in order. `None`: it is not of that form.
+pub(crate) fn keys_of_install_data(data: &[u8]) -> Option<Vec<Address>> {
+    let (keys,) = <(Vec<Address>,)>::abi_decode_params(data).ok()?;
+    Some(keys)
+}
+
 /// Install data of the owner plugin.
 pub fn multi_owner_plugin_install_data(owners: &[Address]) -> Bytes {
     (owners.to_vec(),).abi_encode_params().into()
@@ -247,6 +254,22 @@ pub fn update_owners(owners_to_add: &[Address], owners_to_remove: &[Address]) ->
     Owners::updateOwnersCall {
         ownersToAdd: owners_to_add.to_vec(),
         ownersToRemove: owners_to_remove.to_vec(),
+    }
+    .abi_encode()
+    .into()
+}
+
+/// `eip712Domain`, to be called on the owner plugin as the account, or on the account: the domain of owners' signatures for
+/// ERC-1271. [`SmartAccount::eip712_domain`](crate::SmartAccount::eip712_domain) reads it.
+pub fn eip712_domain() -> Bytes {
+    Owners::eip712DomainCall {}.abi_encode().into()
+}
+
+/// `isValidSignature` (ERC-1271). [`SmartAccount::is_valid_signature`](crate::SmartAccount::is_valid_signature) asks it.
+pub fn is_valid_signature(digest: B256, signature: impl Into<Bytes>) -> Bytes {
+    IERC1271::isValidSignatureCall {
+        digest,
+        signature: signature.into(),
     }
     .abi_encode()
     .into()
@@ -482,6 +505,17 @@ mod tests {
                 "0000000000000000000000000000000000000000000000000000000000000000"
                 "0000000000000000000000000000000000000000000000000000000000000060"
                 "0000000000000000000000000000000000000000000000000000000000000000"
+            )
+        );
+        assert_eq!(eip712_domain(), bytes!("84b0196e"));
+        assert_eq!(
+            is_valid_signature(B256::repeat_byte(0x33), hex!("010203")),
+            bytes!(
+                "1626ba7e"
+                "3333333333333333333333333333333333333333333333333333333333333333"
+                "0000000000000000000000000000000000000000000000000000000000000040"
+                "0000000000000000000000000000000000000000000000000000000000000003"
+                "0102030000000000000000000000000000000000000000000000000000000000"
             )
         );
         assert_eq!(

@@ -2,8 +2,9 @@
 
 use crate::{
     Call,
-    account::SmartAccount,
+    account::{ReadError, SmartAccount},
     calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
+    key_list::KeyList,
     operation::{Core, Operation, OperationError, Paymaster, Source},
     permissions::{PermissionError, PermissionUpdates, Permissions},
     submit::{SignedOperation, Submitter},
@@ -27,6 +28,10 @@ pub enum OwnerAction {
     InstallSessionKeyPlugin {
         /// Keys to register at once.
         keys: Vec<NewSessionKey>,
+        /// Hash of the manifest that the owner consents to: of a plugin with another, the account refuses the installation.
+        /// `None`: of the one it has on chain, whatever that says.
+        /// [`SESSION_KEY_PLUGIN`](crate::deployment::manifest_hash::SESSION_KEY_PLUGIN) is that of the known deployments.
+        manifest_hash: Option<B256>,
         /// What it depends on; `None`: the owner plugin.
         dependencies: Option<[FunctionReference; 2]>,
     },
@@ -104,6 +109,25 @@ impl NewSessionKey {
     }
 }
 
+/// The keys after an installation of the session key plugin: it starts without any, and registers in order, each at the front.
+fn installed_keys(new: impl IntoIterator<Item = Address>) -> KeyList {
+    let mut keys = KeyList::default();
+    new.into_iter().for_each(|key| keys.add(key));
+    keys
+}
+
+/// The hash as given, or that of the manifest on chain.
+async fn consented_hash(
+    account: &SmartAccount,
+    plugin: Address,
+    given: Option<B256>,
+) -> Result<B256, ReadError> {
+    match given {
+        Some(hash) => Ok(hash),
+        None => account.manifest_hash(plugin).await,
+    }
+}
+
 /// Call data for the actions, in order. Predecessors follow the list as the actions change it.
 pub(crate) async fn encode_actions(
     account: &SmartAccount,
@@ -119,7 +143,7 @@ pub(crate) async fn encode_actions(
     };
     let mut keys = match actions.iter().any(needs_keys) {
         true => account.key_list().await?,
-        false => Default::default(),
+        false => KeyList::default(),
     };
     let mut calls = Vec::with_capacity(actions.len());
     for action in actions {
@@ -130,21 +154,20 @@ pub(crate) async fn encode_actions(
             }
             OwnerAction::InstallSessionKeyPlugin {
                 keys: new,
+                manifest_hash,
                 dependencies,
             } => {
-                // An installation starts without keys, and registers in order, each at the front.
-                keys = Default::default();
-                new.iter().for_each(|new| keys.add(new.key));
+                keys = installed_keys(new.iter().map(|new| new.key));
                 calldata::install_plugin(
                     plugin,
-                    account.manifest_hash(plugin).await?,
+                    consented_hash(account, plugin, *manifest_hash).await?,
                     calldata::session_key_plugin_install_data(new),
                     &dependencies
                         .unwrap_or_else(|| calldata::owner_dependencies(deployment.multi_owner_plugin)),
                 )
             }
             OwnerAction::UninstallSessionKeyPlugin(config) => {
-                keys = Default::default();
+                keys = KeyList::default();
                 calldata::uninstall_plugin(plugin, config, Bytes::new())
             }
             OwnerAction::InstallPlugin {
@@ -153,17 +176,23 @@ pub(crate) async fn encode_actions(
                 install_data,
                 dependencies,
             } => {
-                let hash = match manifest_hash {
-                    Some(hash) => *hash,
-                    None => account.manifest_hash(*plugin).await?,
-                };
+                if *plugin == deployment.session_key_plugin {
+                    // With other data, the installation fails, and everything with it.
+                    keys = installed_keys(calldata::keys_of_install_data(install_data).unwrap_or_default());
+                }
+                let hash = consented_hash(account, *plugin, *manifest_hash).await?;
                 calldata::install_plugin(*plugin, hash, install_data.clone(), dependencies)
             }
             OwnerAction::UninstallPlugin {
                 plugin,
                 config,
                 uninstall_data,
-            } => calldata::uninstall_plugin(*plugin, config, uninstall_data.clone()),
+            } => {
+                if *plugin == deployment.session_key_plugin {
+                    keys = KeyList::default();
+                }
+                calldata::uninstall_plugin(*plugin, config, uninstall_data.clone())
+            }
             OwnerAction::AddSessionKey(new) => {
                 keys.add(new.key);
                 calldata::add_session_key(new)
@@ -286,11 +315,13 @@ impl OwnerClient {
         self.batch([OwnerAction::Call(call)])
     }
 
-    /// Installs the session key plugin, with keys.
+    /// Installs the session key plugin, with keys. The owner consents to the manifest that it has on chain;
+    /// [`OwnerAction::InstallSessionKeyPlugin`] takes the hash of another.
     pub fn install_session_key_plugin(&self, keys: impl IntoIterator<Item = NewSessionKey>) -> Operation<'_> {
         let keys = keys.into_iter().collect();
         self.batch([OwnerAction::InstallSessionKeyPlugin {
             keys,
+            manifest_hash: None,
             dependencies: None,
         }])
     }

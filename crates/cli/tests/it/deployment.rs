@@ -2,12 +2,13 @@
 
 use super::{PUBLIC_KEY, run, server, text};
 use alloy::{
-    primitives::{Address, U256, address},
+    primitives::{Address, U256, address, hex},
     providers::Provider as _,
+    sol_types::SolCall as _,
     transports::RpcError,
 };
 use serde_json::{Value, json};
-use session_key_bindings::{ENTRY_POINT, IModularAccountFactory};
+use session_key_bindings::{ENTRY_POINT, IEntryPoint, IModularAccount, IModularAccountFactory, IPlugin};
 use session_key_client::{
     Deployment, NewSessionKey, OwnerClient, SmartAccount,
     deployment::{Contract, Deterministic},
@@ -43,10 +44,23 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// Serves a chain over HTTP; as a bundler too, of these EntryPoints.
 fn serve(testkit: &Testkit, entry_points: &'static [Address]) -> String {
+    serve_with(testkit, entry_points, |_| None)
+}
+
+/// The same, but requests with these bodies are refused with a message.
+fn serve_with(
+    testkit: &Testkit,
+    entry_points: &'static [Address],
+    refuses: impl Fn(&str) -> Option<&'static str> + Send + 'static,
+) -> String {
     let provider = testkit.provider();
     server(move |body| {
         let request: Value = serde_json::from_str(body).expect("JSON");
         let method = request["method"].as_str().expect("a method").to_owned();
+        if let Some(message) = refuses(body) {
+            let error = json!({"code": -32005, "message": message});
+            return json!({"jsonrpc": "2.0", "id": request["id"], "error": error}).to_string();
+        }
         let answer = if method == "eth_supportedEntryPoints" {
             Ok(json!(entry_points))
         } else {
@@ -337,6 +351,13 @@ fn doctor_checks_bundler_and_account() {
     let other = serve(&testkit, &[]);
     assert_eq!(doctor(&other)["missing"], json!(["Bundler's EntryPoints"]));
     assert_eq!(doctor("http://127.0.0.1:1")["missing"], json!(["Bundler"]));
+
+    // Of their URLs, what may hold an API key is not told.
+    for bundler in [&url, &elsewhere, "http://127.0.0.1:1"] {
+        let document = doctor(&format!("{bundler}/v2/s3cr3t?apikey=s3cr3t")).to_string();
+        assert!(!document.contains("s3cr3t"), "{document}");
+        assert!(document.contains(bundler), "{document}");
+    }
 }
 
 #[test]
@@ -358,6 +379,75 @@ fn doctor_refuses_what_it_cannot_check() {
     );
     refused(
         &["--rpc-url", &url, "--bundler-url", "localhost"],
-        "--bundler-url \"localhost\" is not a URL",
+        "--bundler-url is not a URL",
+    );
+}
+
+/// A node that refuses to answer says nothing of the contracts.
+#[test]
+fn doctor_does_not_take_a_rate_limit_for_an_answer() {
+    const LIMIT: &str = "daily request count exceeded, request rate limited";
+    let testkit = Testkit::default();
+    let stack = Stack::deploy(&mut testkit.chain()).expect("a stack");
+    let mut known = Deterministic::record().known();
+    known
+        .contracts
+        .get_mut(&Contract::ModularAccountFactory)
+        .expect("a factory")
+        .address = stack.account_factory;
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = folder.path().join("31337.json");
+    let file = json!({"chainId": 31337, "name": "test", "deployments": [known]});
+    std::fs::write(&record, file.to_string()).expect("a file");
+    let record = record.to_str().expect("UTF-8");
+    let owner = dev_accounts()[1].address;
+    let account = stack
+        .create_account(&mut testkit.chain(), U256::ZERO, &[owner])
+        .expect("an account")
+        .to_string();
+    let doctor = |url: &str| {
+        let chain = ["doctor", "--rpc-url", url, "--deployment", record];
+        run(&[&chain[..], &["--account", &account]].concat(), None)
+    };
+    assert_eq!(
+        doctor(&serve(&testkit, &[])).status.code(),
+        Some(1),
+        "the session key plugin is not installed"
+    );
+    for selector in [
+        &IPlugin::pluginManifestCall::SELECTOR,
+        &IModularAccountFactory::IMPLCall::SELECTOR,
+        &IEntryPoint::getDepositInfoCall::SELECTOR,
+        &IModularAccount::entryPointCall::SELECTOR,
+        &IModularAccount::getInstalledPluginsCall::SELECTOR,
+        &IEntryPoint::balanceOfCall::SELECTOR,
+    ] {
+        let selector = hex::encode_prefixed(selector);
+        let limited = move |body: &str| body.contains(&selector).then_some(LIMIT);
+        let output = doctor(&serve_with(&testkit, &[], limited));
+        let (report, error) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{report}{error}");
+        assert!(error.contains(LIMIT), "{error}");
+        assert!(!report.contains("does not tell"), "{report}");
+        assert!(!report.contains("only a paymaster"), "{report}");
+    }
+
+    // A contract that refuses is one that cannot tell.
+    let refuser = |selector: &'static [u8]| {
+        let selector = hex::encode_prefixed(selector);
+        move |body: &str| body.contains(&selector).then_some("execution reverted")
+    };
+    let url = serve_with(&testkit, &[], refuser(&IEntryPoint::balanceOfCall::SELECTOR));
+    let output = doctor(&url);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("deposit for gas unknown"));
+    let url = serve_with(&testkit, &[], refuser(&IPlugin::pluginManifestCall::SELECTOR));
+    let output = doctor(&url);
+    assert_eq!(output.status.code(), Some(1));
+    let report = text(&output.stdout);
+    assert_eq!(
+        report.matches("does not tell its manifest").count(),
+        2,
+        "{report}"
     );
 }

@@ -165,6 +165,43 @@ fn a_wrong_url_is_refused() {
     }
 }
 
+/// URLs of hosted nodes hold API keys, in the path, in the query, or before the host.
+#[test]
+fn urls_are_not_printed_whole() {
+    let node = server(|request| {
+        if request.contains("eth_getCode") {
+            return "<html>too many requests</html>".to_owned();
+        }
+        let id = request.rsplit_once("\"id\":").map_or("0", |(_, rest)| rest);
+        let id: String = id.chars().take_while(char::is_ascii_digit).collect();
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"0x1"}}"#)
+    });
+    // Answers, answers for a while, refuses the connection, ends it without an answer.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let silent_url = format!("http://{}", silent.local_addr().expect("an address"));
+    thread::spawn(move || silent.incoming().for_each(drop));
+    for url in [&*node, "http://127.0.0.1:1", &silent_url] {
+        let secret = format!("{url}/v2/s3cr3t?apikey=s3cr3t").replace("http://", "http://s3cr3t:s3cr3t@");
+        for arguments in [
+            &["demo", "--rpc-url", &secret][..],
+            &["deploy", "--chain-id", "1", "--rpc-url", &secret],
+            &["doctor", "--rpc-url", &secret],
+        ] {
+            for format in [None, Some("--json")] {
+                let arguments: Vec<_> = arguments.iter().copied().chain(format).collect();
+                let output = run(&arguments, Some(PUBLIC_KEY));
+                let printed = format!("{}{}", text(&output.stdout), text(&output.stderr));
+                assert!(!printed.contains("s3cr3t"), "{printed}");
+            }
+        }
+    }
+    refused(
+        &["demo", "--rpc-url", "node.example/s3cr3t"],
+        Some(PUBLIC_KEY),
+        "--rpc-url is not a URL",
+    );
+}
+
 #[test]
 fn a_port_of_something_else_is_refused() {
     let url = server(|_| "<html>hello</html>".to_owned());

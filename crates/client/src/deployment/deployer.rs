@@ -377,9 +377,9 @@ impl Deployer {
         let probe = TransactionRequest::default().with_deploy_code(CANCUN_PROBE);
         match self.provider.call(probe).await {
             Ok(_) => Ok(()),
-            Err(RpcError::ErrorResp(payload)) => Err(DeployError::ChainBeforeCancun {
+            Err(error) if Revert::is_failed_call(&error) => Err(DeployError::ChainBeforeCancun {
                 chain_id,
-                reason: payload.message.into_owned(),
+                reason: message(&error),
             }),
             Err(error) => Err(error.into()),
         }
@@ -477,12 +477,20 @@ impl Deployer {
                         .unwrap_or_default();
                     fees = fees.saturating_add(fee);
                 }
-                Err(RpcError::ErrorResp(_)) => {}
+                Err(error) if Revert::is_failed_call(&error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         // The fee of the layer below moves until the transactions are sent.
         Ok(fees.saturating_mul(U256::from(2)))
+    }
+}
+
+/// What the node says, without its code.
+fn message(error: &TransportError) -> String {
+    match error {
+        RpcError::ErrorResp(payload) => payload.message.to_string(),
+        error => error.to_string(),
     }
 }
 

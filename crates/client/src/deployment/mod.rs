@@ -13,6 +13,9 @@ pub use known::{
 };
 pub use plan::{Contract, DeploymentParameters, DeploymentPlan, PlanError, PlannedContract};
 
+#[doc(inline)]
+pub use session_key_bindings::manifest_hash;
+
 use alloy::primitives::Address;
 use serde::{Deserialize, Serialize};
 

@@ -1,10 +1,15 @@
 use super::{KeyError, KeyStorage, PrivateKey};
 use eth_keystore::{EthKeystore, KdfparamsType, KeystoreError};
+use rand::rngs::OsRng;
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
 };
+use tempfile::{PathPersistError, TempDir, TempPath};
 use zeroize::Zeroizing;
+
+/// Name of the file while it is written, in a folder of its own.
+const NAME: &str = "key";
 
 /// The most memory that opening a keystore may take, in bytes. The scrypt parameters in the file say how much; the usual ones
 /// need 8 MiB to 256 MiB.
@@ -16,7 +21,11 @@ const MAX_SCRYPT_PARALLELIZATION: u32 = 64;
 /// The most rounds that opening a keystore may take: minutes. The usual number is 262,144.
 const MAX_PBKDF2_ROUNDS: u32 = 50_000_000;
 
-/// Keeps a key in a file, encrypted with a password: Web3 secret storage, version 3, as geth, foundry and others write it.
+/// Keeps a key in a file, encrypted with a password: Web3 secret storage, version 3, which geth, foundry and others read.
+///
+/// **The password must be a random one**, of at least 20 letters and digits: new files are written with scrypt's cost at
+/// `n = 2^13` (`r = 8`, `p = 1`). Geth's default is `2^18`: whoever steals the file can try 32 times as many passwords in the same
+/// time as of a file of geth's, too many for one that a person has thought up. Files of any cost are read, within reason.
 ///
 /// Only the user can read the file (mode 0600 on Unix). Writing is atomic: whatever happens, there is a complete old or a
 /// complete new file.
@@ -52,6 +61,42 @@ impl KeystoreFile {
             path: self.path.clone(),
             reason: reason.to_string(),
         }
+    }
+
+    fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+
+    /// Encrypts the key into a file, [`NAME`], in a folder that only the user can enter. It is next to the file to be: moving
+    /// it there is atomic within one file system.
+    fn encrypt(&self, key: &PrivateKey) -> Result<TempDir, KeyError> {
+        let private = tempfile::tempdir_in(self.folder()).map_err(|error| self.io(error))?;
+        let (secret, password) = (key.expose_secret(), self.password.as_bytes());
+        eth_keystore::encrypt_key(private.path(), &mut OsRng, secret, password, Some(NAME))
+            .map_err(|error| self.io(io::Error::other(error)))?;
+        let file = private.path().join(NAME);
+        (|| {
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+            }
+            fs::File::open(&file)?.sync_all()
+        })()
+        .map_err(|error| self.io(error))?;
+        Ok(private)
+    }
+
+    /// A new key may be registered on chain next: it must survive a power failure from here on.
+    fn sync_folder(&self) -> Result<(), KeyError> {
+        #[cfg(unix)]
+        fs::File::open(self.folder())
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| self.io(error))?;
+        Ok(())
     }
 
     /// The decoder trusts the file, and would panic or take any amount of memory on a malformed one.
@@ -132,31 +177,21 @@ impl KeyStorage for KeystoreFile {
     }
 
     fn store(&self, key: &PrivateKey) -> Result<(), KeyError> {
-        let folder = match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        // A folder that only the user can enter, next to the file: renaming within one file system is atomic.
-        let private = tempfile::tempdir_in(folder).map_err(|error| self.io(error))?;
-        let mut random = rand::thread_rng();
-        let (secret, password) = (key.expose_secret(), self.password.as_bytes());
-        eth_keystore::encrypt_key(private.path(), &mut random, secret, password, Some("key"))
-            .map_err(|error| self.io(io::Error::other(error)))?;
-        let file = private.path().join("key");
-        (|| {
-            #[cfg(unix)]
-            {
-                use std::os::unix::fs::PermissionsExt as _;
-                fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
-            }
-            fs::File::open(&file)?.sync_all()?;
-            fs::rename(&file, &self.path)?;
-            // The new key may be registered on chain next: it must survive a power failure from here on.
-            #[cfg(unix)]
-            fs::File::open(folder)?.sync_all()?;
-            Ok(())
-        })()
-        .map_err(|error| self.io(error))
+        let private = self.encrypt(key)?;
+        fs::rename(private.path().join(NAME), &self.path).map_err(|error| self.io(error))?;
+        self.sync_folder()
+    }
+
+    fn store_if_none(&self, key: PrivateKey) -> Result<PrivateKey, KeyError> {
+        let private = self.encrypt(&key)?;
+        let file = TempPath::try_from_path(private.path().join(NAME)).map_err(|error| self.io(error))?;
+        match file.persist_noclobber(&self.path) {
+            Ok(()) => self.sync_folder().map(|()| key),
+            Err(PathPersistError { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => self
+                .load()?
+                .ok_or_else(|| KeyError::NotFound(format!("{self:?}"))),
+            Err(PathPersistError { error, .. }) => Err(self.io(error)),
+        }
     }
 }
 
@@ -191,7 +226,35 @@ mod tests {
         assert!(!format!("{storage:?}").contains("horse"));
         let secret = storage.load().unwrap().unwrap();
         let contents = fs::read_to_string(storage.path()).unwrap();
+        // The cost that the documentation names.
+        let keystore: serde_json::Value = serde_json::from_str(&contents).unwrap();
+        let cost = &keystore["crypto"]["kdfparams"];
+        assert_eq!([&cost["n"], &cost["r"], &cost["p"]], [8192, 8, 1]);
         assert!(!contents.contains(&alloy::hex::encode(secret.expose_secret())));
+    }
+
+    #[test]
+    fn whoever_opens_an_empty_file_at_once_gets_the_same_key() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..8 {
+            let storage = KeystoreFile::new(folder.path().join(round.to_string()), "");
+            let barrier = std::sync::Barrier::new(4);
+            let addresses: Vec<_> = std::thread::scope(|scope| {
+                let open = || {
+                    barrier.wait();
+                    SessionKeySigner::open(storage.clone()).unwrap().address()
+                };
+                let threads = [(); 4].map(|()| scope.spawn(open));
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let stored = SessionKeySigner::load(storage).unwrap().address();
+            assert_eq!(addresses, [stored; 4]);
+        }
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            8,
+            "nothing is left lying about"
+        );
     }
 
     #[test]

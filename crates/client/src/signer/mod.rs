@@ -13,7 +13,7 @@ pub use keystore::KeystoreFile;
 
 use alloy::{
     primitives::{Address, B256, ChainId, Signature},
-    signers::{Signer, local::PrivateKeySigner},
+    signers::{Signer, k256::elliptic_curve::rand_core::OsRng, local::PrivateKeySigner},
 };
 use async_trait::async_trait;
 use local_key::LocalKey;
@@ -26,7 +26,7 @@ pub struct PrivateKey(Zeroizing<[u8; 32]>);
 impl PrivateKey {
     /// A new key from the operating system's randomness.
     pub fn random() -> Self {
-        let mut bytes = PrivateKeySigner::random().to_bytes();
+        let mut bytes = PrivateKeySigner::random_with(&mut OsRng).to_bytes();
         let key = Self(Zeroizing::new(bytes.0));
         bytes.0.zeroize();
         key
@@ -105,6 +105,17 @@ pub trait KeyStorage: Send + Sync {
 
     /// Replaces the key. When this fails, the old key is still there.
     fn store(&self, key: &PrivateKey) -> Result<(), KeyError>;
+
+    /// Stores the key if there is none. Returns the key that is there then: this one, or another that was there already.
+    ///
+    /// This looks first, and then stores. A storage that several can open at once should do better: of two that find none, one
+    /// would be left with a key that is stored nowhere.
+    fn store_if_none(&self, key: PrivateKey) -> Result<PrivateKey, KeyError> {
+        match self.load()? {
+            Some(key) => Ok(key),
+            None => self.store(&key).map(|()| key),
+        }
+    }
 }
 
 /// Keeps a key in memory, for as long as the process lives.
@@ -133,6 +144,11 @@ impl KeyStorage for MemoryStorage {
     fn store(&self, key: &PrivateKey) -> Result<(), KeyError> {
         *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(PrivateKey(key.0.clone()));
         Ok(())
+    }
+
+    fn store_if_none(&self, key: PrivateKey) -> Result<PrivateKey, KeyError> {
+        let mut kept = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Ok(PrivateKey(kept.get_or_insert(key).0.clone()))
     }
 }
 
@@ -178,15 +194,12 @@ pub struct SessionKeySigner {
 }
 
 impl SessionKeySigner {
-    /// The key in the storage; a new one, stored there, if there is none.
+    /// The key in the storage; a new one, stored there, if there is none. Of several that open the same empty storage at once,
+    /// all get the same key, if it is a `KeystoreFile` or a [`MemoryStorage`]; see [`KeyStorage::store_if_none`].
     pub fn open(storage: impl KeyStorage + 'static) -> Result<Self, KeyError> {
         let key = match storage.load()? {
             Some(key) => key,
-            None => {
-                let key = PrivateKey::random();
-                storage.store(&key)?;
-                key
-            }
+            None => storage.store_if_none(PrivateKey::random())?,
         };
         Self::new(key, storage)
     }

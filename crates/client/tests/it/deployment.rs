@@ -5,7 +5,7 @@ use session_key_bindings::{IModularAccountFactory, bytecode};
 use session_key_client::{
     Deployment, SmartAccount,
     alloy::{
-        primitives::{Address, B256, U256, address, bytes, keccak256},
+        primitives::{Address, B256, U256, address, bytes, hex, keccak256},
         providers::DynProvider,
     },
     deployment::{
@@ -356,12 +356,20 @@ async fn the_data_fee_of_the_op_stack_is_counted() {
     testkit.chain().set_code(GAS_PRICE_ORACLE, one_gwei).unwrap();
     let with = deployer.survey(None).await.unwrap().cost;
     assert_eq!(with - without, U256::from(2 * 2 * 1_000_000_000_u64));
-    // Something else at that address.
-    testkit
-        .chain()
-        .set_code(GAS_PRICE_ORACLE, bytes!("5f5ffd"))
-        .unwrap();
-    assert_eq!(deployer.survey(None).await.unwrap().cost, without);
+    // An oracle that cannot be asked is no oracle that asks for nothing.
+    let selector = hex::encode(&keccak256("getL1Fee(bytes)")[..4]);
+    let node = Failing::new(testkit.transport(), move |method, params, _| {
+        method == "eth_call" && params.contains(&selector)
+    });
+    let wallet = wallet(node.saying("rate limit exceeded"), dev_accounts()[0].signer());
+    let limited = Deployer::new(wallet, CHAIN, plan(&DeploymentParameters::default()));
+    let error = limited.survey(None).await.unwrap_err();
+    assert!(matches!(error, DeployError::Rpc(_)), "{error}");
+    // Something else at that address: reverts, has no such instruction, answers nothing.
+    for code in [&bytes!("5f5ffd"), &bytes!("fe"), &bytes!("00")] {
+        testkit.chain().set_code(GAS_PRICE_ORACLE, code.clone()).unwrap();
+        assert_eq!(deployer.survey(None).await.unwrap().cost, without);
+    }
 }
 
 /// A wallet on the chain, over a wire that fails where it is told to.
@@ -425,13 +433,27 @@ async fn somebody_faster_is_no_failure() {
 
 #[tokio::test]
 async fn a_chain_without_the_instructions_is_refused() {
-    let testkit = chain();
-    let provider = failing(&testkit, |method, params, _| {
-        method == "eth_call" && params.contains("0x5f5f5f5e00")
-    });
-    let deployer = Deployer::new(provider, CHAIN, plan(&DeploymentParameters::default()));
-    let error = refusal(&testkit, &deployer).await;
-    assert!(matches!(error, DeployError::ChainBeforeCancun { .. }), "{error}");
+    for (message, is_of_the_chain) in [
+        ("invalid opcode: PUSH0", true),
+        ("opcode 0x5e not defined", true),
+        ("EVM error NotActivated", true),
+        ("VM execution error.", true),
+        // The node's, of which the chain is not to blame.
+        ("rate limit exceeded", false),
+        ("the method eth_call does not exist", false),
+    ] {
+        let testkit = chain();
+        let node = Failing::new(testkit.transport(), |method, params, _| {
+            method == "eth_call" && params.contains("0x5f5f5f5e00")
+        });
+        let wallet = wallet(node.saying(message), dev_accounts()[0].signer());
+        let deployer = Deployer::new(wallet, CHAIN, plan(&DeploymentParameters::default()));
+        match refusal(&testkit, &deployer).await {
+            DeployError::ChainBeforeCancun { reason, .. } if is_of_the_chain => assert_eq!(reason, message),
+            DeployError::Rpc(error) if !is_of_the_chain => assert!(error.to_string().contains(message)),
+            error => panic!("{error}"),
+        }
+    }
 }
 
 #[tokio::test]

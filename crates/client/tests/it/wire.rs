@@ -260,6 +260,7 @@ type Fails = dyn Fn(&str, &str, usize) -> bool + Send + Sync;
 pub(crate) struct Failing {
     inner: BoxTransport,
     fails: Arc<Fails>,
+    says: &'static str,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
@@ -272,8 +273,15 @@ impl Failing {
         Self {
             inner: inner.into_box_transport(),
             fails: Arc::new(fails),
+            says: "the test says no",
             seen: Arc::default(),
         }
+    }
+
+    /// The message of the errors.
+    pub(crate) fn saying(mut self, message: &'static str) -> Self {
+        self.says = message;
+        self
     }
 
     async fn answer(mut self, packet: RequestPacket) -> Result<ResponsePacket, TransportError> {
@@ -287,7 +295,7 @@ impl Failing {
             before
         };
         if (self.fails)(&method, params, before) {
-            return Ok(failure(&request, -32000, "the test says no".to_owned()));
+            return Ok(failure(&request, -32000, self.says.to_owned()));
         }
         self.inner.call(RequestPacket::Single(request)).await
     }

@@ -1,4 +1,4 @@
-use super::{KeyState, Violation, decode_execute_with_session_key};
+use super::{KeyState, RuleSet, Violation, decode_execute_with_session_key};
 use crate::{
     SmartAccount, UserOperation,
     abi::EntryPoint,
@@ -25,7 +25,8 @@ pub enum Failure {
     /// It breaks these rules of the key, or of the EntryPoint: those of validation, or, if it was included, of execution. Never
     /// empty.
     Rules(Vec<Violation>),
-    /// The plugin let it pass, and then one of its calls failed, with this.
+    /// The plugin let it pass, and then one of its calls failed, with this. Of an operation that is none of a session key: what it
+    /// reverted with.
     Call(Revert),
     /// The EntryPoint did not take its bundle, for reasons that are not the key's: the nonce, the deposit, another operation of
     /// the bundle, a paymaster.
@@ -65,7 +66,7 @@ impl fmt::Display for Failure {
             Self::ChangedInBlock(revert) => {
                 write!(
                     f,
-                    "{revert}; before the block, the key's state would have allowed it"
+                    "{revert}; the key's state before the block does not explain it"
                 )
             }
             Self::Unknown => f.write_str("the transaction failed as a whole; it cannot be seen why"),
@@ -116,6 +117,10 @@ pub async fn explain_failure(
         Err(_) => vec![signed.operation.clone()],
     };
     let Ok((_, session_key)) = decode_execute_with_session_key(&signed.operation.call_data) else {
+        // Included, it has passed validation: it is an owner's.
+        if let Some(reason) = reason {
+            return Ok(Some(Failure::Call(reason)));
+        }
         let mut unregistered = KeyState::unregistered(account.address(), Address::ZERO);
         let violations = unregistered.execute_validation(&signed.operation, None, time);
         return Ok(Some(Failure::Rules(violations)));
@@ -124,17 +129,25 @@ pub async fn explain_failure(
     let calls: Vec<Call> = bundle.calls().cloned().collect();
     let mut state = KeyState::load_for_calls(&account.clone().at(before), session_key, &calls).await?;
 
-    if let Some(violations) = bundle.validate(&mut state, signed.hash, time) {
-        return Ok(Some(Failure::Rules(violations)));
-    }
+    let violations = bundle.validate(&mut state, signed.hash, time);
     let Some(reason) = reason else {
+        if !violations.is_empty() {
+            return Ok(Some(Failure::Rules(violations)));
+        }
         let request: TransactionRequest = TransactionRequest::default()
             .from(transaction.from())
             .to(entry_point)
             .input(transaction.input().clone().into());
         return simulate_again(account, request, before).await.map(Some);
     };
-    let violations = bundle.execute(&mut state, &receipt, entry_point, signed.hash, time);
+    // Included, it has passed validation. If it would not have before the block, the key's state is not that any more.
+    let is_changed = violations
+        .iter()
+        .any(|violation| state.rule_set == RuleSet::Strict || !violation.is_beyond_abi());
+    let violations = match is_changed {
+        true => Vec::new(),
+        false => bundle.execute(&mut state, &receipt, entry_point, signed.hash, time),
+    };
     Ok(Some(match reason {
         Revert::Plugin(_) if violations.is_empty() => Failure::ChangedInBlock(reason),
         // Other plugins panic where they cannot reckon with the end of an interval.
@@ -185,14 +198,15 @@ impl Bundle {
     }
 
     /// Validation of all of them. Returns what the operation breaks.
-    fn validate(&self, state: &mut KeyState, hash: B256, time: u64) -> Option<Vec<Violation>> {
+    fn validate(&self, state: &mut KeyState, hash: B256, time: u64) -> Vec<Violation> {
+        let mut broken = Vec::new();
         for (operation, its_hash, _) in &self.0 {
             let violations = state.execute_validation(operation, Some(*its_hash), time);
-            if *its_hash == hash && !violations.is_empty() {
-                return Some(violations);
+            if *its_hash == hash {
+                broken = violations;
             }
         }
-        None
+        broken
     }
 
     /// Execution up to the operation. Returns what it breaks.

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// PUSH0 PUSH0 REVERT
+const REFUSER: [u8; 3] = [0x5f, 0x5f, 0xfd];
+
 #[tokio::test]
 async fn explains_what_the_chain_flattens() {
     let updates = PermissionUpdates::new()
@@ -63,12 +66,7 @@ async fn failures_are_explained_afterwards() {
     let mut world = World::new(&updates);
     let key = world.key.clone();
     let refuser = Address::repeat_byte(0xfe);
-    // PUSH0 PUSH0 REVERT
-    world
-        .testkit
-        .chain()
-        .set_code(refuser, [0x5f, 0x5f, 0xfd])
-        .unwrap();
+    world.testkit.chain().set_code(refuser, REFUSER).unwrap();
 
     let mut time = START;
     for (calls, expected) in [
@@ -134,8 +132,8 @@ async fn failures_are_explained_afterwards() {
             (
                 "changed_in_block",
                 format!(
-                    "session key {} of account {} would exceed its spend limit for token {TOKEN}; before the block, the key's \
-                     state would have allowed it",
+                    "session key {} of account {} would exceed its spend limit for token {TOKEN}; the key's state \
+                     before the block does not explain it",
                     key.address(),
                     world.account.address()
                 ),
@@ -176,6 +174,94 @@ async fn failures_are_explained_afterwards() {
         panic!("{failure:?}");
     };
     assert_eq!(failed.code, Some(AaCode::InvalidNonce));
+}
+
+/// What was included has passed validation, whatever the state before the block says.
+#[tokio::test]
+async fn what_was_included_broke_no_rule_of_validation() {
+    let refuser = Address::repeat_byte(0xfe);
+    let failed = Failure::Call(Revert::Unknown(Bytes::new()));
+    let granted = crate::fixture::key(2);
+    let grant = NewSessionKey {
+        key: granted.address(),
+        tag: B256::ZERO,
+        permissions: list(AccessControlType::AllowAllAccess)
+            .erc20_spend_limit(TOKEN, SpendLimit::total(n(10)))
+            .encode()
+            .unwrap(),
+    };
+    let exceeded = PluginError::ERC20SpendLimitExceeded {
+        account: World::new(&PermissionUpdates::new()).account.address(),
+        session_key: granted.address(),
+        token: TOKEN,
+    };
+    for (calls, expected) in [
+        (vec![Call::new(refuser, Bytes::new())], failed.clone()),
+        (
+            vec![transfer(n(11))],
+            Failure::ChangedInBlock(Revert::Plugin(exceeded)),
+        ),
+    ] {
+        let mut world = World::new(&PermissionUpdates::new());
+        let mut operation = world.operation(&[]);
+        operation.call_data = calldata::execute_with_session_key(&calls, granted.address());
+        operation.nonce = user_operation::nonce(session_key_nonce_key(granted.address()), 0);
+        let signed = world.sign_as_is(operation, &granted);
+
+        // In one transaction, a contract that is an owner grants the key and sends its operation.
+        let relay = Address::repeat_byte(0x4e);
+        let bundle = IEntryPoint::handleOpsCall {
+            ops: vec![signed.operation.clone().into()],
+            beneficiary: world.owner,
+        };
+        let code = relay_code(&[
+            (world.account.address(), calldata::add_session_key(&grant)),
+            (world.account.deployment().entry_point, bundle.abi_encode().into()),
+        ]);
+        world.owner_calls(calldata::update_owners(&[relay], &[]), START + 1);
+        let hash = {
+            let mut chain = world.testkit.chain();
+            chain.set_code(refuser, REFUSER).unwrap();
+            chain.set_code(relay, code).unwrap();
+            let request = transaction(world.owner, relay, Bytes::new());
+            chain.send(request).unwrap().ok().unwrap().transaction_hash
+        };
+        let failure = explain_failure(&world.account, &signed, hash).await.unwrap();
+        assert_eq!(failure, Some(expected));
+    }
+
+    // An owner's operation breaks no rules of a key.
+    let mut world = World::new(&PermissionUpdates::new());
+    world.testkit.chain().set_code(refuser, REFUSER).unwrap();
+    let mut operation = world.operation(&[]);
+    operation.call_data = calldata::execute(&Call::new(refuser, Bytes::new()));
+    operation.nonce = U256::ZERO;
+    let signed = world.sign(operation, &dev_accounts()[0].signer());
+    let hash = world
+        .send(std::slice::from_ref(&signed), START + 1)
+        .transaction_hash;
+    let failure = explain_failure(&world.account, &signed, hash).await.unwrap();
+    assert_eq!(failure, Some(failed));
+}
+
+/// Code that makes these calls, one after the other.
+fn relay_code(calls: &[(Address, Bytes)]) -> Vec<u8> {
+    let u32_bytes = |number: usize| u32::try_from(number).unwrap().to_be_bytes();
+    // What follows takes 45 bytes a call.
+    let mut data_at = calls.len() * 45 + 1;
+    let mut code = Vec::new();
+    for (to, data) in calls {
+        let length = u32_bytes(data.len());
+        // PUSH4 length, PUSH4 data_at, PUSH0, CODECOPY
+        code.extend([&[0x63][..], &length, &[0x63], &u32_bytes(data_at), &[0x5f, 0x39]].concat());
+        // PUSH0, PUSH0, PUSH4 length, PUSH0, PUSH0, PUSH20 to, GAS, CALL, POP
+        code.extend([&[0x5f, 0x5f, 0x63][..], &length, &[0x5f, 0x5f, 0x73]].concat());
+        code.extend([to.as_slice(), &[0x5a, 0xf1, 0x50]].concat());
+        data_at += data.len();
+    }
+    code.push(0x00);
+    calls.iter().for_each(|(_, data)| code.extend_from_slice(data));
+    code
 }
 
 /// A plugin of the same ABI, by the version that it names.
