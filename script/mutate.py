@@ -6,8 +6,8 @@
     script/mutate.py --list     what there is
 
 Works on copies of the project in a temporary folder, so that the sources are never touched: one for the session key plugin,
-one for the account and the owner plugin, each with what its tests need and nothing else. The tests are compiled once; per
-mutant only the contract is. Exit status 1 if a mutant survives that is not explained here.
+one for the account, the owner plugin and the factory, each with what its tests need and nothing else. The tests are compiled
+once; per mutant only the contract is. Exit status 1 if a mutant survives that is not explained here.
 """
 
 import argparse
@@ -28,9 +28,11 @@ ACCOUNT_RECORD = SRC + "libraries/AccountRecord.sol"
 SLOTS = SRC + "libraries/LibSessionKeySlots.sol"
 ACCOUNT = SRC + "ModularAccount.sol"
 OWNER_PLUGIN = SRC + "MultiOwnerPlugin.sol"
+FACTORY = SRC + "ModularAccountFactory.sol"
 PLUGIN_MANAGER = SRC + "account/PluginManager.sol"
 HOOK_LIST = SRC + "account/HookList.sol"
 SELECTOR_STORAGE = SRC + "account/LibSelectorStorage.sol"
+ERC165 = SRC + "account/LibERC165.sol"
 
 # (file, what is replaced, by what, why it survives or ""). The first occurrence is replaced; it must exist.
 MUTANTS = [
@@ -163,6 +165,32 @@ MUTANTS = [
     (OWNER_PLUGIN, "sender != msg.sender && !isOwnerOf(msg.sender, sender)", "!isOwnerOf(msg.sender, sender)", ""),
     (OWNER_PLUGIN, "if (newest == address(0)) revert EmptyOwnersNotAllowed();", "", ""),
     (OWNER_PLUGIN, "block.chainid, account, SALT)", "block.chainid, address(0), SALT)", ""),
+    (ACCOUNT, "if (isException && msg.sender == address(this)) return;",
+     "if (isException && (msg.sender == address(this) || msg.sig == IModularAccount.upgradeToAndCall.selector)) return;", ""),
+    (ACCOUNT, "if (validationFunction == RUNTIME_VALIDATION_ALWAYS_ALLOW) return;",
+     "if (validationFunction == RUNTIME_VALIDATION_ALWAYS_ALLOW) return;\n"
+     "        if (msg.sig == IModularAccount.installPlugin.selector && msg.sender == address(this)) return;", ""),
+    (ACCOUNT, "        validated\n        hooked\n", "        hooked\n        validated\n", ""),
+    (ACCOUNT, "        returnData = _call(plugin, 0, data);",
+     "        plugin = record.pluginOf(record.config, Role.EXECUTION);\n        returnData = _call(plugin, 0, data);", ""),
+    (FACTORY, "MAX_OWNERS = 100", "MAX_OWNERS = 99", ""),
+    (ACCOUNT, "if (missingAccountFunds != 0) {", "if (missingAccountFunds != 0 && uint160(validationData) != 1) {", ""),
+    (OWNER_PLUGIN, " || _isSignedByContractOwner(messageHash, signature)",
+     " || (signature.length != 65 && _isSignedByContractOwner(messageHash, signature))", ""),
+    (ERC165, " && _answersTrue(target, type(IERC165).interfaceId)", "", ""),
+    (PLUGIN_MANAGER, "        uint256 word = 0;\n        for (uint256 i = 0; i < dependencies.length; ++i) {\n",
+     "        for (uint256 i = 0; i < dependencies.length; ++i) {\n"
+     "            (address each,) = dependencies[i].unpack();\n"
+     "            if (!account.plugins[each].state.isInstalled()) revert MissingPluginDependency(each);\n"
+     "        }\n"
+     "        uint256 word = 0;\n        for (uint256 i = 0; i < dependencies.length; ++i) {\n", ""),
+    (PLUGIN_MANAGER, "        if (!state.isInstalled()) revert PluginNotInstalled(plugin);\n",
+     "        if (config.length != 0) abi.decode(config, (UninstallPluginConfig));\n"
+     "        if (!state.isInstalled()) revert PluginNotInstalled(plugin);\n", ""),
+    (PLUGIN_MANAGER, "            decodedConfig.callbackGasLimit,",
+     "            decodedConfig.forceUninstall ? 0 : decodedConfig.callbackGasLimit,", ""),
+    (PLUGIN_MANAGER, "emit PluginUninstalled(plugin, success);",
+     "emit PluginUninstalled(plugin, success && !decodedConfig.forceUninstall);", ""),
 ]
 
 # Tests that would fail for any change at all, or need the bytecode of every contract, are left out.
@@ -170,7 +198,7 @@ PLUGIN_TESTS = ["SessionKeyPlugin", "Counter", "StubAccount", "RecordingAccount"
 
 
 def is_of_account(mutant: tuple) -> bool:
-    return mutant[0] in [ACCOUNT, OWNER_PLUGIN, PLUGIN_MANAGER, HOOK_LIST, SELECTOR_STORAGE]
+    return mutant[0] in [ACCOUNT, OWNER_PLUGIN, FACTORY, PLUGIN_MANAGER, HOOK_LIST, SELECTOR_STORAGE, ERC165]
 
 
 def copy_project(copy: pathlib.Path, of_account: bool) -> None:

@@ -72,6 +72,22 @@ contract OwnerOperationsTest is StackTest {
         assertEq(ownerPlugin.ownersOf(predicted), owners);
     }
 
+    /// @dev Between the two calls no plugin validates anything: the account may still install by itself.
+    function test_executeBatch_replacesTheOwnerPlugin() public {
+        address other = deployCode("MultiOwnerPlugin.sol:MultiOwnerPlugin");
+        address newOwner = makeAddr("new owner");
+        IModularAccount.Call[] memory calls = new IModularAccount.Call[](2);
+        calls[0] = IModularAccount.Call(address(account), 0, uninstallCall(address(ownerPlugin)));
+        calls[1] = IModularAccount.Call(
+            address(account), 0, installCall(other, abi.encode(listOf(newOwner)), new bytes21[](0))
+        );
+        sendAsOwner(batchCall(calls));
+        assertEq(account.getInstalledPlugins(), listOf(other));
+        vm.prank(newOwner);
+        account.execute(address(counter), 0, _increment());
+        assertEq(counter.count(), 1);
+    }
+
     function test_updateOwners_asUserOperation() public {
         address second = makeAddr("second owner");
         sendAsOwner(abi.encodeCall(IMultiOwnerPlugin.updateOwners, (listOf(second), new address[](0))));

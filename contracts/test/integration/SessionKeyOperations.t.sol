@@ -5,7 +5,9 @@ import {Vm} from "forge-std/Vm.sol";
 
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Counter} from "../mocks/Counter.sol";
 import {PingTarget} from "../mocks/PingTarget.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {call, join, listOf} from "../utils/ListLiterals.sol";
@@ -78,6 +80,16 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         passes(transfer(1));
         refusedInValidation(call(address(account), 0, ""));
         refusedInValidation(call(address(ENTRY_POINT), 0, ""));
+    }
+
+    /// @dev The account lets nobody speak to a plugin in its name, the session key plugin included.
+    function test_allowAll_reachesNoPlugin() public {
+        grant(listOf(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS)));
+        refusedInExecution(
+            call(address(plugin), 0, abi.encodeCall(ISessionKeyPlugin.addSessionKey, (payee, 0, new bytes[](0)))),
+            abi.encodeWithSelector(IModularAccount.PluginCallDenied.selector, plugin)
+        );
+        assertFalse(plugin.isSessionKeyOf(address(account), payee));
     }
 
     function test_entryPoint_onlyByAllowlist() public {
@@ -238,6 +250,74 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
             vm.prank(callers[i]);
             vm.expectRevert(IModularAccount.AlwaysDenyRule.selector);
             keys.executeWithSessionKey(ping(), key.addr);
+        }
+    }
+
+    /// @dev What the targets return comes back through plugin and account, and so does what one of them reverts with.
+    function test_answers_comeBackFromTheTargets() public {
+        Counter counter = new Counter();
+        grant(listOf(allow(address(counter))));
+        ISessionKeyPlugin.Call[] memory increment = call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
+        vm.prank(address(ENTRY_POINT));
+        bytes[] memory answers = keys.executeWithSessionKey(join(increment, increment), key.addr);
+        assertEq(answers.length, 2);
+        assertEq(answers[0], abi.encode(1));
+        assertEq(answers[1], abi.encode(2));
+        refusedInExecution(
+            join(increment, call(address(counter), 0, abi.encodeCall(Counter.refuse, (42)))),
+            abi.encodeWithSelector(Counter.Refused.selector, 42)
+        );
+        assertEq(counter.count(), 2);
+    }
+
+    /* Who manages keys */
+
+    function _managementCalls() private view returns (bytes[4] memory) {
+        return [
+            abi.encodeCall(ISessionKeyPlugin.addSessionKey, (payee, 0, new bytes[](0))),
+            abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (payee, listOf(timeRange(1, 2)))),
+            abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (payee, 0, address(0x77))),
+            abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (address(0x77), 0))
+        ];
+    }
+
+    /// @dev The owner alone: not a key of the account, nor the one in question, nor the plugin.
+    function test_management_isForTheOwner() public {
+        grant(listOf(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS)));
+        address[3] memory others = [key.addr, payee, address(plugin)];
+        bytes[4] memory callDatas = _managementCalls();
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            for (uint256 j = 0; j < others.length; ++j) {
+                vm.prank(others[j]);
+                (bool success, bytes memory reason) = address(account).call(callDatas[i]);
+                assertFalse(success);
+                assertEq(
+                    reason,
+                    abi.encodeWithSelector(
+                        IModularAccount.RuntimeValidationFunctionReverted.selector,
+                        ownerPlugin,
+                        0,
+                        abi.encodeWithSelector(IMultiOwnerPlugin.NotAuthorized.selector)
+                    )
+                );
+            }
+            vm.prank(owner.addr);
+            (bool ownerSucceeds,) = address(account).call(callDatas[i]);
+            assertTrue(ownerSucceeds);
+        }
+    }
+
+    /// @dev A key's signature is none of the owner's, in either nonce lane.
+    function test_management_isNotSignedByKeys() public {
+        grant(listOf(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS)));
+        bytes[4] memory callDatas = _managementCalls();
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            for (uint256 lane = 0; lane < 2; ++lane) {
+                IEntryPoint.UserOperation memory op = buildUserOp(callDatas[i], lane == 0 ? 0 : uint160(key.addr));
+                sign(op, key.privateKey);
+                expectFailedOp("AA24 signature error");
+                this.sendExternally(op);
+            }
         }
     }
 

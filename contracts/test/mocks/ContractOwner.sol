@@ -10,7 +10,8 @@ contract ContractOwner {
         REVERT,
         RETURN_NOTHING,
         RETURN_GARBAGE,
-        RETURN_MUCH
+        RETURN_MUCH,
+        BURN_ALL_GAS
     }
 
     Mode public mode;
@@ -42,6 +43,11 @@ contract ContractOwner {
         if (mode == Mode.RETURN_MUCH) {
             assembly {
                 return(0, 100000)
+            }
+        }
+        if (mode == Mode.BURN_ALL_GAS) {
+            assembly {
+                invalid()
             }
         }
         return hash == accepted ? this.isValidSignature.selector : bytes4(0xffffffff);

@@ -26,6 +26,7 @@ contract MockPlugin {
 
     bytes private encodedManifest;
     bool private isNoPlugin;
+    bool private hidesErc165;
     bool private hidesOnceInstalled;
     bool private answersEverythingTrue;
     mapping(bytes4 interfaceId => bool) private extraInterfaces;
@@ -47,6 +48,11 @@ contract MockPlugin {
 
     function setNoPlugin(bool value) external {
         isNoPlugin = value;
+    }
+
+    /// @notice Denies that it implements ERC-165, of all interfaces.
+    function setHidesErc165(bool value) external {
+        hidesErc165 = value;
     }
 
     /// @notice From `onInstall` on, denies that it is a plugin.
@@ -92,8 +98,8 @@ contract MockPlugin {
     function supportsInterface(bytes4 interfaceId) external view returns (bool) {
         if (answersEverythingTrue) return true;
         if (isNoPlugin) return false;
-        return interfaceId == type(IPlugin).interfaceId || interfaceId == type(IERC165).interfaceId
-            || extraInterfaces[interfaceId];
+        if (interfaceId == type(IERC165).interfaceId) return !hidesErc165;
+        return interfaceId == type(IPlugin).interfaceId || extraInterfaces[interfaceId];
     }
 
     function pluginManifest() external view {

@@ -70,10 +70,13 @@ contract ExecutionTest is AccountTest {
         reverts(owner.addr, batchCall(calls), revertData(IModularAccount.PluginCallDenied.selector, address(plugin)));
     }
 
-    /// @dev A target that says true to everything is no plugin (ERC-165), nor are precompiles and codeless addresses.
+    /// @dev A target that says true to everything is no plugin (ERC-165), nor is one that does not say that it implements
+    /// ERC-165, nor are precompiles and codeless addresses.
     function test_item03_otherTargetsAreAllowed() public {
         plugin.setAnswersEverythingTrue(true);
-        address[5] memory targets = [address(plugin), address(2), address(4), stranger, address(ENTRY_POINT)];
+        plugin2.setHidesErc165(true);
+        address[6] memory targets =
+            [address(plugin), address(2), address(4), stranger, address(ENTRY_POINT), address(plugin2)];
         for (uint256 i = 0; i < targets.length; ++i) {
             succeeds(
                 owner.addr,

@@ -51,6 +51,14 @@ contract InstallTest is AccountTest {
         );
     }
 
+    /// @dev ERC-165: what does not say that it implements ERC-165 implements nothing.
+    function test_item07_revertsIfErc165IsNotAnswered() public {
+        plugin.setHidesErc165(true);
+        expectInstallRevert(
+            plugin, fooManifest(), revertData(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
+        );
+    }
+
     function test_item07_revertsWithoutCode() public {
         address[4] memory codeless = [makeAddr("codeless"), address(1), address(2), address(4)];
         for (uint256 i = 0; i < codeless.length; ++i) {
@@ -128,6 +136,39 @@ contract InstallTest is AccountTest {
         );
         (dependencies[0], dependencies[1]) = (dependencies[1], dependencies[0]);
         install(plugin, manifest, dependencies);
+    }
+
+    /// @dev All of one dependency, then all of the next.
+    function test_item07_dependenciesAreCheckedOneByOne() public {
+        PluginManifest memory manifest = dependentManifest(2, 0x12345678);
+        install(plugin2, emptyManifest());
+        bytes21 lacksTheInterface = ref(address(plugin2), 0);
+        bytes21 notInstalled = ref(stranger, 0);
+        expectInstallRevert(
+            plugin,
+            manifest,
+            refs(lacksTheInterface, notInstalled),
+            revertData(IModularAccount.InvalidDependenciesProvided.selector)
+        );
+        expectInstallRevert(
+            plugin,
+            manifest,
+            refs(notInstalled, lacksTheInterface),
+            revertData(IModularAccount.MissingPluginDependency.selector, stranger)
+        );
+    }
+
+    /// @dev The references that stand for rules are of no plugin.
+    function test_item07_magicValuesAreNoDependencies() public {
+        bytes21[3] memory magic = [bytes21(0), ALWAYS_ALLOW, ALWAYS_DENY];
+        for (uint256 i = 0; i < magic.length; ++i) {
+            expectInstallRevert(
+                plugin,
+                dependentManifest(1, type(IPlugin).interfaceId),
+                refs(magic[i]),
+                revertData(IModularAccount.MissingPluginDependency.selector, address(0))
+            );
+        }
     }
 
     /// @dev Each check in turn is the only one that has been mended.

@@ -4,12 +4,25 @@ pragma solidity ^0.8.30;
 import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
 
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
-import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {ManifestFunction, PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
 /// @notice Rules 32 and 33: looking into the account.
 contract LoupeTest is AccountTest {
+    /// @notice A hook as it should be listed, and how many entries of manifests have added it.
+    struct Listed {
+        bytes21 hook;
+        uint256 copies;
+    }
+
+    /// @dev The execution hooks of FOO as they should be, oldest first.
+    Listed[] private preHooks;
+    mapping(bytes21 preHook => Listed[]) private pairedPostHooks;
+    Listed[] private postOnlyHooks;
+    /// @dev What each of three plugins has added: pre and post hook.
+    bytes21[2][][3] private added;
+
     function test_item32_nativeFunctionsAreTheAccounts() public view {
         bytes4[21] memory native = nativeSelectors();
         for (uint256 i = 0; i < native.length; ++i) {
@@ -180,5 +193,89 @@ contract LoupeTest is AccountTest {
         assertEq(hooks.length, 1);
         assertEq(hooks[0].preExecHook, ALWAYS_DENY);
         assertEq(hooks[0].postExecHook, ref(address(plugin2), 1));
+    }
+
+    /// @dev Any hooks of three plugins, in any order of installing and uninstalling, against a reference model: lists in which
+    /// a hook has the place of its first copy, and goes with its last.
+    function testFuzz_item33_executionHooksAgreeWithAModel(uint256 seed) public {
+        MockPlugin[3] memory plugins = [plugin, plugin2, new MockPlugin()];
+        for (uint256 step = 0; step < 8; ++step) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            uint256 chosen = seed % 3;
+            if (added[chosen].length != 0) {
+                uninstall(address(plugins[chosen]));
+                _changeModel(added[chosen], false);
+                delete added[chosen];
+            } else {
+                install(plugins[chosen], _randomHooks(plugins[chosen], added[chosen], seed / 3));
+                _changeModel(added[chosen], true);
+            }
+            _assertModel();
+        }
+    }
+
+    /// @param pairs Gets what the manifest adds, one entry at least.
+    function _randomHooks(MockPlugin mock, bytes21[2][] storage pairs, uint256 seed)
+        private
+        returns (PluginManifest memory manifest)
+    {
+        for (uint256 i = 0; i <= seed % 6; ++i) {
+            uint256 entry = uint256(keccak256(abi.encode(seed, i)));
+            uint8 pre = uint8(entry % 4);
+            uint8 post = uint8(entry / 4 % 3);
+            if (pre == 0 && post == 0) post = 1;
+            ManifestFunction memory preHook = pre == 0 ? noFunction() : pre == 3 ? denyFunction() : selfFunction(pre);
+            ManifestFunction memory postHook = post == 0 ? noFunction() : selfFunction(10 + post);
+            manifest.executionHooks = add(manifest.executionHooks, FOO, preHook, postHook);
+            pairs.push(
+                [
+                    pre == 0 ? bytes21(0) : pre == 3 ? ALWAYS_DENY : ref(address(mock), pre),
+                    post == 0 ? bytes21(0) : ref(address(mock), 10 + post)
+                ]
+            );
+        }
+    }
+
+    function _changeModel(bytes21[2][] storage pairs, bool isAdded) private {
+        for (uint256 i = 0; i < pairs.length; ++i) {
+            (bytes21 pre, bytes21 post) = (pairs[i][0], pairs[i][1]);
+            if (pre != 0) _changeList(preHooks, pre, isAdded);
+            if (post != 0) _changeList(pre == 0 ? postOnlyHooks : pairedPostHooks[pre], post, isAdded);
+        }
+    }
+
+    function _changeList(Listed[] storage list, bytes21 hook, bool isAdded) private {
+        uint256 i = 0;
+        while (i < list.length && list[i].hook != hook) ++i;
+        if (isAdded) {
+            if (i == list.length) list.push(Listed(hook, 0));
+            ++list[i].copies;
+        } else if (--list[i].copies == 0) {
+            for (; i + 1 < list.length; ++i) {
+                list[i] = list[i + 1];
+            }
+            list.pop();
+        }
+    }
+
+    function _assertModel() private view {
+        IModularAccount.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
+        uint256 next;
+        for (uint256 i = preHooks.length; i != 0; --i) {
+            Listed[] storage paired = pairedPostHooks[preHooks[i - 1].hook];
+            if (paired.length == 0) _assertHook(hooks[next++], preHooks[i - 1].hook, 0);
+            for (uint256 j = paired.length; j != 0; --j) {
+                _assertHook(hooks[next++], preHooks[i - 1].hook, paired[j - 1].hook);
+            }
+        }
+        for (uint256 i = postOnlyHooks.length; i != 0; --i) {
+            _assertHook(hooks[next++], 0, postOnlyHooks[i - 1].hook);
+        }
+        assertEq(hooks.length, next);
+    }
+
+    function _assertHook(IModularAccount.ExecutionHooks memory hook, bytes21 pre, bytes21 post) private pure {
+        assertEq(hook.preExecHook, pre, "pre hook");
+        assertEq(hook.postExecHook, post, "post hook");
     }
 }

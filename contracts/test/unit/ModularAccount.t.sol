@@ -139,6 +139,33 @@ contract ModularAccountTest is AccountTest {
         fresh.initialize(_plugins(2), _initData(2, 2));
     }
 
+    /// @dev A failure of any plugin leaves nothing, so that the account can be initialized again.
+    function test_item35_initializesWhollyOrNotAtAll() public {
+        IModularAccount fresh = _proxy();
+        address[] memory plugins = _plugins(2);
+        bytes memory initData = _initData(2, 2);
+        plugin.setManifest(fooManifest());
+        vm.expectRevert(revertData(IModularAccount.InvalidPluginManifest.selector));
+        fresh.initialize(plugins, initData);
+        assertEq(fresh.getInstalledPlugins().length, 0);
+        plugin.setManifest(emptyManifest());
+        fresh.initialize(plugins, initData);
+        assertEq(fresh.getInstalledPlugins().length, 2);
+    }
+
+    /// @dev As in `installPlugin`, without dependencies.
+    function test_item35_initializeChecksAsInstallPluginDoes() public {
+        IModularAccount fresh = _proxy();
+        plugin.setManifest(dependentManifest(1, type(IPlugin).interfaceId));
+        address[] memory plugins = _plugins(2);
+        bytes memory initData = _initData(2, 2);
+        vm.expectRevert(revertData(IModularAccount.InvalidDependenciesProvided.selector));
+        fresh.initialize(plugins, initData);
+        plugins[1] = plugins[0];
+        vm.expectRevert(revertData(IModularAccount.PluginAlreadyInstalled.selector, plugins[0]));
+        fresh.initialize(plugins, initData);
+    }
+
     function test_item35_initializeIsNotReentrant() public {
         IModularAccount fresh = _proxy();
         plugin.setManifest(fooManifest());

@@ -7,6 +7,7 @@ import {Ownable2Step} from "@openzeppelin/access/Ownable2Step.sol";
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IModularAccountFactory} from "../../src/interfaces/IModularAccountFactory.sol";
+import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 import {listOf} from "../utils/ListLiterals.sol";
@@ -42,6 +43,13 @@ contract ModularAccountFactoryTest is AccountTest {
             assertEq(listed[i], owners[owners.length - 1 - i]);
         }
         assertEq(IModularAccount(payable(predicted)).getInstalledPlugins()[0], address(ownerPlugin));
+    }
+
+    function test_createAccount_takesAHundredOwners() public {
+        address[] memory owners = _owners(100);
+        address predicted = factory.getAddress(3, owners);
+        assertEq(factory.createAccount(3, owners), predicted);
+        assertEq(ownerPlugin.ownersOf(predicted).length, 100);
     }
 
     /// @dev The salt of CREATE2, as clients compute it.
@@ -81,6 +89,14 @@ contract ModularAccountFactoryTest is AccountTest {
         vm.prank(owner.addr);
         account.execute(address(counter), 0, abi.encodeCall(counter.increment, ()));
         assertEq(counter.count(), 3);
+    }
+
+    /// @dev The address is that of the first owners, whoever owns the account by now.
+    function test_createAccount_again_leavesTheOwnersOfToday() public {
+        vm.prank(owner.addr);
+        IMultiOwnerPlugin(address(account)).updateOwners(listOf(stranger), listOf(owner.addr));
+        assertEq(factory.createAccount(0, listOf(owner.addr)), address(account));
+        assertEq(ownerPlugin.ownersOf(address(account)), listOf(stranger));
     }
 
     /// forge-config: default.isolate = true

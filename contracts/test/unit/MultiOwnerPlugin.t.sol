@@ -251,6 +251,24 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_validateOp("hash", abi.encodePacked(r, order - uint256(s), v ^ 7)), 1);
     }
 
+    /// @dev 65 bytes, the last 27 or 28: no compact signature (ERC-2098), no parity bit, nothing behind.
+    function test_userOpValidation_refusesOtherEncodings() public {
+        _onInstall(listOf(second.addr));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(second.privateKey, eip191Hash("hash"));
+        assertEq(_validateOp("hash", abi.encodePacked(r, uint256(v - 27) << 255 | uint256(s))), 1);
+        assertEq(_validateOp("hash", abi.encodePacked(r, s, v - 27)), 1);
+        assertEq(_validateOp("hash", abi.encodePacked(r, s, v, uint8(0))), 1);
+    }
+
+    /// @dev An owner that burns all gas it is given cannot keep another owner from signing.
+    function test_userOpValidation_ofASignatureAsksNoContractOwner() public {
+        ContractOwner burner = new ContractOwner();
+        burner.setMode(ContractOwner.Mode.BURN_ALL_GAS);
+        _onInstall(listOf(second.addr, address(burner)));
+        vm.expectCall(address(burner), "", 0);
+        assertEq(_validateOp("hash", _signature(second.privateKey, eip191Hash("hash"))), 0);
+    }
+
     function testFuzz_userOpValidation_neverReverts(bytes32 hash, bytes calldata signature) public {
         ContractOwner contractOwner = new ContractOwner();
         contractOwner.accept(~hash);
@@ -342,6 +360,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_isValid(account, keccak256("other"), _signature(owner.privateKey, messageHash)), INVALID);
     }
 
+    /// @dev Whatever the signature is, also one that looks like somebody's.
     function test_isValidSignature_asksContractOwners() public {
         ContractOwner contractOwner = new ContractOwner();
         makeOwner(address(contractOwner));
@@ -349,8 +368,13 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_isValid(account, digest, "any"), INVALID);
         contractOwner.accept(digest);
         assertEq(_isValid(account, digest, "any"), INVALID);
-        contractOwner.accept(_expectedHash(address(account), abi.encode(digest)));
-        assertEq(_isValid(account, digest, "any"), VALID);
+        bytes32 messageHash = _expectedHash(address(account), abi.encode(digest));
+        contractOwner.accept(messageHash);
+        bytes[4] memory signatures =
+            [bytes("any"), new bytes(65), new bytes(300), _signature(second.privateKey, messageHash)];
+        for (uint256 i = 0; i < signatures.length; ++i) {
+            assertEq(_isValid(account, digest, signatures[i]), VALID);
+        }
     }
 
     /// @dev A signature is good for one account, one chain, one plugin.

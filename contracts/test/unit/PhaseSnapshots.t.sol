@@ -54,6 +54,16 @@ contract PhaseSnapshotsTest is AccountTest {
         assertTrue(success);
     }
 
+    /// @dev What validation uninstalls is gone in the execution of the same operation.
+    function test_item28_whatValidationUninstallsDoesNotRunInExecution() public {
+        install(plugin, fooManifest());
+        makeOwner(address(plugin));
+        plugin.setReenter(USER_OP, 2, uninstallCall(address(plugin)));
+        (bool success, bytes memory reason) = send(buildUserOp(fooCall()));
+        assertFalse(success);
+        assertEq(reason, revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
+    }
+
     /* Runtime validation */
 
     /// @dev The first pre-runtime hook uninstalls its own plugin: its other hook and its validation function still run, and
@@ -119,19 +129,48 @@ contract PhaseSnapshotsTest is AccountTest {
 
     /* Execution */
 
-    /// @dev The first pre-execution hook uninstalls the executing plugin and the hooks' plugin, and installs another hook:
-    /// what was there runs, what is new does not.
     function test_item28_executionPhaseIsASnapshot() public {
+        _executionIsASnapshot(FOO, address(ENTRY_POINT), fooCall());
+        reverts(address(ENTRY_POINT), fooCall(), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
+    }
+
+    function test_item28_executeFromPluginIsASnapshot() public {
+        _executionIsASnapshot(FOO, address(plugin), abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())));
+    }
+
+    function test_item28_executionOfNativeFunctionsIsASnapshot() public {
+        bytes[4] memory callDatas = [
+            executeCall(address(counter), 0, ""),
+            abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, "")),
+            abi.encodeCall(IModularAccount.upgradeToAndCall, (implementation, "")),
+            abi.encodeCall(IModularAccount.onERC721Received, (stranger, stranger, 1, ""))
+        ];
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            uint256 state = vm.snapshotState();
+            bytes4 selector = bytes4(callDatas[i]);
+            bool byPlugin = selector == IModularAccount.executeFromPluginExternal.selector;
+            _executionIsASnapshot(selector, byPlugin ? address(plugin) : address(ENTRY_POINT), callDatas[i]);
+            vm.revertToState(state);
+        }
+    }
+
+    /// @dev The first pre-execution hook uninstalls the executing (or calling) plugin and the hooks' plugin, and installs
+    /// another hook: what was there runs, what is new does not.
+    /// @param selector Of the function that has the hooks.
+    /// @param callData The call that runs them.
+    function _executionIsASnapshot(bytes4 selector, address caller, bytes memory callData) private {
+        PluginManifest memory executor = permittedFooManifest();
+        executor.permitAnyExternalAddress = true;
         PluginManifest memory manifest;
-        manifest.executionHooks = add(manifest.executionHooks, FOO, selfFunction(1), selfFunction(2));
-        manifest.executionHooks = add(manifest.executionHooks, FOO, noFunction(), selfFunction(3));
-        manifest.executionHooks = add(manifest.executionHooks, FOO, selfFunction(4), noFunction());
-        install(plugin, fooManifest());
+        manifest.executionHooks = add(manifest.executionHooks, selector, selfFunction(1), selfFunction(2));
+        manifest.executionHooks = add(manifest.executionHooks, selector, noFunction(), selfFunction(3));
+        manifest.executionHooks = add(manifest.executionHooks, selector, selfFunction(4), noFunction());
+        install(plugin, executor);
         install(plugin2, manifest);
         MockPlugin plugin3 = new MockPlugin();
         PluginManifest memory added;
-        added.executionHooks = add(added.executionHooks, FOO, denyFunction(), noFunction());
-        added.executionHooks = add(added.executionHooks, FOO, noFunction(), selfFunction(9));
+        added.executionHooks = add(added.executionHooks, selector, denyFunction(), noFunction());
+        added.executionHooks = add(added.executionHooks, selector, noFunction(), selfFunction(9));
         IModularAccount.Call[] memory selfCalls = new IModularAccount.Call[](3);
         selfCalls[0] = IModularAccount.Call(address(account), 0, uninstallCall(address(plugin)));
         selfCalls[1] = IModularAccount.Call(address(account), 0, uninstallCall(address(plugin2)));
@@ -143,15 +182,15 @@ contract PhaseSnapshotsTest is AccountTest {
         makeOwner(address(plugin2));
 
         vm.recordLogs();
-        succeeds(address(ENTRY_POINT), fooCall());
+        succeeds(caller, callData);
         MockCall[] memory calls = mockCalls();
-        assertEq(calls.length, 5);
-        assertCall(calls[0], plugin2, PRE_EXEC, 4);
-        assertCall(calls[1], plugin2, PRE_EXEC, 1);
-        assertCall(calls[2], plugin, FOO, 5);
-        assertCall(calls[3], plugin2, POST_EXEC, 3);
-        assertCall(calls[4], plugin2, POST_EXEC, 2);
-        reverts(address(ENTRY_POINT), fooCall(), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
+        uint256 next;
+        assertCall(calls[next++], plugin2, PRE_EXEC, 4);
+        assertCall(calls[next++], plugin2, PRE_EXEC, 1);
+        if (selector == FOO) assertCall(calls[next++], plugin, FOO, 5);
+        assertCall(calls[next++], plugin2, POST_EXEC, 3);
+        assertCall(calls[next++], plugin2, POST_EXEC, 2);
+        assertEq(calls.length, next);
     }
 
     function test_item28_executionMayReenter() public {

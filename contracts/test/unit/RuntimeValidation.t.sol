@@ -82,6 +82,27 @@ contract RuntimeValidationTest is AccountTest {
         );
     }
 
+    /// @dev Who may not call learns nothing of the execution hooks: none of them runs before the caller is validated.
+    function test_item25_validationComesBeforeExecutionHooks() public {
+        bytes[5] memory callDatas = _managementCalls();
+        PluginManifest memory hooks;
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            hooks.executionHooks = add(hooks.executionHooks, bytes4(callDatas[i]), denyFunction(), noFunction());
+        }
+        install(plugin, hooks);
+        bytes memory reason = revertData(IMultiOwnerPlugin.NotAuthorized.selector);
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            reverts(
+                stranger,
+                callDatas[i],
+                abi.encodeWithSelector(
+                    IModularAccount.RuntimeValidationFunctionReverted.selector, ownerPlugin, 0, reason
+                )
+            );
+            reverts(owner.addr, callDatas[i], revertData(IModularAccount.AlwaysDenyRule.selector));
+        }
+    }
+
     /// @dev The runtime validation of FOO uninstalls the plugin that has FOO.
     function test_item25_functionIsLookedUpAfterValidation() public {
         PluginManifest memory executor;
@@ -184,25 +205,49 @@ contract RuntimeValidationTest is AccountTest {
         second.executionFunctions = add(second.executionFunctions, BAR);
         plugin2.setManifest(second);
         uninstall(address(ownerPlugin));
-        bytes memory installation = installCall(address(plugin2));
-        // The account calls itself.
-        succeeds(address(account), installation);
-        succeeds(address(account), abi.encodeCall(IModularAccount.upgradeToAndCall, (implementation, "")));
+        bytes[5] memory callDatas = _managementCalls();
         address[4] memory others = [owner.addr, stranger, address(plugin), address(factory)];
-        for (uint256 i = 0; i < others.length; ++i) {
-            reverts(
-                others[i], installation, revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, INSTALL)
-            );
+        for (uint256 i = 0; i < callDatas.length; ++i) {
+            bytes memory missing =
+                revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, bytes4(callDatas[i]));
+            for (uint256 j = 0; j < others.length; ++j) {
+                reverts(others[j], callDatas[i], missing);
+            }
+            // The account calls itself: the first two are excepted.
+            if (i < 2) succeeds(address(account), callDatas[i]);
+            else reverts(address(account), callDatas[i], missing);
         }
-        bytes[3] memory notExcepted =
-            [executeCall(address(counter), 0, ""), batchCall(increments(1)), uninstallCall(address(plugin2))];
-        for (uint256 i = 0; i < notExcepted.length; ++i) {
+    }
+
+    /// @dev The exception is for want of a function: one that exists is asked about self-calls too, and may refuse them.
+    function test_item26_selfCallsObeyTheFunctionThatThereIs() public {
+        PluginManifest memory manifest;
+        manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, INSTALL, selfFunction(1));
+        manifest.runtimeValidationFunctions =
+            add(manifest.runtimeValidationFunctions, IModularAccount.upgradeToAndCall.selector, selfFunction(1));
+        uninstall(address(ownerPlugin));
+        succeeds(address(account), installCall(plugin, manifest));
+        plugin.setRevert(RUNTIME, 1, "refused");
+        bytes[5] memory callDatas = _managementCalls();
+        for (uint256 i = 0; i < 2; ++i) {
             reverts(
                 address(account),
-                notExcepted[i],
-                revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, bytes4(notExcepted[i]))
+                callDatas[i],
+                revertData(IModularAccount.RuntimeValidationFunctionReverted.selector, plugin, 1, "refused")
             );
         }
+    }
+
+    /// @dev Calls of the account's own functions that need validation; the first two need none from the account itself, if
+    /// no plugin provides it.
+    function _managementCalls() private view returns (bytes[5] memory) {
+        return [
+            installCall(address(plugin2)),
+            abi.encodeCall(IModularAccount.upgradeToAndCall, (implementation, "")),
+            executeCall(address(counter), 0, ""),
+            batchCall(increments(1)),
+            uninstallCall(address(plugin2))
+        ];
     }
 
     /// @dev The hooks of the two functions run in the exception too.

@@ -45,6 +45,25 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         refused(op);
     }
 
+    /// @dev The heir signs in a nonce lane of its own, and goes on with the interval, the usage and the pending reset.
+    function test_gas_rotatedKeyHasItsOwnNonceLane() public {
+        setGas(100, DAY);
+        validate(gasOperation(60));
+        validate(gasOperation(60));
+        uint256 oldNonce = operation(increment()).nonce;
+        wallet = vm.createWallet("heir");
+        account.rotateSessionKey(key, 0, wallet.addr);
+        key = wallet.addr;
+        assertTrue(resetPending());
+        UserOperation memory op = gasOperation(10);
+        op.nonce = oldNonce;
+        refused(op);
+        assertEq(validate(gasOperation(10)), packed(START + DAY, 0));
+        vm.warp(START + DAY + 1);
+        execute(increment());
+        assertInfo(gasInfo(), true, 100, 70, DAY, START + DAY + 1);
+    }
+
     function test_gas_countsTheMostThatAnOperationCanCost() public {
         setGas(1_000_000, 0);
         UserOperation memory op = operation(increment());

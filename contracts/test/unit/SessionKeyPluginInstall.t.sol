@@ -178,6 +178,10 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
         assertKeys(new address[](0));
         assertFalse(plugin.isSessionKeyOf(address(account), key));
         assertFalse(plugin.isSessionKeyOf(address(account), second));
+        // Once.
+        vm.recordLogs();
+        _onUninstall();
+        assertEq(vm.getRecordedLogs().length, 0);
     }
 
     function test_onUninstall_withoutKeys_emitsNothing() public {

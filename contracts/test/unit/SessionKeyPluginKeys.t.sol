@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Vm} from "forge-std/Vm.sol";
+
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
@@ -251,6 +253,29 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         setTimeRange(11, 22);
         (uint48 validAfter,) = plugin.getKeyTimeRange(address(account), heir);
         assertEq(validAfter, 3);
+    }
+
+    /* Events */
+
+    /// @dev One event for each change, by the plugin; a rotation is no addition or removal. Settling a gas limit has none.
+    function test_changes_emitOneEventEach() public {
+        address second = addKey("second");
+        vm.recordLogs();
+        account.removeSessionKey(second, 0);
+        account.rotateSessionKey(key, 0, second);
+        account.updateKeyPermissions(second, listOf(abi.encodeCall(Updates.updateTimeRange, (1, 2))));
+        plugin.resetSessionKeyGasLimitTimestamp(address(account), second);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        bytes32[3] memory expected = [
+            ISessionKeyPlugin.SessionKeyRemoved.selector,
+            ISessionKeyPlugin.SessionKeyRotated.selector,
+            ISessionKeyPlugin.PermissionsUpdated.selector
+        ];
+        assertEq(logs.length, expected.length);
+        for (uint256 i = 0; i < expected.length; ++i) {
+            assertEq(logs[i].emitter, address(plugin));
+            assertEq(logs[i].topics[0], expected[i]);
+        }
     }
 
     /* Views of the list */

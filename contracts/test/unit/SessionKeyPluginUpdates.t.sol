@@ -3,8 +3,10 @@ pragma solidity ^0.8.30;
 
 import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 
+import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
-import {join, listOf} from "../utils/ListLiterals.sol";
+import {TestToken} from "../mocks/TestToken.sol";
+import {call, join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
 /// @notice Updates of permissions, and the views that show them.
@@ -47,6 +49,21 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         _assertEntry(false, false);
         assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
         assertInfo(tokenInfo(), false, 0, 0, 0, 0);
+    }
+
+    /// @dev The last word counts, and a removal in between starts from nothing; updates of other things do not interfere.
+    function test_updateKeyPermissions_appliesInOrder() public {
+        bytes[] memory updates = new bytes[](6);
+        updates[0] = abi.encodeCall(Updates.setNativeTokenSpendLimit, (10, DAY));
+        updates[1] = abi.encodeCall(Updates.setGasSpendLimit, (10, DAY));
+        updates[2] = abi.encodeCall(Updates.setNativeTokenSpendLimit, (NO_LIMIT, 0));
+        updates[3] = abi.encodeCall(Updates.setGasSpendLimit, (NO_LIMIT, 0));
+        updates[4] = abi.encodeCall(Updates.setNativeTokenSpendLimit, (20, 0));
+        updates[5] = abi.encodeCall(Updates.setRequiredPaymaster, (address(9)));
+        account.updateKeyPermissions(key, updates);
+        assertInfo(nativeInfo(), true, 20, 0, 0, 0);
+        assertInfo(gasInfo(), false, 0, 0, 0, 0);
+        assertEq(plugin.getRequiredPaymaster(address(account), key), address(9));
     }
 
     function test_updateKeyPermissions_revertsOnUnknownSelectors() public {
@@ -240,6 +257,31 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         assertInfo(gasInfo(), true, limit, 0, 0, 0);
     }
 
+    /// @dev Removing what is not there stores nothing, the interval least of all.
+    function test_limits_removalOfNoneChangesNothing() public {
+        setNative(NO_LIMIT, 0);
+        setNative(NO_LIMIT, 77);
+        setToken(NO_LIMIT, 77);
+        setGas(NO_LIMIT, 77);
+        assertInfo(nativeInfo(), false, 0, 0, 0, 0);
+        assertInfo(tokenInfo(), false, 0, 0, 0, 0);
+        assertInfo(gasInfo(), false, 0, 0, 0, 0);
+    }
+
+    /// @dev A token whose limit is removed is not counted, though the view still tells what the limit was.
+    function test_limits_removedTokenLimitIsNotCounted() public {
+        allowAll();
+        setToken(NO_LIMIT - 1, type(uint48).max);
+        execute(approve(NO_LIMIT - 1));
+        vm.warp(START + 3);
+        setToken(NO_LIMIT, 0);
+        accepted(approve(NO_LIMIT));
+        accepted(call(address(token), 0, abi.encodeCall(TestToken.transferFrom, (address(account), address(1), 0))));
+        assertInfo(tokenInfo(), false, NO_LIMIT - 1, 0, type(uint48).max, START);
+        setToken(3, 4);
+        assertInfo(tokenInfo(), true, 3, 0, 4, START + 3);
+    }
+
     function test_setERC20SpendLimit_revertsIfTokenIsZero() public {
         vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidToken.selector, address(0)));
         update(abi.encodeCall(Updates.setERC20SpendLimit, (address(0), 1, 0)));
@@ -266,23 +308,61 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
     }
 
     function test_views_revertIfKeyIsNotRegistered() public {
+        _assertRegistered(address(9), false);
+        _assertRegistered(address(0), false);
+    }
+
+    /// @dev Whatever a key has been: added, removed, added again, rotated, retired with all others, and all that again.
+    function test_views_knowRegisteredKeysAlone() public {
+        address heir = makeAddr("heir");
+        _assertRegistered(key, true);
+        account.removeSessionKey(key, 0);
+        _assertRegistered(key, false);
+        account.addSessionKey(key, TAG, new bytes[](0));
+        _assertRegistered(key, true);
+        account.rotateSessionKey(key, 0, heir);
+        _assertRegistered(key, false);
+        _assertRegistered(heir, true);
+        IPlugin(address(account)).onUninstall("");
+        _assertRegistered(heir, false);
+        install(account);
+        _assertRegistered(heir, false);
+        account.addSessionKey(heir, TAG, new bytes[](0));
+        _assertRegistered(heir, true);
+    }
+
+    /// @dev All that asks for a key answers, or all reverts with the key's error.
+    function _assertRegistered(address sessionKey, bool registered) private {
         address a = address(account);
-        bytes[9] memory calls = [
-            abi.encodeCall(ISessionKeyPlugin.getAccessControlType, (a, address(9))),
-            abi.encodeCall(ISessionKeyPlugin.getAccessControlEntry, (a, address(9), address(1))),
-            abi.encodeCall(ISessionKeyPlugin.isSelectorOnAccessControlList, (a, address(9), address(1), 0x01020304)),
-            abi.encodeCall(ISessionKeyPlugin.getKeyTimeRange, (a, address(9))),
-            abi.encodeCall(ISessionKeyPlugin.getNativeTokenSpendLimitInfo, (a, address(9))),
-            abi.encodeCall(ISessionKeyPlugin.getGasSpendLimit, (a, address(9))),
-            abi.encodeCall(ISessionKeyPlugin.getERC20SpendLimitInfo, (a, address(9), address(1))),
-            abi.encodeCall(ISessionKeyPlugin.getRequiredPaymaster, (a, address(9))),
-            abi.encodeCall(ISessionKeyPlugin.getERC20SpendLimitInfo, (a, address(9), address(0)))
+        bytes[11] memory calls = [
+            abi.encodeCall(ISessionKeyPlugin.findPredecessor, (a, sessionKey)),
+            abi.encodeCall(ISessionKeyPlugin.getAccessControlType, (a, sessionKey)),
+            abi.encodeCall(ISessionKeyPlugin.getAccessControlEntry, (a, sessionKey, address(1))),
+            abi.encodeCall(ISessionKeyPlugin.isSelectorOnAccessControlList, (a, sessionKey, address(1), 0x01020304)),
+            abi.encodeCall(ISessionKeyPlugin.getKeyTimeRange, (a, sessionKey)),
+            abi.encodeCall(ISessionKeyPlugin.getNativeTokenSpendLimitInfo, (a, sessionKey)),
+            abi.encodeCall(ISessionKeyPlugin.getGasSpendLimit, (a, sessionKey)),
+            abi.encodeCall(ISessionKeyPlugin.getERC20SpendLimitInfo, (a, sessionKey, address(1))),
+            abi.encodeCall(ISessionKeyPlugin.getRequiredPaymaster, (a, sessionKey)),
+            abi.encodeCall(ISessionKeyPlugin.getERC20SpendLimitInfo, (a, sessionKey, address(0))),
+            abi.encodeCall(ISessionKeyPlugin.resetSessionKeyGasLimitTimestamp, (a, sessionKey))
         ];
         for (uint256 i = 0; i < calls.length; ++i) {
             (bool success, bytes memory answer) = address(plugin).call(calls[i]);
-            assertFalse(success);
-            assertEq(answer, abi.encodeWithSelector(ISessionKeyPlugin.InvalidSessionKey.selector, address(9)));
+            assertEq(success, registered);
+            if (registered) continue;
+            bytes4 selector =
+                i == 0 ? ISessionKeyPlugin.SessionKeyNotFound.selector : ISessionKeyPlugin.InvalidSessionKey.selector;
+            assertEq(answer, abi.encodeWithSelector(selector, sessionKey));
         }
+        assertEq(plugin.isSessionKeyOf(a, sessionKey), registered);
+        if (registered) return;
+        expectInvalidKey(sessionKey);
+        account.updateKeyPermissions(sessionKey, new bytes[](0));
+        expectInvalidKey(sessionKey);
+        account.removeSessionKey(sessionKey, 0);
+        expectInvalidKey(sessionKey);
+        account.rotateSessionKey(sessionKey, 0, makeAddr("other"));
     }
 
     function _oneOfEach() private view returns (bytes[] memory all) {

@@ -31,6 +31,32 @@ contract UninstallTest is AccountTest {
         );
     }
 
+    /// @dev Whether the plugin is installed comes first; force excuses no config that cannot be decoded.
+    function test_item17_revertsOnAMalformedConfig() public {
+        bytes[2] memory malformed = [bytes(hex"01"), uninstallConfig(hex"01", true, 0)];
+        for (uint256 i = 0; i < malformed.length; ++i) {
+            reverts(
+                owner.addr,
+                uninstallCall(address(plugin), malformed[i]),
+                revertData(IModularAccount.PluginNotInstalled.selector, address(plugin))
+            );
+        }
+        install(plugin, fooManifest());
+        for (uint256 i = 0; i < malformed.length; ++i) {
+            reverts(owner.addr, uninstallCall(address(plugin), malformed[i]), "");
+        }
+    }
+
+    /// @dev With the manifest in the config, the plugin is not asked for it, nor whether it is one.
+    function test_item17_needsNothingOfThePluginButItsManifest() public {
+        install(plugin, fooManifest());
+        plugin.setRevert(IPlugin.pluginManifest.selector, 0, "no manifest");
+        plugin.setNoPlugin(true);
+        reverts(owner.addr, uninstallCall(address(plugin)), "no manifest");
+        succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig(abi.encode(fooManifest()), false, 0)));
+        assertEq(account.getInstalledPlugins().length, 1);
+    }
+
     /// @dev The plugin's manifest has changed: the old one, given in the config, drives the removal.
     function test_item17_takesTheManifestOfTheInstallation() public {
         install(plugin, fooManifest());
@@ -150,6 +176,34 @@ contract UninstallTest is AccountTest {
         _assertConfig(address(0), 0, 0);
     }
 
+    /// @dev What a plugin may do is what it was installed with: not what its manifest says by now, nor what an earlier
+    /// installation permitted.
+    function test_item18_permissionsAreOfTheInstallation() public {
+        bytes memory ofTheAccount = abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall()));
+        bytes memory ofTheCounter = abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, ""));
+        PluginManifest memory manifest = permittedFooManifest();
+        manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(counter), true, new bytes4[](0));
+        install(plugin, manifest);
+        plugin.setManifest(emptyManifest());
+        succeeds(address(plugin), ofTheAccount);
+        succeeds(address(plugin), ofTheCounter);
+        succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig(abi.encode(manifest), false, 0)));
+
+        // The function is there again, by another plugin.
+        install(plugin2, fooManifest());
+        install(plugin, emptyManifest());
+        reverts(
+            address(plugin),
+            ofTheAccount,
+            abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin, FOO)
+        );
+        reverts(
+            address(plugin),
+            ofTheCounter,
+            abi.encodeWithSelector(IModularAccount.ExecFromPluginExternalNotPermitted.selector, plugin, counter, 0, "")
+        );
+    }
+
     function _assertConfig(address executor, bytes21 userOp, bytes21 runtime) private view {
         IModularAccount.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
         assertEq(config.plugin, executor);
@@ -193,16 +247,19 @@ contract UninstallTest is AccountTest {
     function test_item19_forceExcusesTheCallback() public {
         install(plugin, fooManifest());
         plugin.setRevert(ON_UNINSTALL, 0x20, "no");
-        vm.expectEmit(address(account));
-        emit IModularAccount.PluginUninstalled(address(plugin), false);
+        _expectUninstalled(false);
         succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", true, 0)));
         assertEq(account.getInstalledPlugins().length, 1);
     }
 
+    /// @dev With force as without.
     function test_item19_limitsTheCallbacksGas() public {
-        install(plugin, fooManifest());
-        vm.expectCall(address(plugin), 0, 77_777, abi.encodeCall(IPlugin.onUninstall, ("")), 1);
-        succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", false, 77_777)));
+        vm.expectCall(address(plugin), 0, 77_777, abi.encodeCall(IPlugin.onUninstall, ("")), 2);
+        for (uint256 force = 0; force < 2; ++force) {
+            install(plugin, fooManifest());
+            _expectUninstalled(true);
+            succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", force == 1, 77_777)));
+        }
     }
 
     /// @dev Too little gas for the callback fails it; force excuses that too.
@@ -213,6 +270,7 @@ contract UninstallTest is AccountTest {
             uninstallCall(address(plugin), uninstallConfig("", false, 100)),
             abi.encodeWithSelector(IModularAccount.PluginUninstallCallbackFailed.selector, plugin, "")
         );
+        _expectUninstalled(false);
         succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", true, 100)));
     }
 
@@ -241,8 +299,20 @@ contract UninstallTest is AccountTest {
         install(plugin, fooManifest());
         vm.expectEmit(address(plugin));
         emit MockPlugin.Called(address(account), ON_UNINSTALL, 0x20, 0, abi.encodeCall(IPlugin.onUninstall, ("")));
-        vm.expectEmit(address(account));
-        emit IModularAccount.PluginUninstalled(address(plugin), true);
+        _expectUninstalled(true);
         uninstall(address(plugin));
+    }
+
+    /// @dev Force changes nothing about what the event says of the callback.
+    function test_item20_forcedUninstallTellsOfTheCallback() public {
+        install(plugin, fooManifest());
+        _expectUninstalled(true);
+        succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", true, 0)));
+    }
+
+    /// @param callbackSucceeded What the event of uninstalling `plugin` says.
+    function _expectUninstalled(bool callbackSucceeded) private {
+        vm.expectEmit(address(account));
+        emit IModularAccount.PluginUninstalled(address(plugin), callbackSucceeded);
     }
 }

@@ -187,6 +187,28 @@ contract UserOperationValidationTest is AccountTest {
         assertEq(validate(_fooOp()), packValidationData(address(7), 90, 60));
     }
 
+    /// @dev A hook's time bounds and its refusal reach the EntryPoint, though the owner's signature is good.
+    function test_item22_entryPointObeysTheHooksAnswer() public {
+        bytes memory callData = executeCall(address(counter), 0, "");
+        PluginManifest memory manifest;
+        manifest.preUserOpValidationHooks =
+            add(manifest.preUserOpValidationHooks, IModularAccount.execute.selector, selfFunction(3));
+        install(plugin, manifest);
+        IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](1);
+        ops[0] = ownerOp(callData);
+        uint48 time = uint48(block.timestamp);
+        uint256[3] memory answers =
+            [packValidationData(address(0), time - 1, 0), packValidationData(address(0), 0, time + 1), 1];
+        for (uint256 i = 0; i < answers.length; ++i) {
+            _answer(PRE_USER_OP, 3, answers[i]);
+            expectFailedOp(i == 2 ? "AA24 signature error" : "AA22 expired or not due");
+            vm.prank(bundler, bundler);
+            ENTRY_POINT.handleOps(ops, beneficiary);
+        }
+        _answer(PRE_USER_OP, 3, packValidationData(address(0), time + 1, time - 1));
+        sendAsOwner(callData);
+    }
+
     function testFuzz_item22_revertsBubbleUp(bytes calldata reason) public {
         _installHooked();
         plugin.setRevert(USER_OP, 2, reason);
@@ -204,6 +226,14 @@ contract UserOperationValidationTest is AccountTest {
         succeeds(address(ENTRY_POINT), validateCall(_fooOp(), 0, 1 ether));
         assertEq(ENTRY_POINT.balanceOf(address(account)), deposit + 1 ether);
         assertEq(address(account).balance, 99 ether);
+    }
+
+    /// @dev The answer of validation does not matter: an estimation with a dummy signature goes on to the payment.
+    function test_item23_paysForAFailedSignatureToo() public {
+        uint256 deposit = ENTRY_POINT.balanceOf(address(account));
+        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(counter), 0, ""));
+        assertEq(succeeds(address(ENTRY_POINT), validateCall(op, 0, 1 ether)), abi.encode(1));
+        assertEq(ENTRY_POINT.balanceOf(address(account)), deposit + 1 ether);
     }
 
     /// @dev More than the account has: the EntryPoint finds out.
