@@ -163,9 +163,10 @@ impl Paymaster for FixedPaymaster {
 pub enum Progress {
     /// Nonce, fees, gas limits and paymaster are set.
     Built(Box<UserOperation>),
-    /// Signed; this is its hash.
-    Signed(B256),
-    /// On its way.
+    /// Signed, and not sent yet. Whoever keeps it can send the very same operation again
+    /// ([`Submitter::send`]) or replace it, whatever becomes of the sending.
+    Signed(Box<SignedOperation>),
+    /// On its way; this is its hash.
     Sent(B256),
     /// In a block.
     Included(Box<Outcome>),
@@ -462,11 +463,15 @@ impl<'a> Operation<'a> {
         let account = &self.core.account;
         let hash = operation.hash(account.deployment().entry_point, account.chain_id());
         operation.signature = sign_hash(&*self.core.signer, hash).await?;
-        self.report(|| Progress::Signed(hash));
-        Ok(SignedOperation { operation, hash })
+        let signed = SignedOperation { operation, hash };
+        self.report(|| Progress::Signed(Box::new(signed.clone())));
+        Ok(signed)
     }
 
     /// Sends the operation. Returns its hash, without waiting for it to be included.
+    ///
+    /// After [`SubmitError::MaybeSent`] the very same operation can be sent again: [`Progress::Signed`] hands it out, or else
+    /// [`sign`](Self::sign) it and send it by the client's submitter.
     pub async fn send(&self) -> Result<B256, OperationError> {
         let signed = self.sign().await?;
         self.core.submitter.send(&signed).await?;
