@@ -28,6 +28,10 @@ const SEARCHED_BLOCKS: u64 = 2_000;
 /// Every bundle is tried by `eth_call` first, so that what the EntryPoint refuses then costs nothing. What changes before it is
 /// included can still make it fail, at that account's cost.
 ///
+/// Its transactions are included in the order of their nonces. So an operation that waits in one with too low a fee is not
+/// overtaken by its replacement through the same submitter: the sender's own transaction must be sped up, which the submitter
+/// does not do.
+///
 /// What this submitter has sent, or may have, it does not put into a second transaction as long as the first can still be
 /// included. Another submitter, also one in a process that was started anew, does not know what waits, and sends it again;
 /// then the operation happens once, and the transaction that comes second fails, at that account's cost.
