@@ -123,7 +123,8 @@ pub struct PaymasterError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
 /// Fills an operation's `paymasterAndData`.
 #[async_trait]
 pub trait Paymaster: fmt::Debug + Send + Sync {
-    /// Data of the right form and length, for gas estimation. It need not be accepted on chain.
+    /// Data of the right form and length, for gas estimation: the paymaster's contract runs on it. That it reports a failed
+    /// signature is no matter, but if it reverts, the estimation fails.
     async fn stub(&self, operation: &UserOperation) -> Result<Bytes, PaymasterError>;
 
     /// The data that is signed and sent. Gas limits and fees of the operation are final.
