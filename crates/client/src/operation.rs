@@ -340,7 +340,8 @@ impl<'a> Operation<'a> {
         self
     }
 
-    /// All three gas limits: then nothing is simulated, and the chain alone judges.
+    /// All three gas limits: then nothing is simulated to find them, and what the call does is seen on chain only. An
+    /// [`EntryPointSubmitter`](crate::submit::EntryPointSubmitter) still tries validation before it sends.
     pub const fn gas_limits(mut self, limits: GasEstimate) -> Self {
         self.call_gas_limit = Some(limits.call_gas_limit);
         self.verification_gas_limit = Some(limits.verification_gas_limit);
