@@ -295,6 +295,40 @@ impl Failing {
 
 transport!(Failing);
 
+/// A node that words reverts as Nethermind and OpenEthereum did.
+#[derive(Clone)]
+pub(crate) struct Rewording {
+    inner: BoxTransport,
+}
+
+impl Rewording {
+    pub(crate) fn new(inner: impl IntoBoxTransport) -> Self {
+        Self {
+            inner: inner.into_box_transport(),
+        }
+    }
+
+    async fn answer(mut self, packet: RequestPacket) -> Result<ResponsePacket, TransportError> {
+        let mut response = self.inner.call(packet).await?;
+        if let ResponsePacket::Single(Response {
+            payload: ResponsePayload::Failure(error),
+            ..
+        }) = &mut response
+            && let Some(data) = error.as_revert_data()
+        {
+            let data = serde_json::value::to_raw_value(&format!("Reverted {data}")).unwrap();
+            *error = ErrorPayload {
+                code: -32015,
+                message: "VM execution error.".into(),
+                data: Some(data),
+            };
+        }
+        Ok(response)
+    }
+}
+
+transport!(Rewording);
+
 /// A node that ignores state overrides, as some do.
 #[derive(Clone)]
 pub(crate) struct WithoutOverrides {
