@@ -15,12 +15,13 @@ use alloy::{
     primitives::{Address, B256, Bytes, U256, aliases::U192},
     providers::Provider,
     signers::Signer,
-    transports::RpcError,
+    transports::{RpcError, TransportErrorKind},
 };
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout};
 
-/// How long an operation is waited for by default.
+/// How long an operation takes at the most, unless another [`timeout`](Operation::timeout) is set.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// An operation could not be built, or did not succeed.
@@ -75,6 +76,13 @@ pub enum OperationError {
         max_priority_fee_per_gas: U256,
     },
 
+    /// It could not be built and signed in time. Nothing was sent.
+    #[error("the operation could not be built and signed within {waited:?}; it was not sent")]
+    NotSentInTime {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+
     /// Not sent, or not known what became of it.
     #[error(transparent)]
     Submit(#[from] SubmitError),
@@ -123,7 +131,8 @@ pub struct PaymasterError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
 /// Fills an operation's `paymasterAndData`.
 #[async_trait]
 pub trait Paymaster: fmt::Debug + Send + Sync {
-    /// Data of the right form and length, for gas estimation. It need not be accepted on chain.
+    /// Data of the right form and length, for gas estimation: the paymaster's contract runs on it. That it reports a failed
+    /// signature is no matter, but if it reverts, the estimation fails.
     async fn stub(&self, operation: &UserOperation) -> Result<Bytes, PaymasterError>;
 
     /// The data that is signed and sent. Gas limits and fees of the operation are final.
@@ -163,9 +172,10 @@ impl Paymaster for FixedPaymaster {
 pub enum Progress {
     /// Nonce, fees, gas limits and paymaster are set.
     Built(Box<UserOperation>),
-    /// Signed; this is its hash.
-    Signed(B256),
-    /// On its way.
+    /// Signed, and not sent yet. Whoever keeps it can send the very same operation again
+    /// ([`Submitter::send`]) or replace it, whatever becomes of the sending.
+    Signed(Box<SignedOperation>),
+    /// On its way; this is its hash.
     Sent(B256),
     /// In a block.
     Included(Box<Outcome>),
@@ -338,7 +348,8 @@ impl<'a> Operation<'a> {
         self
     }
 
-    /// All three gas limits: then nothing is simulated, and the chain alone judges.
+    /// All three gas limits: then nothing is simulated to find them, and what the call does is seen on chain only. An
+    /// [`EntryPointSubmitter`](crate::submit::EntryPointSubmitter) still tries validation before it sends.
     pub const fn gas_limits(mut self, limits: GasEstimate) -> Self {
         self.call_gas_limit = Some(limits.call_gas_limit);
         self.verification_gas_limit = Some(limits.verification_gas_limit);
@@ -358,7 +369,10 @@ impl<'a> Operation<'a> {
         self
     }
 
-    /// How long [`execute`](Self::execute) waits.
+    /// How long [`execute`](Self::execute) and [`outcome`](Self::outcome) take at the most, all told: building, signing and
+    /// sending included. Where the time ends before the operation is sent, the error is [`OperationError::NotSentInTime`]; while
+    /// it is being sent, [`SubmitError::MaybeSent`]; after that, [`SubmitError::Timeout`] or, if the node cannot answer, again
+    /// [`SubmitError::MaybeSent`].
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -462,32 +476,61 @@ impl<'a> Operation<'a> {
         let account = &self.core.account;
         let hash = operation.hash(account.deployment().entry_point, account.chain_id());
         operation.signature = sign_hash(&*self.core.signer, hash).await?;
-        self.report(|| Progress::Signed(hash));
-        Ok(SignedOperation { operation, hash })
+        let signed = SignedOperation { operation, hash };
+        self.report(|| Progress::Signed(Box::new(signed.clone())));
+        Ok(signed)
     }
 
     /// Sends the operation. Returns its hash, without waiting for it to be included.
+    ///
+    /// After [`SubmitError::MaybeSent`] the very same operation can be sent again: [`Progress::Signed`] hands it out, or else
+    /// [`sign`](Self::sign) it and send it by the client's submitter.
     pub async fn send(&self) -> Result<B256, OperationError> {
         let signed = self.sign().await?;
         self.core.submitter.send(&signed).await?;
+        Ok(self.sent(&signed))
+    }
+
+    /// Sends the operation, or fails when the time is over.
+    async fn send_within(&self, limit: Duration) -> Result<B256, OperationError> {
+        let started = Instant::now();
+        let signed = timeout(limit, self.sign())
+            .await
+            .map_err(|_| OperationError::NotSentInTime { waited: limit })??;
+        let left = limit.saturating_sub(started.elapsed());
+        match timeout(left, self.core.submitter.send(&signed)).await {
+            Ok(sent) => sent?,
+            Err(_) => {
+                return Err(OperationError::Submit(SubmitError::MaybeSent {
+                    hash: signed.hash,
+                    error: TransportErrorKind::custom_str("no answer in time"),
+                }));
+            }
+        }
+        Ok(self.sent(&signed))
+    }
+
+    fn sent(&self, signed: &SignedOperation) -> B256 {
         self.report(|| Progress::Sent(signed.hash));
-        Ok(signed.hash)
+        signed.hash
     }
 
     /// Sends the operation and waits until it is included. What became of it is not an error here.
     ///
     /// Of a replacement, the outcome is that of whichever of the two was included; [`Receipt::user_op_hash`] says which.
     pub async fn outcome(&self) -> Result<Outcome, OperationError> {
-        let outcome = match self.send().await {
+        let started = Instant::now();
+        let left = || self.timeout.saturating_sub(started.elapsed());
+        let outcome = match self.send_within(self.timeout).await {
             Ok(hash) => {
                 let replaced = self.replaces.map(|replaced| replaced.hash);
                 let hashes: Vec<B256> = replaced.into_iter().chain([hash]).collect();
-                self.core.submitter.wait_any(&hashes, self.timeout).await?
+                self.core.submitter.wait_any(&hashes, left()).await?
             }
             // That the first is included, or about to be, is one reason why its replacement cannot be.
-            Err(error) => match self.outcome_of_replaced(&error).await {
-                Some(outcome) => outcome,
-                None => return Err(error),
+            Err(error) => match timeout(left(), self.outcome_of_replaced(&error, left())).await {
+                Ok(Some(outcome)) => outcome,
+                Ok(None) | Err(_) => return Err(error),
             },
         };
         self.report(|| Progress::Included(Box::new(outcome.clone())));
@@ -495,7 +538,7 @@ impl<'a> Operation<'a> {
     }
 
     /// What became of the operation to be replaced, when its replacement was not taken: if it is included.
-    async fn outcome_of_replaced(&self, error: &OperationError) -> Option<Outcome> {
+    async fn outcome_of_replaced(&self, error: &OperationError, limit: Duration) -> Option<Outcome> {
         let submitter = &self.core.submitter;
         let (replaced, nonce) = (self.replaces?.hash, self.nonce?);
         let included = |outcome: Outcome| outcome.receipt().is_some().then_some(outcome);
@@ -510,11 +553,7 @@ impl<'a> Operation<'a> {
         let next = self.core.account.nonce(self.nonce_key).await.ok()?;
         match next > nonce {
             true => submitter.outcome(replaced).await.ok()?.and_then(included),
-            false => submitter
-                .wait(replaced, self.timeout)
-                .await
-                .ok()
-                .and_then(included),
+            false => submitter.wait(replaced, limit).await.ok().and_then(included),
         }
     }
 

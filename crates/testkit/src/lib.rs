@@ -18,6 +18,7 @@ pub use chain::{Chain, ChainConfig, MAX_BASE_FEE};
 pub use error::ChainError;
 pub use stack::{
     DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, PlannedContract, Stack, TestToken,
+    VERIFYING_PAYMASTER_CODE,
 };
 pub use testkit::{Testkit, Transport};
 pub use trace::{CallKind, CallTrace};

@@ -30,6 +30,12 @@ pub static ENTRY_POINT_CODE: CreationCode =
 static TEST_TOKEN: CreationCode = CreationCode::new("TestToken", include_str!("../bytecode/TestToken.hex"));
 static TEST_PAYMASTER: CreationCode =
     CreationCode::new("TestPaymaster", include_str!("../bytecode/TestPaymaster.hex"));
+/// `VerifyingPaymaster`, which pays for what its signer has signed; its constructor takes the EntryPoint and the signer. Not
+/// part of the stack.
+pub static VERIFYING_PAYMASTER_CODE: CreationCode = CreationCode::new(
+    "VerifyingPaymaster",
+    include_str!("../bytecode/VerifyingPaymaster.hex"),
+);
 
 /// Who made the proxy; here, the sender of the deployments.
 const DEPLOYER: Address = address!("0x3fAB184622Dc19b6109349B94811493BF45362f8");

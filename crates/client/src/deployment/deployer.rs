@@ -497,8 +497,8 @@ fn message(error: &TransportError) -> String {
 /// What the node says of a creation that it only simulates.
 fn creation_fails(contract: Contract, error: TransportError) -> DeployError {
     let reason = match (&error, Revert::from_rpc_error(&error)) {
-        (_, Some(revert)) => revert.to_string(),
-        (RpcError::ErrorResp(payload), None) => payload.message.to_string(),
+        (_, Some(revert)) if revert != Revert::Unknown(Bytes::new()) => revert.to_string(),
+        (RpcError::ErrorResp(payload), _) => payload.message.to_string(),
         _ => return error.into(),
     };
     DeployError::CreationFails { contract, reason }

@@ -2,6 +2,7 @@
 
 mod aa_code;
 mod contracts;
+mod rpc;
 
 pub use aa_code::AaCode;
 pub use contracts::{AccountError, FactoryError, OwnerPluginError, PluginBaseError, PluginError};
@@ -52,7 +53,8 @@ pub enum Revert {
     Error(String),
     /// A failed assertion, with its code: 0x11 is arithmetic overflow, for example.
     Panic(U256),
-    /// Anything else, with all its bytes; nothing at all when a contract reverts without a reason or runs out of gas.
+    /// Anything else, with all its bytes; nothing at all when a contract reverts without a reason, runs out of gas or halts
+    /// otherwise.
     Unknown(Bytes),
 }
 
@@ -167,10 +169,12 @@ impl Revert {
         }
     }
 
-    /// The revert that an RPC error reports; `None` if it reports another failure (no connection, a node that refuses).
+    /// The revert that an RPC error reports, however the node words it; `None` if it reports another failure (no connection, a
+    /// node that refuses). A call that halts otherwise, out of gas for example, is [`Unknown`](Self::Unknown) without bytes; and
+    /// where the node gives the reason in words only, it is an [`Error`](Self::Error).
     pub fn from_rpc_error(error: &TransportError) -> Option<Self> {
         match error {
-            RpcError::ErrorResp(payload) => payload.as_revert_data().map(|data| Self::decode(&data)),
+            RpcError::ErrorResp(payload) => rpc::revert(payload),
             _ => None,
         }
     }

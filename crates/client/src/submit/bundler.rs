@@ -14,6 +14,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, de::IgnoredAny};
 
 /// Submits operations through a bundler's JSON-RPC (ERC-4337, `eth_sendUserOperation` and its like).
+///
+/// Its outcomes are never [`Outcome::Dropped`]: what a bundler gave up looks like what it has not included yet.
 #[derive(Debug)]
 pub struct BundlerSubmitter {
     bundler: DynProvider,

@@ -11,11 +11,11 @@ use alloy::{
     providers::{DynProvider, Provider},
     rpc::types::{Filter, TransactionReceipt, TransactionRequest},
     sol_types::{SolCall, SolEvent},
-    transports::{RpcError, TransportError},
+    transports::{RpcError, TransportError, TransportErrorKind},
 };
 use async_trait::async_trait;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
 };
 
@@ -25,7 +25,16 @@ const SEARCHED_BLOCKS: u64 = 2_000;
 /// Submits operations by a transaction of an ordinary account to `EntryPoint.handleOps`: no bundler needed. That account
 /// pays for the transaction, and the EntryPoint refunds it from what the operations pay.
 ///
-/// Every bundle is tried by `eth_call` first, so that what the EntryPoint refuses costs nothing.
+/// Every bundle is tried by `eth_call` first, so that what the EntryPoint refuses then costs nothing. What changes before it is
+/// included can still make it fail, at that account's cost.
+///
+/// Its transactions are included in the order of their nonces. So an operation that waits in one with too low a fee is not
+/// overtaken by its replacement through the same submitter: the sender's own transaction must be sped up, which the submitter
+/// does not do.
+///
+/// What this submitter has sent, or may have, it does not put into a second transaction as long as the first can still be
+/// included. Another submitter, also one in a process that was started anew, does not know what waits, and sends it again;
+/// then the operation happens once, and the transaction that comes second fails, at that account's cost.
 #[derive(Debug)]
 pub struct EntryPointSubmitter {
     provider: DynProvider,
@@ -34,8 +43,17 @@ pub struct EntryPointSubmitter {
     beneficiary: Address,
     /// Transactions of the operations that were sent and are not known to be included, in the order of sending.
     sent: Mutex<HashMap<B256, Vec<B256>>>,
+    /// What was handed over, or was about to be, in transactions whose nonces are not known to be used.
+    open: Mutex<Vec<Attempt>>,
     /// One bundle at a time: the nonces of transactions follow each other, and no operation goes out in two of them.
     sending: tokio::sync::Mutex<()>,
+}
+
+/// Operations that a transaction with this nonce may carry. Another with the same nonce excludes it.
+#[derive(Debug, PartialEq, Eq)]
+struct Attempt {
+    nonce: u64,
+    user_op_hashes: Vec<B256>,
 }
 
 /// Operations that went out in one transaction. Each operation given is in one of the lists, by its hash.
@@ -45,7 +63,8 @@ pub struct Bundle {
     pub transaction_hash: Option<B256>,
     /// Operations in it.
     pub sent: Vec<B256>,
-    /// Operations that were left out because they are included already, or on their way in an earlier transaction.
+    /// Operations that were left out because they are included already, or on their way in an earlier transaction. One that
+    /// only may be on its way is sent once more with the nonce that its transaction had: of the two, one can be included.
     pub sent_before: Vec<B256>,
     /// Operations that were left out because they were refused, and why.
     pub refused: Vec<(B256, Refusal)>,
@@ -53,6 +72,10 @@ pub struct Bundle {
 
 impl EntryPointSubmitter {
     /// Sends transactions from `from`. The provider must be able to sign for it (a wallet, or a node that does it).
+    ///
+    /// The submitter takes the nonces of its transactions from the node, so that one whose answer was lost can be sent again
+    /// with the same. Nothing else should send transactions from `from` meanwhile; alloy's default nonce filler, which counts
+    /// by itself, does not see the submitter's.
     pub fn new(provider: impl Provider + 'static, entry_point: Address, from: Address) -> Self {
         Self {
             provider: provider.erased(),
@@ -60,6 +83,7 @@ impl EntryPointSubmitter {
             from,
             beneficiary: from,
             sent: Mutex::default(),
+            open: Mutex::default(),
             sending: tokio::sync::Mutex::default(),
         }
     }
@@ -90,15 +114,99 @@ impl EntryPointSubmitter {
     ) -> Result<Bundle, SubmitError> {
         let _one_at_a_time = self.sending.lock().await;
         let mut bundle = Bundle::default();
-        let mut left = Vec::with_capacity(operations.len());
-        for operation in operations {
-            match self.is_pending(operation.hash).await? {
-                true => bundle.sent_before.push(operation.hash),
-                false => left.push(operation.clone()),
+        let (again, new) = self.sort(operations, &mut bundle).await?;
+        // What may be on its way can only go out with the nonce that it had: then one of the two transactions is void.
+        let mut ready = BTreeMap::new();
+        for (nonce, operations) in again {
+            let operations = self.accepted(operations, drop_refused, &mut bundle).await?;
+            if !operations.is_empty() {
+                ready.insert(nonce, operations);
             }
         }
-        while let Some((index, refusal)) = self.preflight(&left).await? {
-            let hash = left.remove(index).hash;
+        let least_nonce = ready.last_key_value().map_or(0, |(nonce, _)| nonce + 1);
+        let next_nonce = async {
+            match new.is_empty() {
+                true => Ok(None),
+                false => self.next_nonce().await.map(Some),
+            }
+        };
+        let (next_nonce, new) =
+            tokio::try_join!(next_nonce, self.accepted(new.clone(), drop_refused, &mut bundle))?;
+        for (nonce, operations) in ready {
+            self.transact_again(&operations, nonce).await?;
+            bundle.sent_before.extend(hashes_of(&operations));
+        }
+        if let Some(next_nonce) = next_nonce
+            && !new.is_empty()
+        {
+            let transaction_hash = self.transact(&new, next_nonce.max(least_nonce)).await?;
+            bundle.transaction_hash = Some(transaction_hash);
+            bundle.sent = hashes_of(&new);
+        }
+        Ok(bundle)
+    }
+
+    /// Operations that may be on their way, by the nonce of their transaction, and new ones. Those that are known to be on
+    /// their way are noted in the bundle.
+    async fn sort(
+        &self,
+        operations: &[SignedOperation],
+        bundle: &mut Bundle,
+    ) -> Result<(BTreeMap<u64, Vec<SignedOperation>>, Vec<SignedOperation>), SubmitError> {
+        let mut again = BTreeMap::<_, Vec<_>>::new();
+        let mut new = Vec::with_capacity(operations.len());
+        for operation in operations {
+            if self.is_pending(operation.hash).await? {
+                bundle.sent_before.push(operation.hash);
+                continue;
+            }
+            match self.open_nonce(operation.hash).await? {
+                Some(nonce) => again.entry(nonce).or_default().push(operation.clone()),
+                None => new.push(operation.clone()),
+            }
+        }
+        Ok((again, new))
+    }
+
+    /// The nonce of a transaction that may carry the operation and may still be included.
+    async fn open_nonce(&self, user_op_hash: B256) -> Result<Option<u64>, SubmitError> {
+        let find = || {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let attempt = open
+                .iter()
+                .find(|attempt| attempt.user_op_hashes.contains(&user_op_hash));
+            attempt.map(|attempt| attempt.nonce)
+        };
+        if find().is_some() {
+            self.forget_used_nonces().await?;
+        }
+        Ok(find())
+    }
+
+    /// Attempts whose nonce is used are over: included, or void.
+    async fn forget_used_nonces(&self) -> Result<(), SubmitError> {
+        let next = self.provider.get_transaction_count(self.from).await?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|attempt| attempt.nonce >= next);
+        Ok(())
+    }
+
+    /// The nonce after those of the transactions that the node knows.
+    async fn next_nonce(&self) -> Result<u64, SubmitError> {
+        let next = self.provider.get_transaction_count(self.from).pending();
+        let (next, ()) = tokio::try_join!(async { Ok(next.await?) }, self.forget_used_nonces())?;
+        Ok(next)
+    }
+
+    /// Those of the operations that the EntryPoint takes. The others are noted in the bundle, or an error.
+    async fn accepted(
+        &self,
+        mut operations: Vec<SignedOperation>,
+        drop_refused: bool,
+        bundle: &mut Bundle,
+    ) -> Result<Vec<SignedOperation>, SubmitError> {
+        while let Some((index, refusal)) = self.preflight(&operations).await? {
+            let hash = operations.remove(index).hash;
             // A used nonce is what the EntryPoint says of an operation that it has executed, too.
             if refusal.code == Some(AaCode::InvalidNonce) && self.find_transaction(hash).await?.is_some() {
                 bundle.sent_before.push(hash);
@@ -108,8 +216,7 @@ impl EntryPointSubmitter {
                 return Err(SubmitError::RefusedInBundle { hash, refusal });
             }
         }
-        self.transact(&left, &mut bundle).await?;
-        Ok(bundle)
+        Ok(operations)
     }
 
     /// Whether a transaction of this submitter that carries the operation waits to be included.
@@ -187,28 +294,78 @@ impl EntryPointSubmitter {
         }
     }
 
+    /// Sends the operations in a transaction with this nonce. It is noted before that they may be on their way: the answer can
+    /// be lost, and the future dropped.
     #[tracing::instrument(level = "debug", skip_all, fields(operations = operations.len()))]
-    async fn transact(&self, operations: &[SignedOperation], bundle: &mut Bundle) -> Result<(), SubmitError> {
-        let Some(first) = operations.first() else {
-            return Ok(());
-        };
-        let transaction_hash = match self.provider.send_transaction(self.transaction(operations)).await {
-            Ok(pending) => *pending.tx_hash(),
-            Err(error) if was_not_sent(&error) => return Err(error.into()),
-            Err(error) => {
-                return Err(SubmitError::MaybeSent {
-                    hash: first.hash,
-                    error,
-                });
+    async fn transact(&self, operations: &[SignedOperation], nonce: u64) -> Result<B256, SubmitError> {
+        self.note_attempt(operations, nonce);
+        let transaction = self.transaction(operations).with_nonce(nonce);
+        match self.provider.send_transaction(transaction).await {
+            Ok(pending) => Ok(self.note_sent(operations, *pending.tx_hash())),
+            Err(error) if was_not_sent(&error) => {
+                let hashes = hashes_of(operations);
+                let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+                open.retain(|attempt| attempt.user_op_hashes != hashes);
+                Err(error.into())
             }
+            Err(error) => Err(maybe_sent(operations, error)),
+        }
+    }
+
+    /// Sends operations that a transaction with this nonce may carry already.
+    #[tracing::instrument(level = "debug", skip_all, fields(operations = operations.len()))]
+    async fn transact_again(&self, operations: &[SignedOperation], nonce: u64) -> Result<(), SubmitError> {
+        if !self.always_carried(operations, nonce) {
+            let reason = "another bundle went out with the same transaction nonce, which is not used yet";
+            return Err(maybe_sent(operations, TransportErrorKind::custom_str(reason)));
+        }
+        self.note_attempt(operations, nonce);
+        let transaction = self.transaction(operations).with_nonce(nonce);
+        match self.provider.send_transaction(transaction).await {
+            Ok(pending) => {
+                self.note_sent(operations, *pending.tx_hash());
+                Ok(())
+            }
+            Err(error) if has_transaction(&error) => Ok(()),
+            // That this transaction was not taken says nothing about the one before.
+            Err(error) => Err(maybe_sent(operations, error)),
+        }
+    }
+
+    /// Whether every transaction that may have gone out with this nonce carries the operations.
+    fn always_carried(&self, operations: &[SignedOperation], nonce: u64) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.iter()
+            .filter(|attempt| attempt.nonce == nonce)
+            .all(|attempt| {
+                operations
+                    .iter()
+                    .all(|operation| attempt.user_op_hashes.contains(&operation.hash))
+            })
+    }
+
+    /// Notes that a transaction with this nonce may carry the operations.
+    fn note_attempt(&self, operations: &[SignedOperation], nonce: u64) {
+        let attempt = Attempt {
+            nonce,
+            user_op_hashes: hashes_of(operations),
         };
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if !open.contains(&attempt) {
+            open.push(attempt);
+        }
+    }
+
+    /// Notes which transaction carries the operations.
+    fn note_sent(&self, operations: &[SignedOperation], transaction_hash: B256) -> B256 {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         for operation in operations {
-            sent.entry(operation.hash).or_default().push(transaction_hash);
-            bundle.sent.push(operation.hash);
+            let transactions = sent.entry(operation.hash).or_default();
+            if !transactions.contains(&transaction_hash) {
+                transactions.push(transaction_hash);
+            }
         }
-        bundle.transaction_hash = Some(transaction_hash);
-        Ok(())
+        transaction_hash
     }
 
     /// Why a transaction of this submitter failed as a whole: what the EntryPoint says of the same bundle after the
@@ -300,6 +457,33 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
         .saturating_add(data)
         .saturating_add(U256::from(100_000));
     gas.try_into().unwrap_or(u64::MAX)
+}
+
+fn hashes_of(operations: &[SignedOperation]) -> Vec<B256> {
+    operations.iter().map(|operation| operation.hash).collect()
+}
+
+/// The error of a transaction that may have arrived.
+fn maybe_sent(operations: &[SignedOperation], error: TransportError) -> SubmitError {
+    SubmitError::MaybeSent {
+        hash: operations.first().map(|first| first.hash).unwrap_or_default(),
+        error,
+    }
+}
+
+/// Whether the node said that it has a transaction with the same nonce from the same account already.
+fn has_transaction(error: &TransportError) -> bool {
+    let RpcError::ErrorResp(payload) = error else {
+        return false;
+    };
+    let message = payload.message.to_ascii_lowercase();
+    let known = [
+        "already known",
+        "known transaction",
+        "already imported",
+        "replacement",
+    ];
+    known.iter().any(|text| message.contains(text))
 }
 
 /// Whether the node said that it did not take the transaction, or it was never handed over.

@@ -85,7 +85,7 @@ pub enum SubmitError {
     /// its receipt, or send the very same operation again; a new one with another nonce could make it happen twice.
     #[error("operation {hash} may have been sent")]
     MaybeSent {
-        /// The operation's hash; of a bundle, that of its first operation.
+        /// The operation's hash; of several in a transaction, that of the first.
         hash: B256,
         /// What failed.
         #[source]
@@ -145,8 +145,8 @@ pub trait Submitter: fmt::Debug + Send + Sync {
 
     /// Sends an operation. Returns when it is on its way, not when it is included.
     ///
-    /// The operation's hash is its identity: sending one again that is on its way already, or included, changes nothing and
-    /// is no error. So after [`SubmitError::MaybeSent`] the same operation can be sent again.
+    /// The operation's hash is its identity: sending one again that is on its way already, or included, changes nothing for
+    /// the account and is no error. So after [`SubmitError::MaybeSent`] the same operation can be sent again.
     async fn send(&self, operation: &SignedOperation) -> Result<(), SubmitError>;
 
     /// What became of an operation; `None` as long as it is not included.

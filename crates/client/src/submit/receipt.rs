@@ -47,6 +47,9 @@ pub enum Outcome {
     },
     /// The transaction that carried it reverted as a whole, and no other carried it: nothing of it happened. Unless another
     /// operation has used its nonce since, it can still be included if it is sent again.
+    ///
+    /// Only an [`EntryPointSubmitter`](super::EntryPointSubmitter) says this, of transactions of its own. A bundler says nothing
+    /// of an operation that it gave up: waiting for that one ends in [`SubmitError::Timeout`](super::SubmitError::Timeout).
     Dropped {
         /// The transaction.
         transaction_hash: B256,

@@ -11,7 +11,7 @@ use alloy::{
     providers::Provider,
     rpc::types::TransactionRequest,
     sol_types::{SolCall, SolError},
-    transports::{RpcError, TransportError},
+    transports::TransportError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -176,14 +176,11 @@ async fn revert_of<P: Provider>(provider: &P, to: Address, data: Vec<u8>) -> Res
     let request = TransactionRequest::default().with_to(to).with_input(data);
     match provider.call(request).await {
         Ok(_) => Err(SubmitError::NotAnEntryPoint(to)),
-        Err(error) => revert_data(&error).ok_or_else(|| error.into()),
-    }
-}
-
-fn revert_data(error: &TransportError) -> Option<Bytes> {
-    match error {
-        RpcError::ErrorResp(payload) => payload.as_revert_data(),
-        _ => None,
+        // An EntryPoint never reverts without data here: then the node kept them back.
+        Err(error) => Revert::from_rpc_error(&error)
+            .map(|revert| revert.to_bytes())
+            .filter(|data| !data.is_empty())
+            .ok_or_else(|| error.into()),
     }
 }
 

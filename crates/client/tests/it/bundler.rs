@@ -7,11 +7,15 @@ use crate::{
 use session_key_client::{
     Call, NewSessionKey, OwnerClient, SessionKeyClient,
     alloy::primitives::{B256, U256},
+    operation::{OperationError, Progress},
     permissions::{Permissions, SpendLimit},
     revert::AaCode,
     submit::{BundlerSubmitter, SubmitError, Submitter},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 #[tokio::test]
 async fn a_bundler_does_all_of_it() {
@@ -124,4 +128,31 @@ async fn only_answers_that_say_so_mean_that_nothing_was_sent() {
     let error = submitter.send(&signed).await.unwrap_err();
     assert!(matches!(error, SubmitError::MaybeSent { hash, .. } if hash == signed.hash));
     assert_executed(&submitter, signed.hash).await;
+}
+
+// As the README shows it.
+#[tokio::test]
+async fn an_operation_that_may_have_been_sent_is_sent_again_or_replaced() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let wire = Faulty::new(Bundler::new(&fixture));
+    let submitter = BundlerSubmitter::new(provider(wire.clone()), fixture.stack.entry_point);
+    let client = SessionKeyClient::new(fixture.account.clone(), key(1), submitter);
+    let signed = OnceLock::new();
+    let operation = client.execute(one()).on_progress(|step| {
+        if let Progress::Signed(operation) = step {
+            let _ = signed.set((**operation).clone());
+        }
+    });
+    wire.lose_answers_to("eth_sendUserOperation", Fault::Break);
+    let hash = match operation.execute().await.unwrap_err() {
+        OperationError::Submit(SubmitError::MaybeSent { hash, .. }) => hash,
+        error => panic!("{error:?}"),
+    };
+    let signed = signed.get().unwrap();
+    assert_eq!(signed.hash, hash);
+    wire.repair();
+    client.submitter().send(signed).await.unwrap();
+    let receipt = client.replace(signed).execute().await.unwrap();
+    assert_eq!(receipt.user_op_hash, hash);
+    assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
 }

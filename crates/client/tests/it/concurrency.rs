@@ -1,13 +1,13 @@
 //! Many at once, the same twice, and what is interrupted: every operation happens once.
 
 use crate::{
-    fixture::{ETHER, Fixture, RECIPIENT, one},
+    fixture::{ETHER, Fixture, RECIPIENT, key, one},
     wire::{Fault, Faulty, wallet},
 };
 use session_key_client::{
-    OwnerClient, SessionKeyClient,
+    OwnerClient, SessionKeyClient, SmartAccount,
     alloy::primitives::U256,
-    operation::Operation,
+    operation::{Operation, OperationError},
     permissions::{Permissions, SpendLimit},
     submit::{EntryPointSubmitter, SubmitError, Submitter},
 };
@@ -109,6 +109,58 @@ async fn waiting_ends_in_time_although_the_node_does_not() {
         .expect("it ends in time")
         .unwrap_err();
     assert!(matches!(error, SubmitError::Timeout { hash, .. } if hash == signed.hash));
+}
+
+// Wherever the node hangs, and what is known of the operation then.
+#[tokio::test]
+async fn executing_ends_in_time_although_the_node_does_not() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let wire = Faulty::new(fixture.testkit.transport());
+    let signer = dev_accounts()[3].signer();
+    let from = signer.address();
+    let provider = wallet(wire.clone(), signer);
+    let account = SmartAccount::new(
+        provider.clone(),
+        31337,
+        fixture.account.address(),
+        *fixture.account.deployment(),
+    );
+    let submitter = EntryPointSubmitter::new(provider, fixture.stack.entry_point, from);
+    let client = SessionKeyClient::new(account, key(1), submitter);
+    let execute = async |step, timeout| {
+        wire.lose_answers_to(step, Fault::Hang);
+        let operation = client.execute(one()).timeout(timeout);
+        let error = tokio::time::timeout(AMPLE_TIME, operation.execute())
+            .await
+            .expect("it ends in time")
+            .unwrap_err();
+        wire.repair();
+        error
+    };
+    let short = Duration::from_millis(100);
+    for step in ["eth_getBlockByNumber", "eth_estimateGas"] {
+        let error = execute(step, short).await;
+        assert!(
+            matches!(error, OperationError::NotSentInTime { waited } if waited == short),
+            "{step}: {error:?}"
+        );
+    }
+    assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+
+    // Long enough to get that far.
+    let long = Duration::from_secs(5);
+    let error = execute("eth_sendRawTransaction", long).await;
+    let OperationError::Submit(SubmitError::MaybeSent { hash, .. }) = error else {
+        panic!("{error:?}")
+    };
+    assert!(client.submitter().outcome(hash).await.unwrap().is_some());
+    let error = execute("eth_getTransactionReceipt", long).await;
+    let OperationError::Submit(SubmitError::Timeout { hash, waited }) = error else {
+        panic!("{error:?}")
+    };
+    assert!(waited <= long);
+    assert!(client.submitter().outcome(hash).await.unwrap().is_some());
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(2));
 }
 
 // Does not compile otherwise.

@@ -10,7 +10,7 @@ use session_key_client::{
     operation::OperationError,
     permissions::{Permissions, SpendLimit},
     revert::{AaCode, PluginError},
-    submit::{EntryPointSubmitter, Outcome, SubmitError, Submitter as _},
+    submit::{EntryPointSubmitter, Outcome, SignedOperation, SubmitError, Submitter as _},
 };
 use session_key_testkit::dev_accounts;
 
@@ -234,6 +234,93 @@ async fn an_answer_that_is_lost_leaves_it_open() {
         SubmitError::Rpc(_)
     ));
     assert_eq!(submitter.outcome(next.hash).await.unwrap(), None);
+}
+
+/// Sends an operation whose transaction arrives, and waits, and whose answer does not arrive.
+async fn send_and_lose_the_answer(
+    submitter: &EntryPointSubmitter,
+    wire: &Faulty,
+    signed: &SignedOperation,
+    fault: Fault,
+) {
+    wire.lose_answers_to("eth_sendRawTransaction", fault);
+    tokio::select! {
+        result = submitter.send(signed) => match result.unwrap_err() {
+            SubmitError::MaybeSent { hash, .. } => assert_eq!(hash, signed.hash),
+            error => panic!("{error:?}"),
+        },
+        () = wire.hangs() => (),
+    }
+    wire.repair();
+}
+
+// The transaction around it would fail, and somebody pays for that.
+#[tokio::test]
+async fn what_may_be_on_its_way_does_not_go_out_in_a_second_transaction() {
+    let (fixture, mempool, _, client) = with_mempool().await;
+    let wire = Faulty::new(mempool.clone());
+    let submitter = submitter_over(&fixture, wire.clone());
+    for (done, fault) in [Fault::Break, Fault::Hang].into_iter().enumerate() {
+        let signed = client.execute(one()).sign().await.unwrap();
+        send_and_lose_the_answer(&submitter, &wire, &signed, fault).await;
+        assert_eq!(mempool.len(), 1);
+        submitter.send(&signed).await.unwrap();
+        assert_eq!(mempool.len(), 1);
+        // Nor is it in the way of others.
+        let other = fixture.owner.execute(one()[0].clone()).sign().await.unwrap();
+        let bundle = submitter
+            .send_all(&[signed.clone(), other.clone()])
+            .await
+            .unwrap();
+        assert_eq!(
+            (bundle.sent_before, bundle.sent),
+            (vec![signed.hash], vec![other.hash])
+        );
+        assert_eq!(mempool.len(), 2);
+        mempool.mine().await;
+        submitter.send(&signed).await.unwrap();
+        assert_eq!(mempool.len(), 0);
+        assert_executed(&submitter, signed.hash).await;
+        assert_executed(&submitter, other.hash).await;
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(2 * (done + 1)));
+    }
+}
+
+#[tokio::test]
+async fn what_got_lost_goes_out_again() {
+    let (fixture, mempool, _, client) = with_mempool().await;
+    let wire = Faulty::new(mempool.clone());
+    let submitter = submitter_over(&fixture, wire.clone());
+    let signed = client.execute(one()).sign().await.unwrap();
+    send_and_lose_the_answer(&submitter, &wire, &signed, Fault::Break).await;
+    mempool.forget();
+    // Together with one that is new, which gets the next nonce.
+    let other = fixture.owner.execute(one()[0].clone()).sign().await.unwrap();
+    submitter
+        .send_all(&[signed.clone(), other.clone()])
+        .await
+        .unwrap();
+    assert_eq!(mempool.len(), 2);
+    mempool.mine().await;
+    assert_executed(&submitter, signed.hash).await;
+    assert_executed(&submitter, other.hash).await;
+
+    // Another bundle has the nonce by now: what was lost waits until the nonce is used.
+    let signed = client.execute(one()).sign().await.unwrap();
+    send_and_lose_the_answer(&submitter, &wire, &signed, Fault::Break).await;
+    mempool.forget();
+    let other = fixture.owner.execute(one()[0].clone()).sign().await.unwrap();
+    submitter.send(&other).await.unwrap();
+    assert!(matches!(
+        submitter.send(&signed).await.unwrap_err(),
+        SubmitError::MaybeSent { hash, .. } if hash == signed.hash
+    ));
+    assert_eq!(mempool.len(), 1);
+    mempool.mine().await;
+    submitter.send(&signed).await.unwrap();
+    mempool.mine().await;
+    assert_executed(&submitter, signed.hash).await;
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(4));
 }
 
 #[tokio::test]

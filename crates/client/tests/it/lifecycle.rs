@@ -53,7 +53,7 @@ async fn one_operation_creates_the_account_and_grants_a_key() {
             Progress::Included(outcome),
         ] => {
             assert_eq!(built.hash(fixture.stack.entry_point, 31337), hash);
-            assert_eq!((*signed, *sent), (hash, hash));
+            assert_eq!((signed.hash, *sent), (hash, hash));
             assert_eq!(**outcome, Outcome::Success(receipt.clone()));
         }
         other => panic!("{other:?}"),

@@ -1,27 +1,37 @@
 //! Operations that somebody else pays for.
 
-use crate::fixture::{ETHER, Fixture, RECIPIENT, ample_gas, assert_permissions_refused, key, send};
+use crate::fixture::{
+    ETHER, Fixture, RECIPIENT, ample_gas, assert_permissions_refused, assert_refused, key, one, send,
+};
 use async_trait::async_trait;
 use session_key_client::{
     Call, UserOperation,
     alloy::{
         network::TransactionBuilder as _,
-        primitives::{Bytes, U256},
+        primitives::{Address, B256, Bytes, U256, keccak256},
         rpc::types::TransactionRequest,
-        sol_types::SolCall as _,
+        signers::{SignerSync as _, local::PrivateKeySigner},
+        sol,
+        sol_types::{SolCall as _, SolValue as _},
     },
     operation::{FixedPaymaster, OperationError, Paymaster, PaymasterError},
     permissions::{Permissions, SpendLimit},
+    revert::AaCode,
+    submit::SubmitError,
     user_operation::DUMMY_SIGNATURE,
 };
+use session_key_testkit::{VERIFYING_PAYMASTER_CODE, dev_accounts};
 use std::sync::{Arc, Mutex};
 
-/// Deposits 1 ether for the paymaster.
+/// Deposits 1 ether for the stack's paymaster.
 async fn fund_paymaster(fixture: &Fixture) {
+    fund(fixture, fixture.stack.paymaster).await;
+}
+
+/// Deposits 1 ether for a paymaster.
+async fn fund(fixture: &Fixture, account: Address) {
     let provider = fixture.testkit.provider_with_signer(fixture.owner_signer.clone());
-    let deposit = session_key_bindings::IEntryPoint::depositToCall {
-        account: fixture.stack.paymaster,
-    };
+    let deposit = session_key_bindings::IEntryPoint::depositToCall { account };
     let deposit = TransactionRequest::default()
         .with_to(fixture.stack.entry_point)
         .with_value(U256::from(ETHER))
@@ -165,4 +175,126 @@ async fn a_paymaster_that_the_stub_did_not_announce_counts_against_the_gas_limit
         operation(&late).await.unwrap_err(),
         OperationError::GasBudget(_)
     ));
+}
+
+sol! {
+    function spent(address account) returns (uint256);
+}
+
+/// The service of a paymaster that wants its signature over the operation.
+#[derive(Clone, Debug)]
+struct Signing {
+    paymaster: Address,
+    signer: PrivateKeySigner,
+    stub: Bytes,
+}
+
+impl Signing {
+    fn data(&self, signature: &[u8]) -> Bytes {
+        [self.paymaster.as_slice(), signature].concat().into()
+    }
+
+    /// What `VerifyingPaymaster.hash` says.
+    fn hash(&self, operation: &UserOperation) -> B256 {
+        let gas = [
+            operation.call_gas_limit,
+            operation.verification_gas_limit,
+            operation.pre_verification_gas,
+            operation.max_fee_per_gas,
+            operation.max_priority_fee_per_gas,
+        ];
+        let words = [
+            operation.sender.into_word(),
+            operation.nonce.into(),
+            keccak256(&operation.init_code),
+            keccak256(&operation.call_data),
+            keccak256(gas.abi_encode()),
+            U256::from(31337).into(),
+            self.paymaster.into_word(),
+        ];
+        keccak256(words.concat())
+    }
+}
+
+#[async_trait]
+impl Paymaster for Signing {
+    async fn stub(&self, _: &UserOperation) -> Result<Bytes, PaymasterError> {
+        Ok(self.data(&self.stub))
+    }
+
+    async fn sponsor(&self, operation: &UserOperation) -> Result<Bytes, PaymasterError> {
+        let signature = self.signer.sign_hash_sync(&self.hash(operation)).unwrap();
+        Ok(self.data(&signature.as_bytes()))
+    }
+}
+
+#[tokio::test]
+async fn a_paymaster_that_checks_and_books_takes_the_final_data() {
+    let (fixture, client) = Fixture::with_spender().await;
+    let signer = key(8);
+    let arguments = (fixture.stack.entry_point, signer.address()).abi_encode();
+    let paymaster = fixture
+        .testkit
+        .chain()
+        .deploy(
+            dev_accounts()[0].address,
+            VERIFYING_PAYMASTER_CODE.with_constructor_arguments(&arguments),
+        )
+        .unwrap();
+    fund(&fixture, paymaster).await;
+    let service = Signing {
+        paymaster,
+        signer,
+        stub: DUMMY_SIGNATURE,
+    };
+    let spent = || {
+        let call = spentCall {
+            account: fixture.account.address(),
+        };
+        fixture
+            .testkit
+            .chain()
+            .read(Address::ZERO, paymaster, &call)
+            .unwrap()
+    };
+    let before = fixture.balance(fixture.account.address());
+    let sponsored = client.clone().with_paymaster(service.clone());
+    let receipt = sponsored.execute(one()).execute().await.unwrap();
+    assert_eq!(receipt.paymaster, Some(paymaster));
+    assert_eq!(before - fixture.balance(fixture.account.address()), U256::ONE);
+    // Its `postOp` had gas enough to write that down.
+    let booked = spent();
+    assert!(
+        booked > U256::ZERO && booked <= receipt.actual_gas_cost,
+        "{booked}"
+    );
+    // An owner's operation, too.
+    let owner = fixture.owner.clone().with_paymaster(service.clone());
+    owner.execute(one()[0].clone()).execute().await.unwrap();
+    assert!(spent() > booked);
+
+    // Consent to another operation is none.
+    let mut signed = sponsored.execute(one()).sign().await.unwrap();
+    signed.operation.call_gas_limit += U256::ONE;
+    signed.hash = signed
+        .operation
+        .sign(&key(1), fixture.stack.entry_point, 31337)
+        .await
+        .unwrap();
+    assert_refused(
+        fixture.submitter.send(&signed).await.unwrap_err(),
+        AaCode::PaymasterSignature,
+    );
+
+    // A stub on which the paymaster reverts makes the estimation fail.
+    let short = client.with_paymaster(Signing {
+        stub: Bytes::new(),
+        ..service
+    });
+    match short.execute(one()).build().await.unwrap_err() {
+        OperationError::Submit(error @ SubmitError::Refused(_)) => {
+            assert_refused(error, AaCode::PaymasterReverted);
+        }
+        error => panic!("{error:?}"),
+    }
 }

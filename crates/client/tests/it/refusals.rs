@@ -1,8 +1,12 @@
 //! What a session key may not do, and what the client says of it.
 
-use crate::fixture::{Fixture, RECIPIENT, ample_gas, assert_permissions_refused, key, transfer};
+use crate::{
+    fixture::{Fixture, RECIPIENT, ample_gas, assert_permissions_refused, key, transfer},
+    wire::{Rewording, wallet},
+};
 use session_key_client::{
-    Call, NewSessionKey, Revert,
+    Call, NewSessionKey, Revert, SessionKeyClient, SmartAccount,
+    account::ReadError,
     alloy::{
         primitives::{Address, U256},
         signers::Signer as _,
@@ -10,8 +14,9 @@ use session_key_client::{
     operation::OperationError,
     permissions::{ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit, TimeRange},
     revert::{AaCode, PluginError},
-    submit::{Outcome, SubmitError},
+    submit::{EntryPointSubmitter, Outcome, SubmitError},
 };
+use session_key_testkit::dev_accounts;
 
 #[tokio::test]
 async fn what_is_not_allowed_is_refused_with_its_reason() {
@@ -93,6 +98,48 @@ async fn what_is_not_allowed_is_refused_with_its_reason() {
         }
         error => panic!("{error:?}"),
     }
+}
+
+#[tokio::test]
+async fn reasons_are_found_in_the_words_of_other_nodes() {
+    let fixture = Fixture::new().await;
+    let token = fixture.stack.token;
+    let permissions = Permissions::new()
+        .contract_functions(token, [ERC20_TRANSFER])
+        .erc20_spend_limit(token, SpendLimit::total(U256::from(100)));
+    fixture.grant(key(1).address(), &permissions).await;
+    let signer = dev_accounts()[3].signer();
+    let from = signer.address();
+    let node = wallet(Rewording::new(fixture.testkit.transport()), signer);
+    let account = SmartAccount::new(
+        node.clone(),
+        31337,
+        fixture.account.address(),
+        *fixture.account.deployment(),
+    );
+    let submitter = EntryPointSubmitter::new(node, fixture.stack.entry_point, from);
+    let client = SessionKeyClient::new(account.clone(), key(1), submitter);
+    let transfer = |amount| [Call::new(token, transfer(RECIPIENT, amount))];
+
+    let elsewhere = client.execute([Call::transfer(Address::repeat_byte(1), U256::ZERO)]);
+    assert_permissions_refused(elsewhere.execute().await.unwrap_err());
+    assert_permissions_refused(elsewhere.gas_limits(ample_gas()).execute().await.unwrap_err());
+    match client.execute(transfer(101)).execute().await.unwrap_err() {
+        OperationError::Submit(SubmitError::WouldRevert(revert)) => assert_eq!(
+            revert,
+            Revert::Plugin(PluginError::ERC20SpendLimitExceeded {
+                account: account.address(),
+                session_key: client.session_key(),
+                token,
+            })
+        ),
+        error => panic!("{error:?}"),
+    }
+    assert!(matches!(
+        account.access_control_type(key(9).address()).await.unwrap_err(),
+        ReadError::Reverted { .. }
+    ));
+    client.execute(transfer(100)).execute().await.unwrap();
 }
 
 #[tokio::test]

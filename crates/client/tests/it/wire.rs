@@ -7,7 +7,7 @@ use session_key_client::{
         consensus::{Transaction as _, TxEnvelope, transaction::SignerRecoverable as _},
         eips::eip2718::Decodable2718 as _,
         network::EthereumWallet,
-        primitives::{Address, B256, Bytes, keccak256},
+        primitives::{Address, B256, Bytes, U64, keccak256},
         providers::{DynProvider, Provider as _, ProviderBuilder},
         rpc::{
             client::RpcClient,
@@ -303,6 +303,40 @@ impl Failing {
 
 transport!(Failing);
 
+/// A node that words reverts as Nethermind and OpenEthereum did.
+#[derive(Clone)]
+pub(crate) struct Rewording {
+    inner: BoxTransport,
+}
+
+impl Rewording {
+    pub(crate) fn new(inner: impl IntoBoxTransport) -> Self {
+        Self {
+            inner: inner.into_box_transport(),
+        }
+    }
+
+    async fn answer(mut self, packet: RequestPacket) -> Result<ResponsePacket, TransportError> {
+        let mut response = self.inner.call(packet).await?;
+        if let ResponsePacket::Single(Response {
+            payload: ResponsePayload::Failure(error),
+            ..
+        }) = &mut response
+            && let Some(data) = error.as_revert_data()
+        {
+            let data = serde_json::value::to_raw_value(&format!("Reverted {data}")).unwrap();
+            *error = ErrorPayload {
+                code: -32015,
+                message: "VM execution error.".into(),
+                data: Some(data),
+            };
+        }
+        Ok(response)
+    }
+}
+
+transport!(Rewording);
+
 /// A node that ignores state overrides, as some do.
 #[derive(Clone)]
 pub(crate) struct WithoutOverrides {
@@ -344,6 +378,11 @@ impl Mempool {
         }
     }
 
+    /// Forgets what waits, as nodes do that are restarted or full.
+    pub(crate) fn forget(&self) {
+        self.waiting.lock().unwrap().clear();
+    }
+
     /// How many transactions wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.lock().unwrap().len()
@@ -373,8 +412,34 @@ impl Mempool {
             "eth_sendRawTransaction" => {
                 let transaction: Bytes = serde_json::from_value(params().remove(0)).unwrap();
                 let hash = keccak256(&transaction);
-                self.waiting.lock().unwrap().push(transaction);
-                Ok(success(&request, hash))
+                let mut waiting = self.waiting.lock().unwrap();
+                let refusal = waiting.iter().find_map(|other| {
+                    (*other == transaction).then_some("already known").or_else(|| {
+                        (sender_and_nonce(other) == sender_and_nonce(&transaction))
+                            .then_some("replacement transaction underpriced")
+                    })
+                });
+                match refusal {
+                    Some(message) => Ok(failure(&request, -32000, message.to_owned())),
+                    None => {
+                        waiting.push(transaction);
+                        Ok(success(&request, hash))
+                    }
+                }
+            }
+            "eth_getTransactionCount" => {
+                let params = params();
+                let account: Address = serde_json::from_value(params[0].clone()).unwrap();
+                let pending = params.get(1).is_some_and(|block| block == "pending");
+                let next: U64 = provider(self.chain)
+                    .raw_request("eth_getTransactionCount".into(), (account, "latest"))
+                    .await?;
+                let waiting = self.waiting.lock().unwrap();
+                let mut next: u64 = next.to();
+                while pending && waiting.iter().any(|raw| sender_and_nonce(raw) == (account, next)) {
+                    next += 1;
+                }
+                Ok(success(&request, U64::from(next)))
             }
             "eth_getTransactionByHash" => {
                 let hash: B256 = serde_json::from_value(params().remove(0)).unwrap();
@@ -396,6 +461,11 @@ impl Mempool {
 }
 
 transport!(Mempool);
+
+fn sender_and_nonce(raw: &[u8]) -> (Address, u64) {
+    let envelope = TxEnvelope::decode_2718(&mut &*raw).unwrap();
+    (envelope.recover_signer().unwrap(), envelope.nonce())
+}
 
 /// A transaction that is not in a block, as nodes tell of it.
 fn pending(raw: &[u8]) -> Transaction {

@@ -1,0 +1,179 @@
+//! Reverts in the errors of nodes, each of which words them in its own way.
+
+use super::Revert;
+use alloy::{primitives::Bytes, rpc::json_rpc::ErrorPayload};
+use serde_json::Value;
+
+/// What the messages of errors about a call that reverted or halted contain, in lower case.
+const HALTS: [&str; 12] = [
+    "revert",
+    "vm execution error",
+    "vm exception",
+    "out of gas",
+    "outofgas",
+    "gas required exceeds allowance",
+    "invalid opcode",
+    "invalidfeopcode",
+    "opcodenotfound",
+    "invalid jump",
+    "invalidjump",
+    "stack underflow",
+];
+
+/// Code of a call that reverted, with most nodes.
+const REVERTED: i64 = 3;
+/// Too many requests (EIP-1474), whatever the message says.
+const LIMIT_EXCEEDED: i64 = -32005;
+
+/// The revert that a node's error reports; `None` if it reports another failure.
+pub(super) fn revert(error: &ErrorPayload) -> Option<Revert> {
+    let data = error
+        .data
+        .as_deref()
+        .and_then(|data| serde_json::from_str::<Value>(data.get()).ok());
+    let message = error.message.to_ascii_lowercase();
+    let is_revert = error.code == REVERTED
+        || HALTS.iter().any(|text| message.contains(text))
+        || matches!(&data, Some(Value::String(text)) if without_prefix(text).is_some());
+    if error.code == LIMIT_EXCEEDED || !is_revert {
+        return None;
+    }
+    Some(match data.as_ref().and_then(revert_data) {
+        Some(data) => Revert::decode(&data),
+        None => match reason(&error.message) {
+            Some(reason) => Revert::Error(reason.to_owned()),
+            None => Revert::Unknown(Bytes::new()),
+        },
+    })
+}
+
+/// Revert data in an error's data: a string, or somewhere in an object.
+fn revert_data(data: &Value) -> Option<Bytes> {
+    match data {
+        Value::String(text) => {
+            let text = without_prefix(text).unwrap_or(text);
+            text.starts_with("0x").then(|| text.parse().ok()).flatten()
+        }
+        // Hashes of transactions stand in there, too, under other names.
+        Value::Object(fields) => ["data", "originalError", "return", "result"]
+            .iter()
+            .filter_map(|name| fields.get(*name))
+            .chain(fields.values().filter(|value| value.is_object()))
+            .find_map(revert_data),
+        _ => None,
+    }
+}
+
+/// What stands after the "Reverted" that some nodes put before the data.
+fn without_prefix(text: &str) -> Option<&str> {
+    text.strip_prefix("Reverted ")
+        .or_else(|| text.strip_prefix("reverted "))
+        .map(str::trim)
+}
+
+/// The reason in a message: "execution reverted: reason".
+fn reason(message: &str) -> Option<&str> {
+    let (start, reason) = message.split_once(": ")?;
+    let reason = reason.trim();
+    (start.to_ascii_lowercase().ends_with("reverted") && !reason.is_empty() && !reason.starts_with("0x"))
+        .then_some(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::revert::PluginError;
+    use serde_json::json;
+
+    fn revert_of(code: i64, message: &str, data: Value) -> Option<Revert> {
+        let error = json!({ "code": code, "message": message, "data": data });
+        revert(&serde_json::from_value(error).unwrap())
+    }
+
+    #[test]
+    fn reverts_with_data_are_found_however_a_node_words_them() {
+        let hash = "0x0101010101010101010101010101010101010101010101010101010101010101";
+        for (code, message, data) in [
+            (3, "execution reverted", json!("0xb4d78304")),
+            (3, "no", json!("0xb4d78304")),
+            (-32000, "Execution reverted", json!("0xb4d78304")),
+            (-32603, "execution reverted: custom error", json!("0xb4d78304")),
+            (-32015, "VM execution error.", json!("Reverted 0xb4d78304")),
+            (-32015, "VM execution error", json!("0xb4d78304")),
+            (-32000, "no", json!("Reverted 0xb4d78304")),
+            (-32000, "reverted", json!({ "data": "0xb4d78304" })),
+            (
+                -32603,
+                "execution reverted",
+                json!({ "originalError": { "code": 3, "data": "0xb4d78304", "message": "execution reverted" } }),
+            ),
+            (
+                -32603,
+                "VM Exception while processing transaction: reverted with an unrecognized custom error",
+                json!({ "message": "no", "txHash": hash, "data": "0xb4d78304" }),
+            ),
+            (
+                -32000,
+                "VM Exception while processing transaction: revert",
+                json!({ "name": "c", hash: { "error": "revert", "return": "0xb4d78304" } }),
+            ),
+        ] {
+            assert_eq!(
+                revert_of(code, message, data.clone()),
+                Some(Revert::Plugin(PluginError::PermissionsCheckFailed)),
+                "{code} {message} {data}"
+            );
+        }
+    }
+
+    #[test]
+    fn calls_that_halt_and_reverts_without_data_are_reverts() {
+        for (code, message, data) in [
+            (3, "execution reverted", Value::Null),
+            (3, "execution reverted", json!("0x")),
+            (-32000, "execution reverted", Value::Null),
+            (-32015, "VM execution error.", json!("Reverted 0x")),
+            (-32015, "VM execution error", json!("OutOfGas")),
+            (-32000, "invalid opcode: INVALID", Value::Null),
+            (-32000, "out of gas", Value::Null),
+            (
+                -32003,
+                "Out of gas: gas required exceeds allowance: 5",
+                Value::Null,
+            ),
+            (-32603, "EVM error OutOfGas", Value::Null),
+            (-32603, "EVM error InvalidFEOpcode", Value::Null),
+            (-32000, "gas required exceeds allowance (30000000)", Value::Null),
+        ] {
+            assert_eq!(
+                revert_of(code, message, data.clone()),
+                Some(Revert::Unknown(Bytes::new())),
+                "{code} {message} {data}"
+            );
+        }
+        assert_eq!(
+            revert_of(-32000, "execution reverted: AA95 out of gas", Value::Null),
+            Some(Revert::Error("AA95 out of gas".to_owned()))
+        );
+    }
+
+    #[test]
+    fn other_failures_are_no_reverts() {
+        for (code, message, data) in [
+            (-32005, "limit exceeded", Value::Null),
+            (-32005, "out of gas for today", json!("0xb4d78304")),
+            (-32603, "internal error", Value::Null),
+            (-32603, "internal error", json!("0xb4d78304")),
+            (-32000, "execution aborted (timeout = 5s)", Value::Null),
+            (-32000, "header not found", json!({ "data": "0x01" })),
+            (-32000, "insufficient funds for gas * price + value", Value::Null),
+            (-32602, "invalid params", json!("reverse")),
+        ] {
+            assert_eq!(
+                revert_of(code, message, data.clone()),
+                None,
+                "{code} {message} {data}"
+            );
+        }
+    }
+}
