@@ -388,7 +388,7 @@ impl Doctor {
             .with_input(call.abi_encode());
         match self.node.call(question).await {
             Ok(answer) => Ok(C::abi_decode_returns_validate(&answer).ok()),
-            Err(error) if Revert::is_failed_call(&error) => Ok(None),
+            Err(error) if Revert::from_rpc_error(&error).is_some() => Ok(None),
             Err(error) => Err(eyre!(brief(&error))),
         }
     }

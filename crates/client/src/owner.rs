@@ -413,7 +413,8 @@ impl OwnerClient {
     /// Sends an operation of this client again that was sent and is not included: the same call with the same nonce, estimated and
     /// signed anew, with both fees raised by a tenth at the least, as bundlers want it. One of the two is executed, never both.
     ///
-    /// `.outcome()` and `.execute()` tell what became of whichever was included.
+    /// `.outcome()` and `.execute()` tell what became of whichever was included. Through a bundler the replacement overtakes the
+    /// first; through an [`EntryPointSubmitter`](crate::submit::EntryPointSubmitter) that sent the first, it does not.
     pub fn replace(&self, pending: &SignedOperation) -> Operation<'_> {
         Operation::replacement(&self.core, pending, None)
     }

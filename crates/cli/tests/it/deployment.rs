@@ -58,7 +58,7 @@ fn serve_with(
         let request: Value = serde_json::from_str(body).expect("JSON");
         let method = request["method"].as_str().expect("a method").to_owned();
         if let Some(message) = refuses(body) {
-            let error = json!({"code": -32005, "message": message});
+            let error = json!({"code": -32000, "message": message});
             return json!({"jsonrpc": "2.0", "id": request["id"], "error": error}).to_string();
         }
         let answer = if method == "eth_supportedEntryPoints" {

@@ -200,10 +200,6 @@ impl SmartAccount {
             Err(error) => {
                 return Err(match Revert::from_rpc_error(&error) {
                     Some(revert) => ReadError::Reverted { contract, revert },
-                    None if Revert::is_failed_call(&error) => ReadError::Reverted {
-                        contract,
-                        revert: Revert::Unknown(Bytes::new()),
-                    },
                     None => error.into(),
                 });
             }

@@ -377,7 +377,7 @@ impl Deployer {
         let probe = TransactionRequest::default().with_deploy_code(CANCUN_PROBE);
         match self.provider.call(probe).await {
             Ok(_) => Ok(()),
-            Err(error) if Revert::is_failed_call(&error) => Err(DeployError::ChainBeforeCancun {
+            Err(error) if Revert::from_rpc_error(&error).is_some() => Err(DeployError::ChainBeforeCancun {
                 chain_id,
                 reason: message(&error),
             }),
@@ -477,7 +477,7 @@ impl Deployer {
                         .unwrap_or_default();
                     fees = fees.saturating_add(fee);
                 }
-                Err(error) if Revert::is_failed_call(&error) => {}
+                Err(error) if Revert::from_rpc_error(&error).is_some() => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -498,7 +498,7 @@ fn message(error: &TransportError) -> String {
 fn creation_fails(contract: Contract, error: TransportError) -> DeployError {
     let reason = match (&error, Revert::from_rpc_error(&error)) {
         (_, Some(revert)) if revert != Revert::Unknown(Bytes::new()) => revert.to_string(),
-        (RpcError::ErrorResp(payload), _) => payload.message.to_string(),
+        (RpcError::ErrorResp(_), _) => message(&error),
         _ => return error.into(),
     };
     DeployError::CreationFails { contract, reason }

@@ -58,22 +58,6 @@ pub enum Revert {
     Unknown(Bytes),
 }
 
-/// Codes of a failed call: geth's of a revert, and "VM execution error" of others.
-const FAILED_CALL_CODES: [i64; 2] = [3, -32015];
-
-/// What nodes say of a failed call, in lower case.
-const FAILED_CALL_WORDS: [&str; 9] = [
-    "revert",
-    "opcode",
-    "evm error",
-    "vm execution error",
-    "bad instruction",
-    "notactivated",
-    "out of gas",
-    "stack underflow",
-    "invalid jump",
-];
-
 /// The EntryPoint did not take an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FailedOp {
@@ -177,17 +161,6 @@ impl Revert {
             RpcError::ErrorResp(payload) => rpc::revert(payload),
             _ => None,
         }
-    }
-
-    /// Whether an RPC error says that a call was run and failed, be it without revert data. Else nothing is known of the call: no
-    /// connection, a rate limit, a node that refuses. There is no code for it that all nodes use, so their words count, too.
-    pub fn is_failed_call(error: &TransportError) -> bool {
-        let RpcError::ErrorResp(payload) = error else {
-            return false;
-        };
-        let message = payload.message.to_lowercase();
-        FAILED_CALL_CODES.contains(&payload.code)
-            || FAILED_CALL_WORDS.iter().any(|words| message.contains(words))
     }
 
     /// The EntryPoint's code, if this is a [`FailedOp`].

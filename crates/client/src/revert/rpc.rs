@@ -5,16 +5,17 @@ use alloy::{primitives::Bytes, rpc::json_rpc::ErrorPayload};
 use serde_json::Value;
 
 /// What the messages of errors about a call that reverted or halted contain, in lower case.
-const HALTS: [&str; 12] = [
+const HALTS: [&str; 13] = [
     "revert",
     "vm execution error",
     "vm exception",
+    "evm error",
     "out of gas",
     "outofgas",
     "gas required exceeds allowance",
-    "invalid opcode",
-    "invalidfeopcode",
-    "opcodenotfound",
+    "opcode",
+    "bad instruction",
+    "notactivated",
     "invalid jump",
     "invalidjump",
     "stack underflow",
@@ -143,6 +144,8 @@ mod tests {
             ),
             (-32603, "EVM error OutOfGas", Value::Null),
             (-32603, "EVM error InvalidFEOpcode", Value::Null),
+            (-32603, "EVM error NotActivated", Value::Null),
+            (-32015, "Bad instruction 5e", Value::Null),
             (-32000, "gas required exceeds allowance (30000000)", Value::Null),
         ] {
             assert_eq!(

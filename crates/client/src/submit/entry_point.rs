@@ -74,8 +74,9 @@ impl EntryPointSubmitter {
     /// Sends transactions from `from`. The provider must be able to sign for it (a wallet, or a node that does it).
     ///
     /// The submitter takes the nonces of its transactions from the node, so that one whose answer was lost can be sent again
-    /// with the same. Nothing else should send transactions from `from` meanwhile; alloy's default nonce filler, which counts
-    /// by itself, does not see the submitter's.
+    /// with the same. Nothing else should send transactions from `from` meanwhile. Between bundles that is no matter, if it asks
+    /// the node for the nonce, too: alloy's default filler counts by itself from its first transaction on and does not see the
+    /// submitter's; a provider built `with_simple_nonce_management` instead of the recommended fillers' does.
     pub fn new(provider: impl Provider + 'static, entry_point: Address, from: Address) -> Self {
         Self {
             provider: provider.erased(),
