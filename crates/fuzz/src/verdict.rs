@@ -5,7 +5,9 @@
 use crate::{
     Outcomes, Property,
     account::{AccountWorld, Bundle, START},
-    history::{Expected, History, Prepared, fail},
+    history::{History, fail},
+    model::Expected,
+    prepare::Prepared,
     steps::{Action, Change, Key, KeyOperation, OwnerAction, Pause},
 };
 use alloy::{

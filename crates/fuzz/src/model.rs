@@ -1,0 +1,353 @@
+//! The account as it should be: what every action and every operation makes of it, without a chain.
+
+use crate::{
+    account::{AccountWorld, Holdings},
+    prepare::{Maker, NO_UPDATE, Prepared, updates},
+    steps::{Change, KEYS, OwnerAction, session_key},
+};
+use alloy::primitives::{Address, B256, Bytes};
+use session_key_client::{
+    key_list::KeyList,
+    permissions::model::{KeyState, Rule, Verdict, Violation, decode_execute_with_session_key},
+    revert::{AaCode, AccountError, PluginError, Revert},
+    submit::SignedOperation,
+};
+use session_key_testkit::ChainError;
+use std::collections::BTreeMap;
+
+/// The account as the model has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    /// What the plugin stores of every key that turns up, registered or not.
+    pub(crate) states: BTreeMap<Address, KeyState>,
+    /// The registered ones, newest first.
+    pub(crate) keys: KeyList,
+    /// Whether the account has the plugin.
+    installed: bool,
+    pub(crate) holdings: Holdings,
+}
+
+/// What an operation comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Everything it asks for.
+    Success,
+    /// The plugin refuses to execute it.
+    Refused(PluginError),
+    /// One of its calls fails.
+    CallsFail,
+    /// The account refuses to execute it: the plugin is gone.
+    NoPlugin,
+    /// The owner's action is refused.
+    ActionFails(Refusal),
+}
+
+/// Why an owner's action fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The plugin says so.
+    Plugin(PluginError),
+    /// The account says so.
+    Account(AccountError),
+    /// The account has no such function: the plugin is gone.
+    NoFunction,
+}
+
+impl Refusal {
+    pub(crate) fn matches(&self, revert: &Revert) -> bool {
+        match (self, revert.root()) {
+            (Self::Plugin(expected), Revert::Plugin(found)) => expected == found,
+            (Self::Account(expected), Revert::Account(found)) => expected == found,
+            // The one in an operation, the other in a transaction.
+            (
+                Self::NoFunction,
+                Revert::Account(
+                    AccountError::UnrecognizedFunction { .. }
+                    | AccountError::RuntimeValidationFunctionMissing { .. },
+                ),
+            ) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Model {
+    /// An account with the plugin, without keys.
+    pub(crate) fn new(world: &AccountWorld) -> Result<Self, ChainError> {
+        let states = (0..KEYS)
+            .map(|index| session_key(index).address())
+            .map(|key| (key, KeyState::unregistered(world.account, key)))
+            .collect();
+        Ok(Self {
+            states,
+            keys: KeyList::default(),
+            installed: true,
+            holdings: world.holdings()?,
+        })
+    }
+
+    /// The states of all keys, whether registered or not.
+    pub(crate) fn states(&self) -> Vec<&KeyState> {
+        self.states.values().collect()
+    }
+
+    pub(crate) fn state(&self, key: Address) -> Option<&KeyState> {
+        self.states.get(&key)
+    }
+
+    /// The owner's action, with this call data, in a block with timestamp `time`: all of it, or nothing.
+    pub(crate) fn act(
+        &mut self,
+        world: &AccountWorld,
+        action: &OwnerAction,
+        call_data: &Bytes,
+        time: u64,
+    ) -> Result<(), Refusal> {
+        let mut after = self.clone();
+        after.try_act(world, action, call_data, time)?;
+        *self = after;
+        Ok(())
+    }
+
+    fn try_act(
+        &mut self,
+        world: &AccountWorld,
+        action: &OwnerAction,
+        call_data: &Bytes,
+        time: u64,
+    ) -> Result<(), Refusal> {
+        let address = |index: &usize| session_key(*index).address();
+        // The first argument of most actions: the key that was chosen when the call data were made.
+        let chosen = Address::from_slice(&call_data[16..36]);
+        let plugin = world.stack.session_key_plugin;
+        let is_plugins = !matches!(action, OwnerAction::Install(_) | OwnerAction::Uninstall { .. });
+        if is_plugins && !self.installed {
+            return Err(Refusal::NoFunction);
+        }
+        match action {
+            OwnerAction::Add(key, changes) => self.add(world, address(key), changes, time),
+            OwnerAction::Remove(..) => {
+                let key = chosen;
+                self.require(key)?;
+                self.require_predecessor(call_data, key)?;
+                self.keys.remove(key).map_err(|_| invalid(key))?;
+                self.states
+                    .insert(key, KeyState::unregistered(world.account, key));
+                Ok(())
+            }
+            OwnerAction::Rotate(_, _, new) => {
+                let (old, new) = (chosen, address(new));
+                self.require(old)?;
+                self.require_predecessor(call_data, old)?;
+                let mut state = self.states[&old].clone();
+                self.states
+                    .insert(old, KeyState::unregistered(world.account, old));
+                self.require_addable(new)?;
+                state.session_key = new;
+                self.states.insert(new, state);
+                self.keys.rotate(old, new).map_err(|_| invalid(old))?;
+                Ok(())
+            }
+            OwnerAction::Update { changes, spoilt, .. } => {
+                let key = chosen;
+                self.require(key)?;
+                self.apply(world, key, changes, time);
+                match spoilt {
+                    false => Ok(()),
+                    true => Err(Refusal::Plugin(PluginError::InvalidPermissionsUpdate {
+                        update_selector: NO_UPDATE.into(),
+                    })),
+                }
+            }
+            OwnerAction::Uninstall { starved } => {
+                if !self.installed {
+                    return Err(Refusal::Account(AccountError::PluginNotInstalled { plugin }));
+                }
+                self.installed = false;
+                // The plugin that does not notice keeps what it has, until it is installed again.
+                if !starved {
+                    self.retire_all();
+                }
+                Ok(())
+            }
+            OwnerAction::Install(keys) => {
+                if self.installed {
+                    return Err(Refusal::Account(AccountError::PluginAlreadyInstalled { plugin }));
+                }
+                self.installed = true;
+                self.retire_all();
+                for (key, changes) in keys {
+                    self.add(world, address(key), changes, time)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn require(&self, key: Address) -> Result<(), Refusal> {
+        match self.states[&key].registered {
+            true => Ok(()),
+            false => Err(invalid(key)),
+        }
+    }
+
+    fn require_addable(&self, key: Address) -> Result<(), Refusal> {
+        match self.states[&key].registered {
+            true => Err(invalid(key)),
+            false => Ok(()),
+        }
+    }
+
+    /// The second argument of `removeSessionKey` and `rotateSessionKey`.
+    fn require_predecessor(&self, call_data: &Bytes, key: Address) -> Result<(), Refusal> {
+        let given = B256::from_slice(&call_data[36..68]);
+        match given.is_zero() || self.keys.predecessor(key) == Ok(given) {
+            true => Ok(()),
+            false => Err(invalid(key)),
+        }
+    }
+
+    fn add(
+        &mut self,
+        world: &AccountWorld,
+        key: Address,
+        changes: &[Change],
+        time: u64,
+    ) -> Result<(), Refusal> {
+        self.require_addable(key)?;
+        self.states.insert(key, KeyState::fresh(world.account, key));
+        self.keys.add(key);
+        self.apply(world, key, changes, time);
+        Ok(())
+    }
+
+    fn apply(&mut self, world: &AccountWorld, key: Address, changes: &[Change], time: u64) {
+        if let Some(state) = self.states.get_mut(&key) {
+            state
+                .apply(&updates(world, changes), time)
+                .expect("generated updates have an encoding");
+        }
+    }
+
+    /// What an operation of this key made of a pending gas reset.
+    pub(crate) fn pending_reset(&self, key: Address, after: &Self) -> Option<&'static str> {
+        let is_pending = |model: &Self| {
+            model
+                .states
+                .get(&key)
+                .is_some_and(|state| state.gas_limit.should_reset)
+        };
+        is_pending(self).then(|| match is_pending(after) {
+            true => "still pending after an execution that failed",
+            false => "settled by execution",
+        })
+    }
+
+    fn retire_all(&mut self) {
+        self.keys = KeyList::default();
+        for (key, state) in &mut self.states {
+            *state = KeyState::unregistered(state.account, *key);
+        }
+    }
+
+    /// The validation of an operation. Returns the EntryPoint's code, and the rules that are broken, if it is refused.
+    pub(crate) fn validate(
+        &mut self,
+        world: &AccountWorld,
+        prepared: &Prepared,
+        time: u64,
+    ) -> Result<(), (AaCode, Vec<Violation>)> {
+        let SignedOperation { operation, hash } = &prepared.signed;
+        let key = match &prepared.maker {
+            Maker::Key(key) => *key,
+            Maker::Owner(OwnerAction::Install(_) | OwnerAction::Uninstall { .. }) => return Ok(()),
+            Maker::Owner(_) if self.installed => return Ok(()),
+            Maker::Owner(_) => return Err((AaCode::AccountReverted, Vec::new())),
+        };
+        let account = world.account;
+        let state = self
+            .states
+            .entry(key)
+            .or_insert_with(|| KeyState::unregistered(account, key));
+        let violations = match self.installed {
+            true => state.execute_validation(operation, Some(*hash), time),
+            // What the EntryPoint itself finds comes first.
+            false => KeyState::unregistered(account, key).execute_validation(operation, Some(*hash), time),
+        };
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let code = code(&violations).expect("rules of validation are broken");
+        Err((code, violations))
+    }
+
+    /// The execution of an operation that was validated.
+    pub(crate) fn execute(&mut self, world: &AccountWorld, prepared: &Prepared, time: u64) -> Expected {
+        let operation = &prepared.signed.operation;
+        let key = match &prepared.maker {
+            Maker::Key(key) => *key,
+            Maker::Owner(action) => {
+                return match self.act(world, action, &operation.call_data, time) {
+                    Ok(()) => Expected::Success,
+                    Err(refusal) => Expected::ActionFails(refusal),
+                };
+            }
+        };
+        if !self.installed {
+            return Expected::NoPlugin;
+        }
+        let (calls, _) =
+            decode_execute_with_session_key(&operation.call_data).expect("validated, so it can be decoded");
+        let Some(state) = self.states.get_mut(&key) else {
+            return Expected::Refused(PluginError::InvalidSessionKey { session_key: key });
+        };
+        let before = state.clone();
+        let violations = state.execute_calls(&calls, time);
+        if let Some(error) = error(&violations, world.account, key) {
+            return Expected::Refused(error);
+        }
+        if self.holdings.call(world, &calls) {
+            Expected::Success
+        } else {
+            *state = before;
+            Expected::CallsFail
+        }
+    }
+}
+
+fn invalid(key: Address) -> Refusal {
+    Refusal::Plugin(PluginError::InvalidSessionKey { session_key: key })
+}
+
+/// What the EntryPoint says to these broken rules.
+fn code(violations: &[Violation]) -> Option<AaCode> {
+    Verdict::Refused {
+        violations: violations.to_vec(),
+    }
+    .entry_point_code()
+}
+
+/// What the plugin reverts with in execution when these rules are broken: it checks call by call, amounts included, and the
+/// native token last.
+pub(crate) fn error(violations: &[Violation], account: Address, session_key: Address) -> Option<PluginError> {
+    let place = |violation: &Violation| match &violation.rule {
+        Rule::KeyNotRegistered { .. } => (0, 0, 0),
+        Rule::NativeLimitExceeded(_) => (3, 0, 0),
+        Rule::Erc20LimitExceeded { .. } => (2, violation.call.unwrap_or_default(), 1),
+        _ => match violation.call {
+            Some(call) => (2, call, 0),
+            None => (1, 0, 0),
+        },
+    };
+    let first = violations.iter().min_by_key(|violation| place(violation))?;
+    Some(match &first.rule {
+        Rule::KeyNotRegistered { .. } => PluginError::InvalidSessionKey { session_key },
+        Rule::NativeLimitExceeded(_) => PluginError::NativeTokenSpendLimitExceeded { account, session_key },
+        Rule::Erc20LimitExceeded { token, .. } => PluginError::ERC20SpendLimitExceeded {
+            account,
+            session_key,
+            token: *token,
+        },
+        _ => PluginError::PermissionsCheckFailed,
+    })
+}
