@@ -10,10 +10,23 @@ import {AccountTest} from "../utils/AccountTest.sol";
 contract RuntimeValidationTest is AccountTest {
     bytes4 private constant INSTALL = IModularAccount.installPlugin.selector;
 
+    /// @notice A stranger's call, which must fail because its validation function, the owner plugin's, says so.
+    function _ownerPluginRefuses(bytes memory callData) private {
+        reverts(
+            stranger,
+            callData,
+            abi.encodeWithSelector(
+                IModularAccount.RuntimeValidationFunctionReverted.selector,
+                ownerPlugin,
+                0,
+                revertData(IMultiOwnerPlugin.NotAuthorized.selector)
+            )
+        );
+    }
+
     /* 5: who may call */
 
     function test_item05_strangersAreRefusedEverywhere() public {
-        bytes memory reason = revertData(IMultiOwnerPlugin.NotAuthorized.selector);
         bytes[6] memory callDatas = [
             executeCall(address(counter), 0, ""),
             batchCall(increments(1)),
@@ -23,13 +36,7 @@ contract RuntimeValidationTest is AccountTest {
             abi.encodeCall(IMultiOwnerPlugin.updateOwners, (new address[](0), new address[](0)))
         ];
         for (uint256 i = 0; i < callDatas.length; ++i) {
-            reverts(
-                stranger,
-                callDatas[i],
-                abi.encodeWithSelector(
-                    IModularAccount.RuntimeValidationFunctionReverted.selector, ownerPlugin, 0, reason
-                )
-            );
+            _ownerPluginRefuses(callDatas[i]);
         }
         reverts(
             stranger,
@@ -90,15 +97,8 @@ contract RuntimeValidationTest is AccountTest {
             hooks.executionHooks = add(hooks.executionHooks, bytes4(callDatas[i]), denyFunction(), noFunction());
         }
         install(plugin, hooks);
-        bytes memory reason = revertData(IMultiOwnerPlugin.NotAuthorized.selector);
         for (uint256 i = 0; i < callDatas.length; ++i) {
-            reverts(
-                stranger,
-                callDatas[i],
-                abi.encodeWithSelector(
-                    IModularAccount.RuntimeValidationFunctionReverted.selector, ownerPlugin, 0, reason
-                )
-            );
+            _ownerPluginRefuses(callDatas[i]);
             reverts(owner.addr, callDatas[i], revertData(IModularAccount.AlwaysDenyRule.selector));
         }
     }

@@ -528,7 +528,7 @@ impl<'a> Operation<'a> {
                 self.core.submitter.wait_any(&hashes, left()).await?
             }
             // That the first is included, or about to be, is one reason why its replacement cannot be.
-            Err(error) => match timeout(left(), self.outcome_of_replaced(&error, left())).await {
+            Err(error) => match timeout(left(), self.outcome_of_replaced(&error)).await {
                 Ok(Some(outcome)) => outcome,
                 Ok(None) | Err(_) => return Err(error),
             },
@@ -538,7 +538,7 @@ impl<'a> Operation<'a> {
     }
 
     /// What became of the operation to be replaced, when its replacement was not taken: if it is included.
-    async fn outcome_of_replaced(&self, error: &OperationError, limit: Duration) -> Option<Outcome> {
+    async fn outcome_of_replaced(&self, error: &OperationError) -> Option<Outcome> {
         let submitter = &self.core.submitter;
         let (replaced, nonce) = (self.replaces?.hash, self.nonce?);
         let included = |outcome: Outcome| outcome.receipt().is_some().then_some(outcome);
@@ -553,7 +553,11 @@ impl<'a> Operation<'a> {
         let next = self.core.account.nonce(self.nonce_key).await.ok()?;
         match next > nonce {
             true => submitter.outcome(replaced).await.ok()?.and_then(included),
-            false => submitter.wait(replaced, limit).await.ok().and_then(included),
+            false => submitter
+                .wait(replaced, self.timeout)
+                .await
+                .ok()
+                .and_then(included),
         }
     }
 

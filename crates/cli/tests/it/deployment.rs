@@ -18,7 +18,7 @@ use session_key_client::{
 use session_key_testkit::{
     ChainConfig, DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Stack, Testkit, dev_accounts,
 };
-use std::process::Output;
+use std::{path::Path, process::Output};
 
 const SEPOLIA: u64 = 11_155_111;
 
@@ -241,6 +241,21 @@ fn doctor_says_what_is_missing() {
     assert_eq!(report.matches("does not tell its ").count(), 5, "{report}");
 }
 
+/// Writes down where a stack is, for `doctor`. The factory of the testkit has an owner, and so another address than the
+/// recorded one.
+fn record_of(stack: &Stack, folder: &Path) -> String {
+    let mut known = Deterministic::record().known();
+    known
+        .contracts
+        .get_mut(&Contract::ModularAccountFactory)
+        .expect("a factory")
+        .address = stack.account_factory;
+    let record = folder.join("31337.json");
+    let file = json!({"chainId": 31337, "name": "test", "deployments": [known]});
+    std::fs::write(&record, file.to_string()).expect("a file");
+    record.to_str().expect("UTF-8").to_owned()
+}
+
 #[test]
 fn doctor_checks_bundler_and_account() {
     static ENTRY_POINTS: [Address; 1] = [ENTRY_POINT];
@@ -252,18 +267,8 @@ fn doctor_checks_bundler_and_account() {
         multi_owner_plugin: stack.multi_owner_plugin,
         factory: stack.account_factory,
     };
-    // The factory of the testkit has an owner, and so another address than the recorded one.
-    let mut known = Deterministic::record().known();
-    known
-        .contracts
-        .get_mut(&Contract::ModularAccountFactory)
-        .expect("a factory")
-        .address = stack.account_factory;
     let folder = tempfile::tempdir().expect("a folder");
-    let record = folder.path().join("31337.json");
-    let file = json!({"chainId": 31337, "name": "test", "deployments": [known]});
-    std::fs::write(&record, file.to_string()).expect("a file");
-    let record = record.to_str().expect("UTF-8");
+    let record = &record_of(&stack, folder.path());
 
     let owner = dev_accounts()[1].signer();
     let account = runtime()
@@ -389,17 +394,8 @@ fn doctor_does_not_take_a_rate_limit_for_an_answer() {
     const LIMIT: &str = "daily request count exceeded, request rate limited";
     let testkit = Testkit::default();
     let stack = Stack::deploy(&mut testkit.chain()).expect("a stack");
-    let mut known = Deterministic::record().known();
-    known
-        .contracts
-        .get_mut(&Contract::ModularAccountFactory)
-        .expect("a factory")
-        .address = stack.account_factory;
     let folder = tempfile::tempdir().expect("a folder");
-    let record = folder.path().join("31337.json");
-    let file = json!({"chainId": 31337, "name": "test", "deployments": [known]});
-    std::fs::write(&record, file.to_string()).expect("a file");
-    let record = record.to_str().expect("UTF-8");
+    let record = &record_of(&stack, folder.path());
     let owner = dev_accounts()[1].address;
     let account = stack
         .create_account(&mut testkit.chain(), U256::ZERO, &[owner])

@@ -472,19 +472,19 @@ fn maybe_sent(operations: &[SignedOperation], error: TransportError) -> SubmitEr
     }
 }
 
+/// What nodes say of a transaction that they have already.
+const KNOWN: [&str; 3] = ["already known", "known transaction", "already imported"];
+
 /// Whether the node said that it has a transaction with the same nonce from the same account already.
 fn has_transaction(error: &TransportError) -> bool {
     let RpcError::ErrorResp(payload) = error else {
         return false;
     };
     let message = payload.message.to_ascii_lowercase();
-    let known = [
-        "already known",
-        "known transaction",
-        "already imported",
-        "replacement",
-    ];
-    known.iter().any(|text| message.contains(text))
+    KNOWN
+        .iter()
+        .chain(&["replacement"])
+        .any(|text| message.contains(text))
 }
 
 /// Whether the node said that it did not take the transaction, or it was never handed over.
@@ -494,15 +494,8 @@ fn was_not_sent(error: &TransportError) -> bool {
         // failures of their own, which say nothing about the transaction.
         RpcError::ErrorResp(payload) => {
             let message = payload.message.to_ascii_lowercase();
-            let unclear = [
-                "already known",
-                "known transaction",
-                "already imported",
-                "nonce too low",
-                "timeout",
-                "timed out",
-            ];
-            payload.code != -32603 && !unclear.iter().any(|text| message.contains(text))
+            let unclear = ["nonce too low", "timeout", "timed out"];
+            payload.code != -32603 && !KNOWN.iter().chain(&unclear).any(|text| message.contains(text))
         }
         error => matches!(
             error,

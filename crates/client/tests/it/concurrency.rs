@@ -1,17 +1,16 @@
 //! Many at once, the same twice, and what is interrupted: every operation happens once.
 
 use crate::{
-    fixture::{ETHER, Fixture, RECIPIENT, key, one},
-    wire::{Fault, Faulty, wallet},
+    fixture::{ETHER, Fixture, RECIPIENT, one},
+    wire::{Fault, Faulty, client_over, submitter_over},
 };
 use session_key_client::{
-    OwnerClient, SessionKeyClient, SmartAccount,
+    OwnerClient, SessionKeyClient,
     alloy::primitives::U256,
     operation::{Operation, OperationError},
     permissions::{Permissions, SpendLimit},
-    submit::{EntryPointSubmitter, SubmitError, Submitter},
+    submit::{SubmitError, Submitter},
 };
-use session_key_testkit::dev_accounts;
 use std::{sync::Arc, time::Duration};
 
 /// How long a test may wait on a machine that has a lot else to do. None does.
@@ -59,9 +58,7 @@ async fn one_operation_sent_by_many_happens_once() {
 async fn sending_can_be_cancelled_anywhere() {
     let (fixture, client) = Fixture::with_spender().await;
     let wire = Faulty::new(fixture.testkit.transport());
-    let signer = dev_accounts()[3].signer();
-    let from = signer.address();
-    let submitter = EntryPointSubmitter::new(wallet(wire.clone(), signer), fixture.stack.entry_point, from);
+    let submitter = submitter_over(&fixture, wire.clone());
     let steps = [
         "eth_call",
         "eth_sendRawTransaction",
@@ -97,9 +94,7 @@ async fn sending_can_be_cancelled_anywhere() {
 async fn waiting_ends_in_time_although_the_node_does_not() {
     let (fixture, client) = Fixture::with_spender().await;
     let wire = Faulty::new(fixture.testkit.transport());
-    let signer = dev_accounts()[3].signer();
-    let from = signer.address();
-    let submitter = EntryPointSubmitter::new(wallet(wire.clone(), signer), fixture.stack.entry_point, from);
+    let submitter = submitter_over(&fixture, wire.clone());
     let signed = client.execute(one()).sign().await.unwrap();
     submitter.send(&signed).await.unwrap();
     wire.lose_answers_to("eth_getTransactionReceipt", Fault::Hang);
@@ -116,17 +111,7 @@ async fn waiting_ends_in_time_although_the_node_does_not() {
 async fn executing_ends_in_time_although_the_node_does_not() {
     let (fixture, _) = Fixture::with_spender().await;
     let wire = Faulty::new(fixture.testkit.transport());
-    let signer = dev_accounts()[3].signer();
-    let from = signer.address();
-    let provider = wallet(wire.clone(), signer);
-    let account = SmartAccount::new(
-        provider.clone(),
-        31337,
-        fixture.account.address(),
-        *fixture.account.deployment(),
-    );
-    let submitter = EntryPointSubmitter::new(provider, fixture.stack.entry_point, from);
-    let client = SessionKeyClient::new(account, key(1), submitter);
+    let client = client_over(&fixture, wire.clone());
     let execute = async |step, timeout| {
         wire.lose_answers_to(step, Fault::Hang);
         let operation = client.execute(one()).timeout(timeout);

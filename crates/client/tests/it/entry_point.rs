@@ -2,17 +2,16 @@
 
 use crate::{
     fixture::{Fixture, RECIPIENT, ample_gas, assert_executed, assert_refused, key, one},
-    wire::{Fault, Faulty, Mempool, wallet},
+    wire::{Fault, Faulty, Mempool, submitter_over},
 };
 use session_key_client::{
     Call, NewSessionKey, Revert, SessionKeyClient,
-    alloy::{primitives::U256, transports::IntoBoxTransport},
+    alloy::primitives::U256,
     operation::OperationError,
     permissions::{Permissions, SpendLimit},
     revert::{AaCode, PluginError},
     submit::{EntryPointSubmitter, Outcome, SignedOperation, SubmitError, Submitter as _},
 };
-use session_key_testkit::dev_accounts;
 
 #[tokio::test]
 async fn one_bundle_carries_many_and_drops_the_refused() {
@@ -74,12 +73,6 @@ async fn with_mempool() -> (Fixture, Mempool, EntryPointSubmitter, SessionKeyCli
     let mempool = Mempool::new(&fixture.testkit);
     let submitter = submitter_over(&fixture, mempool.clone());
     (fixture, mempool, submitter, client)
-}
-
-fn submitter_over(fixture: &Fixture, transport: impl IntoBoxTransport) -> EntryPointSubmitter {
-    let signer = dev_accounts()[2].signer();
-    let from = signer.address();
-    EntryPointSubmitter::new(wallet(transport, signer), fixture.stack.entry_point, from)
 }
 
 // Whoever sees a bundle on its way can send its operations himself. Then the bundle fails, but they have happened: that they

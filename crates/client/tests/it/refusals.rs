@@ -2,10 +2,10 @@
 
 use crate::{
     fixture::{Fixture, RECIPIENT, ample_gas, assert_permissions_refused, key, transfer},
-    wire::{Rewording, wallet},
+    wire::{Rewording, client_over},
 };
 use session_key_client::{
-    Call, NewSessionKey, Revert, SessionKeyClient, SmartAccount,
+    Call, NewSessionKey, Revert,
     account::ReadError,
     alloy::{
         primitives::{Address, U256},
@@ -14,9 +14,8 @@ use session_key_client::{
     operation::OperationError,
     permissions::{ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit, TimeRange},
     revert::{AaCode, PluginError},
-    submit::{EntryPointSubmitter, Outcome, SubmitError},
+    submit::{Outcome, SubmitError},
 };
-use session_key_testkit::dev_accounts;
 
 #[tokio::test]
 async fn what_is_not_allowed_is_refused_with_its_reason() {
@@ -108,17 +107,7 @@ async fn reasons_are_found_in_the_words_of_other_nodes() {
         .contract_functions(token, [ERC20_TRANSFER])
         .erc20_spend_limit(token, SpendLimit::total(U256::from(100)));
     fixture.grant(key(1).address(), &permissions).await;
-    let signer = dev_accounts()[3].signer();
-    let from = signer.address();
-    let node = wallet(Rewording::new(fixture.testkit.transport()), signer);
-    let account = SmartAccount::new(
-        node.clone(),
-        31337,
-        fixture.account.address(),
-        *fixture.account.deployment(),
-    );
-    let submitter = EntryPointSubmitter::new(node, fixture.stack.entry_point, from);
-    let client = SessionKeyClient::new(account.clone(), key(1), submitter);
+    let client = client_over(&fixture, Rewording::new(fixture.testkit.transport()));
     let transfer = |amount| [Call::new(token, transfer(RECIPIENT, amount))];
 
     let elsewhere = client.execute([Call::transfer(Address::repeat_byte(1), U256::ZERO)]);
@@ -128,7 +117,7 @@ async fn reasons_are_found_in_the_words_of_other_nodes() {
         OperationError::Submit(SubmitError::WouldRevert(revert)) => assert_eq!(
             revert,
             Revert::Plugin(PluginError::ERC20SpendLimitExceeded {
-                account: account.address(),
+                account: fixture.account.address(),
                 session_key: client.session_key(),
                 token,
             })
@@ -136,7 +125,11 @@ async fn reasons_are_found_in_the_words_of_other_nodes() {
         error => panic!("{error:?}"),
     }
     assert!(matches!(
-        account.access_control_type(key(9).address()).await.unwrap_err(),
+        client
+            .account()
+            .access_control_type(key(9).address())
+            .await
+            .unwrap_err(),
         ReadError::Reverted { .. }
     ));
     client.execute(transfer(100)).execute().await.unwrap();

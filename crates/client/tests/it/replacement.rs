@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{ETHER, Fixture, RECIPIENT, assert_refused, key, one},
-    wire::{Mempool, wallet},
+    wire::{Mempool, submitter_over},
 };
 use async_trait::async_trait;
 use session_key_client::{
@@ -11,9 +11,8 @@ use session_key_client::{
     operation::{FixedPaymaster, OperationError},
     permissions::{Permissions, SpendLimit},
     revert::AaCode,
-    submit::{EntryPointSubmitter, GasEstimate, Outcome, Refusal, SignedOperation, SubmitError, Submitter},
+    submit::{GasEstimate, Outcome, Refusal, SignedOperation, SubmitError, Submitter},
 };
-use session_key_testkit::dev_accounts;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -50,10 +49,7 @@ async fn stuck() -> (Fixture, Mempool, SessionKeyClient) {
         .gas_spend_limit(SpendLimit::total(U256::from(ETHER)));
     let (fixture, _) = Fixture::with_key(permissions).await;
     let mempool = Mempool::new(&fixture.testkit);
-    let signer = dev_accounts()[2].signer();
-    let from = signer.address();
-    let submitter =
-        EntryPointSubmitter::new(wallet(mempool.clone(), signer), fixture.stack.entry_point, from);
+    let submitter = submitter_over(&fixture, mempool.clone());
     let client = SessionKeyClient::new(fixture.account.clone(), key(1), submitter);
     (fixture, mempool, client)
 }

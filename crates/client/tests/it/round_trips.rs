@@ -2,13 +2,9 @@
 
 use crate::{
     fixture::{Fixture, key, one},
-    wire::{Bundler, Count, provider, wallet},
+    wire::{Bundler, Count, client_over, provider},
 };
-use session_key_client::{
-    SessionKeyClient, SmartAccount,
-    submit::{BundlerSubmitter, EntryPointSubmitter},
-};
-use session_key_testkit::dev_accounts;
+use session_key_client::{SessionKeyClient, SmartAccount, submit::BundlerSubmitter};
 
 #[tokio::test]
 async fn at_most_three_round_trips_to_submission() {
@@ -39,17 +35,7 @@ async fn at_most_three_round_trips_to_submission() {
 async fn at_most_five_round_trips_to_the_entry_point() {
     let (fixture, _) = Fixture::with_spender().await;
     let count = Count::default();
-    let signer = dev_accounts()[3].signer();
-    let from = signer.address();
-    let wallet = wallet(count.of(fixture.testkit.transport()), signer);
-    let account = SmartAccount::new(
-        wallet.clone(),
-        31337,
-        fixture.account.address(),
-        *fixture.account.deployment(),
-    );
-    let submitter = EntryPointSubmitter::new(wallet, fixture.stack.entry_point, from);
-    let client = SessionKeyClient::new(account, key(1), submitter);
+    let client = client_over(&fixture, count.of(fixture.testkit.transport()));
     client.execute(one()).execute().await.unwrap();
     let before = count.rounds();
     client.execute(one()).send().await.unwrap();

@@ -1,8 +1,8 @@
 //! What stands between the client and the simulated chain in some tests: a bundler, a wire that counts or fails, a mempool.
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, key};
 use session_key_client::{
-    UserOperation,
+    SessionKeyClient, SmartAccount, UserOperation,
     alloy::{
         consensus::{Transaction as _, TxEnvelope, transaction::SignerRecoverable as _},
         eips::eip2718::Decodable2718 as _,
@@ -51,6 +51,24 @@ pub(crate) fn provider(transport: impl IntoBoxTransport) -> DynProvider {
     ProviderBuilder::new()
         .connect_client(RpcClient::new(transport, true))
         .erased()
+}
+
+/// Sends bundles through a transport, from an account that nothing else of the test sends from.
+pub(crate) fn submitter_over(fixture: &Fixture, transport: impl IntoBoxTransport) -> EntryPointSubmitter {
+    let signer = dev_accounts()[2].signer();
+    let from = signer.address();
+    EntryPointSubmitter::new(wallet(transport, signer), fixture.stack.entry_point, from)
+}
+
+/// A client of the fixture's first key that asks and sends everything through a transport.
+pub(crate) fn client_over(fixture: &Fixture, transport: impl IntoBoxTransport) -> SessionKeyClient {
+    let account = SmartAccount::new(
+        provider(transport.clone()),
+        31337,
+        fixture.account.address(),
+        *fixture.account.deployment(),
+    );
+    SessionKeyClient::new(account, key(1), submitter_over(fixture, transport))
 }
 
 /// Makes a transport of a type with `async fn answer(self, RequestPacket) -> Result<ResponsePacket, TransportError>`.

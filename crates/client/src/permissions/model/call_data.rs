@@ -56,8 +56,8 @@ pub enum CallDataError {
 /// the plugin takes, with the same meaning, and nothing else.
 ///
 /// Offsets must lead past the words that they stand among, and what they lead to must lie inside. They need not be canonical:
-/// parts may overlap, be shared between calls, or be followed by more data. The data of the calls is not copied, so that crafted call data of many
-/// overlapping calls takes no more memory than its length suggests.
+/// parts may overlap, be shared between calls, or be followed by more data. The data of the calls is not copied, so that
+/// crafted call data of many overlapping calls takes no more memory than its length suggests.
 pub fn decode_execute_with_session_key(call_data: &Bytes) -> Result<(Vec<Call>, Address), CallDataError> {
     let selector = Selector::right_padding_from(&call_data[..call_data.len().min(4)]);
     if selector != EXECUTE_WITH_SESSION_KEY {
