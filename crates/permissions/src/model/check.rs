@@ -1,0 +1,604 @@
+//! The rules: what the plugin checks, and what it books.
+
+use super::{
+    CallDataError, KeyState, Phase, Remaining, Rule, RuleSet, Spending, Verdict, Violation,
+    decode_execute_with_session_key,
+};
+use crate::{
+    AccessControlType, Call, ERC20_APPROVE, ERC20_TRANSFER, GasSpendLimitInfo, MAX_SECONDS, SignedOperation,
+    SpendLimitInfo, UserOperation, erc20::TOKEN_CALL_LENGTH, limit::uint48, session_key_nonce_key,
+};
+use alloy_primitives::{Address, B256, Signature, U256, eip191_hash_message, uint};
+use session_key_bindings::ENTRY_POINT;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Half the order of secp256k1: a higher `s` makes a second signature of the same message, and is refused (EIP-2).
+const MAX_SIGNATURE_S: U256 = uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
+
+type Calls = Result<(Vec<Call>, Address), CallDataError>;
+
+impl KeyState {
+    /// Whether an operation passes in a block with timestamp `time` (unix seconds), but for its signature: for operations that
+    /// are not signed yet.
+    #[must_use]
+    pub fn check(&self, operation: &UserOperation, time: u64) -> Verdict {
+        self.clone().run(operation, None, time)
+    }
+
+    /// Whether a signed operation passes in a block with timestamp `time` (unix seconds).
+    #[must_use]
+    pub fn check_signed(&self, signed: &SignedOperation, time: u64) -> Verdict {
+        self.clone().run(&signed.operation, Some(signed.hash), time)
+    }
+
+    /// Whether the key may make these calls in one operation, in a block with timestamp `time` (unix seconds). Rules about
+    /// the operation around them (gas, nonce, paymaster, signature) are left out.
+    #[must_use]
+    pub fn check_calls(&self, calls: &[Call], time: u64) -> Verdict {
+        let mut after = self.clone();
+        let mut validation = Validation::new(self);
+        if self.registered {
+            self.validate_time_range(time, Phase::Validation, &mut validation.violations);
+            self.validate_calls(calls, time, &mut validation);
+            validation.end(time);
+        } else {
+            validation.refuse(self.not_registered());
+        }
+        let execution = after.book_calls(calls, time);
+        after.verdict(validation, execution, time)
+    }
+
+    /// Advances the state as the chain does when it includes the operation in a block with timestamp `time`, and all its calls
+    /// succeed. Returns what [`check`](Self::check) does.
+    ///
+    /// Refused in validation, the operation changes nothing. Refused in execution, it leaves its gas booked and, if it
+    /// opened a new interval of the gas limit, the reset pending.
+    pub fn execute(&mut self, operation: &UserOperation, time: u64) -> Verdict {
+        self.run(operation, None, time)
+    }
+
+    /// The validation half of [`execute`](Self::execute): books the gas, unless a rule is broken. The EntryPoint validates all
+    /// operations of a bundle before it executes the first.
+    ///
+    /// With the operation's hash, its signature is checked too.
+    pub fn execute_validation(
+        &mut self,
+        operation: &UserOperation,
+        hash: Option<B256>,
+        time: u64,
+    ) -> Vec<Violation> {
+        let calls = decode_execute_with_session_key(&operation.call_data);
+        self.validate(operation, &calls, hash, time).violations
+    }
+
+    /// The execution half of [`execute`](Self::execute): books what the calls spend, and settles a pending reset of the gas
+    /// limit; unless a rule is broken: then nothing changes. For calls that fail themselves, leave it out: the plugin's
+    /// bookings are undone with them.
+    pub fn execute_calls(&mut self, calls: &[Call], time: u64) -> Vec<Violation> {
+        let mut after = self.clone();
+        let violations = after.book_calls(calls, time);
+        if violations.is_empty() {
+            *self = after;
+        }
+        violations
+    }
+
+    fn run(&mut self, operation: &UserOperation, hash: Option<B256>, time: u64) -> Verdict {
+        let calls = decode_execute_with_session_key(&operation.call_data);
+        let validation = self.validate(operation, &calls, hash, time);
+        let mut after = self.clone();
+        let execution = match &calls {
+            Ok((calls, session_key)) if *session_key == self.session_key => after.book_calls(calls, time),
+            _ => Vec::new(),
+        };
+        let verdict = after.verdict(validation, execution, time);
+        if verdict.is_accepted() {
+            *self = after;
+        }
+        verdict
+    }
+
+    /// Puts the verdict together. `self` is the state after the operation.
+    fn verdict(&self, validation: Validation, execution: Vec<Violation>, time: u64) -> Verdict {
+        let Validation {
+            mut violations,
+            valid_after,
+            valid_until,
+        } = validation;
+        // Execution repeats rules of validation. One violation is enough.
+        let found: HashSet<_> = violations
+            .iter()
+            .map(|violation| (violation.call, &violation.rule))
+            .collect();
+        let only_execution: Vec<_> = execution
+            .into_iter()
+            .filter(|violation| !found.contains(&(violation.call, &violation.rule)))
+            .collect();
+        violations.extend(only_execution);
+        if violations.is_empty() {
+            return Verdict::Accepted {
+                valid_after,
+                valid_until,
+                remaining: self.remaining(time),
+            };
+        }
+        for violation in &mut violations {
+            // Waiting does not help when the key's time is over by then, or the time has gone by: after the largest time that
+            // the plugin can store, it counts from zero again.
+            violation.passes_from = violation
+                .passes_from
+                .filter(|from| *from > time && (valid_until == 0 || *from <= valid_until));
+        }
+        if self.rule_set == RuleSet::Compatible && violations.iter().all(Violation::is_beyond_abi) {
+            return Verdict::MayPass { violations };
+        }
+        Verdict::Refused { violations }
+    }
+
+    /// The end of a token's or the gas limit's interval, where another plugin may not be able to tell it.
+    fn interval_end_overflow(&self, limit: &SpendLimitInfo, phase: Phase) -> Option<Violation> {
+        (self.rule_set == RuleSet::Compatible && limit.end_overflows()).then(|| {
+            Violation::new(
+                Rule::IntervalEndOverflow {
+                    last_used_time: limit.last_used_time,
+                    refresh_interval: limit.refresh_interval,
+                },
+                phase,
+            )
+        })
+    }
+
+    /// The end of the native limit's interval, where another plugin cannot tell it.
+    fn native_interval_end_overflow(&self, phase: Phase) -> Option<Violation> {
+        let limit = &self.native_limit;
+        (self.rule_set == RuleSet::Compatible && limit.end_overflows()).then(|| {
+            Violation::new(
+                Rule::NativeIntervalEndOverflow {
+                    last_used_time: limit.last_used_time,
+                    refresh_interval: limit.refresh_interval,
+                },
+                phase,
+            )
+        })
+    }
+
+    /// What is left of the limits in a block with timestamp `time` (unix seconds).
+    #[must_use]
+    pub fn remaining(&self, time: u64) -> Remaining {
+        Remaining {
+            native: self.native_limit.remaining(time),
+            gas: self.gas_limit.remaining(time),
+            erc20: self
+                .contracts
+                .iter()
+                .filter_map(|(token, contract)| Some((*token, contract.token_limit.remaining(time)?)))
+                .collect(),
+        }
+    }
+
+    fn not_registered(&self) -> Rule {
+        Rule::KeyNotRegistered {
+            session_key: self.session_key,
+        }
+    }
+
+    // Validation: `SessionKeyPlugin.userOpValidationFunction` and `SessionKeyPermissions._checkOperation`.
+
+    fn validate(
+        &mut self,
+        operation: &UserOperation,
+        calls: &Calls,
+        hash: Option<B256>,
+        time: u64,
+    ) -> Validation {
+        let mut validation = Validation::new(self);
+        validate_form(operation, &mut validation);
+        if operation.sender != self.account {
+            validation.refuse(Rule::SenderMismatch {
+                sender: operation.sender,
+                account: self.account,
+            });
+        }
+        if let Some(hash) = hash {
+            match recover_signer(&operation.signature, hash) {
+                None => validation.refuse(Rule::MalformedSignature),
+                Some(signer) if signer != self.session_key => validation.refuse(Rule::WrongSigner {
+                    signer,
+                    session_key: self.session_key,
+                }),
+                Some(_) => {}
+            }
+        }
+        match calls {
+            Err(error) => validation.refuse(error.into()),
+            Ok((_, session_key)) if *session_key != self.session_key => {
+                // All the rest is about another key.
+                validation.refuse(Rule::SessionKeyMismatch {
+                    session_key: *session_key,
+                    expected: self.session_key,
+                });
+                return validation;
+            }
+            Ok(_) => {}
+        }
+        if !self.registered {
+            validation.refuse(self.not_registered());
+            return validation;
+        }
+        self.validate_time_range(time, Phase::Validation, &mut validation.violations);
+        if let Ok((calls, _)) = calls {
+            self.validate_calls(calls, time, &mut validation);
+        }
+        if let Some(required) = self.required_paymaster
+            && operation.paymaster() != Some(required)
+        {
+            validation.refuse(Rule::PaymasterRequired {
+                required,
+                found: operation.paymaster(),
+            });
+        }
+        let mut gas_limit = self.gas_limit;
+        if gas_limit.info.has_limit {
+            self.validate_gas(operation, time, &mut gas_limit, &mut validation);
+        }
+        validation.end(time);
+        if validation.violations.is_empty() {
+            self.gas_limit = gas_limit;
+        }
+        validation
+    }
+
+    fn validate_time_range(&self, time: u64, phase: Phase, violations: &mut Vec<Violation>) {
+        let (valid_after, valid_until) = (self.time_range.valid_after, self.time_range.valid_until);
+        if time < valid_after {
+            violations.push(Violation {
+                passes_from: Some(valid_after),
+                ..Violation::new(Rule::NotYetValid { valid_after }, phase)
+            });
+        }
+        if valid_until != 0 && time > valid_until {
+            violations.push(Violation::new(Rule::Expired { valid_until }, phase));
+        }
+    }
+
+    fn validate_calls(&self, calls: &[Call], time: u64, validation: &mut Validation) {
+        let total = self.validate_each_call(calls, Phase::Validation, &mut validation.violations);
+        let native = &self.native_limit;
+        if native.has_limit && !fits(native, total) && total <= native.limit {
+            validation.wait(native.refreshes_at());
+            // Only here validation reckons with the end.
+            validation
+                .violations
+                .extend(self.native_interval_end_overflow(Phase::Validation));
+        }
+        validation
+            .violations
+            .extend(native_violation(native, total, time, Phase::Validation));
+    }
+
+    /// Checks every call, amounts aside. Returns the sum of values.
+    fn validate_each_call(&self, calls: &[Call], phase: Phase, violations: &mut Vec<Violation>) -> U256 {
+        if calls.is_empty() {
+            violations.push(Violation::new(Rule::NoCalls, phase));
+        }
+        let mut total = U256::ZERO;
+        for (index, call) in calls.iter().enumerate() {
+            total = total.saturating_add(call.value);
+            self.validate_call(call, |rule| {
+                violations.push(Violation {
+                    call: Some(index),
+                    ..Violation::new(rule, phase)
+                });
+            });
+        }
+        total
+    }
+
+    /// `_checkCall`, but every rule and not only the first.
+    fn validate_call(&self, call: &Call, mut refuse: impl FnMut(Rule)) {
+        let (target, selector, length) = (call.target, call.selector(), call.data.len());
+        let unknown;
+        let contract = match self.contracts.get(&target) {
+            Some(contract) => contract,
+            None => {
+                unknown = Default::default();
+                &unknown
+            }
+        };
+        if target == self.account {
+            refuse(Rule::TargetIsAccount);
+        }
+        if !self.complete && !self.contracts.contains_key(&target) {
+            return refuse(Rule::StateNotLoaded {
+                target,
+                selector: None,
+            });
+        }
+        let list_type = self.access_control_type;
+        if target == ENTRY_POINT && !(contract.is_on_list && list_type == AccessControlType::Allowlist) {
+            refuse(Rule::TargetIsEntryPoint);
+        }
+        if contract.token_limit.has_limit {
+            if selector != ERC20_TRANSFER && selector != ERC20_APPROVE {
+                refuse(Rule::TokenFunctionNotAllowed {
+                    token: target,
+                    selector,
+                });
+            } else if length < TOKEN_CALL_LENGTH {
+                refuse(Rule::ShortTokenCallData {
+                    token: target,
+                    length,
+                });
+            }
+        }
+
+        if list_type == AccessControlType::AllowAllAccess {
+            return;
+        }
+        let is_allowlist = list_type == AccessControlType::Allowlist;
+        if contract.check_selectors && (1..4).contains(&length) {
+            refuse(Rule::ShortCallData { target, length });
+            if is_allowlist && !contract.is_on_list {
+                refuse(Rule::ContractNotOnAllowlist { target });
+            }
+        } else if contract.is_on_list && contract.check_selectors {
+            match contract.functions.get(&selector).copied() {
+                None if !self.complete => refuse(Rule::StateNotLoaded {
+                    target,
+                    selector: Some(selector),
+                }),
+                Some(true) if !is_allowlist => refuse(Rule::FunctionOnDenylist { target, selector }),
+                Some(false) | None if is_allowlist => {
+                    refuse(Rule::FunctionNotOnAllowlist { target, selector });
+                }
+                _ => {}
+            }
+        } else if is_allowlist && !contract.is_on_list {
+            refuse(Rule::ContractNotOnAllowlist { target });
+        } else if !is_allowlist && contract.is_on_list {
+            refuse(Rule::ContractOnDenylist { target });
+        }
+    }
+
+    /// `_bookGas`.
+    fn validate_gas(
+        &self,
+        operation: &UserOperation,
+        time: u64,
+        gas: &mut GasSpendLimitInfo,
+        validation: &mut Validation,
+    ) {
+        let expected = session_key_nonce_key(self.session_key);
+        if operation.nonce_key() != expected {
+            validation.refuse(Rule::NonceKey {
+                nonce_key: operation.nonce_key(),
+                expected,
+            });
+        }
+        validation
+            .violations
+            .extend(self.interval_end_overflow(&gas.info, Phase::Validation));
+        // An overflow fits no limit, not even at a fee of zero.
+        let cost = operation.max_cost().unwrap_or(U256::MAX);
+        let spending = spending(&gas.info, cost);
+        let end = gas.info.refreshes_at();
+        if fits(&gas.info, cost) {
+            gas.info.limit_used = gas.info.limit_used.saturating_add(cost);
+            if let Some(begins_at) = end.filter(|_| gas.should_reset) {
+                validation.wait(end);
+                if time < begins_at {
+                    validation.violations.push(Violation {
+                        passes_from: end,
+                        ..Violation::new(Rule::GasIntervalNotBegun { begins_at }, Phase::Validation)
+                    });
+                }
+            }
+            return;
+        }
+        let next_interval = end.filter(|_| !gas.should_reset && cost <= gas.info.limit);
+        if let Some(end) = next_interval {
+            validation.wait(next_interval);
+            if end <= time {
+                gas.info.limit_used = cost;
+                gas.should_reset = true;
+                return;
+            }
+        }
+        let rule = Rule::GasLimitExceeded {
+            spending,
+            reset_pending: gas.should_reset,
+        };
+        validation.violations.push(Violation {
+            passes_from: next_interval,
+            ..Violation::new(rule, Phase::Validation)
+        });
+    }
+
+    // Execution: `SessionKeyPermissions._bookExecution`.
+
+    /// Books what the calls spend. What does not fit is not booked, and the rest is still checked.
+    fn book_calls(&mut self, calls: &[Call], time: u64) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let phase = Phase::Execution;
+        if !self.registered {
+            return vec![Violation::new(self.not_registered(), phase)];
+        }
+        self.validate_time_range(uint48(time), phase, &mut violations);
+        let total = self.validate_each_call(calls, phase, &mut violations);
+        let totals = token_amounts(calls);
+        // Limits before the first call.
+        let mut before = HashMap::new();
+        for (index, call) in calls.iter().enumerate() {
+            let Some(contract) = self.contracts.get(&call.target) else {
+                continue;
+            };
+            let initial = *before.entry(call.target).or_insert(contract.token_limit);
+            let overflow = self.interval_end_overflow(&initial, phase);
+            violations.extend(overflow.map(|violation| Violation {
+                call: Some(index),
+                ..violation
+            }));
+            let (true, Some(amount)) = (initial.has_limit, token_amount(call)) else {
+                continue;
+            };
+            let Some(contract) = self.contracts.get_mut(&call.target) else {
+                continue;
+            };
+            let limit = &mut contract.token_limit;
+            let spending = spending(&limit.at(time), amount);
+            if book(limit, amount, time) {
+                continue;
+            }
+            // All that the operation spends of the token would have to fit the next interval.
+            let passes_from = initial
+                .refreshes_at()
+                .filter(|end| *end > uint48(time) && totals.get(&call.target) <= Some(&initial.limit));
+            let rule = Rule::Erc20LimitExceeded {
+                token: call.target,
+                spending,
+            };
+            violations.push(Violation {
+                rule,
+                phase,
+                call: Some(index),
+                passes_from,
+            });
+        }
+        violations.extend(self.native_interval_end_overflow(phase));
+        violations.extend(native_violation(&self.native_limit, total, time, phase));
+        if self.native_limit.has_limit {
+            book(&mut self.native_limit, total, time);
+        }
+        self.settle_gas_reset(time);
+        violations
+    }
+}
+
+/// What validation found.
+struct Validation {
+    violations: Vec<Violation>,
+    valid_after: u64,
+    valid_until: u64,
+}
+
+impl Validation {
+    fn new(state: &KeyState) -> Self {
+        Self {
+            violations: Vec::new(),
+            valid_after: state.time_range.valid_after,
+            valid_until: state.time_range.valid_until,
+        }
+    }
+
+    fn refuse(&mut self, rule: Rule) {
+        self.violations.push(Violation::new(rule, Phase::Validation));
+    }
+
+    /// The operation is valid from `time` on only.
+    fn wait(&mut self, time: Option<u64>) {
+        self.valid_after = self.valid_after.max(time.unwrap_or(0));
+    }
+
+    /// To the EntryPoint, an operation that is valid from some time on, without an end, is valid until the largest time that
+    /// validation data can hold. (One without either bound is valid at any time.)
+    fn end(&mut self, time: u64) {
+        if self.valid_after != 0 && self.valid_until == 0 && time > MAX_SECONDS {
+            self.refuse(Rule::Expired {
+                valid_until: MAX_SECONDS,
+            });
+        }
+    }
+}
+
+/// What the EntryPoint checks before it asks the account.
+fn validate_form(operation: &UserOperation, validation: &mut Validation) {
+    let length = operation.paymaster_and_data.len();
+    if (1..20).contains(&length) {
+        validation.refuse(Rule::InvalidPaymasterAndData { length });
+    }
+    let values = operation.pre_verification_gas
+        | operation.verification_gas_limit
+        | operation.call_gas_limit
+        | operation.max_fee_per_gas
+        | operation.max_priority_fee_per_gas;
+    if values.bit_len() > 120 {
+        validation.refuse(Rule::GasValuesOverflow);
+    }
+}
+
+/// Who signed the hash, as EIP-191 personal message. `None`: the signature cannot be anybody's.
+fn recover_signer(signature: &[u8], hash: B256) -> Option<Address> {
+    let (scalars, &[v]) = signature.split_first_chunk::<64>()? else {
+        return None;
+    };
+    let (r, s) = scalars.split_at(32);
+    let (r, s) = (U256::from_be_slice(r), U256::from_be_slice(s));
+    let odd_y = match v {
+        27 => false,
+        28 => true,
+        _ => return None,
+    };
+    if s > MAX_SIGNATURE_S {
+        return None;
+    }
+    Signature::new(r, s, odd_y)
+        .recover_address_from_prehash(&eip191_hash_message(hash))
+        .ok()
+}
+
+/// Whether an amount fits what is left of the current interval, or of the total.
+fn fits(limit: &SpendLimitInfo, amount: U256) -> bool {
+    limit.limit_used.saturating_add(amount) <= limit.limit
+}
+
+/// `LibSpendLimit.spend`: books an amount at a time, and opens the next interval if the current one is over. Nothing is
+/// booked when the answer is false.
+fn book(limit: &mut SpendLimitInfo, amount: U256, time: u64) -> bool {
+    let current = limit.at(time);
+    if !fits(&current, amount) {
+        return false;
+    }
+    *limit = current;
+    limit.limit_used = limit.limit_used.saturating_add(amount);
+    true
+}
+
+fn native_violation(limit: &SpendLimitInfo, total: U256, time: u64, phase: Phase) -> Option<Violation> {
+    if !limit.has_limit || book(&mut limit.clone(), total, time) {
+        return None;
+    }
+    Some(Violation {
+        passes_from: limit
+            .refreshes_at()
+            .filter(|_| !limit.is_over(time) && total <= limit.limit),
+        ..Violation::new(Rule::NativeLimitExceeded(spending(&limit.at(time), total)), phase)
+    })
+}
+
+fn spending(limit: &SpendLimitInfo, asked: U256) -> Spending {
+    Spending {
+        asked,
+        limit: limit.limit,
+        used: limit.limit_used,
+        refreshes_at: limit.refreshes_at(),
+    }
+}
+
+/// The amount of a token call; `None` if it is none.
+pub(super) fn token_amount(call: &Call) -> Option<U256> {
+    let is_token_call = matches!(call.selector(), ERC20_TRANSFER | ERC20_APPROVE);
+    let amount = call.data.get(36..TOKEN_CALL_LENGTH)?;
+    is_token_call.then(|| U256::from_be_slice(amount))
+}
+
+/// What calls spend of each target, taken for a token. Sums saturate.
+pub(super) fn token_amounts(calls: &[Call]) -> BTreeMap<Address, U256> {
+    let mut amounts = BTreeMap::new();
+    for call in calls {
+        if let Some(amount) = token_amount(call) {
+            let total: &mut U256 = amounts.entry(call.target).or_default();
+            *total = total.saturating_add(amount);
+        }
+    }
+    amounts
+}

@@ -1,0 +1,748 @@
+//! What the model says, with every broken rule and its figures.
+
+use super::call_data::{CallDataError, CallDataPart};
+use crate::AaCode;
+use alloy_primitives::{Address, Selector, U256, aliases::U192};
+use serde::{Deserialize, Serialize, Serializer};
+use std::{collections::BTreeMap, fmt};
+
+/// When a rule is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// In validation: the operation is not included, and costs nothing.
+    Validation,
+    /// In execution: the operation is included, fails, and has to be paid for.
+    Execution,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Validation => "validation",
+            Self::Execution => "execution",
+        })
+    }
+}
+
+/// What would be spent, and of how much. Wei, or base units of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Spending {
+    /// What would be spent; [`U256::MAX`] for a sum that overflows.
+    pub asked: U256,
+    /// The limit, in all or per interval.
+    pub limit: U256,
+    /// What is used of it, by earlier calls of the same operation too.
+    pub used: U256,
+    /// When the current interval ends, unix seconds. `None`: the limit never refreshes.
+    pub refreshes_at: Option<u64>,
+}
+
+impl Spending {
+    /// What is left of the limit.
+    pub fn remaining(&self) -> U256 {
+        self.limit.saturating_sub(self.used)
+    }
+
+    /// Writes `of what, but … are left of … until …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>, what: impl fmt::Display) -> fmt::Result {
+        match self.asked {
+            U256::MAX => write!(f, "more than any limit of {what}")?,
+            asked => write!(f, "{asked} of {what}")?,
+        }
+        write!(f, ", but {} are left of {}", self.remaining(), self.limit)?;
+        match self.refreshes_at {
+            Some(end) => write!(f, " until {}", UnixTime(end)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A rule that an operation breaks. In JSON, the field `code` says which; codes never change their meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Rule {
+    /// The EntryPoint takes paymaster data that is empty or begins with an address.
+    InvalidPaymasterAndData {
+        /// Bytes found.
+        length: usize,
+    },
+    /// The EntryPoint takes gas limits and fees below 2^120.
+    GasValuesOverflow,
+    /// The operation is another account's.
+    SenderMismatch {
+        /// Sender of the operation.
+        sender: Address,
+        /// The key's account.
+        account: Address,
+    },
+    /// Session keys can call `executeWithSessionKey` on the account, nothing else.
+    NotExecuteWithSessionKey {
+        /// The function called.
+        selector: Selector,
+    },
+    /// The arguments of `executeWithSessionKey` cannot be decoded.
+    MalformedCallData {
+        /// Which part of them.
+        part: CallDataPart,
+        /// It should be an address and is none. If not: it does not lie inside the call data.
+        dirty_address: bool,
+    },
+    /// The signature cannot be that of any key: not 65 bytes, high `s`, or `v` other than 27 and 28.
+    MalformedSignature,
+    /// The signature is somebody else's.
+    WrongSigner {
+        /// Who signed.
+        signer: Address,
+        /// Who should have.
+        session_key: Address,
+    },
+    /// The operation names another key than the one whose state was given. The chain may well accept it.
+    SessionKeyMismatch {
+        /// The key that the operation names.
+        session_key: Address,
+        /// The key whose state was given.
+        expected: Address,
+    },
+    /// The account does not have the key: never registered, removed, rotated away, or the plugin was uninstalled.
+    KeyNotRegistered {
+        /// The key.
+        session_key: Address,
+    },
+    /// The key's time has not come.
+    NotYetValid {
+        /// First second in which the key may be used, unix seconds.
+        valid_after: u64,
+    },
+    /// The key's time is over.
+    Expired {
+        /// Last second in which the key could be used, unix seconds.
+        valid_until: u64,
+    },
+    /// At least one call is needed.
+    NoCalls,
+    /// A key may not make the account call itself.
+    TargetIsAccount,
+    /// A key may call the EntryPoint only if an allowlist names it.
+    TargetIsEntryPoint,
+    /// The contract is not on the allowlist.
+    ContractNotOnAllowlist {
+        /// The contract.
+        target: Address,
+    },
+    /// The contract is on the allowlist, but for other functions.
+    FunctionNotOnAllowlist {
+        /// The contract.
+        target: Address,
+        /// The function.
+        selector: Selector,
+    },
+    /// The contract is on the denylist, with all its functions.
+    ContractOnDenylist {
+        /// The contract.
+        target: Address,
+    },
+    /// The function is on the denylist.
+    FunctionOnDenylist {
+        /// The contract.
+        target: Address,
+        /// The function.
+        selector: Selector,
+    },
+    /// One to three bytes of call data name no function, where functions are checked.
+    ShortCallData {
+        /// The contract.
+        target: Address,
+        /// Bytes found.
+        length: usize,
+    },
+    /// A token with a spend limit accepts `transfer` and `approve` only.
+    TokenFunctionNotAllowed {
+        /// The token.
+        token: Address,
+        /// The function.
+        selector: Selector,
+    },
+    /// The call of `transfer` or `approve` is too short to hold an amount (68 bytes).
+    ShortTokenCallData {
+        /// The token.
+        token: Address,
+        /// Bytes found.
+        length: usize,
+    },
+    /// What the account would send in the native token is more than is left.
+    NativeLimitExceeded(Spending),
+    /// What would be spent of a token is more than is left.
+    #[serde(rename = "erc20_limit_exceeded")]
+    Erc20LimitExceeded {
+        /// The token.
+        token: Address,
+        /// The figures.
+        #[serde(flatten)]
+        spending: Spending,
+    },
+    /// What the operation may cost at the most is more than is left of the gas limit.
+    GasLimitExceeded {
+        /// The figures, in wei.
+        #[serde(flatten)]
+        spending: Spending,
+        /// An operation that opened a new interval was not executed successfully: until the pending reset is settled
+        /// (`resetSessionKeyGasLimitTimestamp`, by anyone), the limit does not refresh.
+        reset_pending: bool,
+    },
+    /// The gas limit's new interval was opened by an operation in validation, and has not begun.
+    GasIntervalNotBegun {
+        /// When it begins, unix seconds.
+        begins_at: u64,
+    },
+    /// A key with a gas limit must use the nonce lane of its own address.
+    NonceKey {
+        /// The lane used.
+        nonce_key: U192,
+        /// The key's lane.
+        expected: U192,
+    },
+    /// Another paymaster than this, or none, pays for the operation.
+    PaymasterRequired {
+        /// The paymaster required.
+        required: Address,
+        /// The paymaster found.
+        found: Option<Address>,
+    },
+    /// The end of a token's or the gas limit's interval is beyond the largest time that the plugin can store. This project's
+    /// plugin takes the largest time for it; another may revert ([`RuleSet::Compatible`](super::RuleSet::Compatible)).
+    IntervalEndOverflow {
+        /// Start of the interval, unix seconds.
+        last_used_time: u64,
+        /// Its length, in seconds.
+        refresh_interval: u64,
+    },
+    /// The end of the native token limit's interval is beyond the largest time that the plugin can store, and the plugin cannot
+    /// reckon with it ([`RuleSet::Compatible`](super::RuleSet::Compatible)): every use of the key fails in execution, also without
+    /// value, until the limit is set anew.
+    NativeIntervalEndOverflow {
+        /// Start of the interval, unix seconds.
+        last_used_time: u64,
+        /// Its length, in seconds.
+        refresh_interval: u64,
+    },
+    /// The state that was given does not say anything about the contract, or the function.
+    StateNotLoaded {
+        /// The contract.
+        target: Address,
+        /// The function; `None` when the whole contract is unknown.
+        selector: Option<Selector>,
+    },
+}
+
+impl Rule {
+    /// The rule's stable code, as in JSON.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidPaymasterAndData { .. } => "invalid_paymaster_and_data",
+            Self::GasValuesOverflow => "gas_values_overflow",
+            Self::SenderMismatch { .. } => "sender_mismatch",
+            Self::NotExecuteWithSessionKey { .. } => "not_execute_with_session_key",
+            Self::MalformedCallData { .. } => "malformed_call_data",
+            Self::MalformedSignature => "malformed_signature",
+            Self::WrongSigner { .. } => "wrong_signer",
+            Self::SessionKeyMismatch { .. } => "session_key_mismatch",
+            Self::KeyNotRegistered { .. } => "key_not_registered",
+            Self::NotYetValid { .. } => "not_yet_valid",
+            Self::Expired { .. } => "expired",
+            Self::NoCalls => "no_calls",
+            Self::TargetIsAccount => "target_is_account",
+            Self::TargetIsEntryPoint => "target_is_entry_point",
+            Self::ContractNotOnAllowlist { .. } => "contract_not_on_allowlist",
+            Self::FunctionNotOnAllowlist { .. } => "function_not_on_allowlist",
+            Self::ContractOnDenylist { .. } => "contract_on_denylist",
+            Self::FunctionOnDenylist { .. } => "function_on_denylist",
+            Self::ShortCallData { .. } => "short_call_data",
+            Self::TokenFunctionNotAllowed { .. } => "token_function_not_allowed",
+            Self::ShortTokenCallData { .. } => "short_token_call_data",
+            Self::NativeLimitExceeded(_) => "native_limit_exceeded",
+            Self::Erc20LimitExceeded { .. } => "erc20_limit_exceeded",
+            Self::GasLimitExceeded { .. } => "gas_limit_exceeded",
+            Self::GasIntervalNotBegun { .. } => "gas_interval_not_begun",
+            Self::NonceKey { .. } => "nonce_key",
+            Self::PaymasterRequired { .. } => "paymaster_required",
+            Self::IntervalEndOverflow { .. } => "interval_end_overflow",
+            Self::NativeIntervalEndOverflow { .. } => "native_interval_end_overflow",
+            Self::StateNotLoaded { .. } => "state_not_loaded",
+        }
+    }
+
+    /// Whether a plugin of the same ABI may do without this rule, or read what it is about otherwise: it is not one of the
+    /// rules that the ABI documents.
+    pub const fn is_beyond_abi(&self) -> bool {
+        matches!(
+            self,
+            Self::MalformedCallData { .. }
+                | Self::NoCalls
+                | Self::TargetIsAccount
+                | Self::TargetIsEntryPoint
+                | Self::ShortCallData { .. }
+                | Self::TokenFunctionNotAllowed { .. }
+                | Self::ShortTokenCallData { .. }
+                | Self::IntervalEndOverflow { .. }
+        )
+    }
+
+    /// What the EntryPoint answers when this rule alone is broken in validation. Of several, it names the first of AA93,
+    /// AA94, AA23, AA24, AA22.
+    const fn validation_code(&self) -> AaCode {
+        match self {
+            Self::InvalidPaymasterAndData { .. } => AaCode::InvalidPaymasterAndData,
+            Self::GasValuesOverflow => AaCode::GasValuesOverflow,
+            Self::WrongSigner { .. } => AaCode::AccountSignature,
+            Self::NotYetValid { .. } | Self::Expired { .. } | Self::GasIntervalNotBegun { .. } => {
+                AaCode::ExpiredOrNotDue
+            }
+            _ => AaCode::AccountReverted,
+        }
+    }
+}
+
+impl From<&CallDataError> for Rule {
+    fn from(error: &CallDataError) -> Self {
+        match *error {
+            CallDataError::OtherFunction(selector) => Self::NotExecuteWithSessionKey { selector },
+            CallDataError::OutOfBounds(part) => Self::MalformedCallData {
+                part,
+                dirty_address: false,
+            },
+            CallDataError::DirtyAddress(part) => Self::MalformedCallData {
+                part,
+                dirty_address: true,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidPaymasterAndData { length } => {
+                write!(
+                    f,
+                    "paymaster data of {length} bytes is too short to name a paymaster"
+                )
+            }
+            Self::GasValuesOverflow => f.write_str("a gas limit or a fee is not below 2^120"),
+            Self::SenderMismatch { sender, account } => {
+                write!(f, "the operation is of account {sender}, the key of {account}")
+            }
+            Self::NotExecuteWithSessionKey { selector } => {
+                write!(
+                    f,
+                    "the operation calls {selector}; a session key can call executeWithSessionKey only"
+                )
+            }
+            Self::MalformedCallData { part, dirty_address } => match dirty_address {
+                true => write!(f, "{part} is not an address"),
+                false => write!(f, "{part} does not lie inside the call data"),
+            },
+            Self::MalformedSignature => {
+                f.write_str("the signature is malformed: it takes 65 bytes, a low s, and a v of 27 or 28")
+            }
+            Self::WrongSigner { signer, session_key } => {
+                write!(
+                    f,
+                    "the signature is of {signer}, not of session key {session_key}"
+                )
+            }
+            Self::SessionKeyMismatch {
+                session_key,
+                expected,
+            } => {
+                write!(
+                    f,
+                    "the operation is of session key {session_key}, the state of {expected}"
+                )
+            }
+            Self::KeyNotRegistered { session_key } => {
+                write!(f, "session key {session_key} is not registered")
+            }
+            Self::NotYetValid { valid_after } => {
+                write!(f, "the session key is valid from {} on", UnixTime(*valid_after))
+            }
+            Self::Expired { valid_until } => {
+                write!(f, "the session key was valid until {}", UnixTime(*valid_until))
+            }
+            Self::NoCalls => f.write_str("there is no call"),
+            Self::TargetIsAccount => f.write_str("a session key may not call the account itself"),
+            Self::TargetIsEntryPoint => {
+                f.write_str("a session key may not call the EntryPoint, unless an allowlist names it")
+            }
+            Self::ContractNotOnAllowlist { target } => write!(f, "{target} is not on the allowlist"),
+            Self::FunctionNotOnAllowlist { target, selector } => {
+                write!(f, "function {selector} of {target} is not on the allowlist")
+            }
+            Self::ContractOnDenylist { target } => write!(f, "{target} is on the denylist"),
+            Self::FunctionOnDenylist { target, selector } => {
+                write!(f, "function {selector} of {target} is on the denylist")
+            }
+            Self::ShortCallData { target, length } => {
+                write!(f, "{length} bytes of call data name no function of {target}")
+            }
+            Self::TokenFunctionNotAllowed { token, selector } => write!(
+                f,
+                "function {selector} of {token} is neither transfer nor approve, and the token has a spend limit"
+            ),
+            Self::ShortTokenCallData { token, length } => write!(
+                f,
+                "{length} bytes of call data are too short for a transfer or approve of token {token}: they take 68"
+            ),
+            Self::NativeLimitExceeded(spending) => {
+                f.write_str("the calls would send ")?;
+                spending.fmt(f, "the native token (wei)")
+            }
+            Self::Erc20LimitExceeded { token, spending } => {
+                f.write_str("would spend ")?;
+                spending.fmt(f, format_args!("token {token}"))
+            }
+            Self::GasLimitExceeded {
+                spending,
+                reset_pending,
+            } => {
+                f.write_str("the operation may cost ")?;
+                spending.fmt(f, "the gas limit (wei)")?;
+                match reset_pending {
+                    true => f.write_str(
+                        ", and a reset is pending: settle it with resetSessionKeyGasLimitTimestamp",
+                    ),
+                    false => Ok(()),
+                }
+            }
+            Self::GasIntervalNotBegun { begins_at } => {
+                write!(
+                    f,
+                    "the next interval of the gas limit begins at {}",
+                    UnixTime(*begins_at)
+                )
+            }
+            Self::NonceKey { nonce_key, expected } => write!(
+                f,
+                "the nonce key is {nonce_key:#x}; with a gas limit it must be the session key's address, {expected:#x}"
+            ),
+            Self::PaymasterRequired { required, found } => match found {
+                Some(found) => write!(f, "paymaster {required} is required, not {found}"),
+                None => write!(f, "paymaster {required} is required"),
+            },
+            Self::IntervalEndOverflow {
+                last_used_time,
+                refresh_interval,
+            } => write!(
+                f,
+                "an interval of {refresh_interval} seconds from {} on ends later than plugins can store, which some refuse",
+                UnixTime(*last_used_time)
+            ),
+            Self::NativeIntervalEndOverflow {
+                last_used_time,
+                refresh_interval,
+            } => write!(
+                f,
+                "every use of the key fails: the native token limit's interval of {refresh_interval} seconds from {} on ends later \
+                 than this plugin can store; set the limit anew",
+                UnixTime(*last_used_time)
+            ),
+            Self::StateNotLoaded { target, selector } => match selector {
+                Some(selector) => write!(f, "nothing is known of function {selector} of {target}"),
+                None => write!(f, "nothing is known of {target}"),
+            },
+        }
+    }
+}
+
+/// A rule that an operation breaks: where, when, and whether waiting helps.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[non_exhaustive]
+pub struct Violation {
+    /// The rule, with its figures.
+    #[serde(flatten)]
+    pub rule: Rule,
+    /// When the chain would refuse for it, if it were the only one.
+    pub phase: Phase,
+    /// Index of the call, for rules about one call.
+    pub call: Option<usize>,
+    /// The earliest time at which the rule would hold, unix seconds. `None`: waiting does not help.
+    pub passes_from: Option<u64>,
+}
+
+impl Violation {
+    pub(super) const fn new(rule: Rule, phase: Phase) -> Self {
+        Self {
+            rule,
+            phase,
+            call: None,
+            passes_from: None,
+        }
+    }
+
+    /// The rule's stable code.
+    pub const fn code(&self) -> &'static str {
+        self.rule.code()
+    }
+
+    /// Whether a plugin of the same ABI may let it pass: see [`Rule::is_beyond_abi`]. In execution, such a plugin need not check
+    /// again what validation has checked; it books what is spent.
+    pub const fn is_beyond_abi(&self) -> bool {
+        let is_booked = matches!(
+            self.rule,
+            Rule::NativeLimitExceeded(_)
+                | Rule::NativeIntervalEndOverflow { .. }
+                | Rule::Erc20LimitExceeded { .. }
+                | Rule::KeyNotRegistered { .. }
+        );
+        self.rule.is_beyond_abi() || matches!(self.phase, Phase::Execution) && !is_booked
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.call, &self.rule) {
+            (Some(call), rule @ Rule::Erc20LimitExceeded { .. }) => write!(f, "call {call} {rule}"),
+            (Some(call), rule) => write!(f, "call {call}: {rule}"),
+            (None, rule) => rule.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Violation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct WithMessage<'a> {
+            #[serde(flatten)]
+            rule: &'a Rule,
+            phase: Phase,
+            call: Option<usize>,
+            passes_from: Option<u64>,
+            message: String,
+        }
+        WithMessage {
+            rule: &self.rule,
+            phase: self.phase,
+            call: self.call,
+            passes_from: self.passes_from,
+            message: self.to_string(),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// What is left of the limits after an operation. Wei, or base units of the token; what has no limit is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Remaining {
+    /// Of the native token.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub native: Option<U256>,
+    /// Of what operations may cost.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub gas: Option<U256>,
+    /// Of each token.
+    pub erc20: BTreeMap<Address, U256>,
+}
+
+/// What the chain would say of an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The plugin lets it pass.
+    Accepted {
+        /// First second in which validation lets it pass, unix seconds; 0: no bound.
+        valid_after: u64,
+        /// Last such second; 0: no bound.
+        valid_until: u64,
+        /// What is left of the limits afterwards.
+        remaining: Remaining,
+    },
+    /// The plugin refuses it.
+    Refused {
+        /// Every rule that it breaks: those of validation first. Never empty.
+        violations: Vec<Violation>,
+    },
+    /// This project's plugin would refuse it, but the key lives on another, which may let it pass: it breaks only rules that the
+    /// ABI does not document ([`Violation::is_beyond_abi`]).
+    MayPass {
+        /// Every rule that it breaks: those of validation first. Never empty.
+        violations: Vec<Violation>,
+    },
+}
+
+impl Verdict {
+    /// Whether the operation passes.
+    pub const fn is_accepted(&self) -> bool {
+        matches!(self, Self::Accepted { .. })
+    }
+
+    /// Every rule that is broken; none if the operation is accepted.
+    pub fn violations(&self) -> &[Violation] {
+        match self {
+            Self::Accepted { .. } => &[],
+            Self::Refused { violations } | Self::MayPass { violations } => violations,
+        }
+    }
+
+    /// In which phase the operation would be refused. `None`: it is accepted.
+    pub fn phase(&self) -> Option<Phase> {
+        self.violations().iter().map(|violation| violation.phase).min()
+    }
+
+    /// What the EntryPoint would refuse the operation with. `None`: it is included.
+    pub fn entry_point_code(&self) -> Option<AaCode> {
+        const ORDER: [AaCode; 5] = [
+            AaCode::InvalidPaymasterAndData,
+            AaCode::GasValuesOverflow,
+            AaCode::AccountReverted,
+            AaCode::AccountSignature,
+            AaCode::ExpiredOrNotDue,
+        ];
+        let codes: Vec<AaCode> = self
+            .violations()
+            .iter()
+            .filter(|violation| violation.phase == Phase::Validation)
+            .map(Violation::entry_point_code)
+            .collect();
+        ORDER.into_iter().find(|code| codes.contains(code))
+    }
+
+    /// The earliest time at which the operation would pass, were nothing else to change: 0 if it passes. `None`: waiting does
+    /// not help.
+    pub fn passes_from(&self) -> Option<u64> {
+        self.violations()
+            .iter()
+            .try_fold(0, |latest, violation| Some(violation.passes_from?.max(latest)))
+    }
+}
+
+impl Violation {
+    /// What the EntryPoint answers to a violation in validation.
+    fn entry_point_code(&self) -> AaCode {
+        match &self.rule {
+            // Validation has no clock: what fits the next interval passes, from that interval on.
+            Rule::NativeLimitExceeded(spending)
+            | Rule::GasLimitExceeded {
+                spending,
+                reset_pending: false,
+            } if spending.refreshes_at.is_some() && spending.asked <= spending.limit => {
+                AaCode::ExpiredOrNotDue
+            }
+            rule => rule.validation_code(),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted {
+                valid_after,
+                valid_until,
+                remaining,
+            } => {
+                f.write_str("accepted")?;
+                if *valid_after != 0 {
+                    write!(f, ", valid from {}", UnixTime(*valid_after))?;
+                }
+                if *valid_until != 0 {
+                    write!(f, ", valid until {}", UnixTime(*valid_until))?;
+                }
+                if let Some(wei) = remaining.native {
+                    write!(f, "; {wei} wei left to send")?;
+                }
+                if let Some(wei) = remaining.gas {
+                    write!(f, "; {wei} wei left for gas")?;
+                }
+                for (token, amount) in &remaining.erc20 {
+                    write!(f, "; {amount} left of token {token}")?;
+                }
+                Ok(())
+            }
+            Self::Refused { violations } | Self::MayPass { violations } => {
+                let phase = self.phase().unwrap_or(Phase::Validation);
+                match self {
+                    Self::MayPass { .. } => {
+                        write!(
+                            f,
+                            "may be refused in {phase}, or pass: this depends on the plugin"
+                        )?;
+                    }
+                    _ => write!(f, "refused in {phase}")?,
+                }
+                for (index, violation) in violations.iter().enumerate() {
+                    f.write_str(if index == 0 { ": " } else { "; " })?;
+                    write!(f, "{violation}")?;
+                    // What comes after a refusal in validation does not come to pass, but would.
+                    if violation.phase != phase {
+                        write!(f, " (in {})", violation.phase)?;
+                    }
+                }
+                if let Some(time) = self.passes_from() {
+                    write!(f, "; it would pass from {} on", UnixTime(time))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Unix seconds, shown as UTC in ISO 8601 as far as its years go (to 9999).
+struct UnixTime(u64);
+
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAY: u64 = 86_400;
+        /// 9999-12-31T23:59:59Z.
+        const LAST: u64 = 253_402_300_799;
+        if self.0 > LAST {
+            return write!(f, "unix second {}", self.0);
+        }
+        // Proleptic Gregorian calendar, counted in eras of 400 years from 0000-03-01 on, so that the leap day comes last:
+        // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+        let days = self.0 / DAY + 719_468;
+        let (era, day_of_era) = (days / 146_097, days % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 {
+            month_from_march + 3
+        } else {
+            month_from_march - 9
+        };
+        let year = 400 * era + year_of_era + u64::from(month <= 2);
+        let (hour, minute, second) = (self.0 % DAY / 3_600, self.0 % 3_600 / 60, self.0 % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Expected values from GNU date, `date -u -d @N +%FT%TZ`.
+    #[test]
+    fn times_are_shown_as_utc() {
+        for (seconds, shown) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_830_297_600, "2028-01-01T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (253_402_300_800, "unix second 253402300800"),
+        ] {
+            assert_eq!(UnixTime(seconds).to_string(), shown);
+        }
+    }
+}
