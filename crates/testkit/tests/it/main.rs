@@ -2,6 +2,14 @@
 
 mod anvil;
 mod blocks;
+mod bundler;
+mod history;
+mod node;
+mod pool;
 mod provider;
+mod reorganization;
+mod requests;
+mod serve;
 mod session;
 mod stack;
+mod transport;
