@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | the account | owner | [`execute`], [`execute_batch`], [`install_plugin`], [`uninstall_plugin`], [`update_owners`], [`upgrade_to_and_call`] |
 //! | the account | owner, once the session key plugin is installed | [`add_session_key`], [`remove_session_key`], [`rotate_session_key`], [`update_key_permissions`] |
-//! | the account | a session key | [`execute_with_session_key`] |
+//! | the account | a session key | [`execute_with_session_key`](session_key_permissions::execute_with_session_key) |
 //! | the account | the first caller, once | [`initialize`] |
 //! | the account | anyone | [`eip712_domain`], [`is_valid_signature`] |
 //! | the plugin | anyone | [`reset_session_key_gas_limit_timestamp`] |
@@ -12,62 +12,14 @@
 //!
 //! To do several owner actions in one operation, [`batch`] them: the account calls itself, as its own owner.
 
-use crate::abi::{Account, Factory, IERC1271, Owners, Plugin};
+use crate::abi::{Account, EntryPoint, Factory, IERC1271, Owners, Plugin};
 use alloy::{
-    primitives::{Address, B256, Bytes, FixedBytes, Selector, U256},
+    primitives::{Address, B256, Bytes, FixedBytes, U256, aliases::U192},
     sol_types::{SolCall, SolValue},
 };
 use serde::{Deserialize, Serialize};
 use session_key_bindings::{PluginManifest, function_id};
-
-/// `executeWithSessionKey((address,uint256,bytes)[],address)`: the only function that session keys can call.
-pub const EXECUTE_WITH_SESSION_KEY: Selector = FixedBytes(Plugin::executeWithSessionKeyCall::SELECTOR);
-
-/// One call of the account to another contract.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Call {
-    /// The contract or account called.
-    pub target: Address,
-    /// Wei to send along.
-    #[serde(default)]
-    pub value: U256,
-    /// Call data; empty for a plain transfer of the native token.
-    #[serde(default)]
-    pub data: Bytes,
-}
-
-impl Call {
-    /// A call without value.
-    pub fn new(target: Address, data: impl Into<Bytes>) -> Self {
-        Self {
-            target,
-            value: U256::ZERO,
-            data: data.into(),
-        }
-    }
-
-    /// A plain transfer of the native token, in wei.
-    pub fn transfer(to: Address, value: U256) -> Self {
-        Self {
-            target: to,
-            value,
-            data: Bytes::new(),
-        }
-    }
-
-    /// The same call with value, in wei.
-    #[must_use]
-    pub fn with_value(mut self, value: U256) -> Self {
-        self.value = value;
-        self
-    }
-
-    /// The first four bytes of the data as the plugin reads them: padded with zeros on the right.
-    pub fn selector(&self) -> Selector {
-        let length = self.data.len().min(4);
-        Selector::right_padding_from(&self.data[..length])
-    }
-}
+use session_key_permissions::{Call, PermissionError, Permissions};
 
 /// A function of a plugin that validates for others: the plugin's address and a function id (`bytes21`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -123,9 +75,27 @@ pub struct NewSessionKey {
     /// The owner's label for the key: emitted in `SessionKeyAdded`, stored nowhere.
     #[serde(default)]
     pub tag: B256,
-    /// Encoded permission updates, as [`Permissions::encode`](crate::permissions::Permissions::encode) gives them.
+    /// Encoded permission updates, as [`Permissions::encode`](session_key_permissions::Permissions::encode) gives them.
     #[serde(default)]
     pub permissions: Vec<Bytes>,
+}
+
+impl NewSessionKey {
+    /// A key with permissions, and an empty tag.
+    pub fn new(key: Address, permissions: &Permissions) -> Result<Self, PermissionError> {
+        Ok(Self {
+            key,
+            tag: B256::ZERO,
+            permissions: permissions.encode()?,
+        })
+    }
+
+    /// The same with a tag: the owner's label, by which the key can be found in the logs.
+    #[must_use]
+    pub const fn with_tag(mut self, tag: B256) -> Self {
+        self.tag = tag;
+        self
+    }
 }
 
 /// `execute`: one call. A target that is a plugin is refused by the account.
@@ -160,6 +130,14 @@ pub fn batch(account: Address, actions: impl IntoIterator<Item = Bytes>) -> Byte
         1 => calls.remove(0).data,
         _ => execute_batch(&calls),
     }
+}
+
+/// A call of the EntryPoint that uses up the next nonce of a lane of whoever makes it.
+pub fn increment_nonce(entry_point: Address, nonce_key: U192) -> Call {
+    Call::new(
+        entry_point,
+        EntryPoint::incrementNonceCall { key: nonce_key }.abi_encode(),
+    )
 }
 
 /// `installPlugin` of any plugin.
@@ -331,29 +309,11 @@ pub fn rotate_session_key(old_key: Address, predecessor: B256, new_key: Address)
 }
 
 /// `updateKeyPermissions`. Updates as
-/// [`PermissionUpdates::encode`](crate::permissions::PermissionUpdates::encode) gives them.
+/// [`PermissionUpdates::encode`](session_key_permissions::PermissionUpdates::encode) gives them.
 pub fn update_key_permissions(key: Address, updates: Vec<Bytes>) -> Bytes {
     Plugin::updateKeyPermissionsCall {
         sessionKey: key,
         updates,
-    }
-    .abi_encode()
-    .into()
-}
-
-/// `executeWithSessionKey`: calls in order, all or none.
-pub fn execute_with_session_key(calls: &[Call], session_key: Address) -> Bytes {
-    let calls = calls
-        .iter()
-        .map(|call| Plugin::Call {
-            target: call.target,
-            value: call.value,
-            data: call.data.clone(),
-        })
-        .collect();
-    Plugin::executeWithSessionKeyCall {
-        calls,
-        sessionKey: session_key,
     }
     .abi_encode()
     .into()
@@ -369,27 +329,49 @@ pub fn reset_session_key_gas_limit_timestamp(account: Address, session_key: Addr
     .into()
 }
 
-/// `createAccount`, to be called on the factory. Owners as [`factory_owners`] orders them.
-pub fn create_account(salt: U256, owners: &[Address]) -> Bytes {
-    Factory::createAccountCall {
-        salt,
-        owners: owners.to_vec(),
-    }
-    .abi_encode()
-    .into()
+/// The factory makes no account for such owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum OwnersError {
+    /// There are none, or only the zero address.
+    #[error("an account needs an owner")]
+    Empty,
+
+    /// There are more than [`MAX_OWNERS`].
+    #[error("the factory takes at most {MAX_OWNERS} owners, not {count}")]
+    TooMany {
+        /// How many there are, without duplicates and the zero address.
+        count: usize,
+    },
 }
 
-/// The `initCode` of an operation that creates its account first.
-pub fn init_code(factory: Address, salt: U256, owners: &[Address]) -> Bytes {
-    [factory.as_slice(), &create_account(salt, owners)]
+/// The most owners that the factory makes an account for. The account can have more later.
+pub const MAX_OWNERS: usize = 100;
+
+/// `createAccount`, to be called on the factory. Owners may be in any order: they are passed as [`factory_owners`] orders
+/// them.
+pub fn create_account(salt: U256, owners: &[Address]) -> Result<Bytes, OwnersError> {
+    let owners = factory_owners(owners.iter().copied())?;
+    Ok(Factory::createAccountCall { salt, owners }.abi_encode().into())
+}
+
+/// The `initCode` of an operation that creates its account first. Owners may be in any order: they are passed as
+/// [`factory_owners`] orders them.
+pub fn init_code(factory: Address, salt: U256, owners: &[Address]) -> Result<Bytes, OwnersError> {
+    Ok([factory.as_slice(), &create_account(salt, owners)?]
         .concat()
-        .into()
+        .into())
 }
 
-/// Owners as the factory wants them: ascending, without duplicates and without the zero address.
-pub fn factory_owners(owners: impl IntoIterator<Item = Address>) -> Vec<Address> {
-    let owners: std::collections::BTreeSet<Address> = owners.into_iter().collect();
-    owners.into_iter().filter(|owner| !owner.is_zero()).collect()
+/// Owners as the factory wants them: ascending, without duplicates and without the zero address; 1 to [`MAX_OWNERS`].
+pub fn factory_owners(owners: impl IntoIterator<Item = Address>) -> Result<Vec<Address>, OwnersError> {
+    let mut owners: std::collections::BTreeSet<Address> = owners.into_iter().collect();
+    owners.remove(&Address::ZERO);
+    match owners.len() {
+        0 => Err(OwnersError::Empty),
+        1..=MAX_OWNERS => Ok(owners.into_iter().collect()),
+        count => Err(OwnersError::TooMany { count }),
+    }
 }
 
 #[cfg(test)]
@@ -413,7 +395,6 @@ mod tests {
             ),
             (update_owners(&[], &[]), hex!("39562247")),
             (upgrade_to_and_call(Address::ZERO, Bytes::new()), hex!("4f1ef286")),
-            (execute_with_session_key(&[], Address::ZERO), hex!("31d99c2c")),
         ] {
             assert_eq!(data[..4], selector);
         }
@@ -436,7 +417,29 @@ mod tests {
     #[test]
     fn owners_for_the_factory_are_ascending_and_unique() {
         let [a, b] = [1, 2].map(Address::repeat_byte);
-        assert_eq!(factory_owners([b, a, Address::ZERO, b]), [a, b]);
+        assert_eq!(factory_owners([b, a, Address::ZERO, b]), Ok(vec![a, b]));
+        let clean = init_code(a, U256::ONE, &[a, b]);
+        assert!(clean.is_ok());
+        assert_eq!(init_code(a, U256::ONE, &[b, a, Address::ZERO, b]), clean);
+    }
+
+    #[test]
+    fn owners_that_the_factory_refuses_are_an_error() {
+        let owners = |count: u64| -> Vec<Address> {
+            (1..=count)
+                .map(|n| Address::left_padding_from(&n.to_be_bytes()))
+                .collect()
+        };
+        for nobody in [&[][..], &[Address::ZERO]] {
+            assert_eq!(create_account(U256::ZERO, nobody), Err(OwnersError::Empty));
+        }
+        assert!(create_account(U256::ZERO, &owners(100)).is_ok());
+        // Not counted: duplicates and zero.
+        let doubled = [owners(100), owners(100), vec![Address::ZERO]].concat();
+        assert!(create_account(U256::ZERO, &doubled).is_ok());
+        let error = init_code(Address::ZERO, U256::ZERO, &owners(101)).unwrap_err();
+        assert_eq!(error, OwnersError::TooMany { count: 101 });
+        assert_eq!(error.to_string(), "the factory takes at most 100 owners, not 101");
     }
 
     #[test]
@@ -448,14 +451,6 @@ mod tests {
             batch(account, [action.clone(), action]).get(..4),
             Some(&hex!("34fcd5be")[..])
         );
-    }
-
-    #[test]
-    fn selectors_are_padded_on_the_right() {
-        for (data, selector) in [("", "00000000"), ("ab", "ab000000"), ("0102030405", "01020304")] {
-            let call = Call::new(Address::ZERO, hex::decode(data).unwrap());
-            assert_eq!(call.selector().as_slice(), hex::decode(selector).unwrap());
-        }
     }
 
     #[test]

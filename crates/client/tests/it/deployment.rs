@@ -1,21 +1,26 @@
 //! Deploying: from nothing, again, half way, with other parameters, and where it must refuse.
 
-use crate::wire::{Failing, WithoutOverrides, provider, wallet};
+use crate::wire::{Asked, Fault, Wire, provider, wallet, without_overrides};
+use serde_json::Value;
 use session_key_bindings::{IModularAccountFactory, bytecode};
 use session_key_client::{
     Deployment, SmartAccount,
     alloy::{
+        network::TransactionBuilder as _,
         primitives::{Address, B256, U256, address, bytes, hex, keccak256},
         providers::DynProvider,
+        rpc::types::TransactionRequest,
     },
     deployment::{
         Contract, DeployError, Deployer, DeploymentParameters, DeploymentPlan, Deterministic, PlanError,
-        Survey,
+        Survey, account_init_code_hash,
     },
+    operation::{Bounds, Setting},
 };
 use session_key_testkit::{
     DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Stack, Testkit, dev_accounts,
 };
+use tokio::time::Instant;
 
 const CHAIN: u64 = 31337;
 const GAS_PRICE_ORACLE: Address = address!("0x420000000000000000000000000000000000000F");
@@ -135,6 +140,7 @@ fn the_testkit_deploys_to_the_same_addresses() {
             session_key_plugin: stack.session_key_plugin,
             multi_owner_plugin: stack.multi_owner_plugin,
             factory: stack.account_factory,
+            account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
         }
     );
 }
@@ -341,6 +347,69 @@ async fn funds_must_be_enough_and_enough_will_do() {
 }
 
 #[tokio::test]
+async fn absurd_fees_are_refused_with_both_numbers() {
+    const GWEI: u128 = 1_000_000_000;
+    let testkit = chain();
+    let deployer = deployer(&testkit);
+    create(&testkit, &deployer, |contract| {
+        contract != Contract::ModularAccountFactory
+    });
+    let over = |error| match error {
+        DeployError::OverBound(over) => over,
+        error => panic!("{error}"),
+    };
+
+    // A base fee that nobody can check: what counts is the cost of it all.
+    let cost = deployer.survey(None).await.unwrap().cost;
+    testkit.chain().set_next_base_fee(1_000_000_000_000_000);
+    let error = refusal(&testkit, &deployer).await;
+    assert!(
+        error
+            .to_string()
+            .contains("at most 2000000000000000000 is allowed: cost"),
+        "{error}"
+    );
+    let found = over(error);
+    assert_eq!(
+        (found.setting, found.bound),
+        (Setting::MaxCost, deployer.bounds().max_cost)
+    );
+    assert!(found.asked > found.bound && found.asked > cost);
+    let generous = deployer.clone().with_bounds(Bounds {
+        max_cost: U256::MAX,
+        ..*deployer.bounds()
+    });
+    assert_eq!(generous.survey(None).await.unwrap().cost, found.asked);
+
+    // Everybody seems to have paid 10,000 gwei on top.
+    testkit.chain().set_next_base_fee(1_000_000_000);
+    for _ in 0..10 {
+        let tip = TransactionRequest::default()
+            .with_from(dev_accounts()[7].address)
+            .with_to(Address::ZERO)
+            .with_gas_limit(21_000)
+            .with_max_fee_per_gas(20_000 * GWEI)
+            .with_max_priority_fee_per_gas(10_000 * GWEI);
+        testkit.chain().send(tip).unwrap().ok().unwrap();
+    }
+    let found = over(refusal(&testkit, &deployer).await);
+    assert_eq!(
+        (found.setting, found.asked, found.bound),
+        (
+            Setting::MaxPriorityFee,
+            U256::from(10_000 * GWEI),
+            U256::from(100 * GWEI)
+        )
+    );
+
+    // Where there is nothing to do, fees are of no matter.
+    create(&testkit, &deployer, |contract| {
+        contract == Contract::ModularAccountFactory
+    });
+    assert!(deployer.survey(None).await.unwrap().is_complete());
+}
+
+#[tokio::test]
 async fn the_data_fee_of_the_op_stack_is_counted() {
     let testkit = chain();
     let deployer = deployer(&testkit);
@@ -358,10 +427,12 @@ async fn the_data_fee_of_the_op_stack_is_counted() {
     assert_eq!(with - without, U256::from(2 * 2 * 1_000_000_000_u64));
     // An oracle that cannot be asked is no oracle that asks for nothing.
     let selector = hex::encode(&keccak256("getL1Fee(bytes)")[..4]);
-    let node = Failing::new(testkit.transport(), move |method, params, _| {
-        method == "eth_call" && params.contains(&selector)
+    let node = Wire::new(testkit.transport());
+    node.rule(move |asked| {
+        let is_asked = asked.method == "eth_call" && asked.params.to_string().contains(&selector);
+        is_asked.then(|| Fault::refuse(-32000, "rate limit exceeded"))
     });
-    let wallet = wallet(node.saying("rate limit exceeded"), dev_accounts()[0].signer());
+    let wallet = wallet(node, dev_accounts()[0].signer());
     let limited = Deployer::new(wallet, CHAIN, plan(&DeploymentParameters::default()));
     let error = limited.survey(None).await.unwrap_err();
     assert!(matches!(error, DeployError::Rpc(_)), "{error}");
@@ -373,22 +444,18 @@ async fn the_data_fee_of_the_op_stack_is_counted() {
 }
 
 /// A wallet on the chain, over a wire that fails where it is told to.
-fn failing(
-    testkit: &Testkit,
-    fails: impl Fn(&str, &str, usize) -> bool + Send + Sync + 'static,
-) -> DynProvider {
-    wallet(
-        Failing::new(testkit.transport(), fails),
-        dev_accounts()[0].signer(),
-    )
+fn failing(testkit: &Testkit, fails: impl Fn(&Asked) -> bool + Send + 'static) -> DynProvider {
+    let node = Wire::new(testkit.transport());
+    node.rule(move |asked| fails(asked).then(|| Fault::refuse(-32000, "the test says no")));
+    wallet(node, dev_accounts()[0].signer())
 }
 
 #[tokio::test]
 async fn a_failure_half_way_is_completed_by_the_next_deployment() {
     for sent in [0, 2] {
         let testkit = chain();
-        let provider = failing(&testkit, move |method, _, before| {
-            method == "eth_sendRawTransaction" && before == sent
+        let provider = failing(&testkit, move |asked| {
+            asked.method == "eth_sendRawTransaction" && asked.before == sent
         });
         let deployer = Deployer::new(provider, CHAIN, plan(&DeploymentParameters::default()));
         create(&testkit, &deployer, |contract| {
@@ -407,6 +474,77 @@ async fn a_failure_half_way_is_completed_by_the_next_deployment() {
         created.extend(rest);
         assert_eq!(created, missing(&survey));
         assert!(deployer.survey(None).await.unwrap().is_complete());
+    }
+}
+
+/// A deployer on a chain that lacks the factory alone.
+fn only_the_factory_is_missing(testkit: &Testkit, node: Wire) -> Deployer {
+    let wallet = wallet(node, dev_accounts()[0].signer());
+    let deployer = Deployer::new(wallet, CHAIN, plan(&DeploymentParameters::default()));
+    create(testkit, &deployer, |contract| {
+        contract != Contract::ModularAccountFactory
+    });
+    deployer
+}
+
+#[tokio::test]
+async fn what_may_have_been_sent_is_open_until_the_next_deployment() {
+    for (fault, is_there) in [
+        (Fault::Break, true),
+        (Fault::refuse(-32603, "internal error"), false),
+    ] {
+        let testkit = chain();
+        let node = Wire::new(testkit.transport());
+        node.once("eth_sendRawTransaction", fault);
+        let deployer = only_the_factory_is_missing(&testkit, node);
+        let error = deploy(&deployer).await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                DeployError::NoAnswer {
+                    contract: Contract::ModularAccountFactory,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(error.is_open());
+        assert_eq!(deployer.survey(None).await.unwrap().is_complete(), is_there);
+        deploy(&deployer).await.unwrap();
+        assert!(deployer.survey(None).await.unwrap().is_complete());
+    }
+
+    // What nobody can sign is not sent.
+    let testkit = chain();
+    let deployer = only_the_factory_is_missing(&testkit, Wire::new(testkit.transport()));
+    let survey = deployer.survey(None).await.unwrap();
+    let block = testkit.chain().block_number();
+    let stranger = Address::repeat_byte(0x57);
+    testkit.chain().set_balance(stranger, survey.cost);
+    let error = deployer.deploy(&survey, stranger, |_| {}).await.unwrap_err();
+    assert!(
+        matches!(error, DeployError::Rpc(_)) && !error.is_open(),
+        "{error}"
+    );
+    assert_eq!(testkit.chain().block_number(), block);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_never_comes_is_waited_for_and_leaves_it_open() {
+    for (fault, code) in [
+        (Fault::Answer(Ok(Value::Null)), "not_included"),
+        (Fault::refuse(-32603, "internal error"), "unread"),
+    ] {
+        let testkit = chain();
+        let node = Wire::new(testkit.transport());
+        node.fault("eth_getTransactionReceipt", fault);
+        let deployer = only_the_factory_is_missing(&testkit, node.clone());
+        let start = Instant::now();
+        let error = deploy(&deployer).await.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.is_open() && error.transaction().is_some());
+        assert!((180..=182).contains(&start.elapsed().as_secs()));
+        assert!(node.calls("eth_getTransactionReceipt") < 200);
     }
 }
 
@@ -443,10 +581,12 @@ async fn a_chain_without_the_instructions_is_refused() {
         ("the method eth_call does not exist", false),
     ] {
         let testkit = chain();
-        let node = Failing::new(testkit.transport(), |method, params, _| {
-            method == "eth_call" && params.contains("0x5f5f5f5e00")
+        let node = Wire::new(testkit.transport());
+        node.rule(move |asked| {
+            let is_asked = asked.method == "eth_call" && asked.params.to_string().contains("0x5f5f5f5e00");
+            is_asked.then(|| Fault::refuse(-32000, message))
         });
-        let wallet = wallet(node.saying(message), dev_accounts()[0].signer());
+        let wallet = wallet(node, dev_accounts()[0].signer());
         let deployer = Deployer::new(wallet, CHAIN, plan(&DeploymentParameters::default()));
         match refusal(&testkit, &deployer).await {
             DeployError::ChainBeforeCancun { reason, .. } if is_of_the_chain => assert_eq!(reason, message),
@@ -459,7 +599,9 @@ async fn a_chain_without_the_instructions_is_refused() {
 #[tokio::test]
 async fn a_node_that_cannot_simulate_is_found_out() {
     let testkit = chain();
-    let node = provider(WithoutOverrides::new(testkit.transport()));
+    let node = Wire::new(testkit.transport());
+    without_overrides(&node);
+    let node = provider(node);
     let deployer = Deployer::new(node, CHAIN, plan(&other_parameters()));
     let error = refusal(&testkit, &deployer).await;
     let DeployError::SimulationUnsupported { contract } = error else {
@@ -471,8 +613,8 @@ async fn a_node_that_cannot_simulate_is_found_out() {
 #[tokio::test]
 async fn a_creation_that_fails_is_refused() {
     let testkit = chain();
-    let provider = failing(&testkit, |method, _, before| {
-        method == "eth_estimateGas" && before == 1
+    let provider = failing(&testkit, |asked| {
+        asked.method == "eth_estimateGas" && asked.before == 1
     });
     let deployer = Deployer::new(provider, CHAIN, plan(&DeploymentParameters::default()));
     let error = refusal(&testkit, &deployer).await;

@@ -43,7 +43,7 @@ impl World {
         let new = NewSessionKey {
             key: world.key.address(),
             tag: B256::ZERO,
-            permissions: updates.encode().unwrap(),
+            permissions: updates.encode_unchecked().unwrap(),
         };
         world.owner_calls(calldata::add_session_key(&new), START);
         world.state.apply(updates, START).unwrap();
@@ -93,7 +93,7 @@ impl World {
 
     /// The owner changes the permissions; so does the model.
     pub(super) fn update(&mut self, updates: &PermissionUpdates, time: u64) {
-        let data = calldata::update_key_permissions(self.key.address(), updates.encode().unwrap());
+        let data = calldata::update_key_permissions(self.key.address(), updates.encode_unchecked().unwrap());
         self.owner_calls(data, time);
         self.state.apply(updates, time).unwrap();
     }
@@ -105,12 +105,12 @@ impl World {
     pub(super) fn operation(&self, calls: &[Call]) -> UserOperation {
         UserOperation {
             sender: self.account.address(),
-            call_data: calldata::execute_with_session_key(calls, self.key.address()),
+            call_data: execute_with_session_key(calls, self.key.address()),
             call_gas_limit: U256::from(GAS),
             verification_gas_limit: U256::from(GAS),
             pre_verification_gas: U256::from(GAS),
             max_fee_per_gas: U256::from(FEE),
-            nonce: user_operation::nonce(session_key_nonce_key(self.key.address()), 0),
+            nonce: nonce(session_key_nonce_key(self.key.address()), 0),
             ..Default::default()
         }
     }
@@ -217,7 +217,7 @@ impl World {
                 [BUY, SELL, ERC20_TRANSFER, Selector::ZERO].map(|selector| (contract, selector))
             })
             .collect();
-        let loaded = KeyState::load(&self.account, self.key.address(), functions.clone())
+        let loaded = load(&self.account, self.key.address(), functions.clone())
             .await
             .unwrap();
         let mut expected = self.state.clone();

@@ -1,0 +1,213 @@
+//! Other intents of the same lane: what is open there comes first.
+
+use super::{
+    Course, FIRST_PAUSE, LONGEST_PAUSE,
+    handover::{handover_after, is_waiting},
+};
+use crate::{
+    journal::{IntentRecord, JournalError, OperationRecord},
+    operation::{error::Cause, outcome::Outcome},
+};
+use alloy::primitives::{B256, U256};
+use tokio::time::{Instant, sleep, timeout_at};
+
+impl Course {
+    /// The lane's other intents that are not final. Of those that nobody waits for any more, that is written down.
+    pub(super) async fn others(&self) -> Result<Vec<IntentRecord>, Cause> {
+        let desk = &self.wanted.core.desk;
+        let mut others = desk.journal().unsettled(&self.lane).await?;
+        others.retain(|other| other.id != self.id);
+        for other in &mut others {
+            if other.given_up.is_some() || other.told {
+                continue;
+            }
+            let lapsed = self.turn.as_ref().and_then(|turn| turn.lapsed.as_ref());
+            let Some(given_up) = desk.left_alone_at(other, lapsed) else {
+                continue;
+            };
+            if let Some(written) = self.wanted.core.give_up(other.clone(), given_up).await? {
+                *other = written;
+            }
+        }
+        Ok(others)
+    }
+
+    /// Sends others' open operations with these nonces again, lowest nonce first.
+    pub(super) async fn send_others(&self, others: &mut [IntentRecord], is_meant: impl Fn(U256) -> bool) {
+        let core = &self.wanted.core;
+        let mut again: Vec<(U256, usize, usize)> = Vec::new();
+        for (position, other) in others.iter().enumerate() {
+            for (index, operation) in other.operations.iter().enumerate() {
+                if operation.is_open() && operation.nonce_past.is_none() && is_meant(operation.nonce()) {
+                    again.push((operation.nonce(), position, index));
+                }
+            }
+        }
+        again.sort_unstable();
+        for (_, position, index) in again {
+            let other = &mut others[position];
+            // A record that does not fit itself was damaged, or tampered with.
+            if core.check_ours(other).is_err() {
+                continue;
+            }
+            let operation = &mut other.operations[index];
+            let sent = core.submitter.send(&operation.signed).await;
+            let handover = handover_after(operation.handover.clone(), &sent, false);
+            if handover == operation.handover {
+                continue;
+            }
+            operation.handover = handover;
+            if let Ok(written) = core.desk.journal().put(other.clone(), None).await {
+                *other = written;
+            }
+        }
+    }
+
+    /// Waits until none of these operations is on its way any more, for half of the time limit.
+    pub(super) async fn wait_for_others(
+        &self,
+        others: &[IntentRecord],
+        is_meant: impl Fn(&OperationRecord) -> bool,
+    ) {
+        let core = &self.wanted.core;
+        let until = self.until.min(Instant::now() + self.wanted.timeout / 2);
+        let mut records = others.to_vec();
+        let wait = async {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                self.keep_turn().await;
+                let is_settled = match core.view(&self.lane).await {
+                    Ok(view) => core.settle(&view, &mut records).await.is_ok(),
+                    Err(_) => false,
+                };
+                let is_on_its_way =
+                    |operation: &OperationRecord| is_meant(operation) && is_waiting(&operation.handover);
+                if is_settled
+                    && !records
+                        .iter()
+                        .any(|record| record.open_operations().any(is_on_its_way))
+                {
+                    return;
+                }
+                sleep(pause).await;
+                pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+            }
+        };
+        // Or until the time is over: then the newer one takes the nonce.
+        let _ = timeout_at(until, wait).await;
+    }
+
+    /// The signer's open operations in all lanes of the account.
+    pub(super) async fn open_everywhere(&self, here: &[IntentRecord]) -> Result<Vec<IntentRecord>, Cause> {
+        let journal = self.wanted.core.desk.journal();
+        let account = (self.lane.chain_id, self.lane.account);
+        let mut open = here.to_vec();
+        for lane in journal.unsettled_lanes(Some(account)).await? {
+            if lane != self.lane {
+                open.extend(journal.unsettled(&lane).await?);
+            }
+        }
+        Ok(open)
+    }
+
+    /// Notes the equal intents that the journal has when this one is asked for.
+    pub(super) async fn note_equals(&mut self) -> Result<(), Cause> {
+        if self.wanted.name.is_some() || self.wanted.adopts.is_some() {
+            return Ok(());
+        }
+        let core = &self.wanted.core;
+        let (journal, scope) = (core.desk.journal(), core.scope());
+        let mut equals = journal.untold(&scope, self.request).await?;
+        let account = Some((scope.chain_id, scope.account));
+        for lane in journal.unsettled_lanes(account).await? {
+            equals.extend(journal.unsettled(&lane).await?);
+        }
+        self.equals = equals
+            .into_iter()
+            .filter(|record| record.request == self.request && record.scope() == scope)
+            .map(|record| (record.id, record.given_up.is_some()))
+            .collect();
+        Ok(())
+    }
+
+    /// Whether an equal intent whose caller was given an error before has an operation whose nonce is past, and of which nothing is seen
+    /// yet.
+    pub(super) fn has_unseen_equal(&self, others: &[IntentRecord], next: U256) -> bool {
+        others.iter().any(|other| {
+            other.request == self.request
+                && other.scope() == self.wanted.core.scope()
+                && self.was_asked_after_error_of(other)
+                && other.open_operations().any(|operation| operation.nonce() < next)
+        })
+    }
+
+    /// Whether this intent was asked for after an equal one's caller had been given an error, or had gone. Clocks of two processes are
+    /// not compared: they may jump.
+    fn was_asked_after_error_of(&self, older: &IntentRecord) -> bool {
+        let Some(given_up) = older.given_up else {
+            return false;
+        };
+        if self.asked.process == given_up.process && older.asked.process == given_up.process {
+            return self.asked.sequence > given_up.sequence;
+        }
+        match self.equals.get(&older.id) {
+            Some(true) => true,
+            // If its own process wrote that down, that was later. If another one did, its process had gone at some time before.
+            Some(false) => older.asked.process != given_up.process,
+            None => false,
+        }
+    }
+
+    /// An unnamed intent ends here if an equal one, whose caller was given an error before this one was asked for, proves to be
+    /// included: the caller most likely asks for the same once more.
+    pub(super) async fn check_already_happened(&self) -> Result<(), Cause> {
+        if self.wanted.name.is_some() || self.wanted.adopts.is_some() {
+            return Ok(());
+        }
+        let core = &self.wanted.core;
+        let journal = core.desk.journal();
+        for mut older in journal.untold(&core.scope(), self.request).await? {
+            let is_concerned = older.id != self.id && self.was_asked_after_error_of(&older);
+            let Outcome::Included(included) = older.outcome() else {
+                continue;
+            };
+            if !is_concerned {
+                continue;
+            }
+            older.told_to = Some(self.id);
+            match journal.put(older.clone(), None).await {
+                Ok(_) => {
+                    return Err(Cause::AlreadyHappened {
+                        intent: older.id,
+                        included: Box::new(included),
+                    });
+                }
+                // Somebody else was told.
+                Err(JournalError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Open operations of other intents at a nonce.
+pub(super) fn rivals(others: &[IntentRecord], nonce: U256) -> Vec<&OperationRecord> {
+    others
+        .iter()
+        .flat_map(IntentRecord::open_operations)
+        .filter(|operation| operation.nonce() == nonce)
+        .collect()
+}
+
+/// The open operation with the lowest nonce from this one on whose caller was given no error: the caller knows it included, or
+/// waits until its block lies deep, and the chain does not include it any more.
+pub(super) fn undone(others: &[IntentRecord], nonce: U256) -> Option<(U256, B256)> {
+    others
+        .iter()
+        .filter(|other| other.given_up.is_none())
+        .flat_map(IntentRecord::open_operations)
+        .filter(|operation| operation.nonce() >= nonce)
+        .map(|operation| (operation.nonce(), operation.signed.hash))
+        .min()
+}

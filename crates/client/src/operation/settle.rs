@@ -1,0 +1,474 @@
+//! What became of operations: asked of the chain, by nonce and logs.
+//!
+//! An operation is *included* when the node's receipt of a transaction holds the EntryPoint's event with its hash and sender. It
+//! is *void* once its nonce is past in a block that lies deep enough, and no event of it stands in any block up to there. All else
+//! is open. Nothing that a bundler says decides.
+
+use super::{
+    core::Core,
+    outcome::{Included, Void},
+};
+use crate::{
+    journal::{BlockRef, IntentRecord, Lane, OperationRecord, VoidDepth},
+    node::{Head, OperationEvent, OperationFilter},
+    request::RequestError,
+    submit::Receipt,
+};
+use alloy::{
+    eips::BlockId,
+    primitives::{B256, U256},
+};
+use futures_util::future::join_all;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::time::timeout;
+
+/// How many blocks below the latest one an operation is taken to stay included or void, on chains whose nodes tell no
+/// finalized block.
+pub const DEFAULT_FINAL_DEPTH: u64 = 64;
+
+/// Chains with another depth, by id: Polygon has had reorganizations of more than a hundred blocks.
+const FINAL_DEPTHS: [(u64, u64); 2] = [(137, 256), (80_002, 256)];
+
+/// Blocks without progress after which a node's finalized block is not waited for.
+const FINALITY_STALLED: u64 = 64;
+
+/// The depth that is used where the node tells no finalized block.
+pub(crate) fn final_depth(chain_id: u64) -> u64 {
+    FINAL_DEPTHS
+        .iter()
+        .find(|(id, _)| *id == chain_id)
+        .map_or(DEFAULT_FINAL_DEPTH, |(_, depth)| *depth)
+}
+
+/// The chain at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    /// The newest block.
+    pub(crate) head: Head,
+    /// The lane's next nonce there.
+    pub(crate) nonce: U256,
+}
+
+impl View {
+    pub(crate) const fn head_ref(&self) -> BlockRef {
+        BlockRef {
+            number: self.head.number,
+            hash: self.head.hash,
+        }
+    }
+}
+
+/// The newest block that stays.
+#[derive(Clone, Copy, Debug)]
+struct FinalBlock {
+    number: u64,
+    depth: VoidDepth,
+}
+
+/// What a node's finalized block was when it last moved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finality {
+    finalized: u64,
+    moved_at: u64,
+}
+
+/// What was read of the chain beside other things, so that settling need not ask for it: the blocks that are known to include
+/// something, and the newest that stays.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    hashes: BTreeMap<u64, Option<B256>>,
+    finalized: Option<Option<Head>>,
+}
+
+/// How long a submitter's word is waited for of where an operation stands. Logs tell without it.
+const HINT: Duration = Duration::from_secs(3);
+
+/// The most headers that are asked for at the same time.
+const HEADERS_AT_ONCE: usize = 32;
+
+impl Core {
+    /// Reads what settling these records will ask for, all at the same time.
+    pub(crate) async fn look_ahead<'a>(&self, records: impl IntoIterator<Item = &'a IntentRecord>) -> Seen {
+        let blocks: BTreeSet<u64> = records
+            .into_iter()
+            .flat_map(|record| &record.operations)
+            .filter_map(|operation| operation.included.as_ref())
+            .filter(|included| !included.is_final)
+            .map(|included| included.receipt.block_number)
+            .collect();
+        if blocks.is_empty() {
+            return Seen::default();
+        }
+        let numbers: Vec<u64> = blocks.into_iter().collect();
+        let headers = async {
+            let mut hashes = BTreeMap::new();
+            for numbers in numbers.chunks(HEADERS_AT_ONCE) {
+                let headers = numbers.iter().map(|number| async move {
+                    let header = self.node.header((*number).into()).await;
+                    (*number, header)
+                });
+                for (number, header) in join_all(headers).await {
+                    // What could not be read is asked for again.
+                    if let Ok(header) = header {
+                        hashes.insert(number, header.map(|header| header.hash));
+                    }
+                }
+            }
+            hashes
+        };
+        let (hashes, finalized) = tokio::join!(headers, self.node.finalized());
+        Seen {
+            hashes,
+            finalized: finalized.ok(),
+        }
+    }
+
+    /// The newest block, and the lane's nonce in it.
+    pub(crate) async fn view(&self, lane: &Lane) -> Result<View, RequestError> {
+        let head = self.node.head().await?;
+        let nonce = self.nonce_at(lane, &head).await?;
+        Ok(View { head, nonce })
+    }
+
+    /// The lane's nonce in a block.
+    pub(crate) async fn nonce_at(&self, lane: &Lane, head: &Head) -> Result<U256, RequestError> {
+        self.node
+            .nonce(
+                lane.entry_point,
+                lane.account,
+                lane.nonce_key,
+                BlockId::hash(head.hash),
+            )
+            .await
+    }
+
+    /// Settles what can be settled of these records, all of one lane, and writes down what is new. The records are changed
+    /// accordingly.
+    pub(crate) async fn settle(&self, view: &View, records: &mut [IntentRecord]) -> Result<(), SettleError> {
+        let seen = self.look_ahead(&*records).await;
+        self.settle_with(view, records, &seen).await
+    }
+
+    /// The same with what was read already.
+    pub(crate) async fn settle_with(
+        &self,
+        view: &View,
+        records: &mut [IntentRecord],
+        seen: &Seen,
+    ) -> Result<(), SettleError> {
+        for record in &mut *records {
+            let mut changed = record.clone();
+            if self.look_again(view, &mut changed, seen).await? {
+                *record = self.write_fact(changed).await?;
+            } else {
+                // How deep it lies is known here, and not worth a write.
+                *record = changed;
+            }
+        }
+        let is_past = |operation: &OperationRecord| operation.is_open() && operation.nonce() < view.nonce;
+        if !records.iter().any(|record| record.operations.iter().any(is_past)) {
+            return Ok(());
+        }
+        // Read first: what is asked for after it is asked for when this block has the depth.
+        let last = self.final_block(&view.head).await?;
+        let mut events = Events::default();
+        for record in &mut *records {
+            let mut changed = record.clone();
+            let mut is_changed = false;
+            for index in 0..changed.operations.len() {
+                if !is_past(&changed.operations[index]) {
+                    continue;
+                }
+                is_changed |= self
+                    .settle_past(view, last, record, &mut changed.operations[index], &mut events)
+                    .await?;
+            }
+            if is_changed {
+                *record = self.write_fact(changed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether included operations still are. Says whether anything changed.
+    async fn look_again(
+        &self,
+        view: &View,
+        record: &mut IntentRecord,
+        seen: &Seen,
+    ) -> Result<bool, SettleError> {
+        let mut is_changed = false;
+        for operation in &mut record.operations {
+            let Some(included) = &mut operation.included else {
+                continue;
+            };
+            // A node that is behind says nothing about a block that it does not know.
+            if included.is_final || view.head.number < included.receipt.block_number {
+                continue;
+            }
+            let block = included.block();
+            let is_canonical = match seen.hashes.get(&block.number) {
+                Some(found) => found.map(|hash| hash == block.hash),
+                None => self.is_canonical(view, block).await?,
+            };
+            // One of several nodes may be behind. Only another block in its place is evidence.
+            let Some(is_canonical) = is_canonical else {
+                continue;
+            };
+            if !is_canonical {
+                operation.included = None;
+                operation.nonce_past = None;
+                is_changed = true;
+                continue;
+            }
+            if included.seen != view.head_ref() {
+                included.seen = view.head_ref();
+                let finalized = match seen.finalized {
+                    Some(finalized) => finalized,
+                    None => self.node.finalized().await?,
+                };
+                let last = self.last_of(finalized, &view.head);
+                included.is_final = block.number <= last.number;
+                // How deep it lies is not worth a write, as long as it is not final.
+                is_changed |= included.is_final;
+            }
+        }
+        Ok(is_changed)
+    }
+
+    /// Whether the canonical chain has this block. `None`: whoever answered does not know a block with this number.
+    async fn is_canonical(&self, view: &View, block: BlockRef) -> Result<Option<bool>, SettleError> {
+        if block == view.head_ref() {
+            return Ok(Some(true));
+        }
+        let found = self.node.header(block.number.into()).await?;
+        Ok(found.map(|found| found.hash == block.hash))
+    }
+
+    /// The newest block that stays: the node's finalized one, or else so many below the latest.
+    async fn final_block(&self, head: &Head) -> Result<FinalBlock, SettleError> {
+        let finalized = self.node.finalized().await?;
+        Ok(self.last_of(finalized, head))
+    }
+
+    fn last_of(&self, finalized: Option<Head>, head: &Head) -> FinalBlock {
+        if let Some(finalized) = finalized
+            && finalized.number <= head.number
+            && !self.is_stalled(finalized.number, head.number)
+        {
+            return FinalBlock {
+                number: finalized.number,
+                depth: VoidDepth::Finalized,
+            };
+        }
+        let blocks = final_depth(self.chain_id());
+        FinalBlock {
+            number: head.number.saturating_sub(blocks),
+            depth: VoidDepth::Blocks(blocks),
+        }
+    }
+
+    /// Whether the finalized block has not moved for long.
+    fn is_stalled(&self, finalized: u64, head: u64) -> bool {
+        let mut finality = self.finality();
+        match &mut *finality {
+            Some(known) if finalized <= known.finalized => {
+                head.saturating_sub(known.moved_at) >= FINALITY_STALLED
+            }
+            known => {
+                *known = Some(Finality {
+                    finalized,
+                    moved_at: head,
+                });
+                false
+            }
+        }
+    }
+
+    /// Settles an operation whose nonce is past. Says whether anything changed.
+    async fn settle_past(
+        &self,
+        view: &View,
+        last: FinalBlock,
+        record: &IntentRecord,
+        operation: &mut OperationRecord,
+        events: &mut Events,
+    ) -> Result<bool, SettleError> {
+        let hash = operation.signed.hash;
+        // Where a bundler says that it stands is worth a look, and nothing more. That it cannot say is no matter.
+        let hint = async {
+            let transaction = self.submitter.transaction(hash).await.ok()??;
+            self.included_in(view, last, transaction, operation).await.ok()?
+        };
+        if let Ok(Some(included)) = timeout(HINT, hint).await {
+            operation.included = Some(included);
+            return Ok(true);
+        }
+        let from = operation.made.number.saturating_sub(final_depth(self.chain_id()));
+        events.read(self, view, record, from).await?;
+        if let Some(event) = events.of(hash) {
+            let transaction = event.transaction_hash;
+            // A receipt that the node does not have yet says nothing.
+            let included = self.included_in(view, last, transaction, operation).await?;
+            let is_found = included.is_some();
+            operation.included = included;
+            return Ok(is_found);
+        }
+        let nonce = operation.nonce();
+        let hashes: BTreeSet<B256> = record
+            .operations
+            .iter()
+            .map(|operation| operation.signed.hash)
+            .collect();
+        for other in events.found.iter().filter(|event| {
+            event.nonce == nonce && event.block_number <= last.number && !hashes.contains(&event.user_op_hash)
+        }) {
+            let block = BlockRef {
+                number: other.block_number,
+                hash: other.block_hash,
+            };
+            // One of several nodes may be on a fork.
+            if self.is_canonical(view, block).await? != Some(true) {
+                continue;
+            }
+            operation.void = Some(Void {
+                nonce,
+                block,
+                depth: last.depth,
+                used_by: Some(other.user_op_hash),
+            });
+            return Ok(true);
+        }
+        match operation.nonce_past {
+            Some(past) if self.is_canonical(view, past).await? == Some(true) => {
+                if past.number > last.number {
+                    return Ok(false);
+                }
+                operation.void = Some(Void {
+                    nonce,
+                    block: past,
+                    depth: last.depth,
+                    used_by: None,
+                });
+            }
+            _ => {
+                operation.nonce_past = Some(view.head_ref());
+                if view.head.number <= last.number {
+                    operation.void = Some(Void {
+                        nonce,
+                        block: view.head_ref(),
+                        depth: last.depth,
+                        used_by: None,
+                    });
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The operation as the node's receipt of a transaction shows it. `None`: the node has no such receipt, or the receipt does
+    /// not hold its event.
+    async fn included_in(
+        &self,
+        view: &View,
+        last: FinalBlock,
+        transaction: B256,
+        operation: &OperationRecord,
+    ) -> Result<Option<Included>, SettleError> {
+        let Some(receipt) = self.node.receipt(transaction).await? else {
+            return Ok(None);
+        };
+        let sender = operation.signed.operation.sender;
+        let Some((receipt, success, reason)) =
+            Receipt::find(&receipt, self.entry_point(), operation.signed.hash, sender)
+        else {
+            return Ok(None);
+        };
+        // An EntryPoint never says this: a node does.
+        if receipt.nonce != operation.nonce() {
+            return Ok(None);
+        }
+        let block = BlockRef {
+            number: receipt.block_number,
+            hash: receipt.block_hash,
+        };
+        self.desk.note_block(self.chain_id(), block.number);
+        // Of a block that the view's node does not know yet, its own word has to do.
+        if block.number <= view.head.number && self.is_canonical(view, block).await? != Some(true) {
+            return Ok(None);
+        }
+        Ok(Some(Included {
+            is_final: block.number <= last.number,
+            seen: if block.number > view.head.number {
+                block
+            } else {
+                view.head_ref()
+            },
+            receipt,
+            success,
+            reason,
+            doubt: operation.doubt.clone(),
+        }))
+    }
+}
+
+/// The account's operations on chain, from some block on.
+#[derive(Debug, Default)]
+struct Events {
+    from: Option<u64>,
+    found: Vec<OperationEvent>,
+}
+
+impl Events {
+    /// Reads them from this block to the newest one, unless they were read.
+    async fn read(
+        &mut self,
+        core: &Core,
+        view: &View,
+        record: &IntentRecord,
+        from: u64,
+    ) -> Result<(), SettleError> {
+        let to = match self.from {
+            Some(known) if known <= from => return Ok(()),
+            Some(known) => known - 1,
+            None => view.head.number,
+        };
+        let filter = OperationFilter {
+            sender: Some(record.lane.account),
+            hashes: Vec::new(),
+        };
+        let found = core
+            .node
+            .operations(record.lane.entry_point, &filter, from, to)
+            .await?;
+        self.found.extend(found);
+        self.from = Some(from);
+        Ok(())
+    }
+
+    fn of(&self, hash: B256) -> Option<&OperationEvent> {
+        self.found.iter().find(|event| event.user_op_hash == hash)
+    }
+}
+
+/// Settling failed. What was known before still is.
+#[derive(Debug)]
+pub(crate) enum SettleError {
+    Request(RequestError),
+    Journal(crate::journal::JournalError),
+}
+
+impl From<RequestError> for SettleError {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<crate::journal::JournalError> for SettleError {
+    fn from(error: crate::journal::JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
