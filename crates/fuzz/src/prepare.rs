@@ -10,12 +10,13 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use session_key_client::{
-    UserOperation,
-    calldata::{self, Call, NewSessionKey, UninstallConfig, execute_with_session_key},
+    Call, SignedOperation, UserOperation,
+    calldata::{self, NewSessionKey, UninstallConfig},
     key_list::SENTINEL,
-    permissions::{PermissionUpdates, model::decode_execute_with_session_key},
-    submit::SignedOperation,
-    user_operation::session_key_nonce_key,
+    permissions::{
+        PermissionUpdates, execute_with_session_key, model::decode_execute_with_session_key,
+        session_key_nonce_key,
+    },
 };
 use session_key_testkit::ChainError;
 
@@ -100,7 +101,7 @@ impl Model {
                 calldata::rotate_session_key(old, self.predecessor(*predecessor, old), address(new))
             }
             OwnerAction::Update { key, changes, spoilt } => {
-                let mut updates = updates(world, changes).encode()?;
+                let mut updates = updates(world, changes).encode_unchecked()?;
                 if *spoilt {
                     updates.push(NO_UPDATE.into());
                 }
@@ -246,7 +247,7 @@ fn new_key(world: &AccountWorld, key: usize, changes: &[Change]) -> eyre::Result
     Ok(NewSessionKey {
         key: session_key(key).address(),
         tag: B256::ZERO,
-        permissions: updates(world, changes).encode()?,
+        permissions: updates(world, changes).encode_unchecked()?,
     })
 }
 
