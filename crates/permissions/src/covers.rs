@@ -1,7 +1,7 @@
 //! Whether a policy allows everything that a need asks for.
 //!
 //! It is about one operation: in every state that keys with the two sets could be in alike (the same amounts used, the same starts of
-//! intervals, a pending reset of the gas limit in both, the same time before [`MAX_SECONDS`](crate::MAX_SECONDS)), whatever the
+//! intervals, a pending reset of the gas limit in both, the same time before [`MAX_SECONDS`]), whatever the
 //! need's key may do, the policy's key may do. So a policy covers a need if
 //!
 //! - it lets every call pass that the need lets pass;

@@ -34,3 +34,5 @@ mod verdicts;
 pub use names::{Lookup, Names, Token, well_known_function};
 pub use quantity::{UnixTime, decimal, interval};
 pub use sentences::Words;
+
+pub(crate) use names::{Shown, clean};
