@@ -107,7 +107,7 @@ pub async fn explain(
 }
 
 /// Whose plugin it is, as the plugin itself says. What does not answer as this project's does is another.
-async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
+pub(crate) async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
     let plugin = account.deployment().session_key_plugin;
     match account.call(plugin, IPlugin::pluginMetadataCall {}).await {
         Ok(metadata)

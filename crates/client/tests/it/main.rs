@@ -9,6 +9,7 @@ mod examples;
 mod fixture;
 mod gas_limit;
 mod golden;
+mod inspect;
 mod interop;
 mod journal;
 mod keystore;
