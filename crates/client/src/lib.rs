@@ -9,6 +9,7 @@ pub mod explain;
 pub mod inspect;
 pub mod journal;
 pub mod key_list;
+pub mod key_request;
 pub mod node;
 pub mod operation;
 pub mod request;
