@@ -491,7 +491,10 @@ impl Desk<'_> {
             }
             Err(error) => bail!("{error}"),
         };
-        answer.data("dryRun", true).data("calls", call);
+        answer
+            .data("dryRun", true)
+            .data("calls", call)
+            .data("block", Value::Null);
         hashes(answer, None, None);
         Ok(())
     }

@@ -148,6 +148,7 @@ impl Stage {
         );
         let document = json_of(&output);
         assert_eq!(document["ok"], exit < 2, "{document}");
+        is_as_published(arguments, &document);
         document
     }
 
@@ -188,6 +189,27 @@ impl Stage {
         let submitter = EntryPointSubmitter::new(provider, self.stack.entry_point, from);
         SessionKeyClient::new(account, signer, submitter)
     }
+}
+
+/// The document is as the schema of its command says, where there is one.
+#[track_caller]
+fn is_as_published(arguments: &[&str], document: &Value) {
+    let name = match arguments {
+        _ if document["ok"] == false => "failure",
+        ["request", "approve", ..] => "grant",
+        arguments => arguments[0],
+    };
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/schemas/{name}.json"));
+    let Ok(schema) = fs::read_to_string(path) else {
+        return;
+    };
+    let schema: Value = serde_json::from_str(&schema).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let errors: Vec<String> = validator
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{name}: {errors:?}\n{document:#}");
 }
 
 fn alloy_hex(bytes: &[u8]) -> String {

@@ -4,6 +4,7 @@ mod demo;
 mod deployment;
 mod keys;
 mod manners;
+mod published;
 mod server;
 
 use serde_json::Value;
