@@ -4,7 +4,7 @@ use super::{Outcome, chain::Chain, keys::Keystore, not_begun, show};
 use crate::{
     answer::{Answer, Tone, hashes},
     failure::{Ended, Interrupted, NotReported, WrongInput, asked_to_end},
-    files::PolicyFile,
+    files::{PolicyFile, write_whole},
     purse::Purse,
     settings::{Settings, Sources},
     transactions::{INCLUSION_TIMEOUT, Transactions},
@@ -355,7 +355,13 @@ impl Desk<'_> {
     }
 
     /// Does these things, all or none, and waits until they are done.
-    async fn carry_out(&self, account: &SmartAccount, actions: Vec<OwnerAction>) -> Result<Done> {
+    /// Under a name, what was asked for before under it is what is answered.
+    async fn carry_out(
+        &self,
+        account: &SmartAccount,
+        actions: Vec<OwnerAction>,
+        name: Option<String>,
+    ) -> Result<Done> {
         let owner = self.writing.owner()?;
         tokio::select! {
             biased;
@@ -365,7 +371,7 @@ impl Desk<'_> {
                     self.directly(account, owner, actions).await
                 } else {
                     let client = self.client(account, owner).await?;
-                    self.operation(client.batch(actions)).await
+                    self.operation(client.batch(actions), name).await
                 }
             } => done,
         }
@@ -392,14 +398,16 @@ impl Desk<'_> {
         Ok(OwnerClient::new(account, owner, submitter))
     }
 
-    async fn operation(&self, operation: Operation) -> Result<Done> {
+    async fn operation(&self, operation: Operation, name: Option<String>) -> Result<Done> {
         let has_signed = self.has_signed.clone();
         let mut operation = operation.timeout(INCLUSION_TIMEOUT).on_progress(move |progress| {
             if matches!(progress, Progress::Signed(_) | Progress::Sent(_)) {
                 has_signed.store(true, Ordering::SeqCst);
             }
         });
-        if self.writing.again {
+        if let Some(name) = name {
+            operation = operation.id(name);
+        } else if self.writing.again {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             operation = operation.id(format!("again {} {}", std::process::id(), now.as_nanos()));
         }
@@ -646,6 +654,53 @@ pub(crate) async fn grant(arguments: &GrantArguments) -> Outcome {
     .await
 }
 
+/// A grant that was begun: what must be the same when the command is given again, so that it goes on with it.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Begun {
+    session_key: Address,
+    granted_at: u64,
+    /// Whether it installs the plugin.
+    installs: bool,
+}
+
+/// Where a begun grant is noted: beside the journal, by all that the command was given.
+struct BegunNote(PathBuf);
+
+impl BegunNote {
+    fn of(
+        desk: &Desk<'_>,
+        file: &PolicyFile,
+        account: Address,
+        (key, tag): (Option<Address>, Option<B256>),
+    ) -> Self {
+        let asked = (desk.chain.chain_id, account, key, tag, &file.text);
+        let hash = keccak256(serde_json::to_vec(&asked).unwrap_or_default());
+        let folder = desk.journal();
+        let folder = folder.parent().map(PathBuf::from).unwrap_or_default();
+        Self(folder.join(format!("grant-{hash}.json")))
+    }
+
+    fn read(&self) -> Option<Begun> {
+        let text = std::fs::read_to_string(&self.0).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    fn write(&self, begun: &Begun) -> Result<()> {
+        if let Some(folder) = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)?;
+        }
+        let text = serde_json::to_string(begun)?;
+        write_whole(&self.0, &text).wrap_err_with(|| format!("{}", self.0.display()))
+    }
+
+    /// It is decided.
+    fn remove(&self) {
+        // What stays is found to be done the next time.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Grants a policy to a key. `need`: what was asked for, if the policy is the answer to a request.
 pub(crate) async fn grant_policy(
     writing: &Writing,
@@ -662,6 +717,8 @@ pub(crate) async fn grant_policy(
         resolved: Resolved,
         now: u64,
         is_installed: bool,
+        note: BegunNote,
+        begun: Option<Begun>,
     }
     let ready = async {
         let desk = writing.desk().await?;
@@ -672,11 +729,14 @@ pub(crate) async fn grant_policy(
             } else {
                 Some(writing.owner()?.address())
             };
-            let now = chain.head().await?.timestamp;
+            let latest = chain.head().await?.timestamp;
             let account = account_to_grant_on(chain, signer, owner, salt).await?;
+            let note = BegunNote::of(&desk, file, account.address(), (key, tag));
+            let begun = note.read().filter(|_| !writing.again && !writing.dry_run);
+            let now = begun.as_ref().map_or(latest, |begun| begun.granted_at);
             let (resolved, names) = resolve(file, chain, None, Some(now), writing.yes).await?;
             let permissions = &resolved.permissions;
-            permissions.check_not_over(now)?;
+            permissions.check_not_over(latest)?;
             let is_installed =
                 account.is_deployed().await? && account.is_session_key_plugin_installed().await?;
             if is_installed {
@@ -691,9 +751,12 @@ pub(crate) async fn grant_policy(
                 account.address(),
                 chain.chain_id
             ));
-            match key {
-                Some(key) => answer.plain(format!("to session key {key}")),
-                None => answer.plain("to a new session key in the keystore"),
+            match (key, &begun) {
+                (Some(key), _) => answer.plain(format!("to session key {key}")),
+                (None, Some(begun)) => {
+                    answer.plain(format!("to session key {}, as was begun", begun.session_key))
+                }
+                (None, None) => answer.plain("to a new session key in the keystore"),
             };
             for sentence in permissions.describe(&names) {
                 answer.plain(sentence);
@@ -715,17 +778,23 @@ pub(crate) async fn grant_policy(
                     "warnings",
                     show::warnings_json(&warnings, &names, Some(&file.policy)),
                 );
-            Ok((answer, account, resolved, now, is_installed))
+            // What was begun goes on as it was.
+            let is_installed = begun.as_ref().map_or(is_installed, |begun| !begun.installs);
+            Ok((answer, account, resolved, now, is_installed, note, begun))
         })
         .await
-        .map(|(answer, account, resolved, now, is_installed)| Ready {
-            desk,
-            answer,
-            account,
-            resolved,
-            now,
-            is_installed,
-        })
+        .map(
+            |(answer, account, resolved, now, is_installed, note, begun)| Ready {
+                desk,
+                answer,
+                account,
+                resolved,
+                now,
+                is_installed,
+                note,
+                begun,
+            },
+        )
     };
     let Ready {
         desk,
@@ -734,6 +803,8 @@ pub(crate) async fn grant_policy(
         resolved,
         now,
         is_installed,
+        note,
+        begun,
     } = ready.await.map_err(Ended::NotBegun)?;
     let tag = tag.unwrap_or(resolved.tag);
     let actions = |key: Address| -> Result<Vec<OwnerAction>> {
@@ -759,17 +830,42 @@ pub(crate) async fn grant_policy(
             .data("tag", tag);
         return Ok(answer);
     }
-    let prepared = (|| {
+    let prepared = async {
         writing.consent(&answer, &desk.chain.settings.of_file)?;
-        let key = match key {
-            Some(key) => key,
-            None => writing.keystore.generate()?,
+        let is_done = match &begun {
+            Some(begun) if writing.direct => {
+                account.is_deployed().await? && is_there(&account, begun.session_key).await?
+            }
+            _ => false,
         };
-        Ok((key, actions(key)?))
-    })();
-    let (key, actions) = prepared.map_err(Ended::NotBegun)?;
-    let carried = desk.carry_out(&account, actions).await.map_err(failed)?;
-    done(&mut answer, &carried);
+        let key = match (key, &begun) {
+            (Some(key), _) => key,
+            (None, Some(begun)) => begun.session_key,
+            (None, None) => writing.keystore.generate()?,
+        };
+        note.write(&Begun {
+            session_key: key,
+            granted_at: now,
+            installs: !is_installed,
+        })?;
+        Ok((key, actions(key)?, is_done))
+    };
+    let (key, actions, is_done) = prepared.await.map_err(Ended::NotBegun)?;
+    if is_done {
+        answer.line(Tone::Good, 0, "Done before: the key is there.");
+        hashes(&mut answer, None, None);
+        answer
+            .data("block", Value::Null)
+            .data("dryRun", false)
+            .data("calls", json!([]));
+    } else {
+        let name = format!("grant {key} {now}");
+        let carried = desk
+            .carry_out(&account, actions, Some(name))
+            .await
+            .map_err(failed)?;
+        done(&mut answer, &carried);
+    }
     answer
         .raw(key.to_string())
         .data("sessionKey", key.to_string())
@@ -794,7 +890,13 @@ pub(crate) async fn grant_policy(
     read_back(&desk.chain, account.address(), key, &resolved.permissions)
         .await
         .map_err(not_reported)?;
+    note.remove();
     Ok(answer)
+}
+
+/// Whether the account has the key; not, if it has no plugin.
+async fn is_there(account: &SmartAccount, key: Address) -> Result<bool> {
+    Ok(account.is_session_key_plugin_installed().await? && account.is_session_key(key).await?)
 }
 
 /// Whether the key has what it was given.
@@ -955,7 +1057,7 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
     let Some((account, actions, resolved)) = work else {
         return Ok(answer);
     };
-    let carried = desk.carry_out(&account, actions).await.map_err(failed)?;
+    let carried = desk.carry_out(&account, actions, None).await.map_err(failed)?;
     done(&mut answer, &carried);
     read_back(
         &desk.chain,
@@ -998,7 +1100,7 @@ async fn simply(
     };
     let (desk, work) = prepared.await.map_err(Ended::NotBegun)?;
     if let Some((account, actions)) = work {
-        let carried = desk.carry_out(&account, actions).await.map_err(failed)?;
+        let carried = desk.carry_out(&account, actions, None).await.map_err(failed)?;
         done(&mut answer, &carried);
     }
     Ok(answer)

@@ -13,14 +13,18 @@ use session_key_client::{
     submit::EntryPointSubmitter,
 };
 use session_key_testkit::{
-    BundlerOptions, Chain, ChainConfig, DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Server, Stack, Testkit,
-    dev_accounts,
+    Bundler, BundlerOptions, Chain, ChainConfig, DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Server, Stack,
+    Testkit, dev_accounts,
 };
 use std::{
     fs,
     io::Write as _,
     path::PathBuf,
-    process::{Output, Stdio},
+    process::{Child, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -34,6 +38,9 @@ struct Stage {
     stack: Stack,
     node: Server,
     bundler: Server,
+    pool: Bundler,
+    /// Whether the bundler makes bundles.
+    mines: Arc<AtomicBool>,
     owner: PrivateKeySigner,
     folder: TempDir,
 }
@@ -54,10 +61,15 @@ impl Stage {
         let node = testkit.serve().expect("a server");
         let pool = testkit.bundler(BundlerOptions::default());
         let bundler = pool.transport().serve().expect("a server");
+        let mines = Arc::new(AtomicBool::new(true));
+        let is_open = mines.clone();
+        let bundles = pool.clone();
         // Until the test process ends.
         thread::spawn(move || {
             loop {
-                let _ = pool.bundle_now();
+                if is_open.load(Ordering::SeqCst) {
+                    let _ = bundles.bundle_now();
+                }
                 thread::sleep(Duration::from_millis(50));
             }
         });
@@ -66,6 +78,8 @@ impl Stage {
             stack,
             node,
             bundler,
+            pool,
+            mines,
             owner,
             folder: tempfile::tempdir().expect("a folder"),
         }
@@ -107,6 +121,13 @@ impl Stage {
     }
 
     fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = self.spawn(arguments);
+        // Who does not read it closes it.
+        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        self.ended(child)
+    }
+
+    fn spawn(&self, arguments: &[&str]) -> Child {
         let mut command = command(arguments, None);
         let secret = format!("0x{}", alloy_hex(self.owner.to_bytes().as_slice()));
         command
@@ -118,9 +139,10 @@ impl Stage {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the binary runs");
-        // Who does not read it closes it.
-        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        command.spawn().expect("the binary runs")
+    }
+
+    fn ended(&self, child: Child) -> Output {
         let output = child.wait_with_output().expect("it ends");
         let printed = format!("{}{}", text(&output.stdout), text(&output.stderr));
         assert!(!printed.contains("panicked"), "{printed}");
@@ -814,4 +836,120 @@ fn a_node_that_hangs_is_not_waited_for() {
         let output = super::run(&all, None);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_grant_that_was_begun_goes_on_with_the_same_key() {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let grant = |exit: i32| {
+        let way = [
+            "--bundler-url",
+            stage.bundler.url(),
+            "--yes",
+            "--deployment",
+            "deterministic",
+        ];
+        stage.json(exit, &[&["grant", policy.as_str()][..], &way].concat())
+    };
+    let notes = || -> Vec<PathBuf> {
+        let files = fs::read_dir(stage.path("keys"))
+            .expect("a folder")
+            .map(|file| file.expect("a file").path());
+        let is_note = |path: &PathBuf| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("grant-"))
+        };
+        files.filter(is_note).collect()
+    };
+    let first = key_of(&grant(0));
+    assert!(notes().is_empty());
+    // Asked for once more, it is another one; and had the first not been reported, it would be found to be done.
+    let second = grant(0);
+    assert_ne!(key_of(&second), first);
+    let keys = stage.json(0, &["inspect"]);
+    assert_eq!(keys["keys"].as_array().expect("a list").len(), 2);
+    // The lock file cannot be written: what was done stays noted.
+    fs::remove_file(stage.path("weekly.toml.lock")).expect("a file");
+    fs::create_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
+    let unreported = grant(3);
+    assert_eq!(unreported["error"]["code"], "not_reported");
+    assert_eq!(notes().len(), 1);
+    fs::remove_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
+    let found = grant(0);
+    assert!(found["userOpHash"].is_string(), "{found}");
+    assert!(
+        unreported["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains(&key_of(&found))
+    );
+    assert_eq!(
+        stage.json(0, &["inspect"])["keys"]
+            .as_array()
+            .expect("a list")
+            .len(),
+        3
+    );
+    assert!(notes().is_empty());
+}
+
+// Whoever presses Ctrl-C after it was signed does not know what becomes of it; asked again, the command finds out.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_grant_is_open_and_settled_the_next_time() {
+    let stage = Stage::new();
+    let account = stage.account().to_string();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    stage.mines.store(false, Ordering::SeqCst);
+    let arguments = [
+        "grant",
+        &policy,
+        "--bundler-url",
+        stage.bundler.url(),
+        "--yes",
+        "--deployment",
+        "deterministic",
+        "--rpc-url",
+        stage.node.url(),
+        "--account",
+        &account,
+        "--json",
+    ];
+    let child = stage.spawn(&arguments);
+    while stage.pool.pool().is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("it is there");
+    assert!(interrupt.success());
+    let output = stage.ended(child);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert_eq!(json_of(&output)["error"]["code"], "interrupted");
+
+    let waiting = stage.pool.pool()[0].hash;
+    stage.mines.store(true, Ordering::SeqCst);
+    let settled = stage.json(0, &arguments[..7]);
+    assert_eq!(settled["userOpHash"], json!(waiting), "{settled}");
+    let keys = stage.json(0, &["inspect"]);
+    assert_eq!(keys["keys"].as_array().expect("a list").len(), 1);
+}
+
+// What is piped into something that goes away is not taken for read.
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_no_success() {
+    let stage = Stage::new();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = command(&["lint", &policy], None)
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
 }
