@@ -1,0 +1,240 @@
+//! The journal of one process.
+
+use super::{Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope};
+use crate::operation::Outcome;
+use alloy::primitives::{Address, U256};
+use async_trait::async_trait;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Keeps intents as long as the process lives. A name ([`id`](crate::operation::Operation::id)) holds as long, too: after a
+/// restart nothing is known of what was on its way.
+#[derive(Debug, Default)]
+pub struct MemoryJournal {
+    store: Mutex<Store>,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    leases: BTreeMap<Lane, Lease>,
+    /// Epochs go on rising after a lane was given back.
+    epochs: BTreeMap<Lane, u64>,
+    records: BTreeMap<IntentId, Stored>,
+    names: BTreeMap<(Scope, String), IntentId>,
+    unsettled: BTreeMap<Lane, BTreeSet<(u64, IntentId)>>,
+    highest: BTreeMap<Lane, BTreeMap<U256, IntentId>>,
+    written: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    /// Place in the order of first writing.
+    order: u64,
+    record: IntentRecord,
+}
+
+impl MemoryJournal {
+    /// An empty journal.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        // Nothing in here panics halfway.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    fn check_lease(&self, lease: &Lease, now: u64) -> Result<(), JournalError> {
+        let is_held = self
+            .leases
+            .get(&lease.lane)
+            .is_some_and(|held| held.holder == lease.holder && held.epoch == lease.epoch && now < held.until);
+        if is_held { Ok(()) } else { Err(JournalError::LeaseLost) }
+    }
+
+    fn unindex(&mut self, id: IntentId) {
+        let Some(Stored { order, record }) = self.records.get(&id) else {
+            return;
+        };
+        if let Some(name) = &record.name {
+            let name = (record.scope(), name.clone());
+            if self.names.get(&name) == Some(&id) {
+                self.names.remove(&name);
+            }
+        }
+        if let Some(unsettled) = self.unsettled.get_mut(&record.lane) {
+            unsettled.remove(&(*order, id));
+            if unsettled.is_empty() {
+                self.unsettled.remove(&record.lane);
+            }
+        }
+        if let Some(highest) = self.highest.get_mut(&record.lane) {
+            highest.retain(|_, included| *included != id);
+        }
+    }
+
+    fn index(&mut self, order: u64, record: &IntentRecord) {
+        if let Some(name) = record.name.clone().filter(|_| record.holds_name()) {
+            self.names.insert((record.scope(), name), record.id);
+        }
+        if !record.is_final() {
+            self.unsettled
+                .entry(record.lane)
+                .or_default()
+                .insert((order, record.id));
+        }
+        if let Outcome::Included(included) = record.outcome() {
+            self.highest
+                .entry(record.lane)
+                .or_default()
+                .insert(included.receipt.nonce, record.id);
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for MemoryJournal {
+    async fn acquire(
+        &self,
+        lane: &Lane,
+        holder: ProcessId,
+        now: u64,
+        until: u64,
+    ) -> Result<Acquired, JournalError> {
+        let mut store = self.store();
+        let held = store.leases.get(lane).cloned();
+        if let Some(held) = &held
+            && held.holder != holder
+            && now < held.until
+        {
+            return Ok(Acquired::Held {
+                holder: held.holder,
+                until: held.until,
+            });
+        }
+        let epoch = store.epochs.entry(*lane).or_default();
+        *epoch += 1;
+        let lease = Lease {
+            lane: *lane,
+            holder,
+            epoch: *epoch,
+            until,
+        };
+        store.leases.insert(*lane, lease.clone());
+        Ok(Acquired::Lease {
+            lease,
+            lapsed: held.filter(|held| held.holder != holder),
+        })
+    }
+
+    async fn renew(&self, lease: &Lease, until: u64) -> Result<Lease, JournalError> {
+        let mut store = self.store();
+        match store.leases.get_mut(&lease.lane) {
+            Some(held) if held.holder == lease.holder && held.epoch == lease.epoch => {
+                held.until = until;
+                Ok(held.clone())
+            }
+            _ => Err(JournalError::LeaseLost),
+        }
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), JournalError> {
+        let mut store = self.store();
+        let is_held = store
+            .leases
+            .get(&lease.lane)
+            .is_some_and(|held| held.holder == lease.holder && held.epoch == lease.epoch);
+        if is_held {
+            store.leases.remove(&lease.lane);
+        }
+        Ok(())
+    }
+
+    async fn put(
+        &self,
+        mut record: IntentRecord,
+        lease: Option<(&Lease, u64)>,
+    ) -> Result<IntentRecord, JournalError> {
+        let mut store = self.store();
+        if let Some((lease, now)) = lease {
+            store.check_lease(lease, now)?;
+        }
+        let stored = store.records.get(&record.id);
+        if stored.map_or(0, |stored| stored.record.version) != record.version {
+            return Err(JournalError::Conflict { id: record.id });
+        }
+        if let Some(name) = record.name.clone().filter(|_| record.holds_name())
+            && let Some(holder) = store.names.get(&(record.scope(), name.clone()))
+            && *holder != record.id
+        {
+            let holder = *holder;
+            return Err(JournalError::NameTaken { name, holder });
+        }
+        let order = match stored {
+            Some(stored) => stored.order,
+            None => {
+                store.written += 1;
+                store.written
+            }
+        };
+        record.version += 1;
+        store.unindex(record.id);
+        store.index(order, &record);
+        let stored = Stored {
+            order,
+            record: record.clone(),
+        };
+        store.records.insert(record.id, stored);
+        Ok(record)
+    }
+
+    async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError> {
+        Ok(self.store().records.get(&id).map(|stored| stored.record.clone()))
+    }
+
+    async fn named(&self, scope: &Scope, name: &str) -> Result<Option<IntentRecord>, JournalError> {
+        let store = self.store();
+        let id = store.names.get(&(*scope, name.to_owned()));
+        Ok(id
+            .and_then(|id| store.records.get(id))
+            .map(|stored| stored.record.clone()))
+    }
+
+    async fn unsettled(&self, lane: &Lane) -> Result<Vec<IntentRecord>, JournalError> {
+        let store = self.store();
+        let ids = store.unsettled.get(lane).into_iter().flatten();
+        Ok(ids
+            .filter_map(|(_, id)| store.records.get(id))
+            .map(|stored| stored.record.clone())
+            .collect())
+    }
+
+    async fn unsettled_lanes(&self, account: Option<(u64, Address)>) -> Result<Vec<Lane>, JournalError> {
+        let store = self.store();
+        let is_asked =
+            |lane: &&Lane| account.is_none_or(|account| account == (lane.chain_id, lane.account));
+        Ok(store.unsettled.keys().filter(is_asked).copied().collect())
+    }
+
+    async fn highest_included(&self, lane: &Lane) -> Result<Option<IntentRecord>, JournalError> {
+        let store = self.store();
+        let highest = store
+            .highest
+            .get(lane)
+            .and_then(|included| included.last_key_value());
+        Ok(highest
+            .and_then(|(_, id)| store.records.get(id))
+            .map(|stored| stored.record.clone()))
+    }
+
+    async fn remove(&self, id: IntentId) -> Result<(), JournalError> {
+        let mut store = self.store();
+        store.unindex(id);
+        store.records.remove(&id);
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! What a journal holds.
+
+use crate::{
+    operation::{Included, NotTaken, Outcome, Void},
+    submit::SignedOperation,
+};
+use alloy::primitives::{Address, B256, FixedBytes, U256, aliases::U192};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A sequence of nonces: operations of one account with one nonce key, on one EntryPoint of one chain. They are included in the
+/// order of their nonces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Lane {
+    /// The chain's id.
+    pub chain_id: u64,
+    /// The EntryPoint.
+    pub entry_point: Address,
+    /// The account.
+    pub account: Address,
+    /// The nonce key.
+    pub nonce_key: U192,
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:#x} of account {} on chain {}",
+            self.nonce_key, self.account, self.chain_id
+        )
+    }
+}
+
+/// What names are unique in: a signer of an account on a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scope {
+    /// The chain's id.
+    pub chain_id: u64,
+    /// The account.
+    pub account: Address,
+    /// Who signs.
+    pub signer: Address,
+}
+
+/// Identifies an intent: 16 random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IntentId(pub FixedBytes<16>);
+
+impl fmt::Display for IntentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Identifies a run of a process: 16 random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProcessId(pub FixedBytes<16>);
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A moment, by the clock of the machine and, within one process, by a count that never runs backwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Moment {
+    /// Milliseconds since the Unix epoch.
+    pub at: u64,
+    /// The process.
+    pub process: ProcessId,
+    /// Its count.
+    pub sequence: u64,
+}
+
+impl Moment {
+    /// Whether this moment is after another: by count within a process, by clock between two.
+    pub fn is_after(&self, other: &Self) -> bool {
+        if self.process == other.process {
+            self.sequence > other.sequence
+        } else {
+            self.at > other.at
+        }
+    }
+}
+
+/// A block, by number and hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BlockRef {
+    /// Its number.
+    pub number: u64,
+    /// Its hash.
+    pub hash: B256,
+}
+
+/// The depth at which a void operation is believed to stay void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum VoidDepth {
+    /// The node's `finalized` block.
+    Finalized,
+    /// So many blocks below the latest one.
+    Blocks(u64),
+}
+
+/// How far a kept operation came on its way out of the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Handover {
+    /// Written. Whether it left the process is not known.
+    Written,
+    /// It never left: no connection was made.
+    NeverLeft,
+    /// It was sent; there was no answer, or none that says whether it was taken.
+    NoAnswer,
+    /// Somebody said that they have it.
+    InPool,
+    /// Somebody said that they do not take it. Whoever saw it can still include it.
+    NotTaken(NotTaken),
+}
+
+impl Handover {
+    /// Whether somebody outside may have the operation.
+    pub const fn may_have_left(&self) -> bool {
+        !matches!(self, Self::NeverLeft)
+    }
+}
+
+/// An operation that was signed for an intent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OperationRecord {
+    /// The operation, with its signature and hash.
+    pub signed: SignedOperation,
+    /// The latest block when it was made.
+    pub made: BlockRef,
+    /// How far it came.
+    pub handover: Handover,
+    /// A block in which the lane's nonce was past the operation's, seen while the block was new.
+    pub nonce_past: Option<BlockRef>,
+    /// Set once it can never be included.
+    pub void: Option<Void>,
+    /// Set while the canonical chain includes it, as far as is known.
+    pub included: Option<Included>,
+}
+
+impl OperationRecord {
+    /// The operation's nonce.
+    pub const fn nonce(&self) -> U256 {
+        self.signed.operation.nonce
+    }
+
+    /// Whether it can still be included, as far as is known.
+    pub const fn is_open(&self) -> bool {
+        self.included.is_none() && self.void.is_none() && self.handover.may_have_left()
+    }
+}
+
+/// Something that a caller wants done once, with every operation that was signed for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IntentRecord {
+    /// Which intent.
+    pub id: IntentId,
+    /// Rises with every change; 0 for a record that was never written.
+    pub version: u64,
+    /// The lane of its operations.
+    pub lane: Lane,
+    /// Who signs.
+    pub signer: Address,
+    /// The caller's name for it.
+    pub name: Option<String>,
+    /// Identifies what is asked for: equal for equal calls.
+    pub request: B256,
+    /// The session keys that it grants something to, or rotates to or from.
+    pub grants_to: Vec<Address>,
+    /// When it was asked for.
+    pub asked: Moment,
+    /// When the caller's patience ends, milliseconds since the Unix epoch.
+    pub deadline: u64,
+    /// When its caller was given an error, or went away.
+    pub given_up: Option<Moment>,
+    /// An equal intent that was asked for later, and was told that this one had happened.
+    pub told_to: Option<IntentId>,
+    /// Its operations, oldest first.
+    pub operations: Vec<OperationRecord>,
+}
+
+impl IntentRecord {
+    /// What names are unique in.
+    pub const fn scope(&self) -> Scope {
+        Scope {
+            chain_id: self.lane.chain_id,
+            account: self.lane.account,
+            signer: self.signer,
+        }
+    }
+
+    /// What became of it, as far as this record knows.
+    pub fn outcome(&self) -> Outcome {
+        Outcome::of(&self.operations)
+    }
+
+    /// Whether nothing about it can change any more.
+    pub fn is_final(&self) -> bool {
+        match self.outcome() {
+            Outcome::Included(included) => included.is_final,
+            Outcome::Void(_) | Outcome::NeverSent => true,
+            Outcome::Open(_) => false,
+        }
+    }
+
+    /// Whether it keeps its name: it is on its way, or was included. A name of what never left, or is void, is free again.
+    pub fn holds_name(&self) -> bool {
+        self.name.is_some() && !matches!(self.outcome(), Outcome::Void(_) | Outcome::NeverSent)
+    }
+
+    /// The operations that can still be included, as far as is known.
+    pub fn open_operations(&self) -> impl Iterator<Item = &OperationRecord> {
+        self.operations.iter().filter(|operation| operation.is_open())
+    }
+}

@@ -1,0 +1,449 @@
+//! Why something that was asked for did not happen, or is not known to have.
+
+use super::{
+    bounds::OverBound,
+    outcome::{Happened, Included, NotTaken, Outcome},
+    paymaster::PaymasterError,
+};
+use crate::{
+    account::ReadError,
+    journal::{IntentId, JournalError},
+    key_list::KeyNotFound,
+    permissions::{PermissionError, Verdict},
+    request::RequestError,
+    revert::Revert,
+    submit::Refusal,
+};
+use alloy::primitives::{Address, B256, U256};
+use serde::{Deserialize, Serialize};
+use std::{fmt, time::Duration};
+
+/// Something that was asked for did not happen, or is not known to have happened.
+///
+/// Three questions have an answer, whatever went wrong: [`happened`](Self::happened), [`advice`](Self::advice), and
+/// [`code`](Self::code). The cause says the rest, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationError {
+    /// What went wrong.
+    pub cause: Box<Cause>,
+    /// Whether anything happened.
+    pub happened: Happened,
+    /// The intent in the journal, once an operation was written there.
+    pub intent: Option<IntentId>,
+    /// The hash of the operation that may still be included, or was.
+    pub user_op_hash: Option<B256>,
+}
+
+impl std::error::Error for OperationError {}
+
+impl fmt::Display for OperationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)?;
+        match (self.happened, self.user_op_hash) {
+            (Happened::Unknown, Some(hash)) => write!(f, "; operation {hash} may be included"),
+            (Happened::NotYet, Some(hash)) => write!(f, "; operation {hash} could still be included"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is worth doing about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Advice {
+    /// The same again, now or after so many seconds: nothing of it happened, and what was in the way passes.
+    TryAgain {
+        /// Seconds to wait.
+        after: u64,
+    },
+    /// The same again from this time on, unix seconds.
+    TryAgainFrom {
+        /// The time.
+        at: u64,
+    },
+    /// Something has to be changed first: the calls, the permissions, funds, a setting.
+    Change,
+    /// Ask what became of it (`resume`, or the same name again) before anything else.
+    Settle,
+    /// It is done; there is nothing to do.
+    Nothing,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// The chain could not be read.
+    #[error("{message}")]
+    Read {
+        /// Why.
+        message: String,
+        /// Whether asking again may help.
+        is_transient: bool,
+    },
+
+    /// The node or the bundler could not be asked, or answered nothing that can be read.
+    #[error("the {by} could not be asked: {error}")]
+    Request {
+        /// Who: `node` or `bundler`.
+        by: String,
+        /// How the request ended.
+        error: RequestError,
+    },
+
+    /// A permission that no plugin would take.
+    #[error("{message}")]
+    Permission {
+        /// Why.
+        message: String,
+    },
+
+    /// A key to be removed or rotated is not there.
+    #[error("account {account} has no session key {session_key}")]
+    KeyNotFound {
+        /// The account.
+        account: Address,
+        /// The key.
+        session_key: Address,
+    },
+
+    /// There is no account at the address, and nothing is known that would create it.
+    #[error("there is no account at {account}")]
+    AccountNotDeployed {
+        /// The address.
+        account: Address,
+    },
+
+    /// The account does not have the session key plugin.
+    #[error("account {account} does not have session key plugin {plugin}")]
+    PluginNotInstalled {
+        /// The account.
+        account: Address,
+        /// The plugin.
+        plugin: Address,
+    },
+
+    /// The node answers for another chain than the client was made for.
+    #[error("the node is on chain {found}, not {expected}")]
+    WrongChain {
+        /// The chain that the client was made for.
+        expected: u64,
+        /// The node's.
+        found: u64,
+    },
+
+    /// There is nothing to do: no action was given.
+    #[error("no action was given")]
+    NoAction,
+
+    /// The key's permissions do not allow it.
+    #[error("the session key may not do this: {}", broken_rules(.verdict))]
+    NotAllowed {
+        /// Every rule that it breaks, and when it would pass.
+        verdict: Box<Verdict>,
+    },
+
+    /// The EntryPoint, the account or the paymaster refuses it.
+    #[error("the operation is refused: {0}")]
+    Refused(Refusal),
+
+    /// Its call would revert.
+    #[error("the call would revert: {revert}")]
+    WouldRevert {
+        /// With this.
+        revert: Revert,
+    },
+
+    /// What the operation may cost does not fit what is left of the key's gas limit, even at the lowest fee that may get it
+    /// included.
+    #[error("the operation may cost {needed} wei or more, but {remaining} wei are left of the key's gas limit")]
+    GasBudget {
+        /// What must be left, in wei.
+        needed: U256,
+        /// What is left, in wei.
+        remaining: U256,
+    },
+
+    /// Somebody outside asked for more than the client's bounds allow.
+    #[error(transparent)]
+    OverBound(#[from] OverBound),
+
+    /// The signer failed.
+    #[error("the signer failed: {message}")]
+    Signer {
+        /// Why.
+        message: String,
+    },
+
+    /// The paymaster did not sponsor the operation.
+    #[error("the paymaster did not sponsor the operation: {0}")]
+    Paymaster(PaymasterError),
+
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+
+    /// A kept operation is another chain's, EntryPoint's or account's, or its hash is not its own.
+    #[error("the operation is not one of this client: {what} is {found}, not {expected}")]
+    NotOurs {
+        /// What differs.
+        what: String,
+        /// The client's.
+        expected: String,
+        /// The operation's.
+        found: String,
+    },
+
+    /// Other operations of the lane took all the time.
+    #[error("the lane was busy for {waited:?}")]
+    LaneBusy {
+        /// The time limit.
+        waited: Duration,
+    },
+
+    /// It could not be built and signed in time.
+    #[error("the operation could not be built and signed within {waited:?}")]
+    NotSentInTime {
+        /// The time limit.
+        waited: Duration,
+    },
+
+    /// It was sent, and not included in time.
+    #[error("the operation was not included within {waited:?}")]
+    NotIncludedInTime {
+        /// The time limit.
+        waited: Duration,
+    },
+
+    /// Somebody said that they do not take it.
+    #[error("the operation was not taken: {0}")]
+    NotTaken(NotTaken),
+
+    /// No byte of it left the process.
+    #[error("the operation was not sent: {error}")]
+    NotReached {
+        /// Why.
+        error: RequestError,
+    },
+
+    /// An older operation has the nonce, and nothing that the bounds allow replaces it.
+    #[error("operation {by} has the nonce and must be settled first")]
+    BlockedBy {
+        /// The older operation.
+        by: B256,
+    },
+
+    /// Another operation used the nonce, but does not lie so deep yet that this one is void.
+    #[error("another operation{} used the nonce", by.map(|by| format!(", {by},")).unwrap_or_default())]
+    NonceUsed {
+        /// The other operation, if its event was found.
+        by: Option<B256>,
+    },
+
+    /// An equal intent was asked for before, ended with an error, and proved to be included. This one was not signed.
+    #[error("the same was asked for before and happened in operation {}", included.receipt.user_op_hash)]
+    AlreadyHappened {
+        /// The older intent.
+        intent: IntentId,
+        /// What became of it.
+        included: Box<Included>,
+    },
+
+    /// The name belongs to an intent with other calls.
+    #[error("the name {name:?} belongs to another intent, {intent}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Who has it.
+        intent: IntentId,
+        /// What became of that.
+        outcome: Box<Outcome>,
+    },
+
+    /// It was included and paid for, but its calls reverted.
+    #[error("the operation was included, but its calls reverted: {}", reason(.included))]
+    Reverted {
+        /// What became of it.
+        included: Box<Included>,
+    },
+
+    /// It cannot happen any more.
+    #[error("the operation cannot be included any more: its nonce was used")]
+    Void {
+        /// Why.
+        void: Box<super::outcome::Void>,
+    },
+}
+
+fn reason(included: &Included) -> String {
+    included
+        .reason
+        .as_ref()
+        .map_or_else(|| "no reason was given".to_owned(), Revert::to_string)
+}
+
+fn broken_rules(verdict: &Verdict) -> String {
+    let rules: Vec<String> = verdict.violations().iter().map(ToString::to_string).collect();
+    rules.join("; ")
+}
+
+impl Cause {
+    /// A stable code: it never changes its meaning.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "read_failed",
+            Self::Request { .. } => "request_failed",
+            Self::Permission { .. } => "invalid_permission",
+            Self::KeyNotFound { .. } => "key_not_found",
+            Self::AccountNotDeployed { .. } => "account_not_deployed",
+            Self::PluginNotInstalled { .. } => "plugin_not_installed",
+            Self::WrongChain { .. } => "wrong_chain",
+            Self::NoAction => "no_action",
+            Self::NotAllowed { .. } => "not_allowed",
+            Self::Refused(_) => "refused",
+            Self::WouldRevert { .. } => "would_revert",
+            Self::GasBudget { .. } => "gas_budget",
+            Self::OverBound(_) => "over_bound",
+            Self::Signer { .. } => "signer_failed",
+            Self::Paymaster(_) => "paymaster_failed",
+            Self::Journal(_) => "journal_failed",
+            Self::NotOurs { .. } => "not_ours",
+            Self::LaneBusy { .. } => "lane_busy",
+            Self::NotSentInTime { .. } => "not_sent_in_time",
+            Self::NotIncludedInTime { .. } => "not_included_in_time",
+            Self::NotTaken(_) => "not_taken",
+            Self::NotReached { .. } => "not_reached",
+            Self::BlockedBy { .. } => "blocked_by",
+            Self::NonceUsed { .. } => "nonce_used",
+            Self::AlreadyHappened { .. } => "already_happened",
+            Self::NameTaken { .. } => "name_taken",
+            Self::Reverted { .. } => "reverted",
+            Self::Void { .. } => "void",
+        }
+    }
+}
+
+impl OperationError {
+    /// An error before anything was signed.
+    pub(crate) fn nothing_sent(cause: impl Into<Cause>) -> Self {
+        Self {
+            cause: Box::new(cause.into()),
+            happened: Happened::No,
+            intent: None,
+            user_op_hash: None,
+        }
+    }
+
+    /// A stable code: it never changes its meaning.
+    pub const fn code(&self) -> &'static str {
+        self.cause.code()
+    }
+
+    /// Whether anything of it happened.
+    pub const fn happened(&self) -> Happened {
+        self.happened
+    }
+
+    /// The model's verdict, if the key's permissions do not allow it.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        match &*self.cause {
+            Cause::NotAllowed { verdict } => Some(verdict),
+            _ => None,
+        }
+    }
+
+    /// The revert that was found, in validation, simulation or execution.
+    pub fn revert(&self) -> Option<&Revert> {
+        match &*self.cause {
+            Cause::WouldRevert { revert } => Some(revert),
+            Cause::Refused(refusal) => refusal.cause.as_ref(),
+            Cause::Reverted { included } => included.reason.as_ref(),
+            Cause::NotTaken(not_taken) => match &not_taken.reason {
+                super::outcome::NotTakenReason::Refused(refusal) => refusal.cause.as_ref(),
+                super::outcome::NotTakenReason::WouldRevert { revert } => Some(revert),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What is worth doing about it.
+    pub fn advice(&self) -> Advice {
+        match self.happened {
+            Happened::Yes => return Advice::Nothing,
+            Happened::Unknown | Happened::NotYet => return Advice::Settle,
+            Happened::Reverted => return Advice::Change,
+            Happened::No => {}
+        }
+        match &*self.cause {
+            Cause::Read { is_transient, .. } if *is_transient => Advice::TryAgain { after: 2 },
+            Cause::Request { error, .. } | Cause::NotReached { error } if error.is_transient() => {
+                let after = match error {
+                    RequestError::RateLimited {
+                        retry_after: Some(after),
+                        ..
+                    } => *after,
+                    _ => 2,
+                };
+                Advice::TryAgain { after }
+            }
+            Cause::NotAllowed { verdict } => match verdict.passes_from() {
+                Some(at) => Advice::TryAgainFrom { at },
+                None => Advice::Change,
+            },
+            Cause::LaneBusy { .. } | Cause::NotSentInTime { .. } | Cause::Void { .. } => {
+                Advice::TryAgain { after: 0 }
+            }
+            Cause::AlreadyHappened { .. } => Advice::Nothing,
+            _ => Advice::Change,
+        }
+    }
+}
+
+impl<T: Into<Cause>> From<T> for OperationError {
+    fn from(cause: T) -> Self {
+        Self::nothing_sent(cause)
+    }
+}
+
+impl From<ReadError> for Cause {
+    fn from(error: ReadError) -> Self {
+        Self::Read {
+            is_transient: error.is_transient(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<PermissionError> for Cause {
+    fn from(error: PermissionError) -> Self {
+        Self::Permission {
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<KeyNotFound> for Cause {
+    fn from(error: KeyNotFound) -> Self {
+        Self::Permission {
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<alloy::signers::Error> for Cause {
+    fn from(error: alloy::signers::Error) -> Self {
+        Self::Signer {
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<PaymasterError> for Cause {
+    fn from(error: PaymasterError) -> Self {
+        Self::Paymaster(error)
+    }
+}

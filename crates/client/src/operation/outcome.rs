@@ -1,0 +1,261 @@
+//! What became of what was asked for.
+
+use crate::{
+    journal::{BlockRef, Handover, OperationRecord, VoidDepth},
+    revert::Revert,
+    submit::{Receipt, Refusal},
+};
+use alloy::primitives::{B256, U256};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How deep a block must lie before an operation in it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Depth {
+    /// Any block of the canonical chain, the newest included. A reorganization can still undo it.
+    #[default]
+    Latest,
+    /// So many blocks below the newest one.
+    Blocks(u64),
+    /// The depth at which the client stops looking: the node's `finalized` block or, where the node does not tell it, the number
+    /// of blocks known for the chain (64 where none is known).
+    Final,
+}
+
+/// An operation that the canonical chain includes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Included {
+    /// Which operation, in which transaction and block, and what it cost: from the EntryPoint's event in the node's receipt.
+    pub receipt: Receipt,
+    /// Whether its calls took effect. If not, it was paid for all the same.
+    pub success: bool,
+    /// Why its calls reverted, if they did. [`Revert::Unknown`] without bytes if they ran out of gas or gave no reason.
+    pub reason: Option<Revert>,
+    /// The newest block when this was last seen to be true.
+    pub seen: BlockRef,
+    /// Whether the block has the depth at which the client stops looking.
+    pub is_final: bool,
+}
+
+impl Included {
+    /// The block that includes it.
+    pub const fn block(&self) -> BlockRef {
+        BlockRef {
+            number: self.receipt.block_number,
+            hash: self.receipt.block_hash,
+        }
+    }
+
+    /// How many blocks lay on top of its block when this was last seen to be true.
+    pub const fn confirmations(&self) -> u64 {
+        self.seen.number.saturating_sub(self.receipt.block_number)
+    }
+
+    /// Whether it lies so deep.
+    pub const fn has_depth(&self, depth: Depth) -> bool {
+        match depth {
+            Depth::Latest => true,
+            Depth::Blocks(blocks) => self.is_final || self.confirmations() >= blocks,
+            Depth::Final => self.is_final,
+        }
+    }
+}
+
+/// Why an operation can never be included any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Void {
+    /// The nonce that is past.
+    pub nonce: U256,
+    /// A block in which it is past.
+    pub block: BlockRef,
+    /// The depth that this block has.
+    pub depth: VoidDepth,
+    /// The operation that used the nonce, if its event was found. `None`: none of the intent's operations stands in any block
+    /// up to this one.
+    pub used_by: Option<B256>,
+}
+
+/// Why an operation was not taken, as far as the other side says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NotTakenReason {
+    /// The EntryPoint, the account or the paymaster refuses it.
+    Refused(Refusal),
+    /// Its call would revert.
+    WouldRevert {
+        /// With this.
+        revert: Revert,
+    },
+    /// A fee is too low.
+    FeeTooLow {
+        /// The least fee in wei per gas unit, if it was named.
+        least: Option<U256>,
+    },
+    /// The gas for what the EntryPoint cannot measure is too low.
+    PreVerificationGasTooLow {
+        /// The least amount in gas units, if it was named.
+        least: Option<U256>,
+    },
+    /// Another operation has the nonce, and this one does not pay enough to replace it.
+    ReplacementUnderpriced,
+    /// The account, or the sender of the transaction, has too little.
+    Funds,
+    /// The account or the paymaster has no good name with the bundler, or too many operations in its pool.
+    Reputation,
+    /// Its nonce is ahead of what the other side knows.
+    NonceAhead,
+    /// 401, 403 or 404: nobody looked at it.
+    TurnedAway {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// Too many requests.
+    RateLimited {
+        /// Seconds to wait, if they were named.
+        retry_after: Option<u64>,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// Somebody said that they do not take an operation. It is a report of what they said, not a promise: whoever saw the operation
+/// can still include it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NotTaken {
+    /// Who: `bundler` or `node`.
+    pub by: String,
+    /// The error's code, if it had one.
+    pub code: Option<i64>,
+    /// The other side's own words, cleaned and cut.
+    pub message: String,
+    /// What they mean.
+    #[serde(flatten)]
+    pub reason: NotTakenReason,
+}
+
+impl fmt::Display for NotTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            by, message, reason, ..
+        } = self;
+        match reason {
+            NotTakenReason::Refused(refusal) => write!(f, "the {by} refuses it: {refusal}"),
+            NotTakenReason::WouldRevert { revert } => write!(f, "the {by} says that its call reverts: {revert}"),
+            NotTakenReason::FeeTooLow { least: Some(least) } => {
+                write!(f, "the {by} wants a fee of at least {least} wei per gas unit: {message}")
+            }
+            NotTakenReason::FeeTooLow { least: None } => write!(f, "the fee is too low for the {by}: {message}"),
+            NotTakenReason::PreVerificationGasTooLow { least: Some(least) } => {
+                write!(f, "the {by} wants at least {least} gas units of pre-verification gas: {message}")
+            }
+            NotTakenReason::PreVerificationGasTooLow { least: None } => {
+                write!(f, "the pre-verification gas is too low for the {by}: {message}")
+            }
+            NotTakenReason::ReplacementUnderpriced => {
+                write!(f, "the {by} has another operation with this nonce: {message}")
+            }
+            NotTakenReason::Funds => write!(f, "the {by} finds too little to pay with: {message}"),
+            NotTakenReason::Reputation => write!(f, "the {by} limits the account or the paymaster: {message}"),
+            NotTakenReason::NonceAhead => write!(f, "the {by} does not know the nonces before this one: {message}"),
+            NotTakenReason::TurnedAway { status } => write!(f, "the {by} turned the request away ({status})"),
+            NotTakenReason::RateLimited { .. } => write!(f, "the {by} limits requests: {message}"),
+            NotTakenReason::Other => write!(f, "the {by} says: {message}"),
+        }
+    }
+}
+
+/// What is known of what can still happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "open", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Open {
+    /// It was sent, or may have been, and nobody said what they did with it.
+    NoAnswer,
+    /// Somebody has it.
+    InPool,
+    /// Somebody said that they do not take it.
+    NotTaken(NotTaken),
+    /// Another operation with the same nonce is included, but not so deep yet that this one is void.
+    NonceUsed {
+        /// The other operation, if its event was found.
+        by: Option<B256>,
+    },
+}
+
+/// What became of an intent: each answer holds for the block and the depth that it names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// One of its operations is included.
+    Included(Included),
+    /// It cannot happen any more.
+    Void(Void),
+    /// Nothing signed left the process.
+    NeverSent,
+    /// It can still happen.
+    Open(Open),
+}
+
+impl Outcome {
+    /// What is known of an intent with these operations.
+    pub(crate) fn of(operations: &[OperationRecord]) -> Self {
+        if let Some(included) = operations.iter().find_map(|operation| operation.included.clone()) {
+            return Self::Included(included);
+        }
+        let left = || operations.iter().filter(|operation| operation.handover.may_have_left());
+        let Some(last) = left().next_back() else {
+            return Self::NeverSent;
+        };
+        if left().all(|operation| operation.void.is_some())
+            && let Some(void) = &last.void
+        {
+            return Self::Void(void.clone());
+        }
+        let open = || left().filter(|operation| operation.void.is_none());
+        if open().all(|operation| operation.nonce_past.is_some()) {
+            return Self::Open(Open::NonceUsed { by: None });
+        }
+        if open().any(|operation| operation.handover == Handover::InPool) {
+            return Self::Open(Open::InPool);
+        }
+        match open().next_back().map(|operation| &operation.handover) {
+            Some(Handover::NotTaken(not_taken)) => Self::Open(Open::NotTaken(not_taken.clone())),
+            _ => Self::Open(Open::NoAnswer),
+        }
+    }
+
+    /// Whether anything of it happened.
+    pub const fn happened(&self) -> Happened {
+        match self {
+            Self::Included(included) if included.success => Happened::Yes,
+            Self::Included(_) => Happened::Reverted,
+            Self::Void(_) | Self::NeverSent => Happened::No,
+            Self::Open(Open::NotTaken(_) | Open::NonceUsed { .. }) => Happened::NotYet,
+            Self::Open(_) => Happened::Unknown,
+        }
+    }
+}
+
+/// Whether what was asked for happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Happened {
+    /// It is included, and its calls took effect.
+    Yes,
+    /// Nothing of it happened, and nothing of it can: it was never sent, or is void. It is safe to ask again.
+    No,
+    /// It was included and paid for, but its calls reverted. A reorganization can undo that until the block is final.
+    Reverted,
+    /// It was not taken, or something is in its way. Whoever was handed it could still include it.
+    NotYet,
+    /// Nobody answered, or it waits in a pool: it may happen.
+    Unknown,
+}
