@@ -2,7 +2,7 @@
 
 use super::{Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope};
 use crate::operation::Outcome;
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256, U256};
 use async_trait::async_trait;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,6 +24,7 @@ struct Store {
     records: BTreeMap<IntentId, Stored>,
     names: BTreeMap<(Scope, String), IntentId>,
     unsettled: BTreeMap<Lane, BTreeSet<(u64, IntentId)>>,
+    untold: BTreeMap<(Scope, B256), BTreeSet<(u64, IntentId)>>,
     highest: BTreeMap<Lane, BTreeMap<U256, IntentId>>,
     written: u64,
 }
@@ -72,6 +73,13 @@ impl Store {
                 self.unsettled.remove(&record.lane);
             }
         }
+        let request = (record.scope(), record.request);
+        if let Some(untold) = self.untold.get_mut(&request) {
+            untold.remove(&(*order, id));
+            if untold.is_empty() {
+                self.untold.remove(&request);
+            }
+        }
         if let Some(highest) = self.highest.get_mut(&record.lane) {
             highest.retain(|_, included| *included != id);
         }
@@ -84,6 +92,12 @@ impl Store {
         if !record.is_final() {
             self.unsettled
                 .entry(record.lane)
+                .or_default()
+                .insert((order, record.id));
+        }
+        if record.is_untold() {
+            self.untold
+                .entry((record.scope(), record.request))
                 .or_default()
                 .insert((order, record.id));
         }
@@ -207,6 +221,15 @@ impl Journal for MemoryJournal {
     async fn unsettled(&self, lane: &Lane) -> Result<Vec<IntentRecord>, JournalError> {
         let store = self.store();
         let ids = store.unsettled.get(lane).into_iter().flatten();
+        Ok(ids
+            .filter_map(|(_, id)| store.records.get(id))
+            .map(|stored| stored.record.clone())
+            .collect())
+    }
+
+    async fn untold(&self, scope: &Scope, request: B256) -> Result<Vec<IntentRecord>, JournalError> {
+        let store = self.store();
+        let ids = store.untold.get(&(*scope, request)).into_iter().flatten();
         Ok(ids
             .filter_map(|(_, id)| store.records.get(id))
             .map(|stored| stored.record.clone())

@@ -15,6 +15,7 @@ pub use record::{
     BlockRef, Handover, IntentId, IntentRecord, Lane, Moment, OperationRecord, ProcessId, Scope, VoidDepth,
 };
 
+use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -145,10 +146,14 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// written.
     async fn unsettled(&self, lane: &Lane) -> Result<Vec<IntentRecord>, JournalError>;
 
+    /// The records of a scope that ask for the same and are untold ([`IntentRecord::is_untold`]), in the order in which they were
+    /// first written.
+    async fn untold(&self, scope: &Scope, request: B256) -> Result<Vec<IntentRecord>, JournalError>;
+
     /// The lanes of an account, on one chain, that have unsettled records. `None`: of all accounts.
     async fn unsettled_lanes(
         &self,
-        account: Option<(u64, alloy::primitives::Address)>,
+        account: Option<(u64, Address)>,
     ) -> Result<Vec<Lane>, JournalError>;
 
     /// The highest sequence number of a lane that a record of this journal says was included, with the record; `None` if

@@ -189,6 +189,8 @@ pub struct IntentRecord {
     pub deadline: u64,
     /// When its caller was given an error, or went away.
     pub given_up: Option<Moment>,
+    /// Whether its caller was told that it is included.
+    pub told: bool,
     /// An equal intent that was asked for later, and was told that this one had happened.
     pub told_to: Option<IntentId>,
     /// Its operations, oldest first.
@@ -217,6 +219,24 @@ impl IntentRecord {
             Outcome::Void(_) | Outcome::NeverSent => true,
             Outcome::Open(_) => false,
         }
+    }
+
+    /// Whether it is included and nobody knows: its caller was given an error before. The next equal intent is told.
+    pub fn is_untold(&self) -> bool {
+        self.given_up.is_some()
+            && !self.told
+            && self.told_to.is_none()
+            && matches!(self.outcome(), Outcome::Included(_))
+    }
+
+    /// Whether the record can go: nothing about it can change, and nobody will ask for it.
+    pub fn is_spent(&self) -> bool {
+        self.is_final()
+            && self.name.is_none()
+            && match self.outcome() {
+                Outcome::Included(_) => self.told || self.told_to.is_some(),
+                _ => self.given_up.is_some() || self.told,
+            }
     }
 
     /// Whether it keeps its name: it is on its way, or was included. A name of what never left, or is void, is free again.

@@ -157,6 +157,17 @@ pub enum Cause {
         revert: Revert,
     },
 
+    /// A replacement pays at least a tenth more, in both fees.
+    #[error(
+        "a replacement must offer at least {max_fee_per_gas} wei per gas unit, {max_priority_fee_per_gas} of it as priority fee"
+    )]
+    ReplacementUnderpriced {
+        /// The least maximum fee, in wei per gas unit.
+        max_fee_per_gas: U256,
+        /// The least priority fee, in wei per gas unit.
+        max_priority_fee_per_gas: U256,
+    },
+
     /// What the operation may cost does not fit what is left of the key's gas limit, even at the lowest fee that may get it
     /// included.
     #[error("the operation may cost {needed} wei or more, but {remaining} wei are left of the key's gas limit")]
@@ -263,6 +274,15 @@ pub enum Cause {
         outcome: Box<Outcome>,
     },
 
+    /// It is included, but did not get as deep as was asked for in time.
+    #[error("operation {} is included, but not so deep within {waited:?}", included.receipt.user_op_hash)]
+    NotDeepInTime {
+        /// What became of it so far.
+        included: Box<Included>,
+        /// The time limit.
+        waited: Duration,
+    },
+
     /// It was included and paid for, but its calls reverted.
     #[error("the operation was included, but its calls reverted: {}", reason(.included))]
     Reverted {
@@ -305,6 +325,7 @@ impl Cause {
             Self::NotAllowed { .. } => "not_allowed",
             Self::Refused(_) => "refused",
             Self::WouldRevert { .. } => "would_revert",
+            Self::ReplacementUnderpriced { .. } => "replacement_underpriced",
             Self::GasBudget { .. } => "gas_budget",
             Self::OverBound(_) => "over_bound",
             Self::Signer { .. } => "signer_failed",
@@ -320,6 +341,7 @@ impl Cause {
             Self::NonceUsed { .. } => "nonce_used",
             Self::AlreadyHappened { .. } => "already_happened",
             Self::NameTaken { .. } => "name_taken",
+            Self::NotDeepInTime { .. } => "not_deep_in_time",
             Self::Reverted { .. } => "reverted",
             Self::Void { .. } => "void",
         }

@@ -1,0 +1,121 @@
+//! What every operation of a client shares.
+
+use super::{
+    bounds::Bounds,
+    desk::Desk,
+    paymaster::Paymaster,
+    settle::{Finality, SettleError},
+};
+use crate::{
+    account::SmartAccount,
+    journal::{IntentRecord, JournalError, Lane, Scope},
+    node::Node,
+    submit::Submitter,
+};
+use alloy::{
+    primitives::{Address, aliases::U192},
+    signers::Signer,
+};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// What both clients are made of.
+#[derive(Clone)]
+pub(crate) struct Core {
+    pub(crate) account: SmartAccount,
+    pub(crate) node: Node,
+    pub(crate) signer: Arc<dyn Signer + Send + Sync>,
+    pub(crate) submitter: Arc<dyn Submitter>,
+    pub(crate) paymaster: Option<Arc<dyn Paymaster>>,
+    pub(crate) bounds: Bounds,
+    pub(crate) desk: Arc<Desk>,
+    finality: Arc<Mutex<Option<Finality>>>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        account: SmartAccount,
+        signer: Arc<dyn Signer + Send + Sync>,
+        submitter: Arc<dyn Submitter>,
+    ) -> Self {
+        Self {
+            node: Node::new(account.provider().clone()),
+            bounds: Bounds::on_chain(account.chain_id()),
+            desk: account.desk().clone(),
+            account,
+            signer,
+            submitter,
+            paymaster: None,
+            finality: Arc::default(),
+        }
+    }
+
+    pub(crate) const fn chain_id(&self) -> u64 {
+        self.account.chain_id()
+    }
+
+    pub(crate) const fn entry_point(&self) -> Address {
+        self.account.deployment().entry_point
+    }
+
+    /// The lane of a nonce key.
+    pub(crate) const fn lane(&self, nonce_key: U192) -> Lane {
+        Lane {
+            chain_id: self.chain_id(),
+            entry_point: self.entry_point(),
+            account: self.account.address(),
+            nonce_key,
+        }
+    }
+
+    /// What names of this client's intents are unique in.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope {
+            chain_id: self.chain_id(),
+            account: self.account.address(),
+            signer: self.signer.address(),
+        }
+    }
+
+    pub(super) fn finality(&self) -> MutexGuard<'_, Option<Finality>> {
+        self.finality.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down what the chain decided. Needs no lease: it is a fact, whoever finds it. If somebody changed the record in the
+    /// meantime, theirs is taken; whatever it lacks is found again.
+    pub(super) async fn write_fact(&self, record: IntentRecord) -> Result<IntentRecord, SettleError> {
+        let journal = self.desk.journal();
+        let id = record.id;
+        if record.is_spent() {
+            // The highest nonce that was included is remembered: a node that is behind does not know it.
+            let highest = journal.highest_included(&record.lane).await?;
+            if highest.is_some_and(|highest| highest.id != id) {
+                journal.remove(id).await?;
+                return Ok(record);
+            }
+        }
+        match journal.put(record.clone(), None).await {
+            Ok(written) => Ok(written),
+            Err(JournalError::Conflict { .. }) => match journal.intent(id).await? {
+                Some(theirs) => Ok(theirs),
+                // It was removed as spent.
+                None => Ok(record),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("account", &self.account.address())
+            .field("signer", &self.signer.address())
+            .field("submitter", &self.submitter)
+            .field("paymaster", &self.paymaster)
+            .field("bounds", &self.bounds)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,247 @@
+//! Whose turn it is in a lane: one intent at a time, within the process and between processes on one journal.
+
+use super::error::{Cause, OperationError};
+use crate::journal::{
+    Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, ProcessId,
+};
+use alloy::{primitives::FixedBytes, signers::k256::elliptic_curve::rand_core::{OsRng, RngCore}};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    sync::{Mutex as AsyncMutex, OwnedMutexGuard},
+    time::{Instant, sleep, timeout_at},
+};
+
+/// What a process takes from the machine around it. A simulation puts its own in place.
+pub trait Surroundings: fmt::Debug + Send + Sync {
+    /// Milliseconds since the Unix epoch. May jump.
+    fn unix_millis(&self) -> u64;
+
+    /// Fills the bytes with randomness that nobody can guess.
+    fn fill_random(&self, bytes: &mut [u8]);
+}
+
+/// The machine's clock and the operating system's randomness.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine;
+
+impl Surroundings for Machine {
+    fn unix_millis(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        OsRng.fill_bytes(bytes);
+    }
+}
+
+/// How long a lease on a lane lasts unless it is renewed.
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+/// A journal, and the order in which the intents of this process take their turns. Clients that share a desk share lanes: those
+/// of clones of one [`SmartAccount`](crate::SmartAccount), and those that were given the same desk.
+#[derive(Debug)]
+pub struct Desk {
+    journal: Arc<dyn Journal>,
+    surroundings: Arc<dyn Surroundings>,
+    process: ProcessId,
+    sequence: AtomicU64,
+    queues: Mutex<BTreeMap<Lane, Weak<AsyncMutex<()>>>>,
+    /// Intents whose futures were dropped while they were open.
+    dropped: Mutex<Vec<(IntentId, Moment)>>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self::new(MemoryJournal::new())
+    }
+}
+
+impl Desk {
+    /// A desk with a journal.
+    pub fn new(journal: impl Journal + 'static) -> Self {
+        Self::with_surroundings(Arc::new(journal), Arc::new(Machine))
+    }
+
+    /// A desk with a clock and randomness of the caller's.
+    pub fn with_surroundings(journal: Arc<dyn Journal>, surroundings: Arc<dyn Surroundings>) -> Self {
+        let mut process = FixedBytes::default();
+        surroundings.fill_random(process.as_mut_slice());
+        Self {
+            journal,
+            surroundings,
+            process: ProcessId(process),
+            sequence: AtomicU64::new(0),
+            queues: Mutex::default(),
+            dropped: Mutex::default(),
+        }
+    }
+
+    /// The journal.
+    pub const fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.surroundings.unix_millis()
+    }
+
+    /// This moment. Every call answers a later one.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment {
+            at: self.now(),
+            process: self.process,
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.surroundings.fill_random(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn new_intent_id(&self) -> IntentId {
+        IntentId(FixedBytes(self.random()))
+    }
+
+    /// Notes that nobody waits for an intent any more. It is written to the journal at the lane's next turn.
+    pub(crate) fn note_dropped(&self, id: IntentId) {
+        let moment = self.moment();
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        dropped.push((id, moment));
+    }
+
+    pub(crate) fn dropped_at(&self, id: IntentId) -> Option<Moment> {
+        let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        dropped.iter().find(|(other, _)| *other == id).map(|(_, moment)| *moment)
+    }
+
+    pub(crate) fn forget_dropped(&self, id: IntentId) {
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        dropped.retain(|(other, _)| *other != id);
+    }
+
+    /// Waits for the lane's turn, first come first served within the process.
+    pub(crate) async fn turn(self: &Arc<Self>, lane: Lane, until: Instant) -> Result<Turn, TurnError> {
+        let queue = self.queue(lane);
+        let Ok(guard) = timeout_at(until, queue.lock_owned()).await else {
+            return Err(TurnError::Busy);
+        };
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let now = self.now();
+            let acquired = self
+                .journal
+                .acquire(&lane, self.process, now, now.saturating_add(millis(LEASE)))
+                .await
+                .map_err(TurnError::Journal)?;
+            match acquired {
+                Acquired::Lease { lease, lapsed } => {
+                    return Ok(Turn {
+                        desk: self.clone(),
+                        lease: Mutex::new(lease),
+                        renewed: Mutex::new(Instant::now()),
+                        lapsed,
+                        _queue: guard,
+                    });
+                }
+                Acquired::Held { .. } if Instant::now() + pause >= until => return Err(TurnError::Busy),
+                Acquired::Held { .. } => {
+                    sleep(pause).await;
+                    pause = (pause * 3 / 2).min(Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
+    fn queue(&self, lane: Lane) -> Arc<AsyncMutex<()>> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(&lane).and_then(Weak::upgrade) {
+            return queue;
+        }
+        queues.retain(|_, queue| queue.strong_count() > 0);
+        let queue = Arc::new(AsyncMutex::new(()));
+        queues.insert(lane, Arc::downgrade(&queue));
+        queue
+    }
+}
+
+pub(crate) const fn millis(duration: Duration) -> u64 {
+    let millis = duration.as_millis();
+    if millis > u64::MAX as u128 { u64::MAX } else { millis as u64 }
+}
+
+/// A turn could not be had.
+#[derive(Debug)]
+pub(crate) enum TurnError {
+    Busy,
+    Journal(JournalError),
+}
+
+impl TurnError {
+    pub(crate) fn into_error(self, waited: Duration) -> OperationError {
+        OperationError::nothing_sent(match self {
+            Self::Busy => Cause::LaneBusy { waited },
+            Self::Journal(error) => error.into(),
+        })
+    }
+}
+
+/// A lane's turn: nobody else signs for the lane while it is held and renewed.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    desk: Arc<Desk>,
+    lease: Mutex<Lease>,
+    renewed: Mutex<Instant>,
+    /// The lease of a process that did not give it back.
+    pub(crate) lapsed: Option<Lease>,
+    _queue: OwnedMutexGuard<()>,
+}
+
+impl Turn {
+    fn lease(&self) -> Lease {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Extends the lease once a third of it is over.
+    pub(crate) async fn renew(&self) -> Result<(), JournalError> {
+        let due = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) + LEASE / 3;
+        if Instant::now() < due {
+            return Ok(());
+        }
+        self.renew_now().await
+    }
+
+    async fn renew_now(&self) -> Result<(), JournalError> {
+        let until = self.desk.now().saturating_add(millis(LEASE));
+        let lease = self.desk.journal.renew(&self.lease(), until).await?;
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = lease;
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        Ok(())
+    }
+
+    /// Writes a record in the transaction that checks the lease.
+    pub(crate) async fn write(&self, record: IntentRecord) -> Result<IntentRecord, JournalError> {
+        self.renew().await?;
+        let lease = self.lease();
+        self.desk
+            .journal
+            .put(record, Some((&lease, self.desk.now())))
+            .await
+    }
+
+    /// Gives the lane back.
+    pub(crate) async fn release(self) {
+        // What cannot be given back ends with its time.
+        let _ = self.desk.journal.release(&self.lease()).await;
+    }
+}

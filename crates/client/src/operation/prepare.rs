@@ -1,0 +1,490 @@
+//! From calls to an operation that is ready to be signed: state, verdict, fees, gas, paymaster, bounds.
+
+use super::{
+    Operation,
+    bounds::Computed,
+    error::Cause,
+    gas::{Gas, SALT_BITS, Salt},
+    paymaster::{Paymaster, PaymasterError, paymaster_of},
+};
+use crate::{
+    explain,
+    journal::{IntentRecord, Lane},
+    node::{Head, SuggestedFees},
+    permissions::model::{KeyState, Spend, Verdict},
+    request::RequestError,
+    submit::{EstimateError, minimum_pre_verification_gas, simulate_call_gas},
+    user_operation::{DUMMY_SIGNATURE, UserOperation},
+};
+use alloy::{
+    eips::BlockId,
+    primitives::{Bytes, U256},
+};
+use std::collections::BTreeMap;
+
+/// What was read for an operation, all in one block.
+#[derive(Clone, Debug)]
+pub(crate) struct Reads {
+    pub(crate) head: Head,
+    /// The lane's next nonce.
+    pub(crate) nonce: U256,
+    pub(crate) fees: SuggestedFees,
+    pub(crate) init_code: Bytes,
+    pub(crate) call_data: Bytes,
+    /// The session key's state, reservations included.
+    pub(crate) state: Option<KeyState>,
+}
+
+/// An operation that only lacks its signature.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    pub(crate) operation: UserOperation,
+    /// What the model says of it, if it is a session key's.
+    pub(crate) verdict: Option<Verdict>,
+    /// Whether its random bits tell it from every other operation.
+    pub(crate) is_unique: bool,
+}
+
+/// How often gas is estimated anew because fees or paymaster data changed after the estimate.
+const MOST_ESTIMATES: usize = 4;
+
+/// Gas units that no operation of a session key gets by with: what a transaction costs that does nothing at all (EIP-2028).
+const LEAST_GAS: U256 = U256::from_limbs([21_000, 0, 0, 0]);
+
+fn node_failed(error: RequestError) -> Cause {
+    Cause::Request {
+        by: "node".to_owned(),
+        error,
+    }
+}
+
+impl From<EstimateError> for Cause {
+    fn from(error: EstimateError) -> Self {
+        match error {
+            EstimateError::Refused(refusal) => Self::Refused(refusal),
+            EstimateError::WouldRevert(revert) => Self::WouldRevert { revert },
+            EstimateError::NotTaken(not_taken) => Self::NotTaken(not_taken),
+            EstimateError::Request { by, error } => Self::Request { by, error },
+            EstimateError::NotAnEntryPoint(address) => Self::Read {
+                message: format!("{address} did not answer as an EntryPoint v0.6; is this the right address and chain?"),
+                is_transient: false,
+            },
+        }
+    }
+}
+
+impl Operation<'_> {
+    /// Reads all that an operation needs: the newest block, then everything else in that block at the same time.
+    pub(super) async fn read(&self, lane: &Lane) -> Result<Reads, Cause> {
+        let core = self.core;
+        let (head, chain_id) =
+            tokio::try_join!(core.node.head(), core.node.chain_id()).map_err(node_failed)?;
+        if chain_id != core.chain_id() {
+            return Err(Cause::WrongChain {
+                expected: core.chain_id(),
+                found: chain_id,
+            });
+        }
+        let account = core.account.clone().at(head.hash);
+        let (nonce, fees, code, call_data, state) = tokio::try_join!(
+            async { core.nonce_at(lane, &head).await.map_err(node_failed) },
+            async { self.suggested_fees(&head).await },
+            async {
+                let code = core.node.code_at(account.address(), BlockId::hash(head.hash)).await;
+                code.map_err(node_failed)
+            },
+            async { self.source.call_data(&account, &core.desk).await },
+            async {
+                match &self.session_key {
+                    None => Ok(None),
+                    Some(used) => {
+                        let state = explain::load_for_calls(&account, used.key, &used.calls).await?;
+                        Ok(Some(state))
+                    }
+                }
+            },
+        )?;
+        let init_code = if code.is_empty() { account.creation_code().clone() } else { Bytes::new() };
+        if code.is_empty() && (init_code.is_empty() || self.session_key.is_some()) {
+            return Err(Cause::AccountNotDeployed {
+                account: account.address(),
+            });
+        }
+        if let (Some(state), Some(used)) = (&state, &self.session_key)
+            && !state.registered
+        {
+            let plugin = account.deployment().session_key_plugin;
+            if !account.installed_plugins().await?.contains(&plugin) {
+                return Err(Cause::PluginNotInstalled {
+                    account: account.address(),
+                    plugin,
+                });
+            }
+            // The model says that the key is not registered.
+            debug_assert_eq!(state.session_key, used.key);
+        }
+        Ok(Reads {
+            head,
+            nonce,
+            fees,
+            init_code,
+            call_data,
+            state,
+        })
+    }
+
+    async fn suggested_fees(&self, head: &Head) -> Result<SuggestedFees, Cause> {
+        if self.fees.is_some() {
+            return Ok(SuggestedFees {
+                max_fee: 0,
+                max_priority_fee: 0,
+                base_fee: head.base_fee.unwrap_or_default(),
+            });
+        }
+        let own = self.core.submitter.fees(head).await;
+        if let Some(own) = own.map_err(|error| Cause::Request {
+            by: "bundler".to_owned(),
+            error,
+        })? {
+            return Ok(own);
+        }
+        self.core.node.fees(head).await.map_err(node_failed)
+    }
+
+    /// Books what the key's other open operations may use. Operations with one lane and nonce exclude each other: of those, the
+    /// most for each budget counts. Those at the nonce of the operation to be made do not count at all.
+    pub(super) fn reserve(&self, reads: &mut Reads, lane: &Lane, nonce: U256, open: &[IntentRecord]) {
+        let Some(state) = &mut reads.state else {
+            return;
+        };
+        let signer = self.core.signer.address();
+        let mut spends: BTreeMap<(Lane, U256), Spend> = BTreeMap::new();
+        for record in open.iter().filter(|record| record.signer == signer) {
+            for operation in record.open_operations() {
+                let place = (record.lane, operation.nonce());
+                if place == (*lane, nonce) {
+                    continue;
+                }
+                let spend = Spend::of(state, &operation.signed.operation);
+                let largest = spends.entry(place).or_default();
+                *largest = largest.max(&spend);
+            }
+        }
+        for spend in spends.values() {
+            state.reserve(spend, reads.head.timestamp);
+        }
+    }
+
+    /// The verdict on the calls alone: gas limits and fees are not known yet.
+    pub(super) fn judge_calls(&self, reads: &Reads) -> Result<(), Cause> {
+        let (Some(state), Some(used)) = (&reads.state, &self.session_key) else {
+            return Ok(());
+        };
+        self.judge(state.check_calls(&used.calls, reads.head.timestamp)).map(drop)
+    }
+
+    /// Refuses what the model refuses and, if the caller is strict, what it cannot answer for.
+    fn judge(&self, verdict: Verdict) -> Result<Verdict, Cause> {
+        let is_fine = match &verdict {
+            Verdict::MayPass { .. } => !self.strict,
+            verdict => verdict.is_accepted(),
+        };
+        if is_fine {
+            Ok(verdict)
+        } else {
+            Err(Cause::NotAllowed {
+                verdict: Box::new(verdict),
+            })
+        }
+    }
+
+    /// The complete operation, with a dummy signature. Both its fees are at least these, in wei per gas unit.
+    pub(super) async fn prepare(
+        &self,
+        reads: &Reads,
+        nonce: U256,
+        least_fees: (U256, U256),
+        salt: &Salt,
+    ) -> Result<Prepared, Cause> {
+        let core = self.core;
+        let mut operation = UserOperation {
+            sender: core.account.address(),
+            nonce,
+            init_code: reads.init_code.clone(),
+            call_data: reads.call_data.clone(),
+            signature: DUMMY_SIGNATURE,
+            ..Default::default()
+        };
+        let budget = Budget::of(reads);
+        let mut fee_bits = self.choose_fees(&mut operation, reads, least_fees, salt)?;
+        let lowest_fee = self.lowest_fee(&operation, reads, least_fees);
+        let paymaster = self.asked_paymaster();
+        let mut stub = self.stub(paymaster, &operation).await?;
+        for _ in 0..MOST_ESTIMATES {
+            operation.paymaster_and_data = stub.clone();
+            if let Some(budget) = &budget {
+                budget.check_least_cost(&operation, lowest_fee)?;
+            }
+            let gas_bits = self.choose_gas(&mut operation, fee_bits, salt).await?;
+            if let Some(budget) = &budget
+                && let Some(lowered) = budget.fit(&operation, lowest_fee, self.fees.is_some())?
+            {
+                // A lower fee can make a bundler want more gas.
+                (operation.max_fee_per_gas, operation.max_priority_fee_per_gas) = lowered;
+                fee_bits = 0;
+                continue;
+            }
+            if let Some(paymaster) = paymaster {
+                let data = paymaster.sponsor(&operation).await?;
+                let (expected, found) = (paymaster_of(&stub)?, paymaster_of(&data)?);
+                if expected != found {
+                    return Err(PaymasterError::OtherPaymaster { expected, found }.into());
+                }
+                let is_estimated = data.len() == stub.len();
+                operation.paymaster_and_data = data.clone();
+                if !is_estimated {
+                    stub = data;
+                    continue;
+                }
+            }
+            core.bounds
+                .check_cost(operation.max_cost().unwrap_or(U256::MAX))?;
+            let verdict = match &reads.state {
+                Some(state) => Some(self.judge(state.check(&operation, reads.head.timestamp))?),
+                None => None,
+            };
+            return Ok(Prepared {
+                operation,
+                verdict,
+                is_unique: fee_bits + gas_bits >= SALT_BITS,
+            });
+        }
+        Err(Cause::Request {
+            by: "bundler".to_owned(),
+            error: RequestError::Unreadable {
+                method: "eth_estimateUserOperationGas".to_owned(),
+                found: format!("{MOST_ESTIMATES} estimates in a row that did not fit each other"),
+            },
+        })
+    }
+
+    /// The paymaster that is asked, unless the caller gave its data.
+    fn asked_paymaster(&self) -> Option<&dyn Paymaster> {
+        match self.paymaster_and_data {
+            Some(_) => None,
+            None => self.core.paymaster.as_deref(),
+        }
+    }
+
+    async fn stub(
+        &self,
+        paymaster: Option<&dyn Paymaster>,
+        operation: &UserOperation,
+    ) -> Result<Bytes, Cause> {
+        if let Some(given) = &self.paymaster_and_data {
+            return Ok(given.clone());
+        }
+        let Some(paymaster) = paymaster else {
+            return Ok(Bytes::new());
+        };
+        let stub = paymaster.stub(operation).await?;
+        paymaster_of(&stub)?;
+        Ok(stub)
+    }
+
+    /// Sets the fees. Answers how many random bits they carry.
+    fn choose_fees(
+        &self,
+        operation: &mut UserOperation,
+        reads: &Reads,
+        (least_fee, least_priority_fee): (U256, U256),
+        salt: &Salt,
+    ) -> Result<u32, Cause> {
+        let bounds = &self.core.bounds;
+        let base_fee = reads.fees.base_fee;
+        if let Some((max_fee, max_priority_fee)) = self.fees {
+            operation.max_fee_per_gas = max_fee;
+            operation.max_priority_fee_per_gas = max_priority_fee;
+            if max_fee < least_fee || max_priority_fee < least_priority_fee {
+                return Err(Cause::ReplacementUnderpriced {
+                    max_fee_per_gas: least_fee,
+                    max_priority_fee_per_gas: least_priority_fee,
+                });
+            }
+            return Ok(0);
+        }
+        let suggested = (
+            U256::from(reads.fees.max_fee),
+            U256::from(reads.fees.max_priority_fee),
+        );
+        bounds.check_fees(base_fee, suggested.0, suggested.1)?;
+        let (max_fee, max_priority_fee) =
+            (suggested.0.max(least_fee), suggested.1.max(least_priority_fee));
+        // A successor's fees may go beyond what was suggested, but not beyond the bounds.
+        bounds.check_fees(base_fee, max_fee, max_priority_fee)?;
+        let (max_fee, max_priority_fee, bits) = salt.fees(max_fee, max_priority_fee);
+        operation.max_fee_per_gas = max_fee;
+        operation.max_priority_fee_per_gas = max_priority_fee;
+        Ok(bits)
+    }
+
+    /// How far the fee may be lowered to fit a key's gas limit: below the base fee nobody would include the operation.
+    fn lowest_fee(&self, operation: &UserOperation, reads: &Reads, least_fees: (U256, U256)) -> U256 {
+        if self.fees.is_some() {
+            return operation.max_fee_per_gas;
+        }
+        let base_fee = U256::from(reads.fees.base_fee);
+        (base_fee + base_fee / U256::from(8))
+            .max(least_fees.0)
+            .max(U256::ONE)
+    }
+
+    /// Sets the gas limits: as given, or else as estimated and within the bounds. Answers how many random bits they carry.
+    async fn choose_gas(
+        &self,
+        operation: &mut UserOperation,
+        fee_bits: u32,
+        salt: &Salt,
+    ) -> Result<u32, Cause> {
+        let given = &self.gas;
+        let mut gas = Gas {
+            call_gas_limit: given.call_gas_limit.unwrap_or_default(),
+            verification_gas_limit: given.verification_gas_limit.unwrap_or_default(),
+            pre_verification_gas: given.pre_verification_gas.unwrap_or_default(),
+        };
+        if !given.is_complete() {
+            let (estimate, computed) = self.estimate(operation, &gas).await?;
+            self.core.bounds.check_gas(&estimate, &computed)?;
+            gas = Gas {
+                call_gas_limit: given.call_gas_limit.unwrap_or(estimate.call_gas_limit),
+                verification_gas_limit: given
+                    .verification_gas_limit
+                    .unwrap_or(estimate.verification_gas_limit),
+                pre_verification_gas: given
+                    .pre_verification_gas
+                    .unwrap_or(estimate.pre_verification_gas),
+            };
+        }
+        let free = [
+            given.call_gas_limit.is_none(),
+            given.verification_gas_limit.is_none(),
+        ];
+        let bits = salt.gas(&mut gas, fee_bits, free, given.pre_verification_gas.is_none());
+        gas.apply(operation);
+        Ok(bits)
+    }
+
+    /// The submitter's estimate, and what is known here to compare it with.
+    async fn estimate(&self, operation: &UserOperation, given: &Gas) -> Result<(Gas, Computed), Cause> {
+        let core = self.core;
+        let mut asked = operation.clone();
+        given.apply(&mut asked);
+        let is_own = core.submitter.estimates_by_node();
+        let at_node = async {
+            if is_own || !asked.init_code.is_empty() {
+                return None;
+            }
+            // The bundler's word is compared with the node's. That the node has none is no reason not to send.
+            simulate_call_gas(&core.node, core.entry_point(), &asked).await.ok()
+        };
+        let (estimate, at_node) = tokio::join!(core.submitter.estimate_gas(&asked), at_node);
+        let mut estimate = estimate?;
+        if let Some(at_node) = at_node {
+            estimate.call_gas_limit = estimate.call_gas_limit.max(at_node);
+        }
+        let computed = Computed {
+            call_gas_limit: at_node,
+            verification_gas_limit: None,
+            pre_verification_gas: minimum_pre_verification_gas(&asked),
+        };
+        Ok((estimate, computed))
+    }
+}
+
+/// What is left of the key's gas limit.
+struct Budget {
+    /// Wei.
+    remaining: U256,
+}
+
+impl Budget {
+    /// Validation takes a cost that fits the current interval, or else a fresh one unless a reset is pending.
+    fn of(reads: &Reads) -> Option<Self> {
+        let limit = &reads.state.as_ref()?.gas_limit;
+        let now = if limit.should_reset { 0 } else { reads.head.timestamp };
+        limit.info.remaining(now).map(|remaining| Self { remaining })
+    }
+
+    const fn exceeded(&self, needed: U256) -> Cause {
+        Cause::GasBudget {
+            needed,
+            remaining: self.remaining,
+        }
+    }
+
+    /// Whether there is any use in estimating the gas limits that the operation lacks.
+    fn check_least_cost(&self, operation: &UserOperation, lowest_fee: U256) -> Result<(), Cause> {
+        let gas = operation.max_gas().map_or(U256::MAX, |gas| gas.max(LEAST_GAS));
+        let needed = gas.saturating_mul(lowest_fee);
+        if needed <= self.remaining { Ok(()) } else { Err(self.exceeded(needed)) }
+    }
+
+    /// The lower fees at which the most that the operation can cost fits; `None` if it fits as it is.
+    fn fit(
+        &self,
+        operation: &UserOperation,
+        lowest_fee: U256,
+        are_given: bool,
+    ) -> Result<Option<(U256, U256)>, Cause> {
+        let max_cost = operation.max_cost().unwrap_or(U256::MAX);
+        if max_cost <= self.remaining {
+            return Ok(None);
+        }
+        let gas = operation.max_gas().unwrap_or(U256::MAX);
+        let affordable = self.remaining.checked_div(gas).unwrap_or_default();
+        if are_given || affordable < lowest_fee || affordable.is_zero() {
+            return Err(self.exceeded(gas.saturating_mul(lowest_fee.max(U256::ONE))));
+        }
+        Ok(Some((
+            affordable,
+            operation.max_priority_fee_per_gas.min(affordable),
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation() -> UserOperation {
+        UserOperation {
+            call_gas_limit: U256::from(60),
+            verification_gas_limit: U256::from(30),
+            pre_verification_gas: U256::from(10),
+            max_fee_per_gas: U256::from(50),
+            max_priority_fee_per_gas: U256::from(20),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn fees_are_lowered_to_fit_the_budget_but_not_too_far() {
+        let fit = |remaining: u64, lowest_fee: u64| {
+            Budget {
+                remaining: U256::from(remaining),
+            }
+            .fit(&operation(), U256::from(lowest_fee), false)
+        };
+        assert_eq!(fit(5000, 10), Ok(None));
+        assert_eq!(fit(1999, 10), Ok(Some((U256::from(19), U256::from(19)))));
+        // 100 gas units at 10 wei.
+        let exceeded = |needed, remaining| {
+            Err(Cause::GasBudget {
+                needed: U256::from(needed),
+                remaining: U256::from(remaining),
+            })
+        };
+        assert_eq!(fit(999, 10), exceeded(1000, 999));
+        assert_eq!(fit(0, 0), exceeded(100, 0));
+    }
+}

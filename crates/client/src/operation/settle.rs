@@ -1,0 +1,372 @@
+//! What became of operations: asked of the chain, by nonce and logs.
+//!
+//! An operation is *included* when the node's receipt of a transaction holds the EntryPoint's event with its hash and sender. It
+//! is *void* once its nonce is past in a block that lies deep enough, and no event of it stands in any block up to there. All else
+//! is open. Nothing that a bundler says decides.
+
+use super::{
+    core::Core,
+    outcome::{Included, Void},
+};
+use crate::{
+    journal::{BlockRef, IntentRecord, Lane, OperationRecord, VoidDepth},
+    node::{Head, OperationEvent, OperationFilter},
+    request::RequestError,
+    submit::Receipt,
+};
+use alloy::{
+    eips::BlockId,
+    primitives::{B256, U256},
+};
+use std::collections::BTreeSet;
+
+/// How many blocks below the latest one an operation is taken to stay included or void, on chains whose nodes tell no
+/// finalized block.
+pub(crate) const DEFAULT_FINAL_DEPTH: u64 = 64;
+
+/// Chains with another depth, by id: Polygon has had reorganizations of more than a hundred blocks.
+const FINAL_DEPTHS: [(u64, u64); 2] = [(137, 256), (80_002, 256)];
+
+/// Blocks without progress after which a node's finalized block is not waited for.
+const FINALITY_STALLED: u64 = 64;
+
+/// The depth that is used where the node tells no finalized block.
+pub(crate) fn final_depth(chain_id: u64) -> u64 {
+    FINAL_DEPTHS
+        .iter()
+        .find(|(id, _)| *id == chain_id)
+        .map_or(DEFAULT_FINAL_DEPTH, |(_, depth)| *depth)
+}
+
+/// The chain at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    /// The newest block.
+    pub(crate) head: Head,
+    /// The lane's next nonce there.
+    pub(crate) nonce: U256,
+}
+
+impl View {
+    pub(crate) const fn head_ref(&self) -> BlockRef {
+        BlockRef {
+            number: self.head.number,
+            hash: self.head.hash,
+        }
+    }
+}
+
+/// The newest block that stays.
+#[derive(Clone, Copy, Debug)]
+struct FinalBlock {
+    number: u64,
+    depth: VoidDepth,
+}
+
+/// What a node's finalized block was when it last moved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finality {
+    finalized: u64,
+    moved_at: u64,
+}
+
+impl Core {
+    /// The newest block, and the lane's nonce in it.
+    pub(crate) async fn view(&self, lane: &Lane) -> Result<View, RequestError> {
+        let head = self.node.head().await?;
+        let nonce = self.nonce_at(lane, &head).await?;
+        Ok(View { head, nonce })
+    }
+
+    /// The lane's nonce in a block.
+    pub(crate) async fn nonce_at(&self, lane: &Lane, head: &Head) -> Result<U256, RequestError> {
+        self.node
+            .nonce(
+                lane.entry_point,
+                lane.account,
+                lane.nonce_key,
+                BlockId::hash(head.hash),
+            )
+            .await
+    }
+
+    /// Settles what can be settled of these records, all of one lane, and writes down what is new. The records are changed
+    /// accordingly.
+    pub(crate) async fn settle(&self, view: &View, records: &mut [IntentRecord]) -> Result<(), SettleError> {
+        for record in &mut *records {
+            let mut changed = record.clone();
+            if self.look_again(view, &mut changed).await? {
+                *record = self.write_fact(changed).await?;
+            }
+        }
+        let is_past =
+            |operation: &OperationRecord| operation.is_open() && operation.nonce() < view.nonce;
+        if !records
+            .iter()
+            .any(|record| record.operations.iter().any(is_past))
+        {
+            return Ok(());
+        }
+        // Read first: what is asked for after it is asked for when this block has the depth.
+        let last = self.final_block(&view.head).await?;
+        let mut events = Events::default();
+        for record in &mut *records {
+            let mut changed = record.clone();
+            let mut is_changed = false;
+            for index in 0..changed.operations.len() {
+                if !is_past(&changed.operations[index]) {
+                    continue;
+                }
+                is_changed |= self
+                    .settle_past(view, last, record, &mut changed.operations[index], &mut events)
+                    .await?;
+            }
+            if is_changed {
+                *record = self.write_fact(changed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether included operations still are. Says whether anything changed.
+    async fn look_again(&self, view: &View, record: &mut IntentRecord) -> Result<bool, SettleError> {
+        let mut is_changed = false;
+        for operation in &mut record.operations {
+            let Some(included) = &mut operation.included else {
+                continue;
+            };
+            // A node that is behind says nothing about a block that it does not know.
+            if included.is_final || view.head.number < included.receipt.block_number {
+                continue;
+            }
+            let block = included.block();
+            if !self.is_canonical(view, block).await? {
+                operation.included = None;
+                operation.nonce_past = None;
+                is_changed = true;
+                continue;
+            }
+            if included.seen != view.head_ref() {
+                included.seen = view.head_ref();
+                let last = self.final_block(&view.head).await?;
+                included.is_final = block.number <= last.number;
+                // How deep it lies is not worth a write, as long as it is not final.
+                is_changed |= included.is_final;
+            }
+        }
+        Ok(is_changed)
+    }
+
+    /// Whether the canonical chain has this block.
+    async fn is_canonical(&self, view: &View, block: BlockRef) -> Result<bool, SettleError> {
+        if block == view.head_ref() {
+            return Ok(true);
+        }
+        let found = self.node.header(block.number.into()).await?;
+        Ok(found.is_some_and(|found| found.hash == block.hash))
+    }
+
+    /// The newest block that stays: the node's finalized one, or else so many below the latest.
+    async fn final_block(&self, head: &Head) -> Result<FinalBlock, SettleError> {
+        if let Some(finalized) = self.node.finalized().await?
+            && finalized.number <= head.number
+            && !self.is_stalled(finalized.number, head.number)
+        {
+            return Ok(FinalBlock {
+                number: finalized.number,
+                depth: VoidDepth::Finalized,
+            });
+        }
+        let blocks = final_depth(self.chain_id());
+        Ok(FinalBlock {
+            number: head.number.saturating_sub(blocks),
+            depth: VoidDepth::Blocks(blocks),
+        })
+    }
+
+    /// Whether the finalized block has not moved for long.
+    fn is_stalled(&self, finalized: u64, head: u64) -> bool {
+        let mut finality = self.finality();
+        match &mut *finality {
+            Some(known) if finalized <= known.finalized => {
+                head.saturating_sub(known.moved_at) >= FINALITY_STALLED
+            }
+            known => {
+                *known = Some(Finality {
+                    finalized,
+                    moved_at: head,
+                });
+                false
+            }
+        }
+    }
+
+    /// Settles an operation whose nonce is past. Says whether anything changed.
+    async fn settle_past(
+        &self,
+        view: &View,
+        last: FinalBlock,
+        record: &IntentRecord,
+        operation: &mut OperationRecord,
+        events: &mut Events,
+    ) -> Result<bool, SettleError> {
+        let hash = operation.signed.hash;
+        // Where a bundler says that it stands is worth a look, and nothing more. That it cannot say is no matter.
+        let hint = self.submitter.transaction(hash).await.unwrap_or(None);
+        if let Some(transaction) = hint
+            && let Some(included) = self.included_in(view, last, transaction, operation).await?
+        {
+            operation.included = Some(included);
+            return Ok(true);
+        }
+        let from = operation.made.number.saturating_sub(final_depth(self.chain_id()));
+        events.read(self, view, record, from).await?;
+        if let Some(event) = events.of(hash) {
+            let transaction = event.transaction_hash;
+            // A receipt that the node does not have yet says nothing.
+            let included = self.included_in(view, last, transaction, operation).await?;
+            let is_found = included.is_some();
+            operation.included = included;
+            return Ok(is_found);
+        }
+        let nonce = operation.nonce();
+        let hashes: BTreeSet<B256> = record
+            .operations
+            .iter()
+            .map(|operation| operation.signed.hash)
+            .collect();
+        let other = events.found.iter().find(|event| {
+            event.nonce == nonce && event.block_number <= last.number && !hashes.contains(&event.user_op_hash)
+        });
+        if let Some(other) = other {
+            operation.void = Some(Void {
+                nonce,
+                block: BlockRef {
+                    number: other.block_number,
+                    hash: other.block_hash,
+                },
+                depth: last.depth,
+                used_by: Some(other.user_op_hash),
+            });
+            return Ok(true);
+        }
+        match operation.nonce_past {
+            Some(past) if self.is_canonical(view, past).await? => {
+                if past.number > last.number {
+                    return Ok(false);
+                }
+                operation.void = Some(Void {
+                    nonce,
+                    block: past,
+                    depth: last.depth,
+                    used_by: None,
+                });
+            }
+            _ => {
+                operation.nonce_past = Some(view.head_ref());
+                if view.head.number <= last.number {
+                    operation.void = Some(Void {
+                        nonce,
+                        block: view.head_ref(),
+                        depth: last.depth,
+                        used_by: None,
+                    });
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The operation as the node's receipt of a transaction shows it. `None`: the node has no such receipt, or the receipt does
+    /// not hold its event.
+    async fn included_in(
+        &self,
+        view: &View,
+        last: FinalBlock,
+        transaction: B256,
+        operation: &OperationRecord,
+    ) -> Result<Option<Included>, SettleError> {
+        let Some(receipt) = self.node.receipt(transaction).await? else {
+            return Ok(None);
+        };
+        let sender = operation.signed.operation.sender;
+        let Some((receipt, success, reason)) =
+            Receipt::find(&receipt, self.entry_point(), operation.signed.hash, sender)
+        else {
+            return Ok(None);
+        };
+        let block = BlockRef {
+            number: receipt.block_number,
+            hash: receipt.block_hash,
+        };
+        // Of a block that the view's node does not know yet, its own word has to do.
+        if block.number <= view.head.number && !self.is_canonical(view, block).await? {
+            return Ok(None);
+        }
+        Ok(Some(Included {
+            is_final: block.number <= last.number,
+            seen: if block.number > view.head.number { block } else { view.head_ref() },
+            receipt,
+            success,
+            reason,
+        }))
+    }
+}
+
+/// The account's operations on chain, from some block on.
+#[derive(Debug, Default)]
+struct Events {
+    from: Option<u64>,
+    found: Vec<OperationEvent>,
+}
+
+impl Events {
+    /// Reads them from this block to the newest one, unless they were read.
+    async fn read(
+        &mut self,
+        core: &Core,
+        view: &View,
+        record: &IntentRecord,
+        from: u64,
+    ) -> Result<(), SettleError> {
+        let to = match self.from {
+            Some(known) if known <= from => return Ok(()),
+            Some(known) => known - 1,
+            None => view.head.number,
+        };
+        let filter = OperationFilter {
+            sender: Some(record.lane.account),
+            hashes: Vec::new(),
+        };
+        let found = core
+            .node
+            .operations(record.lane.entry_point, &filter, from, to)
+            .await?;
+        self.found.extend(found);
+        self.from = Some(from);
+        Ok(())
+    }
+
+    fn of(&self, hash: B256) -> Option<&OperationEvent> {
+        self.found.iter().find(|event| event.user_op_hash == hash)
+    }
+}
+
+/// Settling failed. What was known before still is.
+#[derive(Debug)]
+pub(crate) enum SettleError {
+    Request(RequestError),
+    Journal(crate::journal::JournalError),
+}
+
+impl From<RequestError> for SettleError {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<crate::journal::JournalError> for SettleError {
+    fn from(error: crate::journal::JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
