@@ -30,8 +30,8 @@ TABLE = ("<!-- The table that replay.py prints. -->\n", "<!-- End of the table. 
 MOST_CASES = 30_000
 MOST_SECONDS = 300
 
-MODEL = "crates/client/src/permissions/model/"
-PERMISSIONS = "crates/client/src/permissions/"
+MODEL = "crates/permissions/src/model/"
+PERMISSIONS = "crates/permissions/src/"
 PLUGIN = "contracts/src/SessionKeyPlugin.sol"
 RULES = "contracts/src/SessionKeyPermissions.sol"
 LIBRARIES = "contracts/src/libraries/"
@@ -71,12 +71,12 @@ BUGS = [
     ("data may end a word after the call data does", "calldata", MODEL + "call_data.rs",
      (".filter(|length| *length <= call.len() - start)", ".filter(|length| *length <= call.len() - start + 32)"),
      ("call.slice(start..start + length)", "call.slice(start..(start + length).min(call.len()))")),
-    ("the two fees swapped in the hash", "user_operation", "crates/client/src/user_operation.rs",
+    ("the two fees swapped in the hash", "user_operation", PERMISSIONS + "user_operation.rs",
      ("self.max_fee_per_gas,\n                self.max_priority_fee_per_gas,",
       "self.max_priority_fee_per_gas,\n                self.max_fee_per_gas,")),
-    ("chain id cut to 32 bits in the hash", "user_operation", "crates/client/src/user_operation.rs",
+    ("chain id cut to 32 bits in the hash", "user_operation", PERMISSIONS + "user_operation.rs",
      ("U256::from(chain_id)", "U256::from(chain_id as u32)")),
-    ("the bare hash signed, not the personal message", "user_operation", "crates/client/src/user_operation.rs",
+    ("the bare hash signed, not the personal message", "user_operation", "crates/client/src/signer/user_operation.rs",
      ("signer.sign_message(hash.as_slice())", "signer.sign_hash(&hash)")),
     ("`approve` not counted by the model", "verdict", MODEL + "check.rs",
      ("matches!(call.selector(), ERC20_TRANSFER | ERC20_APPROVE)", "call.selector() == ERC20_TRANSFER")),

@@ -5,6 +5,7 @@ pub mod bytecode;
 pub mod function_id;
 pub mod interface_id;
 pub mod manifest_hash;
+pub mod plugin_metadata;
 // Solidity has no place for NatSpec on enum variants and struct fields, so those have no docs here.
 #[allow(missing_docs)]
 mod modular_account;

@@ -17,10 +17,11 @@ use eyre::{Result, bail, ensure};
 use session_key_bindings::IEntryPoint;
 use session_key_client::{
     Call, Deployment, NewSessionKey, OwnerClient, SessionKeyClient, SessionKeySigner, SmartAccount, calldata,
+    explain::explain as explain_operation,
     operation::OperationError,
     permissions::{
         ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit,
-        model::{Phase, Verdict, explain as explain_operation},
+        model::{Phase, Verdict},
     },
     submit::{EntryPointSubmitter, GasEstimate, Receipt, SubmitError, Submitter},
 };

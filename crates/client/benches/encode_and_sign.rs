@@ -8,9 +8,8 @@ use session_key_client::{
         signers::Signer as _,
     },
     calldata,
-    permissions::{Permissions, SpendLimit},
-    signer::{MemoryStorage, PrivateKey},
-    user_operation::{nonce, session_key_nonce_key},
+    permissions::{Permissions, SpendLimit, execute_with_session_key, nonce, session_key_nonce_key},
+    signer::{MemoryStorage, PrivateKey, sign_user_operation},
 };
 
 fn main() {
@@ -59,7 +58,7 @@ fn operation(session_key: Address) -> UserOperation {
     UserOperation {
         sender: Address::repeat_byte(1),
         nonce: nonce(session_key_nonce_key(session_key), 5),
-        call_data: calldata::execute_with_session_key(&[call], session_key),
+        call_data: execute_with_session_key(&[call], session_key),
         call_gas_limit: U256::from(300_000),
         verification_gas_limit: U256::from(250_000),
         pre_verification_gas: U256::from(60_000),
@@ -87,7 +86,7 @@ fn encode_hash_and_sign(bencher: divan::Bencher<'_, '_>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     bencher.bench_local(|| {
         let mut operation = operation(divan::black_box(signer.address()));
-        let signed = operation.sign(&signer, session_key_bindings::ENTRY_POINT, 1);
+        let signed = sign_user_operation(&mut operation, &signer, session_key_bindings::ENTRY_POINT, 1);
         runtime.block_on(signed).unwrap();
         operation
     });

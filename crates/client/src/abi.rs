@@ -2,8 +2,7 @@
 
 pub(crate) use session_key_bindings::{
     IAccount, IEntryPoint as EntryPoint, IModularAccount as Account, IModularAccountFactory as Factory,
-    IMultiOwnerPlugin as Owners, IPlugin, IPluginErrors as PluginBase,
-    ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin as Plugin,
+    IMultiOwnerPlugin as Owners, IPlugin, IPluginErrors as PluginBase, ISessionKeyPlugin as Plugin,
 };
 
 alloy::sol! {

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | the account | owner | [`execute`], [`execute_batch`], [`install_plugin`], [`uninstall_plugin`], [`update_owners`], [`upgrade_to_and_call`] |
 //! | the account | owner, once the session key plugin is installed | [`add_session_key`], [`remove_session_key`], [`rotate_session_key`], [`update_key_permissions`] |
-//! | the account | a session key | [`execute_with_session_key`] |
+//! | the account | a session key | [`execute_with_session_key`](session_key_permissions::execute_with_session_key) |
 //! | the account | the first caller, once | [`initialize`] |
 //! | the account | anyone | [`eip712_domain`], [`is_valid_signature`] |
 //! | the plugin | anyone | [`reset_session_key_gas_limit_timestamp`] |
@@ -14,60 +14,12 @@
 
 use crate::abi::{Account, Factory, IERC1271, Owners, Plugin};
 use alloy::{
-    primitives::{Address, B256, Bytes, FixedBytes, Selector, U256},
+    primitives::{Address, B256, Bytes, FixedBytes, U256},
     sol_types::{SolCall, SolValue},
 };
 use serde::{Deserialize, Serialize};
 use session_key_bindings::{PluginManifest, function_id};
-
-/// `executeWithSessionKey((address,uint256,bytes)[],address)`: the only function that session keys can call.
-pub const EXECUTE_WITH_SESSION_KEY: Selector = FixedBytes(Plugin::executeWithSessionKeyCall::SELECTOR);
-
-/// One call of the account to another contract.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Call {
-    /// The contract or account called.
-    pub target: Address,
-    /// Wei to send along.
-    #[serde(default)]
-    pub value: U256,
-    /// Call data; empty for a plain transfer of the native token.
-    #[serde(default)]
-    pub data: Bytes,
-}
-
-impl Call {
-    /// A call without value.
-    pub fn new(target: Address, data: impl Into<Bytes>) -> Self {
-        Self {
-            target,
-            value: U256::ZERO,
-            data: data.into(),
-        }
-    }
-
-    /// A plain transfer of the native token, in wei.
-    pub fn transfer(to: Address, value: U256) -> Self {
-        Self {
-            target: to,
-            value,
-            data: Bytes::new(),
-        }
-    }
-
-    /// The same call with value, in wei.
-    #[must_use]
-    pub fn with_value(mut self, value: U256) -> Self {
-        self.value = value;
-        self
-    }
-
-    /// The first four bytes of the data as the plugin reads them: padded with zeros on the right.
-    pub fn selector(&self) -> Selector {
-        let length = self.data.len().min(4);
-        Selector::right_padding_from(&self.data[..length])
-    }
-}
+use session_key_permissions::Call;
 
 /// A function of a plugin that validates for others: the plugin's address and a function id (`bytes21`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -123,7 +75,7 @@ pub struct NewSessionKey {
     /// The owner's label for the key: emitted in `SessionKeyAdded`, stored nowhere.
     #[serde(default)]
     pub tag: B256,
-    /// Encoded permission updates, as [`Permissions::encode`](crate::permissions::Permissions::encode) gives them.
+    /// Encoded permission updates, as [`Permissions::encode`](session_key_permissions::Permissions::encode) gives them.
     #[serde(default)]
     pub permissions: Vec<Bytes>,
 }
@@ -331,29 +283,11 @@ pub fn rotate_session_key(old_key: Address, predecessor: B256, new_key: Address)
 }
 
 /// `updateKeyPermissions`. Updates as
-/// [`PermissionUpdates::encode`](crate::permissions::PermissionUpdates::encode) gives them.
+/// [`PermissionUpdates::encode`](session_key_permissions::PermissionUpdates::encode) gives them.
 pub fn update_key_permissions(key: Address, updates: Vec<Bytes>) -> Bytes {
     Plugin::updateKeyPermissionsCall {
         sessionKey: key,
         updates,
-    }
-    .abi_encode()
-    .into()
-}
-
-/// `executeWithSessionKey`: calls in order, all or none.
-pub fn execute_with_session_key(calls: &[Call], session_key: Address) -> Bytes {
-    let calls = calls
-        .iter()
-        .map(|call| Plugin::Call {
-            target: call.target,
-            value: call.value,
-            data: call.data.clone(),
-        })
-        .collect();
-    Plugin::executeWithSessionKeyCall {
-        calls,
-        sessionKey: session_key,
     }
     .abi_encode()
     .into()
@@ -413,7 +347,6 @@ mod tests {
             ),
             (update_owners(&[], &[]), hex!("39562247")),
             (upgrade_to_and_call(Address::ZERO, Bytes::new()), hex!("4f1ef286")),
-            (execute_with_session_key(&[], Address::ZERO), hex!("31d99c2c")),
         ] {
             assert_eq!(data[..4], selector);
         }
@@ -448,14 +381,6 @@ mod tests {
             batch(account, [action.clone(), action]).get(..4),
             Some(&hex!("34fcd5be")[..])
         );
-    }
-
-    #[test]
-    fn selectors_are_padded_on_the_right() {
-        for (data, selector) in [("", "00000000"), ("ab", "ab000000"), ("0102030405", "01020304")] {
-            let call = Call::new(Address::ZERO, hex::decode(data).unwrap());
-            assert_eq!(call.selector().as_slice(), hex::decode(selector).unwrap());
-        }
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! From an action to an included user operation: build, estimate, sponsor, sign, send, wait.
 
 use crate::{
-    UserOperation,
-    account::{GasSpendLimitInfo, ReadError, SmartAccount},
+    account::{ReadError, SmartAccount},
     fees::suggested_fees,
     key_list::KeyNotFound,
     owner::{OwnerAction, encode_actions},
-    permissions::PermissionError,
-    submit::{GasEstimate, Outcome, Receipt, Refusal, SignedOperation, SubmitError, Submitter},
-    user_operation::{DUMMY_SIGNATURE, sign_hash},
+    signer::sign_hash,
+    submit::{GasEstimate, Outcome, Receipt, Refusal, SubmitError, Submitter},
 };
 use alloy::{
     eips::BlockNumberOrTag,
@@ -18,6 +16,9 @@ use alloy::{
     transports::{RpcError, TransportErrorKind},
 };
 use async_trait::async_trait;
+use session_key_permissions::{
+    DUMMY_SIGNATURE, GasSpendLimitInfo, PermissionError, SignedOperation, UserOperation,
+};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
@@ -708,7 +709,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::SpendLimitInfo;
+    use session_key_permissions::SpendLimitInfo;
 
     fn operation() -> UserOperation {
         UserOperation {

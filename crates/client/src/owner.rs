@@ -1,13 +1,11 @@
 //! What an owner of an account can do.
 
 use crate::{
-    Call,
     account::{ReadError, SmartAccount},
     calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
     key_list::KeyList,
     operation::{Core, Operation, OperationError, Paymaster, Source},
-    permissions::{PermissionError, PermissionUpdates, Permissions},
-    submit::{SignedOperation, Submitter},
+    submit::Submitter,
 };
 use alloy::{
     network::TransactionBuilder,
@@ -16,6 +14,7 @@ use alloy::{
     signers::Signer,
     sol_types::{Eip712Domain, SolStruct},
 };
+use session_key_permissions::{Call, PermissionError, PermissionUpdates, Permissions, SignedOperation};
 use std::sync::Arc;
 
 /// One thing that an owner can do. Several go into one operation, all or none: [`OwnerClient::batch`].
@@ -238,7 +237,7 @@ impl SmartAccount {
     }
 
     /// A transaction, from anyone, that settles the pending reset of a key's gas limit
-    /// ([`GasSpendLimitInfo::should_reset`](crate::account::GasSpendLimitInfo::should_reset)).
+    /// ([`GasSpendLimitInfo::should_reset`](session_key_permissions::GasSpendLimitInfo::should_reset)).
     pub fn reset_session_key_gas_limit_timestamp(
         &self,
         from: Address,

@@ -1,14 +1,12 @@
 //! What a session key can do: execute calls within its permissions. Nothing else.
 
 use crate::{
-    Call,
     account::SmartAccount,
-    calldata,
     operation::{Core, Operation, Paymaster, Source},
-    submit::{SignedOperation, Submitter},
-    user_operation::session_key_nonce_key,
+    submit::Submitter,
 };
 use alloy::{primitives::Address, signers::Signer};
+use session_key_permissions::{Call, SignedOperation, execute_with_session_key, session_key_nonce_key};
 use std::sync::Arc;
 
 /// A session key at work.
@@ -76,7 +74,7 @@ impl SessionKeyClient {
     pub fn execute(&self, calls: impl IntoIterator<Item = Call>) -> Operation<'_> {
         let key = self.session_key();
         let calls: Vec<Call> = calls.into_iter().collect();
-        let data = calldata::execute_with_session_key(&calls, key);
+        let data = execute_with_session_key(&calls, key);
         Operation::new(
             &self.core,
             Source::CallData(data),

@@ -13,10 +13,10 @@ use alloy::{
 };
 use session_key_bindings::{IAccount, IEntryPoint, function_id, manifest_hash};
 use session_key_client::{
-    UserOperation,
-    calldata::{self, Call, FunctionReference, NewSessionKey},
-    permissions::{ERC20_APPROVE, ERC20_TRANSFER, model::KeyState},
-    revert::{AaCode, Revert},
+    Call, UserOperation,
+    calldata::{self, FunctionReference, NewSessionKey},
+    permissions::{AaCode, ERC20_APPROVE, ERC20_TRANSFER, model::KeyState},
+    revert::Revert,
 };
 use session_key_testkit::{CallOptions, CallTrace, Chain, ChainConfig, ChainError, Stack, TestToken};
 

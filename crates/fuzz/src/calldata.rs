@@ -22,13 +22,14 @@ use session_key_bindings::{
     ISessionKeyPlugin::PermissionsCheckFailed,
 };
 use session_key_client::{
-    UserOperation,
-    calldata::{Call, EXECUTE_WITH_SESSION_KEY, NewSessionKey, add_session_key, execute_with_session_key},
+    Call, UserOperation,
+    calldata::{NewSessionKey, add_session_key},
     permissions::{
-        AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, PermissionUpdates, SpendLimit,
+        AaCode, AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, EXECUTE_WITH_SESSION_KEY,
+        PermissionUpdates, SpendLimit, execute_with_session_key,
         model::{CallDataError, decode_execute_with_session_key},
     },
-    revert::{AaCode, Revert},
+    revert::Revert,
 };
 use session_key_testkit::{CallKind, CallOptions, ChainError};
 use std::fmt;

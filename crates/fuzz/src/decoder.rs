@@ -17,10 +17,10 @@ use session_key_bindings::{
     ISessionKeyPlugin::{self, InvalidPermissionsUpdate, InvalidToken},
 };
 use session_key_client::{
-    calldata::{Call, execute_with_session_key},
+    Call,
     permissions::{
         AccessControlType, ERC20_TRANSFER, PermissionError, PermissionUpdate, PermissionUpdates, SpendLimit,
-        model::KeyState,
+        SpendLimitInfo, execute_with_session_key, model::KeyState,
     },
 };
 use session_key_testkit::{ChainError, Status};
@@ -228,7 +228,7 @@ impl Property for Decoder {
                 .insert(Selector::ZERO, false);
         }
         let before = world.read_state(&footprint)?;
-        let used = |limit: &session_key_client::account::SpendLimitInfo| limit.limit_used;
+        let used = |limit: &SpendLimitInfo| limit.limit_used;
         ensure!(
             used(&before.native_limit) == 7
                 && used(&before.contracts[&token].token_limit) == 5

@@ -10,11 +10,9 @@ use crate::{
 };
 use alloy::primitives::{Address, Bytes, Selector, U256, address};
 use proptest::prelude::*;
-use session_key_client::{
-    account::SpendLimitInfo,
-    permissions::{
-        MAX_SECONDS, PermissionUpdate, PermissionUpdates, Permissions, SpendLimit, model::KeyState,
-    },
+use session_key_client::permissions::{
+    MAX_SECONDS, PermissionUpdate, PermissionUpdates, Permissions, SpendLimit, SpendLimitInfo,
+    model::KeyState,
 };
 use session_key_testkit::ChainError;
 

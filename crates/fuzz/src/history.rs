@@ -12,10 +12,12 @@ use crate::{
 use alloy::primitives::Address;
 use proptest::prelude::*;
 use session_key_client::{
-    UserOperation, calldata,
-    permissions::model::{KeyState, Rule, Violation},
-    revert::{AaCode, AccountError, PluginError, Revert},
-    submit::SignedOperation,
+    SignedOperation, UserOperation, calldata,
+    permissions::{
+        AaCode,
+        model::{KeyState, Rule, Violation},
+    },
+    revert::{AccountError, PluginError, Revert},
 };
 use std::collections::BTreeSet;
 

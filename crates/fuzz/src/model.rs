@@ -7,10 +7,13 @@ use crate::{
 };
 use alloy::primitives::{Address, B256, Bytes};
 use session_key_client::{
+    SignedOperation,
     key_list::KeyList,
-    permissions::model::{KeyState, Rule, Verdict, Violation, decode_execute_with_session_key},
-    revert::{AaCode, AccountError, PluginError, Revert},
-    submit::SignedOperation,
+    permissions::{
+        AaCode,
+        model::{KeyState, Rule, Verdict, Violation, decode_execute_with_session_key},
+    },
+    revert::{AccountError, PluginError, Revert},
 };
 use session_key_testkit::ChainError;
 use std::collections::BTreeMap;

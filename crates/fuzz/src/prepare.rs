@@ -10,12 +10,13 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use session_key_client::{
-    UserOperation,
-    calldata::{self, Call, NewSessionKey, UninstallConfig, execute_with_session_key},
+    Call, SignedOperation, UserOperation,
+    calldata::{self, NewSessionKey, UninstallConfig},
     key_list::SENTINEL,
-    permissions::{PermissionUpdates, model::decode_execute_with_session_key},
-    submit::SignedOperation,
-    user_operation::session_key_nonce_key,
+    permissions::{
+        PermissionUpdates, execute_with_session_key, model::decode_execute_with_session_key,
+        session_key_nonce_key,
+    },
 };
 use session_key_testkit::ChainError;
 

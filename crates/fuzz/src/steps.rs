@@ -12,7 +12,7 @@ use alloy::{
 use proptest::prelude::*;
 use session_key_bindings::{IModularAccount, IMultiOwnerPlugin};
 use session_key_client::{
-    calldata::Call,
+    Call,
     permissions::{
         AccessControlType, AddressEntry, ERC20_APPROVE, ERC20_TRANSFER, Erc20SpendLimit, FunctionEntry,
         MAX_SECONDS, PermissionUpdate, SpendLimit, TimeRange, model::KeyState,

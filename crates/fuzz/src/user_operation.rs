@@ -13,9 +13,9 @@ use alloy::{
 use proptest::prelude::*;
 use session_key_bindings::{ENTRY_POINT, IPlugin, ISessionKeyPlugin::InvalidSignature};
 use session_key_client::{
-    UserOperation,
-    calldata::{Call, execute_with_session_key},
-    permissions::{AccessControlType, PermissionUpdates, SpendLimit},
+    Call, UserOperation,
+    permissions::{AccessControlType, PermissionUpdates, SpendLimit, execute_with_session_key},
+    signer::sign_user_operation,
 };
 use session_key_testkit::ChainError;
 use std::{
@@ -280,7 +280,7 @@ fn sign(
     signer: &PrivateKeySigner,
     chain_id: u64,
 ) -> Result<B256, TestCaseError> {
-    let signing = pin!(operation.sign(signer, ENTRY_POINT, chain_id));
+    let signing = pin!(sign_user_operation(operation, signer, ENTRY_POINT, chain_id));
     match signing.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result.map_err(|error| TestCaseError::fail(error.to_string())),
         Poll::Pending => Err(TestCaseError::fail("signing waits for something")),

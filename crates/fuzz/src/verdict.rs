@@ -16,13 +16,9 @@ use alloy::{
 };
 use proptest::prelude::*;
 use session_key_bindings::ISessionKeyPlugin::{InvalidSignature, PermissionsCheckFailed};
-use session_key_client::{
-    account::SpendLimitInfo,
-    permissions::{
-        MAX_SECONDS,
-        model::{KeyState, Phase, Remaining, Rule, Verdict},
-    },
-    revert::AaCode,
+use session_key_client::permissions::{
+    AaCode, MAX_SECONDS, SpendLimitInfo,
+    model::{KeyState, Phase, Remaining, Rule, Verdict},
 };
 use session_key_testkit::ChainError;
 

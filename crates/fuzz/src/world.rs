@@ -5,7 +5,7 @@ use alloy::{
     sol_types::SolCall,
 };
 use session_key_bindings::{IEntryPoint, ISessionKeyPlugin, UserOperation};
-use session_key_client::permissions::model::KeyState;
+use session_key_client::permissions::{DUMMY_SIGNATURE, model::KeyState};
 use session_key_testkit::{Chain, ChainConfig, ChainError, Execution, Stack};
 
 /// The account: to the plugin, whoever calls it is one. Its code answers `executeFromPluginExternal`, and every other call,
@@ -112,6 +112,6 @@ pub(crate) fn operation(call_data: Bytes, nonce: U256) -> UserOperation {
         maxFeePerGas: U256::ZERO,
         maxPriorityFeePerGas: U256::ZERO,
         paymasterAndData: Bytes::new(),
-        signature: session_key_client::user_operation::DUMMY_SIGNATURE,
+        signature: DUMMY_SIGNATURE,
     }
 }

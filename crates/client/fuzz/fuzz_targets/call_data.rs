@@ -4,8 +4,9 @@
 use libfuzzer_sys::fuzz_target;
 use session_key_client::{
     alloy::primitives::Bytes,
-    calldata::{EXECUTE_WITH_SESSION_KEY, execute_with_session_key},
-    permissions::model::decode_execute_with_session_key,
+    permissions::{
+        EXECUTE_WITH_SESSION_KEY, execute_with_session_key, model::decode_execute_with_session_key,
+    },
 };
 
 fuzz_target!(|data: &[u8]| {

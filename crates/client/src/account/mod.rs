@@ -3,7 +3,7 @@
 mod erc6492;
 mod views;
 
-pub use views::{AccessListEntry, ExecutionFunctionConfig, GasSpendLimitInfo, SpendLimitInfo};
+pub use views::{AccessListEntry, ExecutionFunctionConfig};
 
 use crate::{
     abi::{EntryPoint, Factory},

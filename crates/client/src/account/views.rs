@@ -3,13 +3,13 @@ use crate::{
     abi::{Account, IERC1271, IPlugin, Owners, Plugin},
     calldata::{self, FunctionReference},
     key_list::KeyList,
-    permissions::{AccessControlType, TimeRange},
 };
 use alloy::{
-    primitives::{Address, B256, Bytes, Selector, U256},
+    primitives::{Address, B256, Bytes, Selector},
     sol_types::Eip712Domain,
 };
 use serde::{Deserialize, Serialize};
+use session_key_permissions::{AccessControlType, GasSpendLimitInfo, SpendLimitInfo, TimeRange};
 
 /// A contract's entry on a key's access control list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,65 +18,6 @@ pub struct AccessListEntry {
     pub is_on_list: bool,
     /// Whether the entry means only those functions that are on the list themselves.
     pub check_selectors: bool,
-}
-
-/// A spend limit, and what is used of it. Wei, or base units of the token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct SpendLimitInfo {
-    /// False: there is no limit.
-    pub has_limit: bool,
-    /// The most that may be spent per interval, or in all without an interval.
-    pub limit: U256,
-    /// Spent so far in the interval that began at `last_used_time`, or in all.
-    pub limit_used: U256,
-    /// Seconds; 0: the limit never refreshes.
-    pub refresh_interval: u64,
-    /// Start of the current interval, unix seconds; 0 without an interval.
-    pub last_used_time: u64,
-}
-
-impl SpendLimitInfo {
-    /// When the current interval ends, unix seconds. `None` without an interval.
-    pub fn refreshes_at(&self) -> Option<u64> {
-        (self.refresh_interval > 0).then(|| {
-            self.last_used_time
-                .saturating_add(self.refresh_interval)
-                .min(crate::permissions::MAX_SECONDS)
-        })
-    }
-
-    /// What may still be spent in a block with timestamp `now` (unix seconds). `None`: there is no limit.
-    pub fn remaining(&self, now: u64) -> Option<U256> {
-        if !self.has_limit {
-            return None;
-        }
-        match self.refreshes_at() {
-            Some(end) if end <= now => Some(self.limit),
-            _ => Some(self.limit.saturating_sub(self.limit_used)),
-        }
-    }
-}
-
-impl From<Plugin::SpendLimitInfo> for SpendLimitInfo {
-    fn from(info: Plugin::SpendLimitInfo) -> Self {
-        Self {
-            has_limit: info.hasLimit,
-            limit: info.limit,
-            limit_used: info.limitUsed,
-            refresh_interval: info.refreshInterval.to(),
-            last_used_time: info.lastUsedTime.to(),
-        }
-    }
-}
-
-/// A key's gas limit, in wei.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct GasSpendLimitInfo {
-    /// The limit.
-    pub info: SpendLimitInfo,
-    /// Validation opened a new interval that is not settled yet. It stays so when the operation failed in execution, until
-    /// anyone calls `resetSessionKeyGasLimitTimestamp`.
-    pub should_reset: bool,
 }
 
 /// How a function of the account is made up.
@@ -369,30 +310,5 @@ impl SmartAccount {
     pub async fn manifest_hash(&self, plugin: Address) -> Result<B256, ReadError> {
         let manifest = self.call(plugin, IPlugin::pluginManifestCall {}).await?;
         Ok(calldata::manifest_hash(&manifest))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_remains_depends_on_the_interval() {
-        let mut limit = SpendLimitInfo {
-            has_limit: true,
-            limit: U256::from(100),
-            limit_used: U256::from(70),
-            refresh_interval: 60,
-            last_used_time: 1000,
-        };
-        assert_eq!(limit.remaining(1059), Some(U256::from(30)));
-        assert_eq!(limit.remaining(1060), Some(U256::from(100)));
-        limit.refresh_interval = 0;
-        assert_eq!(limit.remaining(u64::MAX), Some(U256::from(30)));
-        // A limit may be set below what is used already.
-        limit.limit = U256::from(50);
-        assert_eq!(limit.remaining(0), Some(U256::ZERO));
-        limit.has_limit = false;
-        assert_eq!(limit.remaining(0), None);
     }
 }

@@ -1,15 +1,17 @@
 //! Session keys that this process holds: where they are kept, and how they sign.
 //!
-//! Any `alloy` [`Signer`] can be a session key's signer (a KMS, a hardware wallet, …); then nothing here is needed.
+//! Any `alloy` [`Signer`] can be a session key's signer (a KMS, a hardware wallet, …): [`sign_user_operation`] takes them all.
 //! [`SessionKeySigner`] is for keys that live in this process: it loads the key from a [`KeyStorage`], makes one when there is
 //! none, and writes new keys to the storage they came from. Key bytes are zeroized when dropped and never printed.
 
 #[cfg(feature = "keystore")]
 mod keystore;
 mod local_key;
+mod user_operation;
 
 #[cfg(feature = "keystore")]
 pub use keystore::KeystoreFile;
+pub use user_operation::{sign_hash, sign_user_operation};
 
 use alloy::{
     primitives::{Address, B256, ChainId, Signature},

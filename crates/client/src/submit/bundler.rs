@@ -1,9 +1,5 @@
-use super::{GasEstimate, Outcome, Receipt, Refusal, SignedOperation, SubmitError, Submitter, simulate};
-use crate::{
-    UserOperation,
-    calldata::EXECUTE_WITH_SESSION_KEY,
-    revert::{AaCode, Revert, user_operation_revert_reason},
-};
+use super::{GasEstimate, Outcome, Receipt, Refusal, SubmitError, Submitter, simulate};
+use crate::revert::{Revert, user_operation_revert_reason};
 use alloy::{
     primitives::{Address, B256, Bytes, U64, U256},
     providers::{DynProvider, Provider},
@@ -12,6 +8,7 @@ use alloy::{
 };
 use async_trait::async_trait;
 use serde::{Deserialize, de::IgnoredAny};
+use session_key_permissions::{AaCode, EXECUTE_WITH_SESSION_KEY, SignedOperation, UserOperation};
 
 /// Submits operations through a bundler's JSON-RPC (ERC-4337, `eth_sendUserOperation` and its like).
 ///

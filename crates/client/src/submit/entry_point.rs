@@ -1,9 +1,5 @@
-use super::{GasEstimate, Outcome, Refusal, SignedOperation, SubmitError, Submitter, simulate};
-use crate::{
-    UserOperation,
-    abi::EntryPoint,
-    revert::{AaCode, Revert},
-};
+use super::{GasEstimate, Outcome, Refusal, SubmitError, Submitter, simulate};
+use crate::{abi::EntryPoint, revert::Revert};
 use alloy::{
     consensus::Transaction as _,
     network::{TransactionBuilder, TransactionResponse as _},
@@ -14,6 +10,7 @@ use alloy::{
     transports::{RpcError, TransportError, TransportErrorKind},
 };
 use async_trait::async_trait;
+use session_key_permissions::{AaCode, SignedOperation, UserOperation};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},

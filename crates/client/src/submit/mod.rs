@@ -13,26 +13,14 @@ pub use entry_point::{Bundle, EntryPointSubmitter};
 pub use receipt::{Outcome, Receipt};
 pub use simulate::{GasEstimate, explain_validation, simulate_gas};
 
-use crate::{
-    UserOperation,
-    revert::{AaCode, Revert},
-};
+use crate::revert::Revert;
 use alloy::{
     primitives::{Address, B256},
     transports::TransportError,
 };
 use async_trait::async_trait;
+use session_key_permissions::{AaCode, SignedOperation, UserOperation};
 use std::{fmt, time::Duration};
-
-/// A signed operation with its hash, which is its identity: whether it was sent once or twice, through one way or another,
-/// the EntryPoint executes it once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SignedOperation {
-    /// The operation.
-    pub operation: UserOperation,
-    /// Its hash, for the EntryPoint and chain that it was signed for.
-    pub hash: B256,
-}
 
 /// Why the EntryPoint or a bundler did not take an operation. Nothing of it happened, and the account paid nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]

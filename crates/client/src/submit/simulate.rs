@@ -1,9 +1,8 @@
 use super::{Refusal, SubmitError};
 use crate::{
-    UserOperation,
     abi::{EntryPoint, IAccount},
     calldata,
-    revert::{AaCode, FailedOp, Revert},
+    revert::{FailedOp, Revert},
 };
 use alloy::{
     network::TransactionBuilder,
@@ -14,6 +13,7 @@ use alloy::{
     transports::TransportError,
 };
 use serde::{Deserialize, Serialize};
+use session_key_permissions::{AaCode, UserOperation};
 
 /// Gas limits of an operation, in gas units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use session_key_client::{
     Call, NewSessionKey, OwnerClient, SessionKeyClient,
     alloy::primitives::{B256, U256},
     operation::{OperationError, Progress},
-    permissions::{Permissions, SpendLimit},
-    revert::AaCode,
+    permissions::{AaCode, Permissions, SpendLimit},
+    signer::sign_user_operation,
     submit::{BundlerSubmitter, SubmitError, Submitter},
 };
 use std::{
@@ -69,9 +69,7 @@ async fn an_operation_that_the_bundler_has_already_is_sent() {
     // Its nonce is used, but not by this operation.
     let mut other = signed.clone();
     other.operation.pre_verification_gas += U256::ONE;
-    other.hash = other
-        .operation
-        .sign(&key(1), fixture.stack.entry_point, 31337)
+    other.hash = sign_user_operation(&mut other.operation, &key(1), fixture.stack.entry_point, 31337)
         .await
         .unwrap();
     assert_refused(submitter.send(&other).await.unwrap_err(), AaCode::InvalidNonce);

@@ -5,12 +5,13 @@ use crate::{
     wire::{Fault, Faulty, Mempool, submitter_over},
 };
 use session_key_client::{
-    Call, NewSessionKey, Revert, SessionKeyClient,
+    Call, NewSessionKey, Revert, SessionKeyClient, SignedOperation,
     alloy::primitives::U256,
     operation::OperationError,
-    permissions::{Permissions, SpendLimit},
-    revert::{AaCode, PluginError},
-    submit::{EntryPointSubmitter, Outcome, SignedOperation, SubmitError, Submitter as _},
+    permissions::{AaCode, Permissions, SpendLimit},
+    revert::PluginError,
+    signer::sign_user_operation,
+    submit::{EntryPointSubmitter, Outcome, SubmitError, Submitter as _},
 };
 
 #[tokio::test]
@@ -320,9 +321,7 @@ async fn what_got_lost_goes_out_again() {
 async fn a_wrong_signature_is_refused() {
     let (fixture, _, submitter, client) = with_mempool().await;
     let mut signed = client.execute(one()).sign().await.unwrap();
-    signed
-        .operation
-        .sign(&key(9), fixture.stack.entry_point, 31337)
+    sign_user_operation(&mut signed.operation, &key(9), fixture.stack.entry_point, 31337)
         .await
         .unwrap();
     assert_refused(

@@ -10,8 +10,8 @@ use session_key_client::{
         sol_types::SolCall,
     },
     operation::OperationError,
-    permissions::{PermissionUpdates, Permissions, SpendLimit},
-    revert::{AaCode, PluginError},
+    permissions::{AaCode, PermissionUpdates, Permissions, SpendLimit},
+    revert::PluginError,
     submit::{EntryPointSubmitter, GasEstimate, Outcome, SubmitError, Submitter},
 };
 use session_key_testkit::{Stack, TestToken, Testkit, dev_accounts};

@@ -13,8 +13,11 @@ use session_key_client::{
         sol_types::SolCall,
     },
     operation::{FixedPaymaster, OperationError},
-    permissions::{AccessControlType, ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit, TimeRange},
-    revert::{AaCode, PluginError},
+    permissions::{
+        AaCode, AccessControlType, ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit, TimeRange,
+    },
+    revert::PluginError,
+    signer::sign_user_operation,
     submit::{BundlerSubmitter, EntryPointSubmitter, GasEstimate, Outcome, Refusal, SubmitError, Submitter},
 };
 use session_key_testkit::{Stack, TestToken, dev_accounts};
@@ -269,11 +272,14 @@ impl Live {
             .sign()
             .await
             .unwrap();
-        signed
-            .operation
-            .sign(&key(9), self.stack.entry_point, account.chain_id())
-            .await
-            .unwrap();
+        sign_user_operation(
+            &mut signed.operation,
+            &key(9),
+            self.stack.entry_point,
+            account.chain_id(),
+        )
+        .await
+        .unwrap();
         match self.submitter.send(&signed).await.unwrap_err() {
             SubmitError::Refused(refusal) => {
                 assert_eq!(refusal.code, Some(AaCode::AccountSignature), "{refusal}")

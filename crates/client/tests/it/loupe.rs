@@ -4,8 +4,8 @@ use crate::fixture::{Fixture, RECIPIENT};
 use session_key_client::{
     SmartAccount,
     account::ReadError,
-    calldata::{EXECUTE_WITH_SESSION_KEY, FunctionReference},
-    permissions::Permissions,
+    calldata::FunctionReference,
+    permissions::{EXECUTE_WITH_SESSION_KEY, Permissions},
 };
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::fixture::{Fixture, ample_gas, one};
 use session_key_client::{
     alloy::primitives::{Bytes, U256, aliases::U192},
-    user_operation::nonce,
+    permissions::nonce,
 };
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use session_key_client::{
     },
     calldata::{UninstallConfig, initialize, multi_owner_plugin_install_data},
     operation::OperationError,
-    permissions::Permissions,
-    revert::{AaCode, AccountError, PluginBaseError},
+    permissions::{AaCode, Permissions},
+    revert::{AccountError, PluginBaseError},
     submit::SubmitError,
 };
 

@@ -15,10 +15,9 @@ use session_key_client::{
         sol_types::{SolCall as _, SolValue as _},
     },
     operation::{FixedPaymaster, OperationError, Paymaster, PaymasterError},
-    permissions::{Permissions, SpendLimit},
-    revert::AaCode,
+    permissions::{AaCode, DUMMY_SIGNATURE, Permissions, SpendLimit},
+    signer::sign_user_operation,
     submit::SubmitError,
-    user_operation::DUMMY_SIGNATURE,
 };
 use session_key_testkit::{VERIFYING_PAYMASTER_CODE, dev_accounts};
 use std::sync::{Arc, Mutex};
@@ -276,9 +275,7 @@ async fn a_paymaster_that_checks_and_books_takes_the_final_data() {
     // Consent to another operation is none.
     let mut signed = sponsored.execute(one()).sign().await.unwrap();
     signed.operation.call_gas_limit += U256::ONE;
-    signed.hash = signed
-        .operation
-        .sign(&key(1), fixture.stack.entry_point, 31337)
+    signed.hash = sign_user_operation(&mut signed.operation, &key(1), fixture.stack.entry_point, 31337)
         .await
         .unwrap();
     assert_refused(

@@ -12,8 +12,8 @@ use session_key_client::{
         signers::Signer as _,
     },
     operation::OperationError,
-    permissions::{ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit, TimeRange},
-    revert::{AaCode, PluginError},
+    permissions::{AaCode, ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit, TimeRange},
+    revert::PluginError,
     submit::{Outcome, SubmitError},
 };
 

@@ -6,12 +6,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use session_key_client::{
-    OwnerClient, SessionKeyClient, SmartAccount, UserOperation,
+    OwnerClient, SessionKeyClient, SignedOperation, SmartAccount, UserOperation,
     alloy::primitives::{Address, B256, U256},
     operation::{FixedPaymaster, OperationError},
-    permissions::{Permissions, SpendLimit},
-    revert::AaCode,
-    submit::{GasEstimate, Outcome, Refusal, SignedOperation, SubmitError, Submitter},
+    permissions::{AaCode, Permissions, SpendLimit},
+    submit::{GasEstimate, Outcome, Refusal, SubmitError, Submitter},
 };
 use std::sync::{
     Arc,

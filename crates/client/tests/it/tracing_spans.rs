@@ -9,10 +9,8 @@ use session_key_client::{
     OwnerAction, OwnerClient, SessionKeyClient, SmartAccount,
     alloy::primitives::{B256, U256},
     deployment::{Deployer, DeploymentParameters, DeploymentPlan},
-    permissions::{
-        Permissions, SpendLimit,
-        model::{KeyState, explain, explain_failure},
-    },
+    explain::{explain, explain_failure, load},
+    permissions::{Permissions, SpendLimit},
     submit::{BundlerSubmitter, EntryPointSubmitter, GasEstimate, explain_validation, simulate_gas},
 };
 use session_key_testkit::{ENTRY_POINT_CODE, dev_accounts};
@@ -65,7 +63,7 @@ async fn every_request_of_this_process_is_in_a_span() {
     account.session_keys().await.unwrap();
     let remove = OwnerAction::RemoveSessionKey(session_key);
     account.owner_transaction(from, [remove]).await.unwrap();
-    KeyState::load(&account, session_key, [(RECIPIENT, Default::default())])
+    load(&account, session_key, [(RECIPIENT, Default::default())])
         .await
         .unwrap();
     let deployer = Deployer::new(node.clone(), 31337, plan());

@@ -2,7 +2,7 @@
 
 use crate::fixture::{Fixture, key};
 use session_key_client::{
-    SessionKeyClient, SmartAccount, UserOperation,
+    SessionKeyClient, SignedOperation, SmartAccount, UserOperation,
     alloy::{
         consensus::{Transaction as _, TxEnvelope, transaction::SignerRecoverable as _},
         eips::eip2718::Decodable2718 as _,
@@ -20,9 +20,7 @@ use session_key_client::{
         signers::local::PrivateKeySigner,
         transports::{BoxTransport, IntoBoxTransport, TransportError, TransportErrorKind, TransportFut},
     },
-    submit::{
-        BundlerSubmitter, EntryPointSubmitter, Outcome, SignedOperation, SubmitError, Submitter, simulate_gas,
-    },
+    submit::{BundlerSubmitter, EntryPointSubmitter, Outcome, SubmitError, Submitter, simulate_gas},
 };
 use session_key_testkit::{Testkit, dev_accounts};
 use std::{

@@ -12,7 +12,8 @@ use session_key_client::{
     },
     calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
     key_list::SENTINEL,
-    user_operation::{DUMMY_SIGNATURE, nonce, session_key_nonce_key, sign_hash},
+    permissions::{DUMMY_SIGNATURE, execute_with_session_key, nonce, session_key_nonce_key},
+    signer::{sign_hash, sign_user_operation},
 };
 use std::collections::BTreeMap;
 
@@ -274,7 +275,7 @@ fn call_data(case: &OperationCase, addresses: &Addresses) -> Bytes {
         // updateKeyPermissions
         "bb319893" => calldata::update_key_permissions(key(), permissions()),
         // executeWithSessionKey
-        "31d99c2c" => calldata::execute_with_session_key(&calls(), session_key()),
+        "31d99c2c" => execute_with_session_key(&calls(), session_key()),
         // execute
         "b61d27f6" => calldata::execute(&Call {
             target: *need!(target),
@@ -360,7 +361,9 @@ async fn operations_equal_those_of_the_typescript_client() {
             }
             op.signature = Bytes::new();
             assert_eq!(
-                op.sign(&signer, vectors.entry_point, chain_id).await.unwrap(),
+                sign_user_operation(&mut op, &signer, vectors.entry_point, chain_id)
+                    .await
+                    .unwrap(),
                 hash
             );
             assert_eq!(op.signature, signature, "{name}");

@@ -204,8 +204,8 @@ async fn what_was_included_broke_no_rule_of_validation() {
     ] {
         let mut world = World::new(&PermissionUpdates::new());
         let mut operation = world.operation(&[]);
-        operation.call_data = calldata::execute_with_session_key(&calls, granted.address());
-        operation.nonce = user_operation::nonce(session_key_nonce_key(granted.address()), 0);
+        operation.call_data = execute_with_session_key(&calls, granted.address());
+        operation.nonce = nonce(session_key_nonce_key(granted.address()), 0);
         let signed = world.sign_as_is(operation, &granted);
 
         // In one transaction, a contract that is an owner grants the key and sends its operation.
@@ -272,7 +272,7 @@ async fn other_plugins_may_be_more_generous() {
         .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), MAX_SECONDS));
     let world = World::new(&updates);
     let plugin = world.account.deployment().session_key_plugin;
-    let load = || KeyState::load_for_calls(&world.account, world.key.address(), &[]);
+    let load = || load_for_calls(&world.account, world.key.address(), &[]);
     assert_eq!(load().await.unwrap().rule_set, RuleSet::Strict);
     {
         let mut chain = world.testkit.chain();
@@ -314,7 +314,7 @@ async fn unknown_contracts_are_not_waved_through() {
         AccessControlType::AllowAllAccess,
     ] {
         let world = World::new(&list(kind).contract_functions(SHOP, [BUY]));
-        let state = KeyState::load(&world.account, world.key.address(), [(SHOP, BUY)])
+        let state = load(&world.account, world.key.address(), [(SHOP, BUY)])
             .await
             .unwrap();
         let verdict = state.check_calls(&[call(OTHER, BUY)], START);

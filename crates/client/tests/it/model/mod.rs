@@ -9,7 +9,7 @@ mod world;
 use crate::fixture::{deployment, key};
 use session_key_bindings::{IEntryPoint, manifest_hash};
 use session_key_client::{
-    Call, NewSessionKey, Revert, SmartAccount, UserOperation,
+    Call, NewSessionKey, Revert, SignedOperation, SmartAccount, UserOperation,
     alloy::{
         primitives::{Address, B256, Bytes, Selector, U256, hex, uint},
         rpc::types::TransactionRequest,
@@ -17,14 +17,14 @@ use session_key_client::{
         sol_types::{SolCall, SolEvent},
     },
     calldata,
+    explain::{Failure, explain, explain_failure, load, load_for_calls},
     permissions::{
-        AccessControlType, AddressEntry, ERC20_TRANSFER, MAX_SECONDS, PermissionUpdates, SpendLimit,
-        TimeRange,
-        model::{Failure, KeyState, Phase, RuleSet, Verdict, explain, explain_failure},
+        AaCode, AccessControlType, AddressEntry, ERC20_TRANSFER, MAX_SECONDS, PermissionUpdates, SpendLimit,
+        TimeRange, execute_with_session_key,
+        model::{KeyState, Phase, RuleSet, Verdict},
+        nonce, session_key_nonce_key,
     },
-    revert::{AaCode, PluginError},
-    submit::SignedOperation,
-    user_operation::{self, session_key_nonce_key},
+    revert::PluginError,
 };
 use session_key_testkit::{Chain, Execution, Stack, Testkit, dev_accounts};
 use world::{Outcome, World, transaction};

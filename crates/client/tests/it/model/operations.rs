@@ -206,7 +206,7 @@ async fn keys_that_are_gone_are_judged_as_on_chain() {
 
     // Of another key, this state says nothing.
     let other = UserOperation {
-        call_data: calldata::execute_with_session_key(&[call(SHOP, BUY)], key(9).address()),
+        call_data: execute_with_session_key(&[call(SHOP, BUY)], key(9).address()),
         ..operation
     };
     assert_eq!(

@@ -105,12 +105,12 @@ impl World {
     pub(super) fn operation(&self, calls: &[Call]) -> UserOperation {
         UserOperation {
             sender: self.account.address(),
-            call_data: calldata::execute_with_session_key(calls, self.key.address()),
+            call_data: execute_with_session_key(calls, self.key.address()),
             call_gas_limit: U256::from(GAS),
             verification_gas_limit: U256::from(GAS),
             pre_verification_gas: U256::from(GAS),
             max_fee_per_gas: U256::from(FEE),
-            nonce: user_operation::nonce(session_key_nonce_key(self.key.address()), 0),
+            nonce: nonce(session_key_nonce_key(self.key.address()), 0),
             ..Default::default()
         }
     }
@@ -217,7 +217,7 @@ impl World {
                 [BUY, SELL, ERC20_TRANSFER, Selector::ZERO].map(|selector| (contract, selector))
             })
             .collect();
-        let loaded = KeyState::load(&self.account, self.key.address(), functions.clone())
+        let loaded = load(&self.account, self.key.address(), functions.clone())
             .await
             .unwrap();
         let mut expected = self.state.clone();

@@ -1,8 +1,10 @@
-use super::{
+//! Full permission sets.
+
+use crate::{
     AccessControlType, AddressEntry, Erc20SpendLimit, FunctionEntry, PermissionError, PermissionUpdate,
     SpendLimit, TimeRange,
 };
-use alloy::primitives::{Address, Bytes, Selector};
+use alloy_primitives::{Address, Bytes, Selector};
 use serde::{Deserialize, Serialize};
 
 /// The full permission set of a new session key.
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// encoding is byte for byte that of the TypeScript `SessionKeyPermissionsBuilder`: access control type (always), address
 /// entries, function entries, time range, native limit, ERC-20 limits, gas limit, required paymaster.
 ///
-/// To change a key that exists, use [`PermissionUpdates`](super::PermissionUpdates): a full set would reset its access
+/// To change a key that exists, use [`PermissionUpdates`](crate::PermissionUpdates): a full set would reset its access
 /// control type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -181,7 +183,7 @@ impl Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::{U256, bytes};
+    use alloy_primitives::{U256, bytes};
 
     #[test]
     fn an_empty_set_is_one_update() {

@@ -1,10 +1,7 @@
-//! User operations of ERC-4337, EntryPoint v0.6: the struct, its hash, its signature, nonce lanes.
+//! User operations of ERC-4337, EntryPoint v0.6: the struct, its hash, nonce lanes.
 
-use alloy::{
-    primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, aliases::U192, bytes, keccak256},
-    signers::Signer,
-    sol_types::SolValue,
-};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, aliases::U192, bytes, keccak256};
+use alloy_sol_types::SolValue;
 use serde::{Deserialize, Serialize};
 
 /// A signature of valid form that is nobody's: for gas estimation, and the same that the TypeScript client uses.
@@ -68,18 +65,6 @@ impl UserOperation {
         keccak256((packed, entry_point, U256::from(chain_id)).abi_encode())
     }
 
-    /// Signs the operation: EIP-191 personal message over its hash. Returns the hash.
-    pub async fn sign<S: Signer + Sync + ?Sized>(
-        &mut self,
-        signer: &S,
-        entry_point: Address,
-        chain_id: u64,
-    ) -> Result<B256, alloy::signers::Error> {
-        let hash = self.hash(entry_point, chain_id);
-        self.signature = sign_hash(signer, hash).await?;
-        Ok(hash)
-    }
-
     /// The nonce's lane.
     pub fn nonce_key(&self) -> U192 {
         U192::from(self.nonce >> 64)
@@ -93,7 +78,7 @@ impl UserOperation {
     }
 
     /// The gas units that [`max_cost`](Self::max_cost) counts.
-    pub(crate) fn max_gas(&self) -> Option<U256> {
+    pub fn max_gas(&self) -> Option<U256> {
         let verifications = U256::from(if self.paymaster_and_data.is_empty() { 1 } else { 3 });
         self.verification_gas_limit
             .checked_mul(verifications)?
@@ -107,12 +92,14 @@ impl UserOperation {
     }
 }
 
-/// Signs a user operation's hash as EIP-191 personal message: 65 bytes r, s, v with v 27 or 28.
-pub async fn sign_hash<S: Signer + Sync + ?Sized>(
-    signer: &S,
-    hash: B256,
-) -> Result<Bytes, alloy::signers::Error> {
-    Ok(signer.sign_message(hash.as_slice()).await?.as_bytes().into())
+/// A signed operation with its hash, which is its identity: whether it was sent once or twice, through one way or another,
+/// the EntryPoint executes it once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SignedOperation {
+    /// The operation.
+    pub operation: UserOperation,
+    /// Its hash, for the EntryPoint and chain that it was signed for.
+    pub hash: B256,
 }
 
 /// The nonce lane of a session key: its address. The plugin insists on it for a key with a gas limit; this crate uses it

@@ -1,5 +1,7 @@
-use crate::calldata::{Call, EXECUTE_WITH_SESSION_KEY};
-use alloy::primitives::{Address, Bytes, Selector, U256};
+//! The decoder of `executeWithSessionKey`.
+
+use crate::{Call, EXECUTE_WITH_SESSION_KEY};
+use alloy_primitives::{Address, Bytes, Selector, U256};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -126,7 +128,7 @@ fn address(data: &[u8], at: usize, part: CallDataPart) -> Result<Address, CallDa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calldata::execute_with_session_key;
+    use crate::execute_with_session_key;
     use proptest::{prelude::*, test_runner::RngSeed};
 
     const KEY: Address = Address::repeat_byte(0x5e);

@@ -1,20 +1,15 @@
+//! The rules: what the plugin checks, and what it books.
+
 use super::{
     CallDataError, KeyState, Phase, Remaining, Rule, RuleSet, Spending, Verdict, Violation,
     decode_execute_with_session_key, state::uint48,
 };
 use crate::{
-    UserOperation,
-    account::{GasSpendLimitInfo, SpendLimitInfo},
-    calldata::Call,
-    permissions::{AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, MAX_SECONDS},
-    submit::SignedOperation,
-    user_operation::session_key_nonce_key,
+    AccessControlType, Call, ERC20_APPROVE, ERC20_TRANSFER, GasSpendLimitInfo, MAX_SECONDS, SignedOperation,
+    SpendLimitInfo, UserOperation, erc20::TOKEN_CALL_LENGTH, session_key_nonce_key,
 };
-use alloy::primitives::{Address, B256, Signature, U256, eip191_hash_message, uint};
+use alloy_primitives::{Address, B256, Signature, U256, eip191_hash_message, uint};
 use session_key_bindings::ENTRY_POINT;
-
-/// Bytes of `transfer(address,uint256)` and `approve(address,uint256)`: selector and two words.
-const TOKEN_CALL_LENGTH: usize = 68;
 
 /// Half the order of secp256k1: a higher `s` makes a second signature of the same message, and is refused (EIP-2).
 const MAX_SIGNATURE_S: U256 = uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);

@@ -1,15 +1,10 @@
 use super::*;
 use crate::{
-    UserOperation,
-    calldata::{Call, execute_with_session_key},
-    permissions::{
-        AccessControlType, Erc20SpendLimit, MAX_SECONDS, PermissionError, PermissionUpdate,
-        PermissionUpdates, SpendLimit, TimeRange,
-    },
-    revert::AaCode,
-    user_operation::{nonce, session_key_nonce_key},
+    AaCode, AccessControlType, Call, Erc20SpendLimit, MAX_SECONDS, PermissionError, PermissionUpdate,
+    PermissionUpdates, SpendLimit, TimeRange, UserOperation, execute_with_session_key, nonce,
+    session_key_nonce_key,
 };
-use alloy::primitives::{Address, Bytes, Selector, U256, aliases::U192};
+use alloy_primitives::{Address, Bytes, Selector, U256, aliases::U192};
 
 const ACCOUNT: Address = Address::repeat_byte(0xac);
 const KEY: Address = Address::repeat_byte(0x5e);

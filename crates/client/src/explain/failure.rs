@@ -1,11 +1,11 @@
-use super::{KeyState, RuleSet, Violation, decode_execute_with_session_key};
+//! Why an operation failed, after the fact.
+
+use super::load_for_calls;
 use crate::{
-    SmartAccount, UserOperation,
     abi::EntryPoint,
-    account::ReadError,
-    calldata::Call,
+    account::{ReadError, SmartAccount},
     revert::{FailedOp, Revert},
-    submit::{Outcome, SignedOperation},
+    submit::Outcome,
 };
 use alloy::{
     consensus::Transaction as _,
@@ -15,6 +15,10 @@ use alloy::{
     providers::Provider,
     rpc::types::{TransactionReceipt, TransactionRequest},
     sol_types::SolCall,
+};
+use session_key_permissions::{
+    Call, SignedOperation, UserOperation,
+    model::{KeyState, RuleSet, Violation, decode_execute_with_session_key},
 };
 use std::fmt;
 
@@ -127,7 +131,7 @@ pub async fn explain_failure(
     };
     let bundle = Bundle::of_key(account, bundle, session_key);
     let calls: Vec<Call> = bundle.calls().cloned().collect();
-    let mut state = KeyState::load_for_calls(&account.clone().at(before), session_key, &calls).await?;
+    let mut state = load_for_calls(&account.clone().at(before), session_key, &calls).await?;
 
     let violations = bundle.validate(&mut state, signed.hash, time);
     let Some(reason) = reason else {

@@ -2,8 +2,7 @@
 //!
 //! [`KeyState`] is everything that the plugin stores about one key. [`KeyState::check`] says whether an operation passes
 //! and, if not, every rule that it breaks; [`KeyState::execute`] also advances the state as the chain would. Both are
-//! pure: no clock, no chain. [`explain`] fetches the state that an operation touches, and checks; [`explain_failure`] does so
-//! after the fact, on the state before the block.
+//! pure: no clock, no chain.
 //!
 //! The model knows what the plugin knows. It does not know what the called contracts will do, what the account and its
 //! deposit hold, whether the nonce is the next of its lane, whether the gas limits suffice, what a paymaster thinks, and
@@ -11,15 +10,11 @@
 
 mod call_data;
 mod check;
-mod failure;
-mod load;
 mod state;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
 pub use call_data::{CallDataError, CallDataPart, decode_execute_with_session_key};
-pub use failure::{Failure, explain_failure};
-pub use load::explain;
 pub use state::{ContractState, KeyState, RuleSet};
 pub use verdict::{Phase, Remaining, Rule, Spending, Verdict, Violation};

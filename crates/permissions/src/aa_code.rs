@@ -1,3 +1,5 @@
+//! Codes of the EntryPoint.
+
 use std::fmt;
 
 macro_rules! aa_codes {
@@ -81,5 +83,18 @@ aa_codes! {
 impl fmt::Display for AaCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_reads_back() {
+        for code in AaCode::ALL {
+            assert_eq!(AaCode::parse(&format!("{code} and more")), Some(*code));
+        }
+        assert_eq!(AaCode::ALL.len(), 26);
     }
 }

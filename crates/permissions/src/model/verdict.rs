@@ -1,6 +1,8 @@
+//! What the model says, with every broken rule and its figures.
+
 use super::call_data::{CallDataError, CallDataPart};
-use crate::revert::AaCode;
-use alloy::primitives::{Address, Selector, U256, aliases::U192};
+use crate::AaCode;
+use alloy_primitives::{Address, Selector, U256, aliases::U192};
 use serde::{Deserialize, Serialize, Serializer};
 use std::{collections::BTreeMap, fmt};
 

@@ -1,4 +1,6 @@
-use alloy::primitives::{Address, Selector, U256};
+//! What is wrong with permissions.
+
+use alloy_primitives::{Address, Selector, U256};
 use std::fmt;
 
 /// Which quantity of seconds an error is about.

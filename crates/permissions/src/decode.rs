@@ -1,12 +1,12 @@
-use super::{
+//! Single updates from their encoding.
+
+use crate::{
     AddressEntry, Erc20SpendLimit, FunctionEntry, MAX_SECONDS, PermissionError, PermissionUpdate, SpendLimit,
     TimeRange,
 };
-use crate::abi::Updates;
-use alloy::{
-    primitives::{Address, Selector, U256},
-    sol_types::SolCall,
-};
+use alloy_primitives::{Address, Selector, U256};
+use alloy_sol_types::SolCall;
+use session_key_bindings::ISessionKeyPermissionsUpdates as Updates;
 
 impl PermissionUpdate {
     /// Decodes an update exactly as the plugin does: what this takes, the plugin takes, with the same meaning, and nothing
@@ -141,8 +141,8 @@ impl<'a> Arguments<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::permissions::{AccessControlType, PermissionUpdates};
-    use alloy::primitives::{Bytes, hex};
+    use crate::{AccessControlType, PermissionUpdates};
+    use alloy_primitives::{Bytes, hex};
     use proptest::{prelude::*, test_runner::RngSeed};
 
     fn updates() -> impl Strategy<Value = PermissionUpdate> {

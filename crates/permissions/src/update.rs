@@ -1,13 +1,13 @@
-use super::{
+//! Single updates, lists of them, and their encoding.
+
+use crate::{
     AccessControlType, AddressEntry, Erc20SpendLimit, FunctionEntry, MAX_SECONDS, PermissionError,
     SpendLimit, TimeField, TimeRange,
 };
-use crate::abi::{Plugin, Updates};
-use alloy::{
-    primitives::{Address, Bytes, Selector, U256, aliases::U48},
-    sol_types::SolCall,
-};
+use alloy_primitives::{Address, Bytes, Selector, U256, aliases::U48};
+use alloy_sol_types::SolCall;
 use serde::{Deserialize, Serialize};
+use session_key_bindings::{ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin};
 
 /// One change of a session key's permissions: one element of the `bytes[]` of `addSessionKey` and `updateKeyPermissions`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -129,7 +129,7 @@ fn seconds(field: TimeField, seconds: u64) -> Result<U48, PermissionError> {
     Ok(U48::from(seconds))
 }
 
-impl From<AccessControlType> for Plugin::ContractAccessControlType {
+impl From<AccessControlType> for ISessionKeyPlugin::ContractAccessControlType {
     fn from(value: AccessControlType) -> Self {
         match value {
             AccessControlType::Allowlist => Self::ALLOWLIST,
@@ -302,7 +302,7 @@ impl<'a> IntoIterator for &'a PermissionUpdates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::hex;
+    use alloy_primitives::hex;
 
     // Selectors as the specification of the deployed plugin lists them.
     #[test]

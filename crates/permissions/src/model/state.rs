@@ -1,11 +1,10 @@
+//! What the plugin stores, and how updates change it.
+
 use crate::{
-    account::{GasSpendLimitInfo, SpendLimitInfo},
-    permissions::{
-        AccessControlType, MAX_SECONDS, PermissionError, PermissionUpdate, PermissionUpdates, SpendLimit,
-        TimeRange,
-    },
+    AccessControlType, GasSpendLimitInfo, MAX_SECONDS, PermissionError, PermissionUpdate, PermissionUpdates,
+    SpendLimit, SpendLimitInfo, TimeRange,
 };
-use alloy::primitives::{Address, Bytes, Selector, U256};
+use alloy_primitives::{Address, Bytes, Selector, U256};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

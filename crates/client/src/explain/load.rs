@@ -1,7 +1,8 @@
-use super::{ContractState, KeyState, RuleSet, Verdict, decode_execute_with_session_key};
+//! Reads a key's state, and checks an operation on it.
+
 use crate::{
-    SmartAccount, UserOperation, abi::IPlugin, account::ReadError, calldata::Call, submit::SignedOperation,
-    user_operation::DUMMY_SIGNATURE,
+    abi::IPlugin,
+    account::{ReadError, SmartAccount},
 };
 use alloy::{
     eips::BlockNumberOrTag,
@@ -9,80 +10,70 @@ use alloy::{
     providers::Provider,
     transports::RpcError,
 };
+use session_key_bindings::plugin_metadata::{SESSION_KEY_PLUGIN_AUTHOR, SESSION_KEY_PLUGIN_VERSION};
+use session_key_permissions::{
+    Call, DUMMY_SIGNATURE, SignedOperation, UserOperation,
+    model::{ContractState, KeyState, RuleSet, Verdict, decode_execute_with_session_key},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     pin::Pin,
 };
 
-/// What this project's plugin says of itself: `VERSION` and `AUTHOR` of `SessionKeyPlugin.sol`.
-const PLUGIN_VERSION: &str = "1.1.0";
-const PLUGIN_AUTHOR: &str = "The session-key authors";
-
-impl KeyState {
-    /// Reads a key's state from the chain, as far as calls to these functions need it, by the plugin's views: all at the block
-    /// that `account` is read at. The lists of a key cannot be enumerated, so the state is not
-    /// [`complete`](Self::complete).
-    ///
-    /// To read at one block although the chain moves on, name it: [`SmartAccount::at`].
-    #[tracing::instrument(level = "debug", skip_all, fields(account = %account.address(), %session_key))]
-    pub async fn load(
-        account: &SmartAccount,
-        session_key: Address,
-        functions: impl IntoIterator<Item = (Address, Selector)>,
-    ) -> Result<Self, ReadError> {
-        let mut targets: BTreeMap<Address, BTreeSet<Selector>> = BTreeMap::new();
-        for (target, selector) in functions {
-            targets.entry(target).or_default().insert(selector);
-        }
-        let targets: Vec<_> = targets.into_iter().collect();
-        let state = Self {
-            complete: false,
-            ..Self::unregistered(account.address(), session_key)
-        };
-        // For a key that is not registered the other views revert.
-        if !account.is_session_key(session_key).await? {
-            return Ok(state);
-        }
-        let (
-            access_control_type,
-            time_range,
-            native_limit,
-            gas_limit,
-            required_paymaster,
-            contracts,
-            rule_set,
-        ) = tokio::try_join!(
-            account.access_control_type(session_key),
-            account.time_range(session_key),
-            account.native_token_spend_limit(session_key),
-            account.gas_spend_limit(session_key),
-            account.required_paymaster(session_key),
-            load_contracts(account, session_key, &targets),
-            load_rule_set(account),
-        )?;
-        Ok(Self {
-            registered: true,
-            access_control_type,
-            contracts: contracts.into_iter().collect(),
-            time_range,
-            native_limit,
-            gas_limit,
-            required_paymaster,
-            rule_set,
-            ..state
-        })
+/// Reads a key's state from the chain, as far as calls to these functions need it, by the plugin's views: all at the block
+/// that `account` is read at. The lists of a key cannot be enumerated, so the state is not
+/// [`complete`](KeyState::complete).
+///
+/// To read at one block although the chain moves on, name it: [`SmartAccount::at`].
+#[tracing::instrument(level = "debug", skip_all, fields(account = %account.address(), %session_key))]
+pub async fn load(
+    account: &SmartAccount,
+    session_key: Address,
+    functions: impl IntoIterator<Item = (Address, Selector)>,
+) -> Result<KeyState, ReadError> {
+    let mut targets: BTreeMap<Address, BTreeSet<Selector>> = BTreeMap::new();
+    for (target, selector) in functions {
+        targets.entry(target).or_default().insert(selector);
     }
-
-    /// The same for the functions that these calls call.
-    pub async fn load_for_calls(
-        account: &SmartAccount,
-        session_key: Address,
-        calls: &[Call],
-    ) -> Result<Self, ReadError> {
-        let functions = calls.iter().map(|call| (call.target, call.selector()));
-        Self::load(account, session_key, functions).await
+    let targets: Vec<_> = targets.into_iter().collect();
+    let mut state = KeyState::unregistered(account.address(), session_key);
+    state.complete = false;
+    // For a key that is not registered the other views revert.
+    if !account.is_session_key(session_key).await? {
+        return Ok(state);
     }
+    let contracts;
+    (
+        state.access_control_type,
+        state.time_range,
+        state.native_limit,
+        state.gas_limit,
+        state.required_paymaster,
+        contracts,
+        state.rule_set,
+    ) = tokio::try_join!(
+        account.access_control_type(session_key),
+        account.time_range(session_key),
+        account.native_token_spend_limit(session_key),
+        account.gas_spend_limit(session_key),
+        account.required_paymaster(session_key),
+        load_contracts(account, session_key, &targets),
+        load_rule_set(account),
+    )?;
+    state.contracts = contracts.into_iter().collect();
+    state.registered = true;
+    Ok(state)
+}
+
+/// The same for the functions that these calls call.
+pub async fn load_for_calls(
+    account: &SmartAccount,
+    session_key: Address,
+    calls: &[Call],
+) -> Result<KeyState, ReadError> {
+    let functions = calls.iter().map(|call| (call.target, call.selector()));
+    load(account, session_key, functions).await
 }
 
 /// Reads what an operation of a session key touches, and says what the chain would say of it in its latest block. The
@@ -101,7 +92,7 @@ pub async fn explain(
     let time = latest.header.timestamp;
     let account = account.clone().at(latest.header.number);
     let calls = decode_execute_with_session_key(&operation.call_data).map_or(Vec::new(), |(calls, _)| calls);
-    let state = KeyState::load_for_calls(&account, session_key, &calls).await?;
+    let state = load_for_calls(&account, session_key, &calls).await?;
     if operation.signature.is_empty() || operation.signature == DUMMY_SIGNATURE {
         return Ok(state.check(operation, time));
     }
@@ -116,7 +107,10 @@ pub async fn explain(
 async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
     let plugin = account.deployment().session_key_plugin;
     match account.call(plugin, IPlugin::pluginMetadataCall {}).await {
-        Ok(metadata) if (&*metadata.version, &*metadata.author) == (PLUGIN_VERSION, PLUGIN_AUTHOR) => {
+        Ok(metadata)
+            if (&*metadata.version, &*metadata.author)
+                == (SESSION_KEY_PLUGIN_VERSION, SESSION_KEY_PLUGIN_AUTHOR) =>
+        {
             Ok(RuleSet::Strict)
         }
         Ok(_) | Err(ReadError::Reverted { .. } | ReadError::UnexpectedAnswer { .. }) => {
@@ -145,12 +139,11 @@ fn load_contracts<'a>(
                     account.erc20_spend_limit(session_key, *target),
                     load_functions(account, session_key, *target, &selectors),
                 )?;
-                let contract = ContractState {
-                    is_on_list: entry.is_on_list,
-                    check_selectors: entry.check_selectors,
-                    functions: functions.into_iter().collect(),
-                    token_limit,
-                };
+                let mut contract = ContractState::default();
+                contract.is_on_list = entry.is_on_list;
+                contract.check_selectors = entry.check_selectors;
+                contract.functions = functions.into_iter().collect();
+                contract.token_limit = token_limit;
                 Ok(vec![(*target, contract)])
             }
             many => {

@@ -1,0 +1,11 @@
+//! What the chain will say of a session key's operation, and what it has said: the state of a key, read from the chain for the
+//! [model](session_key_permissions::model).
+//!
+//! [`explain`] fetches the state that an operation touches, and checks; [`explain_failure`] does so after the fact, on the
+//! state before the block.
+
+mod failure;
+mod load;
+
+pub use failure::{Failure, explain_failure};
+pub use load::{explain, load, load_for_calls};

@@ -1,0 +1,35 @@
+#![doc = include_str!("../README.md")]
+
+mod aa_code;
+mod access;
+mod address;
+mod call;
+mod decode;
+pub mod erc20;
+mod error;
+mod limit;
+pub mod model;
+mod set;
+mod time_range;
+mod update;
+mod user_operation;
+
+pub use aa_code::AaCode;
+pub use access::{AccessControlType, AddressEntry, FunctionEntry};
+pub use address::parse_address;
+pub use call::{Call, EXECUTE_WITH_SESSION_KEY, execute_with_session_key};
+pub use error::{PermissionError, TimeField};
+pub use limit::{Erc20SpendLimit, GasSpendLimitInfo, SpendLimit, SpendLimitInfo};
+pub use model::{KeyState, Rule, RuleSet, Verdict, Violation};
+pub use set::Permissions;
+pub use time_range::{MAX_SECONDS, TimeRange};
+pub use update::{PermissionUpdate, PermissionUpdates};
+pub use user_operation::{DUMMY_SIGNATURE, SignedOperation, UserOperation, nonce, session_key_nonce_key};
+
+use alloy_primitives::{FixedBytes, Selector, hex};
+
+/// `transfer(address,uint256)` of ERC-20. With [`ERC20_APPROVE`], all that a key may call on a token with a spend limit.
+pub const ERC20_TRANSFER: Selector = FixedBytes(hex!("a9059cbb"));
+
+/// `approve(address,uint256)` of ERC-20. With [`ERC20_TRANSFER`], all that a key may call on a token with a spend limit.
+pub const ERC20_APPROVE: Selector = FixedBytes(hex!("095ea7b3"));
