@@ -26,6 +26,7 @@ struct Store {
     unsettled: BTreeMap<Lane, BTreeSet<(u64, IntentId)>>,
     untold: BTreeMap<(Scope, B256), BTreeSet<(u64, IntentId)>>,
     highest: BTreeMap<Lane, BTreeMap<U256, IntentId>>,
+    spent: BTreeMap<Lane, BTreeSet<IntentId>>,
     written: u64,
 }
 
@@ -83,6 +84,9 @@ impl Store {
         if let Some(highest) = self.highest.get_mut(&record.lane) {
             highest.retain(|_, included| *included != id);
         }
+        if let Some(spent) = self.spent.get_mut(&record.lane) {
+            spent.remove(&id);
+        }
     }
 
     fn index(&mut self, order: u64, record: &IntentRecord) {
@@ -94,6 +98,9 @@ impl Store {
                 .entry(record.lane)
                 .or_default()
                 .insert((order, record.id));
+        }
+        if record.is_spent() {
+            self.spent.entry(record.lane).or_default().insert(record.id);
         }
         if record.is_untold() {
             self.untold
@@ -252,6 +259,39 @@ impl Journal for MemoryJournal {
         Ok(highest
             .and_then(|(_, id)| store.records.get(id))
             .map(|stored| stored.record.clone()))
+    }
+
+    async fn prune(&self, lane: &Lane) -> Result<(), JournalError> {
+        let mut store = self.store();
+        let highest = store
+            .highest
+            .get(lane)
+            .and_then(|included| included.last_key_value())
+            .map(|(_, id)| *id);
+        let spent: Vec<IntentId> = store
+            .spent
+            .get(lane)
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(|id| Some(*id) != highest)
+            .collect();
+        for id in spent {
+            store.unindex(id);
+            store.records.remove(&id);
+        }
+        Ok(())
+    }
+
+    async fn intents(&self, chain_id: u64, account: Address) -> Result<Vec<IntentRecord>, JournalError> {
+        let store = self.store();
+        let mut found: Vec<&Stored> = store
+            .records
+            .values()
+            .filter(|stored| (stored.record.lane.chain_id, stored.record.lane.account) == (chain_id, account))
+            .collect();
+        found.sort_by_key(|stored| stored.order);
+        Ok(found.into_iter().map(|stored| stored.record.clone()).collect())
     }
 
     async fn remove(&self, id: IntentId) -> Result<(), JournalError> {

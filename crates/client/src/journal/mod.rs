@@ -5,7 +5,7 @@
 //! starts again finds what was on its way.
 //!
 //! [`MemoryJournal`] is the default and forgets with the process. `SqliteJournal` (feature `sqlite`) keeps one file on one
-//! machine, which several processes may share. Other stores implement [`Journal`]: six small methods, no logic.
+//! machine, which several processes may share. Other stores implement [`Journal`]: small methods that store and compare.
 
 mod memory;
 mod record;
@@ -159,6 +159,13 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// The highest sequence number of a lane that a record of this journal says was included, with the record; `None` if
     /// there is none.
     async fn highest_included(&self, lane: &Lane) -> Result<Option<IntentRecord>, JournalError>;
+
+    /// Removes the spent records of a lane ([`IntentRecord::is_spent`]), but the one that
+    /// [`highest_included`](Self::highest_included) answers: a node that is behind does not know its nonce.
+    async fn prune(&self, lane: &Lane) -> Result<(), JournalError>;
+
+    /// The records of an account on a chain, in the order in which they were first written: to be looked at.
+    async fn intents(&self, chain_id: u64, account: Address) -> Result<Vec<IntentRecord>, JournalError>;
 
     /// Removes a record.
     async fn remove(&self, id: IntentId) -> Result<(), JournalError>;

@@ -2,7 +2,7 @@
 
 use crate::{
     operation::{Included, NotTaken, Outcome, Void},
-    submit::SignedOperation,
+    permissions::SignedOperation,
 };
 use alloy::primitives::{Address, B256, FixedBytes, U256, aliases::U192};
 use serde::{Deserialize, Serialize};

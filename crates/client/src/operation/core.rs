@@ -88,14 +88,6 @@ impl Core {
     pub(super) async fn write_fact(&self, record: IntentRecord) -> Result<IntentRecord, SettleError> {
         let journal = self.desk.journal();
         let id = record.id;
-        if record.is_spent() {
-            // The highest nonce that was included is remembered: a node that is behind does not know it.
-            let highest = journal.highest_included(&record.lane).await?;
-            if highest.is_some_and(|highest| highest.id != id) {
-                journal.remove(id).await?;
-                return Ok(record);
-            }
-        }
         match journal.put(record.clone(), None).await {
             Ok(written) => Ok(written),
             Err(JournalError::Conflict { .. }) => match journal.intent(id).await? {

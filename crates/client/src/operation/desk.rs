@@ -90,6 +90,10 @@ impl Desk {
         &self.journal
     }
 
+    pub(crate) const fn process(&self) -> ProcessId {
+        self.process
+    }
+
     pub(crate) fn now(&self) -> u64 {
         self.surroundings.unix_millis()
     }

@@ -1,6 +1,6 @@
 //! Gas limits and fees of an operation, and the random bits in them.
 
-use crate::user_operation::UserOperation;
+use crate::permissions::UserOperation;
 use alloy::primitives::U256;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Who pays for an operation, if not the account.
 
-use crate::user_operation::UserOperation;
+use crate::permissions::UserOperation;
 use alloy::primitives::{Address, Bytes};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

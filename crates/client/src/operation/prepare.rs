@@ -11,10 +11,12 @@ use crate::{
     explain,
     journal::{IntentRecord, Lane},
     node::{Head, SuggestedFees},
-    permissions::model::{KeyState, Spend, Verdict},
+    permissions::{
+        DUMMY_SIGNATURE, UserOperation,
+        model::{KeyState, Spend, Verdict},
+    },
     request::RequestError,
     submit::{EstimateError, minimum_pre_verification_gas, simulate_call_gas},
-    user_operation::{DUMMY_SIGNATURE, UserOperation},
 };
 use alloy::{
     eips::BlockId,
@@ -73,10 +75,10 @@ impl From<EstimateError> for Cause {
     }
 }
 
-impl Operation<'_> {
+impl Operation {
     /// Reads all that an operation needs: the newest block, then everything else in that block at the same time.
     pub(super) async fn read(&self, lane: &Lane) -> Result<Reads, Cause> {
-        let core = self.core;
+        let core = &self.core;
         let (head, chain_id) =
             tokio::try_join!(core.node.head(), core.node.chain_id()).map_err(node_failed)?;
         if chain_id != core.chain_id() {
@@ -206,7 +208,7 @@ impl Operation<'_> {
         least_fees: (U256, U256),
         salt: &Salt,
     ) -> Result<Prepared, Cause> {
-        let core = self.core;
+        let core = &self.core;
         let mut operation = UserOperation {
             sender: core.account.address(),
             nonce,
@@ -376,7 +378,7 @@ impl Operation<'_> {
 
     /// The submitter's estimate, and what is known here to compare it with.
     async fn estimate(&self, operation: &UserOperation, given: &Gas) -> Result<(Gas, Computed), Cause> {
-        let core = self.core;
+        let core = &self.core;
         let mut asked = operation.clone();
         given.apply(&mut asked);
         let is_own = core.submitter.estimates_by_node();

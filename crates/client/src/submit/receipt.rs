@@ -1,16 +1,20 @@
-use super::Refusal;
+//! An operation in the receipt of the transaction that carried it.
+
 use crate::{
     abi::EntryPoint,
+    node::TransactionReceipt,
     revert::{Revert, user_operation_revert_reason},
 };
 use alloy::{
     primitives::{Address, B256, U256},
-    rpc::types::{Log, TransactionReceipt},
+    rpc::types::Log,
     sol_types::SolEvent,
 };
+use serde::{Deserialize, Serialize};
 
-/// An operation that was included in a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An operation that is included in a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Receipt {
     /// The operation's hash.
     pub user_op_hash: B256,
@@ -26,67 +30,32 @@ pub struct Receipt {
     pub actual_gas_used: U256,
     /// The transaction that included it.
     pub transaction_hash: B256,
-    /// The block that included it.
+    /// The number of the block that included it.
     pub block_number: u64,
+    /// The hash of that block.
+    pub block_hash: B256,
     /// Events that the operation's execution emitted.
     pub logs: Vec<Log>,
 }
 
-/// What became of an operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// It was executed.
-    Success(Receipt),
-    /// It was included and paid for, but its call reverted: nothing of it happened.
-    Reverted {
-        /// The receipt.
-        receipt: Receipt,
-        /// Why. [`Revert::Unknown`] without bytes if the call ran out of gas or gave no reason.
-        reason: Revert,
-    },
-    /// The transaction that carried it reverted as a whole, and no other carried it: nothing of it happened. Unless another
-    /// operation has used its nonce since, it can still be included if it is sent again.
-    ///
-    /// Only an [`EntryPointSubmitter`](super::EntryPointSubmitter) says this, of transactions of its own. A bundler says nothing
-    /// of an operation that it gave up: waiting for that one ends in [`SubmitError::Timeout`](super::SubmitError::Timeout).
-    Dropped {
-        /// The transaction.
-        transaction_hash: B256,
-        /// Why: what the EntryPoint says of the same bundle after the transaction's block. `None` if it would take it there,
-        /// or the node could not say.
-        reason: Option<Refusal>,
-    },
-}
-
-impl Outcome {
-    /// The receipt, if the operation was included.
-    pub const fn receipt(&self) -> Option<&Receipt> {
-        match self {
-            Self::Success(receipt) | Self::Reverted { receipt, .. } => Some(receipt),
-            Self::Dropped { .. } => None,
-        }
-    }
-
-    /// Whether the operation was executed.
-    pub const fn is_success(&self) -> bool {
-        matches!(self, Self::Success(_))
-    }
-
-    /// Finds an operation in the receipt of the transaction that carried it. `None`: it is not in there.
-    pub fn from_transaction(
+impl Receipt {
+    /// Finds an operation of an account in the receipt of the transaction that carried it, with whether its calls took effect and,
+    /// if not, why ([`Revert::Unknown`] without bytes if no reason was given). `None`: it is not in there.
+    pub fn find(
         transaction: &TransactionReceipt,
         entry_point: Address,
         user_op_hash: B256,
-    ) -> Option<Self> {
-        let logs = transaction.logs();
+        sender: Address,
+    ) -> Option<(Self, bool, Option<Revert>)> {
+        let logs = &transaction.logs;
         let event_at = |log: &Log| {
             (log.address() == entry_point)
                 .then(|| EntryPoint::UserOperationEvent::decode_log(&log.inner).ok())
                 .flatten()
         };
         let (position, event) = logs.iter().enumerate().find_map(|(position, log)| {
-            Some((position, event_at(log)?)).filter(|(_, e)| e.userOpHash == user_op_hash)
+            Some((position, event_at(log)?))
+                .filter(|(_, event)| event.userOpHash == user_op_hash && event.sender == sender)
         })?;
         // Events of its execution stand between the mark before it and its own.
         let start = logs[..position]
@@ -97,24 +66,24 @@ impl Outcome {
                     || event_at(log).is_some()
             })
             .map_or(0, |mark| mark + 1);
-        let receipt = Receipt {
+        let receipt = Self {
             user_op_hash,
-            sender: event.sender,
+            sender,
             nonce: event.nonce,
             paymaster: (!event.paymaster.is_zero()).then_some(event.paymaster),
             actual_gas_cost: event.actualGasCost,
             actual_gas_used: event.actualGasUsed,
             transaction_hash: transaction.transaction_hash,
-            block_number: transaction.block_number.unwrap_or_default(),
+            block_number: transaction.block_number,
+            block_hash: transaction.block_hash,
             logs: logs[start..position].to_vec(),
         };
-        Some(if event.success {
-            Self::Success(receipt)
-        } else {
-            let logs = receipt.logs.iter().map(|log| &log.inner);
-            let reason = user_operation_revert_reason(logs, entry_point, user_op_hash)
-                .unwrap_or_else(|| Revert::Unknown(Default::default()));
-            Self::Reverted { receipt, reason }
-        })
+        if event.success {
+            return Some((receipt, true, None));
+        }
+        let inner = receipt.logs.iter().map(|log| &log.inner);
+        let reason = user_operation_revert_reason(inner, entry_point, user_op_hash)
+            .unwrap_or_else(|| Revert::Unknown(Default::default()));
+        Some((receipt, false, Some(reason)))
     }
 }

@@ -1,0 +1,296 @@
+//! From an action to what became of it: build, estimate, sponsor, sign, write down, send, settle.
+//!
+//! Clients make an [`Operation`]; awaiting it carries it out. What a caller asks for once happens at most once, whatever fails on
+//! the way, and each answer says what is known: [`Included`], or an [`OperationError`] that says whether anything
+//! [happened](OperationError::happened).
+
+mod bounds;
+mod check;
+mod core;
+mod desk;
+mod error;
+mod gas;
+mod outcome;
+mod paymaster;
+mod prepare;
+mod resume;
+mod run;
+mod settle;
+mod source;
+
+pub use bounds::{Bounds, OverBound, Setting};
+pub use check::{Check, GasSource};
+pub use desk::{Desk, Machine, Surroundings};
+pub use error::{Advice, Cause, OperationError};
+pub use gas::Gas;
+pub use outcome::{Depth, Happened, Included, NotTaken, NotTakenReason, Open, Outcome, Void};
+pub use paymaster::{FixedPaymaster, Paymaster, PaymasterError};
+pub use run::Pending;
+pub use settle::DEFAULT_FINAL_DEPTH;
+
+pub(crate) use self::core::Core;
+pub(crate) use source::{GivenCallData, Source, Used};
+
+use crate::{
+    journal::IntentId,
+    permissions::{SignedOperation, UserOperation},
+    signer::sign_hash,
+};
+use alloy::primitives::{B256, Bytes, U256, aliases::U192};
+use gas::Salt;
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+/// How long an operation may take, unless another [`timeout`](Operation::timeout) is set.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How far an operation is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// Nonce, fees, gas limits and paymaster are set.
+    Built(Box<UserOperation>),
+    /// Signed and written to the journal, and not sent yet.
+    Signed(Box<SignedOperation>),
+    /// On its way; this is its hash.
+    Sent(B256),
+    /// In a block.
+    Included(Box<Included>),
+}
+
+type OnProgress = Arc<dyn Fn(&Progress) + Send + Sync>;
+
+/// Gas limits that the caller gives, in gas units.
+#[derive(Clone, Copy, Debug, Default)]
+struct GivenGas {
+    call_gas_limit: Option<U256>,
+    verification_gas_limit: Option<U256>,
+    pre_verification_gas: Option<U256>,
+}
+
+impl GivenGas {
+    const fn is_complete(&self) -> bool {
+        self.call_gas_limit.is_some()
+            && self.verification_gas_limit.is_some()
+            && self.pre_verification_gas.is_some()
+    }
+}
+
+/// Something to be done once. Made by the clients' methods; nothing happens until it is awaited, or [sent](Self::send).
+///
+/// Whatever is not set is found out: nonce, fees and gas limits from the chain.
+///
+/// Awaiting it waits until it is included. Of two that are awaited at the same time in one lane, one waits for the other.
+#[derive(Clone)]
+#[must_use = "an operation does nothing until it is awaited or sent"]
+pub struct Operation {
+    core: Arc<Core>,
+    source: Arc<dyn Source>,
+    /// The session key that acts, and its calls.
+    session_key: Option<Used>,
+    nonce_key: U192,
+    nonce: Option<U256>,
+    name: Option<String>,
+    /// An intent of the journal that this goes on with, and whether its operation is signed anew.
+    adopts: Option<(IntentId, bool)>,
+    gas: GivenGas,
+    fees: Option<(U256, U256)>,
+    paymaster_and_data: Option<Bytes>,
+    strict: bool,
+    depth: Depth,
+    timeout: Duration,
+    on_progress: Option<OnProgress>,
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operation")
+            .field("core", &self.core)
+            .field("source", &self.source)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Operation {
+    pub(crate) fn new(core: &Arc<Core>, source: impl Source + 'static, nonce_key: U192) -> Self {
+        Self {
+            core: core.clone(),
+            session_key: source.session_key(),
+            source: Arc::new(source),
+            nonce_key,
+            nonce: None,
+            name: None,
+            adopts: None,
+            gas: GivenGas::default(),
+            fees: None,
+            paymaster_and_data: None,
+            strict: false,
+            depth: Depth::default(),
+            timeout: DEFAULT_TIMEOUT,
+            on_progress: None,
+        }
+    }
+
+    /// Names what is asked for. The same name with the same calls is the same intent, in this and in every later process on the
+    /// same journal: it is done once. Asked for again, an intent that is included answers with its outcome, and one that is open is
+    /// taken up. With other calls, the name is an error as long as it is not free: [`Cause::NameTaken`].
+    ///
+    /// Names belong to chain, account and signer. In a [`MemoryJournal`](crate::journal::MemoryJournal) they end with the process.
+    pub fn id(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Another nonce lane. A session key with a gas limit must use its own, which is the default.
+    pub fn nonce_key(mut self, nonce_key: U192) -> Self {
+        self.nonce_key = nonce_key;
+        self
+    }
+
+    /// This nonce, lane included. One above the lane's next waits for those before it; one that is used is an error.
+    pub const fn nonce(mut self, nonce: U256) -> Self {
+        self.nonce = Some(nonce);
+        self
+    }
+
+    /// Goes on with an intent of the journal: its operation is sent again or, if `sign_anew`, signed anew with the same nonce and
+    /// calls for at least a tenth more in both fees.
+    pub(crate) const fn adopting(mut self, intent: IntentId, sign_anew: bool) -> Self {
+        self.adopts = Some((intent, sign_anew));
+        self
+    }
+
+    /// Gas units for the execution.
+    pub const fn call_gas_limit(mut self, gas: U256) -> Self {
+        self.gas.call_gas_limit = Some(gas);
+        self
+    }
+
+    /// Gas units for validation.
+    pub const fn verification_gas_limit(mut self, gas: U256) -> Self {
+        self.gas.verification_gas_limit = Some(gas);
+        self
+    }
+
+    /// Gas units for what the EntryPoint cannot measure.
+    pub const fn pre_verification_gas(mut self, gas: U256) -> Self {
+        self.gas.pre_verification_gas = Some(gas);
+        self
+    }
+
+    /// All three gas limits: then nothing is simulated to find them, and what the call does is seen on chain only.
+    pub const fn gas_limits(mut self, limits: Gas) -> Self {
+        self.gas = GivenGas {
+            call_gas_limit: Some(limits.call_gas_limit),
+            verification_gas_limit: Some(limits.verification_gas_limit),
+            pre_verification_gas: Some(limits.pre_verification_gas),
+        };
+        self
+    }
+
+    /// Fees in wei per gas unit: the most in all, and the most for the bundler. They are taken as they are: not lowered to fit a
+    /// key's gas limit, not bounded but by [`Bounds::max_cost`], and without random bits.
+    ///
+    /// With all gas limits given, too, nothing random is left in the operation: processes that give the same and do not share a
+    /// journal can make the same operation, and each would take the other's for its own. Share a journal then.
+    pub const fn fees(mut self, max_fee_per_gas: U256, max_priority_fee_per_gas: U256) -> Self {
+        self.fees = Some((max_fee_per_gas, max_priority_fee_per_gas));
+        self
+    }
+
+    /// This `paymasterAndData`, whatever the client's paymaster; empty: the account pays.
+    pub fn paymaster_and_data(mut self, paymaster_and_data: impl Into<Bytes>) -> Self {
+        self.paymaster_and_data = Some(paymaster_and_data.into());
+        self
+    }
+
+    /// Sends only what the model is sure of. Without it, an operation that [may pass](crate::permissions::Verdict::MayPass) is
+    /// sent: the key's plugin is another than this project's, and may not enforce a rule that the operation breaks.
+    pub const fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    /// How deep the operation's block must lie before awaiting it ends.
+    pub const fn depth(mut self, depth: Depth) -> Self {
+        self.depth = depth;
+        self
+    }
+
+    /// How long everything may take, all told: the wait for the lane, building, signing, sending, and inclusion.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Tells how far the operation is.
+    pub fn on_progress(mut self, callback: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.on_progress = Some(Arc::new(callback));
+        self
+    }
+
+    /// The call data, with predecessors of keys as the chain has them now.
+    pub async fn call_data(&self) -> Result<Bytes, OperationError> {
+        let call_data = self.source.call_data(&self.core.account, &self.core.desk);
+        Ok(call_data.await?)
+    }
+
+    /// The complete operation, with a dummy signature, at the lane's next nonce. It is not written to the journal.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.core.account.address()))]
+    pub async fn build(&self) -> Result<UserOperation, OperationError> {
+        let lane = self.core.lane(self.nonce_key);
+        let reads = self.read(&lane).await?;
+        self.judge_calls(&reads)?;
+        let salt = self.salt();
+        let nonce = self.nonce.unwrap_or(reads.nonce);
+        let prepared = self.prepare(&reads, nonce, (U256::ZERO, U256::ZERO), &salt).await?;
+        self.report(|| Progress::Built(Box::new(prepared.operation.clone())));
+        Ok(prepared.operation)
+    }
+
+    /// The complete operation, signed, for whoever sends it by other means. It is not written to the journal: nobody will look
+    /// what became of it.
+    pub async fn sign(&self) -> Result<SignedOperation, OperationError> {
+        let operation = self.build().await?;
+        Ok(self.signed(operation).await?)
+    }
+
+    async fn signed(&self, mut operation: UserOperation) -> Result<SignedOperation, Cause> {
+        let hash = operation.hash(self.core.entry_point(), self.core.chain_id());
+        operation.signature = sign_hash(&*self.core.signer, hash).await?;
+        Ok(SignedOperation { operation, hash })
+    }
+
+    /// Carries it out, up to handing it over. The lane is the operation's until the answer was awaited or dropped.
+    pub async fn send(self) -> Result<Pending, OperationError> {
+        run::send(self).await
+    }
+
+    fn salt(&self) -> Salt {
+        Salt::new(self.core.desk.random())
+    }
+
+    fn report(&self, progress: impl FnOnce() -> Progress) {
+        if let Some(callback) = &self.on_progress {
+            callback(&progress());
+        }
+    }
+}
+
+impl IntoFuture for Operation {
+    type Output = Result<Included, OperationError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    /// Carries it out, and waits until it is included: as deep as [`depth`](Operation::depth) says. An operation whose calls
+    /// revert is an error.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(run::run(self))
+    }
+}
+

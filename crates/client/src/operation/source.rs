@@ -1,0 +1,49 @@
+//! Where an operation's call data come from: what the clients put into the machine, which knows none of them.
+
+use super::{desk::Desk, error::Cause};
+use crate::{account::SmartAccount, permissions::Call};
+use alloy::primitives::{Address, B256, Bytes, keccak256};
+use async_trait::async_trait;
+use std::fmt;
+
+/// A session key, and the calls that it makes.
+#[derive(Clone, Debug)]
+pub(crate) struct Used {
+    pub(crate) key: Address,
+    pub(crate) calls: Vec<Call>,
+}
+
+/// What an operation shall do.
+#[async_trait]
+pub(crate) trait Source: fmt::Debug + Send + Sync {
+    /// Identifies what is asked for: equal for equal requests, whatever the chain's state.
+    fn request(&self) -> B256;
+
+    /// The call data on the account's state.
+    async fn call_data(&self, account: &SmartAccount, desk: &Desk) -> Result<Bytes, Cause>;
+
+    /// The session key that acts, if one does.
+    fn session_key(&self) -> Option<Used> {
+        None
+    }
+
+    /// The session keys that it grants something to, or rotates to or from.
+    fn grants_to(&self) -> Vec<Address> {
+        Vec::new()
+    }
+}
+
+/// Call data that are given.
+#[derive(Clone, Debug)]
+pub(crate) struct GivenCallData(pub(crate) Bytes);
+
+#[async_trait]
+impl Source for GivenCallData {
+    fn request(&self) -> B256 {
+        keccak256(&self.0)
+    }
+
+    async fn call_data(&self, _: &SmartAccount, _: &Desk) -> Result<Bytes, Cause> {
+        Ok(self.0.clone())
+    }
+}
