@@ -1,5 +1,6 @@
 //! Integration tests of the client.
 
+mod account;
 mod bundler;
 mod concurrency;
 mod deployment;
