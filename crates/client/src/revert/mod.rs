@@ -1,7 +1,7 @@
 //! What a revert says, as a value.
 
 mod contracts;
-mod rpc;
+pub(crate) mod rpc;
 
 pub use contracts::{AccountError, FactoryError, OwnerPluginError, PluginBaseError, PluginError};
 

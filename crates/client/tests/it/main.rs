@@ -22,4 +22,5 @@ mod replacement;
 mod round_trips;
 mod secrets;
 mod tracing_spans;
+mod transport;
 mod wire;
