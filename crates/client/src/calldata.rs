@@ -12,9 +12,9 @@
 //!
 //! To do several owner actions in one operation, [`batch`] them: the account calls itself, as its own owner.
 
-use crate::abi::{Account, Factory, IERC1271, Owners, Plugin};
+use crate::abi::{Account, EntryPoint, Factory, IERC1271, Owners, Plugin};
 use alloy::{
-    primitives::{Address, B256, Bytes, FixedBytes, U256},
+    primitives::{Address, B256, Bytes, FixedBytes, U256, aliases::U192},
     sol_types::{SolCall, SolValue},
 };
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,24 @@ pub struct NewSessionKey {
     pub permissions: Vec<Bytes>,
 }
 
+impl NewSessionKey {
+    /// A key with permissions, and an empty tag.
+    pub fn new(key: Address, permissions: &Permissions) -> Result<Self, PermissionError> {
+        Ok(Self {
+            key,
+            tag: B256::ZERO,
+            permissions: permissions.encode()?,
+        })
+    }
+
+    /// The same with a tag: the owner's label, by which the key can be found in the logs.
+    #[must_use]
+    pub const fn with_tag(mut self, tag: B256) -> Self {
+        self.tag = tag;
+        self
+    }
+}
+
 /// `execute`: one call. A target that is a plugin is refused by the account.
 pub fn execute(call: &Call) -> Bytes {
     Account::executeCall {
@@ -112,6 +130,14 @@ pub fn batch(account: Address, actions: impl IntoIterator<Item = Bytes>) -> Byte
         1 => calls.remove(0).data,
         _ => execute_batch(&calls),
     }
+}
+
+/// A call of the EntryPoint that uses up the next nonce of a lane of whoever makes it.
+pub fn increment_nonce(entry_point: Address, nonce_key: U192) -> Call {
+    Call::new(
+        entry_point,
+        EntryPoint::incrementNonceCall { key: nonce_key }.abi_encode(),
+    )
 }
 
 /// `installPlugin` of any plugin.

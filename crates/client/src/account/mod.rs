@@ -250,6 +250,14 @@ impl SmartAccount {
         Ok(self.requests.send(request).await?)
     }
 
+    /// The time of the block that the account is read at, unix seconds.
+    pub(crate) async fn timestamp(&self) -> Result<u64, ReadError> {
+        let request = self.provider.get_block(self.block);
+        let block = self.requests.send(request).await?;
+        let block = block.ok_or(alloy::transports::RpcError::NullResp)?;
+        Ok(block.header.timestamp)
+    }
+
     /// Calls a view function.
     #[tracing::instrument(level = "debug", skip_all, fields(%contract, function = C::SIGNATURE))]
     pub(crate) async fn call<C: SolCall>(&self, contract: Address, call: C) -> Result<C::Return, ReadError> {
