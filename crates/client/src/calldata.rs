@@ -19,7 +19,7 @@ use alloy::{
 };
 use serde::{Deserialize, Serialize};
 use session_key_bindings::{PluginManifest, function_id};
-use session_key_permissions::Call;
+use session_key_permissions::{Call, PermissionError, Permissions};
 
 /// A function of a plugin that validates for others: the plugin's address and a function id (`bytes21`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -3,8 +3,8 @@
 use super::{ConnectError, ExecutionFunctionConfig, ReadError, SmartAccount, require_chain};
 use crate::{
     abi::{Account, Owners, Plugin},
-    calldata::EXECUTE_WITH_SESSION_KEY,
     deployment::{Contract, Deployment, Deterministic, known_chains},
+    permissions::EXECUTE_WITH_SESSION_KEY,
 };
 use alloy::{
     primitives::{Address, B256, Selector, U256, b256, keccak256},

@@ -11,7 +11,7 @@ use crate::{
     permissions::{Call, PermissionUpdates, nonce, session_key_nonce_key},
 };
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, aliases::U192, eip191_hash_message},
+    primitives::{Address, B256, Bytes, aliases::U192, eip191_hash_message},
     sol_types::{Eip712Domain, SolStruct},
 };
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     journal::BlockRef,
-    permissions::model::{Budget, Verdict},
+    permissions::model::{Budgets, Verdict},
     revert::Revert,
     submit::{Refusal, minimum_pre_verification_gas},
 };
@@ -37,7 +37,7 @@ pub struct Check {
     /// What the plugin says: accepted, refused by which rules, or possibly accepted by a plugin that does not enforce them.
     pub verdict: Verdict,
     /// What is left of the key's limits, before this operation.
-    pub budgets: Vec<Budget>,
+    pub budgets: Budgets,
     /// The earliest time at which it would pass as it is, unix seconds. `None`: now, or not by waiting.
     pub earliest: Option<u64>,
     /// The account or its paymaster refuses it for a reason that is not the key's.

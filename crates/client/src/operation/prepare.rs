@@ -167,7 +167,10 @@ impl Operation {
                 if place == (*lane, nonce) {
                     continue;
                 }
-                let spend = Spend::of(state, &operation.signed.operation);
+                // An operation that is not the key's uses nothing of it.
+                let Ok(spend) = state.spend_of(&operation.signed.operation) else {
+                    continue;
+                };
                 let largest = spends.entry(place).or_default();
                 *largest = largest.max(&spend);
             }
