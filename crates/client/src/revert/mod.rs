@@ -2,7 +2,7 @@
 
 mod aa_code;
 mod contracts;
-mod rpc;
+pub(crate) mod rpc;
 
 pub use aa_code::AaCode;
 pub use contracts::{AccountError, FactoryError, OwnerPluginError, PluginBaseError, PluginError};
