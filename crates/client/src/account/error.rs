@@ -1,15 +1,15 @@
 //! What can go wrong when an account is read, connected to or computed.
 
-use crate::{calldata::OwnersError, revert::Revert};
+use crate::{calldata::OwnersError, request::RequestError, revert::Revert};
 use alloy::{primitives::Address, transports::TransportError};
 
 /// Reading from the chain failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
     /// The node could not be asked, or refused.
     #[error("the node could not answer")]
-    Rpc(#[from] TransportError),
+    Rpc(#[from] RequestError),
 
     /// The node is of another chain than the account.
     #[error("the node is of chain {found}, not of chain {expected}")]
@@ -55,12 +55,19 @@ pub enum ReadError {
 impl ReadError {
     /// Whether asking again may help.
     pub(crate) const fn is_transient(&self) -> bool {
-        matches!(self, Self::Rpc(_))
+        matches!(self, Self::Rpc(error) if error.is_transient())
+    }
+}
+
+// The errors of transports are not kept: they print URLs, and URLs hold API keys.
+impl From<TransportError> for ReadError {
+    fn from(error: TransportError) -> Self {
+        RequestError::from(&error).into()
     }
 }
 
 /// An account cannot be connected to, or its address cannot be computed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// Reading from the chain failed, or the node is of another chain.

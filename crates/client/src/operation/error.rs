@@ -449,9 +449,16 @@ impl<T: Into<Cause>> From<T> for OperationError {
 
 impl From<ReadError> for Cause {
     fn from(error: ReadError) -> Self {
-        Self::Read {
-            is_transient: error.is_transient(),
-            message: error.to_string(),
+        match error {
+            ReadError::Rpc(error) => Self::Request {
+                by: "node".to_owned(),
+                error,
+            },
+            ReadError::WrongChain { expected, found } => Self::WrongChain { expected, found },
+            error => Self::Read {
+                is_transient: error.is_transient(),
+                message: error.to_string(),
+            },
         }
     }
 }
