@@ -13,7 +13,6 @@ use alloy::{
     network::TransactionBuilder,
     primitives::{Address, B256, Bytes, Selector, U256, aliases::U192, keccak256},
     rpc::types::TransactionRequest,
-    sol_types::SolCall,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

@@ -83,7 +83,8 @@ impl Operation {
         {
             open.extend(journal.unsettled(&lane).await?);
         }
-        self.reserve(&mut reads, &lane, reads.nonce, &open);
+        let nonce = reads.nonce;
+        self.reserve(&mut reads, &lane, nonce, &open);
         let (Some(state), Some(used)) = (&reads.state, &self.session_key) else {
             return Err(Cause::NoVerdict.into());
         };

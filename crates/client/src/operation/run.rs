@@ -1046,7 +1046,7 @@ fn can_come_from_inclusion(reason: &NotTaken) -> bool {
             refusal.code,
             Some(
                 AaCode::InvalidNonce
-                    | AaCode::AccountAlreadyConstructed
+                    | AaCode::SenderAlreadyConstructed
                     | AaCode::PrefundNotPaid
                     | AaCode::ExpiredOrNotDue
                     | AaCode::AccountReverted
