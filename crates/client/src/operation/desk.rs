@@ -57,6 +57,8 @@ pub struct Desk {
     queues: Mutex<BTreeMap<Lane, Weak<AsyncMutex<()>>>>,
     /// Intents whose futures were dropped while they were open.
     dropped: Mutex<Vec<(IntentId, Moment)>>,
+    /// The newest block of each chain in which this process knows something included.
+    newest: Mutex<BTreeMap<u64, u64>>,
 }
 
 impl Default for Desk {
@@ -82,6 +84,7 @@ impl Desk {
             sequence: AtomicU64::new(0),
             queues: Mutex::default(),
             dropped: Mutex::default(),
+            newest: Mutex::default(),
         }
     }
 
@@ -132,6 +135,19 @@ impl Desk {
     pub(crate) fn forget_dropped(&self, id: IntentId) {
         let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
         dropped.retain(|(other, _)| *other != id);
+    }
+
+    /// Notes that something is included in this block.
+    pub(crate) fn note_block(&self, chain_id: u64, number: u64) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = newest.entry(chain_id).or_default();
+        *known = number.max(*known);
+    }
+
+    /// The newest block in which something is known to be included. A node that does not have it is behind.
+    pub(crate) fn newest_block(&self, chain_id: u64) -> u64 {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.get(&chain_id).copied().unwrap_or_default()
     }
 
     /// Waits for the lane's turn, first come first served within the process.

@@ -164,7 +164,10 @@ impl Operation {
         for record in open.iter().filter(|record| record.signer == signer) {
             for operation in record.open_operations() {
                 let place = (record.lane, operation.nonce());
-                if place == (*lane, nonce) {
+                // What has used a nonce is in the state already.
+                let is_past = operation.nonce_past.is_some()
+                    || record.lane == *lane && operation.nonce() < reads.nonce;
+                if is_past || place == (*lane, nonce) {
                     continue;
                 }
                 // An operation that is not the key's uses nothing of it.

@@ -136,6 +136,8 @@ struct Course {
     record: Option<IntentRecord>,
     /// What is being written and may or may not have been.
     writing: Option<IntentRecord>,
+    /// What keeps it from being signed, so far.
+    last_cause: Option<Cause>,
     /// Whether an operation was signed in this course.
     has_signed: bool,
     has_ended: bool,
@@ -182,6 +184,7 @@ impl Course {
             turn: None,
             record: None,
             writing: None,
+            last_cause: None,
             has_signed: false,
             has_ended: false,
             wanted,
@@ -299,8 +302,9 @@ impl Course {
         let core = self.wanted.core.clone();
         let mut sign_anew = self.wanted.adopts.is_some_and(|(_, sign_anew)| sign_anew) && !self.has_signed;
         let mut has_waited = false;
+        let mut pause = FIRST_PAUSE;
         loop {
-            let mut reads = self.read_patiently().await?;
+            let mut reads = self.read_of_today().await?;
             let view = View {
                 head: reads.head,
                 nonce: reads.nonce,
@@ -379,8 +383,17 @@ impl Course {
                         _ => cause,
                     });
                 }
+                // Whoever answers does not know the nonces before this one yet, or has another operation with it.
+                Err(Cause::Refused(refusal)) if refusal.code == Some(AaCode::InvalidNonce) => {
+                    self.last_cause = Some(Cause::Refused(refusal));
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    self.keep_turn().await;
+                    continue;
+                }
                 Err(cause) => return Err(cause),
             };
+            self.last_cause = None;
             self.wanted
                 .report(|| Progress::Built(Box::new(prepared.operation.clone())));
             let signed = self.wanted.signed(prepared.operation).await?;
@@ -860,6 +873,35 @@ impl Course {
         }
     }
 
+    /// Everything that an operation needs, in a block that is not older than what this process knows included. A node that stays
+    /// behind for a quarter of the time limit is taken as it is: nonces are right all the same.
+    async fn read_of_today(&self) -> Result<Reads, Cause> {
+        let core = &self.wanted.core;
+        let newest = core.desk.newest_block(core.chain_id());
+        let until = Instant::now() + self.wanted.timeout / 4;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let is_late = Instant::now() + pause >= until;
+            match self.read_patiently().await {
+                Ok(reads) if reads.head.number >= newest || is_late => return Ok(reads),
+                Ok(_) => {}
+                // What is missing may just not be there yet.
+                Err(cause) if is_late || self.head_number().await.is_none_or(|head| head >= newest) => {
+                    return Err(cause);
+                }
+                Err(_) => {}
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.keep_turn().await;
+        }
+    }
+
+    async fn head_number(&self) -> Option<u64> {
+        let head = self.wanted.core.node.head().await.ok()?;
+        Some(head.number)
+    }
+
     /// Everything that an operation needs, tried again a few times.
     async fn read_patiently(&self) -> Result<Reads, Cause> {
         let mut tries = 0;
@@ -929,8 +971,13 @@ impl Course {
     }
 
     /// The error of a caller whose time is over.
-    fn out_of_time(&self) -> Cause {
+    fn out_of_time(&mut self) -> Cause {
         let waited = self.wanted.timeout;
+        if self.record.is_none()
+            && let Some(cause) = self.last_cause.take()
+        {
+            return cause;
+        }
         let Some(record) = &self.record else {
             return if self.turn.is_none() {
                 Cause::LaneBusy { waited }

@@ -299,6 +299,7 @@ impl Core {
             number: receipt.block_number,
             hash: receipt.block_hash,
         };
+        self.desk.note_block(self.chain_id(), block.number);
         // Of a block that the view's node does not know yet, its own word has to do.
         if block.number <= view.head.number && !self.is_canonical(view, block).await? {
             return Ok(None);
