@@ -17,6 +17,7 @@ use eyre::{Result, bail, ensure};
 use session_key_bindings::IEntryPoint;
 use session_key_client::{
     Call, Deployment, NewSessionKey, OwnerClient, SessionKeyClient, SessionKeySigner, SmartAccount, calldata,
+    deployment::account_init_code_hash,
     explain::explain as explain_operation,
     operation::OperationError,
     permissions::{
@@ -132,13 +133,14 @@ async fn create_account<'a>(node: &'a Node, stack: Stack, report: &mut Report) -
         session_key_plugin: stack.session_key_plugin,
         multi_owner_plugin: stack.multi_owner_plugin,
         factory: stack.account_factory,
+        account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
     };
     let owner = PrivateKeySigner::random();
     let owners = [owner.address()];
     let account = SmartAccount::from_factory(node.provider.clone(), deployment, owners, U256::ZERO).await?;
     report.fact("Owner", owner.address().to_string());
 
-    let create = calldata::create_account(U256::ZERO, &owners);
+    let create = calldata::create_account(U256::ZERO, &owners)?;
     let receipt = node
         .transact("creating the account", stack.account_factory, U256::ZERO, create)
         .await?;

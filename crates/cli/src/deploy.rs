@@ -255,6 +255,7 @@ fn write_record(path: &Path, deployer: &Deployer, survey: &Survey) -> Result<()>
         ),
         deployments: vec![KnownDeployment {
             name: "own".to_owned(),
+            account_init_code_hash: deployer.plan().deployment().account_init_code_hash,
             contracts,
         }],
     };

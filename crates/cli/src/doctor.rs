@@ -397,7 +397,7 @@ impl Doctor {
 /// What the contract is to blame for. A node that could not answer says nothing of the contract: then it is an error.
 fn of_contract(error: ReadError) -> Result<ReadError> {
     match error {
-        ReadError::Rpc(error) => Err(eyre!("the node could not answer: {}", brief(&error))),
+        ReadError::Rpc(error) => Err(eyre!("the node could not answer: {error}")),
         error => Ok(error),
     }
 }

@@ -12,14 +12,14 @@
 //!
 //! To do several owner actions in one operation, [`batch`] them: the account calls itself, as its own owner.
 
-use crate::abi::{Account, Factory, IERC1271, Owners, Plugin};
+use crate::abi::{Account, EntryPoint, Factory, IERC1271, Owners, Plugin};
 use alloy::{
-    primitives::{Address, B256, Bytes, FixedBytes, U256},
+    primitives::{Address, B256, Bytes, FixedBytes, U256, aliases::U192},
     sol_types::{SolCall, SolValue},
 };
 use serde::{Deserialize, Serialize};
 use session_key_bindings::{PluginManifest, function_id};
-use session_key_permissions::Call;
+use session_key_permissions::{Call, PermissionError, Permissions};
 
 /// A function of a plugin that validates for others: the plugin's address and a function id (`bytes21`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,6 +80,24 @@ pub struct NewSessionKey {
     pub permissions: Vec<Bytes>,
 }
 
+impl NewSessionKey {
+    /// A key with permissions, and an empty tag.
+    pub fn new(key: Address, permissions: &Permissions) -> Result<Self, PermissionError> {
+        Ok(Self {
+            key,
+            tag: B256::ZERO,
+            permissions: permissions.encode()?,
+        })
+    }
+
+    /// The same with a tag: the owner's label, by which the key can be found in the logs.
+    #[must_use]
+    pub const fn with_tag(mut self, tag: B256) -> Self {
+        self.tag = tag;
+        self
+    }
+}
+
 /// `execute`: one call. A target that is a plugin is refused by the account.
 pub fn execute(call: &Call) -> Bytes {
     Account::executeCall {
@@ -112,6 +130,14 @@ pub fn batch(account: Address, actions: impl IntoIterator<Item = Bytes>) -> Byte
         1 => calls.remove(0).data,
         _ => execute_batch(&calls),
     }
+}
+
+/// A call of the EntryPoint that uses up the next nonce of a lane of whoever makes it.
+pub fn increment_nonce(entry_point: Address, nonce_key: U192) -> Call {
+    Call::new(
+        entry_point,
+        EntryPoint::incrementNonceCall { key: nonce_key }.abi_encode(),
+    )
 }
 
 /// `installPlugin` of any plugin.
@@ -303,27 +329,49 @@ pub fn reset_session_key_gas_limit_timestamp(account: Address, session_key: Addr
     .into()
 }
 
-/// `createAccount`, to be called on the factory. Owners as [`factory_owners`] orders them.
-pub fn create_account(salt: U256, owners: &[Address]) -> Bytes {
-    Factory::createAccountCall {
-        salt,
-        owners: owners.to_vec(),
-    }
-    .abi_encode()
-    .into()
+/// The factory makes no account for such owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum OwnersError {
+    /// There are none, or only the zero address.
+    #[error("an account needs an owner")]
+    Empty,
+
+    /// There are more than [`MAX_OWNERS`].
+    #[error("the factory takes at most {MAX_OWNERS} owners, not {count}")]
+    TooMany {
+        /// How many there are, without duplicates and the zero address.
+        count: usize,
+    },
 }
 
-/// The `initCode` of an operation that creates its account first.
-pub fn init_code(factory: Address, salt: U256, owners: &[Address]) -> Bytes {
-    [factory.as_slice(), &create_account(salt, owners)]
+/// The most owners that the factory makes an account for. The account can have more later.
+pub const MAX_OWNERS: usize = 100;
+
+/// `createAccount`, to be called on the factory. Owners may be in any order: they are passed as [`factory_owners`] orders
+/// them.
+pub fn create_account(salt: U256, owners: &[Address]) -> Result<Bytes, OwnersError> {
+    let owners = factory_owners(owners.iter().copied())?;
+    Ok(Factory::createAccountCall { salt, owners }.abi_encode().into())
+}
+
+/// The `initCode` of an operation that creates its account first. Owners may be in any order: they are passed as
+/// [`factory_owners`] orders them.
+pub fn init_code(factory: Address, salt: U256, owners: &[Address]) -> Result<Bytes, OwnersError> {
+    Ok([factory.as_slice(), &create_account(salt, owners)?]
         .concat()
-        .into()
+        .into())
 }
 
-/// Owners as the factory wants them: ascending, without duplicates and without the zero address.
-pub fn factory_owners(owners: impl IntoIterator<Item = Address>) -> Vec<Address> {
-    let owners: std::collections::BTreeSet<Address> = owners.into_iter().collect();
-    owners.into_iter().filter(|owner| !owner.is_zero()).collect()
+/// Owners as the factory wants them: ascending, without duplicates and without the zero address; 1 to [`MAX_OWNERS`].
+pub fn factory_owners(owners: impl IntoIterator<Item = Address>) -> Result<Vec<Address>, OwnersError> {
+    let mut owners: std::collections::BTreeSet<Address> = owners.into_iter().collect();
+    owners.remove(&Address::ZERO);
+    match owners.len() {
+        0 => Err(OwnersError::Empty),
+        1..=MAX_OWNERS => Ok(owners.into_iter().collect()),
+        count => Err(OwnersError::TooMany { count }),
+    }
 }
 
 #[cfg(test)]
@@ -369,7 +417,29 @@ mod tests {
     #[test]
     fn owners_for_the_factory_are_ascending_and_unique() {
         let [a, b] = [1, 2].map(Address::repeat_byte);
-        assert_eq!(factory_owners([b, a, Address::ZERO, b]), [a, b]);
+        assert_eq!(factory_owners([b, a, Address::ZERO, b]), Ok(vec![a, b]));
+        let clean = init_code(a, U256::ONE, &[a, b]);
+        assert!(clean.is_ok());
+        assert_eq!(init_code(a, U256::ONE, &[b, a, Address::ZERO, b]), clean);
+    }
+
+    #[test]
+    fn owners_that_the_factory_refuses_are_an_error() {
+        let owners = |count: u64| -> Vec<Address> {
+            (1..=count)
+                .map(|n| Address::left_padding_from(&n.to_be_bytes()))
+                .collect()
+        };
+        for nobody in [&[][..], &[Address::ZERO]] {
+            assert_eq!(create_account(U256::ZERO, nobody), Err(OwnersError::Empty));
+        }
+        assert!(create_account(U256::ZERO, &owners(100)).is_ok());
+        // Not counted: duplicates and zero.
+        let doubled = [owners(100), owners(100), vec![Address::ZERO]].concat();
+        assert!(create_account(U256::ZERO, &doubled).is_ok());
+        let error = init_code(Address::ZERO, U256::ZERO, &owners(101)).unwrap_err();
+        assert_eq!(error, OwnersError::TooMany { count: 101 });
+        assert_eq!(error.to_string(), "the factory takes at most 100 owners, not 101");
     }
 
     #[test]

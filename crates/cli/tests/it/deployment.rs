@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use session_key_bindings::{ENTRY_POINT, IEntryPoint, IModularAccount, IModularAccountFactory, IPlugin};
 use session_key_client::{
     Deployment, NewSessionKey, OwnerClient, SmartAccount,
-    deployment::{Contract, Deterministic},
+    deployment::{Contract, Deterministic, account_init_code_hash},
     permissions::Permissions,
     submit::EntryPointSubmitter,
 };
@@ -266,6 +266,7 @@ fn doctor_checks_bundler_and_account() {
         session_key_plugin: stack.session_key_plugin,
         multi_owner_plugin: stack.multi_owner_plugin,
         factory: stack.account_factory,
+        account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
     };
     let folder = tempfile::tempdir().expect("a folder");
     let record = &record_of(&stack, folder.path());

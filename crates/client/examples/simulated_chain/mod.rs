@@ -11,6 +11,7 @@ use session_key_client::{
         signers::local::PrivateKeySigner,
         sol_types::SolCall,
     },
+    deployment::account_init_code_hash,
     submit::{EntryPointSubmitter, Submitter},
 };
 use session_key_testkit::{Stack, TestToken, Testkit, dev_accounts};
@@ -35,6 +36,7 @@ pub(crate) async fn start() -> Result<Start, Box<dyn Error>> {
         session_key_plugin: stack.session_key_plugin,
         multi_owner_plugin: stack.multi_owner_plugin,
         factory: stack.account_factory,
+        account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
     };
     let [sender, owner, ..] = dev_accounts();
     let owner_signer = owner.signer();

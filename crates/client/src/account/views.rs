@@ -20,7 +20,7 @@ pub struct AccessListEntry {
     pub check_selectors: bool,
 }
 
-/// How a function of the account is made up.
+/// The plugin and the validators behind a function of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ExecutionFunctionConfig {
     /// The plugin that implements it; the account itself for its own functions.
@@ -33,10 +33,15 @@ pub struct ExecutionFunctionConfig {
 
 /// Session keys.
 impl SmartAccount {
-    /// All session keys, newest first.
+    /// All session keys, newest first. If the account's keys are kept by another plugin than the one that its deployment
+    /// names, the error is [`ReadError::OtherSessionKeyPlugin`].
     pub async fn session_keys(&self) -> Result<Vec<Address>, ReadError> {
         let account = self.address();
-        self.plugin(Plugin::sessionKeysOfCall { account }).await
+        let (keys, ()) = tokio::try_join!(
+            self.plugin(Plugin::sessionKeysOfCall { account }),
+            self.confirm_session_key_plugin(),
+        )?;
+        Ok(keys)
     }
 
     /// All session keys as a list that follows a batch of changes.
@@ -44,14 +49,19 @@ impl SmartAccount {
         self.session_keys().await.map(KeyList::new)
     }
 
-    /// Whether this is a session key of the account.
+    /// Whether this is a session key of the account. If the account's keys are kept by another plugin than the one that its
+    /// deployment names, it is not answered no: the error is [`ReadError::OtherSessionKeyPlugin`].
     pub async fn is_session_key(&self, session_key: Address) -> Result<bool, ReadError> {
         let account = self.address();
-        self.plugin(Plugin::isSessionKeyOfCall {
+        let call = Plugin::isSessionKeyOfCall {
             account,
             sessionKey: session_key,
-        })
-        .await
+        };
+        let is_session_key = self.plugin(call).await?;
+        if !is_session_key {
+            self.confirm_session_key_plugin().await?;
+        }
+        Ok(is_session_key)
     }
 
     /// The list entry before the key, by the plugin's own reckoning.
@@ -259,7 +269,7 @@ impl SmartAccount {
             .contains(&self.deployment().session_key_plugin))
     }
 
-    /// How a function of the account is made up.
+    /// The plugin and the validators behind a function of the account.
     pub async fn execution_function_config(
         &self,
         selector: Selector,

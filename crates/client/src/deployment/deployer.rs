@@ -1,7 +1,7 @@
 //! Deploying: look at everything first, then send.
 
 use super::{Contract, DeploymentPlan, PlannedContract};
-use crate::{Revert, fees::suggested_fees};
+use crate::{Revert, fees::suggested_fees, request::RequestError};
 use alloy::{
     network::TransactionBuilder,
     primitives::{Address, B256, Bytes, U256, address, bytes, keccak256},
@@ -39,7 +39,7 @@ const CODE_INTERVAL: Duration = Duration::from_secs(1);
 pub enum DeployError {
     /// The node could not be asked, or refused.
     #[error("the node could not answer: {0}")]
-    Rpc(#[from] TransportError),
+    Rpc(RequestError),
 
     /// The node is of another chain than meant.
     #[error("this is chain {actual}, not {expected}")]
@@ -138,6 +138,13 @@ pub enum DeployError {
         /// Its hash.
         transaction: B256,
     },
+}
+
+// The errors of transports are not kept: they print URLs, and URLs hold API keys.
+impl From<TransportError> for DeployError {
+    fn from(error: TransportError) -> Self {
+        Self::Rpc(RequestError::from(&error))
+    }
 }
 
 /// A contract as found on the chain.
@@ -339,7 +346,7 @@ impl Deployer {
                 let receipt = match pending.with_timeout(Some(INCLUSION_TIMEOUT)).get_receipt().await {
                     Ok(receipt) => receipt,
                     Err(PendingTransactionError::TransportError(error)) => {
-                        tracing::debug!(%error, "waiting for the receipt");
+                        tracing::debug!(error = %RequestError::from(&error), "waiting for the receipt");
                         return Err(not_included);
                     }
                     Err(_) => return Err(not_included),
@@ -488,8 +495,8 @@ impl Deployer {
 
 /// What the node says, without its code.
 fn message(error: &TransportError) -> String {
-    match error {
-        RpcError::ErrorResp(payload) => payload.message.to_string(),
+    match RequestError::from(error) {
+        RequestError::Answered(answer) => answer.message,
         error => error.to_string(),
     }
 }

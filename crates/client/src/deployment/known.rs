@@ -2,7 +2,7 @@
 
 use super::{Contract, Deployment};
 use alloy::primitives::{Address, B256};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{collections::BTreeMap, sync::LazyLock};
 
 /// The files of the chains.
@@ -53,6 +53,10 @@ pub struct ChainDeployments {
 pub struct KnownDeployment {
     /// A name, to tell it from others on the same chain.
     pub name: String,
+    /// `keccak256` of the init code that the factory creates accounts from, where that is known: see
+    /// [`Deployment::account_init_code_hash`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_init_code_hash: Option<B256>,
     /// The contracts. All but the account implementation are needed.
     pub contracts: BTreeMap<Contract, KnownContract>,
 }
@@ -61,7 +65,8 @@ pub struct KnownDeployment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KnownContract {
-    /// Where it is.
+    /// Where it is. An address with capital letters must have a correct EIP-55 checksum.
+    #[serde(deserialize_with = "checked_address")]
     pub address: Address,
     /// CREATE2 salt that it was created with, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +82,20 @@ pub struct KnownContract {
     /// How it was compiled, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compiler: Option<Compiler>,
+}
+
+/// Reads an address, which people copy into these files by hand.
+fn checked_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let address: Address = text.parse().map_err(D::Error::custom)?;
+    let has_checksum = text
+        .trim_start_matches("0x")
+        .bytes()
+        .any(|digit| digit.is_ascii_uppercase());
+    if has_checksum && Address::parse_checksummed(&text, None).is_err() {
+        return Err(D::Error::custom(format!("the checksum of {text} is wrong")));
+    }
+    Ok(address)
 }
 
 /// Settings of solc.
@@ -124,6 +143,7 @@ impl KnownDeployment {
             session_key_plugin: address(Contract::SessionKeyPlugin)?,
             multi_owner_plugin: address(Contract::MultiOwnerPlugin)?,
             factory: address(Contract::ModularAccountFactory)?,
+            account_init_code_hash: self.account_init_code_hash,
         })
     }
 }
@@ -151,6 +171,7 @@ impl Deterministic {
     pub fn known(&self) -> KnownDeployment {
         KnownDeployment {
             name: "deterministic".to_owned(),
+            account_init_code_hash: Deployment::deterministic().account_init_code_hash,
             contracts: self.contracts.clone(),
         }
     }
@@ -201,6 +222,23 @@ mod tests {
             }
             assert!(Deployment::on_chain(chain.chain_id).is_some());
         }
+    }
+
+    #[test]
+    fn an_address_with_a_wrong_checksum_is_refused() {
+        let text = CHAINS[0].replace(
+            "0x0000003E0000a96de4058e1E02a62FaaeCf23d8d",
+            "0x0000003e0000a96de4058e1E02a62FaaeCf23d8d",
+        );
+        assert_ne!(text, CHAINS[0]);
+        let error = serde_json::from_str::<ChainDeployments>(&text).unwrap_err();
+        assert!(error.to_string().contains("checksum"), "{error}");
+        let text = CHAINS[0].replace(
+            "0x0000003E0000a96de4058e1E02a62FaaeCf23d8d",
+            "0x0000003e0000a96de4058e1e02a62faaecf23d8d",
+        );
+        let lower_case: ChainDeployments = serde_json::from_str(&text).unwrap();
+        assert_eq!(lower_case, known_chains()[0]);
     }
 
     #[test]

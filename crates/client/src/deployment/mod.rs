@@ -3,10 +3,12 @@
 //! [`Deployment`] names the contracts to work with: known ones by chain ([`Deployment::on_chain`]), or your own. The same
 //! contracts can be put on any chain, at the same addresses: a [`DeploymentPlan`] says where, and a [`Deployer`] does it.
 
+mod account_address;
 mod deployer;
 mod known;
 mod plan;
 
+pub use account_address::{account_init_code, account_init_code_hash};
 pub use deployer::{Created, DeployError, Deployer, Survey, SurveyedContract};
 pub use known::{
     ChainDeployments, Compiler, Deterministic, KnownContract, KnownDeployment, MissingContract, known_chains,
@@ -16,11 +18,14 @@ pub use plan::{Contract, DeploymentParameters, DeploymentPlan, PlanError, Planne
 #[doc(inline)]
 pub use session_key_bindings::manifest_hash;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 /// Addresses of the contracts that accounts and session keys need. Any that speak the same ABI will do: ours, the deployed
 /// ones, or your own.
+///
+/// A deployment is either complete, or it comes from [`SmartAccount::connect`](crate::SmartAccount::connect) and names what
+/// the account has. Then a contract may be missing; its address is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Deployment {
     /// EntryPoint v0.6.
@@ -31,11 +36,18 @@ pub struct Deployment {
     pub multi_owner_plugin: Address,
     /// Account factory. Needed only for accounts that do not exist yet.
     pub factory: Address,
+    /// `keccak256` of the init code that the factory creates accounts from. With it the address of an account that does not
+    /// exist yet is computed ([`account_address`](Self::account_address)); without it (`None`) a node has to be believed.
+    /// For this repository's factory: [`account_init_code_hash`] of the account implementation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_init_code_hash: Option<B256>,
 }
 
 impl Deployment {
-    /// The known deployment on a chain: the compatible contracts that accounts there use already. `None` for a chain without
-    /// one: give the addresses yourself.
+    /// The preferred known deployment on a chain: compatible contracts that accounts there use already. `None` for a chain
+    /// without one: give the addresses yourself.
+    ///
+    /// An account that exists may use others. [`SmartAccount::connect`](crate::SmartAccount::connect) looks at the account.
     pub fn on_chain(chain_id: u64) -> Option<Self> {
         let chain = known_chains().iter().find(|chain| chain.chain_id == chain_id)?;
         chain.deployments.first()?.deployment().ok()
@@ -50,6 +62,7 @@ impl Deployment {
             session_key_plugin: address(Contract::SessionKeyPlugin),
             multi_owner_plugin: address(Contract::MultiOwnerPlugin),
             factory: address(Contract::ModularAccountFactory),
+            account_init_code_hash: Some(account_init_code_hash(address(Contract::ModularAccount))),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which contracts are created where: a pure function of their bytecode and a few parameters.
 
 use super::{
-    Deployment,
+    Deployment, account_init_code_hash,
     known::{Deterministic, recorded},
 };
 use alloy::{
@@ -198,12 +198,19 @@ impl DeploymentPlan {
 
     /// The addresses that the plan leads to.
     pub fn deployment(&self) -> Deployment {
-        let [entry_point, multi_owner_plugin, session_key_plugin, _, factory] = &self.contracts;
+        let [
+            entry_point,
+            multi_owner_plugin,
+            session_key_plugin,
+            implementation,
+            factory,
+        ] = &self.contracts;
         Deployment {
             entry_point: entry_point.address,
             session_key_plugin: session_key_plugin.address,
             multi_owner_plugin: multi_owner_plugin.address,
             factory: factory.address,
+            account_init_code_hash: Some(account_init_code_hash(implementation.address)),
         }
     }
 }

@@ -5,7 +5,8 @@ use crate::{
     abi::EntryPoint,
     account::{ReadError, SmartAccount},
     revert::{FailedOp, Revert},
-    submit::Outcome,
+    node::{Node, TransactionReceipt},
+    submit::Receipt,
 };
 use alloy::{
     consensus::Transaction as _,
@@ -13,7 +14,7 @@ use alloy::{
     network::TransactionResponse,
     primitives::{Address, B256},
     providers::Provider,
-    rpc::types::{TransactionReceipt, TransactionRequest},
+    rpc::types::TransactionRequest,
     sol_types::SolCall,
 };
 use session_key_permissions::{
@@ -92,23 +93,24 @@ pub async fn explain_failure(
     transaction_hash: B256,
 ) -> Result<Option<Failure>, ReadError> {
     let provider = account.provider();
+    let node = Node::new(provider.clone());
     let (receipt, transaction) = tokio::try_join!(
-        provider.get_transaction_receipt(transaction_hash),
-        provider.get_transaction_by_hash(transaction_hash),
+        async { node.receipt(transaction_hash).await.map_err(ReadError::from) },
+        async {
+            let transaction = provider.get_transaction_by_hash(transaction_hash).await;
+            transaction.map_err(ReadError::from)
+        },
     )?;
     let (Some(receipt), Some(transaction)) = (receipt, transaction) else {
         return Ok(None);
     };
     let entry_point = account.deployment().entry_point;
-    let outcome = Outcome::from_transaction(&receipt, entry_point, signed.hash);
-    let reason = match outcome {
-        Some(Outcome::Reverted { reason, .. }) => Some(reason),
-        None if !receipt.status() => None,
+    let reason = match Receipt::find(&receipt, entry_point, signed.hash, signed.operation.sender) {
+        Some((_, false, reason)) => reason,
+        None if receipt.success == Some(false) => None,
         _ => return Ok(None),
     };
-    let Some(block) = receipt.block_number else {
-        return Ok(None);
-    };
+    let block = receipt.block_number;
     let Some(header) = provider.get_block_by_number(block.into()).await? else {
         return Ok(None);
     };
@@ -226,9 +228,9 @@ impl Bundle {
             if *its_hash == hash {
                 return state.execute_calls(calls, time);
             }
-            let outcome = Outcome::from_transaction(receipt, entry_point, *its_hash);
+            let found = Receipt::find(receipt, entry_point, *its_hash, state.account);
             // What failed has booked nothing.
-            if outcome.is_some_and(|outcome| outcome.is_success()) {
+            if found.is_some_and(|(_, success, _)| success) {
                 state.execute_calls(calls, time);
             }
         }

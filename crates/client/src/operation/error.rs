@@ -139,6 +139,10 @@ pub enum Cause {
     #[error("no action was given")]
     NoAction,
 
+    /// The model has nothing to say: no session key makes the operation.
+    #[error("only a session key's operation can be checked against permissions")]
+    NoVerdict,
+
     /// The key's permissions do not allow it.
     #[error("the session key may not do this: {}", broken_rules(.verdict))]
     NotAllowed {
@@ -290,6 +294,16 @@ pub enum Cause {
         included: Box<Included>,
     },
 
+    /// A key that was removed or rotated away is still there in the block that includes the operation: something else has added it
+    /// again.
+    #[error("account {account} still has session key {session_key}, which was removed: something added it again")]
+    StillThere {
+        /// The account.
+        account: Address,
+        /// The key.
+        session_key: Address,
+    },
+
     /// It cannot happen any more.
     #[error("the operation cannot be included any more: its nonce was used")]
     Void {
@@ -322,6 +336,7 @@ impl Cause {
             Self::PluginNotInstalled { .. } => "plugin_not_installed",
             Self::WrongChain { .. } => "wrong_chain",
             Self::NoAction => "no_action",
+            Self::NoVerdict => "no_verdict",
             Self::NotAllowed { .. } => "not_allowed",
             Self::Refused(_) => "refused",
             Self::WouldRevert { .. } => "would_revert",
@@ -343,6 +358,7 @@ impl Cause {
             Self::NameTaken { .. } => "name_taken",
             Self::NotDeepInTime { .. } => "not_deep_in_time",
             Self::Reverted { .. } => "reverted",
+            Self::StillThere { .. } => "still_there",
             Self::Void { .. } => "void",
         }
     }
@@ -433,9 +449,16 @@ impl<T: Into<Cause>> From<T> for OperationError {
 
 impl From<ReadError> for Cause {
     fn from(error: ReadError) -> Self {
-        Self::Read {
-            is_transient: error.is_transient(),
-            message: error.to_string(),
+        match error {
+            ReadError::Rpc(error) => Self::Request {
+                by: "node".to_owned(),
+                error,
+            },
+            ReadError::WrongChain { expected, found } => Self::WrongChain { expected, found },
+            error => Self::Read {
+                is_transient: error.is_transient(),
+                message: error.to_string(),
+            },
         }
     }
 }

@@ -19,7 +19,7 @@ mod settle;
 mod source;
 
 pub use bounds::{Bounds, OverBound, Setting};
-pub use check::{Check, GasSource};
+pub use check::{Check, GasSource, STATED_CALL_GAS, STATED_VERIFICATION_GAS};
 pub use desk::{Desk, Machine, Surroundings};
 pub use error::{Advice, Cause, OperationError};
 pub use gas::Gas;
@@ -94,6 +94,8 @@ pub struct Operation {
     /// The session key that acts, and its calls.
     session_key: Option<Used>,
     nonce_key: U192,
+    /// Whether the caller chose the lane.
+    has_lane: bool,
     nonce: Option<U256>,
     name: Option<String>,
     /// An intent of the journal that this goes on with, and whether its operation is signed anew.
@@ -124,6 +126,7 @@ impl Operation {
             session_key: source.session_key(),
             source: Arc::new(source),
             nonce_key,
+            has_lane: false,
             nonce: None,
             name: None,
             adopts: None,
@@ -150,6 +153,7 @@ impl Operation {
     /// Another nonce lane. A session key with a gas limit must use its own, which is the default.
     pub fn nonce_key(mut self, nonce_key: U192) -> Self {
         self.nonce_key = nonce_key;
+        self.has_lane = true;
         self
     }
 
@@ -270,6 +274,14 @@ impl Operation {
     /// Carries it out, up to handing it over. The lane is the operation's until the answer was awaited or dropped.
     pub async fn send(self) -> Result<Pending, OperationError> {
         run::send(self).await
+    }
+
+    /// Whether it goes into a random lane: its caller chose none, and it only takes away.
+    async fn may_leave_lane(&self) -> Result<bool, Cause> {
+        if self.has_lane || self.nonce.is_some() || self.adopts.is_some() {
+            return Ok(false);
+        }
+        self.source.takes_away(&self.core.account).await
     }
 
     fn salt(&self) -> Salt {

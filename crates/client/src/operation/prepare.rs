@@ -167,7 +167,10 @@ impl Operation {
                 if place == (*lane, nonce) {
                     continue;
                 }
-                let spend = Spend::of(state, &operation.signed.operation);
+                // An operation that is not the key's uses nothing of it.
+                let Ok(spend) = state.spend_of(&operation.signed.operation) else {
+                    continue;
+                };
                 let largest = spends.entry(place).or_default();
                 *largest = largest.max(&spend);
             }
@@ -209,14 +212,7 @@ impl Operation {
         salt: &Salt,
     ) -> Result<Prepared, Cause> {
         let core = &self.core;
-        let mut operation = UserOperation {
-            sender: core.account.address(),
-            nonce,
-            init_code: reads.init_code.clone(),
-            call_data: reads.call_data.clone(),
-            signature: DUMMY_SIGNATURE,
-            ..Default::default()
-        };
+        let mut operation = self.unpriced(reads, nonce);
         let budget = Budget::of(reads);
         let mut fee_bits = self.choose_fees(&mut operation, reads, least_fees, salt)?;
         let lowest_fee = self.lowest_fee(&operation, reads, least_fees);
@@ -225,11 +221,15 @@ impl Operation {
         for _ in 0..MOST_ESTIMATES {
             operation.paymaster_and_data = stub.clone();
             if let Some(budget) = &budget {
-                budget.check_least_cost(&operation, lowest_fee)?;
+                budget
+                    .check_least_cost(&operation, lowest_fee)
+                    .map_err(|cause| over_budget(reads, &operation, lowest_fee, cause))?;
             }
             let gas_bits = self.choose_gas(&mut operation, fee_bits, salt).await?;
             if let Some(budget) = &budget
-                && let Some(lowered) = budget.fit(&operation, lowest_fee, self.fees.is_some())?
+                && let Some(lowered) = budget
+                    .fit(&operation, lowest_fee, self.fees.is_some())
+                    .map_err(|cause| over_budget(reads, &operation, lowest_fee, cause))?
             {
                 // A lower fee can make a bundler want more gas.
                 (operation.max_fee_per_gas, operation.max_priority_fee_per_gas) = lowered;
@@ -270,15 +270,46 @@ impl Operation {
         })
     }
 
+    /// The operation without fees, gas limits and paymaster, with a dummy signature.
+    pub(super) fn unpriced(&self, reads: &Reads, nonce: U256) -> UserOperation {
+        UserOperation {
+            sender: self.core.account.address(),
+            nonce,
+            init_code: reads.init_code.clone(),
+            call_data: reads.call_data.clone(),
+            signature: DUMMY_SIGNATURE,
+            ..Default::default()
+        }
+    }
+
+    /// Lowers the fees to what is left of the key's gas limit, as far as they can be lowered.
+    pub(super) fn fit_gas_limit(
+        &self,
+        operation: &mut UserOperation,
+        reads: &Reads,
+        least_fees: (U256, U256),
+    ) {
+        let lowest_fee = self.lowest_fee(operation, reads, least_fees);
+        let Some(budget) = Budget::of(reads) else {
+            return;
+        };
+        let lowered = match budget.fit(operation, lowest_fee, self.fees.is_some()) {
+            Ok(None) => return,
+            Ok(Some(lowered)) => lowered,
+            Err(_) => (lowest_fee, operation.max_priority_fee_per_gas.min(lowest_fee)),
+        };
+        (operation.max_fee_per_gas, operation.max_priority_fee_per_gas) = lowered;
+    }
+
     /// The paymaster that is asked, unless the caller gave its data.
-    fn asked_paymaster(&self) -> Option<&dyn Paymaster> {
+    pub(super) fn asked_paymaster(&self) -> Option<&dyn Paymaster> {
         match self.paymaster_and_data {
             Some(_) => None,
             None => self.core.paymaster.as_deref(),
         }
     }
 
-    async fn stub(
+    pub(super) async fn stub(
         &self,
         paymaster: Option<&dyn Paymaster>,
         operation: &UserOperation,
@@ -295,7 +326,7 @@ impl Operation {
     }
 
     /// Sets the fees. Answers how many random bits they carry.
-    fn choose_fees(
+    pub(super) fn choose_fees(
         &self,
         operation: &mut UserOperation,
         reads: &Reads,
@@ -400,6 +431,25 @@ impl Operation {
             pre_verification_gas: minimum_pre_verification_gas(&asked),
         };
         Ok((estimate, computed))
+    }
+}
+
+/// The model's verdict on an operation that does not fit the key's gas limit even at this fee, which says when it would; or the
+/// figures, if the model finds nothing.
+fn over_budget(reads: &Reads, operation: &UserOperation, lowest_fee: U256, cause: Cause) -> Cause {
+    let Some(state) = &reads.state else {
+        return cause;
+    };
+    let mut cheapest = operation.clone();
+    cheapest.max_fee_per_gas = lowest_fee.max(U256::ONE);
+    cheapest.max_priority_fee_per_gas = cheapest.max_priority_fee_per_gas.min(cheapest.max_fee_per_gas);
+    cheapest.pre_verification_gas = cheapest.pre_verification_gas.max(LEAST_GAS);
+    let verdict = state.check(&cheapest, reads.head.timestamp);
+    if verdict.violations().is_empty() {
+        return cause;
+    }
+    Cause::NotAllowed {
+        verdict: Box::new(verdict),
     }
 }
 

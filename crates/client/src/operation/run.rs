@@ -24,7 +24,10 @@ use crate::{
     permissions::AaCode,
     submit::Sent,
 };
-use alloy::primitives::{B256, U256};
+use alloy::{
+    eips::BlockId,
+    primitives::{B256, U256, aliases::U192},
+};
 use std::{
     future::{Future, IntoFuture},
     pin::Pin,
@@ -200,6 +203,10 @@ impl Course {
     async fn start(&mut self) -> Result<Option<Included>, Cause> {
         if let Some(record) = self.named().await? {
             self.lane = record.lane;
+        } else if self.wanted.may_leave_lane().await? {
+            // Nobody knows this lane before the operation is public, and nothing in it is in the way.
+            let nonce_key = U192::from_be_bytes(self.wanted.core.desk.random::<24>());
+            self.lane = self.wanted.core.lane(nonce_key);
         }
         self.take_turn().await?;
         if let Some(included) = self.take_up_named().await? {
@@ -235,6 +242,7 @@ impl Course {
             return Ok(None);
         };
         let core = self.wanted.core.clone();
+        core.check_ours(&record)?;
         let view = self.view_patiently().await?;
         let mut records = [record];
         core.settle(&view, &mut records).await.map_err(settling_failed)?;
@@ -887,7 +895,10 @@ impl Course {
                 let _ = timeout(LAST_WRITE, pruned).await;
                 self.release().await;
                 if included.success {
-                    return Ok(included);
+                    return match self.confirmed(&included).await {
+                        Ok(()) => Ok(included),
+                        Err(cause) => Err(self.error(cause)),
+                    };
                 }
                 let cause = Cause::Reverted {
                     included: Box::new(included),
@@ -899,6 +910,21 @@ impl Course {
                 let cause = self.out_of_time();
                 Err(self.fail(cause).await)
             }
+        }
+    }
+
+    /// Reads back whether the operation did what it should, in the block that includes it.
+    async fn confirmed(&self, included: &Included) -> Result<(), Cause> {
+        let block = BlockId::hash(included.receipt.block_hash);
+        let account = self.wanted.core.account.clone().at(block);
+        let mut tries = 0;
+        loop {
+            match self.wanted.source.confirm(&account).await {
+                Err(Cause::Read { .. }) if tries + 1 < READ_TRIES => {}
+                answer => return answer,
+            }
+            tries += 1;
+            sleep(Duration::from_millis(100) * tries).await;
         }
     }
 
@@ -1020,7 +1046,7 @@ fn can_come_from_inclusion(reason: &NotTaken) -> bool {
             refusal.code,
             Some(
                 AaCode::InvalidNonce
-                    | AaCode::AccountAlreadyConstructed
+                    | AaCode::SenderAlreadyConstructed
                     | AaCode::PrefundNotPaid
                     | AaCode::ExpiredOrNotDue
                     | AaCode::AccountReverted

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 
 /// How many blocks below the latest one an operation is taken to stay included or void, on chains whose nodes tell no
 /// finalized block.
-pub(crate) const DEFAULT_FINAL_DEPTH: u64 = 64;
+pub const DEFAULT_FINAL_DEPTH: u64 = 64;
 
 /// Chains with another depth, by id: Polygon has had reorganizations of more than a hundred blocks.
 const FINAL_DEPTHS: [(u64, u64); 2] = [(137, 256), (80_002, 256)];

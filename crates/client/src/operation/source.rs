@@ -27,6 +27,18 @@ pub(crate) trait Source: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether it takes away and does nothing else. Then its lane is a random one: nobody can get in its way.
+    async fn takes_away(&self, account: &SmartAccount) -> Result<bool, Cause> {
+        let _ = account;
+        Ok(false)
+    }
+
+    /// Reads back, in the block that includes it, whether it did what it should.
+    async fn confirm(&self, account: &SmartAccount) -> Result<(), Cause> {
+        let _ = account;
+        Ok(())
+    }
+
     /// The session keys that it grants something to, or rotates to or from.
     fn grants_to(&self) -> Vec<Address> {
         Vec::new()

@@ -1,7 +1,7 @@
 //! What a revert says, as a value.
 
 mod contracts;
-mod rpc;
+pub(crate) mod rpc;
 
 pub use contracts::{AccountError, FactoryError, OwnerPluginError, PluginBaseError, PluginError};
 
@@ -12,6 +12,7 @@ use alloy::{
     transports::{RpcError, TransportError},
 };
 use session_key_permissions::AaCode;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// How deep wrapped reverts are decoded. Deeper ones stay [`Revert::Unknown`]: whoever reverts chooses the depth, and the
@@ -55,6 +56,30 @@ pub enum Revert {
     /// Anything else, with all its bytes; nothing at all when a contract reverts without a reason, runs out of gas or halts
     /// otherwise.
     Unknown(Bytes),
+}
+
+/// As JSON: the revert data, and what they say in words. Only the data are read back.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    data: Bytes,
+    #[serde(default)]
+    message: String,
+}
+
+impl Serialize for Revert {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let written = Written {
+            data: self.to_bytes(),
+            message: self.to_string(),
+        };
+        written.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Revert {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::decode(&Written::deserialize(deserializer)?.data))
+    }
 }
 
 /// The EntryPoint did not take an operation.

@@ -22,9 +22,9 @@ const HALTS: [&str; 13] = [
 ];
 
 /// Code of a call that reverted, with most nodes.
-const REVERTED: i64 = 3;
+pub(crate) const REVERTED: i64 = 3;
 /// Too many requests (EIP-1474), whatever the message says.
-const LIMIT_EXCEEDED: i64 = -32005;
+pub(crate) const LIMIT_EXCEEDED: i64 = -32005;
 
 /// The revert that a node's error reports; `None` if it reports another failure.
 pub(super) fn revert(error: &ErrorPayload) -> Option<Revert> {
@@ -34,7 +34,7 @@ pub(super) fn revert(error: &ErrorPayload) -> Option<Revert> {
         .and_then(|data| serde_json::from_str::<Value>(data.get()).ok());
     let message = error.message.to_ascii_lowercase();
     let is_revert = error.code == REVERTED
-        || HALTS.iter().any(|text| message.contains(text))
+        || tells_halt(&message)
         || matches!(&data, Some(Value::String(text)) if without_prefix(text).is_some());
     if error.code == LIMIT_EXCEEDED || !is_revert {
         return None;
@@ -48,18 +48,31 @@ pub(super) fn revert(error: &ErrorPayload) -> Option<Revert> {
     })
 }
 
-/// Revert data in an error's data: a string, or somewhere in an object.
-fn revert_data(data: &Value) -> Option<Bytes> {
+/// Whether a message, in lower case, is about a call that reverted or halted.
+pub(crate) fn tells_halt(message: &str) -> bool {
+    HALTS.iter().any(|text| message.contains(text))
+}
+
+/// Revert data in an error's data: a string, or somewhere in an object or list.
+pub(crate) fn revert_data(data: &Value) -> Option<Bytes> {
     match data {
         Value::String(text) => {
             let text = without_prefix(text).unwrap_or(text);
             text.starts_with("0x").then(|| text.parse().ok()).flatten()
         }
         // Hashes of transactions stand in there, too, under other names.
-        Value::Object(fields) => ["data", "originalError", "return", "result"]
+        Value::Object(fields) => ["data", "revertData", "originalError", "return", "result"]
             .iter()
             .filter_map(|name| fields.get(*name))
-            .chain(fields.values().filter(|value| value.is_object()))
+            .chain(
+                fields
+                    .values()
+                    .filter(|value| value.is_object() || value.is_array()),
+            )
+            .find_map(revert_data),
+        Value::Array(values) => values
+            .iter()
+            .filter(|value| value.is_object() || value.is_array())
             .find_map(revert_data),
         _ => None,
     }
@@ -73,7 +86,7 @@ fn without_prefix(text: &str) -> Option<&str> {
 }
 
 /// The reason in a message: "execution reverted: reason".
-fn reason(message: &str) -> Option<&str> {
+pub(crate) fn reason(message: &str) -> Option<&str> {
     let (start, reason) = message.split_once(": ")?;
     let reason = reason.trim();
     (start.to_ascii_lowercase().ends_with("reverted") && !reason.is_empty() && !reason.starts_with("0x"))
@@ -117,6 +130,16 @@ mod tests {
                 -32000,
                 "VM Exception while processing transaction: revert",
                 json!({ "name": "c", hash: { "error": "revert", "return": "0xb4d78304" } }),
+            ),
+            (
+                -32521,
+                "execution reverted",
+                json!({ "revertData": "0xb4d78304" }),
+            ),
+            (
+                -32603,
+                "reverted",
+                json!({ "errors": [{ "hash": hash }, { "data": "0xb4d78304" }] }),
             ),
         ] {
             assert_eq!(

@@ -1,8 +1,11 @@
+//! Keys in encrypted files.
+
 use super::{KeyError, KeyStorage, PrivateKey};
 use eth_keystore::{EthKeystore, KdfparamsType, KeystoreError};
 use rand::rngs::OsRng;
 use std::{
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 use tempfile::{PathPersistError, TempDir, TempPath};
@@ -11,24 +14,32 @@ use zeroize::Zeroizing;
 /// Name of the file while it is written, in a folder of its own.
 const NAME: &str = "key";
 
-/// The most memory that opening a keystore may take, in bytes. The scrypt parameters in the file say how much; the usual ones
-/// need 8 MiB to 256 MiB.
-const MAX_SCRYPT_MEMORY: u64 = 1 << 30;
+/// Name of the old file while a new one takes its place.
+const OLD_NAME: &str = "old";
 
-/// How many times that memory may be gone through, in scrypt's `p`: minutes. The usual number is 1 to 8.
-const MAX_SCRYPT_PARALLELIZATION: u32 = 64;
+/// The largest file that is read, in bytes. A keystore has about 500.
+const MAX_SIZE: u64 = 64 << 10;
 
-/// The most rounds that opening a keystore may take: minutes. The usual number is 262,144.
-const MAX_PBKDF2_ROUNDS: u32 = 50_000_000;
+/// The most memory that opening a keystore may take, in bytes: `128 * r * (n + p + 1)`. The scrypt parameters in the file say
+/// how much. The usual ones need 8 MB to 256 MB, and `n = 2^20` with `r = 8` is within the bound.
+const MAX_SCRYPT_MEMORY: u64 = 1_100_000_000;
+
+/// The most work that opening a keystore may take: `n * r * p`, about half a minute. The usual parameters need `2^16` to `2^23`.
+const MAX_SCRYPT_WORK: u64 = 1 << 26;
+
+/// The most rounds of PBKDF2 that opening a keystore may take: about half a minute. The usual number is 262,144.
+const MAX_PBKDF2_ROUNDS: u32 = 20_000_000;
 
 /// Keeps a key in a file, encrypted with a password: Web3 secret storage, version 3, which geth, foundry and others read.
 ///
 /// **The password must be a random one**, of at least 20 letters and digits: new files are written with scrypt's cost at
 /// `n = 2^13` (`r = 8`, `p = 1`). Geth's default is `2^18`: whoever steals the file can try 32 times as many passwords in the same
-/// time as of a file of geth's, too many for one that a person has thought up. Files of any cost are read, within reason.
+/// time as of a file of geth's, too many for one that a person has thought up. Files of other costs are read as well, if opening
+/// them takes at most 1.1 GB of memory and about half a minute; otherwise the error is [`KeyError::TooCostly`].
 ///
 /// Only the user can read the file (mode 0600 on Unix). Writing is atomic: whatever happens, there is a complete old or a
-/// complete new file.
+/// complete new file. When writing fails, the old file is there. On Unix the folder must be readable, so that what was written to
+/// it can be made to last.
 #[derive(Clone)]
 pub struct KeystoreFile {
     path: PathBuf,
@@ -49,10 +60,26 @@ impl KeystoreFile {
         &self.path
     }
 
-    fn io(&self, error: io::Error) -> KeyError {
-        KeyError::Io {
+    fn cannot_read(&self, error: io::Error) -> KeyError {
+        KeyError::Read {
             path: self.path.clone(),
             error,
+        }
+    }
+
+    fn cannot_write(&self, error: io::Error) -> KeyError {
+        KeyError::Write {
+            path: self.path.clone(),
+            error,
+        }
+    }
+
+    fn too_costly(&self, needed: u64, limit: u64, unit: &'static str) -> KeyError {
+        KeyError::TooCostly {
+            path: self.path.clone(),
+            needed,
+            limit,
+            unit,
         }
     }
 
@@ -73,10 +100,10 @@ impl KeystoreFile {
     /// Encrypts the key into a file, [`NAME`], in a folder that only the user can enter. It is next to the file to be: moving
     /// it there is atomic within one file system.
     fn encrypt(&self, key: &PrivateKey) -> Result<TempDir, KeyError> {
-        let private = tempfile::tempdir_in(self.folder()).map_err(|error| self.io(error))?;
+        let private = tempfile::tempdir_in(self.folder()).map_err(|error| self.cannot_write(error))?;
         let (secret, password) = (key.expose_secret(), self.password.as_bytes());
         eth_keystore::encrypt_key(private.path(), &mut OsRng, secret, password, Some(NAME))
-            .map_err(|error| self.io(io::Error::other(error)))?;
+            .map_err(|error| self.cannot_write(io::Error::other(error)))?;
         let file = private.path().join(NAME);
         (|| {
             #[cfg(unix)]
@@ -86,17 +113,55 @@ impl KeystoreFile {
             }
             fs::File::open(&file)?.sync_all()
         })()
-        .map_err(|error| self.io(error))?;
+        .map_err(|error| self.cannot_write(error))?;
         Ok(private)
     }
 
-    /// A new key may be registered on chain next: it must survive a power failure from here on.
-    fn sync_folder(&self) -> Result<(), KeyError> {
+    /// Replaces the file. `sync` makes that last; when it fails, the old file is put back.
+    fn store_with(&self, key: &PrivateKey, sync: impl FnOnce() -> io::Result<()>) -> Result<(), KeyError> {
+        let private = self.encrypt(key)?;
+        let old = private.path().join(OLD_NAME);
+        let has_old = keep(&self.path, &old).map_err(|error| self.cannot_write(error))?;
+        fs::rename(private.path().join(NAME), &self.path).map_err(|error| self.cannot_write(error))?;
+        let Err(error) = sync() else {
+            return Ok(());
+        };
+        let restored = if has_old {
+            fs::rename(&old, &self.path)
+        } else {
+            fs::remove_file(&self.path)
+        };
+        match restored {
+            Err(error) if has_old => Err(KeyError::NotRestored {
+                path: self.path.clone(),
+                old: private.keep().join(OLD_NAME),
+                error,
+            }),
+            _ => Err(self.cannot_write(error)),
+        }
+    }
+
+    /// What makes changes of the folder last. A new key may be registered on chain next: it must survive a power failure. That
+    /// the folder cannot be opened must come out before anything is changed.
+    fn folder_sync(&self) -> Result<impl FnOnce() -> io::Result<()> + use<>, KeyError> {
         #[cfg(unix)]
-        fs::File::open(self.folder())
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| self.io(error))?;
-        Ok(())
+        let folder = fs::File::open(self.folder()).map_err(|error| self.cannot_write(error))?;
+        Ok(move || {
+            #[cfg(unix)]
+            match folder.sync_all() {
+                // There are file systems that cannot, and need not.
+                Err(error)
+                    if !matches!(
+                        error.kind(),
+                        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                    ) =>
+                {
+                    return Err(error);
+                }
+                _ => {}
+            }
+            Ok(())
+        })
     }
 
     /// The decoder trusts the file, and would panic or take any amount of memory on a malformed one.
@@ -113,26 +178,40 @@ impl KeystoreFile {
             return Err(self.not_a_keystore(format!("version {} instead of 3", keystore.version)));
         }
         let derived_length = match keystore.crypto.kdfparams {
-            KdfparamsType::Pbkdf2 { dklen, c, .. } => {
-                if c == 0 || c > MAX_PBKDF2_ROUNDS {
-                    return Err(self.not_a_keystore(format!("{c} rounds of PBKDF2 are out of range")));
+            KdfparamsType::Pbkdf2 { dklen, c, prf, .. } => {
+                if c == 0 {
+                    return Err(self.not_a_keystore("no rounds of PBKDF2"));
+                }
+                if prf != "hmac-sha256" {
+                    return Err(self.not_a_keystore("a PBKDF2 other than that of hmac-sha256"));
+                }
+                if c > MAX_PBKDF2_ROUNDS {
+                    let (needed, limit) = (u64::from(c), u64::from(MAX_PBKDF2_ROUNDS));
+                    return Err(self.too_costly(needed, limit, "rounds of PBKDF2"));
                 }
                 dklen
             }
             KdfparamsType::Scrypt { dklen, n, r, p, .. } => {
-                let memory = u64::from(n).saturating_mul(u64::from(r)).saturating_mul(128);
-                let is_in_range = n.is_power_of_two()
-                    && n >= 2
-                    && r > 0
-                    && (1..=MAX_SCRYPT_PARALLELIZATION).contains(&p)
-                    && memory <= MAX_SCRYPT_MEMORY;
-                if !is_in_range {
-                    return Err(self
-                        .not_a_keystore(format!("scrypt parameters n {n}, r {r}, p {p} are out of range")));
+                if !n.is_power_of_two() || n < 2 || r == 0 || p == 0 {
+                    return Err(self.not_a_keystore(format!("scrypt has no parameters n {n}, r {r}, p {p}")));
+                }
+                let [n, r, p] = [n, r, p].map(u64::from);
+                let memory = r
+                    .saturating_mul(128)
+                    .saturating_mul(n.saturating_add(p).saturating_add(1));
+                if memory > MAX_SCRYPT_MEMORY {
+                    return Err(self.too_costly(memory, MAX_SCRYPT_MEMORY, "bytes of memory"));
+                }
+                let work = n.saturating_mul(r).saturating_mul(p);
+                if work > MAX_SCRYPT_WORK {
+                    return Err(self.too_costly(work, MAX_SCRYPT_WORK, "blocks of scrypt (n r p)"));
                 }
                 dklen
             }
         };
+        if keystore.crypto.cipher != "aes-128-ctr" {
+            return Err(self.not_a_keystore("a cipher other than aes-128-ctr"));
+        }
         if derived_length != 32 {
             return Err(self.not_a_keystore("the derived key does not have 32 bytes"));
         }
@@ -156,19 +235,25 @@ impl fmt::Debug for KeystoreFile {
 
 impl KeyStorage for KeystoreFile {
     fn load(&self) -> Result<Option<PrivateKey>, KeyError> {
-        let contents = match fs::read_to_string(&self.path) {
-            Ok(contents) => contents,
+        let mut contents = String::new();
+        let read =
+            fs::File::open(&self.path).and_then(|file| file.take(MAX_SIZE + 1).read_to_string(&mut contents));
+        match read {
+            Ok(_) if contents.len() as u64 > MAX_SIZE => {
+                return Err(self.not_a_keystore(format!("it has more than {MAX_SIZE} bytes")));
+            }
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 return Err(self.not_a_keystore(error));
             }
-            Err(error) => return Err(self.io(error)),
-        };
+            Err(error) => return Err(self.cannot_read(error)),
+        }
         self.check(&contents)?;
         let key = match eth_keystore::decrypt_key(&self.path, self.password.as_bytes()) {
             Ok(key) => Zeroizing::new(key),
             Err(KeystoreError::MacMismatch) => return Err(KeyError::WrongPassword(self.path.clone())),
-            Err(KeystoreError::StdIo(error)) => return Err(self.io(io::Error::other(error))),
+            Err(KeystoreError::StdIo(error)) => return Err(self.cannot_read(io::Error::other(error))),
             // Not its text, either: the file may have changed since it was checked.
             Err(_) => return Err(self.not_a_keystore("it cannot be decrypted")),
         };
@@ -177,20 +262,36 @@ impl KeyStorage for KeystoreFile {
     }
 
     fn store(&self, key: &PrivateKey) -> Result<(), KeyError> {
-        let private = self.encrypt(key)?;
-        fs::rename(private.path().join(NAME), &self.path).map_err(|error| self.io(error))?;
-        self.sync_folder()
+        let sync = self.folder_sync()?;
+        self.store_with(key, sync)
     }
 
     fn store_if_none(&self, key: PrivateKey) -> Result<PrivateKey, KeyError> {
+        let sync = self.folder_sync()?;
         let private = self.encrypt(&key)?;
-        let file = TempPath::try_from_path(private.path().join(NAME)).map_err(|error| self.io(error))?;
+        let file =
+            TempPath::try_from_path(private.path().join(NAME)).map_err(|error| self.cannot_write(error))?;
         match file.persist_noclobber(&self.path) {
-            Ok(()) => self.sync_folder().map(|()| key),
+            // Even if it may not last: somebody else may use the key by now.
+            Ok(()) => sync().map(|()| key).map_err(|error| self.cannot_write(error)),
             Err(PathPersistError { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => self
                 .load()?
                 .ok_or_else(|| KeyError::NotFound(format!("{self:?}"))),
-            Err(PathPersistError { error, .. }) => Err(self.io(error)),
+            Err(PathPersistError { error, .. }) => Err(self.cannot_write(error)),
+        }
+    }
+}
+
+/// Gives a file a second name; false if there is no file.
+fn keep(file: &Path, name: &Path) -> io::Result<bool> {
+    match fs::hard_link(file, name) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        // There are file systems without such links.
+        Err(_) => {
+            fs::copy(file, name)?;
+            fs::File::open(name)?.sync_all()?;
+            Ok(true)
         }
     }
 }
@@ -273,22 +374,37 @@ mod tests {
         ));
 
         let good: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let with = |members: &[(&str, serde_json::Value)]| {
+            let mut changed = good.clone();
+            for (pointer, value) in members {
+                *changed.pointer_mut(pointer).unwrap() = value.clone();
+            }
+            fs::write(&path, changed.to_string()).unwrap();
+            storage.load()
+        };
         for (pointer, value) in [
             ("/version", serde_json::json!(1)),
             ("/crypto/kdfparams/dklen", serde_json::json!(16)),
             ("/crypto/kdfparams/n", serde_json::json!(0)),
-            ("/crypto/kdfparams/n", serde_json::json!(1 << 30)),
+            ("/crypto/kdfparams/n", serde_json::json!(3)),
+            ("/crypto/kdfparams/r", serde_json::json!(0)),
             ("/crypto/kdfparams/p", serde_json::json!(0)),
-            ("/crypto/kdfparams/p", serde_json::json!(1 << 20)),
+            ("/crypto/cipher", serde_json::json!("aes-128-cbc")),
             ("/crypto/cipherparams/iv", serde_json::json!("00")),
             ("/crypto/ciphertext", serde_json::json!("00")),
+            (
+                "/crypto/kdfparams",
+                serde_json::json!({"c": 0, "dklen": 32, "prf": "hmac-sha256", "salt": "00"}),
+            ),
+            (
+                "/crypto/kdfparams",
+                serde_json::json!({"c": 1, "dklen": 32, "prf": "hmac-sha512", "salt": "00"}),
+            ),
         ] {
-            let mut bad = good.clone();
-            *bad.pointer_mut(pointer).unwrap() = value;
-            fs::write(&path, bad.to_string()).unwrap();
+            let error = with(&[(pointer, value)]).unwrap_err();
             assert!(
-                matches!(storage.load(), Err(KeyError::NotAKeystore { .. })),
-                "{pointer}"
+                matches!(error, KeyError::NotAKeystore { .. }),
+                "{pointer}: {error}"
             );
         }
         fs::write(&path, b"\xff not json").unwrap();
@@ -314,7 +430,161 @@ mod tests {
         let nowhere = KeystoreFile::new(folder.path().join("no/such/folder/key.json"), "");
         assert!(matches!(
             SessionKeySigner::open(nowhere),
-            Err(KeyError::Io { .. })
+            Err(KeyError::Write { .. })
         ));
+        // Neither is a file without an end.
+        fs::write(&path, vec![b' '; 1 << 20]).unwrap();
+        assert!(matches!(storage.load(), Err(KeyError::NotAKeystore { .. })));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let error = storage.load().unwrap_err();
+        assert!(matches!(error, KeyError::Read { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_a_file_may_cost_to_open_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.json");
+        let storage = KeystoreFile::new(&path, "right");
+        SessionKeySigner::open(storage.clone()).unwrap();
+        let good: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let load = |parameters: serde_json::Value| {
+            let mut costly = good.clone();
+            let salt = costly["crypto"]["kdfparams"]["salt"].take();
+            costly["crypto"]["kdfparams"] = parameters;
+            costly["crypto"]["kdfparams"]["salt"] = salt;
+            costly["crypto"]["kdfparams"]["dklen"] = 32.into();
+            fs::write(&path, costly.to_string()).unwrap();
+            storage.load()
+        };
+        let scrypt = |n: u32, r: u32, p: u32| load(serde_json::json!({"n": n, "r": r, "p": p}));
+        for (n, r, p, expected) in [
+            // 34 GB, nearly all of it for `p`.
+            (2, 1 << 22, 64, 35_970_351_104),
+            (1 << 30, 8, 1, 1_099_511_629_824),
+            (2, u32::MAX, u32::MAX, u64::MAX),
+            (1 << 31, u32::MAX, u32::MAX, u64::MAX),
+        ] {
+            match scrypt(n, r, p) {
+                Err(KeyError::TooCostly {
+                    needed,
+                    limit,
+                    unit: "bytes of memory",
+                    ..
+                }) => {
+                    assert_eq!((needed, limit), (expected, 1_100_000_000));
+                }
+                other => panic!("{n} {r} {p}: {other:?}"),
+            }
+        }
+        for (n, r, p) in [(1 << 20, 8, 9), (2, 8, 1 << 23 | 1), (1 << 14, 8, 1025)] {
+            match scrypt(n, r, p) {
+                Err(KeyError::TooCostly { needed, limit, .. }) => assert!(needed > limit),
+                other => panic!("{n} {r} {p}: {other:?}"),
+            }
+        }
+        let rounds = |c: u32| load(serde_json::json!({"c": c, "prf": "hmac-sha256"}));
+        let error = rounds(20_000_001).unwrap_err();
+        assert!(
+            error.to_string().ends_with(
+                "key.json takes 20000001 rounds of PBKDF2 to open, and at most 20000000 are accepted"
+            ),
+            "{error}"
+        );
+        // What is within the bounds is opened: here, with parameters that are not those of the file.
+        assert!(matches!(rounds(1), Err(KeyError::WrongPassword(_))));
+        assert!(matches!(scrypt(1 << 14, 8, 2), Err(KeyError::WrongPassword(_))));
+        // The largest that other programs write.
+        let keystore = KeystoreFile::new(&path, "");
+        let mut largest = good.clone();
+        largest["crypto"]["kdfparams"]["n"] = (1_u32 << 20).into();
+        keystore.check(&largest.to_string()).unwrap();
+    }
+
+    /// A storage whose changes never come to last.
+    #[derive(Clone, Debug)]
+    struct NeverSynced(KeystoreFile);
+
+    impl KeyStorage for NeverSynced {
+        fn load(&self) -> Result<Option<PrivateKey>, KeyError> {
+            self.0.load()
+        }
+
+        fn store(&self, key: &PrivateKey) -> Result<(), KeyError> {
+            self.0
+                .store_with(key, || Err(io::Error::other("the disk is gone")))
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_made_to_last_leaves_the_old_one_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = KeystoreFile::new(folder.path().join("agent.json"), "");
+        let address = SessionKeySigner::open(storage.clone()).unwrap().address();
+        let contents = fs::read(storage.path()).unwrap();
+
+        let mut signer = SessionKeySigner::open(NeverSynced(storage.clone())).unwrap();
+        let error = signer.regenerate().unwrap_err();
+        assert!(matches!(error, KeyError::Write { .. }), "{error}");
+        assert_eq!(signer.address(), address);
+        assert_eq!(fs::read(storage.path()).unwrap(), contents);
+        assert_eq!(
+            SessionKeySigner::load(storage.clone()).unwrap().address(),
+            address
+        );
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "nothing is left lying about"
+        );
+
+        // Where there was none, none is left.
+        let empty = KeystoreFile::new(folder.path().join("another.json"), "");
+        let error = SessionKeySigner::open(NeverSynced(empty.clone())).unwrap_err();
+        assert!(matches!(error, KeyError::Write { .. }), "{error}");
+        assert!(empty.load().unwrap().is_none());
+    }
+
+    #[test]
+    fn an_old_key_that_cannot_be_put_back_is_still_somewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.json");
+        let storage = KeystoreFile::new(&path, "");
+        let address = SessionKeySigner::open(storage.clone()).unwrap().address();
+        let in_the_way = || {
+            fs::remove_file(&path)?;
+            fs::create_dir_all(path.join("a directory that is not empty"))?;
+            Err(io::Error::other("the disk is gone"))
+        };
+        match storage.store_with(&PrivateKey::random(), in_the_way).unwrap_err() {
+            KeyError::NotRestored { old, .. } => {
+                let kept = SessionKeySigner::load(KeystoreFile::new(old, "")).unwrap();
+                assert_eq!(kept.address(), address);
+            }
+            error => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.json");
+        let storage = KeystoreFile::new(&path, "");
+        let mut signer = SessionKeySigner::open(storage.clone()).unwrap();
+        let address = signer.address();
+        // A directory has taken the file's name, and the file another one.
+        let moved = folder.path().join("moved.json");
+        fs::rename(&path, &moved).unwrap();
+        fs::create_dir(&path).unwrap();
+        let error = signer.regenerate().unwrap_err();
+        assert!(matches!(error, KeyError::Write { .. }), "{error}");
+        assert_eq!(signer.address(), address);
+        let kept = SessionKeySigner::load(KeystoreFile::new(moved, "")).unwrap();
+        assert_eq!(kept.address(), address);
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            2,
+            "nothing is left lying about"
+        );
     }
 }

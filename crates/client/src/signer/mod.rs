@@ -19,7 +19,7 @@ use alloy::{
 };
 use async_trait::async_trait;
 use local_key::LocalKey;
-use std::{fmt, sync::Mutex};
+use std::{fmt, io, path::PathBuf, sync::Mutex};
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// The 32 bytes of a private key. Zeroized when dropped; prints nothing of itself.
@@ -76,27 +76,63 @@ pub enum KeyError {
     #[error("a key cannot be stored in {0}")]
     ReadOnly(String),
 
-    /// A file could not be read or written.
-    #[error("{path} could not be read or written")]
-    Io {
+    /// A file could not be read.
+    #[error("could not read {path}")]
+    Read {
         /// The file.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// What went wrong.
         #[source]
-        error: std::io::Error,
+        error: io::Error,
+    },
+
+    /// A file could not be written. What it held before is still there.
+    #[error("could not write {path}; a key that was there before is still there")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        error: io::Error,
+    },
+
+    /// A new key was written, may not survive a power failure, and the old one could not be put back in its place. The old key
+    /// is in another file: move it back.
+    #[error("could not write {path} for good, nor put the old key back; the old key is in {old}")]
+    NotRestored {
+        /// The file, which may hold the new key.
+        path: PathBuf,
+        /// The file that holds the old key, with the same password.
+        old: PathBuf,
+        /// What went wrong when the old key was put back.
+        #[source]
+        error: io::Error,
     },
 
     /// The password does not open the keystore.
     #[error("wrong password for {0}")]
-    WrongPassword(std::path::PathBuf),
+    WrongPassword(PathBuf),
 
     /// The file is no keystore.
     #[error("{path} is not an encrypted keystore: {reason}")]
     NotAKeystore {
         /// The file.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+
+    /// Opening the keystore would take too much memory or time. The file chooses how much.
+    #[error("{path} takes {needed} {unit} to open, and at most {limit} are accepted")]
+    TooCostly {
+        /// The file.
+        path: PathBuf,
+        /// What it takes.
+        needed: u64,
+        /// The most that is accepted.
+        limit: u64,
+        /// What is counted.
+        unit: &'static str,
     },
 }
 
@@ -233,7 +269,8 @@ impl SessionKeySigner {
     }
 
     /// Makes a new key, and replaces the old one in the storage that it came from. The owner must then rotate the old key to
-    /// the new one. On an error, the old key stays in place.
+    /// the new one. On an error, the old key stays in place, in the storage and here; or the error says where it is
+    /// ([`KeyError::NotRestored`]).
     pub fn regenerate(&mut self) -> Result<Address, KeyError> {
         let key = PrivateKey::random();
         self.storage.store(&key)?;

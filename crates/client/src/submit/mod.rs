@@ -55,7 +55,7 @@ impl fmt::Display for Refusal {
 
 /// Gas limits could not be estimated. Nothing that was signed left the process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "error", rename_all = "snake_case")]
+#[serde(tag = "failed", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EstimateError {
     /// The EntryPoint, the account or the paymaster refuses the operation.

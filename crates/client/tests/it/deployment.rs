@@ -10,7 +10,7 @@ use session_key_client::{
     },
     deployment::{
         Contract, DeployError, Deployer, DeploymentParameters, DeploymentPlan, Deterministic, PlanError,
-        Survey,
+        Survey, account_init_code_hash,
     },
 };
 use session_key_testkit::{
@@ -135,6 +135,7 @@ fn the_testkit_deploys_to_the_same_addresses() {
             session_key_plugin: stack.session_key_plugin,
             multi_owner_plugin: stack.multi_owner_plugin,
             factory: stack.account_factory,
+            account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
         }
     );
 }

@@ -9,6 +9,7 @@ use session_key_client::{
         signers::local::PrivateKeySigner,
         sol_types::SolCall,
     },
+    deployment::account_init_code_hash,
     operation::OperationError,
     permissions::{AaCode, PermissionUpdates, Permissions, SpendLimit},
     revert::PluginError,
@@ -143,6 +144,7 @@ pub(crate) fn deployment(stack: &Stack) -> Deployment {
         session_key_plugin: stack.session_key_plugin,
         multi_owner_plugin: stack.multi_owner_plugin,
         factory: stack.account_factory,
+        account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
     }
 }
 

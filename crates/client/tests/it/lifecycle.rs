@@ -209,7 +209,7 @@ async fn a_rotated_key_hands_over_and_a_removed_key_is_dead() {
     }
     match fixture.account.time_range(new.session_key()).await.unwrap_err() {
         ReadError::Reverted { revert, .. } => assert_eq!(
-            revert,
+            *revert,
             Revert::Plugin(PluginError::InvalidSessionKey {
                 session_key: new.session_key()
             })

@@ -1,5 +1,6 @@
 //! Integration tests of the client.
 
+mod account;
 mod bundler;
 mod concurrency;
 mod deployment;
@@ -9,6 +10,7 @@ mod fixture;
 mod gas_limit;
 mod golden;
 mod interop;
+mod keystore;
 mod lifecycle;
 mod loupe;
 mod model;
@@ -21,4 +23,5 @@ mod replacement;
 mod round_trips;
 mod secrets;
 mod tracing_spans;
+mod transport;
 mod wire;

@@ -5,17 +5,22 @@ use crate::{
     own_process,
 };
 use session_key_client::{
-    Call, NewSessionKey, OwnerClient, SessionKeyClient, SessionKeySigner,
+    Call, Deployment, NewSessionKey, OwnerClient, SessionKeyClient, SessionKeySigner, SmartAccount,
+    UserOperation,
     alloy::{
         hex,
-        primitives::{B256, U256, keccak256},
+        primitives::{Address, B256, U256, keccak256},
+        providers::{Provider as _, ProviderBuilder},
         signers::{Signer as _, local::PrivateKeySigner},
     },
-    permissions::Permissions,
+    deployment::{Deployer, DeploymentParameters, DeploymentPlan},
+    permissions::{Permissions, model::explain},
     signer::{EnvironmentStorage, KeyError, KeyStorage as _, KeystoreFile, MemoryStorage, PrivateKey},
     submit::EntryPointSubmitter,
 };
+use session_key_testkit::ENTRY_POINT_CODE;
 use std::{
+    error::Error,
     fmt::Debug,
     io::Write,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -136,6 +141,61 @@ fn no_error_quotes_a_secret() {
     let error = SessionKeySigner::load(KeystoreFile::new(&path, PASSWORD)).unwrap_err();
     assert!(matches!(error, KeyError::WrongPassword(_)));
     assert_absent(&format!("{error} {error:?}"), &[&key]);
+}
+
+/// All that can be printed of an error and of what caused it.
+fn all_of(error: &(dyn Error + 'static)) -> String {
+    let mut printed = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        printed += &format!("{error} {error:#} {error:?} {error:#?}\n");
+        next = error.source();
+    }
+    printed
+}
+
+// The transport prints its URL in every error.
+#[tokio::test]
+async fn no_error_shows_what_is_secret_in_a_url() {
+    // Nobody listens there.
+    let url = "http://us3r:pa55w0rd@127.0.0.1:1/v2/s3cr3tpath?key=s3cr3tkey";
+    let node = ProviderBuilder::new().connect_http(url.parse().unwrap());
+    let raw = node.get_chain_id().await.unwrap_err();
+    assert!(
+        format!("{raw:?}").contains("s3cr3tpath"),
+        "the test sees what it looks at: {raw:?}"
+    );
+
+    let (deployment, owner) = (Deployment::deterministic(), Address::repeat_byte(1));
+    let account = SmartAccount::new(node.clone(), 1, RECIPIENT, deployment);
+    let plan = DeploymentPlan::new(&DeploymentParameters::default(), ENTRY_POINT_CODE.bytes()).unwrap();
+    let deployer = Deployer::new(node.clone(), 1, plan);
+    let errors: [Box<dyn Error>; 8] = [
+        account.owners().await.unwrap_err().into(),
+        account.balance().await.unwrap_err().into(),
+        account.is_deployed().await.unwrap_err().into(),
+        account.check_chain().await.unwrap_err().into(),
+        SmartAccount::connect(node.clone(), RECIPIENT)
+            .await
+            .unwrap_err()
+            .into(),
+        SmartAccount::from_factory(node.clone(), deployment, [owner], U256::ZERO)
+            .await
+            .unwrap_err()
+            .into(),
+        explain(&account, &UserOperation::default(), owner)
+            .await
+            .unwrap_err()
+            .into(),
+        deployer.survey(None).await.unwrap_err().into(),
+    ];
+    let mut printed: String = errors.iter().map(|error| all_of(error.as_ref())).collect();
+    assert!(printed.contains("127.0.0.1:1"), "{printed}");
+    printed += &debug(&account);
+    printed += &debug(&deployer);
+    for secret in ["s3cr3t", "pa55w0rd", "us3r"] {
+        assert!(!printed.contains(secret), "{secret} is in: {printed}");
+    }
 }
 
 #[derive(Clone, Default)]

@@ -55,7 +55,8 @@ async fn every_request_of_this_process_is_in_a_span() {
     .unwrap();
     SmartAccount::connect(node.clone(), account.address())
         .await
-        .unwrap_err();
+        .unwrap();
+    account.check_chain().await.unwrap();
     account.balance().await.unwrap();
     account.deposit().await.unwrap();
     account.is_deployed().await.unwrap();

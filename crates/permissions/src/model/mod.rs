@@ -10,6 +10,7 @@
 
 mod call_data;
 mod check;
+mod narrow;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,501 @@
+//! What owners do, one thing at a time, and the call data for several.
+
+use crate::{
+    account::{ReadError, SmartAccount},
+    calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
+    explain,
+    journal::IntentRecord,
+    key_list::KeyList,
+    operation::{Cause, Desk, OperationError, Source},
+    permissions::{Call, PermissionUpdate, PermissionUpdates},
+};
+use alloy::{
+    network::TransactionBuilder,
+    primitives::{Address, B256, Bytes, Selector, U256, aliases::U192, keccak256},
+    rpc::types::TransactionRequest,
+};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One thing that an owner can do. Several go into one operation, all or none: [`OwnerClient::batch`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OwnerAction {
+    /// A call to another contract. Not to a plugin: the account refuses that.
+    Call(Call),
+    /// Installs the session key plugin, with keys.
+    InstallSessionKeyPlugin {
+        /// Keys to register at once.
+        keys: Vec<NewSessionKey>,
+        /// Hash of the manifest that the owner consents to: of a plugin with another, the account refuses the installation.
+        /// `None`: of the one it has on chain, whatever that says.
+        /// [`SESSION_KEY_PLUGIN`](crate::deployment::manifest_hash::SESSION_KEY_PLUGIN) is that of the known deployments.
+        manifest_hash: Option<B256>,
+        /// What it depends on; `None`: the owner plugin.
+        dependencies: Option<[FunctionReference; 2]>,
+    },
+    /// Uninstalls the session key plugin: every key is removed.
+    UninstallSessionKeyPlugin(UninstallConfig),
+    /// Installs any plugin.
+    InstallPlugin {
+        /// The plugin.
+        plugin: Address,
+        /// Hash of the manifest that the owner consents to; `None`: of the one it has on chain.
+        manifest_hash: Option<B256>,
+        /// Data for it.
+        install_data: Bytes,
+        /// Functions of other plugins that it depends on.
+        dependencies: Vec<FunctionReference>,
+    },
+    /// Uninstalls any plugin.
+    UninstallPlugin {
+        /// The plugin.
+        plugin: Address,
+        /// How.
+        config: UninstallConfig,
+        /// Data for it.
+        uninstall_data: Bytes,
+    },
+    /// Registers a key.
+    AddSessionKey(NewSessionKey),
+    /// Removes a key. Its predecessor is looked up, and followed through the batch.
+    RemoveSessionKey(Address),
+    /// Gives a key's permissions and used-up limits to another, and removes it.
+    RotateSessionKey {
+        /// The key that goes.
+        old: Address,
+        /// The key that comes.
+        new: Address,
+    },
+    /// Changes permissions of a key: what the updates name, and nothing else.
+    UpdateKeyPermissions {
+        /// The key.
+        key: Address,
+        /// The changes.
+        updates: PermissionUpdates,
+    },
+    /// Adds and removes owners.
+    UpdateOwners {
+        /// Owners to add.
+        add: Vec<Address>,
+        /// Owners to remove.
+        remove: Vec<Address>,
+    },
+    /// Changes the account's implementation.
+    Upgrade {
+        /// The new one.
+        implementation: Address,
+        /// Call data for it; empty: none.
+        data: Bytes,
+    },
+}
+
+/// The keys after an installation of the session key plugin: it starts without any, and registers in order, each at the front.
+fn installed_keys(new: impl IntoIterator<Item = Address>) -> KeyList {
+    let mut keys = KeyList::default();
+    new.into_iter().for_each(|key| keys.add(key));
+    keys
+}
+
+/// The hash as given, or that of the manifest on chain.
+async fn consented_hash(
+    account: &SmartAccount,
+    plugin: Address,
+    given: Option<B256>,
+) -> Result<B256, ReadError> {
+    match given {
+        Some(hash) => Ok(hash),
+        None => account.manifest_hash(plugin).await,
+    }
+}
+
+/// The calls for the actions, in order. Predecessors follow the list as the actions change it.
+async fn calls(
+    account: &SmartAccount,
+    actions: &[OwnerAction],
+    pending: &BTreeMap<Address, Vec<Call>>,
+) -> Result<Vec<Call>, Cause> {
+    let deployment = account.deployment();
+    let plugin = deployment.session_key_plugin;
+    let needs_keys = |action: &OwnerAction| {
+        matches!(
+            action,
+            OwnerAction::RemoveSessionKey(_) | OwnerAction::RotateSessionKey { .. }
+        )
+    };
+    let mut keys = if actions.iter().any(needs_keys) {
+        account.key_list().await?
+    } else {
+        KeyList::default()
+    };
+    let mut calls = Vec::with_capacity(actions.len());
+    for action in actions {
+        let data = match action {
+            OwnerAction::Call(call) => {
+                calls.push(call.clone());
+                continue;
+            }
+            OwnerAction::InstallSessionKeyPlugin {
+                keys: new,
+                manifest_hash,
+                dependencies,
+            } => {
+                keys = installed_keys(new.iter().map(|new| new.key));
+                calldata::install_plugin(
+                    plugin,
+                    consented_hash(account, plugin, *manifest_hash).await?,
+                    calldata::session_key_plugin_install_data(new),
+                    &dependencies
+                        .unwrap_or_else(|| calldata::owner_dependencies(deployment.multi_owner_plugin)),
+                )
+            }
+            OwnerAction::UninstallSessionKeyPlugin(config) => {
+                keys = KeyList::default();
+                calldata::uninstall_plugin(plugin, config, Bytes::new())
+            }
+            OwnerAction::InstallPlugin {
+                plugin,
+                manifest_hash,
+                install_data,
+                dependencies,
+            } => {
+                if *plugin == deployment.session_key_plugin {
+                    // With other data, the installation fails, and everything with it.
+                    keys = installed_keys(calldata::keys_of_install_data(install_data).unwrap_or_default());
+                }
+                let hash = consented_hash(account, *plugin, *manifest_hash).await?;
+                calldata::install_plugin(*plugin, hash, install_data.clone(), dependencies)
+            }
+            OwnerAction::UninstallPlugin {
+                plugin,
+                config,
+                uninstall_data,
+            } => {
+                if *plugin == deployment.session_key_plugin {
+                    keys = KeyList::default();
+                }
+                calldata::uninstall_plugin(*plugin, config, uninstall_data.clone())
+            }
+            OwnerAction::AddSessionKey(new) => {
+                keys.add(new.key);
+                calldata::add_session_key(new)
+            }
+            // What would grant to it is ended first. If the key is not there yet, that is all there is to do.
+            OwnerAction::RemoveSessionKey(key) => {
+                let ended = pending.get(key).cloned().unwrap_or_default();
+                let is_pending = !ended.is_empty();
+                calls.extend(ended);
+                match keys.remove(*key) {
+                    Ok(predecessor) => calldata::remove_session_key(*key, predecessor),
+                    Err(_) if is_pending => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            OwnerAction::RotateSessionKey { old, new } => {
+                calldata::rotate_session_key(*old, keys.rotate(*old, *new)?, *new)
+            }
+            OwnerAction::UpdateKeyPermissions { key, updates } => {
+                calldata::update_key_permissions(*key, updates.encode()?)
+            }
+            OwnerAction::UpdateOwners { add, remove } => calldata::update_owners(add, remove),
+            OwnerAction::Upgrade { implementation, data } => {
+                calldata::upgrade_to_and_call(*implementation, data.clone())
+            }
+        };
+        calls.push(Call::new(account.address(), data));
+    }
+    if calls.is_empty() {
+        return Err(Cause::NoAction);
+    }
+    Ok(calls)
+}
+
+/// Call data for the calls of an owner's operation or transaction.
+fn wrap(account: Address, calls: &[Call]) -> Bytes {
+    match calls {
+        // One of the account's own functions: called as it is.
+        [call] if call.target == account && call.value.is_zero() => call.data.clone(),
+        [call] => calldata::execute(call),
+        calls => calldata::execute_batch(calls),
+    }
+}
+
+impl OwnerAction {
+    /// The session keys that the action grants something to, or rotates to or from.
+    fn granted(&self) -> Vec<Address> {
+        match self {
+            Self::InstallSessionKeyPlugin { keys, .. } => keys.iter().map(|new| new.key).collect(),
+            Self::InstallPlugin { install_data, .. } => {
+                calldata::keys_of_install_data(install_data).unwrap_or_default()
+            }
+            Self::AddSessionKey(new) => vec![new.key],
+            Self::RotateSessionKey { old, new } => vec![*old, *new],
+            Self::UpdateKeyPermissions { key, .. } => vec![*key],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The permissions that the action gives to new keys.
+    fn new_keys(&self) -> &[NewSessionKey] {
+        match self {
+            Self::InstallSessionKeyPlugin { keys, .. } => keys,
+            Self::AddSessionKey(new) => std::slice::from_ref(new),
+            _ => &[],
+        }
+    }
+
+    /// Whether the action takes away and does nothing else, on the account's state.
+    async fn takes_away(&self, account: &SmartAccount) -> Result<bool, Cause> {
+        Ok(match self {
+            Self::RemoveSessionKey(_)
+            | Self::RotateSessionKey { .. }
+            | Self::UninstallSessionKeyPlugin(_)
+            | Self::UninstallPlugin { .. } => true,
+            Self::UpdateOwners { add, remove } => add.is_empty() && !remove.is_empty(),
+            Self::UpdateKeyPermissions { key, updates } => narrows(account, *key, updates).await?,
+            _ => false,
+        })
+    }
+}
+
+/// Whether updates only take away from what a key may do now.
+async fn narrows(account: &SmartAccount, key: Address, updates: &PermissionUpdates) -> Result<bool, Cause> {
+    let functions = updates.as_slice().iter().filter_map(|update| match update {
+        PermissionUpdate::AddressEntry(entry) => Some((entry.contract, Selector::ZERO)),
+        PermissionUpdate::FunctionEntry(entry) => Some((entry.contract, entry.selector)),
+        PermissionUpdate::Erc20SpendLimit(limit) => Some((limit.token, Selector::ZERO)),
+        _ => None,
+    });
+    let before = explain::load(account, key, functions).await?;
+    let mut after = before.clone();
+    // An interval that starts anew is later than any that runs.
+    after.apply(updates, crate::permissions::MAX_SECONDS)?;
+    Ok(before.is_narrowed_to(&after))
+}
+
+/// What an owner does in one operation.
+#[derive(Clone, Debug)]
+pub(super) struct Actions(Vec<OwnerAction>);
+
+impl Actions {
+    pub(super) fn new(actions: impl IntoIterator<Item = OwnerAction>) -> Self {
+        Self(actions.into_iter().collect())
+    }
+
+    /// The keys that are removed or rotated away.
+    fn revoked(&self) -> Vec<Address> {
+        let revoked = self.0.iter().filter_map(|action| match action {
+            OwnerAction::RemoveSessionKey(key) => Some(*key),
+            OwnerAction::RotateSessionKey { old, .. } => Some(*old),
+            _ => None,
+        });
+        revoked.collect()
+    }
+}
+
+#[async_trait]
+impl Source for Actions {
+    fn request(&self) -> B256 {
+        // All of it can be written as JSON.
+        keccak256(serde_json::to_vec(&self.0).unwrap_or_default())
+    }
+
+    async fn call_data(&self, account: &SmartAccount, desk: &Desk) -> Result<Bytes, Cause> {
+        if self.0.iter().any(|action| !action.new_keys().is_empty()) {
+            check_not_over(account, &self.0).await?;
+        }
+        let pending = if self.takes_away(account).await? {
+            endings(account, desk, &self.revoked()).await?
+        } else {
+            BTreeMap::new()
+        };
+        let calls = calls(account, &self.0, &pending).await?;
+        Ok(wrap(account.address(), &calls))
+    }
+
+    fn grants_to(&self) -> Vec<Address> {
+        self.0.iter().flat_map(OwnerAction::granted).collect()
+    }
+
+    async fn takes_away(&self, account: &SmartAccount) -> Result<bool, Cause> {
+        for action in &self.0 {
+            if !action.takes_away(account).await? {
+                return Ok(false);
+            }
+        }
+        Ok(!self.0.is_empty())
+    }
+
+    async fn confirm(&self, account: &SmartAccount) -> Result<(), Cause> {
+        for session_key in self.revoked() {
+            // Unless a later action of the same batch gives to it again.
+            let is_granted = self.0.iter().any(|action| match action {
+                OwnerAction::RotateSessionKey { new, .. } => *new == session_key,
+                action => action.new_keys().iter().any(|new| new.key == session_key),
+            });
+            if !is_granted && account.is_session_key(session_key).await? {
+                return Err(Cause::StillThere {
+                    account: account.address(),
+                    session_key,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses to grant what is over already.
+async fn check_not_over(account: &SmartAccount, actions: &[OwnerAction]) -> Result<(), Cause> {
+    let now = account.timestamp().await?;
+    for new in actions.iter().flat_map(OwnerAction::new_keys) {
+        for update in PermissionUpdates::decode(&new.permissions)?.as_slice() {
+            if let PermissionUpdate::TimeRange(range) = update
+                && range.valid_until != 0
+                && range.valid_until < now
+            {
+                return Err(Cause::Permission {
+                    message: format!(
+                        "the permissions of {} ended at {} (unix seconds), and it is {now}",
+                        new.key, range.valid_until
+                    ),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Calls that end the journal's open operations which grant something to these keys: one `incrementNonce` for each nonce.
+async fn endings(
+    account: &SmartAccount,
+    desk: &Desk,
+    keys: &[Address],
+) -> Result<BTreeMap<Address, Vec<Call>>, Cause> {
+    let journal = desk.journal();
+    let mut endings = BTreeMap::<_, Vec<Call>>::new();
+    let mut ended: BTreeMap<U192, U256> = BTreeMap::new();
+    for lane in journal
+        .unsettled_lanes(Some((account.chain_id(), account.address())))
+        .await?
+    {
+        let records = journal.unsettled(&lane).await?;
+        for key in keys {
+            let grants = |record: &&IntentRecord| record.grants_to.contains(key);
+            let last = records
+                .iter()
+                .filter(grants)
+                .flat_map(IntentRecord::open_operations)
+                .map(|operation| operation.nonce())
+                .max();
+            let Some(last) = last else {
+                continue;
+            };
+            let next = match ended.get(&lane.nonce_key) {
+                Some(next) => *next,
+                None => account.nonce(lane.nonce_key).await?,
+            };
+            let count = open_nonces(next, last);
+            ended.insert(lane.nonce_key, next + U256::from(count));
+            let call = calldata::increment_nonce(account.deployment().entry_point, lane.nonce_key);
+            let calls = endings.entry(*key).or_default();
+            calls.extend(std::iter::repeat_n(call, count));
+        }
+    }
+    Ok(endings)
+}
+
+/// The most nonces of one lane that are ended in one batch: a lane has few open ones, and none above a gap.
+const MOST_ENDED: usize = 64;
+
+/// How many nonces there are from the next one up to the last, that included.
+fn open_nonces(next: U256, last: U256) -> usize {
+    match last.checked_sub(next) {
+        Some(difference) => usize::try_from(difference)
+            .unwrap_or(usize::MAX)
+            .saturating_add(1)
+            .min(MOST_ENDED),
+        None => 0,
+    }
+}
+
+/// Ends the open operations of a lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unblock {
+    pub(super) nonce_key: U192,
+    /// The last nonce to end; `None`: the last that the journal knows, or else the next one.
+    pub(super) last: Option<U256>,
+}
+
+#[async_trait]
+impl Source for Unblock {
+    fn request(&self) -> B256 {
+        keccak256(format!("unblock {:#x} {:?}", self.nonce_key, self.last))
+    }
+
+    async fn call_data(&self, account: &SmartAccount, desk: &Desk) -> Result<Bytes, Cause> {
+        let lane = crate::journal::Lane {
+            chain_id: account.chain_id(),
+            entry_point: account.deployment().entry_point,
+            account: account.address(),
+            nonce_key: self.nonce_key,
+        };
+        let next = account.nonce(self.nonce_key).await?;
+        let last = match self.last {
+            Some(last) => last,
+            None => {
+                let records = desk.journal().unsettled(&lane).await?;
+                let open = records.iter().flat_map(IntentRecord::open_operations);
+                open.map(|operation| operation.nonce()).max().unwrap_or(next)
+            }
+        };
+        let count = open_nonces(next, last);
+        if count == 0 {
+            return Err(Cause::NoAction);
+        }
+        let call = calldata::increment_nonce(lane.entry_point, self.nonce_key);
+        Ok(wrap(account.address(), &vec![call; count]))
+    }
+
+    /// In a lane of its own, it does not wait for the one that it ends.
+    async fn takes_away(&self, _: &SmartAccount) -> Result<bool, Cause> {
+        Ok(true)
+    }
+}
+
+/// Plain transactions, for an owner that is an ordinary account: no bundler, no EntryPoint.
+impl SmartAccount {
+    /// A transaction from an owner to the account that does all of these, or none. To be sent by any provider that can sign
+    /// for the owner. This is how to revoke a key when no bundler answers.
+    pub async fn owner_transaction(
+        &self,
+        owner: Address,
+        actions: impl IntoIterator<Item = OwnerAction>,
+    ) -> Result<TransactionRequest, OperationError> {
+        let actions: Vec<OwnerAction> = actions.into_iter().collect();
+        let calls = calls(self, &actions, &BTreeMap::new()).await?;
+        let data = wrap(self.address(), &calls);
+        Ok(TransactionRequest::default()
+            .with_from(owner)
+            .with_to(self.address())
+            .with_input(data))
+    }
+
+    /// A transaction, from anyone, that settles the pending reset of a key's gas limit
+    /// ([`GasSpendLimitInfo::should_reset`](session_key_permissions::GasSpendLimitInfo::should_reset)).
+    pub fn reset_session_key_gas_limit_timestamp(
+        &self,
+        from: Address,
+        session_key: Address,
+    ) -> TransactionRequest {
+        TransactionRequest::default()
+            .with_from(from)
+            .with_to(self.deployment().session_key_plugin)
+            .with_input(calldata::reset_session_key_gas_limit_timestamp(
+                self.address(),
+                session_key,
+            ))
+    }
+}
+

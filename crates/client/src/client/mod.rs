@@ -1,0 +1,157 @@
+//! Clients: an account, somebody who signs for it, and a way onto the chain.
+//!
+//! [`OwnerClient`] grants, changes and revokes; [`SessionKeyClient`] executes calls. Both make [`Operation`]s, which are
+//! carried out when they are awaited.
+
+mod action;
+mod owner;
+mod session_key;
+
+pub use action::OwnerAction;
+pub use owner::{OwnerClient, Unblocked};
+pub use session_key::SessionKeyClient;
+
+use crate::{
+    account::SmartAccount,
+    journal::{IntentId, IntentRecord},
+    operation::{Bounds, Core, GivenCallData, Operation, OperationError, Paymaster},
+    permissions::{UserOperation, session_key_nonce_key},
+    submit::Submitter,
+};
+use alloy::signers::Signer;
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+/// An account, somebody who signs for it, and a way onto the chain. `R` says who signs: an [owner](OwnerClient) or a
+/// [session key](SessionKeyClient).
+pub struct Client<R> {
+    core: Arc<Core>,
+    role: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for Client<R> {
+    fn clone(&self) -> Self {
+        Self {
+            core: self.core.clone(),
+            role: PhantomData,
+        }
+    }
+}
+
+impl<R> fmt::Debug for Client<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("core", &self.core).finish()
+    }
+}
+
+impl<R> Client<R> {
+    /// A client for whoever `signer` signs for.
+    pub fn new(
+        account: SmartAccount,
+        signer: impl Signer + Send + Sync + 'static,
+        submitter: impl Submitter + 'static,
+    ) -> Self {
+        Self::shared(account, Arc::new(signer), Arc::new(submitter))
+    }
+
+    /// The same with a signer and a submitter that others use, too.
+    pub fn shared(
+        account: SmartAccount,
+        signer: Arc<dyn Signer + Send + Sync>,
+        submitter: Arc<dyn Submitter>,
+    ) -> Self {
+        Self {
+            core: Arc::new(Core::new(account, signer, submitter)),
+            role: PhantomData,
+        }
+    }
+
+    fn changed(mut self, change: impl FnOnce(&mut Core)) -> Self {
+        change(Arc::make_mut(&mut self.core));
+        self
+    }
+
+    /// Lets a paymaster pay for operations. If it cannot, the account does not pay instead: that is an error.
+    #[must_use]
+    pub fn with_paymaster(self, paymaster: impl Paymaster + 'static) -> Self {
+        self.changed(|core| core.paymaster = Some(Arc::new(paymaster)))
+    }
+
+    /// Other bounds on what operations may cost than [`Bounds::on_chain`].
+    #[must_use]
+    pub fn with_bounds(self, bounds: Bounds) -> Self {
+        self.changed(|core| core.bounds = bounds)
+    }
+
+    /// The account: everything that can be read of it.
+    pub fn account(&self) -> &SmartAccount {
+        &self.core.account
+    }
+
+    /// The way onto the chain.
+    pub fn submitter(&self) -> &Arc<dyn Submitter> {
+        &self.core.submitter
+    }
+
+    /// The bounds on what operations may cost.
+    pub fn bounds(&self) -> &Bounds {
+        &self.core.bounds
+    }
+
+    /// Settles every open intent of the account in the journal, and says what became of each.
+    ///
+    /// An intent whose process went away is sent again, as it was signed, and waited for as long as its caller would have waited;
+    /// one whose caller was given an error is not sent again. Call it when a process starts. Lanes that another process works on
+    /// are left to that process: their intents are reported as the journal has them.
+    pub async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
+        self.core.resume().await
+    }
+
+    /// What the journal knows of an intent, after a look at the chain. `None`: nothing, or no more.
+    pub async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, OperationError> {
+        self.core.looked_up(id).await
+    }
+
+    /// The intent with a name that [`Operation::id`] gave, after a look at the chain.
+    pub async fn named(&self, name: &str) -> Result<Option<IntentRecord>, OperationError> {
+        let found = self.core.desk.journal().named(&self.core.scope(), name).await?;
+        match found {
+            Some(record) => self.intent(record.id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Forgets an intent that is decided, and its name. One that is open cannot be forgotten: its operation may still happen.
+    pub async fn forget(&self, id: IntentId) -> Result<(), OperationError> {
+        self.core.forget(id).await
+    }
+
+    /// Sends the newest operation of an open intent again, exactly as it was signed, and waits for it: whichever of the intent's
+    /// operations is included is the answer.
+    pub async fn send_again(&self, id: IntentId) -> Result<Operation, OperationError> {
+        Ok(self.of_intent(id).await?.adopting(id, false))
+    }
+
+    /// Replaces the operation of an open intent that is stuck: the same call with the same nonce, estimated and signed anew, with
+    /// both fees raised by at least a tenth, as bundlers want it. One of the two is executed, never both, and the answer is
+    /// whichever was.
+    ///
+    /// Through a bundler the replacement overtakes the first; through an
+    /// [`EntryPointSubmitter`](crate::submit::EntryPointSubmitter) that sent the first, it does not.
+    pub async fn replace(&self, id: IntentId) -> Result<Operation, OperationError> {
+        Ok(self.of_intent(id).await?.adopting(id, true))
+    }
+
+    /// The newest operation of an intent, as something that can be carried out again.
+    async fn of_intent(&self, id: IntentId) -> Result<Operation, OperationError> {
+        let operation: UserOperation = self.core.newest_operation(id).await?;
+        let signer = self.core.signer.address();
+        let nonce_key = operation.nonce_key();
+        let is_session_keys = nonce_key == session_key_nonce_key(signer);
+        Ok(if is_session_keys {
+            let source = session_key::Execution::of_call_data(operation.call_data, signer);
+            Operation::new(&self.core, source, nonce_key)
+        } else {
+            Operation::new(&self.core, GivenCallData(operation.call_data), nonce_key)
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! What an owner of an account can do.
+
+use super::{
+    Client,
+    action::{Actions, OwnerAction, Unblock},
+};
+use crate::{
+    calldata::{self, NewSessionKey, UninstallConfig},
+    journal::IntentRecord,
+    operation::{GivenCallData, Included, Operation, OperationError, Outcome},
+    permissions::{Call, PermissionUpdates, nonce, session_key_nonce_key},
+};
+use alloy::{
+    primitives::{Address, B256, Bytes, aliases::U192, eip191_hash_message},
+    sol_types::{Eip712Domain, SolStruct},
+};
+
+/// An owner of an account: grants, changes and revokes session keys, and calls what it likes.
+///
+/// Every method makes an [`Operation`]; awaiting it carries it out.
+pub type OwnerClient = Client<Owner>;
+
+/// An owner signs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Owner {}
+
+/// What became of a lane's open operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unblocked {
+    /// The operation that ended them.
+    pub included: Included,
+    /// Intents whose operations it ended. They are open until the block has the depth for void.
+    pub ended: Vec<IntentRecord>,
+    /// Intents that were included before.
+    pub included_before: Vec<IntentRecord>,
+}
+
+impl Client<Owner> {
+    /// All of these, in order, or none.
+    pub fn batch(&self, actions: impl IntoIterator<Item = OwnerAction>) -> Operation {
+        Operation::new(&self.core, Actions::new(actions), U192::ZERO)
+    }
+
+    /// Calls another contract.
+    pub fn execute(&self, call: Call) -> Operation {
+        self.batch([OwnerAction::Call(call)])
+    }
+
+    /// Installs the session key plugin, with keys. The owner consents to the manifest that it has on chain;
+    /// [`OwnerAction::InstallSessionKeyPlugin`] takes the hash of another.
+    pub fn install_session_key_plugin(&self, keys: impl IntoIterator<Item = NewSessionKey>) -> Operation {
+        let keys = keys.into_iter().collect();
+        self.batch([OwnerAction::InstallSessionKeyPlugin {
+            keys,
+            manifest_hash: None,
+            dependencies: None,
+        }])
+    }
+
+    /// Uninstalls the session key plugin: every key is removed.
+    pub fn uninstall_session_key_plugin(&self) -> Operation {
+        self.batch([OwnerAction::UninstallSessionKeyPlugin(UninstallConfig::default())])
+    }
+
+    /// Registers a key.
+    pub fn add_session_key(&self, key: NewSessionKey) -> Operation {
+        self.batch([OwnerAction::AddSessionKey(key)])
+    }
+
+    /// Removes a key: in a nonce lane of its own, so that nothing can be in its way; and together with the journal's open operations
+    /// that would grant it something. Afterwards the key's absence is read back.
+    ///
+    /// A key that watches the public pool can still act before. Only a plain transaction
+    /// ([`SmartAccount::owner_transaction`](crate::SmartAccount::owner_transaction)), kept out of public pools, comes without notice.
+    pub fn remove_session_key(&self, key: Address) -> Operation {
+        self.batch([OwnerAction::RemoveSessionKey(key)])
+    }
+
+    /// Removes several keys.
+    pub fn remove_session_keys(&self, keys: impl IntoIterator<Item = Address>) -> Operation {
+        self.batch(keys.into_iter().map(OwnerAction::RemoveSessionKey))
+    }
+
+    /// Gives a key's permissions and used-up limits to another, and removes it.
+    pub fn rotate_session_key(&self, old: Address, new: Address) -> Operation {
+        self.batch([OwnerAction::RotateSessionKey { old, new }])
+    }
+
+    /// Changes permissions of a key: what the updates name, and nothing else.
+    pub fn update_key_permissions(&self, key: Address, updates: PermissionUpdates) -> Operation {
+        self.batch([OwnerAction::UpdateKeyPermissions { key, updates }])
+    }
+
+    /// Adds and removes owners.
+    pub fn update_owners(
+        &self,
+        add: impl IntoIterator<Item = Address>,
+        remove: impl IntoIterator<Item = Address>,
+    ) -> Operation {
+        let (add, remove) = (add.into_iter().collect(), remove.into_iter().collect());
+        self.batch([OwnerAction::UpdateOwners { add, remove }])
+    }
+
+    /// Installs the owner plugin, on an account that has another one so far.
+    pub fn install_multi_owner_plugin(&self, owners: impl IntoIterator<Item = Address>) -> Operation {
+        let owners: Vec<Address> = owners.into_iter().collect();
+        self.batch([OwnerAction::InstallPlugin {
+            plugin: self.core.account.deployment().multi_owner_plugin,
+            manifest_hash: None,
+            install_data: calldata::multi_owner_plugin_install_data(&owners),
+            dependencies: Vec::new(),
+        }])
+    }
+
+    /// Changes the account's implementation, and calls it with `data` unless that is empty.
+    pub fn upgrade(&self, implementation: Address, data: impl Into<Bytes>) -> Operation {
+        let data = data.into();
+        self.batch([OwnerAction::Upgrade { implementation, data }])
+    }
+
+    /// Signs a text for the account, as an EIP-191 personal message; see [`sign_digest`](Self::sign_digest).
+    pub async fn sign_message(&self, message: impl AsRef<[u8]> + Send) -> Result<Bytes, OperationError> {
+        self.sign_digest(eip191_hash_message(message)).await
+    }
+
+    /// Signs typed data (EIP-712) for the account; see [`sign_digest`](Self::sign_digest).
+    pub async fn sign_typed_data<T: SolStruct + Sync>(
+        &self,
+        data: &T,
+        domain: &Eip712Domain,
+    ) -> Result<Bytes, OperationError> {
+        self.sign_digest(data.eip712_signing_hash(domain)).await
+    }
+
+    /// Signs for the account: what its `isValidSignature` (ERC-1271) accepts for this digest.
+    ///
+    /// For an account that does not exist yet, [`SmartAccount::erc6492_signature`] adds what verifiers need to know of it.
+    pub async fn sign_digest(&self, digest: B256) -> Result<Bytes, OperationError> {
+        let hash = self.core.account.message_hash(digest).await?;
+        Ok(self.core.signer.sign_hash(&hash).await?.as_bytes().into())
+    }
+
+    /// An operation with call data of your own.
+    pub fn call_data(&self, call_data: impl Into<Bytes>) -> Operation {
+        Operation::new(&self.core, GivenCallData(call_data.into()), U192::ZERO)
+    }
+
+    /// Ends the open operations of a session key's nonce lane, by using up their nonces (`EntryPoint.incrementNonce`, called by the
+    /// account): up to the sequence number given or, without one, up to the last that the journal knows.
+    pub async fn unblock(&self, session_key: Address, last: Option<u64>) -> Result<Unblocked, OperationError> {
+        let nonce_key = session_key_nonce_key(session_key);
+        self.unblock_lane(nonce_key, last).await
+    }
+
+    /// The same for any lane.
+    pub async fn unblock_lane(
+        &self,
+        nonce_key: U192,
+        last: Option<u64>,
+    ) -> Result<Unblocked, OperationError> {
+        let lane = self.core.lane(nonce_key);
+        let before = self.core.desk.journal().unsettled(&lane).await?;
+        let source = Unblock {
+            nonce_key,
+            last: last.map(|last| nonce(nonce_key, last)),
+        };
+        let included = Operation::new(&self.core, source, U192::ZERO).await?;
+        let mut ended = Vec::new();
+        let mut included_before = Vec::new();
+        for record in before {
+            let Some(record) = self.core.looked_up(record.id).await? else {
+                continue;
+            };
+            match record.outcome() {
+                Outcome::Included(_) => included_before.push(record),
+                _ => ended.push(record),
+            }
+        }
+        Ok(Unblocked {
+            included,
+            ended,
+            included_before,
+        })
+    }
+}

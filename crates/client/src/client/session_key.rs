@@ -1,0 +1,91 @@
+//! What a session key can do: execute calls within its permissions. Nothing else.
+
+use super::Client;
+use crate::{
+    account::SmartAccount,
+    operation::{Cause, Check, Desk, Operation, OperationError, Source, Used},
+    permissions::{
+        Call, execute_with_session_key, model::decode_execute_with_session_key, session_key_nonce_key,
+    },
+};
+use alloy::primitives::{Address, B256, Bytes, keccak256};
+use async_trait::async_trait;
+
+/// A session key at work.
+///
+/// Operations use the key's own nonce lane, and their fees are lowered, if they can be, so that what they may cost fits what is
+/// left of the key's gas limit.
+///
+/// A session key's client does not offer what only owners can do:
+///
+/// ```compile_fail,E0599
+/// # use session_key_client::{SessionKeyClient, alloy::primitives::Address};
+/// fn revoke(agent: &SessionKeyClient, other: Address) {
+///     let _ = agent.remove_session_key(other);
+/// }
+/// ```
+pub type SessionKeyClient = Client<SessionKey>;
+
+/// A session key signs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SessionKey {}
+
+/// Calls of a session key.
+#[derive(Clone, Debug)]
+pub(super) struct Execution {
+    call_data: Bytes,
+    used: Used,
+}
+
+impl Execution {
+    fn new(key: Address, calls: Vec<Call>) -> Self {
+        Self {
+            call_data: execute_with_session_key(&calls, key),
+            used: Used { key, calls },
+        }
+    }
+
+    pub(super) fn of_call_data(call_data: Bytes, key: Address) -> Self {
+        let calls = decode_execute_with_session_key(&call_data).map_or(Vec::new(), |(calls, _)| calls);
+        Self {
+            call_data,
+            used: Used { key, calls },
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Execution {
+    fn request(&self) -> B256 {
+        keccak256(&self.call_data)
+    }
+
+    async fn call_data(&self, _: &SmartAccount, _: &Desk) -> Result<Bytes, Cause> {
+        Ok(self.call_data.clone())
+    }
+
+    fn session_key(&self) -> Option<Used> {
+        Some(self.used.clone())
+    }
+}
+
+impl Client<SessionKey> {
+    /// The session key's address.
+    pub fn session_key(&self) -> Address {
+        self.core.signer.address()
+    }
+
+    /// Makes the calls, in order, all or none. Awaiting it carries it out.
+    pub fn execute(&self, calls: impl IntoIterator<Item = Call>) -> Operation {
+        let key = self.session_key();
+        let calls = calls.into_iter().collect();
+        Operation::new(&self.core, Execution::new(key, calls), session_key_nonce_key(key))
+    }
+
+    /// Whether the calls would pass now, and if not, every rule that they break: at one block, gas rules included. Nothing is
+    /// signed. [`Operation::check`] does the same for an operation with settings of its own.
+    pub async fn check(&self, calls: impl IntoIterator<Item = Call>) -> Result<Check, OperationError> {
+        self.execute(calls).check().await
+    }
+}

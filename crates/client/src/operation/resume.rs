@@ -1,0 +1,230 @@
+//! What became of the intents in the journal: after a restart, and whenever somebody asks.
+
+use super::{
+    core::Core,
+    desk::TurnError,
+    error::{Cause, OperationError},
+    run::{handover_after, is_passing},
+    settle::{SettleError, View},
+};
+use crate::{
+    journal::{Handover, IntentId, IntentRecord, JournalError, Lane},
+    permissions::UserOperation,
+    request::RequestError,
+    submit::Sent,
+};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long `resume` waits for a lane that somebody else works on.
+const TURN: Duration = Duration::from_millis(100);
+/// The first pause between two looks at the chain.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// The longest pause between two looks at the chain.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+fn settling_failed(error: SettleError) -> OperationError {
+    match error {
+        SettleError::Request(error) => node_failed(error),
+        SettleError::Journal(error) => OperationError::nothing_sent(error),
+    }
+}
+
+fn node_failed(error: RequestError) -> OperationError {
+    OperationError::nothing_sent(Cause::Request {
+        by: "node".to_owned(),
+        error,
+    })
+}
+
+impl Core {
+    /// Settles the account's open intents. Those whose processes went away are sent again within their callers' time.
+    pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
+        let account = (self.chain_id(), self.account.address());
+        let lanes = self.desk.journal().unsettled_lanes(Some(account)).await?;
+        let mut settled = Vec::new();
+        for lane in lanes {
+            // What was written for other contracts is not this client's.
+            if lane.entry_point == self.entry_point() {
+                settled.extend(self.resume_lane(lane).await?);
+            }
+        }
+        Ok(settled)
+    }
+
+    async fn resume_lane(&self, lane: Lane) -> Result<Vec<IntentRecord>, OperationError> {
+        let turn = match self.desk.turn(lane, Instant::now() + TURN).await {
+            Ok(turn) => turn,
+            Err(TurnError::Busy) => return Ok(self.desk.journal().unsettled(&lane).await?),
+            Err(TurnError::Journal(error)) => return Err(error.into()),
+        };
+        let mut records = self.desk.journal().unsettled(&lane).await?;
+        let ids: Vec<IntentId> = records.iter().map(|record| record.id).collect();
+        let mut pause = FIRST_PAUSE;
+        let mut sent_at: Option<Instant> = None;
+        loop {
+            let _ = turn.renew().await;
+            let view = self.view(&lane).await.map_err(node_failed);
+            let settled = match &view {
+                Ok(view) => self.settle(view, &mut records).await.map_err(settling_failed),
+                Err(error) => Err(error.clone()),
+            };
+            let now = self.desk.now();
+            let is_waited_for = |record: &IntentRecord| {
+                record.given_up.is_none()
+                    && self.desk.dropped_at(record.id).is_none()
+                    && now < record.deadline
+                    && record.open_operations().any(|operation| {
+                        !matches!(&operation.handover, Handover::NotTaken(reason) if !is_passing(reason))
+                    })
+            };
+            if !records.iter().any(is_waited_for) {
+                settled?;
+                break;
+            }
+            if let Ok(view) = &view
+                && sent_at.is_none_or(|sent_at| sent_at.elapsed() >= Duration::from_secs(2))
+            {
+                sent_at = Some(Instant::now());
+                self.send_again(view, &mut records, is_waited_for).await;
+            }
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+        for record in &mut records {
+            self.leave_alone(record).await?;
+        }
+        turn.release().await;
+        let mut settled = Vec::new();
+        for (id, known) in ids.into_iter().zip(records) {
+            settled.push(self.desk.journal().intent(id).await?.unwrap_or(known));
+        }
+        Ok(settled)
+    }
+
+    /// Sends open operations again, lowest nonce first.
+    async fn send_again(
+        &self,
+        view: &View,
+        records: &mut [IntentRecord],
+        is_waited_for: impl Fn(&IntentRecord) -> bool,
+    ) {
+        let mut again = Vec::new();
+        for (position, record) in records.iter().enumerate() {
+            if !is_waited_for(record) {
+                continue;
+            }
+            for (index, operation) in record.operations.iter().enumerate() {
+                if operation.is_open() && operation.nonce() >= view.nonce {
+                    again.push((operation.nonce(), position, index));
+                }
+            }
+        }
+        again.sort_unstable();
+        for (_, position, index) in again {
+            let record = &mut records[position];
+            let operation = &mut record.operations[index];
+            let sent = self.submitter.send(&operation.signed).await;
+            // It may have left before the process went away.
+            let before = match operation.handover.clone() {
+                Handover::Written if matches!(sent, Sent::NeverLeft { .. }) => Handover::NoAnswer,
+                before => before,
+            };
+            let handover = handover_after(before, &sent);
+            if handover != operation.handover {
+                operation.handover = handover;
+                if let Ok(written) = self.desk.journal().put(record.clone(), None).await {
+                    *record = written;
+                }
+            }
+        }
+    }
+
+    /// Notes that nobody waits for an intent any more: its caller is gone, and its time is over, or it is decided.
+    async fn leave_alone(&self, record: &mut IntentRecord) -> Result<(), OperationError> {
+        if record.given_up.is_some() || record.told {
+            return Ok(());
+        }
+        let dropped = self.desk.dropped_at(record.id);
+        if dropped.is_none() && record.asked.process == self.desk.process() {
+            return Ok(());
+        }
+        record.given_up = Some(dropped.unwrap_or_else(|| self.desk.moment()));
+        match self.desk.journal().put(record.clone(), None).await {
+            Ok(written) => *record = written,
+            Err(JournalError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.desk.forget_dropped(record.id);
+        Ok(())
+    }
+
+    /// What the journal knows of an intent, after a look at the chain.
+    pub(crate) async fn looked_up(&self, id: IntentId) -> Result<Option<IntentRecord>, OperationError> {
+        let Some(record) = self.desk.journal().intent(id).await? else {
+            return Ok(None);
+        };
+        self.check_ours(&record)?;
+        let view = self.view(&record.lane).await.map_err(node_failed)?;
+        let mut records = [record];
+        self.settle(&view, &mut records).await.map_err(settling_failed)?;
+        let [record] = records;
+        Ok(Some(record))
+    }
+
+    /// Removes an intent that is decided.
+    pub(crate) async fn forget(&self, id: IntentId) -> Result<(), OperationError> {
+        let Some(record) = self.looked_up(id).await? else {
+            return Ok(());
+        };
+        if let Some(open) = record.open_operations().next() {
+            return Err(Cause::BlockedBy { by: open.signed.hash }.into());
+        }
+        Ok(self.desk.journal().remove(id).await?)
+    }
+
+    /// The operation that was signed last for an open intent.
+    pub(crate) async fn newest_operation(&self, id: IntentId) -> Result<UserOperation, OperationError> {
+        let unknown = || {
+            OperationError::nothing_sent(Cause::NotOurs {
+                what: "intent".to_owned(),
+                expected: "one of the journal".to_owned(),
+                found: id.to_string(),
+            })
+        };
+        let record = self.desk.journal().intent(id).await?.ok_or_else(unknown)?;
+        self.check_ours(&record)?;
+        let newest = record.operations.last().ok_or_else(unknown)?;
+        Ok(newest.signed.operation.clone())
+    }
+
+    /// Kept operations are used with the chain, EntryPoint and account that they were signed for, and their hashes are checked.
+    pub(crate) fn check_ours(&self, record: &IntentRecord) -> Result<(), Cause> {
+        let differs = |what: &str, expected: String, found: String| {
+            if expected == found {
+                return Ok(());
+            }
+            Err(Cause::NotOurs {
+                what: what.to_owned(),
+                expected,
+                found,
+            })
+        };
+        let lane = &record.lane;
+        differs("chain", self.chain_id().to_string(), lane.chain_id.to_string())?;
+        differs(
+            "EntryPoint",
+            self.entry_point().to_string(),
+            lane.entry_point.to_string(),
+        )?;
+        let account = self.account.address().to_string();
+        differs("account", account.clone(), lane.account.to_string())?;
+        for operation in &record.operations {
+            let signed = &operation.signed;
+            differs("sender", account.clone(), signed.operation.sender.to_string())?;
+            let hash = signed.operation.hash(self.entry_point(), self.chain_id());
+            differs("hash", hash.to_string(), signed.hash.to_string())?;
+        }
+        Ok(())
+    }
+}
