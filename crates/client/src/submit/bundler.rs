@@ -1,23 +1,42 @@
-use super::{GasEstimate, Outcome, Receipt, Refusal, SubmitError, Submitter, simulate};
-use crate::revert::{Revert, user_operation_revert_reason};
+//! Operations through a bundler's JSON-RPC.
+
+use super::{EstimateError, Sent, Submitter, refusal, refusal::BUNDLER, simulate};
+use crate::{
+    node::{Head, Node, SuggestedFees},
+    operation::{Gas, NotTakenReason},
+    permissions::{EXECUTE_WITH_SESSION_KEY, SignedOperation, UserOperation},
+    request::{RequestError, lenient},
+};
 use alloy::{
-    primitives::{Address, B256, Bytes, U64, U256},
-    providers::{DynProvider, Provider},
-    rpc::{json_rpc::ErrorPayload, types::Log},
-    transports::{RpcError, TransportError, TransportErrorKind},
+    primitives::{Address, B256, U256},
+    providers::Provider,
 };
 use async_trait::async_trait;
-use serde::{Deserialize, de::IgnoredAny};
-use session_key_permissions::{AaCode, EXECUTE_WITH_SESSION_KEY, SignedOperation, UserOperation};
+use serde::Deserialize;
+use serde_json::Value;
 
 /// Submits operations through a bundler's JSON-RPC (ERC-4337, `eth_sendUserOperation` and its like).
 ///
-/// Its outcomes are never [`Outcome::Dropped`]: what a bundler gave up looks like what it has not included yet.
+/// Answers are read for what they must tell, in any form: numbers as quantities, decimal texts or JSON numbers, and nothing that is
+/// not needed. A receipt is read for its transaction's hash only. An error is read by its words: what is not understood is
+/// [`Sent::NoAnswer`].
 #[derive(Debug)]
 pub struct BundlerSubmitter {
-    bundler: DynProvider,
-    node: Option<DynProvider>,
+    bundler: Node,
+    node: Option<Node>,
     entry_point: Address,
+    fees: Option<BundlerFees>,
+}
+
+/// A method by which a bundler tells which fees it wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BundlerFees {
+    /// `pimlico_getUserOperationGasPrice`, which answers both fees at three speeds. The fast one is taken, or else the standard or
+    /// the slow one.
+    Pimlico,
+    /// `rundler_maxPriorityFeePerGas`, which answers the priority fee. The fee is twice the base fee more.
+    Rundler,
 }
 
 /// Gas units for booking an operation's cost on its key's gas limit. Some bundlers estimate at a fee of zero, where there is
@@ -29,17 +48,19 @@ const GAS_BOOKING: U256 = U256::from_limbs([22_700, 0, 0, 0]);
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct BundlerEstimate {
+    #[serde(deserialize_with = "lenient::number")]
     call_gas_limit: U256,
+    #[serde(deserialize_with = "lenient::number")]
     pre_verification_gas: U256,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::optional_number")]
     verification_gas_limit: Option<U256>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::optional_number")]
     verification_gas: Option<U256>,
 }
 
 impl BundlerEstimate {
-    fn estimate(self) -> Option<GasEstimate> {
-        Some(GasEstimate {
+    fn gas(self) -> Option<Gas> {
+        Some(Gas {
             call_gas_limit: self.call_gas_limit,
             verification_gas_limit: self.verification_gas_limit.or(self.verification_gas)?,
             pre_verification_gas: self.pre_verification_gas,
@@ -47,289 +68,248 @@ impl BundlerEstimate {
     }
 }
 
-/// What bundlers answer to `eth_getUserOperationReceipt`. Numbers come as quantities; some fields are missing with some.
+/// What `pimlico_getUserOperationGasPrice` answers.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BundlerReceipt {
-    user_op_hash: B256,
-    sender: Address,
-    nonce: U256,
+struct Speeds {
     #[serde(default)]
-    paymaster: Option<Address>,
-    actual_gas_cost: U256,
-    actual_gas_used: U256,
-    success: bool,
-    /// Revert data with some, a text with others.
+    slow: Option<BothFees>,
     #[serde(default)]
-    reason: Option<String>,
+    standard: Option<BothFees>,
     #[serde(default)]
-    logs: Vec<Log>,
-    receipt: BundlerTransaction,
+    fast: Option<BothFees>,
 }
 
-/// The transaction's receipt, as much of it as is needed.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct BundlerTransaction {
-    transaction_hash: B256,
-    block_number: U64,
+struct BothFees {
+    #[serde(deserialize_with = "lenient::number")]
+    max_fee_per_gas: u128,
+    #[serde(deserialize_with = "lenient::number")]
+    max_priority_fee_per_gas: u128,
 }
+
+/// What `rundler_maxPriorityFeePerGas` answers.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct PriorityFee(#[serde(deserialize_with = "lenient::number")] u128);
 
 impl BundlerSubmitter {
     /// A submitter through the bundler that this provider reaches.
     pub fn new(bundler: impl Provider + 'static, entry_point: Address) -> Self {
         Self {
-            bundler: bundler.erased(),
+            bundler: Node::new(bundler),
             node: None,
             entry_point,
+            fees: None,
         }
     }
 
     /// Lets refusals be explained by a node: bundlers pass on the EntryPoint's "AA23" only.
     #[must_use]
     pub fn with_node(mut self, node: impl Provider + 'static) -> Self {
-        self.node = Some(node.erased());
+        self.node = Some(Node::new(node));
         self
     }
 
-    /// Whether the bundler has the operation, on its way or included. `eth_getUserOperationByHash` answers what the operation
-    /// was, and null for one that it does not know.
-    async fn knows(&self, user_op_hash: B256) -> bool {
-        self.bundler
-            .raw_request::<_, Option<IgnoredAny>>("eth_getUserOperationByHash".into(), (user_op_hash,))
-            .await
-            .is_ok_and(|operation| operation.is_some())
+    /// Takes fees from the bundler instead of the node. The client's bounds hold for them as well.
+    #[must_use]
+    pub const fn with_fees_from(mut self, fees: BundlerFees) -> Self {
+        self.fees = Some(fees);
+        self
     }
 
-    /// The error of a bundler: a refusal of the operation, where it answered at all.
-    async fn refused(&self, error: TransportError, operation: &UserOperation) -> SubmitError {
-        let RpcError::ErrorResp(payload) = &error else {
-            return error.into();
-        };
-        if !is_refusal(payload) {
-            return error.into();
+    /// The bundler's answer about an operation that it may or may not know: `None` for null and its like.
+    async fn lookup(
+        &self,
+        method: &'static str,
+        user_op_hash: B256,
+    ) -> Result<Option<Value>, RequestError> {
+        let found: Value = self.bundler.request(method, (user_op_hash,)).await?;
+        Ok(Some(found).filter(is_something))
+    }
+
+    async fn explain(&self, operation: &UserOperation, refusal: &mut super::Refusal) {
+        if let Some(node) = &self.node {
+            simulate::explain(node, self.entry_point, operation, refusal).await;
         }
-        let reason = payload.message.to_string();
-        let data = payload
-            .data
-            .as_deref()
-            .and_then(|data| serde_json::from_str::<Bytes>(data.get()).ok());
-        if payload.code == -32521 {
-            return SubmitError::WouldRevert(
-                data.map_or(Revert::Error(reason), |data| Revert::decode(&data)),
-            );
-        }
-        // Some bundlers say it by the error code alone (ERC-4337, "RPC methods"); -32507 can also mean a paymaster's signature.
-        let code = AaCode::find(&reason).or(match payload.code {
-            -32503 => Some(AaCode::ExpiredOrNotDue),
-            -32507 if operation.paymaster_and_data.is_empty() => Some(AaCode::AccountSignature),
-            _ => None,
-        });
-        let cause = match (&self.node, code) {
-            (Some(node), Some(AaCode::AccountReverted)) => {
-                simulate::explain_validation(node, self.entry_point, operation)
-                    .await
-                    .unwrap_or(None)
-            }
-            _ => None,
-        };
-        Refusal { code, reason, cause }.into()
     }
 }
 
-/// Whether a bundler's error is a judgement on the operation: the range that ERC-4337 sets apart for it (-32521 is for calls
-/// that revert), or the EntryPoint's words.
-fn is_refusal(error: &ErrorPayload) -> bool {
-    (-32521..=-32500).contains(&error.code) || AaCode::find(&error.message).is_some()
+const RECEIPT: &str = "eth_getUserOperationReceipt";
+const BY_HASH: &str = "eth_getUserOperationByHash";
+
+/// Whether an answer is more than a way to say "nothing".
+fn is_something(answer: &Value) -> bool {
+    match answer {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !matches!(text.trim(), "" | "0x" | "null"),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
 }
 
-/// Whether a bundler says that it has the operation already. There is no error code for it.
-fn is_known(error: &ErrorPayload) -> bool {
-    error.message.to_ascii_lowercase().contains("already known")
+/// A hash in any form: with `0x` or without, padded with spaces. The zero hash is none.
+fn hash_of(value: &Value) -> Option<B256> {
+    let hash: B256 = value.as_str()?.trim().parse().ok()?;
+    (!hash.is_zero()).then_some(hash)
+}
+
+/// The hash of the transaction that an answer about an operation names. An answer about another operation names none.
+fn transaction_of(answer: &Value, user_op_hash: B256) -> Option<B256> {
+    let told = answer
+        .get("userOpHash")
+        .or_else(|| answer.get("userOperationHash"))
+        .and_then(hash_of);
+    if told.is_some_and(|told| told != user_op_hash) {
+        return None;
+    }
+    let receipt = answer.get("receipt");
+    [
+        receipt.and_then(|receipt| receipt.get("transactionHash")),
+        answer.get("transactionHash"),
+        receipt.and_then(|receipt| receipt.get("hash")),
+    ]
+    .into_iter()
+    .flatten()
+    .find_map(hash_of)
+}
+
+/// Whether an answer to `eth_sendUserOperation` names another operation than the one that was sent.
+fn names_another(answer: &Value, user_op_hash: B256) -> Option<B256> {
+    let named: Vec<B256> = match answer {
+        Value::Object(fields) => fields.values().filter_map(hash_of).collect(),
+        Value::Array(items) => items.iter().filter_map(hash_of).collect(),
+        other => hash_of(other).into_iter().collect(),
+    };
+    if named.contains(&user_op_hash) {
+        return None;
+    }
+    named.first().copied()
+}
+
+/// What an answer to `eth_sendUserOperation` that is not an error means.
+fn sent(answer: &Value, user_op_hash: B256) -> Sent {
+    let unreadable = |found: String| Sent::NoAnswer {
+        error: RequestError::Unreadable {
+            method: "eth_sendUserOperation".to_owned(),
+            found,
+        },
+    };
+    if let Some(found) = names_another(answer, user_op_hash) {
+        return unreadable(format!("the hash {found} for operation {user_op_hash}"));
+    }
+    if is_something(answer) {
+        Sent::Taken
+    } else {
+        unreadable(format!("no hash for operation {user_op_hash}"))
+    }
 }
 
 #[async_trait]
 impl Submitter for BundlerSubmitter {
     #[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
-    async fn estimate_gas(&self, operation: &UserOperation) -> Result<GasEstimate, SubmitError> {
+    async fn estimate_gas(&self, operation: &UserOperation) -> Result<Gas, EstimateError> {
+        const METHOD: &str = "eth_estimateUserOperationGas";
         let params = (operation, self.entry_point);
-        let answer: Result<BundlerEstimate, _> = self
-            .bundler
-            .raw_request("eth_estimateUserOperationGas".into(), params)
-            .await;
-        match answer {
-            Ok(estimate) => {
-                let mut gas = estimate.estimate().ok_or_else(|| {
-                    TransportErrorKind::custom_str("the bundler's estimate names no gas limit for validation")
-                })?;
-                if operation
-                    .call_data
-                    .starts_with(EXECUTE_WITH_SESSION_KEY.as_slice())
-                {
-                    gas.verification_gas_limit = gas.verification_gas_limit.saturating_add(GAS_BOOKING);
+        let estimate = match self.bundler.request::<BundlerEstimate>(METHOD, params).await {
+            Ok(estimate) => estimate,
+            Err(error) => {
+                let mut error = refusal::not_estimated(operation, error);
+                if let EstimateError::Refused(refusal) = &mut error {
+                    self.explain(operation, refusal).await;
                 }
-                Ok(gas)
+                return Err(error);
             }
-            Err(error) => Err(self.refused(error, operation).await),
+        };
+        let mut gas = estimate.gas().ok_or_else(|| EstimateError::Request {
+            by: BUNDLER.to_owned(),
+            error: RequestError::Unreadable {
+                method: METHOD.to_owned(),
+                found: "no gas limit for validation".to_owned(),
+            },
+        })?;
+        if operation
+            .call_data
+            .starts_with(EXECUTE_WITH_SESSION_KEY.as_slice())
+        {
+            gas.verification_gas_limit = gas.verification_gas_limit.saturating_add(GAS_BOOKING);
         }
+        Ok(gas)
     }
 
     #[tracing::instrument(level = "debug", skip_all, fields(hash = %operation.hash))]
-    async fn send(&self, operation: &SignedOperation) -> Result<(), SubmitError> {
+    async fn send(&self, operation: &SignedOperation) -> Sent {
         let params = (&operation.operation, self.entry_point);
-        match self
-            .bundler
-            .raw_request::<_, B256>("eth_sendUserOperation".into(), params)
-            .await
+        let answer: Result<Value, _> = self.bundler.request("eth_sendUserOperation", params).await;
+        let mut sent = match answer {
+            Ok(answer) => sent(&answer, operation.hash),
+            Err(error) => refusal::sent_to_bundler(operation, error),
+        };
+        if let Sent::NotTaken(not_taken) = &mut sent
+            && let NotTakenReason::Refused(refusal) = &mut not_taken.reason
         {
-            Ok(found) if found == operation.hash => Ok(()),
-            Ok(found) => Err(SubmitError::HashMismatch {
-                expected: operation.hash,
-                found,
-            }),
-            Err(error) => match &error {
-                RpcError::ErrorResp(payload) if is_known(payload) => Ok(()),
-                RpcError::ErrorResp(payload) if is_refusal(payload) => {
-                    // What bundlers say of an operation that was included already, too.
-                    let refused = self.refused(error, &operation.operation).await;
-                    match refused.is_invalid_nonce() && self.knows(operation.hash).await {
-                        true => Ok(()),
-                        false => Err(refused),
-                    }
-                }
-                // Before it looked at the operation: JSON-RPC's errors of requests, and EIP-1474's limit of requests.
-                RpcError::ErrorResp(ErrorPayload {
-                    code: -32700 | -32600 | -32601 | -32602 | -32005,
-                    ..
-                })
-                | RpcError::LocalUsageError(_)
-                | RpcError::SerError(_)
-                | RpcError::UnsupportedFeature(_) => Err(error.into()),
-                _ => Err(SubmitError::MaybeSent {
-                    hash: operation.hash,
-                    error,
-                }),
-            },
+            self.explain(&operation.operation, refusal).await;
+        }
+        sent
+    }
+
+    #[tracing::instrument(level = "debug", skip_all, fields(%user_op_hash))]
+    async fn transaction(&self, user_op_hash: B256) -> Result<Option<B256>, RequestError> {
+        let named = |answer: Option<Value>| transaction_of(&answer?, user_op_hash);
+        let by_receipt = self.lookup(RECEIPT, user_op_hash).await.map(named);
+        if let Ok(Some(transaction)) = by_receipt {
+            return Ok(Some(transaction));
+        }
+        match (by_receipt, self.lookup(BY_HASH, user_op_hash).await.map(named)) {
+            (_, Ok(found)) => Ok(found),
+            (Ok(none), Err(_)) => Ok(none),
+            (Err(error), Err(_)) => Err(error),
         }
     }
 
     #[tracing::instrument(level = "debug", skip_all, fields(%user_op_hash))]
-    async fn outcome(&self, user_op_hash: B256) -> Result<Option<Outcome>, SubmitError> {
-        let receipt: Option<BundlerReceipt> = self
-            .bundler
-            .raw_request("eth_getUserOperationReceipt".into(), (user_op_hash,))
-            .await?;
-        Ok(receipt.map(|receipt| receipt.outcome(self.entry_point)))
-    }
-}
-
-impl BundlerReceipt {
-    fn outcome(self, entry_point: Address) -> Outcome {
-        let logs = self.logs.iter().map(|log| &log.inner);
-        let logged = user_operation_revert_reason(logs, entry_point, self.user_op_hash);
-        let receipt = Receipt {
-            user_op_hash: self.user_op_hash,
-            sender: self.sender,
-            nonce: self.nonce,
-            paymaster: self.paymaster.filter(|paymaster| !paymaster.is_zero()),
-            actual_gas_cost: self.actual_gas_cost,
-            actual_gas_used: self.actual_gas_used,
-            transaction_hash: self.receipt.transaction_hash,
-            block_number: self.receipt.block_number.to(),
-            logs: self.logs,
-        };
-        if self.success {
-            return Outcome::Success(receipt);
+    async fn knows(&self, user_op_hash: B256) -> Result<bool, RequestError> {
+        let by_hash = self.lookup(BY_HASH, user_op_hash).await;
+        if let Ok(Some(_)) = by_hash {
+            return Ok(true);
         }
-        let reason = logged.unwrap_or_else(|| match self.reason {
-            None => Revert::Unknown(Bytes::new()),
-            Some(text) => match text.parse::<Bytes>() {
-                Ok(data) => Revert::decode(&data),
-                Err(_) => Revert::Error(text),
-            },
-        });
-        Outcome::Reverted { receipt, reason }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::revert::PluginError;
-    use serde_json::json;
-
-    fn receipt(change: impl FnOnce(&mut serde_json::Value)) -> Outcome {
-        let mut json = json!({
-            "userOpHash": B256::repeat_byte(1),
-            "entryPoint": Address::repeat_byte(2),
-            "sender": Address::repeat_byte(3),
-            "nonce": "0x10",
-            "paymaster": Address::ZERO,
-            "actualGasCost": "0x20",
-            "actualGasUsed": "0x30",
-            "success": true,
-            "reason": "",
-            "logs": [],
-            "receipt": { "transactionHash": B256::repeat_byte(4), "blockNumber": "0x5", "status": "0x1" },
-        });
-        change(&mut json);
-        serde_json::from_value::<BundlerReceipt>(json)
-            .unwrap()
-            .outcome(Address::repeat_byte(2))
+        // Some know by one method what they do not by the other. Both have to say that they do not.
+        if self.lookup(RECEIPT, user_op_hash).await?.is_some() {
+            return Ok(true);
+        }
+        by_hash.map(|_| false)
     }
 
-    #[test]
-    fn estimates_name_the_limit_for_validation_in_one_way_or_another_or_both() {
-        let estimate = |more: serde_json::Value| {
-            let mut json = json!({ "callGasLimit": "0x1", "preVerificationGas": "0x2" });
-            json.as_object_mut()
-                .unwrap()
-                .extend(more.as_object().unwrap().clone());
-            serde_json::from_value::<BundlerEstimate>(json)
-                .unwrap()
-                .estimate()
-                .map(|gas| gas.verification_gas_limit)
-        };
-        let three = Some(U256::from(3));
-        assert_eq!(estimate(json!({ "verificationGasLimit": "0x3" })), three);
-        assert_eq!(estimate(json!({ "verificationGas": "0x3" })), three);
-        assert_eq!(
-            estimate(json!({ "verificationGasLimit": "0x3", "verificationGas": "0x3" })),
-            three
-        );
-        assert_eq!(estimate(json!({})), None);
-    }
-
-    #[test]
-    fn receipts_of_executed_operations() {
-        let outcome = receipt(|_| ());
-        let Outcome::Success(receipt) = outcome else {
-            panic!("{outcome:?}")
-        };
-        assert_eq!((receipt.nonce, receipt.block_number), (U256::from(16), 5));
-        assert_eq!(receipt.paymaster, None);
-    }
-
-    #[test]
-    fn reasons_come_as_data_or_as_text_or_not_at_all() {
-        let reason = |reason: serde_json::Value| {
-            let outcome = receipt(|json| {
-                json["success"] = false.into();
-                json["reason"] = reason;
-            });
-            let Outcome::Reverted { reason, .. } = outcome else {
-                panic!("{outcome:?}")
-            };
-            reason
-        };
-        assert_eq!(
-            reason("0xb4d78304".into()),
-            Revert::Plugin(PluginError::PermissionsCheckFailed)
-        );
-        assert_eq!(
-            reason("out of luck".into()),
-            Revert::Error("out of luck".to_owned())
-        );
-        assert_eq!(reason(serde_json::Value::Null), Revert::Unknown(Bytes::new()));
+    async fn fees(&self, head: &Head) -> Result<Option<SuggestedFees>, RequestError> {
+        let base_fee = head.base_fee.unwrap_or_default();
+        match self.fees {
+            None => Ok(None),
+            Some(BundlerFees::Pimlico) => {
+                const METHOD: &str = "pimlico_getUserOperationGasPrice";
+                let Speeds { slow, standard, fast } = self.bundler.request(METHOD, [(); 0]).await?;
+                let fees = fast
+                    .or(standard)
+                    .or(slow)
+                    .ok_or_else(|| RequestError::Unreadable {
+                        method: METHOD.to_owned(),
+                        found: "no fees".to_owned(),
+                    })?;
+                Ok(Some(SuggestedFees {
+                    max_fee: fees.max_fee_per_gas,
+                    max_priority_fee: fees.max_priority_fee_per_gas,
+                    base_fee,
+                }))
+            }
+            Some(BundlerFees::Rundler) => {
+                const METHOD: &str = "rundler_maxPriorityFeePerGas";
+                let PriorityFee(max_priority_fee) = self.bundler.request(METHOD, [(); 0]).await?;
+                Ok(Some(SuggestedFees {
+                    max_fee: base_fee.saturating_mul(2).saturating_add(max_priority_fee),
+                    max_priority_fee,
+                    base_fee,
+                }))
+            }
+        }
     }
 }

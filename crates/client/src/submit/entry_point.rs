@@ -1,29 +1,46 @@
-use super::{GasEstimate, Outcome, Refusal, SubmitError, Submitter, simulate};
-use crate::{abi::EntryPoint, revert::Revert};
+//! Operations in transactions of an account of one's own.
+
+use super::{
+    EstimateError, Refusal, Sent, Submitter,
+    refusal::{self, NODE},
+    simulate,
+};
+use crate::{
+    abi::EntryPoint,
+    node::{Node, SuggestedFees},
+    operation::{Bounds, Gas, NotTaken, NotTakenReason},
+    permissions::{AaCode, SignedOperation, UserOperation},
+    request::RequestError,
+    revert::Revert,
+};
 use alloy::{
-    consensus::Transaction as _,
-    network::{TransactionBuilder, TransactionResponse as _},
+    eips::BlockId,
+    network::TransactionBuilder,
     primitives::{Address, B256, U256},
-    providers::{DynProvider, Provider},
-    rpc::types::{Filter, TransactionReceipt, TransactionRequest},
-    sol_types::{SolCall, SolEvent},
-    transports::{RpcError, TransportError, TransportErrorKind},
+    providers::Provider,
+    rpc::types::TransactionRequest,
+    sol_types::SolCall,
 };
 use async_trait::async_trait;
-use session_key_permissions::{AaCode, SignedOperation, UserOperation};
+use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
+use tokio::time::Instant;
 
-/// How many blocks back an operation is looked for that this submitter did not send itself. Nodes limit such searches.
-const SEARCHED_BLOCKS: u64 = 2_000;
+/// How long a node that does not know a transaction, or counts fewer of them than before, is taken to be behind. Afterwards the
+/// transaction counts as lost.
+const LAG: Duration = Duration::from_secs(60);
+/// How many attempts, and how many transactions, are remembered.
+const REMEMBERED: usize = 4_096;
 
 /// Submits operations by a transaction of an ordinary account to `EntryPoint.handleOps`: no bundler needed. That account
 /// pays for the transaction, and the EntryPoint refunds it from what the operations pay.
 ///
 /// Every bundle is tried by `eth_call` first, so that what the EntryPoint refuses then costs nothing. What changes before it is
-/// included can still make it fail, at that account's cost.
+/// included can still make it fail, at that account's cost. The node sees the signed operations in that call.
 ///
 /// Its transactions are included in the order of their nonces. So an operation that waits in one with too low a fee is not
 /// overtaken by its replacement through the same submitter: the sender's own transaction must be sped up, which the submitter
@@ -34,23 +51,36 @@ const SEARCHED_BLOCKS: u64 = 2_000;
 /// then the operation happens once, and the transaction that comes second fails, at that account's cost.
 #[derive(Debug)]
 pub struct EntryPointSubmitter {
-    provider: DynProvider,
+    node: Node,
     entry_point: Address,
     from: Address,
     beneficiary: Address,
-    /// Transactions of the operations that were sent and are not known to be included, in the order of sending.
-    sent: Mutex<HashMap<B256, Vec<B256>>>,
-    /// What was handed over, or was about to be, in transactions whose nonces are not known to be used.
-    open: Mutex<Vec<Attempt>>,
+    bounds: Option<Bounds>,
+    /// As the node told it first. Every transaction is for this chain.
+    chain_id: OnceLock<u64>,
+    memory: Mutex<Memory>,
     /// One bundle at a time: the nonces of transactions follow each other, and no operation goes out in two of them.
     sending: tokio::sync::Mutex<()>,
 }
 
+/// What the submitter has done so far.
+#[derive(Debug, Default)]
+struct Memory {
+    /// What was handed over, or was about to be, in transactions whose nonces are not known to be used. The oldest comes first.
+    attempts: VecDeque<Attempt>,
+    /// Operations and the transactions that carry them. The oldest comes first.
+    carried: VecDeque<(B256, B256)>,
+    /// The most transactions that the node has counted, and when it last did.
+    counted: Option<(u64, Instant)>,
+}
+
 /// Operations that a transaction with this nonce may carry. Another with the same nonce excludes it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Attempt {
     nonce: u64,
     user_op_hashes: Vec<B256>,
+    /// The transaction, if the node took it, and when.
+    taken: Option<(B256, Instant)>,
 }
 
 /// Operations that went out in one transaction. Each operation given is in one of the lists, by its hash.
@@ -60,47 +90,120 @@ pub struct Bundle {
     pub transaction_hash: Option<B256>,
     /// Operations in it.
     pub sent: Vec<B256>,
-    /// Operations that were left out because they are included already, or on their way in an earlier transaction. One that
-    /// only may be on its way is sent once more with the nonce that its transaction had: of the two, one can be included.
+    /// Operations that were left out because they are on their way in an earlier transaction. One that only may be on its way is
+    /// sent once more with the nonce that its transaction had: of the two, one can be included.
     pub sent_before: Vec<B256>,
     /// Operations that were left out because they were refused, and why.
     pub refused: Vec<(B256, Refusal)>,
 }
 
+/// A bundle did not go out, or may not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// No byte of any of the operations left the process.
+    #[error("the bundle was not sent: {error}")]
+    NeverLeft {
+        /// Why.
+        error: RequestError,
+    },
+
+    /// An operation was not taken, or the transaction was not. None of its operations went out in it; but the node has seen them.
+    #[error("{}{not_taken}", hash.map(|hash| format!("operation {hash}: ")).unwrap_or_default())]
+    NotTaken {
+        /// The operation; `None` if it is the transaction.
+        hash: Option<B256>,
+        /// Why, and who says so.
+        not_taken: NotTaken,
+    },
+
+    /// It is not known whether these operations are on their way.
+    #[error("nobody said whether the bundle was sent: {error}")]
+    NoAnswer {
+        /// The operations.
+        hashes: Vec<B256>,
+        /// How the request ended.
+        error: RequestError,
+    },
+}
+
+impl BundleError {
+    /// An error after the node has seen the operations: they may have left.
+    fn after_preflight(operations: &[SignedOperation], error: RequestError) -> Self {
+        Self::after_sending(operations, refusal::sent_to_node(error.clone()), error)
+    }
+
+    /// What an answer about a transaction comes to whose operations the node has seen.
+    fn after_sending(operations: &[SignedOperation], sent: Sent, error: RequestError) -> Self {
+        match sent {
+            Sent::NotTaken(not_taken) => Self::NotTaken {
+                hash: None,
+                not_taken,
+            },
+            _ => Self::NoAnswer {
+                hashes: hashes_of(operations),
+                error,
+            },
+        }
+    }
+}
+
+impl From<BundleError> for Sent {
+    fn from(error: BundleError) -> Self {
+        match error {
+            BundleError::NeverLeft { error } => Self::NeverLeft { error },
+            BundleError::NotTaken { not_taken, .. } => Self::NotTaken(not_taken),
+            BundleError::NoAnswer { error, .. } => Self::NoAnswer { error },
+        }
+    }
+}
+
 impl EntryPointSubmitter {
-    /// Sends transactions from `from`. The provider must be able to sign for it (a wallet, or a node that does it).
+    /// Sends transactions from `from`. The provider must be able to sign for it (a wallet, or a node that does it); all the rest
+    /// of a transaction is filled in here.
     ///
-    /// The submitter takes the nonces of its transactions from the node, so that one whose answer was lost can be sent again
-    /// with the same. Nothing else should send transactions from `from` meanwhile. Between bundles that is no matter, if it asks
-    /// the node for the nonce, too: alloy's default filler counts by itself from its first transaction on and does not see the
-    /// submitter's; a provider built `with_simple_nonce_management` instead of the recommended fillers' does.
+    /// The submitter takes the nonces of its transactions from the node and from what it remembers, so that one whose answer was
+    /// lost can be sent again with the same, and a node that is behind does not make one replace another. Nothing else should
+    /// send transactions from `from` meanwhile. Between bundles that is no matter, if it asks the node for the nonce, too: alloy's
+    /// default filler counts by itself from its first transaction on and does not see the submitter's; a provider built
+    /// `with_simple_nonce_management` instead of the recommended fillers' does.
     pub fn new(provider: impl Provider + 'static, entry_point: Address, from: Address) -> Self {
         Self {
-            provider: provider.erased(),
+            node: Node::new(provider),
             entry_point,
             from,
             beneficiary: from,
-            sent: Mutex::default(),
-            open: Mutex::default(),
+            bounds: None,
+            chain_id: OnceLock::new(),
+            memory: Mutex::default(),
             sending: tokio::sync::Mutex::default(),
         }
     }
 
     /// Lets another address receive the fees.
     #[must_use]
-    pub fn with_beneficiary(mut self, beneficiary: Address) -> Self {
+    pub const fn with_beneficiary(mut self, beneficiary: Address) -> Self {
         self.beneficiary = beneficiary;
         self
     }
 
-    /// Sends several operations in one transaction. If one is refused, none is sent, and
-    /// [`SubmitError::RefusedInBundle`] names it.
-    pub async fn send_all(&self, operations: &[SignedOperation]) -> Result<Bundle, SubmitError> {
+    /// Bounds on what a transaction may cost; by default [`Bounds::on_chain`].
+    ///
+    /// Its fees are bounded as an operation's are. All its gas at its full fee may cost twice [`Bounds::max_cost`] for each
+    /// operation in it: what the EntryPoint must have in hand for an operation is up to about twice what it can use.
+    #[must_use]
+    pub const fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = Some(bounds);
+        self
+    }
+
+    /// Sends several operations in one transaction. If one is refused, none is sent, and [`BundleError::NotTaken`] names it.
+    pub async fn send_all(&self, operations: &[SignedOperation]) -> Result<Bundle, BundleError> {
         self.send_bundle(operations, false).await
     }
 
     /// Sends several operations in one transaction, leaving out those that are refused.
-    pub async fn send_all_valid(&self, operations: &[SignedOperation]) -> Result<Bundle, SubmitError> {
+    pub async fn send_all_valid(&self, operations: &[SignedOperation]) -> Result<Bundle, BundleError> {
         self.send_bundle(operations, true).await
     }
 
@@ -109,10 +212,14 @@ impl EntryPointSubmitter {
         &self,
         operations: &[SignedOperation],
         drop_refused: bool,
-    ) -> Result<Bundle, SubmitError> {
+    ) -> Result<Bundle, BundleError> {
         let _one_at_a_time = self.sending.lock().await;
         let mut bundle = Bundle::default();
+        let chain_id = self.check_chain(operations).await?;
         let (again, new) = self.sort(operations, &mut bundle).await?;
+        if again.is_empty() && new.is_empty() {
+            return Ok(bundle);
+        }
         // What may be on its way can only go out with the nonce that it had: then one of the two transactions is void.
         let mut ready = BTreeMap::new();
         for (nonce, operations) in again {
@@ -121,27 +228,63 @@ impl EntryPointSubmitter {
                 ready.insert(nonce, operations);
             }
         }
-        let least_nonce = ready.last_key_value().map_or(0, |(nonce, _)| nonce + 1);
+        let asked = new.clone();
         let next_nonce = async {
-            match new.is_empty() {
-                true => Ok(None),
-                false => self.next_nonce().await.map(Some),
-            }
+            if asked.is_empty() { Ok(0) } else { self.next_nonce().await }
         };
-        let (next_nonce, new) =
-            tokio::try_join!(next_nonce, self.accepted(new.clone(), drop_refused, &mut bundle))?;
+        let (new, fees, next_nonce) = tokio::join!(
+            self.accepted(new, drop_refused, &mut bundle),
+            self.fees(),
+            next_nonce
+        );
+        let new = new?;
+        if ready.is_empty() && new.is_empty() {
+            return Ok(bundle);
+        }
+        let failed = |error| BundleError::after_preflight(operations, error);
+        let (fees, next_nonce) = (fees.map_err(failed)?, next_nonce.map_err(failed)?);
+        let after_those_again = ready
+            .last_key_value()
+            .map_or(0, |(nonce, _)| nonce.saturating_add(1));
         for (nonce, operations) in ready {
-            self.transact_again(&operations, nonce).await?;
+            self.transact_again(&operations, nonce, chain_id, &fees).await?;
             bundle.sent_before.extend(hashes_of(&operations));
         }
-        if let Some(next_nonce) = next_nonce
-            && !new.is_empty()
-        {
-            let transaction_hash = self.transact(&new, next_nonce.max(least_nonce)).await?;
-            bundle.transaction_hash = Some(transaction_hash);
+        if !new.is_empty() {
+            let nonce = next_nonce.max(after_those_again);
+            bundle.transaction_hash = self.transact(&new, nonce, chain_id, &fees).await?;
             bundle.sent = hashes_of(&new);
         }
         Ok(bundle)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The chain's id. That the operations are of this chain and EntryPoint is computed: their hashes say so.
+    async fn check_chain(&self, operations: &[SignedOperation]) -> Result<u64, BundleError> {
+        let chain_id = match self.chain_id.get() {
+            Some(chain_id) => *chain_id,
+            None => {
+                let found = self.node.chain_id().await;
+                let found = found.map_err(|error| BundleError::NeverLeft { error })?;
+                *self.chain_id.get_or_init(|| found)
+            }
+        };
+        for operation in operations {
+            let computed = operation.operation.hash(self.entry_point, chain_id);
+            if computed != operation.hash {
+                let message = format!(
+                    "operation {} would have hash {computed} on chain {chain_id} with EntryPoint {}",
+                    operation.hash, self.entry_point
+                );
+                return Err(BundleError::NeverLeft {
+                    error: RequestError::NotMade { message },
+                });
+            }
+        }
+        Ok(chain_id)
     }
 
     /// Operations that may be on their way, by the nonce of their transaction, and new ones. Those that are known to be on
@@ -150,15 +293,18 @@ impl EntryPointSubmitter {
         &self,
         operations: &[SignedOperation],
         bundle: &mut Bundle,
-    ) -> Result<(BTreeMap<u64, Vec<SignedOperation>>, Vec<SignedOperation>), SubmitError> {
+    ) -> Result<(BTreeMap<u64, Vec<SignedOperation>>, Vec<SignedOperation>), BundleError> {
         let mut again = BTreeMap::<_, Vec<_>>::new();
         let mut new = Vec::with_capacity(operations.len());
         for operation in operations {
-            if self.is_pending(operation.hash).await? {
-                bundle.sent_before.push(operation.hash);
+            let hash = operation.hash;
+            // Whether it left before is not for this call to say: no byte of it left in this one.
+            let failed = |error| BundleError::NeverLeft { error };
+            if self.is_pending(hash).await.map_err(failed)? {
+                bundle.sent_before.push(hash);
                 continue;
             }
-            match self.open_nonce(operation.hash).await? {
+            match self.open_nonce(hash).await.map_err(failed)? {
                 Some(nonce) => again.entry(nonce).or_default().push(operation.clone()),
                 None => new.push(operation.clone()),
             }
@@ -167,14 +313,8 @@ impl EntryPointSubmitter {
     }
 
     /// The nonce of a transaction that may carry the operation and may still be included.
-    async fn open_nonce(&self, user_op_hash: B256) -> Result<Option<u64>, SubmitError> {
-        let find = || {
-            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let attempt = open
-                .iter()
-                .find(|attempt| attempt.user_op_hashes.contains(&user_op_hash));
-            attempt.map(|attempt| attempt.nonce)
-        };
+    async fn open_nonce(&self, user_op_hash: B256) -> Result<Option<u64>, RequestError> {
+        let find = || self.memory().open_nonce(user_op_hash);
         if find().is_some() {
             self.forget_used_nonces().await?;
         }
@@ -182,18 +322,32 @@ impl EntryPointSubmitter {
     }
 
     /// Attempts whose nonce is used are over: included, or void.
-    async fn forget_used_nonces(&self) -> Result<(), SubmitError> {
-        let next = self.provider.get_transaction_count(self.from).await?;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|attempt| attempt.nonce >= next);
+    async fn forget_used_nonces(&self) -> Result<(), RequestError> {
+        let next = self.node.transaction_count(self.from, false).await?;
+        self.memory().forget_below(next);
         Ok(())
     }
 
-    /// The nonce after those of the transactions that the node knows.
-    async fn next_nonce(&self) -> Result<u64, SubmitError> {
-        let next = self.provider.get_transaction_count(self.from).pending();
-        let (next, ()) = tokio::try_join!(async { Ok(next.await?) }, self.forget_used_nonces())?;
-        Ok(next)
+    /// The nonce after those of the transactions that the node knows, and after the submitter's own that wait.
+    async fn next_nonce(&self) -> Result<u64, RequestError> {
+        let (pending, ()) = tokio::try_join!(
+            self.node.transaction_count(self.from, true),
+            self.forget_used_nonces()
+        )?;
+        let mut nonce = self.memory().at_least(pending);
+        loop {
+            let taken = self.memory().taken(nonce);
+            let is_waiting = match taken {
+                None => false,
+                Some((_, at)) if at.elapsed() < LAG => true,
+                // A node that is no longer behind and does not know it has lost it.
+                Some((transaction, _)) => self.status(transaction).await? != Status::Unknown,
+            };
+            if !is_waiting {
+                return Ok(nonce);
+            }
+            nonce = nonce.saturating_add(1);
+        }
     }
 
     /// Those of the operations that the EntryPoint takes. The others are noted in the bundle, or an error.
@@ -202,216 +356,229 @@ impl EntryPointSubmitter {
         mut operations: Vec<SignedOperation>,
         drop_refused: bool,
         bundle: &mut Bundle,
-    ) -> Result<Vec<SignedOperation>, SubmitError> {
-        while let Some((index, refusal)) = self.preflight(&operations).await? {
+    ) -> Result<Vec<SignedOperation>, BundleError> {
+        let mut is_first = true;
+        while let Some((index, code, refusal)) = self.preflight(&operations, is_first).await? {
+            is_first = false;
             let hash = operations.remove(index).hash;
-            // A used nonce is what the EntryPoint says of an operation that it has executed, too.
-            if refusal.code == Some(AaCode::InvalidNonce) && self.find_transaction(hash).await?.is_some() {
-                bundle.sent_before.push(hash);
-            } else if drop_refused {
+            if drop_refused {
                 bundle.refused.push((hash, refusal));
             } else {
-                return Err(SubmitError::RefusedInBundle { hash, refusal });
+                let not_taken = NotTaken {
+                    by: NODE.to_owned(),
+                    code,
+                    message: refusal.reason.clone(),
+                    reason: refusal::reason_of(refusal),
+                };
+                return Err(BundleError::NotTaken {
+                    hash: Some(hash),
+                    not_taken,
+                });
             }
         }
         Ok(operations)
     }
 
     /// Whether a transaction of this submitter that carries the operation waits to be included.
-    async fn is_pending(&self, user_op_hash: B256) -> Result<bool, SubmitError> {
+    async fn is_pending(&self, user_op_hash: B256) -> Result<bool, RequestError> {
         for transaction_hash in self.transactions(user_op_hash) {
-            let transaction = self.provider.get_transaction_by_hash(transaction_hash).await?;
-            if transaction.is_some_and(|transaction| transaction.block_number().is_none()) {
+            if self.status(transaction_hash).await? == Status::Pending {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Transactions of this submitter that carry the operation.
+    /// How far the node says that a transaction is.
+    async fn status(&self, transaction_hash: B256) -> Result<Status, RequestError> {
+        let found: Value = self
+            .node
+            .request("eth_getTransactionByHash", (transaction_hash,))
+            .await?;
+        Ok(Status::of(&found))
+    }
+
+    /// Transactions of this submitter that carry the operation, the latest first.
     fn transactions(&self, user_op_hash: B256) -> Vec<B256> {
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.get(&user_op_hash).cloned().unwrap_or_default()
+        let memory = self.memory();
+        let carriers = memory.carried.iter().rev();
+        carriers
+            .filter(|(carried, _)| *carried == user_op_hash)
+            .map(|(_, transaction)| *transaction)
+            .collect()
     }
 
-    /// The operation's outcome, if this transaction included it.
-    fn included(&self, receipt: &TransactionReceipt, user_op_hash: B256) -> Option<Outcome> {
-        let outcome = Outcome::from_transaction(receipt, self.entry_point, user_op_hash)?;
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.remove(&user_op_hash);
-        Some(outcome)
-    }
-
-    /// The transaction that included the operation, whoever sent it.
-    async fn find_transaction(&self, user_op_hash: B256) -> Result<Option<B256>, SubmitError> {
-        let latest = self.provider.get_block_number().await?;
-        let filter = Filter::new()
-            .address(self.entry_point)
-            .event_signature(EntryPoint::UserOperationEvent::SIGNATURE_HASH)
-            .topic1(user_op_hash)
-            .from_block(latest.saturating_sub(SEARCHED_BLOCKS));
-        let logs = self.provider.get_logs(&filter).await?;
-        Ok(logs.first().and_then(|log| log.transaction_hash))
-    }
-
-    /// Tries the bundle without sending it. `Some`: the operation at this index is refused.
+    /// Tries the bundle without sending it. `Some`: the operation at this index is refused, with this error code.
     #[tracing::instrument(level = "debug", skip_all, fields(operations = operations.len()))]
     async fn preflight(
         &self,
         operations: &[SignedOperation],
-    ) -> Result<Option<(usize, Refusal)>, SubmitError> {
+        is_first: bool,
+    ) -> Result<Option<(usize, Option<i64>, Refusal)>, BundleError> {
         if operations.is_empty() {
             return Ok(None);
         }
-        let error = match self.provider.call(self.transaction(operations)).await {
-            Ok(_) => return Ok(None),
-            Err(error) => error,
+        let call = self.transaction(operations);
+        let Err(error) = self.node.call(&call, BlockId::latest()).await else {
+            return Ok(None);
         };
-        match Revert::from_rpc_error(&error) {
+        let code = error.answer().and_then(|answer| answer.code);
+        match error.revert() {
             Some(Revert::FailedOp(failed)) => {
                 let index = usize::try_from(failed.op_index).unwrap_or(usize::MAX);
-                let operation = operations
-                    .get(index)
-                    .ok_or(SubmitError::NotAnEntryPoint(self.entry_point))?;
+                let Some(operation) = operations.get(index) else {
+                    return Err(BundleError::NoAnswer {
+                        hashes: hashes_of(operations),
+                        error: RequestError::Unreadable {
+                            method: "eth_call".to_owned(),
+                            found: failed.to_string(),
+                        },
+                    });
+                };
                 let refusal =
-                    simulate::refusal(&self.provider, self.entry_point, &operation.operation, failed).await;
-                Ok(Some((index, refusal)))
+                    simulate::refusal(&self.node, self.entry_point, &operation.operation, failed).await;
+                Ok(Some((index, code, refusal)))
             }
             // Errors of the bundle as a whole ("AA9x") do not say which operation is meant.
             Some(revert) => {
                 let reason = revert.to_string();
-                let code = AaCode::parse(&reason);
-                Err(Refusal {
-                    code,
-                    reason,
-                    cause: None,
-                }
-                .into())
+                Err(BundleError::NotTaken {
+                    hash: None,
+                    not_taken: NotTaken {
+                        by: NODE.to_owned(),
+                        code,
+                        message: reason.clone(),
+                        reason: NotTakenReason::Refused(Refusal {
+                            code: AaCode::find(&reason),
+                            reason,
+                            cause: None,
+                        }),
+                    },
+                })
             }
-            None => Err(error.into()),
+            None => Err(match &error {
+                RequestError::NotReached { .. } | RequestError::NotMade { .. } if is_first => {
+                    BundleError::NeverLeft { error }
+                }
+                _ => BundleError::after_preflight(operations, error),
+            }),
         }
     }
 
     /// Sends the operations in a transaction with this nonce. It is noted before that they may be on their way: the answer can
     /// be lost, and the future dropped.
     #[tracing::instrument(level = "debug", skip_all, fields(operations = operations.len()))]
-    async fn transact(&self, operations: &[SignedOperation], nonce: u64) -> Result<B256, SubmitError> {
-        self.note_attempt(operations, nonce);
-        let transaction = self.transaction(operations).with_nonce(nonce);
-        match self.provider.send_transaction(transaction).await {
-            Ok(pending) => Ok(self.note_sent(operations, *pending.tx_hash())),
-            Err(error) if was_not_sent(&error) => {
-                let hashes = hashes_of(operations);
-                let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-                open.retain(|attempt| attempt.user_op_hashes != hashes);
-                Err(error.into())
+    async fn transact(
+        &self,
+        operations: &[SignedOperation],
+        nonce: u64,
+        chain_id: u64,
+        fees: &SuggestedFees,
+    ) -> Result<Option<B256>, BundleError> {
+        let transaction = self.filled(operations, nonce, chain_id, fees)?;
+        let is_new = self.memory().note_attempt(operations, nonce);
+        let sent = self.node.provider().send_transaction(transaction).await;
+        match sent.map(|pending| *pending.tx_hash()) {
+            Ok(transaction_hash) => {
+                self.memory().note_taken(operations, nonce, transaction_hash);
+                Ok(Some(transaction_hash))
             }
-            Err(error) => Err(maybe_sent(operations, error)),
+            Err(error) => {
+                let error = RequestError::of("eth_sendRawTransaction", &error);
+                match refusal::sent_to_node(error.clone()) {
+                    // The node has it, but does not say under which hash.
+                    Sent::Taken => Ok(None),
+                    // Only this is sure. Whatever else is said, it may have been passed on.
+                    sent @ Sent::NeverLeft { .. } => {
+                        if is_new {
+                            self.memory().forget_attempt(operations, nonce);
+                        }
+                        Err(BundleError::after_sending(operations, sent, error))
+                    }
+                    sent => Err(BundleError::after_sending(operations, sent, error)),
+                }
+            }
         }
     }
 
     /// Sends operations that a transaction with this nonce may carry already.
     #[tracing::instrument(level = "debug", skip_all, fields(operations = operations.len()))]
-    async fn transact_again(&self, operations: &[SignedOperation], nonce: u64) -> Result<(), SubmitError> {
-        if !self.always_carried(operations, nonce) {
-            let reason = "another bundle went out with the same transaction nonce, which is not used yet";
-            return Err(maybe_sent(operations, TransportErrorKind::custom_str(reason)));
-        }
-        self.note_attempt(operations, nonce);
-        let transaction = self.transaction(operations).with_nonce(nonce);
-        match self.provider.send_transaction(transaction).await {
-            Ok(pending) => {
-                self.note_sent(operations, *pending.tx_hash());
-                Ok(())
-            }
-            Err(error) if has_transaction(&error) => Ok(()),
-            // That this transaction was not taken says nothing about the one before.
-            Err(error) => Err(maybe_sent(operations, error)),
-        }
-    }
-
-    /// Whether every transaction that may have gone out with this nonce carries the operations.
-    fn always_carried(&self, operations: &[SignedOperation], nonce: u64) -> bool {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.iter()
-            .filter(|attempt| attempt.nonce == nonce)
-            .all(|attempt| {
-                operations
-                    .iter()
-                    .all(|operation| attempt.user_op_hashes.contains(&operation.hash))
-            })
-    }
-
-    /// Notes that a transaction with this nonce may carry the operations.
-    fn note_attempt(&self, operations: &[SignedOperation], nonce: u64) {
-        let attempt = Attempt {
-            nonce,
-            user_op_hashes: hashes_of(operations),
-        };
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if !open.contains(&attempt) {
-            open.push(attempt);
-        }
-    }
-
-    /// Notes which transaction carries the operations.
-    fn note_sent(&self, operations: &[SignedOperation], transaction_hash: B256) -> B256 {
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        for operation in operations {
-            let transactions = sent.entry(operation.hash).or_default();
-            if !transactions.contains(&transaction_hash) {
-                transactions.push(transaction_hash);
-            }
-        }
-        transaction_hash
-    }
-
-    /// Why a transaction of this submitter failed as a whole: what the EntryPoint says of the same bundle after the
-    /// transaction's block.
-    async fn failure_of(
+    async fn transact_again(
         &self,
-        receipt: &TransactionReceipt,
-        user_op_hash: B256,
-    ) -> Result<Option<Refusal>, SubmitError> {
-        let hash = receipt.transaction_hash;
-        let (Some(transaction), Some(block)) = (
-            self.provider.get_transaction_by_hash(hash).await?,
-            receipt.block_number,
-        ) else {
-            return Ok(None);
+        operations: &[SignedOperation],
+        nonce: u64,
+        chain_id: u64,
+        fees: &SuggestedFees,
+    ) -> Result<(), BundleError> {
+        let no_answer = |error| BundleError::NoAnswer {
+            hashes: hashes_of(operations),
+            error,
         };
-        let request = TransactionRequest::default()
-            .with_from(transaction.from())
-            .with_to(self.entry_point)
-            .with_gas_limit(transaction.gas_limit())
-            .with_input(transaction.input().clone());
-        let Err(error) = self.provider.call(request).number(block).await else {
-            return Ok(None);
+        if !self.memory().always_carried(operations, nonce) {
+            let message =
+                "another bundle went out with the same transaction nonce, which is not used yet".to_owned();
+            return Err(no_answer(RequestError::NoAnswer {
+                message,
+                status: None,
+            }));
+        }
+        match self.transact(operations, nonce, chain_id, fees).await {
+            Ok(_) => Ok(()),
+            // That this transaction was not taken says nothing about the one before.
+            Err(BundleError::NotTaken { not_taken, .. }) => Err(no_answer(RequestError::NoAnswer {
+                message: format!("sent before, and not taken again: {not_taken}"),
+                status: None,
+            })),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn fees(&self) -> Result<SuggestedFees, RequestError> {
+        let head = self.node.head().await?;
+        self.node.fees(&head).await
+    }
+
+    /// A bundle's transaction that only lacks its signature.
+    fn filled(
+        &self,
+        operations: &[SignedOperation],
+        nonce: u64,
+        chain_id: u64,
+        fees: &SuggestedFees,
+    ) -> Result<TransactionRequest, BundleError> {
+        let bounds = self.bounds.unwrap_or_else(|| Bounds::on_chain(chain_id));
+        let mut transaction = self.transaction(operations);
+        let max_priority_fee = fees.max_priority_fee.min(fees.max_fee);
+        let gas = U256::from(transaction.gas.unwrap_or(u64::MAX));
+        // What the EntryPoint must have in hand is up to about twice what the operations can use.
+        let bundle_bounds = Bounds {
+            max_cost: bounds
+                .max_cost
+                .saturating_mul(U256::from(2))
+                .saturating_mul(U256::from(operations.len())),
+            ..bounds
         };
-        let Some(Revert::FailedOp(failed)) = Revert::from_rpc_error(&error) else {
-            return Ok(None);
-        };
-        let Ok(bundle) = EntryPoint::handleOpsCall::abi_decode(transaction.input()) else {
-            return Ok(None);
-        };
-        let index = usize::try_from(failed.op_index).unwrap_or(usize::MAX);
-        let Some(operation) = bundle.ops.into_iter().nth(index).map(UserOperation::from) else {
-            return Ok(None);
-        };
-        let chain_id = self.provider.get_chain_id().await?;
-        Ok(Some(match operation.hash(self.entry_point, chain_id) {
-            culprit if culprit == user_op_hash => {
-                simulate::refusal(&self.provider, self.entry_point, &operation, failed).await
-            }
-            culprit => Refusal {
-                code: None,
-                reason: format!(
-                    "operation {culprit} of the same bundle was refused: {}",
-                    failed.reason
-                ),
-                cause: None,
-            },
-        }))
+        bundle_bounds
+            .check_fees(
+                fees.base_fee,
+                U256::from(fees.max_fee),
+                U256::from(max_priority_fee),
+            )
+            .and_then(|()| bundle_bounds.check_cost(gas.saturating_mul(U256::from(fees.max_fee))))
+            .map_err(|over| BundleError::NotTaken {
+                hash: None,
+                not_taken: NotTaken {
+                    by: "submitter".to_owned(),
+                    code: None,
+                    message: format!("the transaction costs too much: {over}"),
+                    reason: NotTakenReason::Other,
+                },
+            })?;
+        transaction.set_nonce(nonce);
+        transaction.set_chain_id(chain_id);
+        transaction.set_max_fee_per_gas(fees.max_fee);
+        transaction.set_max_priority_fee_per_gas(max_priority_fee);
+        Ok(transaction)
     }
 
     fn transaction(&self, operations: &[SignedOperation]) -> TransactionRequest {
@@ -432,6 +599,129 @@ impl EntryPointSubmitter {
     }
 }
 
+impl Memory {
+    fn open_nonce(&self, user_op_hash: B256) -> Option<u64> {
+        let carries = |attempt: &&Attempt| attempt.user_op_hashes.contains(&user_op_hash);
+        self.attempts.iter().find(carries).map(|attempt| attempt.nonce)
+    }
+
+    /// Whether every transaction that may have gone out with this nonce carries the operations.
+    fn always_carried(&self, operations: &[SignedOperation], nonce: u64) -> bool {
+        self.attempts
+            .iter()
+            .filter(|attempt| attempt.nonce == nonce)
+            .all(|attempt| {
+                operations
+                    .iter()
+                    .all(|operation| attempt.user_op_hashes.contains(&operation.hash))
+            })
+    }
+
+    /// Forgets attempts with nonces that are used, by the node's count of included transactions.
+    fn forget_below(&mut self, next: u64) {
+        self.attempts.retain(|attempt| attempt.nonce >= next);
+        if self.counted.is_none_or(|(most, at)| next >= most || at.elapsed() >= LAG) {
+            self.counted = Some((next, Instant::now()));
+        }
+    }
+
+    /// A nonce that is not below what the node counted a short while ago.
+    fn at_least(&self, nonce: u64) -> u64 {
+        match self.counted {
+            Some((most, at)) if at.elapsed() < LAG => nonce.max(most),
+            _ => nonce,
+        }
+    }
+
+    /// The latest transaction with this nonce that the node took, and when it did.
+    fn taken(&self, nonce: u64) -> Option<(B256, Instant)> {
+        self.attempts
+            .iter()
+            .rev()
+            .filter(|attempt| attempt.nonce == nonce)
+            .find_map(|attempt| attempt.taken)
+    }
+
+    /// Notes that a transaction with this nonce may carry the operations. Answers whether that was not noted yet.
+    fn note_attempt(&mut self, operations: &[SignedOperation], nonce: u64) -> bool {
+        let user_op_hashes = hashes_of(operations);
+        let is_noted = self
+            .attempts
+            .iter()
+            .any(|attempt| attempt.nonce == nonce && attempt.user_op_hashes == user_op_hashes);
+        if !is_noted {
+            if self.attempts.len() >= REMEMBERED {
+                self.attempts.pop_front();
+            }
+            self.attempts.push_back(Attempt {
+                nonce,
+                user_op_hashes,
+                taken: None,
+            });
+        }
+        !is_noted
+    }
+
+    fn forget_attempt(&mut self, operations: &[SignedOperation], nonce: u64) {
+        let hashes = hashes_of(operations);
+        self.attempts
+            .retain(|attempt| attempt.nonce != nonce || attempt.user_op_hashes != hashes);
+    }
+
+    /// Notes which transaction carries the operations.
+    fn note_taken(&mut self, operations: &[SignedOperation], nonce: u64, transaction_hash: B256) {
+        let hashes = hashes_of(operations);
+        for attempt in &mut self.attempts {
+            if attempt.nonce == nonce && attempt.user_op_hashes == hashes {
+                attempt.taken = Some((transaction_hash, Instant::now()));
+            }
+        }
+        for hash in hashes {
+            if self.carried.contains(&(hash, transaction_hash)) {
+                continue;
+            }
+            if self.carried.len() >= REMEMBERED {
+                self.carried.pop_front();
+            }
+            self.carried.push_back((hash, transaction_hash));
+        }
+    }
+}
+
+/// How far a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// The node does not know it.
+    Unknown,
+    /// It waits.
+    Pending,
+    /// It is in a block.
+    Included,
+}
+
+impl Status {
+    /// What a node's answer to `eth_getTransactionByHash` says.
+    fn of(found: &Value) -> Self {
+        let Value::Object(fields) = found else {
+            return Self::Unknown;
+        };
+        let is_told = |name: &str| {
+            fields.get(name).is_some_and(|value| match value {
+                Value::Null => false,
+                Value::String(text) => !matches!(text.trim(), "" | "0x"),
+                _ => true,
+            })
+        };
+        if is_told("blockNumber") || is_told("blockHash") {
+            Self::Included
+        } else if is_told("hash") || is_told("nonce") {
+            Self::Pending
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
 /// Gas for a bundle: enough for the EntryPoint to give every operation its limits, which it insists on ("AA95"). What is not
 /// used is not paid for.
 fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
@@ -440,16 +730,17 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
         .fold(U256::ZERO, |sum, SignedOperation { operation, .. }| {
             // Before execution the EntryPoint wants one verification gas limit in hand (a paymaster's `postOp` may need it), on
             // top of what the validation of account and paymaster took.
-            let verifications = match operation.paymaster_and_data.is_empty() {
-                true => U256::from(2),
-                false => U256::from(3),
-            };
+            let verifications = if operation.paymaster_and_data.is_empty() { 2 } else { 3 };
             sum.saturating_add(operation.call_gas_limit)
-                .saturating_add(operation.verification_gas_limit.saturating_mul(verifications))
+                .saturating_add(
+                    operation
+                        .verification_gas_limit
+                        .saturating_mul(U256::from(verifications)),
+                )
                 .saturating_add(operation.pre_verification_gas)
         });
     // EIP-7623 prices a byte of data at up to 40 gas. A sixty-fourth of the gas stays behind at every level of calls.
-    let data = U256::from(40 * data_length as u64);
+    let data = U256::from(data_length).saturating_mul(U256::from(40));
     let gas = limits
         .saturating_add(limits / U256::from(32))
         .saturating_add(data)
@@ -461,90 +752,49 @@ fn hashes_of(operations: &[SignedOperation]) -> Vec<B256> {
     operations.iter().map(|operation| operation.hash).collect()
 }
 
-/// The error of a transaction that may have arrived.
-fn maybe_sent(operations: &[SignedOperation], error: TransportError) -> SubmitError {
-    SubmitError::MaybeSent {
-        hash: operations.first().map(|first| first.hash).unwrap_or_default(),
-        error,
-    }
-}
-
-/// What nodes say of a transaction that they have already.
-const KNOWN: [&str; 3] = ["already known", "known transaction", "already imported"];
-
-/// Whether the node said that it has a transaction with the same nonce from the same account already.
-fn has_transaction(error: &TransportError) -> bool {
-    let RpcError::ErrorResp(payload) = error else {
-        return false;
-    };
-    let message = payload.message.to_ascii_lowercase();
-    KNOWN
-        .iter()
-        .chain(&["replacement"])
-        .any(|text| message.contains(text))
-}
-
-/// Whether the node said that it did not take the transaction, or it was never handed over.
-fn was_not_sent(error: &TransportError) -> bool {
-    match error {
-        // What nodes say of a transaction that they have already, or had, when a transport sends it a second time; and of
-        // failures of their own, which say nothing about the transaction.
-        RpcError::ErrorResp(payload) => {
-            let message = payload.message.to_ascii_lowercase();
-            let unclear = ["nonce too low", "timeout", "timed out"];
-            payload.code != -32603 && !KNOWN.iter().chain(&unclear).any(|text| message.contains(text))
-        }
-        error => matches!(
-            error,
-            RpcError::LocalUsageError(_) | RpcError::SerError(_) | RpcError::UnsupportedFeature(_)
-        ),
-    }
-}
-
 #[async_trait]
 impl Submitter for EntryPointSubmitter {
-    async fn estimate_gas(&self, operation: &UserOperation) -> Result<GasEstimate, SubmitError> {
-        simulate::simulate_gas(&self.provider, self.entry_point, operation).await
+    async fn estimate_gas(&self, operation: &UserOperation) -> Result<Gas, EstimateError> {
+        simulate::simulate_gas(&self.node, self.entry_point, operation).await
     }
 
-    async fn send(&self, operation: &SignedOperation) -> Result<(), SubmitError> {
-        match self.send_all(std::slice::from_ref(operation)).await {
-            Ok(_) => Ok(()),
-            Err(SubmitError::RefusedInBundle { refusal, .. }) => Err(refusal.into()),
-            Err(error) => Err(error),
+    fn estimates_by_node(&self) -> bool {
+        true
+    }
+
+    #[tracing::instrument(level = "debug", skip_all, fields(hash = %operation.hash))]
+    async fn send(&self, operation: &SignedOperation) -> Sent {
+        match self.send_bundle(std::slice::from_ref(operation), false).await {
+            Ok(_) => Sent::Taken,
+            Err(error) => error.into(),
         }
     }
 
+    /// Of this submitter's own transactions that carry the operation, the latest that is in a block, or else the latest.
     #[tracing::instrument(level = "debug", skip_all, fields(%user_op_hash))]
-    async fn outcome(&self, user_op_hash: B256) -> Result<Option<Outcome>, SubmitError> {
-        let mut failed = None;
-        let mut pending = false;
-        for transaction_hash in self.transactions(user_op_hash) {
-            match self.provider.get_transaction_receipt(transaction_hash).await? {
-                Some(receipt) => match self.included(&receipt, user_op_hash) {
-                    Some(outcome) => return Ok(Some(outcome)),
-                    None => failed = Some(receipt),
-                },
-                None => pending = true,
-            }
-        }
-        // Whoever sees a bundle on its way can send an operation of it himself; then the bundle fails, and the operation does
-        // not. And it may have been sent by another process.
-        if let Some(transaction_hash) = self.find_transaction(user_op_hash).await?
-            && let Some(receipt) = self.provider.get_transaction_receipt(transaction_hash).await?
-        {
-            return Ok(self.included(&receipt, user_op_hash));
-        }
-        if pending {
-            return Ok(None);
-        }
-        let Some(receipt) = failed else {
-            return Ok(None);
+    async fn transaction(&self, user_op_hash: B256) -> Result<Option<B256>, RequestError> {
+        let transactions = self.transactions(user_op_hash);
+        let [latest, _, ..] = transactions.as_slice() else {
+            return Ok(transactions.first().copied());
         };
-        Ok(Some(Outcome::Dropped {
-            transaction_hash: receipt.transaction_hash,
-            // The reason is a help only: without it the operation is dropped all the same.
-            reason: self.failure_of(&receipt, user_op_hash).await.unwrap_or(None),
-        }))
+        let mut in_block = None;
+        for transaction_hash in &transactions {
+            // Of those in a block, some may have failed.
+            let Ok(Some(receipt)) = self.node.receipt(*transaction_hash).await else {
+                continue;
+            };
+            let operations = receipt.operations(self.entry_point);
+            if operations.iter().any(|operation| operation.user_op_hash == user_op_hash) {
+                return Ok(Some(*transaction_hash));
+            }
+            in_block.get_or_insert(*transaction_hash);
+        }
+        Ok(in_block.or(Some(*latest)))
+    }
+
+    /// Whether this submitter has sent the operation, or may have. What others sent it does not know.
+    async fn knows(&self, user_op_hash: B256) -> Result<bool, RequestError> {
+        let is_open = self.memory().open_nonce(user_op_hash).is_some();
+        Ok(is_open || !self.transactions(user_op_hash).is_empty())
     }
 }

@@ -9,10 +9,11 @@
 mod bundler;
 mod entry_point;
 mod receipt;
+mod refusal;
 mod simulate;
 
-pub use bundler::BundlerSubmitter;
-pub use entry_point::{Bundle, EntryPointSubmitter};
+pub use bundler::{BundlerFees, BundlerSubmitter};
+pub use entry_point::{Bundle, BundleError, EntryPointSubmitter};
 pub use receipt::Receipt;
 pub use simulate::{explain_validation, minimum_pre_verification_gas, simulate_call_gas, simulate_gas};
 

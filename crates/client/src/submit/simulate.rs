@@ -1,31 +1,23 @@
-use super::{Refusal, SubmitError};
+//! Gas limits and reasons, found by simulating an operation on a node.
+
+use super::{EstimateError, Refusal, refusal::NODE};
 use crate::{
     abi::{EntryPoint, IAccount},
     calldata,
+    node::Node,
+    operation::Gas,
+    permissions::{AaCode, UserOperation},
+    request::RequestError,
     revert::{FailedOp, Revert},
 };
 use alloy::{
+    eips::BlockId,
     network::TransactionBuilder,
     primitives::{Address, B256, Bytes, U256},
-    providers::Provider,
     rpc::types::TransactionRequest,
     sol_types::{SolCall, SolError},
-    transports::TransportError,
 };
-use serde::{Deserialize, Serialize};
-use session_key_permissions::{AaCode, UserOperation};
-
-/// Gas limits of an operation, in gas units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GasEstimate {
-    /// For the execution of the call.
-    pub call_gas_limit: U256,
-    /// For validation.
-    pub verification_gas_limit: U256,
-    /// For what the EntryPoint cannot measure.
-    pub pre_verification_gas: U256,
-}
+use serde::{Deserialize, Deserializer};
 
 /// What the validation of a simulated operation may use. Far above any real one, below the limits that nodes put on calls.
 const SIMULATED_VERIFICATION_GAS: u64 = 5_000_000;
@@ -34,39 +26,63 @@ const SIMULATED_VERIFICATION_GAS: u64 = 5_000_000;
 const SIMULATED_CALL_GAS: u64 = 15_000_000;
 /// Gas of a transaction that is not execution (EIP-2028): a part of what `eth_estimateGas` answers.
 const TRANSACTION_GAS: u64 = 21_000;
+/// Gas of a byte of a transaction's data that is zero (EIP-2028).
+const ZERO_BYTE_GAS: u64 = 4;
+/// Gas of a byte of a transaction's data that is not zero (EIP-2028).
+const BYTE_GAS: u64 = 16;
 
 /// Estimates an operation's gas limits by simulation on any node, without a bundler.
 ///
 /// The operation carries a dummy signature of valid form, so that the account and its plugin run their whole check. It is
 /// simulated at a fee of 1 wei, not 0: a key's gas limit is then counted as it is on chain, first use of storage included.
-/// Refusals in validation and reverts in execution are errors.
+/// Refusals in validation and reverts in execution are errors, and so is a call that does not succeed with the gas that the node
+/// estimates for it.
 #[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
-pub async fn simulate_gas<P: Provider>(
-    provider: &P,
+pub async fn simulate_gas(
+    node: &Node,
     entry_point: Address,
     operation: &UserOperation,
-) -> Result<GasEstimate, SubmitError> {
-    let pre_verification_gas = pre_verification_gas(operation);
-    let creates_account = !operation.init_code.is_empty();
-    let simulated = UserOperation {
-        call_gas_limit: U256::from(if creates_account { SIMULATED_CALL_GAS } else { 0 }),
-        verification_gas_limit: U256::from(SIMULATED_VERIFICATION_GAS),
-        pre_verification_gas,
-        max_fee_per_gas: U256::from(1),
-        max_priority_fee_per_gas: U256::from(1),
-        ..operation.clone()
-    };
+) -> Result<Gas, EstimateError> {
+    let simulated = to_simulate(operation);
     let (validation, call) = tokio::join!(
-        validation_gas(provider, entry_point, &simulated),
-        call_gas(provider, entry_point, &simulated, creates_account),
+        validation_gas(node, entry_point, &simulated),
+        call_gas(node, entry_point, &simulated),
     );
     // Of two errors, the one that would come first on chain.
-    let (validation, call) = (validation?, call?);
-    Ok(GasEstimate {
-        call_gas_limit: with_room(call),
+    let (validation, call_gas_limit) = (validation?, with_room(call?));
+    check_call_gas(node, entry_point, operation, call_gas_limit).await?;
+    let pre_verification_gas = simulated.pre_verification_gas;
+    Ok(Gas {
+        call_gas_limit,
         verification_gas_limit: with_room(validation.saturating_sub(pre_verification_gas)),
         pre_verification_gas,
     })
+}
+
+/// Estimates the gas limit of an operation's call by simulation on any node: `eth_estimateGas` of the call from the EntryPoint to
+/// the account, with room. The call must succeed with that much; if it does not, the node's estimate is worth nothing.
+#[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
+pub async fn simulate_call_gas(
+    node: &Node,
+    entry_point: Address,
+    operation: &UserOperation,
+) -> Result<U256, EstimateError> {
+    let limit = with_room(call_gas(node, entry_point, &to_simulate(operation)).await?);
+    check_call_gas(node, entry_point, operation, limit).await?;
+    Ok(limit)
+}
+
+/// The operation with gas limits and fees to simulate it with.
+fn to_simulate(operation: &UserOperation) -> UserOperation {
+    let call_gas_limit = if operation.init_code.is_empty() { 0 } else { SIMULATED_CALL_GAS };
+    UserOperation {
+        call_gas_limit: U256::from(call_gas_limit),
+        verification_gas_limit: U256::from(SIMULATED_VERIFICATION_GAS),
+        pre_verification_gas: minimum_pre_verification_gas(operation),
+        max_fee_per_gas: U256::ONE,
+        max_priority_fee_per_gas: U256::ONE,
+        ..operation.clone()
+    }
 }
 
 /// A gas limit for what used so much. A sixty-fourth stays behind at every level of calls, and refunds hide what is needed in
@@ -76,160 +92,206 @@ fn with_room(used: U256) -> U256 {
         .saturating_add(U256::from(10_000))
 }
 
+fn node_failed(error: RequestError) -> EstimateError {
+    EstimateError::Request {
+        by: NODE.to_owned(),
+        error,
+    }
+}
+
 /// Gas used by the operation up to its execution, `preVerificationGas` included.
-async fn validation_gas<P: Provider>(
-    provider: &P,
+async fn validation_gas(
+    node: &Node,
     entry_point: Address,
     operation: &UserOperation,
-) -> Result<U256, SubmitError> {
+) -> Result<U256, EstimateError> {
     let call = EntryPoint::simulateValidationCall {
         userOp: operation.clone().into(),
     };
-    let data = revert_of(provider, entry_point, call.abi_encode()).await?;
+    let data = revert_of(node, entry_point, call.abi_encode()).await?;
     if let Ok(result) = EntryPoint::ValidationResult::abi_decode_validate(&data) {
         return Ok(result.returnInfo.preOpGas);
     }
     if let Ok(result) = EntryPoint::ValidationResultWithAggregation::abi_decode_validate(&data) {
         return Ok(result.returnInfo.preOpGas);
     }
-    Err(refusal_of(provider, entry_point, operation, &data).await)
+    Err(refusal_of(node, entry_point, operation, &data).await)
+}
+
+/// A node's estimate, in any form.
+#[derive(Debug)]
+struct Estimated(U256);
+
+impl<'de> Deserialize<'de> for Estimated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::request::lenient::number(deserializer).map(Self)
+    }
+}
+
+/// The operation's call, as the EntryPoint makes it.
+fn call_of(entry_point: Address, operation: &UserOperation) -> TransactionRequest {
+    TransactionRequest::default()
+        .with_from(entry_point)
+        .with_to(operation.sender)
+        .with_input(operation.call_data.clone())
 }
 
 /// Gas used by the operation's call.
-async fn call_gas<P: Provider>(
-    provider: &P,
+async fn call_gas(
+    node: &Node,
     entry_point: Address,
     operation: &UserOperation,
-    creates_account: bool,
-) -> Result<U256, SubmitError> {
+) -> Result<U256, EstimateError> {
     if operation.call_data.is_empty() {
         return Ok(U256::ZERO);
     }
-    if !creates_account {
-        let call = TransactionRequest::default()
-            .with_from(entry_point)
-            .with_to(operation.sender)
-            .with_input(operation.call_data.clone());
-        return match provider.estimate_gas(call).await {
-            Ok(gas) => Ok(U256::from(gas.saturating_sub(TRANSACTION_GAS))),
-            Err(error) => Err(match Revert::from_rpc_error(&error) {
-                Some(revert) => SubmitError::WouldRevert(revert),
-                None => error.into(),
-            }),
+    if operation.init_code.is_empty() {
+        let estimated = node
+            .request("eth_estimateGas", (call_of(entry_point, operation),))
+            .await;
+        return match estimated {
+            Ok(Estimated(gas)) => Ok(gas.saturating_sub(U256::from(TRANSACTION_GAS))),
+            Err(error) => Err(would_revert(error)),
         };
     }
     // The account exists only within the simulation. A call that reverts is not told apart from one that succeeds there. So
     // it is also made as the extra call that the EntryPoint offers after the operation, whose result it does report: from
     // the EntryPoint to the new account, as in the operation.
-    let used = execution_result(
-        provider,
-        entry_point,
-        operation,
-        operation,
-        Address::ZERO,
-        Bytes::new(),
-    );
+    let used = execution_result(node, entry_point, operation, operation, Address::ZERO, Bytes::new());
     // Only an owner can act for an account that is just being created, and an empty batch does nothing.
     let creation = UserOperation {
         call_data: calldata::execute_batch(&[]),
         ..operation.clone()
     };
     let call_data = operation.call_data.clone();
-    let tried = execution_result(
-        provider,
-        entry_point,
-        operation,
-        &creation,
-        operation.sender,
-        call_data,
-    );
+    let tried = execution_result(node, entry_point, operation, &creation, operation.sender, call_data);
     let (used, tried) = tokio::try_join!(used, tried)?;
     if !tried.targetSuccess {
-        return Err(SubmitError::WouldRevert(Revert::decode(&tried.targetResult)));
+        return Err(EstimateError::WouldRevert(Revert::decode(&tried.targetResult)));
     }
     // At 1 wei per gas unit, what was paid is what was used.
     Ok(used.paid.saturating_sub(used.preOpGas))
 }
 
-async fn execution_result<P: Provider>(
-    provider: &P,
+/// Makes the operation's call with exactly the gas that it is to have. Where the account is yet to be created, its gas was
+/// measured, not estimated.
+async fn check_call_gas(
+    node: &Node,
+    entry_point: Address,
+    operation: &UserOperation,
+    limit: U256,
+) -> Result<(), EstimateError> {
+    if operation.call_data.is_empty() || !operation.init_code.is_empty() {
+        return Ok(());
+    }
+    let gas = u64::try_from(limit)
+        .unwrap_or(u64::MAX)
+        .saturating_add(TRANSACTION_GAS)
+        .saturating_add(data_gas(&operation.call_data))
+        .max(least_transaction_gas(&operation.call_data));
+    let call = call_of(entry_point, operation).with_gas_limit(gas);
+    match node.call(&call, BlockId::latest()).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(would_revert(error)),
+    }
+}
+
+fn would_revert(error: RequestError) -> EstimateError {
+    match error.revert() {
+        Some(revert) => EstimateError::WouldRevert(revert),
+        None => node_failed(error),
+    }
+}
+
+async fn execution_result(
+    node: &Node,
     entry_point: Address,
     operation: &UserOperation,
     simulated: &UserOperation,
     target: Address,
     target_call_data: Bytes,
-) -> Result<EntryPoint::ExecutionResult, SubmitError> {
+) -> Result<EntryPoint::ExecutionResult, EstimateError> {
     let call = EntryPoint::simulateHandleOpCall {
         op: simulated.clone().into(),
         target,
         targetCallData: target_call_data,
     };
-    let data = revert_of(provider, entry_point, call.abi_encode()).await?;
+    let data = revert_of(node, entry_point, call.abi_encode()).await?;
     match EntryPoint::ExecutionResult::abi_decode_validate(&data) {
         Ok(result) => Ok(result),
-        Err(_) => Err(refusal_of(provider, entry_point, operation, &data).await),
+        Err(_) => Err(refusal_of(node, entry_point, operation, &data).await),
     }
 }
 
 /// Revert data of a call that is expected to revert.
-async fn revert_of<P: Provider>(provider: &P, to: Address, data: Vec<u8>) -> Result<Bytes, SubmitError> {
+async fn revert_of(node: &Node, to: Address, data: Vec<u8>) -> Result<Bytes, EstimateError> {
     let request = TransactionRequest::default().with_to(to).with_input(data);
-    match provider.call(request).await {
-        Ok(_) => Err(SubmitError::NotAnEntryPoint(to)),
+    match node.call(&request, BlockId::latest()).await {
+        Ok(_) => Err(EstimateError::NotAnEntryPoint(to)),
         // An EntryPoint never reverts without data here: then the node kept them back.
-        Err(error) => Revert::from_rpc_error(&error)
+        Err(error) => error
+            .revert()
             .map(|revert| revert.to_bytes())
             .filter(|data| !data.is_empty())
-            .ok_or_else(|| error.into()),
+            .ok_or_else(|| node_failed(error)),
     }
 }
 
-async fn refusal_of<P: Provider>(
-    provider: &P,
+async fn refusal_of(
+    node: &Node,
     entry_point: Address,
     operation: &UserOperation,
     data: &[u8],
-) -> SubmitError {
-    match Revert::decode(data) {
-        Revert::FailedOp(failed) => refusal(provider, entry_point, operation, failed).await.into(),
+) -> EstimateError {
+    EstimateError::Refused(match Revert::decode(data) {
+        Revert::FailedOp(failed) => refusal(node, entry_point, operation, failed).await,
         revert => Refusal {
             code: None,
             reason: revert.to_string(),
             cause: Some(revert),
-        }
-        .into(),
-    }
+        },
+    })
 }
 
 /// Makes the EntryPoint's flat answer a reason: what the account itself says, where it was the account that refused.
-pub(super) async fn refusal<P: Provider>(
-    provider: &P,
+pub(super) async fn refusal(
+    node: &Node,
     entry_point: Address,
     operation: &UserOperation,
     failed: FailedOp,
 ) -> Refusal {
-    let cause = match failed.code {
-        // The cause is a help only: without it the refusal still stands.
-        Some(AaCode::AccountReverted) => explain_validation(provider, entry_point, operation)
-            .await
-            .unwrap_or(None),
-        _ => None,
-    };
-    Refusal {
+    let mut refusal = Refusal {
         code: failed.code,
         reason: failed.reason,
-        cause,
+        cause: None,
+    };
+    explain(node, entry_point, operation, &mut refusal).await;
+    refusal
+}
+
+/// Adds what the account itself says, where it was the account that refused and nobody has told yet.
+pub(super) async fn explain(
+    node: &Node,
+    entry_point: Address,
+    operation: &UserOperation,
+    refusal: &mut Refusal,
+) {
+    if refusal.code == Some(AaCode::AccountReverted) && refusal.cause.is_none() {
+        // The cause is a help only: without it the refusal still stands.
+        refusal.cause = explain_validation(node, entry_point, operation)
+            .await
+            .unwrap_or(None);
     }
 }
 
 /// Asks the account itself, in the EntryPoint's place, to validate the operation. What it reverts with, the EntryPoint hides
 /// behind "AA23". `None`: it does not revert (then validation may have run out of gas).
 #[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
-pub async fn explain_validation<P: Provider>(
-    provider: &P,
+pub async fn explain_validation(
+    node: &Node,
     entry_point: Address,
     operation: &UserOperation,
-) -> Result<Option<Revert>, TransportError> {
+) -> Result<Option<Revert>, RequestError> {
     let validate = IAccount::validateUserOpCall {
         userOp: operation.clone().into(),
         // A wrong hash makes a wrong signer, which is reported otherwise than by a revert.
@@ -240,21 +302,41 @@ pub async fn explain_validation<P: Provider>(
         .with_from(entry_point)
         .with_to(operation.sender)
         .with_input(validate.abi_encode());
-    match provider.call(request).await {
+    match node.call(&request, BlockId::latest()).await {
         Ok(_) => Ok(None),
-        Err(error) => match Revert::from_rpc_error(&error) {
+        Err(error) => match error.revert() {
             Some(revert) => Ok(Some(revert)),
             None => Err(error),
         },
     }
 }
 
-/// Gas of the transaction around the operation: its share of the transaction itself, its bytes as call data (16 for each
-/// that is not zero, 4 for each that is; EIP-2028), and what the EntryPoint does for it and does not measure.
+fn zeros_and_others(data: &[u8]) -> (u64, u64) {
+    let zeros = data.iter().filter(|byte| **byte == 0).count();
+    (zeros as u64, (data.len() - zeros) as u64)
+}
+
+/// Gas of a transaction's data (EIP-2028).
+fn data_gas(data: &[u8]) -> u64 {
+    let (zeros, others) = zeros_and_others(data);
+    ZERO_BYTE_GAS * zeros + BYTE_GAS * others
+}
+
+/// The least gas limit of a transaction with this data (EIP-7623): less is not even tried.
+fn least_transaction_gas(data: &[u8]) -> u64 {
+    const FLOOR_ZERO_BYTE_GAS: u64 = 10;
+    const FLOOR_BYTE_GAS: u64 = 40;
+    let (zeros, others) = zeros_and_others(data);
+    TRANSACTION_GAS + FLOOR_ZERO_BYTE_GAS * zeros + FLOOR_BYTE_GAS * others
+}
+
+/// The pre-verification gas at which a transaction that carries the operation alone makes no loss, in gas units: the transaction
+/// itself, the operation's bytes as call data (16 for each that is not zero, 4 for each that is; EIP-2028), and what the
+/// EntryPoint does for it and does not measure. What a chain takes for its data elsewhere comes on top.
 ///
 /// Bytes count for their price as data at the most (EIP-7623 raises the floor to 40 and 10), so a bundle of one does not make a
 /// loss.
-fn pre_verification_gas(operation: &UserOperation) -> U256 {
+pub fn minimum_pre_verification_gas(operation: &UserOperation) -> U256 {
     /// Per operation, in EntryPoint v0.6: loop, copying, events, compensation. As measured by its authors' bundler.
     const OPERATION_GAS: u64 = 18_300;
     /// Copying a word of the operation.
@@ -267,14 +349,11 @@ fn pre_verification_gas(operation: &UserOperation) -> U256 {
         max_priority_fee_per_gas: U256::from(u64::MAX),
         ..operation.clone()
     };
-    let ops = vec![filled.into()];
     let data = EntryPoint::handleOpsCall {
-        ops,
+        ops: vec![filled.into()],
         beneficiary: Address::repeat_byte(0xff),
     }
     .abi_encode();
-    let zeros = data.iter().filter(|byte| **byte == 0).count() as u64;
-    let others = data.len() as u64 - zeros;
     let words = (data.len() as u64).div_ceil(32);
-    U256::from(TRANSACTION_GAS + OPERATION_GAS + 4 * zeros + 16 * others + WORD_GAS * words)
+    U256::from(TRANSACTION_GAS + OPERATION_GAS + data_gas(&data) + WORD_GAS * words)
 }
