@@ -12,6 +12,7 @@ mod interop;
 mod lifecycle;
 mod loupe;
 mod model;
+mod node;
 mod overrides;
 mod own_process;
 mod owners;
