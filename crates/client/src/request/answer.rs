@@ -114,9 +114,9 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// Whether it is of JSON-RPC beyond doubt, and not some gateway's own way to word an error.
+    /// Whether it is of JSON-RPC beyond doubt, and not some gateway's own way to word an error, with an HTTP status for a code.
     fn is_json_rpc(&self, error: &RawError) -> bool {
-        self.jsonrpc.is_some() || error.code.is_some_and(|code| code < 0)
+        self.jsonrpc.is_some() || error.code.is_some_and(|code| !(100..600).contains(&code))
     }
 }
 

@@ -14,6 +14,7 @@ mod keystore;
 mod lifecycle;
 mod loupe;
 mod model;
+mod node;
 mod overrides;
 mod own_process;
 mod owners;
