@@ -1,27 +1,58 @@
-//! Questions to a node, and answers that can be relied on as far as their form goes.
+//! Questions to a node, and answers that are read for what they must tell.
+//!
+//! ```
+//! use session_key_client::node::{Node, OperationFilter};
+//! # use session_key_testkit::Testkit;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let provider = Testkit::default().provider();
+//! # let (entry_point, account) = Default::default();
+//! let node = Node::new(provider);
+//! let head = node.head().await?;
+//! let filter = OperationFilter::of(account);
+//! let included = node.operations(entry_point, &filter, 0, head.number).await?;
+//! assert!(included.is_empty());
+//! # Ok(())
+//! # }
+//! ```
 
-use crate::request::RequestError;
+mod fees;
+mod operations;
+mod page;
+
+pub use fees::SuggestedFees;
+pub use operations::{OperationEvent, OperationFilter, OperationPage, TransactionReceipt};
+
+use crate::{
+    abi::EntryPoint,
+    request::{ErrorAnswer, MAX_ANSWER, RequestError, lenient, text},
+};
 use alloy::{
-    eips::BlockId,
+    eips::{BlockId, BlockNumberOrTag},
+    network::TransactionBuilder,
     primitives::{Address, B256, Bytes, U256, aliases::U192},
     providers::{DynProvider, Provider},
-    rpc::types::{Log, TransactionRequest},
+    rpc::types::TransactionRequest,
+    sol_types::SolCall,
 };
+use page::LogPage;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::sync::{Arc, atomic::AtomicU64};
+use serde_json::{Value, json};
+use std::sync::Arc;
 
-/// A node behind any provider. Clones share the provider and what was learned about the node.
+/// A node behind any provider. Clones share the provider, and what was learned about the node.
 ///
-/// Every request is made once; who wants it repeated repeats it.
+/// A request is made once: whoever wants it repeated repeats it.
 #[derive(Clone, Debug)]
 pub struct Node {
     provider: DynProvider,
-    log_page: Arc<AtomicU64>,
+    log_page: Arc<LogPage>,
 }
 
 /// The header of a block, as the node tells it. Its hash is not recomputed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Head {
     /// The block's number.
     pub number: u64,
@@ -35,74 +66,51 @@ pub struct Head {
     pub base_fee: Option<u128>,
 }
 
-/// The EntryPoint's event for an operation that was included.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A header in any form.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OperationEvent {
-    /// The operation's hash.
-    pub user_op_hash: B256,
-    /// The account.
-    pub sender: Address,
-    /// The paymaster; `None` if the account paid.
-    pub paymaster: Option<Address>,
-    /// The operation's nonce, lane included.
-    pub nonce: U256,
-    /// Whether its calls took effect.
-    pub success: bool,
-    /// Its cost, in wei.
-    pub actual_gas_cost: U256,
-    /// Gas units used, `preVerificationGas` included.
-    pub actual_gas_used: U256,
-    /// The transaction that included it.
-    pub transaction_hash: B256,
-    /// The number of the block that included it.
-    pub block_number: u64,
-    /// The hash of that block.
-    pub block_hash: B256,
-    /// Position of the event among the block's logs.
-    pub log_index: u64,
+struct HeaderAnswer {
+    #[serde(deserialize_with = "lenient::number")]
+    number: u64,
+    hash: B256,
+    parent_hash: B256,
+    #[serde(deserialize_with = "lenient::number")]
+    timestamp: u64,
+    #[serde(default, deserialize_with = "lenient::optional_saturating")]
+    base_fee_per_gas: Option<u128>,
 }
 
-/// Which operations are asked for: those that match every member that is set. The default asks for all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OperationFilter {
-    /// Operations of this account.
-    pub sender: Option<Address>,
-    /// Operations with one of these hashes; empty: whatever their hash.
-    pub hashes: Vec<B256>,
+/// A number in any form.
+#[derive(Debug, Deserialize)]
+#[serde(transparent, bound(deserialize = "N: TryFrom<U256>"))]
+struct Number<N> {
+    #[serde(deserialize_with = "lenient::number")]
+    number: N,
 }
 
-/// The receipt of a transaction that is in a block, read for what it must tell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct TransactionReceipt {
-    /// The transaction.
-    pub transaction_hash: B256,
-    /// The number of its block.
-    pub block_number: u64,
-    /// The hash of its block.
-    pub block_hash: B256,
-    /// Whether it succeeded; `None` where the node does not say.
-    pub success: Option<bool>,
-    /// Gas units used, where the node says.
-    pub gas_used: Option<U256>,
-    /// The price of a gas unit in wei, where the node says.
-    pub effective_gas_price: Option<U256>,
-    /// Its logs, in order.
-    pub logs: Vec<Log>,
+/// Bytes that have to be there.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct Data(Bytes);
+
+/// Code, which may be null.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct Code {
+    #[serde(deserialize_with = "lenient::bytes")]
+    code: Bytes,
 }
 
-/// Fees that a node suggests, in wei per gas unit. Nothing bounds them: a node can suggest up to `u128::MAX`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SuggestedFees {
-    /// Twice the base fee plus the priority fee, or the gas price if that is higher.
-    pub max_fee: u128,
-    /// For whoever includes the transaction.
-    pub max_priority_fee: u128,
-    /// The base fee of the next block, or the last one known; zero on chains without one.
-    pub base_fee: u128,
+impl From<HeaderAnswer> for Head {
+    fn from(header: HeaderAnswer) -> Self {
+        Self {
+            number: header.number,
+            hash: header.hash,
+            parent_hash: header.parent_hash,
+            timestamp: header.timestamp,
+            base_fee: header.base_fee_per_gas,
+        }
+    }
 }
 
 impl Node {
@@ -120,43 +128,84 @@ impl Node {
         &self.provider
     }
 
-    /// Makes one request and reads its result. A result of more than [`MAX_ANSWER`](crate::request::MAX_ANSWER) bytes is
-    /// refused before it is parsed. The readers of [`lenient`](crate::request::lenient) help with answers of many forms.
+    /// Makes one request and reads its result. One of more than [`MAX_ANSWER`] bytes is refused before it is parsed. The readers of
+    /// [`lenient`] help with results of many forms.
     pub async fn request<T: DeserializeOwned>(
         &self,
         method: &'static str,
         params: impl Serialize + Send,
     ) -> Result<T, RequestError> {
-        let _ = (method, params);
-        todo!()
+        let params = serde_json::value::to_raw_value(&params).map_err(|error| RequestError::NotMade {
+            message: text::clean(&error.to_string()),
+        })?;
+        let result = self
+            .provider
+            .raw_request_dyn(method.into(), &params)
+            .await
+            .map_err(|error| RequestError::of(method, &error))?;
+        let result = result.get();
+        if result.len() > MAX_ANSWER {
+            return Err(RequestError::TooLarge { limit: MAX_ANSWER });
+        }
+        serde_json::from_str(result).map_err(|error| {
+            // The place in the text, which serde_json adds, tells nobody anything.
+            let error = error.to_string();
+            let reason = error.split(" at line ").next().unwrap_or_default();
+            let found = text::cut(&text::clean(result), 300);
+            RequestError::unreadable(method, format!("{found} ({reason})"))
+        })
     }
 
     /// The chain's id.
     pub async fn chain_id(&self) -> Result<u64, RequestError> {
-        todo!()
+        let id: Number<u64> = self.request("eth_chainId", ()).await?;
+        Ok(id.number)
     }
 
     /// The newest block.
     pub async fn head(&self) -> Result<Head, RequestError> {
-        todo!()
+        let params = (BlockNumberOrTag::Latest, false);
+        let header: HeaderAnswer = self.request(BY_NUMBER, params).await?;
+        Ok(header.into())
     }
 
-    /// The header of a block; `None` if the node does not have it. That the answer is the block with the number or hash asked for
-    /// is checked.
+    /// The header of a block; `None` if the node does not have it. It is checked to have the number or hash that was asked for.
     pub async fn header(&self, id: BlockId) -> Result<Option<Head>, RequestError> {
-        let _ = id;
-        todo!()
+        let method = if id.is_hash() { BY_HASH } else { BY_NUMBER };
+        let found: Result<Option<HeaderAnswer>, _> = match id {
+            BlockId::Hash(hash) => self.request(method, (hash.block_hash, false)).await,
+            BlockId::Number(number) => self.request(method, (number, false)).await,
+        };
+        let found = match found {
+            Err(RequestError::Answered(error)) if is_unknown_block(&error) => return Ok(None),
+            found => found?.map(Head::from),
+        };
+        let other = found.filter(|head| match id {
+            BlockId::Hash(hash) => head.hash != hash.block_hash,
+            BlockId::Number(BlockNumberOrTag::Number(number)) => head.number != number,
+            BlockId::Number(_) => false,
+        });
+        match other {
+            Some(other) => {
+                let found = format!("block {} ({}), asked for {id}", other.number, other.hash);
+                Err(RequestError::unreadable(method, found))
+            }
+            None => Ok(found),
+        }
     }
 
     /// The newest final block; `None` if the node answers null, or with an error about the tag.
     pub async fn finalized(&self) -> Result<Option<Head>, RequestError> {
-        todo!()
+        match self.header(BlockId::finalized()).await {
+            Err(RequestError::Answered(error)) if is_about_tag(&error) => Ok(None),
+            head => head,
+        }
     }
 
-    /// The result of a call; a revert is [`RequestError::Answered`].
+    /// The result of a call. A revert is [`RequestError::Answered`].
     pub async fn call(&self, request: &TransactionRequest, at: BlockId) -> Result<Bytes, RequestError> {
-        let _ = (request, at);
-        todo!()
+        let data: Data = self.request("eth_call", (request, block(at))).await?;
+        Ok(data.0)
     }
 
     /// The next nonce of a lane (`key`) of an account, lane included, as the EntryPoint has it.
@@ -167,63 +216,101 @@ impl Node {
         key: U192,
         at: BlockId,
     ) -> Result<U256, RequestError> {
-        let _ = (entry_point, sender, key, at);
-        todo!()
-    }
-
-    /// The operations that were included in the blocks `from..=to`, in order, without repetition.
-    ///
-    /// Asks in pages that adapt to what the node allows, down to a single block, and remembers what worked. If a single block is
-    /// too much for the node, or an error is about something else, that is the error. What was not asked for is left out;
-    /// a matching event that is malformed is [`RequestError::Unreadable`].
-    pub async fn operations(
-        &self,
-        entry_point: Address,
-        filter: &OperationFilter,
-        from: u64,
-        to: u64,
-    ) -> Result<Vec<OperationEvent>, RequestError> {
-        let _ = (entry_point, filter, from, to);
-        todo!()
+        let call = EntryPoint::getNonceCall { sender, key };
+        let request = TransactionRequest::default()
+            .with_to(entry_point)
+            .with_input(call.abi_encode());
+        let answer = self.call(&request, at).await?;
+        let nonce = EntryPoint::getNonceCall::abi_decode_returns_validate(&answer).ok();
+        nonce
+            .filter(|nonce| answer.len() == 32 && *nonce >> 64 == U256::from(key))
+            .ok_or_else(|| {
+                let found = format!("{answer} is not a nonce of lane {key}: is {entry_point} an EntryPoint?");
+                RequestError::unreadable("eth_call", found)
+            })
     }
 
     /// The receipt of a transaction; `None` as long as it is not in a block.
     pub async fn receipt(&self, transaction_hash: B256) -> Result<Option<TransactionReceipt>, RequestError> {
-        let _ = transaction_hash;
-        todo!()
+        operations::receipt(self, transaction_hash).await
     }
 
-    /// How many transactions an account has sent; with `pending`, those of the node's pool count as well.
+    /// How many transactions an account has sent; with `pending`, those in the node's pool included.
     pub async fn transaction_count(&self, address: Address, pending: bool) -> Result<u64, RequestError> {
-        let _ = (address, pending);
-        todo!()
+        let at = if pending {
+            BlockNumberOrTag::Pending
+        } else {
+            BlockNumberOrTag::Latest
+        };
+        let count: Number<u64> = self.request("eth_getTransactionCount", (address, at)).await?;
+        Ok(count.number)
     }
 
     /// An account's balance, in wei.
     pub async fn balance(&self, address: Address, at: BlockId) -> Result<U256, RequestError> {
-        let _ = (address, at);
-        todo!()
+        let balance: Number<U256> = self.request("eth_getBalance", (address, block(at))).await?;
+        Ok(balance.number)
     }
 
     /// An account's code; empty if it has none.
     pub async fn code_at(&self, address: Address, at: BlockId) -> Result<Bytes, RequestError> {
-        let _ = (address, at);
-        todo!()
+        let code: Code = self.request("eth_getCode", (address, block(at))).await?;
+        Ok(code.code)
     }
 
     /// Fees for what is to be included soon: from `eth_feeHistory`, or else `eth_maxPriorityFeePerGas`, or else `eth_gasPrice`, or
     /// else the header alone. Sums saturate: nothing that a node answers overflows.
     pub async fn fees(&self, head: &Head) -> Result<SuggestedFees, RequestError> {
-        let _ = head;
-        todo!()
+        fees::suggested(self, head).await
     }
 }
 
-impl TransactionReceipt {
-    /// The operations that the transaction included, in order. A malformed event of the EntryPoint is left out.
-    #[must_use]
-    pub fn operations(&self, entry_point: Address) -> Vec<OperationEvent> {
-        let _ = entry_point;
-        todo!()
+const BY_NUMBER: &str = "eth_getBlockByNumber";
+const BY_HASH: &str = "eth_getBlockByHash";
+
+/// A block as the parameter of a call. `alloy` writes a hash as a mere text, which EIP-1898 does not know.
+fn block(at: BlockId) -> Value {
+    match at {
+        BlockId::Number(number) => json!(number),
+        BlockId::Hash(hash) => match hash.require_canonical {
+            None => json!({ "blockHash": hash.block_hash }),
+            Some(is_required) => json!({ "blockHash": hash.block_hash, "requireCanonical": is_required }),
+        },
     }
+}
+
+/// Whether an error says that there is no such block, where others answer null.
+fn is_unknown_block(error: &ErrorAnswer) -> bool {
+    /// "Unknown block", in the API between a node's two layers and sometimes outside.
+    const UNKNOWN_BLOCK: i64 = -39001;
+    let message = error.message.to_ascii_lowercase();
+    error.code == Some(UNKNOWN_BLOCK)
+        || [
+            "unknown block",
+            "block not found",
+            "header not found",
+            "cannot find block",
+            "block is not found",
+        ]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// Whether an error is about the tag "finalized", which older nodes and some chains do not know.
+fn is_about_tag(error: &ErrorAnswer) -> bool {
+    const INVALID_PARAMS: i64 = -32602;
+    let message = error.message.to_ascii_lowercase();
+    error.code == Some(INVALID_PARAMS)
+        || [
+            "finali",
+            " tag",
+            "hex string",
+            "invalid block",
+            "invalid argument",
+            "invalid params",
+            "not supported",
+            "unsupported",
+        ]
+        .iter()
+        .any(|words| message.contains(words))
 }

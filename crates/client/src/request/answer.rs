@@ -81,7 +81,17 @@ pub(crate) struct RawError {
 
 impl<'a> Envelope<'a> {
     pub(crate) fn read(text: &'a str) -> Option<Self> {
-        serde_json::from_str(text.trim_start_matches('\u{feff}').trim()).ok()
+        let text = trimmed(text);
+        text.starts_with('{').then(|| serde_json::from_str(text).ok())?
+    }
+
+    /// The answers to a batch.
+    pub(crate) fn read_all(text: &'a str) -> Option<Vec<Self>> {
+        let answers: Vec<&RawValue> = serde_json::from_str(trimmed(text)).ok()?;
+        answers
+            .into_iter()
+            .map(|answer| Self::read(answer.get()))
+            .collect()
     }
 
     /// Whether it is an answer as a whole, and not the result of one.
@@ -104,9 +114,9 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// Whether it is of JSON-RPC beyond doubt, and not some gateway's own way to word an error.
+    /// Whether it is of JSON-RPC beyond doubt, and not some gateway's own way to word an error, with an HTTP status for a code.
     fn is_json_rpc(&self, error: &RawError) -> bool {
-        self.jsonrpc.is_some() || error.code.is_some_and(|code| code < 0)
+        self.jsonrpc.is_some() || error.code.is_some_and(|code| !(100..600).contains(&code))
     }
 }
 
@@ -261,8 +271,8 @@ pub(crate) fn of_body(body: &str, clean: impl Fn(&str) -> String) -> RequestErro
 }
 
 /// The JSON-RPC error in a body: of a batch, the first.
-fn first_error(body: &str, status: u16) -> Option<RawError> {
-    let body = body.trim_start_matches('\u{feff}').trim();
+pub(crate) fn first_error(body: &str, status: u16) -> Option<RawError> {
+    let body = trimmed(body);
     let first = if body.starts_with('[') {
         let answers: Vec<&RawValue> = serde_json::from_str(body).ok()?;
         answers.first()?.get()
@@ -276,7 +286,11 @@ fn first_error(body: &str, status: u16) -> Option<RawError> {
 }
 
 fn is_page(body: &str) -> bool {
-    body.trim_start_matches('\u{feff}').trim_start().starts_with('<')
+    trimmed(body).starts_with('<')
+}
+
+fn trimmed(body: &str) -> &str {
+    body.trim_start_matches('\u{feff}').trim()
 }
 
 /// An error code, as a number or a text.
@@ -299,7 +313,7 @@ fn words(fields: &Map<String, Value>) -> Option<&str> {
         .find(|text| !text.trim().is_empty())
 }
 
-fn is_hex(text: &str) -> bool {
+pub(crate) fn is_hex(text: &str) -> bool {
     text.trim()
         .strip_prefix("0x")
         .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))

@@ -9,12 +9,23 @@ const MAX_READ: usize = 64 << 10;
 
 /// One line without control and formatting characters, without URLs beyond their hosts, of at most [`MAX_TEXT`] characters.
 pub(crate) fn clean(text: &str) -> String {
-    cut(&without_urls(&one_line(text)), MAX_TEXT)
+    cut(&without(text, &[]), MAX_TEXT)
+}
+
+/// The same, uncut, also without these secrets.
+pub(crate) fn without(text: &str, secrets: &[String]) -> String {
+    let mut line = one_line(text);
+    for secret in secrets {
+        if line.contains(secret) {
+            line = line.replace(secret, "…");
+        }
+    }
+    without_urls(&line)
 }
 
 /// One line without control and formatting characters: none of those that move a terminal's cursor, turn the direction of
 /// writing, or have no width.
-pub(crate) fn one_line(text: &str) -> String {
+fn one_line(text: &str) -> String {
     let mut line = String::new();
     let mut gap = false;
     for character in text.chars().take(MAX_READ) {

@@ -1,0 +1,135 @@
+//! Fees that a node suggests.
+
+use super::{Head, Node};
+use crate::request::{RequestError, lenient};
+use alloy::{eips::BlockNumberOrTag, primitives::U64};
+use serde::{Deserialize, Serialize};
+
+/// Blocks that are looked back on.
+const BLOCKS: u64 = 10;
+/// Which of the priority fees that a block's transactions paid counts, in percent from the lowest.
+const PERCENTILE: f64 = 20.0;
+/// The priority fee in wei per gas unit where a node suggests none: one gwei.
+const PRIORITY_FEE: u128 = 1_000_000_000;
+
+/// Fees that a node suggests, in wei per gas unit. Nothing bounds them: a node can suggest up to `u128::MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SuggestedFees {
+    /// Twice the base fee plus the priority fee, or the gas price if that is higher.
+    pub max_fee: u128,
+    /// For whoever includes the transaction.
+    pub max_priority_fee: u128,
+    /// The base fee of the next block, or the last one known; zero on chains without one.
+    pub base_fee: u128,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct History {
+    #[serde(default)]
+    base_fee_per_gas: Option<Vec<Fee>>,
+    #[serde(default)]
+    reward: Option<Vec<Option<Vec<Fee>>>>,
+}
+
+/// A fee in any form. Larger ones than `u128::MAX` are read as that, and what is missing as nothing.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct Fee {
+    #[serde(deserialize_with = "lenient::optional_saturating")]
+    fee: Option<u128>,
+}
+
+impl SuggestedFees {
+    const fn new(base_fee: u128, max_priority_fee: u128) -> Self {
+        Self {
+            max_fee: base_fee.saturating_mul(2).saturating_add(max_priority_fee),
+            max_priority_fee,
+            base_fee,
+        }
+    }
+}
+
+pub(super) async fn suggested(node: &Node, head: &Head) -> Result<SuggestedFees, RequestError> {
+    let mut base_fee = head.base_fee.unwrap_or_default();
+    let params = (U64::from(BLOCKS), BlockNumberOrTag::Latest, [PERCENTILE]);
+    let history: Option<History> = unless_missing(node.request("eth_feeHistory", params).await)?.flatten();
+    if let Some(history) = history {
+        base_fee = history.next_base_fee().unwrap_or(base_fee);
+        if let Some(fee) = history.priority_fee() {
+            return Ok(SuggestedFees::new(base_fee, fee));
+        }
+    }
+    if base_fee > 0
+        && let Some(fee) =
+            unless_missing(node.request("eth_maxPriorityFeePerGas", ()).await)?.and_then(Fee::value)
+    {
+        return Ok(SuggestedFees::new(base_fee, fee));
+    }
+    let price = match node.request("eth_gasPrice", ()).await {
+        Ok(price) => Fee::value(price),
+        // It does not tell: not because nobody can be asked.
+        Err(RequestError::Answered(_) | RequestError::Unreadable { .. }) if base_fee > 0 => None,
+        Err(error) => return Err(error),
+    };
+    match price {
+        // Base fee and priority fee in one.
+        Some(price) => {
+            let fees = SuggestedFees::new(base_fee, price.saturating_sub(base_fee));
+            Ok(SuggestedFees {
+                max_fee: fees.max_fee.max(price),
+                ..fees
+            })
+        }
+        None if base_fee > 0 => Ok(SuggestedFees::new(base_fee, PRIORITY_FEE)),
+        None => Err(RequestError::unreadable(
+            "eth_gasPrice",
+            "null, on a chain without base fee",
+        )),
+    }
+}
+
+impl Fee {
+    const fn value(self) -> Option<u128> {
+        self.fee
+    }
+}
+
+impl History {
+    /// The last one is the next block's. Chains without base fee fill in zeros.
+    fn next_base_fee(&self) -> Option<u128> {
+        self.base_fee_per_gas.as_ref()?.last()?.fee.filter(|fee| *fee > 0)
+    }
+
+    /// The middle one of the priority fees of blocks in which any was paid, or else 1; `None` if the blocks' are not told.
+    fn priority_fee(&self) -> Option<u128> {
+        let blocks = self.reward.as_ref()?;
+        let mut fees: Vec<u128> = blocks
+            .iter()
+            .flatten()
+            .filter_map(|block| block.first()?.fee)
+            .collect();
+        if fees.is_empty() {
+            return None;
+        }
+        fees.retain(|fee| *fee > 0);
+        fees.sort_unstable();
+        Some(fees.get(fees.len() / 2).copied().unwrap_or(1))
+    }
+}
+
+/// `None` where the node does not have the method, in whatever way it says so. An error that is none of the method's is passed on.
+fn unless_missing<T>(answer: Result<T, RequestError>) -> Result<Option<T>, RequestError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(
+            RequestError::Answered(_)
+            | RequestError::Unreadable { .. }
+            | RequestError::TurnedAway { .. }
+            | RequestError::TooLarge { .. }
+            | RequestError::NoAnswer { status: Some(_), .. },
+        ) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
