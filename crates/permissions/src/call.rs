@@ -11,6 +11,7 @@ pub const EXECUTE_WITH_SESSION_KEY: Selector =
 
 /// One call of the account to another contract.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Call {
     /// The contract or account called.
     pub target: Address,
