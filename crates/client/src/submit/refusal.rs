@@ -224,7 +224,11 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
 }
 
 /// What is said of operations that failed a bundler's own checks, before anything else was done with them.
-const CHECKED_FIRST: [&str; 3] = ["precheck failed", "invalid useroperation", "invalid user operation"];
+const CHECKED_FIRST: [&str; 3] = [
+    "precheck failed",
+    "invalid useroperation",
+    "invalid user operation",
+];
 
 /// JSON-RPC's codes for requests that nobody acts on: unreadable, invalid, unknown method, invalid parameters.
 const fn is_of_request(code: Option<i64>) -> bool {
@@ -285,9 +289,24 @@ fn is_known(words: &str, code: Option<AaCode>, hash: Option<B256>) -> bool {
 
 /// Whether another operation with the nonce stands in the way.
 fn is_replacement(words: &str, code: Option<AaCode>) -> bool {
-    let is_in_pool = any(words, &["mempool", "in pool", "in the pool", "already present", "pending"]);
+    let is_in_pool = any(
+        words,
+        &["mempool", "in pool", "in the pool", "already present", "pending"],
+    );
     if words.contains("replac")
-        && any(words, &["higher", "underpriced", "must", "fee", "price", "too low", "cannot", "increase"])
+        && any(
+            words,
+            &[
+                "higher",
+                "underpriced",
+                "must",
+                "fee",
+                "price",
+                "too low",
+                "cannot",
+                "increase",
+            ],
+        )
         || words.contains("bump") && any(words, &["gas", "fee"])
     {
         return matches!(
@@ -301,7 +320,10 @@ fn is_replacement(words: &str, code: Option<AaCode>) -> bool {
         None => {
             words.contains("nonce")
                 && is_in_pool
-                && any(words, &["already", "conflict", "another", "different", "same nonce"])
+                && any(
+                    words,
+                    &["already", "conflict", "another", "different", "same nonce"],
+                )
         }
     }
 }
@@ -310,7 +332,15 @@ fn is_replacement(words: &str, code: Option<AaCode>) -> bool {
 fn is_interrupted(words: &str) -> bool {
     any(
         words,
-        &["timeout", "timed out", "time out", "deadline", "unavailable", "connection", "gateway"],
+        &[
+            "timeout",
+            "timed out",
+            "time out",
+            "deadline",
+            "unavailable",
+            "connection",
+            "gateway",
+        ],
     )
 }
 
@@ -500,8 +530,17 @@ fn has_word(words: &str, looked_for: &[&str]) -> bool {
 /// lower case.
 fn least(words: &str) -> Option<U256> {
     const MARKS: [&str; 11] = [
-        "at least", "minimum", "required", ">=", "expected", "basefee", "base fee", "below", "less than",
-        "lower than", "greater than",
+        "at least",
+        "minimum",
+        "required",
+        ">=",
+        "expected",
+        "basefee",
+        "base fee",
+        "below",
+        "less than",
+        "lower than",
+        "greater than",
     ];
     MARKS.iter().find_map(|mark| {
         words
