@@ -238,7 +238,11 @@ impl EntryPointSubmitter {
         }
         let asked = new.clone();
         let next_nonce = async {
-            if asked.is_empty() { Ok(0) } else { self.next_nonce().await }
+            if asked.is_empty() {
+                Ok(0)
+            } else {
+                self.next_nonce().await
+            }
         };
         let (new, fees, next_nonce) = tokio::join!(
             self.accepted(new, drop_refused, &mut bundle),
@@ -562,7 +566,10 @@ impl EntryPointSubmitter {
     ) -> Result<TransactionRequest, BundleError> {
         let bounds = self.bounds.unwrap_or_else(|| Bounds::on_chain(chain_id));
         let mut transaction = self.transaction(operations);
-        let Fees { suggested: fees, is_legacy } = fees;
+        let Fees {
+            suggested: fees,
+            is_legacy,
+        } = fees;
         let max_priority_fee = fees.max_priority_fee.min(fees.max_fee);
         let gas = U256::from(transaction.gas.unwrap_or(u64::MAX));
         // What the EntryPoint must have in hand is up to about twice what the operations can use.
@@ -639,7 +646,10 @@ impl Memory {
     /// Forgets attempts with nonces that are used, by the node's count of included transactions.
     fn forget_below(&mut self, next: u64) {
         self.attempts.retain(|attempt| attempt.nonce >= next);
-        if self.counted.is_none_or(|(most, at)| next >= most || at.elapsed() >= LAG) {
+        if self
+            .counted
+            .is_none_or(|(most, at)| next >= most || at.elapsed() >= LAG)
+        {
             self.counted = Some((next, Instant::now()));
         }
     }
@@ -749,7 +759,11 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
         .fold(U256::ZERO, |sum, SignedOperation { operation, .. }| {
             // Before execution the EntryPoint wants one verification gas limit in hand (a paymaster's `postOp` may need it), on
             // top of what the validation of account and paymaster took.
-            let verifications = if operation.paymaster_and_data.is_empty() { 2 } else { 3 };
+            let verifications = if operation.paymaster_and_data.is_empty() {
+                2
+            } else {
+                3
+            };
             sum.saturating_add(operation.call_gas_limit)
                 .saturating_add(
                     operation
@@ -803,7 +817,10 @@ impl Submitter for EntryPointSubmitter {
                 continue;
             };
             let operations = receipt.operations(self.entry_point);
-            if operations.iter().any(|operation| operation.user_op_hash == user_op_hash) {
+            if operations
+                .iter()
+                .any(|operation| operation.user_op_hash == user_op_hash)
+            {
                 return Ok(Some(*transaction_hash));
             }
             in_block.get_or_insert(*transaction_hash);
