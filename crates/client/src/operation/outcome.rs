@@ -126,7 +126,7 @@ pub enum NotTakenReason {
 /// Somebody said that they do not take an operation. It is a report of what they said, not a promise: whoever saw the operation
 /// can still include it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct NotTaken {
     /// Who: `bundler` or `node`.
     pub by: String,
