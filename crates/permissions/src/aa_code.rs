@@ -1,5 +1,6 @@
 //! Codes of the EntryPoint.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! aa_codes {
@@ -8,10 +9,11 @@ macro_rules! aa_codes {
         ///
         /// The first digit says whose fault it is: 1 factory, 2 account, 3 paymaster, 4 gas of the operation, 5 the paymaster's
         /// `postOp`, 9 the bundler.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
         pub enum AaCode {
             $(#[doc = concat!("`", $code, "`: ", $text, ".")]
+            #[serde(rename = $code)]
             $variant,)*
         }
 
@@ -34,14 +36,21 @@ macro_rules! aa_codes {
             }
 
             /// Finds a code in a text: the first that EntryPoint v0.6 has. Bundlers put the EntryPoint's reason into
-            /// sentences of their own.
+            /// sentences of their own. A code is a word of its own: "AA21" inside an address is none.
             pub fn find(text: &str) -> Option<Self> {
-                text.match_indices("AA").find_map(|(at, _)| Self::parse(&text[at..]))
+                text.match_indices("AA")
+                    .filter(|(at, _)| !text[..*at].ends_with(char::is_alphanumeric))
+                    .find_map(|(at, _)| Self::parse(&text[at..]))
             }
 
-            /// Reads the code at the start of a reason. `None` for one that EntryPoint v0.6 does not have.
+            /// Reads the code at the start of a reason. `None` for one that EntryPoint v0.6 does not have, or that a letter or
+            /// digit follows.
             pub fn parse(reason: &str) -> Option<Self> {
-                match reason.get(..4)? {
+                let (code, rest) = reason.split_at_checked(4)?;
+                if rest.starts_with(char::is_alphanumeric) {
+                    return None;
+                }
+                match code {
                     $($code => Some(Self::$variant),)*
                     _ => None,
                 }
@@ -96,5 +105,41 @@ mod tests {
             assert_eq!(AaCode::parse(&format!("{code} and more")), Some(*code));
         }
         assert_eq!(AaCode::ALL.len(), 26);
+    }
+
+    #[test]
+    fn a_code_is_a_word_of_its_own() {
+        for (text, code) in [
+            ("AA21", Some(AaCode::PrefundNotPaid)),
+            ("AA21 didn't pay prefund", Some(AaCode::PrefundNotPaid)),
+            (
+                "FailedOp(0, \"AA23 reverted (or OOG)\")",
+                Some(AaCode::AccountReverted),
+            ),
+            ("reason:AA24", Some(AaCode::AccountSignature)),
+            // In an address or other hexadecimal digits, before or after a code.
+            ("for sender 0x00000000000000000000000000000000078AA21ec", None),
+            ("for sender 0xAA21000000000000000000000000000000000000", None),
+            (
+                "0xffAA21 and AA25 invalid account nonce",
+                Some(AaCode::InvalidNonce),
+            ),
+            ("call AA2100000 failed", None),
+            ("AAA21", None),
+            ("AA213", None),
+            ("AA21ec", None),
+            ("éAA21", None),
+            ("AA21é", None),
+            // Codes of other EntryPoints are passed over.
+            ("AA99, then AA10", Some(AaCode::SenderAlreadyConstructed)),
+            ("AA2", None),
+            ("AA", None),
+            ("AA2é", None),
+            ("", None),
+        ] {
+            assert_eq!(AaCode::find(text), code, "{text}");
+        }
+        assert_eq!(AaCode::parse("AA21ec"), None);
+        assert_eq!(AaCode::parse("AA21: no"), Some(AaCode::PrefundNotPaid));
     }
 }
