@@ -660,8 +660,7 @@ struct Budget {
 impl Budget {
     /// Validation takes a cost that fits the current interval, or else a fresh one unless a reset is pending.
     fn new(limit: &GasSpendLimitInfo, now: u64) -> Option<Self> {
-        let now = if limit.should_reset { 0 } else { now };
-        limit.info.remaining(now).map(|remaining| Self { remaining })
+        limit.remaining(now).map(|remaining| Self { remaining })
     }
 
     fn exceeded(&self, needed: U256) -> GasBudgetExceeded {

@@ -58,18 +58,19 @@ impl From<AccessControlType> for u8 {
 
 /// A contract's entry on the access control list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AddressEntry {
     /// The contract.
     pub contract: Address,
     /// Whether it is on the list.
     pub is_on_list: bool,
     /// Whether the entry means only those functions that have an entry of their own ([`FunctionEntry`]).
-    #[serde(default)]
     pub check_selectors: bool,
 }
 
 /// A function's entry on the access control list. Read only where the contract's entry checks selectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FunctionEntry {
     /// The contract.
     pub contract: Address,

@@ -11,6 +11,7 @@ pub const EXECUTE_WITH_SESSION_KEY: Selector =
 
 /// One call of the account to another contract.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Call {
     /// The contract or account called.
     pub target: Address,
@@ -84,6 +85,15 @@ mod tests {
             execute_with_session_key(&[], Address::ZERO)[..4],
             hex!("31d99c2c")
         );
+    }
+
+    #[test]
+    fn a_misspelt_value_is_not_taken_for_none() {
+        let call: Call =
+            serde_json::from_str(r#"{"target": "0x0000000000000000000000000000000000000001"}"#).unwrap();
+        assert_eq!(call, Call::transfer(Address::with_last_byte(1), U256::ZERO));
+        let misspelt = r#"{"target": "0x0000000000000000000000000000000000000001", "values": "0x1"}"#;
+        assert!(serde_json::from_str::<Call>(misspelt).is_err());
     }
 
     #[test]

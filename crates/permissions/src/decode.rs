@@ -197,7 +197,7 @@ mod tests {
 
         #[test]
         fn decoding_undoes_encoding(update in updates(), trailing in any::<Vec<u8>>()) {
-            let mut encoded = update.encode().unwrap().to_vec();
+            let mut encoded = update.encode_unchecked().unwrap().to_vec();
             prop_assert_eq!(PermissionUpdate::decode(&encoded), Ok(update));
             encoded.extend(trailing);
             prop_assert_eq!(PermissionUpdate::decode(&encoded), Ok(update));
@@ -205,7 +205,7 @@ mod tests {
 
         #[test]
         fn every_bit_of_an_encoding_counts(update in updates(), bit in 0usize..8 * 100) {
-            let mut encoded = update.encode().unwrap().to_vec();
+            let mut encoded = update.encode_unchecked().unwrap().to_vec();
             let bit = bit % (8 * encoded.len());
             encoded[bit / 8] ^= 1 << (bit % 8);
             prop_assert_ne!(PermissionUpdate::decode(&encoded), Ok(update));
@@ -213,11 +213,11 @@ mod tests {
 
         #[test]
         fn what_decodes_encodes_to_the_same_bytes(update in updates(), at in 4usize..100, byte in any::<u8>()) {
-            let mut encoded = update.encode().unwrap().to_vec();
+            let mut encoded = update.encode_unchecked().unwrap().to_vec();
             let at = at % encoded.len();
             encoded[at] = byte;
             if let Ok(decoded) = PermissionUpdate::decode(&encoded) {
-                prop_assert_eq!(decoded.encode().unwrap(), encoded);
+                prop_assert_eq!(decoded.encode_unchecked().unwrap(), encoded);
             }
         }
 
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn arguments_that_end_early_are_refused() {
         let encoded = PermissionUpdate::TimeRange(TimeRange::default())
-            .encode()
+            .encode_unchecked()
             .unwrap();
         for length in 4..encoded.len() {
             assert_eq!(
@@ -264,7 +264,7 @@ mod tests {
         let address = Address::repeat_byte(1);
         let entry = PermissionUpdates::new()
             .contract(address)
-            .encode()
+            .encode_unchecked()
             .unwrap()
             .remove(0);
         // The last bit above the address, a bool of 2, a bool with its highest bit set.
@@ -278,7 +278,7 @@ mod tests {
         }
         let mut selector = PermissionUpdates::new()
             .without_function(address, Selector::ZERO)
-            .encode()
+            .encode_unchecked()
             .unwrap()
             .remove(0)
             .to_vec();
@@ -291,7 +291,10 @@ mod tests {
 
     #[test]
     fn an_update_list_decodes_whole_or_not_at_all() {
-        let mut list = PermissionUpdates::new().contract(Address::ZERO).encode().unwrap();
+        let mut list = PermissionUpdates::new()
+            .contract(Address::ZERO)
+            .encode_unchecked()
+            .unwrap();
         assert!(PermissionUpdates::decode(&list).is_ok());
         list.push(Bytes::from_static(&[1, 2, 3]));
         assert!(PermissionUpdates::decode(&list).is_err());

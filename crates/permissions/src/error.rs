@@ -41,6 +41,51 @@ pub enum PermissionError {
         seconds: U256,
     },
 
+    /// A time or an interval that can hardly be in seconds. [`encode_unchecked`](crate::PermissionUpdate::encode_unchecked)
+    /// encodes it all the same.
+    #[error("{field} of {seconds} is over {most}: times are in seconds, not milliseconds")]
+    ImplausibleSeconds {
+        /// What it was for.
+        field: TimeField,
+        /// The value.
+        seconds: u64,
+        /// The largest value taken for seconds: [`LATEST_PLAUSIBLE_TIME`](crate::LATEST_PLAUSIBLE_TIME) or
+        /// [`LONGEST_PLAUSIBLE_INTERVAL`](crate::LONGEST_PLAUSIBLE_INTERVAL).
+        most: u64,
+    },
+
+    /// A time range in which the key can never be used. [`encode_unchecked`](crate::PermissionUpdate::encode_unchecked)
+    /// encodes it all the same.
+    #[error("the end time {valid_until} is before the start time {valid_after}")]
+    EndBeforeStart {
+        /// First second in which the key may be used.
+        valid_after: u64,
+        /// Last second in which the key may be used.
+        valid_until: u64,
+    },
+
+    /// A new key whose time is over already.
+    #[error("the end time {valid_until} has passed: it is {now}")]
+    Over {
+        /// Last second in which the key may be used.
+        valid_until: u64,
+        /// The time of the check, unix seconds.
+        now: u64,
+    },
+
+    /// A native token limit whose interval ends after [`MAX_SECONDS`](crate::MAX_SECONDS). On plugins of
+    /// [`RuleSet::Compatible`](crate::model::RuleSet::Compatible) every use of the key would fail, at the account's cost.
+    #[error(
+        "a native token limit per {refresh_interval} seconds, set at {at}, makes every use of the key fail on this plugin: \
+         the interval ends after 2^48 - 1"
+    )]
+    NativeIntervalEndOverflow {
+        /// The interval, in seconds.
+        refresh_interval: u64,
+        /// When the limit would be set, unix seconds.
+        at: u64,
+    },
+
     /// The plugin refuses an ERC-20 limit on the zero address (`InvalidToken`).
     #[error("token {0} cannot have a spend limit")]
     InvalidToken(Address),

@@ -1,17 +1,17 @@
 //! Spend limits: as an owner sets them, and as the plugin shows them.
 
-use crate::MAX_SECONDS;
+use crate::{LONGEST_PLAUSIBLE_INTERVAL, MAX_SECONDS, PermissionError, TimeField, time_range::plausible};
 use alloy_primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
 use session_key_bindings::ISessionKeyPlugin;
 
 /// A limit on what a key may spend: in all, or per interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SpendLimit {
     /// Wei for the native token and for gas, base units for an ERC-20 token. [`U256::MAX`] removes the limit.
     pub spend_limit: U256,
     /// Seconds, at most [`MAX_SECONDS`]; 0: the limit is a total and never refreshes.
-    #[serde(default)]
     pub refresh_interval: u64,
 }
 
@@ -39,21 +39,113 @@ impl SpendLimit {
     pub fn is_unlimited(&self) -> bool {
         self.spend_limit == U256::MAX
     }
+
+    /// Refuses an interval that must be in milliseconds.
+    pub(crate) fn check_plausible(&self) -> Result<(), PermissionError> {
+        plausible(
+            TimeField::RefreshInterval,
+            self.refresh_interval,
+            LONGEST_PLAUSIBLE_INTERVAL,
+        )
+    }
 }
 
 /// A limit on what a key may spend of one ERC-20 token. On such a token it may call `transfer` and `approve`, nothing else;
 /// the token must be on an allowlist all the same.
+///
+/// In JSON, the members of the limit stand beside the token: `token`, `spend_limit`, `refresh_interval`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Erc20SpendLimitJson", into = "Erc20SpendLimitJson")]
 pub struct Erc20SpendLimit {
     /// The token. Not zero.
     pub token: Address,
     /// The limit, in base units of the token.
-    #[serde(flatten)]
     pub limit: SpendLimit,
+}
+
+/// The JSON of [`Erc20SpendLimit`]. (With `flatten`, serde could not refuse unknown members.)
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Erc20SpendLimit", deny_unknown_fields)]
+struct Erc20SpendLimitJson {
+    token: Address,
+    spend_limit: U256,
+    refresh_interval: u64,
+}
+
+impl From<Erc20SpendLimitJson> for Erc20SpendLimit {
+    fn from(json: Erc20SpendLimitJson) -> Self {
+        Self {
+            token: json.token,
+            limit: SpendLimit::per(json.spend_limit, json.refresh_interval),
+        }
+    }
+}
+
+impl From<Erc20SpendLimit> for Erc20SpendLimitJson {
+    fn from(limit: Erc20SpendLimit) -> Self {
+        Self {
+            token: limit.token,
+            spend_limit: limit.limit.spend_limit,
+            refresh_interval: limit.limit.refresh_interval,
+        }
+    }
+}
+
+/// What becomes of the amount used when the limit of an existing key is changed. `L` is the limit as it is now:
+/// [`SpendLimitInfo`], or [`GasSpendLimitInfo`] for the gas limit.
+///
+/// The plugin never clears what is used when a limit is set; it only starts a new interval. Say a key has 100 a week and has
+/// used all of it, and that week is over: it could spend 100 now. The owner sets 150 a week.
+///
+/// | change | left at once | next refresh |
+/// | --- | --- | --- |
+/// | [`Raw`](Self::Raw) | 50: the old week's 100 count against the new week | a week after inclusion |
+/// | [`Keep`](Self::Keep), [`Afresh`](Self::Afresh) | 150 | a week after inclusion |
+///
+/// Had the week not been over yet: 50 with `Raw` and `Keep`, 150 with `Afresh`; the next refresh is a week after inclusion in
+/// all three. The interval always starts anew at inclusion, and is always the one asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitChange<L = SpendLimitInfo> {
+    /// What is used stays used as long as its interval runs, and always without an interval. Once the interval is over, it is
+    /// cleared: the limit is removed, then set.
+    ///
+    /// Spending that comes between `at` and inclusion is not known here. If the interval ended before `at`, it is cleared too.
+    Keep {
+        /// The limit as it is now, read at the block of `at`.
+        current: L,
+        /// The time at which the interval must still run, unix seconds: the latest block's.
+        at: u64,
+    },
+    /// Nothing counts as used: the limit is removed, then set.
+    Afresh,
+    /// The limit is set, and the plugin does the rest: what is used stays, even of an interval that is over.
+    Raw,
+}
+
+impl<L> LimitChange<L> {
+    /// The limits to be set one after the other.
+    pub(crate) fn steps(
+        self,
+        limit: SpendLimit,
+        has_outdated_use: impl FnOnce(&L, u64) -> bool,
+    ) -> impl Iterator<Item = SpendLimit> {
+        let clears = match self {
+            Self::Keep { current, at } => has_outdated_use(&current, at),
+            Self::Afresh => true,
+            Self::Raw => false,
+        };
+        // Removing the limit clears it already.
+        let clearing = clears && !limit.is_unlimited();
+        clearing
+            .then_some(SpendLimit::UNLIMITED)
+            .into_iter()
+            .chain([limit])
+    }
 }
 
 /// A spend limit, and what is used of it. Wei, or base units of the token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SpendLimitInfo {
     /// False: there is no limit.
     pub has_limit: bool,
@@ -77,16 +169,59 @@ impl SpendLimitInfo {
         })
     }
 
+    /// Whether the current interval is over in a block with timestamp `now` (unix seconds). Never without an interval. After
+    /// [`MAX_SECONDS`], the plugin's clock begins at zero again.
+    pub fn is_over(&self, now: u64) -> bool {
+        self.refreshes_at().is_some_and(|end| end <= uint48(now))
+    }
+
     /// What may still be spent in a block with timestamp `now` (unix seconds). `None`: there is no limit.
     pub fn remaining(&self, now: u64) -> Option<U256> {
-        if !self.has_limit {
-            return None;
-        }
-        match self.refreshes_at() {
-            Some(end) if end <= now => Some(self.limit),
-            _ => Some(self.limit.saturating_sub(self.limit_used)),
+        self.has_limit.then(|| self.at(now).left())
+    }
+
+    /// The figures as they count in a block with timestamp `now`: those of a new interval, if the current one is over.
+    pub(crate) fn at(&self, now: u64) -> Self {
+        if self.is_over(now) {
+            self.begun_anew(now)
+        } else {
+            *self
         }
     }
+
+    /// The figures at the beginning of an interval at `now`.
+    const fn begun_anew(&self, now: u64) -> Self {
+        Self {
+            limit_used: U256::ZERO,
+            last_used_time: uint48(now),
+            ..*self
+        }
+    }
+
+    /// Whether anything is used, in an interval that is over at `at`.
+    pub(crate) fn has_outdated_use(&self, at: u64) -> bool {
+        !self.limit_used.is_zero() && self.is_over(at)
+    }
+
+    /// What is left of the current interval, or of the total.
+    pub(crate) fn left(&self) -> U256 {
+        self.limit.saturating_sub(self.limit_used)
+    }
+
+    /// Whether the current interval ends after [`MAX_SECONDS`]: later than a plugin can tell that does not saturate.
+    pub(crate) fn end_overflows(&self) -> bool {
+        self.has_limit && end_overflows(self.last_used_time, self.refresh_interval)
+    }
+}
+
+/// Whether an interval that begins at `start` ends after [`MAX_SECONDS`]. Never without an interval.
+pub(crate) fn end_overflows(start: u64, refresh_interval: u64) -> bool {
+    refresh_interval > 0 && start.saturating_add(refresh_interval) > MAX_SECONDS
+}
+
+/// The plugin keeps the low 48 bits of `block.timestamp`.
+pub(crate) const fn uint48(time: u64) -> u64 {
+    time & MAX_SECONDS
 }
 
 impl From<ISessionKeyPlugin::SpendLimitInfo> for SpendLimitInfo {
@@ -103,6 +238,7 @@ impl From<ISessionKeyPlugin::SpendLimitInfo> for SpendLimitInfo {
 
 /// A key's gas limit, in wei.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GasSpendLimitInfo {
     /// The limit.
     pub info: SpendLimitInfo,
@@ -111,18 +247,70 @@ pub struct GasSpendLimitInfo {
     pub should_reset: bool,
 }
 
+impl GasSpendLimitInfo {
+    /// What the operation validated next may cost at most, in a block with timestamp `now` (unix seconds). `None`: there is no
+    /// limit. While a reset is pending the limit does not refresh.
+    pub fn remaining(&self, now: u64) -> Option<U256> {
+        self.info.has_limit.then(|| self.at(now).left())
+    }
+
+    /// Whether anything is used, in an interval that is over at `at`. While a reset is pending, what is used is that of the new
+    /// interval, whose start is not recorded yet.
+    pub(crate) fn has_outdated_use(&self, at: u64) -> bool {
+        !self.should_reset && !self.info.limit_used.is_zero() && self.is_over(at)
+    }
+
+    /// The figures as they count in a block with timestamp `now`.
+    pub(crate) fn at(&self, now: u64) -> SpendLimitInfo {
+        if self.is_over(now) && !self.should_reset {
+            self.info.begun_anew(now)
+        } else {
+            self.info
+        }
+    }
+
+    /// Whether the interval is over. It is the EntryPoint that compares, and its clock does not begin again.
+    pub(crate) fn is_over(&self, now: u64) -> bool {
+        self.info.refreshes_at().is_some_and(|end| end <= now)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn spend_limits_default_to_a_total() {
-        let limit: Erc20SpendLimit = serde_json::from_value(serde_json::json!({
+    fn a_token_limit_has_the_members_of_its_limit() {
+        let limit = Erc20SpendLimit {
+            token: Address::with_last_byte(1),
+            limit: SpendLimit::per(U256::from(16), 60),
+        };
+        let json = serde_json::json!({
             "token": "0x0000000000000000000000000000000000000001",
             "spend_limit": "0x10",
-        }))
-        .unwrap();
-        assert_eq!(limit.limit, SpendLimit::total(U256::from(16)));
+            "refresh_interval": 60,
+        });
+        assert_eq!(serde_json::to_value(limit).unwrap(), json);
+        assert_eq!(serde_json::from_value::<Erc20SpendLimit>(json).unwrap(), limit);
+    }
+
+    #[test]
+    fn a_pending_reset_blocks_the_next_interval() {
+        let mut limit = GasSpendLimitInfo {
+            info: SpendLimitInfo {
+                has_limit: true,
+                limit: U256::from(100),
+                limit_used: U256::from(90),
+                refresh_interval: 10,
+                last_used_time: 1000,
+            },
+            should_reset: true,
+        };
+        assert_eq!(limit.remaining(2000), Some(U256::from(10)));
+        limit.should_reset = false;
+        assert_eq!(limit.remaining(2000), Some(U256::from(100)));
+        limit.info.has_limit = false;
+        assert_eq!(limit.remaining(2000), None);
     }
 
     #[test]

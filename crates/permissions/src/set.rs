@@ -2,9 +2,9 @@
 
 use crate::{
     AccessControlType, AddressEntry, Erc20SpendLimit, FunctionEntry, PermissionError, PermissionUpdate,
-    SpendLimit, TimeRange,
+    RuleSet, SpendLimit, TimeRange, builder::builder_methods, update::check_native_interval,
 };
-use alloy_primitives::{Address, Bytes, Selector};
+use alloy_primitives::{Address, Bytes};
 use serde::{Deserialize, Serialize};
 
 /// The full permission set of a new session key.
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 /// What is not set keeps the default of a new key: nothing may be called, no native token may be sent, and there is no time
 /// range, no ERC-20 limit, no gas limit and no required paymaster.
 ///
-/// The setters of single values replace, those of entries and of ERC-20 limits append; nothing is sorted or merged. The
-/// encoding is byte for byte that of the TypeScript `SessionKeyPermissionsBuilder`: access control type (always), address
+/// The setters of single values replace, those of entries and of ERC-20 limits append; nothing is sorted or merged. Of several
+/// entries of one contract or function, or limits of one token, the last counts. The encoding is byte for byte that of the TypeScript `SessionKeyPermissionsBuilder`: access control type (always), address
 /// entries, function entries, time range, native limit, ERC-20 limits, gas limit, required paymaster.
 ///
 /// To change a key that exists, use [`PermissionUpdates`](crate::PermissionUpdates): a full set would reset its access
@@ -39,7 +39,7 @@ pub struct Permissions {
     /// What the key may spend of ERC-20 tokens, in their base units.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub erc20_spend_limits: Vec<Erc20SpendLimit>,
-    /// What the key's operations may cost at the most, in wei.
+    /// What the key's operations may cost at most, in wei.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gas_spend_limit: Option<SpendLimit>,
     /// The paymaster that every operation of the key must use.
@@ -53,60 +53,22 @@ impl Permissions {
         Self::default()
     }
 
-    /// Sets how the access control list is read.
-    pub fn access_control_type(mut self, access_control_type: AccessControlType) -> Self {
-        self.access_control_type = access_control_type;
+    /// Takes an update into the set: a single value replaces the one before, an entry or a token's limit is appended.
+    pub fn update(mut self, update: PermissionUpdate) -> Self {
+        match update {
+            PermissionUpdate::AccessListType(value) => self.access_control_type = value,
+            PermissionUpdate::AddressEntry(entry) => self.address_entries.push(entry),
+            PermissionUpdate::FunctionEntry(entry) => self.function_entries.push(entry),
+            PermissionUpdate::TimeRange(time_range) => self.time_range = Some(time_range),
+            PermissionUpdate::NativeTokenSpendLimit(limit) => self.native_token_spend_limit = Some(limit),
+            PermissionUpdate::Erc20SpendLimit(limit) => self.erc20_spend_limits.push(limit),
+            PermissionUpdate::GasSpendLimit(limit) => self.gas_spend_limit = Some(limit),
+            PermissionUpdate::RequiredPaymaster(paymaster) => self.required_paymaster = Some(paymaster),
+        }
         self
     }
 
-    /// Appends the entry of a contract.
-    pub fn address_entry(mut self, entry: AddressEntry) -> Self {
-        self.address_entries.push(entry);
-        self
-    }
-
-    /// Appends the entry of a function.
-    pub fn function_entry(mut self, entry: FunctionEntry) -> Self {
-        self.function_entries.push(entry);
-        self
-    }
-
-    /// Puts a contract on the list, with all its functions.
-    pub fn contract(self, contract: Address) -> Self {
-        self.address_entry(AddressEntry {
-            contract,
-            is_on_list: true,
-            check_selectors: false,
-        })
-    }
-
-    /// Puts these functions of a contract on the list.
-    pub fn contract_functions(
-        self,
-        contract: Address,
-        selectors: impl IntoIterator<Item = Selector>,
-    ) -> Self {
-        let entry = AddressEntry {
-            contract,
-            is_on_list: true,
-            check_selectors: true,
-        };
-        selectors
-            .into_iter()
-            .fold(self.address_entry(entry), |set, selector| {
-                set.function_entry(FunctionEntry {
-                    contract,
-                    selector,
-                    is_on_list: true,
-                })
-            })
-    }
-
-    /// Sets when the key may be used: both ends.
-    pub fn time_range(mut self, time_range: TimeRange) -> Self {
-        self.time_range = Some(time_range);
-        self
-    }
+    builder_methods!();
 
     /// Sets the first second (unix time) in which the key may be used; the end stays as it is.
     pub fn valid_after(mut self, valid_after: u64) -> Self {
@@ -121,27 +83,21 @@ impl Permissions {
     }
 
     /// Limits what the key may send in the native token, in wei.
-    pub fn native_token_spend_limit(mut self, limit: SpendLimit) -> Self {
-        self.native_token_spend_limit = Some(limit);
-        self
+    pub fn native_token_spend_limit(self, limit: SpendLimit) -> Self {
+        self.update(PermissionUpdate::NativeTokenSpendLimit(limit))
     }
 
     /// Appends a limit on what the key may spend of a token, in its base units. Does not put the token on the list.
-    pub fn erc20_spend_limit(mut self, token: Address, limit: SpendLimit) -> Self {
-        self.erc20_spend_limits.push(Erc20SpendLimit { token, limit });
-        self
+    pub fn erc20_spend_limit(self, token: Address, limit: SpendLimit) -> Self {
+        self.update(PermissionUpdate::Erc20SpendLimit(Erc20SpendLimit {
+            token,
+            limit,
+        }))
     }
 
-    /// Limits what the key's operations may cost at the most, in wei (not gas units).
-    pub fn gas_spend_limit(mut self, limit: SpendLimit) -> Self {
-        self.gas_spend_limit = Some(limit);
-        self
-    }
-
-    /// Requires this paymaster for every operation of the key. The zero address means none, and is encoded all the same.
-    pub fn required_paymaster(mut self, paymaster: Address) -> Self {
-        self.required_paymaster = Some(paymaster);
-        self
+    /// Limits what the key's operations may cost at most, in wei (not gas units).
+    pub fn gas_spend_limit(self, limit: SpendLimit) -> Self {
+        self.update(PermissionUpdate::GasSpendLimit(limit))
     }
 
     /// The updates that make a new key's permissions this set, in the order of the encoding.
@@ -175,15 +131,41 @@ impl Permissions {
     }
 
     /// Encodes the set: the `bytes[]` that `addSessionKey` and the plugin's installation take.
+    ///
+    /// Refuses what no plugin takes, and times that can hardly be meant: past the year 2200, an interval of more than 200
+    /// years, an end before the start. [`encode_unchecked`](Self::encode_unchecked) insists on those.
     pub fn encode(&self) -> Result<Vec<Bytes>, PermissionError> {
         self.updates().map(|update| update.encode()).collect()
+    }
+
+    /// Encodes the set without asking whether its times can be meant. Refuses only what no plugin takes.
+    pub fn encode_unchecked(&self) -> Result<Vec<Bytes>, PermissionError> {
+        self.updates().map(|update| update.encode_unchecked()).collect()
+    }
+
+    /// Refuses a set whose end time has passed at `now` (unix seconds): a key granted with it could never be used.
+    pub fn check_not_over(&self, now: u64) -> Result<(), PermissionError> {
+        match self.time_range {
+            Some(TimeRange { valid_until, .. }) if valid_until != 0 && valid_until < now => {
+                Err(PermissionError::Over { valid_until, now })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a set with which, granted at `at` (unix seconds), every use of the key would fail on a plugin with these rules.
+    ///
+    /// On plugins of [`RuleSet::Compatible`] this is so when the native token limit's interval, which begins when the limit is
+    /// set, ends after [`MAX_SECONDS`](crate::MAX_SECONDS). The later the set is granted, the shorter such an interval can be.
+    pub fn check_for(&self, rule_set: RuleSet, at: u64) -> Result<(), PermissionError> {
+        check_native_interval(self.native_token_spend_limit, rule_set, at)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::{U256, bytes};
+    use alloy_primitives::{Selector, U256, bytes};
 
     #[test]
     fn an_empty_set_is_one_update() {
@@ -218,5 +200,71 @@ mod tests {
             Permissions::new()
         );
         assert!(serde_json::from_str::<Permissions>(r#"{"native_limit": 1}"#).is_err());
+    }
+
+    #[test]
+    fn nested_members_are_all_there_and_spelt_right() {
+        let set = Permissions::new()
+            .contract_functions(Address::repeat_byte(3), [Selector::repeat_byte(7)])
+            .time_range(TimeRange {
+                valid_after: 4,
+                valid_until: 5,
+            })
+            .native_token_spend_limit(SpendLimit::total(U256::from(1)))
+            .erc20_spend_limit(Address::repeat_byte(9), SpendLimit::per(U256::from(2), 60))
+            .gas_spend_limit(SpendLimit::per(U256::from(3), 60));
+        let good = serde_json::to_value(&set).unwrap();
+        let mut nested = 0;
+        for (name, value) in good.as_object().unwrap() {
+            let part = if value.is_array() { &value[0] } else { value };
+            for member in part.as_object().into_iter().flat_map(|part| part.keys()) {
+                nested += 1;
+                for misspelt in [false, true] {
+                    let mut bad = good.clone();
+                    let part = if value.is_array() {
+                        &mut bad[name][0]
+                    } else {
+                        &mut bad[name]
+                    };
+                    let removed = part.as_object_mut().unwrap().remove(member).unwrap();
+                    if misspelt {
+                        part[format!("{member}s")] = removed;
+                    }
+                    assert!(
+                        serde_json::from_value::<Permissions>(bad).is_err(),
+                        "{name} {member}"
+                    );
+                }
+            }
+            // One more than there are.
+            let mut bad = good.clone();
+            let part = if value.is_array() {
+                &mut bad[name][0]
+            } else {
+                &mut bad[name]
+            };
+            if let Some(part) = part.as_object_mut() {
+                part.insert("tokens".to_owned(), 1.into());
+                assert!(serde_json::from_value::<Permissions>(bad).is_err(), "{name}");
+            }
+        }
+        assert_eq!(nested, 3 + 3 + 2 + 2 + 3 + 2);
+    }
+
+    #[test]
+    fn a_set_that_is_over_is_not_to_be_granted() {
+        let now = 1_800_000_000;
+        let until = |valid_until| Permissions::new().valid_until(valid_until);
+        assert_eq!(Permissions::new().check_not_over(now), Ok(()));
+        assert_eq!(until(0).check_not_over(now), Ok(()));
+        // The last second counts.
+        assert_eq!(until(now).check_not_over(now), Ok(()));
+        assert_eq!(
+            until(now - 1).check_not_over(now),
+            Err(PermissionError::Over {
+                valid_until: now - 1,
+                now
+            })
+        );
     }
 }

@@ -1,8 +1,10 @@
 //! Single updates, lists of them, and their encoding.
 
 use crate::{
-    AccessControlType, AddressEntry, Erc20SpendLimit, FunctionEntry, MAX_SECONDS, PermissionError,
-    SpendLimit, TimeField, TimeRange,
+    AccessControlType, AddressEntry, Erc20SpendLimit, FunctionEntry, GasSpendLimitInfo, LimitChange,
+    MAX_SECONDS, PermissionError, RuleSet, SpendLimit, SpendLimitInfo, TimeField, TimeRange,
+    builder::builder_methods,
+    limit::{end_overflows, uint48},
 };
 use alloy_primitives::{Address, Bytes, Selector, U256, aliases::U48};
 use alloy_sol_types::SolCall;
@@ -48,8 +50,25 @@ impl PermissionUpdate {
         })
     }
 
-    /// Encodes the update. An update that the plugin could only refuse is an error here.
+    /// Encodes the update. Refuses what no plugin takes, and times that can hardly be meant: past the year 2200, an interval
+    /// of more than 200 years, an end before the start. [`encode_unchecked`](Self::encode_unchecked) insists on those.
     pub fn encode(&self) -> Result<Bytes, PermissionError> {
+        let encoded = self.encode_unchecked()?;
+        match self {
+            Self::TimeRange(time_range) => time_range.check_plausible()?,
+            Self::NativeTokenSpendLimit(limit)
+            | Self::GasSpendLimit(limit)
+            | Self::Erc20SpendLimit(Erc20SpendLimit { limit, .. }) => limit.check_plausible()?,
+            Self::AccessListType(_)
+            | Self::AddressEntry(_)
+            | Self::FunctionEntry(_)
+            | Self::RequiredPaymaster(_) => {}
+        }
+        Ok(encoded)
+    }
+
+    /// Encodes the update without asking whether its times can be meant. Refuses only what no plugin takes.
+    pub fn encode_unchecked(&self) -> Result<Bytes, PermissionError> {
         let encoded = match *self {
             Self::AccessListType(access_control_type) => Updates::setAccessListTypeCall {
                 contractAccessControlType: access_control_type.into(),
@@ -158,51 +177,7 @@ impl PermissionUpdates {
         self
     }
 
-    /// Sets how the access control list is read. Its entries stay, and are read under the new type.
-    pub fn access_control_type(self, access_control_type: AccessControlType) -> Self {
-        self.update(PermissionUpdate::AccessListType(access_control_type))
-    }
-
-    /// Sets the entry of a contract.
-    pub fn address_entry(self, entry: AddressEntry) -> Self {
-        self.update(PermissionUpdate::AddressEntry(entry))
-    }
-
-    /// Sets the entry of a function.
-    pub fn function_entry(self, entry: FunctionEntry) -> Self {
-        self.update(PermissionUpdate::FunctionEntry(entry))
-    }
-
-    /// Puts a contract on the list, with all its functions.
-    pub fn contract(self, contract: Address) -> Self {
-        self.address_entry(AddressEntry {
-            contract,
-            is_on_list: true,
-            check_selectors: false,
-        })
-    }
-
-    /// Puts these functions of a contract on the list. Functions of it that are on the list already stay there.
-    pub fn contract_functions(
-        self,
-        contract: Address,
-        selectors: impl IntoIterator<Item = Selector>,
-    ) -> Self {
-        let entry = AddressEntry {
-            contract,
-            is_on_list: true,
-            check_selectors: true,
-        };
-        selectors
-            .into_iter()
-            .fold(self.address_entry(entry), |updates, selector| {
-                updates.function_entry(FunctionEntry {
-                    contract,
-                    selector,
-                    is_on_list: true,
-                })
-            })
-    }
+    builder_methods!();
 
     /// Takes a contract off the list. Entries of its functions stay, and count again should the contract come back.
     pub fn without_contract(self, contract: Address) -> Self {
@@ -222,32 +197,35 @@ impl PermissionUpdates {
         })
     }
 
-    /// Sets when the key may be used: both ends at once.
-    pub fn time_range(self, time_range: TimeRange) -> Self {
-        self.update(PermissionUpdate::TimeRange(time_range))
+    /// Limits what the key may send in the native token, in wei. `change` says what becomes of the amount used.
+    pub fn native_token_spend_limit(self, limit: SpendLimit, change: LimitChange) -> Self {
+        change
+            .steps(limit, SpendLimitInfo::has_outdated_use)
+            .fold(self, |updates, limit| {
+                updates.update(PermissionUpdate::NativeTokenSpendLimit(limit))
+            })
     }
 
-    /// Limits what the key may send in the native token, in wei. Keeps what is already used.
-    pub fn native_token_spend_limit(self, limit: SpendLimit) -> Self {
-        self.update(PermissionUpdate::NativeTokenSpendLimit(limit))
+    /// Limits what the key may spend of a token, in its base units. `change` says what becomes of the amount used.
+    pub fn erc20_spend_limit(self, token: Address, limit: SpendLimit, change: LimitChange) -> Self {
+        change
+            .steps(limit, SpendLimitInfo::has_outdated_use)
+            .fold(self, |updates, limit| {
+                updates.update(PermissionUpdate::Erc20SpendLimit(Erc20SpendLimit {
+                    token,
+                    limit,
+                }))
+            })
     }
 
-    /// Limits what the key may spend of a token, in its base units. Keeps what is already used.
-    pub fn erc20_spend_limit(self, token: Address, limit: SpendLimit) -> Self {
-        self.update(PermissionUpdate::Erc20SpendLimit(Erc20SpendLimit {
-            token,
-            limit,
-        }))
-    }
-
-    /// Limits what the key's operations may cost at the most, in wei. Keeps what is already used.
-    pub fn gas_spend_limit(self, limit: SpendLimit) -> Self {
-        self.update(PermissionUpdate::GasSpendLimit(limit))
-    }
-
-    /// Requires this paymaster for every operation of the key; the zero address removes the rule.
-    pub fn required_paymaster(self, paymaster: Address) -> Self {
-        self.update(PermissionUpdate::RequiredPaymaster(paymaster))
+    /// Limits what the key's operations may cost at most, in wei (not gas units). `change` says what becomes of the amount
+    /// used. A pending reset is cleared in any case.
+    pub fn gas_spend_limit(self, limit: SpendLimit, change: LimitChange<GasSpendLimitInfo>) -> Self {
+        change
+            .steps(limit, GasSpendLimitInfo::has_outdated_use)
+            .fold(self, |updates, limit| {
+                updates.update(PermissionUpdate::GasSpendLimit(limit))
+            })
     }
 
     /// The updates, in order.
@@ -255,9 +233,25 @@ impl PermissionUpdates {
         &self.0
     }
 
-    /// Encodes every update.
+    /// Encodes every update. Refuses what no plugin takes, and times that can hardly be meant: past the year 2200, an interval
+    /// of more than 200 years, an end before the start. [`encode_unchecked`](Self::encode_unchecked) insists on those.
     pub fn encode(&self) -> Result<Vec<Bytes>, PermissionError> {
         self.0.iter().map(PermissionUpdate::encode).collect()
+    }
+
+    /// Encodes every update without asking whether its times can be meant. Refuses only what no plugin takes.
+    pub fn encode_unchecked(&self) -> Result<Vec<Bytes>, PermissionError> {
+        self.0.iter().map(PermissionUpdate::encode_unchecked).collect()
+    }
+
+    /// Refuses updates after which, applied at `at` (unix seconds), every use of the key would fail on a plugin with these
+    /// rules: see [`Permissions::check_for`](crate::Permissions::check_for). Of several native token limits, the last counts.
+    pub fn check_for(&self, rule_set: RuleSet, at: u64) -> Result<(), PermissionError> {
+        let native = self.0.iter().rev().find_map(|update| match update {
+            PermissionUpdate::NativeTokenSpendLimit(limit) => Some(*limit),
+            _ => None,
+        });
+        check_native_interval(native, rule_set, at)
     }
 
     /// Decodes every update, as the plugin would: all of them, or none.
@@ -266,6 +260,27 @@ impl PermissionUpdates {
             .into_iter()
             .map(|update| PermissionUpdate::decode(update.as_ref()))
             .collect()
+    }
+}
+
+/// Refuses a native token limit that, set at `at`, makes every use of the key fail on a plugin with these rules.
+pub(crate) fn check_native_interval(
+    limit: Option<SpendLimit>,
+    rule_set: RuleSet,
+    at: u64,
+) -> Result<(), PermissionError> {
+    match limit {
+        Some(limit)
+            if rule_set == RuleSet::Compatible
+                && !limit.is_unlimited()
+                && end_overflows(uint48(at), limit.refresh_interval) =>
+        {
+            Err(PermissionError::NativeIntervalEndOverflow {
+                refresh_interval: limit.refresh_interval,
+                at,
+            })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -302,6 +317,7 @@ impl<'a> IntoIterator for &'a PermissionUpdates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{LATEST_PLAUSIBLE_TIME, LONGEST_PLAUSIBLE_INTERVAL, Permissions};
     use alloy_primitives::hex;
 
     // Selectors as the specification of the deployed plugin lists them.
@@ -314,9 +330,9 @@ mod tests {
             .contract(address)
             .without_function(address, Selector::ZERO)
             .time_range(TimeRange::default())
-            .native_token_spend_limit(limit)
-            .erc20_spend_limit(address, limit)
-            .gas_spend_limit(limit)
+            .native_token_spend_limit(limit, LimitChange::Raw)
+            .erc20_spend_limit(address, limit, LimitChange::Raw)
+            .gas_spend_limit(limit, LimitChange::Raw)
             .required_paymaster(address);
         let expected = [
             hex!("8f2920d8"),
@@ -361,7 +377,7 @@ mod tests {
                 valid_after,
                 valid_until,
             })
-            .encode()
+            .encode_unchecked()
         };
         assert!(at(MAX_SECONDS, MAX_SECONDS).is_ok());
         assert_eq!(at(over, 0), error(TimeField::ValidAfter));
@@ -375,13 +391,169 @@ mod tests {
                 limit,
             }),
         ] {
+            assert_eq!(update.encode_unchecked(), error(TimeField::RefreshInterval));
             assert_eq!(update.encode(), error(TimeField::RefreshInterval));
         }
     }
 
     #[test]
+    fn milliseconds_are_refused_unless_insisted_on() {
+        let range = |valid_after, valid_until| {
+            PermissionUpdate::TimeRange(TimeRange {
+                valid_after,
+                valid_until,
+            })
+        };
+        let limit = |refresh_interval| SpendLimit::per(U256::from(1), refresh_interval);
+        let token = |refresh_interval| {
+            PermissionUpdate::Erc20SpendLimit(Erc20SpendLimit {
+                token: Address::repeat_byte(1),
+                limit: limit(refresh_interval),
+            })
+        };
+        let (latest, longest) = (LATEST_PLAUSIBLE_TIME, LONGEST_PLAUSIBLE_INTERVAL);
+        for (update, plausible) in [
+            (range(latest, latest), true),
+            (range(latest + 1, 0), false),
+            (range(0, latest + 1), false),
+            // 2026, in milliseconds.
+            (range(0, 1_790_000_000_000), false),
+            // A range of one second; one that ends before it begins; and two that have one end only.
+            (range(7, 7), true),
+            (range(8, 7), false),
+            (range(8, 0), true),
+            (range(0, 7), true),
+            (PermissionUpdate::NativeTokenSpendLimit(limit(longest)), true),
+            (PermissionUpdate::NativeTokenSpendLimit(limit(longest + 1)), false),
+            (PermissionUpdate::GasSpendLimit(limit(longest)), true),
+            (PermissionUpdate::GasSpendLimit(limit(longest + 1)), false),
+            (token(longest), true),
+            (token(longest + 1), false),
+        ] {
+            let insisted = update.encode_unchecked().unwrap();
+            assert_eq!(PermissionUpdate::decode(&insisted), Ok(update));
+            assert_eq!(update.encode().is_ok(), plausible, "{update:?}");
+            let list =
+                PermissionUpdates::from(vec![PermissionUpdate::RequiredPaymaster(Address::ZERO), update]);
+            assert_eq!(list.encode().is_ok(), plausible, "{update:?}");
+            assert_eq!(list.encode_unchecked().unwrap()[1], insisted);
+            let set = Permissions::new().update(update);
+            assert_eq!(set.encode().is_ok(), plausible, "{update:?}");
+            assert_eq!(set.encode_unchecked().unwrap()[1], insisted);
+        }
+        assert_eq!(
+            range(latest + 1, 0).encode(),
+            Err(PermissionError::ImplausibleSeconds {
+                field: TimeField::ValidAfter,
+                seconds: latest + 1,
+                most: latest,
+            })
+        );
+        assert_eq!(
+            range(8, 7).encode(),
+            Err(PermissionError::EndBeforeStart {
+                valid_after: 8,
+                valid_until: 7,
+            })
+        );
+        assert_eq!(
+            token(longest + 1).encode(),
+            Err(PermissionError::ImplausibleSeconds {
+                field: TimeField::RefreshInterval,
+                seconds: longest + 1,
+                most: longest,
+            })
+        );
+    }
+
+    #[test]
+    fn a_change_encodes_what_it_means() {
+        let (limit, none) = (SpendLimit::per(U256::from(150), 60), SpendLimit::UNLIMITED);
+        let current = |limit_used, last_used_time| SpendLimitInfo {
+            has_limit: true,
+            limit: U256::from(100),
+            limit_used: U256::from(limit_used),
+            refresh_interval: 60,
+            last_used_time,
+        };
+        let keep = |current| LimitChange::Keep { current, at: 1_000 };
+        let total = SpendLimitInfo {
+            refresh_interval: 0,
+            ..current(100, 0)
+        };
+        for (change, clears) in [
+            (LimitChange::Raw, false),
+            (LimitChange::Afresh, true),
+            // Over at 1000, and not.
+            (keep(current(100, 940)), true),
+            (keep(current(100, 941)), false),
+            (keep(total), false),
+            // Nothing to clear.
+            (keep(current(0, 0)), false),
+        ] {
+            let set = |limit| PermissionUpdates::new().native_token_spend_limit(limit, change);
+            let native = PermissionUpdate::NativeTokenSpendLimit;
+            let expected = if clears { vec![none, limit] } else { vec![limit] };
+            let expected: Vec<_> = expected.into_iter().map(native).collect();
+            assert_eq!(set(limit).as_slice(), expected, "{change:?}");
+            // What removes the limit clears it.
+            assert_eq!(set(none).as_slice(), [native(none)], "{change:?}");
+        }
+        // What a pending reset has booked is the new interval's.
+        for (should_reset, updates) in [(false, 2), (true, 1)] {
+            let current = GasSpendLimitInfo {
+                info: current(100, 0),
+                should_reset,
+            };
+            let change = LimitChange::Keep { current, at: 1_000 };
+            let list = PermissionUpdates::new().gas_spend_limit(limit, change);
+            assert_eq!(list.as_slice().len(), updates);
+        }
+    }
+
+    #[test]
+    fn a_native_interval_that_some_plugins_cannot_reckon_with_is_refused_for_them() {
+        let at = 1_800_000_000;
+        let longest = MAX_SECONDS - at;
+        for (refresh_interval, rule_set, fine) in [
+            (MAX_SECONDS, RuleSet::Compatible, false),
+            (longest + 1, RuleSet::Compatible, false),
+            (longest, RuleSet::Compatible, true),
+            (0, RuleSet::Compatible, true),
+            (MAX_SECONDS, RuleSet::Strict, true),
+        ] {
+            let limit = SpendLimit::per(U256::ZERO, refresh_interval);
+            let expected = if fine {
+                Ok(())
+            } else {
+                Err(PermissionError::NativeIntervalEndOverflow { refresh_interval, at })
+            };
+            let set = Permissions::new().native_token_spend_limit(limit);
+            assert_eq!(set.check_for(rule_set, at), expected);
+            let list = PermissionUpdates::new()
+                .native_token_spend_limit(SpendLimit::total(U256::ZERO), LimitChange::Raw)
+                .native_token_spend_limit(limit, LimitChange::Afresh)
+                .contract(Address::ZERO);
+            assert_eq!(list.check_for(rule_set, at), expected);
+            // The last limit counts, and the removal of a limit has no interval.
+            let list =
+                list.native_token_spend_limit(SpendLimit::per(U256::MAX, MAX_SECONDS), LimitChange::Raw);
+            assert_eq!(list.check_for(rule_set, at), Ok(()));
+        }
+        let others = SpendLimit::per(U256::ZERO, MAX_SECONDS);
+        let set = Permissions::new()
+            .gas_spend_limit(others)
+            .erc20_spend_limit(Address::repeat_byte(1), others);
+        assert_eq!(set.check_for(RuleSet::Compatible, at), Ok(()));
+    }
+
+    #[test]
     fn the_zero_address_has_no_erc20_limit() {
-        let updates = PermissionUpdates::new().erc20_spend_limit(Address::ZERO, SpendLimit::UNLIMITED);
+        let updates = PermissionUpdates::new().erc20_spend_limit(
+            Address::ZERO,
+            SpendLimit::UNLIMITED,
+            LimitChange::Raw,
+        );
         assert_eq!(
             updates.encode(),
             Err(PermissionError::InvalidToken(Address::ZERO))

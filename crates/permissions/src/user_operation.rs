@@ -77,13 +77,15 @@ impl UserOperation {
         self.max_gas()?.checked_mul(self.max_fee_per_gas)
     }
 
-    /// The gas units that [`max_cost`](Self::max_cost) counts.
+    /// The gas units that [`max_cost`](Self::max_cost) counts. `None` when that overflows; a sum of [`U256::MAX`] counts as an
+    /// overflow too.
     pub fn max_gas(&self) -> Option<U256> {
         let verifications = U256::from(if self.paymaster_and_data.is_empty() { 1 } else { 3 });
         self.verification_gas_limit
             .checked_mul(verifications)?
             .checked_add(self.call_gas_limit)?
             .checked_add(self.pre_verification_gas)
+            .filter(|gas| *gas != U256::MAX)
     }
 
     /// The paymaster, if there is one.
@@ -94,7 +96,8 @@ impl UserOperation {
 
 /// A signed operation with its hash, which is its identity: whether it was sent once or twice, through one way or another,
 /// the EntryPoint executes it once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignedOperation {
     /// The operation.
     pub operation: UserOperation,
@@ -179,5 +182,11 @@ mod tests {
         assert_eq!(op.paymaster(), None);
         op.verification_gas_limit = U256::MAX;
         assert_eq!(op.max_cost(), None);
+        // The largest number counts as an overflow, also at a fee of zero.
+        let largest = UserOperation {
+            call_gas_limit: U256::MAX,
+            ..Default::default()
+        };
+        assert_eq!((largest.max_gas(), largest.max_cost()), (None, None));
     }
 }

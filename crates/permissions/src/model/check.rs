@@ -2,14 +2,15 @@
 
 use super::{
     CallDataError, KeyState, Phase, Remaining, Rule, RuleSet, Spending, Verdict, Violation,
-    decode_execute_with_session_key, state::uint48,
+    decode_execute_with_session_key,
 };
 use crate::{
     AccessControlType, Call, ERC20_APPROVE, ERC20_TRANSFER, GasSpendLimitInfo, MAX_SECONDS, SignedOperation,
-    SpendLimitInfo, UserOperation, erc20::TOKEN_CALL_LENGTH, session_key_nonce_key,
+    SpendLimitInfo, UserOperation, erc20::TOKEN_CALL_LENGTH, limit::uint48, session_key_nonce_key,
 };
 use alloy_primitives::{Address, B256, Signature, U256, eip191_hash_message, uint};
 use session_key_bindings::ENTRY_POINT;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Half the order of secp256k1: a higher `s` makes a second signature of the same message, and is refused (EIP-2).
 const MAX_SIGNATURE_S: U256 = uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
@@ -105,14 +106,13 @@ impl KeyState {
             valid_until,
         } = validation;
         // Execution repeats rules of validation. One violation is enough.
-        let repeated = |violation: &Violation| {
-            violations
-                .iter()
-                .any(|earlier| earlier.rule == violation.rule && earlier.call == violation.call)
-        };
+        let found: HashSet<_> = violations
+            .iter()
+            .map(|violation| (violation.call, &violation.rule))
+            .collect();
         let only_execution: Vec<_> = execution
             .into_iter()
-            .filter(|violation| !repeated(violation))
+            .filter(|violation| !found.contains(&(violation.call, &violation.rule)))
             .collect();
         violations.extend(only_execution);
         if violations.is_empty() {
@@ -135,38 +135,39 @@ impl KeyState {
         Verdict::Refused { violations }
     }
 
-    /// The end of the limit's interval, where another plugin may not be able to tell it.
+    /// The end of a token's or the gas limit's interval, where another plugin may not be able to tell it.
     fn interval_end_overflow(&self, limit: &SpendLimitInfo, phase: Phase) -> Option<Violation> {
-        let SpendLimitInfo {
-            last_used_time,
-            refresh_interval,
-            ..
-        } = *limit;
-        let is_known = self.rule_set == RuleSet::Strict
-            || !limit.has_limit
-            || refresh_interval == 0
-            || last_used_time.saturating_add(refresh_interval) <= MAX_SECONDS;
-        (!is_known).then(|| {
+        (self.rule_set == RuleSet::Compatible && limit.end_overflows()).then(|| {
             Violation::new(
                 Rule::IntervalEndOverflow {
-                    last_used_time,
-                    refresh_interval,
+                    last_used_time: limit.last_used_time,
+                    refresh_interval: limit.refresh_interval,
                 },
                 phase,
             )
         })
     }
 
-    /// What is left of the limits in a block with timestamp `time`.
-    fn remaining(&self, time: u64) -> Remaining {
-        let gas_time = match self.gas_limit.should_reset {
-            // The interval does not end before the reset is settled.
-            true => 0,
-            false => time,
-        };
+    /// The end of the native limit's interval, where another plugin cannot tell it.
+    fn native_interval_end_overflow(&self, phase: Phase) -> Option<Violation> {
+        let limit = &self.native_limit;
+        (self.rule_set == RuleSet::Compatible && limit.end_overflows()).then(|| {
+            Violation::new(
+                Rule::NativeIntervalEndOverflow {
+                    last_used_time: limit.last_used_time,
+                    refresh_interval: limit.refresh_interval,
+                },
+                phase,
+            )
+        })
+    }
+
+    /// What is left of the limits in a block with timestamp `time` (unix seconds).
+    #[must_use]
+    pub fn remaining(&self, time: u64) -> Remaining {
         Remaining {
             native: self.native_limit.remaining(time),
-            gas: self.gas_limit.info.remaining(gas_time),
+            gas: self.gas_limit.remaining(time),
             erc20: self
                 .contracts
                 .iter()
@@ -263,12 +264,13 @@ impl KeyState {
     fn validate_calls(&self, calls: &[Call], time: u64, validation: &mut Validation) {
         let total = self.validate_each_call(calls, Phase::Validation, &mut validation.violations);
         let native = &self.native_limit;
-        if native.has_limit && !fits(native, total) {
-            validation.wait(native.refreshes_at().filter(|_| total <= native.limit));
+        if native.has_limit && !fits(native, total) && total <= native.limit {
+            validation.wait(native.refreshes_at());
+            // Only here validation reckons with the end.
+            validation
+                .violations
+                .extend(self.native_interval_end_overflow(Phase::Validation));
         }
-        validation
-            .violations
-            .extend(self.interval_end_overflow(native, Phase::Validation));
         validation
             .violations
             .extend(native_violation(native, total, time, Phase::Validation));
@@ -376,7 +378,8 @@ impl KeyState {
         validation
             .violations
             .extend(self.interval_end_overflow(&gas.info, Phase::Validation));
-        let cost = max_cost(operation);
+        // An overflow fits no limit, not even at a fee of zero.
+        let cost = operation.max_cost().unwrap_or(U256::MAX);
         let spending = spending(&gas.info, cost);
         let end = gas.info.refreshes_at();
         if fits(&gas.info, cost) {
@@ -422,36 +425,34 @@ impl KeyState {
         }
         self.validate_time_range(uint48(time), phase, &mut violations);
         let total = self.validate_each_call(calls, phase, &mut violations);
-        let before = self.contracts.clone();
+        let totals = token_amounts(calls);
+        // Limits before the first call.
+        let mut before = HashMap::new();
         for (index, call) in calls.iter().enumerate() {
-            let overflow = before
-                .get(&call.target)
-                .and_then(|contract| self.interval_end_overflow(&contract.token_limit, phase));
+            let Some(contract) = self.contracts.get(&call.target) else {
+                continue;
+            };
+            let initial = *before.entry(call.target).or_insert(contract.token_limit);
+            let overflow = self.interval_end_overflow(&initial, phase);
             violations.extend(overflow.map(|violation| Violation {
                 call: Some(index),
                 ..violation
             }));
-            let Some(amount) = token_amount(call) else {
+            let (true, Some(amount)) = (initial.has_limit, token_amount(call)) else {
                 continue;
             };
             let Some(contract) = self.contracts.get_mut(&call.target) else {
                 continue;
             };
             let limit = &mut contract.token_limit;
-            if !limit.has_limit {
-                continue;
-            }
-            let spending = spending_at(limit, amount, time);
+            let spending = spending(&limit.at(time), amount);
             if book(limit, amount, time) {
                 continue;
             }
-            let passes_from = before.get(&call.target).and_then(|contract| {
-                // All that the operation spends of the token would have to fit the next interval.
-                let limit = &contract.token_limit;
-                limit
-                    .refreshes_at()
-                    .filter(|end| *end > uint48(time) && total_amount(calls, call.target) <= limit.limit)
-            });
+            // All that the operation spends of the token would have to fit the next interval.
+            let passes_from = initial
+                .refreshes_at()
+                .filter(|end| *end > uint48(time) && totals.get(&call.target) <= Some(&initial.limit));
             let rule = Rule::Erc20LimitExceeded {
                 token: call.target,
                 spending,
@@ -463,6 +464,7 @@ impl KeyState {
                 passes_from,
             });
         }
+        violations.extend(self.native_interval_end_overflow(phase));
         violations.extend(native_violation(&self.native_limit, total, time, phase));
         if self.native_limit.has_limit {
             book(&mut self.native_limit, total, time);
@@ -544,24 +546,6 @@ fn recover_signer(signature: &[u8], hash: B256) -> Option<Address> {
         .ok()
 }
 
-/// `_maxCost`: what the EntryPoint may charge. An overflow fits no limit, not even at a fee of zero.
-fn max_cost(operation: &UserOperation) -> U256 {
-    let verifications = U256::from(if operation.paymaster_and_data.is_empty() {
-        1
-    } else {
-        3
-    });
-    let gas = operation
-        .verification_gas_limit
-        .saturating_mul(verifications)
-        .saturating_add(operation.call_gas_limit)
-        .saturating_add(operation.pre_verification_gas);
-    match gas {
-        U256::MAX => U256::MAX,
-        gas => gas.saturating_mul(operation.max_fee_per_gas),
-    }
-}
-
 /// Whether an amount fits what is left of the current interval, or of the total.
 fn fits(limit: &SpendLimitInfo, amount: U256) -> bool {
     limit.limit_used.saturating_add(amount) <= limit.limit
@@ -570,24 +554,13 @@ fn fits(limit: &SpendLimitInfo, amount: U256) -> bool {
 /// `LibSpendLimit.spend`: books an amount at a time, and opens the next interval if the current one is over. Nothing is
 /// booked when the answer is false.
 fn book(limit: &mut SpendLimitInfo, amount: U256, time: u64) -> bool {
-    if is_over(limit, time) {
-        if amount > limit.limit {
-            return false;
-        }
-        limit.limit_used = amount;
-        limit.last_used_time = uint48(time);
-    } else {
-        if !fits(limit, amount) {
-            return false;
-        }
-        limit.limit_used = limit.limit_used.saturating_add(amount);
+    let current = limit.at(time);
+    if !fits(&current, amount) {
+        return false;
     }
+    *limit = current;
+    limit.limit_used = limit.limit_used.saturating_add(amount);
     true
-}
-
-/// Whether the limit's current interval is over.
-fn is_over(limit: &SpendLimitInfo, time: u64) -> bool {
-    limit.refreshes_at().is_some_and(|end| end <= uint48(time))
 }
 
 fn native_violation(limit: &SpendLimitInfo, total: U256, time: u64, phase: Phase) -> Option<Violation> {
@@ -597,8 +570,8 @@ fn native_violation(limit: &SpendLimitInfo, total: U256, time: u64, phase: Phase
     Some(Violation {
         passes_from: limit
             .refreshes_at()
-            .filter(|_| !is_over(limit, time) && total <= limit.limit),
-        ..Violation::new(Rule::NativeLimitExceeded(spending_at(limit, total, time)), phase)
+            .filter(|_| !limit.is_over(time) && total <= limit.limit),
+        ..Violation::new(Rule::NativeLimitExceeded(spending(&limit.at(time), total)), phase)
     })
 }
 
@@ -611,28 +584,21 @@ fn spending(limit: &SpendLimitInfo, asked: U256) -> Spending {
     }
 }
 
-/// The figures at a time: of the next interval, if the current one is over.
-fn spending_at(limit: &SpendLimitInfo, asked: U256, time: u64) -> Spending {
-    let mut limit = *limit;
-    if is_over(&limit, time) {
-        limit.limit_used = U256::ZERO;
-        limit.last_used_time = uint48(time);
-    }
-    spending(&limit, asked)
-}
-
 /// The amount of a token call; `None` if it is none.
-fn token_amount(call: &Call) -> Option<U256> {
+pub(super) fn token_amount(call: &Call) -> Option<U256> {
     let is_token_call = matches!(call.selector(), ERC20_TRANSFER | ERC20_APPROVE);
     let amount = call.data.get(36..TOKEN_CALL_LENGTH)?;
     is_token_call.then(|| U256::from_be_slice(amount))
 }
 
-/// What calls spend of a token.
-fn total_amount(calls: &[Call], token: Address) -> U256 {
-    calls
-        .iter()
-        .filter(|call| call.target == token)
-        .filter_map(token_amount)
-        .fold(U256::ZERO, U256::saturating_add)
+/// What calls spend of each target, taken for a token. Sums saturate.
+pub(super) fn token_amounts(calls: &[Call]) -> BTreeMap<Address, U256> {
+    let mut amounts = BTreeMap::new();
+    for call in calls {
+        if let Some(amount) = token_amount(call) {
+            let total: &mut U256 = amounts.entry(call.target).or_default();
+            *total = total.saturating_add(amount);
+        }
+    }
+    amounts
 }

@@ -2,7 +2,10 @@
 //!
 //! [`KeyState`] is everything that the plugin stores about one key. [`KeyState::check`] says whether an operation passes
 //! and, if not, every rule that it breaks; [`KeyState::execute`] also advances the state as the chain would. Both are
-//! pure: no clock, no chain.
+//! pure: no clock, no chain. Their work is linear in the number of calls.
+//!
+//! For operations in flight, [`KeyState::reserve`] books the [`Spend`] of each, so that the next check counts it;
+//! [`KeyState::budgets`] says what is left of each limit.
 //!
 //! The model knows what the plugin knows. It does not know what the called contracts will do, what the account and its
 //! deposit hold, whether the nonce is the next of its lane, whether the gas limits suffice, what a paymaster thinks, and
@@ -10,11 +13,15 @@
 
 mod call_data;
 mod check;
+mod spend;
 mod state;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
 pub use call_data::{CallDataError, CallDataPart, decode_execute_with_session_key};
-pub use state::{ContractState, KeyState, RuleSet};
+pub use spend::{Budget, Budgets, Spend, SpendError};
+pub use state::{ContractState, KeyState};
 pub use verdict::{Phase, Remaining, Rule, Spending, Verdict, Violation};
+
+pub use crate::RuleSet;

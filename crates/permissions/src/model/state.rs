@@ -1,8 +1,8 @@
 //! What the plugin stores, and how updates change it.
 
 use crate::{
-    AccessControlType, GasSpendLimitInfo, MAX_SECONDS, PermissionError, PermissionUpdate, PermissionUpdates,
-    SpendLimit, SpendLimitInfo, TimeRange,
+    AccessControlType, GasSpendLimitInfo, PermissionError, PermissionUpdate, PermissionUpdates, RuleSet,
+    SpendLimit, SpendLimitInfo, TimeRange, limit::uint48,
 };
 use alloy_primitives::{Address, Bytes, Selector, U256};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,11 @@ use std::collections::BTreeMap;
 /// What the plugin stores about one session key of one account.
 ///
 /// Limits are kept as the plugin's views show them. Times are unix seconds, amounts wei or token base units.
+///
+/// Its JSON has every member, and no other: one that is missing or misspelt would otherwise read as a limit or a rule that the
+/// key does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KeyState {
     /// The account.
@@ -23,45 +27,28 @@ pub struct KeyState {
     /// How the access control list is read.
     pub access_control_type: AccessControlType,
     /// Entries of contracts, by address: on the access control list, as limited tokens, or both.
-    #[serde(default)]
     pub contracts: BTreeMap<Address, ContractState>,
     /// Whether this is all of the state. If not, contracts and functions without an entry are unknown, and calls to them are
     /// refused with [`Rule::StateNotLoaded`](super::Rule::StateNotLoaded); if so, they are not on the list, and no limited
     /// tokens.
     pub complete: bool,
     /// When the key may be used.
-    #[serde(default)]
     pub time_range: TimeRange,
     /// The limit of the native token.
     pub native_limit: SpendLimitInfo,
     /// The limit of what operations may cost.
-    #[serde(default)]
     pub gas_limit: GasSpendLimitInfo,
     /// The paymaster that every operation must use.
-    #[serde(default)]
+    // With a function of its own, serde does not take a missing member for `None`.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub required_paymaster: Option<Address>,
     /// What is known of the plugin's rules.
-    #[serde(default)]
     pub rule_set: RuleSet,
-}
-
-/// What is known of the rules of the plugin that a key lives on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum RuleSet {
-    /// They are those of this project's plugin, all of which the model has.
-    #[default]
-    Strict,
-    /// It is another plugin of the same ABI, so that it has the rules that the ABI documents. The model refuses what this
-    /// project's plugin would refuse, and what such a plugin may refuse beyond that. Where the other plugin may let an operation
-    /// pass, the verdict is [`MayPass`](super::Verdict::MayPass).
-    Compatible,
 }
 
 /// What the plugin stores about one contract for a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ContractState {
     /// Whether the contract is on the access control list.
@@ -106,11 +93,11 @@ impl KeyState {
     /// Applies updates in a block with timestamp `time`, as `updateKeyPermissions` does: all of them, or none.
     ///
     /// What is used already stays, unless the limit is removed; an interval starts now; a new gas limit clears the pending
-    /// reset.
+    /// reset. Takes what the plugin takes: times that can hardly be meant, too.
     pub fn apply(&mut self, updates: &PermissionUpdates, time: u64) -> Result<(), PermissionError> {
         // What the plugin cannot be told, it cannot apply.
         for update in updates {
-            update.encode()?;
+            update.encode_unchecked()?;
         }
         for update in updates {
             self.apply_update(update, time);
@@ -180,11 +167,6 @@ impl KeyState {
             self.gas_limit.info.last_used_time = uint48(time);
         }
     }
-}
-
-/// The plugin keeps the low 48 bits of `block.timestamp`.
-pub(super) const fn uint48(time: u64) -> u64 {
-    time & MAX_SECONDS
 }
 
 fn configured(old: &SpendLimitInfo, limit: &SpendLimit, time: u64) -> SpendLimitInfo {

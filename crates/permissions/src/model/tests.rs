@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
-    AaCode, AccessControlType, Call, Erc20SpendLimit, MAX_SECONDS, PermissionError, PermissionUpdate,
-    PermissionUpdates, SpendLimit, TimeRange, UserOperation, execute_with_session_key, nonce,
-    session_key_nonce_key,
+    AaCode, AccessControlType, Call, Erc20SpendLimit, LimitChange, MAX_SECONDS, PermissionError,
+    PermissionUpdate, PermissionUpdates, SpendLimit, SpendLimitInfo, TimeRange, UserOperation, erc20,
+    execute_with_session_key, nonce, session_key_nonce_key,
 };
 use alloy_primitives::{Address, Bytes, Selector, U256, aliases::U192};
 
@@ -46,7 +46,8 @@ fn operation(gas: u64) -> UserOperation {
 
 #[test]
 fn a_saturated_interval_never_ends_before_the_end_of_time() {
-    let updates = PermissionUpdates::new().native_token_spend_limit(SpendLimit::per(n(10), MAX_SECONDS));
+    let updates = PermissionUpdates::new()
+        .native_token_spend_limit(SpendLimit::per(n(10), MAX_SECONDS), LimitChange::Raw);
     let mut state = state(updates);
     assert!(state.execute_calls(&wei(10), NOW).is_empty());
     let verdict = state.check_calls(&wei(1), MAX_SECONDS - 1);
@@ -65,7 +66,7 @@ fn waiting_does_not_help_beyond_the_end_of_the_key() {
     ] {
         let mut state = state(
             PermissionUpdates::new()
-                .native_token_spend_limit(SpendLimit::per(n(10), interval))
+                .native_token_spend_limit(SpendLimit::per(n(10), interval), LimitChange::Raw)
                 .time_range(TimeRange {
                     valid_after: 0,
                     valid_until,
@@ -103,7 +104,9 @@ fn what_begins_ends_at_the_end_of_time() {
 /// After the largest time that it can store, the plugin counts from zero again.
 #[test]
 fn what_has_gone_by_is_not_waited_for() {
-    let mut state = state(PermissionUpdates::new().native_token_spend_limit(SpendLimit::per(n(10), 10)));
+    let mut state = state(
+        PermissionUpdates::new().native_token_spend_limit(SpendLimit::per(n(10), 10), LimitChange::Raw),
+    );
     assert!(state.execute_calls(&wei(10), NOW).is_empty());
     for (time, passes_from) in [(NOW + 9, Some(NOW + 10)), (MAX_SECONDS + 1, None)] {
         let verdict = state.check_calls(&wei(1), time);
@@ -116,9 +119,9 @@ fn what_has_gone_by_is_not_waited_for() {
 fn what_remains_is_told() {
     let mut state = state(
         PermissionUpdates::new()
-            .native_token_spend_limit(SpendLimit::total(n(10)))
-            .gas_spend_limit(SpendLimit::total(n(100)))
-            .erc20_spend_limit(SHOP, SpendLimit::total(n(5))),
+            .native_token_spend_limit(SpendLimit::total(n(10)), LimitChange::Raw)
+            .gas_spend_limit(SpendLimit::total(n(100)), LimitChange::Raw)
+            .erc20_spend_limit(SHOP, SpendLimit::total(n(5)), LimitChange::Raw),
     );
     let mut operation = operation(60);
     operation.call_data = execute_with_session_key(&[Call::transfer(KEY, n(4))], KEY);
@@ -142,7 +145,8 @@ fn what_remains_is_told() {
 
 #[test]
 fn gas_is_booked_only_if_validation_passes() {
-    let mut state = state(PermissionUpdates::new().gas_spend_limit(SpendLimit::per(n(100), 50)));
+    let mut state =
+        state(PermissionUpdates::new().gas_spend_limit(SpendLimit::per(n(100), 50), LimitChange::Raw));
     let before = state.clone();
     // Checking changes nothing; nor does what is refused, even if its gas would fit.
     assert!(state.check(&operation(100), NOW).is_accepted());
@@ -184,7 +188,9 @@ fn gas_is_booked_only_if_validation_passes() {
 
 #[test]
 fn a_cost_that_overflows_fits_no_limit() {
-    let state = state(PermissionUpdates::new().gas_spend_limit(SpendLimit::total(U256::MAX - n(1))));
+    let state = state(
+        PermissionUpdates::new().gas_spend_limit(SpendLimit::total(U256::MAX - n(1)), LimitChange::Raw),
+    );
     let overflowing = UserOperation {
         verification_gas_limit: U256::MAX,
         ..operation(1)
@@ -248,6 +254,332 @@ fn a_key_that_is_not_registered_may_do_nothing() {
     );
 }
 
+/// 100 a week, all used, and the week is over. The owner sets 150 a week.
+#[test]
+fn a_limit_is_changed_as_the_owner_means_it() {
+    const WEEK: u64 = 7 * 86_400;
+    let old = SpendLimit::per(n(100), WEEK);
+    let new = SpendLimit::per(n(150), WEEK);
+    let mut used = state(
+        PermissionUpdates::new()
+            .native_token_spend_limit(old, LimitChange::Raw)
+            .gas_spend_limit(old, LimitChange::Raw)
+            .erc20_spend_limit(SHOP, old, LimitChange::Raw),
+    );
+    let calls = [
+        Call::transfer(KEY, n(100)),
+        Call::new(SHOP, erc20::transfer(KEY, n(100))),
+    ];
+    let operation = UserOperation {
+        call_data: execute_with_session_key(&calls, KEY),
+        ..operation(100)
+    };
+    assert!(used.execute(&operation, NOW).is_accepted());
+
+    for (time, raw, keep, afresh) in [
+        (NOW + WEEK - 1, 50, 50, 150),
+        (NOW + WEEK, 50, 150, 150),
+        (NOW + 9 * WEEK, 50, 150, 150),
+    ] {
+        let keep_what = LimitChange::Keep {
+            current: used.native_limit,
+            at: time,
+        };
+        let keep_gas = LimitChange::Keep {
+            current: used.gas_limit,
+            at: time,
+        };
+        for (change, gas_change, left) in [
+            (LimitChange::Raw, LimitChange::Raw, raw),
+            (keep_what, keep_gas, keep),
+            (LimitChange::Afresh, LimitChange::Afresh, afresh),
+        ] {
+            let updates = PermissionUpdates::new()
+                .native_token_spend_limit(new, change)
+                .erc20_spend_limit(SHOP, new, change)
+                .gas_spend_limit(new, gas_change);
+            // Included a little later.
+            let included = time + 5;
+            let mut changed = used.clone();
+            changed
+                .apply_encoded(&updates.encode().unwrap(), included)
+                .unwrap();
+            let budgets = changed.budgets(included);
+            for budget in [budgets.native, budgets.gas, budgets.erc20.get(&SHOP).copied()] {
+                let budget = budget.unwrap();
+                assert_eq!((budget.limit, budget.remaining), (n(150), n(left)), "{change:?}");
+                assert_eq!(budget.refreshes_at, Some(included + WEEK));
+            }
+            let send = |amount| [Call::transfer(KEY, n(amount))];
+            assert!(changed.check_calls(&send(left), included).is_accepted());
+            assert!(!changed.check_calls(&send(left + 1), included).is_accepted());
+        }
+    }
+}
+
+/// What was booked with a pending reset belongs to the interval that has not begun: keeping keeps it.
+#[test]
+fn keeping_a_gas_limit_keeps_what_a_pending_reset_has_booked() {
+    let limit = SpendLimit::per(n(100), 50);
+    let mut state = state(PermissionUpdates::new().gas_spend_limit(limit, LimitChange::Raw));
+    assert!(state.execute(&operation(60), NOW).is_accepted());
+    let time = NOW + 50;
+    assert!(state.execute_validation(&operation(70), None, time).is_empty());
+    let change = LimitChange::Keep {
+        current: state.gas_limit,
+        at: time,
+    };
+    state
+        .apply(&PermissionUpdates::new().gas_spend_limit(limit, change), time)
+        .unwrap();
+    assert!(!state.gas_limit.should_reset);
+    assert_eq!(state.gas_limit.remaining(time), Some(n(30)));
+}
+
+/// The builder refuses them; the plugin does not.
+#[test]
+fn times_that_can_hardly_be_meant_are_applied_as_on_chain() {
+    let time_range = TimeRange {
+        valid_after: MAX_SECONDS,
+        valid_until: 1_800_000_000_000,
+    };
+    let updates = PermissionUpdates::new()
+        .time_range(time_range)
+        .gas_spend_limit(SpendLimit::per(n(1), MAX_SECONDS), LimitChange::Raw);
+    assert!(updates.encode().is_err());
+    let mut state = state(updates.clone());
+    assert_eq!(state.time_range, time_range);
+    assert_eq!(state.gas_limit.info.refresh_interval, MAX_SECONDS);
+    state
+        .apply_encoded(&updates.encode_unchecked().unwrap(), NOW)
+        .unwrap();
+}
+
+#[test]
+fn a_native_interval_without_an_end_makes_every_use_fail_on_some_plugins() {
+    let limit = |interval| SpendLimit::per(n(10), interval);
+    let last = MAX_SECONDS - NOW;
+    for (interval, rule_set, fails) in [
+        (MAX_SECONDS, RuleSet::Compatible, true),
+        (last + 1, RuleSet::Compatible, true),
+        (last, RuleSet::Compatible, false),
+        (0, RuleSet::Compatible, false),
+        (MAX_SECONDS, RuleSet::Strict, false),
+    ] {
+        let mut state =
+            state(PermissionUpdates::new().native_token_spend_limit(limit(interval), LimitChange::Raw));
+        state.rule_set = rule_set;
+        // With and without value.
+        for amount in [0, 1, 10] {
+            let verdict = state.check_calls(&wei(amount), NOW + 1);
+            if fails {
+                assert_eq!(codes(&verdict), ["native_interval_end_overflow"]);
+                assert!(matches!(verdict, Verdict::Refused { .. }), "{verdict}");
+                // It is included, fails and is paid for.
+                assert_eq!(verdict.phase(), Some(Phase::Execution));
+                assert_eq!(verdict.passes_from(), None);
+            } else {
+                assert!(verdict.is_accepted(), "{verdict}");
+            }
+        }
+        let violations = state.clone().execute_calls(&wei(0), NOW + 1);
+        assert_eq!(!violations.is_empty(), fails);
+        // Only for what does not fit the current interval does validation need the interval's end.
+        state.native_limit.limit_used = n(5);
+        let verdict = state.check_calls(&wei(6), NOW + 1);
+        assert_eq!(
+            codes(&verdict).contains(&"native_interval_end_overflow"),
+            fails,
+            "{verdict}"
+        );
+        if fails {
+            assert_eq!(verdict.entry_point_code(), Some(AaCode::AccountReverted));
+        }
+    }
+    // Where the limit is removed, so is the interval.
+    let mut state =
+        state(PermissionUpdates::new().native_token_spend_limit(SpendLimit::UNLIMITED, LimitChange::Raw));
+    state.rule_set = RuleSet::Compatible;
+    assert!(state.check_calls(&wei(1), NOW).is_accepted());
+}
+
+/// Sixteen times the calls may take four times as long again, but not sixteen.
+#[test]
+fn the_work_is_linear_in_the_number_of_calls() {
+    let address = |index: usize| Address::left_padding_from(&(index + 1_000_000).to_be_bytes());
+    // Calls of distinct contracts: unknown ones, ones that are not listed, tokens whose limits they exceed, and one token.
+    type Setting = fn(&mut KeyState, Address);
+    let limited: Setting = |state, token| {
+        let contract = state.contracts.entry(token).or_default();
+        contract.token_limit = SpendLimitInfo {
+            has_limit: true,
+            limit: n(1),
+            refresh_interval: 60,
+            last_used_time: NOW,
+            ..Default::default()
+        };
+    };
+    let not_listed: Setting = |state, _| state.access_control_type = AccessControlType::Allowlist;
+    let unknown: Setting = |state, _| state.complete = false;
+    for (setting, targets) in [
+        (limited, usize::MAX),
+        (limited, 1),
+        (not_listed, usize::MAX),
+        (unknown, usize::MAX),
+    ] {
+        let seconds = |count: usize| {
+            let mut state = state(PermissionUpdates::new());
+            let calls: Vec<Call> = (0..count)
+                .map(|index| {
+                    let target = address(index % targets);
+                    setting(&mut state, target);
+                    Call::new(target, erc20::transfer(KEY, n(2)))
+                })
+                .collect();
+            let operation = UserOperation {
+                call_data: execute_with_session_key(&calls, KEY),
+                ..operation(1)
+            };
+            let best = (0..3).map(|_| {
+                let start = std::time::Instant::now();
+                let verdict = state.check(&operation, NOW + 1);
+                let duration = start.elapsed();
+                assert!(verdict.violations().len() >= count);
+                duration
+            });
+            best.min().unwrap().as_secs_f64()
+        };
+        let (few, many) = (seconds(625), seconds(10_000));
+        assert!(many < 64.0 * few, "{few} s for 625 calls, {many} s for 10,000");
+    }
+}
+
+/// A state with every part, for its JSON.
+fn full_state() -> KeyState {
+    let mut state = state(
+        PermissionUpdates::new()
+            .contract_functions(SHOP, [Selector::repeat_byte(7)])
+            .native_token_spend_limit(SpendLimit::per(n(10), 60), LimitChange::Raw)
+            .gas_spend_limit(SpendLimit::per(n(100), 60), LimitChange::Raw)
+            .erc20_spend_limit(KEY, SpendLimit::per(n(5), 60), LimitChange::Raw)
+            .time_range(TimeRange {
+                valid_after: 1,
+                valid_until: NOW + 100,
+            })
+            .required_paymaster(SHOP),
+    );
+    state.rule_set = RuleSet::Compatible;
+    state.complete = false;
+    state.gas_limit.should_reset = true;
+    state
+}
+
+/// Calls `with` with every object in a JSON document, by its path.
+fn objects(value: &serde_json::Value, path: &str, with: &mut impl FnMut(&str, Vec<String>)) {
+    if let Some(object) = value.as_object() {
+        with(path, object.keys().cloned().collect());
+        for (name, value) in object {
+            objects(value, &format!("{path}/{name}"), with);
+        }
+    }
+}
+
+/// Any member that is missing, misspelt or too many makes the document unreadable. Members of maps are data.
+fn assert_strict<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
+    value: &T,
+    maps: &[&str],
+) -> usize {
+    let good = serde_json::to_value(value).unwrap();
+    assert_eq!(serde_json::from_value::<T>(good.clone()).unwrap(), *value);
+    let mut members = 0;
+    objects(&good, "", &mut |path, names| {
+        if maps.iter().any(|map| path.ends_with(map)) {
+            return;
+        }
+        for name in names {
+            members += 1;
+            for misspelt in [false, true] {
+                let mut bad = good.clone();
+                let object = bad.pointer_mut(path).unwrap().as_object_mut().unwrap();
+                let removed = object.remove(&name).unwrap();
+                if misspelt {
+                    object.insert(format!("{name}s"), removed);
+                }
+                assert!(serde_json::from_value::<T>(bad).is_err(), "{path} without {name}");
+            }
+        }
+        let mut bad = good.clone();
+        let object = bad.pointer_mut(path).unwrap().as_object_mut().unwrap();
+        object.insert("another".to_owned(), serde_json::Value::Null);
+        assert!(serde_json::from_value::<T>(bad).is_err(), "{path} with another");
+    });
+    members
+}
+
+#[test]
+fn a_state_has_all_of_its_members_in_json() {
+    let state = full_state();
+    // Of the state, two contracts and their limits, the range, the native limit, the gas limit and its limit.
+    let members = 11 + 2 * (4 + 5) + 2 + 5 + (2 + 5);
+    assert_eq!(assert_strict(&state, &["/contracts", "/functions"]), members);
+    // What is not there is written, too.
+    let bare = KeyState::fresh(ACCOUNT, KEY);
+    assert_eq!(assert_strict(&bare, &["/contracts"]), 11 + 2 + 5 + (2 + 5));
+}
+
+#[test]
+fn budgets_and_spends_have_all_of_their_members_in_json() {
+    let state = full_state();
+    assert_eq!(assert_strict(&state.budgets(NOW), &["/erc20"]), 4 + 3 * 4);
+    assert_eq!(assert_strict(&state.remaining(NOW), &["/erc20"]), 3);
+    let unlimited = super::tests::state(
+        PermissionUpdates::new().native_token_spend_limit(SpendLimit::UNLIMITED, LimitChange::Raw),
+    );
+    assert_eq!(assert_strict(&unlimited.budgets(NOW), &["/erc20"]), 4);
+    assert_eq!(assert_strict(&unlimited.remaining(NOW), &["/erc20"]), 3);
+    let spend = Spend {
+        erc20: [(SHOP, n(1))].into(),
+        ..Spend::default()
+    };
+    assert_eq!(assert_strict(&spend, &["/erc20"]), 3);
+}
+
+/// A number for each rule. Without a wildcard, so that a new rule is not forgotten in the test below.
+fn position(rule: &Rule) -> usize {
+    match rule {
+        Rule::InvalidPaymasterAndData { .. } => 0,
+        Rule::GasValuesOverflow => 1,
+        Rule::SenderMismatch { .. } => 2,
+        Rule::NotExecuteWithSessionKey { .. } => 3,
+        Rule::MalformedCallData { .. } => 4,
+        Rule::MalformedSignature => 5,
+        Rule::WrongSigner { .. } => 6,
+        Rule::SessionKeyMismatch { .. } => 7,
+        Rule::KeyNotRegistered { .. } => 8,
+        Rule::NotYetValid { .. } => 9,
+        Rule::Expired { .. } => 10,
+        Rule::NoCalls => 11,
+        Rule::TargetIsAccount => 12,
+        Rule::TargetIsEntryPoint => 13,
+        Rule::ContractNotOnAllowlist { .. } => 14,
+        Rule::FunctionNotOnAllowlist { .. } => 15,
+        Rule::ContractOnDenylist { .. } => 16,
+        Rule::FunctionOnDenylist { .. } => 17,
+        Rule::ShortCallData { .. } => 18,
+        Rule::TokenFunctionNotAllowed { .. } => 19,
+        Rule::ShortTokenCallData { .. } => 20,
+        Rule::NativeLimitExceeded(_) => 21,
+        Rule::Erc20LimitExceeded { .. } => 22,
+        Rule::GasLimitExceeded { .. } => 23,
+        Rule::GasIntervalNotBegun { .. } => 24,
+        Rule::NonceKey { .. } => 25,
+        Rule::PaymasterRequired { .. } => 26,
+        Rule::IntervalEndOverflow { .. } => 27,
+        Rule::NativeIntervalEndOverflow { .. } => 28,
+        Rule::StateNotLoaded { .. } => 29,
+    }
+}
+
 /// The code in JSON is the code in Rust, and every rule survives the round trip.
 #[test]
 fn codes_are_those_of_json() {
@@ -258,7 +590,8 @@ fn codes_are_those_of_json() {
         refreshes_at: None,
     };
     let (target, selector, length) = (SHOP, Selector::repeat_byte(7), 3);
-    for rule in [
+    let (last_used_time, refresh_interval) = (1, MAX_SECONDS);
+    let rules = [
         Rule::InvalidPaymasterAndData { length },
         Rule::GasValuesOverflow,
         Rule::SenderMismatch {
@@ -313,11 +646,24 @@ fn codes_are_those_of_json() {
             required: SHOP,
             found: None,
         },
+        Rule::IntervalEndOverflow {
+            last_used_time,
+            refresh_interval,
+        },
+        Rule::NativeIntervalEndOverflow {
+            last_used_time,
+            refresh_interval,
+        },
         Rule::StateNotLoaded {
             target,
             selector: None,
         },
-    ] {
+    ];
+    // Every rule is here once, in order.
+    assert!(rules.iter().map(position).eq(0..30));
+    let codes: std::collections::BTreeSet<_> = rules.iter().map(Rule::code).collect();
+    assert_eq!(codes.len(), rules.len());
+    for rule in rules {
         let violation = Violation {
             call: Some(1),
             passes_from: Some(9),

@@ -210,9 +210,18 @@ pub enum Rule {
         /// The paymaster found.
         found: Option<Address>,
     },
-    /// The end of a limit's interval is beyond the largest time that the plugin can store. This project's plugin takes the
-    /// largest time for it; another may revert ([`RuleSet::Compatible`](super::RuleSet::Compatible)).
+    /// The end of a token's or the gas limit's interval is beyond the largest time that the plugin can store. This project's
+    /// plugin takes the largest time for it; another may revert ([`RuleSet::Compatible`](super::RuleSet::Compatible)).
     IntervalEndOverflow {
+        /// Start of the interval, unix seconds.
+        last_used_time: u64,
+        /// Its length, in seconds.
+        refresh_interval: u64,
+    },
+    /// The end of the native token limit's interval is beyond the largest time that the plugin can store, and the plugin cannot
+    /// reckon with it ([`RuleSet::Compatible`](super::RuleSet::Compatible)): every use of the key fails in execution, also without
+    /// value, until the limit is set anew.
+    NativeIntervalEndOverflow {
         /// Start of the interval, unix seconds.
         last_used_time: u64,
         /// Its length, in seconds.
@@ -259,6 +268,7 @@ impl Rule {
             Self::NonceKey { .. } => "nonce_key",
             Self::PaymasterRequired { .. } => "paymaster_required",
             Self::IntervalEndOverflow { .. } => "interval_end_overflow",
+            Self::NativeIntervalEndOverflow { .. } => "native_interval_end_overflow",
             Self::StateNotLoaded { .. } => "state_not_loaded",
         }
     }
@@ -428,6 +438,15 @@ impl fmt::Display for Rule {
                 "an interval of {refresh_interval} seconds from {} on ends later than plugins can store, which some refuse",
                 UnixTime(*last_used_time)
             ),
+            Self::NativeIntervalEndOverflow {
+                last_used_time,
+                refresh_interval,
+            } => write!(
+                f,
+                "every use of the key fails: the native token limit's interval of {refresh_interval} seconds from {} on ends later \
+                 than this plugin can store; set the limit anew",
+                UnixTime(*last_used_time)
+            ),
             Self::StateNotLoaded { target, selector } => match selector {
                 Some(selector) => write!(f, "nothing is known of function {selector} of {target}"),
                 None => write!(f, "nothing is known of {target}"),
@@ -471,7 +490,10 @@ impl Violation {
     pub const fn is_beyond_abi(&self) -> bool {
         let is_booked = matches!(
             self.rule,
-            Rule::NativeLimitExceeded(_) | Rule::Erc20LimitExceeded { .. } | Rule::KeyNotRegistered { .. }
+            Rule::NativeLimitExceeded(_)
+                | Rule::NativeIntervalEndOverflow { .. }
+                | Rule::Erc20LimitExceeded { .. }
+                | Rule::KeyNotRegistered { .. }
         );
         self.rule.is_beyond_abi() || matches!(self.phase, Phase::Execution) && !is_booked
     }
@@ -511,11 +533,14 @@ impl Serialize for Violation {
 
 /// What is left of the limits after an operation. Wei, or base units of the token; what has no limit is not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Remaining {
     /// Of the native token.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub native: Option<U256>,
     /// Of what operations may cost.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub gas: Option<U256>,
     /// Of each token.
     pub erc20: BTreeMap<Address, U256>,
