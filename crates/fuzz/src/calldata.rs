@@ -25,7 +25,7 @@ use session_key_client::{
     Call, UserOperation,
     calldata::{NewSessionKey, add_session_key},
     permissions::{
-        AaCode, AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, EXECUTE_WITH_SESSION_KEY,
+        AaCode, AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, EXECUTE_WITH_SESSION_KEY, LimitChange,
         PermissionUpdates, SpendLimit, execute_with_session_key,
         model::{CallDataError, decode_execute_with_session_key},
     },
@@ -421,8 +421,8 @@ fn is_precompile(address: Address) -> bool {
 fn nearly_everything() -> PermissionUpdates {
     PermissionUpdates::new()
         .access_control_type(AccessControlType::AllowAllAccess)
-        .native_token_spend_limit(SpendLimit::UNLIMITED)
-        .erc20_spend_limit(LIMITED_TOKEN, SpendLimit::total(TOKEN_LIMIT))
+        .native_token_spend_limit(SpendLimit::UNLIMITED, LimitChange::Raw)
+        .erc20_spend_limit(LIMITED_TOKEN, SpendLimit::total(TOKEN_LIMIT), LimitChange::Raw)
 }
 
 /// What validation says of call data.

@@ -8,7 +8,7 @@ use session_key_client::{
     Call, Revert, SessionKeyClient,
     alloy::primitives::U256,
     operation::{GasBudgetExceeded, OperationError},
-    permissions::{PermissionUpdates, Permissions, SpendLimit},
+    permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit},
     submit::{GasEstimate, Outcome},
 };
 
@@ -23,9 +23,7 @@ async fn fees_are_lowered_to_what_is_left_of_the_gas_limit() {
     let full = built.max_cost().unwrap();
     let set = |limit: U256| {
         // Removed first, so that nothing is used.
-        let updates = PermissionUpdates::new()
-            .gas_spend_limit(SpendLimit::UNLIMITED)
-            .gas_spend_limit(SpendLimit::total(limit));
+        let updates = PermissionUpdates::new().gas_spend_limit(SpendLimit::total(limit), LimitChange::Afresh);
         fixture.update(client.session_key(), updates)
     };
     let limit = full * U256::from(8) / U256::from(10);

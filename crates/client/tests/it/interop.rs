@@ -14,7 +14,8 @@ use session_key_client::{
     },
     operation::{FixedPaymaster, OperationError},
     permissions::{
-        AaCode, AccessControlType, ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit, TimeRange,
+        AaCode, AccessControlType, ERC20_TRANSFER, LimitChange, PermissionUpdates, Permissions, SpendLimit,
+        TimeRange,
     },
     revert::PluginError,
     signer::sign_user_operation,
@@ -210,7 +211,7 @@ impl Live {
                 valid_after: 0,
                 valid_until: now + 2 * day,
             })
-            .erc20_spend_limit(token, SpendLimit::per(U256::from(200), day));
+            .erc20_spend_limit(token, SpendLimit::per(U256::from(200), day), LimitChange::Raw);
         owner
             .update_key_permissions(agent.session_key(), updates)
             .execute()
@@ -416,8 +417,11 @@ impl Live {
         let fee = U256::from(fees.max_fee_per_gas);
         // Each may cost more than half of an interval's limit.
         let limit = SpendLimit::per(fee * U256::from(1_200_000), 1);
-        self.update(&agent, PermissionUpdates::new().gas_spend_limit(limit))
-            .await;
+        self.update(
+            &agent,
+            PermissionUpdates::new().gas_spend_limit(limit, LimitChange::Raw),
+        )
+        .await;
         let operation = |amount| {
             agent
                 .execute([Call::new(token, transfer(RECIPIENT, amount))])

@@ -10,8 +10,8 @@ use session_key_client::{
     key_list::KeyNotFound,
     operation::{OperationError, Progress},
     permissions::{
-        AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit,
-        TimeRange,
+        AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, LimitChange, PermissionUpdates, Permissions,
+        SpendLimit, TimeRange,
     },
     revert::{AccountError, PluginError},
     submit::{Outcome, SubmitError},
@@ -148,13 +148,11 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
 
     // A new limit keeps what is used; removing it first starts over.
     let limit = SpendLimit::total(U256::from(500));
-    let updates = PermissionUpdates::new().native_token_spend_limit(limit);
+    let updates = PermissionUpdates::new().native_token_spend_limit(limit, LimitChange::Raw);
     fixture.update(key, updates).await;
     let info = fixture.account.native_token_spend_limit(key).await.unwrap();
     assert_eq!(info.remaining(0), Some(U256::from(100)));
-    let updates = PermissionUpdates::new()
-        .native_token_spend_limit(SpendLimit::UNLIMITED)
-        .native_token_spend_limit(limit);
+    let updates = PermissionUpdates::new().native_token_spend_limit(limit, LimitChange::Afresh);
     fixture.update(key, updates).await;
     let info = fixture.account.native_token_spend_limit(key).await.unwrap();
     assert_eq!(info.remaining(0), Some(U256::from(500)));

@@ -9,7 +9,7 @@ use session_key_client::{
     OwnerClient, SessionKeyClient, SignedOperation, SmartAccount, UserOperation,
     alloy::primitives::{Address, B256, U256},
     operation::{FixedPaymaster, OperationError},
-    permissions::{AaCode, Permissions, SpendLimit},
+    permissions::{AaCode, LimitChange, Permissions, SpendLimit},
     submit::{GasEstimate, Outcome, Refusal, SubmitError, Submitter},
 };
 use std::sync::{
@@ -205,8 +205,7 @@ async fn a_replacement_keeps_its_gas_limits_price_and_payer() {
     // The key cannot pay a tenth more: its fees are not lowered below that.
     let limit = first.operation.max_cost().unwrap() * U256::from(105) / U256::from(100);
     let updates = session_key_client::permissions::PermissionUpdates::new()
-        .gas_spend_limit(SpendLimit::UNLIMITED)
-        .gas_spend_limit(SpendLimit::total(limit));
+        .gas_spend_limit(SpendLimit::total(limit), LimitChange::Afresh);
     fixture.update(client.session_key(), updates).await;
     assert!(client.execute(one()).build().await.is_ok());
     assert!(matches!(
