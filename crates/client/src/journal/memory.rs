@@ -25,7 +25,8 @@ struct Store {
     names: BTreeMap<(Scope, String), IntentId>,
     unsettled: BTreeMap<Lane, BTreeSet<(u64, IntentId)>>,
     untold: BTreeMap<(Scope, B256), BTreeSet<(u64, IntentId)>>,
-    highest: BTreeMap<Lane, BTreeMap<U256, IntentId>>,
+    /// Included records by nonce. Several can have the same one, until the chain is asked again.
+    included: BTreeMap<Lane, BTreeSet<(U256, u64, IntentId)>>,
     spent: BTreeMap<Lane, BTreeSet<IntentId>>,
     written: u64,
 }
@@ -62,6 +63,10 @@ impl Store {
         }
     }
 
+    fn highest(&self, lane: &Lane) -> Option<IntentId> {
+        self.included.get(lane)?.last().map(|(_, _, id)| *id)
+    }
+
     fn unindex(&mut self, id: IntentId) {
         let Some(Stored { order, record }) = self.records.get(&id) else {
             return;
@@ -85,8 +90,8 @@ impl Store {
                 self.untold.remove(&request);
             }
         }
-        if let Some(highest) = self.highest.get_mut(&record.lane) {
-            highest.retain(|_, included| *included != id);
+        if let Some(included) = self.included.get_mut(&record.lane) {
+            included.retain(|(_, _, included)| *included != id);
         }
         if let Some(spent) = self.spent.get_mut(&record.lane) {
             spent.remove(&id);
@@ -113,10 +118,11 @@ impl Store {
                 .insert((order, record.id));
         }
         if let Outcome::Included(included) = record.outcome() {
-            self.highest
-                .entry(record.lane)
-                .or_default()
-                .insert(included.receipt.nonce, record.id);
+            self.included.entry(record.lane).or_default().insert((
+                included.receipt.nonce,
+                order,
+                record.id,
+            ));
         }
     }
 }
@@ -255,22 +261,13 @@ impl Journal for MemoryJournal {
 
     async fn highest_included(&self, lane: &Lane) -> Result<Option<IntentRecord>, JournalError> {
         let store = self.store();
-        let highest = store
-            .highest
-            .get(lane)
-            .and_then(|included| included.last_key_value());
-        Ok(highest
-            .and_then(|(_, id)| store.records.get(id))
-            .map(|stored| stored.record.clone()))
+        let highest = store.highest(lane).and_then(|id| store.records.get(&id));
+        Ok(highest.map(|stored| stored.record.clone()))
     }
 
     async fn prune(&self, lane: &Lane) -> Result<(), JournalError> {
         let mut store = self.store();
-        let highest = store
-            .highest
-            .get(lane)
-            .and_then(|included| included.last_key_value())
-            .map(|(_, id)| *id);
+        let highest = store.highest(lane);
         let spent: Vec<IntentId> = store
             .spent
             .get(lane)
