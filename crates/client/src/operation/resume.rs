@@ -51,7 +51,10 @@ impl Core {
         let mut settled = Vec::new();
         let mut held = Vec::new();
         // What was written for other contracts is not this client's.
-        for lane in lanes.into_iter().filter(|lane| lane.entry_point == self.entry_point()) {
+        for lane in lanes
+            .into_iter()
+            .filter(|lane| lane.entry_point == self.entry_point())
+        {
             match self.resume_lane(lane, Instant::now() + TURN).await? {
                 Some(records) => settled.extend(records),
                 None => held.push(lane),
