@@ -2,6 +2,9 @@
 
 mod anvil;
 mod blocks;
+mod history;
+mod pool;
 mod provider;
+mod requests;
 mod session;
 mod stack;
