@@ -91,6 +91,8 @@ pub struct Chain {
     transaction_places: B256Map<(u64, usize)>,
     /// Of the latest block.
     finality: Finality,
+    /// How often the chain was reorganized.
+    fork: u64,
     /// Seconds to add to the next block's timestamp.
     time_offset: u64,
     /// The next block's timestamp, when it was set.
@@ -163,6 +165,7 @@ impl Chain {
             blocks: vec![Arc::new(genesis)],
             transaction_places: B256Map::default(),
             finality: Finality::default(),
+            fork: 0,
             time_offset: 0,
             next_timestamp: None,
             next_base_fee: None,
@@ -371,7 +374,7 @@ impl Chain {
     }
 
     /// Removes the blocks from this number on, and goes back to what the state was at `position`.
-    fn remove_blocks(&mut self, from: usize, position: Position) -> Vec<Arc<Block>> {
+    pub(crate) fn remove_blocks(&mut self, from: usize, position: Position) -> Vec<Arc<Block>> {
         self.state.revert_to(position);
         let removed = self.blocks.split_off(from);
         for block in &removed {
@@ -427,7 +430,7 @@ impl Chain {
     }
 
     /// Drops from the pool what can no longer come into a block.
-    fn settle_pool(&mut self) {
+    pub(crate) fn settle_pool(&mut self) {
         if self.pool.is_empty() {
             return;
         }
@@ -452,6 +455,31 @@ impl Chain {
 
     pub(crate) const fn finality(&self) -> Finality {
         self.finality
+    }
+
+    pub(crate) const fn set_finality(&mut self, finality: Finality) {
+        self.finality = finality;
+    }
+
+    /// Forgets the snapshots that hold this block.
+    pub(crate) fn forget_snapshots_with(&mut self, block: usize) {
+        self.snapshots.retain(|_, snapshot| snapshot.blocks <= block);
+    }
+
+    /// Makes the blocks to come differ from all that there were.
+    pub(crate) const fn next_fork(&mut self) {
+        self.fork += 1;
+    }
+
+    /// How often the chain was reorganized.
+    pub(crate) const fn fork(&self) -> u64 {
+        self.fork
+    }
+
+    /// Changes how many blocks `safe` and `finalized` are behind the latest, from the next block on. What is final stays so.
+    pub const fn set_finality_distances(&mut self, safe: u64, finalized: u64) {
+        self.config.safe_distance = safe;
+        self.config.finalized_distance = finalized;
     }
 
     /// Whether a transaction is mined at once, in a block of its own.

@@ -39,6 +39,14 @@ pub enum ChainError {
         /// In wei.
         needed: U256,
     },
+    /// A final block cannot be undone.
+    #[error("cannot undo {depth} blocks: all but the last {deepest} are final")]
+    BeyondFinality {
+        /// Blocks to undo.
+        depth: u64,
+        /// Blocks that can be undone.
+        deepest: u64,
+    },
     /// The pool holds this very transaction.
     #[error("already known: {0}")]
     AlreadyKnown(B256),

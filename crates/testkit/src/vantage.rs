@@ -7,6 +7,7 @@ use crate::{
     chain::MAX_BASE_FEE,
     mining::Draft,
     pool::{Funds, Pool},
+    reorganization::fork_mark,
     state::{Overlay, View},
     transaction::Candidate,
 };
@@ -175,6 +176,7 @@ impl<'a> Vantage<'a> {
             timestamp: self.next_timestamp(),
             gas_limit: self.chain.config.gas_limit,
             base_fee_per_gas: Some(self.next_base_fee()),
+            extra_data: fork_mark(self.chain.fork()),
             ..Default::default()
         }
     }

@@ -5,6 +5,7 @@ mod blocks;
 mod history;
 mod pool;
 mod provider;
+mod reorganization;
 mod requests;
 mod session;
 mod stack;
