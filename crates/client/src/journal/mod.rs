@@ -151,10 +151,7 @@ pub trait Journal: fmt::Debug + Send + Sync {
     async fn untold(&self, scope: &Scope, request: B256) -> Result<Vec<IntentRecord>, JournalError>;
 
     /// The lanes of an account, on one chain, that have unsettled records. `None`: of all accounts.
-    async fn unsettled_lanes(
-        &self,
-        account: Option<(u64, Address)>,
-    ) -> Result<Vec<Lane>, JournalError>;
+    async fn unsettled_lanes(&self, account: Option<(u64, Address)>) -> Result<Vec<Lane>, JournalError>;
 
     /// The highest sequence number of a lane that a record of this journal says was included, with the record; `None` if
     /// there is none.

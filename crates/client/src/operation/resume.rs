@@ -2,9 +2,9 @@
 
 use super::{
     core::Core,
+    course::{handover_after, is_passing},
     desk::TurnError,
     error::{Cause, OperationError},
-    run::{handover_after, is_passing},
     settle::{SettleError, View},
 };
 use crate::{

@@ -136,6 +136,10 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
     if is_replacement(words, code) {
         return Said::NotTaken(NotTakenReason::ReplacementUnderpriced);
     }
+    // Some say "AA25" of that as well.
+    if any(words, &TOO_MANY) {
+        return Said::NotTaken(NotTakenReason::Reputation);
+    }
     if let Some(Revert::FailedOp(failed)) = &revert {
         return Said::NotTaken(NotTakenReason::Refused(Refusal {
             code: failed.code,
@@ -206,16 +210,25 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
     if words.contains("sender is not a contract") {
         return refused(Some(AaCode::AccountNotDeployed), revert);
     }
-    if words.contains("paymaster is not a contract") {
+    if any(words, &["paymaster is not a contract", "paymaster with no code"]) {
         return refused(Some(AaCode::PaymasterNotDeployed), revert);
     }
     match answer.code {
         // The EntryPoint, or the account; the paymaster.
         Some(-32500 | -32501) => refused(None, revert),
-        _ if is_judgement || is_of_request(answer.code) => Said::NotTaken(NotTakenReason::Other),
+        _ if is_judgement || is_of_request(answer.code) || any(words, &CHECKED_FIRST) => {
+            Said::NotTaken(NotTakenReason::Other)
+        }
         _ => Said::Nothing,
     }
 }
+
+/// What is said of operations that failed a bundler's own checks, before anything else was done with them.
+const CHECKED_FIRST: [&str; 3] = [
+    "precheck failed",
+    "invalid useroperation",
+    "invalid user operation",
+];
 
 /// JSON-RPC's codes for requests that nobody acts on: unreadable, invalid, unknown method, invalid parameters.
 const fn is_of_request(code: Option<i64>) -> bool {
@@ -276,12 +289,30 @@ fn is_known(words: &str, code: Option<AaCode>, hash: Option<B256>) -> bool {
 
 /// Whether another operation with the nonce stands in the way.
 fn is_replacement(words: &str, code: Option<AaCode>) -> bool {
-    let is_in_pool = any(words, &["mempool", "in pool", "in the pool", "already present", "pending"]);
+    let is_in_pool = any(
+        words,
+        &["mempool", "in pool", "in the pool", "already present", "pending"],
+    );
     if words.contains("replac")
-        && any(words, &["higher", "underpriced", "must", "fee", "price", "too low", "cannot", "increase"])
+        && any(
+            words,
+            &[
+                "higher",
+                "underpriced",
+                "must",
+                "fee",
+                "price",
+                "too low",
+                "cannot",
+                "increase",
+            ],
+        )
         || words.contains("bump") && any(words, &["gas", "fee"])
     {
-        return matches!(code, None | Some(AaCode::InvalidNonce));
+        return matches!(
+            code,
+            None | Some(AaCode::InvalidNonce | AaCode::SenderAlreadyConstructed)
+        );
     }
     match code {
         Some(AaCode::InvalidNonce) => is_in_pool,
@@ -289,7 +320,10 @@ fn is_replacement(words: &str, code: Option<AaCode>) -> bool {
         None => {
             words.contains("nonce")
                 && is_in_pool
-                && any(words, &["already", "conflict", "another", "different", "same nonce"])
+                && any(
+                    words,
+                    &["already", "conflict", "another", "different", "same nonce"],
+                )
         }
     }
 }
@@ -298,7 +332,15 @@ fn is_replacement(words: &str, code: Option<AaCode>) -> bool {
 fn is_interrupted(words: &str) -> bool {
     any(
         words,
-        &["timeout", "timed out", "time out", "deadline", "unavailable", "connection", "gateway"],
+        &[
+            "timeout",
+            "timed out",
+            "time out",
+            "deadline",
+            "unavailable",
+            "connection",
+            "gateway",
+        ],
     )
 }
 
@@ -322,19 +364,20 @@ fn is_reputation(words: &str) -> bool {
             "blacklisted",
             "blocklisted",
         ],
-    ) || any(
-        words,
-        &[
-            "too many op",
-            "too many user op",
-            "too many userop",
-            "too many pending",
-            "max operations",
-            "maximum number of operations",
-            "maximum operations",
-        ],
     )
 }
+
+const TOO_MANY: [&str; 9] = [
+    "too many op",
+    "too many user op",
+    "too many userop",
+    "too many pending op",
+    "max operations",
+    "maximum number of operations",
+    "maximum number of parallel user operations",
+    "maximum number of queued user operations",
+    "maximum userops",
+];
 
 const PRE_VERIFICATION_GAS: [&str; 4] = [
     "preverificationgas",
@@ -487,8 +530,17 @@ fn has_word(words: &str, looked_for: &[&str]) -> bool {
 /// lower case.
 fn least(words: &str) -> Option<U256> {
     const MARKS: [&str; 11] = [
-        "at least", "minimum", "required", ">=", "expected", "basefee", "base fee", "below", "less than",
-        "lower than", "greater than",
+        "at least",
+        "minimum",
+        "required",
+        ">=",
+        "expected",
+        "basefee",
+        "base fee",
+        "below",
+        "less than",
+        "lower than",
+        "greater than",
     ];
     MARKS.iter().find_map(|mark| {
         words
