@@ -7,13 +7,19 @@
 //! [`MemoryJournal`] is the default and forgets with the process. `SqliteJournal` (feature `sqlite`) keeps one file on one
 //! machine, which several processes may share. Other stores implement [`Journal`]: small methods that store and compare.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod memory;
 mod record;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use memory::MemoryJournal;
 pub use record::{
     BlockRef, Handover, IntentId, IntentRecord, Lane, Moment, OperationRecord, ProcessId, Scope, VoidDepth,
 };
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteError, SqliteJournal};
 
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;

@@ -8,7 +8,6 @@ use super::{
 use crate::{
     account::ReadError,
     journal::{IntentId, JournalError},
-    key_list::KeyNotFound,
     permissions::{PermissionError, Verdict},
     request::RequestError,
     revert::Revert,
@@ -469,14 +468,6 @@ impl From<ReadError> for Cause {
 
 impl From<PermissionError> for Cause {
     fn from(error: PermissionError) -> Self {
-        Self::Permission {
-            message: error.to_string(),
-        }
-    }
-}
-
-impl From<KeyNotFound> for Cause {
-    fn from(error: KeyNotFound) -> Self {
         Self::Permission {
             message: error.to_string(),
         }

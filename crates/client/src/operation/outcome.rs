@@ -2,6 +2,7 @@
 
 use crate::{
     journal::{BlockRef, Handover, OperationRecord, VoidDepth},
+    permissions::Verdict,
     revert::Revert,
     submit::{Receipt, Refusal},
 };
@@ -34,6 +35,8 @@ pub struct Included {
     pub success: bool,
     /// Why its calls reverted, if they did. [`Revert::Unknown`] without bytes if they ran out of gas or gave no reason.
     pub reason: Option<Revert>,
+    /// What the model said before it was signed, if it could not be sure: the key's plugin may not enforce a rule that it breaks.
+    pub doubt: Option<Verdict>,
     /// The newest block when this was last seen to be true.
     pub seen: BlockRef,
     /// Whether the block has the depth at which the client stops looking.
@@ -126,7 +129,7 @@ pub enum NotTakenReason {
 /// Somebody said that they do not take an operation. It is a report of what they said, not a promise: whoever saw the operation
 /// can still include it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct NotTaken {
     /// Who: `bundler` or `node`.
     pub by: String,

@@ -310,6 +310,7 @@ impl Core {
             receipt,
             success,
             reason,
+            doubt: operation.doubt.clone(),
         }))
     }
 }

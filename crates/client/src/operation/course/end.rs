@@ -95,11 +95,16 @@ impl Course {
     /// Gives the caller an error: from here on nobody waits for the intent.
     pub(super) async fn fail(mut self, cause: Cause) -> OperationError {
         let given_up = self.wanted.core.desk.moment();
+        let knows_included = matches!(cause, Cause::NotDeepInTime { .. });
         let _ = timeout(LAST_WRITE, self.take_back()).await;
         let is_written = timeout(
             LAST_WRITE,
             self.change(|record| {
-                record.given_up.get_or_insert(given_up);
+                if knows_included {
+                    record.told = true;
+                } else {
+                    record.given_up.get_or_insert(given_up);
+                }
             }),
         )
         .await;

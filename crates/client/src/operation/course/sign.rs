@@ -123,9 +123,11 @@ impl Course {
                 return Err(Cause::NonceUsed { by: Some(hash) });
             }
             let made = view.head_ref();
+            let doubt = prepared.verdict.filter(|verdict| !verdict.is_accepted());
             let operation = OperationRecord {
                 signed,
                 made,
+                doubt,
                 handover: Handover::Written,
                 nonce_past: None,
                 void: None,
