@@ -47,7 +47,7 @@ impl Surroundings for Machine {
 }
 
 /// How long a lease on a lane lasts unless it is renewed.
-pub(crate) const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
 /// A journal, and the order in which the intents of this process take their turns. Clients that share a desk share lanes: those
 /// of clones of one [`SmartAccount`](crate::SmartAccount), and those that were given the same desk.

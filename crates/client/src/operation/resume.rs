@@ -3,7 +3,7 @@
 use super::{
     core::Core,
     course::{handover_after, is_passing},
-    desk::TurnError,
+    desk::{LEASE, TurnError},
     error::{Cause, OperationError},
     settle::{SettleError, View},
 };
@@ -16,8 +16,11 @@ use crate::{
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long `resume` waits for a lane that somebody else works on.
-const TURN: Duration = Duration::from_millis(100);
+/// How long `resume` tries to get a lane, before it looks at the others.
+const TURN: Duration = Duration::from_millis(50);
+/// How long `resume` waits for lanes that other processes hold. A process that is gone holds its lanes no longer than this; one that
+/// works extends its leases.
+const LAPSE: Duration = LEASE.saturating_add(Duration::from_secs(1));
 /// How long `resume` waits for operations that a reorganization has undone to be included again.
 const UNDONE: Duration = Duration::from_secs(30);
 /// The first pause between two looks at the chain.
@@ -44,20 +47,34 @@ impl Core {
     pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
         let account = (self.chain_id(), self.account.address());
         let lanes = self.desk.journal().unsettled_lanes(Some(account)).await?;
+        let lapse = Instant::now() + LAPSE;
         let mut settled = Vec::new();
-        for lane in lanes {
-            // What was written for other contracts is not this client's.
-            if lane.entry_point == self.entry_point() {
-                settled.extend(self.resume_lane(lane).await?);
+        let mut held = Vec::new();
+        // What was written for other contracts is not this client's.
+        for lane in lanes.into_iter().filter(|lane| lane.entry_point == self.entry_point()) {
+            match self.resume_lane(lane, Instant::now() + TURN).await? {
+                Some(records) => settled.extend(records),
+                None => held.push(lane),
             }
+        }
+        for lane in held {
+            settled.extend(match self.resume_lane(lane, lapse).await? {
+                Some(records) => records,
+                None => self.desk.journal().unsettled(&lane).await?,
+            });
         }
         Ok(settled)
     }
 
-    async fn resume_lane(&self, lane: Lane) -> Result<Vec<IntentRecord>, OperationError> {
-        let turn = match self.desk.turn(lane, Instant::now() + TURN).await {
+    /// Settles the intents of a lane. `None`: another process works on it.
+    async fn resume_lane(
+        &self,
+        lane: Lane,
+        until: Instant,
+    ) -> Result<Option<Vec<IntentRecord>>, OperationError> {
+        let turn = match self.desk.turn(lane, until).await {
             Ok(turn) => turn,
-            Err(TurnError::Busy) => return Ok(self.desk.journal().unsettled(&lane).await?),
+            Err(TurnError::Busy) => return Ok(None),
             Err(TurnError::Journal(error)) => return Err(error.into()),
         };
         let mut records = self.desk.journal().unsettled(&lane).await?;
@@ -104,7 +121,7 @@ impl Core {
         for (id, known) in ids.into_iter().zip(records) {
             settled.push(self.desk.journal().intent(id).await?.unwrap_or(known));
         }
-        Ok(settled)
+        Ok(Some(settled))
     }
 
     /// Sends open operations again, lowest nonce first.

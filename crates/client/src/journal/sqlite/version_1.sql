@@ -63,6 +63,8 @@ CREATE TABLE operations (
     operation TEXT NOT NULL,
     made_number ANY NOT NULL,
     made_hash TEXT NOT NULL,
+    -- JSON: what the model said, if it could not be sure.
+    doubt TEXT,
     -- JSON objects.
     handover TEXT NOT NULL,
     nonce_past TEXT,
