@@ -12,7 +12,7 @@ use session_key_client::{
         signers::local::PrivateKeySigner,
         sol_types::SolCall,
     },
-    operation::{Cause, FixedPaymaster, Gas, Happened, NotTaken, NotTakenReason, OperationError},
+    operation::{FixedPaymaster, Gas, NotTaken, NotTakenReason},
     permissions::{
         AaCode, AccessControlType, ERC20_TRANSFER, LimitChange, PermissionUpdates, Permissions, SpendLimit,
         TimeRange, execute_with_session_key,
@@ -53,12 +53,6 @@ fn ample() -> Gas {
         verification_gas_limit: U256::from(300_000),
         pre_verification_gas: U256::from(100_000),
     }
-}
-
-/// The operation was included, and its calls reverted with this.
-fn reverted(error: &OperationError) -> &Revert {
-    assert_eq!(error.happened(), Happened::Reverted, "{error:?}");
-    error.revert().unwrap()
 }
 
 struct Live {

@@ -2,8 +2,8 @@
 
 use crate::{
     fixture::{
-        ETHER, Fixture, RECIPIENT, assert_not_allowed, assert_not_included, assert_not_taken, hand_over, key,
-        one,
+        ETHER, Fixture, RECIPIENT, ample_gas, assert_not_allowed, assert_not_included, assert_not_taken,
+        hand_over, key, one,
     },
     wire::submitter_over,
 };
@@ -50,6 +50,7 @@ async fn stuck() -> (Fixture, SessionKeyClient, IntentId) {
     let client = SessionKeyClient::new(fixture.account.clone(), key(1), submitter);
     let error = client
         .execute(one())
+        .gas_limits(ample_gas())
         .timeout(Duration::from_secs(5))
         .await
         .unwrap_err();
@@ -174,10 +175,10 @@ async fn a_replacement_offers_enough_or_is_refused() {
     fixture.testkit.chain().hold_pooled(waiting).unwrap();
     fixture.update(client.session_key(), updates).await;
     assert!(client.execute(one()).build().await.is_ok());
-    let error = replace().await.await.unwrap_err();
+    let error = replace().await.gas_limits(ample_gas()).await.unwrap_err();
     let broken: Vec<_> = error
         .verdict()
-        .unwrap()
+        .unwrap_or_else(|| panic!("{error:?}"))
         .violations()
         .iter()
         .map(|rule| rule.code())

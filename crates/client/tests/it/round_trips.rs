@@ -7,9 +7,6 @@ use crate::{
 };
 use session_key_client::{SessionKeyClient, submit::BundlerSubmitter};
 
-/// What is asked of an operation's state, all at the same time.
-const READS: [&str; 4] = ["eth_call", "eth_chainId", "eth_feeHistory", "eth_getCode"];
-
 // The block; everything in it; the bundler's estimate, beside which the node's is asked; the bundler again.
 #[tokio::test(start_paused = true)]
 async fn at_most_four_round_trips_to_submission() {

@@ -96,8 +96,8 @@ async fn nothing_that_holds_a_secret_prints_it() {
         "MemoryStorage",
         "agent.json",
         "SessionKeySigner",
-        "OwnerClient",
-        "Operation",
+        "Client {",
+        "Operation {",
     ] {
         assert!(printed.contains(name), "{name}");
     }

@@ -4,7 +4,7 @@ use crate::{
     fixture::{Fixture, RECIPIENT, ample_gas, key, one},
     own_process,
     plain_bundler::Bundler,
-    wire::{Wire, provider, wallet},
+    wire::{Fault, Wire, provider, wallet},
 };
 use session_key_client::{
     OwnerAction, OwnerClient, SessionKeyClient, SmartAccount,
@@ -93,6 +93,11 @@ async fn every_request_of_this_process_is_in_a_span() {
     agent.submitter().transaction(signed.hash).await.unwrap();
     agent.submitter().knows(signed.hash).await.unwrap();
     agent.execute([]).await.unwrap_err();
+    // A bundler that tells nothing of what it has sent: logs do.
+    for method in ["eth_getUserOperationReceipt", "eth_getUserOperationByHash"] {
+        bundler.fault(method, Fault::Answer(Ok(serde_json::Value::Null)));
+    }
+    agent.execute(one()).await.unwrap();
     agent.check(one()).await.unwrap();
     agent.resume().await.unwrap();
     let entry_point = deployment.entry_point;
