@@ -44,6 +44,7 @@ fn node_failed(error: RequestError) -> OperationError {
 
 impl Core {
     /// Settles the account's open intents. Those whose processes went away are sent again within their callers' time.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.account.address()))]
     pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
         let account = (self.chain_id(), self.account.address());
         let lanes = self.desk.journal().unsettled_lanes(Some(account)).await?;
@@ -185,6 +186,7 @@ impl Core {
     }
 
     /// What the journal knows of an intent, after a look at the chain.
+    #[tracing::instrument(level = "debug", skip_all, fields(intent = %id))]
     pub(crate) async fn looked_up(&self, id: IntentId) -> Result<Option<IntentRecord>, OperationError> {
         let Some(record) = self.desk.journal().intent(id).await? else {
             return Ok(None);

@@ -19,6 +19,7 @@ mod overrides;
 mod own_process;
 mod owners;
 mod paymasters;
+mod plain_bundler;
 mod refusals;
 mod replacement;
 mod round_trips;

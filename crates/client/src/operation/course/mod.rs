@@ -51,6 +51,7 @@ const READ_TRIES: u32 = 4;
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
 /// Carries an operation out, and waits until it is included.
+#[tracing::instrument(level = "debug", skip_all, fields(account = %operation.core.account.address()))]
 pub(super) async fn run(operation: Operation) -> Result<Included, OperationError> {
     let mut course = Course::new(operation);
     let until = course.until;
@@ -65,6 +66,7 @@ pub(super) async fn run(operation: Operation) -> Result<Included, OperationError
 }
 
 /// Carries an operation out up to handing it over.
+#[tracing::instrument(level = "debug", skip_all, fields(account = %operation.core.account.address()))]
 pub(super) async fn send(operation: Operation) -> Result<Pending, OperationError> {
     let mut course = Course::new(operation);
     let until = course.until;
@@ -99,6 +101,7 @@ impl Pending {
     }
 
     /// Waits until it is included, within what is left of the time limit.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.course.wanted.core.account.address()))]
     pub async fn wait(self) -> Result<Included, OperationError> {
         let Self { mut course, included } = self;
         let until = course.until;
