@@ -553,13 +553,5 @@ mod tests {
         }));
         assert_eq!(answer, Err(JournalError::LeaseLost));
         assert_eq!(wait(journal.intents(1, Address::ZERO)).unwrap(), []);
-        // Nor does one that somebody left open outlive its caller.
-        let answer = wait(journal.writing(|transaction| {
-            write(transaction, &record(1, 0))?;
-            Ok(transaction
-                .execute_batch("COMMIT; BEGIN; DELETE FROM intents; SAVEPOINT one; ROLLBACK TO two")?)
-        }));
-        assert!(matches!(answer, Err(JournalError::Store { .. })), "{answer:?}");
-        assert_eq!(wait(journal.intents(1, Address::ZERO)).unwrap().len(), 1);
     }
 }
