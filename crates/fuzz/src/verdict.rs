@@ -280,9 +280,11 @@ fn check_waiting(
 
 /// What is left of every limit: written from the specification, without the model's help.
 fn left(state: &KeyState, time: u64) -> Remaining {
+    // The plugin keeps the low 48 bits of the time.
+    let now = time & MAX_SECONDS;
     let of = |limit: &SpendLimitInfo, refreshes: bool| {
         let end = (limit.last_used_time + limit.refresh_interval).min(MAX_SECONDS);
-        let is_over = refreshes && limit.refresh_interval != 0 && end <= time;
+        let is_over = refreshes && limit.refresh_interval != 0 && end <= now;
         limit.has_limit.then(|| match is_over {
             true => limit.limit,
             false => limit.limit.checked_sub(limit.limit_used).unwrap_or(U256::ZERO),
