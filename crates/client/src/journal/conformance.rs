@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     operation::{Included, NotTaken, NotTakenReason, Void},
-    permissions::{SignedOperation, UserOperation, nonce},
+    permissions::{SignedOperation, UserOperation, Verdict, nonce},
     revert::Revert,
     submit::{Receipt, Refusal},
 };
@@ -229,10 +229,10 @@ fn operation(record: &IntentRecord, nonce: U256, handover: Handover) -> Operatio
     }
 }
 
-fn included(record: &IntentRecord, nonce: U256) -> Included {
+fn included(record: &IntentRecord, operation: usize, nonce: U256) -> Included {
     Included {
         receipt: Receipt {
-            user_op_hash: record.operations[0].signed.hash,
+            user_op_hash: record.operations[operation].signed.hash,
             sender: record.lane.account,
             nonce,
             paymaster: None,
@@ -256,7 +256,7 @@ fn include(mut record: IntentRecord, nonce: U256, is_final: bool) -> IntentRecor
     record.operations[0].signed.operation.nonce = nonce;
     record.operations[0].included = Some(Included {
         is_final,
-        ..included(&record, nonce)
+        ..included(&record, 0, nonce)
     });
     record
 }
@@ -562,6 +562,7 @@ async fn a_record_is_changed_from_its_version(journal: Arc<dyn Journal>) {
         // All of it can change.
         let mut next = named(lane(), &format!("change {change}"));
         next.signer = address(fresh());
+        next.grants_to = vec![address(fresh())];
         next.operations
             .push(operation(&next, U256::from(1), Handover::Written));
         (next.id, next.version) = (record.id, record.version);
@@ -760,12 +761,15 @@ async fn everything_in_a_record_is_kept(journal: Arc<dyn Journal>) {
             signature: vec![4; 66].into(),
         };
         operation.made.number = u64::MAX;
+        operation.doubt = Some(Verdict::MayPass {
+            violations: Vec::new(),
+        });
         operation.nonce_past = Some(block(u64::MAX));
         if let Some(void) = &mut operation.void {
             void.depth = VoidDepth::Blocks(u64::MAX);
             void.used_by = Some(hash(fresh()));
         }
-        let included = included(&record, U256::MAX);
+        let included = included(&record, 0, U256::MAX);
         record.operations[0].included = Some(Included {
             success: false,
             reason: Some(Revert::Error("no".to_owned())),
@@ -1285,7 +1289,7 @@ async fn the_highest_included_nonce_follows_the_records(journal: Arc<dyn Journal
     replaced
         .operations
         .push(operation(&replaced, U256::from(3), Handover::InPool));
-    replaced.operations[1].included = Some(included(&replaced, U256::from(3)));
+    replaced.operations[1].included = Some(included(&replaced, 1, U256::from(3)));
     let replaced = put(&*journal, replaced).await;
     assert_eq!(
         journal.highest_included(&lane).await.unwrap(),

@@ -759,7 +759,7 @@ async fn owners_that_the_factory_refuses_are_refused_before_anything_is_asked() 
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn many_views_at_once_are_bounded() {
     let (fixture, _) = Fixture::with_key(Permissions::new()).await;
     let front = Front::honest(&fixture.testkit);

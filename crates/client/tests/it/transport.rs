@@ -124,7 +124,10 @@ fn packet() -> RequestPacket {
 }
 
 async fn send(transport: &HttpTransport) -> Result<ResponsePacket, TransportError> {
-    transport.clone().call(packet()).await
+    let answer = transport.clone().call(packet());
+    tokio::time::timeout(Duration::from_secs(20), answer)
+        .await
+        .expect("it ends")
 }
 
 /// How one request ends.

@@ -7,7 +7,7 @@ CREATE TABLE leases (
     account TEXT NOT NULL,
     nonce_key TEXT NOT NULL,
     -- Rises with every holder. It stays when the lane is given back, and then holder and until are NULL.
-    epoch INTEGER NOT NULL,
+    epoch ANY NOT NULL,
     holder TEXT,
     until ANY,
     PRIMARY KEY (chain_id, entry_point, account, nonce_key)
@@ -17,7 +17,7 @@ CREATE TABLE intents (
     -- The order of first writing.
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
-    version INTEGER NOT NULL,
+    version ANY NOT NULL,
     chain_id ANY NOT NULL,
     entry_point TEXT NOT NULL,
     account TEXT NOT NULL,

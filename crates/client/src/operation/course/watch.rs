@@ -7,7 +7,7 @@ use super::{
 use crate::{
     journal::IntentRecord,
     operation::{
-        Progress,
+        Operation, Progress,
         error::Cause,
         outcome::{Included, Open, Outcome},
         prepare::Reads,
@@ -24,6 +24,15 @@ impl Course {
     pub(super) async fn finish(&mut self) -> Result<Included, Cause> {
         let mut included = loop {
             match self.wait().await? {
+                // Others may have failed, and this one with them.
+                Some(included) if self.goes_alone(&included) => {
+                    self.wait_until_final(included).await?;
+                    if self.turn.is_none() {
+                        self.take_turn().await?;
+                    }
+                    self.is_shared = false;
+                    self.sign_and_send().await?;
+                }
                 Some(included) => break included,
                 // Every operation is void: with another nonce, it is none of them.
                 None => {
@@ -60,6 +69,22 @@ impl Course {
             }
         }
         Ok(included)
+    }
+
+    /// Waits until an operation that reverted lies so deep that it stays.
+    async fn wait_until_final(&mut self, mut included: Included) -> Result<(), Cause> {
+        if let Some(turn) = self.turn.take() {
+            turn.release().await;
+        }
+        let mut pause = FIRST_PAUSE;
+        while !included.is_final {
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+            if let Ok(Seen::Included(again)) = self.look().await {
+                included = again;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the intent is included. `None`: all its operations are void.
@@ -178,14 +203,14 @@ impl Course {
 
     /// Everything that an operation needs, in a block that is not older than what this process knows included. A node that stays
     /// behind for a quarter of the time limit is taken as it is: nonces are right all the same.
-    pub(super) async fn read_of_today(&self) -> Result<Reads, Cause> {
+    pub(super) async fn read_of_today(&self, operation: &Operation) -> Result<Reads, Cause> {
         let core = &self.wanted.core;
         let newest = core.desk.newest_block(core.chain_id());
         let until = Instant::now() + self.wanted.timeout / 4;
         let mut pause = FIRST_PAUSE;
         loop {
             let is_late = Instant::now() + pause >= until;
-            match self.read_patiently().await {
+            match self.read_patiently(operation).await {
                 Ok(reads) if reads.head.number >= newest || is_late => return Ok(reads),
                 Ok(_) => {}
                 // What is missing may just not be there yet.
@@ -206,10 +231,10 @@ impl Course {
     }
 
     /// Everything that an operation needs, tried again a few times.
-    pub(super) async fn read_patiently(&self) -> Result<Reads, Cause> {
+    pub(super) async fn read_patiently(&self, operation: &Operation) -> Result<Reads, Cause> {
         let mut tries = 0;
         loop {
-            match self.wanted.read(&self.lane).await {
+            match operation.read(&self.lane).await {
                 Ok(reads) => return Ok(reads),
                 Err(Cause::Request { error, .. })
                     if tries + 1 < READ_TRIES && is_worth_another_try(&error) => {}
