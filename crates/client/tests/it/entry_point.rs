@@ -45,7 +45,7 @@ async fn one_bundle_carries_many_and_drops_the_refused() {
     match submitter.send_all(&signed).await.unwrap_err() {
         BundleError::NotTaken { hash, not_taken } => {
             assert_eq!(hash, Some(signed[2].hash));
-            assert_not_taken(Sent::NotTaken(not_taken), AaCode::AccountReverted);
+            assert_not_taken(Sent::NotTaken(*not_taken), AaCode::AccountReverted);
         }
         error => panic!("{error:?}"),
     }
