@@ -16,8 +16,12 @@ use session_key_client::{
     signer::sign_user_operation,
     submit::{EntryPointSubmitter, Sent, Submitter},
 };
-use session_key_testkit::{ChainConfig, Stack, TestToken, Testkit, dev_accounts};
-use std::{sync::Arc, time::Duration};
+use session_key_testkit::{Chain, ChainConfig, Stack, TestToken, Testkit, dev_accounts};
+use std::{
+    sync::{Arc, OnceLock, atomic::AtomicUsize},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 pub(crate) const ETHER: u64 = 1_000_000_000_000_000_000;
 
@@ -34,6 +38,10 @@ pub(crate) struct Fixture {
     pub(crate) owner: OwnerClient,
     pub(crate) owner_signer: PrivateKeySigner,
     pub(crate) submitter: Arc<dyn Submitter>,
+    /// When the clocks of all processes of the test started.
+    pub(crate) epoch: Instant,
+    /// How many processes send transactions.
+    pub(crate) processes: AtomicUsize,
 }
 
 impl Fixture {
@@ -44,11 +52,8 @@ impl Fixture {
 
     /// The same, with this owner.
     pub(crate) async fn owned_by(owner_signer: PrivateKeySigner) -> Self {
-        let testkit = Testkit::new(ChainConfig {
-            finalized_distance: FINALIZED_DISTANCE,
-            ..ChainConfig::default()
-        });
-        let stack = Stack::deploy(&mut testkit.chain()).unwrap();
+        let (chain, stack) = deployed();
+        let testkit = Testkit::from(chain);
         let deployment = deployment(&stack);
         let account = SmartAccount::from_factory(
             testkit.provider(),
@@ -80,6 +85,8 @@ impl Fixture {
             owner,
             owner_signer,
             submitter,
+            epoch: Instant::now(),
+            processes: AtomicUsize::new(0),
         }
     }
 
@@ -139,6 +146,20 @@ impl Fixture {
         self.testkit.chain().mine();
     }
 
+    /// From now on transactions wait in the pool, and a block is mined every so often, by the runtime's clock.
+    pub(crate) fn mine_every(&self, interval: Duration) {
+        self.pool();
+        let testkit = self.testkit.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                let mut chain = testkit.chain();
+                chain.increase_time(interval.as_secs().saturating_sub(1));
+                chain.mine();
+            }
+        });
+    }
+
     /// Mines so many blocks.
     pub(crate) fn mine_blocks(&self, count: u64) {
         let mut chain = self.testkit.chain();
@@ -173,6 +194,21 @@ impl Fixture {
     pub(crate) fn balance(&self, account: Address) -> U256 {
         self.testkit.chain().balance(account)
     }
+}
+
+/// A chain with the contracts. They are deployed once.
+fn deployed() -> (Chain, Stack) {
+    static DEPLOYED: OnceLock<(Chain, Stack)> = OnceLock::new();
+    DEPLOYED
+        .get_or_init(|| {
+            let mut chain = Chain::new(ChainConfig {
+                finalized_distance: FINALIZED_DISTANCE,
+                ..ChainConfig::default()
+            });
+            let stack = Stack::deploy(&mut chain).unwrap();
+            (chain, stack)
+        })
+        .clone()
 }
 
 /// The contracts of a stack that the client works with.

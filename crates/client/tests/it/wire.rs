@@ -339,6 +339,47 @@ impl Service<RequestPacket> for Wire {
     }
 }
 
+/// Several nodes behind one address: a function of the method and of how many requests came before says which one answers.
+#[derive(Clone)]
+pub(crate) struct Balanced {
+    nodes: Vec<BoxTransport>,
+    pick: Arc<dyn Fn(&str, usize) -> usize + Send + Sync>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Balanced {
+    pub(crate) fn new(
+        nodes: Vec<BoxTransport>,
+        pick: impl Fn(&str, usize) -> usize + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            nodes,
+            pick: Arc::new(pick),
+            asked: Arc::default(),
+        }
+    }
+}
+
+impl Service<RequestPacket> for Balanced {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        let method = packet
+            .as_single()
+            .map_or("", |request| request.method())
+            .to_owned();
+        let before = self.asked.fetch_add(1, Ordering::SeqCst);
+        let node = (self.pick)(&method, before) % self.nodes.len();
+        self.nodes[node].call(packet)
+    }
+}
+
 /// Counts the round trips that follow each other: requests in flight at the same time count as one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Count {
