@@ -182,22 +182,21 @@ impl Course {
         Ok(())
     }
 
-    /// The newest block and the lane's nonce; tried again a few times, since nothing is signed yet.
+    /// The newest block and the lane's nonce; tried again, since nothing is signed yet.
     pub(super) async fn view_patiently(&self) -> Result<View, Cause> {
-        let mut tries = 0;
+        let mut patience = Patience::new(self);
         loop {
             match self.wanted.core.view(&self.lane).await {
                 Ok(view) => return Ok(view),
-                Err(error) if tries + 1 < READ_TRIES && is_worth_another_try(&error) => {}
                 Err(error) => {
-                    return Err(Cause::Request {
-                        by: "node".to_owned(),
-                        error,
-                    });
+                    patience
+                        .after(Cause::Request {
+                            by: "node".to_owned(),
+                            error,
+                        })
+                        .await?;
                 }
             }
-            tries += 1;
-            sleep(Duration::from_millis(100) * tries).await;
         }
     }
 
@@ -230,26 +229,70 @@ impl Course {
         Some(head.number)
     }
 
-    /// Everything that an operation needs, tried again a few times.
+    /// Everything that an operation needs; tried again, since nothing is signed yet.
     pub(super) async fn read_patiently(&self, operation: &Operation) -> Result<Reads, Cause> {
-        let mut tries = 0;
+        let mut patience = Patience::new(self);
         loop {
             match operation.read(&self.lane).await {
                 Ok(reads) => return Ok(reads),
-                Err(Cause::Request { error, .. })
-                    if tries + 1 < READ_TRIES && is_worth_another_try(&error) => {}
-                Err(Cause::Read {
-                    is_transient: true, ..
-                }) if tries + 1 < READ_TRIES => {}
-                Err(cause) => return Err(cause),
+                Err(cause) => patience.after(cause).await?,
             }
-            tries += 1;
-            sleep(Duration::from_millis(100) * tries).await;
         }
     }
 }
 
-fn is_worth_another_try(error: &RequestError) -> bool {
-    // A node behind a balancer may not know the block that another one told of.
-    error.is_transient() || error.answer().is_some_and(|answer| answer.revert().is_none())
+/// How long a reading is tried again that fails before anything is signed.
+struct Patience {
+    tries: u32,
+    /// Until when a node is asked for a block that it does not know: behind one address may be nodes of different blocks.
+    until: Instant,
+}
+
+impl Patience {
+    fn new(course: &Course) -> Self {
+        Self {
+            tries: 0,
+            until: Instant::now() + course.wanted.timeout / 4,
+        }
+    }
+
+    /// Pauses before the next try. An error: no other try is worth it.
+    async fn after(&mut self, cause: Cause) -> Result<(), Cause> {
+        self.tries += 1;
+        let is_worth_it = match &cause {
+            Cause::Request { error, .. } if is_unknown_block(error) => Instant::now() < self.until,
+            Cause::Request { error, .. } => {
+                self.tries < READ_TRIES && (error.is_transient() || is_unexplained(error))
+            }
+            Cause::Read { is_transient, .. } => self.tries < READ_TRIES && *is_transient,
+            _ => false,
+        };
+        if !is_worth_it {
+            return Err(cause);
+        }
+        sleep((Duration::from_millis(100) * self.tries).min(LONGEST_PAUSE)).await;
+        Ok(())
+    }
+}
+
+/// What nodes say of blocks that they do not have, or not yet.
+const UNKNOWN_BLOCK: [&str; 6] = [
+    "unknown block",
+    "header not found",
+    "header for hash not found",
+    "block not found",
+    "could not find block",
+    "resource not found",
+];
+
+fn is_unknown_block(error: &RequestError) -> bool {
+    error.answer().is_some_and(|answer| {
+        let message = answer.message.to_ascii_lowercase();
+        UNKNOWN_BLOCK.iter().any(|text| message.contains(text))
+    })
+}
+
+/// An answered error that is no revert: nodes that are overloaded say all kinds of things.
+fn is_unexplained(error: &RequestError) -> bool {
+    error.answer().is_some_and(|answer| answer.revert().is_none())
 }
