@@ -281,7 +281,7 @@ fn block(at: BlockId) -> Value {
 }
 
 /// Whether an error says that there is no such block, where others answer null.
-fn is_unknown_block(error: &ErrorAnswer) -> bool {
+pub(crate) fn is_unknown_block(error: &ErrorAnswer) -> bool {
     /// "Unknown block", in the API between a node's two layers and sometimes outside.
     const UNKNOWN_BLOCK: i64 = -39001;
     let message = error.message.to_ascii_lowercase();
@@ -290,6 +290,7 @@ fn is_unknown_block(error: &ErrorAnswer) -> bool {
             "unknown block",
             "block not found",
             "header not found",
+            "header for hash not found",
             "cannot find block",
             "block is not found",
         ]

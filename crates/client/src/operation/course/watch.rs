@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     journal::IntentRecord,
+    node::is_unknown_block,
     operation::{
         Operation, Progress,
         error::Cause,
@@ -212,6 +213,9 @@ impl Course {
             match self.read_patiently(operation).await {
                 Ok(reads) if reads.head.number >= newest || is_late => return Ok(reads),
                 Ok(_) => {}
+                // One node of several has told of a block that another one does not have yet.
+                Err(Cause::Request { error, .. })
+                    if !is_late && error.answer().is_some_and(is_unknown_block) => {}
                 // What is missing may just not be there yet.
                 Err(cause) if is_late || self.head_number().await.is_none_or(|head| head >= newest) => {
                     return Err(cause);
