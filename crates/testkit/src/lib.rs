@@ -5,17 +5,23 @@ mod block;
 mod call;
 mod chain;
 mod error;
+mod mining;
+mod pool;
+mod reorganization;
 mod rpc;
 mod stack;
 mod state;
 mod testkit;
 mod trace;
 mod transaction;
+mod vantage;
 
 pub use accounts::{DevAccount, dev_accounts};
 pub use call::CallOptions;
 pub use chain::{Chain, ChainConfig, MAX_BASE_FEE};
 pub use error::ChainError;
+pub use pool::PooledTransaction;
+pub use reorganization::{Fate, Reorganization};
 pub use stack::{
     DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, PlannedContract, Stack, TestToken,
     VERIFYING_PAYMASTER_CODE,

@@ -1,20 +1,21 @@
 //! JSON-RPC: the methods of a node, answered as anvil answers them.
 
-use crate::{CallOptions, Chain, ChainError, accounts, block::Block, chain::code_of};
+use crate::{CallOptions, Chain, ChainError, PooledTransaction, accounts, chain::code_of};
 use alloy::{
-    consensus::{SignableTransaction, TxEnvelope},
+    consensus::{SignableTransaction, Transaction as _, TxEnvelope},
     eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718},
     network::primitives::BlockTransactionsKind,
-    primitives::{B256, Bytes, U64, U256},
+    primitives::{Address, B256, Bytes, U64, U256},
     rpc::{
         json_rpc::{ErrorPayload, Response, ResponsePayload, SerializedRequest},
-        types::{BlockOverrides, FeeHistory, Filter, TransactionRequest, state::StateOverride},
+        types::{BlockOverrides, FeeHistory, Filter, Transaction, TransactionRequest, state::StateOverride},
     },
     signers::SignerSync,
 };
 use revm::context::result::InvalidTransaction;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
+use std::collections::BTreeMap;
 
 /// What a method answers: a result or an error.
 type Answer = Result<Box<RawValue>, ErrorPayload>;
@@ -29,6 +30,8 @@ const MAX_MINED_AT_ONCE: u64 = 100_000;
 mod code {
     /// The call reverted; `data` holds the revert data.
     pub(super) const EXECUTION_REVERTED: i64 = 3;
+    /// EIP-7966; `data` holds the hash.
+    pub(super) const NOT_MINED_IN_TIME: i64 = 4;
     pub(super) const INVALID_INPUT: i64 = -32000;
     pub(super) const RESOURCE_NOT_FOUND: i64 = -32001;
     pub(super) const TRANSACTION_REJECTED: i64 = -32003;
@@ -68,22 +71,25 @@ impl Chain {
             "eth_blockNumber" => ok(U64::from(self.block_number())),
 
             "eth_getBalance" => {
-                let account = self.account_at(params.required(0)?, params.block(1)?)?;
+                let account = self.vantage().account_at(params.required(0)?, params.block(1)?)?;
                 ok(account.map(|account| account.balance).unwrap_or_default())
             }
+            "eth_getTransactionCount" if params.block(1)?.is_pending() => {
+                ok(U64::from(self.pending_nonce(params.required(0)?)))
+            }
             "eth_getTransactionCount" => {
-                let account = self.account_at(params.required(0)?, params.block(1)?)?;
+                let account = self.vantage().account_at(params.required(0)?, params.block(1)?)?;
                 ok(U64::from(
                     account.map(|account| account.nonce).unwrap_or_default(),
                 ))
             }
             "eth_getCode" => {
-                let account = self.account_at(params.required(0)?, params.block(1)?)?;
+                let account = self.vantage().account_at(params.required(0)?, params.block(1)?)?;
                 ok(account.as_ref().map(code_of).unwrap_or_default())
             }
             "eth_getStorageAt" => {
                 let slot = params.required::<U256>(1)?;
-                ok(B256::from(self.storage_at(
+                ok(B256::from(self.vantage().storage_at(
                     params.required(0)?,
                     slot,
                     params.block(2)?,
@@ -100,21 +106,28 @@ impl Chain {
             "eth_maxPriorityFeePerGas" => ok(U256::from(SUGGESTED_PRIORITY_FEE)),
             "eth_feeHistory" => ok(self.fee_history(&params)?),
 
-            "eth_sendRawTransaction" => ok(self.send_raw(&params.required::<Bytes>(0)?)?.transaction_hash),
-            // EIP-7966: answers with the receipt.
+            "eth_sendRawTransaction" => ok(self.submit_raw(&params.required::<Bytes>(0)?)?),
+            // EIP-7966: answers with the receipt, or, once its time is over, with the hash in an error.
             "eth_sendRawTransactionSync" => {
-                let execution = self.send_raw(&params.required::<Bytes>(0)?)?;
-                ok(self.receipt(execution.transaction_hash))
+                let hash = self.submit_raw(&params.required::<Bytes>(0)?)?;
+                match self.receipt(hash) {
+                    Some(receipt) => ok(receipt),
+                    None => Err(ErrorPayload {
+                        code: code::NOT_MINED_IN_TIME,
+                        message: "The transaction was added to the mempool but wasn't processed in time"
+                            .into(),
+                        data: to_raw_value(&hash).ok(),
+                    }),
+                }
             }
             "eth_sendTransaction" => ok(self.send_as_account(params.required(0)?)?),
 
-            "eth_getTransactionByHash" => ok(self
-                .block_of_transaction(params.required(0)?)
-                .and_then(Block::rpc_transaction)),
+            "eth_getTransactionByHash" => ok(self.vantage().transaction(params.required(0)?)),
             "eth_getTransactionReceipt" => ok(self.receipt(params.required(0)?)),
             "eth_getBlockReceipts" => ok(self
+                .vantage()
                 .block(params.required(0)?)
-                .map(|block| block.rpc_receipt().into_iter().collect::<Vec<_>>())),
+                .map(|block| block.rpc_receipts().collect::<Vec<_>>())),
             "eth_getBlockByNumber" => {
                 let tag = params.required::<BlockNumberOrTag>(0)?;
                 self.block_by_id(tag.into(), &params)
@@ -184,6 +197,24 @@ impl Chain {
                 self.mine_many(blocks, params.optional_number(1)?)?;
                 ok(())
             }
+            "evm_setAutomine" | "anvil_setAutomine" => {
+                self.set_automine(params.required(0)?);
+                ok(())
+            }
+            "anvil_getAutomine" => ok(self.automine()),
+            "anvil_dropTransaction" | "hardhat_dropTransaction" => {
+                let hash = params.required::<B256>(0)?;
+                ok(self.drop_pooled(hash).ok().map(|()| hash))
+            }
+            "txpool_status" => {
+                let pool = self.pool();
+                let queued = pool.iter().filter(|pooled| pooled.queued).count();
+                ok(PoolStatus {
+                    pending: U64::from(pool.len() - queued),
+                    queued: U64::from(queued),
+                })
+            }
+            "txpool_content" => ok(PoolContent::from(self.pool())),
             "evm_snapshot" | "anvil_snapshot" => ok(U64::from(self.snapshot())),
             "evm_revert" | "anvil_revert" => {
                 let id = params.number(0)?;
@@ -232,13 +263,10 @@ impl Chain {
             Some(true) => BlockTransactionsKind::Full,
             _ => BlockTransactionsKind::Hashes,
         };
-        if id.is_pending() {
-            return ok(self.block_at(id));
-        }
-        ok(self.block(id).map(|block| block.rpc_block(kind)))
+        ok(self.vantage().rpc_block(id, kind))
     }
 
-    /// Mines empty blocks, `interval` seconds apart: all of them, or none.
+    /// Mines blocks, `interval` seconds apart: all of them, or none.
     fn mine_many(&mut self, blocks: u64, interval: Option<u64>) -> Result<(), ChainError> {
         check_number_of_blocks(blocks)?;
         if let (Some(interval), 2..) = (interval, blocks) {
@@ -274,6 +302,7 @@ impl Chain {
         if request.gas.is_none() {
             request.gas = Some(self.estimate_gas(&request, &CallOptions::pending())?);
         }
+        request.nonce.get_or_insert(self.pending_nonce(from));
         if request.gas_price.is_none() {
             let priority = *request
                 .max_priority_fee_per_gas
@@ -291,54 +320,21 @@ impl Chain {
                     .sign_hash_sync(&transaction.signature_hash())
                     .expect("a key in memory signs any hash");
                 let transaction = TxEnvelope::from(transaction.into_signed(signature));
-                Ok(self.send_raw(&transaction.encoded_2718())?.transaction_hash)
+                self.submit_raw(&transaction.encoded_2718())
             }
-            _ => Ok(self.send(request)?.transaction_hash),
+            _ => self.submit(self.unsigned(request)?),
         }
     }
 
     fn fee_history(&self, params: &Params) -> Result<FeeHistory, ErrorPayload> {
-        let count = params.number(0)?;
-        let newest = BlockId::from(params.required::<BlockNumberOrTag>(1)?);
-        let newest = match newest.is_pending() {
-            true => self.block_number(),
-            false => self.existing_block(newest)?.header.number,
-        };
-        let percentiles = params.optional::<Vec<f64>>(2)?.unwrap_or_default();
-        if percentiles.iter().any(|p| !(0.0..=100.0).contains(p)) || !percentiles.is_sorted() {
+        let percentiles = params.optional::<Vec<f64>>(2)?;
+        let checked = percentiles.as_deref().unwrap_or_default();
+        if checked.iter().any(|p| !(0.0..=100.0).contains(p)) || !checked.is_sorted() {
             return Err(failure(code::INVALID_PARAMS, "invalid reward percentiles"));
         }
-        // As nodes do, at most 1024 blocks.
-        let oldest = (newest + 1).saturating_sub(count.min(1024));
-        let mut history = FeeHistory {
-            oldest_block: oldest,
-            ..Default::default()
-        };
-        let mut rewards = Vec::new();
-        for block in (oldest..=newest).filter_map(|number| self.block(number.into())) {
-            let header = &block.header;
-            history
-                .base_fee_per_gas
-                .push(header.base_fee_per_gas.unwrap_or_default().into());
-            history
-                .gas_used_ratio
-                .push(header.gas_used as f64 / header.gas_limit as f64);
-            history.base_fee_per_blob_gas.push(1);
-            history.blob_gas_used_ratio.push(0.0);
-            // One transaction a block: every percentile is its tip.
-            let tip = block.transaction.as_ref().map_or(0, |mined| {
-                mined.effective_gas_price
-                    - u128::from(header.base_fee_per_gas.unwrap_or_default()).min(mined.effective_gas_price)
-            });
-            rewards.push(vec![tip; percentiles.len()]);
-        }
-        let next = match self.block((newest + 1).into()) {
-            Some(block) => block.header.base_fee_per_gas.unwrap_or_default(),
-            None => self.next_base_fee(),
-        };
-        history.base_fee_per_gas.push(next.into());
-        history.base_fee_per_blob_gas.push(1);
-        history.reward = params.optional::<Vec<f64>>(2)?.map(|_| rewards);
+        let history =
+            self.vantage()
+                .fee_history(params.number(0)?, params.required(1)?, percentiles.as_deref())?;
         Ok(history)
     }
 }
@@ -350,6 +346,43 @@ fn check_number_of_blocks(blocks: u64) -> Result<(), ChainError> {
         )));
     }
     Ok(())
+}
+
+/// Answer of `txpool_status`.
+#[derive(Debug, Serialize)]
+struct PoolStatus {
+    pending: U64,
+    queued: U64,
+}
+
+/// Transactions by sender and nonce; nonces in decimal.
+type ByNonce = BTreeMap<Address, BTreeMap<String, Transaction>>;
+
+/// Answer of `txpool_content`.
+#[derive(Debug, Default, Serialize)]
+struct PoolContent {
+    pending: ByNonce,
+    queued: ByNonce,
+}
+
+impl From<Vec<PooledTransaction>> for PoolContent {
+    fn from(pool: Vec<PooledTransaction>) -> Self {
+        let mut content = Self::default();
+        for PooledTransaction {
+            transaction, queued, ..
+        } in pool
+        {
+            let part = if queued {
+                &mut content.queued
+            } else {
+                &mut content.pending
+            };
+            part.entry(transaction.inner.signer())
+                .or_default()
+                .insert(transaction.inner.nonce().to_string(), transaction);
+        }
+        content
+    }
 }
 
 /// Argument of `evm_mine`.
@@ -475,6 +508,22 @@ impl From<ChainError> for ErrorPayload {
                     "Insufficient funds for gas * price + value: address {address} have {balance} want {needed}"
                 ),
             ),
+            // The pool's refusals are geth's, word for word.
+            ChainError::AlreadyKnown(_) => failure(code::INVALID_INPUT, "already known"),
+            ChainError::ReplacementUnderpriced { .. } => {
+                failure(code::INVALID_INPUT, "replacement transaction underpriced")
+            }
+            ChainError::Unaffordable {
+                balance,
+                pooled: U256::ZERO,
+                cost,
+            } => failure(
+                code::INVALID_INPUT,
+                format!(
+                    "insufficient funds for gas * price + value: balance {balance}, tx cost {cost}, overshot {}",
+                    cost.saturating_sub(balance)
+                ),
+            ),
             ChainError::GasAllowanceExceeded { allowance } => failure(
                 code::TRANSACTION_REJECTED,
                 format!("Out of gas: gas required exceeds allowance: {allowance}"),
@@ -512,7 +561,9 @@ fn rejection(invalid: &InvalidTransaction) -> String {
             format!("nonce too low: transaction has {tx}, account is at {state}")
         }
         InvalidTransaction::NonceTooHigh { tx, state } => {
-            format!("nonce too high: transaction has {tx}, account is at {state}, and there is no queue")
+            format!(
+                "nonce too high: transaction has {tx}, account is at {state}, and nothing waits with automine"
+            )
         }
         InvalidTransaction::InvalidChainId => "invalid chain id for signer".into(),
         InvalidTransaction::GasPriceLessThanBasefee => "max fee per gas less than block base fee".into(),

@@ -2,6 +2,10 @@
 
 mod anvil;
 mod blocks;
+mod history;
+mod pool;
 mod provider;
+mod reorganization;
+mod requests;
 mod session;
 mod stack;
