@@ -14,9 +14,12 @@ use alloy::{
 use clap::Args;
 use eyre::{Result, WrapErr as _, ensure};
 use serde_json::json;
-use session_key_client::deployment::{
-    ChainDeployments, Deployer, DeploymentParameters, DeploymentPlan, Deterministic, KnownContract,
-    KnownDeployment, Survey, known_chains,
+use session_key_client::{
+    deployment::{
+        ChainDeployments, Deployer, DeploymentParameters, DeploymentPlan, Deterministic, KnownContract,
+        KnownDeployment, Survey, known_chains,
+    },
+    permissions::parse_address,
 };
 use session_key_testkit::ENTRY_POINT_CODE;
 
@@ -38,7 +41,7 @@ pub(crate) struct DeployArguments {
     chain_id: u64,
 
     /// Owner of the factory, who can stake it; part of the factory's address [default: nobody, the same for everyone].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     factory_owner: Option<Address>,
 
     /// CREATE2 salt of the owner plugin (32 bytes) [default: 0].

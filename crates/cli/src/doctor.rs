@@ -17,6 +17,7 @@ use session_key_client::{
     Deployment, Revert, SmartAccount,
     account::ReadError,
     deployment::{ChainDeployments, Contract, Deterministic, KnownContract, KnownDeployment, known_chains},
+    permissions::parse_address,
 };
 
 use crate::{
@@ -39,7 +40,7 @@ pub(crate) struct DoctorArguments {
     bundler_url: Option<String>,
 
     /// An account, to check it too.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     account: Option<Address>,
 
     /// Which contracts: `canonical` (those that accounts of the chain use already), `deterministic` (those that `deploy`

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use session_key_bindings::{ENTRY_POINT, IEntryPoint, IModularAccount, IModularAccountFactory, IPlugin};
 use session_key_client::{
     Deployment, NewSessionKey, OwnerClient, SmartAccount,
-    deployment::{Contract, Deterministic, account_init_code_hash},
+    deployment::{ChainDeployments, Contract, Deterministic, account_init_code_hash},
     permissions::Permissions,
     submit::EntryPointSubmitter,
 };
@@ -135,7 +135,14 @@ fn deploy_sends_when_told_to_and_only_what_is_missing() {
     assert_eq!(statuses(&json_of(&output)), ["present"; 5]);
     assert_eq!(testkit.chain().block_number(), 5);
 
-    // The record is one that the doctor reads, of this chain only.
+    // The record says what the addresses of accounts are computed from.
+    let recorded = std::fs::read_to_string(record).expect("a record");
+    let recorded: ChainDeployments = serde_json::from_str(&recorded).expect("JSON");
+    assert_eq!(
+        recorded.deployments[0].deployment(),
+        Ok(Deployment::deterministic())
+    );
+    // It is one that the doctor reads, of this chain only.
     let output = run(&["doctor", "--rpc-url", &url, "--deployment", record], None);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     let other = serve(&chain(1), &[]);

@@ -139,6 +139,29 @@ fn garbage_arguments_are_refused() {
     }
 }
 
+// The case of the last digit is wrong, as it would be if some digit were mistyped.
+#[test]
+fn an_address_with_a_wrong_checksum_is_refused() {
+    let wrong = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD";
+    for arguments in [
+        &["doctor", "--rpc-url", "http://127.0.0.1:1", "--account", wrong][..],
+        &[
+            "deploy",
+            "--rpc-url",
+            "http://127.0.0.1:1",
+            "--chain-id",
+            "1",
+            "--factory-owner",
+            wrong,
+        ],
+    ] {
+        let output = run(arguments, None);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let error = text(&output.stderr);
+        assert!(error.contains("checksum") && error.contains(wrong), "{error}");
+    }
+}
+
 #[test]
 fn a_node_needs_a_funder() {
     let url = ["demo", "--rpc-url", "http://127.0.0.1:1"];

@@ -447,3 +447,17 @@ impl Candidates {
         self.with_owner_plugin(owner_plugin).chain(others)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_address_is_an_implementation() {
+        let address = Address::repeat_byte(0x11);
+        let slot = U256::from_be_bytes(address.into_word().0);
+        assert_eq!(implementation(slot), Some(address));
+        assert_eq!(implementation(slot | U256::ONE << 160), None);
+        assert_eq!(implementation(U256::ZERO), None);
+    }
+}

@@ -5,7 +5,7 @@ use crate::{
     calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
     explain,
     journal::IntentRecord,
-    key_list::KeyList,
+    key_list::{KeyList, KeyNotFound},
     operation::{Cause, Desk, OperationError, Source},
     permissions::{Call, PermissionUpdate, PermissionUpdates},
 };
@@ -190,11 +190,21 @@ async fn calls(
                 match keys.remove(*key) {
                     Ok(predecessor) => calldata::remove_session_key(*key, predecessor),
                     Err(_) if is_pending => continue,
-                    Err(error) => return Err(error.into()),
+                    Err(KeyNotFound(session_key)) => {
+                        return Err(Cause::KeyNotFound {
+                            account: account.address(),
+                            session_key,
+                        });
+                    }
                 }
             }
             OwnerAction::RotateSessionKey { old, new } => {
-                calldata::rotate_session_key(*old, keys.rotate(*old, *new)?, *new)
+                let predecessor = keys.rotate(*old, *new);
+                let predecessor = predecessor.map_err(|KeyNotFound(session_key)| Cause::KeyNotFound {
+                    account: account.address(),
+                    session_key,
+                })?;
+                calldata::rotate_session_key(*old, predecessor, *new)
             }
             OwnerAction::UpdateKeyPermissions { key, updates } => {
                 calldata::update_key_permissions(*key, updates.encode()?)
@@ -498,4 +508,3 @@ impl SmartAccount {
             ))
     }
 }
-

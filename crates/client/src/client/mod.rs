@@ -19,7 +19,7 @@ use crate::{
     submit::Submitter,
 };
 use alloy::signers::Signer;
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 /// An account, somebody who signs for it, and a way onto the chain. `R` says who signs: an [owner](OwnerClient) or a
 /// [session key](SessionKeyClient).
@@ -104,6 +104,15 @@ impl<R> Client<R> {
     /// are left to that process: their intents are reported as the journal has them.
     pub async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
         self.core.resume().await
+    }
+
+    /// Does what [`resume`](Self::resume) does again and again, until it is dropped: a task of its own that notices when a
+    /// reorganization undoes what was included, and sends it again. Errors are left to the next time.
+    pub async fn watch(&self, every: Duration) {
+        loop {
+            let _ = self.resume().await;
+            tokio::time::sleep(every).await;
+        }
     }
 
     /// What the journal knows of an intent, after a look at the chain. `None`: nothing, or no more.

@@ -148,7 +148,11 @@ impl Client<Owner> {
 
     /// Ends the open operations of a session key's nonce lane, by using up their nonces (`EntryPoint.incrementNonce`, called by the
     /// account): up to the sequence number given or, without one, up to the last that the journal knows.
-    pub async fn unblock(&self, session_key: Address, last: Option<u64>) -> Result<Unblocked, OperationError> {
+    pub async fn unblock(
+        &self,
+        session_key: Address,
+        last: Option<u64>,
+    ) -> Result<Unblocked, OperationError> {
         let nonce_key = session_key_nonce_key(session_key);
         self.unblock_lane(nonce_key, last).await
     }

@@ -4,8 +4,8 @@ use super::load_for_calls;
 use crate::{
     abi::EntryPoint,
     account::{ReadError, SmartAccount},
-    revert::{FailedOp, Revert},
     node::{Node, TransactionReceipt},
+    revert::{FailedOp, Revert},
     submit::Receipt,
 };
 use alloy::{

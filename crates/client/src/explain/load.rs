@@ -39,8 +39,19 @@ pub async fn load(
     let targets: Vec<_> = targets.into_iter().collect();
     let mut state = KeyState::unregistered(account.address(), session_key);
     state.complete = false;
-    // For a key that is not registered the other views revert.
-    if !account.is_session_key(session_key).await? {
+    // All at the same time: for a key that is not registered the other views revert, and count for nothing.
+    let (is_registered, views) = tokio::join!(account.is_session_key(session_key), async {
+        tokio::try_join!(
+            account.access_control_type(session_key),
+            account.time_range(session_key),
+            account.native_token_spend_limit(session_key),
+            account.gas_spend_limit(session_key),
+            account.required_paymaster(session_key),
+            load_contracts(account, session_key, &targets),
+            load_rule_set(account),
+        )
+    });
+    if !is_registered? {
         return Ok(state);
     }
     let contracts;
@@ -52,15 +63,7 @@ pub async fn load(
         state.required_paymaster,
         contracts,
         state.rule_set,
-    ) = tokio::try_join!(
-        account.access_control_type(session_key),
-        account.time_range(session_key),
-        account.native_token_spend_limit(session_key),
-        account.gas_spend_limit(session_key),
-        account.required_paymaster(session_key),
-        load_contracts(account, session_key, &targets),
-        load_rule_set(account),
-    )?;
+    ) = views?;
     state.contracts = contracts.into_iter().collect();
     state.registered = true;
     Ok(state)

@@ -55,7 +55,11 @@ impl Store {
             .leases
             .get(&lease.lane)
             .is_some_and(|held| held.holder == lease.holder && held.epoch == lease.epoch && now < held.until);
-        if is_held { Ok(()) } else { Err(JournalError::LeaseLost) }
+        if is_held {
+            Ok(())
+        } else {
+            Err(JournalError::LeaseLost)
+        }
     }
 
     fn unindex(&mut self, id: IntentId) {
@@ -245,8 +249,7 @@ impl Journal for MemoryJournal {
 
     async fn unsettled_lanes(&self, account: Option<(u64, Address)>) -> Result<Vec<Lane>, JournalError> {
         let store = self.store();
-        let is_asked =
-            |lane: &&Lane| account.is_none_or(|account| account == (lane.chain_id, lane.account));
+        let is_asked = |lane: &&Lane| account.is_none_or(|account| account == (lane.chain_id, lane.account));
         Ok(store.unsettled.keys().filter(is_asked).copied().collect())
     }
 

@@ -7,13 +7,19 @@
 //! [`MemoryJournal`] is the default and forgets with the process. `SqliteJournal` (feature `sqlite`) keeps one file on one
 //! machine, which several processes may share. Other stores implement [`Journal`]: small methods that store and compare.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod memory;
 mod record;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use memory::MemoryJournal;
 pub use record::{
     BlockRef, Handover, IntentId, IntentRecord, Lane, Moment, OperationRecord, ProcessId, Scope, VoidDepth,
 };
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteError, SqliteJournal};
 
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
@@ -151,10 +157,7 @@ pub trait Journal: fmt::Debug + Send + Sync {
     async fn untold(&self, scope: &Scope, request: B256) -> Result<Vec<IntentRecord>, JournalError>;
 
     /// The lanes of an account, on one chain, that have unsettled records. `None`: of all accounts.
-    async fn unsettled_lanes(
-        &self,
-        account: Option<(u64, Address)>,
-    ) -> Result<Vec<Lane>, JournalError>;
+    async fn unsettled_lanes(&self, account: Option<(u64, Address)>) -> Result<Vec<Lane>, JournalError>;
 
     /// The highest sequence number of a lane that a record of this journal says was included, with the record; `None` if
     /// there is none.

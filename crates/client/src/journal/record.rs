@@ -2,7 +2,7 @@
 
 use crate::{
     operation::{Included, NotTaken, Outcome, Void},
-    permissions::SignedOperation,
+    permissions::{SignedOperation, Verdict},
 };
 use alloy::primitives::{Address, B256, FixedBytes, U256, aliases::U192};
 use serde::{Deserialize, Serialize};
@@ -143,6 +143,8 @@ pub struct OperationRecord {
     pub signed: SignedOperation,
     /// The latest block when it was made.
     pub made: BlockRef,
+    /// What the model said, if it could not be sure: the key's plugin may not enforce a rule that the operation breaks.
+    pub doubt: Option<Verdict>,
     /// How far it came.
     pub handover: Handover,
     /// A block in which the lane's nonce was past the operation's, seen while the block was new.

@@ -213,9 +213,15 @@ mod tests {
         };
         assert_eq!(check(20 * GWEI, 240 * GWEI, 200 * GWEI), Ok(()));
         let over = check(20 * GWEI, 240 * GWEI, 200 * GWEI + 1).unwrap_err();
-        assert_eq!((over.setting, over.bound), (Setting::MaxPriorityFee, U256::from(200 * GWEI)));
+        assert_eq!(
+            (over.setting, over.bound),
+            (Setting::MaxPriorityFee, U256::from(200 * GWEI))
+        );
         let over = check(20 * GWEI, 240 * GWEI + 1, GWEI).unwrap_err();
-        assert_eq!((over.setting, over.bound), (Setting::MaxFee, U256::from(240 * GWEI)));
+        assert_eq!(
+            (over.setting, over.bound),
+            (Setting::MaxFee, U256::from(240 * GWEI))
+        );
         // A rollup's base fee says nothing about what its priority fee may be.
         assert_eq!(check(GWEI / 100, 100 * GWEI, 100 * GWEI), Ok(()));
         assert!(check(GWEI / 100, 101 * GWEI, 101 * GWEI).is_err());
@@ -230,7 +236,10 @@ mod tests {
             verification_gas_limit: None,
             pre_verification_gas: U256::from(50_000),
         };
-        assert_eq!(bounds.check_gas(&gas(1_000_000, 30_000_000, 30_000_000), &computed), Ok(()));
+        assert_eq!(
+            bounds.check_gas(&gas(1_000_000, 30_000_000, 30_000_000), &computed),
+            Ok(())
+        );
         for (asked, setting) in [
             (gas(1_000_001, 0, 0), Setting::CallGasLimit),
             (gas(0, 30_000_001, 0), Setting::VerificationGasLimit),

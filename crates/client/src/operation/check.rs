@@ -147,7 +147,11 @@ impl Operation {
                 .pre_verification_gas
                 .unwrap_or(stated.pre_verification_gas),
         };
-        check.gas_source = if self.gas.is_complete() { GasSource::Estimated } else { GasSource::Stated };
+        check.gas_source = if self.gas.is_complete() {
+            GasSource::Estimated
+        } else {
+            GasSource::Stated
+        };
         check.gas.apply(&mut operation);
         // As the client would: at the lowest fee that may get it included.
         self.fit_gas_limit(&mut operation, &reads, least_fees);

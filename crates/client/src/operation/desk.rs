@@ -4,7 +4,10 @@ use super::error::{Cause, OperationError};
 use crate::journal::{
     Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, ProcessId,
 };
-use alloy::{primitives::FixedBytes, signers::k256::elliptic_curve::rand_core::{OsRng, RngCore}};
+use alloy::{
+    primitives::FixedBytes,
+    signers::k256::elliptic_curve::rand_core::{OsRng, RngCore},
+};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -129,7 +132,10 @@ impl Desk {
 
     pub(crate) fn dropped_at(&self, id: IntentId) -> Option<Moment> {
         let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        dropped.iter().find(|(other, _)| *other == id).map(|(_, moment)| *moment)
+        dropped
+            .iter()
+            .find(|(other, _)| *other == id)
+            .map(|(_, moment)| *moment)
     }
 
     pub(crate) fn forget_dropped(&self, id: IntentId) {
@@ -197,7 +203,11 @@ impl Desk {
 
 pub(crate) const fn millis(duration: Duration) -> u64 {
     let millis = duration.as_millis();
-    if millis > u64::MAX as u128 { u64::MAX } else { millis as u64 }
+    if millis > u64::MAX as u128 {
+        u64::MAX
+    } else {
+        millis as u64
+    }
 }
 
 /// A turn could not be had.

@@ -8,7 +8,6 @@ use super::{
 use crate::{
     account::ReadError,
     journal::{IntentId, JournalError},
-    key_list::KeyNotFound,
     permissions::{PermissionError, Verdict},
     request::RequestError,
     revert::Revert,
@@ -174,7 +173,9 @@ pub enum Cause {
 
     /// What the operation may cost does not fit what is left of the key's gas limit, even at the lowest fee that may get it
     /// included.
-    #[error("the operation may cost {needed} wei or more, but {remaining} wei are left of the key's gas limit")]
+    #[error(
+        "the operation may cost {needed} wei or more, but {remaining} wei are left of the key's gas limit"
+    )]
     GasBudget {
         /// What must be left, in wei.
         needed: U256,
@@ -296,7 +297,9 @@ pub enum Cause {
 
     /// A key that was removed or rotated away is still there in the block that includes the operation: something else has added it
     /// again.
-    #[error("account {account} still has session key {session_key}, which was removed: something added it again")]
+    #[error(
+        "account {account} still has session key {session_key}, which was removed: something added it again"
+    )]
     StillThere {
         /// The account.
         account: Address,
@@ -465,14 +468,6 @@ impl From<ReadError> for Cause {
 
 impl From<PermissionError> for Cause {
     fn from(error: PermissionError) -> Self {
-        Self::Permission {
-            message: error.to_string(),
-        }
-    }
-}
-
-impl From<KeyNotFound> for Cause {
-    fn from(error: KeyNotFound) -> Self {
         Self::Permission {
             message: error.to_string(),
         }

@@ -7,6 +7,7 @@
 mod bounds;
 mod check;
 mod core;
+mod course;
 mod desk;
 mod error;
 mod gas;
@@ -14,18 +15,17 @@ mod outcome;
 mod paymaster;
 mod prepare;
 mod resume;
-mod run;
 mod settle;
 mod source;
 
 pub use bounds::{Bounds, OverBound, Setting};
 pub use check::{Check, GasSource, STATED_CALL_GAS, STATED_VERIFICATION_GAS};
+pub use course::Pending;
 pub use desk::{Desk, Machine, Surroundings};
 pub use error::{Advice, Cause, OperationError};
 pub use gas::Gas;
 pub use outcome::{Depth, Happened, Included, NotTaken, NotTakenReason, Open, Outcome, Void};
 pub use paymaster::{FixedPaymaster, Paymaster, PaymasterError};
-pub use run::Pending;
 pub use settle::DEFAULT_FINAL_DEPTH;
 
 pub(crate) use self::core::Core;
@@ -253,7 +253,9 @@ impl Operation {
         self.judge_calls(&reads)?;
         let salt = self.salt();
         let nonce = self.nonce.unwrap_or(reads.nonce);
-        let prepared = self.prepare(&reads, nonce, (U256::ZERO, U256::ZERO), &salt).await?;
+        let prepared = self
+            .prepare(&reads, nonce, (U256::ZERO, U256::ZERO), &salt)
+            .await?;
         self.report(|| Progress::Built(Box::new(prepared.operation.clone())));
         Ok(prepared.operation)
     }
@@ -273,7 +275,7 @@ impl Operation {
 
     /// Carries it out, up to handing it over. The lane is the operation's until the answer was awaited or dropped.
     pub async fn send(self) -> Result<Pending, OperationError> {
-        run::send(self).await
+        course::send(self).await
     }
 
     /// Whether it goes into a random lane: its caller chose none, and it only takes away.
@@ -302,7 +304,6 @@ impl IntoFuture for Operation {
     /// Carries it out, and waits until it is included: as deep as [`depth`](Operation::depth) says. An operation whose calls
     /// revert is an error.
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(run::run(self))
+        Box::pin(course::run(self))
     }
 }
-

@@ -2,6 +2,7 @@
 
 use crate::{
     journal::{BlockRef, Handover, OperationRecord, VoidDepth},
+    permissions::Verdict,
     revert::Revert,
     submit::{Receipt, Refusal},
 };
@@ -34,6 +35,8 @@ pub struct Included {
     pub success: bool,
     /// Why its calls reverted, if they did. [`Revert::Unknown`] without bytes if they ran out of gas or gave no reason.
     pub reason: Option<Revert>,
+    /// What the model said before it was signed, if it could not be sure: the key's plugin may not enforce a rule that it breaks.
+    pub doubt: Option<Verdict>,
     /// The newest block when this was last seen to be true.
     pub seen: BlockRef,
     /// Whether the block has the depth at which the client stops looking.
@@ -126,7 +129,7 @@ pub enum NotTakenReason {
 /// Somebody said that they do not take an operation. It is a report of what they said, not a promise: whoever saw the operation
 /// can still include it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct NotTaken {
     /// Who: `bundler` or `node`.
     pub by: String,
@@ -146,13 +149,23 @@ impl fmt::Display for NotTaken {
         } = self;
         match reason {
             NotTakenReason::Refused(refusal) => write!(f, "the {by} refuses it: {refusal}"),
-            NotTakenReason::WouldRevert { revert } => write!(f, "the {by} says that its call reverts: {revert}"),
-            NotTakenReason::FeeTooLow { least: Some(least) } => {
-                write!(f, "the {by} wants a fee of at least {least} wei per gas unit: {message}")
+            NotTakenReason::WouldRevert { revert } => {
+                write!(f, "the {by} says that its call reverts: {revert}")
             }
-            NotTakenReason::FeeTooLow { least: None } => write!(f, "the fee is too low for the {by}: {message}"),
+            NotTakenReason::FeeTooLow { least: Some(least) } => {
+                write!(
+                    f,
+                    "the {by} wants a fee of at least {least} wei per gas unit: {message}"
+                )
+            }
+            NotTakenReason::FeeTooLow { least: None } => {
+                write!(f, "the fee is too low for the {by}: {message}")
+            }
             NotTakenReason::PreVerificationGasTooLow { least: Some(least) } => {
-                write!(f, "the {by} wants at least {least} gas units of pre-verification gas: {message}")
+                write!(
+                    f,
+                    "the {by} wants at least {least} gas units of pre-verification gas: {message}"
+                )
             }
             NotTakenReason::PreVerificationGasTooLow { least: None } => {
                 write!(f, "the pre-verification gas is too low for the {by}: {message}")
@@ -161,8 +174,12 @@ impl fmt::Display for NotTaken {
                 write!(f, "the {by} has another operation with this nonce: {message}")
             }
             NotTakenReason::Funds => write!(f, "the {by} finds too little to pay with: {message}"),
-            NotTakenReason::Reputation => write!(f, "the {by} limits the account or the paymaster: {message}"),
-            NotTakenReason::NonceAhead => write!(f, "the {by} does not know the nonces before this one: {message}"),
+            NotTakenReason::Reputation => {
+                write!(f, "the {by} limits the account or the paymaster: {message}")
+            }
+            NotTakenReason::NonceAhead => {
+                write!(f, "the {by} does not know the nonces before this one: {message}")
+            }
             NotTakenReason::TurnedAway { status } => write!(f, "the {by} turned the request away ({status})"),
             NotTakenReason::RateLimited { .. } => write!(f, "the {by} limits requests: {message}"),
             NotTakenReason::Other => write!(f, "the {by} says: {message}"),
@@ -209,7 +226,11 @@ impl Outcome {
         if let Some(included) = operations.iter().find_map(|operation| operation.included.clone()) {
             return Self::Included(included);
         }
-        let left = || operations.iter().filter(|operation| operation.handover.may_have_left());
+        let left = || {
+            operations
+                .iter()
+                .filter(|operation| operation.handover.may_have_left())
+        };
         let Some(last) = left().next_back() else {
             return Self::NeverSent;
         };

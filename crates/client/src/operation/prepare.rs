@@ -68,7 +68,9 @@ impl From<EstimateError> for Cause {
             EstimateError::NotTaken(not_taken) => Self::NotTaken(not_taken),
             EstimateError::Request { by, error } => Self::Request { by, error },
             EstimateError::NotAnEntryPoint(address) => Self::Read {
-                message: format!("{address} did not answer as an EntryPoint v0.6; is this the right address and chain?"),
+                message: format!(
+                    "{address} did not answer as an EntryPoint v0.6; is this the right address and chain?"
+                ),
                 is_transient: false,
             },
         }
@@ -92,7 +94,10 @@ impl Operation {
             async { core.nonce_at(lane, &head).await.map_err(node_failed) },
             async { self.suggested_fees(&head).await },
             async {
-                let code = core.node.code_at(account.address(), BlockId::hash(head.hash)).await;
+                let code = core
+                    .node
+                    .code_at(account.address(), BlockId::hash(head.hash))
+                    .await;
                 code.map_err(node_failed)
             },
             async { self.source.call_data(&account, &core.desk).await },
@@ -106,7 +111,11 @@ impl Operation {
                 }
             },
         )?;
-        let init_code = if code.is_empty() { account.creation_code().clone() } else { Bytes::new() };
+        let init_code = if code.is_empty() {
+            account.creation_code().clone()
+        } else {
+            Bytes::new()
+        };
         if code.is_empty() && (init_code.is_empty() || self.session_key.is_some()) {
             return Err(Cause::AccountNotDeployed {
                 account: account.address(),
@@ -165,8 +174,8 @@ impl Operation {
             for operation in record.open_operations() {
                 let place = (record.lane, operation.nonce());
                 // What has used a nonce is in the state already.
-                let is_past = operation.nonce_past.is_some()
-                    || record.lane == *lane && operation.nonce() < reads.nonce;
+                let is_past =
+                    operation.nonce_past.is_some() || record.lane == *lane && operation.nonce() < reads.nonce;
                 if is_past || place == (*lane, nonce) {
                     continue;
                 }
@@ -188,7 +197,8 @@ impl Operation {
         let (Some(state), Some(used)) = (&reads.state, &self.session_key) else {
             return Ok(());
         };
-        self.judge(state.check_calls(&used.calls, reads.head.timestamp)).map(drop)
+        self.judge(state.check_calls(&used.calls, reads.head.timestamp))
+            .map(drop)
     }
 
     /// Refuses what the model refuses and, if the caller is strict, what it cannot answer for.
@@ -354,8 +364,7 @@ impl Operation {
             U256::from(reads.fees.max_priority_fee),
         );
         bounds.check_fees(base_fee, suggested.0, suggested.1)?;
-        let (max_fee, max_priority_fee) =
-            (suggested.0.max(least_fee), suggested.1.max(least_priority_fee));
+        let (max_fee, max_priority_fee) = (suggested.0.max(least_fee), suggested.1.max(least_priority_fee));
         // A successor's fees may go beyond what was suggested, but not beyond the bounds.
         bounds.check_fees(base_fee, max_fee, max_priority_fee)?;
         let (max_fee, max_priority_fee, bits) = salt.fees(max_fee, max_priority_fee);
@@ -421,7 +430,9 @@ impl Operation {
                 return None;
             }
             // The bundler's word is compared with the node's. That the node has none is no reason not to send.
-            simulate_call_gas(&core.node, core.entry_point(), &asked).await.ok()
+            simulate_call_gas(&core.node, core.entry_point(), &asked)
+                .await
+                .ok()
         };
         let (estimate, at_node) = tokio::join!(core.submitter.estimate_gas(&asked), at_node);
         let mut estimate = estimate?;
@@ -466,7 +477,11 @@ impl Budget {
     /// Validation takes a cost that fits the current interval, or else a fresh one unless a reset is pending.
     fn of(reads: &Reads) -> Option<Self> {
         let limit = &reads.state.as_ref()?.gas_limit;
-        let now = if limit.should_reset { 0 } else { reads.head.timestamp };
+        let now = if limit.should_reset {
+            0
+        } else {
+            reads.head.timestamp
+        };
         limit.info.remaining(now).map(|remaining| Self { remaining })
     }
 
@@ -481,7 +496,11 @@ impl Budget {
     fn check_least_cost(&self, operation: &UserOperation, lowest_fee: U256) -> Result<(), Cause> {
         let gas = operation.max_gas().map_or(U256::MAX, |gas| gas.max(LEAST_GAS));
         let needed = gas.saturating_mul(lowest_fee);
-        if needed <= self.remaining { Ok(()) } else { Err(self.exceeded(needed)) }
+        if needed <= self.remaining {
+            Ok(())
+        } else {
+            Err(self.exceeded(needed))
+        }
     }
 
     /// The lower fees at which the most that the operation can cost fits; `None` if it fits as it is.

@@ -2,9 +2,9 @@
 
 use super::{
     core::Core,
+    course::{handover_after, is_passing},
     desk::TurnError,
     error::{Cause, OperationError},
-    run::{handover_after, is_passing},
     settle::{SettleError, View},
 };
 use crate::{
@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep};
 
 /// How long `resume` waits for a lane that somebody else works on.
 const TURN: Duration = Duration::from_millis(100);
+/// How long `resume` waits for operations that a reorganization has undone to be included again.
+const UNDONE: Duration = Duration::from_secs(30);
 /// The first pause between two looks at the chain.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause between two looks at the chain.
@@ -62,6 +64,7 @@ impl Core {
         let ids: Vec<IntentId> = records.iter().map(|record| record.id).collect();
         let mut pause = FIRST_PAUSE;
         let mut sent_at: Option<Instant> = None;
+        let started = Instant::now();
         loop {
             let _ = turn.renew().await;
             let view = self.view(&lane).await.map_err(node_failed);
@@ -71,9 +74,11 @@ impl Core {
             };
             let now = self.desk.now();
             let is_waited_for = |record: &IntentRecord| {
-                record.given_up.is_none()
+                // A reorganization has undone what its caller knows included.
+                let is_undone = record.told && started.elapsed() < UNDONE;
+                let is_in_time = record.given_up.is_none() && now < record.deadline;
+                (is_undone || is_in_time)
                     && self.desk.dropped_at(record.id).is_none()
-                    && now < record.deadline
                     && record.open_operations().any(|operation| {
                         !matches!(&operation.handover, Handover::NotTaken(reason) if !is_passing(reason))
                     })

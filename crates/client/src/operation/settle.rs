@@ -99,12 +99,8 @@ impl Core {
                 *record = self.write_fact(changed).await?;
             }
         }
-        let is_past =
-            |operation: &OperationRecord| operation.is_open() && operation.nonce() < view.nonce;
-        if !records
-            .iter()
-            .any(|record| record.operations.iter().any(is_past))
-        {
+        let is_past = |operation: &OperationRecord| operation.is_open() && operation.nonce() < view.nonce;
+        if !records.iter().any(|record| record.operations.iter().any(is_past)) {
             return Ok(());
         }
         // Read first: what is asked for after it is asked for when this block has the depth.
@@ -306,10 +302,15 @@ impl Core {
         }
         Ok(Some(Included {
             is_final: block.number <= last.number,
-            seen: if block.number > view.head.number { block } else { view.head_ref() },
+            seen: if block.number > view.head.number {
+                block
+            } else {
+                view.head_ref()
+            },
             receipt,
             success,
             reason,
+            doubt: operation.doubt.clone(),
         }))
     }
 }

@@ -11,8 +11,8 @@ use alloy::{
     sol_types::{Panic, PanicKind, Revert as ErrorString, SolError, SolEvent},
     transports::{RpcError, TransportError},
 };
-use session_key_permissions::AaCode;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use session_key_permissions::AaCode;
 use std::fmt;
 
 /// How deep wrapped reverts are decoded. Deeper ones stay [`Revert::Unknown`]: whoever reverts chooses the depth, and the

@@ -119,11 +119,7 @@ impl BundlerSubmitter {
     }
 
     /// The bundler's answer about an operation that it may or may not know: `None` for null and its like.
-    async fn lookup(
-        &self,
-        method: &'static str,
-        user_op_hash: B256,
-    ) -> Result<Option<Value>, RequestError> {
+    async fn lookup(&self, method: &'static str, user_op_hash: B256) -> Result<Option<Value>, RequestError> {
         let found: Value = self.bundler.request(method, (user_op_hash,)).await?;
         Ok(Some(found).filter(is_something))
     }

@@ -83,10 +83,18 @@ struct Attempt {
     taken: Option<(B256, Instant)>,
 }
 
+/// What a transaction offers for a gas unit.
+#[derive(Clone, Copy, Debug)]
+struct Fees {
+    suggested: SuggestedFees,
+    /// Blocks have no base fee, and transactions a single price.
+    is_legacy: bool,
+}
+
 /// Operations that went out in one transaction. Each operation given is in one of the lists, by its hash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bundle {
-    /// The transaction; `None` if no operation was left to send.
+    /// The transaction; `None` if no operation was left to send, or the node had it already and did not name it.
     pub transaction_hash: Option<B256>,
     /// Operations in it.
     pub sent: Vec<B256>,
@@ -230,7 +238,11 @@ impl EntryPointSubmitter {
         }
         let asked = new.clone();
         let next_nonce = async {
-            if asked.is_empty() { Ok(0) } else { self.next_nonce().await }
+            if asked.is_empty() {
+                Ok(0)
+            } else {
+                self.next_nonce().await
+            }
         };
         let (new, fees, next_nonce) = tokio::join!(
             self.accepted(new, drop_refused, &mut bundle),
@@ -346,7 +358,10 @@ impl EntryPointSubmitter {
             if !is_waiting {
                 return Ok(nonce);
             }
-            nonce = nonce.saturating_add(1);
+            let Some(next) = nonce.checked_add(1) else {
+                return Ok(nonce);
+            };
+            nonce = next;
         }
     }
 
@@ -473,7 +488,7 @@ impl EntryPointSubmitter {
         operations: &[SignedOperation],
         nonce: u64,
         chain_id: u64,
-        fees: &SuggestedFees,
+        fees: &Fees,
     ) -> Result<Option<B256>, BundleError> {
         let transaction = self.filled(operations, nonce, chain_id, fees)?;
         let is_new = self.memory().note_attempt(operations, nonce);
@@ -508,7 +523,7 @@ impl EntryPointSubmitter {
         operations: &[SignedOperation],
         nonce: u64,
         chain_id: u64,
-        fees: &SuggestedFees,
+        fees: &Fees,
     ) -> Result<(), BundleError> {
         let no_answer = |error| BundleError::NoAnswer {
             hashes: hashes_of(operations),
@@ -533,9 +548,12 @@ impl EntryPointSubmitter {
         }
     }
 
-    async fn fees(&self) -> Result<SuggestedFees, RequestError> {
+    async fn fees(&self) -> Result<Fees, RequestError> {
         let head = self.node.head().await?;
-        self.node.fees(&head).await
+        Ok(Fees {
+            suggested: self.node.fees(&head).await?,
+            is_legacy: head.base_fee.is_none(),
+        })
     }
 
     /// A bundle's transaction that only lacks its signature.
@@ -544,10 +562,14 @@ impl EntryPointSubmitter {
         operations: &[SignedOperation],
         nonce: u64,
         chain_id: u64,
-        fees: &SuggestedFees,
+        fees: &Fees,
     ) -> Result<TransactionRequest, BundleError> {
         let bounds = self.bounds.unwrap_or_else(|| Bounds::on_chain(chain_id));
         let mut transaction = self.transaction(operations);
+        let Fees {
+            suggested: fees,
+            is_legacy,
+        } = fees;
         let max_priority_fee = fees.max_priority_fee.min(fees.max_fee);
         let gas = U256::from(transaction.gas.unwrap_or(u64::MAX));
         // What the EntryPoint must have in hand is up to about twice what the operations can use.
@@ -576,8 +598,12 @@ impl EntryPointSubmitter {
             })?;
         transaction.set_nonce(nonce);
         transaction.set_chain_id(chain_id);
-        transaction.set_max_fee_per_gas(fees.max_fee);
-        transaction.set_max_priority_fee_per_gas(max_priority_fee);
+        if *is_legacy {
+            transaction.set_gas_price(fees.max_fee);
+        } else {
+            transaction.set_max_fee_per_gas(fees.max_fee);
+            transaction.set_max_priority_fee_per_gas(max_priority_fee);
+        }
         Ok(transaction)
     }
 
@@ -620,7 +646,10 @@ impl Memory {
     /// Forgets attempts with nonces that are used, by the node's count of included transactions.
     fn forget_below(&mut self, next: u64) {
         self.attempts.retain(|attempt| attempt.nonce >= next);
-        if self.counted.is_none_or(|(most, at)| next >= most || at.elapsed() >= LAG) {
+        if self
+            .counted
+            .is_none_or(|(most, at)| next >= most || at.elapsed() >= LAG)
+        {
             self.counted = Some((next, Instant::now()));
         }
     }
@@ -730,7 +759,11 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
         .fold(U256::ZERO, |sum, SignedOperation { operation, .. }| {
             // Before execution the EntryPoint wants one verification gas limit in hand (a paymaster's `postOp` may need it), on
             // top of what the validation of account and paymaster took.
-            let verifications = if operation.paymaster_and_data.is_empty() { 2 } else { 3 };
+            let verifications = if operation.paymaster_and_data.is_empty() {
+                2
+            } else {
+                3
+            };
             sum.saturating_add(operation.call_gas_limit)
                 .saturating_add(
                     operation
@@ -784,7 +817,10 @@ impl Submitter for EntryPointSubmitter {
                 continue;
             };
             let operations = receipt.operations(self.entry_point);
-            if operations.iter().any(|operation| operation.user_op_hash == user_op_hash) {
+            if operations
+                .iter()
+                .any(|operation| operation.user_op_hash == user_op_hash)
+            {
                 return Ok(Some(*transaction_hash));
             }
             in_block.get_or_insert(*transaction_hash);

@@ -34,6 +34,8 @@ use std::fmt;
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
     /// The EntryPoint's code, if it gave one.
+    // A `NotTaken` around it has a code of its own.
+    #[serde(rename = "aaCode")]
     pub code: Option<AaCode>,
     /// The reason in the words of the EntryPoint or the bundler.
     #[serde(rename = "said")]

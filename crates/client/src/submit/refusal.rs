@@ -136,6 +136,10 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
     if is_replacement(words, code) {
         return Said::NotTaken(NotTakenReason::ReplacementUnderpriced);
     }
+    // Some say "AA25" of that as well.
+    if any(words, &TOO_MANY) {
+        return Said::NotTaken(NotTakenReason::Reputation);
+    }
     if let Some(Revert::FailedOp(failed)) = &revert {
         return Said::NotTaken(NotTakenReason::Refused(Refusal {
             code: failed.code,
@@ -200,22 +204,33 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
         };
         return refused(code, revert);
     }
-    if words.contains("sender is an existing contract") {
+    if words.contains("is an existing contract") {
         return refused(Some(AaCode::SenderAlreadyConstructed), revert);
     }
-    if words.contains("sender is not a contract") {
-        return refused(Some(AaCode::AccountNotDeployed), revert);
-    }
-    if words.contains("paymaster is not a contract") {
-        return refused(Some(AaCode::PaymasterNotDeployed), revert);
+    if words.contains("is not a contract") || words.contains("paymaster with no code") {
+        let code = if is_paymaster {
+            AaCode::PaymasterNotDeployed
+        } else {
+            AaCode::AccountNotDeployed
+        };
+        return refused(Some(code), revert);
     }
     match answer.code {
         // The EntryPoint, or the account; the paymaster.
         Some(-32500 | -32501) => refused(None, revert),
-        _ if is_judgement || is_of_request(answer.code) => Said::NotTaken(NotTakenReason::Other),
+        _ if is_judgement || is_of_request(answer.code) || any(words, &CHECKED_FIRST) => {
+            Said::NotTaken(NotTakenReason::Other)
+        }
         _ => Said::Nothing,
     }
 }
+
+/// What is said of operations that failed a bundler's own checks, before anything else was done with them.
+const CHECKED_FIRST: [&str; 3] = [
+    "precheck failed",
+    "invalid useroperation",
+    "invalid user operation",
+];
 
 /// JSON-RPC's codes for requests that nobody acts on: unreadable, invalid, unknown method, invalid parameters.
 const fn is_of_request(code: Option<i64>) -> bool {
@@ -276,12 +291,30 @@ fn is_known(words: &str, code: Option<AaCode>, hash: Option<B256>) -> bool {
 
 /// Whether another operation with the nonce stands in the way.
 fn is_replacement(words: &str, code: Option<AaCode>) -> bool {
-    let is_in_pool = any(words, &["mempool", "in pool", "in the pool", "already present", "pending"]);
+    let is_in_pool = any(
+        words,
+        &["mempool", "in pool", "in the pool", "already present", "pending"],
+    );
     if words.contains("replac")
-        && any(words, &["higher", "underpriced", "must", "fee", "price", "too low", "cannot", "increase"])
+        && any(
+            words,
+            &[
+                "higher",
+                "underpriced",
+                "must",
+                "fee",
+                "price",
+                "too low",
+                "cannot",
+                "increase",
+            ],
+        )
         || words.contains("bump") && any(words, &["gas", "fee"])
     {
-        return matches!(code, None | Some(AaCode::InvalidNonce));
+        return matches!(
+            code,
+            None | Some(AaCode::InvalidNonce | AaCode::SenderAlreadyConstructed)
+        );
     }
     match code {
         Some(AaCode::InvalidNonce) => is_in_pool,
@@ -289,7 +322,10 @@ fn is_replacement(words: &str, code: Option<AaCode>) -> bool {
         None => {
             words.contains("nonce")
                 && is_in_pool
-                && any(words, &["already", "conflict", "another", "different", "same nonce"])
+                && any(
+                    words,
+                    &["already", "conflict", "another", "different", "same nonce"],
+                )
         }
     }
 }
@@ -298,7 +334,15 @@ fn is_replacement(words: &str, code: Option<AaCode>) -> bool {
 fn is_interrupted(words: &str) -> bool {
     any(
         words,
-        &["timeout", "timed out", "time out", "deadline", "unavailable", "connection", "gateway"],
+        &[
+            "timeout",
+            "timed out",
+            "time out",
+            "deadline",
+            "unavailable",
+            "connection",
+            "gateway",
+        ],
     )
 }
 
@@ -322,19 +366,20 @@ fn is_reputation(words: &str) -> bool {
             "blacklisted",
             "blocklisted",
         ],
-    ) || any(
-        words,
-        &[
-            "too many op",
-            "too many user op",
-            "too many userop",
-            "too many pending",
-            "max operations",
-            "maximum number of operations",
-            "maximum operations",
-        ],
     )
 }
+
+const TOO_MANY: [&str; 9] = [
+    "too many op",
+    "too many user op",
+    "too many userop",
+    "too many pending op",
+    "max operations",
+    "maximum number of operations",
+    "maximum number of parallel user operations",
+    "maximum number of queued user operations",
+    "maximum userops",
+];
 
 const PRE_VERIFICATION_GAS: [&str; 4] = [
     "preverificationgas",
@@ -487,8 +532,17 @@ fn has_word(words: &str, looked_for: &[&str]) -> bool {
 /// lower case.
 fn least(words: &str) -> Option<U256> {
     const MARKS: [&str; 11] = [
-        "at least", "minimum", "required", ">=", "expected", "basefee", "base fee", "below", "less than",
-        "lower than", "greater than",
+        "at least",
+        "minimum",
+        "required",
+        ">=",
+        "expected",
+        "basefee",
+        "base fee",
+        "below",
+        "less than",
+        "lower than",
+        "greater than",
     ];
     MARKS.iter().find_map(|mark| {
         words
@@ -583,5 +637,613 @@ fn decimal(text: &str) -> Option<U256> {
         }
         "ether" | "eth" | "mwei" | "kwei" => None,
         _ => fraction.is_empty().then_some(whole),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        operation::{Open, Outcome},
+        revert::PluginError,
+    };
+    use alloy::{
+        primitives::Bytes,
+        sol_types::SolError,
+        transports::{TransportError, TransportErrorKind},
+    };
+    use serde_json::{Value, json};
+
+    const HASH: B256 = B256::repeat_byte(0xab);
+
+    fn signed() -> SignedOperation {
+        SignedOperation {
+            operation: UserOperation::default(),
+            hash: HASH,
+        }
+    }
+
+    /// As any transport reports a JSON-RPC error.
+    fn error(code: i64, message: &str, data: Value) -> RequestError {
+        let payload = json!({ "code": code, "message": message, "data": data });
+        RequestError::of(
+            "",
+            &TransportError::ErrorResp(serde_json::from_value(payload).unwrap()),
+        )
+    }
+
+    fn bundler(code: i64, message: &str) -> Sent {
+        sent_to_bundler(&signed(), error(code, message, Value::Null))
+    }
+
+    fn node(code: i64, message: &str) -> Sent {
+        sent_to_node(error(code, message, Value::Null))
+    }
+
+    fn reason(sent: Sent) -> NotTakenReason {
+        match sent {
+            Sent::NotTaken(not_taken) => not_taken.reason,
+            sent => panic!("{sent:?}"),
+        }
+    }
+
+    fn refused(sent: Sent) -> Refusal {
+        match reason(sent) {
+            NotTakenReason::Refused(refusal) => refusal,
+            reason => panic!("{reason:?}"),
+        }
+    }
+
+    const fn gwei(tenths: u64) -> u64 {
+        tenths * 100_000_000
+    }
+
+    #[test]
+    fn fees_that_are_too_low_are_named() {
+        let fee = |number: u64| Some(U256::from(number));
+        for (code, message, least) in [
+            (
+                -32000,
+                "precheck failed: maxPriorityFeePerGas is 336339 but must be at least 100000000",
+                fee(100_000_000),
+            ),
+            (
+                -32000,
+                "precheck failed: max priority fee is 1 but must be at least 0x2540be400",
+                fee(10_000_000_000),
+            ),
+            (
+                -32602,
+                "maxFeePerGas must be at least 1500000000 (current maxFeePerGas: 1000000000) - use \
+                 pimlico_getUserOperationGasPrice to get the current gas price",
+                fee(1_500_000_000),
+            ),
+            (
+                -32000,
+                "precheck failed: maxFeePerGas is 7 but must be at least 9, which is based on the current block base fee",
+                fee(9),
+            ),
+            (
+                -32602,
+                "maxFeePerGas in userOp: 10 is lower than expected maxFeePerGas: 20",
+                fee(20),
+            ),
+            (
+                -32602,
+                "Max fee per gas is too low. it should be minimum : 0x0a",
+                fee(10),
+            ),
+            (-32000, "fee too low: 0.5 gwei, minimum 1.5 gwei", fee(gwei(15))),
+            (
+                -32000,
+                "fee too low, minimum is 1,500,000,000 wei",
+                fee(1_500_000_000),
+            ),
+            (
+                -32000,
+                "max fee too low: at least 1.0000000001 Gwei",
+                fee(gwei(10) + 1),
+            ),
+            (-32000, "maxPriorityFeePerGas must be at least 2 ether", None),
+            (-32602, "maxFeePerGas is too low", None),
+            (-32602, "priority fee too low", None),
+            (-32603, "userOperation underpriced", None),
+            (-32000, "user operation fee must be at least 10% more", None),
+            (
+                -32000,
+                "gas price below minimum for sender 0x00000000000000000000000000000000078aa21e",
+                None,
+            ),
+        ] {
+            let expected = NotTakenReason::FeeTooLow { least };
+            assert_eq!(reason(bundler(code, message)), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn pre_verification_gas_that_is_too_low_is_named() {
+        for (code, message, least) in [
+            (
+                -32000,
+                "precheck failed: preVerificationGas is 1133120 but must be at least 2490360",
+                Some(2_490_360),
+            ),
+            (
+                -32602,
+                "preVerificationGas is not enough, required: 67500, got: 50000",
+                Some(67_500),
+            ),
+            (
+                -32602,
+                "preVerificationGas: below expected gas of 48304",
+                Some(48_304),
+            ),
+            (
+                -32602,
+                "preVerificationGas too low: expected at least 45000, provided only 44000",
+                Some(45_000),
+            ),
+            (
+                -32602,
+                "userOp.preVerificationGas too low: expected 45000 but got 44000",
+                Some(45_000),
+            ),
+            (-32602, "pre-verification gas is too low", None),
+        ] {
+            let least = least.map(U256::from);
+            let expected = NotTakenReason::PreVerificationGasTooLow { least };
+            assert_eq!(reason(bundler(code, message)), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn an_operation_in_the_way_is_not_taken_for_this_one() {
+        for message in [
+            "Invalid UserOp. Replacement op must have higher fees",
+            "replacement underpriced",
+            "replacement must have higher fees",
+            "Replacement operation underpriced. Existing priority fee: 1. Existing fee: 2",
+            "Replacement UserOperation must have higher maxPriorityFeePerGas (old=1 new=1)",
+            "pending ops: replacement op must increase maxFeePerGas and MaxPriorityFeePerGas by >= 10%",
+            "AA25 invalid account nonce: User operation already present in mempool, bump the gas price by minimum 10%",
+            "AA25 invalid account nonce: User operation is already in mempool and getting processed with same nonce and \
+             sender",
+            "AA10 sender already constructed: A conflicting userOperation with initCode for this sender is already in the \
+             mempool. bump the gas price by minimum 10%",
+            "invalid UserOperation struct/fields: a UserOperation with nonce 0x1 is already in the mempool for sender 0x0 \
+             (maxFeePerGas: 0x1)",
+        ] {
+            for code in [-32602, -32500, -32000, -32603] {
+                let expected = NotTakenReason::ReplacementUnderpriced;
+                assert_eq!(reason(bundler(code, message)), expected, "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_known_there_is_taken() {
+        let named = format!("AA25 nonce: user operation {HASH:#x} is already in the mempool");
+        for message in [
+            "Already known",
+            "Operation already known",
+            "user operation already present",
+            "userop already exists in mempool",
+            "UserOperation with the same hash already exists",
+            "already imported",
+            "Duplicate user operation",
+            "userOp was already included in a block",
+            &named,
+        ] {
+            assert_eq!(bundler(-32602, message), Sent::Taken, "{message}");
+        }
+        for message in [
+            "unknown user operation",
+            "another user operation is already pending",
+            "sender already exists",
+            "the account already exists: initCode must be empty",
+        ] {
+            assert_ne!(bundler(-32602, message), Sent::Taken, "{message}");
+        }
+    }
+
+    #[test]
+    fn codes_of_the_entry_point_are_read_wherever_they_stand() {
+        for (code, message, aa_code) in [
+            (
+                -32500,
+                "account validation failed: AA24 signature error",
+                AaCode::AccountSignature,
+            ),
+            (-32000, "AA23 reverted (or OOG)", AaCode::AccountReverted),
+            (
+                -32521,
+                "UserOperation reverted during simulation with reason: AA23 reverted",
+                AaCode::AccountReverted,
+            ),
+            (
+                -32603,
+                "internal error: AA25 invalid account nonce",
+                AaCode::InvalidNonce,
+            ),
+            (
+                -32602,
+                "AA10 sender already constructed",
+                AaCode::SenderAlreadyConstructed,
+            ),
+            (-32000, "request timed out after AA25", AaCode::InvalidNonce),
+            // In words only.
+            (-32500, "invalid nonce", AaCode::InvalidNonce),
+            (
+                -32000,
+                "precheck failed: sender 0x00 is an existing contract, but initCode is nonempty",
+                AaCode::SenderAlreadyConstructed,
+            ),
+            (
+                -32000,
+                "precheck failed: sender 0x00 is not a contract and initCode is empty",
+                AaCode::AccountNotDeployed,
+            ),
+            (
+                -32000,
+                "precheck failed: paymaster deposit is 1 but must be at least 5 to pay for this operation",
+                AaCode::PaymasterDepositTooLow,
+            ),
+            (
+                -32000,
+                "precheck failed: paymasterAndData indicates paymaster with no code: 0x00",
+                AaCode::PaymasterNotDeployed,
+            ),
+            (-32507, "wrong signature", AaCode::AccountSignature),
+            (-32503, "too late", AaCode::ExpiredOrNotDue),
+            (
+                -32503,
+                "the paymaster's consent is over",
+                AaCode::PaymasterExpiredOrNotDue,
+            ),
+        ] {
+            assert_eq!(refused(bundler(code, message)).code, Some(aa_code), "{message}");
+        }
+        // Letters of an address are no code.
+        let sent = bundler(
+            -32000,
+            "failed for sender 0x0000000000000000000000000000000078AA21ec",
+        );
+        assert!(matches!(sent, Sent::NoAnswer { .. }), "{sent:?}");
+        // Without a code of its own, in the body of an HTTP error.
+        let body = r#"{"jsonrpc":"2.0","id":1,"error":{"message":"AA20 account not deployed"}}"#;
+        let error = RequestError::from(&TransportErrorKind::http_error(400, body.to_owned()));
+        let refusal = refused(sent_to_bundler(&signed(), error));
+        assert_eq!(refusal.code, Some(AaCode::AccountNotDeployed));
+    }
+
+    #[test]
+    fn a_wrong_signature_under_a_paymaster_can_be_either_ones() {
+        let mut signed = signed();
+        signed.operation.paymaster_and_data = Bytes::from(vec![1; 20]);
+        let code = |message| {
+            let error = error(-32507, message, Value::Null);
+            refused(sent_to_bundler(&signed, error)).code
+        };
+        assert_eq!(code("wrong signature"), None);
+        assert_eq!(
+            code("the paymaster's signature is wrong"),
+            Some(AaCode::PaymasterSignature)
+        );
+        assert_eq!(
+            code("signature of the account is wrong"),
+            Some(AaCode::AccountSignature)
+        );
+    }
+
+    #[test]
+    fn reasons_of_reverts_are_found_in_the_data() {
+        let plugin = Revert::Plugin(PluginError::PermissionsCheckFailed);
+        for (code, data) in [
+            (-32521, json!("0xb4d78304")),
+            (-32521, json!({ "revertData": "0xb4d78304" })),
+            (-32521, json!({ "data": "0xb4d78304" })),
+            (3, json!("0xb4d78304")),
+        ] {
+            let error = error(code, "execution reverted", data);
+            let expected = NotTakenReason::WouldRevert {
+                revert: plugin.clone(),
+            };
+            assert_eq!(
+                reason(sent_to_bundler(&signed(), error.clone())),
+                expected,
+                "{error:?}"
+            );
+            assert_eq!(
+                not_estimated(&UserOperation::default(), error),
+                EstimateError::WouldRevert(plugin.clone())
+            );
+        }
+        // Under "AA23", it is what the account said.
+        let error = error(-32500, "AA23 reverted", json!("0xb4d78304"));
+        let refusal = refused(sent_to_bundler(&signed(), error));
+        assert_eq!(
+            (refusal.code, refusal.cause),
+            (Some(AaCode::AccountReverted), Some(plugin))
+        );
+        // The EntryPoint's own error in the data.
+        let failed = crate::abi::EntryPoint::FailedOp {
+            opIndex: U256::ZERO,
+            reason: "AA24 signature error".to_owned(),
+        };
+        let error = self::error(-32500, "failed", json!(Bytes::from(failed.abi_encode())));
+        let refusal = refused(sent_to_bundler(&signed(), error));
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str()),
+            (Some(AaCode::AccountSignature), "AA24 signature error")
+        );
+        // Without data.
+        let NotTakenReason::WouldRevert { revert } = reason(bundler(-32521, "execution reverted: no luck"))
+        else {
+            panic!()
+        };
+        assert_eq!(revert, Revert::Error("no luck".to_owned()));
+    }
+
+    #[test]
+    fn funds_reputation_nonces_and_the_rest_are_told_apart() {
+        let other = NotTakenReason::Other;
+        for (code, message, expected) in [
+            (-32500, "AA21 didn't pay prefund", NotTakenReason::Funds),
+            (
+                -32000,
+                "precheck failed: sender balance and deposit together is 0 but must be at least 5 to pay for this operation",
+                NotTakenReason::Funds,
+            ),
+            (
+                -32500,
+                "prefund is not enough, required: 10, got: 0",
+                NotTakenReason::Funds,
+            ),
+            (
+                -32000,
+                "insufficient funds for gas * price + value",
+                NotTakenReason::Funds,
+            ),
+            (-32504, "the paymaster is throttled", NotTakenReason::Reputation),
+            (-32504, "no", NotTakenReason::Reputation),
+            (-32505, "too little at risk", NotTakenReason::Reputation),
+            (-32000, "entity is banned", NotTakenReason::Reputation),
+            (
+                -32602,
+                "Max operations (4) reached for sender 0x00",
+                NotTakenReason::Reputation,
+            ),
+            (
+                -32500,
+                "AA25 invalid account nonce: Maximum number of parallel user operations for that is allowed for this \
+                 sender reached",
+                NotTakenReason::Reputation,
+            ),
+            (-32000, "nonce too high", NotTakenReason::NonceAhead),
+            (-32502, "account uses forbidden opcode TIMESTAMP", other.clone()),
+            (-32506, "unsupported aggregator", other.clone()),
+            (-32602, "invalid UserOperation struct/fields", other.clone()),
+            (-32601, "the method does not exist", other.clone()),
+            (-32600, "invalid request", other.clone()),
+            (-32700, "parse error", other.clone()),
+            (
+                -32000,
+                "precheck failed: verificationGasLimit is 9 but must be at most 5",
+                other.clone(),
+            ),
+            (
+                -32000,
+                "precheck failed: callGasLimit is 5 but must be at least 9100",
+                other,
+            ),
+        ] {
+            assert_eq!(reason(bundler(code, message)), expected, "{message}");
+        }
+        for (code, message) in [(-32500, "no"), (-32501, "the paymaster says no")] {
+            assert_eq!(refused(bundler(code, message)).code, None, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_may_have_been_taken() {
+        for (code, message) in [
+            (-32603, "internal error"),
+            (-32603, "Internal JSON-RPC error."),
+            (-32000, "context deadline exceeded"),
+            (-32000, "upstream timed out"),
+            (-32000, "by mistake"),
+            (-32000, "service unavailable: cannot check the sender's stake"),
+            (-32602, "upstream timeout"),
+            (-32000, ""),
+            (1, "no"),
+            (-32099, "unexpected"),
+        ] {
+            let sent = bundler(code, message);
+            assert!(matches!(sent, Sent::NoAnswer { .. }), "{message}: {sent:?}");
+        }
+        for error in [
+            RequestError::no_answer("the connection broke"),
+            RequestError::unreadable("eth_sendUserOperation", "[]"),
+            RequestError::TooLarge { limit: 1 },
+        ] {
+            let expected = Sent::NoAnswer { error: error.clone() };
+            assert_eq!(sent_to_bundler(&signed(), error.clone()), expected);
+            assert_eq!(sent_to_node(error), expected);
+        }
+    }
+
+    #[test]
+    fn only_what_was_not_written_never_left() {
+        let not_reached = RequestError::NotReached {
+            message: "refused".to_owned(),
+        };
+        let expected = Sent::NeverLeft {
+            error: not_reached.clone(),
+        };
+        assert_eq!(sent_to_bundler(&signed(), not_reached), expected);
+        let status = |status| RequestError::from(&TransportErrorKind::http_error(status, String::new()));
+        let turned_away = |status| NotTakenReason::TurnedAway { status };
+        assert_eq!(reason(sent_to_bundler(&signed(), status(401))), turned_away(401));
+        assert_eq!(reason(sent_to_node(status(404))), turned_away(404));
+        let limited = NotTakenReason::RateLimited { retry_after: None };
+        assert_eq!(reason(sent_to_bundler(&signed(), status(429))), limited);
+        assert_eq!(reason(node(-32005, "too many requests")), limited);
+        assert!(matches!(sent_to_node(status(503)), Sent::NoAnswer { .. }));
+    }
+
+    #[test]
+    fn nodes_are_believed_only_when_they_refuse_in_words() {
+        for message in [
+            "already known",
+            "AlreadyKnown",
+            "known transaction: 0x00",
+            "Transaction with the same hash was already imported.",
+            "transaction already in mempool",
+            "ALREADY_EXISTS: already known",
+        ] {
+            assert_eq!(node(-32000, message), Sent::Taken, "{message}");
+        }
+        for (code, message) in [
+            (-32000, "nonce too low"),
+            (-32000, "nonce is too low"),
+            (-32000, "nonce too low: next nonce 5, tx nonce 4"),
+            (-32000, "replacement transaction underpriced"),
+            (-32000, "could not replace existing tx"),
+            (-32603, "internal error"),
+            (-32000, "context deadline exceeded"),
+            (-32000, "unknown transaction"),
+            (-32000, "txpool is full"),
+            (-32000, "odd"),
+        ] {
+            let sent = node(code, message);
+            assert!(matches!(sent, Sent::NoAnswer { .. }), "{message}: {sent:?}");
+        }
+        let fee = |least: Option<u64>| NotTakenReason::FeeTooLow {
+            least: least.map(U256::from),
+        };
+        for (message, expected) in [
+            (
+                "insufficient funds for gas * price + value: balance 0, tx cost 1",
+                NotTakenReason::Funds,
+            ),
+            (
+                "max fee per gas less than block base fee: address 0x70997970c51812dc3a010c7d01b50e0d17dc79c8, \
+                 maxFeePerGas: 5, baseFee: 7",
+                fee(Some(7)),
+            ),
+            (
+                "transaction underpriced: gas tip cap 0, minimum needed 25000000000",
+                fee(Some(25_000_000_000)),
+            ),
+            ("transaction underpriced", fee(None)),
+            ("FeeTooLow, MaxFeePerGas too low", fee(None)),
+            (
+                "intrinsic gas too low: gas 5, minimum needed 21000",
+                NotTakenReason::Other,
+            ),
+            ("exceeds block gas limit", NotTakenReason::Other),
+            (
+                "invalid chain id for signer: have 1 want 5",
+                NotTakenReason::Other,
+            ),
+        ] {
+            assert_eq!(reason(node(-32000, message)), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn estimates_that_fail_say_what_is_wrong() {
+        let operation = UserOperation::default();
+        let failed = |code, message| not_estimated(&operation, error(code, message, Value::Null));
+        // Also where it is the account that cannot pay.
+        let EstimateError::Refused(refusal) = failed(-32500, "AA21 didn't pay prefund") else {
+            panic!()
+        };
+        assert_eq!(refusal.code, Some(AaCode::PrefundNotPaid));
+        assert!(matches!(
+            failed(-32602, "maxFeePerGas must be at least 5"),
+            EstimateError::NotTaken(NotTaken {
+                reason: NotTakenReason::FeeTooLow { least: Some(_) },
+                ..
+            })
+        ));
+        for (code, message) in [(-32603, "internal error"), (-32000, "already known")] {
+            let failed = failed(code, message);
+            assert!(matches!(failed, EstimateError::Request { .. }), "{failed:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_in_every_form_or_not_at_all() {
+        for (text, number) in [
+            ("at least 5", Some(5)),
+            ("at least: 5", Some(5)),
+            ("at least 0x10.", Some(16)),
+            ("at least 1,000", Some(1_000)),
+            ("at least 1_000_000", Some(1_000_000)),
+            ("at least 1, got 2", Some(1)),
+            ("at least 1.5 gwei", Some(1_500_000_000)),
+            ("at least 2gwei", Some(2_000_000_000)),
+            ("at least 3.", Some(3)),
+            ("at least 1.5", None),
+            ("at least 10%", None),
+            ("at least eip1559", None),
+            ("at least -5", None),
+            ("at least 0x", None),
+            ("at least one", None),
+            ("at least", None),
+            ("at least 0x70997970c51812dc3a010c7d01b50e0d17dc79c8", None),
+            ("at least what you would expect, 5", None),
+        ] {
+            assert_eq!(least(text), number.map(U256::from), "{text}");
+        }
+        for text in [
+            "9".repeat(500),
+            format!("{} gwei", "9".repeat(40)),
+            format!("0x{}", "f".repeat(65)),
+        ] {
+            let _ = least(&format!("at least {text}"));
+        }
+        assert_eq!(least("at least ééééééééé 7"), Some(U256::from(7)));
+        let most = format!("at least {} gwei", "9".repeat(41));
+        assert_eq!(least(&most), None);
+    }
+
+    #[test]
+    fn no_text_is_too_odd_to_be_read() {
+        for text in [
+            "",
+            "é",
+            "at least é",
+            "0x",
+            "AA",
+            "AA2",
+            "at least 0",
+            "replace",
+            "\u{202e}",
+            "preVerificationGas below",
+        ] {
+            for code in [i64::MIN, -32521, -32500, 0, 3, i64::MAX] {
+                let _ = (bundler(code, text), node(code, text));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_said_is_kept_as_json() {
+        for (code, message) in [
+            (-32500, "AA23 reverted"),
+            (-32521, "execution reverted: no"),
+            (-32602, "maxFeePerGas must be at least 5"),
+            (-32602, "invalid"),
+        ] {
+            let sent = bundler(code, message);
+            let json = serde_json::to_string(&sent).unwrap();
+            assert_eq!(serde_json::from_str::<Sent>(&json).unwrap(), sent, "{json}");
+            let Sent::NotTaken(not_taken) = sent else { panic!() };
+            let outcome = Outcome::Open(Open::NotTaken(not_taken));
+            let json = serde_json::to_string(&outcome).unwrap();
+            assert_eq!(serde_json::from_str::<Outcome>(&json).unwrap(), outcome, "{json}");
+        }
     }
 }

@@ -74,7 +74,11 @@ pub async fn simulate_call_gas(
 
 /// The operation with gas limits and fees to simulate it with.
 fn to_simulate(operation: &UserOperation) -> UserOperation {
-    let call_gas_limit = if operation.init_code.is_empty() { 0 } else { SIMULATED_CALL_GAS };
+    let call_gas_limit = if operation.init_code.is_empty() {
+        0
+    } else {
+        SIMULATED_CALL_GAS
+    };
     UserOperation {
         call_gas_limit: U256::from(call_gas_limit),
         verification_gas_limit: U256::from(SIMULATED_VERIFICATION_GAS),
@@ -157,14 +161,28 @@ async fn call_gas(
     // The account exists only within the simulation. A call that reverts is not told apart from one that succeeds there. So
     // it is also made as the extra call that the EntryPoint offers after the operation, whose result it does report: from
     // the EntryPoint to the new account, as in the operation.
-    let used = execution_result(node, entry_point, operation, operation, Address::ZERO, Bytes::new());
+    let used = execution_result(
+        node,
+        entry_point,
+        operation,
+        operation,
+        Address::ZERO,
+        Bytes::new(),
+    );
     // Only an owner can act for an account that is just being created, and an empty batch does nothing.
     let creation = UserOperation {
         call_data: calldata::execute_batch(&[]),
         ..operation.clone()
     };
     let call_data = operation.call_data.clone();
-    let tried = execution_result(node, entry_point, operation, &creation, operation.sender, call_data);
+    let tried = execution_result(
+        node,
+        entry_point,
+        operation,
+        &creation,
+        operation.sender,
+        call_data,
+    );
     let (used, tried) = tokio::try_join!(used, tried)?;
     if !tried.targetSuccess {
         return Err(EstimateError::WouldRevert(Revert::decode(&tried.targetResult)));

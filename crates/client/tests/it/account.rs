@@ -406,7 +406,13 @@ async fn of_several_deployments_the_one_that_fits_the_account_is_chosen() {
         deploy(&mut chain, &other_plan());
         (first, other_plan().deployment())
     };
-    let options = ConnectOptions::new().deployments([first, other]);
+    // One with the right plugins, but for another EntryPoint.
+    let elsewhere = |deployment| Deployment {
+        entry_point: Address::repeat_byte(0x0e),
+        session_key_plugin: RECIPIENT,
+        ..deployment
+    };
+    let options = ConnectOptions::new().deployments([elsewhere(first), elsewhere(other), first, other]);
     for fitting in [first, other] {
         let address = create(&mut testkit.chain(), &fitting, owner());
         // With nothing but an owner plugin, and with keys.

@@ -1,0 +1,575 @@
+//! The file: made, found, checked, and kept from being mistaken for another.
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The `application_id` of the file: `SKJL`.
+pub(super) const APPLICATION_ID: i32 = 0x534B_4A4C;
+
+/// The scripts that make each version of the file (`user_version`) from the one before.
+pub(super) const VERSIONS: &[&str] = &[include_str!("version_1.sql")];
+
+/// How long a transaction waits for those of other processes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A file of a [`SqliteJournal`](super::SqliteJournal) cannot be used.
+///
+/// Messages hold the file's name, without its folder, and SQLite's words for the kind of error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqliteError {
+    /// The path does not name a file: it is empty, a folder, or SQLite's notation for something else than a file.
+    #[error("{file:?} is not the path of a file")]
+    NotAFile {
+        /// The file's name.
+        file: String,
+    },
+
+    /// The file, or its folder, cannot be read or made.
+    #[error("{file}: {kind}")]
+    Io {
+        /// The file's name.
+        file: String,
+        /// The operating system's words for it.
+        kind: String,
+    },
+
+    /// The file has no bytes. A journal never is empty, so it was cut off, or was made by somebody else.
+    #[error("{file} is empty, and a journal never is; remove it only if no journal was kept in it")]
+    Empty {
+        /// The file's name.
+        file: String,
+    },
+
+    /// The file is not an SQLite database.
+    #[error("{file} is not an SQLite database")]
+    NotADatabase {
+        /// The file's name.
+        file: String,
+    },
+
+    /// The file is a database of another application. It was not changed.
+    #[error("{file} is not a journal: its application id is {found:#010x} and not {APPLICATION_ID:#010x}")]
+    NotAJournal {
+        /// The file's name.
+        file: String,
+        /// The file's `application_id`.
+        found: i32,
+    },
+
+    /// A later release made the file, or has changed it since it was opened.
+    #[error("{file} has version {found}, and this release knows versions 1 to {known}")]
+    UnknownVersion {
+        /// The file's name.
+        file: String,
+        /// The file's `user_version`.
+        found: i32,
+        /// The latest version that this release knows.
+        known: i32,
+    },
+
+    /// The file lies on a file system that several machines can share, or that does not promise shared memory to processes.
+    #[error("{file} lies on {file_system}; a journal has to lie on a disk of this machine")]
+    NotLocal {
+        /// The file's name.
+        file: String,
+        /// The file system's name.
+        file_system: String,
+    },
+
+    /// The file has several names (hard links). SQLite would keep what is not in the file yet beside each name.
+    #[error("{file} has {names} names on its file system, and a journal has one")]
+    SeveralNames {
+        /// The file's name.
+        file: String,
+        /// How many.
+        names: u64,
+    },
+
+    /// SQLite did not take a setting on which the journal's promises rest, for example because the file system lacks what it
+    /// needs.
+    #[error("{file}: SQLite has {setting} = {found} and not {wanted}")]
+    Setting {
+        /// The file's name.
+        file: String,
+        /// The setting.
+        setting: String,
+        /// What it should be.
+        wanted: String,
+        /// What it is.
+        found: String,
+    },
+
+    /// Since it was opened the file was removed, renamed, or replaced by another.
+    #[error("{file} was removed or replaced while it was open")]
+    Replaced {
+        /// The file's name.
+        file: String,
+    },
+
+    /// The file is damaged.
+    #[error("{file} is damaged: {problem}")]
+    Damaged {
+        /// The file's name.
+        file: String,
+        /// SQLite's words for it.
+        problem: String,
+    },
+
+    /// The file, or its folder, cannot be written to.
+    #[error("{file} cannot be written to")]
+    ReadOnly {
+        /// The file's name.
+        file: String,
+    },
+
+    /// There is no room left for the file.
+    #[error("there is no room left for {file}")]
+    Full {
+        /// The file's name.
+        file: String,
+    },
+
+    /// Others used the file for longer than a transaction waits.
+    #[error("{file} was in use by others for {} seconds", BUSY_TIMEOUT.as_secs())]
+    Busy {
+        /// The file's name.
+        file: String,
+    },
+
+    /// The thread that owns the file has ended, or belongs to the process that this one was forked from.
+    #[error("the thread that writes {file} is gone")]
+    ThreadGone {
+        /// The file's name.
+        file: String,
+    },
+
+    /// Anything else that SQLite reports.
+    #[error("{file}: {message} (SQLite's code {code})")]
+    Other {
+        /// The file's name.
+        file: String,
+        /// SQLite's extended result code; 0 if there was none.
+        code: i32,
+        /// SQLite's words for this code.
+        message: String,
+    },
+}
+
+impl SqliteError {
+    /// Sorts an error of SQLite. Its own message can hold the path and is left out.
+    pub(super) fn of(file: &str, error: &rusqlite::Error) -> Self {
+        let file = file.to_owned();
+        let Some(failure) = error.sqlite_error() else {
+            return Self::Other {
+                file,
+                code: 0,
+                message: "the database did not answer as expected".to_owned(),
+            };
+        };
+        let code = failure.extended_code;
+        let message = rusqlite::ffi::code_to_str(code).to_owned();
+        match failure.code {
+            ErrorCode::DiskFull => Self::Full { file },
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Self::ReadOnly { file },
+            ErrorCode::DatabaseCorrupt => Self::Damaged {
+                file,
+                problem: message,
+            },
+            ErrorCode::NotADatabase => Self::NotADatabase { file },
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy { file },
+            _ => Self::Other { file, code, message },
+        }
+    }
+
+    fn io(file: &str, error: &io::Error) -> Self {
+        let file = file.to_owned();
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { file },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { file },
+            kind => Self::Io {
+                file,
+                kind: kind.to_string(),
+            },
+        }
+    }
+}
+
+/// The open file.
+#[derive(Debug)]
+pub(super) struct Database {
+    connection: Connection,
+    /// The file's name, for errors.
+    file: String,
+    path: PathBuf,
+    identity: Identity,
+}
+
+impl Database {
+    /// Opens a journal, and makes it if there is no file at this path.
+    pub(super) fn open(path: &Path) -> Result<Self, SqliteError> {
+        let file = name_of(path);
+        let path = find(path, &file)?;
+        let identity = Identity::of(&path, &file)?;
+        let mut connection = connect(&path, &file)?;
+        check_owner(&connection, &file)?;
+        set_up(&connection, &file)?;
+        check_content(&connection, &file)?;
+        migrate(&mut connection, VERSIONS).map_err(|error| SqliteError::of(&file, &error))?;
+        // The connection is to whatever had this name when it was made.
+        identity.check(&path, &file)?;
+        Ok(Self {
+            connection,
+            file,
+            path,
+            identity,
+        })
+    }
+
+    /// The file's name.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Begins a transaction, on the file that was opened, in the version that this release knows.
+    pub(super) fn begin(&mut self, behavior: TransactionBehavior) -> Result<Transaction<'_>, SqliteError> {
+        let failed = |error| SqliteError::of(&self.file, &error);
+        self.identity.check(&self.path, &self.file)?;
+        if !self.connection.is_autocommit() {
+            // The end of an earlier one failed.
+            self.connection.execute_batch("ROLLBACK").map_err(failed)?;
+        }
+        let transaction = self
+            .connection
+            .transaction_with_behavior(behavior)
+            .map_err(failed)?;
+        let found = pragma(&transaction, "user_version").map_err(failed)?;
+        check_version(found, &self.file)?;
+        Ok(transaction)
+    }
+}
+
+/// The file's name, without its folder.
+pub(super) fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// The path of the file without links, after the file was made if there was none.
+fn find(path: &Path, file: &str) -> Result<PathBuf, SqliteError> {
+    let not_a_file = || SqliteError::NotAFile {
+        file: file.to_owned(),
+    };
+    let failed = |error| SqliteError::io(file, &error);
+    let name = path.file_name().ok_or_else(not_a_file)?;
+    if path
+        .to_str()
+        .is_some_and(|path| path == ":memory:" || path.starts_with("file:"))
+    {
+        return Err(not_a_file());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).map_err(failed)?;
+    let mut path = folder.join(name);
+    match fs::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_symlink() => path = fs::canonicalize(&path).map_err(failed)?,
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            check_file_system(&folder, file)?;
+            create(&folder, &path, file)?;
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    check_file_system(&path, file)?;
+    let metadata = fs::metadata(&path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(not_a_file());
+    }
+    if metadata.len() == 0 {
+        return Err(SqliteError::Empty {
+            file: file.to_owned(),
+        });
+    }
+    Ok(path)
+}
+
+/// Makes an empty journal, readable for its owner only. It gets its name when it is complete, so nobody sees half of one, and a
+/// file without content is not taken for a new one.
+fn create(folder: &Path, path: &Path, file: &str) -> Result<(), SqliteError> {
+    let failed = |error| SqliteError::io(file, &error);
+    let made = tempfile::Builder::new()
+        .prefix(".journal-")
+        .suffix(".new")
+        .tempfile_in(folder)
+        .map_err(failed)?
+        .into_temp_path();
+    let sqlite = |error| SqliteError::of(file, &error);
+    let mut connection = connect(&made, file)?;
+    migrate(&mut connection, VERSIONS).map_err(sqlite)?;
+    set_up(&connection, file)?;
+    connection.close().map_err(|(_, error)| sqlite(error))?;
+    match made.persist_noclobber(path) {
+        Ok(()) => {}
+        // Another process was first.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed(error.error)),
+    }
+    // The name has to outlive a loss of power as well.
+    #[cfg(unix)]
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed)?;
+    Ok(())
+}
+
+fn connect(path: &Path, file: &str) -> Result<Connection, SqliteError> {
+    let failed = |error| SqliteError::of(file, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)
+        .map_err(failed)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)
+        .map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    // SQLite opens what it may not write for reading.
+    if connection.is_readonly("main").map_err(failed)? {
+        return Err(SqliteError::ReadOnly {
+            file: file.to_owned(),
+        });
+    }
+    Ok(connection)
+}
+
+/// Refuses files of others before anything in them is changed.
+fn check_owner(connection: &Connection, file: &str) -> Result<(), SqliteError> {
+    let failed = |error| SqliteError::of(file, &error);
+    let found = pragma(connection, "application_id").map_err(failed)?;
+    if found != APPLICATION_ID {
+        return Err(SqliteError::NotAJournal {
+            file: file.to_owned(),
+            found,
+        });
+    }
+    let found = pragma(connection, "user_version").map_err(failed)?;
+    if found < 1 || found > latest() {
+        return Err(SqliteError::UnknownVersion {
+            file: file.to_owned(),
+            found,
+            known: latest(),
+        });
+    }
+    Ok(())
+}
+
+/// Sets what the promises rest on, and reads it back.
+fn set_up(connection: &Connection, file: &str) -> Result<(), SqliteError> {
+    let failed = |error: rusqlite::Error| SqliteError::of(file, &error);
+    // Several processes that open a new file at once get "busy" here without the wait that transactions have.
+    let began = Instant::now();
+    let mode: String = loop {
+        match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)) {
+            Err(error) if is_busy(&error) && began.elapsed() < BUSY_TIMEOUT => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            answer => break answer.map_err(failed)?,
+        }
+    };
+    let check = |setting: &str, wanted: &str, found: String| {
+        if found == wanted {
+            Ok(())
+        } else {
+            let [setting, wanted] = [setting, wanted].map(str::to_owned);
+            Err(SqliteError::Setting {
+                file: file.to_owned(),
+                setting,
+                wanted,
+                found,
+            })
+        }
+    };
+    check("journal_mode", "wal", mode)?;
+    let settings = [
+        ("synchronous", "2"),
+        ("foreign_keys", "1"),
+        // Where a plain sync leaves writes in the disk's cache.
+        ("fullfsync", "1"),
+        ("checkpoint_fullfsync", "1"),
+    ];
+    for (setting, wanted) in settings {
+        connection
+            .execute_batch(&format!("PRAGMA {setting} = {wanted}"))
+            .map_err(failed)?;
+        check(
+            setting,
+            wanted,
+            pragma(connection, setting).map_err(failed)?.to_string(),
+        )?;
+    }
+    Ok(())
+}
+
+/// Reads the whole file, and compares its tables with their indexes: an intent that an index has lost would be forgotten.
+fn check_content(connection: &Connection, file: &str) -> Result<(), SqliteError> {
+    let failed = |error| SqliteError::of(file, &error);
+    let damaged = |problem| SqliteError::Damaged {
+        file: file.to_owned(),
+        problem,
+    };
+    let problem: String = connection
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        .map_err(failed)?;
+    if problem != "ok" {
+        return Err(damaged(problem));
+    }
+    let mut orphans = connection.prepare("PRAGMA foreign_key_check").map_err(failed)?;
+    if orphans.exists([]).map_err(failed)? {
+        return Err(damaged("it holds operations of no intent".to_owned()));
+    }
+    Ok(())
+}
+
+/// Brings the file to the latest version: each script in a transaction of its own.
+fn migrate(connection: &mut Connection, versions: &[&str]) -> rusqlite::Result<()> {
+    loop {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version = pragma(&transaction, "user_version")?;
+        let Some(script) = usize::try_from(version)
+            .ok()
+            .and_then(|version| versions.get(version))
+        else {
+            return Ok(());
+        };
+        transaction.execute_batch(script)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", version + 1)?;
+        transaction.commit()?;
+    }
+}
+
+fn check_version(found: i32, file: &str) -> Result<(), SqliteError> {
+    if found == latest() {
+        Ok(())
+    } else {
+        Err(SqliteError::UnknownVersion {
+            file: file.to_owned(),
+            found,
+            known: latest(),
+        })
+    }
+}
+
+fn latest() -> i32 {
+    i32::try_from(VERSIONS.len()).unwrap_or(i32::MAX)
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i32> {
+    connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+/// Tells the file that was opened from another one with its name. Without that, a process that goes on writing to a file whose
+/// name was taken away would acknowledge what nobody finds again.
+#[derive(Debug)]
+struct Identity {
+    #[cfg(unix)]
+    device_and_inode: (u64, u64),
+}
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(path: &Path, file: &str) -> Result<Self, SqliteError> {
+        use std::os::unix::fs::MetadataExt;
+
+        let metadata = fs::metadata(path).map_err(|error| SqliteError::io(file, &error))?;
+        if metadata.nlink() > 1 {
+            return Err(SqliteError::SeveralNames {
+                file: file.to_owned(),
+                names: metadata.nlink(),
+            });
+        }
+        Ok(Self {
+            device_and_inode: (metadata.dev(), metadata.ino()),
+        })
+    }
+
+    #[cfg(unix)]
+    fn check(&self, path: &Path, file: &str) -> Result<(), SqliteError> {
+        match Self::of(path, file) {
+            Ok(found) if found.device_and_inode == self.device_and_inode => Ok(()),
+            Err(error @ SqliteError::SeveralNames { .. }) => Err(error),
+            _ => Err(SqliteError::Replaced {
+                file: file.to_owned(),
+            }),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_path: &Path, _file: &str) -> Result<Self, SqliteError> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    fn check(&self, _path: &Path, _file: &str) -> Result<(), SqliteError> {
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn check_file_system(path: &Path, file: &str) -> Result<(), SqliteError> {
+    let found = rustix::fs::statfs(path).map_err(|error| SqliteError::io(file, &error.into()))?;
+    // Identifiers have 32 bits; the field's width depends on the processor.
+    match shared_file_system(found.f_type as u32) {
+        Some(file_system) => Err(SqliteError::NotLocal {
+            file: file.to_owned(),
+            file_system: file_system.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn check_file_system(_path: &Path, _file: &str) -> Result<(), SqliteError> {
+    Ok(())
+}
+
+/// File systems on which locks or shared memory do not reach everybody who can open the file, by Linux's identifiers (statfs(2)).
+#[cfg(target_os = "linux")]
+fn shared_file_system(identifier: u32) -> Option<&'static str> {
+    let known = [
+        (0x0000_6969, "NFS"),
+        (0x0000_517B, "SMB"),
+        (0xFE53_4D42, "SMB"),
+        (0xFF53_4D42, "SMB"),
+        (0x0000_564C, "NCP"),
+        (0x0102_1997, "9P"),
+        (0x6573_5546, "FUSE"),
+        (0x7375_7245, "Coda"),
+        (0x5346_414F, "AFS"),
+        (0x6B41_4653, "AFS"),
+        (0x00C3_6400, "Ceph"),
+        (0x0BD0_0BD0, "Lustre"),
+        (0x4750_4653, "GPFS"),
+        (0x0116_1970, "GFS2"),
+        (0x7461_636F, "OCFS2"),
+        (0x786F_4256, "a shared folder of VirtualBox"),
+        (0xBACB_ACBC, "a shared folder of VMware"),
+    ];
+    known
+        .iter()
+        .find(|(known, _)| *known == identifier)
+        .map(|(_, name)| *name)
+}

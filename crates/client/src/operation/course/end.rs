@@ -1,0 +1,165 @@
+//! How a course ends, and what its caller is told.
+
+use super::{Course, LAST_WRITE, READ_TRIES};
+use crate::{
+    journal::Handover,
+    operation::{
+        error::{Cause, OperationError},
+        outcome::{Happened, Included, Open, Outcome},
+    },
+};
+use alloy::eips::BlockId;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+impl Course {
+    /// Ends the course: `None` if its time was over.
+    pub(super) async fn end(
+        mut self,
+        end: Option<Result<Included, Cause>>,
+    ) -> Result<Included, OperationError> {
+        match end {
+            Some(Ok(included)) => {
+                let told = self.change(|record| {
+                    record.told = true;
+                    record.given_up = None;
+                });
+                // If it is not written down, a later equal intent is told once more.
+                let _ = timeout(LAST_WRITE, told).await;
+                // What nobody will ask for again can go.
+                let pruned = self.wanted.core.desk.journal().prune(&self.lane);
+                let _ = timeout(LAST_WRITE, pruned).await;
+                self.release().await;
+                if included.success {
+                    return match self.confirmed(&included).await {
+                        Ok(()) => Ok(included),
+                        Err(cause) => Err(self.error(cause)),
+                    };
+                }
+                let cause = Cause::Reverted {
+                    included: Box::new(included),
+                };
+                Err(self.error(cause))
+            }
+            Some(Err(cause)) => Err(self.fail(cause).await),
+            None => {
+                let cause = self.out_of_time();
+                Err(self.fail(cause).await)
+            }
+        }
+    }
+
+    /// Reads back whether the operation did what it should, in the block that includes it.
+    pub(super) async fn confirmed(&self, included: &Included) -> Result<(), Cause> {
+        let block = BlockId::hash(included.receipt.block_hash);
+        let account = self.wanted.core.account.clone().at(block);
+        let mut tries = 0;
+        loop {
+            match self.wanted.source.confirm(&account).await {
+                Err(Cause::Read { .. }) if tries + 1 < READ_TRIES => {}
+                answer => return answer,
+            }
+            tries += 1;
+            sleep(Duration::from_millis(100) * tries).await;
+        }
+    }
+
+    /// The error of a caller whose time is over.
+    pub(super) fn out_of_time(&mut self) -> Cause {
+        let waited = self.wanted.timeout;
+        if self.record.is_none()
+            && let Some(cause) = self.last_cause.take()
+        {
+            return cause;
+        }
+        let Some(record) = &self.record else {
+            return if self.turn.is_none() {
+                Cause::LaneBusy { waited }
+            } else {
+                Cause::NotSentInTime { waited }
+            };
+        };
+        match record.outcome() {
+            Outcome::Included(included) => Cause::NotDeepInTime {
+                included: Box::new(included),
+                waited,
+            },
+            Outcome::Void(void) => Cause::Void { void: Box::new(void) },
+            Outcome::NeverSent => Cause::NotSentInTime { waited },
+            Outcome::Open(Open::NonceUsed { by }) => Cause::NonceUsed { by },
+            Outcome::Open(Open::NotTaken(reason)) => Cause::NotTaken(reason),
+            Outcome::Open(_) => Cause::NotIncludedInTime { waited },
+        }
+    }
+
+    /// Gives the caller an error: from here on nobody waits for the intent.
+    pub(super) async fn fail(mut self, cause: Cause) -> OperationError {
+        let given_up = self.wanted.core.desk.moment();
+        let knows_included = matches!(cause, Cause::NotDeepInTime { .. });
+        let _ = timeout(LAST_WRITE, self.take_back()).await;
+        let is_written = timeout(
+            LAST_WRITE,
+            self.change(|record| {
+                if knows_included {
+                    record.told = true;
+                } else {
+                    record.given_up.get_or_insert(given_up);
+                }
+            }),
+        )
+        .await;
+        if self.record.is_some() && !matches!(is_written, Ok(Ok(()))) {
+            self.wanted.core.desk.note_dropped(self.id);
+        }
+        self.release().await;
+        self.error(cause)
+    }
+
+    /// An operation that was being written down when the time was over has not left the process. If it is in the journal now,
+    /// that is said there.
+    pub(super) async fn take_back(&mut self) {
+        let Some(writing) = self.writing.clone() else {
+            return;
+        };
+        let journal = self.wanted.core.desk.journal().clone();
+        let Ok(found) = journal.intent(writing.id).await else {
+            return;
+        };
+        self.writing = None;
+        let Some(found) = found else {
+            return;
+        };
+        self.record = Some(found);
+        let hash = writing.operations.last().map(|operation| operation.signed.hash);
+        let taken_back = self.change(|record| {
+            for operation in &mut record.operations {
+                if Some(operation.signed.hash) == hash && operation.handover == Handover::Written {
+                    operation.handover = Handover::NeverLeft;
+                }
+            }
+        });
+        let _ = taken_back.await;
+    }
+
+    pub(super) async fn release(&mut self) {
+        self.has_ended = true;
+        if let Some(turn) = self.turn.take() {
+            let _ = timeout(LAST_WRITE, turn.release()).await;
+        }
+    }
+
+    pub(super) fn error(&self, cause: Cause) -> OperationError {
+        let happened = match (&cause, &self.record) {
+            (Cause::AlreadyHappened { included, .. }, _) if included.success => Happened::Yes,
+            (Cause::AlreadyHappened { .. }, _) => Happened::Reverted,
+            (_, Some(record)) => record.outcome().happened(),
+            (_, None) => Happened::No,
+        };
+        OperationError {
+            cause: Box::new(cause),
+            happened,
+            intent: self.record.as_ref().map(|record| record.id),
+            user_op_hash: self.last_hash(),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! One intent on its way: its turn in the lane, its operations, and what becomes of them.
+//!
+//! The rules that this file keeps:
+//!
+//! - Nothing is signed for a lane but in its turn, and nothing is sent that is not written down.
+//! - What is open in the lane is settled before anything new is signed.
+//! - The next operation has the lowest unused nonce. An older open operation with that nonce and the new one exclude each other;
+//!   both stay in the journal until the chain has decided.
+//! - An intent gets an operation with another nonce only when all earlier ones are void or never left the process.
+
+mod end;
+mod handover;
+mod others;
+mod sign;
+mod watch;
+
+pub(super) use handover::{handover_after, is_passing};
+
+use super::{
+    Operation,
+    desk::{Turn, millis},
+    error::{Cause, OperationError},
+    outcome::{Included, Outcome},
+    settle::SettleError,
+};
+use crate::journal::{IntentId, IntentRecord, JournalError, Lane, Moment};
+use alloy::primitives::{B256, aliases::U192};
+use std::{
+    future::{Future, IntoFuture},
+    pin::Pin,
+    time::Duration,
+};
+use tokio::time::{Instant, timeout_at};
+
+/// The first pause between two looks at the chain.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// The longest pause between two looks at the chain.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// After how long an operation without answer is sent again; then twice as long, and so on.
+const RESEND_AFTER: Duration = Duration::from_secs(1);
+/// After how long an operation that somebody has in a pool is sent again: pools forget.
+const RESEND_TAKEN_AFTER: Duration = Duration::from_secs(10);
+/// How often a reading that failed is tried again before anything is signed.
+const READ_TRIES: u32 = 4;
+/// What writing down an end may take, beyond the caller's time limit.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+
+/// Carries an operation out, and waits until it is included.
+pub(super) async fn run(operation: Operation) -> Result<Included, OperationError> {
+    let mut course = Course::new(operation);
+    let until = course.until;
+    let end = timeout_at(until, async {
+        match course.start().await? {
+            Some(included) => Ok(included),
+            None => course.finish().await,
+        }
+    })
+    .await;
+    course.end(end.ok()).await
+}
+
+/// Carries an operation out up to handing it over.
+pub(super) async fn send(operation: Operation) -> Result<Pending, OperationError> {
+    let mut course = Course::new(operation);
+    let until = course.until;
+    match timeout_at(until, course.start()).await {
+        Ok(Ok(included)) => Ok(Pending { course, included }),
+        Ok(Err(cause)) => Err(course.fail(cause).await),
+        Err(_) => {
+            let cause = course.out_of_time();
+            Err(course.fail(cause).await)
+        }
+    }
+}
+
+/// An operation that was handed over. Awaiting it waits until it is included; dropping it leaves it open, and gives the lane to
+/// the next.
+#[derive(Debug)]
+#[must_use = "nobody looks what becomes of an operation that is not awaited"]
+pub struct Pending {
+    course: Course,
+    included: Option<Included>,
+}
+
+impl Pending {
+    /// The hash of the operation that was handed over last.
+    pub fn user_op_hash(&self) -> Option<B256> {
+        self.course.last_hash()
+    }
+
+    /// The intent, as the journal has it.
+    pub const fn intent(&self) -> Option<&IntentRecord> {
+        self.course.record.as_ref()
+    }
+
+    /// Waits until it is included, within what is left of the time limit.
+    pub async fn wait(self) -> Result<Included, OperationError> {
+        let Self { mut course, included } = self;
+        let until = course.until;
+        if let Some(included) = included {
+            return course.end(Some(Ok(included))).await;
+        }
+        let end = timeout_at(until, course.finish()).await;
+        course.end(end.ok()).await
+    }
+}
+
+impl IntoFuture for Pending {
+    type Output = Result<Included, OperationError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.wait())
+    }
+}
+
+/// An intent on its way.
+#[derive(Debug)]
+struct Course {
+    wanted: Operation,
+    id: IntentId,
+    request: B256,
+    lane: Lane,
+    asked: Moment,
+    /// By the machine's clock, in milliseconds since the Unix epoch.
+    deadline: u64,
+    until: Instant,
+    turn: Option<Turn>,
+    /// As the journal has it.
+    record: Option<IntentRecord>,
+    /// What is being written and may or may not have been.
+    writing: Option<IntentRecord>,
+    /// What keeps it from being signed, so far.
+    last_cause: Option<Cause>,
+    /// Whether an operation was signed in this course.
+    has_signed: bool,
+    has_ended: bool,
+}
+
+impl Drop for Course {
+    fn drop(&mut self) {
+        let is_open = |record: &IntentRecord| record.given_up.is_none() && !record.told;
+        if !self.has_ended && (self.record.as_ref().is_some_and(is_open) || self.writing.is_some()) {
+            self.wanted.core.desk.note_dropped(self.id);
+        }
+    }
+}
+
+/// What a look at the chain has shown.
+enum Seen {
+    Included(Included),
+    /// None of the intent's operations can be included any more.
+    Void,
+    /// It can still happen.
+    Open,
+}
+
+fn settling_failed(error: SettleError) -> Cause {
+    match error {
+        SettleError::Request(error) => Cause::Request {
+            by: "node".to_owned(),
+            error,
+        },
+        SettleError::Journal(error) => error.into(),
+    }
+}
+
+impl Course {
+    fn new(wanted: Operation) -> Self {
+        let desk = &wanted.core.desk;
+        Self {
+            id: desk.new_intent_id(),
+            request: wanted.source.request(),
+            lane: wanted.core.lane(wanted.nonce_key),
+            asked: desk.moment(),
+            deadline: desk.now().saturating_add(millis(wanted.timeout)),
+            until: Instant::now() + wanted.timeout.min(Duration::from_secs(86_400 * 365)),
+            turn: None,
+            record: None,
+            writing: None,
+            last_cause: None,
+            has_signed: false,
+            has_ended: false,
+            wanted,
+        }
+    }
+
+    fn last_hash(&self) -> Option<B256> {
+        let record = self.record.as_ref()?;
+        let last = record
+            .operations
+            .iter()
+            .rfind(|operation| operation.handover.may_have_left())?;
+        Some(last.signed.hash)
+    }
+
+    /// Takes the lane's turn and carries the operation out, up to handing it over. `Some`: the intent was included before.
+    async fn start(&mut self) -> Result<Option<Included>, Cause> {
+        if let Some(record) = self.named().await? {
+            self.lane = record.lane;
+        } else if self.wanted.may_leave_lane().await? {
+            // Nobody knows this lane before the operation is public, and nothing in it is in the way.
+            let nonce_key = U192::from_be_bytes(self.wanted.core.desk.random::<24>());
+            self.lane = self.wanted.core.lane(nonce_key);
+        }
+        self.take_turn().await?;
+        if let Some(included) = self.take_up_named().await? {
+            return Ok(Some(included));
+        }
+        self.sign_and_send().await?;
+        Ok(None)
+    }
+
+    async fn take_turn(&mut self) -> Result<(), Cause> {
+        let desk = self.wanted.core.desk.clone();
+        let turn = desk.turn(self.lane, self.until).await;
+        self.turn = Some(turn.map_err(|error| *error.into_error(self.wanted.timeout).cause)?);
+        Ok(())
+    }
+
+    /// The record that the course goes on with: the one that has the intent's name, or that was given.
+    async fn named(&self) -> Result<Option<IntentRecord>, Cause> {
+        let core = &self.wanted.core;
+        let journal = core.desk.journal();
+        if let Some((id, _)) = self.wanted.adopts {
+            return Ok(journal.intent(id).await?);
+        }
+        match &self.wanted.name {
+            Some(name) => Ok(journal.named(&core.scope(), name).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes up the intent that has the name: its outcome, if it is included; its operations, if it is open.
+    async fn take_up_named(&mut self) -> Result<Option<Included>, Cause> {
+        let Some(record) = self.named().await? else {
+            return Ok(None);
+        };
+        let core = self.wanted.core.clone();
+        core.check_ours(&record)?;
+        let view = self.view_patiently().await?;
+        let mut records = [record];
+        core.settle(&view, &mut records).await.map_err(settling_failed)?;
+        let [record] = records;
+        let outcome = record.outcome();
+        if self.wanted.adopts.is_some() {
+            self.request = record.request;
+            if let Outcome::Void(void) = outcome {
+                return Err(Cause::Void { void: Box::new(void) });
+            }
+        } else if !record.holds_name() {
+            return Ok(None);
+        } else if record.request != self.request {
+            return Err(Cause::NameTaken {
+                name: record.name.unwrap_or_default(),
+                intent: record.id,
+                outcome: Box::new(outcome),
+            });
+        }
+        self.id = record.id;
+        core.desk.forget_dropped(record.id);
+        if let Outcome::Included(included) = outcome {
+            self.record = Some(record);
+            return Ok(Some(included));
+        }
+        let taken_up = IntentRecord {
+            asked: self.asked,
+            deadline: self.deadline,
+            given_up: None,
+            ..record
+        };
+        self.write(taken_up).await?;
+        Ok(None)
+    }
+
+    /// Writes the intent's record in the lane's turn.
+    async fn write(&mut self, record: IntentRecord) -> Result<(), Cause> {
+        let Some(turn) = &self.turn else {
+            return Err(JournalError::LeaseLost.into());
+        };
+        self.writing = Some(record.clone());
+        let written = turn.write(record).await;
+        if !matches!(written, Err(JournalError::Store { .. })) {
+            self.writing = None;
+        }
+        self.record = Some(written?);
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! Other intents of the same lane: what is open there comes first.
+
+use super::{
+    Course, FIRST_PAUSE, LONGEST_PAUSE,
+    handover::{handover_after, is_waiting},
+};
+use crate::{
+    journal::{IntentRecord, JournalError, Moment, OperationRecord},
+    operation::{
+        desk::{LEASE, millis},
+        error::Cause,
+        outcome::Outcome,
+    },
+};
+use alloy::primitives::{B256, U256};
+use tokio::time::{Instant, sleep, timeout_at};
+
+impl Course {
+    /// The lane's other intents that are not final. Of those that nobody waits for any more, that is written down.
+    pub(super) async fn others(&self) -> Result<Vec<IntentRecord>, Cause> {
+        let desk = &self.wanted.core.desk;
+        let mut others = desk.journal().unsettled(&self.lane).await?;
+        others.retain(|other| other.id != self.id);
+        for other in &mut others {
+            if other.given_up.is_some() || other.told {
+                continue;
+            }
+            let Some(given_up) = self.left_alone_at(other) else {
+                continue;
+            };
+            other.given_up = Some(given_up);
+            if let Ok(written) = desk.journal().put(other.clone(), None).await {
+                *other = written;
+                desk.forget_dropped(other.id);
+            }
+        }
+        Ok(others)
+    }
+
+    /// Since when nobody waits for an intent: its future was dropped, its process is gone, or its time is over.
+    pub(super) fn left_alone_at(&self, other: &IntentRecord) -> Option<Moment> {
+        let desk = &self.wanted.core.desk;
+        if let Some(dropped) = desk.dropped_at(other.id) {
+            return Some(dropped);
+        }
+        let lapsed = self.turn.as_ref().and_then(|turn| turn.lapsed.as_ref());
+        if let Some(lapsed) = lapsed.filter(|lapsed| lapsed.holder == other.asked.process) {
+            return Some(Moment {
+                // It was last seen when its process extended the lease.
+                at: lapsed.until.saturating_sub(millis(LEASE)),
+                ..other.asked
+            });
+        }
+        let is_over = other.asked.process != desk.process() && desk.now() > other.deadline;
+        is_over.then_some(Moment {
+            at: other.deadline,
+            ..other.asked
+        })
+    }
+
+    /// Sends others' open operations again, lowest nonce first: those at this nonce or, if `all`, those above it, too.
+    pub(super) async fn send_others(&self, others: &mut [IntentRecord], nonce: U256, all: bool) {
+        let core = &self.wanted.core;
+        let mut again: Vec<(U256, usize, usize)> = Vec::new();
+        for (position, other) in others.iter().enumerate() {
+            for (index, operation) in other.operations.iter().enumerate() {
+                let is_meant = operation.nonce() == nonce || all && operation.nonce() > nonce;
+                if operation.is_open() && is_meant {
+                    again.push((operation.nonce(), position, index));
+                }
+            }
+        }
+        again.sort_unstable();
+        for (_, position, index) in again {
+            let other = &mut others[position];
+            let operation = &mut other.operations[index];
+            let sent = core.submitter.send(&operation.signed).await;
+            let handover = handover_after(operation.handover.clone(), &sent);
+            if handover == operation.handover {
+                continue;
+            }
+            operation.handover = handover;
+            if let Ok(written) = core.desk.journal().put(other.clone(), None).await {
+                *other = written;
+            }
+        }
+    }
+
+    /// Waits until none of these operations is on its way any more, for half of the time limit.
+    pub(super) async fn wait_for_others(
+        &self,
+        others: &[IntentRecord],
+        is_meant: impl Fn(&OperationRecord) -> bool,
+    ) {
+        let core = &self.wanted.core;
+        let until = self.until.min(Instant::now() + self.wanted.timeout / 2);
+        let mut records = others.to_vec();
+        let wait = async {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                self.keep_turn().await;
+                let is_settled = match core.view(&self.lane).await {
+                    Ok(view) => core.settle(&view, &mut records).await.is_ok(),
+                    Err(_) => false,
+                };
+                let is_on_its_way =
+                    |operation: &OperationRecord| is_meant(operation) && is_waiting(&operation.handover);
+                if is_settled
+                    && !records
+                        .iter()
+                        .any(|record| record.open_operations().any(is_on_its_way))
+                {
+                    return;
+                }
+                sleep(pause).await;
+                pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+            }
+        };
+        // Or until the time is over: then the newer one takes the nonce.
+        let _ = timeout_at(until, wait).await;
+    }
+
+    /// The signer's open operations in all lanes of the account.
+    pub(super) async fn open_everywhere(&self, here: &[IntentRecord]) -> Result<Vec<IntentRecord>, Cause> {
+        let journal = self.wanted.core.desk.journal();
+        let account = (self.lane.chain_id, self.lane.account);
+        let mut open = here.to_vec();
+        for lane in journal.unsettled_lanes(Some(account)).await? {
+            if lane != self.lane {
+                open.extend(journal.unsettled(&lane).await?);
+            }
+        }
+        Ok(open)
+    }
+
+    /// An unnamed intent ends here if an equal one, whose caller was given an error before this one was asked for, proves to be
+    /// included: the caller most likely asks for the same once more.
+    pub(super) async fn check_already_happened(&self) -> Result<(), Cause> {
+        if self.wanted.name.is_some() || self.wanted.adopts.is_some() {
+            return Ok(());
+        }
+        let core = &self.wanted.core;
+        let journal = core.desk.journal();
+        for mut older in journal.untold(&core.scope(), self.request).await? {
+            let is_concerned = older.id != self.id
+                && older
+                    .given_up
+                    .is_some_and(|given_up| self.asked.is_after(&given_up));
+            let Outcome::Included(included) = older.outcome() else {
+                continue;
+            };
+            if !is_concerned {
+                continue;
+            }
+            older.told_to = Some(self.id);
+            match journal.put(older.clone(), None).await {
+                Ok(_) => {
+                    return Err(Cause::AlreadyHappened {
+                        intent: older.id,
+                        included: Box::new(included),
+                    });
+                }
+                // Somebody else was told.
+                Err(JournalError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Open operations of other intents at a nonce.
+pub(super) fn rivals(others: &[IntentRecord], nonce: U256) -> Vec<&OperationRecord> {
+    others
+        .iter()
+        .flat_map(IntentRecord::open_operations)
+        .filter(|operation| operation.nonce() == nonce)
+        .collect()
+}
+
+/// An open operation at this nonce or above whose caller was given no error: the caller knows it included, or waits until its
+/// block lies deep, and the chain does not include it any more.
+pub(super) fn undone(others: &[IntentRecord], nonce: U256) -> Option<B256> {
+    others
+        .iter()
+        .filter(|other| other.given_up.is_none())
+        .flat_map(IntentRecord::open_operations)
+        .find(|operation| operation.nonce() >= nonce)
+        .map(|operation| operation.signed.hash)
+}

@@ -1,0 +1,293 @@
+//! Signing an intent's next operation, and handing it over.
+
+use super::{
+    Course, FIRST_PAUSE, LONGEST_PAUSE, Seen,
+    handover::{handover_after, is_passing, is_waiting},
+    others::{rivals, undone},
+    settling_failed,
+};
+use crate::{
+    journal::{Handover, IntentRecord, JournalError, OperationRecord},
+    operation::{Progress, error::Cause, gas::raised, outcome::Outcome, settle::View},
+    permissions::AaCode,
+    submit::Sent,
+};
+use alloy::primitives::U256;
+use tokio::time::sleep;
+
+impl Course {
+    /// Signs the intent's next operation, writes it down, and hands it over; or hands over again what is open.
+    pub(super) async fn sign_and_send(&mut self) -> Result<(), Cause> {
+        let core = self.wanted.core.clone();
+        let mut sign_anew = self.wanted.adopts.is_some_and(|(_, sign_anew)| sign_anew) && !self.has_signed;
+        let mut has_waited = false;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let mut reads = self.read_of_today().await?;
+            let view = View {
+                head: reads.head,
+                nonce: reads.nonce,
+            };
+            let mut others = self.others().await?;
+            core.settle(&view, &mut others).await.map_err(settling_failed)?;
+            self.settle_own(&view).await?;
+            self.check_already_happened().await?;
+            let next = self.next_nonce(&view).await?;
+            let nonce = self.wanted.nonce.unwrap_or(next);
+            if nonce < next && self.record.is_none() {
+                return Err(Cause::NonceUsed { by: None });
+            }
+
+            if let Some(index) = self.open_operation() {
+                let is_next = self.nonce_of(index) == Some(nonce);
+                if !is_next || !sign_anew {
+                    // One whose nonce is past is settled by looking, not by sending.
+                    if self.nonce_of(index).is_some_and(|own| own < nonce) {
+                        return Ok(());
+                    }
+                    match self.hand_over(index).await? {
+                        Sent::NotTaken(reason) if is_next && !is_passing(&reason) => sign_anew = true,
+                        _ => return Ok(()),
+                    }
+                    continue;
+                }
+            }
+
+            // Operations whose callers were given no error keep their nonces: a reorganization has undone them, and they come first.
+            if let Some(undone) = undone(&others, nonce) {
+                if has_waited {
+                    return Err(Cause::BlockedBy { by: undone });
+                }
+                has_waited = true;
+                self.send_others(&mut others, nonce, true).await;
+                self.wait_for_others(&others, |operation| operation.nonce() >= nonce)
+                    .await;
+                continue;
+            }
+            let rivals = rivals(&others, nonce);
+            if !has_waited && rivals.iter().any(|rival| is_waiting(&rival.handover)) {
+                has_waited = true;
+                self.send_others(&mut others, nonce, false).await;
+                self.wait_for_others(&others, |operation| operation.nonce() == nonce)
+                    .await;
+                continue;
+            }
+
+            let own = self.record.iter().flat_map(IntentRecord::open_operations);
+            let least_fees = rivals
+                .iter()
+                .copied()
+                .chain(own.filter(|operation| operation.nonce() == nonce))
+                .fold((U256::ZERO, U256::ZERO), |(fee, priority_fee), rival| {
+                    let operation = &rival.signed.operation;
+                    (
+                        fee.max(raised(operation.max_fee_per_gas)),
+                        priority_fee.max(raised(operation.max_priority_fee_per_gas)),
+                    )
+                });
+            let open = self.open_everywhere(&others).await?;
+            self.wanted.reserve(&mut reads, &self.lane, nonce, &open);
+            self.wanted.judge_calls(&reads)?;
+            let salt = self.wanted.salt();
+            let prepared = match self.wanted.prepare(&reads, nonce, least_fees, &salt).await {
+                Ok(prepared) => prepared,
+                Err(
+                    cause @ (Cause::OverBound(_)
+                    | Cause::ReplacementUnderpriced { .. }
+                    | Cause::GasBudget { .. }
+                    | Cause::NotAllowed { .. }),
+                ) => {
+                    return Err(match rivals.first() {
+                        Some(rival) if !least_fees.0.is_zero() => Cause::BlockedBy {
+                            by: rival.signed.hash,
+                        },
+                        _ => cause,
+                    });
+                }
+                // Whoever answers does not know the nonces before this one yet, or has another operation with it.
+                Err(Cause::Refused(refusal)) if refusal.code == Some(AaCode::InvalidNonce) => {
+                    self.last_cause = Some(Cause::Refused(refusal));
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    self.keep_turn().await;
+                    continue;
+                }
+                Err(cause) => return Err(cause),
+            };
+            self.last_cause = None;
+            self.wanted
+                .report(|| Progress::Built(Box::new(prepared.operation.clone())));
+            let signed = self.wanted.signed(prepared.operation).await?;
+            let hash = signed.hash;
+            if !prepared.is_unique && core.submitter.knows(hash).await.unwrap_or(true) {
+                return Err(Cause::NonceUsed { by: Some(hash) });
+            }
+            let made = view.head_ref();
+            let doubt = prepared.verdict.filter(|verdict| !verdict.is_accepted());
+            let operation = OperationRecord {
+                signed,
+                made,
+                doubt,
+                handover: Handover::Written,
+                nonce_past: None,
+                void: None,
+                included: None,
+            };
+            match self.write_operation(operation).await {
+                Ok(()) => {}
+                // Somebody else has the lane now, and may have used the nonce.
+                Err(Cause::Journal(JournalError::LeaseLost)) => {
+                    self.turn = None;
+                    self.take_turn().await?;
+                    continue;
+                }
+                Err(cause) => return Err(cause),
+            }
+            return self.send_first(&view).await;
+        }
+    }
+
+    /// Writes a new operation of the intent down.
+    pub(super) async fn write_operation(&mut self, operation: OperationRecord) -> Result<(), Cause> {
+        let signed = operation.signed.clone();
+        let record = match &self.record {
+            Some(record) => {
+                let mut record = record.clone();
+                record.operations.push(operation);
+                record
+            }
+            None => IntentRecord {
+                id: self.id,
+                version: 0,
+                lane: self.lane,
+                signer: self.wanted.core.signer.address(),
+                name: self.wanted.name.clone(),
+                request: self.request,
+                grants_to: self.wanted.source.grants_to(),
+                asked: self.asked,
+                deadline: self.deadline,
+                given_up: None,
+                told: false,
+                told_to: None,
+                operations: vec![operation],
+            },
+        };
+        self.write(record).await?;
+        self.has_signed = true;
+        self.wanted.report(|| Progress::Signed(Box::new(signed)));
+        Ok(())
+    }
+
+    /// Hands over an operation that was just written down.
+    pub(super) async fn send_first(&mut self, view: &View) -> Result<(), Cause> {
+        let index = self
+            .record
+            .as_ref()
+            .map_or(0, |record| record.operations.len())
+            .saturating_sub(1);
+        match self.hand_over(index).await? {
+            Sent::NeverLeft { error } => Err(Cause::NotReached { error }),
+            Sent::NotTaken(reason) if !is_passing(&reason) => {
+                // Inclusion itself can be the reason.
+                match self.look().await {
+                    Ok(Seen::Included(_) | Seen::Void) => Ok(()),
+                    Ok(Seen::Open) | Err(_) if self.nonce_of(index) < Some(view.nonce) => Ok(()),
+                    Ok(Seen::Open) | Err(_) => Err(Cause::NotTaken(reason)),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands an operation over, and writes down how that went.
+    pub(super) async fn hand_over(&mut self, index: usize) -> Result<Sent, Cause> {
+        let Some(operation) = self
+            .record
+            .as_ref()
+            .and_then(|record| record.operations.get(index))
+        else {
+            return Err(Cause::NotSentInTime {
+                waited: self.wanted.timeout,
+            });
+        };
+        let (signed, before) = (operation.signed.clone(), operation.handover.clone());
+        let sent = self.wanted.core.submitter.send(&signed).await;
+        let handover = handover_after(before, &sent);
+        let hash = signed.hash;
+        self.change(|record| {
+            if let Some(operation) = record
+                .operations
+                .iter_mut()
+                .find(|operation| operation.signed.hash == hash)
+            {
+                operation.handover = handover.clone();
+            }
+        })
+        .await?;
+        self.wanted.report(|| Progress::Sent(hash));
+        Ok(sent)
+    }
+
+    /// Changes the intent's record in the journal, whoever has changed it in the meantime.
+    pub(super) async fn change(&mut self, change: impl Fn(&mut IntentRecord)) -> Result<(), Cause> {
+        let journal = self.wanted.core.desk.journal().clone();
+        loop {
+            let Some(mut record) = self.record.clone() else {
+                return Ok(());
+            };
+            change(&mut record);
+            match journal.put(record, None).await {
+                Ok(written) => {
+                    self.record = Some(written);
+                    return Ok(());
+                }
+                Err(JournalError::Conflict { id }) => match journal.intent(id).await? {
+                    Some(theirs) => self.record = Some(theirs),
+                    None => return Ok(()),
+                },
+                Err(error) => {
+                    // What is known here is known here all the same.
+                    if let Some(record) = &mut self.record {
+                        change(record);
+                    }
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    /// The newest of the intent's open operations that has the lowest nonce.
+    pub(super) fn open_operation(&self) -> Option<usize> {
+        let record = self.record.as_ref()?;
+        let open = || {
+            record
+                .operations
+                .iter()
+                .enumerate()
+                .filter(|(_, operation)| operation.is_open())
+        };
+        let lowest = open().map(|(_, operation)| operation.nonce()).min()?;
+        open()
+            .rfind(|(_, operation)| operation.nonce() == lowest)
+            .map(|(index, _)| index)
+    }
+
+    pub(super) fn nonce_of(&self, index: usize) -> Option<U256> {
+        let operation = self.record.as_ref()?.operations.get(index)?;
+        Some(operation.nonce())
+    }
+
+    /// The lowest unused nonce: the newest block's, or the one after the highest that this journal knows included, if that is
+    /// larger (the node may be behind).
+    pub(super) async fn next_nonce(&self, view: &View) -> Result<U256, Cause> {
+        let journal = self.wanted.core.desk.journal();
+        let highest = journal.highest_included(&self.lane).await?;
+        let after = highest
+            .and_then(|record| match record.outcome() {
+                Outcome::Included(included) => Some(included.receipt.nonce + U256::ONE),
+                _ => None,
+            })
+            .unwrap_or_default();
+        Ok(view.nonce.max(after))
+    }
+}

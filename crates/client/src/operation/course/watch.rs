@@ -1,0 +1,230 @@
+//! Looking at the chain until it has decided.
+
+use super::{
+    Course, FIRST_PAUSE, LONGEST_PAUSE, READ_TRIES, RESEND_AFTER, RESEND_TAKEN_AFTER, Seen,
+    handover::is_passing, settling_failed,
+};
+use crate::{
+    journal::IntentRecord,
+    operation::{
+        Progress,
+        error::Cause,
+        outcome::{Included, Open, Outcome},
+        prepare::Reads,
+        settle::View,
+    },
+    request::RequestError,
+    submit::Sent,
+};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+impl Course {
+    /// Waits until the intent is included, as deep as was asked for.
+    pub(super) async fn finish(&mut self) -> Result<Included, Cause> {
+        let mut included = loop {
+            match self.wait().await? {
+                Some(included) => break included,
+                // Every operation is void: with another nonce, it is none of them.
+                None => {
+                    if self.turn.is_none() {
+                        self.take_turn().await?;
+                    }
+                    self.sign_and_send().await?;
+                }
+            }
+        };
+        // The lane is free once it is included in the latest block.
+        if let Some(turn) = self.turn.take() {
+            turn.release().await;
+        }
+        let mut pause = FIRST_PAUSE;
+        while !included.has_depth(self.wanted.depth) {
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+            match self.look().await {
+                Ok(Seen::Included(again)) => included = again,
+                // A reorganization has undone it: the very same operation is sent again.
+                Ok(Seen::Open) => {
+                    if let Some(index) = self.open_operation() {
+                        let _ = self.hand_over(index).await;
+                    }
+                }
+                Ok(Seen::Void) => {
+                    let Some(Outcome::Void(void)) = self.record.as_ref().map(IntentRecord::outcome) else {
+                        continue;
+                    };
+                    return Err(Cause::Void { void: Box::new(void) });
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(included)
+    }
+
+    /// Waits until the intent is included. `None`: all its operations are void.
+    pub(super) async fn wait(&mut self) -> Result<Option<Included>, Cause> {
+        let mut pause = FIRST_PAUSE;
+        let mut resend_after = RESEND_AFTER;
+        let mut resend_at = Instant::now() + resend_after;
+        loop {
+            self.keep_turn().await;
+            // A node or a journal that fails for a while says nothing about the operation.
+            match self.look().await {
+                Ok(Seen::Included(included)) => return Ok(Some(included)),
+                Ok(Seen::Void) => return Ok(None),
+                Ok(Seen::Open) => {}
+                Err(cause @ Cause::AlreadyHappened { .. }) => return Err(cause),
+                Err(_) => {}
+            }
+            if Instant::now() >= resend_at
+                && let Some(index) = self.open_operation()
+            {
+                resend_after *= 2;
+                resend_at = Instant::now() + resend_after;
+                match self.hand_over(index).await {
+                    Ok(Sent::NotTaken(reason)) if !is_passing(&reason) => {
+                        match self.look().await {
+                            Ok(Seen::Included(included)) => return Ok(Some(included)),
+                            Ok(Seen::Void) => return Ok(None),
+                            // Its nonce is past, or the answer before said otherwise: looking decides.
+                            _ if self.is_past_or_waiting() => {}
+                            _ => return Err(Cause::NotTaken(reason)),
+                        }
+                    }
+                    Ok(Sent::Taken) => resend_at = Instant::now() + resend_after.max(RESEND_TAKEN_AFTER),
+                    _ => {}
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Whether the newest look left it open for another reason than a refusal.
+    pub(super) fn is_past_or_waiting(&self) -> bool {
+        let outcome = self.record.as_ref().map(IntentRecord::outcome);
+        !matches!(outcome, Some(Outcome::Open(Open::NotTaken(_))))
+    }
+
+    /// Extends the lease. If that fails, another process may take the lane over; looking goes on.
+    pub(super) async fn keep_turn(&self) {
+        if let Some(turn) = &self.turn {
+            let _ = turn.renew().await;
+        }
+    }
+
+    /// Looks at the chain, and at what others have written to the journal.
+    pub(super) async fn look(&mut self) -> Result<Seen, Cause> {
+        let core = self.wanted.core.clone();
+        let view = core.view(&self.lane).await.map_err(|error| Cause::Request {
+            by: "node".to_owned(),
+            error,
+        })?;
+        // Another operation with the nonce may be an older intent's.
+        let mut others = core.desk.journal().unsettled(&self.lane).await?;
+        others.retain(|other| other.id != self.id);
+        core.settle(&view, &mut others).await.map_err(settling_failed)?;
+        self.settle_own(&view).await?;
+        match self.record.as_ref().map(IntentRecord::outcome) {
+            Some(Outcome::Included(included)) => {
+                self.wanted
+                    .report(|| Progress::Included(Box::new(included.clone())));
+                return Ok(Seen::Included(included));
+            }
+            Some(Outcome::Void(_)) => {
+                self.check_already_happened().await?;
+                return Ok(Seen::Void);
+            }
+            _ => {}
+        }
+        self.check_already_happened().await?;
+        Ok(Seen::Open)
+    }
+
+    /// Settles the intent's own operations, from the journal's newest record.
+    pub(super) async fn settle_own(&mut self, view: &View) -> Result<(), Cause> {
+        let Some(known) = &self.record else {
+            return Ok(());
+        };
+        let core = &self.wanted.core;
+        // Another process may have settled it.
+        let newest = core.desk.journal().intent(known.id).await?;
+        let mut records = [newest.unwrap_or_else(|| known.clone())];
+        core.settle(view, &mut records).await.map_err(settling_failed)?;
+        let [record] = records;
+        self.record = Some(record);
+        Ok(())
+    }
+
+    /// The newest block and the lane's nonce; tried again a few times, since nothing is signed yet.
+    pub(super) async fn view_patiently(&self) -> Result<View, Cause> {
+        let mut tries = 0;
+        loop {
+            match self.wanted.core.view(&self.lane).await {
+                Ok(view) => return Ok(view),
+                Err(error) if tries + 1 < READ_TRIES && is_worth_another_try(&error) => {}
+                Err(error) => {
+                    return Err(Cause::Request {
+                        by: "node".to_owned(),
+                        error,
+                    });
+                }
+            }
+            tries += 1;
+            sleep(Duration::from_millis(100) * tries).await;
+        }
+    }
+
+    /// Everything that an operation needs, in a block that is not older than what this process knows included. A node that stays
+    /// behind for a quarter of the time limit is taken as it is: nonces are right all the same.
+    pub(super) async fn read_of_today(&self) -> Result<Reads, Cause> {
+        let core = &self.wanted.core;
+        let newest = core.desk.newest_block(core.chain_id());
+        let until = Instant::now() + self.wanted.timeout / 4;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let is_late = Instant::now() + pause >= until;
+            match self.read_patiently().await {
+                Ok(reads) if reads.head.number >= newest || is_late => return Ok(reads),
+                Ok(_) => {}
+                // What is missing may just not be there yet.
+                Err(cause) if is_late || self.head_number().await.is_none_or(|head| head >= newest) => {
+                    return Err(cause);
+                }
+                Err(_) => {}
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.keep_turn().await;
+        }
+    }
+
+    pub(super) async fn head_number(&self) -> Option<u64> {
+        let head = self.wanted.core.node.head().await.ok()?;
+        Some(head.number)
+    }
+
+    /// Everything that an operation needs, tried again a few times.
+    pub(super) async fn read_patiently(&self) -> Result<Reads, Cause> {
+        let mut tries = 0;
+        loop {
+            match self.wanted.read(&self.lane).await {
+                Ok(reads) => return Ok(reads),
+                Err(Cause::Request { error, .. })
+                    if tries + 1 < READ_TRIES && is_worth_another_try(&error) => {}
+                Err(Cause::Read {
+                    is_transient: true, ..
+                }) if tries + 1 < READ_TRIES => {}
+                Err(cause) => return Err(cause),
+            }
+            tries += 1;
+            sleep(Duration::from_millis(100) * tries).await;
+        }
+    }
+}
+
+fn is_worth_another_try(error: &RequestError) -> bool {
+    // A node behind a balancer may not know the block that another one told of.
+    error.is_transient() || error.answer().is_some_and(|answer| answer.revert().is_none())
+}
