@@ -170,13 +170,17 @@ impl Block {
             .flat_map(|((index, mined), first)| self.rpc_logs_of(index, mined, first))
     }
 
-    /// A receipt as `eth_getTransactionReceipt` shows it.
-    pub(crate) fn rpc_receipt(&self, index: usize) -> Option<types::TransactionReceipt> {
+    /// A receipt as `eth_getTransactionReceipt` shows it; its logs can be left out.
+    pub(crate) fn rpc_receipt(&self, index: usize, with_logs: bool) -> Option<types::TransactionReceipt> {
         let mined = self.transactions.get(index)?;
         let before = &self.transactions[..index];
         let gas_before: u64 = before.iter().map(|mined| mined.gas_used).sum();
         let logs_before = before.iter().map(|mined| mined.logs.len()).sum();
-        let logs = self.rpc_logs_of(index, mined, logs_before).collect();
+        let logs = if with_logs {
+            self.rpc_logs_of(index, mined, logs_before).collect()
+        } else {
+            Vec::new()
+        };
         let transaction = &mined.candidate.transaction;
         Some(types::TransactionReceipt {
             inner: mined.receipt(gas_before + mined.gas_used, logs),
@@ -195,8 +199,8 @@ impl Block {
     }
 
     /// The receipts as `eth_getBlockReceipts` shows them.
-    pub(crate) fn rpc_receipts(&self) -> impl Iterator<Item = types::TransactionReceipt> {
-        (0..self.transactions.len()).filter_map(|index| self.rpc_receipt(index))
+    pub(crate) fn rpc_receipts(&self, with_logs: bool) -> impl Iterator<Item = types::TransactionReceipt> {
+        (0..self.transactions.len()).filter_map(move |index| self.rpc_receipt(index, with_logs))
     }
 
     /// Bytes of the block in RLP.

@@ -6,10 +6,10 @@ use crate::{
     error::ChainError,
     pool::{Funds, Pool, PooledTransaction},
     state::{Position, State, with_code},
-    vantage::{base_fee_after, pending_transaction},
+    vantage::base_fee_after,
 };
 use alloy::{
-    consensus::{Header, Transaction as _},
+    consensus::Header,
     eips::{BlockId, eip2935, eip4788},
     network::primitives::BlockTransactionsKind,
     primitives::{
@@ -517,17 +517,7 @@ impl Chain {
     /// What waits in the pool, by sender and nonce.
     #[must_use]
     pub fn pool(&self) -> Vec<PooledTransaction> {
-        self.pool
-            .iter()
-            .map(|waiting| {
-                let sender = waiting.candidate.sender();
-                PooledTransaction {
-                    transaction: pending_transaction(&waiting.candidate),
-                    queued: waiting.candidate.transaction.nonce() >= self.pending_nonce(sender),
-                    held: waiting.held,
-                }
-            })
-            .collect()
+        self.vantage().pooled()
     }
 
     /// The nonce that a sender's next transaction needs: as [`nonce`](Self::nonce), with what waits in the pool counted up to

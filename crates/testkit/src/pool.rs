@@ -66,11 +66,6 @@ impl Pool {
             .map(|(nonce, waiting)| (*nonce, waiting))
     }
 
-    /// Everything, by sender and nonce.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiting> {
-        self.senders.values().flat_map(BTreeMap::values)
-    }
-
     pub(crate) fn senders(&self) -> impl Iterator<Item = Address> {
         self.senders.keys().copied()
     }

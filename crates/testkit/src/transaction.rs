@@ -85,7 +85,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    const fn signed(transaction: Recovered<TxEnvelope>) -> Self {
+    pub(crate) const fn signed(transaction: Recovered<TxEnvelope>) -> Self {
         Self {
             transaction,
             unsigned: false,

@@ -6,7 +6,7 @@ use crate::{
     call::{block_env, refusal},
     chain::MAX_BASE_FEE,
     mining::Draft,
-    pool::{Funds, Pool},
+    pool::{Funds, Pool, PooledTransaction},
     reorganization::fork_mark,
     state::{Overlay, View},
     transaction::Candidate,
@@ -131,6 +131,20 @@ impl<'a> Vantage<'a> {
         Cow::Owned(pool)
     }
 
+    /// What waits, by sender and nonce.
+    pub(crate) fn pooled(&self) -> Vec<PooledTransaction> {
+        let pool = self.pool();
+        let pooled = pool.senders().flat_map(|sender| {
+            let next = pool.next_nonce(sender, self.funds(sender).nonce);
+            pool.of(sender).map(move |(nonce, waiting)| PooledTransaction {
+                transaction: pending_transaction(&waiting.candidate),
+                queued: nonce >= next,
+                held: waiting.held,
+            })
+        });
+        pooled.collect()
+    }
+
     /// A transaction in a block or in the pool, as `eth_getTransactionByHash` shows it.
     pub(crate) fn transaction(&self, hash: B256) -> Option<types::Transaction> {
         if let Some((block, index)) = self.place_of_transaction(hash) {
@@ -141,7 +155,7 @@ impl<'a> Vantage<'a> {
 
     pub(crate) fn receipt(&self, hash: B256) -> Option<types::TransactionReceipt> {
         let (block, index) = self.place_of_transaction(hash)?;
-        block.rpc_receipt(index)
+        block.rpc_receipt(index, true)
     }
 
     /// Timestamp of the block to come, unix seconds.
@@ -193,7 +207,7 @@ impl<'a> Vantage<'a> {
         Some(self.block(id)?.rpc_block(kind))
     }
 
-    /// The numbers of the first and the last block that a filter is about, as far as they are there.
+    /// The blocks that a filter is about, by number, whether they are there or not. The first may come after the last.
     pub(crate) fn log_range(&self, filter: &Filter) -> Result<Range<u64>, ChainError> {
         match filter.block_option {
             FilterBlockOption::AtBlockHash(hash) => {
@@ -208,17 +222,17 @@ impl<'a> Vantage<'a> {
                     BlockNumberOrTag::Safe => self.finality().safe,
                     BlockNumberOrTag::Finalized => self.finality().finalized,
                 };
-                let end = number(to_block).min(self.head) + 1;
-                Ok(number(from_block).min(end)..end)
+                Ok(number(from_block)..number(to_block).saturating_add(1))
             }
         }
     }
 
     /// The logs that a filter matches, oldest first.
     pub(crate) fn logs(&self, filter: &Filter) -> Result<Vec<types::Log>, ChainError> {
-        let range = self.log_range(filter)?;
+        let Range { start, end } = self.log_range(filter)?;
+        let end = end.min(self.head + 1);
         Ok(self
-            .blocks(range)
+            .blocks(start.min(end)..end)
             .iter()
             .flat_map(|block| block.rpc_logs())
             .filter(|log| filter.matches(&log.inner))
@@ -383,7 +397,7 @@ pub(crate) fn base_fee_after(header: &Header) -> u64 {
 }
 
 /// A transaction that is in no block yet.
-pub(crate) fn pending_transaction(candidate: &Candidate) -> types::Transaction {
+fn pending_transaction(candidate: &Candidate) -> types::Transaction {
     let info = TransactionInfo {
         hash: Some(candidate.hash()),
         ..Default::default()

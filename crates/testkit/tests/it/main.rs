@@ -3,6 +3,7 @@
 mod anvil;
 mod blocks;
 mod history;
+mod node;
 mod pool;
 mod provider;
 mod reorganization;
