@@ -130,7 +130,7 @@ impl Node {
 
     /// Makes one request and reads its result. One of more than [`MAX_ANSWER`] bytes is refused before it is parsed. The readers of
     /// [`lenient`] help with results of many forms.
-    #[tracing::instrument(level = "debug", skip_all, fields(%method))]
+    #[tracing::instrument(level = "debug", skip(self, params))]
     pub async fn request<T: DeserializeOwned>(
         &self,
         method: &'static str,

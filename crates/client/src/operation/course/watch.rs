@@ -22,9 +22,13 @@ use tokio::time::{Instant, sleep};
 
 impl Course {
     /// Waits until the intent is included, as deep as was asked for.
-    pub(super) async fn finish(&mut self) -> Result<Included, Cause> {
+    pub(super) async fn finish(&mut self, mut known: Option<Included>) -> Result<Included, Cause> {
         let mut included = loop {
-            match self.wait().await? {
+            let seen = match known.take() {
+                Some(included) => Some(included),
+                None => self.wait().await?,
+            };
+            match seen {
                 // Others may have failed, and this one with them.
                 Some(included) if self.goes_alone(&included) => {
                     self.wait_until_final(included).await?;
@@ -183,22 +187,21 @@ impl Course {
         Ok(())
     }
 
-    /// The newest block and the lane's nonce; tried again a few times, since nothing is signed yet.
+    /// The newest block and the lane's nonce; tried again, since nothing is signed yet.
     pub(super) async fn view_patiently(&self) -> Result<View, Cause> {
-        let mut tries = 0;
+        let mut patience = Patience::new(self);
         loop {
             match self.wanted.core.view(&self.lane).await {
                 Ok(view) => return Ok(view),
-                Err(error) if tries + 1 < READ_TRIES && is_worth_another_try(&error) => {}
                 Err(error) => {
-                    return Err(Cause::Request {
-                        by: "node".to_owned(),
-                        error,
-                    });
+                    patience
+                        .after(Cause::Request {
+                            by: "node".to_owned(),
+                            error,
+                        })
+                        .await?;
                 }
             }
-            tries += 1;
-            sleep(Duration::from_millis(100) * tries).await;
         }
     }
 
@@ -214,9 +217,6 @@ impl Course {
             match self.read_patiently(operation).await {
                 Ok(reads) if reads.head.number >= newest || is_late => return Ok(reads),
                 Ok(_) => {}
-                // One node of several has told of a block that another one does not have yet.
-                Err(Cause::Request { error, .. })
-                    if !is_late && error.answer().is_some_and(is_unknown_block) => {}
                 // What is missing may just not be there yet.
                 Err(cause) if is_late || self.head_number().await.is_none_or(|head| head >= newest) => {
                     return Err(cause);
@@ -234,26 +234,55 @@ impl Course {
         Some(head.number)
     }
 
-    /// Everything that an operation needs, tried again a few times.
+    /// Everything that an operation needs; tried again, since nothing is signed yet.
     pub(super) async fn read_patiently(&self, operation: &Operation) -> Result<Reads, Cause> {
-        let mut tries = 0;
+        let mut patience = Patience::new(self);
         loop {
             match operation.read(&self.lane).await {
                 Ok(reads) => return Ok(reads),
-                Err(Cause::Request { error, .. })
-                    if tries + 1 < READ_TRIES && is_worth_another_try(&error) => {}
-                Err(Cause::Read {
-                    is_transient: true, ..
-                }) if tries + 1 < READ_TRIES => {}
-                Err(cause) => return Err(cause),
+                Err(cause) => patience.after(cause).await?,
             }
-            tries += 1;
-            sleep(Duration::from_millis(100) * tries).await;
         }
     }
 }
 
-fn is_worth_another_try(error: &RequestError) -> bool {
-    // A node behind a balancer may not know the block that another one told of.
-    error.is_transient() || error.answer().is_some_and(|answer| answer.revert().is_none())
+/// How long a reading is tried again that fails before anything is signed.
+struct Patience {
+    tries: u32,
+    /// Until when a node is asked for a block that it does not know: behind one address may be nodes of different blocks.
+    until: Instant,
+}
+
+impl Patience {
+    fn new(course: &Course) -> Self {
+        Self {
+            tries: 0,
+            until: Instant::now() + course.wanted.timeout / 4,
+        }
+    }
+
+    /// Pauses before the next try. An error: no other try is worth it.
+    async fn after(&mut self, cause: Cause) -> Result<(), Cause> {
+        self.tries += 1;
+        let is_worth_it = match &cause {
+            Cause::Request { error, .. } if error.answer().is_some_and(is_unknown_block) => {
+                Instant::now() < self.until
+            }
+            Cause::Request { error, .. } => {
+                self.tries < READ_TRIES && (error.is_transient() || is_unexplained(error))
+            }
+            Cause::Read { is_transient, .. } => self.tries < READ_TRIES && *is_transient,
+            _ => false,
+        };
+        if !is_worth_it {
+            return Err(cause);
+        }
+        sleep((Duration::from_millis(100) * self.tries).min(LONGEST_PAUSE)).await;
+        Ok(())
+    }
+}
+
+/// An answered error that is no revert: nodes that are overloaded say all kinds of things.
+fn is_unexplained(error: &RequestError) -> bool {
+    error.answer().is_some_and(|answer| answer.revert().is_none())
 }
