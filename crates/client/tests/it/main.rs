@@ -30,6 +30,7 @@ mod sending_lanes;
 mod sending_lost_answers;
 mod sending_prices;
 mod sending_refusals;
+mod sending_revocations;
 mod tracing_spans;
 mod transport;
 mod wire;
