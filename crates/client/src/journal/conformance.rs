@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     operation::{Included, NotTaken, NotTakenReason, Void},
-    permissions::{SignedOperation, UserOperation, nonce},
+    permissions::{SignedOperation, UserOperation, Verdict, nonce},
     revert::Revert,
     submit::{Receipt, Refusal},
 };
@@ -221,6 +221,7 @@ fn operation(record: &IntentRecord, nonce: U256, handover: Handover) -> Operatio
             hash: hash(fresh()),
         },
         made: block(7),
+        doubt: None,
         handover,
         nonce_past: None,
         void: None,
@@ -244,6 +245,7 @@ fn included(record: &IntentRecord, operation: usize, nonce: U256) -> Included {
         },
         success: true,
         reason: None,
+        doubt: None,
         seen: block(9),
         is_final: false,
     }
@@ -759,6 +761,9 @@ async fn everything_in_a_record_is_kept(journal: Arc<dyn Journal>) {
             signature: vec![4; 66].into(),
         };
         operation.made.number = u64::MAX;
+        operation.doubt = Some(Verdict::MayPass {
+            violations: Vec::new(),
+        });
         operation.nonce_past = Some(block(u64::MAX));
         if let Some(void) = &mut operation.void {
             void.depth = VoidDepth::Blocks(u64::MAX);

@@ -2,6 +2,11 @@
 
 mod anvil;
 mod blocks;
+mod history;
+mod node;
+mod pool;
 mod provider;
+mod reorganization;
+mod requests;
 mod session;
 mod stack;

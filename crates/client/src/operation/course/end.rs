@@ -96,6 +96,8 @@ impl Course {
     pub(super) async fn fail(mut self, cause: Cause) -> OperationError {
         let given_up = self.wanted.core.desk.moment();
         let knows_included = matches!(cause, Cause::NotDeepInTime { .. });
+        // It may be taken along at this very moment.
+        let is_known = self.leave_ride().await;
         let _ = timeout(LAST_WRITE, self.take_back()).await;
         let is_written = timeout(
             LAST_WRITE,
@@ -112,7 +114,12 @@ impl Course {
             self.wanted.core.desk.note_dropped(self.id);
         }
         self.release().await;
-        self.error(cause)
+        let mut error = self.error(cause);
+        if !is_known {
+            error.happened = Happened::Unknown;
+            error.intent = Some(self.id);
+        }
+        error
     }
 
     /// An operation that was being written down when the time was over has not left the process. If it is in the journal now,

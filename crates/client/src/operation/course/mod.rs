@@ -11,6 +11,7 @@
 mod end;
 mod handover;
 mod others;
+mod ride;
 mod sign;
 mod watch;
 
@@ -22,6 +23,7 @@ use super::{
     error::{Cause, OperationError},
     outcome::{Included, Outcome},
     settle::SettleError,
+    share::Carried,
 };
 use crate::journal::{IntentId, IntentRecord, JournalError, Lane, Moment};
 use alloy::primitives::{B256, aliases::U192};
@@ -30,7 +32,10 @@ use std::{
     pin::Pin,
     time::Duration,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
 /// The first pause between two looks at the chain.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -46,6 +51,7 @@ const READ_TRIES: u32 = 4;
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
 /// Carries an operation out, and waits until it is included.
+#[tracing::instrument(level = "debug", skip_all, fields(account = %operation.core.account.address()))]
 pub(super) async fn run(operation: Operation) -> Result<Included, OperationError> {
     let mut course = Course::new(operation);
     let until = course.until;
@@ -60,6 +66,7 @@ pub(super) async fn run(operation: Operation) -> Result<Included, OperationError
 }
 
 /// Carries an operation out up to handing it over.
+#[tracing::instrument(level = "debug", skip_all, fields(account = %operation.core.account.address()))]
 pub(super) async fn send(operation: Operation) -> Result<Pending, OperationError> {
     let mut course = Course::new(operation);
     let until = course.until;
@@ -94,6 +101,7 @@ impl Pending {
     }
 
     /// Waits until it is included, within what is left of the time limit.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.course.wanted.core.account.address()))]
     pub async fn wait(self) -> Result<Included, OperationError> {
         let Self { mut course, included } = self;
         let until = course.until;
@@ -125,11 +133,17 @@ struct Course {
     /// By the machine's clock, in milliseconds since the Unix epoch.
     deadline: u64,
     until: Instant,
+    /// Others that ride along. They wait again before the turn is given back.
+    carried: Option<Carried>,
     turn: Option<Turn>,
     /// As the journal has it.
     record: Option<IntentRecord>,
     /// What is being written and may or may not have been.
     writing: Option<IntentRecord>,
+    /// Where the record comes from if another intent takes this one along.
+    seat: Option<oneshot::Receiver<IntentRecord>>,
+    /// Whether its operation carries others, or is another's that carries it.
+    is_shared: bool,
     /// What keeps it from being signed, so far.
     last_cause: Option<Cause>,
     /// Whether an operation was signed in this course.
@@ -178,6 +192,9 @@ impl Course {
             turn: None,
             record: None,
             writing: None,
+            carried: None,
+            seat: None,
+            is_shared: false,
             last_cause: None,
             has_signed: false,
             has_ended: false,
@@ -203,7 +220,9 @@ impl Course {
             let nonce_key = U192::from_be_bytes(self.wanted.core.desk.random::<24>());
             self.lane = self.wanted.core.lane(nonce_key);
         }
-        self.take_turn().await?;
+        if self.ride().await? {
+            return Ok(None);
+        }
         if let Some(included) = self.take_up_named().await? {
             return Ok(Some(included));
         }
@@ -275,15 +294,26 @@ impl Course {
 
     /// Writes the intent's record in the lane's turn.
     async fn write(&mut self, record: IntentRecord) -> Result<(), Cause> {
+        self.write_all(record, Vec::new()).await.map(drop)
+    }
+
+    /// Writes the intent's record and others' in the lane's turn, all or none of them. Answers the others'.
+    async fn write_all(
+        &mut self,
+        record: IntentRecord,
+        mut others: Vec<IntentRecord>,
+    ) -> Result<Vec<IntentRecord>, Cause> {
         let Some(turn) = &self.turn else {
             return Err(JournalError::LeaseLost.into());
         };
         self.writing = Some(record.clone());
-        let written = turn.write(record).await;
+        others.push(record);
+        let written = turn.write(others).await;
         if !matches!(written, Err(JournalError::Store { .. })) {
             self.writing = None;
         }
-        self.record = Some(written?);
-        Ok(())
+        let mut written = written?;
+        self.record = written.pop();
+        Ok(written)
     }
 }
