@@ -28,6 +28,7 @@ use super::{
 use crate::journal::{IntentId, IntentRecord, JournalError, Lane, Moment};
 use alloy::primitives::{B256, aliases::U192};
 use std::{
+    collections::BTreeMap,
     future::{Future, IntoFuture},
     pin::Pin,
     time::Duration,
@@ -56,10 +57,8 @@ pub(super) async fn run(operation: Operation) -> Result<Included, OperationError
     let mut course = Course::new(operation);
     let until = course.until;
     let end = timeout_at(until, async {
-        match course.start().await? {
-            Some(included) => Ok(included),
-            None => course.finish().await,
-        }
+        let included = course.start().await?;
+        course.finish(included).await
     })
     .await;
     course.end(end.ok()).await
@@ -105,10 +104,7 @@ impl Pending {
     pub async fn wait(self) -> Result<Included, OperationError> {
         let Self { mut course, included } = self;
         let until = course.until;
-        if let Some(included) = included {
-            return course.end(Some(Ok(included))).await;
-        }
-        let end = timeout_at(until, course.finish()).await;
+        let end = timeout_at(until, course.finish(included)).await;
         course.end(end.ok()).await
     }
 }
@@ -138,8 +134,13 @@ struct Course {
     turn: Option<Turn>,
     /// As the journal has it.
     record: Option<IntentRecord>,
-    /// What is being written and may or may not have been.
-    writing: Option<IntentRecord>,
+    /// An operation that is being written, and may or may not have been. It has not left the process.
+    writing: Option<B256>,
+    /// Whether nobody can have done it under its name or as the intent that it goes on with: there is none, or it was looked up in the
+    /// lane's turn.
+    is_fresh: bool,
+    /// Equal intents that the journal had when this one was asked for, and whether their callers had been given errors.
+    equals: BTreeMap<IntentId, bool>,
     /// Where the record comes from if another intent takes this one along.
     seat: Option<oneshot::Receiver<IntentRecord>>,
     /// Whether its operation carries others, or is another's that carries it.
@@ -192,6 +193,8 @@ impl Course {
             turn: None,
             record: None,
             writing: None,
+            is_fresh: wanted.name.is_none() && wanted.adopts.is_none(),
+            equals: BTreeMap::new(),
             carried: None,
             seat: None,
             is_shared: false,
@@ -213,6 +216,7 @@ impl Course {
 
     /// Takes the lane's turn and carries the operation out, up to handing it over. `Some`: the intent was included before.
     async fn start(&mut self) -> Result<Option<Included>, Cause> {
+        self.note_equals().await?;
         if let Some(record) = self.named().await? {
             self.lane = record.lane;
         } else if self.wanted.may_leave_lane().await? {
@@ -226,6 +230,7 @@ impl Course {
         if let Some(included) = self.take_up_named().await? {
             return Ok(Some(included));
         }
+        self.is_fresh = true;
         self.sign_and_send().await?;
         Ok(None)
     }
@@ -294,7 +299,7 @@ impl Course {
 
     /// Writes the intent's record in the lane's turn.
     async fn write(&mut self, record: IntentRecord) -> Result<(), Cause> {
-        self.write_all(record, Vec::new()).await.map(drop)
+        self.write_all(record, Vec::new(), None).await.map(drop)
     }
 
     /// Writes the intent's record and others' in the lane's turn, all or none of them. Answers the others'.
@@ -302,11 +307,12 @@ impl Course {
         &mut self,
         record: IntentRecord,
         mut others: Vec<IntentRecord>,
+        added: Option<B256>,
     ) -> Result<Vec<IntentRecord>, Cause> {
         let Some(turn) = &self.turn else {
             return Err(JournalError::LeaseLost.into());
         };
-        self.writing = Some(record.clone());
+        self.writing = added;
         others.push(record);
         let written = turn.write(others).await;
         if !matches!(written, Err(JournalError::Store { .. })) {

@@ -199,7 +199,7 @@ impl Course {
             },
         };
         let riders = self.records_of_riders(&operation);
-        let riders = self.write_all(record, riders).await?;
+        let riders = self.write_all(record, riders, Some(signed.hash)).await?;
         // Nothing comes in between: who is written down knows it.
         self.seat(riders);
         self.has_signed = true;

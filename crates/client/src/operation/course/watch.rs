@@ -22,9 +22,13 @@ use tokio::time::{Instant, sleep};
 
 impl Course {
     /// Waits until the intent is included, as deep as was asked for.
-    pub(super) async fn finish(&mut self) -> Result<Included, Cause> {
+    pub(super) async fn finish(&mut self, mut known: Option<Included>) -> Result<Included, Cause> {
         let mut included = loop {
-            match self.wait().await? {
+            let seen = match known.take() {
+                Some(included) => Some(included),
+                None => self.wait().await?,
+            };
+            match seen {
                 // Others may have failed, and this one with them.
                 Some(included) if self.goes_alone(&included) => {
                     self.wait_until_final(included).await?;
@@ -213,9 +217,6 @@ impl Course {
             match self.read_patiently(operation).await {
                 Ok(reads) if reads.head.number >= newest || is_late => return Ok(reads),
                 Ok(_) => {}
-                // One node of several has told of a block that another one does not have yet.
-                Err(Cause::Request { error, .. })
-                    if !is_late && error.answer().is_some_and(is_unknown_block) => {}
                 // What is missing may just not be there yet.
                 Err(cause) if is_late || self.head_number().await.is_none_or(|head| head >= newest) => {
                     return Err(cause);
@@ -264,7 +265,9 @@ impl Patience {
     async fn after(&mut self, cause: Cause) -> Result<(), Cause> {
         self.tries += 1;
         let is_worth_it = match &cause {
-            Cause::Request { error, .. } if is_unknown_block(error) => Instant::now() < self.until,
+            Cause::Request { error, .. } if error.answer().is_some_and(is_unknown_block) => {
+                Instant::now() < self.until
+            }
             Cause::Request { error, .. } => {
                 self.tries < READ_TRIES && (error.is_transient() || is_unexplained(error))
             }
@@ -277,23 +280,6 @@ impl Patience {
         sleep((Duration::from_millis(100) * self.tries).min(LONGEST_PAUSE)).await;
         Ok(())
     }
-}
-
-/// What nodes say of blocks that they do not have, or not yet.
-const UNKNOWN_BLOCK: [&str; 6] = [
-    "unknown block",
-    "header not found",
-    "header for hash not found",
-    "block not found",
-    "could not find block",
-    "resource not found",
-];
-
-fn is_unknown_block(error: &RequestError) -> bool {
-    error.answer().is_some_and(|answer| {
-        let message = answer.message.to_ascii_lowercase();
-        UNKNOWN_BLOCK.iter().any(|text| message.contains(text))
-    })
 }
 
 /// An answered error that is no revert: nodes that are overloaded say all kinds of things.
