@@ -1209,7 +1209,11 @@ mod tests {
             let is_second = method == "eth_call" && tries.fetch_add(1, Ordering::SeqCst) > 0;
             is_second.then_some(Reply::NotReached)
         });
-        match submitter.send_all_valid(&[wrong, right.clone()]).await.unwrap_err() {
+        match submitter
+            .send_all_valid(&[wrong, right.clone()])
+            .await
+            .unwrap_err()
+        {
             BundleError::NoAnswer { hashes, .. } => assert_eq!(hashes, [right.hash]),
             error => panic!("{error:?}"),
         }
