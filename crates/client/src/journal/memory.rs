@@ -67,6 +67,26 @@ impl Store {
         self.included.get(lane)?.last().map(|(_, _, id)| *id)
     }
 
+    /// Writes a record that was checked.
+    fn write(&mut self, mut record: IntentRecord) -> IntentRecord {
+        let order = match self.records.get(&record.id) {
+            Some(stored) => stored.order,
+            None => {
+                self.written += 1;
+                self.written
+            }
+        };
+        record.version += 1;
+        self.unindex(record.id);
+        self.index(order, &record);
+        let stored = Stored {
+            order,
+            record: record.clone(),
+        };
+        self.records.insert(record.id, stored);
+        record
+    }
+
     fn unindex(&mut self, id: IntentId) {
         let Some(Stored { order, record }) = self.records.get(&id) else {
             return;
@@ -118,11 +138,10 @@ impl Store {
                 .insert((order, record.id));
         }
         if let Outcome::Included(included) = record.outcome() {
-            self.included.entry(record.lane).or_default().insert((
-                included.receipt.nonce,
-                order,
-                record.id,
-            ));
+            self.included
+                .entry(record.lane)
+                .or_default()
+                .insert((included.receipt.nonce, order, record.id));
         }
     }
 }
@@ -185,42 +204,37 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
-    async fn put(
+    async fn put_all(
         &self,
-        mut record: IntentRecord,
+        records: Vec<IntentRecord>,
         lease: Option<(&Lease, u64)>,
-    ) -> Result<IntentRecord, JournalError> {
+    ) -> Result<Vec<IntentRecord>, JournalError> {
         let mut store = self.store();
         if let Some((lease, now)) = lease {
             store.check_lease(lease, now)?;
         }
-        let stored = store.records.get(&record.id);
-        if stored.map_or(0, |stored| stored.record.version) != record.version {
-            return Err(JournalError::Conflict { id: record.id });
-        }
-        if let Some(name) = record.name.clone().filter(|_| record.holds_name())
-            && let Some(holder) = store.names.get(&(record.scope(), name.clone()))
-            && *holder != record.id
-        {
-            let holder = *holder;
-            return Err(JournalError::NameTaken { name, holder });
-        }
-        let order = match stored {
-            Some(stored) => stored.order,
-            None => {
-                store.written += 1;
-                store.written
+        // All of them are checked before any is changed.
+        let mut versions = BTreeMap::new();
+        let mut names = BTreeMap::new();
+        for record in &records {
+            let id = record.id;
+            let stored = store.records.get(&id).map_or(0, |stored| stored.record.version);
+            let version = versions.entry(id).or_insert(stored);
+            if *version != record.version {
+                return Err(JournalError::Conflict { id });
             }
-        };
-        record.version += 1;
-        store.unindex(record.id);
-        store.index(order, &record);
-        let stored = Stored {
-            order,
-            record: record.clone(),
-        };
-        store.records.insert(record.id, stored);
-        Ok(record)
+            *version += 1;
+            let Some(name) = record.name.clone().filter(|_| record.holds_name()) else {
+                continue;
+            };
+            let key = (record.scope(), name.clone());
+            let holder = names.get(&key).or_else(|| store.names.get(&key)).copied();
+            if let Some(holder) = holder.filter(|holder| *holder != id) {
+                return Err(JournalError::NameTaken { name, holder });
+            }
+            names.insert(key, id);
+        }
+        Ok(records.into_iter().map(|record| store.write(record)).collect())
     }
 
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError> {

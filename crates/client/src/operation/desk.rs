@@ -1,6 +1,9 @@
 //! Whose turn it is in a lane: one intent at a time, within the process and between processes on one journal.
 
-use super::error::{Cause, OperationError};
+use super::{
+    error::{Cause, OperationError},
+    share::Rider,
+};
 use crate::journal::{
     Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, ProcessId,
 };
@@ -62,6 +65,8 @@ pub struct Desk {
     dropped: Mutex<Vec<(IntentId, Moment)>>,
     /// The newest block of each chain in which this process knows something included.
     newest: Mutex<BTreeMap<u64, u64>>,
+    /// Intents that wait to be taken along in their lane.
+    pub(super) riders: Mutex<BTreeMap<Lane, Vec<Rider>>>,
 }
 
 impl Default for Desk {
@@ -88,6 +93,7 @@ impl Desk {
             queues: Mutex::default(),
             dropped: Mutex::default(),
             newest: Mutex::default(),
+            riders: Mutex::default(),
         }
     }
 
@@ -259,13 +265,13 @@ impl Turn {
         Ok(())
     }
 
-    /// Writes a record in the transaction that checks the lease.
-    pub(crate) async fn write(&self, record: IntentRecord) -> Result<IntentRecord, JournalError> {
+    /// Writes records in the transaction that checks the lease: all or none of them.
+    pub(crate) async fn write(&self, records: Vec<IntentRecord>) -> Result<Vec<IntentRecord>, JournalError> {
         self.renew().await?;
         let lease = self.lease();
         self.desk
             .journal
-            .put(record, Some((&lease, self.desk.now())))
+            .put_all(records, Some((&lease, self.desk.now())))
             .await
     }
 

@@ -431,6 +431,11 @@ impl OperationError {
                 };
                 Advice::TryAgain { after }
             }
+            // What a node says and nobody understands may be over soon.
+            Cause::Request {
+                error: RequestError::Answered(answer),
+                ..
+            } if answer.revert().is_none() => Advice::TryAgain { after: 2 },
             Cause::NotAllowed { verdict } => match verdict.passes_from() {
                 Some(at) => Advice::TryAgainFrom { at },
                 None => Advice::Change,

@@ -231,6 +231,11 @@ impl Operation {
         let lowest_fee = self.lowest_fee(&operation, reads, least_fees);
         let paymaster = self.asked_paymaster();
         let mut stub = self.stub(paymaster, &operation).await?;
+        // Whoever estimates would refuse it, too, but could not say why.
+        operation.paymaster_and_data = stub.clone();
+        if let Some(state) = &reads.state {
+            self.judge(state.check(&operation, reads.head.timestamp))?;
+        }
         for _ in 0..MOST_ESTIMATES {
             operation.paymaster_and_data = stub.clone();
             if let Some(budget) = &budget {

@@ -44,6 +44,7 @@ fn node_failed(error: RequestError) -> OperationError {
 
 impl Core {
     /// Settles the account's open intents. Those whose processes went away are sent again within their callers' time.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.account.address()))]
     pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
         let account = (self.chain_id(), self.account.address());
         let lanes = self.desk.journal().unsettled_lanes(Some(account)).await?;
@@ -51,7 +52,10 @@ impl Core {
         let mut settled = Vec::new();
         let mut held = Vec::new();
         // What was written for other contracts is not this client's.
-        for lane in lanes.into_iter().filter(|lane| lane.entry_point == self.entry_point()) {
+        for lane in lanes
+            .into_iter()
+            .filter(|lane| lane.entry_point == self.entry_point())
+        {
             match self.resume_lane(lane, Instant::now() + TURN).await? {
                 Some(records) => settled.extend(records),
                 None => held.push(lane),
@@ -182,6 +186,7 @@ impl Core {
     }
 
     /// What the journal knows of an intent, after a look at the chain.
+    #[tracing::instrument(level = "debug", skip_all, fields(intent = %id))]
     pub(crate) async fn looked_up(&self, id: IntentId) -> Result<Option<IntentRecord>, OperationError> {
         let Some(record) = self.desk.journal().intent(id).await? else {
             return Ok(None);

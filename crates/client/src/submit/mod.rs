@@ -11,6 +11,8 @@ mod entry_point;
 mod receipt;
 mod refusal;
 mod simulate;
+#[cfg(test)]
+mod wire;
 
 pub use bundler::{BundlerFees, BundlerSubmitter};
 pub use entry_point::{Bundle, BundleError, EntryPointSubmitter};

@@ -239,10 +239,6 @@ const fn is_of_request(code: Option<i64>) -> bool {
 
 /// Whether a bundler has this very operation already.
 fn is_known(words: &str, code: Option<AaCode>, hash: Option<B256>) -> bool {
-    let names_it = hash.is_some_and(|hash| words.contains(&format!("{hash:#x}")));
-    if names_it && any(words, &["already", "known", "duplicate"]) {
-        return true;
-    }
     let is_there = any(
         words,
         &[
@@ -286,7 +282,8 @@ fn is_known(words: &str, code: Option<AaCode>, hash: Option<B256>) -> bool {
             "initcode",
         ],
     );
-    code.is_none() && is_there && !is_another
+    let names_it = hash.is_some_and(|hash| words.contains(&format!("{hash:#x}")));
+    is_there && (names_it || code.is_none() && !is_another)
 }
 
 /// Whether another operation with the nonce stands in the way.
@@ -387,7 +384,7 @@ const PRE_VERIFICATION_GAS: [&str; 4] = [
     "pre verification gas",
     "pre_verification_gas",
 ];
-const LOW: [&str; 14] = [
+const LOW: [&str; 13] = [
     "at least",
     "too low",
     "not enough",
@@ -395,7 +392,6 @@ const LOW: [&str; 14] = [
     "less than",
     "lower than",
     "minimum",
-    "required",
     "insufficient",
     "too small",
     "must be >=",
@@ -838,6 +834,8 @@ mod tests {
         }
         for message in [
             "unknown user operation",
+            &format!("{HASH:#x} is unknown"),
+            &format!("the nonce of {HASH:#x} was already used"),
             "another user operation is already pending",
             "sender already exists",
             "the account already exists: initCode must be empty",
@@ -1023,6 +1021,8 @@ mod tests {
             (-32502, "account uses forbidden opcode TIMESTAMP", other.clone()),
             (-32506, "unsupported aggregator", other.clone()),
             (-32602, "invalid UserOperation struct/fields", other.clone()),
+            (-32602, "missing required field maxFeePerGas", other.clone()),
+            (-32602, "preVerificationGas is required", other.clone()),
             (-32601, "the method does not exist", other.clone()),
             (-32600, "invalid request", other.clone()),
             (-32700, "parse error", other.clone()),

@@ -48,13 +48,13 @@ impl Course {
             return Some(Moment {
                 // It was last seen when its process extended the lease.
                 at: lapsed.until.saturating_sub(millis(LEASE)),
-                ..other.asked
+                ..desk.moment()
             });
         }
         let is_over = other.asked.process != desk.process() && desk.now() > other.deadline;
-        is_over.then_some(Moment {
+        is_over.then(|| Moment {
             at: other.deadline,
-            ..other.asked
+            ..desk.moment()
         })
     }
 
@@ -133,6 +133,43 @@ impl Course {
         Ok(open)
     }
 
+    /// Notes the equal intents that the journal has when this one is asked for.
+    pub(super) async fn note_equals(&mut self) -> Result<(), Cause> {
+        if self.wanted.name.is_some() || self.wanted.adopts.is_some() {
+            return Ok(());
+        }
+        let core = &self.wanted.core;
+        let (journal, scope) = (core.desk.journal(), core.scope());
+        let mut equals = journal.untold(&scope, self.request).await?;
+        let account = Some((scope.chain_id, scope.account));
+        for lane in journal.unsettled_lanes(account).await? {
+            equals.extend(journal.unsettled(&lane).await?);
+        }
+        self.equals = equals
+            .into_iter()
+            .filter(|record| record.request == self.request && record.scope() == scope)
+            .map(|record| (record.id, record.given_up.is_some()))
+            .collect();
+        Ok(())
+    }
+
+    /// Whether this intent was asked for after an equal one's caller had been given an error, or had gone. Clocks of two processes are
+    /// not compared: they may jump.
+    fn was_asked_after_error_of(&self, older: &IntentRecord) -> bool {
+        let Some(given_up) = older.given_up else {
+            return false;
+        };
+        if self.asked.process == given_up.process && older.asked.process == given_up.process {
+            return self.asked.sequence > given_up.sequence;
+        }
+        match self.equals.get(&older.id) {
+            Some(true) => true,
+            // If its own process wrote that down, that was later. If another one did, its process had gone at some time before.
+            Some(false) => older.asked.process != given_up.process,
+            None => false,
+        }
+    }
+
     /// An unnamed intent ends here if an equal one, whose caller was given an error before this one was asked for, proves to be
     /// included: the caller most likely asks for the same once more.
     pub(super) async fn check_already_happened(&self) -> Result<(), Cause> {
@@ -142,10 +179,7 @@ impl Course {
         let core = &self.wanted.core;
         let journal = core.desk.journal();
         for mut older in journal.untold(&core.scope(), self.request).await? {
-            let is_concerned = older.id != self.id
-                && older
-                    .given_up
-                    .is_some_and(|given_up| self.asked.is_after(&given_up));
+            let is_concerned = older.id != self.id && self.was_asked_after_error_of(&older);
             let Outcome::Included(included) = older.outcome() else {
                 continue;
             };

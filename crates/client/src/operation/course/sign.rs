@@ -18,12 +18,20 @@ use tokio::time::sleep;
 impl Course {
     /// Signs the intent's next operation, writes it down, and hands it over; or hands over again what is open.
     pub(super) async fn sign_and_send(&mut self) -> Result<(), Cause> {
+        self.take_along();
+        let sent = self.sign_and_send_together().await;
+        // Whoever was not taken along waits again.
+        self.carried = None;
+        sent
+    }
+
+    async fn sign_and_send_together(&mut self) -> Result<(), Cause> {
         let core = self.wanted.core.clone();
         let mut sign_anew = self.wanted.adopts.is_some_and(|(_, sign_anew)| sign_anew) && !self.has_signed;
         let mut has_waited = false;
         let mut pause = FIRST_PAUSE;
         loop {
-            let mut reads = self.read_of_today().await?;
+            let mut reads = self.read_of_today(&self.together()).await?;
             let view = View {
                 head: reads.head,
                 nonce: reads.nonce,
@@ -88,9 +96,20 @@ impl Course {
             let open = self.open_everywhere(&others).await?;
             self.wanted.reserve(&mut reads, &self.lane, nonce, &open);
             self.wanted.judge_calls(&reads)?;
+            let mut together = self.together();
+            if self.carries() {
+                self.leave_out(&reads).await;
+                together = self.together();
+                reads.call_data = together.source.call_data(&core.account, &core.desk).await?;
+            }
             let salt = self.wanted.salt();
-            let prepared = match self.wanted.prepare(&reads, nonce, least_fees, &salt).await {
+            let prepared = match together.prepare(&reads, nonce, least_fees, &salt).await {
                 Ok(prepared) => prepared,
+                // What is wrong with all of them may not be wrong with this one.
+                Err(_) if self.carries() => {
+                    self.carried = None;
+                    continue;
+                }
                 Err(
                     cause @ (Cause::OverBound(_)
                     | Cause::ReplacementUnderpriced { .. }
@@ -135,6 +154,13 @@ impl Course {
             };
             match self.write_operation(operation).await {
                 Ok(()) => {}
+                // Somebody else's record cannot be written.
+                Err(Cause::Journal(JournalError::NameTaken { .. } | JournalError::Conflict { .. }))
+                    if self.carries() =>
+                {
+                    self.carried = None;
+                    continue;
+                }
                 // Somebody else has the lane now, and may have used the nonce.
                 Err(Cause::Journal(JournalError::LeaseLost)) => {
                     self.turn = None;
@@ -153,7 +179,7 @@ impl Course {
         let record = match &self.record {
             Some(record) => {
                 let mut record = record.clone();
-                record.operations.push(operation);
+                record.operations.push(operation.clone());
                 record
             }
             None => IntentRecord {
@@ -169,10 +195,13 @@ impl Course {
                 given_up: None,
                 told: false,
                 told_to: None,
-                operations: vec![operation],
+                operations: vec![operation.clone()],
             },
         };
-        self.write(record).await?;
+        let riders = self.records_of_riders(&operation);
+        let riders = self.write_all(record, riders, Some(signed.hash)).await?;
+        // Nothing comes in between: who is written down knows it.
+        self.seat(riders);
         self.has_signed = true;
         self.wanted.report(|| Progress::Signed(Box::new(signed)));
         Ok(())
