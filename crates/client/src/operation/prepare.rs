@@ -16,7 +16,7 @@ use crate::{
         model::{KeyState, Spend, Verdict},
     },
     request::RequestError,
-    submit::{EstimateError, minimum_pre_verification_gas, simulate_call_gas},
+    submit::{EstimateError, check_call_gas, estimate_call_gas, minimum_pre_verification_gas},
 };
 use alloy::{
     eips::BlockId,
@@ -231,12 +231,22 @@ impl Operation {
         let lowest_fee = self.lowest_fee(&operation, reads, least_fees);
         let paymaster = self.asked_paymaster();
         let mut stub = self.stub(paymaster, &operation).await?;
-        // Whoever estimates would refuse it, too, but could not say why.
         operation.paymaster_and_data = stub.clone();
         if let Some(state) = &reads.state {
-            self.judge(state.check(&operation, reads.head.timestamp))?;
+            // Whoever estimates would refuse it, too, but could not say why. Gas rules come last.
+            let free = UserOperation {
+                max_fee_per_gas: U256::ZERO,
+                max_priority_fee_per_gas: U256::ZERO,
+                ..operation.clone()
+            };
+            self.judge(state.check(&free, reads.head.timestamp))?;
         }
-        for _ in 0..MOST_ESTIMATES {
+        if !self.gas.is_complete() {
+            // No estimate makes it cheaper than that.
+            let least_cost = LEAST_GAS.saturating_mul(operation.max_fee_per_gas);
+            core.bounds.check_cost(least_cost)?;
+        }
+        for round in 0..MOST_ESTIMATES {
             operation.paymaster_and_data = stub.clone();
             if let Some(budget) = &budget {
                 budget
@@ -249,7 +259,12 @@ impl Operation {
                     .fit(&operation, lowest_fee, self.fees.is_some())
                     .map_err(|cause| over_budget(reads, &operation, lowest_fee, cause))?
             {
-                // A lower fee can make a bundler want more gas.
+                // A lower fee can make a bundler want more gas: once it did, some is left for that.
+                let lowered = if round == 0 {
+                    lowered
+                } else {
+                    with_margin(lowered, lowest_fee)
+                };
                 (operation.max_fee_per_gas, operation.max_priority_fee_per_gas) = lowered;
                 fee_bits = 0;
                 continue;
@@ -430,20 +445,36 @@ impl Operation {
         let mut asked = operation.clone();
         given.apply(&mut asked);
         let is_own = core.submitter.estimates_by_node();
+        let (node, entry_point) = (&core.node, core.entry_point());
         let at_node = async {
             if is_own || !asked.init_code.is_empty() {
                 return None;
             }
             // The bundler's word is compared with the node's. That the node has none is no reason not to send.
-            simulate_call_gas(&core.node, core.entry_point(), &asked)
-                .await
-                .ok()
+            let limit = estimate_call_gas(node, entry_point, &asked).await.ok()?;
+            let suffices = check_call_gas(node, entry_point, &asked, limit).await.is_ok();
+            Some((limit, suffices))
         };
         let (estimate, at_node) = tokio::join!(core.submitter.estimate_gas(&asked), at_node);
         let mut estimate = estimate?;
-        if let Some(at_node) = at_node {
-            estimate.call_gas_limit = estimate.call_gas_limit.max(at_node);
-        }
+        let at_node = match at_node {
+            Some((limit, true)) => {
+                estimate.call_gas_limit = estimate.call_gas_limit.max(limit);
+                Some(limit)
+            }
+            // By the node's word, the call succeeds with enough gas, and its own estimate is not enough. Then the bundler's has
+            // to be.
+            Some((_, false)) => {
+                let limit = estimate.call_gas_limit;
+                if let Err(EstimateError::WouldRevert(revert)) =
+                    check_call_gas(node, entry_point, &asked, limit).await
+                {
+                    return Err(Cause::WouldRevert { revert });
+                }
+                None
+            }
+            None => None,
+        };
         let computed = Computed {
             call_gas_limit: at_node,
             verification_gas_limit: None,
@@ -451,6 +482,12 @@ impl Operation {
         };
         Ok((estimate, computed))
     }
+}
+
+/// Fees that are a sixteenth lower, as far as they can be lowered.
+fn with_margin((max_fee, max_priority_fee): (U256, U256), lowest_fee: U256) -> (U256, U256) {
+    let lower = (max_fee - max_fee / U256::from(16)).max(lowest_fee).min(max_fee);
+    (lower, max_priority_fee.min(lower))
 }
 
 /// The model's verdict on an operation that does not fit the key's gas limit even at this fee, which says when it would; or the

@@ -1,45 +1,59 @@
-//! How often the node and the bundler are asked.
+//! How often the node and the bundler are asked, one after the other.
 
 use crate::{
-    fixture::{Fixture, key, one},
-    plain_bundler::Bundler,
-    wire::{Count, Wire, account_over, provider, submitter_over},
+    fixture::{Fixture, one},
+    process::{Process, Way, journal},
+    wire::{Fault, Wire},
 };
-use session_key_client::{SessionKeyClient, submit::BundlerSubmitter};
+use session_key_client::{
+    alloy::primitives::U256,
+    permissions::{Permissions, SpendLimit},
+};
+use std::time::Duration;
+use tokio::time::Instant;
 
-// The block; everything in it; the bundler's estimate, beside which the node's is asked; the bundler again.
-#[tokio::test(start_paused = true)]
-async fn at_most_four_round_trips_to_submission() {
-    let (fixture, _) = Fixture::with_spender().await;
-    let count = Count::default();
-    let node = Wire::counted(fixture.testkit.transport(), &count);
-    let bundler = Wire::counted(Bundler::new(&fixture), &count);
-    let account = account_over(&fixture, node.clone());
-    let submitter = BundlerSubmitter::new(provider(bundler.clone()), fixture.stack.entry_point);
-    let client = SessionKeyClient::new(account, key(1), submitter);
-    for _ in 0..2 {
-        let before = count.rounds();
-        let pending = client.execute(one()).send().await.unwrap();
-        let methods: Vec<_> = node.asked().into_iter().map(|asked| asked.method).collect();
-        assert!(count.rounds() - before <= 4, "{} {methods:?}", count.rounds());
+/// What every answer takes. Nothing else takes any time.
+const LATENCY: Duration = Duration::from_millis(100);
+
+/// How many round trips follow each other until an operation is handed over, for the first and for later ones, and what was
+/// asked for the last.
+async fn round_trips(way: Way) -> (Vec<u128>, Vec<String>) {
+    let permissions = Permissions::new()
+        .contract(crate::fixture::RECIPIENT)
+        .native_token_spend_limit(SpendLimit::UNLIMITED)
+        .gas_spend_limit(SpendLimit::total(U256::from(crate::fixture::ETHER)));
+    let (fixture, _) = Fixture::with_key(permissions).await;
+    let process = Process::on(&fixture, way, &journal());
+    let slow = |wire: &Wire| wire.rule(|_| Some(Fault::Late(LATENCY)));
+    slow(&process.node);
+    slow(&process.out);
+    let mut trips = Vec::new();
+    let mut methods = Vec::new();
+    for _ in 0..3 {
+        let before = (process.node.asked().len(), process.out.asked().len());
+        let start = Instant::now();
+        let pending = process.agent.execute(one()).send().await.unwrap();
+        trips.push(start.elapsed().as_millis() / LATENCY.as_millis());
+        let asked = [
+            process.node.asked().split_off(before.0),
+            process.out.asked().split_off(before.1),
+        ];
+        methods = asked.concat().into_iter().map(|asked| asked.method).collect();
         pending.await.unwrap();
     }
+    (trips, methods)
+}
+
+// The block; everything in it; the estimate; the operation.
+#[tokio::test(start_paused = true)]
+async fn at_most_four_round_trips_to_submission() {
+    let (trips, methods) = round_trips(Way::Bundler).await;
+    assert!(trips.iter().all(|trips| *trips <= 4), "{trips:?} {methods:?}");
 }
 
 // More than through a bundler: the bundle is tried before it is sent, and the transaction around it needs a nonce and fees.
 #[tokio::test(start_paused = true)]
 async fn at_most_six_round_trips_to_the_entry_point() {
-    let (fixture, _) = Fixture::with_spender().await;
-    let count = Count::default();
-    let node = Wire::counted(fixture.testkit.transport(), &count);
-    let submitter = submitter_over(&fixture, node.clone());
-    let client = SessionKeyClient::new(account_over(&fixture, node.clone()), key(1), submitter);
-    client.execute(one()).await.unwrap();
-    let before = (count.rounds(), node.asked().len());
-    let pending = client.execute(one()).send().await.unwrap();
-    let rounds = count.rounds() - before.0;
-    let asked = node.asked().split_off(before.1);
-    let methods: Vec<_> = asked.into_iter().map(|asked| asked.method).collect();
-    assert!(rounds <= 6, "{rounds}: {methods:?}");
-    pending.await.unwrap();
+    let (trips, methods) = round_trips(Way::EntryPoint).await;
+    assert!(trips.iter().all(|trips| *trips <= 6), "{trips:?} {methods:?}");
 }

@@ -159,7 +159,6 @@ struct State {
     rules: Mutex<Vec<Rule>>,
     asked: Mutex<Vec<Asked>>,
     hanging: Notify,
-    count: Option<Count>,
 }
 
 impl Wire {
@@ -167,18 +166,6 @@ impl Wire {
         Self {
             inner: inner.into_box_transport(),
             state: Arc::default(),
-        }
-    }
-
-    /// A wire whose round trips are counted together with those of others.
-    pub(crate) fn counted(inner: impl IntoBoxTransport, count: &Count) -> Self {
-        let state = State {
-            count: Some(count.clone()),
-            ..State::default()
-        };
-        Self {
-            inner: inner.into_box_transport(),
-            state: Arc::new(state),
         }
     }
 
@@ -231,16 +218,7 @@ impl Wire {
             return Err(TransportErrorKind::custom_str("no batches"));
         };
         let fault = self.note(&request);
-        if let Some(count) = &self.state.count {
-            count.begin();
-            // Long enough for everything that is sent at once to be in flight.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let answer = self.do_to(request, fault).await;
-        if let Some(count) = &self.state.count {
-            count.end();
-        }
-        answer
+        self.do_to(request, fault).await
     }
 
     fn note(&self, request: &SerializedRequest) -> Option<Fault> {
@@ -383,29 +361,6 @@ impl Service<RequestPacket> for Balanced {
         let before = self.asked.fetch_add(1, Ordering::SeqCst);
         let node = (self.pick)(&method, before) % self.nodes.len();
         self.nodes[node].call(packet)
-    }
-}
-
-/// Counts the round trips that follow each other: requests in flight at the same time count as one.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Count {
-    in_flight: Arc<AtomicUsize>,
-    rounds: Arc<AtomicUsize>,
-}
-
-impl Count {
-    pub(crate) fn rounds(&self) -> usize {
-        self.rounds.load(Ordering::SeqCst)
-    }
-
-    fn begin(&self) {
-        if self.in_flight.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.rounds.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
