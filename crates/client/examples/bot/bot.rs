@@ -39,7 +39,11 @@ pub(crate) async fn agent(settings: &Settings) -> Result<SessionKeyClient, Box<d
 
 /// Pays the shop 25 tokens for a week, once, however often this is called: by this process or by the next one, after a crash or
 /// not.
-pub(crate) async fn pay(agent: &SessionKeyClient, settings: &Settings, week: u64) -> Result<Included, OperationError> {
+pub(crate) async fn pay(
+    agent: &SessionKeyClient,
+    settings: &Settings,
+    week: u64,
+) -> Result<Included, OperationError> {
     let amount = U256::from(25_000_000);
     let calls = [Call::new(settings.token, erc20::transfer(settings.shop, amount))];
     loop {
@@ -53,7 +57,9 @@ pub(crate) async fn pay(agent: &SessionKeyClient, settings: &Settings, week: u64
             // It may still happen. The same name again takes it up: it is never paid twice.
             (Happened::Unknown | Happened::NotYet, _) => tokio::time::sleep(Duration::from_secs(30)).await,
             // Nothing happened, and what was in the way passes by itself.
-            (Happened::No, Advice::TryAgain { after }) => tokio::time::sleep(Duration::from_secs(after)).await,
+            (Happened::No, Advice::TryAgain { after }) => {
+                tokio::time::sleep(Duration::from_secs(after)).await
+            }
             // Refused by a rule that passes (a limit refreshes, a time range begins), paid for and reverted, or something that a
             // person has to change: the error says what.
             _ => return Err(error),
@@ -66,17 +72,28 @@ pub(crate) async fn run(settings: &Settings, week: u64) -> Result<(), Box<dyn Er
 
     // After a restart: what became of what was on its way when the process ended.
     for intent in agent.resume().await? {
-        println!("{}: {:?}", intent.name.as_deref().unwrap_or("unnamed"), intent.outcome().happened());
+        println!(
+            "{}: {:?}",
+            intent.name.as_deref().unwrap_or("unnamed"),
+            intent.outcome().happened()
+        );
     }
 
     // Would it pass? Nothing is signed for the answer.
-    let call = Call::new(settings.token, erc20::transfer(settings.shop, U256::from(25_000_000)));
+    let call = Call::new(
+        settings.token,
+        erc20::transfer(settings.shop, U256::from(25_000_000)),
+    );
     let check = agent.check([call]).await?;
     if let Some(budget) = check.budgets.erc20.get(&settings.token) {
         println!("{} of {} left", budget.remaining, budget.limit);
     }
     if !check.passes() {
-        println!("not now: {:?}, earliest at {:?}", check.verdict.violations(), check.earliest);
+        println!(
+            "not now: {:?}, earliest at {:?}",
+            check.verdict.violations(),
+            check.earliest
+        );
     }
 
     let included = pay(&agent, settings, week).await?;

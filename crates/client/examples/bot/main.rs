@@ -46,7 +46,11 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
 
     // The bundler takes the payment and keeps it. The bot is ended in the middle of waiting.
     let crashed = tokio::time::timeout(Duration::from_secs(5), bot::run(&settings, 48)).await;
-    println!("crashed while waiting: {}, paid: {}", crashed.is_err(), paid(&start)?);
+    println!(
+        "crashed while waiting: {}, paid: {}",
+        crashed.is_err(),
+        paid(&start)?
+    );
 
     // It is started again, while the bundler goes back to work.
     let working = tokio::spawn(async move {
@@ -69,5 +73,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
 /// What the shop has.
 fn paid(start: &simulated_chain::Start) -> Result<U256, Box<dyn Error>> {
     let balance = TestToken::balanceOfCall { account: RECIPIENT };
-    Ok(start.testkit.chain().read(RECIPIENT, start.stack.token, &balance)?)
+    Ok(start
+        .testkit
+        .chain()
+        .read(RECIPIENT, start.stack.token, &balance)?)
 }
