@@ -27,6 +27,8 @@ mod replacement;
 mod round_trips;
 mod secrets;
 mod sending_lag;
+mod sending_lost_answers;
+mod sending_refusals;
 mod tracing_spans;
 mod transport;
 mod wire;

@@ -7,7 +7,7 @@ use crate::{
 };
 use session_key_client::{
     OwnerClient, SessionKeyClient, SmartAccount,
-    alloy::{signers::local::PrivateKeySigner, transports::IntoBoxTransport},
+    alloy::{primitives::U256, signers::local::PrivateKeySigner, transports::IntoBoxTransport},
     journal::{Journal, MemoryJournal},
     operation::{Desk, Surroundings},
     submit::{BundlerSubmitter, EntryPointSubmitter, Submitter},
@@ -160,6 +160,24 @@ impl Process {
             out,
             account,
             submitter,
+        }
+    }
+
+    /// The same with a handle that knows how the account is created.
+    pub(crate) async fn creating(self, fixture: &Fixture) -> Self {
+        let owner = fixture.owner_signer.address();
+        let deployment = *fixture.account.deployment();
+        let account =
+            SmartAccount::from_factory(provider(self.node.clone()), deployment, [owner], U256::ZERO)
+                .await
+                .unwrap()
+                .with_desk(self.account.desk().clone());
+        assert_eq!(account.address(), fixture.account.address());
+        let (signer, submitter) = (Arc::new(fixture.owner_signer.clone()), self.submitter.clone());
+        Self {
+            owner: OwnerClient::shared(account.clone(), signer, submitter),
+            account,
+            ..self
         }
     }
 

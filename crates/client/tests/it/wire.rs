@@ -93,6 +93,8 @@ pub(crate) enum Fault {
     Hang,
     /// It is passed on, and the answer is this error.
     PassOn(ErrorPayload),
+    /// It is passed on, and the answer is this HTTP status with this body.
+    PassOnStatus(u16, String),
     /// It is passed on, and this becomes of the answer.
     Change(Arc<dyn Fn(Answer) -> Answer + Send + Sync>),
     /// It is passed on with these parameters.
@@ -290,6 +292,10 @@ impl Wire {
             Some(Fault::PassOn(error)) => {
                 let _ = self.inner.call(RequestPacket::Single(request)).await;
                 answered(Err(error))
+            }
+            Some(Fault::PassOnStatus(status, body)) => {
+                let _ = self.inner.call(RequestPacket::Single(request)).await;
+                Err(TransportErrorKind::http_error(status, body))
             }
             Some(Fault::Change(change)) => {
                 let answer = self.inner.call(RequestPacket::Single(request)).await?;

@@ -138,8 +138,18 @@ impl Course {
                 .report(|| Progress::Built(Box::new(prepared.operation.clone())));
             let signed = self.wanted.signed(prepared.operation).await?;
             let hash = signed.hash;
-            if !prepared.is_unique && core.submitter.knows(hash).await.unwrap_or(true) {
-                return Err(Cause::NonceUsed { by: Some(hash) });
+            if !prepared.is_unique {
+                match core.submitter.knows(hash).await {
+                    Ok(false) => {}
+                    Ok(true) => return Err(Cause::NonceUsed { by: Some(hash) }),
+                    // Without an answer, it could be somebody else's.
+                    Err(error) => {
+                        return Err(Cause::Request {
+                            by: "bundler".to_owned(),
+                            error,
+                        });
+                    }
+                }
             }
             let made = view.head_ref();
             let doubt = prepared.verdict.filter(|verdict| !verdict.is_accepted());
