@@ -27,6 +27,7 @@ mod replacement;
 mod round_trips;
 mod secrets;
 mod sending_lag;
+mod sending_lanes;
 mod sending_lost_answers;
 mod sending_prices;
 mod sending_refusals;
