@@ -191,11 +191,7 @@ impl Property for Decoder {
             .native_token_spend_limit(limit, LimitChange::Raw)
             .erc20_spend_limit(token, limit, LimitChange::Raw)
             .gas_spend_limit(limit, LimitChange::Raw);
-<<<<<<< HEAD
-        world.add_key(SESSION_KEY, updates.encode_unchecked()?)?.ok()?;
-=======
         world.add_key(SESSION_KEY, updates.encode()?)?.ok()?;
->>>>>>> sending
 
         // Uses some of every limit: 7 wei, 5 base units of the token; gas last, so that its reset stays pending.
         let mut transfer = [0; 68];

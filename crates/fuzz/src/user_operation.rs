@@ -206,11 +206,7 @@ impl Property for UserOperations {
         let permissions = PermissionUpdates::new()
             .access_control_type(AccessControlType::AllowAllAccess)
             .native_token_spend_limit(SpendLimit::UNLIMITED, LimitChange::Raw)
-<<<<<<< HEAD
-            .encode_unchecked()
-=======
             .encode()
->>>>>>> sending
             .map_err(|error| TestCaseError::fail(error.to_string()))?;
         world
             .add_key(session_key, permissions)

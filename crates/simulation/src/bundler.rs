@@ -171,7 +171,10 @@ impl Bundler {
                 if pause > 0 {
                     sleep(Duration::from_millis(pause)).await;
                 }
-                let _ = world.main.chain().submit_raw(&encoded);
+                let submitted = world.main.chain().submit_raw(&encoded);
+                if let Err(error) = submitted {
+                    world.say(format!("transaction {} is refused: {error}", short(hash)));
+                }
             });
         }
     }
@@ -240,8 +243,9 @@ impl Bundler {
         }
         let gas: U256 = chosen
             .iter()
-            .filter_map(|signed| signed.operation.max_gas())
-            .fold(U256::from(200_000), U256::saturating_add);
+            // The EntryPoint wants to have the limit for validation left when validation is over.
+            .filter_map(|signed| signed.operation.max_gas()?.checked_add(signed.operation.verification_gas_limit))
+            .fold(U256::from(300_000), U256::saturating_add);
         let call = IEntryPoint::handleOpsCall {
             ops: chosen.iter().map(|signed| signed.operation.clone().into()).collect(),
             beneficiary: signer.address(),

@@ -278,6 +278,8 @@ impl Caller {
             };
             let (advice, error) = advice;
             match advice {
+                // What happened is another caller's.
+                Advice::Nothing if matches!(*error.cause, Cause::AlreadyHappened { .. }) => {}
                 Advice::TryAgain { after } => {
                     sleep(Duration::from_millis(after.min(60) * 1_000 + 50)).await;
                 }

@@ -5,7 +5,7 @@ use crate::{
     caller::{Belief, outcome_name},
     ledger::{Check, Executed, Violation},
     net::Wire,
-    plan::{Follow, Plan},
+    plan::{Follow, Plan, What},
     prepared::{CHAIN_ID, KeyKind, bundler_signer, key},
     process::supervise,
     spot::Actor,
@@ -317,8 +317,9 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
             .filter(|hash| executed.get(*hash).is_some_and(|(_, executed)| executed.success))
             .copied()
             .collect();
-        // Whoever asks again without a name, on a journal that is gone, asks for something new.
-        let is_exempt = known.has_lost_journal && (wish.is_named || matches!(wish.follow, Follow::Blind(_)));
+        // Whoever asks again without a name, on a journal that is gone, asks for something new. To unblock again is always that.
+        let is_exempt = matches!(wish.what, What::Unblock(_))
+            || known.has_lost_journal && (wish.is_named || matches!(wish.follow, Follow::Blind(_)));
         if effects.len() > 1 && !is_exempt {
             world.violate(
                 Check::AtMostOnce,

@@ -427,12 +427,14 @@ impl Ledger {
                     format!("operation {hash} of intent {id} is {what} according to the journal"),
                 );
             }
-            if !is_executed && operation.is_open() && operation.nonce() < next_nonce {
-                self.violate(
-                    Check::Settled,
-                    format!("operation {hash} of intent {id} is open, although its nonce is used for good"),
-                );
-            }
+        }
+        let mut open = record.open_operations().peekable();
+        let is_open = matches!(record.outcome(), Outcome::Open(_));
+        if is_open && open.peek().is_some() && open.all(|operation| operation.nonce() < next_nonce) {
+            self.violate(
+                Check::Settled,
+                format!("intent {id} is open, although every nonce of its operations is used for good"),
+            );
         }
         if let Outcome::Included(included) = record.outcome()
             && !included.is_final

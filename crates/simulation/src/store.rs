@@ -7,12 +7,12 @@ use crate::{
     plan::StorePlan,
     spot::{Actor, Step},
     words::API_KEY,
-    world::World,
+    world::{World, short},
 };
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
 use session_key_client::journal::{
-    Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, ProcessId, Scope,
+    Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, ProcessId, Scope,
 };
 use std::{
     future::{Future, pending},
@@ -170,9 +170,71 @@ impl SimJournal {
             self.world.check_lane(&operation.signed);
             self.world.check_price(&operation.signed);
         }
+        self.say_changes(written, before);
         let mut state = self.world.state();
         state.ledger.written(written, self.process, wish);
         state.ledger.told_record(written, "the journal");
+    }
+}
+
+impl SimJournal {
+    /// Tells what has changed in a record.
+    fn say_changes(&self, written: &IntentRecord, before: Option<&IntentRecord>) {
+        let mut changes = Vec::new();
+        if before.is_none() {
+            changes.push(format!("new, with id {}", written.id));
+        }
+        if written.given_up.is_some() && before.is_none_or(|before| before.given_up.is_none()) {
+            changes.push("given up".to_owned());
+        }
+        if written.given_up.is_none() && before.is_some_and(|before| before.given_up.is_some()) {
+            changes.push("taken up".to_owned());
+        }
+        if written.told && before.is_none_or(|before| !before.told) {
+            changes.push("told".to_owned());
+        }
+        if written.told_to.is_some() && before.is_none_or(|before| before.told_to.is_none()) {
+            changes.push("told to another".to_owned());
+        }
+        for operation in &written.operations {
+            let hash = operation.signed.hash;
+            let known = before.and_then(|before| {
+                let mut operations = before.operations.iter();
+                operations.find(|operation| operation.signed.hash == hash)
+            });
+            let name = short(hash);
+            if known.is_none_or(|known| known.handover != operation.handover) {
+                let how = match &operation.handover {
+                    Handover::NotTaken(not_taken) => format!("not taken ({:?})", not_taken.reason),
+                    other => format!("{other:?}"),
+                };
+                changes.push(format!("{name} {how}"));
+            }
+            if operation.included.is_some() && known.is_none_or(|known| known.included.is_none()) {
+                changes.push(format!("{name} included"));
+            }
+            if operation.included.is_none() && known.is_some_and(|known| known.included.is_some()) {
+                changes.push(format!("{name} undone"));
+            }
+            if operation.void.is_some() && known.is_none_or(|known| known.void.is_none()) {
+                changes.push(format!("{name} void"));
+            }
+            if operation.nonce_past.is_some() && known.is_none_or(|known| known.nonce_past.is_none()) {
+                changes.push(format!("{name} nonce past"));
+            }
+        }
+        if changes.is_empty() {
+            return;
+        }
+        let wish = self
+            .world
+            .state()
+            .ledger
+            .wishes
+            .get(&written.id)
+            .map_or_else(|| "intent".to_owned(), |(wish, _)| format!("wish {wish}"));
+        let text = format!("  process {} writes of {wish}: {}", self.process, changes.join(", "));
+        self.world.say(text);
     }
 }
 

@@ -271,11 +271,15 @@ impl World {
 
     /// Notes what the newest block holds.
     fn note_head(&self, testkit: &Testkit, is_main: bool) {
-        let (hash, facts) = {
+        let (hash, facts, failed) = {
             let chain = testkit.chain();
-            facts_of(&chain, self.prepared.stack.entry_point)
+            let (hash, facts) = facts_of(&chain, self.prepared.stack.entry_point);
+            (hash, facts, failed_in(&chain))
         };
         let now = self.now();
+        for transaction in failed {
+            self.say(format!("transaction {} is in block {}, and has failed", short(transaction), facts.number));
+        }
         let mut state = self.state();
         state.trace.mix(now, u64::from_le_bytes(hash[..8].try_into().unwrap_or_default()));
         for executed in &facts.executed {
@@ -580,6 +584,15 @@ fn facts_of(chain: &Chain, entry_point: alloy::primitives::Address) -> (B256, Bl
         executed,
     };
     (block.header.hash, facts)
+}
+
+/// Transactions of the newest block that have failed.
+fn failed_in(chain: &Chain) -> Vec<B256> {
+    let block = chain.block_at(BlockId::number(chain.block_number()));
+    let hashes = block.into_iter().flat_map(|block| block.transactions.hashes().collect::<Vec<_>>());
+    hashes
+        .filter(|hash| chain.receipt(*hash).is_some_and(|receipt| !receipt.status()))
+        .collect()
 }
 
 /// The beginning of a hash.

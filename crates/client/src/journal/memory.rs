@@ -67,9 +67,20 @@ impl Store {
         self.included.get(lane)?.last().map(|(_, _, id)| *id)
     }
 
-    /// Writes a record that was checked.
-    fn write(&mut self, mut record: IntentRecord) -> IntentRecord {
-        let order = match self.records.get(&record.id) {
+    fn put(&mut self, mut record: IntentRecord) -> Result<IntentRecord, JournalError> {
+        let id = record.id;
+        let stored = self.records.get(&id);
+        if stored.map_or(0, |stored| stored.record.version) != record.version {
+            return Err(JournalError::Conflict { id });
+        }
+        if let Some(name) = record.name.clone().filter(|_| record.holds_name())
+            && let Some(holder) = self.names.get(&(record.scope(), name.clone()))
+            && *holder != id
+        {
+            let holder = *holder;
+            return Err(JournalError::NameTaken { name, holder });
+        }
+        let order = match stored {
             Some(stored) => stored.order,
             None => {
                 self.written += 1;
@@ -77,14 +88,26 @@ impl Store {
             }
         };
         record.version += 1;
-        self.unindex(record.id);
-        self.index(order, &record);
         let stored = Stored {
             order,
             record: record.clone(),
         };
-        self.records.insert(record.id, stored);
-        record
+        self.set(id, Some(stored));
+        Ok(record)
+    }
+
+    /// Puts a record in place of the one with its id, or removes that.
+    fn set(&mut self, id: IntentId, stored: Option<Stored>) {
+        self.unindex(id);
+        match stored {
+            Some(stored) => {
+                self.index(stored.order, &stored.record);
+                self.records.insert(id, stored);
+            }
+            None => {
+                self.records.remove(&id);
+            }
+        }
     }
 
     fn unindex(&mut self, id: IntentId) {
@@ -213,28 +236,22 @@ impl Journal for MemoryJournal {
         if let Some((lease, now)) = lease {
             store.check_lease(lease, now)?;
         }
-        // All of them are checked before any is changed.
-        let mut versions = BTreeMap::new();
-        let mut names = BTreeMap::new();
-        for record in &records {
-            let id = record.id;
-            let stored = store.records.get(&id).map_or(0, |stored| stored.record.version);
-            let version = versions.entry(id).or_insert(stored);
-            if *version != record.version {
-                return Err(JournalError::Conflict { id });
+        let mut written = Vec::with_capacity(records.len());
+        let mut before = Vec::with_capacity(records.len());
+        for record in records {
+            before.push((record.id, store.records.get(&record.id).cloned()));
+            match store.put(record) {
+                Ok(record) => written.push(record),
+                Err(error) => {
+                    before
+                        .into_iter()
+                        .rev()
+                        .for_each(|(id, stored)| store.set(id, stored));
+                    return Err(error);
+                }
             }
-            *version += 1;
-            let Some(name) = record.name.clone().filter(|_| record.holds_name()) else {
-                continue;
-            };
-            let key = (record.scope(), name.clone());
-            let holder = names.get(&key).or_else(|| store.names.get(&key)).copied();
-            if let Some(holder) = holder.filter(|holder| *holder != id) {
-                return Err(JournalError::NameTaken { name, holder });
-            }
-            names.insert(key, id);
         }
-        Ok(records.into_iter().map(|record| store.write(record)).collect())
+        Ok(written)
     }
 
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError> {
@@ -290,10 +307,7 @@ impl Journal for MemoryJournal {
             .copied()
             .filter(|id| Some(*id) != highest)
             .collect();
-        for id in spent {
-            store.unindex(id);
-            store.records.remove(&id);
-        }
+        spent.into_iter().for_each(|id| store.set(id, None));
         Ok(())
     }
 
@@ -309,9 +323,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn remove(&self, id: IntentId) -> Result<(), JournalError> {
-        let mut store = self.store();
-        store.unindex(id);
-        store.records.remove(&id);
+        self.store().set(id, None);
         Ok(())
     }
 }

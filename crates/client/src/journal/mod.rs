@@ -146,7 +146,8 @@ pub trait Journal: fmt::Debug + Send + Sync {
         written.into_iter().next().ok_or(JournalError::Conflict { id })
     }
 
-    /// Writes several records as [`put`](Self::put) does, all or none of them. Returns them in the same order.
+    /// Writes several records as [`put`](Self::put) does, one after the other, all or none of them. Returns them in the same
+    /// order. A record finds what those before it have changed: the version of the same record, or a name.
     async fn put_all(
         &self,
         records: Vec<IntentRecord>,

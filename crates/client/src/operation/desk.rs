@@ -102,10 +102,6 @@ impl Desk {
         &self.journal
     }
 
-    pub(crate) const fn process(&self) -> ProcessId {
-        self.process
-    }
-
     pub(crate) fn now(&self) -> u64 {
         self.surroundings.unix_millis()
     }
@@ -147,6 +143,29 @@ impl Desk {
     pub(crate) fn forget_dropped(&self, id: IntentId) {
         let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
         dropped.retain(|(other, _)| *other != id);
+    }
+
+    /// Since when nobody waits for an intent: its future was dropped, its process is gone (the lease that it did not give back tells),
+    /// or its time is over. `None`: somebody may wait.
+    pub(crate) fn left_alone_at(&self, record: &IntentRecord, lapsed: Option<&Lease>) -> Option<Moment> {
+        if let Some(dropped) = self.dropped_at(record.id) {
+            return Some(dropped);
+        }
+        if record.asked.process == self.process {
+            return None;
+        }
+        if let Some(lapsed) = lapsed.filter(|lapsed| lapsed.holder == record.asked.process) {
+            return Some(Moment {
+                // It was last seen when its process extended the lease.
+                at: lapsed.until.saturating_sub(millis(LEASE)),
+                ..self.moment()
+            });
+        }
+        let is_over = self.now() > record.deadline;
+        is_over.then(|| Moment {
+            at: record.deadline,
+            ..self.moment()
+        })
     }
 
     /// Notes that something is included in this block.

@@ -451,30 +451,22 @@ impl Operation {
                 return None;
             }
             // The bundler's word is compared with the node's. That the node has none is no reason not to send.
-            let limit = estimate_call_gas(node, entry_point, &asked).await.ok()?;
-            let suffices = check_call_gas(node, entry_point, &asked, limit).await.is_ok();
-            Some((limit, suffices))
+            estimate_call_gas(node, entry_point, &asked).await.ok()
         };
         let (estimate, at_node) = tokio::join!(core.submitter.estimate_gas(&asked), at_node);
         let mut estimate = estimate?;
-        let at_node = match at_node {
-            Some((limit, true)) => {
-                estimate.call_gas_limit = estimate.call_gas_limit.max(limit);
-                Some(limit)
-            }
-            // By the node's word, the call succeeds with enough gas, and its own estimate is not enough. Then the bundler's has
-            // to be.
-            Some((_, false)) => {
-                let limit = estimate.call_gas_limit;
-                if let Err(EstimateError::WouldRevert(revert)) =
-                    check_call_gas(node, entry_point, &asked, limit).await
-                {
-                    return Err(Cause::WouldRevert { revert });
-                }
-                None
-            }
-            None => None,
-        };
+        if let Some(limit) = at_node {
+            estimate.call_gas_limit = estimate.call_gas_limit.max(limit);
+        }
+        // Two that agree on less than any call takes are both wrong: then the call is tried with it.
+        let is_doubtful = !is_own && !asked.call_data.is_empty() && estimate.call_gas_limit < LEAST_CALL_GAS;
+        if is_doubtful
+            && asked.init_code.is_empty()
+            && let Err(EstimateError::WouldRevert(revert)) =
+                check_call_gas(node, entry_point, &asked, estimate.call_gas_limit).await
+        {
+            return Err(Cause::WouldRevert { revert });
+        }
         let computed = Computed {
             call_gas_limit: at_node,
             verification_gas_limit: None,
@@ -483,6 +475,9 @@ impl Operation {
         Ok((estimate, computed))
     }
 }
+
+/// Gas units that hardly any call of an account gets by with.
+const LEAST_CALL_GAS: U256 = U256::from_limbs([25_000, 0, 0, 0]);
 
 /// Fees that are a sixteenth lower, as far as they can be lowered.
 fn with_margin((max_fee, max_priority_fee): (U256, U256), lowest_fee: U256) -> (U256, U256) {

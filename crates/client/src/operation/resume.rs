@@ -8,7 +8,7 @@ use super::{
     settle::{SettleError, View},
 };
 use crate::{
-    journal::{Handover, IntentId, IntentRecord, JournalError, Lane},
+    journal::{Handover, IntentId, IntentRecord, JournalError, Lane, Lease},
     permissions::UserOperation,
     request::RequestError,
     submit::Sent,
@@ -118,7 +118,7 @@ impl Core {
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
         for record in &mut records {
-            self.leave_alone(record).await?;
+            self.leave_alone(record, turn.lapsed.as_ref()).await?;
         }
         turn.release().await;
         let mut settled = Vec::new();
@@ -149,6 +149,10 @@ impl Core {
         again.sort_unstable();
         for (_, position, index) in again {
             let record = &mut records[position];
+            // A record that does not fit itself was damaged, or tampered with.
+            if self.check_ours(record).is_err() {
+                continue;
+            }
             let operation = &mut record.operations[index];
             let sent = self.submitter.send(&operation.signed).await;
             // It may have left before the process went away.
@@ -167,15 +171,18 @@ impl Core {
     }
 
     /// Notes that nobody waits for an intent any more: its caller is gone, and its time is over, or it is decided.
-    async fn leave_alone(&self, record: &mut IntentRecord) -> Result<(), OperationError> {
+    async fn leave_alone(
+        &self,
+        record: &mut IntentRecord,
+        lapsed: Option<&Lease>,
+    ) -> Result<(), OperationError> {
         if record.given_up.is_some() || record.told {
             return Ok(());
         }
-        let dropped = self.desk.dropped_at(record.id);
-        if dropped.is_none() && record.asked.process == self.desk.process() {
+        let Some(given_up) = self.desk.left_alone_at(record, lapsed) else {
             return Ok(());
-        }
-        record.given_up = Some(dropped.unwrap_or_else(|| self.desk.moment()));
+        };
+        record.given_up = Some(given_up);
         match self.desk.journal().put(record.clone(), None).await {
             Ok(written) => *record = written,
             Err(JournalError::Conflict { .. }) => {}

@@ -10,6 +10,7 @@ mod fixture;
 mod gas_limit;
 mod golden;
 mod interop;
+mod journal;
 mod keystore;
 mod lifecycle;
 mod loupe;

@@ -5,12 +5,8 @@ use super::{
     handover::{handover_after, is_waiting},
 };
 use crate::{
-    journal::{IntentRecord, JournalError, Moment, OperationRecord},
-    operation::{
-        desk::{LEASE, millis},
-        error::Cause,
-        outcome::Outcome,
-    },
+    journal::{IntentRecord, JournalError, OperationRecord},
+    operation::{error::Cause, outcome::Outcome},
 };
 use alloy::primitives::{B256, U256};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -25,7 +21,8 @@ impl Course {
             if other.given_up.is_some() || other.told {
                 continue;
             }
-            let Some(given_up) = self.left_alone_at(other) else {
+            let lapsed = self.turn.as_ref().and_then(|turn| turn.lapsed.as_ref());
+            let Some(given_up) = desk.left_alone_at(other, lapsed) else {
                 continue;
             };
             other.given_up = Some(given_up);
@@ -35,27 +32,6 @@ impl Course {
             }
         }
         Ok(others)
-    }
-
-    /// Since when nobody waits for an intent: its future was dropped, its process is gone, or its time is over.
-    pub(super) fn left_alone_at(&self, other: &IntentRecord) -> Option<Moment> {
-        let desk = &self.wanted.core.desk;
-        if let Some(dropped) = desk.dropped_at(other.id) {
-            return Some(dropped);
-        }
-        let lapsed = self.turn.as_ref().and_then(|turn| turn.lapsed.as_ref());
-        if let Some(lapsed) = lapsed.filter(|lapsed| lapsed.holder == other.asked.process) {
-            return Some(Moment {
-                // It was last seen when its process extended the lease.
-                at: lapsed.until.saturating_sub(millis(LEASE)),
-                ..desk.moment()
-            });
-        }
-        let is_over = other.asked.process != desk.process() && desk.now() > other.deadline;
-        is_over.then(|| Moment {
-            at: other.deadline,
-            ..desk.moment()
-        })
     }
 
     /// Sends others' open operations again, lowest nonce first: those at this nonce or, if `all`, those above it, too.
@@ -73,6 +49,10 @@ impl Course {
         again.sort_unstable();
         for (_, position, index) in again {
             let other = &mut others[position];
+            // A record that does not fit itself was damaged, or tampered with.
+            if core.check_ours(other).is_err() {
+                continue;
+            }
             let operation = &mut other.operations[index];
             let sent = core.submitter.send(&operation.signed).await;
             let handover = handover_after(operation.handover.clone(), &sent);

@@ -31,13 +31,17 @@ impl Course {
         let mut has_waited = false;
         let mut pause = FIRST_PAUSE;
         loop {
-            let mut reads = self.read_of_today(&self.together()).await?;
+            let mut others = self.others().await?;
+            let together = self.together();
+            let (reads, seen) = tokio::join!(self.read_of_today(&together), core.look_ahead(&others));
+            let mut reads = reads?;
             let view = View {
                 head: reads.head,
                 nonce: reads.nonce,
             };
-            let mut others = self.others().await?;
-            core.settle(&view, &mut others).await.map_err(settling_failed)?;
+            core.settle_with(&view, &mut others, &seen)
+                .await
+                .map_err(settling_failed)?;
             self.settle_own(&view).await?;
             self.check_already_happened().await?;
             let next = self.next_nonce(&view).await?;

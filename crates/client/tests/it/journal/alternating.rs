@@ -47,12 +47,12 @@ impl<J: Journal> Journal for AlternatingJournal<J> {
         self.next().release(lease).await
     }
 
-    async fn put(
+    async fn put_all(
         &self,
-        record: IntentRecord,
+        records: Vec<IntentRecord>,
         lease: Option<(&Lease, u64)>,
-    ) -> Result<IntentRecord, JournalError> {
-        self.next().put(record, lease).await
+    ) -> Result<Vec<IntentRecord>, JournalError> {
+        self.next().put_all(records, lease).await
     }
 
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError> {

@@ -931,6 +931,14 @@ fn what_cannot_be_written_to_is_refused() {
         set(folder_mode, file_mode);
         assert_eq!(refused(&path), read_only, "{folder_mode:o} {file_mode:o}");
     }
+    // Not even read: SQLite's own message would tell the folder.
+    set(0o777, 0o000);
+    let error = refused(&path);
+    assert_eq!(
+        error.to_string(),
+        "journal.db: unable to open database file (SQLite's code 14)"
+    );
+    set(0o555, 0o444);
     // A new file in that folder.
     let other = folder.path().join("other.db");
     assert_eq!(
