@@ -29,6 +29,7 @@ mod secrets;
 mod sending_lag;
 mod sending_lanes;
 mod sending_lost_answers;
+mod sending_names;
 mod sending_prices;
 mod sending_refusals;
 mod sending_revocations;
