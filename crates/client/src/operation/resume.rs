@@ -1,6 +1,7 @@
 //! What became of the intents in the journal: after a restart, and whenever somebody asks.
 
 use super::{
+    DEFAULT_TIMEOUT,
     core::Core,
     course::{handover_after, is_passing},
     desk::{LEASE, TurnError},
@@ -42,7 +43,18 @@ fn node_failed(error: RequestError) -> OperationError {
     })
 }
 
+/// The most that `resume` waits for an intent whose process went away, beyond the time that it takes to get its lane and to ask what
+/// became of it.
+const LONGEST_RESUME: Duration = Duration::from_secs(600);
+
 impl Core {
+    /// What `resume` may take, all told.
+    pub(crate) const fn longest_wait(&self) -> Duration {
+        LONGEST_RESUME
+            .saturating_add(LAPSE)
+            .saturating_add(DEFAULT_TIMEOUT)
+    }
+
     /// Settles the account's open intents. Those whose processes went away are sent again within their callers' time.
     #[tracing::instrument(level = "debug", skip_all, fields(account = %self.account.address()))]
     pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
@@ -97,7 +109,8 @@ impl Core {
             let is_waited_for = |record: &IntentRecord| {
                 // A reorganization has undone what its caller knows included.
                 let is_undone = record.told && started.elapsed() < UNDONE;
-                let is_in_time = record.given_up.is_none() && now < record.deadline;
+                let is_in_time =
+                    record.given_up.is_none() && now < record.deadline && started.elapsed() < LONGEST_RESUME;
                 (is_undone || is_in_time)
                     && self.desk.dropped_at(record.id).is_none()
                     && record.open_operations().any(|operation| {

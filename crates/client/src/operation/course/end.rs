@@ -18,34 +18,52 @@ impl Course {
         mut self,
         end: Option<Result<Included, Cause>>,
     ) -> Result<Included, OperationError> {
-        match end {
-            Some(Ok(included)) => {
-                let told = self.change(|record| {
-                    record.told = true;
-                    record.given_up = None;
-                });
-                // If it is not written down, a later equal intent is told once more.
-                let _ = timeout(LAST_WRITE, told).await;
-                // What nobody will ask for again can go.
-                let pruned = self.wanted.core.desk.journal().prune(&self.lane);
-                let _ = timeout(LAST_WRITE, pruned).await;
-                self.release().await;
-                if included.success {
-                    return match self.confirmed(&included).await {
-                        Ok(()) => Ok(included),
-                        Err(cause) => Err(self.error(cause)),
-                    };
-                }
-                let cause = Cause::Reverted {
-                    included: Box::new(included),
-                };
-                Err(self.error(cause))
-            }
-            Some(Err(cause)) => Err(self.fail(cause).await),
+        let end = match end {
+            Some(end) => end,
             None => {
-                let cause = self.out_of_time();
-                Err(self.fail(cause).await)
+                // Somebody else may have seen it included at the last moment.
+                let _ = timeout(LAST_WRITE, self.read_again()).await;
+                match self.record.as_ref().map(|record| record.outcome()) {
+                    Some(Outcome::Included(included))
+                        if included.has_depth(self.wanted.depth) && !self.goes_alone(&included) =>
+                    {
+                        Ok(included)
+                    }
+                    _ => Err(self.out_of_time()),
+                }
             }
+        };
+        let included = match end {
+            Ok(included) => included,
+            Err(cause) => return Err(self.fail(cause).await),
+        };
+        let told = self.change(|record| {
+            record.told = true;
+            record.given_up = None;
+        });
+        // If it is not written down, a later equal intent is told once more.
+        let _ = timeout(LAST_WRITE, told).await;
+        // What nobody will ask for again can go.
+        let pruned = self.wanted.core.desk.journal().prune(&self.lane);
+        let _ = timeout(LAST_WRITE, pruned).await;
+        self.release().await;
+        if !included.success {
+            return Err(self.error(Cause::Reverted {
+                included: Box::new(included),
+            }));
+        }
+        match self.confirmed(&included).await {
+            Ok(()) => Ok(included),
+            Err(cause) => Err(self.error(cause)),
+        }
+    }
+
+    /// Takes the journal's newest record of the intent.
+    async fn read_again(&mut self) {
+        if let Some(record) = &self.record
+            && let Ok(Some(newest)) = self.wanted.core.desk.journal().intent(record.id).await
+        {
+            self.record = Some(newest);
         }
     }
 
@@ -93,7 +111,7 @@ impl Course {
     }
 
     /// Gives the caller an error: from here on nobody waits for the intent.
-    pub(super) async fn fail(mut self, cause: Cause) -> OperationError {
+    pub(super) async fn fail(mut self, mut cause: Cause) -> OperationError {
         let given_up = self.wanted.core.desk.moment();
         let knows_included = matches!(cause, Cause::NotDeepInTime { .. });
         // It may be taken along at this very moment.
@@ -112,6 +130,28 @@ impl Course {
         .await;
         if self.record.is_some() && !matches!(is_written, Ok(Ok(()))) {
             self.wanted.core.desk.note_dropped(self.id);
+        }
+        // Somebody else may have seen it included just now: then that is the answer.
+        if let Some(Outcome::Included(included)) = self.record.as_ref().map(|record| record.outcome())
+            && !matches!(
+                cause,
+                Cause::NotDeepInTime { .. } | Cause::Reverted { .. } | Cause::AlreadyHappened { .. }
+            )
+        {
+            let told = self.change(|record| {
+                record.told = true;
+                record.given_up = None;
+            });
+            let _ = timeout(LAST_WRITE, told).await;
+            let included = Box::new(included);
+            cause = if included.success {
+                Cause::NotDeepInTime {
+                    included,
+                    waited: self.wanted.timeout,
+                }
+            } else {
+                Cause::Reverted { included }
+            };
         }
         let elsewhere = if self.record.is_none() {
             self.happened_elsewhere().await

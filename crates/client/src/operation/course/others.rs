@@ -34,14 +34,13 @@ impl Course {
         Ok(others)
     }
 
-    /// Sends others' open operations again, lowest nonce first: those at this nonce or, if `all`, those above it, too.
-    pub(super) async fn send_others(&self, others: &mut [IntentRecord], nonce: U256, all: bool) {
+    /// Sends others' open operations with these nonces again, lowest nonce first.
+    pub(super) async fn send_others(&self, others: &mut [IntentRecord], is_meant: impl Fn(U256) -> bool) {
         let core = &self.wanted.core;
         let mut again: Vec<(U256, usize, usize)> = Vec::new();
         for (position, other) in others.iter().enumerate() {
             for (index, operation) in other.operations.iter().enumerate() {
-                let is_meant = operation.nonce() == nonce || all && operation.nonce() > nonce;
-                if operation.is_open() && is_meant {
+                if operation.is_open() && operation.nonce_past.is_none() && is_meant(operation.nonce()) {
                     again.push((operation.nonce(), position, index));
                 }
             }

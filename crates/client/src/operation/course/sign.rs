@@ -71,7 +71,7 @@ impl Course {
                     return Err(Cause::BlockedBy { by: undone });
                 }
                 has_waited = true;
-                self.send_others(&mut others, nonce, true).await;
+                self.send_others(&mut others, |other| other >= nonce).await;
                 self.wait_for_others(&others, |operation| operation.nonce() >= nonce)
                     .await;
                 continue;
@@ -79,7 +79,7 @@ impl Course {
             let rivals = rivals(&others, nonce);
             if !has_waited && rivals.iter().any(|rival| is_waiting(&rival.handover)) {
                 has_waited = true;
-                self.send_others(&mut others, nonce, false).await;
+                self.send_others(&mut others, |other| other == nonce).await;
                 self.wait_for_others(&others, |operation| operation.nonce() == nonce)
                     .await;
                 continue;

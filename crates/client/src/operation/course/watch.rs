@@ -112,6 +112,8 @@ impl Course {
             {
                 resend_after *= 2;
                 resend_at = Instant::now() + resend_after;
+                // One above a gap waits for whatever fills the gap.
+                self.send_those_below(index).await;
                 match self.hand_over(index).await {
                     Ok(Sent::NotTaken(reason)) if !is_passing(&reason) => {
                         match self.look().await {
@@ -128,6 +130,18 @@ impl Course {
             }
             sleep(pause).await;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Sends open operations of the lane again whose nonces are below this one's: a reorganization may have undone them.
+    async fn send_those_below(&self, index: usize) {
+        let Some(own) = self.nonce_of(index) else {
+            return;
+        };
+        let journal = self.wanted.core.desk.journal();
+        if let Ok(mut others) = journal.unsettled(&self.lane).await {
+            others.retain(|other| other.id != self.id);
+            self.send_others(&mut others, |nonce| nonce < own).await;
         }
     }
 
