@@ -33,6 +33,7 @@ mod sending_lanes;
 mod sending_lost_answers;
 mod sending_names;
 mod sending_prices;
+mod sending_processes;
 mod sending_refusals;
 mod sending_revocations;
 mod tracing_spans;
