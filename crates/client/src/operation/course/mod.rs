@@ -145,6 +145,8 @@ struct Course {
     seat: Option<oneshot::Receiver<IntentRecord>>,
     /// Whether its operation carries others, or is another's that carries it.
     is_shared: bool,
+    /// Whether it is sent alone, after a shared operation that reverted.
+    signs_after_revert: bool,
     /// What keeps it from being signed, so far.
     last_cause: Option<Cause>,
     /// Whether an operation was signed in this course.
@@ -198,6 +200,7 @@ impl Course {
             carried: None,
             seat: None,
             is_shared: false,
+            signs_after_revert: false,
             last_cause: None,
             has_signed: false,
             has_ended: false,

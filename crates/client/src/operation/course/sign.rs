@@ -43,7 +43,12 @@ impl Course {
                 .await
                 .map_err(settling_failed)?;
             self.settle_own(&view).await?;
-            self.check_already_happened().await?;
+            match self.record.as_ref().map(IntentRecord::outcome) {
+                // It was included before anything new was signed: waiting tells.
+                Some(Outcome::Included(_)) if !self.signs_after_revert => return Ok(()),
+                Some(Outcome::Open(_)) => {}
+                _ => self.check_already_happened().await?,
+            }
             let next = self.next_nonce(&view).await?;
             let nonce = self.wanted.nonce.unwrap_or(next);
             if nonce < next && self.record.is_none() {
@@ -154,6 +159,14 @@ impl Course {
                         });
                     }
                 }
+            }
+            // The one rule that must hold whatever came before.
+            if self
+                .record
+                .as_ref()
+                .is_some_and(|record| !record.can_be_signed_with(nonce))
+            {
+                return Ok(());
             }
             let made = view.head_ref();
             let doubt = prepared.verdict.filter(|verdict| !verdict.is_accepted());

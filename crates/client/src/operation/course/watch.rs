@@ -36,6 +36,7 @@ impl Course {
                         self.take_turn().await?;
                     }
                     self.is_shared = false;
+                    self.signs_after_revert = true;
                     self.sign_and_send().await?;
                 }
                 Some(included) => break included,
@@ -182,7 +183,6 @@ impl Course {
             }
             _ => {}
         }
-        self.check_already_happened().await?;
         Ok(Seen::Open)
     }
 
