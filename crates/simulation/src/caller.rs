@@ -26,7 +26,7 @@ const SLACK: Duration = Duration::from_secs(8);
 /// How long after the faults a caller goes on asking.
 const PERSISTENCE: u64 = 400_000;
 /// The most attempts of one caller.
-const MOST_ATTEMPTS: u32 = 60;
+const MOST_ATTEMPTS: u32 = 400;
 
 /// A client of either kind.
 #[derive(Clone, Debug)]
@@ -425,6 +425,7 @@ impl Caller {
         let what = if anew { "replaces" } else { "sends again" };
         self.world.say(format!("the caller of wish {} {what} intent {id}", self.wish.number));
         let operation = self.configured(operation, &purpose);
+        let is_calm = self.world.now() > self.world.plan.calm_at + 60_000;
         match purpose.scope(self.awaited(operation)).await {
             Ok(included) => {
                 self.note_included(&included);
@@ -440,15 +441,9 @@ impl Caller {
                         self.believe(Belief::Reverted);
                         Some(true)
                     }
-                    Happened::NotYet
-                        if self.world.is_calm()
-                            && matches!(error.code(), "blocked_by" | "not_taken" | "gas_budget" | "not_allowed") =>
-                    {
-                        let is_long = self.world.now() > self.world.plan.calm_at + PERSISTENCE / 2;
-                        is_long.then(|| {
-                            self.believe(Belief::Blocked(error.code().to_owned()));
-                            true
-                        })
+                    _ if is_calm && is_blocking(error.code()) => {
+                        self.believe(Belief::Blocked(error.code().to_owned()));
+                        Some(true)
                     }
                     _ => None,
                 }
@@ -495,10 +490,9 @@ impl Caller {
                     (Err(error), _) => End::Failed(error),
                     (Ok(pending), Style::SendWait(millis)) => {
                         sleep(Duration::from_millis(millis.into())).await;
+                        let started = Instant::now();
                         let waited = pending.await;
-                        if u64::from(millis) <= wish.timeout {
-                            self.check_time(started, "wait");
-                        }
+                        self.check_time(started, "wait");
                         waited.map_or_else(End::Failed, End::Included)
                     }
                     (Ok(pending), _) => End::Dropped(pending.intent().map(|record| record.id)),
@@ -815,6 +809,14 @@ impl Caller {
             _ => None,
         }
     }
+}
+
+/// Whether an error names what is in the way of an operation that is open.
+fn is_blocking(code: &str) -> bool {
+    matches!(
+        code,
+        "blocked_by" | "not_taken" | "gas_budget" | "not_allowed" | "over_bound" | "refused" | "would_revert"
+    )
 }
 
 const fn advice_name(advice: Advice) -> &'static str {
