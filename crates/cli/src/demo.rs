@@ -21,7 +21,7 @@ use session_key_client::{
     explain::explain as explain_operation,
     operation::OperationError,
     permissions::{
-        ERC20_TRANSFER, PermissionUpdates, Permissions, SpendLimit,
+        ERC20_TRANSFER, LimitChange, PermissionUpdates, Permissions, SpendLimit,
         model::{Phase, Verdict},
     },
     submit::{EntryPointSubmitter, GasEstimate, Receipt, SubmitError, Submitter},
@@ -444,7 +444,8 @@ impl Demo<'_> {
 
     async fn update(&self, key: &SessionKeyClient, report: &mut Report) -> Result<()> {
         let limit = SpendLimit::per(tokens(250), self.node.refresh_interval());
-        let updates = PermissionUpdates::new().erc20_spend_limit(self.stack.token, limit);
+        // What is used already stays used, also should the interval end meanwhile.
+        let updates = PermissionUpdates::new().erc20_spend_limit(self.stack.token, limit, LimitChange::Raw);
         let receipt = self
             .owner
             .update_key_permissions(key.session_key(), updates)

@@ -25,7 +25,7 @@ use session_key_client::{
     Call, UserOperation,
     calldata::{NewSessionKey, add_session_key},
     permissions::{
-        AaCode, AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, EXECUTE_WITH_SESSION_KEY,
+        AaCode, AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, EXECUTE_WITH_SESSION_KEY, LimitChange,
         PermissionUpdates, SpendLimit, execute_with_session_key,
         model::{CallDataError, decode_execute_with_session_key},
     },
@@ -223,7 +223,9 @@ impl Property for Calldata {
 
     fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
         let mut world = World::new(plugin)?;
-        world.add_key(SESSION_KEY, nearly_everything().encode()?)?.ok()?;
+        world
+            .add_key(SESSION_KEY, nearly_everything().encode_unchecked()?)?
+            .ok()?;
         Ok(Self { world })
     }
 
@@ -301,7 +303,7 @@ impl Property for BundledCalldata {
     fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
         let mut world = AccountWorld::new(plugin)?;
         let signer = session_key(0);
-        let updates = nearly_everything().encode()?;
+        let updates = nearly_everything().encode_unchecked()?;
         let add = add_session_key(&NewSessionKey {
             key: signer.address(),
             tag: B256::ZERO,
@@ -421,8 +423,8 @@ fn is_precompile(address: Address) -> bool {
 fn nearly_everything() -> PermissionUpdates {
     PermissionUpdates::new()
         .access_control_type(AccessControlType::AllowAllAccess)
-        .native_token_spend_limit(SpendLimit::UNLIMITED)
-        .erc20_spend_limit(LIMITED_TOKEN, SpendLimit::total(TOKEN_LIMIT))
+        .native_token_spend_limit(SpendLimit::UNLIMITED, LimitChange::Raw)
+        .erc20_spend_limit(LIMITED_TOKEN, SpendLimit::total(TOKEN_LIMIT), LimitChange::Raw)
 }
 
 /// What validation says of call data.

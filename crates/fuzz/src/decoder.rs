@@ -19,8 +19,8 @@ use session_key_bindings::{
 use session_key_client::{
     Call,
     permissions::{
-        AccessControlType, ERC20_TRANSFER, PermissionError, PermissionUpdate, PermissionUpdates, SpendLimit,
-        SpendLimitInfo, execute_with_session_key, model::KeyState,
+        AccessControlType, ERC20_TRANSFER, LimitChange, PermissionError, PermissionUpdate, PermissionUpdates,
+        SpendLimit, SpendLimitInfo, execute_with_session_key, model::KeyState,
     },
 };
 use session_key_testkit::{ChainError, Status};
@@ -129,7 +129,7 @@ fn any_update_bytes() -> impl Strategy<Value = UpdateBytes> {
     let mutated =
         (any_update(), prop::collection::vec(Mutation::any(), 0..3)).prop_map(|(update, mutations)| {
             let mut bytes = update
-                .encode()
+                .encode_unchecked()
                 .expect("generated updates have an encoding")
                 .to_vec();
             for mutation in mutations {
@@ -188,9 +188,9 @@ impl Property for Decoder {
         let limit = SpendLimit::per(U256::from(100), 60);
         let updates = PermissionUpdates::new()
             .access_control_type(AccessControlType::AllowAllAccess)
-            .native_token_spend_limit(limit)
-            .erc20_spend_limit(token, limit)
-            .gas_spend_limit(limit);
+            .native_token_spend_limit(limit, LimitChange::Raw)
+            .erc20_spend_limit(token, limit, LimitChange::Raw)
+            .gas_spend_limit(limit, LimitChange::Raw);
         world.add_key(SESSION_KEY, updates.encode()?)?.ok()?;
 
         // Uses some of every limit: 7 wei, 5 base units of the token; gas last, so that its reset stays pending.
@@ -273,7 +273,7 @@ impl Property for Decoder {
                 );
                 for (update, bytes) in decoded.as_slice().iter().zip(&updates) {
                     let encoded = update
-                        .encode()
+                        .encode_unchecked()
                         .map_err(|error| TestCaseError::fail(error.to_string()))?;
                     prop_assert_eq!(&bytes[..encoded.len()], &encoded[..], "encodes differently");
                     outcomes.reached(applied(update, bytes.len() > encoded.len()));

@@ -89,7 +89,7 @@ impl Property for Encoder {
     fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
         let world = &mut self.world;
         let fail = |error: ChainError| TestCaseError::fail(error.to_string());
-        let encoded = match case.permissions.encode() {
+        let encoded = match case.permissions.encode_unchecked() {
             Ok(encoded) => encoded,
             Err(error) => {
                 prop_assert!(!is_possible(&case.permissions), "not encoded: {error}");

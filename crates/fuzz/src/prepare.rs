@@ -101,7 +101,7 @@ impl Model {
                 calldata::rotate_session_key(old, self.predecessor(*predecessor, old), address(new))
             }
             OwnerAction::Update { key, changes, spoilt } => {
-                let mut updates = updates(world, changes).encode()?;
+                let mut updates = updates(world, changes).encode_unchecked()?;
                 if *spoilt {
                     updates.push(NO_UPDATE.into());
                 }
@@ -247,7 +247,7 @@ fn new_key(world: &AccountWorld, key: usize, changes: &[Change]) -> eyre::Result
     Ok(NewSessionKey {
         key: session_key(key).address(),
         tag: B256::ZERO,
-        permissions: updates(world, changes).encode()?,
+        permissions: updates(world, changes).encode_unchecked()?,
     })
 }
 

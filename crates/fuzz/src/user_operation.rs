@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use session_key_bindings::{ENTRY_POINT, IPlugin, ISessionKeyPlugin::InvalidSignature};
 use session_key_client::{
     Call, UserOperation,
-    permissions::{AccessControlType, PermissionUpdates, SpendLimit, execute_with_session_key},
+    permissions::{AccessControlType, LimitChange, PermissionUpdates, SpendLimit, execute_with_session_key},
     signer::sign_user_operation,
 };
 use session_key_testkit::ChainError;
@@ -205,7 +205,7 @@ impl Property for UserOperations {
         world.reset().map_err(fail)?;
         let permissions = PermissionUpdates::new()
             .access_control_type(AccessControlType::AllowAllAccess)
-            .native_token_spend_limit(SpendLimit::UNLIMITED)
+            .native_token_spend_limit(SpendLimit::UNLIMITED, LimitChange::Raw)
             .encode()
             .map_err(|error| TestCaseError::fail(error.to_string()))?;
         world

@@ -280,21 +280,28 @@ fn check_waiting(
 
 /// What is left of every limit: written from the specification, without the model's help.
 fn left(state: &KeyState, time: u64) -> Remaining {
-    let of = |limit: &SpendLimitInfo, refreshes: bool| {
+    // The plugin keeps 48 bits of the time; of the gas limit, the EntryPoint compares it.
+    let plugins_time = time % (MAX_SECONDS + 1);
+    let of = |limit: &SpendLimitInfo, time: Option<u64>| {
         let end = (limit.last_used_time + limit.refresh_interval).min(MAX_SECONDS);
-        let is_over = refreshes && limit.refresh_interval != 0 && end <= time;
+        let is_over = limit.refresh_interval != 0 && time.is_some_and(|time| end <= time);
         limit.has_limit.then(|| match is_over {
             true => limit.limit,
             false => limit.limit.checked_sub(limit.limit_used).unwrap_or(U256::ZERO),
         })
     };
     let mut remaining = Remaining::default();
-    remaining.native = of(&state.native_limit, true);
-    remaining.gas = of(&state.gas_limit.info, !state.gas_limit.should_reset);
+    remaining.native = of(&state.native_limit, Some(plugins_time));
+    remaining.gas = of(
+        &state.gas_limit.info,
+        (!state.gas_limit.should_reset).then_some(time),
+    );
     remaining.erc20 = state
         .contracts
         .iter()
-        .filter_map(|(token, contract): (&Address, _)| Some((*token, of(&contract.token_limit, true)?)))
+        .filter_map(|(token, contract): (&Address, _)| {
+            Some((*token, of(&contract.token_limit, Some(plugins_time))?))
+        })
         .collect();
     remaining
 }

@@ -88,6 +88,15 @@ mod tests {
     }
 
     #[test]
+    fn a_misspelt_value_is_not_taken_for_none() {
+        let call: Call =
+            serde_json::from_str(r#"{"target": "0x0000000000000000000000000000000000000001"}"#).unwrap();
+        assert_eq!(call, Call::transfer(Address::with_last_byte(1), U256::ZERO));
+        let misspelt = r#"{"target": "0x0000000000000000000000000000000000000001", "values": "0x1"}"#;
+        assert!(serde_json::from_str::<Call>(misspelt).is_err());
+    }
+
+    #[test]
     fn selectors_are_padded_on_the_right() {
         for (data, selector) in [("", "00000000"), ("ab", "ab000000"), ("0102030405", "01020304")] {
             let call = Call::new(Address::ZERO, hex::decode(data).unwrap());

@@ -169,7 +169,8 @@ impl SpendLimitInfo {
         })
     }
 
-    /// Whether the current interval is over in a block with timestamp `now` (unix seconds). Never without an interval.
+    /// Whether the current interval is over in a block with timestamp `now` (unix seconds). Never without an interval. After
+    /// [`MAX_SECONDS`], the plugin's clock begins at zero again.
     pub fn is_over(&self, now: u64) -> bool {
         self.refreshes_at().is_some_and(|end| end <= uint48(now))
     }
@@ -182,13 +183,18 @@ impl SpendLimitInfo {
     /// The figures as they count in a block with timestamp `now`: those of a new interval, if the current one is over.
     pub(crate) fn at(&self, now: u64) -> Self {
         if self.is_over(now) {
-            Self {
-                limit_used: U256::ZERO,
-                last_used_time: uint48(now),
-                ..*self
-            }
+            self.begun_anew(now)
         } else {
             *self
+        }
+    }
+
+    /// The figures at the beginning of an interval at `now`.
+    const fn begun_anew(&self, now: u64) -> Self {
+        Self {
+            limit_used: U256::ZERO,
+            last_used_time: uint48(now),
+            ..*self
         }
     }
 
@@ -251,16 +257,21 @@ impl GasSpendLimitInfo {
     /// Whether anything is used, in an interval that is over at `at`. While a reset is pending, what is used is that of the new
     /// interval, whose start is not recorded yet.
     pub(crate) fn has_outdated_use(&self, at: u64) -> bool {
-        !self.should_reset && self.info.has_outdated_use(at)
+        !self.should_reset && !self.info.limit_used.is_zero() && self.is_over(at)
     }
 
     /// The figures as they count in a block with timestamp `now`.
     pub(crate) fn at(&self, now: u64) -> SpendLimitInfo {
-        if self.should_reset {
-            self.info
+        if self.is_over(now) && !self.should_reset {
+            self.info.begun_anew(now)
         } else {
-            self.info.at(now)
+            self.info
         }
+    }
+
+    /// Whether the interval is over. It is the EntryPoint that compares, and its clock does not begin again.
+    pub(crate) fn is_over(&self, now: u64) -> bool {
+        self.info.refreshes_at().is_some_and(|end| end <= now)
     }
 }
 

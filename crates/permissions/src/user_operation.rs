@@ -182,5 +182,11 @@ mod tests {
         assert_eq!(op.paymaster(), None);
         op.verification_gas_limit = U256::MAX;
         assert_eq!(op.max_cost(), None);
+        // The largest number counts as an overflow, also at a fee of zero.
+        let largest = UserOperation {
+            call_gas_limit: U256::MAX,
+            ..Default::default()
+        };
+        assert_eq!((largest.max_gas(), largest.max_cost()), (None, None));
     }
 }

@@ -39,7 +39,7 @@ enum Write {
     Acquire(Lane, ProcessId, u64, u64),
     Renew(Lease, u64),
     Release(Lease),
-    Put(Box<IntentRecord>, Option<(Lease, u64)>),
+    Put(Vec<IntentRecord>, Option<(Lease, u64)>),
     Prune(Lane),
     Remove(IntentId),
 }
@@ -89,9 +89,9 @@ impl Store {
                 Write::Release(lease) => {
                     let _ = journal.release(&lease).await;
                 }
-                Write::Put(record, lease) => {
+                Write::Put(records, lease) => {
                     let lease = lease.as_ref().map(|(lease, now)| (lease, *now));
-                    let _ = journal.put(*record, lease).await;
+                    let _ = journal.put_all(records, lease).await;
                 }
                 Write::Prune(lane) => {
                     let _ = journal.prune(&lane).await;
@@ -272,18 +272,23 @@ impl Journal for SimJournal {
         .await
     }
 
-    async fn put(
+    async fn put_all(
         &self,
-        record: IntentRecord,
+        records: Vec<IntentRecord>,
         lease: Option<(&Lease, u64)>,
-    ) -> Result<IntentRecord, JournalError> {
+    ) -> Result<Vec<IntentRecord>, JournalError> {
         self.access(Step::JournalWrite, async {
             let kept = self.store.kept();
-            let before = kept.intent(record.id).await?;
-            let written = kept.put(record.clone(), lease).await?;
+            let mut before = Vec::with_capacity(records.len());
+            for record in &records {
+                before.push(kept.intent(record.id).await?);
+            }
+            let written = kept.put_all(records.clone(), lease).await?;
             let lease = lease.map(|(lease, now)| (lease.clone(), now));
-            self.store.log(Write::Put(Box::new(record), lease));
-            self.note(&written, before.as_ref());
+            self.store.log(Write::Put(records, lease));
+            for (written, before) in written.iter().zip(&before) {
+                self.note(written, before.as_ref());
+            }
             Ok(written)
         })
         .await

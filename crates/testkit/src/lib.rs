@@ -10,6 +10,8 @@ mod node;
 mod pool;
 mod reorganization;
 mod rpc;
+#[cfg(feature = "serve")]
+mod serve;
 mod stack;
 mod state;
 mod testkit;
@@ -28,6 +30,8 @@ pub use node::{
 pub use pool::PooledTransaction;
 pub use reorganization::{Fate, Reorganization};
 pub use rpc::ErrorAnswer;
+#[cfg(feature = "serve")]
+pub use serve::Server;
 pub use stack::{
     DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, PlannedContract, Stack, TestToken,
     VERIFYING_PAYMASTER_CODE,

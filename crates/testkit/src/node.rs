@@ -345,6 +345,16 @@ impl Node {
         Transport::new(self.clone())
     }
 
+    /// Answers over HTTP, on a port of the loopback interface; see [`Transport::serve`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transport::serve`].
+    #[cfg(feature = "serve")]
+    pub fn serve(&self) -> std::io::Result<crate::Server> {
+        self.transport().serve()
+    }
+
     /// A JSON-RPC client. It polls every millisecond.
     #[must_use]
     pub fn client(&self) -> RpcClient {

@@ -32,7 +32,7 @@ pub(crate) trait Endpoint: Send + Sync {
     fn answer(&self, requests: &[Request<'_>]) -> Vec<Result<Box<RawValue>, ErrorAnswer>>;
 }
 
-/// JSON-RPC to a [`Testkit`](crate::Testkit), a [`Node`](crate::Node) or a [`Bundler`](crate::Bundler), without a socket: a
+/// JSON-RPC to a [`Testkit`](crate::Testkit) or a [`Node`](crate::Node), without a socket: a
 /// [`tower::Service`] that `alloy` takes as a transport.
 #[derive(Clone)]
 pub struct Transport {
@@ -89,6 +89,12 @@ impl Transport {
                 },
             })
             .collect()
+    }
+}
+
+impl Endpoint for Transport {
+    fn answer(&self, requests: &[Request<'_>]) -> Vec<Result<Box<RawValue>, ErrorAnswer>> {
+        self.endpoint.answer(requests)
     }
 }
 

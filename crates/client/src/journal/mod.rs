@@ -140,7 +140,19 @@ pub trait Journal: fmt::Debug + Send + Sync {
         &self,
         record: IntentRecord,
         lease: Option<(&Lease, u64)>,
-    ) -> Result<IntentRecord, JournalError>;
+    ) -> Result<IntentRecord, JournalError> {
+        let id = record.id;
+        let written = self.put_all(vec![record], lease).await?;
+        written.into_iter().next().ok_or(JournalError::Conflict { id })
+    }
+
+    /// Writes several records as [`put`](Self::put) does, one after the other, all or none of them. Returns them in the same
+    /// order. A record finds what those before it have changed: the version of the same record, or a name.
+    async fn put_all(
+        &self,
+        records: Vec<IntentRecord>,
+        lease: Option<(&Lease, u64)>,
+    ) -> Result<Vec<IntentRecord>, JournalError>;
 
     /// A record.
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError>;

@@ -67,7 +67,7 @@ impl fmt::Display for ProcessId {
     }
 }
 
-/// A moment, by the clock of the machine and, within one process, by a count that never runs backwards.
+/// A moment in a process: by the clock of the machine, which may jump, and by a count that never runs backwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Moment {
@@ -77,17 +77,6 @@ pub struct Moment {
     pub process: ProcessId,
     /// Its count.
     pub sequence: u64,
-}
-
-impl Moment {
-    /// Whether this moment is after another: by count within a process, by clock between two.
-    pub fn is_after(&self, other: &Self) -> bool {
-        if self.process == other.process {
-            self.sequence > other.sequence
-        } else {
-            self.at > other.at
-        }
-    }
 }
 
 /// A block, by number and hash.
@@ -189,7 +178,7 @@ pub struct IntentRecord {
     pub asked: Moment,
     /// When the caller's patience ends, milliseconds since the Unix epoch.
     pub deadline: u64,
-    /// When its caller was given an error, or went away.
+    /// When its caller was given an error, or went away; and which process wrote that down.
     pub given_up: Option<Moment>,
     /// Whether its caller was told that it is included.
     pub told: bool,

@@ -9,7 +9,7 @@ const FIRST: u64 = 2_000;
 const MOST: u64 = 100_000;
 /// After how many pages without a failure a larger one is tried, where the node refused one before.
 const PATIENCE: u32 = 4;
-/// The same, at most: each larger page that fails doubles it.
+/// The same, at most: each larger page that was tried in vain doubles it.
 const MOST_PATIENCE: u32 = 256;
 
 /// The number of blocks that a node answers logs of at once, as far as it is known.
@@ -25,6 +25,8 @@ struct State {
     patience: u32,
     /// Whether this size is one that the node named, and none has been answered since.
     is_named: bool,
+    /// Whether this size is a larger one on trial.
+    is_trial: bool,
 }
 
 impl Default for State {
@@ -34,6 +36,7 @@ impl Default for State {
             answered: 0,
             patience: 1,
             is_named: false,
+            is_trial: false,
         }
     }
 }
@@ -56,10 +59,15 @@ impl LogPage {
         if asked < state.size {
             return;
         }
+        if state.is_trial {
+            state.patience = state.patience.min(PATIENCE);
+            state.is_trial = false;
+        }
         state.answered = state.answered.saturating_add(1);
-        if state.answered >= state.patience {
+        if state.answered >= state.patience && state.size < MOST {
             state.size = state.size.saturating_mul(2).min(MOST);
             state.answered = 0;
+            state.is_trial = true;
         }
     }
 
@@ -77,11 +85,12 @@ impl LogPage {
         // Another task may have learned more since.
         state.size = named.unwrap_or(asked / 2).clamp(1, state.size);
         state.answered = 0;
-        state.patience = state
-            .patience
-            .max(PATIENCE / 2)
-            .saturating_mul(2)
-            .min(MOST_PATIENCE);
+        state.patience = if state.is_trial && state.patience >= PATIENCE {
+            state.patience.saturating_mul(2).min(MOST_PATIENCE)
+        } else {
+            state.patience.max(PATIENCE)
+        };
+        state.is_trial = false;
         // No answer in time may be a matter of size. It is the caller who decides to ask again.
         is_size && asked > 1
     }
@@ -296,6 +305,32 @@ mod tests {
             page.worked(size - 1);
         }
         assert_eq!(page.size(), size);
+    }
+
+    #[test]
+    fn a_page_that_shrank_for_a_while_is_soon_large_again() {
+        let page = LogPage::default();
+        while page.failed(page.size(), &answered("limit exceeded")) {}
+        assert_eq!(page.size(), 1);
+        let mut asked = 0;
+        while page.size() < FIRST / 2 {
+            page.worked(page.size());
+            asked += 1;
+        }
+        assert!(asked <= 40, "{asked}");
+        // Nor is it held against the node for ever that larger ones were tried in vain.
+        for _ in 0..6 {
+            while !page.state().is_trial {
+                page.worked(page.size());
+            }
+            assert!(page.failed(page.size(), &answered("limit exceeded")));
+        }
+        assert_eq!(page.state().patience, MOST_PATIENCE);
+        let size = page.size();
+        for _ in 0..=MOST_PATIENCE + 2 * PATIENCE {
+            page.worked(page.size());
+        }
+        assert!(page.size() >= 4 * size, "{size} to {}", page.size());
     }
 
     #[test]

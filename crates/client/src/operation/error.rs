@@ -227,6 +227,13 @@ pub enum Cause {
         waited: Duration,
     },
 
+    /// Journal or node did not answer in time what became of intents.
+    #[error("there was no answer within {waited:?}")]
+    NoAnswerInTime {
+        /// The time limit.
+        waited: Duration,
+    },
+
     /// It was sent, and not included in time.
     #[error("the operation was not included within {waited:?}")]
     NotIncludedInTime {
@@ -352,6 +359,7 @@ impl Cause {
             Self::NotOurs { .. } => "not_ours",
             Self::LaneBusy { .. } => "lane_busy",
             Self::NotSentInTime { .. } => "not_sent_in_time",
+            Self::NoAnswerInTime { .. } => "no_answer_in_time",
             Self::NotIncludedInTime { .. } => "not_included_in_time",
             Self::NotTaken(_) => "not_taken",
             Self::NotReached { .. } => "not_reached",
@@ -375,6 +383,14 @@ impl OperationError {
             happened: Happened::No,
             intent: None,
             user_op_hash: None,
+        }
+    }
+
+    /// An error of somebody who asked what became of intents: it says nothing about them.
+    pub(crate) fn no_answer_in_time(waited: Duration) -> Self {
+        Self {
+            happened: Happened::Unknown,
+            ..Self::nothing_sent(Cause::NoAnswerInTime { waited })
         }
     }
 
@@ -431,6 +447,11 @@ impl OperationError {
                 };
                 Advice::TryAgain { after }
             }
+            // What a node says and nobody understands may be over soon.
+            Cause::Request {
+                error: RequestError::Answered(answer),
+                ..
+            } if answer.revert().is_none() => Advice::TryAgain { after: 2 },
             Cause::NotAllowed { verdict } => match verdict.passes_from() {
                 Some(at) => Advice::TryAgainFrom { at },
                 None => Advice::Change,

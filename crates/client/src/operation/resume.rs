@@ -1,14 +1,15 @@
 //! What became of the intents in the journal: after a restart, and whenever somebody asks.
 
 use super::{
+    DEFAULT_TIMEOUT,
     core::Core,
     course::{handover_after, is_passing},
-    desk::TurnError,
+    desk::{LEASE, TurnError},
     error::{Cause, OperationError},
     settle::{SettleError, View},
 };
 use crate::{
-    journal::{Handover, IntentId, IntentRecord, JournalError, Lane},
+    journal::{Handover, IntentId, IntentRecord, JournalError, Lane, Lease},
     permissions::UserOperation,
     request::RequestError,
     submit::Sent,
@@ -16,8 +17,11 @@ use crate::{
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long `resume` waits for a lane that somebody else works on.
-const TURN: Duration = Duration::from_millis(100);
+/// How long `resume` tries to get a lane, before it looks at the others.
+const TURN: Duration = Duration::from_millis(50);
+/// How long `resume` waits for lanes that other processes hold. A process that is gone holds its lanes no longer than this; one that
+/// works extends its leases.
+const LAPSE: Duration = LEASE.saturating_add(Duration::from_secs(1));
 /// How long `resume` waits for operations that a reorganization has undone to be included again.
 const UNDONE: Duration = Duration::from_secs(30);
 /// The first pause between two looks at the chain.
@@ -39,25 +43,54 @@ fn node_failed(error: RequestError) -> OperationError {
     })
 }
 
+/// The most that `resume` waits for an intent whose process went away, beyond the time that it takes to get its lane and to ask what
+/// became of it.
+const LONGEST_RESUME: Duration = Duration::from_secs(600);
+
 impl Core {
+    /// What `resume` may take, all told.
+    pub(crate) const fn longest_wait(&self) -> Duration {
+        LONGEST_RESUME
+            .saturating_add(LAPSE)
+            .saturating_add(DEFAULT_TIMEOUT)
+    }
+
     /// Settles the account's open intents. Those whose processes went away are sent again within their callers' time.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.account.address()))]
     pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
         let account = (self.chain_id(), self.account.address());
         let lanes = self.desk.journal().unsettled_lanes(Some(account)).await?;
+        let lapse = Instant::now() + LAPSE;
         let mut settled = Vec::new();
-        for lane in lanes {
-            // What was written for other contracts is not this client's.
-            if lane.entry_point == self.entry_point() {
-                settled.extend(self.resume_lane(lane).await?);
+        let mut held = Vec::new();
+        // What was written for other contracts is not this client's.
+        for lane in lanes
+            .into_iter()
+            .filter(|lane| lane.entry_point == self.entry_point())
+        {
+            match self.resume_lane(lane, Instant::now() + TURN).await? {
+                Some(records) => settled.extend(records),
+                None => held.push(lane),
             }
+        }
+        for lane in held {
+            settled.extend(match self.resume_lane(lane, lapse).await? {
+                Some(records) => records,
+                None => self.desk.journal().unsettled(&lane).await?,
+            });
         }
         Ok(settled)
     }
 
-    async fn resume_lane(&self, lane: Lane) -> Result<Vec<IntentRecord>, OperationError> {
-        let turn = match self.desk.turn(lane, Instant::now() + TURN).await {
+    /// Settles the intents of a lane. `None`: another process works on it.
+    async fn resume_lane(
+        &self,
+        lane: Lane,
+        until: Instant,
+    ) -> Result<Option<Vec<IntentRecord>>, OperationError> {
+        let turn = match self.desk.turn(lane, until).await {
             Ok(turn) => turn,
-            Err(TurnError::Busy) => return Ok(self.desk.journal().unsettled(&lane).await?),
+            Err(TurnError::Busy) => return Ok(None),
             Err(TurnError::Journal(error)) => return Err(error.into()),
         };
         let mut records = self.desk.journal().unsettled(&lane).await?;
@@ -76,7 +109,8 @@ impl Core {
             let is_waited_for = |record: &IntentRecord| {
                 // A reorganization has undone what its caller knows included.
                 let is_undone = record.told && started.elapsed() < UNDONE;
-                let is_in_time = record.given_up.is_none() && now < record.deadline;
+                let is_in_time =
+                    record.given_up.is_none() && now < record.deadline && started.elapsed() < LONGEST_RESUME;
                 (is_undone || is_in_time)
                     && self.desk.dropped_at(record.id).is_none()
                     && record.open_operations().any(|operation| {
@@ -97,14 +131,14 @@ impl Core {
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
         for record in &mut records {
-            self.leave_alone(record).await?;
+            self.leave_alone(record, turn.lapsed.as_ref()).await?;
         }
         turn.release().await;
         let mut settled = Vec::new();
         for (id, known) in ids.into_iter().zip(records) {
             settled.push(self.desk.journal().intent(id).await?.unwrap_or(known));
         }
-        Ok(settled)
+        Ok(Some(settled))
     }
 
     /// Sends open operations again, lowest nonce first.
@@ -128,6 +162,10 @@ impl Core {
         again.sort_unstable();
         for (_, position, index) in again {
             let record = &mut records[position];
+            // A record that does not fit itself was damaged, or tampered with.
+            if self.check_ours(record).is_err() {
+                continue;
+            }
             let operation = &mut record.operations[index];
             let sent = self.submitter.send(&operation.signed).await;
             // It may have left before the process went away.
@@ -146,15 +184,18 @@ impl Core {
     }
 
     /// Notes that nobody waits for an intent any more: its caller is gone, and its time is over, or it is decided.
-    async fn leave_alone(&self, record: &mut IntentRecord) -> Result<(), OperationError> {
+    async fn leave_alone(
+        &self,
+        record: &mut IntentRecord,
+        lapsed: Option<&Lease>,
+    ) -> Result<(), OperationError> {
         if record.given_up.is_some() || record.told {
             return Ok(());
         }
-        let dropped = self.desk.dropped_at(record.id);
-        if dropped.is_none() && record.asked.process == self.desk.process() {
+        let Some(given_up) = self.desk.left_alone_at(record, lapsed) else {
             return Ok(());
-        }
-        record.given_up = Some(dropped.unwrap_or_else(|| self.desk.moment()));
+        };
+        record.given_up = Some(given_up);
         match self.desk.journal().put(record.clone(), None).await {
             Ok(written) => *record = written,
             Err(JournalError::Conflict { .. }) => {}
@@ -165,6 +206,7 @@ impl Core {
     }
 
     /// What the journal knows of an intent, after a look at the chain.
+    #[tracing::instrument(level = "debug", skip_all, fields(intent = %id))]
     pub(crate) async fn looked_up(&self, id: IntentId) -> Result<Option<IntentRecord>, OperationError> {
         let Some(record) = self.desk.journal().intent(id).await? else {
             return Ok(None);

@@ -28,7 +28,7 @@ pub const MAX_ANSWER: usize = 4 << 20;
 #[non_exhaustive]
 pub enum RequestError {
     /// No byte of the request was written: connection refused, host name unknown, TLS not established. Only a transport that
-    /// repeats nothing and follows no redirect can say so: [`HttpTransport`](crate::transport::HttpTransport).
+    /// repeats nothing and follows no redirect can say so: `HttpTransport`.
     #[error("the other side was not reached: {message}")]
     NotReached {
         /// The cause.
@@ -107,7 +107,7 @@ pub struct ErrorAnswer {
 impl RequestError {
     /// The error of a request with this method, through any `alloy` transport.
     ///
-    /// What [`HttpTransport`](crate::transport::HttpTransport) found out is kept as it is. A failure of any other transport is
+    /// What this crate's `HttpTransport` found out is kept as it is. A failure of any other transport is
     /// [`NoAnswer`](Self::NoAnswer) even if it says that it could not connect: it may have sent the request before.
     #[must_use]
     pub fn of(method: &str, error: &TransportError) -> Self {

@@ -309,3 +309,335 @@ impl Submitter for BundlerSubmitter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::wire::{Reply, Wire, provider},
+        *,
+    };
+    use crate::{
+        operation::NotTaken,
+        permissions::AaCode,
+        revert::{PluginError, Revert},
+    };
+    use serde_json::json;
+
+    const ENTRY_POINT: Address = Address::repeat_byte(0xee);
+    const HASH: B256 = B256::repeat_byte(0xab);
+    const TRANSACTION: B256 = B256::repeat_byte(0xcd);
+
+    fn signed() -> SignedOperation {
+        SignedOperation {
+            operation: UserOperation::default(),
+            hash: HASH,
+        }
+    }
+
+    /// A bundler that answers every method it is asked in this way, or else does not have it.
+    fn answering(answers: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> BundlerSubmitter {
+        let wire = Wire::scripted(move |method, _| answers(method));
+        BundlerSubmitter::new(provider(wire), ENTRY_POINT)
+    }
+
+    fn one(method: &'static str, answer: Value) -> BundlerSubmitter {
+        answering(move |asked| (asked == method).then(|| Reply::Result(answer.clone())))
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_any_form_that_is_not_another_hash_is_a_yes() {
+        let hash = format!("{HASH:x}");
+        for answer in [
+            json!(HASH),
+            json!(hash),
+            json!(format!("0x{}", hash.to_uppercase())),
+            json!(format!(" 0x{hash} ")),
+            json!({ "userOpHash": HASH }),
+            json!({ "hash": HASH, "requestId": B256::repeat_byte(1) }),
+            json!([HASH]),
+            json!(true),
+            json!("ok"),
+        ] {
+            let submitter = one("eth_sendUserOperation", answer.clone());
+            assert_eq!(submitter.send(&signed()).await, Sent::Taken, "{answer}");
+        }
+        let other = B256::repeat_byte(1);
+        for answer in [json!(other), json!({ "userOpHash": other })] {
+            let sent = one("eth_sendUserOperation", answer).send(&signed()).await;
+            let Sent::NoAnswer { error } = sent else {
+                panic!("{sent:?}")
+            };
+            let error = error.to_string();
+            assert!(
+                error.contains(&HASH.to_string()) && error.contains(&other.to_string()),
+                "{error}"
+            );
+        }
+        for answer in [json!(null), json!(""), json!("0x"), json!(false), json!({})] {
+            let sent = one("eth_sendUserOperation", answer.clone()).send(&signed()).await;
+            assert!(matches!(sent, Sent::NoAnswer { .. }), "{answer}: {sent:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_operation_and_the_entry_point_are_handed_over() {
+        let wire = Wire::scripted(|_, params| {
+            assert_eq!(params[1], json!(ENTRY_POINT));
+            assert_eq!(params[0], json!(UserOperation::default()));
+            Some(Reply::Result(json!(HASH)))
+        });
+        let submitter = BundlerSubmitter::new(provider(wire.clone()), ENTRY_POINT);
+        assert_eq!(submitter.send(&signed()).await, Sent::Taken);
+        assert_eq!(wire.methods(), ["eth_sendUserOperation"]);
+    }
+
+    #[tokio::test]
+    async fn only_a_request_that_was_not_written_never_left() {
+        let sent = answering(|_| Some(Reply::NotReached)).send(&signed()).await;
+        assert!(matches!(sent, Sent::NeverLeft { .. }), "{sent:?}");
+        for reply in [Reply::Lost, Reply::Error(-32603, "internal error", Value::Null)] {
+            let sent = answering(move |_| Some(reply.clone())).send(&signed()).await;
+            assert!(matches!(sent, Sent::NoAnswer { .. }), "{sent:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_account_says_is_asked_of_the_node() {
+        let node = Wire::scripted(|method, _| {
+            assert_eq!(method, "eth_call");
+            Some(Reply::Error(3, "execution reverted", json!("0xb4d78304")))
+        });
+        let refuses = |code, message| {
+            let node = node.clone();
+            answering(move |_| Some(Reply::Error(code, message, Value::Null))).with_node(provider(node))
+        };
+        let cause = Some(Revert::Plugin(PluginError::PermissionsCheckFailed));
+        match refuses(-32500, "AA23 reverted (or OOG)").send(&signed()).await {
+            Sent::NotTaken(NotTaken {
+                by,
+                code: Some(-32500),
+                reason: NotTakenReason::Refused(refusal),
+                ..
+            }) => {
+                assert_eq!(
+                    (by.as_str(), refusal.code),
+                    (BUNDLER, Some(AaCode::AccountReverted))
+                );
+                assert_eq!(refusal.cause, cause);
+            }
+            sent => panic!("{sent:?}"),
+        }
+        let submitter = refuses(-32500, "AA23 reverted");
+        match submitter.estimate_gas(&UserOperation::default()).await {
+            Err(EstimateError::Refused(refusal)) => assert_eq!(refusal.cause, cause),
+            result => panic!("{result:?}"),
+        }
+        let _ = node.methods();
+        let _ = refuses(-32500, "AA24 signature error").send(&signed()).await;
+        assert!(node.methods().is_empty());
+    }
+
+    #[tokio::test]
+    async fn estimates_are_read_in_every_form() {
+        let estimate = async |more: Value| {
+            let mut answer = json!({ "callGasLimit": "0x1", "preVerificationGas": 2, "maxFeePerGas": null });
+            answer
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            one("eth_estimateUserOperationGas", answer)
+                .estimate_gas(&UserOperation::default())
+                .await
+        };
+        let three = Gas {
+            call_gas_limit: U256::from(1),
+            pre_verification_gas: U256::from(2),
+            verification_gas_limit: U256::from(3),
+        };
+        for more in [
+            json!({ "verificationGasLimit": "0x3" }),
+            json!({ "verificationGas": "3" }),
+            json!({ "verificationGasLimit": 3, "verificationGas": "0x3" }),
+            json!({ "verificationGasLimit": null, "verificationGas": "0x03" }),
+            json!({ "verificationGasLimit": "", "verificationGas": 3 }),
+        ] {
+            assert_eq!(estimate(more.clone()).await, Ok(three), "{more}");
+        }
+        for more in [
+            json!({}),
+            json!({ "verificationGasLimit": "much" }),
+            json!({ "verificationGasLimit": 3, "callGasLimit": null }),
+            json!({ "verificationGasLimit": 3, "preVerificationGas": "-1" }),
+        ] {
+            let result = estimate(more.clone()).await;
+            assert!(
+                matches!(
+                    result,
+                    Err(EstimateError::Request {
+                        error: RequestError::Unreadable { .. },
+                        ..
+                    })
+                ),
+                "{more}: {result:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_keys_validation_books_its_gas() {
+        let operation = UserOperation {
+            call_data: EXECUTE_WITH_SESSION_KEY.into(),
+            ..Default::default()
+        };
+        let answer = json!({ "callGasLimit": 1, "preVerificationGas": 2, "verificationGas": 3 });
+        let gas = one("eth_estimateUserOperationGas", answer)
+            .estimate_gas(&operation)
+            .await
+            .unwrap();
+        assert_eq!(gas.verification_gas_limit, U256::from(22_703));
+        let most = json!({ "callGasLimit": U256::MAX, "preVerificationGas": U256::MAX, "verificationGas": U256::MAX });
+        let gas = one("eth_estimateUserOperationGas", most)
+            .estimate_gas(&operation)
+            .await
+            .unwrap();
+        assert_eq!(gas.verification_gas_limit, U256::MAX);
+    }
+
+    #[tokio::test]
+    async fn a_receipt_is_read_for_its_transaction_only() {
+        for receipt in [
+            json!({ "userOpHash": HASH, "success": "true", "paymaster": "", "receipt": { "transactionHash": TRANSACTION } }),
+            json!({ "success": 7, "logs": null, "actualGasCost": {}, "receipt": { "transactionHash": TRANSACTION, "status": "?" } }),
+            json!({ "transactionHash": TRANSACTION }),
+            json!({ "receipt": null, "transactionHash": format!("{TRANSACTION:x}") }),
+            json!({ "receipt": { "hash": TRANSACTION } }),
+        ] {
+            let submitter = one(RECEIPT, receipt.clone());
+            assert_eq!(
+                submitter.transaction(HASH).await,
+                Ok(Some(TRANSACTION)),
+                "{receipt}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn where_the_receipt_names_no_transaction_the_operation_may() {
+        let by_hash = json!({ "userOperation": {}, "transactionHash": TRANSACTION, "blockNumber": null });
+        for receipt in [
+            Reply::Result(Value::Null),
+            Reply::Result(json!("")),
+            Reply::Result(json!({ "receipt": { "transactionHash": null } })),
+            // Another operation's.
+            Reply::Result(json!({ "userOpHash": TRANSACTION, "receipt": { "transactionHash": HASH } })),
+            Reply::Error(-32601, "the method does not exist", Value::Null),
+            Reply::Lost,
+        ] {
+            let by_hash = by_hash.clone();
+            let answers = receipt.clone();
+            let submitter = answering(move |method| {
+                Some(match method {
+                    RECEIPT => answers.clone(),
+                    _ => Reply::Result(by_hash.clone()),
+                })
+            });
+            assert_eq!(
+                submitter.transaction(HASH).await,
+                Ok(Some(TRANSACTION)),
+                "{receipt:?}"
+            );
+        }
+        for nothing in [
+            Value::Null,
+            json!({ "transactionHash": null, "blockHash": null }),
+            json!({ "transactionHash": B256::ZERO }),
+            json!({ "transactionHash": "0x12" }),
+            json!([1]),
+        ] {
+            let found = one(BY_HASH, nothing.clone()).transaction(HASH).await;
+            assert_eq!(found, Ok(None), "{nothing}");
+        }
+        assert!(
+            answering(|_| Some(Reply::NotReached))
+                .transaction(HASH)
+                .await
+                .is_err()
+        );
+    }
+
+    #[tokio::test]
+    async fn an_operation_is_unknown_only_if_both_methods_say_so() {
+        let knows = |by_hash: Reply, receipt: Reply| {
+            answering(move |method| {
+                Some(if method == BY_HASH {
+                    by_hash.clone()
+                } else {
+                    receipt.clone()
+                })
+            })
+        };
+        let null = || Reply::Result(Value::Null);
+        let some = || Reply::Result(json!({ "sender": Address::ZERO }));
+        let error = || Reply::Error(-32603, "internal error", Value::Null);
+        assert_eq!(knows(some(), error()).knows(HASH).await, Ok(true));
+        assert_eq!(knows(null(), some()).knows(HASH).await, Ok(true));
+        assert_eq!(knows(error(), some()).knows(HASH).await, Ok(true));
+        assert_eq!(knows(null(), null()).knows(HASH).await, Ok(false));
+        assert!(knows(null(), error()).knows(HASH).await.is_err());
+        assert!(knows(error(), null()).knows(HASH).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn fees_are_the_bundlers_where_it_is_asked() {
+        let head = |base_fee| Head {
+            number: 1,
+            hash: B256::ZERO,
+            parent_hash: B256::ZERO,
+            timestamp: 1,
+            base_fee,
+        };
+        let speed = |fee: Value| json!({ "maxFeePerGas": fee, "maxPriorityFeePerGas": "0x5" });
+        let pimlico =
+            |answer| one("pimlico_getUserOperationGasPrice", answer).with_fees_from(BundlerFees::Pimlico);
+        for (answer, max_fee) in [
+            (
+                json!({ "slow": speed(json!(1)), "standard": speed(json!(2)), "fast": speed(json!("0x3")) }),
+                3,
+            ),
+            (
+                json!({ "slow": speed(json!(1)), "standard": speed(json!("2")) }),
+                2,
+            ),
+            (json!({ "slow": speed(json!(1)), "fast": null }), 1),
+        ] {
+            let fees = pimlico(answer).fees(&head(Some(7))).await.unwrap().unwrap();
+            assert_eq!(
+                (fees.max_fee, fees.max_priority_fee, fees.base_fee),
+                (max_fee, 5, 7)
+            );
+        }
+        assert!(pimlico(json!({})).fees(&head(None)).await.is_err());
+        assert!(
+            pimlico(json!({ "fast": speed(json!(U256::MAX)) }))
+                .fees(&head(None))
+                .await
+                .is_err()
+        );
+
+        let rundler =
+            |answer| one("rundler_maxPriorityFeePerGas", answer).with_fees_from(BundlerFees::Rundler);
+        let fees = rundler(json!("0x5"))
+            .fees(&head(Some(100)))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (fees.max_fee, fees.max_priority_fee, fees.base_fee),
+            (205, 5, 100)
+        );
+        let most = rundler(json!(format!("{:#x}", u128::MAX)));
+        let fees = most.fees(&head(Some(u128::MAX))).await.unwrap().unwrap();
+        assert_eq!(fees.max_fee, u128::MAX);
+        assert_eq!(answering(|_| None).fees(&head(None)).await, Ok(None));
+    }
+}

@@ -56,7 +56,7 @@ pub struct EntryPointSubmitter {
     from: Address,
     beneficiary: Address,
     bounds: Option<Bounds>,
-    /// As the node told it first. Every transaction is for this chain.
+    /// As an operation's hash has confirmed it. Every transaction is for this chain.
     chain_id: OnceLock<u64>,
     memory: Mutex<Memory>,
     /// One bundle at a time: the nonces of transactions follow each other, and no operation goes out in two of them.
@@ -122,7 +122,7 @@ pub enum BundleError {
         /// The operation; `None` if it is the transaction.
         hash: Option<B256>,
         /// Why, and who says so.
-        not_taken: NotTaken,
+        not_taken: Box<NotTaken>,
     },
 
     /// It is not known whether these operations are on their way.
@@ -146,7 +146,7 @@ impl BundleError {
         match sent {
             Sent::NotTaken(not_taken) => Self::NotTaken {
                 hash: None,
-                not_taken,
+                not_taken: Box::new(not_taken),
             },
             _ => Self::NoAnswer {
                 hashes: hashes_of(operations),
@@ -160,7 +160,7 @@ impl From<BundleError> for Sent {
     fn from(error: BundleError) -> Self {
         match error {
             BundleError::NeverLeft { error } => Self::NeverLeft { error },
-            BundleError::NotTaken { not_taken, .. } => Self::NotTaken(not_taken),
+            BundleError::NotTaken { not_taken, .. } => Self::NotTaken(*not_taken),
             BundleError::NoAnswer { error, .. } => Self::NoAnswer { error },
         }
     }
@@ -246,7 +246,7 @@ impl EntryPointSubmitter {
         };
         let (new, fees, next_nonce) = tokio::join!(
             self.accepted(new, drop_refused, &mut bundle),
-            self.fees(),
+            self.current_fees(),
             next_nonce
         );
         let new = new?;
@@ -276,12 +276,12 @@ impl EntryPointSubmitter {
 
     /// The chain's id. That the operations are of this chain and EntryPoint is computed: their hashes say so.
     async fn check_chain(&self, operations: &[SignedOperation]) -> Result<u64, BundleError> {
-        let chain_id = match self.chain_id.get() {
-            Some(chain_id) => *chain_id,
+        let known = self.chain_id.get().copied();
+        let chain_id = match known {
+            Some(chain_id) => chain_id,
             None => {
-                let found = self.node.chain_id().await;
-                let found = found.map_err(|error| BundleError::NeverLeft { error })?;
-                *self.chain_id.get_or_init(|| found)
+                let asked = self.node.chain_id().await;
+                asked.map_err(|error| BundleError::NeverLeft { error })?
             }
         };
         for operation in operations {
@@ -296,7 +296,10 @@ impl EntryPointSubmitter {
                 });
             }
         }
-        Ok(chain_id)
+        if operations.is_empty() {
+            return Ok(chain_id);
+        }
+        Ok(*self.chain_id.get_or_init(|| chain_id))
     }
 
     /// Operations that may be on their way, by the nonce of their transaction, and new ones. Those that are known to be on
@@ -387,7 +390,7 @@ impl EntryPointSubmitter {
                 };
                 return Err(BundleError::NotTaken {
                     hash: Some(hash),
-                    not_taken,
+                    not_taken: Box::new(not_taken),
                 });
             }
         }
@@ -433,7 +436,7 @@ impl EntryPointSubmitter {
         if operations.is_empty() {
             return Ok(None);
         }
-        let call = self.transaction(operations);
+        let call = self.handle_ops(operations);
         let Err(error) = self.node.call(&call, BlockId::latest()).await else {
             return Ok(None);
         };
@@ -459,7 +462,7 @@ impl EntryPointSubmitter {
                 let reason = revert.to_string();
                 Err(BundleError::NotTaken {
                     hash: None,
-                    not_taken: NotTaken {
+                    not_taken: Box::new(NotTaken {
                         by: NODE.to_owned(),
                         code,
                         message: reason.clone(),
@@ -468,7 +471,7 @@ impl EntryPointSubmitter {
                             reason,
                             cause: None,
                         }),
-                    },
+                    }),
                 })
             }
             None => Err(match &error {
@@ -548,7 +551,7 @@ impl EntryPointSubmitter {
         }
     }
 
-    async fn fees(&self) -> Result<Fees, RequestError> {
+    async fn current_fees(&self) -> Result<Fees, RequestError> {
         let head = self.node.head().await?;
         Ok(Fees {
             suggested: self.node.fees(&head).await?,
@@ -565,7 +568,7 @@ impl EntryPointSubmitter {
         fees: &Fees,
     ) -> Result<TransactionRequest, BundleError> {
         let bounds = self.bounds.unwrap_or_else(|| Bounds::on_chain(chain_id));
-        let mut transaction = self.transaction(operations);
+        let mut transaction = self.handle_ops(operations);
         let Fees {
             suggested: fees,
             is_legacy,
@@ -589,12 +592,12 @@ impl EntryPointSubmitter {
             .and_then(|()| bundle_bounds.check_cost(gas.saturating_mul(U256::from(fees.max_fee))))
             .map_err(|over| BundleError::NotTaken {
                 hash: None,
-                not_taken: NotTaken {
+                not_taken: Box::new(NotTaken {
                     by: "submitter".to_owned(),
                     code: None,
                     message: format!("the transaction costs too much: {over}"),
                     reason: NotTakenReason::Other,
-                },
+                }),
             })?;
         transaction.set_nonce(nonce);
         transaction.set_chain_id(chain_id);
@@ -607,7 +610,7 @@ impl EntryPointSubmitter {
         Ok(transaction)
     }
 
-    fn transaction(&self, operations: &[SignedOperation]) -> TransactionRequest {
+    fn handle_ops(&self, operations: &[SignedOperation]) -> TransactionRequest {
         let ops = operations
             .iter()
             .map(|signed| signed.operation.clone().into())
@@ -832,5 +835,485 @@ impl Submitter for EntryPointSubmitter {
     async fn knows(&self, user_op_hash: B256) -> Result<bool, RequestError> {
         let is_open = self.memory().open_nonce(user_op_hash).is_some();
         Ok(is_open || !self.transactions(user_op_hash).is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::wire::{Reply, Wire, World, wallet},
+        *,
+    };
+    use alloy::{consensus::Transaction as _, rpc::types::Block};
+    use serde_json::json;
+    use session_key_testkit::dev_accounts;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A submitter over a wire to the world's chain.
+    fn submitter(world: &World) -> (Wire, EntryPointSubmitter) {
+        let wire = Wire::to_chain(&world.testkit);
+        let signer = dev_accounts()[2].signer();
+        let from = signer.address();
+        let provider = wallet(wire.clone(), signer);
+        (
+            wire,
+            EntryPointSubmitter::new(provider, world.stack.entry_point, from),
+        )
+    }
+
+    fn refused(sent: Sent) -> Refusal {
+        match sent {
+            Sent::NotTaken(NotTaken {
+                reason: NotTakenReason::Refused(refusal),
+                ..
+            }) => refusal,
+            sent => panic!("{sent:?}"),
+        }
+    }
+
+    fn is_unanswered(sent: &Sent) -> bool {
+        matches!(sent, Sent::NoAnswer { .. })
+    }
+
+    #[tokio::test]
+    async fn a_transaction_is_filled_in_here_and_carries_the_operation() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        let signed = world.payment(0).await;
+        assert!(!submitter.knows(signed.hash).await.unwrap());
+        assert_eq!(submitter.transaction(signed.hash).await, Ok(None));
+        assert_eq!(submitter.send(&signed).await, Sent::Taken);
+        assert_eq!(world.paid(), U256::ONE);
+        let mut methods = wire.methods();
+        // What alloy fills in by itself is not asked for.
+        assert_eq!(methods.pop().unwrap(), "eth_sendRawTransaction");
+        assert!(!methods.contains(&"eth_estimateGas".to_owned()), "{methods:?}");
+        let ids = methods.iter().filter(|method| *method == "eth_chainId");
+        assert_eq!(ids.count(), 1, "{methods:?}");
+        let counts = methods
+            .iter()
+            .filter(|method| *method == "eth_getTransactionCount");
+        assert_eq!(counts.count(), 2, "{methods:?}");
+
+        let transaction = submitter.transaction(signed.hash).await.unwrap().unwrap();
+        let receipt = submitter.node.receipt(transaction).await.unwrap().unwrap();
+        assert_eq!(
+            receipt.operations(world.stack.entry_point)[0].user_op_hash,
+            signed.hash
+        );
+        assert!(submitter.knows(signed.hash).await.unwrap());
+        // It is included: the chain decides what that means.
+        let refusal = refused(submitter.send(&signed).await);
+        assert_eq!(refusal.code, Some(AaCode::InvalidNonce));
+        assert_eq!(world.paid(), U256::ONE);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_not_sent_again() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        wire.hold();
+        let signed = world.payment(0).await;
+        assert_eq!(submitter.send(&signed).await, Sent::Taken);
+        assert_eq!(submitter.send(&signed).await, Sent::Taken);
+        assert_eq!(wire.waiting().len(), 1);
+        let bundle = submitter
+            .send_all(&[signed.clone(), world.payment(1).await])
+            .await
+            .unwrap();
+        assert_eq!((bundle.sent.len(), bundle.sent_before), (1, vec![signed.hash]));
+        wire.mine().await;
+        assert_eq!(world.paid(), U256::from(2));
+    }
+
+    #[tokio::test]
+    async fn what_the_entry_point_refuses_is_not_sent() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        wire.hold();
+        let mut wrong = world.payment(0).await;
+        wrong.operation.signature = world.payment(1).await.operation.signature;
+        assert_eq!(
+            refused(submitter.send(&wrong).await).code,
+            Some(AaCode::AccountSignature)
+        );
+        world.testkit.chain().set_balance(world.account, U256::ONE);
+        match submitter.send(&world.payment(0).await).await {
+            Sent::NotTaken(not_taken) => {
+                assert_eq!(not_taken.reason, NotTakenReason::Funds);
+                assert!(not_taken.message.starts_with("AA21"), "{not_taken}");
+            }
+            sent => panic!("{sent:?}"),
+        }
+        assert_eq!(wire.waiting().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_bundle_names_or_drops_what_is_refused() {
+        let world = World::new();
+        let (_, submitter) = submitter(&world);
+        let mut all = Vec::new();
+        for lane in 0..4 {
+            all.push(world.payment(lane).await);
+        }
+        all[2].operation.signature = all[0].operation.signature.clone();
+        let wrong = all[2].hash;
+        match submitter.send_all(&all).await.unwrap_err() {
+            BundleError::NotTaken { hash, .. } => assert_eq!(hash, Some(wrong)),
+            error => panic!("{error:?}"),
+        }
+        assert_eq!(world.paid(), U256::ZERO);
+        let bundle = submitter.send_all_valid(&all).await.unwrap();
+        assert_eq!(bundle.sent.len(), 3);
+        assert_eq!(bundle.refused[0].0, wrong);
+        assert_eq!(bundle.refused[0].1.code, Some(AaCode::AccountSignature));
+        assert_eq!(world.paid(), U256::from(3));
+        for hash in bundle.sent {
+            assert_eq!(
+                submitter.transaction(hash).await.unwrap(),
+                bundle.transaction_hash
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_be_on_its_way_keeps_its_nonce() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        wire.hold();
+        let signed = world.payment(0).await;
+        wire.script(|method, _| (method == "eth_sendRawTransaction").then_some(Reply::Lost));
+        assert!(is_unanswered(&submitter.send(&signed).await));
+        wire.repair();
+        assert!(submitter.knows(signed.hash).await.unwrap());
+        // The very same transaction.
+        assert_eq!(submitter.send(&signed).await, Sent::Taken);
+        assert_eq!(wire.waiting().len(), 1);
+        // Another one with its nonce, if fees have changed by then and it is not known that the first was taken.
+        submitter.memory().carried.clear();
+        let before = wire.waiting()[0].max_fee_per_gas();
+        let history = json!({ "baseFeePerGas": [format!("{:#x}", before / 2)], "reward": [["0x5"]] });
+        wire.script(move |method, _| (method == "eth_feeHistory").then(|| Reply::Result(history.clone())));
+        assert!(is_unanswered(&submitter.send(&signed).await));
+        wire.repair();
+        assert_eq!(wire.waiting().len(), 1);
+        // Nor is it in the way of others.
+        assert_eq!(submitter.send(&world.payment(1).await).await, Sent::Taken);
+        wire.mine().await;
+        assert_eq!(world.paid(), U256::from(2));
+        assert_eq!(
+            refused(submitter.send(&signed).await).code,
+            Some(AaCode::InvalidNonce)
+        );
+    }
+
+    #[tokio::test]
+    async fn what_got_lost_goes_out_again_unless_its_nonce_went_to_another() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        wire.hold();
+        let [first, second] = [world.payment(0).await, world.payment(1).await];
+        let lose = async |signed: &SignedOperation| {
+            wire.script(|method, _| (method == "eth_sendRawTransaction").then_some(Reply::Lost));
+            assert!(is_unanswered(&submitter.send(signed).await));
+            wire.forget();
+            wire.repair();
+        };
+        lose(&first).await;
+        let bundle = submitter.send_all(&[first.clone(), second]).await.unwrap();
+        assert_eq!(bundle.sent_before, [first.hash]);
+        let nonces: Vec<u64> = wire.waiting().iter().map(|waiting| waiting.nonce()).collect();
+        assert_eq!(nonces, [0, 1]);
+        wire.mine().await;
+
+        let [third, fourth] = [world.payment(2).await, world.payment(3).await];
+        lose(&third).await;
+        assert_eq!(submitter.send(&fourth).await, Sent::Taken);
+        let waiting = wire.waiting();
+        // Even if fees have risen enough to replace the other.
+        let before = waiting[0].max_fee_per_gas();
+        let history = json!({ "baseFeePerGas": [format!("{before:#x}")], "reward": [["0x77359400"]] });
+        wire.script(move |method, _| (method == "eth_feeHistory").then(|| Reply::Result(history.clone())));
+        assert!(is_unanswered(&submitter.send(&third).await));
+        wire.repair();
+        assert_eq!(wire.waiting(), waiting);
+        wire.mine().await;
+        assert_eq!(submitter.send(&third).await, Sent::Taken);
+        wire.mine().await;
+        assert_eq!(world.paid(), U256::from(4));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_behind_does_not_make_one_transaction_replace_another() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        wire.hold();
+        wire.lag();
+        assert_eq!(submitter.send(&world.payment(0).await).await, Sent::Taken);
+        // Twice the fees: enough for the pool to replace it.
+        let before = wire.waiting()[0].max_fee_per_gas();
+        let price = json!({ "baseFeePerGas": [format!("{before:#x}")], "reward": [["0x77359400"]] });
+        wire.script(move |method, _| (method == "eth_feeHistory").then(|| Reply::Result(price.clone())));
+        assert_eq!(submitter.send(&world.payment(1).await).await, Sent::Taken);
+        let nonces: Vec<u64> = wire.waiting().iter().map(|waiting| waiting.nonce()).collect();
+        assert_eq!(nonces, [0, 1]);
+        wire.mine().await;
+        assert_eq!(world.paid(), U256::from(2));
+        // Nor one that counts fewer than it did a moment ago.
+        wire.script(|method, _| (method == "eth_getTransactionCount").then(|| Reply::Result(json!("0x0"))));
+        submitter.memory().forget_below(2);
+        assert_eq!(submitter.next_nonce().await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_the_node_has_lost_gives_its_nonce_back() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        wire.hold();
+        let signed = world.payment(0).await;
+        assert_eq!(submitter.send(&signed).await, Sent::Taken);
+        let past = Instant::now().checked_sub(LAG).unwrap();
+        let age = || {
+            for attempt in &mut submitter.memory().attempts {
+                attempt.taken = attempt.taken.map(|(hash, _)| (hash, past));
+            }
+        };
+        age();
+        assert_eq!(submitter.next_nonce().await, Ok(1));
+        wire.forget();
+        assert_eq!(submitter.next_nonce().await, Ok(0));
+        // It goes out again with the same.
+        assert_eq!(submitter.send(&signed).await, Sent::Taken);
+        assert_eq!(wire.waiting()[0].nonce(), 0);
+    }
+
+    #[tokio::test]
+    async fn fees_and_costs_over_the_bounds_are_not_signed() {
+        let world = World::new();
+        let most = format!("{:#x}", u128::MAX);
+        for (base_fee, priority_fee, setting) in [
+            (most.clone(), "0x1".to_owned(), "cost in wei"),
+            (most.clone(), most.clone(), "cost in wei"),
+            ("0x1".to_owned(), most, "priority fee"),
+            // 10,000 gwei.
+            (
+                "0x3b9aca00".to_owned(),
+                "0x9184e72a000".to_owned(),
+                "priority fee",
+            ),
+        ] {
+            let (wire, submitter) = submitter(&world);
+            wire.hold();
+            let history = json!({ "baseFeePerGas": [base_fee], "reward": [[priority_fee]] });
+            wire.script(move |method, _| {
+                (method == "eth_feeHistory").then(|| Reply::Result(history.clone()))
+            });
+            match submitter.send(&world.payment(0).await).await {
+                Sent::NotTaken(not_taken) => {
+                    assert_eq!(not_taken.by, "submitter");
+                    assert!(not_taken.message.contains(setting), "{not_taken}");
+                }
+                sent => panic!("{sent:?}"),
+            }
+            assert_eq!(wire.waiting().len(), 0);
+        }
+        // By a bound of one's own.
+        let (wire, submitter) = submitter(&world);
+        wire.hold();
+        let bounds = Bounds {
+            max_cost: U256::from(1_000),
+            ..Default::default()
+        };
+        let submitter = submitter.with_bounds(bounds);
+        assert!(matches!(
+            submitter.send(&world.payment(0).await).await,
+            Sent::NotTaken(_)
+        ));
+        assert_eq!(wire.waiting().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_operation_of_another_chain_does_not_leave() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        wire.script(|method, _| (method == "eth_chainId").then(|| Reply::Result(json!("0x1"))));
+        let sent = submitter.send(&world.payment(0).await).await;
+        let Sent::NeverLeft { error } = sent else {
+            panic!("{sent:?}")
+        };
+        assert!(error.to_string().contains("on chain 1"), "{error}");
+        assert_eq!(wire.methods(), ["eth_chainId"]);
+        // What a node said once is not held against it.
+        wire.repair();
+        assert_eq!(submitter.send(&world.payment(0).await).await, Sent::Taken);
+        // But a chain that was confirmed stays.
+        wire.script(|method, _| (method == "eth_chainId").then(|| Reply::Result(json!("0x1"))));
+        assert_eq!(submitter.send(&world.payment(1).await).await, Sent::Taken);
+    }
+
+    #[tokio::test]
+    async fn a_future_that_is_dropped_leaves_it_open() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        wire.hold();
+        wire.script(|method, _| (method == "eth_sendRawTransaction").then_some(Reply::Hangs));
+        let signed = world.payment(0).await;
+        let dropped = tokio::time::timeout(Duration::from_millis(500), submitter.send(&signed)).await;
+        assert!(dropped.is_err());
+        assert_eq!(wire.waiting().len(), 1);
+        wire.repair();
+        assert!(submitter.knows(signed.hash).await.unwrap());
+        assert_eq!(submitter.send(&signed).await, Sent::Taken);
+        assert_eq!(wire.waiting().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_the_node_has_seen_has_left() {
+        let world = World::new();
+        let unreached = |which: &'static str| {
+            move |method: &str, _: &Value| (method == which).then_some(Reply::NotReached)
+        };
+        for (method, has_left) in [
+            ("eth_chainId", false),
+            ("eth_call", false),
+            ("eth_getBlockByNumber", true),
+            ("eth_getTransactionCount", true),
+            ("eth_sendRawTransaction", true),
+        ] {
+            let (wire, submitter) = submitter(&world);
+            wire.hold();
+            wire.script(unreached(method));
+            let signed = world.payment(0).await;
+            let sent = submitter.send(&signed).await;
+            match &sent {
+                Sent::NeverLeft { .. } => assert!(!has_left, "{method}"),
+                Sent::NoAnswer { .. } => assert!(has_left, "{method}"),
+                sent => panic!("{method}: {sent:?}"),
+            }
+            // Its transaction did not leave: nothing keeps the nonce.
+            assert!(!submitter.knows(signed.hash).await.unwrap(), "{method}");
+            wire.repair();
+            assert_eq!(submitter.send(&signed).await, Sent::Taken);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_node_saw_in_a_first_try_has_left_although_the_second_is_not_written() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        let mut wrong = world.payment(0).await;
+        wrong.operation.signature = world.payment(1).await.operation.signature;
+        let right = world.payment(1).await;
+        let tries = AtomicUsize::new(0);
+        wire.script(move |method, _| {
+            let is_second = method == "eth_call" && tries.fetch_add(1, Ordering::SeqCst) > 0;
+            is_second.then_some(Reply::NotReached)
+        });
+        match submitter
+            .send_all_valid(&[wrong, right.clone()])
+            .await
+            .unwrap_err()
+        {
+            BundleError::NoAnswer { hashes, .. } => assert_eq!(hashes, [right.hash]),
+            error => panic!("{error:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_nodes_words_about_a_transaction_are_not_over_interpreted() {
+        let world = World::new();
+        for (message, is_open) in [
+            ("already known", None),
+            ("nonce too low", Some(true)),
+            ("replacement transaction underpriced", Some(true)),
+            ("context deadline exceeded", Some(true)),
+            ("insufficient funds for gas * price + value", Some(false)),
+            ("max fee per gas less than block base fee", Some(false)),
+        ] {
+            let (wire, submitter) = submitter(&world);
+            wire.hold();
+            wire.script(move |method, _| {
+                (method == "eth_sendRawTransaction").then_some(Reply::Error(-32000, message, Value::Null))
+            });
+            let signed = world.payment(0).await;
+            let sent = submitter.send(&signed).await;
+            let found = match &sent {
+                Sent::Taken => None,
+                Sent::NoAnswer { .. } => Some(true),
+                Sent::NotTaken(_) => Some(false),
+                sent => panic!("{message}: {sent:?}"),
+            };
+            assert_eq!(found, is_open, "{message}");
+            // Whatever was said, the transaction may have been passed on: the next one for it has its nonce.
+            assert_eq!(submitter.memory().open_nonce(signed.hash), Some(0), "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn blocks_without_base_fee_get_transactions_with_one_price() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        wire.hold();
+        let mut block: Value = serde_json::to_value(Block::<B256>::default()).unwrap();
+        block.as_object_mut().unwrap().remove("baseFeePerGas");
+        wire.script(move |method, _| match method {
+            "eth_getBlockByNumber" => Some(Reply::Result(block.clone())),
+            "eth_feeHistory" => Some(Reply::Error(-32601, "no such method", Value::Null)),
+            _ => None,
+        });
+        assert_eq!(submitter.send(&world.payment(0).await).await, Sent::Taken);
+        let transaction = &wire.waiting()[0];
+        assert!(transaction.is_legacy());
+        assert_eq!(transaction.chain_id(), Some(31337));
+    }
+
+    #[tokio::test]
+    async fn of_several_transactions_the_one_in_a_block_is_named() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        let signed = world.payment(0).await;
+        assert_eq!(submitter.send(&signed).await, Sent::Taken);
+        let included = submitter.transaction(signed.hash).await.unwrap();
+        let later = B256::repeat_byte(9);
+        submitter
+            .memory()
+            .note_taken(std::slice::from_ref(&signed), 1, later);
+        assert_eq!(submitter.transaction(signed.hash).await.unwrap(), included);
+        // Where nobody can say, the latest.
+        wire.script(|_, _| Some(Reply::NotReached));
+        assert_eq!(submitter.transaction(signed.hash).await.unwrap(), Some(later));
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_has_an_end() {
+        let world = World::new();
+        let mut memory = Memory::default();
+        let mut signed = world.payment(0).await;
+        for number in 0..2 * REMEMBERED {
+            signed.hash = B256::from(U256::from(number));
+            memory.note_attempt(std::slice::from_ref(&signed), 0);
+            memory.note_taken(std::slice::from_ref(&signed), 0, signed.hash);
+        }
+        assert_eq!(
+            (memory.attempts.len(), memory.carried.len()),
+            (REMEMBERED, REMEMBERED)
+        );
+        assert_eq!(memory.open_nonce(signed.hash), Some(0));
+    }
+
+    #[tokio::test]
+    async fn gas_limits_that_are_far_too_large_are_an_error() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        let mut operation = world.payment(0).await.operation;
+        operation.call_gas_limit = U256::MAX;
+        operation.verification_gas_limit = U256::MAX;
+        let signed = world.sign(operation).await;
+        let sent = submitter.send(&signed).await;
+        assert!(
+            matches!(sent, Sent::NotTaken(_) | Sent::NoAnswer { .. }),
+            "{sent:?}"
+        );
+        assert!(!wire.methods().contains(&"eth_sendRawTransaction".to_owned()));
     }
 }

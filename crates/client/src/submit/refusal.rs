@@ -153,8 +153,11 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
     // ERC-4337's codes for what the validation of an operation finds.
     let is_judgement = answer.code.is_some_and(|code| (-32599..=-32500).contains(&code));
     if answer.code == Some(CALL_REVERTED) || !is_judgement && answer.revert().is_some() {
+        // No bytes say less than the words.
+        let tells = |revert: &Revert| !matches!(revert, Revert::Unknown(data) if data.is_empty());
         let revert = revert
             .or_else(|| answer.revert())
+            .filter(tells)
             .unwrap_or_else(|| Revert::Error(answer.message.clone()));
         return Said::NotTaken(NotTakenReason::WouldRevert { revert });
     }
@@ -239,10 +242,6 @@ const fn is_of_request(code: Option<i64>) -> bool {
 
 /// Whether a bundler has this very operation already.
 fn is_known(words: &str, code: Option<AaCode>, hash: Option<B256>) -> bool {
-    let names_it = hash.is_some_and(|hash| words.contains(&format!("{hash:#x}")));
-    if names_it && any(words, &["already", "known", "duplicate"]) {
-        return true;
-    }
     let is_there = any(
         words,
         &[
@@ -286,7 +285,8 @@ fn is_known(words: &str, code: Option<AaCode>, hash: Option<B256>) -> bool {
             "initcode",
         ],
     );
-    code.is_none() && is_there && !is_another
+    let names_it = hash.is_some_and(|hash| words.contains(&format!("{hash:#x}")));
+    is_there && (names_it || code.is_none() && !is_another)
 }
 
 /// Whether another operation with the nonce stands in the way.
@@ -387,7 +387,7 @@ const PRE_VERIFICATION_GAS: [&str; 4] = [
     "pre verification gas",
     "pre_verification_gas",
 ];
-const LOW: [&str; 14] = [
+const LOW: [&str; 13] = [
     "at least",
     "too low",
     "not enough",
@@ -395,7 +395,6 @@ const LOW: [&str; 14] = [
     "less than",
     "lower than",
     "minimum",
-    "required",
     "insufficient",
     "too small",
     "must be >=",
@@ -838,6 +837,8 @@ mod tests {
         }
         for message in [
             "unknown user operation",
+            &format!("{HASH:#x} is unknown"),
+            &format!("the nonce of {HASH:#x} was already used"),
             "another user operation is already pending",
             "sender already exists",
             "the account already exists: initCode must be empty",
@@ -1023,6 +1024,8 @@ mod tests {
             (-32502, "account uses forbidden opcode TIMESTAMP", other.clone()),
             (-32506, "unsupported aggregator", other.clone()),
             (-32602, "invalid UserOperation struct/fields", other.clone()),
+            (-32602, "missing required field maxFeePerGas", other.clone()),
+            (-32602, "preVerificationGas is required", other.clone()),
             (-32601, "the method does not exist", other.clone()),
             (-32600, "invalid request", other.clone()),
             (-32700, "parse error", other.clone()),

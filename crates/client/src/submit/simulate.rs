@@ -67,9 +67,20 @@ pub async fn simulate_call_gas(
     entry_point: Address,
     operation: &UserOperation,
 ) -> Result<U256, EstimateError> {
-    let limit = with_room(call_gas(node, entry_point, &to_simulate(operation)).await?);
+    let limit = estimate_call_gas(node, entry_point, operation).await?;
     check_call_gas(node, entry_point, operation, limit).await?;
     Ok(limit)
+}
+
+/// A node's estimate of the gas limit of an operation's call, with room. Whether it suffices is another question.
+pub(crate) async fn estimate_call_gas(
+    node: &Node,
+    entry_point: Address,
+    operation: &UserOperation,
+) -> Result<U256, EstimateError> {
+    Ok(with_room(
+        call_gas(node, entry_point, &to_simulate(operation)).await?,
+    ))
 }
 
 /// The operation with gas limits and fees to simulate it with.
@@ -193,7 +204,7 @@ async fn call_gas(
 
 /// Makes the operation's call with exactly the gas that it is to have. Where the account is yet to be created, its gas was
 /// measured, not estimated.
-async fn check_call_gas(
+pub(crate) async fn check_call_gas(
     node: &Node,
     entry_point: Address,
     operation: &UserOperation,
@@ -374,4 +385,208 @@ pub fn minimum_pre_verification_gas(operation: &UserOperation) -> U256 {
     .abi_encode();
     let words = (data.len() as u64).div_ceil(32);
     U256::from(TRANSACTION_GAS + OPERATION_GAS + data_gas(&data) + WORD_GAS * words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::wire::{RECIPIENT, Reply, Wire, World, provider},
+        *,
+    };
+    use crate::permissions::Call;
+    use serde_json::{Value, json};
+
+    fn node(world: &World) -> (Wire, Node) {
+        let wire = Wire::to_chain(&world.testkit);
+        (wire.clone(), Node::new(provider(wire)))
+    }
+
+    #[tokio::test]
+    async fn an_operation_with_the_estimate_is_included_and_succeeds() {
+        let world = World::new();
+        let (wire, node) = node(&world);
+        let mut operation = world.payment(0).await.operation;
+        let gas = simulate_gas(&node, world.stack.entry_point, &operation)
+            .await
+            .unwrap();
+        let methods = wire.methods();
+        // The last one tries the call with what was estimated.
+        assert_eq!(methods.len(), 3, "{methods:?}");
+        assert_eq!(methods[2], "eth_call");
+        let alone = simulate_call_gas(&node, world.stack.entry_point, &operation).await;
+        assert_eq!(alone, Ok(gas.call_gas_limit));
+        operation.call_gas_limit = gas.call_gas_limit;
+        operation.verification_gas_limit = gas.verification_gas_limit;
+        operation.pre_verification_gas = gas.pre_verification_gas;
+        let signed = world.sign(operation).await;
+        let bundler = session_key_testkit::dev_accounts()[2].signer();
+        let from = bundler.address();
+        let provider = world.testkit.provider_with_signer(bundler);
+        let submitter = super::super::EntryPointSubmitter::new(provider, world.stack.entry_point, from);
+        let sent = super::super::Submitter::send(&submitter, &signed).await;
+        assert_eq!(sent, super::super::Sent::Taken);
+        assert_eq!(world.paid(), U256::ONE);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_does_not_succeed_with_the_nodes_estimate_is_an_error() {
+        let world = World::new();
+        let (wire, node) = node(&world);
+        let operation = world.payment(0).await.operation;
+        let estimate = |gas: Value| {
+            wire.script(move |method, _| (method == "eth_estimateGas").then(|| Reply::Result(gas.clone())))
+        };
+        for gas in [
+            json!("0x0"),
+            json!("0x1"),
+            json!("0x5209"),
+            json!(21_001),
+            json!("21001"),
+        ] {
+            estimate(gas.clone());
+            for result in [
+                simulate_call_gas(&node, world.stack.entry_point, &operation)
+                    .await
+                    .map(drop),
+                simulate_gas(&node, world.stack.entry_point, &operation)
+                    .await
+                    .map(drop),
+            ] {
+                assert!(
+                    matches!(result, Err(EstimateError::WouldRevert(_))),
+                    "{gas}: {result:?}"
+                );
+            }
+        }
+        // In every form, and as large as it likes: the bounds are the client's.
+        for gas in [
+            json!("0x100000"),
+            json!(1_048_576),
+            json!("1048576"),
+            json!("0x000100000"),
+        ] {
+            estimate(gas);
+            let limit = simulate_call_gas(&node, world.stack.entry_point, &operation)
+                .await
+                .unwrap();
+            assert_eq!(limit, with_room(U256::from(0x10_0000 - TRANSACTION_GAS)));
+        }
+        estimate(json!(format!("{:#x}", U256::MAX)));
+        let _ = simulate_call_gas(&node, world.stack.entry_point, &operation).await;
+        estimate(json!("lots"));
+        let failed = simulate_call_gas(&node, world.stack.entry_point, &operation)
+            .await
+            .unwrap_err();
+        assert!(matches!(failed, EstimateError::Request { .. }), "{failed:?}");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_reverts_says_why() {
+        let world = World::new();
+        let (_, node) = node(&world);
+        // More than it has.
+        let operation = UserOperation {
+            sender: world.account,
+            call_data: calldata::execute(&Call::transfer(RECIPIENT, U256::MAX)),
+            ..world.payment(0).await.operation
+        };
+        let failed = simulate_call_gas(&node, world.stack.entry_point, &operation).await;
+        assert!(matches!(failed, Err(EstimateError::WouldRevert(_))), "{failed:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_an_entry_point_is_told() {
+        let world = World::new();
+        let (_, node) = node(&world);
+        let operation = world.payment(0).await.operation;
+        let failed = simulate_gas(&node, RECIPIENT, &operation).await;
+        assert_eq!(failed, Err(EstimateError::NotAnEntryPoint(RECIPIENT)));
+    }
+
+    #[tokio::test]
+    async fn refusals_have_a_code_and_requests_an_end() {
+        let world = World::new();
+        let (wire, node) = node(&world);
+        let operation = UserOperation {
+            nonce: U256::from(5),
+            ..world.payment(0).await.operation
+        };
+        match simulate_gas(&node, world.stack.entry_point, &operation).await {
+            Err(EstimateError::Refused(refusal)) => assert_eq!(refusal.code, Some(AaCode::InvalidNonce)),
+            result => panic!("{result:?}"),
+        }
+        for reply in [
+            Reply::NotReached,
+            Reply::Error(-32603, "internal error", Value::Null),
+        ] {
+            wire.script(move |_, _| Some(reply.clone()));
+            let failed = simulate_gas(&node, world.stack.entry_point, &operation)
+                .await
+                .unwrap_err();
+            assert!(matches!(failed, EstimateError::Request { .. }), "{failed:?}");
+            let failed = explain_validation(&node, world.stack.entry_point, &operation).await;
+            assert!(failed.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_creates_its_account_is_measured() {
+        let world = World::new();
+        let (_, node) = node(&world);
+        let owners = [world.owner.address()];
+        let salt = U256::from(7);
+        let (snapshot, account) = {
+            let mut chain = world.testkit.chain();
+            let snapshot = chain.snapshot();
+            (
+                snapshot,
+                world.stack.create_account(&mut chain, salt, &owners).unwrap(),
+            )
+        };
+        {
+            let mut chain = world.testkit.chain();
+            chain.revert(snapshot).unwrap();
+            chain.set_balance(account, U256::from(1_000_000_000_000_000_000_u64));
+        }
+        let operation = UserOperation {
+            sender: account,
+            init_code: calldata::init_code(world.stack.account_factory, salt, &owners).unwrap(),
+            ..world.payment(0).await.operation
+        };
+        let gas = simulate_gas(&node, world.stack.entry_point, &operation)
+            .await
+            .unwrap();
+        assert!(gas.call_gas_limit > U256::from(10_000) && gas.call_gas_limit < U256::from(200_000));
+        let alone = simulate_call_gas(&node, world.stack.entry_point, &operation).await;
+        assert_eq!(alone, Ok(gas.call_gas_limit));
+    }
+
+    #[test]
+    fn pre_verification_gas_grows_with_the_data_and_not_with_what_is_estimated() {
+        let empty = UserOperation::default();
+        let least = minimum_pre_verification_gas(&empty);
+        assert!(least > U256::from(TRANSACTION_GAS + 18_300), "{least}");
+        let full = UserOperation {
+            call_gas_limit: U256::MAX,
+            max_fee_per_gas: U256::MAX,
+            ..empty.clone()
+        };
+        assert_eq!(minimum_pre_verification_gas(&full), least);
+        let longer = UserOperation {
+            call_data: Bytes::from(vec![1; 320]),
+            ..empty
+        };
+        assert_eq!(
+            minimum_pre_verification_gas(&longer) - least,
+            U256::from(320 * 16 + 10 * 4 + 12)
+        );
+    }
+
+    #[test]
+    fn the_gas_to_try_a_call_with_is_never_too_little_to_be_tried() {
+        let data = [1; 1_000];
+        assert_eq!(data_gas(&data), 16_000);
+        assert_eq!(least_transaction_gas(&data), 21_000 + 40_000);
+        assert_eq!(data_gas(&[0, 1, 0]), 24);
+    }
 }

@@ -184,11 +184,12 @@ impl KeyState {
         }
         if cost <= gas.info.left() || gas.should_reset {
             gas.info.limit_used = gas.info.limit_used.saturating_add(cost);
-            if gas.info.is_over(time) {
+            if gas.is_over(time) {
                 self.settle_gas_reset(time);
             }
         } else {
-            reserve(&mut gas.info, cost, time);
+            gas.info = gas.at(time);
+            gas.info.limit_used = gas.info.limit_used.saturating_add(cost);
         }
     }
 
@@ -289,8 +290,12 @@ mod tests {
 
     #[test]
     fn an_operation_may_spend_what_its_calls_say_and_what_it_may_cost() {
-        let state = limited(SpendLimit::total(n(100)));
+        let mut state = limited(SpendLimit::total(n(100)));
         assert_eq!(state.spend_of(&operation(1, 2, 3)), Ok(spend(1, 2, 3)));
+        // A contract that is known, and has no limit.
+        state.contracts.entry(OTHER).or_default().is_on_list = true;
+        assert_eq!(state.spend_of(&operation(1, 2, 3)), Ok(spend(1, 2, 3)));
+        state.contracts.remove(&OTHER);
         // Transfers and approvals of one token add up, and sums saturate.
         let call = |data| Call::new(TOKEN, data).with_value(U256::MAX);
         let spent = state.spend_of_calls(&[

@@ -8,5 +8,6 @@ mod pool;
 mod provider;
 mod reorganization;
 mod requests;
+mod serve;
 mod session;
 mod stack;

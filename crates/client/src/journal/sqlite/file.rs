@@ -573,3 +573,203 @@ fn shared_file_system(identifier: u32) -> Option<&'static str> {
         .find(|(known, _)| *known == identifier)
         .map(|(_, name)| *name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        (folder, path)
+    }
+
+    /// An empty file of version 1 with a lease in it.
+    fn version_1(path: &Path) -> Connection {
+        let mut connection = Connection::open(path).unwrap();
+        connection.busy_timeout(BUSY_TIMEOUT).unwrap();
+        migrate(&mut connection, &VERSIONS[..1]).unwrap();
+        connection
+            .execute_batch("INSERT INTO leases VALUES (1, '0xe', '0xa', '0x0', 5, NULL, NULL)")
+            .unwrap();
+        connection
+    }
+
+    const NEXT: &str =
+        "ALTER TABLE leases ADD COLUMN note TEXT; UPDATE leases SET note = 'migrated', epoch = epoch + 1";
+
+    fn lease(connection: &Connection) -> (i64, String) {
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        connection
+            .query_row("SELECT epoch, note FROM leases", [], row)
+            .unwrap()
+    }
+
+    #[test]
+    fn each_version_is_made_from_the_one_before() {
+        let (_folder, path) = folder();
+        let mut connection = version_1(&path);
+        assert_eq!(pragma(&connection, "user_version"), Ok(1));
+        assert_eq!(pragma(&connection, "application_id"), Ok(APPLICATION_ID));
+        let third = "UPDATE leases SET note = note || ' twice'";
+        let versions = [VERSIONS[0], NEXT, third];
+        // Another time there is nothing to do.
+        for _ in 0..2 {
+            migrate(&mut connection, &versions).unwrap();
+            assert_eq!(pragma(&connection, "user_version"), Ok(3));
+            assert_eq!(lease(&connection), (6, "migrated twice".to_owned()));
+        }
+        // A release that knows less does not go back.
+        migrate(&mut connection, &versions[..1]).unwrap();
+        assert_eq!(pragma(&connection, "user_version"), Ok(3));
+    }
+
+    #[test]
+    fn a_version_is_made_whole_or_not_at_all() {
+        let (_folder, path) = folder();
+        let mut connection = version_1(&path);
+        let broken = format!("{NEXT}; CREATE TABLE leases (again)");
+        migrate(&mut connection, &[VERSIONS[0], &broken]).unwrap_err();
+        assert_eq!(pragma(&connection, "user_version"), Ok(1));
+        assert!(
+            connection.prepare("SELECT note FROM leases").is_err(),
+            "half of version 2 is there"
+        );
+        migrate(&mut connection, &[VERSIONS[0], NEXT]).unwrap();
+        assert_eq!(lease(&connection), (6, "migrated".to_owned()));
+    }
+
+    #[test]
+    fn a_version_is_made_by_one_of_many() {
+        let (_folder, path) = folder();
+        drop(version_1(&path));
+        thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    let mut connection = connect(&path, "journal.db").unwrap();
+                    migrate(&mut connection, &[VERSIONS[0], NEXT]).unwrap();
+                });
+            }
+        });
+        assert_eq!(
+            lease(&Connection::open(&path).unwrap()),
+            (6, "migrated".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_journal_without_a_log_is_refused() {
+        // A database in memory has no log, as a file on some file systems has none.
+        let connection = Connection::open_in_memory().unwrap();
+        let error = set_up(&connection, "journal.db").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "journal.db: SQLite has journal_mode = memory and not wal"
+        );
+    }
+
+    #[test]
+    fn settings_are_those_that_the_promises_rest_on() {
+        let (_folder, path) = folder();
+        let database = Database::open(&path).unwrap();
+        let settings = [
+            "synchronous",
+            "foreign_keys",
+            "fullfsync",
+            "checkpoint_fullfsync",
+            "busy_timeout",
+        ];
+        let found = settings.map(|setting| pragma(&database.connection, setting).unwrap());
+        assert_eq!(found, [2, 1, 1, 1, 5000]);
+        let mode: String = database
+            .connection
+            .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(mode, "wal");
+    }
+
+    #[test]
+    fn a_transaction_that_was_not_ended_is_undone() {
+        let (_folder, path) = folder();
+        let mut database = Database::open(&path).unwrap();
+        database
+            .connection
+            .execute_batch(
+                "BEGIN IMMEDIATE; INSERT INTO leases VALUES (1, '0xe', '0xa', '0x0', 5, NULL, NULL)",
+            )
+            .unwrap();
+        let transaction = database.begin(TransactionBehavior::Immediate).unwrap();
+        let leases: i64 = transaction
+            .query_row("SELECT count(*) FROM leases", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(leases, 0);
+    }
+
+    #[test]
+    fn an_index_that_lost_an_intent_is_damage() {
+        let (_folder, path) = folder();
+        drop(Database::open(&path).unwrap());
+        let edit = |from: &str, to: &str| {
+            let schema = Connection::open(&path).unwrap();
+            schema.execute_batch("PRAGMA writable_schema = 1").unwrap();
+            let change =
+                "UPDATE sqlite_schema SET sql = replace(sql, ?1, ?2) WHERE name = 'intents_unsettled'";
+            assert_eq!(schema.execute(change, [from, to]), Ok(1));
+        };
+        edit("is_final = 0", "is_final = 1");
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch(
+                "INSERT INTO intents VALUES (1, '0x1', 1, 1, '0xe', '0xa', '0x0', '0x5', NULL, '0x0', '[]', 0, '0x0',
+                     0, 0, NULL, NULL, NULL, 0, NULL, 'in_pool', 0, 0, 0, 0, NULL)",
+            )
+            .unwrap();
+        drop(Database::open(&path).unwrap());
+        edit("is_final = 1", "is_final = 0");
+        let problem = "row 1 missing from index intents_unsettled".to_owned();
+        let file = "journal.db".to_owned();
+        assert_eq!(
+            Database::open(&path).unwrap_err(),
+            SqliteError::Damaged { file, problem }
+        );
+    }
+
+    #[test]
+    fn an_operation_of_no_intent_is_damage() {
+        let (_folder, path) = folder();
+        drop(Database::open(&path).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA foreign_keys = 0;
+                 INSERT INTO operations (intent, position, hash, nonce, operation, made_number, made_hash, handover)
+                 VALUES ('0x1', 0, '0x2', '0x3', '{}', 1, '0x4', '{}')",
+            )
+            .unwrap();
+        let problem = "it holds operations of no intent".to_owned();
+        let file = "journal.db".to_owned();
+        assert_eq!(
+            Database::open(&path).unwrap_err(),
+            SqliteError::Damaged { file, problem }
+        );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn file_systems_of_several_machines_are_known() {
+        assert_eq!(shared_file_system(0x6969), Some("NFS"));
+        assert_eq!(shared_file_system(0x6573_5546), Some("FUSE"));
+        // ext4, XFS, Btrfs, ZFS, tmpfs, overlayfs.
+        for local in [
+            0xEF53,
+            0x5846_5342,
+            0x9123_683E,
+            0x2FC1_2FC1,
+            0x0102_1994,
+            0x794C_7630,
+        ] {
+            assert_eq!(shared_file_system(local), None, "{local:#x}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The journal of one machine: an SQLite file that several processes may share.
+//! The journal of one machine: an SQLite file that several processes may share. [`SqliteJournal`] says what it promises.
 
 mod file;
 mod rows;
@@ -17,7 +17,60 @@ use rusqlite::{Transaction, TransactionBehavior, named_params};
 use std::{fmt, path::PathBuf, process, sync::mpsc, thread};
 use tokio::sync::oneshot;
 
+/// Keeps intents in an SQLite file, which several processes of one machine may share.
+///
+/// # Promises
+///
+/// - What a method has answered `Ok` to is on the disk (write-ahead log, `synchronous = FULL`): it survives the end of the
+///   process at any moment, and a loss of power as far as the disk does what it says.
+/// - A method happens whole or not at all, in one transaction, also if its future is dropped. One that has not begun by then
+///   does not happen.
+/// - Nothing is guessed. [`open`](Self::open) makes a file only where there is none. It refuses a file that is empty, damaged,
+///   another application's or a later release's, and leaves it as it is. A record that cannot be read is
+///   [`Unreadable`](JournalError::Unreadable), named in the message, and so is every question that it would belong to the
+///   answer of; [`remove`](Journal::remove) removes it all the same.
+/// - A file that is removed, renamed or replaced while it is open is not written to any more (on Unix).
+/// - SQLite is called on a thread of its own, which ends when the journal is dropped. The methods run on any executor.
+///
+/// # One file on one machine
+///
+/// Processes that use the file have to run on one machine, and in one place where they see each other's memory: the log is
+/// shared through it. The file has to lie on a disk of that machine. On Linux, `open` refuses NFS, SMB, FUSE, 9P and the like;
+/// elsewhere nobody checks. Clients on two machines need a [`Journal`] that both reach, or one session key each.
+///
+/// A transaction waits up to five seconds for those of other processes, and reports [`SqliteError::Busy`] then. Do not keep
+/// transactions open in other tools. A process that was forked after `open` has to open the file itself.
+///
+/// The file, and the `-wal` and `-shm` files beside it, are readable for their owner only (mode 0600) if this made them. They
+/// hold signed operations: whoever reads one that was not included yet can send it.
+///
+/// # Looking into it
+///
+/// ```text
+/// $ sqlite3 -readonly journal.db 'SELECT name, state, asked, hash FROM intent_list'
+/// $ sqlite3 -readonly journal.db 'SELECT hash, state, said, transaction_hash FROM operation_list'
+/// $ sqlite3 -readonly journal.db 'SELECT * FROM lease_list'
+/// ```
+///
+/// The views show times in UTC and hashes in hex, at any time, also while the journal is in use. Behind them are the tables
+/// `intents`, `operations` and `leases`. Rows are for reading only: some columns follow from others, and a record in which they
+/// disagree is unreadable.
+///
+/// # Backups
+///
+/// ```text
+/// $ (umask 077; sqlite3 journal.db "VACUUM INTO 'backup.db'")
+/// ```
+///
+/// This makes one file, complete in itself, while the journal is in use. A copy of the `.db` file alone lacks what is still in
+/// its `-wal` file; the two belong together, also after the machine lost power.
+///
+/// An older backup has forgotten what was written since: names that were given are free again, so the same name pays again, and
+/// outcomes and operations on their way are unknown, so nobody sends them again and the nonces that they use come as a surprise.
+/// Before a backup goes into use, end every process of the old file, and settle from the chain what was on its way: an
+/// `incrementNonce` on each lane ends what is not included yet.
 pub struct SqliteJournal {
+    /// The file's name, for errors.
     file: String,
     jobs: mpsc::Sender<Job>,
     /// The process that has the thread; one that was forked from it has not.
@@ -57,6 +110,12 @@ impl From<SqliteError> for JournalError {
 }
 
 impl SqliteJournal {
+    /// Opens the file at `path`, or makes it if there is none (its folder has to exist), and brings it to the version of this
+    /// release. Reads the whole file to check it: about 0.1 s for ten thousand intents.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError`], if the file cannot be used or does not keep the promises.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, SqliteError> {
         let path = path.into();
         let file = name_of(&path);
@@ -214,11 +273,11 @@ impl Journal for SqliteJournal {
         .await
     }
 
-    async fn put(
+    async fn put_all(
         &self,
-        mut record: IntentRecord,
+        records: Vec<IntentRecord>,
         lease: Option<(&Lease, u64)>,
-    ) -> Result<IntentRecord, JournalError> {
+    ) -> Result<Vec<IntentRecord>, JournalError> {
         let lease = lease.map(|(lease, now)| (lease.clone(), now));
         self.writing(move |transaction| {
             if let Some((lease, now)) = &lease
@@ -226,25 +285,29 @@ impl Journal for SqliteJournal {
             {
                 return Err(JournalError::LeaseLost.into());
             }
-            let conflict = JournalError::Conflict { id: record.id };
-            if read_version(transaction, record.id)?.unwrap_or(0) != record.version {
-                return Err(conflict.into());
+            let mut written = Vec::with_capacity(records.len());
+            for mut record in records {
+                let conflict = JournalError::Conflict { id: record.id };
+                if read_version(transaction, record.id)?.unwrap_or(0) != record.version {
+                    return Err(conflict.into());
+                }
+                if let Some(name) = record.name.clone().filter(|_| record.holds_name())
+                    && let Some(holder) = read_holder(transaction, &record.scope(), &name)?
+                    && holder != record.id
+                {
+                    return Err(JournalError::NameTaken { name, holder }.into());
+                }
+                record.version = record.version.checked_add(1).ok_or(conflict)?;
+                write(transaction, &record)?;
+                // What cannot be read again is not written.
+                read(
+                    transaction,
+                    "id = :id",
+                    named_params! { ":id": text(record.id.0) },
+                )?;
+                written.push(record);
             }
-            if let Some(name) = record.name.clone().filter(|_| record.holds_name())
-                && let Some(holder) = read_holder(transaction, &record.scope(), &name)?
-                && holder != record.id
-            {
-                return Err(JournalError::NameTaken { name, holder }.into());
-            }
-            record.version = record.version.checked_add(1).ok_or(conflict)?;
-            write(transaction, &record)?;
-            // What cannot be read again is not written.
-            read(
-                transaction,
-                "id = :id",
-                named_params! { ":id": text(record.id.0) },
-            )?;
-            Ok(record)
+            Ok(written)
         })
         .await
     }
@@ -359,5 +422,136 @@ impl Journal for SqliteJournal {
             Ok(())
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Moment;
+    use alloy::primitives::{FixedBytes, aliases::U192};
+    use std::{future::Future, sync::Arc, task};
+
+    /// Runs a future on this thread, without a runtime.
+    fn wait<F: Future>(future: F) -> F::Output {
+        struct Unpark(thread::Thread);
+        impl task::Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Arc::new(Unpark(thread::current())).into();
+        let mut future = std::pin::pin!(future);
+        loop {
+            match future.as_mut().poll(&mut task::Context::from_waker(&waker)) {
+                task::Poll::Ready(value) => return value,
+                task::Poll::Pending => thread::park(),
+            }
+        }
+    }
+
+    fn record(number: u8, grants: usize) -> IntentRecord {
+        let lane = Lane {
+            chain_id: 1,
+            entry_point: Address::ZERO,
+            account: Address::ZERO,
+            nonce_key: U192::ZERO,
+        };
+        let asked = Moment {
+            at: 0,
+            process: ProcessId(FixedBytes::ZERO),
+            sequence: 0,
+        };
+        IntentRecord {
+            id: IntentId(FixedBytes::repeat_byte(number)),
+            version: 0,
+            lane,
+            signer: Address::ZERO,
+            name: None,
+            request: B256::ZERO,
+            grants_to: vec![Address::ZERO; grants],
+            asked,
+            deadline: 0,
+            given_up: None,
+            told: false,
+            told_to: None,
+            operations: Vec::new(),
+        }
+    }
+
+    fn open() -> (tempfile::TempDir, SqliteJournal) {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = wait(SqliteJournal::open(folder.path().join("journal.db"))).unwrap();
+        (folder, journal)
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing() {
+        let (_folder, journal) = open();
+        let kept = wait(journal.put(record(1, 10), None)).unwrap();
+        let set_pages = |pages: u32| {
+            let set = move |transaction: &Transaction<'_>| {
+                let set = format!("PRAGMA max_page_count = {pages}");
+                Ok(transaction.query_row(&set, [], |row| row.get::<_, u32>(0))?)
+            };
+            wait(journal.reading(set)).unwrap()
+        };
+        // SQLite takes what is used already as the least.
+        set_pages(1);
+        let no_room = JournalError::Store {
+            message: "there is no room left for journal.db".to_owned(),
+        };
+        // A new one, and more of one that is there.
+        assert_eq!(wait(journal.put(record(2, 1000), None)), Err(no_room.clone()));
+        let grown = IntentRecord {
+            version: kept.version,
+            ..record(1, 1000)
+        };
+        assert_eq!(wait(journal.put(grown.clone(), None)), Err(no_room));
+        assert_eq!(wait(journal.intent(kept.id)).unwrap().as_ref(), Some(&kept));
+        assert_eq!(wait(journal.intents(1, Address::ZERO)).unwrap(), [kept]);
+        // Once there is room again, nobody has to open the file anew.
+        set_pages(10_000);
+        let grown = wait(journal.put(grown, None)).unwrap();
+        assert_eq!(wait(journal.intents(1, Address::ZERO)).unwrap(), [grown]);
+    }
+
+    #[test]
+    fn a_thread_that_is_gone_is_an_error() {
+        let (_folder, journal) = open();
+        let gone = JournalError::Store {
+            message: "the thread that writes journal.db is gone".to_owned(),
+        };
+        let kept = wait(journal.put(record(1, 0), None)).unwrap();
+        let forked = SqliteJournal {
+            file: journal.file.clone(),
+            jobs: journal.jobs.clone(),
+            process: journal.process + 1,
+        };
+        assert_eq!(wait(forked.intent(kept.id)), Err(gone.clone()));
+        assert_eq!(wait(journal.intent(kept.id)).unwrap(), Some(kept.clone()));
+        let answer =
+            wait(journal.writing(|_| -> Result<(), Failure> { panic!("a fault of the journal's own") }));
+        assert_eq!(answer, Err(gone.clone()));
+        assert_eq!(wait(journal.intent(kept.id)), Err(gone));
+    }
+
+    #[test]
+    fn a_transaction_that_fails_is_undone() {
+        let (_folder, journal) = open();
+        let lane = record(1, 0).lane;
+        let lease = Lease {
+            lane,
+            holder: ProcessId(FixedBytes::ZERO),
+            epoch: 1,
+            until: 100,
+        };
+        let answer = wait(journal.writing(move |transaction| -> Result<(), Failure> {
+            write(transaction, &record(1, 0))?;
+            write_lease(transaction, &lease)?;
+            Err(JournalError::LeaseLost.into())
+        }));
+        assert_eq!(answer, Err(JournalError::LeaseLost));
+        assert_eq!(wait(journal.intents(1, Address::ZERO)).unwrap(), []);
     }
 }

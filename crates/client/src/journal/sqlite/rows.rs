@@ -195,16 +195,18 @@ pub(super) fn write(connection: &Connection, record: &IntentRecord) -> Result<()
         .execute([&id])?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO operations (
-             intent, position, hash, nonce, operation, made_number, made_hash, handover, nonce_past, void, included
+             intent, position, hash, nonce, operation, made_number, made_hash, doubt, handover, nonce_past, void,
+             included
          ) VALUES (
-             :intent, :position, :hash, :nonce, :operation, :made_number, :made_hash, :handover, :nonce_past, :void,
-             :included
+             :intent, :position, :hash, :nonce, :operation, :made_number, :made_hash, :doubt, :handover, :nonce_past,
+             :void, :included
          )",
     )?;
     for (position, operation) in (0..).zip(operations) {
         let OperationRecord {
             signed: SignedOperation { operation, hash },
             made,
+            doubt,
             handover,
             nonce_past,
             void,
@@ -218,6 +220,7 @@ pub(super) fn write(connection: &Connection, record: &IntentRecord) -> Result<()
             ":operation": json(operation)?,
             ":made_number": Number(made.number),
             ":made_hash": text(made.hash),
+            ":doubt": doubt.as_ref().map(json).transpose()?,
             ":handover": json(handover)?,
             ":nonce_past": nonce_past.as_ref().map(json).transpose()?,
             ":void": void.as_ref().map(json).transpose()?,
@@ -321,6 +324,7 @@ fn read_operation(columns: &Columns<'_>, position: usize) -> Result<OperationRec
             number: columns.number("made_number")?,
             hash: columns.bytes("made_hash")?,
         },
+        doubt: columns.optional("doubt", Columns::json)?,
         handover: columns.json("handover")?,
         nonce_past: columns.optional("nonce_past", Columns::json)?,
         void: columns.optional("void", Columns::json)?,

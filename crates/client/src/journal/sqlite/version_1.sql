@@ -7,7 +7,7 @@ CREATE TABLE leases (
     account TEXT NOT NULL,
     nonce_key TEXT NOT NULL,
     -- Rises with every holder. It stays when the lane is given back, and then holder and until are NULL.
-    epoch INTEGER NOT NULL,
+    epoch ANY NOT NULL,
     holder TEXT,
     until ANY,
     PRIMARY KEY (chain_id, entry_point, account, nonce_key)
@@ -17,7 +17,7 @@ CREATE TABLE intents (
     -- The order of first writing.
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
-    version INTEGER NOT NULL,
+    version ANY NOT NULL,
     chain_id ANY NOT NULL,
     entry_point TEXT NOT NULL,
     account TEXT NOT NULL,
@@ -63,13 +63,15 @@ CREATE TABLE operations (
     operation TEXT NOT NULL,
     made_number ANY NOT NULL,
     made_hash TEXT NOT NULL,
+    -- JSON: what the model said, if it could not be sure.
+    doubt TEXT,
     -- JSON objects.
     handover TEXT NOT NULL,
     nonce_past TEXT,
     void TEXT,
     included TEXT,
     PRIMARY KEY (intent, position)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX operations_by_hash ON operations (hash);
 

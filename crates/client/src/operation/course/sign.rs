@@ -18,18 +18,30 @@ use tokio::time::sleep;
 impl Course {
     /// Signs the intent's next operation, writes it down, and hands it over; or hands over again what is open.
     pub(super) async fn sign_and_send(&mut self) -> Result<(), Cause> {
+        self.take_along();
+        let sent = self.sign_and_send_together().await;
+        // Whoever was not taken along waits again.
+        self.carried = None;
+        sent
+    }
+
+    async fn sign_and_send_together(&mut self) -> Result<(), Cause> {
         let core = self.wanted.core.clone();
         let mut sign_anew = self.wanted.adopts.is_some_and(|(_, sign_anew)| sign_anew) && !self.has_signed;
         let mut has_waited = false;
         let mut pause = FIRST_PAUSE;
         loop {
-            let mut reads = self.read_of_today().await?;
+            let mut others = self.others().await?;
+            let together = self.together();
+            let (reads, seen) = tokio::join!(self.read_of_today(&together), core.look_ahead(&others));
+            let mut reads = reads?;
             let view = View {
                 head: reads.head,
                 nonce: reads.nonce,
             };
-            let mut others = self.others().await?;
-            core.settle(&view, &mut others).await.map_err(settling_failed)?;
+            core.settle_with(&view, &mut others, &seen)
+                .await
+                .map_err(settling_failed)?;
             self.settle_own(&view).await?;
             self.check_already_happened().await?;
             let next = self.next_nonce(&view).await?;
@@ -59,7 +71,7 @@ impl Course {
                     return Err(Cause::BlockedBy { by: undone });
                 }
                 has_waited = true;
-                self.send_others(&mut others, nonce, true).await;
+                self.send_others(&mut others, |other| other >= nonce).await;
                 self.wait_for_others(&others, |operation| operation.nonce() >= nonce)
                     .await;
                 continue;
@@ -67,7 +79,7 @@ impl Course {
             let rivals = rivals(&others, nonce);
             if !has_waited && rivals.iter().any(|rival| is_waiting(&rival.handover)) {
                 has_waited = true;
-                self.send_others(&mut others, nonce, false).await;
+                self.send_others(&mut others, |other| other == nonce).await;
                 self.wait_for_others(&others, |operation| operation.nonce() == nonce)
                     .await;
                 continue;
@@ -88,9 +100,20 @@ impl Course {
             let open = self.open_everywhere(&others).await?;
             self.wanted.reserve(&mut reads, &self.lane, nonce, &open);
             self.wanted.judge_calls(&reads)?;
+            let mut together = self.together();
+            if self.carries() {
+                self.leave_out(&reads).await;
+                together = self.together();
+                reads.call_data = together.source.call_data(&core.account, &core.desk).await?;
+            }
             let salt = self.wanted.salt();
-            let prepared = match self.wanted.prepare(&reads, nonce, least_fees, &salt).await {
+            let prepared = match together.prepare(&reads, nonce, least_fees, &salt).await {
                 Ok(prepared) => prepared,
+                // What is wrong with all of them may not be wrong with this one.
+                Err(_) if self.carries() => {
+                    self.carried = None;
+                    continue;
+                }
                 Err(
                     cause @ (Cause::OverBound(_)
                     | Cause::ReplacementUnderpriced { .. }
@@ -119,8 +142,18 @@ impl Course {
                 .report(|| Progress::Built(Box::new(prepared.operation.clone())));
             let signed = self.wanted.signed(prepared.operation).await?;
             let hash = signed.hash;
-            if !prepared.is_unique && core.submitter.knows(hash).await.unwrap_or(true) {
-                return Err(Cause::NonceUsed { by: Some(hash) });
+            if !prepared.is_unique {
+                match core.submitter.knows(hash).await {
+                    Ok(false) => {}
+                    Ok(true) => return Err(Cause::NonceUsed { by: Some(hash) }),
+                    // Without an answer, it could be somebody else's.
+                    Err(error) => {
+                        return Err(Cause::Request {
+                            by: "bundler".to_owned(),
+                            error,
+                        });
+                    }
+                }
             }
             let made = view.head_ref();
             let doubt = prepared.verdict.filter(|verdict| !verdict.is_accepted());
@@ -135,6 +168,13 @@ impl Course {
             };
             match self.write_operation(operation).await {
                 Ok(()) => {}
+                // Somebody else's record cannot be written.
+                Err(Cause::Journal(JournalError::NameTaken { .. } | JournalError::Conflict { .. }))
+                    if self.carries() =>
+                {
+                    self.carried = None;
+                    continue;
+                }
                 // Somebody else has the lane now, and may have used the nonce.
                 Err(Cause::Journal(JournalError::LeaseLost)) => {
                     self.turn = None;
@@ -153,7 +193,7 @@ impl Course {
         let record = match &self.record {
             Some(record) => {
                 let mut record = record.clone();
-                record.operations.push(operation);
+                record.operations.push(operation.clone());
                 record
             }
             None => IntentRecord {
@@ -169,10 +209,13 @@ impl Course {
                 given_up: None,
                 told: false,
                 told_to: None,
-                operations: vec![operation],
+                operations: vec![operation.clone()],
             },
         };
-        self.write(record).await?;
+        let riders = self.records_of_riders(&operation);
+        let riders = self.write_all(record, riders, Some(signed.hash)).await?;
+        // Nothing comes in between: who is written down knows it.
+        self.seat(riders);
         self.has_signed = true;
         self.wanted.report(|| Progress::Signed(Box::new(signed)));
         Ok(())

@@ -19,7 +19,9 @@ fn call_cases(account: Address, entry_point: Address) -> Vec<CallCase> {
         call.data.truncate(length);
         call
     };
-    let limited = |updates: PermissionUpdates| updates.erc20_spend_limit(TOKEN, SpendLimit::total(n(100)));
+    let limited = |updates: PermissionUpdates| {
+        updates.erc20_spend_limit(TOKEN, SpendLimit::total(n(100)), LimitChange::Raw)
+    };
     vec![
         // A fresh key.
         (PermissionUpdates::new(), vec![], vec!["no_calls"]),
@@ -197,33 +199,38 @@ fn call_cases(account: Address, entry_point: Address) -> Vec<CallCase> {
             vec!["contract_on_denylist", "erc20_limit_exceeded"],
         ),
         (
-            limited(everything()).erc20_spend_limit(TOKEN, SpendLimit::UNLIMITED),
+            limited(everything()).erc20_spend_limit(TOKEN, SpendLimit::UNLIMITED, LimitChange::Raw),
             vec![transfer(U256::MAX), token_call(BUY, n(1))],
             vec![],
         ),
         (
-            everything().erc20_spend_limit(TOKEN, SpendLimit::total(U256::MAX - U256::from(1))),
+            everything().erc20_spend_limit(
+                TOKEN,
+                SpendLimit::total(U256::MAX - U256::from(1)),
+                LimitChange::Raw,
+            ),
             vec![transfer(U256::MAX - U256::from(1)), transfer(n(1))],
             vec!["erc20_limit_exceeded"],
         ),
         // The native token.
         (
-            everything().native_token_spend_limit(SpendLimit::total(n(10))),
+            everything().native_token_spend_limit(SpendLimit::total(n(10)), LimitChange::Raw),
             vec![wei(4), wei(6)],
             vec![],
         ),
         (
-            everything().native_token_spend_limit(SpendLimit::total(n(10))),
+            everything().native_token_spend_limit(SpendLimit::total(n(10)), LimitChange::Raw),
             vec![wei(4), wei(7)],
             vec!["native_limit_exceeded"],
         ),
         (
-            everything().native_token_spend_limit(SpendLimit::total(U256::MAX - U256::from(1))),
+            everything()
+                .native_token_spend_limit(SpendLimit::total(U256::MAX - U256::from(1)), LimitChange::Raw),
             vec![Call::transfer(SHOP, U256::MAX), wei(2)],
             vec!["native_limit_exceeded"],
         ),
         (
-            everything().native_token_spend_limit(SpendLimit::UNLIMITED),
+            everything().native_token_spend_limit(SpendLimit::UNLIMITED, LimitChange::Raw),
             vec![wei(u64::MAX)],
             vec![],
         ),

@@ -10,8 +10,8 @@ async fn explains_what_the_chain_flattens() {
     let updates = PermissionUpdates::new()
         .contract_functions(TOKEN, [ERC20_TRANSFER])
         .contract(SHOP)
-        .native_token_spend_limit(SpendLimit::total(n(1000)))
-        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), DAY));
+        .native_token_spend_limit(SpendLimit::total(n(1000)), LimitChange::Raw)
+        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), DAY), LimitChange::Raw);
     let mut world = World::new(&updates);
     let operation = world.operation(&[transfer(n(60))]);
     assert!(world.compare(operation, START + 1).await.is_accepted());
@@ -61,8 +61,8 @@ async fn explains_what_the_chain_flattens() {
 #[tokio::test]
 async fn failures_are_explained_afterwards() {
     let updates = list(AccessControlType::AllowAllAccess)
-        .native_token_spend_limit(SpendLimit::total(n(10)))
-        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), DAY));
+        .native_token_spend_limit(SpendLimit::total(n(10)), LimitChange::Raw)
+        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), DAY), LimitChange::Raw);
     let mut world = World::new(&updates);
     let key = world.key.clone();
     let refuser = Address::repeat_byte(0xfe);
@@ -150,8 +150,8 @@ async fn failures_are_explained_afterwards() {
     ] {
         time += 1;
         let updates = PermissionUpdates::new()
-            .erc20_spend_limit(TOKEN, SpendLimit::UNLIMITED)
-            .erc20_spend_limit(TOKEN, SpendLimit::per(n(limit), DAY));
+            .erc20_spend_limit(TOKEN, SpendLimit::UNLIMITED, LimitChange::Raw)
+            .erc20_spend_limit(TOKEN, SpendLimit::per(n(limit), DAY), LimitChange::Raw);
         let mut update = world.operation(&[]);
         update.call_data = calldata::update_key_permissions(key.address(), updates.encode().unwrap());
         update.nonce = U256::ZERO;
@@ -186,7 +186,7 @@ async fn what_was_included_broke_no_rule_of_validation() {
         key: granted.address(),
         tag: B256::ZERO,
         permissions: list(AccessControlType::AllowAllAccess)
-            .erc20_spend_limit(TOKEN, SpendLimit::total(n(10)))
+            .erc20_spend_limit(TOKEN, SpendLimit::total(n(10)), LimitChange::Raw)
             .encode()
             .unwrap(),
     };
@@ -268,8 +268,8 @@ fn relay_code(calls: &[(Address, Bytes)]) -> Vec<u8> {
 #[tokio::test]
 async fn other_plugins_may_be_more_generous() {
     let updates = list(AccessControlType::AllowAllAccess)
-        .native_token_spend_limit(SpendLimit::total(n(10)))
-        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), MAX_SECONDS));
+        .native_token_spend_limit(SpendLimit::total(n(10)), LimitChange::Raw)
+        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), MAX_SECONDS), LimitChange::Raw);
     let world = World::new(&updates);
     let plugin = world.account.deployment().session_key_plugin;
     let load = || load_for_calls(&world.account, world.key.address(), &[]);
@@ -332,7 +332,7 @@ fn states_and_verdicts_have_a_json_form() {
     let mut state = KeyState::fresh(Address::ZERO, OTHER);
     let updates = list(AccessControlType::Denylist)
         .contract_functions(SHOP, [BUY])
-        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), DAY));
+        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), DAY), LimitChange::Raw);
     state.apply(&updates, START).unwrap();
     let json = serde_json::to_string(&state).unwrap();
     assert_eq!(serde_json::from_str::<KeyState>(&json).unwrap(), state);

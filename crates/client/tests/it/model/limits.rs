@@ -6,8 +6,8 @@ use super::*;
 async fn limits_refresh_as_on_chain() {
     let per_day = |amount| SpendLimit::per(amount, DAY);
     let updates = list(AccessControlType::AllowAllAccess)
-        .native_token_spend_limit(per_day(n(10)))
-        .erc20_spend_limit(TOKEN, per_day(n(100)));
+        .native_token_spend_limit(per_day(n(10)), LimitChange::Raw)
+        .erc20_spend_limit(TOKEN, per_day(n(100)), LimitChange::Raw);
     let mut world = World::new(&updates);
     let end = START + DAY;
     let spend = |world: &World, native, tokens| world.operation(&[wei(native), transfer(n(tokens))]);
@@ -48,9 +48,9 @@ async fn limits_refresh_as_on_chain() {
 async fn updates_change_what_they_name() {
     let per_day = |amount| SpendLimit::per(n(amount), DAY);
     let updates = list(AccessControlType::AllowAllAccess)
-        .native_token_spend_limit(per_day(10))
-        .erc20_spend_limit(TOKEN, per_day(100))
-        .gas_spend_limit(SpendLimit::per(COST, DAY));
+        .native_token_spend_limit(per_day(10), LimitChange::Raw)
+        .erc20_spend_limit(TOKEN, per_day(100), LimitChange::Raw)
+        .gas_spend_limit(SpendLimit::per(COST, DAY), LimitChange::Raw);
     let mut world = World::new(&updates);
     let spend = world.operation(&[wei(7), transfer(n(70))]);
     assert!(world.compare(spend, START + 10).await.is_accepted());
@@ -59,34 +59,34 @@ async fn updates_change_what_they_name() {
     for (index, updates) in [
         // Below what is used; a new interval.
         new()
-            .native_token_spend_limit(per_day(5))
-            .erc20_spend_limit(TOKEN, per_day(60))
-            .gas_spend_limit(per_day(1)),
+            .native_token_spend_limit(per_day(5), LimitChange::Raw)
+            .erc20_spend_limit(TOKEN, per_day(60), LimitChange::Raw)
+            .gas_spend_limit(per_day(1), LimitChange::Raw),
         // Totals.
         new()
-            .native_token_spend_limit(one)
-            .erc20_spend_limit(TOKEN, one)
-            .gas_spend_limit(one),
+            .native_token_spend_limit(one, LimitChange::Raw)
+            .erc20_spend_limit(TOKEN, one, LimitChange::Raw)
+            .gas_spend_limit(one, LimitChange::Raw),
         // Removed, and set again.
         new()
-            .native_token_spend_limit(SpendLimit::UNLIMITED)
-            .erc20_spend_limit(TOKEN, SpendLimit::UNLIMITED)
-            .gas_spend_limit(SpendLimit::UNLIMITED),
-        new().native_token_spend_limit(SpendLimit::per(U256::MAX, DAY)),
+            .native_token_spend_limit(SpendLimit::UNLIMITED, LimitChange::Raw)
+            .erc20_spend_limit(TOKEN, SpendLimit::UNLIMITED, LimitChange::Raw)
+            .gas_spend_limit(SpendLimit::UNLIMITED, LimitChange::Raw),
+        new().native_token_spend_limit(SpendLimit::per(U256::MAX, DAY), LimitChange::Raw),
         new()
-            .native_token_spend_limit(per_day(5))
-            .erc20_spend_limit(TOKEN, per_day(60))
-            .gas_spend_limit(SpendLimit::per(COST, MAX_SECONDS)),
+            .native_token_spend_limit(per_day(5), LimitChange::Raw)
+            .erc20_spend_limit(TOKEN, per_day(60), LimitChange::Raw)
+            .gas_spend_limit(SpendLimit::per(COST, MAX_SECONDS), LimitChange::Raw),
         // Too large for one word of storage.
         new()
-            .native_token_spend_limit(SpendLimit::per(U256::MAX - n(1), MAX_SECONDS))
-            .erc20_spend_limit(TOKEN, SpendLimit::per(n(1) << 80, 1 << 40)),
+            .native_token_spend_limit(SpendLimit::per(U256::MAX - n(1), MAX_SECONDS), LimitChange::Raw)
+            .erc20_spend_limit(TOKEN, SpendLimit::per(n(1) << 80, 1 << 40), LimitChange::Raw),
         new()
             .contract(SHOP)
             .without_contract(SHOP)
             .contract_functions(OTHER, [BUY])
             .without_function(OTHER, BUY)
-            .erc20_spend_limit(OTHER, one)
+            .erc20_spend_limit(OTHER, one, LimitChange::Raw)
             .access_control_type(AccessControlType::Denylist)
             .time_range(TimeRange {
                 valid_after: 5,
@@ -105,8 +105,8 @@ async fn updates_change_what_they_name() {
 #[tokio::test]
 async fn gas_is_booked_and_reset_as_on_chain() {
     let updates = list(AccessControlType::AllowAllAccess)
-        .gas_spend_limit(SpendLimit::per(COST + n(1), DAY))
-        .erc20_spend_limit(TOKEN, SpendLimit::total(n(100)));
+        .gas_spend_limit(SpendLimit::per(COST + n(1), DAY), LimitChange::Raw)
+        .erc20_spend_limit(TOKEN, SpendLimit::total(n(100)), LimitChange::Raw);
     let mut world = World::new(&updates);
     let end = START + DAY;
     let free = |world: &World| UserOperation {
@@ -179,8 +179,8 @@ async fn gas_is_booked_and_reset_as_on_chain() {
 #[tokio::test]
 async fn bundles_are_judged_as_on_chain() {
     let updates = list(AccessControlType::AllowAllAccess)
-        .gas_spend_limit(SpendLimit::per(COST, DAY))
-        .native_token_spend_limit(SpendLimit::total(n(10)));
+        .gas_spend_limit(SpendLimit::per(COST, DAY), LimitChange::Raw)
+        .native_token_spend_limit(SpendLimit::total(n(10)), LimitChange::Raw);
     let mut world = World::new(&updates);
     let paying = world.operation(&[wei(6)]);
     let free = UserOperation {

@@ -19,8 +19,8 @@ use session_key_client::{
     calldata,
     explain::{Failure, explain, explain_failure, load, load_for_calls},
     permissions::{
-        AaCode, AccessControlType, AddressEntry, ERC20_TRANSFER, MAX_SECONDS, PermissionUpdates, SpendLimit,
-        TimeRange, execute_with_session_key,
+        AaCode, AccessControlType, AddressEntry, ERC20_TRANSFER, LimitChange, MAX_SECONDS, PermissionUpdates,
+        SpendLimit, TimeRange, execute_with_session_key,
         model::{KeyState, Phase, RuleSet, Verdict},
         nonce, session_key_nonce_key,
     },

@@ -84,7 +84,8 @@ async fn operations_are_judged_as_on_chain() {
             vec!["gas_values_overflow"],
         ),
     ];
-    let updates = list(AccessControlType::AllowAllAccess).gas_spend_limit(SpendLimit::total(COST));
+    let updates =
+        list(AccessControlType::AllowAllAccess).gas_spend_limit(SpendLimit::total(COST), LimitChange::Raw);
     for (name, change, expected) in cases {
         let mut world = World::new(&updates);
         let mut operation = world.operation(&[call(SHOP, BUY)]);
@@ -183,7 +184,7 @@ async fn paymasters_are_judged_as_on_chain() {
         let updates = list(AccessControlType::AllowAllAccess)
             .required_paymaster(OTHER)
             .required_paymaster(required)
-            .gas_spend_limit(SpendLimit::total(SPONSORED_COST));
+            .gas_spend_limit(SpendLimit::total(SPONSORED_COST), LimitChange::Raw);
         let mut world = World::new(&updates);
         let mut operation = world.operation(&[call(SHOP, BUY)]);
         operation.paymaster_and_data = used.map_or(Bytes::new(), |used| used.to_vec().into());

@@ -43,7 +43,7 @@ impl World {
         let new = NewSessionKey {
             key: world.key.address(),
             tag: B256::ZERO,
-            permissions: updates.encode().unwrap(),
+            permissions: updates.encode_unchecked().unwrap(),
         };
         world.owner_calls(calldata::add_session_key(&new), START);
         world.state.apply(updates, START).unwrap();
@@ -93,7 +93,7 @@ impl World {
 
     /// The owner changes the permissions; so does the model.
     pub(super) fn update(&mut self, updates: &PermissionUpdates, time: u64) {
-        let data = calldata::update_key_permissions(self.key.address(), updates.encode().unwrap());
+        let data = calldata::update_key_permissions(self.key.address(), updates.encode_unchecked().unwrap());
         self.owner_calls(data, time);
         self.state.apply(updates, time).unwrap();
     }

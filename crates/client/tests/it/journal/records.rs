@@ -1,0 +1,388 @@
+//! Records are written and read again as they were, and nothing that is not understood is read.
+
+use proptest::{
+    collection::{btree_map, vec},
+    option,
+    prelude::*,
+};
+use serde_json::{Value, json};
+use session_key_client::{
+    SignedOperation, UserOperation,
+    alloy::{
+        primitives::{Address, B256, Bytes, FixedBytes, LogData, U256, aliases::U192},
+        rpc::types::Log,
+    },
+    journal::{
+        BlockRef, Handover, IntentId, IntentRecord, Journal, Lane, Moment, OperationRecord, ProcessId,
+        SqliteJournal, VoidDepth,
+    },
+    operation::{Included, NotTaken, NotTakenReason, Void},
+    permissions::{AaCode, Verdict, model::Remaining},
+    revert::Revert,
+    submit::{Receipt, Refusal},
+};
+
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        any::<u64>(),
+        0..100u64,
+        Just(u64::MAX),
+        Just(1 << 63),
+        Just((1 << 63) - 1)
+    ]
+}
+
+fn word() -> impl Strategy<Value = U256> {
+    prop_oneof![
+        any::<[u64; 4]>().prop_map(U256::from_limbs),
+        any::<u64>().prop_map(U256::from),
+        Just(U256::MAX)
+    ]
+}
+
+fn hash() -> impl Strategy<Value = B256> {
+    any::<[u8; 32]>().prop_map(B256::from)
+}
+
+fn address() -> impl Strategy<Value = Address> {
+    any::<[u8; 20]>().prop_map(Address::from)
+}
+
+fn id() -> impl Strategy<Value = FixedBytes<16>> {
+    any::<[u8; 16]>().prop_map(FixedBytes)
+}
+
+fn bytes() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..80).prop_map(Bytes::from)
+}
+
+/// Any characters: of other scripts, quotes, control characters, zero.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        vec(any::<char>(), 0..20).prop_map(String::from_iter)
+    ]
+}
+
+fn moment() -> impl Strategy<Value = Moment> {
+    (number(), id(), number()).prop_map(|(at, process, sequence)| Moment {
+        at,
+        process: ProcessId(process),
+        sequence,
+    })
+}
+
+fn block() -> impl Strategy<Value = BlockRef> {
+    (number(), hash()).prop_map(|(number, hash)| BlockRef { number, hash })
+}
+
+fn revert() -> impl Strategy<Value = Revert> {
+    prop_oneof![
+        text().prop_map(Revert::Error),
+        word().prop_map(Revert::Panic),
+        bytes().prop_map(|bytes| Revert::decode(&bytes)),
+        Just(Revert::decode(&[0xb4, 0xd7, 0x83, 0x04])),
+    ]
+}
+
+fn verdict() -> BoxedStrategy<Verdict> {
+    let violation = prop_oneof![
+        number().prop_map(|at| json!({ "code": "gas_values_overflow", "phase": "validation", "passes_from": at })),
+        (address(), address()).prop_map(|(sender, account)| {
+            json!({ "code": "sender_mismatch", "phase": "execution", "sender": sender, "account": account, "call": 3 })
+        }),
+    ];
+    let violations = vec(
+        violation.prop_map(|json| serde_json::from_value(json).unwrap()),
+        0..3,
+    );
+    let remaining = (
+        option::of(word()),
+        option::of(word()),
+        btree_map(address(), word(), 0..3),
+    )
+        .prop_map(|(native, gas, erc20)| {
+            let mut remaining = Remaining::default();
+            (remaining.native, remaining.gas, remaining.erc20) = (native, gas, erc20);
+            remaining
+        });
+    prop_oneof![
+        (number(), number(), remaining).prop_map(|(valid_after, valid_until, remaining)| Verdict::Accepted {
+            valid_after,
+            valid_until,
+            remaining
+        }),
+        violations
+            .clone()
+            .prop_map(|violations| Verdict::Refused { violations }),
+        violations.prop_map(|violations| Verdict::MayPass { violations }),
+    ]
+    .boxed()
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    let code = option::of(prop::sample::select(AaCode::ALL));
+    (code, text(), option::of(revert())).prop_map(|(code, reason, cause)| Refusal { code, reason, cause })
+}
+
+fn reason() -> impl Strategy<Value = NotTakenReason> {
+    prop_oneof![
+        refusal().prop_map(NotTakenReason::Refused),
+        revert().prop_map(|revert| NotTakenReason::WouldRevert { revert }),
+        option::of(word()).prop_map(|least| NotTakenReason::FeeTooLow { least }),
+        option::of(word()).prop_map(|least| NotTakenReason::PreVerificationGasTooLow { least }),
+        Just(NotTakenReason::ReplacementUnderpriced),
+        Just(NotTakenReason::Funds),
+        Just(NotTakenReason::Reputation),
+        Just(NotTakenReason::NonceAhead),
+        any::<u16>().prop_map(|status| NotTakenReason::TurnedAway { status }),
+        option::of(number()).prop_map(|retry_after| NotTakenReason::RateLimited { retry_after }),
+        Just(NotTakenReason::Other),
+    ]
+}
+
+fn handover() -> BoxedStrategy<Handover> {
+    let not_taken = (text(), option::of(any::<i64>()), text(), reason());
+    prop_oneof![
+        Just(Handover::Written),
+        Just(Handover::NeverLeft),
+        Just(Handover::NoAnswer),
+        Just(Handover::InPool),
+        not_taken.prop_map(|(by, code, message, reason)| Handover::NotTaken(NotTaken {
+            by,
+            code,
+            message,
+            reason
+        })),
+    ]
+    .boxed()
+}
+
+fn void() -> impl Strategy<Value = Void> {
+    let depth = prop_oneof![Just(VoidDepth::Finalized), number().prop_map(VoidDepth::Blocks)];
+    (word(), block(), depth, option::of(hash())).prop_map(|(nonce, block, depth, used_by)| Void {
+        nonce,
+        block,
+        depth,
+        used_by,
+    })
+}
+
+fn log() -> BoxedStrategy<Log> {
+    let data = (vec(hash(), 0..=4), bytes()).prop_map(|(topics, data)| LogData::new_unchecked(topics, data));
+    let hashes = (option::of(hash()), option::of(hash()));
+    let numbers = (option::of(number()), option::of(number()), option::of(number()));
+    (address(), data, hashes, numbers, any::<bool>())
+        .prop_map(|(address, data, hashes, numbers, removed)| Log {
+            inner: session_key_client::alloy::primitives::Log { address, data },
+            block_hash: hashes.0,
+            block_number: numbers.0,
+            block_timestamp: numbers.1,
+            transaction_hash: hashes.1,
+            transaction_index: numbers.2,
+            log_index: numbers.2,
+            removed,
+        })
+        .boxed()
+}
+
+fn receipt() -> BoxedStrategy<Receipt> {
+    let hashes = (hash(), hash(), hash());
+    let words = (word(), word(), word());
+    let addresses = (address(), option::of(address()));
+    (hashes, words, addresses, number(), vec(log(), 0..3))
+        .prop_map(|(hashes, words, addresses, block_number, logs)| Receipt {
+            user_op_hash: hashes.0,
+            sender: addresses.0,
+            nonce: words.0,
+            paymaster: addresses.1,
+            actual_gas_cost: words.1,
+            actual_gas_used: words.2,
+            transaction_hash: hashes.1,
+            block_number,
+            block_hash: hashes.2,
+            logs,
+        })
+        .boxed()
+}
+
+fn included() -> BoxedStrategy<Included> {
+    let how = (any::<bool>(), option::of(revert()), option::of(verdict()));
+    (receipt(), how, block(), any::<bool>())
+        .prop_map(|(receipt, (success, reason, doubt), seen, is_final)| Included {
+            receipt,
+            success,
+            reason,
+            doubt,
+            seen,
+            is_final,
+        })
+        .boxed()
+}
+
+fn signed() -> BoxedStrategy<SignedOperation> {
+    let words = (word(), word(), word(), word(), word(), word());
+    (hash(), address(), words, (bytes(), bytes(), bytes(), bytes()))
+        .prop_map(|(hash, sender, words, bytes)| {
+            let operation = UserOperation {
+                sender,
+                nonce: words.0,
+                init_code: bytes.0,
+                call_data: bytes.1,
+                call_gas_limit: words.1,
+                verification_gas_limit: words.2,
+                pre_verification_gas: words.3,
+                max_fee_per_gas: words.4,
+                max_priority_fee_per_gas: words.5,
+                paymaster_and_data: bytes.2,
+                signature: bytes.3,
+            };
+            SignedOperation { operation, hash }
+        })
+        .boxed()
+}
+
+fn operation() -> BoxedStrategy<OperationRecord> {
+    let became = (option::of(block()), option::of(void()), option::of(included()));
+    (signed(), block(), option::of(verdict()), handover(), became)
+        .prop_map(|(signed, made, doubt, handover, became)| OperationRecord {
+            signed,
+            made,
+            doubt,
+            handover,
+            nonce_past: became.0,
+            void: became.1,
+            included: became.2,
+        })
+        .boxed()
+}
+
+fn record() -> BoxedStrategy<IntentRecord> {
+    let lane = (number(), address(), address(), any::<[u64; 3]>()).prop_map(
+        |(chain_id, entry_point, account, nonce_key)| Lane {
+            chain_id,
+            entry_point,
+            account,
+            nonce_key: U192::from_limbs(nonce_key),
+        },
+    );
+    let asked_for = (address(), option::of(text()), hash(), vec(address(), 0..3));
+    let times = (moment(), number(), option::of(moment()));
+    let told = (any::<bool>(), option::of(id()));
+    (id(), lane, asked_for, times, told, vec(operation(), 0..4))
+        .prop_map(
+            |(
+                id,
+                lane,
+                (signer, name, request, grants_to),
+                (asked, deadline, given_up),
+                told,
+                operations,
+            )| {
+                IntentRecord {
+                    id: IntentId(id),
+                    version: 0,
+                    lane,
+                    signer,
+                    name,
+                    request,
+                    grants_to,
+                    asked,
+                    deadline,
+                    given_up,
+                    told: told.0,
+                    told_to: told.1.map(IntentId),
+                    operations,
+                }
+            },
+        )
+        .boxed()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_record_is_read_as_it_was_written(record in record(), version in number()) {
+        let record = IntentRecord { version, ..record };
+        let written = serde_json::to_string(&record).unwrap();
+        prop_assert_eq!(serde_json::from_str::<IntentRecord>(&written).unwrap(), record.clone());
+        // In whatever order the members come.
+        let sorted: Value = serde_json::from_str(&written).unwrap();
+        prop_assert_eq!(serde_json::from_value::<IntentRecord>(sorted).unwrap(), record);
+    }
+
+    #[test]
+    fn a_record_with_a_member_too_many_or_too_few_is_not_read(record in record(), operation in operation()) {
+        let record = IntentRecord {
+            given_up: Some(record.asked),
+            operations: vec![OperationRecord {
+                nonce_past: Some(operation.made),
+                void: Some(Void {
+                    nonce: operation.nonce(),
+                    block: operation.made,
+                    depth: VoidDepth::Finalized,
+                    used_by: None,
+                }),
+                ..operation
+            }],
+            ..record
+        };
+        let written = serde_json::to_value(&record).unwrap();
+        let objects = [
+            "", "/lane", "/asked", "/givenUp", "/operations/0", "/operations/0/signed", "/operations/0/made",
+            "/operations/0/noncePast", "/operations/0/void", "/operations/0/void/block",
+        ];
+        for object in objects {
+            let mut changed = written.clone();
+            let members = changed.pointer_mut(object).and_then(Value::as_object_mut).unwrap();
+            members.insert("later".to_owned(), json!(1));
+            prop_assert!(serde_json::from_value::<IntentRecord>(changed).is_err(), "{object}/later was ignored");
+        }
+        let needed = [
+            ("", "id"), ("", "version"), ("", "lane"), ("", "signer"), ("", "request"), ("", "grantsTo"),
+            ("", "asked"), ("", "deadline"), ("", "told"), ("", "operations"), ("/lane", "nonceKey"),
+            ("/operations/0", "signed"), ("/operations/0/signed", "hash"),
+            ("/operations/0/signed", "operation"), ("/operations/0/signed/operation", "signature"),
+            ("/operations/0/signed/operation", "nonce"), ("/operations/0", "made"),
+            ("/operations/0", "handover"), ("/operations/0/handover", "state"),
+        ];
+        for (object, member) in needed {
+            let mut changed = written.clone();
+            let members = changed.pointer_mut(object).and_then(Value::as_object_mut).unwrap();
+            prop_assert!(members.remove(member).is_some(), "{object}/{member} is not there");
+            prop_assert!(serde_json::from_value::<IntentRecord>(changed).is_err(), "{object}/{member} was not missed");
+        }
+    }
+}
+
+#[test]
+fn a_file_keeps_any_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let journal = runtime
+        .block_on(SqliteJournal::open(folder.path().join("journal.db")))
+        .unwrap();
+    let config = ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(record in record(), next in record())| {
+        runtime.block_on(async {
+            let written = journal.put(record.clone(), None).await.unwrap();
+            let expected = IntentRecord { version: 1, ..record.clone() };
+            prop_assert_eq!(&written, &expected);
+            prop_assert_eq!(journal.intent(record.id).await.unwrap(), Some(expected));
+            let next = IntentRecord { id: record.id, version: 1, ..next };
+            journal.put(next.clone(), None).await.unwrap();
+            let expected = IntentRecord { version: 2, ..next };
+            prop_assert_eq!(journal.intent(record.id).await.unwrap(), Some(expected.clone()));
+            if expected.holds_name() {
+                let name = expected.name.clone().unwrap();
+                prop_assert_eq!(journal.named(&expected.scope(), &name).await.unwrap(), Some(expected));
+            }
+            Ok(())
+        })?;
+    });
+}

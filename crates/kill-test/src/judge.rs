@@ -1,0 +1,231 @@
+//! Starts workers, kills them, and counts.
+
+use crate::worker::{Phase, Work, sender, session_key};
+use alloy::{
+    network::{EthereumWallet, TransactionBuilder as _},
+    primitives::{Address, B256, U256, keccak256},
+    providers::{DynProvider, Provider, ProviderBuilder},
+    rpc::{client::RpcClient, types::TransactionRequest},
+};
+use eyre::{OptionExt as _, Result, ensure, eyre};
+use rand::Rng as _;
+use session_key_client::{
+    Deployment, NewSessionKey, OwnerClient, SmartAccount,
+    deployment::account_init_code_hash,
+    journal::{Journal as _, SqliteJournal},
+    operation::{Bounds, Outcome},
+    permissions::{AccessControlType, Permissions, SpendLimit},
+    submit::EntryPointSubmitter,
+    transport::HttpTransport,
+};
+use session_key_testkit::{Stack, dev_accounts};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{ExitCode, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+
+/// Workers at the same time: each has a key and a lane of its own. A lane is held by a killed worker until its lease is over, so many
+/// wait at the same time.
+const WORKERS: u64 = 24;
+/// How long a restarted worker may take to decide.
+const DECIDED_WITHIN: Duration = Duration::from_secs(60);
+
+fn provider(rpc_url: &str) -> Result<DynProvider> {
+    let funder = dev_accounts()[0].signer();
+    Ok(ProviderBuilder::new()
+        .wallet(EthereumWallet::from(funder))
+        .connect_client(RpcClient::new(HttpTransport::new(rpc_url)?, true))
+        .erased())
+}
+
+async fn send(node: &DynProvider, transaction: TransactionRequest) -> Result<()> {
+    let receipt = node.send_transaction(transaction).await?.get_receipt().await?;
+    ensure!(receipt.status(), "transaction {} failed", receipt.transaction_hash);
+    Ok(())
+}
+
+/// Deploys the contracts and an account with a key for each worker.
+async fn prepare(rpc_url: &str) -> Result<(u64, Address)> {
+    let node = provider(rpc_url)?;
+    let chain_id = node.get_chain_id().await?;
+    let funder = dev_accounts()[0].address;
+    let (stack, plan) = Stack::plan(funder);
+    for planned in plan {
+        if node.get_code_at(planned.address).await?.is_empty() {
+            send(&node, planned.transaction(funder)).await?;
+        }
+    }
+    let deployment = Deployment {
+        entry_point: stack.entry_point,
+        session_key_plugin: stack.session_key_plugin,
+        multi_owner_plugin: stack.multi_owner_plugin,
+        factory: stack.account_factory,
+        account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
+    };
+    let owner = dev_accounts()[1].signer();
+    let account =
+        SmartAccount::from_factory_on(chain_id, node.clone(), deployment, [owner.address()], U256::from(1))
+            .await?;
+    let ether = U256::from(10).pow(U256::from(18));
+    let fund = |to: Address, ether_each: U256| TransactionRequest::default().with_to(to).with_value(ether_each);
+    send(&node, fund(account.address(), U256::from(100) * ether)).await?;
+    for number in 0..WORKERS {
+        send(&node, fund(sender(number).address(), ether)).await?;
+    }
+    let permissions = Permissions::new()
+        .access_control_type(AccessControlType::AllowAllAccess)
+        .native_token_spend_limit(SpendLimit::UNLIMITED)
+        .gas_spend_limit(SpendLimit::total(U256::from(50) * ether));
+    let keys: Result<Vec<_>, _> = (0..WORKERS)
+        .map(|number| NewSessionKey::new(session_key(number).address(), &permissions))
+        .collect();
+    let submitter = EntryPointSubmitter::new(node.clone(), deployment.entry_point, funder);
+    let bounds = Bounds {
+        max_cost: ether,
+        ..Bounds::default()
+    };
+    let owner = OwnerClient::new(account.clone(), owner, submitter).with_bounds(bounds);
+    owner.install_session_key_plugin(keys?).await?;
+    Ok((chain_id, account.address()))
+}
+
+fn start(work: &Work) -> Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("work")
+        .args(["--rpc-url", &work.rpc_url])
+        .args(["--chain-id", &work.chain_id.to_string()])
+        .arg("--journal")
+        .arg(&work.journal)
+        .args(["--account", &work.account.to_string()])
+        .args(["--number", &work.number.to_string()])
+        .args(["--recipient", &work.recipient.to_string()]);
+    if let Some(name) = &work.name {
+        command.args(["--name", name]);
+    }
+    if let Some(stop) = work.stop {
+        use clap::ValueEnum as _;
+        let stop = stop.to_possible_value().ok_or_eyre("every phase has a name")?;
+        command.args(["--stop", stop.get_name()]);
+    }
+    Ok(command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()?)
+}
+
+/// Starts a worker, kills it at its phase, and lets another finish.
+async fn kill_one(work: Work, phase: Phase) -> Result<Vec<String>> {
+    let mut child = start(&Work {
+        stop: Some(phase),
+        ..work.clone()
+    })?;
+    let output = child.stdout.take().ok_or_eyre("its output is piped")?;
+    let mut lines = BufReader::new(output).lines();
+    let mark = timeout(Duration::from_secs(60), lines.next_line()).await??;
+    ensure!(mark == Some(format!("{phase:?}")), "a worker said {mark:?}, not {phase:?}");
+    let delay = match phase {
+        // The request is on its way for a few milliseconds only.
+        Phase::SendToAnswer => rand::thread_rng().gen_range(0..12),
+        Phase::AnswerToReceipt => rand::thread_rng().gen_range(0..1_200),
+        _ => rand::thread_rng().gen_range(0..50),
+    };
+    sleep(Duration::from_millis(delay)).await;
+    child.start_kill()?;
+    child.wait().await?;
+
+    let mut child = start(&work)?;
+    let output = child.stdout.take().ok_or_eyre("its output is piped")?;
+    let mut lines = BufReader::new(output).lines();
+    let mut said = Vec::new();
+    let finish = async {
+        while let Some(line) = lines.next_line().await? {
+            said.push(line);
+        }
+        child.wait().await?;
+        Ok::<_, eyre::Report>(())
+    };
+    if timeout(DECIDED_WITHIN, finish).await.is_err() {
+        said.push("not finished in time".to_owned());
+    }
+    said.retain(|line| line != "done");
+    Ok(said)
+}
+
+/// Kills so many workers, and judges. The last line says how it went.
+pub(crate) async fn judge(rpc_url: &str, kills: usize, journal: &Path) -> Result<ExitCode> {
+    let (chain_id, account) = prepare(rpc_url).await?;
+    let queue: Arc<std::sync::Mutex<Vec<usize>>> = Arc::new(std::sync::Mutex::new((0..kills).rev().collect()));
+    let mut workers = tokio::task::JoinSet::new();
+    for number in 0..WORKERS.min(kills as u64) {
+        let (queue, rpc_url, journal) = (queue.clone(), rpc_url.to_owned(), journal.to_owned());
+        workers.spawn(async move {
+            let mut complaints = Vec::new();
+            loop {
+                let next = queue.lock().map_err(|_| eyre!("a worker panicked"))?.pop();
+                let Some(kill) = next else {
+                    return Ok::<_, eyre::Report>(complaints);
+                };
+                let phase = Phase::ALL[kill % Phase::ALL.len()];
+                let work = Work {
+                    rpc_url: rpc_url.clone(),
+                    chain_id,
+                    journal: journal.clone(),
+                    account,
+                    number,
+                    recipient: recipient(kill),
+                    name: (kill / Phase::ALL.len()).is_multiple_of(2).then(|| format!("payment {kill}")),
+                    stop: None,
+                };
+                for complaint in kill_one(work, phase).await? {
+                    complaints.push(format!("kill {kill}, {phase:?}: {complaint}"));
+                }
+            }
+        });
+    }
+    while let Some(complaints) = workers.join_next().await {
+        for complaint in complaints?? {
+            println!("{complaint}");
+        }
+    }
+
+    let node = provider(rpc_url)?;
+    let mut phases = BTreeMap::<Phase, usize>::new();
+    let (mut doubled, mut lost) = (0, 0);
+    for kill in 0..kills {
+        *phases.entry(Phase::ALL[kill % Phase::ALL.len()]).or_default() += 1;
+        let paid = node.get_balance(recipient(kill)).await?;
+        if paid > U256::from(1) {
+            println!("payment {kill} was made {paid} times");
+            doubled += 1;
+        } else if paid.is_zero() {
+            println!("payment {kill} was not made");
+            lost += 1;
+        }
+    }
+    for record in SqliteJournal::open(journal).await?.intents(chain_id, account).await? {
+        if let Outcome::Open(open) = record.outcome() {
+            println!("intent {} is open: {open:?}", record.id);
+            lost += 1;
+        }
+    }
+    for (phase, count) in phases {
+        println!("{phase:?}: {count}");
+    }
+    println!("{kills} kills, {doubled} doubled, {lost} lost");
+    Ok(if doubled + lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Nobody else is paid there.
+fn recipient(kill: usize) -> Address {
+    Address::from_word(keccak256(B256::from(U256::from(kill))))
+}

@@ -1,0 +1,188 @@
+//! A process that pays once.
+
+use alloy::{
+    network::EthereumWallet,
+    primitives::{Address, B256, U256},
+    providers::{Provider, ProviderBuilder},
+    rpc::client::RpcClient,
+    signers::local::PrivateKeySigner,
+};
+use async_trait::async_trait;
+use clap::{Args, ValueEnum};
+use eyre::Result;
+use session_key_client::{
+    Call, SessionKeyClient, SignedOperation, SmartAccount, UserOperation,
+    journal::SqliteJournal,
+    node::{Head, SuggestedFees},
+    operation::{Gas, Outcome},
+    request::RequestError,
+    submit::{EntryPointSubmitter, EstimateError, Sent, Submitter},
+    transport::HttpTransport,
+};
+use std::{path::PathBuf, time::Duration};
+
+/// Where a worker stops to be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Phase {
+    /// Before anything is written to the journal.
+    BeforeJournal,
+    /// Between the journal and sending.
+    JournalToSend,
+    /// Between sending and the answer.
+    SendToAnswer,
+    /// Between the answer and the receipt.
+    AnswerToReceipt,
+}
+
+impl Phase {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::BeforeJournal, Self::JournalToSend, Self::SendToAnswer, Self::AnswerToReceipt];
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Work {
+    #[arg(long)]
+    pub(crate) rpc_url: String,
+    #[arg(long)]
+    pub(crate) chain_id: u64,
+    #[arg(long)]
+    pub(crate) journal: PathBuf,
+    #[arg(long)]
+    pub(crate) account: Address,
+    /// Number of the worker: its session key and its sender of transactions.
+    #[arg(long)]
+    pub(crate) number: u64,
+    /// Who is paid 1 wei.
+    #[arg(long)]
+    pub(crate) recipient: Address,
+    /// The payment's name, if it has one.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Where to stop and wait for the end. Without it: settle, and pay unless it was paid.
+    #[arg(long)]
+    pub(crate) stop: Option<Phase>,
+}
+
+/// The session key of a worker. Everybody knows these keys: they are for a chain that is thrown away.
+pub(crate) fn session_key(number: u64) -> PrivateKeySigner {
+    key_of(0x5e55, number)
+}
+
+/// The account that a worker sends transactions from.
+pub(crate) fn sender(number: u64) -> PrivateKeySigner {
+    key_of(0x5e4d, number)
+}
+
+fn key_of(kind: u64, number: u64) -> PrivateKeySigner {
+    let bytes = B256::from(U256::from(kind) << 128 | U256::from(number + 1));
+    PrivateKeySigner::from_bytes(&bytes).expect("a small number is a valid key")
+}
+
+/// Says how far the worker is, and lets itself be killed there.
+#[derive(Debug)]
+struct Stopping {
+    inner: EntryPointSubmitter,
+    stop: Option<Phase>,
+}
+
+impl Stopping {
+    async fn at(&self, phase: Phase) {
+        if self.stop != Some(phase) {
+            return;
+        }
+        println!("{phase:?}");
+        // The answer may come before the end does: that is the point of it.
+        if phase != Phase::SendToAnswer {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Submitter for Stopping {
+    async fn estimate_gas(&self, operation: &UserOperation) -> Result<Gas, EstimateError> {
+        self.at(Phase::BeforeJournal).await;
+        self.inner.estimate_gas(operation).await
+    }
+
+    fn estimates_by_node(&self) -> bool {
+        self.inner.estimates_by_node()
+    }
+
+    async fn send(&self, operation: &SignedOperation) -> Sent {
+        self.at(Phase::JournalToSend).await;
+        self.at(Phase::SendToAnswer).await;
+        let sent = self.inner.send(operation).await;
+        self.at(Phase::AnswerToReceipt).await;
+        sent
+    }
+
+    async fn transaction(&self, user_op_hash: B256) -> Result<Option<B256>, RequestError> {
+        self.inner.transaction(user_op_hash).await
+    }
+
+    async fn knows(&self, user_op_hash: B256) -> Result<bool, RequestError> {
+        self.inner.knows(user_op_hash).await
+    }
+
+    async fn fees(&self, head: &Head) -> Result<Option<SuggestedFees>, RequestError> {
+        self.inner.fees(head).await
+    }
+}
+
+/// The account's client as the worker has it.
+pub(crate) async fn agent(work: &Work) -> Result<SessionKeyClient> {
+    let sender = sender(work.number);
+    let from = sender.address();
+    let node = HttpTransport::new(&work.rpc_url)?;
+    let provider = ProviderBuilder::new()
+        .wallet(EthereumWallet::from(sender))
+        .connect_client(RpcClient::new(node, true))
+        .erased();
+    let journal = SqliteJournal::open(&work.journal).await?;
+    let account = SmartAccount::connect_on(work.chain_id, provider.clone(), work.account)
+        .await?
+        .with_journal(journal);
+    let submitter = Stopping {
+        inner: EntryPointSubmitter::new(provider, account.deployment().entry_point, from),
+        stop: work.stop,
+    };
+    Ok(SessionKeyClient::new(account, session_key(work.number), submitter))
+}
+
+pub(crate) async fn work(work: Work) -> Result<()> {
+    let agent = agent(&work).await?;
+    let payment = || {
+        let call = Call::new(work.recipient, []).with_value(U256::from(1));
+        let payment = agent.execute([call]).timeout(Duration::from_secs(60));
+        match &work.name {
+            Some(name) => payment.id(name),
+            None => payment,
+        }
+    };
+    if work.stop.is_some() {
+        payment().await?;
+        return Ok(());
+    }
+    let own = |record: &session_key_client::journal::IntentRecord| {
+        record.lane.nonce_key == session_key_client::permissions::session_key_nonce_key(agent.session_key())
+    };
+    let mut is_decided = false;
+    for record in agent.resume().await?.iter().filter(|record| own(record)) {
+        match record.outcome() {
+            Outcome::Included(_) => is_decided = true,
+            Outcome::Open(open) => println!("open: {open:?}"),
+            _ => {}
+        }
+    }
+    // Without a name, nothing but the journal tells that it was paid already.
+    if work.name.is_some() || !is_decided {
+        match payment().await {
+            Ok(_) => {}
+            Err(error) if error.code() == "already_happened" => {}
+            Err(error) => println!("failed: {error}"),
+        }
+    }
+    println!("done");
+    Ok(())
+}

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Kills N processes (200 by default) while they send through a real node, with the journal in one SQLite file; starts each again, and
+# looks whether anything was done twice or lost. The last line says so.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source script/toolchain.sh
+
+kills=${1:-200}
+home=$(mktemp -d)
+cargo build --release --locked -p session-key-kill-test
+
+anvil --host 127.0.0.1 --port 0 --block-time 1 --mixed-mining --hardfork prague --balance 1000000 --accounts 2 \
+  >"$home/anvil.log" 2>&1 &
+node=$!
+trap 'kill "$node" 2>/dev/null || true; rm -rf "$home"' EXIT
+until rpc=$(sed -n 's/^Listening on \(.*\)$/\1/p' "$home/anvil.log") && [ -n "$rpc" ]; do
+  kill -0 "$node" 2>/dev/null || { cat "$home/anvil.log" >&2; exit 1; }
+  sleep 0.1
+done
+
+"${CARGO_TARGET_DIR:-target}/release/session-key-kill-test" judge \
+  --rpc-url "http://$rpc" --kills "$kills" --journal "$home/journal.sqlite"
