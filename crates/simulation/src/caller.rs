@@ -26,7 +26,7 @@ const SLACK: Duration = Duration::from_secs(8);
 /// How long after the faults a caller goes on asking.
 const PERSISTENCE: u64 = 400_000;
 /// The most attempts of one caller.
-const MOST_ATTEMPTS: u32 = 60;
+const MOST_ATTEMPTS: u32 = 400;
 
 /// A client of either kind.
 #[derive(Clone, Debug)]
@@ -92,6 +92,8 @@ pub(crate) struct WishState {
     /// Intents that the caller was told of.
     known: Vec<IntentId>,
     is_in_flight: bool,
+    /// Whether an attempt ended without the caller knowing that nothing came of it.
+    has_doubts: bool,
     /// Whether a crash took a journal that was only in memory.
     pub(crate) has_lost_journal: bool,
     /// The last answer, in words.
@@ -105,6 +107,7 @@ impl Default for WishState {
             attempts: 0,
             known: Vec::new(),
             is_in_flight: false,
+            has_doubts: false,
             has_lost_journal: false,
             last: String::new(),
         }
@@ -191,6 +194,9 @@ impl Caller {
             return;
         }
         // An earlier life asked, and nobody heard the answer.
+        if was_in_flight {
+            self.state(|state| state.has_doubts = true);
+        }
         if was_in_flight && !self.wish.is_named && !matches!(self.wish.follow, Follow::Blind(_)) {
             match self.state(|state| state.known.last().copied()) {
                 Some(id) => {
@@ -220,6 +226,7 @@ impl Caller {
                 }
                 End::Done => return self.believe(Belief::Yes),
                 End::Dropped(known) => {
+                    self.state(|state| state.has_doubts = true);
                     if let Some(id) = known {
                         self.state(|state| state.known.push(id));
                     }
@@ -249,6 +256,9 @@ impl Caller {
                 }
                 End::Failed(error) => {
                     self.note_error(&error, attempt);
+                    if matches!(error.happened(), Happened::NotYet | Happened::Unknown) {
+                        self.state(|state| state.has_doubts = true);
+                    }
                     if let Some(belief) = self.belief_of(&error) {
                         return self.believe(belief);
                     }
@@ -258,6 +268,7 @@ impl Caller {
                     }
                     if matches!(self.wish.follow, Follow::Once | Follow::Blind(_)) {
                         return self.believe(match error.happened() {
+                            Happened::No if self.state(|state| state.has_doubts) => Belief::Unknown,
                             Happened::No => Belief::No,
                             Happened::Yes => Belief::Yes,
                             Happened::Reverted => Belief::Reverted,
@@ -304,10 +315,11 @@ impl Caller {
                 Advice::Nothing => return self.believe(Belief::Yes),
                 // Somebody else would have to do something.
                 _ => {
-                    return self.believe(if error.happened() == Happened::Reverted {
-                        Belief::Reverted
-                    } else {
-                        Belief::No
+                    let has_doubts = self.state(|state| state.has_doubts) && !self.wish.is_named;
+                    return self.believe(match error.happened() {
+                        Happened::Reverted => Belief::Reverted,
+                        _ if has_doubts => Belief::Unknown,
+                        _ => Belief::No,
                     });
                 }
             }
@@ -413,6 +425,7 @@ impl Caller {
         let what = if anew { "replaces" } else { "sends again" };
         self.world.say(format!("the caller of wish {} {what} intent {id}", self.wish.number));
         let operation = self.configured(operation, &purpose);
+        let is_calm = self.world.now() > self.world.plan.calm_at + 60_000;
         match purpose.scope(self.awaited(operation)).await {
             Ok(included) => {
                 self.note_included(&included);
@@ -428,15 +441,9 @@ impl Caller {
                         self.believe(Belief::Reverted);
                         Some(true)
                     }
-                    Happened::NotYet
-                        if self.world.is_calm()
-                            && matches!(error.code(), "blocked_by" | "not_taken" | "gas_budget" | "not_allowed") =>
-                    {
-                        let is_long = self.world.now() > self.world.plan.calm_at + PERSISTENCE / 2;
-                        is_long.then(|| {
-                            self.believe(Belief::Blocked(error.code().to_owned()));
-                            true
-                        })
+                    _ if is_calm && is_blocking(error.code()) => {
+                        self.believe(Belief::Blocked(error.code().to_owned()));
+                        Some(true)
                     }
                     _ => None,
                 }
@@ -462,7 +469,12 @@ impl Caller {
         };
         let operation = self.configured(operation, purpose);
         let operation = if wish.is_named { operation.id(format!("wish {}", wish.number)) } else { operation };
+        // Whoever never waits never knows.
+        let is_impatient = self.state(|state| state.attempts) <= 2;
         match wish.style {
+            Style::Drop(_) if !is_impatient => {
+                self.awaited(operation).await.map_or_else(End::Failed, End::Included)
+            }
             Style::Await => self.awaited(operation).await.map_or_else(End::Failed, End::Included),
             Style::Drop(millis) => {
                 match timeout(Duration::from_millis(millis.into()), self.awaited(operation)).await {
@@ -478,10 +490,9 @@ impl Caller {
                     (Err(error), _) => End::Failed(error),
                     (Ok(pending), Style::SendWait(millis)) => {
                         sleep(Duration::from_millis(millis.into())).await;
+                        let started = Instant::now();
                         let waited = pending.await;
-                        if u64::from(millis) <= wish.timeout {
-                            self.check_time(started, "wait");
-                        }
+                        self.check_time(started, "wait");
                         waited.map_or_else(End::Failed, End::Included)
                     }
                     (Ok(pending), _) => End::Dropped(pending.intent().map(|record| record.id)),
@@ -493,7 +504,10 @@ impl Caller {
     async fn unblock(&self, owner: &OwnerClient, kind: KeyKind) -> End {
         let session_key = key(self.process.role.account(), kind).address();
         let started = Instant::now();
-        let unblocked = owner.unblock(session_key, None).await;
+        let Ok(unblocked) = timeout(Duration::from_secs(300), owner.unblock(session_key, None)).await else {
+            self.world.violate(Check::TimeLimit, "unblock does not end");
+            return End::Dropped(None);
+        };
         // It has the default time limit, and reads back what it has ended.
         if started.elapsed() > Duration::from_secs(90 + 120) {
             self.world.violate(Check::TimeLimit, format!("unblock took {:?}", started.elapsed()));
@@ -730,15 +744,33 @@ impl Caller {
                 );
             }
         }
+        let may_say = match error.code() {
+            "not_included_in_time" => &[Happened::Unknown, Happened::NotYet][..],
+            "not_taken" | "blocked_by" | "nonce_used" => {
+                &[Happened::NotYet, Happened::Unknown, Happened::No]
+            }
+            "not_sent_in_time" | "not_reached" | "void" | "name_taken" | "no_action" => {
+                &[Happened::No, Happened::NotYet, Happened::Unknown]
+            }
+            "reverted" => &[Happened::Reverted],
+            _ => &[],
+        };
+        if !may_say.is_empty() && !may_say.contains(&error.happened()) {
+            self.world.violate(
+                Check::Error,
+                format!("{text}: and yet it says {:?}", error.happened()),
+            );
+        }
         let is_another = matches!(*error.cause, Cause::AlreadyHappened { .. });
         if error.happened() == Happened::No || is_another {
             // Of something with a name, all attempts are one.
             let intents = self.world.state().ledger.intents_of(wish);
+            let is_one = self.wish.is_named && !self.state(|state| state.has_lost_journal);
             for (intent, made) in intents {
                 let is_meant = if is_another {
                     made == attempt
                 } else {
-                    self.wish.is_named || made == attempt || error.intent == Some(intent)
+                    is_one || made == attempt || error.intent == Some(intent)
                 };
                 if is_meant {
                     self.world.state().ledger.told_never(intent, text.clone());
@@ -777,6 +809,14 @@ impl Caller {
             _ => None,
         }
     }
+}
+
+/// Whether an error names what is in the way of an operation that is open.
+fn is_blocking(code: &str) -> bool {
+    matches!(
+        code,
+        "blocked_by" | "not_taken" | "gas_budget" | "not_allowed" | "over_bound" | "refused" | "would_revert"
+    )
 }
 
 const fn advice_name(advice: Advice) -> &'static str {

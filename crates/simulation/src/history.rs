@@ -319,6 +319,8 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
             .collect();
         // Whoever asks again without a name, on a journal that is gone, asks for something new. To unblock again is always that.
         let is_exempt = matches!(wish.what, What::Unblock(_))
+            // Asked for again without a name, it has another nonce once the first one's is used: by what may be undone.
+            || world.state().reorganizations > 0 && matches!(wish.follow, Follow::Blind(_))
             || known.has_lost_journal && (wish.is_named || matches!(wish.follow, Follow::Blind(_)));
         if effects.len() > 1 && !is_exempt {
             world.violate(

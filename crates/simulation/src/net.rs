@@ -14,7 +14,7 @@ use crate::{
     prepared::CHAIN_ID,
     spot::{Actor, Spot, Step},
     words::{API_KEY, Body, FIELD_ERRORS},
-    world::World,
+    world::{World, short},
 };
 use alloy::{
     consensus::{Transaction as _, TxEnvelope},
@@ -416,6 +416,7 @@ async fn serve(world: &Arc<World>, to: Actor, view: Option<u8>, packet: &Request
             match world.node(node).call(packet.clone()).await {
                 Ok(answer) => {
                     gossip(world, packet);
+                    tell_of_transactions(world, packet, &answer);
                     Reply::Packet(answer)
                 }
                 Err(_) => Reply::Reset,
@@ -476,6 +477,32 @@ fn gossip(world: &World, packet: &RequestPacket) {
             let _ = world.main.chain().submit_raw(&raw);
         }
     }
+}
+
+/// Tells what a node said of a transaction.
+fn tell_of_transactions(world: &World, packet: &RequestPacket, answer: &ResponsePacket) {
+    let (RequestPacket::Single(request), ResponsePacket::Single(response)) = (packet, answer) else {
+        return;
+    };
+    if request.method() != "eth_sendRawTransaction" {
+        return;
+    }
+    let transaction = params_of(request)
+        .first()
+        .and_then(|raw| serde_json::from_value::<Bytes>(raw.clone()).ok())
+        .and_then(|raw| TxEnvelope::decode_2718(&mut raw.as_ref()).ok());
+    let Some(transaction) = transaction else {
+        return;
+    };
+    let said = match &response.payload {
+        ResponsePayload::Success(_) => "is taken".to_owned(),
+        ResponsePayload::Failure(error) => format!("is not taken: {}", error.message),
+    };
+    world.say(format!(
+        "  transaction {} (nonce {}) {said}",
+        short(*transaction.tx_hash()),
+        transaction.nonce()
+    ));
 }
 
 fn text_of(reply: Reply) -> String {
