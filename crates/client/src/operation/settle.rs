@@ -161,9 +161,12 @@ impl Core {
     ) -> Result<(), SettleError> {
         for record in &mut *records {
             let mut changed = record.clone();
-            if self.look_again(view, &mut changed, seen).await? {
-                *record = self.write_fact(changed).await?;
-            }
+            let is_changed = self.look_again(view, &mut changed, seen).await?;
+            *record = if is_changed {
+                self.write_fact(changed).await?
+            } else {
+                changed
+            };
         }
         let is_past = |operation: &OperationRecord| operation.is_open() && operation.nonce() < view.nonce;
         if !records.iter().any(|record| record.operations.iter().any(is_past)) {

@@ -274,6 +274,11 @@ pub(crate) fn ample_gas() -> Gas {
     }
 }
 
+/// Whether it is not known yet whether anything happened.
+pub(crate) const fn is_undecided(happened: Happened) -> bool {
+    matches!(happened, Happened::NotYet | Happened::Unknown)
+}
+
 /// Bounds that no operation here reaches.
 pub(crate) fn unbounded() -> Bounds {
     Bounds {

@@ -1,7 +1,7 @@
 //! Names: what is asked for under one name happens once, in this process and in every later one on the same journal.
 
 use crate::{
-    fixture::{ETHER, Fixture, RECIPIENT, ample_gas, key, one, operations_of},
+    fixture::{ETHER, Fixture, RECIPIENT, ample_gas, is_undecided, key, one, operations_of},
     process::{Process, Way, desk, journal, seconds},
     wire::Fault,
 };
@@ -295,7 +295,7 @@ async fn a_name_of_what_never_left_or_cannot_happen_is_free() {
         .timeout(seconds(20))
         .await
         .unwrap_err();
-    assert_name_taken(&error, |outcome| outcome.happened() == Happened::NotYet);
+    assert_name_taken(&error, |outcome| is_undecided(outcome.happened()));
     fixture.mine_blocks(70);
     pay(&process, 7).id("rent").await.unwrap();
     let error = pay(&process, 6).id("rent").await.unwrap_err();
