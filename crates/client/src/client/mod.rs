@@ -151,7 +151,17 @@ impl<R> Client<R> {
     /// Through a bundler the replacement overtakes the first; through an
     /// [`EntryPointSubmitter`](crate::submit::EntryPointSubmitter) that sent the first, it does not.
     pub async fn replace(&self, id: IntentId) -> Result<Operation, OperationError> {
-        Ok(self.of_intent(id).await?.adopting(id, true))
+        let operation = self.of_intent(id).await?;
+        // An operation that several intents share has the calls of all of them: only all of them can replace it.
+        let is_own = within(
+            DEFAULT_TIMEOUT,
+            self.core.is_own_operation(id, operation.request()),
+        )
+        .await?;
+        if !is_own {
+            return Err(OperationError::shared(id));
+        }
+        Ok(operation.adopting(id, true))
     }
 
     /// The newest operation of an intent, as something that can be carried out again.

@@ -102,7 +102,8 @@ pub enum JournalError {
 ///
 /// The client calls it; an implementation stores and compares, and decides nothing. All times are milliseconds since the Unix
 /// epoch and come from the caller. Every method is atomic: it happens whole or not at all, and what it has answered `Ok` to
-/// survives whatever the store is built to survive.
+/// survives whatever the store is built to survive. A write whose future was dropped either happens before whatever is asked next, or not
+/// at all.
 ///
 /// `session_key_client::journal::conformance` (feature `conformance`) tests an implementation.
 #[async_trait]

@@ -203,10 +203,12 @@ impl IntentRecord {
         Outcome::of(&self.operations)
     }
 
-    /// Whether nothing about it can change any more.
+    /// Whether nothing about it can change any more, and its caller knows or is known to be gone.
     pub fn is_final(&self) -> bool {
         match self.outcome() {
-            Outcome::Included(included) => included.is_final,
+            Outcome::Included(included) => {
+                included.is_final && (self.told || self.told_to.is_some() || self.given_up.is_some())
+            }
             Outcome::Void(_) | Outcome::NeverSent => true,
             Outcome::Open(_) => false,
         }
@@ -228,6 +230,15 @@ impl IntentRecord {
                 Outcome::Included(_) => self.told || self.told_to.is_some(),
                 _ => self.given_up.is_some() || self.told,
             }
+    }
+
+    /// Whether another operation with this nonce can be signed for it: every earlier one never left the process, is void, was included
+    /// with its calls reverted and stays so, or has the same nonce, which excludes it.
+    pub fn can_be_signed_with(&self, nonce: U256) -> bool {
+        self.operations.iter().all(|operation| match &operation.included {
+            Some(included) => !included.success && included.is_final,
+            None => !operation.is_open() || operation.nonce() == nonce,
+        })
     }
 
     /// Whether it keeps its name: it is on its way, or was included. A name of what never left, or is void, is free again.

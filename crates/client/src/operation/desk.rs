@@ -188,8 +188,13 @@ impl Desk {
             return Err(TurnError::Busy);
         };
         let mut pause = Duration::from_millis(20);
+        let mut seen: Option<(ProcessId, u64, Instant)> = None;
         loop {
-            let now = self.now();
+            // The clock may have jumped: a lease that nobody has extended for as long as one lasts is over, whatever it says.
+            let now = match seen {
+                Some((_, until, since)) if since.elapsed() > LEASE => until.max(self.now()),
+                _ => self.now(),
+            };
             let acquired = self
                 .journal
                 .acquire(&lane, self.process, now, now.saturating_add(millis(LEASE)))
@@ -206,7 +211,10 @@ impl Desk {
                     });
                 }
                 Acquired::Held { .. } if Instant::now() + pause >= until => return Err(TurnError::Busy),
-                Acquired::Held { .. } => {
+                Acquired::Held { holder, until } => {
+                    if seen.is_none_or(|(known, end, _)| (known, end) != (holder, until)) {
+                        seen = Some((holder, until, Instant::now()));
+                    }
                     sleep(pause).await;
                     pause = (pause * 3 / 2).min(Duration::from_secs(1));
                 }

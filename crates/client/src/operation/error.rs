@@ -9,7 +9,7 @@ use crate::{
     account::ReadError,
     journal::{IntentId, JournalError},
     permissions::{PermissionError, Verdict},
-    request::RequestError,
+    request::{RequestError, clean},
     revert::Revert,
     submit::Refusal,
 };
@@ -275,6 +275,11 @@ pub enum Cause {
         included: Box<Included>,
     },
 
+    /// Several intents share the operation: it cannot be replaced for one of them. Sending it again is possible, and so is asking for the
+    /// same by name.
+    #[error("several intents share the operation")]
+    Shared,
+
     /// The name belongs to an intent with other calls.
     #[error("the name {name:?} belongs to another intent, {intent}")]
     NameTaken {
@@ -366,6 +371,7 @@ impl Cause {
             Self::BlockedBy { .. } => "blocked_by",
             Self::NonceUsed { .. } => "nonce_used",
             Self::AlreadyHappened { .. } => "already_happened",
+            Self::Shared => "shared",
             Self::NameTaken { .. } => "name_taken",
             Self::NotDeepInTime { .. } => "not_deep_in_time",
             Self::Reverted { .. } => "reverted",
@@ -383,6 +389,15 @@ impl OperationError {
             happened: Happened::No,
             intent: None,
             user_op_hash: None,
+        }
+    }
+
+    /// An operation that several intents share cannot be replaced for one of them.
+    pub(crate) fn shared(intent: IntentId) -> Self {
+        Self {
+            happened: Happened::Unknown,
+            intent: Some(intent),
+            ..Self::nothing_sent(Cause::Shared)
         }
     }
 
@@ -430,6 +445,15 @@ impl OperationError {
     /// What is worth doing about it.
     pub fn advice(&self) -> Advice {
         match self.happened {
+            // It is done, and something else has undone it; or it is not known whether it was.
+            Happened::Yes
+                if matches!(
+                    *self.cause,
+                    Cause::StillThere { .. } | Cause::NoAnswerInTime { .. }
+                ) =>
+            {
+                return Advice::Change;
+            }
             Happened::Yes => return Advice::Nothing,
             Happened::Unknown | Happened::NotYet => return Advice::Settle,
             Happened::Reverted => return Advice::Change,
@@ -498,7 +522,7 @@ impl From<PermissionError> for Cause {
 impl From<alloy::signers::Error> for Cause {
     fn from(error: alloy::signers::Error) -> Self {
         Self::Signer {
-            message: error.to_string(),
+            message: clean(&error.to_string()),
         }
     }
 }

@@ -290,6 +290,11 @@ impl Operation {
         self.source.takes_away(&self.core.account).await
     }
 
+    /// Identifies what is asked for.
+    pub(crate) fn request(&self) -> B256 {
+        self.source.request()
+    }
+
     fn salt(&self) -> Salt {
         Salt::new(self.core.desk.random())
     }

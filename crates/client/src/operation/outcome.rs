@@ -198,7 +198,7 @@ pub enum Open {
     InPool,
     /// Somebody said that they do not take it.
     NotTaken(NotTaken),
-    /// Another operation with the same nonce is included, but not so deep yet that this one is void.
+    /// Its nonce is used: by another operation that does not lie so deep yet that this one is void, or by itself, and nobody says so yet.
     NonceUsed {
         /// The other operation, if its event was found.
         by: Option<B256>,
@@ -271,7 +271,7 @@ impl Outcome {
             Self::Included(included) if included.success => Happened::Yes,
             Self::Included(_) => Happened::Reverted,
             Self::Void(_) | Self::NeverSent => Happened::No,
-            Self::Open(Open::NotTaken(_) | Open::NonceUsed { .. }) => Happened::NotYet,
+            Self::Open(Open::NotTaken(_) | Open::NonceUsed { by: Some(_) }) => Happened::NotYet,
             Self::Open(_) => Happened::Unknown,
         }
     }

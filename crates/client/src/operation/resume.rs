@@ -9,11 +9,11 @@ use super::{
     settle::{SettleError, View},
 };
 use crate::{
-    journal::{Handover, IntentId, IntentRecord, JournalError, Lane, Lease},
-    permissions::UserOperation,
+    journal::{Handover, IntentId, IntentRecord, Lane, Lease},
+    permissions::{UserOperation, session_key_nonce_key},
     request::RequestError,
-    submit::Sent,
 };
+use alloy::primitives::B256;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -169,11 +169,7 @@ impl Core {
             let operation = &mut record.operations[index];
             let sent = self.submitter.send(&operation.signed).await;
             // It may have left before the process went away.
-            let before = match operation.handover.clone() {
-                Handover::Written if matches!(sent, Sent::NeverLeft { .. }) => Handover::NoAnswer,
-                before => before,
-            };
-            let handover = handover_after(before, &sent);
+            let handover = handover_after(operation.handover.clone(), &sent, false);
             if handover != operation.handover {
                 operation.handover = handover;
                 if let Ok(written) = self.desk.journal().put(record.clone(), None).await {
@@ -195,13 +191,9 @@ impl Core {
         let Some(given_up) = self.desk.left_alone_at(record, lapsed) else {
             return Ok(());
         };
-        record.given_up = Some(given_up);
-        match self.desk.journal().put(record.clone(), None).await {
-            Ok(written) => *record = written,
-            Err(JournalError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
+        if let Some(written) = self.give_up(record.clone(), given_up).await? {
+            *record = written;
         }
-        self.desk.forget_dropped(record.id);
         Ok(())
     }
 
@@ -243,6 +235,15 @@ impl Core {
         self.check_ours(&record)?;
         let newest = record.operations.last().ok_or_else(unknown)?;
         Ok(newest.signed.operation.clone())
+    }
+
+    /// Whether an intent's operation does what the intent asks for, and nothing else.
+    pub(crate) async fn is_own_operation(&self, id: IntentId, request: B256) -> Result<bool, OperationError> {
+        let record = self.desk.journal().intent(id).await?;
+        // Owners' requests are not their call data.
+        Ok(record.is_none_or(|record| {
+            record.request == request || record.lane.nonce_key != session_key_nonce_key(record.signer)
+        }))
     }
 
     /// Kept operations are used with the chain, EntryPoint and account that they were signed for, and their hashes are checked.

@@ -19,7 +19,11 @@ use alloy::{
     primitives::{B256, U256},
 };
 use futures_util::future::join_all;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::time::timeout;
 
 /// How many blocks below the latest one an operation is taken to stay included or void, on chains whose nodes tell no
 /// finalized block.
@@ -78,6 +82,9 @@ pub(crate) struct Seen {
     hashes: BTreeMap<u64, Option<B256>>,
     finalized: Option<Option<Head>>,
 }
+
+/// How long a submitter's word is waited for of where an operation stands. Logs tell without it.
+const HINT: Duration = Duration::from_secs(3);
 
 /// The most headers that are asked for at the same time.
 const HEADERS_AT_ONCE: usize = 32;
@@ -201,8 +208,12 @@ impl Core {
             }
             let block = included.block();
             let is_canonical = match seen.hashes.get(&block.number) {
-                Some(found) => *found == Some(block.hash),
+                Some(found) => found.map(|hash| hash == block.hash),
                 None => self.is_canonical(view, block).await?,
+            };
+            // One of several nodes may be behind. Only another block in its place is evidence.
+            let Some(is_canonical) = is_canonical else {
+                continue;
             };
             if !is_canonical {
                 operation.included = None;
@@ -225,13 +236,13 @@ impl Core {
         Ok(is_changed)
     }
 
-    /// Whether the canonical chain has this block.
-    async fn is_canonical(&self, view: &View, block: BlockRef) -> Result<bool, SettleError> {
+    /// Whether the canonical chain has this block. `None`: whoever answered does not know a block with this number.
+    async fn is_canonical(&self, view: &View, block: BlockRef) -> Result<Option<bool>, SettleError> {
         if block == view.head_ref() {
-            return Ok(true);
+            return Ok(Some(true));
         }
         let found = self.node.header(block.number.into()).await?;
-        Ok(found.is_some_and(|found| found.hash == block.hash))
+        Ok(found.map(|found| found.hash == block.hash))
     }
 
     /// The newest block that stays: the node's finalized one, or else so many below the latest.
@@ -285,10 +296,11 @@ impl Core {
     ) -> Result<bool, SettleError> {
         let hash = operation.signed.hash;
         // Where a bundler says that it stands is worth a look, and nothing more. That it cannot say is no matter.
-        let hint = self.submitter.transaction(hash).await.unwrap_or(None);
-        if let Some(transaction) = hint
-            && let Some(included) = self.included_in(view, last, transaction, operation).await?
-        {
+        let hint = async {
+            let transaction = self.submitter.transaction(hash).await.ok()??;
+            self.included_in(view, last, transaction, operation).await.ok()?
+        };
+        if let Ok(Some(included)) = timeout(HINT, hint).await {
             operation.included = Some(included);
             return Ok(true);
         }
@@ -308,23 +320,27 @@ impl Core {
             .iter()
             .map(|operation| operation.signed.hash)
             .collect();
-        let other = events.found.iter().find(|event| {
+        for other in events.found.iter().filter(|event| {
             event.nonce == nonce && event.block_number <= last.number && !hashes.contains(&event.user_op_hash)
-        });
-        if let Some(other) = other {
+        }) {
+            let block = BlockRef {
+                number: other.block_number,
+                hash: other.block_hash,
+            };
+            // One of several nodes may be on a fork.
+            if self.is_canonical(view, block).await? != Some(true) {
+                continue;
+            }
             operation.void = Some(Void {
                 nonce,
-                block: BlockRef {
-                    number: other.block_number,
-                    hash: other.block_hash,
-                },
+                block,
                 depth: last.depth,
                 used_by: Some(other.user_op_hash),
             });
             return Ok(true);
         }
         match operation.nonce_past {
-            Some(past) if self.is_canonical(view, past).await? => {
+            Some(past) if self.is_canonical(view, past).await? == Some(true) => {
                 if past.number > last.number {
                     return Ok(false);
                 }
@@ -368,13 +384,17 @@ impl Core {
         else {
             return Ok(None);
         };
+        // An EntryPoint never says this: a node does.
+        if receipt.nonce != operation.nonce() {
+            return Ok(None);
+        }
         let block = BlockRef {
             number: receipt.block_number,
             hash: receipt.block_hash,
         };
         self.desk.note_block(self.chain_id(), block.number);
         // Of a block that the view's node does not know yet, its own word has to do.
-        if block.number <= view.head.number && !self.is_canonical(view, block).await? {
+        if block.number <= view.head.number && self.is_canonical(view, block).await? != Some(true) {
             return Ok(None);
         }
         Ok(Some(Included {

@@ -18,7 +18,8 @@ use session_key_client::{
 };
 use session_key_testkit::{Chain, ChainConfig, Stack, TestToken, Testkit, dev_accounts};
 use std::{
-    sync::{Arc, OnceLock, atomic::AtomicUsize},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicUsize},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -52,7 +53,18 @@ impl Fixture {
 
     /// The same, with this owner.
     pub(crate) async fn owned_by(owner_signer: PrivateKeySigner) -> Self {
-        let (chain, stack) = deployed();
+        let (mut chain, stack) = deployed();
+        let owner = owner_signer.address();
+        let account = account_address(&deployment(&stack), owner);
+        chain.set_balance(account, U256::from(10 * ETHER));
+        stack
+            .mint(&mut chain, account, U256::from(1_000_000_000))
+            .unwrap();
+        Self::over(chain, stack, owner_signer).await
+    }
+
+    /// On a chain that is prepared already.
+    async fn over(chain: Chain, stack: Stack, owner_signer: PrivateKeySigner) -> Self {
         let testkit = Testkit::from(chain);
         let deployment = deployment(&stack);
         let account = SmartAccount::from_factory(
@@ -63,13 +75,6 @@ impl Fixture {
         )
         .await
         .unwrap();
-        {
-            let mut chain = testkit.chain();
-            chain.set_balance(account.address(), U256::from(10 * ETHER));
-            stack
-                .mint(&mut chain, account.address(), U256::from(1_000_000_000))
-                .unwrap();
-        }
         let bundler = dev_accounts()[0].signer();
         let from = bundler.address();
         let submitter: Arc<dyn Submitter> = Arc::new(EntryPointSubmitter::new(
@@ -98,12 +103,25 @@ impl Fixture {
 
     /// The same with several keys.
     pub(crate) async fn with_keys(count: u8, permissions: &Permissions) -> (Self, Vec<SessionKeyClient>) {
-        let fixture = Self::new().await;
+        /// The keys are granted once.
+        static GRANTED: Mutex<BTreeMap<String, Chain>> = Mutex::new(BTreeMap::new());
         let keys: Vec<_> = (1..=count).map(key).collect();
-        let new = keys
-            .iter()
-            .map(|key| NewSessionKey::new(key.address(), permissions).unwrap());
-        fixture.owner.install_session_key_plugin(new).await.unwrap();
+        let name = format!("{count} {}", serde_json::to_string(permissions).unwrap());
+        let known = GRANTED.lock().unwrap().get(&name).cloned();
+        let fixture = match known {
+            Some(chain) => Self::over(chain, deployed().1, dev_accounts()[1].signer()).await,
+            None => {
+                let fixture = Self::new().await;
+                let new = keys
+                    .iter()
+                    .map(|key| NewSessionKey::new(key.address(), permissions).unwrap());
+                fixture.owner.install_session_key_plugin(new).await.unwrap();
+                let granted = fixture.testkit.chain().clone();
+                GRANTED.lock().unwrap().insert(name, granted.clone());
+                // The same for the first and for all others: nobody remembers how it came about.
+                Self::over(granted, fixture.stack, fixture.owner_signer).await
+            }
+        };
         let clients: Vec<_> = keys.into_iter().map(|key| fixture.session_key(key)).collect();
         (fixture, clients)
     }
@@ -209,6 +227,11 @@ fn deployed() -> (Chain, Stack) {
             (chain, stack)
         })
         .clone()
+}
+
+/// Where the factory makes the owner's first account.
+fn account_address(deployment: &Deployment, owner: Address) -> Address {
+    deployment.account_address([owner], U256::ZERO).unwrap().unwrap()
 }
 
 /// The contracts of a stack that the client works with.

@@ -1,16 +1,15 @@
 //! How a course ends, and what its caller is told.
 
-use super::{Course, LAST_WRITE, READ_TRIES};
+use super::{Course, FIRST_PAUSE, LAST_WRITE, LONGEST_PAUSE};
 use crate::{
-    journal::Handover,
+    journal::{Handover, IntentRecord},
     operation::{
         error::{Cause, OperationError},
         outcome::{Happened, Included, Open, Outcome},
     },
 };
 use alloy::eips::BlockId;
-use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 impl Course {
     /// Ends the course: `None` if its time was over.
@@ -71,15 +70,22 @@ impl Course {
     pub(super) async fn confirmed(&self, included: &Included) -> Result<(), Cause> {
         let block = BlockId::hash(included.receipt.block_hash);
         let account = self.wanted.core.account.clone().at(block);
-        let mut tries = 0;
-        loop {
-            match self.wanted.source.confirm(&account).await {
-                Err(Cause::Read { .. }) if tries + 1 < READ_TRIES => {}
-                answer => return answer,
+        let read_back = async {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                match self.wanted.source.confirm(&account).await {
+                    Err(Cause::Read { .. } | Cause::Request { .. }) => {}
+                    answer => return answer,
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            tries += 1;
-            sleep(Duration::from_millis(100) * tries).await;
-        }
+        };
+        // What is left of the time limit, and a little more: it is included already.
+        let limit = self.until.saturating_duration_since(Instant::now()) + LAST_WRITE;
+        timeout(limit, read_back)
+            .await
+            .unwrap_or(Err(Cause::NoAnswerInTime { waited: limit }))
     }
 
     /// The error of a caller whose time is over.
@@ -169,50 +175,45 @@ impl Course {
         if !is_known {
             error.happened = Happened::Unknown;
             error.intent = Some(self.id);
+            self.wanted.core.desk.note_dropped(self.id);
         }
         error
     }
 
     /// An operation that was being written down when the time was over has not left the process. If it is in the journal now, that is
-    /// said there, unless another process has the lane and may have sent it.
+    /// said there, in every record that has it; unless another process has the lane and may have sent it.
     pub(super) async fn take_back(&mut self) {
-        let (Some(hash), Some(turn)) = (self.writing, &self.turn) else {
+        let (Some((hash, ids)), Some(turn)) = (self.writing.clone(), &self.turn) else {
             return;
         };
-        let found = self.wanted.core.desk.journal().intent(self.id).await;
-        let Ok(found) = found else {
-            return;
+        let journal = self.wanted.core.desk.journal();
+        let mut records = Vec::new();
+        for id in ids {
+            match journal.intent(id).await {
+                Ok(Some(record)) => records.push(record),
+                Ok(None) => {}
+                Err(_) => return,
+            }
+        }
+        let has_it = |record: &IntentRecord| {
+            let mut operations = record.operations.iter();
+            operations.any(|operation| operation.signed.hash == hash)
         };
-        let Some(mut record) = found else {
+        records.retain(has_it);
+        if records.is_empty() {
             self.writing = None;
-            return;
-        };
-        let is_there = record
-            .operations
-            .iter_mut()
-            .filter(|operation| operation.signed.hash == hash && operation.handover == Handover::Written)
-            .map(|operation| operation.handover = Handover::NeverLeft)
-            .count()
-            > 0;
-        if !is_there {
-            self.writing = None;
-            self.record = Some(record);
             return;
         }
-        let kept = record.clone();
-        self.record = Some(match turn.write(vec![record]).await {
-            Ok(mut written) => written.pop().unwrap_or(kept),
-            // It is there, and cannot be taken back.
-            Err(_) => {
-                let mut open = kept;
-                for operation in &mut open.operations {
-                    if operation.signed.hash == hash {
-                        operation.handover = Handover::Written;
-                    }
-                }
-                open
+        let kept = records.iter().find(|record| record.id == self.id).cloned();
+        for operation in records.iter_mut().flat_map(|record| &mut record.operations) {
+            if operation.signed.hash == hash && operation.handover == Handover::Written {
+                operation.handover = Handover::NeverLeft;
             }
-        });
+        }
+        // If it cannot be taken back, it is there.
+        let written = turn.write(records).await.ok();
+        let own = written.and_then(|written| written.into_iter().find(|record| record.id == self.id));
+        self.record = own.or(kept).or_else(|| self.record.take());
         self.writing = None;
     }
 

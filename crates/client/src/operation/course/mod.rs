@@ -48,6 +48,8 @@ const RESEND_AFTER: Duration = Duration::from_secs(1);
 const RESEND_TAKEN_AFTER: Duration = Duration::from_secs(10);
 /// How often a reading that failed is tried again before anything is signed.
 const READ_TRIES: u32 = 4;
+/// The longest time limit.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400 * 365);
 /// What writing down an end may take, beyond the caller's time limit.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
@@ -135,7 +137,7 @@ struct Course {
     /// As the journal has it.
     record: Option<IntentRecord>,
     /// An operation that is being written, and may or may not have been. It has not left the process.
-    writing: Option<B256>,
+    writing: Option<(B256, Vec<IntentId>)>,
     /// Whether nobody can have done it under its name or as the intent that it goes on with: there is none, or it was looked up in the
     /// lane's turn.
     is_fresh: bool,
@@ -145,6 +147,8 @@ struct Course {
     seat: Option<oneshot::Receiver<IntentRecord>>,
     /// Whether its operation carries others, or is another's that carries it.
     is_shared: bool,
+    /// Whether it is sent alone, after a shared operation that reverted.
+    signs_after_revert: bool,
     /// What keeps it from being signed, so far.
     last_cause: Option<Cause>,
     /// Whether an operation was signed in this course.
@@ -181,7 +185,9 @@ fn settling_failed(error: SettleError) -> Cause {
 }
 
 impl Course {
-    fn new(wanted: Operation) -> Self {
+    fn new(mut wanted: Operation) -> Self {
+        // A year is as good as for ever, and can be reckoned with.
+        wanted.timeout = wanted.timeout.min(LONGEST_TIMEOUT);
         let desk = &wanted.core.desk;
         Self {
             id: desk.new_intent_id(),
@@ -189,7 +195,7 @@ impl Course {
             lane: wanted.core.lane(wanted.nonce_key),
             asked: desk.moment(),
             deadline: desk.now().saturating_add(millis(wanted.timeout)),
-            until: Instant::now() + wanted.timeout.min(Duration::from_secs(86_400 * 365)),
+            until: Instant::now() + wanted.timeout,
             turn: None,
             record: None,
             writing: None,
@@ -198,6 +204,7 @@ impl Course {
             carried: None,
             seat: None,
             is_shared: false,
+            signs_after_revert: false,
             last_cause: None,
             has_signed: false,
             has_ended: false,
@@ -260,6 +267,13 @@ impl Course {
         let Some(record) = self.named().await? else {
             return Ok(None);
         };
+        // Somebody else has used the name in another lane, since it was looked up.
+        if record.lane != self.lane {
+            self.lane = record.lane;
+            self.turn = None;
+            self.take_turn().await?;
+            return Box::pin(self.take_up_named()).await;
+        }
         let core = self.wanted.core.clone();
         core.check_ours(&record)?;
         let view = self.view_patiently().await?;
@@ -312,8 +326,8 @@ impl Course {
         let Some(turn) = &self.turn else {
             return Err(JournalError::LeaseLost.into());
         };
-        self.writing = added;
         others.push(record);
+        self.writing = added.map(|hash| (hash, others.iter().map(|record| record.id).collect()));
         let written = turn.write(others).await;
         if !matches!(written, Err(JournalError::Store { .. })) {
             self.writing = None;

@@ -25,10 +25,8 @@ impl Course {
             let Some(given_up) = desk.left_alone_at(other, lapsed) else {
                 continue;
             };
-            other.given_up = Some(given_up);
-            if let Ok(written) = desk.journal().put(other.clone(), None).await {
+            if let Some(written) = self.wanted.core.give_up(other.clone(), given_up).await? {
                 *other = written;
-                desk.forget_dropped(other.id);
             }
         }
         Ok(others)
@@ -54,7 +52,7 @@ impl Course {
             }
             let operation = &mut other.operations[index];
             let sent = core.submitter.send(&operation.signed).await;
-            let handover = handover_after(operation.handover.clone(), &sent);
+            let handover = handover_after(operation.handover.clone(), &sent, false);
             if handover == operation.handover {
                 continue;
             }
@@ -130,6 +128,17 @@ impl Course {
             .map(|record| (record.id, record.given_up.is_some()))
             .collect();
         Ok(())
+    }
+
+    /// Whether an equal intent whose caller was given an error before has an operation whose nonce is past, and of which nothing is seen
+    /// yet.
+    pub(super) fn has_unseen_equal(&self, others: &[IntentRecord], next: U256) -> bool {
+        others.iter().any(|other| {
+            other.request == self.request
+                && other.scope() == self.wanted.core.scope()
+                && self.was_asked_after_error_of(other)
+                && other.open_operations().any(|operation| operation.nonce() < next)
+        })
     }
 
     /// Whether this intent was asked for after an equal one's caller had been given an error, or had gone. Clocks of two processes are

@@ -141,11 +141,25 @@ impl Course {
     }
 
     /// Leaves out whoever would fail behind those before it. They wait again.
-    pub(super) async fn leave_out(&mut self, reads: &Reads) {
+    pub(super) async fn leave_out(&mut self, reads: &Reads, others: &[IntentRecord]) {
         let Some(carried) = &mut self.carried else {
             return;
         };
         let core = &self.wanted.core;
+        // Whoever may have happened already goes by itself, and asks first.
+        let scope = core.scope();
+        let mut new = Vec::new();
+        for rider in std::mem::take(&mut carried.riders) {
+            let untold = core.desk.journal().untold(&scope, rider.request).await;
+            let may_have_happened = untold.map_or(true, |untold| !untold.is_empty())
+                || others
+                    .iter()
+                    .any(|other| other.request == rider.request && other.given_up.is_some());
+            if rider.name.is_some() || !may_have_happened {
+                new.push(rider);
+            }
+        }
+        carried.riders = new;
         let mut kept: Vec<Rider> = Vec::new();
         let mut left_out = Vec::new();
         while !carried.riders.is_empty() {

@@ -10,14 +10,19 @@ use crate::{
     journal::{Handover, IntentRecord, JournalError, OperationRecord},
     operation::{Progress, error::Cause, gas::raised, outcome::Outcome, settle::View},
     permissions::AaCode,
+    request::RequestError,
     submit::Sent,
 };
-use alloy::primitives::U256;
-use tokio::time::sleep;
+use alloy::primitives::{B256, U256};
+use tokio::time::{Instant, sleep};
 
 impl Course {
     /// Signs the intent's next operation, writes it down, and hands it over; or hands over again what is open.
     pub(super) async fn sign_and_send(&mut self) -> Result<(), Cause> {
+        // It may have been taken along by somebody who was cut off.
+        if self.record.is_none() && self.wanted.shares.is_some() {
+            self.record = self.wanted.core.desk.journal().intent(self.id).await?;
+        }
         self.take_along();
         let sent = self.sign_and_send_together().await;
         // Whoever was not taken along waits again.
@@ -30,6 +35,7 @@ impl Course {
         let mut sign_anew = self.wanted.adopts.is_some_and(|(_, sign_anew)| sign_anew) && !self.has_signed;
         let mut has_waited = false;
         let mut pause = FIRST_PAUSE;
+        let unseen_until = Instant::now() + self.wanted.timeout / 2;
         loop {
             let mut others = self.others().await?;
             let together = self.together();
@@ -43,11 +49,26 @@ impl Course {
                 .await
                 .map_err(settling_failed)?;
             self.settle_own(&view).await?;
-            self.check_already_happened().await?;
+            match self.record.as_ref().map(IntentRecord::outcome) {
+                // It was included before anything new was signed: waiting tells.
+                Some(Outcome::Included(_)) if !self.signs_after_revert => return Ok(()),
+                Some(Outcome::Open(_)) => {}
+                _ => self.check_already_happened().await?,
+            }
             let next = self.next_nonce(&view).await?;
             let nonce = self.wanted.nonce.unwrap_or(next);
-            if nonce < next && self.record.is_none() {
+            if nonce < next && self.open_operation().is_none() {
                 return Err(Cause::NonceUsed { by: None });
+            }
+            // An equal intent from before may be the one that used the last nonce: that has to be seen first.
+            if self.wanted.name.is_none() && self.record.is_none() && self.has_unseen_equal(&others, next) {
+                if Instant::now() >= unseen_until {
+                    return Err(Cause::NonceUsed { by: None });
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                self.keep_turn().await;
+                continue;
             }
 
             if let Some(index) = self.open_operation() {
@@ -102,7 +123,7 @@ impl Course {
             self.wanted.judge_calls(&reads)?;
             let mut together = self.together();
             if self.carries() {
-                self.leave_out(&reads).await;
+                self.leave_out(&reads, &others).await;
                 together = self.together();
                 reads.call_data = together.source.call_data(&core.account, &core.desk).await?;
             }
@@ -154,6 +175,14 @@ impl Course {
                         });
                     }
                 }
+            }
+            // The one rule that must hold whatever came before.
+            if self
+                .record
+                .as_ref()
+                .is_some_and(|record| !record.can_be_signed_with(nonce))
+            {
+                return Ok(());
             }
             let made = view.head_ref();
             let doubt = prepared.verdict.filter(|verdict| !verdict.is_accepted());
@@ -228,12 +257,13 @@ impl Course {
             .as_ref()
             .map_or(0, |record| record.operations.len())
             .saturating_sub(1);
-        match self.hand_over(index).await? {
+        match self.hand_over_first(index).await? {
             Sent::NeverLeft { error } => Err(Cause::NotReached { error }),
             Sent::NotTaken(reason) if !is_passing(&reason) => {
                 // Inclusion itself can be the reason.
                 match self.look().await {
                     Ok(Seen::Included(_) | Seen::Void) => Ok(()),
+                    Err(cause @ Cause::AlreadyHappened { .. }) => Err(cause),
                     Ok(Seen::Open) | Err(_) if self.nonce_of(index) < Some(view.nonce) => Ok(()),
                     Ok(Seen::Open) | Err(_) => Err(Cause::NotTaken(reason)),
                 }
@@ -253,22 +283,63 @@ impl Course {
                 waited: self.wanted.timeout,
             });
         };
-        let (signed, before) = (operation.signed.clone(), operation.handover.clone());
+        let signed = operation.signed.clone();
         let sent = self.wanted.core.submitter.send(&signed).await;
-        let handover = handover_after(before, &sent);
         let hash = signed.hash;
-        self.change(|record| {
-            if let Some(operation) = record
-                .operations
-                .iter_mut()
-                .find(|operation| operation.signed.hash == hash)
-            {
-                operation.handover = handover.clone();
-            }
-        })
-        .await?;
+        self.note_sent(hash, &sent).await?;
         self.wanted.report(|| Progress::Sent(hash));
         Ok(sent)
+    }
+
+    /// Hands an operation over that this course has just written down. Only now can it be known that it never left.
+    async fn hand_over_first(&mut self, index: usize) -> Result<Sent, Cause> {
+        let Some(operation) = self
+            .record
+            .as_ref()
+            .and_then(|record| record.operations.get(index))
+        else {
+            return self.hand_over(index).await;
+        };
+        let signed = operation.signed.clone();
+        let sent = self.wanted.core.submitter.send(&signed).await;
+        let hash = signed.hash;
+        let never_left = matches!(sent, Sent::NeverLeft { .. }) && !self.is_shared;
+        if !never_left || !self.note_never_left(hash).await {
+            self.note_sent(hash, &sent).await?;
+        }
+        self.wanted.report(|| Progress::Sent(hash));
+        Ok(sent)
+    }
+
+    /// Writes down, under the lease, that an operation never left. False: another process may have sent it.
+    async fn note_never_left(&mut self, hash: B256) -> bool {
+        let (Some(turn), Some(mut record)) = (&self.turn, self.record.clone()) else {
+            return false;
+        };
+        for operation in &mut record.operations {
+            if operation.signed.hash == hash {
+                operation.handover = handover_after(operation.handover.clone(), &never_left(), true);
+            }
+        }
+        match turn.write(vec![record]).await {
+            Ok(mut written) => {
+                self.record = written.pop().or_else(|| self.record.take());
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Writes down how handing over went, on top of what others have written.
+    async fn note_sent(&mut self, hash: B256, sent: &Sent) -> Result<(), Cause> {
+        self.change(|record| {
+            for operation in &mut record.operations {
+                if operation.signed.hash == hash {
+                    operation.handover = handover_after(operation.handover.clone(), sent, false);
+                }
+            }
+        })
+        .await
     }
 
     /// Changes the intent's record in the journal, whoever has changed it in the meantime.
@@ -332,5 +403,14 @@ impl Course {
             })
             .unwrap_or_default();
         Ok(view.nonce.max(after))
+    }
+}
+
+/// Never left, whatever the reason.
+fn never_left() -> Sent {
+    Sent::NeverLeft {
+        error: RequestError::NotReached {
+            message: String::new(),
+        },
     }
 }

@@ -36,6 +36,7 @@ impl Course {
                         self.take_turn().await?;
                     }
                     self.is_shared = false;
+                    self.signs_after_revert = true;
                     self.sign_and_send().await?;
                 }
                 Some(included) => break included,
@@ -64,6 +65,7 @@ impl Course {
                         let _ = self.hand_over(index).await;
                     }
                 }
+                Err(cause @ Cause::AlreadyHappened { .. }) => return Err(cause),
                 Ok(Seen::Void) => {
                     let Some(Outcome::Void(void)) = self.record.as_ref().map(IntentRecord::outcome) else {
                         continue;
@@ -119,6 +121,7 @@ impl Course {
                         match self.look().await {
                             Ok(Seen::Included(included)) => return Ok(Some(included)),
                             Ok(Seen::Void) => return Ok(None),
+                            Err(cause @ Cause::AlreadyHappened { .. }) => return Err(cause),
                             // Its nonce is past, or the answer before said otherwise: looking decides.
                             _ if self.is_past_or_waiting() => {}
                             _ => return Err(Cause::NotTaken(reason)),
@@ -182,7 +185,6 @@ impl Course {
             }
             _ => {}
         }
-        self.check_already_happened().await?;
         Ok(Seen::Open)
     }
 
