@@ -221,6 +221,7 @@ fn operation(record: &IntentRecord, nonce: U256, handover: Handover) -> Operatio
             hash: hash(fresh()),
         },
         made: block(7),
+        doubt: None,
         handover,
         nonce_past: None,
         void: None,
@@ -244,6 +245,7 @@ fn included(record: &IntentRecord, operation: usize, nonce: U256) -> Included {
         },
         success: true,
         reason: None,
+        doubt: None,
         seen: block(9),
         is_final: false,
     }
