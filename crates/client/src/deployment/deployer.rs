@@ -181,6 +181,36 @@ pub enum DeployError {
 }
 
 impl DeployError {
+    /// A stable code: it never changes its meaning.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Rpc(_) => "request_failed",
+            Self::WrongChain { .. } => "wrong_chain",
+            Self::NoDeploymentProxy { .. } => "no_deployment_proxy",
+            Self::UnknownDeploymentProxy { .. } => "unknown_deployment_proxy",
+            Self::ChainBeforeCancun { .. } => "chain_before_cancun",
+            Self::CodeDiffers { .. } => "code_differs",
+            Self::SimulationUnsupported { .. } => "simulation_unsupported",
+            Self::CreationFails { .. } => "creation_fails",
+            Self::OverBound(_) => "over_bound",
+            Self::Underfunded { .. } => "underfunded",
+            Self::NoAnswer { .. } => "no_answer",
+            Self::Unread { .. } => "unread",
+            Self::NotIncluded { .. } => "not_included",
+            Self::Reverted { .. } => "reverted",
+        }
+    }
+
+    /// The transaction that the error is about, once one was sent and its hash is known.
+    pub const fn transaction(&self) -> Option<B256> {
+        match self {
+            Self::Unread { transaction, .. }
+            | Self::NotIncluded { transaction, .. }
+            | Self::Reverted { transaction, .. } => Some(*transaction),
+            _ => None,
+        }
+    }
+
     /// Whether a transaction was sent, or may have been, and what became of it is not known.
     pub const fn is_open(&self) -> bool {
         matches!(
