@@ -3,7 +3,7 @@
 use crate::{
     amount::{parse_amount, show_gas_units},
     endpoint::{Endpoint, RPC_URL, TimeLimit},
-    failure::{Ended, NotReported},
+    failure::{Ended, NotReported, interrupted},
     purse::{FUNDER_VARIABLE, Purse, funder, required_funder},
     report::Report,
 };
@@ -131,7 +131,18 @@ pub(crate) async fn run(arguments: &DeployArguments, report: &mut Report) -> End
     report.data("contracts", json!([]));
     report.data("transactions", json!({}));
     match arguments.time_limit.all(survey(arguments, report)).await {
-        Ok(ready) => deploy(arguments, ready, report).await.into(),
+        Ok(ready) => {
+            let purse = ready.purse.clone();
+            let outcome = match &purse {
+                Some(purse) => tokio::select! {
+                    biased;
+                    interrupted = interrupted(purse) => Err(interrupted.into()),
+                    outcome = deploy(arguments, ready, report) => outcome,
+                },
+                None => deploy(arguments, ready, report).await,
+            };
+            outcome.into()
+        }
         Err(error) => Ended::NotBegun(error),
     }
 }

@@ -1,6 +1,6 @@
 //! How a command ends, and the exit code for it.
 
-use crate::transactions::TransactionError;
+use crate::{purse::Purse, transactions::TransactionError};
 use session_key_client::{
     RequestError,
     alloy::primitives::B256,
@@ -8,7 +8,8 @@ use session_key_client::{
     operation::{Happened, OperationError},
     request::clean_text,
 };
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
+use tokio::signal::ctrl_c;
 
 /// The longest message of an error, in characters.
 const MAX_MESSAGE: usize = 2_000;
@@ -35,12 +36,40 @@ impl From<eyre::Result<()>> for Ended {
     }
 }
 
-/// Somebody pressed Ctrl-C, or the like.
+/// The process was asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("interrupted")]
 pub(crate) struct Interrupted {
     /// Whether something was signed before.
     pub(crate) has_signed: bool,
+}
+
+/// Ends when the process is asked to end: by Ctrl-C, or a closed terminal.
+pub(crate) async fn interrupted(purse: &Purse) -> Interrupted {
+    if asked_to_end().await.is_err() {
+        // Nothing can be heard: then nothing is.
+        std::future::pending::<()>().await;
+    }
+    Interrupted {
+        has_signed: purse.has_signed(),
+    }
+}
+
+#[cfg(unix)]
+async fn asked_to_end() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        asked = ctrl_c() => asked,
+        _ = terminate.recv() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn asked_to_end() -> io::Result<()> {
+    ctrl_c().await
 }
 
 /// It is done, but could not be reported.

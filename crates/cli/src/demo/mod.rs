@@ -8,7 +8,7 @@ use crate::{
     amount::{parse_amount, show_ether, show_gas_units},
     deploy::with_option,
     endpoint::TimeLimit,
-    failure::{Ended, Interrupted},
+    failure::{Ended, Exit, Failure, interrupted},
     report::{Report, print_note},
     transactions::Transactions,
 };
@@ -30,7 +30,6 @@ use session_key_client::{
 use session_key_testkit::{DEPLOYMENT_PROXY, ENTRY_POINT_CODE, PlannedContract, Stack};
 use std::io::{IsTerminal as _, stderr, stdin};
 use story::Story;
-use tokio::signal::ctrl_c;
 
 /// The name of the test token's contract.
 const TOKEN: &str = "TestToken";
@@ -198,7 +197,7 @@ async fn perform(stage: &Stage, report: &mut Report) -> Ended {
     let mut account = None;
     let played = tokio::select! {
         biased;
-        interrupted = interrupted(chain) => Err(interrupted.into()),
+        interrupted = interrupted(&chain.purse) => Err(interrupted.into()),
         played = play(stage, &mut account, report) => played,
     };
     let mut errors: Vec<_> = played.err().into_iter().collect();
@@ -207,7 +206,7 @@ async fn perform(stage: &Stage, report: &mut Report) -> Ended {
         chain.purse.allow(stage.costs.give_back);
         let given_back = tokio::select! {
             biased;
-            interrupted = interrupted(chain) => Err(interrupted.into()),
+            interrupted = interrupted(&chain.purse) => Err(interrupted.into()),
             given_back = give_back(chain, &account, stage.bounds) => given_back,
         };
         match given_back {
@@ -217,16 +216,13 @@ async fn perform(stage: &Stage, report: &mut Report) -> Ended {
                     format!("{} to {}", show_ether(wei), chain.purse.address()),
                 );
                 report.data("givenBackWei", wei.to_string());
+                show_spent(stage, report).await;
+                if Failure::during(&errors).exit == Exit::Open {
+                    report.fact("Should more arrive", get_back(chain.chain_id, account.address()));
+                }
             }
             Err(error) => errors.push(error.wrap_err(remaining(chain, &account).await)),
         }
-    }
-    if chain.purse.has_signed()
-        && let Ok(balance) = chain.node.balance(chain.purse.address(), BlockId::latest()).await
-    {
-        let spent = stage.balance.saturating_sub(balance);
-        report.fact("Spent", format!("{}, in fees", show_ether(spent)));
-        report.data("spentWei", spent.to_string());
     }
     if !errors.is_empty() {
         return Ended::Failed(errors);
@@ -238,6 +234,16 @@ async fn perform(stage: &Stage, report: &mut Report) -> Ended {
         );
     }
     Ended::Done
+}
+
+/// What the funder has less than before, now that everything is back.
+async fn show_spent(stage: &Stage, report: &mut Report) {
+    let chain = &stage.chain;
+    if let Ok(balance) = chain.node.balance(chain.purse.address(), BlockId::latest()).await {
+        let spent = stage.balance.saturating_sub(balance);
+        report.fact("Spent", format!("{}, in fees", show_ether(spent)));
+        report.data("spentWei", spent.to_string());
+    }
 }
 
 /// Everything up to the end of the key. `account` is the account, from before anything is lent to it.
@@ -255,11 +261,14 @@ async fn play(stage: &Stage, account: &mut Option<SmartAccount>, report: &mut Re
             .await?;
     report.fact("Owner", format!("{funder}, who pays"));
     report.data("account", created.address().to_string());
-    if report.is_json() && !chain.is_simulated() {
-        print_note(&format!(
-            "to get back what is lent, should this process be killed: {}",
-            get_back(chain.chain_id, created.address())
-        ));
+    if !chain.is_simulated() {
+        let way = get_back(chain.chain_id, created.address());
+        if report.is_json() {
+            print_note(&format!(
+                "should this process be killed, what is lent comes back by: {way}"
+            ));
+        }
+        report.fact("Should this be killed", way);
     }
     *account = Some(created.clone());
     let story = Story::begin(stage, created, salt, report).await?;
@@ -315,17 +324,6 @@ impl Stage {
             chain.chain_id,
             self.bounds,
         )
-    }
-}
-
-/// Ends when somebody presses Ctrl-C.
-async fn interrupted(chain: &Chain) -> Interrupted {
-    if ctrl_c().await.is_err() {
-        // Nothing can be heard: then nothing is.
-        std::future::pending::<()>().await;
-    }
-    Interrupted {
-        has_signed: chain.purse.has_signed(),
     }
 }
 

@@ -357,6 +357,32 @@ fn what_cannot_go_back_is_named_and_can_be_fetched_later() {
     assert_eq!(lost, fees_after(&testkit, 0));
 }
 
+#[test]
+fn a_node_that_raises_its_prices_gets_no_more_than_was_said() {
+    let testkit = chain(CHAIN);
+    let before = testkit.chain().balance(funder());
+    let node = testkit.clone();
+    let url = serve_with(&testkit, &[], move |_| {
+        let mut chain = node.chain();
+        // Five contracts, the token, and the account.
+        if chain.block_number() == 7 {
+            chain.set_next_base_fee(5_000_000_000_000);
+        }
+        None
+    });
+    let output = run(&on(&url, &["--yes", "--json"]), Some(PUBLIC_KEY));
+    let (document, left) = failed(&testkit, &output, 1);
+    let message = document["error"]["message"].as_str().expect("a text");
+    assert!(
+        message.contains("depositing for gas") && message.contains("not signed: the transaction may cost"),
+        "{message}"
+    );
+    assert_eq!(left, (U256::ZERO, U256::ZERO));
+    let lost = lost(&testkit, before);
+    assert_eq!(lost, fees_after(&testkit, 0));
+    assert!(lost <= wei(&document, "maxFeesWei"));
+}
+
 /// A transaction whose answer is an error may be on its way: that is another exit code.
 #[test]
 fn what_may_have_been_sent_is_told_from_what_was_not() {
