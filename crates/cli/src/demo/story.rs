@@ -48,10 +48,22 @@ fn show_tokens(amount: U256) -> String {
     format!("{} TUSD", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-fn show_seconds(seconds: u64) -> String {
+/// A day, in seconds.
+const DAY: u64 = 86_400;
+
+/// How long something lasts.
+fn show_duration(seconds: u64) -> String {
     match seconds {
-        86_400 => "day".to_owned(),
-        seconds => format!("{seconds} s"),
+        DAY => "a day".to_owned(),
+        seconds => format!("{seconds} seconds"),
+    }
+}
+
+/// How often a limit refreshes.
+fn show_interval(seconds: u64) -> String {
+    match seconds {
+        DAY => "per day".to_owned(),
+        seconds => format!("per {seconds} seconds"),
     }
 }
 
@@ -229,7 +241,7 @@ impl<'a> Story<'a> {
         let permissions = Permissions::new()
             .contract_functions(token, [ERC20_TRANSFER])
             .contract(self.payee)
-            .valid_until(now.saturating_add(30 * 86_400))
+            .valid_until(now.saturating_add(30 * DAY))
             .native_token_spend_limit(SpendLimit::total(U256::from(NATIVE_LIMIT)))
             .erc20_spend_limit(token, SpendLimit::per(tokens(100), interval))
             .gas_spend_limit(SpendLimit::total(key_gas));
@@ -252,16 +264,16 @@ impl<'a> Story<'a> {
         report.fact(
             "  may spend",
             format!(
-                "{} per {}, and {} in all",
+                "{} {}, and {} in all",
                 show_tokens(tokens(100)),
-                show_seconds(interval),
+                show_interval(interval),
                 show_ether(U256::from(NATIVE_LIMIT))
             ),
         );
         report.fact("  may use for gas", format!("{} in all", show_ether(key_gas)));
         report.fact("Another key", brief.address().to_string());
         report.fact("  may call", "anything of TUSD");
-        report.fact("  may be used", format!("for a {}", show_seconds(interval)));
+        report.fact("  may be used", format!("for {}", show_duration(interval)));
 
         let keys = self.owner.account().session_keys().await?;
         ensure!(
@@ -346,6 +358,8 @@ impl<'a> Story<'a> {
     async fn refusals(&self, key: &Key, report: &mut Report) -> Result<()> {
         let stranger = PrivateKeySigner::random().address();
         let refusals = [
+            // First, since that limit refreshes.
+            ("50 TUSD, of 40", self.transfer(50), "erc20_limit_exceeded"),
             (
                 "A contract not on the list",
                 Call::new(stranger, Bytes::new()),
@@ -361,7 +375,6 @@ impl<'a> Story<'a> {
                 Call::transfer(self.payee, U256::from(TOO_MUCH)),
                 "native_limit_exceeded",
             ),
-            ("50 TUSD, of 40", self.transfer(50), "erc20_limit_exceeded"),
         ];
         for (label, call, expected) in refusals {
             self.refused(label, key, call, expected, report).await?;
@@ -475,20 +488,25 @@ impl<'a> Story<'a> {
         };
         // The other key's time began before, and lasts as long.
         self.chain().wait_until(refreshes_at.saturating_add(1)).await?;
-        report.done("Waited", format!("a {}", show_seconds(limit.refresh_interval)));
+        report.done("Waited", show_duration(limit.refresh_interval));
         Ok(())
     }
 
     async fn update(&self, key: &Key, report: &mut Report) -> Result<()> {
-        let limit = SpendLimit::per(tokens(250), self.chain().refresh_interval());
+        let limit = SpendLimit::per(tokens(250), DAY);
         // What is used already stays used, also should the interval end meanwhile.
         let updates = PermissionUpdates::new().erc20_spend_limit(self.token(), limit, LimitChange::Raw);
         let included = self
             .done(self.owner.update_key_permissions(key.address(), updates))
             .await?;
         report.done(
-            format!("Limit raised to {}", show_tokens(tokens(250))),
-            show_gas(&included),
+            "Limit changed",
+            format!(
+                "to {} {}  {}",
+                show_tokens(tokens(250)),
+                show_interval(DAY),
+                show_gas(&included)
+            ),
         );
         Ok(())
     }

@@ -123,10 +123,10 @@ fn it_prints_one_json_document() {
     assert_eq!(
         refusals(&document),
         [
+            ("execution", "erc20_limit_exceeded"),
             ("validation", "contract_not_on_allowlist"),
             ("validation", "function_not_on_allowlist"),
             ("validation", "native_limit_exceeded"),
-            ("execution", "erc20_limit_exceeded"),
             ("validation", "expired"),
             ("validation", "key_not_registered"),
             ("validation", "key_not_registered"),
