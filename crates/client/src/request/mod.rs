@@ -21,6 +21,13 @@ use std::time::Duration;
 /// The largest result that is parsed, in bytes.
 pub const MAX_ANSWER: usize = 4 << 20;
 
+/// A text from outside, made fit to be shown: one line of at most `limit` characters, without control and formatting characters,
+/// its URLs reduced to scheme and host. A text that was cut ends with an ellipsis. The texts in this crate's errors are clean already.
+#[must_use]
+pub fn clean_text(text: &str, limit: usize) -> String {
+    text::cut(&text::without(text, &[]), limit)
+}
+
 /// Why a request to a node or a bundler has no result.
 ///
 /// Texts from outside are cleaned of control and formatting characters, cut to 400 characters, and stripped of URLs down to
