@@ -125,7 +125,10 @@ async fn live(plan: Plan, keeps_lines: bool) -> History {
     })
     .await;
     if ended.is_err() {
-        world.violate(Check::Decided, format!("somebody is still at work after {LONGEST:?}"));
+        world.violate(
+            Check::Decided,
+            format!("somebody is still at work after {LONGEST:?}"),
+        );
     }
     let took = Duration::from_millis(world.now());
     world.end();
@@ -244,7 +247,10 @@ impl Surroundings for Afterwards {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        self.dice.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+        self.dice
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill(bytes);
     }
 }
 
@@ -274,7 +280,10 @@ async fn audit(world: &Arc<World>, store: &Arc<Store>, is_last: bool) {
         let records: Vec<IntentRecord> = match resumed {
             Ok(Ok(_)) => journal.intents(CHAIN_ID, *account).await.unwrap_or_default(),
             Ok(Err(error)) => {
-                world.violate(Check::Settled, format!("nothing can be settled in the end: {error}"));
+                world.violate(
+                    Check::Settled,
+                    format!("nothing can be settled in the end: {error}"),
+                );
                 continue;
             }
             Err(_) => {
@@ -318,7 +327,10 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
             .copied()
             .collect();
         // Whoever asks again without a name, on a journal that is gone, asks for something new. To unblock again is always that.
+        let takes_away = matches!(wish.what, What::Revoke(_) | What::Rotate(_) | What::Narrow(_));
         let is_exempt = matches!(wish.what, What::Unblock(_))
+            // Each in a lane of its own, and not for the first time no more than once.
+            || takes_away && matches!(wish.follow, Follow::Blind(_))
             // Asked for again without a name, it has another nonce once the first one's is used: by what may be undone.
             || world.state().reorganizations > 0 && matches!(wish.follow, Follow::Blind(_))
             || known.has_lost_journal && (wish.is_named || matches!(wish.follow, Follow::Blind(_)));

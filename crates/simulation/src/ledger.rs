@@ -95,7 +95,6 @@ pub(crate) struct Executed {
 #[derive(Clone, Debug)]
 pub(crate) struct BlockFacts {
     pub(crate) number: u64,
-    pub(crate) parent: B256,
     pub(crate) executed: Vec<Executed>,
 }
 
@@ -108,8 +107,6 @@ pub(crate) struct OperationFacts {
     pub(crate) is_kept: bool,
     /// When it was first seen outside of processes, in milliseconds.
     pub(crate) arrived: Option<u64>,
-    /// The process that wrote it down.
-    pub(crate) process: u8,
 }
 
 /// Everything that is known.
@@ -185,7 +182,7 @@ impl Ledger {
     }
 
     /// A record was written to a journal, by a process, for a wish of its if it is new.
-    pub(crate) fn written(&mut self, record: &IntentRecord, process: u8, wish: Option<(u8, u32)>) {
+    pub(crate) fn written(&mut self, record: &IntentRecord, wish: Option<(u8, u32)>) {
         if let Some(wish) = wish.filter(|_| record.version <= 1) {
             self.wishes.entry(record.id).or_insert(wish);
         }
@@ -202,13 +199,15 @@ impl Ledger {
                 Some(_) => {}
                 None => self.check_identity(record, signed),
             }
-            let facts = self.operations.entry(signed.hash).or_insert_with(|| OperationFacts {
-                signed: signed.clone(),
-                intent: record.id,
-                is_kept: true,
-                arrived: None,
-                process,
-            });
+            let facts = self
+                .operations
+                .entry(signed.hash)
+                .or_insert_with(|| OperationFacts {
+                    signed: signed.clone(),
+                    intent: record.id,
+                    is_kept: true,
+                    arrived: None,
+                });
             facts.is_kept = true;
             if let Some(words) = self.never_intents.get(&record.id) {
                 self.nevers.entry(signed.hash).or_insert_with(|| words.clone());
@@ -303,7 +302,10 @@ impl Ledger {
         match self.blocks.get(&included.seen.hash) {
             None => self.violate(
                 Check::Included,
-                format!("{by} has seen {hash} from block {}, which never was", included.seen.hash),
+                format!(
+                    "{by} has seen {hash} from block {}, which never was",
+                    included.seen.hash
+                ),
             ),
             Some(seen) if seen.number != included.seen.number => self.violate(
                 Check::Included,
@@ -319,7 +321,10 @@ impl Ledger {
     /// An operation is told to be void.
     pub(crate) fn told_void(&mut self, hash: B256, void: &Void, by: &str) {
         self.voids.entry(hash).or_insert_with(|| {
-            format!("{by} said that it is void, by {:?} in block {}", void.used_by, void.block.number)
+            format!(
+                "{by} said that it is void, by {:?} in block {}",
+                void.used_by, void.block.number
+            )
         });
     }
 
@@ -371,7 +376,10 @@ impl Ledger {
         }
         for (hash, words) in &self.nevers {
             if executed.contains_key(hash) {
-                found.push((Check::NeverHappens, format!("operation {hash} is included, but {words}")));
+                found.push((
+                    Check::NeverHappens,
+                    format!("operation {hash} is included, but {words}"),
+                ));
             }
         }
         for (hash, block) in &self.finals {
@@ -383,7 +391,11 @@ impl Ledger {
             }
         }
         let mut effects: BTreeMap<IntentId, Vec<B256>> = BTreeMap::new();
-        for hash in executed.iter().filter(|(_, (_, executed))| executed.success).map(|(hash, _)| hash) {
+        for hash in executed
+            .iter()
+            .filter(|(_, (_, executed))| executed.success)
+            .map(|(hash, _)| hash)
+        {
             if let Some(facts) = self.operations.get(hash) {
                 effects.entry(facts.intent).or_default().push(*hash);
             }
@@ -402,7 +414,10 @@ impl Ledger {
             .map(|(hash, _)| *hash)
             .collect();
         for hash in strangers {
-            found.push((Check::WrittenFirst, format!("operation {hash} is included, and in no journal")));
+            found.push((
+                Check::WrittenFirst,
+                format!("operation {hash} is included, and in no journal"),
+            ));
         }
         for (check, text) in found {
             self.violate(check, text);
@@ -421,7 +436,11 @@ impl Ledger {
             let hash = operation.signed.hash;
             let is_executed = executed.contains_key(&hash);
             if is_executed != operation.included.is_some() {
-                let what = if is_executed { "included, but not" } else { "not included, but" };
+                let what = if is_executed {
+                    "included, but not"
+                } else {
+                    "not included, but"
+                };
                 self.violate(
                     Check::Settled,
                     format!("operation {hash} of intent {id} is {what} according to the journal"),

@@ -13,6 +13,7 @@ mod paymaster;
 mod plan;
 mod prepared;
 mod process;
+mod shrink;
 mod spot;
 mod store;
 mod table;
@@ -25,10 +26,11 @@ pub use history::{History, run};
 pub use ledger::{Check, Violation};
 pub use panics::keep as keep_panics;
 pub use plan::{
-    BundlerPlan, ChainPlan, CrashPlan, DepthPlan, Event, EventPlan, Follow, NodePlan, Plan, ProcessPlan, Role,
-    StorePlan, Style, Tags, Via, What, WishPlan,
+    BundlerPlan, ChainPlan, CrashPlan, DepthPlan, Event, EventPlan, Follow, NodePlan, Plan, ProcessPlan,
+    Role, StorePlan, Style, Tags, Via, What, WishPlan,
 };
 pub use prepared::KeyKind;
+pub use shrink::shrink;
 pub use spot::{Actor, Spot, Step};
 pub use table::Counts;
 pub use trace::Line;

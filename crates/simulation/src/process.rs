@@ -47,7 +47,10 @@ impl Surroundings for Machine {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        self.dice.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+        self.dice
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill(bytes);
     }
 }
 
@@ -141,7 +144,7 @@ fn submitter_of(world: &Arc<World>, plan: &ProcessPlan) -> Arc<dyn Submitter> {
         Via::Bundler(bundler) => {
             let wire = Wire::new(world.clone(), process, Actor::Bundler(bundler));
             let bundler = BundlerSubmitter::new(wire.provider(), entry_point);
-            Arc::new(if plan.number % 2 == 0 {
+            Arc::new(if plan.number.is_multiple_of(2) {
                 bundler.with_node(provider_of(world, plan))
             } else {
                 bundler
@@ -203,11 +206,19 @@ async fn client_of(world: &Arc<World>, plan: &ProcessPlan, desk: Arc<Desk>) -> O
     Some(match plan.role {
         Role::Key { .. } => {
             let client = SessionKeyClient::shared(account, signer, submitter);
-            Client::Key(if plan.is_sponsored { client.with_paymaster(service()) } else { client })
+            Client::Key(if plan.is_sponsored {
+                client.with_paymaster(service())
+            } else {
+                client
+            })
         }
         Role::Owner { .. } => {
             let client = OwnerClient::shared(account, signer, submitter);
-            Client::Owner(if plan.is_sponsored { client.with_paymaster(service()) } else { client })
+            Client::Owner(if plan.is_sponsored {
+                client.with_paymaster(service())
+            } else {
+                client
+            })
         }
     })
 }

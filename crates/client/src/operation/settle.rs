@@ -161,12 +161,12 @@ impl Core {
     ) -> Result<(), SettleError> {
         for record in &mut *records {
             let mut changed = record.clone();
-            let is_changed = self.look_again(view, &mut changed, seen).await?;
-            *record = if is_changed {
-                self.write_fact(changed).await?
+            if self.look_again(view, &mut changed, seen).await? {
+                *record = self.write_fact(changed).await?;
             } else {
-                changed
-            };
+                // How deep it lies is known here, and not worth a write.
+                *record = changed;
+            }
         }
         let is_past = |operation: &OperationRecord| operation.is_open() && operation.nonce() < view.nonce;
         if !records.iter().any(|record| record.operations.iter().any(is_past)) {

@@ -5,13 +5,16 @@ use session_key_bindings::{IModularAccountFactory, bytecode};
 use session_key_client::{
     Deployment, SmartAccount,
     alloy::{
+        network::TransactionBuilder as _,
         primitives::{Address, B256, U256, address, bytes, hex, keccak256},
         providers::DynProvider,
+        rpc::types::TransactionRequest,
     },
     deployment::{
         Contract, DeployError, Deployer, DeploymentParameters, DeploymentPlan, Deterministic, PlanError,
         Survey, account_init_code_hash,
     },
+    operation::{Bounds, Setting},
 };
 use session_key_testkit::{
     DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Stack, Testkit, dev_accounts,
@@ -339,6 +342,69 @@ async fn funds_must_be_enough_and_enough_will_do() {
 
     testkit.chain().set_balance(sender(), cost);
     assert_eq!(deploy(&deployer).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn absurd_fees_are_refused_with_both_numbers() {
+    const GWEI: u128 = 1_000_000_000;
+    let testkit = chain();
+    let deployer = deployer(&testkit);
+    create(&testkit, &deployer, |contract| {
+        contract != Contract::ModularAccountFactory
+    });
+    let over = |error| match error {
+        DeployError::OverBound(over) => over,
+        error => panic!("{error}"),
+    };
+
+    // A base fee that nobody can check: what counts is the cost of it all.
+    let cost = deployer.survey(None).await.unwrap().cost;
+    testkit.chain().set_next_base_fee(1_000_000_000_000_000);
+    let error = refusal(&testkit, &deployer).await;
+    assert!(
+        error
+            .to_string()
+            .contains("at most 2000000000000000000 is allowed: cost"),
+        "{error}"
+    );
+    let found = over(error);
+    assert_eq!(
+        (found.setting, found.bound),
+        (Setting::MaxCost, deployer.bounds().max_cost)
+    );
+    assert!(found.asked > found.bound && found.asked > cost);
+    let generous = deployer.clone().with_bounds(Bounds {
+        max_cost: U256::MAX,
+        ..*deployer.bounds()
+    });
+    assert_eq!(generous.survey(None).await.unwrap().cost, found.asked);
+
+    // Everybody seems to have paid 10,000 gwei on top.
+    testkit.chain().set_next_base_fee(1_000_000_000);
+    for _ in 0..10 {
+        let tip = TransactionRequest::default()
+            .with_from(dev_accounts()[7].address)
+            .with_to(Address::ZERO)
+            .with_gas_limit(21_000)
+            .with_max_fee_per_gas(20_000 * GWEI)
+            .with_max_priority_fee_per_gas(10_000 * GWEI);
+        testkit.chain().send(tip).unwrap().ok().unwrap();
+    }
+    let found = over(refusal(&testkit, &deployer).await);
+    assert_eq!(
+        (found.setting, found.asked, found.bound),
+        (
+            Setting::MaxPriorityFee,
+            U256::from(10_000 * GWEI),
+            U256::from(100 * GWEI)
+        )
+    );
+
+    // Where there is nothing to do, fees are of no matter.
+    create(&testkit, &deployer, |contract| {
+        contract == Contract::ModularAccountFactory
+    });
+    assert!(deployer.survey(None).await.unwrap().is_complete());
 }
 
 #[tokio::test]
