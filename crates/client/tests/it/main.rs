@@ -21,7 +21,6 @@ mod overrides;
 mod own_process;
 mod owners;
 mod paymasters;
-mod plain_bundler;
 mod process;
 mod refusals;
 mod replacement;

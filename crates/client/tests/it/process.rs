@@ -2,7 +2,6 @@
 
 use crate::{
     fixture::{Fixture, key},
-    plain_bundler::Bundler,
     wire::{Wire, account_over, provider, wallet},
 };
 use session_key_client::{
@@ -120,7 +119,7 @@ impl Process {
     ) -> Self {
         let node = Wire::new(node);
         let out = match way {
-            Way::Bundler => Wire::new(Bundler::new(fixture)),
+            Way::Bundler => Wire::new(fixture.bundler.transport()),
             Way::EntryPoint => Wire::new(fixture.testkit.transport()),
         };
         Self::with(fixture, way, journal, node, out)

@@ -467,6 +467,7 @@ async fn an_operation_above_a_gap_waits_for_whatever_fills_it() {
     for way in Way::BOTH {
         let (fixture, _) = Fixture::with_spender().await;
         let process = Process::new(&fixture, way);
+        fixture.mine_every(seconds(2));
         let lane = session_key_nonce_key(key(1).address());
         let above = process
             .agent

@@ -199,12 +199,30 @@ async fn processes_with_journals_of_their_own_exclude_each_other_by_nonce() {
             .each_ref()
             .map(|process| run(pay(process, 1).timeout(seconds(3_000))));
         let mut hashes = BTreeSet::new();
-        for task in tasks {
-            let included = task.await.unwrap().unwrap();
-            assert!(
-                hashes.insert(hash_of(&included)),
-                "{way:?}: one took the other's for its own"
-            );
+        let mut told = Vec::new();
+        for (process, task) in processes.iter().zip(tasks) {
+            match task.await.unwrap() {
+                Ok(included) => {
+                    assert!(
+                        hashes.insert(hash_of(&included)),
+                        "{way:?}: one took the other's for its own"
+                    );
+                }
+                // The bundler, which has the other's, says so.
+                Err(error) => {
+                    assert_eq!((error.code(), error.happened()), ("not_taken", Happened::NotYet));
+                    told.push((process, error.intent.unwrap()));
+                }
+            }
+        }
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(hashes.len()), "{way:?}");
+        assert_eq!(told.len(), usize::from(way == Way::Bundler));
+        // It is void in time, and then it is safe to ask again.
+        for (process, intent) in told {
+            fixture.mine_blocks(FINALIZED_DISTANCE + 5);
+            let record = process.agent.intent(intent).await.unwrap().unwrap();
+            assert_eq!(record.outcome().happened(), Happened::No);
+            pay(process, 1).await.unwrap();
         }
         assert_eq!(fixture.balance(RECIPIENT), U256::from(2), "{way:?}");
     }
