@@ -26,7 +26,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .native_token_spend_limit(SpendLimit::total(U256::from(1_000)))
         .gas_spend_limit(SpendLimit::total(U256::from(10).pow(U256::from(16))));
     let key = NewSessionKey::new(address, &permissions)?.with_tag(B256::left_padding_from(b"agent"));
-    start.owner.install_session_key_plugin([key]).execute().await?;
+    start.owner.install_session_key_plugin([key]).await?;
 
     // On the agent's machine, every time.
     let mut signer = SessionKeySigner::load(storage.clone())?;
@@ -37,13 +37,12 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     );
     agent
         .execute([Call::transfer(RECIPIENT, U256::from(400))])
-        .execute()
         .await?;
 
     // A new key, in the same file; the owner rotates to it. What was spent stays spent.
     let old = signer.address();
     let new = signer.regenerate()?;
-    start.owner.rotate_session_key(old, new).execute().await?;
+    start.owner.rotate_session_key(old, new).await?;
     let limit = start.account.native_token_spend_limit(new).await?;
     println!(
         "{old} became {new}, which has {} wei left",
@@ -52,7 +51,6 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let agent = SessionKeyClient::shared(start.account, Arc::new(signer), start.submitter);
     agent
         .execute([Call::transfer(RECIPIENT, U256::from(600))])
-        .execute()
         .await?;
     Ok(())
 }

@@ -21,7 +21,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .native_token_spend_limit(SpendLimit::total(U256::from(10)))
         .erc20_spend_limit(token, SpendLimit::total(U256::from(100)));
     let key = NewSessionKey::new(first.address(), &permissions)?;
-    start.owner.install_session_key_plugin([key]).execute().await?;
+    start.owner.install_session_key_plugin([key]).await?;
 
     // The owner replaces a key and pays somebody. Predecessors of keys are found out, also where a batch moves them.
     start
@@ -31,7 +31,6 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
             OwnerAction::AddSessionKey(NewSessionKey::new(second.address(), &permissions)?),
             OwnerAction::Call(Call::transfer(RECIPIENT, U256::from(5))),
         ])
-        .execute()
         .await?;
     assert_eq!(start.account.session_keys().await?, [second.address()]);
 
@@ -42,12 +41,12 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         Call::new(token, transfer(RECIPIENT, 40)),
         Call::transfer(RECIPIENT, U256::from(10)),
     ];
-    let receipt = agent.execute(calls).execute().await?;
+    let included = agent.execute(calls).await?;
     let limit = start
         .account
         .erc20_spend_limit(agent.session_key(), token)
         .await?;
     assert_eq!(limit.limit_used, U256::from(70));
-    println!("three calls for {} gas", receipt.actual_gas_used);
+    println!("three calls for {} gas", included.receipt.actual_gas_used);
     Ok(())
 }

@@ -61,17 +61,17 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .zip(&signers)
         .map(|((_, permissions, _), signer)| NewSessionKey::new(signer.address(), permissions))
         .collect::<Result<Vec<_>, _>>()?;
-    start.owner.install_session_key_plugin(granted).execute().await?;
+    start.owner.install_session_key_plugin(granted).await?;
 
     for ((name, _, call), signer) in keys.into_iter().zip(signers) {
         let agent =
             SessionKeyClient::shared(start.account.clone(), Arc::new(signer), start.submitter.clone());
-        agent.execute([call.clone()]).execute().await?;
-        let receipt = agent.execute([call]).execute().await?;
+        agent.execute([call.clone()]).await?;
+        let included = agent.execute([call]).await?;
         let trace = start
             .testkit
             .chain()
-            .trace_transaction(receipt.transaction_hash)?;
+            .trace_transaction(included.receipt.transaction_hash)?;
         for (part, gas) in parts(&start, &trace) {
             println!("{name}\t{part}\t{gas}");
         }

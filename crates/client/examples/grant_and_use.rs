@@ -3,12 +3,10 @@
 mod simulated_chain;
 
 use session_key_client::{
-    Call, NewSessionKey, Revert, SessionKeyClient, SessionKeySigner,
+    Call, NewSessionKey, SessionKeyClient, SessionKeySigner,
     alloy::primitives::U256,
-    operation::OperationError,
+    operation::{Advice, Happened},
     permissions::{ERC20_TRANSFER, Permissions, SpendLimit},
-    revert::PluginError,
-    submit::SubmitError,
 };
 use simulated_chain::{RECIPIENT, start, transfer};
 use std::{error::Error, sync::Arc};
@@ -30,14 +28,13 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let key = NewSessionKey::new(session_key.address(), &permissions)?;
 
     // One operation: it creates the account, installs the plugin and registers the key.
-    let receipt = start.owner.install_session_key_plugin([key]).execute().await?;
-    println!("granted in transaction {}", receipt.transaction_hash);
+    let included = start.owner.install_session_key_plugin([key]).await?;
+    println!("granted in transaction {}", included.receipt.transaction_hash);
 
     // The key at work: it needs the account's address and a way onto the chain, not the owner.
     let agent = SessionKeyClient::shared(start.account.clone(), Arc::new(session_key), start.submitter);
     agent
         .execute([Call::new(token, transfer(RECIPIENT, 60_000_000))])
-        .execute()
         .await?;
     let limit = start
         .account
@@ -47,13 +44,12 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
 
     let too_much = agent
         .execute([Call::new(token, transfer(RECIPIENT, 60_000_000))])
-        .execute()
         .await;
-    match too_much {
-        Err(OperationError::Submit(SubmitError::WouldRevert(Revert::Plugin(
-            reason @ PluginError::ERC20SpendLimitExceeded { .. },
-        )))) => println!("not sent: {reason}"),
-        other => return Err(format!("expected the limit to hold: {other:?}").into()),
+    let error = too_much.err().ok_or("expected the limit to hold")?;
+    assert_eq!((error.code(), error.happened()), ("not_allowed", Happened::No));
+    println!("not sent: {error}");
+    if let Advice::TryAgainFrom { at } = error.advice() {
+        println!("it would pass from {at} on");
     }
     Ok(())
 }

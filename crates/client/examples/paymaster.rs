@@ -33,26 +33,20 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .contract(RECIPIENT)
         .required_paymaster(paymaster);
     let key = NewSessionKey::new(signer.address(), &permissions)?;
-    start.owner.install_session_key_plugin([key]).execute().await?;
+    start.owner.install_session_key_plugin([key]).await?;
 
     // A paymaster service would implement the `Paymaster` trait; this one takes its bare address.
     let agent = SessionKeyClient::shared(start.account.clone(), Arc::new(signer), start.submitter)
         .with_paymaster(FixedPaymaster::new(paymaster));
     let before = start.account.balance().await?;
-    let receipt = agent
-        .execute([Call::transfer(RECIPIENT, U256::ZERO)])
-        .execute()
-        .await?;
+    let included = agent.execute([Call::transfer(RECIPIENT, U256::ZERO)]).await?;
     assert_eq!(start.account.balance().await?, before);
-    println!("the paymaster paid {} wei", receipt.actual_gas_cost);
+    println!("the paymaster paid {} wei", included.receipt.actual_gas_cost);
 
     // Without it, the key can do nothing.
     let alone = agent
         .execute([Call::transfer(RECIPIENT, U256::ZERO)])
         .paymaster_and_data([]);
-    println!(
-        "without it: {}",
-        alone.execute().await.expect_err("the rule holds")
-    );
+    println!("without it: {}", alone.await.expect_err("the rule holds"));
     Ok(())
 }

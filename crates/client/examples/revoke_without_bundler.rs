@@ -20,7 +20,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         NewSessionKey::new(lost, &permissions)?,
         NewSessionKey::new(other, &permissions)?,
     ];
-    start.owner.install_session_key_plugin(keys).execute().await?;
+    start.owner.install_session_key_plugin(keys).await?;
 
     // Any provider that can sign for the owner: a wallet, a hardware key, a node.
     let wallet = start.testkit.provider_with_signer(start.owner_signer.clone());

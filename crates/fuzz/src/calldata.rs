@@ -223,7 +223,9 @@ impl Property for Calldata {
 
     fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
         let mut world = World::new(plugin)?;
-        world.add_key(SESSION_KEY, nearly_everything().encode()?)?.ok()?;
+        world
+            .add_key(SESSION_KEY, nearly_everything().encode_unchecked()?)?
+            .ok()?;
         Ok(Self { world })
     }
 
@@ -301,7 +303,7 @@ impl Property for BundledCalldata {
     fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
         let mut world = AccountWorld::new(plugin)?;
         let signer = session_key(0);
-        let updates = nearly_everything().encode()?;
+        let updates = nearly_everything().encode_unchecked()?;
         let add = add_session_key(&NewSessionKey {
             key: signer.address(),
             tag: B256::ZERO,

@@ -1,12 +1,12 @@
 //! Blocks and the transactions in them, and how JSON-RPC shows them.
 
-use crate::state::Position;
+use crate::{state::Position, transaction::Candidate};
 use alloy::{
     consensus::{
         BlockBody, Eip658Value, Header, Receipt, ReceiptEnvelope, ReceiptWithBloom, Transaction as _,
         TxEnvelope, constants,
         proofs::{calculate_receipt_root, calculate_transaction_root},
-        transaction::{Recovered, TransactionInfo},
+        transaction::TransactionInfo,
     },
     eips::{eip4895::Withdrawals, eip7685::EMPTY_REQUESTS_HASH},
     network::primitives::{BlockTransactions, BlockTransactionsKind},
@@ -14,11 +14,12 @@ use alloy::{
     rlp::Encodable,
     rpc::types,
 };
+use std::sync::Arc;
 
 /// A transaction and what came of it.
 #[derive(Clone, Debug)]
 pub(crate) struct MinedTransaction {
-    pub(crate) transaction: Recovered<TxEnvelope>,
+    pub(crate) candidate: Arc<Candidate>,
     pub(crate) success: bool,
     pub(crate) gas_used: u64,
     /// Wei per gas unit.
@@ -27,29 +28,45 @@ pub(crate) struct MinedTransaction {
     pub(crate) logs: Vec<Log>,
 }
 
-/// A block: at most one transaction, because every transaction is mined at once.
+/// The blocks that are safe and final, by number, once a block is the latest.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Finality {
+    pub(crate) safe: u64,
+    pub(crate) finalized: u64,
+}
+
+/// A block.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
     pub(crate) header: Header,
     pub(crate) hash: B256,
-    pub(crate) transaction: Option<MinedTransaction>,
-    /// Where the state stood when the block began: the state of its parent.
+    pub(crate) transactions: Vec<MinedTransaction>,
+    /// Where the state stood when the block began: the state of its parent, and what was set by hand since.
     pub(crate) before: Position,
+    pub(crate) finality: Finality,
 }
 
 impl MinedTransaction {
     pub(crate) fn hash(&self) -> B256 {
-        *self.transaction.tx_hash()
+        self.candidate.hash()
     }
 
-    fn receipt<L>(&self, logs: Vec<L>) -> ReceiptEnvelope<L> {
+    /// What the sender pays above the base fee, in wei per gas unit.
+    pub(crate) fn tip(&self, header: &Header) -> u128 {
+        self.effective_gas_price
+            .saturating_sub(header.base_fee_per_gas.unwrap_or_default().into())
+    }
+
+    /// `cumulative_gas_used`: of this transaction and those before it in its block.
+    fn receipt<L>(&self, cumulative_gas_used: u64, logs: Vec<L>) -> ReceiptEnvelope<L> {
         let bloom = alloy::primitives::logs_bloom(&self.logs);
         let receipt = Receipt {
             status: Eip658Value::Eip658(self.success),
-            cumulative_gas_used: self.gas_used,
+            cumulative_gas_used,
             logs,
         };
-        ReceiptEnvelope::from_typed(self.transaction.tx_type(), ReceiptWithBloom::new(receipt, bloom))
+        let kind = self.candidate.transaction.tx_type();
+        ReceiptEnvelope::from_typed(kind, ReceiptWithBloom::new(receipt, bloom))
     }
 }
 
@@ -57,35 +74,44 @@ impl Block {
     /// Seals a block. `header` comes without the roots, which are set here.
     ///
     /// The state root is that of an empty state: there is no state trie.
-    pub(crate) fn seal(mut header: Header, transaction: Option<MinedTransaction>, before: Position) -> Self {
+    pub(crate) fn seal(mut header: Header, transactions: Vec<MinedTransaction>, before: Position) -> Self {
         header.ommers_hash = constants::EMPTY_OMMER_ROOT_HASH;
         header.withdrawals_root = Some(constants::EMPTY_WITHDRAWALS);
         header.blob_gas_used = Some(0);
         header.excess_blob_gas = Some(0);
-        header.parent_beacon_block_root = Some(B256::ZERO);
         header.requests_hash = Some(EMPTY_REQUESTS_HASH);
         header.transactions_root = constants::EMPTY_TRANSACTIONS;
         header.receipts_root = constants::EMPTY_RECEIPTS;
         header.logs_bloom = Bloom::ZERO;
-        if let Some(mined) = &transaction {
-            let receipt = mined.receipt(mined.logs.clone());
-            header.gas_used = mined.gas_used;
-            header.logs_bloom = *receipt.logs_bloom();
-            header.transactions_root = calculate_transaction_root(&[mined.transaction.inner()]);
-            header.receipts_root = calculate_receipt_root(&[receipt]);
+        if !transactions.is_empty() {
+            header.gas_used = 0;
+            let mut receipts = Vec::with_capacity(transactions.len());
+            for mined in &transactions {
+                header.gas_used += mined.gas_used;
+                let receipt = mined.receipt(header.gas_used, mined.logs.clone());
+                header.logs_bloom |= *receipt.logs_bloom();
+                receipts.push(receipt);
+            }
+            let envelopes: Vec<_> = transactions
+                .iter()
+                .map(|mined| mined.candidate.transaction.inner())
+                .collect();
+            header.transactions_root = calculate_transaction_root(&envelopes);
+            header.receipts_root = calculate_receipt_root(&receipts);
         }
         Self {
             hash: header.hash_slow(),
             header,
-            transaction,
+            transactions,
             before,
+            finality: Finality::default(),
         }
     }
 
-    fn transaction_info(&self, transaction: &MinedTransaction) -> TransactionInfo {
+    fn transaction_info(&self, index: usize, transaction: &MinedTransaction) -> TransactionInfo {
         TransactionInfo {
             hash: Some(transaction.hash()),
-            index: Some(0),
+            index: Some(index as u64),
             block_hash: Some(self.hash),
             block_number: Some(self.header.number),
             base_fee: self.header.base_fee_per_gas,
@@ -93,53 +119,96 @@ impl Block {
         }
     }
 
-    /// The transaction as `eth_getTransactionByHash` shows it.
-    pub(crate) fn rpc_transaction(&self) -> Option<types::Transaction> {
-        self.transaction.as_ref().map(|mined| {
-            types::Transaction::from_transaction(mined.transaction.clone(), self.transaction_info(mined))
-        })
+    /// A transaction as `eth_getTransactionByHash` shows it.
+    pub(crate) fn rpc_transaction(&self, index: usize) -> Option<types::Transaction> {
+        let mined = self.transactions.get(index)?;
+        Some(types::Transaction::from_transaction(
+            mined.candidate.transaction.clone(),
+            self.transaction_info(index, mined),
+        ))
     }
 
-    /// The logs as `eth_getLogs` shows them.
-    pub(crate) fn rpc_logs(&self) -> impl Iterator<Item = types::Log> {
-        self.transaction.iter().flat_map(|mined| {
-            mined.logs.iter().zip(0..).map(|(log, index)| types::Log {
+    fn rpc_transactions(&self) -> impl Iterator<Item = types::Transaction> {
+        (0..self.transactions.len()).filter_map(|index| self.rpc_transaction(index))
+    }
+
+    /// The logs of one transaction, the first of which is the block's `first`.
+    fn rpc_logs_of(
+        &self,
+        index: usize,
+        mined: &MinedTransaction,
+        first: usize,
+    ) -> impl Iterator<Item = types::Log> {
+        let hash = mined.hash();
+        mined
+            .logs
+            .iter()
+            .zip(first..)
+            .map(move |(log, log_index)| types::Log {
                 inner: log.clone(),
                 block_hash: Some(self.hash),
                 block_number: Some(self.header.number),
                 block_timestamp: Some(self.header.timestamp),
-                transaction_hash: Some(mined.hash()),
-                transaction_index: Some(0),
-                log_index: Some(index),
+                transaction_hash: Some(hash),
+                transaction_index: Some(index as u64),
+                log_index: Some(log_index as u64),
                 removed: false,
             })
-        })
     }
 
-    /// The receipt as `eth_getTransactionReceipt` shows it.
-    pub(crate) fn rpc_receipt(&self) -> Option<types::TransactionReceipt> {
-        self.transaction.as_ref().map(|mined| types::TransactionReceipt {
-            inner: mined.receipt(self.rpc_logs().collect()),
+    /// The logs as `eth_getLogs` shows them.
+    pub(crate) fn rpc_logs(&self) -> impl Iterator<Item = types::Log> {
+        let first = self.transactions.iter().scan(0, |logs, mined| {
+            let first = *logs;
+            *logs += mined.logs.len();
+            Some(first)
+        });
+        self.transactions
+            .iter()
+            .enumerate()
+            .zip(first)
+            .flat_map(|((index, mined), first)| self.rpc_logs_of(index, mined, first))
+    }
+
+    /// A receipt as `eth_getTransactionReceipt` shows it; its logs can be left out.
+    pub(crate) fn rpc_receipt(&self, index: usize, with_logs: bool) -> Option<types::TransactionReceipt> {
+        let mined = self.transactions.get(index)?;
+        let before = &self.transactions[..index];
+        let gas_before: u64 = before.iter().map(|mined| mined.gas_used).sum();
+        let logs_before = before.iter().map(|mined| mined.logs.len()).sum();
+        let logs = if with_logs {
+            self.rpc_logs_of(index, mined, logs_before).collect()
+        } else {
+            Vec::new()
+        };
+        let transaction = &mined.candidate.transaction;
+        Some(types::TransactionReceipt {
+            inner: mined.receipt(gas_before + mined.gas_used, logs),
             transaction_hash: mined.hash(),
-            transaction_index: Some(0),
+            transaction_index: Some(index as u64),
             block_hash: Some(self.hash),
             block_number: Some(self.header.number),
             gas_used: mined.gas_used,
             effective_gas_price: mined.effective_gas_price,
             blob_gas_used: None,
             blob_gas_price: None,
-            from: mined.transaction.signer(),
-            to: mined.transaction.to(),
+            from: transaction.signer(),
+            to: transaction.to(),
             contract_address: mined.created,
         })
+    }
+
+    /// The receipts as `eth_getBlockReceipts` shows them.
+    pub(crate) fn rpc_receipts(&self, with_logs: bool) -> impl Iterator<Item = types::TransactionReceipt> {
+        (0..self.transactions.len()).filter_map(move |index| self.rpc_receipt(index, with_logs))
     }
 
     /// Bytes of the block in RLP.
     fn size(&self) -> usize {
         let transactions = self
-            .transaction
+            .transactions
             .iter()
-            .map(|mined| mined.transaction.inner().clone())
+            .map(|mined| mined.candidate.transaction.inner().clone())
             .collect();
         let body = BlockBody::<TxEnvelope> {
             transactions,
@@ -153,11 +222,9 @@ impl Block {
     pub(crate) fn rpc_block(&self, kind: BlockTransactionsKind) -> types::Block {
         let transactions = match kind {
             BlockTransactionsKind::Hashes => {
-                BlockTransactions::Hashes(self.transaction.iter().map(MinedTransaction::hash).collect())
+                BlockTransactions::Hashes(self.transactions.iter().map(MinedTransaction::hash).collect())
             }
-            BlockTransactionsKind::Full => {
-                BlockTransactions::Full(self.rpc_transaction().into_iter().collect())
-            }
+            BlockTransactionsKind::Full => BlockTransactions::Full(self.rpc_transactions().collect()),
         };
         types::Block {
             header: types::Header {

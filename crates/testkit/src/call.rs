@@ -3,6 +3,7 @@
 use crate::{
     Chain, ChainError,
     state::{Overlay, with_code},
+    vantage::Vantage,
 };
 use alloy::{
     consensus::Header,
@@ -24,6 +25,7 @@ use revm::{
     context_interface::block::BlobExcessGasAndPrice,
     primitives::eip4844::BLOB_BASE_FEE_UPDATE_FRACTION_PRAGUE,
 };
+use std::borrow::Cow;
 
 /// Where and on what a call runs. By default: on the latest block, as it is.
 #[derive(Clone, Debug, Default)]
@@ -77,13 +79,7 @@ impl Chain {
         request: &TransactionRequest,
         options: &CallOptions,
     ) -> Result<Bytes, ChainError> {
-        let (env, overlay) = self.environment(options)?;
-        let (cfg, tx) = self.call_transaction(request, &env, &overlay)?;
-        match self.run(env, cfg, tx, &overlay)?.result {
-            ExecutionResult::Success { output, .. } => Ok(output.into_data()),
-            ExecutionResult::Revert { output, .. } => Err(ChainError::Reverted { output }),
-            ExecutionResult::Halt { reason, .. } => Err(ChainError::Halted(reason)),
-        }
+        self.vantage().call(request, options)
     }
 
     /// Calls a function of a contract and decodes what it returns.
@@ -121,6 +117,40 @@ impl Chain {
     ///
     /// As for [`call`](Self::call); [`ChainError::GasAllowanceExceeded`] when no amount allowed is enough.
     pub fn estimate_gas(
+        &self,
+        request: &TransactionRequest,
+        options: &CallOptions,
+    ) -> Result<u64, ChainError> {
+        self.vantage().estimate_gas(request, options)
+    }
+
+    pub(crate) fn run(
+        &self,
+        env: BlockEnv,
+        cfg: CfgEnv,
+        tx: TxEnv,
+        overlay: &Overlay,
+    ) -> Result<ResultAndState, ChainError> {
+        self.vantage().run(env, cfg, tx, overlay)
+    }
+}
+
+impl Vantage<'_> {
+    pub(crate) fn call(
+        &self,
+        request: &TransactionRequest,
+        options: &CallOptions,
+    ) -> Result<Bytes, ChainError> {
+        let (env, overlay) = self.environment(options)?;
+        let (cfg, tx) = self.call_transaction(request, &env, &overlay)?;
+        match self.run(env, cfg, tx, &overlay)?.result {
+            ExecutionResult::Success { output, .. } => Ok(output.into_data()),
+            ExecutionResult::Revert { output, .. } => Err(ChainError::Reverted { output }),
+            ExecutionResult::Halt { reason, .. } => Err(ChainError::Halted(reason)),
+        }
+    }
+
+    pub(crate) fn estimate_gas(
         &self,
         request: &TransactionRequest,
         options: &CallOptions,
@@ -186,12 +216,17 @@ impl Chain {
 
     /// The environment and the state of a block, with overrides.
     pub(crate) fn environment(&self, options: &CallOptions) -> Result<(BlockEnv, Overlay), ChainError> {
-        let mut env = if options.block.is_pending() {
-            block_env(&self.next_header())
+        let (header, mut overlay) = if options.block.is_pending() {
+            let draft = self.draft();
+            (Cow::Owned(draft.header), draft.overlay)
         } else {
-            block_env(&self.existing_block(options.block)?.header)
+            let block = self.existing_block(options.block)?;
+            (
+                Cow::Borrowed(&block.header),
+                self.overlay_after(block.header.number),
+            )
         };
-        let mut overlay = self.overlay(options.block)?;
+        let mut env = block_env(&header);
         for (address, account) in &options.state {
             self.override_account(&mut overlay, *address, account)?;
         }
@@ -254,7 +289,7 @@ impl Chain {
             ));
         }
         let caller = request.from.unwrap_or_default();
-        let mut cfg = self.cfg.clone();
+        let mut cfg = self.chain().cfg.clone();
         cfg.disable_base_fee = true;
         cfg.disable_block_gas_limit = true;
         cfg.disable_eip3607 = true;

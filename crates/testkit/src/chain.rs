@@ -2,25 +2,24 @@
 
 use crate::{
     accounts,
-    block::Block,
+    block::{Block, Finality},
     error::ChainError,
-    state::{Overlay, Position, State, View, with_code},
+    pool::{Funds, Pool, PooledTransaction},
+    state::{Position, State, with_code},
+    vantage::base_fee_after,
 };
 use alloy::{
     consensus::Header,
-    eips::{
-        BlockId, BlockNumberOrTag,
-        eip1559::{BaseFeeParams, calc_next_block_base_fee},
-    },
+    eips::{BlockId, eip2935, eip4788},
     network::primitives::BlockTransactionsKind,
     primitives::{
         Address, B256, Bytes, U256,
         map::{AddressSet, B256Map},
     },
-    rpc::types::{self, Filter, FilterBlockOption},
+    rpc::types::{self, Filter},
 };
 use revm::{context::CfgEnv, primitives::hardfork::SpecId, state::AccountInfo};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a chain starts from.
 ///
@@ -44,6 +43,12 @@ pub struct ChainConfig {
     pub base_fee: u64,
     /// What each of the [`dev_accounts`](crate::dev_accounts) starts with, in wei.
     pub dev_balance: U256,
+    /// Whether a transaction is mined at once, in a block of its own. Else it waits in the pool for [`Chain::mine`].
+    pub automine: bool,
+    /// How many blocks `safe` is behind the latest.
+    pub safe_distance: u64,
+    /// How many blocks `finalized` is behind the latest, and so how deep a [reorganization](Chain::reorganize) can be.
+    pub finalized_distance: u64,
 }
 
 impl Default for ChainConfig {
@@ -55,6 +60,9 @@ impl Default for ChainConfig {
             gas_limit: 30_000_000,
             base_fee: 1_000_000_000,
             dev_balance: U256::from(10_000u64) * U256::from(10u64.pow(18)),
+            automine: true,
+            safe_distance: 0,
+            finalized_distance: 0,
         }
     }
 }
@@ -62,10 +70,11 @@ impl Default for ChainConfig {
 /// The highest base fee, in wei per gas unit: nine ether. From here, no block moves it beyond what a `u64` holds.
 pub const MAX_BASE_FEE: u64 = u64::MAX / 2;
 
-/// A simulated chain: an EVM (Prague), accounts, blocks, a clock that only moves when told.
+/// A simulated chain: an EVM (Prague), accounts, blocks, a pool, a clock that only moves when told.
 ///
-/// Every transaction is mined at once, in a block of its own. There is no state trie, so the state root of every block is
-/// that of an empty state; everything else in blocks is as on a live chain.
+/// Unless told otherwise, every transaction is mined at once, in a block of its own; with
+/// [`set_automine(false)`](Self::set_automine) transactions wait in a pool for [`mine`](Self::mine). There is no state trie,
+/// so the state root of every block is that of an empty state; everything else in blocks is as on a live chain.
 ///
 /// This type is synchronous and has one owner. [`Testkit`](crate::Testkit) shares it and serves it as an
 /// [`alloy` provider](alloy::providers::Provider).
@@ -74,11 +83,16 @@ pub struct Chain {
     pub(crate) config: ChainConfig,
     pub(crate) cfg: CfgEnv,
     pub(crate) state: State,
-    blocks: Vec<Block>,
+    pub(crate) pool: Pool,
+    blocks: Vec<Arc<Block>>,
     /// Block number by block hash.
     block_numbers: B256Map<u64>,
-    /// Block number by transaction hash.
-    transaction_blocks: B256Map<u64>,
+    /// Block number, and index in the block, by transaction hash.
+    transaction_places: B256Map<(u64, usize)>,
+    /// Of the latest block.
+    finality: Finality,
+    /// How often the chain was reorganized.
+    fork: u64,
     /// Seconds to add to the next block's timestamp.
     time_offset: u64,
     /// The next block's timestamp, when it was set.
@@ -91,10 +105,12 @@ pub struct Chain {
 }
 
 /// What there is to go back to, apart from what the undo log holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Snapshot {
     position: Position,
     blocks: usize,
+    pool: Pool,
+    finality: Finality,
     time_offset: u64,
     next_timestamp: Option<u64>,
     next_base_fee: Option<u64>,
@@ -121,20 +137,35 @@ impl Chain {
             };
             state.set_account(account.address, info);
         }
+        for (contract, code) in [
+            (eip2935::HISTORY_STORAGE_ADDRESS, &eip2935::HISTORY_STORAGE_CODE),
+            (eip4788::BEACON_ROOTS_ADDRESS, &eip4788::BEACON_ROOTS_CODE),
+        ] {
+            let created = AccountInfo {
+                nonce: 1,
+                ..Default::default()
+            };
+            let info = with_code(created, code.clone()).expect("the code is no malformed delegation");
+            state.set_account(contract, info);
+        }
         let header = Header {
             timestamp: config.genesis_timestamp,
             gas_limit: config.gas_limit,
             base_fee_per_gas: Some(config.base_fee.min(MAX_BASE_FEE)),
+            parent_beacon_block_root: Some(B256::ZERO),
             ..Default::default()
         };
-        let genesis = Block::seal(header, None, state.position());
+        let genesis = Block::seal(header, Vec::new(), state.position());
         Self {
             config,
             cfg,
             state,
+            pool: Pool::default(),
             block_numbers: [(genesis.hash, 0)].into_iter().collect(),
-            blocks: vec![genesis],
-            transaction_blocks: B256Map::default(),
+            blocks: vec![Arc::new(genesis)],
+            transaction_places: B256Map::default(),
+            finality: Finality::default(),
+            fork: 0,
             time_offset: 0,
             next_timestamp: None,
             next_base_fee: None,
@@ -150,7 +181,7 @@ impl Chain {
         self.config.chain_id
     }
 
-    fn head(&self) -> &Block {
+    pub(crate) fn head(&self) -> &Block {
         self.blocks.last().expect("block 0 always exists")
     }
 
@@ -179,16 +210,8 @@ impl Chain {
     /// Base fee that the next block will have, wei per gas unit.
     #[must_use]
     pub fn next_base_fee(&self) -> u64 {
-        let header = &self.head().header;
-        self.next_base_fee.unwrap_or_else(|| {
-            let next = calc_next_block_base_fee(
-                header.gas_used,
-                header.gas_limit,
-                header.base_fee_per_gas.unwrap_or_default(),
-                BaseFeeParams::ethereum(),
-            );
-            next.min(MAX_BASE_FEE)
-        })
+        self.next_base_fee
+            .unwrap_or_else(|| base_fee_after(&self.head().header))
     }
 
     /// Balance, in wei.
@@ -293,14 +316,7 @@ impl Chain {
         self.next_base_fee = Some(base_fee.min(MAX_BASE_FEE));
     }
 
-    /// Mines an empty block.
-    pub fn mine(&mut self) {
-        let header = self.next_header();
-        let before = self.state.position();
-        self.append(Block::seal(header, None, before));
-    }
-
-    /// Mines an empty block with this timestamp, unix seconds, so that views see the time too.
+    /// [Mines](Self::mine) a block with this timestamp, unix seconds, so that views see the time too.
     ///
     /// # Errors
     ///
@@ -311,7 +327,8 @@ impl Chain {
         Ok(())
     }
 
-    /// Remembers the chain as it is. What is set for the next block is remembered too; who is impersonated is not.
+    /// Remembers the chain as it is. The pool and what is set for the next block are remembered too; who is impersonated,
+    /// and whether transactions are mined at once, is not.
     pub fn snapshot(&mut self) -> u64 {
         let id = self.next_snapshot;
         self.next_snapshot += 1;
@@ -320,6 +337,8 @@ impl Chain {
             Snapshot {
                 position: self.state.position(),
                 blocks: self.blocks.len(),
+                pool: self.pool.clone(),
+                finality: self.finality,
                 time_offset: self.time_offset,
                 next_timestamp: self.next_timestamp,
                 next_base_fee: self.next_base_fee,
@@ -334,28 +353,37 @@ impl Chain {
     ///
     /// [`ChainError::UnknownSnapshot`].
     pub fn revert(&mut self, snapshot: u64) -> Result<(), ChainError> {
+        let unknown = ChainError::UnknownSnapshot(snapshot);
         let Snapshot {
             position,
             blocks,
+            pool,
+            finality,
             time_offset,
             next_timestamp,
             next_base_fee,
-        } = *self
-            .snapshots
-            .get(&snapshot)
-            .ok_or(ChainError::UnknownSnapshot(snapshot))?;
+        } = self.snapshots.remove(&snapshot).ok_or(unknown)?;
         self.snapshots.split_off(&snapshot);
-        self.state.revert_to(position);
-        for block in self.blocks.drain(blocks..) {
-            self.block_numbers.remove(&block.hash);
-            if let Some(mined) = block.transaction {
-                self.transaction_blocks.remove(&mined.hash());
-            }
-        }
+        self.remove_blocks(blocks, position);
+        self.pool = pool;
+        self.finality = finality;
         self.time_offset = time_offset;
         self.next_timestamp = next_timestamp;
         self.next_base_fee = next_base_fee;
         Ok(())
+    }
+
+    /// Removes the blocks from this number on, and goes back to what the state was at `position`.
+    pub(crate) fn remove_blocks(&mut self, from: usize, position: Position) -> Vec<Arc<Block>> {
+        self.state.revert_to(position);
+        let removed = self.blocks.split_off(from);
+        for block in &removed {
+            self.block_numbers.remove(&block.hash);
+            for mined in &block.transactions {
+                self.transaction_places.remove(&mined.hash());
+            }
+        }
+        removed
     }
 
     /// Lets [`send`](Self::send)'s JSON-RPC twin `eth_sendTransaction` send for an address without its key.
@@ -374,73 +402,172 @@ impl Chain {
         self.impersonated.contains(&address)
     }
 
-    /// The header of the block to come, but for what depends on its transaction.
+    /// The header of the block to come, but for what depends on its transactions.
     pub(crate) fn next_header(&self) -> Header {
-        let parent = self.head();
-        Header {
-            parent_hash: parent.hash,
-            // PREVRANDAO has to be something, and the same in every run.
-            mix_hash: parent.hash,
-            number: parent.header.number + 1,
-            timestamp: self.next_timestamp(),
-            gas_limit: self.config.gas_limit,
-            base_fee_per_gas: Some(self.next_base_fee()),
-            ..Default::default()
-        }
+        self.vantage().next_header()
     }
 
-    pub(crate) fn append(&mut self, block: Block) {
-        self.block_numbers.insert(block.hash, block.header.number);
-        if let Some(mined) = &block.transaction {
-            self.transaction_blocks.insert(mined.hash(), block.header.number);
+    pub(crate) fn append(&mut self, mut block: Block) {
+        let number = block.header.number;
+        let finalized = self
+            .finality
+            .finalized
+            .max(number.saturating_sub(self.config.finalized_distance));
+        self.finality = Finality {
+            safe: finalized.max(number.saturating_sub(self.config.safe_distance)),
+            finalized,
+        };
+        block.finality = self.finality;
+        self.block_numbers.insert(block.hash, number);
+        for (index, mined) in block.transactions.iter().enumerate() {
+            self.transaction_places.insert(mined.hash(), (number, index));
         }
-        self.blocks.push(block);
+        self.blocks.push(Arc::new(block));
         self.time_offset = 0;
         self.next_timestamp = None;
         self.next_base_fee = None;
+        self.settle_pool();
     }
 
-    /// The block that an id names; `None` for one that is not there. Pending is no block.
-    pub(crate) fn block(&self, id: BlockId) -> Option<&Block> {
-        let number = match id {
-            BlockId::Hash(hash) => *self.block_numbers.get(&hash.block_hash)?,
-            BlockId::Number(BlockNumberOrTag::Number(number)) => number,
-            BlockId::Number(BlockNumberOrTag::Earliest) => 0,
-            BlockId::Number(BlockNumberOrTag::Pending) => return None,
-            // A block of this chain is final at once.
-            BlockId::Number(
-                BlockNumberOrTag::Latest | BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized,
-            ) => self.block_number(),
-        };
-        self.blocks.get(usize::try_from(number).ok()?)
+    /// Drops from the pool what can no longer come into a block.
+    pub(crate) fn settle_pool(&mut self) {
+        if self.pool.is_empty() {
+            return;
+        }
+        let state = &self.state;
+        self.pool
+            .settle(self.config.gas_limit, |address| funds(state, address));
     }
 
-    /// The block that an id names.
-    pub(crate) fn existing_block(&self, id: BlockId) -> Result<&Block, ChainError> {
-        self.block(id).ok_or(ChainError::UnknownBlock {
-            asked: id,
-            latest: self.block_number(),
-        })
+    /// All blocks, by number.
+    pub(crate) fn blocks(&self) -> &[Arc<Block>] {
+        &self.blocks
     }
 
-    pub(crate) fn block_of_transaction(&self, hash: B256) -> Option<&Block> {
-        self.block((*self.transaction_blocks.get(&hash)?).into())
+    pub(crate) fn number_of_block(&self, hash: B256) -> Option<u64> {
+        self.block_numbers.get(&hash).copied()
+    }
+
+    /// Block number, and index in the block.
+    pub(crate) fn place_of_transaction(&self, hash: B256) -> Option<(u64, usize)> {
+        self.transaction_places.get(&hash).copied()
+    }
+
+    pub(crate) const fn finality(&self) -> Finality {
+        self.finality
+    }
+
+    pub(crate) const fn set_finality(&mut self, finality: Finality) {
+        self.finality = finality;
+    }
+
+    /// Forgets the snapshots that hold this block.
+    pub(crate) fn forget_snapshots_with(&mut self, block: usize) {
+        self.snapshots.retain(|_, snapshot| snapshot.blocks <= block);
+    }
+
+    /// Makes the blocks to come differ from all that there were.
+    pub(crate) const fn next_fork(&mut self) {
+        self.fork += 1;
+    }
+
+    /// How often the chain was reorganized.
+    pub(crate) const fn fork(&self) -> u64 {
+        self.fork
+    }
+
+    /// Changes how many blocks `safe` and `finalized` are behind the latest, from the next block on. What is final stays so.
+    pub const fn set_finality_distances(&mut self, safe: u64, finalized: u64) {
+        self.config.safe_distance = safe;
+        self.config.finalized_distance = finalized;
+    }
+
+    /// Whether a transaction is mined at once, in a block of its own.
+    #[must_use]
+    pub const fn automine(&self) -> bool {
+        self.config.automine
+    }
+
+    /// Says whether a transaction is mined at once, in a block of its own, or waits in the pool for [`mine`](Self::mine).
+    /// What waits already goes on waiting.
+    ///
+    /// ```
+    /// use alloy::{primitives::U256, providers::Provider, rpc::types::TransactionRequest};
+    /// use session_key_testkit::{Testkit, dev_accounts};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let testkit = Testkit::default();
+    /// testkit.chain().set_automine(false);
+    /// let [alice, bob] = [dev_accounts()[0], dev_accounts()[1]];
+    /// let provider = testkit.provider_with_signer(alice.signer());
+    /// let transfer = TransactionRequest::default().to(bob.address).value(U256::from(1));
+    /// let pending = provider.send_transaction(transfer).await?;
+    /// assert_eq!(provider.get_transaction_receipt(*pending.tx_hash()).await?, None);
+    /// assert_eq!(provider.get_transaction_count(alice.address).pending().await?, 1);
+    /// testkit.chain().mine();
+    /// assert!(pending.get_receipt().await?.status());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_automine(&mut self, automine: bool) {
+        self.config.automine = automine;
+    }
+
+    /// What waits in the pool, by sender and nonce.
+    #[must_use]
+    pub fn pool(&self) -> Vec<PooledTransaction> {
+        self.vantage().pooled()
+    }
+
+    /// The nonce that a sender's next transaction needs: as [`nonce`](Self::nonce), with what waits in the pool counted up to
+    /// the first gap.
+    #[must_use]
+    pub fn pending_nonce(&self, address: Address) -> u64 {
+        self.vantage().pending_nonce(address)
+    }
+
+    /// Takes a transaction out of the pool, as if every node had forgotten it. It can be sent again.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::UnknownTransaction`] if it is not in the pool.
+    pub fn drop_pooled(&mut self, transaction_hash: B256) -> Result<(), ChainError> {
+        match self.pool.remove(transaction_hash) {
+            Some(_) => Ok(()),
+            None => Err(ChainError::UnknownTransaction(transaction_hash)),
+        }
+    }
+
+    /// Keeps a transaction in the pool and out of blocks, and with it the sender's later ones, until it is
+    /// [released](Self::release_pooled).
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::UnknownTransaction`] if it is not in the pool.
+    pub fn hold_pooled(&mut self, transaction_hash: B256) -> Result<(), ChainError> {
+        self.pool.set_held(transaction_hash, true)
+    }
+
+    /// Ends [`hold_pooled`](Self::hold_pooled).
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::UnknownTransaction`] if it is not in the pool.
+    pub fn release_pooled(&mut self, transaction_hash: B256) -> Result<(), ChainError> {
+        self.pool.set_held(transaction_hash, false)
     }
 
     /// A block, as `eth_getBlockByNumber` shows it.
     #[must_use]
     pub fn block_at(&self, id: BlockId) -> Option<types::Block> {
-        if id.is_pending() {
-            let block = Block::seal(self.next_header(), None, self.state.position());
-            return Some(block.rpc_block(BlockTransactionsKind::Full));
-        }
-        Some(self.block(id)?.rpc_block(BlockTransactionsKind::Full))
+        self.vantage().rpc_block(id, BlockTransactionsKind::Full)
     }
 
     /// A receipt, as `eth_getTransactionReceipt` shows it.
     #[must_use]
     pub fn receipt(&self, transaction_hash: B256) -> Option<types::TransactionReceipt> {
-        self.block_of_transaction(transaction_hash)?.rpc_receipt()
+        self.vantage().receipt(transaction_hash)
     }
 
     /// The logs that a filter matches, oldest first.
@@ -449,70 +576,18 @@ impl Chain {
     ///
     /// [`ChainError::UnknownBlock`] for a block hash that is not there.
     pub fn logs(&self, filter: &Filter) -> Result<Vec<types::Log>, ChainError> {
-        let blocks = match filter.block_option {
-            FilterBlockOption::AtBlockHash(hash) => {
-                let id = BlockId::from(hash);
-                std::slice::from_ref(self.existing_block(id)?)
-            }
-            FilterBlockOption::Range { from_block, to_block } => {
-                let number = |tag: Option<BlockNumberOrTag>| match tag.unwrap_or_default() {
-                    BlockNumberOrTag::Number(number) => usize::try_from(number).unwrap_or(usize::MAX),
-                    BlockNumberOrTag::Earliest => 0,
-                    _ => self.blocks.len() - 1,
-                };
-                let end = number(to_block).saturating_add(1).min(self.blocks.len());
-                &self.blocks[number(from_block).min(end)..end]
-            }
-        };
-        Ok(blocks
-            .iter()
-            .flat_map(Block::rpc_logs)
-            .filter(|log| filter.matches(&log.inner))
-            .collect())
+        self.vantage().logs(filter)
     }
+}
 
-    /// What makes the present look like the state after a block (for the latest one and `pending`: nothing).
-    pub(crate) fn overlay(&self, block: BlockId) -> Result<Overlay, ChainError> {
-        if block.is_pending() {
-            return Ok(Overlay::default());
-        }
-        let number = self.existing_block(block)?.header.number;
-        Ok(match self.blocks.get(number as usize + 1) {
-            Some(next) => self.state.overlay_at(next.before),
-            None => Overlay::default(),
+fn funds(state: &State, address: Address) -> Funds {
+    state
+        .account(address)
+        .map(|account| Funds {
+            nonce: account.nonce,
+            balance: account.balance,
         })
-    }
-
-    pub(crate) fn view<'a>(&'a self, overlay: &'a Overlay) -> View<'a, impl Fn(u64) -> B256 + use<'a>> {
-        View {
-            state: &self.state,
-            overlay,
-            block_hash: |number: u64| {
-                self.block(number.into())
-                    .map(|block| block.hash)
-                    .unwrap_or_default()
-            },
-        }
-    }
-
-    /// An account as it was after a block.
-    pub(crate) fn account_at(
-        &self,
-        address: Address,
-        block: BlockId,
-    ) -> Result<Option<AccountInfo>, ChainError> {
-        Ok(self.view(&self.overlay(block)?).account(address))
-    }
-
-    /// A storage slot as it was after a block.
-    pub(crate) fn storage_at(
-        &self,
-        address: Address,
-        slot: U256,
-        block: BlockId,
-    ) -> Result<U256, ChainError> {
-        Ok(self.view(&self.overlay(block)?).storage(address, slot))
-    }
+        .unwrap_or_default()
 }
 
 /// The deployed code of an account.

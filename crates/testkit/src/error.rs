@@ -39,6 +39,46 @@ pub enum ChainError {
         /// In wei.
         needed: U256,
     },
+    /// A final block cannot be undone.
+    #[error("cannot undo {depth} blocks: all but the last {deepest} are final")]
+    BeyondFinality {
+        /// Blocks to undo.
+        depth: u64,
+        /// Blocks that can be undone.
+        deepest: u64,
+    },
+    /// The pool holds this very transaction.
+    #[error("already known: {0}")]
+    AlreadyKnown(B256),
+    /// Another transaction of the sender has used the nonce.
+    #[error("nonce too low: next nonce {next}, tx nonce {transaction}")]
+    NonceTooLow {
+        /// The transaction's nonce.
+        transaction: u64,
+        /// The sender's next nonce.
+        next: u64,
+    },
+    /// The pool holds a transaction with the same nonce, and at least one of the new one's two fees is not a tenth higher.
+    #[error("replacement transaction underpriced: {pooled} is in the pool")]
+    ReplacementUnderpriced {
+        /// Hash of the transaction in the pool.
+        pooled: B256,
+    },
+    /// The sender cannot pay for the transaction on top of what it has in the pool.
+    #[error(
+        "insufficient funds for gas * price + value: balance {balance}, queued cost {pooled}, tx cost {cost}, \
+         overshot {}",
+        pooled.saturating_add(*cost).saturating_sub(*balance)
+    )]
+    Unaffordable {
+        /// In wei.
+        balance: U256,
+        /// The most that the sender's other transactions in the pool can cost, in wei. Zero if it cannot even pay for this
+        /// one alone.
+        pooled: U256,
+        /// The most that the transaction can cost, in wei.
+        cost: U256,
+    },
     /// There is no such block.
     #[error("there is no block {asked}: the latest is {latest}")]
     UnknownBlock {

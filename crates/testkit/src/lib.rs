@@ -5,21 +5,38 @@ mod block;
 mod call;
 mod chain;
 mod error;
+mod mining;
+mod node;
+mod pool;
+mod reorganization;
 mod rpc;
+#[cfg(feature = "serve")]
+mod serve;
 mod stack;
 mod state;
 mod testkit;
 mod trace;
 mod transaction;
+mod transport;
+mod vantage;
 
 pub use accounts::{DevAccount, dev_accounts};
 pub use call::CallOptions;
 pub use chain::{Chain, ChainConfig, MAX_BASE_FEE};
 pub use error::ChainError;
+pub use node::{
+    FinalityTags, LimitWords, LogLimits, Node, NodeOptions, PrunedState, PrunedWords, Submission,
+};
+pub use pool::PooledTransaction;
+pub use reorganization::{Fate, Reorganization};
+pub use rpc::ErrorAnswer;
+#[cfg(feature = "serve")]
+pub use serve::Server;
 pub use stack::{
     DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, PlannedContract, Stack, TestToken,
     VERIFYING_PAYMASTER_CODE,
 };
-pub use testkit::{Testkit, Transport};
+pub use testkit::Testkit;
 pub use trace::{CallKind, CallTrace};
 pub use transaction::{Execution, Status};
+pub use transport::Transport;

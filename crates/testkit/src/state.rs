@@ -167,6 +167,38 @@ impl State {
         }
     }
 
+    /// Makes every slot of an account zero.
+    fn clear_storage(&mut self, address: Address) {
+        if let Some(account) = self.accounts.get_mut(&address) {
+            let storage = std::mem::take(&mut account.storage);
+            self.undo
+                .extend(storage.into_iter().map(|(slot, before)| Undo::Storage {
+                    address,
+                    slot,
+                    before,
+                }));
+        }
+    }
+
+    /// Makes the state look as it does under an overlay.
+    pub(crate) fn apply(&mut self, overlay: Overlay) {
+        for address in overlay.replaced_storage.into_keys() {
+            self.clear_storage(address);
+        }
+        for (address, account) in overlay.accounts {
+            match account {
+                None => self.remove(address),
+                Some(info) if self.account(address) == Some(&info) => {}
+                Some(info) => self.set_account(address, info),
+            }
+        }
+        for ((address, slot), value) in overlay.storage {
+            if self.storage(address, slot) != value {
+                self.set_storage(address, slot, value);
+            }
+        }
+    }
+
     /// Applies what a transaction changed.
     pub(crate) fn commit(&mut self, changes: EvmState) {
         for (address, account) in changes {
@@ -219,6 +251,34 @@ impl Overlay {
     pub(crate) fn clear_storage(&mut self, address: Address) {
         self.storage.retain(|(of, _), _| *of != address);
         self.replaced_storage.insert(address, ());
+    }
+
+    /// Takes in what a transaction changed that ran on `state` under this overlay. See [`State::commit`].
+    pub(crate) fn commit(&mut self, state: &State, changes: EvmState) {
+        for (address, account) in changes {
+            if !account.is_touched() {
+                continue;
+            }
+            if account.is_selfdestructed() || account.is_empty() {
+                self.clear_storage(address);
+                self.accounts.insert(address, None);
+                continue;
+            }
+            let mut info = account.info;
+            if info.code.is_none() {
+                let known = match self.accounts.get(&address) {
+                    Some(account) => account.as_ref(),
+                    None => state.account(address),
+                };
+                info.code = known.and_then(|account| account.code.clone());
+            }
+            self.set_account(address, info);
+            for (slot, value) in account.storage {
+                if value.is_changed() {
+                    self.set_storage(address, slot, value.present_value);
+                }
+            }
+        }
     }
 }
 

@@ -1,22 +1,13 @@
 //! The chain as a node: shared, and behind an `alloy` provider.
 
-use crate::{Chain, ChainConfig};
-use alloy::{
-    network::EthereumWallet,
-    providers::{DynProvider, Provider, ProviderBuilder},
-    rpc::{
-        client::RpcClient,
-        json_rpc::{RequestPacket, ResponsePacket},
-    },
-    signers::local::PrivateKeySigner,
-    transports::{TransportError, TransportErrorKind, TransportFut},
+use crate::{
+    Chain, ChainConfig, Node, NodeOptions,
+    rpc::{Desk, ErrorAnswer},
+    transport::{Endpoint, Request, Transport},
 };
-use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
-    time::Duration,
-};
+use alloy::{providers::DynProvider, rpc::client::RpcClient, signers::local::PrivateKeySigner};
+use serde_json::value::RawValue;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A [`Chain`] that many can hold, and that speaks JSON-RPC. Clones are handles on the same chain.
 ///
@@ -61,72 +52,54 @@ impl Testkit {
         self.chain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Another node on the same chain, with a view of its own.
+    #[must_use]
+    pub fn node(&self, options: NodeOptions) -> Node {
+        Node::new(self.clone(), options)
+    }
+
     /// The JSON-RPC transport, for `alloy`'s [`RpcClient`].
     #[must_use]
     pub fn transport(&self) -> Transport {
-        Transport {
-            testkit: self.clone(),
-        }
+        Transport::new(self.clone())
+    }
+
+    /// Answers over HTTP, on a port of the loopback interface; see [`Transport::serve`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transport::serve`].
+    #[cfg(feature = "serve")]
+    pub fn serve(&self) -> std::io::Result<crate::Server> {
+        self.transport().serve()
     }
 
     /// A JSON-RPC client. It polls every millisecond, because everything has happened already when it asks.
     #[must_use]
     pub fn client(&self) -> RpcClient {
-        RpcClient::new(self.transport(), true).with_poll_interval(Duration::from_millis(1))
+        self.transport().client()
     }
 
     /// A provider: everything that works on a live node works on it.
     #[must_use]
     pub fn provider(&self) -> DynProvider {
-        ProviderBuilder::new().connect_client(self.client()).erased()
+        self.transport().provider()
     }
 
     /// A provider that signs the transactions sent through it.
     #[must_use]
     pub fn provider_with_signer(&self, signer: PrivateKeySigner) -> DynProvider {
-        let wallet = EthereumWallet::from(signer);
-        ProviderBuilder::new()
-            .wallet(wallet)
-            .connect_client(self.client())
-            .erased()
+        self.transport().provider_with_signer(signer)
     }
 }
 
-/// JSON-RPC to a [`Testkit`], without a socket: a [`tower::Service`] that `alloy` takes as a transport.
-#[derive(Clone)]
-pub struct Transport {
-    testkit: Testkit,
-}
-
-impl fmt::Debug for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").finish_non_exhaustive()
-    }
-}
-
-impl tower::Service<RequestPacket> for Transport {
-    type Response = ResponsePacket;
-    type Error = TransportError;
-    type Future = TransportFut<'static>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, packet: RequestPacket) -> Self::Future {
-        let testkit = self.testkit.clone();
-        // Lazy, so that a request that is never awaited is never made.
-        Box::pin(async move {
-            let mut chain = testkit.chain();
-            match packet {
-                RequestPacket::Single(request) => Ok(ResponsePacket::Single(chain.respond(&request))),
-                RequestPacket::Batch(requests) if requests.is_empty() => {
-                    Err(TransportErrorKind::custom_str("empty batch"))
-                }
-                RequestPacket::Batch(requests) => Ok(ResponsePacket::Batch(
-                    requests.iter().map(|request| chain.respond(request)).collect(),
-                )),
-            }
-        })
+impl Endpoint for Testkit {
+    fn answer(&self, requests: &[Request<'_>]) -> Vec<Result<Box<RawValue>, ErrorAnswer>> {
+        let mut chain = self.chain();
+        let mut desk = Desk::development(&mut chain);
+        requests
+            .iter()
+            .map(|request| desk.answer(request.method, request.params))
+            .collect()
     }
 }

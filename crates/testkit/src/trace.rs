@@ -5,7 +5,7 @@ use crate::{
     call::{block_env, refusal},
     error::reason,
     state::Overlay,
-    transaction::transaction_env,
+    vantage::Vantage,
 };
 use alloy::{
     primitives::{Address, B256, Bytes, U256},
@@ -127,9 +127,7 @@ impl Chain {
         request: &TransactionRequest,
         options: &CallOptions,
     ) -> Result<CallTrace, ChainError> {
-        let (env, overlay) = self.environment(options)?;
-        let (cfg, tx) = self.call_transaction(request, &env, &overlay)?;
-        self.run_traced(env, cfg, tx, &overlay)
+        self.vantage().trace(request, options)
     }
 
     /// Runs a mined transaction again, on the state that it met, and shows what it calls.
@@ -138,20 +136,38 @@ impl Chain {
     ///
     /// [`ChainError::UnknownTransaction`].
     pub fn trace_transaction(&self, hash: B256) -> Result<CallTrace, ChainError> {
-        let unknown = ChainError::UnknownTransaction(hash);
-        let block = self.block_of_transaction(hash).ok_or(unknown.clone())?;
-        let mined = block.transaction.as_ref().ok_or(unknown)?;
-        let mut cfg = self.cfg.clone();
-        // It was included: if it was free or from a contract, then because it was sent so.
-        cfg.disable_base_fee = true;
-        cfg.disable_eip3607 = true;
-        let overlay = self.state.overlay_at(block.before);
-        self.run_traced(
-            block_env(&block.header),
-            cfg,
-            transaction_env(&mined.transaction),
-            &overlay,
-        )
+        self.vantage().trace_transaction(hash)
+    }
+}
+
+impl Vantage<'_> {
+    pub(crate) fn trace(
+        &self,
+        request: &TransactionRequest,
+        options: &CallOptions,
+    ) -> Result<CallTrace, ChainError> {
+        let (env, overlay) = self.environment(options)?;
+        let (cfg, tx) = self.call_transaction(request, &env, &overlay)?;
+        self.run_traced(env, cfg, tx, &overlay)
+    }
+
+    pub(crate) fn trace_transaction(&self, hash: B256) -> Result<CallTrace, ChainError> {
+        let (block, index) = self
+            .place_of_transaction(hash)
+            .ok_or(ChainError::UnknownTransaction(hash))?;
+        let chain = self.chain();
+        let mut overlay = chain.state.overlay_at(block.before);
+        chain.begin_block_under(&mut overlay, &block.header);
+        let env = block_env(&block.header);
+        let (before, from_here) = block.transactions.split_at(index);
+        for earlier in before {
+            let candidate = &earlier.candidate;
+            let cfg = candidate.rules(&chain.cfg);
+            let outcome = self.run(env.clone(), cfg, candidate.env(), &overlay)?;
+            overlay.commit(&chain.state, outcome.state);
+        }
+        let candidate = &from_here[0].candidate;
+        self.run_traced(env, candidate.rules(&chain.cfg), candidate.env(), &overlay)
     }
 
     fn run_traced(

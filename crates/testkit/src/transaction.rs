@@ -8,7 +8,7 @@ use crate::{
 };
 use alloy::{
     consensus::{
-        SignableTransaction, Transaction as _, TxEnvelope, TypedTransaction,
+        Header, SignableTransaction, Transaction as _, TxEnvelope, TypedTransaction,
         transaction::{Recovered, SignerRecoverable},
     },
     eips::eip2718::Decodable2718,
@@ -21,6 +21,7 @@ use revm::context::{
     either::Either,
     result::{ExecutionResult, HaltReason, Output},
 };
+use std::sync::Arc;
 
 /// How a transaction ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,8 +74,143 @@ impl Execution {
     }
 }
 
+/// A transaction that may come into a block.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) transaction: Recovered<TxEnvelope>,
+    /// Sent without a signature. Contracts may send, too.
+    pub(crate) unsigned: bool,
+    /// Pays nothing, whatever the base fee.
+    pub(crate) free: bool,
+}
+
+impl Candidate {
+    pub(crate) const fn signed(transaction: Recovered<TxEnvelope>) -> Self {
+        Self {
+            transaction,
+            unsigned: false,
+            free: false,
+        }
+    }
+
+    /// A signed transaction from its EIP-2718 encoding.
+    pub(crate) fn decode(encoded: &[u8]) -> Result<Self, ChainError> {
+        let transaction = TxEnvelope::decode_2718_exact(encoded)
+            .map_err(|error| ChainError::UndecodableTransaction(error.to_string()))?;
+        if transaction.is_eip4844() {
+            return Err(ChainError::BlobsNotSupported);
+        }
+        let signer = transaction
+            .recover_signer()
+            .map_err(|_| ChainError::InvalidSignature)?;
+        Ok(Self::signed(Recovered::new_unchecked(transaction, signer)))
+    }
+
+    pub(crate) fn hash(&self) -> B256 {
+        *self.transaction.tx_hash()
+    }
+
+    pub(crate) fn sender(&self) -> Address {
+        self.transaction.signer()
+    }
+
+    /// The most that it can cost its sender, in wei.
+    pub(crate) fn highest_cost(&self) -> U256 {
+        let gas = U256::from(self.transaction.gas_limit());
+        let fees = gas.saturating_mul(U256::from(self.transaction.max_fee_per_gas()));
+        fees.saturating_add(self.transaction.value())
+    }
+
+    /// What it pays above this base fee, in wei per gas unit; `None` if it does not pay the base fee.
+    pub(crate) fn tip(&self, base_fee: u64) -> Option<u128> {
+        match self.free {
+            true => Some(0),
+            false => self.transaction.effective_tip_per_gas(base_fee),
+        }
+    }
+
+    /// The chain's rules, less those that do not apply to it.
+    pub(crate) fn rules(&self, cfg: &CfgEnv) -> CfgEnv {
+        let mut cfg = cfg.clone();
+        cfg.disable_eip3607 = self.unsigned;
+        cfg.disable_base_fee = self.free;
+        cfg
+    }
+
+    pub(crate) fn env(&self) -> TxEnv {
+        let transaction = &self.transaction;
+        TxEnv {
+            tx_type: transaction.tx_type() as u8,
+            caller: transaction.signer(),
+            gas_limit: transaction.gas_limit(),
+            gas_price: transaction.max_fee_per_gas(),
+            gas_priority_fee: transaction.max_priority_fee_per_gas(),
+            kind: transaction.kind(),
+            value: transaction.value(),
+            data: transaction.input().clone(),
+            nonce: transaction.nonce(),
+            chain_id: transaction.chain_id(),
+            access_list: transaction.access_list().cloned().unwrap_or_default(),
+            authorization_list: transaction
+                .authorization_list()
+                .unwrap_or_default()
+                .iter()
+                .map(|authorization| Either::Left(authorization.clone()))
+                .collect(),
+            blob_hashes: Vec::new(),
+            max_fee_per_blob_gas: 0,
+        }
+    }
+
+    /// What a block keeps of it, and what its sender gets to know. `block` is the header of the block that it comes into.
+    pub(crate) fn mined(
+        self: Arc<Self>,
+        result: ExecutionResult,
+        block: &Header,
+    ) -> (MinedTransaction, Execution) {
+        let gas_used = result.tx_gas_used();
+        let (status, output, logs, created) = match result {
+            ExecutionResult::Success {
+                output: Output::Call(output),
+                logs,
+                ..
+            } => (Status::Success, output, logs, None),
+            ExecutionResult::Success {
+                output: Output::Create(code, address),
+                logs,
+                ..
+            } => (Status::Success, code, logs, address),
+            ExecutionResult::Revert { output, .. } => (Status::Reverted, output, Vec::new(), None),
+            ExecutionResult::Halt { reason, .. } => (Status::Halted(reason), Bytes::new(), Vec::new(), None),
+        };
+        let transaction = &self.transaction;
+        // A receipt names the address of a creation that failed, too.
+        let contract_address = transaction
+            .is_create()
+            .then(|| transaction.signer().create(transaction.nonce()));
+        let mined = MinedTransaction {
+            success: status == Status::Success,
+            gas_used,
+            effective_gas_price: transaction.effective_gas_price(block.base_fee_per_gas),
+            created: contract_address,
+            logs: logs.clone(),
+            candidate: self,
+        };
+        let execution = Execution {
+            transaction_hash: mined.hash(),
+            block_number: block.number,
+            status,
+            gas_used,
+            output,
+            logs,
+            created,
+        };
+        (mined, execution)
+    }
+}
+
 impl Chain {
-    /// Sends a transaction as whoever `from` names, needing no signature, and mines it.
+    /// Sends a transaction as whoever `from` names, needing no signature, and mines it in a block of its own, past the pool.
     ///
     /// What the request leaves out: the nonce is the next one, the gas limit the block's; without any fee field the
     /// transaction is free, whatever the base fee. That it reverts is no error of `send`: see [`Execution::ok`].
@@ -83,14 +219,8 @@ impl Chain {
     ///
     /// Whatever keeps it out of a block.
     pub fn send(&mut self, request: TransactionRequest) -> Result<Execution, ChainError> {
-        let free = request.gas_price.is_none()
-            && request.max_fee_per_gas.is_none()
-            && request.max_priority_fee_per_gas.is_none();
-        let transaction = self.fill(request)?;
-        let mut cfg = self.cfg.clone();
-        cfg.disable_eip3607 = true;
-        cfg.disable_base_fee = free;
-        self.mine_transaction(transaction, cfg)
+        let candidate = self.unsigned(request)?;
+        self.mine_candidate(candidate)
     }
 
     /// Sends a call of a contract's function, as [`send`](Self::send) does, and decodes what it returns.
@@ -131,36 +261,56 @@ impl Chain {
             .expect("a creation that succeeded made a contract"))
     }
 
-    /// Sends a signed transaction in its EIP-2718 encoding, and mines it.
+    /// Sends a signed transaction in its EIP-2718 encoding, and mines it in a block of its own, past the pool.
     ///
     /// # Errors
     ///
     /// Whatever keeps it out of a block: it does not decode, the signature is invalid, it is for another chain, the nonce
-    /// is not the next one (there is no queue), the sender cannot pay, a fee or the gas limit is too low.
+    /// is not the next one, the sender cannot pay, a fee or the gas limit is too low.
     pub fn send_raw(&mut self, encoded: &[u8]) -> Result<Execution, ChainError> {
-        let transaction = TxEnvelope::decode_2718_exact(encoded)
-            .map_err(|error| ChainError::UndecodableTransaction(error.to_string()))?;
-        if transaction.is_eip4844() {
-            return Err(ChainError::BlobsNotSupported);
-        }
-        let signer = transaction
-            .recover_signer()
-            .map_err(|_| ChainError::InvalidSignature)?;
-        self.mine_transaction(Recovered::new_unchecked(transaction, signer), self.cfg.clone())
+        self.mine_candidate(Candidate::decode(encoded)?)
     }
 
-    /// Completes a request as [`send`](Self::send) describes.
-    fn fill(&self, mut request: TransactionRequest) -> Result<Recovered<TxEnvelope>, ChainError> {
+    /// Sends a signed transaction in its EIP-2718 encoding as a client does with `eth_sendRawTransaction`, and answers its
+    /// hash. With [`automine`](Self::automine) it is mined at once, as by [`send_raw`](Self::send_raw); else it goes to the
+    /// pool.
+    ///
+    /// # Errors
+    ///
+    /// With automine, as for [`send_raw`](Self::send_raw). Else whatever keeps it out of the pool:
+    /// [`ChainError::AlreadyKnown`], [`ChainError::NonceTooLow`], [`ChainError::Unaffordable`],
+    /// [`ChainError::ReplacementUnderpriced`], or what no block could take. A nonce that is too high, and a fee below the base
+    /// fee, can wait.
+    pub fn submit_raw(&mut self, encoded: &[u8]) -> Result<B256, ChainError> {
+        self.submit(Candidate::decode(encoded)?)
+    }
+
+    pub(crate) fn submit(&mut self, candidate: Candidate) -> Result<B256, ChainError> {
+        if self.automine() {
+            return Ok(self.mine_candidate(candidate)?.transaction_hash);
+        }
+        self.vantage().admit(&candidate)?;
+        let hash = candidate.hash();
+        self.pool.insert(Arc::new(candidate));
+        Ok(hash)
+    }
+
+    /// A candidate as [`send`](Self::send) describes.
+    pub(crate) fn unsigned(&self, mut request: TransactionRequest) -> Result<Candidate, ChainError> {
+        let free = request.gas_price.is_none()
+            && request.max_fee_per_gas.is_none()
+            && request.max_priority_fee_per_gas.is_none();
         let from = request
             .from
             .ok_or_else(|| ChainError::InvalidRequest("a transaction needs a sender (`from`)".into()))?;
         let typed = self.typed_transaction(&mut request, from)?;
         // Nobody signed: a signature that names the sender keeps transactions of different senders apart.
         let signature = Signature::new(U256::from_be_bytes(from.into_word().0), U256::from(1), false);
-        Ok(Recovered::new_unchecked(
-            typed.into_signed(signature).into(),
-            from,
-        ))
+        Ok(Candidate {
+            transaction: Recovered::new_unchecked(typed.into_signed(signature).into(), from),
+            unsigned: true,
+            free,
+        })
     }
 
     /// The transaction that a request describes, with everything that it leaves out filled in.
@@ -204,78 +354,22 @@ impl Chain {
         })
     }
 
-    fn mine_transaction(
-        &mut self,
-        transaction: Recovered<TxEnvelope>,
-        cfg: CfgEnv,
-    ) -> Result<Execution, ChainError> {
+    fn mine_candidate(&mut self, candidate: Candidate) -> Result<Execution, ChainError> {
         let header = self.next_header();
         let before = self.state.position();
-        let tx = transaction_env(&transaction);
-        let outcome = self.run(block_env(&header), cfg, tx, &Overlay::default())?;
+        // What the block itself writes comes first; a candidate that cannot be included takes it back.
+        self.begin_block(&header);
+        let cfg = candidate.rules(&self.cfg);
+        let outcome = match self.run(block_env(&header), cfg, candidate.env(), &Overlay::default()) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.state.revert_to(before);
+                return Err(error);
+            }
+        };
         self.state.commit(outcome.state);
-
-        let gas_used = outcome.result.tx_gas_used();
-        let (status, output, logs, created) = match outcome.result {
-            ExecutionResult::Success {
-                output: Output::Call(output),
-                logs,
-                ..
-            } => (Status::Success, output, logs, None),
-            ExecutionResult::Success {
-                output: Output::Create(code, address),
-                logs,
-                ..
-            } => (Status::Success, code, logs, address),
-            ExecutionResult::Revert { output, .. } => (Status::Reverted, output, Vec::new(), None),
-            ExecutionResult::Halt { reason, .. } => (Status::Halted(reason), Bytes::new(), Vec::new(), None),
-        };
-        // A receipt names the address of a creation that failed, too.
-        let contract_address = transaction
-            .is_create()
-            .then(|| transaction.signer().create(transaction.nonce()));
-        let mined = MinedTransaction {
-            success: status == Status::Success,
-            gas_used,
-            effective_gas_price: transaction.effective_gas_price(header.base_fee_per_gas),
-            created: contract_address,
-            logs: logs.clone(),
-            transaction,
-        };
-        let execution = Execution {
-            transaction_hash: mined.hash(),
-            block_number: header.number,
-            status,
-            gas_used,
-            output,
-            logs,
-            created,
-        };
-        self.append(Block::seal(header, Some(mined), before));
+        let (mined, execution) = Arc::new(candidate).mined(outcome.result, &header);
+        self.append(Block::seal(header, vec![mined], before));
         Ok(execution)
-    }
-}
-
-pub(crate) fn transaction_env(transaction: &Recovered<TxEnvelope>) -> TxEnv {
-    TxEnv {
-        tx_type: transaction.tx_type() as u8,
-        caller: transaction.signer(),
-        gas_limit: transaction.gas_limit(),
-        gas_price: transaction.max_fee_per_gas(),
-        gas_priority_fee: transaction.max_priority_fee_per_gas(),
-        kind: transaction.kind(),
-        value: transaction.value(),
-        data: transaction.input().clone(),
-        nonce: transaction.nonce(),
-        chain_id: transaction.chain_id(),
-        access_list: transaction.access_list().cloned().unwrap_or_default(),
-        authorization_list: transaction
-            .authorization_list()
-            .unwrap_or_default()
-            .iter()
-            .map(|authorization| Either::Left(authorization.clone()))
-            .collect(),
-        blob_hashes: Vec::new(),
-        max_fee_per_blob_gas: 0,
     }
 }

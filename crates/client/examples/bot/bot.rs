@@ -1,3 +1,5 @@
+//! A bot that pays a shop once a week, whatever happens. The crate's README shows this file.
+
 use session_key_client::{
     Call, SessionKeyClient, SessionKeySigner, SmartAccount,
     alloy::primitives::{Address, U256},
@@ -10,20 +12,20 @@ use session_key_client::{
 };
 use std::{error::Error, path::PathBuf, time::Duration};
 
-pub struct Settings {
-    pub chain_id: u64,
-    pub node_url: String,
-    pub bundler_url: String,
-    pub account: Address,
-    pub key_file: PathBuf,
-    pub key_password: String,
-    pub journal: PathBuf,
-    pub token: Address,
-    pub shop: Address,
+pub(crate) struct Settings {
+    pub(crate) chain_id: u64,
+    pub(crate) node_url: String,
+    pub(crate) bundler_url: String,
+    pub(crate) account: Address,
+    pub(crate) key_file: PathBuf,
+    pub(crate) key_password: String,
+    pub(crate) journal: PathBuf,
+    pub(crate) token: Address,
+    pub(crate) shop: Address,
 }
 
 /// Makes the agent. The chain id is the bot's own knowledge: a node of another chain is an error.
-pub async fn agent(settings: &Settings) -> Result<SessionKeyClient, Box<dyn Error>> {
+pub(crate) async fn agent(settings: &Settings) -> Result<SessionKeyClient, Box<dyn Error>> {
     let node = transport::connect(&settings.node_url)?;
     let bundler = transport::connect(&settings.bundler_url)?;
     let journal = SqliteJournal::open(&settings.journal).await?;
@@ -37,7 +39,11 @@ pub async fn agent(settings: &Settings) -> Result<SessionKeyClient, Box<dyn Erro
 
 /// Pays the shop 25 tokens for a week, once, however often this is called: by this process or by the next one, after a crash or
 /// not.
-pub async fn pay(agent: &SessionKeyClient, settings: &Settings, week: u64) -> Result<Included, OperationError> {
+pub(crate) async fn pay(
+    agent: &SessionKeyClient,
+    settings: &Settings,
+    week: u64,
+) -> Result<Included, OperationError> {
     let amount = U256::from(25_000_000);
     let calls = [Call::new(settings.token, erc20::transfer(settings.shop, amount))];
     loop {
@@ -51,7 +57,9 @@ pub async fn pay(agent: &SessionKeyClient, settings: &Settings, week: u64) -> Re
             // It may still happen. The same name again takes it up: it is never paid twice.
             (Happened::Unknown | Happened::NotYet, _) => tokio::time::sleep(Duration::from_secs(30)).await,
             // Nothing happened, and what was in the way passes by itself.
-            (Happened::No, Advice::TryAgain { after }) => tokio::time::sleep(Duration::from_secs(after)).await,
+            (Happened::No, Advice::TryAgain { after }) => {
+                tokio::time::sleep(Duration::from_secs(after)).await
+            }
             // Refused by a rule that passes (a limit refreshes, a time range begins), paid for and reverted, or something that a
             // person has to change: the error says what.
             _ => return Err(error),
@@ -59,22 +67,33 @@ pub async fn pay(agent: &SessionKeyClient, settings: &Settings, week: u64) -> Re
     }
 }
 
-pub async fn run(settings: &Settings, week: u64) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn run(settings: &Settings, week: u64) -> Result<(), Box<dyn Error>> {
     let agent = agent(settings).await?;
 
     // After a restart: what became of what was on its way when the process ended.
     for intent in agent.resume().await? {
-        println!("{}: {:?}", intent.name.as_deref().unwrap_or("unnamed"), intent.outcome().happened());
+        println!(
+            "{}: {:?}",
+            intent.name.as_deref().unwrap_or("unnamed"),
+            intent.outcome().happened()
+        );
     }
 
     // Would it pass? Nothing is signed for the answer.
-    let call = Call::new(settings.token, erc20::transfer(settings.shop, U256::from(25_000_000)));
+    let call = Call::new(
+        settings.token,
+        erc20::transfer(settings.shop, U256::from(25_000_000)),
+    );
     let check = agent.check([call]).await?;
     if let Some(budget) = check.budgets.erc20.get(&settings.token) {
         println!("{} of {} left", budget.remaining, budget.limit);
     }
     if !check.passes() {
-        println!("not now: {:?}, earliest at {:?}", check.verdict.violations(), check.earliest);
+        println!(
+            "not now: {:?}, earliest at {:?}",
+            check.verdict.violations(),
+            check.earliest
+        );
     }
 
     let included = pay(&agent, settings, week).await?;

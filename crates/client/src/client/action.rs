@@ -16,7 +16,7 @@ use alloy::{
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing that an owner can do. Several go into one operation, all or none: [`OwnerClient::batch`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,7 @@ async fn calls(
                 )
             }
             OwnerAction::UninstallSessionKeyPlugin(config) => {
+                calls.extend(pending.values().flatten().cloned());
                 keys = KeyList::default();
                 calldata::uninstall_plugin(plugin, config, Bytes::new())
             }
@@ -174,6 +175,7 @@ async fn calls(
                 uninstall_data,
             } => {
                 if *plugin == deployment.session_key_plugin {
+                    calls.extend(pending.values().flatten().cloned());
                     keys = KeyList::default();
                 }
                 calldata::uninstall_plugin(*plugin, config, uninstall_data.clone())
@@ -199,6 +201,7 @@ async fn calls(
                 }
             }
             OwnerAction::RotateSessionKey { old, new } => {
+                calls.extend(pending.get(old).cloned().unwrap_or_default());
                 let predecessor = keys.rotate(*old, *new);
                 let predecessor = predecessor.map_err(|KeyNotFound(session_key)| Cause::KeyNotFound {
                     account: account.address(),
@@ -207,6 +210,7 @@ async fn calls(
                 calldata::rotate_session_key(*old, predecessor, *new)
             }
             OwnerAction::UpdateKeyPermissions { key, updates } => {
+                calls.extend(pending.get(key).cloned().unwrap_or_default());
                 calldata::update_key_permissions(*key, updates.encode()?)
             }
             OwnerAction::UpdateOwners { add, remove } => calldata::update_owners(add, remove),
@@ -294,6 +298,21 @@ impl Actions {
         Self(actions.into_iter().collect())
     }
 
+    /// The keys that something is taken from, if that is all that happens. `None`: all keys.
+    fn loses(&self) -> Option<Vec<Address>> {
+        let mut keys = self.revoked();
+        for action in &self.0 {
+            match action {
+                OwnerAction::UninstallSessionKeyPlugin(_) | OwnerAction::UninstallPlugin { .. } => {
+                    return None;
+                }
+                OwnerAction::UpdateKeyPermissions { key, .. } => keys.push(*key),
+                _ => {}
+            }
+        }
+        Some(keys)
+    }
+
     /// The keys that are removed or rotated away.
     fn revoked(&self) -> Vec<Address> {
         let revoked = self.0.iter().filter_map(|action| match action {
@@ -317,7 +336,7 @@ impl Source for Actions {
             check_not_over(account, &self.0).await?;
         }
         let pending = if self.takes_away(account).await? {
-            endings(account, desk, &self.revoked()).await?
+            endings(account, desk, self.loses().as_deref()).await?
         } else {
             BTreeMap::new()
         };
@@ -377,11 +396,12 @@ async fn check_not_over(account: &SmartAccount, actions: &[OwnerAction]) -> Resu
     Ok(())
 }
 
-/// Calls that end the journal's open operations which grant something to these keys: one `incrementNonce` for each nonce.
+/// Calls that end the journal's open operations which grant something to these keys, or to any: one `incrementNonce` for each
+/// nonce.
 async fn endings(
     account: &SmartAccount,
     desk: &Desk,
-    keys: &[Address],
+    keys: Option<&[Address]>,
 ) -> Result<BTreeMap<Address, Vec<Call>>, Cause> {
     let journal = desk.journal();
     let mut endings = BTreeMap::<_, Vec<Call>>::new();
@@ -391,7 +411,12 @@ async fn endings(
         .await?
     {
         let records = journal.unsettled(&lane).await?;
-        for key in keys {
+        let granted = || records.iter().flat_map(|record| record.grants_to.iter().copied());
+        let keys: BTreeSet<Address> = match keys {
+            Some(keys) => keys.iter().copied().collect(),
+            None => granted().collect(),
+        };
+        for key in &keys {
             let grants = |record: &&IntentRecord| record.grants_to.contains(key);
             let last = records
                 .iter()

@@ -14,7 +14,7 @@ pub use session_key::SessionKeyClient;
 use crate::{
     account::SmartAccount,
     journal::{IntentId, IntentRecord},
-    operation::{Bounds, Core, GivenCallData, Operation, OperationError, Paymaster},
+    operation::{Bounds, Core, DEFAULT_TIMEOUT, GivenCallData, Operation, OperationError, Paymaster},
     permissions::{UserOperation, session_key_nonce_key},
     submit::Submitter,
 };
@@ -103,7 +103,8 @@ impl<R> Client<R> {
     /// one whose caller was given an error is not sent again. Call it when a process starts. Lanes that another process works on
     /// are left to that process: their intents are reported as the journal has them.
     pub async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
-        self.core.resume().await
+        let longest = self.core.longest_wait();
+        within(longest, self.core.resume()).await
     }
 
     /// Does what [`resume`](Self::resume) does again and again, until it is dropped: a task of its own that notices when a
@@ -117,21 +118,24 @@ impl<R> Client<R> {
 
     /// What the journal knows of an intent, after a look at the chain. `None`: nothing, or no more.
     pub async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, OperationError> {
-        self.core.looked_up(id).await
+        within(DEFAULT_TIMEOUT, self.core.looked_up(id)).await
     }
 
     /// The intent with a name that [`Operation::id`] gave, after a look at the chain.
     pub async fn named(&self, name: &str) -> Result<Option<IntentRecord>, OperationError> {
-        let found = self.core.desk.journal().named(&self.core.scope(), name).await?;
-        match found {
-            Some(record) => self.intent(record.id).await,
-            None => Ok(None),
-        }
+        within(DEFAULT_TIMEOUT, async {
+            let found = self.core.desk.journal().named(&self.core.scope(), name).await?;
+            match found {
+                Some(record) => self.core.looked_up(record.id).await,
+                None => Ok(None),
+            }
+        })
+        .await
     }
 
     /// Forgets an intent that is decided, and its name. One that is open cannot be forgotten: its operation may still happen.
     pub async fn forget(&self, id: IntentId) -> Result<(), OperationError> {
-        self.core.forget(id).await
+        within(DEFAULT_TIMEOUT, self.core.forget(id)).await
     }
 
     /// Sends the newest operation of an open intent again, exactly as it was signed, and waits for it: whichever of the intent's
@@ -147,12 +151,22 @@ impl<R> Client<R> {
     /// Through a bundler the replacement overtakes the first; through an
     /// [`EntryPointSubmitter`](crate::submit::EntryPointSubmitter) that sent the first, it does not.
     pub async fn replace(&self, id: IntentId) -> Result<Operation, OperationError> {
-        Ok(self.of_intent(id).await?.adopting(id, true))
+        let operation = self.of_intent(id).await?;
+        // An operation that several intents share has the calls of all of them: only all of them can replace it.
+        let is_own = within(
+            DEFAULT_TIMEOUT,
+            self.core.is_own_operation(id, operation.request()),
+        )
+        .await?;
+        if !is_own {
+            return Err(OperationError::shared(id));
+        }
+        Ok(operation.adopting(id, true))
     }
 
     /// The newest operation of an intent, as something that can be carried out again.
     async fn of_intent(&self, id: IntentId) -> Result<Operation, OperationError> {
-        let operation: UserOperation = self.core.newest_operation(id).await?;
+        let operation: UserOperation = within(DEFAULT_TIMEOUT, self.core.newest_operation(id)).await?;
         let signer = self.core.signer.address();
         let nonce_key = operation.nonce_key();
         let is_session_keys = nonce_key == session_key_nonce_key(signer);
@@ -162,5 +176,16 @@ impl<R> Client<R> {
         } else {
             Operation::new(&self.core, GivenCallData(operation.call_data), nonce_key)
         })
+    }
+}
+
+/// Asks, for so long.
+async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, OperationError>>,
+) -> Result<T, OperationError> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(OperationError::no_answer_in_time(limit)),
     }
 }

@@ -3,11 +3,12 @@
 use super::{
     Client,
     action::{Actions, OwnerAction, Unblock},
+    within,
 };
 use crate::{
     calldata::{self, NewSessionKey, UninstallConfig},
     journal::IntentRecord,
-    operation::{GivenCallData, Included, Operation, OperationError, Outcome},
+    operation::{DEFAULT_TIMEOUT, GivenCallData, Included, Operation, OperationError, Outcome},
     permissions::{Call, PermissionUpdates, nonce, session_key_nonce_key},
 };
 use alloy::{
@@ -164,7 +165,10 @@ impl Client<Owner> {
         last: Option<u64>,
     ) -> Result<Unblocked, OperationError> {
         let lane = self.core.lane(nonce_key);
-        let before = self.core.desk.journal().unsettled(&lane).await?;
+        let before = within(DEFAULT_TIMEOUT, async {
+            Ok(self.core.desk.journal().unsettled(&lane).await?)
+        })
+        .await?;
         let source = Unblock {
             nonce_key,
             last: last.map(|last| nonce(nonce_key, last)),
@@ -173,8 +177,11 @@ impl Client<Owner> {
         let mut ended = Vec::new();
         let mut included_before = Vec::new();
         for record in before {
-            let Some(record) = self.core.looked_up(record.id).await? else {
-                continue;
+            let looked_up = within(DEFAULT_TIMEOUT, self.core.looked_up(record.id)).await;
+            // The operation is included: that reading back fails does not undo it.
+            let record = match looked_up {
+                Ok(Some(newest)) => newest,
+                Ok(None) | Err(_) => record,
             };
             match record.outcome() {
                 Outcome::Included(_) => included_before.push(record),

@@ -10,6 +10,7 @@ use crate::{
 };
 use alloy::primitives::{Address, B256, Bytes, keccak256};
 use async_trait::async_trait;
+use std::sync::Arc;
 
 /// A session key at work.
 ///
@@ -67,6 +68,10 @@ impl Source for Execution {
 
     fn session_key(&self) -> Option<Used> {
         Some(self.used.clone())
+    }
+
+    fn with_calls(&self, calls: Vec<Call>) -> Option<Arc<dyn Source>> {
+        Some(Arc::new(Self::new(self.used.key, calls)))
     }
 }
 

@@ -67,6 +67,49 @@ impl Store {
         self.included.get(lane)?.last().map(|(_, _, id)| *id)
     }
 
+    fn put(&mut self, mut record: IntentRecord) -> Result<IntentRecord, JournalError> {
+        let id = record.id;
+        let stored = self.records.get(&id);
+        if stored.map_or(0, |stored| stored.record.version) != record.version {
+            return Err(JournalError::Conflict { id });
+        }
+        if let Some(name) = record.name.clone().filter(|_| record.holds_name())
+            && let Some(holder) = self.names.get(&(record.scope(), name.clone()))
+            && *holder != id
+        {
+            let holder = *holder;
+            return Err(JournalError::NameTaken { name, holder });
+        }
+        let order = match stored {
+            Some(stored) => stored.order,
+            None => {
+                self.written += 1;
+                self.written
+            }
+        };
+        record.version += 1;
+        let stored = Stored {
+            order,
+            record: record.clone(),
+        };
+        self.set(id, Some(stored));
+        Ok(record)
+    }
+
+    /// Puts a record in place of the one with its id, or removes that.
+    fn set(&mut self, id: IntentId, stored: Option<Stored>) {
+        self.unindex(id);
+        match stored {
+            Some(stored) => {
+                self.index(stored.order, &stored.record);
+                self.records.insert(id, stored);
+            }
+            None => {
+                self.records.remove(&id);
+            }
+        }
+    }
+
     fn unindex(&mut self, id: IntentId) {
         let Some(Stored { order, record }) = self.records.get(&id) else {
             return;
@@ -118,11 +161,10 @@ impl Store {
                 .insert((order, record.id));
         }
         if let Outcome::Included(included) = record.outcome() {
-            self.included.entry(record.lane).or_default().insert((
-                included.receipt.nonce,
-                order,
-                record.id,
-            ));
+            self.included
+                .entry(record.lane)
+                .or_default()
+                .insert((included.receipt.nonce, order, record.id));
         }
     }
 }
@@ -185,42 +227,31 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
-    async fn put(
+    async fn put_all(
         &self,
-        mut record: IntentRecord,
+        records: Vec<IntentRecord>,
         lease: Option<(&Lease, u64)>,
-    ) -> Result<IntentRecord, JournalError> {
+    ) -> Result<Vec<IntentRecord>, JournalError> {
         let mut store = self.store();
         if let Some((lease, now)) = lease {
             store.check_lease(lease, now)?;
         }
-        let stored = store.records.get(&record.id);
-        if stored.map_or(0, |stored| stored.record.version) != record.version {
-            return Err(JournalError::Conflict { id: record.id });
-        }
-        if let Some(name) = record.name.clone().filter(|_| record.holds_name())
-            && let Some(holder) = store.names.get(&(record.scope(), name.clone()))
-            && *holder != record.id
-        {
-            let holder = *holder;
-            return Err(JournalError::NameTaken { name, holder });
-        }
-        let order = match stored {
-            Some(stored) => stored.order,
-            None => {
-                store.written += 1;
-                store.written
+        let mut written = Vec::with_capacity(records.len());
+        let mut before = Vec::with_capacity(records.len());
+        for record in records {
+            before.push((record.id, store.records.get(&record.id).cloned()));
+            match store.put(record) {
+                Ok(record) => written.push(record),
+                Err(error) => {
+                    before
+                        .into_iter()
+                        .rev()
+                        .for_each(|(id, stored)| store.set(id, stored));
+                    return Err(error);
+                }
             }
-        };
-        record.version += 1;
-        store.unindex(record.id);
-        store.index(order, &record);
-        let stored = Stored {
-            order,
-            record: record.clone(),
-        };
-        store.records.insert(record.id, stored);
-        Ok(record)
+        }
+        Ok(written)
     }
 
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError> {
@@ -276,10 +307,7 @@ impl Journal for MemoryJournal {
             .copied()
             .filter(|id| Some(*id) != highest)
             .collect();
-        for id in spent {
-            store.unindex(id);
-            store.records.remove(&id);
-        }
+        spent.into_iter().for_each(|id| store.set(id, None));
         Ok(())
     }
 
@@ -295,9 +323,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn remove(&self, id: IntentId) -> Result<(), JournalError> {
-        let mut store = self.store();
-        store.unindex(id);
-        store.records.remove(&id);
+        self.store().set(id, None);
         Ok(())
     }
 }

@@ -102,7 +102,8 @@ pub enum JournalError {
 ///
 /// The client calls it; an implementation stores and compares, and decides nothing. All times are milliseconds since the Unix
 /// epoch and come from the caller. Every method is atomic: it happens whole or not at all, and what it has answered `Ok` to
-/// survives whatever the store is built to survive.
+/// survives whatever the store is built to survive. A write whose future was dropped either happens before whatever is asked next, or not
+/// at all.
 ///
 /// `session_key_client::journal::conformance` (feature `conformance`) tests an implementation.
 #[async_trait]
@@ -140,7 +141,19 @@ pub trait Journal: fmt::Debug + Send + Sync {
         &self,
         record: IntentRecord,
         lease: Option<(&Lease, u64)>,
-    ) -> Result<IntentRecord, JournalError>;
+    ) -> Result<IntentRecord, JournalError> {
+        let id = record.id;
+        let written = self.put_all(vec![record], lease).await?;
+        written.into_iter().next().ok_or(JournalError::Conflict { id })
+    }
+
+    /// Writes several records as [`put`](Self::put) does, one after the other, all or none of them. Returns them in the same
+    /// order. A record finds what those before it have changed: the version of the same record, or a name.
+    async fn put_all(
+        &self,
+        records: Vec<IntentRecord>,
+        lease: Option<(&Lease, u64)>,
+    ) -> Result<Vec<IntentRecord>, JournalError>;
 
     /// A record.
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError>;

@@ -67,7 +67,7 @@ impl fmt::Display for ProcessId {
     }
 }
 
-/// A moment, by the clock of the machine and, within one process, by a count that never runs backwards.
+/// A moment in a process: by the clock of the machine, which may jump, and by a count that never runs backwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Moment {
@@ -77,17 +77,6 @@ pub struct Moment {
     pub process: ProcessId,
     /// Its count.
     pub sequence: u64,
-}
-
-impl Moment {
-    /// Whether this moment is after another: by count within a process, by clock between two.
-    pub fn is_after(&self, other: &Self) -> bool {
-        if self.process == other.process {
-            self.sequence > other.sequence
-        } else {
-            self.at > other.at
-        }
-    }
 }
 
 /// A block, by number and hash.
@@ -189,7 +178,7 @@ pub struct IntentRecord {
     pub asked: Moment,
     /// When the caller's patience ends, milliseconds since the Unix epoch.
     pub deadline: u64,
-    /// When its caller was given an error, or went away.
+    /// When its caller was given an error, or went away; and which process wrote that down.
     pub given_up: Option<Moment>,
     /// Whether its caller was told that it is included.
     pub told: bool,
@@ -214,10 +203,12 @@ impl IntentRecord {
         Outcome::of(&self.operations)
     }
 
-    /// Whether nothing about it can change any more.
+    /// Whether nothing about it can change any more, and its caller knows or is known to be gone.
     pub fn is_final(&self) -> bool {
         match self.outcome() {
-            Outcome::Included(included) => included.is_final,
+            Outcome::Included(included) => {
+                included.is_final && (self.told || self.told_to.is_some() || self.given_up.is_some())
+            }
             Outcome::Void(_) | Outcome::NeverSent => true,
             Outcome::Open(_) => false,
         }
@@ -239,6 +230,15 @@ impl IntentRecord {
                 Outcome::Included(_) => self.told || self.told_to.is_some(),
                 _ => self.given_up.is_some() || self.told,
             }
+    }
+
+    /// Whether another operation with this nonce can be signed for it: every earlier one never left the process, is void, was included
+    /// with its calls reverted and stays so, or has the same nonce, which excludes it.
+    pub fn can_be_signed_with(&self, nonce: U256) -> bool {
+        self.operations.iter().all(|operation| match &operation.included {
+            Some(included) => !included.success && included.is_final,
+            None => !operation.is_open() || operation.nonce() == nonce,
+        })
     }
 
     /// Whether it keeps its name: it is on its way, or was included. A name of what never left, or is void, is free again.

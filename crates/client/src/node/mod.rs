@@ -130,6 +130,7 @@ impl Node {
 
     /// Makes one request and reads its result. One of more than [`MAX_ANSWER`] bytes is refused before it is parsed. The readers of
     /// [`lenient`] help with results of many forms.
+    #[tracing::instrument(level = "debug", skip(self, params))]
     pub async fn request<T: DeserializeOwned>(
         &self,
         method: &'static str,
@@ -280,7 +281,7 @@ fn block(at: BlockId) -> Value {
 }
 
 /// Whether an error says that there is no such block, where others answer null.
-fn is_unknown_block(error: &ErrorAnswer) -> bool {
+pub(crate) fn is_unknown_block(error: &ErrorAnswer) -> bool {
     /// "Unknown block", in the API between a node's two layers and sometimes outside.
     const UNKNOWN_BLOCK: i64 = -39001;
     let message = error.message.to_ascii_lowercase();
@@ -289,6 +290,7 @@ fn is_unknown_block(error: &ErrorAnswer) -> bool {
             "unknown block",
             "block not found",
             "header not found",
+            "header for hash not found",
             "cannot find block",
             "block is not found",
         ]

@@ -318,6 +318,19 @@ mod tests {
             asked += 1;
         }
         assert!(asked <= 40, "{asked}");
+        // Nor is it held against the node for ever that larger ones were tried in vain.
+        for _ in 0..6 {
+            while !page.state().is_trial {
+                page.worked(page.size());
+            }
+            assert!(page.failed(page.size(), &answered("limit exceeded")));
+        }
+        assert_eq!(page.state().patience, MOST_PATIENCE);
+        let size = page.size();
+        for _ in 0..=MOST_PATIENCE + 2 * PATIENCE {
+            page.worked(page.size());
+        }
+        assert!(page.size() >= 4 * size, "{size} to {}", page.size());
     }
 
     #[test]

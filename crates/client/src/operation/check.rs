@@ -72,6 +72,7 @@ impl Operation {
     /// # Errors
     ///
     /// [`Cause::NoVerdict`] for an operation that no session key makes; and whatever keeps the question from being answered.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.core.account.address()))]
     pub async fn check(&self) -> Result<Check, OperationError> {
         let lane = self.core.lane(self.nonce_key);
         let mut reads = self.read(&lane).await?;

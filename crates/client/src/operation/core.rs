@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     account::SmartAccount,
-    journal::{IntentRecord, JournalError, Lane, Scope},
+    journal::{IntentRecord, JournalError, Lane, Moment, Scope},
     node::Node,
     submit::Submitter,
 };
@@ -81,6 +81,35 @@ impl Core {
 
     pub(super) fn finality(&self) -> MutexGuard<'_, Option<Finality>> {
         self.finality.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes since when nobody waits for an intent, whatever others have written in the meantime. `None`: it is not in the journal any
+    /// more.
+    pub(super) async fn give_up(
+        &self,
+        mut record: IntentRecord,
+        given_up: Moment,
+    ) -> Result<Option<IntentRecord>, JournalError> {
+        let journal = self.desk.journal();
+        loop {
+            record.given_up.get_or_insert(given_up);
+            let id = record.id;
+            match journal.put(record, None).await {
+                Ok(written) => {
+                    self.desk.forget_dropped(id);
+                    return Ok(Some(written));
+                }
+                Err(JournalError::Conflict { .. }) => match journal.intent(id).await? {
+                    Some(newest) if newest.given_up.is_some() || newest.told => {
+                        self.desk.forget_dropped(id);
+                        return Ok(Some(newest));
+                    }
+                    Some(newest) => record = newest,
+                    None => return Ok(None),
+                },
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Writes down what the chain decided. Needs no lease: it is a fact, whoever finds it. If somebody changed the record in the

@@ -1,6 +1,9 @@
 //! Whose turn it is in a lane: one intent at a time, within the process and between processes on one journal.
 
-use super::error::{Cause, OperationError};
+use super::{
+    error::{Cause, OperationError},
+    share::Rider,
+};
 use crate::journal::{
     Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, ProcessId,
 };
@@ -62,6 +65,8 @@ pub struct Desk {
     dropped: Mutex<Vec<(IntentId, Moment)>>,
     /// The newest block of each chain in which this process knows something included.
     newest: Mutex<BTreeMap<u64, u64>>,
+    /// Intents that wait to be taken along in their lane.
+    pub(super) riders: Mutex<BTreeMap<Lane, Vec<Rider>>>,
 }
 
 impl Default for Desk {
@@ -88,16 +93,13 @@ impl Desk {
             queues: Mutex::default(),
             dropped: Mutex::default(),
             newest: Mutex::default(),
+            riders: Mutex::default(),
         }
     }
 
     /// The journal.
     pub const fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal
-    }
-
-    pub(crate) const fn process(&self) -> ProcessId {
-        self.process
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -143,6 +145,29 @@ impl Desk {
         dropped.retain(|(other, _)| *other != id);
     }
 
+    /// Since when nobody waits for an intent: its future was dropped, its process is gone (the lease that it did not give back tells),
+    /// or its time is over. `None`: somebody may wait.
+    pub(crate) fn left_alone_at(&self, record: &IntentRecord, lapsed: Option<&Lease>) -> Option<Moment> {
+        if let Some(dropped) = self.dropped_at(record.id) {
+            return Some(dropped);
+        }
+        if record.asked.process == self.process {
+            return None;
+        }
+        if let Some(lapsed) = lapsed.filter(|lapsed| lapsed.holder == record.asked.process) {
+            return Some(Moment {
+                // It was last seen when its process extended the lease.
+                at: lapsed.until.saturating_sub(millis(LEASE)),
+                ..self.moment()
+            });
+        }
+        let is_over = self.now() > record.deadline;
+        is_over.then(|| Moment {
+            at: record.deadline,
+            ..self.moment()
+        })
+    }
+
     /// Notes that something is included in this block.
     pub(crate) fn note_block(&self, chain_id: u64, number: u64) {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,8 +188,13 @@ impl Desk {
             return Err(TurnError::Busy);
         };
         let mut pause = Duration::from_millis(20);
+        let mut seen: Option<(ProcessId, u64, Instant)> = None;
         loop {
-            let now = self.now();
+            // The clock may have jumped: a lease that nobody has extended for as long as one lasts is over, whatever it says.
+            let now = match seen {
+                Some((_, until, since)) if since.elapsed() > LEASE => until.max(self.now()),
+                _ => self.now(),
+            };
             let acquired = self
                 .journal
                 .acquire(&lane, self.process, now, now.saturating_add(millis(LEASE)))
@@ -181,7 +211,10 @@ impl Desk {
                     });
                 }
                 Acquired::Held { .. } if Instant::now() + pause >= until => return Err(TurnError::Busy),
-                Acquired::Held { .. } => {
+                Acquired::Held { holder, until } => {
+                    if seen.is_none_or(|(known, end, _)| (known, end) != (holder, until)) {
+                        seen = Some((holder, until, Instant::now()));
+                    }
                     sleep(pause).await;
                     pause = (pause * 3 / 2).min(Duration::from_secs(1));
                 }
@@ -259,13 +292,13 @@ impl Turn {
         Ok(())
     }
 
-    /// Writes a record in the transaction that checks the lease.
-    pub(crate) async fn write(&self, record: IntentRecord) -> Result<IntentRecord, JournalError> {
+    /// Writes records in the transaction that checks the lease: all or none of them.
+    pub(crate) async fn write(&self, records: Vec<IntentRecord>) -> Result<Vec<IntentRecord>, JournalError> {
         self.renew().await?;
         let lease = self.lease();
         self.desk
             .journal
-            .put(record, Some((&lease, self.desk.now())))
+            .put_all(records, Some((&lease, self.desk.now())))
             .await
     }
 

@@ -9,7 +9,7 @@ use crate::{
     account::ReadError,
     journal::{IntentId, JournalError},
     permissions::{PermissionError, Verdict},
-    request::RequestError,
+    request::{RequestError, clean},
     revert::Revert,
     submit::Refusal,
 };
@@ -227,6 +227,13 @@ pub enum Cause {
         waited: Duration,
     },
 
+    /// Journal or node did not answer in time what became of intents.
+    #[error("there was no answer within {waited:?}")]
+    NoAnswerInTime {
+        /// The time limit.
+        waited: Duration,
+    },
+
     /// It was sent, and not included in time.
     #[error("the operation was not included within {waited:?}")]
     NotIncludedInTime {
@@ -267,6 +274,11 @@ pub enum Cause {
         /// What became of it.
         included: Box<Included>,
     },
+
+    /// Several intents share the operation: it cannot be replaced for one of them. Sending it again is possible, and so is asking for the
+    /// same by name.
+    #[error("several intents share the operation")]
+    Shared,
 
     /// The name belongs to an intent with other calls.
     #[error("the name {name:?} belongs to another intent, {intent}")]
@@ -352,12 +364,14 @@ impl Cause {
             Self::NotOurs { .. } => "not_ours",
             Self::LaneBusy { .. } => "lane_busy",
             Self::NotSentInTime { .. } => "not_sent_in_time",
+            Self::NoAnswerInTime { .. } => "no_answer_in_time",
             Self::NotIncludedInTime { .. } => "not_included_in_time",
             Self::NotTaken(_) => "not_taken",
             Self::NotReached { .. } => "not_reached",
             Self::BlockedBy { .. } => "blocked_by",
             Self::NonceUsed { .. } => "nonce_used",
             Self::AlreadyHappened { .. } => "already_happened",
+            Self::Shared => "shared",
             Self::NameTaken { .. } => "name_taken",
             Self::NotDeepInTime { .. } => "not_deep_in_time",
             Self::Reverted { .. } => "reverted",
@@ -375,6 +389,23 @@ impl OperationError {
             happened: Happened::No,
             intent: None,
             user_op_hash: None,
+        }
+    }
+
+    /// An operation that several intents share cannot be replaced for one of them.
+    pub(crate) fn shared(intent: IntentId) -> Self {
+        Self {
+            happened: Happened::Unknown,
+            intent: Some(intent),
+            ..Self::nothing_sent(Cause::Shared)
+        }
+    }
+
+    /// An error of somebody who asked what became of intents: it says nothing about them.
+    pub(crate) fn no_answer_in_time(waited: Duration) -> Self {
+        Self {
+            happened: Happened::Unknown,
+            ..Self::nothing_sent(Cause::NoAnswerInTime { waited })
         }
     }
 
@@ -414,6 +445,15 @@ impl OperationError {
     /// What is worth doing about it.
     pub fn advice(&self) -> Advice {
         match self.happened {
+            // It is done, and something else has undone it; or it is not known whether it was.
+            Happened::Yes
+                if matches!(
+                    *self.cause,
+                    Cause::StillThere { .. } | Cause::NoAnswerInTime { .. }
+                ) =>
+            {
+                return Advice::Change;
+            }
             Happened::Yes => return Advice::Nothing,
             Happened::Unknown | Happened::NotYet => return Advice::Settle,
             Happened::Reverted => return Advice::Change,
@@ -431,6 +471,11 @@ impl OperationError {
                 };
                 Advice::TryAgain { after }
             }
+            // What a node says and nobody understands may be over soon.
+            Cause::Request {
+                error: RequestError::Answered(answer),
+                ..
+            } if answer.revert().is_none() => Advice::TryAgain { after: 2 },
             Cause::NotAllowed { verdict } => match verdict.passes_from() {
                 Some(at) => Advice::TryAgainFrom { at },
                 None => Advice::Change,
@@ -477,7 +522,7 @@ impl From<PermissionError> for Cause {
 impl From<alloy::signers::Error> for Cause {
     fn from(error: alloy::signers::Error) -> Self {
         Self::Signer {
-            message: error.to_string(),
+            message: clean(&error.to_string()),
         }
     }
 }

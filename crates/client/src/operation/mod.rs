@@ -16,6 +16,7 @@ mod paymaster;
 mod prepare;
 mod resume;
 mod settle;
+mod share;
 mod source;
 
 pub use bounds::{Bounds, OverBound, Setting};
@@ -27,6 +28,7 @@ pub use gas::Gas;
 pub use outcome::{Depth, Happened, Included, NotTaken, NotTakenReason, Open, Outcome, Void};
 pub use paymaster::{FixedPaymaster, Paymaster, PaymasterError};
 pub use settle::DEFAULT_FINAL_DEPTH;
+pub use share::AfterRevert;
 
 pub(crate) use self::core::Core;
 pub(crate) use source::{GivenCallData, Source, Used};
@@ -104,6 +106,7 @@ pub struct Operation {
     fees: Option<(U256, U256)>,
     paymaster_and_data: Option<Bytes>,
     strict: bool,
+    shares: Option<AfterRevert>,
     depth: Depth,
     timeout: Duration,
     on_progress: Option<OnProgress>,
@@ -134,6 +137,7 @@ impl Operation {
             fees: None,
             paymaster_and_data: None,
             strict: false,
+            shares: None,
             depth: Depth::default(),
             timeout: DEFAULT_TIMEOUT,
             on_progress: None,
@@ -284,6 +288,11 @@ impl Operation {
             return Ok(false);
         }
         self.source.takes_away(&self.core.account).await
+    }
+
+    /// Identifies what is asked for.
+    pub(crate) fn request(&self) -> B256 {
+        self.source.request()
     }
 
     fn salt(&self) -> Salt {

@@ -198,7 +198,7 @@ pub enum Open {
     InPool,
     /// Somebody said that they do not take it.
     NotTaken(NotTaken),
-    /// Another operation with the same nonce is included, but not so deep yet that this one is void.
+    /// Its nonce is used: by another operation that does not lie so deep yet that this one is void, or by itself, and nobody says so yet.
     NonceUsed {
         /// The other operation, if its event was found.
         by: Option<B256>,
@@ -223,33 +223,46 @@ pub enum Outcome {
 impl Outcome {
     /// What is known of an intent with these operations.
     pub(crate) fn of(operations: &[OperationRecord]) -> Self {
-        if let Some(included) = operations.iter().find_map(|operation| operation.included.clone()) {
-            return Self::Included(included);
-        }
-        let left = || {
+        let included = || {
             operations
                 .iter()
-                .filter(|operation| operation.handover.may_have_left())
+                .filter_map(|operation| operation.included.as_ref())
         };
-        let Some(last) = left().next_back() else {
-            return Self::NeverSent;
+        let last_included = included()
+            .find(|included| included.success)
+            .or(included().next_back());
+        // One whose calls reverted can have a successor with another nonce.
+        let is_excluded = |operation: &OperationRecord| {
+            included().any(|included| included.success || included.receipt.nonce == operation.nonce())
         };
-        if left().all(|operation| operation.void.is_some())
-            && let Some(void) = &last.void
+        let open = || {
+            operations
+                .iter()
+                .filter(|operation| operation.is_open() && !is_excluded(operation))
+        };
+        if let Some(included) = last_included
+            && open().next().is_none()
         {
-            return Self::Void(void.clone());
+            return Self::Included(included.clone());
         }
-        let open = || left().filter(|operation| operation.void.is_none());
+        let Some(last) = open().next_back() else {
+            let void = operations
+                .iter()
+                .filter(|operation| operation.handover.may_have_left())
+                .filter_map(|operation| operation.void.as_ref())
+                .next_back();
+            return void.map_or(Self::NeverSent, |void| Self::Void(void.clone()));
+        };
         if open().all(|operation| operation.nonce_past.is_some()) {
             return Self::Open(Open::NonceUsed { by: None });
         }
         if open().any(|operation| operation.handover == Handover::InPool) {
             return Self::Open(Open::InPool);
         }
-        match open().next_back().map(|operation| &operation.handover) {
-            Some(Handover::NotTaken(not_taken)) => Self::Open(Open::NotTaken(not_taken.clone())),
-            _ => Self::Open(Open::NoAnswer),
-        }
+        Self::Open(match &last.handover {
+            Handover::NotTaken(not_taken) => Open::NotTaken(not_taken.clone()),
+            _ => Open::NoAnswer,
+        })
     }
 
     /// Whether anything of it happened.
@@ -258,7 +271,7 @@ impl Outcome {
             Self::Included(included) if included.success => Happened::Yes,
             Self::Included(_) => Happened::Reverted,
             Self::Void(_) | Self::NeverSent => Happened::No,
-            Self::Open(Open::NotTaken(_) | Open::NonceUsed { .. }) => Happened::NotYet,
+            Self::Open(Open::NotTaken(_) | Open::NonceUsed { by: Some(_) }) => Happened::NotYet,
             Self::Open(_) => Happened::Unknown,
         }
     }

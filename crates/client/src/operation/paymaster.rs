@@ -1,6 +1,7 @@
 //! Who pays for an operation, if not the account.
 
 use crate::permissions::UserOperation;
+use crate::request::clean;
 use alloy::primitives::{Address, Bytes};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -43,7 +44,7 @@ impl PaymasterError {
     /// A service's failure or refusal, in its words.
     pub fn declined(error: impl fmt::Display) -> Self {
         Self::Declined {
-            message: error.to_string(),
+            message: clean(&error.to_string()),
         }
     }
 }

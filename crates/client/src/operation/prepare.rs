@@ -16,7 +16,7 @@ use crate::{
         model::{KeyState, Spend, Verdict},
     },
     request::RequestError,
-    submit::{EstimateError, minimum_pre_verification_gas, simulate_call_gas},
+    submit::{EstimateError, check_call_gas, estimate_call_gas, minimum_pre_verification_gas},
 };
 use alloy::{
     eips::BlockId,
@@ -231,7 +231,22 @@ impl Operation {
         let lowest_fee = self.lowest_fee(&operation, reads, least_fees);
         let paymaster = self.asked_paymaster();
         let mut stub = self.stub(paymaster, &operation).await?;
-        for _ in 0..MOST_ESTIMATES {
+        operation.paymaster_and_data = stub.clone();
+        if let Some(state) = &reads.state {
+            // Whoever estimates would refuse it, too, but could not say why. Gas rules come last.
+            let free = UserOperation {
+                max_fee_per_gas: U256::ZERO,
+                max_priority_fee_per_gas: U256::ZERO,
+                ..operation.clone()
+            };
+            self.judge(state.check(&free, reads.head.timestamp))?;
+        }
+        if !self.gas.is_complete() {
+            // No estimate makes it cheaper than that.
+            let least_cost = LEAST_GAS.saturating_mul(operation.max_fee_per_gas);
+            core.bounds.check_cost(least_cost)?;
+        }
+        for round in 0..MOST_ESTIMATES {
             operation.paymaster_and_data = stub.clone();
             if let Some(budget) = &budget {
                 budget
@@ -244,7 +259,12 @@ impl Operation {
                     .fit(&operation, lowest_fee, self.fees.is_some())
                     .map_err(|cause| over_budget(reads, &operation, lowest_fee, cause))?
             {
-                // A lower fee can make a bundler want more gas.
+                // A lower fee can make a bundler want more gas: once it did, some is left for that.
+                let lowered = if round == 0 {
+                    lowered
+                } else {
+                    with_margin(lowered, lowest_fee)
+                };
                 (operation.max_fee_per_gas, operation.max_priority_fee_per_gas) = lowered;
                 fee_bits = 0;
                 continue;
@@ -425,19 +445,27 @@ impl Operation {
         let mut asked = operation.clone();
         given.apply(&mut asked);
         let is_own = core.submitter.estimates_by_node();
+        let (node, entry_point) = (&core.node, core.entry_point());
         let at_node = async {
             if is_own || !asked.init_code.is_empty() {
                 return None;
             }
             // The bundler's word is compared with the node's. That the node has none is no reason not to send.
-            simulate_call_gas(&core.node, core.entry_point(), &asked)
-                .await
-                .ok()
+            estimate_call_gas(node, entry_point, &asked).await.ok()
         };
         let (estimate, at_node) = tokio::join!(core.submitter.estimate_gas(&asked), at_node);
         let mut estimate = estimate?;
-        if let Some(at_node) = at_node {
-            estimate.call_gas_limit = estimate.call_gas_limit.max(at_node);
+        if let Some(limit) = at_node {
+            estimate.call_gas_limit = estimate.call_gas_limit.max(limit);
+        }
+        // Two that agree on less than any call takes are both wrong: then the call is tried with it.
+        let is_doubtful = !is_own && !asked.call_data.is_empty() && estimate.call_gas_limit < LEAST_CALL_GAS;
+        if is_doubtful
+            && asked.init_code.is_empty()
+            && let Err(EstimateError::WouldRevert(revert)) =
+                check_call_gas(node, entry_point, &asked, estimate.call_gas_limit).await
+        {
+            return Err(Cause::WouldRevert { revert });
         }
         let computed = Computed {
             call_gas_limit: at_node,
@@ -446,6 +474,15 @@ impl Operation {
         };
         Ok((estimate, computed))
     }
+}
+
+/// Gas units that hardly any call of an account gets by with.
+const LEAST_CALL_GAS: U256 = U256::from_limbs([25_000, 0, 0, 0]);
+
+/// Fees that are a sixteenth lower, as far as they can be lowered.
+fn with_margin((max_fee, max_priority_fee): (U256, U256), lowest_fee: U256) -> (U256, U256) {
+    let lower = (max_fee - max_fee / U256::from(16)).max(lowest_fee).min(max_fee);
+    (lower, max_priority_fee.min(lower))
 }
 
 /// The model's verdict on an operation that does not fit the key's gas limit even at this fee, which says when it would; or the

@@ -1,6 +1,7 @@
 //! What became of the intents in the journal: after a restart, and whenever somebody asks.
 
 use super::{
+    DEFAULT_TIMEOUT,
     core::Core,
     course::{handover_after, is_passing},
     desk::{LEASE, TurnError},
@@ -8,11 +9,11 @@ use super::{
     settle::{SettleError, View},
 };
 use crate::{
-    journal::{Handover, IntentId, IntentRecord, JournalError, Lane},
-    permissions::UserOperation,
+    journal::{Handover, IntentId, IntentRecord, Lane, Lease},
+    permissions::{UserOperation, session_key_nonce_key},
     request::RequestError,
-    submit::Sent,
 };
+use alloy::primitives::B256;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -42,8 +43,20 @@ fn node_failed(error: RequestError) -> OperationError {
     })
 }
 
+/// The most that `resume` waits for an intent whose process went away, beyond the time that it takes to get its lane and to ask what
+/// became of it.
+const LONGEST_RESUME: Duration = Duration::from_secs(600);
+
 impl Core {
+    /// What `resume` may take, all told.
+    pub(crate) const fn longest_wait(&self) -> Duration {
+        LONGEST_RESUME
+            .saturating_add(LAPSE)
+            .saturating_add(DEFAULT_TIMEOUT)
+    }
+
     /// Settles the account's open intents. Those whose processes went away are sent again within their callers' time.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.account.address()))]
     pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
         let account = (self.chain_id(), self.account.address());
         let lanes = self.desk.journal().unsettled_lanes(Some(account)).await?;
@@ -51,7 +64,10 @@ impl Core {
         let mut settled = Vec::new();
         let mut held = Vec::new();
         // What was written for other contracts is not this client's.
-        for lane in lanes.into_iter().filter(|lane| lane.entry_point == self.entry_point()) {
+        for lane in lanes
+            .into_iter()
+            .filter(|lane| lane.entry_point == self.entry_point())
+        {
             match self.resume_lane(lane, Instant::now() + TURN).await? {
                 Some(records) => settled.extend(records),
                 None => held.push(lane),
@@ -93,7 +109,8 @@ impl Core {
             let is_waited_for = |record: &IntentRecord| {
                 // A reorganization has undone what its caller knows included.
                 let is_undone = record.told && started.elapsed() < UNDONE;
-                let is_in_time = record.given_up.is_none() && now < record.deadline;
+                let is_in_time =
+                    record.given_up.is_none() && now < record.deadline && started.elapsed() < LONGEST_RESUME;
                 (is_undone || is_in_time)
                     && self.desk.dropped_at(record.id).is_none()
                     && record.open_operations().any(|operation| {
@@ -114,7 +131,7 @@ impl Core {
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
         for record in &mut records {
-            self.leave_alone(record).await?;
+            self.leave_alone(record, turn.lapsed.as_ref()).await?;
         }
         turn.release().await;
         let mut settled = Vec::new();
@@ -145,14 +162,14 @@ impl Core {
         again.sort_unstable();
         for (_, position, index) in again {
             let record = &mut records[position];
+            // A record that does not fit itself was damaged, or tampered with.
+            if self.check_ours(record).is_err() {
+                continue;
+            }
             let operation = &mut record.operations[index];
             let sent = self.submitter.send(&operation.signed).await;
             // It may have left before the process went away.
-            let before = match operation.handover.clone() {
-                Handover::Written if matches!(sent, Sent::NeverLeft { .. }) => Handover::NoAnswer,
-                before => before,
-            };
-            let handover = handover_after(before, &sent);
+            let handover = handover_after(operation.handover.clone(), &sent, false);
             if handover != operation.handover {
                 operation.handover = handover;
                 if let Ok(written) = self.desk.journal().put(record.clone(), None).await {
@@ -163,25 +180,25 @@ impl Core {
     }
 
     /// Notes that nobody waits for an intent any more: its caller is gone, and its time is over, or it is decided.
-    async fn leave_alone(&self, record: &mut IntentRecord) -> Result<(), OperationError> {
+    async fn leave_alone(
+        &self,
+        record: &mut IntentRecord,
+        lapsed: Option<&Lease>,
+    ) -> Result<(), OperationError> {
         if record.given_up.is_some() || record.told {
             return Ok(());
         }
-        let dropped = self.desk.dropped_at(record.id);
-        if dropped.is_none() && record.asked.process == self.desk.process() {
+        let Some(given_up) = self.desk.left_alone_at(record, lapsed) else {
             return Ok(());
+        };
+        if let Some(written) = self.give_up(record.clone(), given_up).await? {
+            *record = written;
         }
-        record.given_up = Some(dropped.unwrap_or_else(|| self.desk.moment()));
-        match self.desk.journal().put(record.clone(), None).await {
-            Ok(written) => *record = written,
-            Err(JournalError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.desk.forget_dropped(record.id);
         Ok(())
     }
 
     /// What the journal knows of an intent, after a look at the chain.
+    #[tracing::instrument(level = "debug", skip_all, fields(intent = %id))]
     pub(crate) async fn looked_up(&self, id: IntentId) -> Result<Option<IntentRecord>, OperationError> {
         let Some(record) = self.desk.journal().intent(id).await? else {
             return Ok(None);
@@ -218,6 +235,15 @@ impl Core {
         self.check_ours(&record)?;
         let newest = record.operations.last().ok_or_else(unknown)?;
         Ok(newest.signed.operation.clone())
+    }
+
+    /// Whether an intent's operation does what the intent asks for, and nothing else.
+    pub(crate) async fn is_own_operation(&self, id: IntentId, request: B256) -> Result<bool, OperationError> {
+        let record = self.desk.journal().intent(id).await?;
+        // Owners' requests are not their call data.
+        Ok(record.is_none_or(|record| {
+            record.request == request || record.lane.nonce_key != session_key_nonce_key(record.signer)
+        }))
     }
 
     /// Kept operations are used with the chain, EntryPoint and account that they were signed for, and their hashes are checked.

@@ -18,7 +18,12 @@ use alloy::{
     eips::BlockId,
     primitives::{B256, U256},
 };
-use std::collections::BTreeSet;
+use futures_util::future::join_all;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::time::timeout;
 
 /// How many blocks below the latest one an operation is taken to stay included or void, on chains whose nodes tell no
 /// finalized block.
@@ -70,7 +75,57 @@ pub(crate) struct Finality {
     moved_at: u64,
 }
 
+/// What was read of the chain beside other things, so that settling need not ask for it: the blocks that are known to include
+/// something, and the newest that stays.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    hashes: BTreeMap<u64, Option<B256>>,
+    finalized: Option<Option<Head>>,
+}
+
+/// How long a submitter's word is waited for of where an operation stands. Logs tell without it.
+const HINT: Duration = Duration::from_secs(3);
+
+/// The most headers that are asked for at the same time.
+const HEADERS_AT_ONCE: usize = 32;
+
 impl Core {
+    /// Reads what settling these records will ask for, all at the same time.
+    pub(crate) async fn look_ahead<'a>(&self, records: impl IntoIterator<Item = &'a IntentRecord>) -> Seen {
+        let blocks: BTreeSet<u64> = records
+            .into_iter()
+            .flat_map(|record| &record.operations)
+            .filter_map(|operation| operation.included.as_ref())
+            .filter(|included| !included.is_final)
+            .map(|included| included.receipt.block_number)
+            .collect();
+        if blocks.is_empty() {
+            return Seen::default();
+        }
+        let numbers: Vec<u64> = blocks.into_iter().collect();
+        let headers = async {
+            let mut hashes = BTreeMap::new();
+            for numbers in numbers.chunks(HEADERS_AT_ONCE) {
+                let headers = numbers.iter().map(|number| async move {
+                    let header = self.node.header((*number).into()).await;
+                    (*number, header)
+                });
+                for (number, header) in join_all(headers).await {
+                    // What could not be read is asked for again.
+                    if let Ok(header) = header {
+                        hashes.insert(number, header.map(|header| header.hash));
+                    }
+                }
+            }
+            hashes
+        };
+        let (hashes, finalized) = tokio::join!(headers, self.node.finalized());
+        Seen {
+            hashes,
+            finalized: finalized.ok(),
+        }
+    }
+
     /// The newest block, and the lane's nonce in it.
     pub(crate) async fn view(&self, lane: &Lane) -> Result<View, RequestError> {
         let head = self.node.head().await?;
@@ -93,9 +148,20 @@ impl Core {
     /// Settles what can be settled of these records, all of one lane, and writes down what is new. The records are changed
     /// accordingly.
     pub(crate) async fn settle(&self, view: &View, records: &mut [IntentRecord]) -> Result<(), SettleError> {
+        let seen = self.look_ahead(&*records).await;
+        self.settle_with(view, records, &seen).await
+    }
+
+    /// The same with what was read already.
+    pub(crate) async fn settle_with(
+        &self,
+        view: &View,
+        records: &mut [IntentRecord],
+        seen: &Seen,
+    ) -> Result<(), SettleError> {
         for record in &mut *records {
             let mut changed = record.clone();
-            if self.look_again(view, &mut changed).await? {
+            if self.look_again(view, &mut changed, seen).await? {
                 *record = self.write_fact(changed).await?;
             }
         }
@@ -125,7 +191,12 @@ impl Core {
     }
 
     /// Looks whether included operations still are. Says whether anything changed.
-    async fn look_again(&self, view: &View, record: &mut IntentRecord) -> Result<bool, SettleError> {
+    async fn look_again(
+        &self,
+        view: &View,
+        record: &mut IntentRecord,
+        seen: &Seen,
+    ) -> Result<bool, SettleError> {
         let mut is_changed = false;
         for operation in &mut record.operations {
             let Some(included) = &mut operation.included else {
@@ -136,7 +207,15 @@ impl Core {
                 continue;
             }
             let block = included.block();
-            if !self.is_canonical(view, block).await? {
+            let is_canonical = match seen.hashes.get(&block.number) {
+                Some(found) => found.map(|hash| hash == block.hash),
+                None => self.is_canonical(view, block).await?,
+            };
+            // One of several nodes may be behind. Only another block in its place is evidence.
+            let Some(is_canonical) = is_canonical else {
+                continue;
+            };
+            if !is_canonical {
                 operation.included = None;
                 operation.nonce_past = None;
                 is_changed = true;
@@ -144,7 +223,11 @@ impl Core {
             }
             if included.seen != view.head_ref() {
                 included.seen = view.head_ref();
-                let last = self.final_block(&view.head).await?;
+                let finalized = match seen.finalized {
+                    Some(finalized) => finalized,
+                    None => self.node.finalized().await?,
+                };
+                let last = self.last_of(finalized, &view.head);
                 included.is_final = block.number <= last.number;
                 // How deep it lies is not worth a write, as long as it is not final.
                 is_changed |= included.is_final;
@@ -153,31 +236,36 @@ impl Core {
         Ok(is_changed)
     }
 
-    /// Whether the canonical chain has this block.
-    async fn is_canonical(&self, view: &View, block: BlockRef) -> Result<bool, SettleError> {
+    /// Whether the canonical chain has this block. `None`: whoever answered does not know a block with this number.
+    async fn is_canonical(&self, view: &View, block: BlockRef) -> Result<Option<bool>, SettleError> {
         if block == view.head_ref() {
-            return Ok(true);
+            return Ok(Some(true));
         }
         let found = self.node.header(block.number.into()).await?;
-        Ok(found.is_some_and(|found| found.hash == block.hash))
+        Ok(found.map(|found| found.hash == block.hash))
     }
 
     /// The newest block that stays: the node's finalized one, or else so many below the latest.
     async fn final_block(&self, head: &Head) -> Result<FinalBlock, SettleError> {
-        if let Some(finalized) = self.node.finalized().await?
+        let finalized = self.node.finalized().await?;
+        Ok(self.last_of(finalized, head))
+    }
+
+    fn last_of(&self, finalized: Option<Head>, head: &Head) -> FinalBlock {
+        if let Some(finalized) = finalized
             && finalized.number <= head.number
             && !self.is_stalled(finalized.number, head.number)
         {
-            return Ok(FinalBlock {
+            return FinalBlock {
                 number: finalized.number,
                 depth: VoidDepth::Finalized,
-            });
+            };
         }
         let blocks = final_depth(self.chain_id());
-        Ok(FinalBlock {
+        FinalBlock {
             number: head.number.saturating_sub(blocks),
             depth: VoidDepth::Blocks(blocks),
-        })
+        }
     }
 
     /// Whether the finalized block has not moved for long.
@@ -208,10 +296,11 @@ impl Core {
     ) -> Result<bool, SettleError> {
         let hash = operation.signed.hash;
         // Where a bundler says that it stands is worth a look, and nothing more. That it cannot say is no matter.
-        let hint = self.submitter.transaction(hash).await.unwrap_or(None);
-        if let Some(transaction) = hint
-            && let Some(included) = self.included_in(view, last, transaction, operation).await?
-        {
+        let hint = async {
+            let transaction = self.submitter.transaction(hash).await.ok()??;
+            self.included_in(view, last, transaction, operation).await.ok()?
+        };
+        if let Ok(Some(included)) = timeout(HINT, hint).await {
             operation.included = Some(included);
             return Ok(true);
         }
@@ -231,23 +320,27 @@ impl Core {
             .iter()
             .map(|operation| operation.signed.hash)
             .collect();
-        let other = events.found.iter().find(|event| {
+        for other in events.found.iter().filter(|event| {
             event.nonce == nonce && event.block_number <= last.number && !hashes.contains(&event.user_op_hash)
-        });
-        if let Some(other) = other {
+        }) {
+            let block = BlockRef {
+                number: other.block_number,
+                hash: other.block_hash,
+            };
+            // One of several nodes may be on a fork.
+            if self.is_canonical(view, block).await? != Some(true) {
+                continue;
+            }
             operation.void = Some(Void {
                 nonce,
-                block: BlockRef {
-                    number: other.block_number,
-                    hash: other.block_hash,
-                },
+                block,
                 depth: last.depth,
                 used_by: Some(other.user_op_hash),
             });
             return Ok(true);
         }
         match operation.nonce_past {
-            Some(past) if self.is_canonical(view, past).await? => {
+            Some(past) if self.is_canonical(view, past).await? == Some(true) => {
                 if past.number > last.number {
                     return Ok(false);
                 }
@@ -291,13 +384,17 @@ impl Core {
         else {
             return Ok(None);
         };
+        // An EntryPoint never says this: a node does.
+        if receipt.nonce != operation.nonce() {
+            return Ok(None);
+        }
         let block = BlockRef {
             number: receipt.block_number,
             hash: receipt.block_hash,
         };
         self.desk.note_block(self.chain_id(), block.number);
         // Of a block that the view's node does not know yet, its own word has to do.
-        if block.number <= view.head.number && !self.is_canonical(view, block).await? {
+        if block.number <= view.head.number && self.is_canonical(view, block).await? != Some(true) {
             return Ok(None);
         }
         Ok(Some(Included {

@@ -4,7 +4,7 @@ use super::{desk::Desk, error::Cause};
 use crate::{account::SmartAccount, permissions::Call};
 use alloy::primitives::{Address, B256, Bytes, keccak256};
 use async_trait::async_trait;
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// A session key, and the calls that it makes.
 #[derive(Clone, Debug)]
@@ -24,6 +24,12 @@ pub(crate) trait Source: fmt::Debug + Send + Sync {
 
     /// The session key that acts, if one does.
     fn session_key(&self) -> Option<Used> {
+        None
+    }
+
+    /// The same for other calls of the session key. `None`: it is not calls of a session key.
+    fn with_calls(&self, calls: Vec<Call>) -> Option<Arc<dyn Source>> {
+        let _ = calls;
         None
     }
 

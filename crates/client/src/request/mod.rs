@@ -7,6 +7,8 @@ pub(crate) mod answer;
 pub mod lenient;
 pub(crate) mod text;
 
+pub(crate) use text::clean;
+
 use crate::revert::Revert;
 use alloy::{
     primitives::Bytes,

@@ -847,6 +847,7 @@ mod tests {
     use alloy::{consensus::Transaction as _, rpc::types::Block};
     use serde_json::json;
     use session_key_testkit::dev_accounts;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A submitter over a wire to the world's chain.
     fn submitter(world: &World) -> (Wire, EntryPointSubmitter) {
@@ -887,6 +888,8 @@ mod tests {
         // What alloy fills in by itself is not asked for.
         assert_eq!(methods.pop().unwrap(), "eth_sendRawTransaction");
         assert!(!methods.contains(&"eth_estimateGas".to_owned()), "{methods:?}");
+        let ids = methods.iter().filter(|method| *method == "eth_chainId");
+        assert_eq!(ids.count(), 1, "{methods:?}");
         let counts = methods
             .iter()
             .filter(|method| *method == "eth_getTransactionCount");
@@ -1026,8 +1029,14 @@ mod tests {
         let [third, fourth] = [world.payment(2).await, world.payment(3).await];
         lose(&third).await;
         assert_eq!(submitter.send(&fourth).await, Sent::Taken);
+        let waiting = wire.waiting();
+        // Even if fees have risen enough to replace the other.
+        let before = waiting[0].max_fee_per_gas();
+        let history = json!({ "baseFeePerGas": [format!("{before:#x}")], "reward": [["0x77359400"]] });
+        wire.script(move |method, _| (method == "eth_feeHistory").then(|| Reply::Result(history.clone())));
         assert!(is_unanswered(&submitter.send(&third).await));
-        assert_eq!(wire.waiting().len(), 1);
+        wire.repair();
+        assert_eq!(wire.waiting(), waiting);
         wire.mine().await;
         assert_eq!(submitter.send(&third).await, Sent::Taken);
         wire.mine().await;
@@ -1185,6 +1194,28 @@ mod tests {
             assert!(!submitter.knows(signed.hash).await.unwrap(), "{method}");
             wire.repair();
             assert_eq!(submitter.send(&signed).await, Sent::Taken);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_node_saw_in_a_first_try_has_left_although_the_second_is_not_written() {
+        let world = World::new();
+        let (wire, submitter) = submitter(&world);
+        let mut wrong = world.payment(0).await;
+        wrong.operation.signature = world.payment(1).await.operation.signature;
+        let right = world.payment(1).await;
+        let tries = AtomicUsize::new(0);
+        wire.script(move |method, _| {
+            let is_second = method == "eth_call" && tries.fetch_add(1, Ordering::SeqCst) > 0;
+            is_second.then_some(Reply::NotReached)
+        });
+        match submitter
+            .send_all_valid(&[wrong, right.clone()])
+            .await
+            .unwrap_err()
+        {
+            BundleError::NoAnswer { hashes, .. } => assert_eq!(hashes, [right.hash]),
+            error => panic!("{error:?}"),
         }
     }
 

@@ -153,8 +153,11 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
     // ERC-4337's codes for what the validation of an operation finds.
     let is_judgement = answer.code.is_some_and(|code| (-32599..=-32500).contains(&code));
     if answer.code == Some(CALL_REVERTED) || !is_judgement && answer.revert().is_some() {
+        // No bytes say less than the words.
+        let tells = |revert: &Revert| !matches!(revert, Revert::Unknown(data) if data.is_empty());
         let revert = revert
             .or_else(|| answer.revert())
+            .filter(tells)
             .unwrap_or_else(|| Revert::Error(answer.message.clone()));
         return Said::NotTaken(NotTakenReason::WouldRevert { revert });
     }

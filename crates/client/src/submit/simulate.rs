@@ -67,9 +67,20 @@ pub async fn simulate_call_gas(
     entry_point: Address,
     operation: &UserOperation,
 ) -> Result<U256, EstimateError> {
-    let limit = with_room(call_gas(node, entry_point, &to_simulate(operation)).await?);
+    let limit = estimate_call_gas(node, entry_point, operation).await?;
     check_call_gas(node, entry_point, operation, limit).await?;
     Ok(limit)
+}
+
+/// A node's estimate of the gas limit of an operation's call, with room. Whether it suffices is another question.
+pub(crate) async fn estimate_call_gas(
+    node: &Node,
+    entry_point: Address,
+    operation: &UserOperation,
+) -> Result<U256, EstimateError> {
+    Ok(with_room(
+        call_gas(node, entry_point, &to_simulate(operation)).await?,
+    ))
 }
 
 /// The operation with gas limits and fees to simulate it with.
@@ -193,7 +204,7 @@ async fn call_gas(
 
 /// Makes the operation's call with exactly the gas that it is to have. Where the account is yet to be created, its gas was
 /// measured, not estimated.
-async fn check_call_gas(
+pub(crate) async fn check_call_gas(
     node: &Node,
     entry_point: Address,
     operation: &UserOperation,

@@ -15,9 +15,10 @@ use session_key_client::{
         sol_types::SolCall,
         transports::{BoxTransport, TransportError, TransportErrorKind, TransportFut},
     },
-    calldata::{self, EXECUTE_WITH_SESSION_KEY, OwnersError},
+    calldata::{self, OwnersError},
     deployment::{DeploymentParameters, DeploymentPlan, Deterministic},
-    permissions::{Permissions, model::KeyState},
+    explain::load,
+    permissions::{EXECUTE_WITH_SESSION_KEY, Permissions},
 };
 use session_key_testkit::{
     Chain, DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Stack, Testkit, dev_accounts,
@@ -549,7 +550,7 @@ async fn a_live_key_never_reads_as_revoked_by_another_plugin() {
     assert!(differs(&error), "{error:?}");
     let error = wrong.session_keys().await.unwrap_err();
     assert!(differs(&error), "{error:?}");
-    let error = KeyState::load(&wrong, key(1).address(), []).await.unwrap_err();
+    let error = load(&wrong, key(1).address(), []).await.unwrap_err();
     assert!(differs(&error), "{error:?}");
 
     // The account had no plugin when it was connected to, and got another one since.
@@ -772,9 +773,7 @@ async fn many_views_at_once_are_bounded() {
         let target = Address::from_word(keccak256(n.to_be_bytes()));
         (target, Selector::from(n.to_be_bytes()))
     });
-    let state = KeyState::load(&account, key(1).address(), functions)
-        .await
-        .unwrap();
+    let state = load(&account, key(1).address(), functions).await.unwrap();
     assert_eq!(state.contracts.len(), 500);
     assert!(front.requests() > 1500, "{} requests", front.requests());
     assert_eq!(front.most_in_flight(), MAX_REQUESTS_IN_FLIGHT);

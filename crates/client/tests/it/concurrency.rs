@@ -1,15 +1,15 @@
-//! Many at once, the same twice, and what is interrupted: every operation happens once.
+//! Many at once, the same twice, and what is interrupted: everything happens once.
 
 use crate::{
     fixture::{ETHER, Fixture, RECIPIENT, one},
-    wire::{Fault, Faulty, client_over, submitter_over},
+    wire::{Fault, Wire, client_over},
 };
 use session_key_client::{
-    OwnerClient, SessionKeyClient,
+    OperationError, OwnerClient, SessionKeyClient,
     alloy::primitives::U256,
-    operation::{Operation, OperationError},
-    permissions::{Permissions, SpendLimit},
-    submit::{SubmitError, Submitter},
+    operation::{Happened, NotTaken, NotTakenReason, Operation, Pending},
+    permissions::{AaCode, Permissions, SpendLimit},
+    submit::{Sent, Submitter},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -26,12 +26,12 @@ async fn fifty_senders_at_once_lose_nothing_and_double_nothing() {
     let before = fixture.balance(RECIPIENT);
     let tasks: Vec<_> = clients
         .into_iter()
-        .map(|client| tokio::spawn(async move { client.execute(one()).execute().await }))
+        .map(|client| tokio::spawn(async move { client.execute(one()).await }))
         .collect();
     let mut hashes = std::collections::BTreeSet::new();
     for task in tasks {
-        let receipt = task.await.unwrap().unwrap();
-        assert!(hashes.insert(receipt.user_op_hash));
+        let included = task.await.unwrap().unwrap();
+        assert!(hashes.insert(included.receipt.user_op_hash));
     }
     assert_eq!(hashes.len(), 50);
     assert_eq!(fixture.balance(RECIPIENT) - before, U256::from(50));
@@ -47,118 +47,111 @@ async fn one_operation_sent_by_many_happens_once() {
             tokio::spawn(async move { submitter.send(&signed).await })
         })
         .collect();
+    let mut taken = 0;
     for task in tasks {
-        task.await.unwrap().unwrap();
+        match task.await.unwrap() {
+            Sent::Taken => taken += 1,
+            // It is included.
+            Sent::NotTaken(NotTaken {
+                reason: NotTakenReason::Refused(refusal),
+                ..
+            }) => assert_eq!(refusal.code, Some(AaCode::InvalidNonce)),
+            sent => panic!("{sent:?}"),
+        }
     }
+    assert_eq!(taken, 1);
     assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
 }
 
-// Wherever the future is dropped, the operation can be sent again and waited for again, and happens once.
-#[tokio::test]
-async fn sending_can_be_cancelled_anywhere() {
-    let (fixture, client) = Fixture::with_spender().await;
-    let wire = Faulty::new(fixture.testkit.transport());
-    let submitter = submitter_over(&fixture, wire.clone());
-    let steps = [
-        "eth_call",
-        "eth_sendRawTransaction",
-        "eth_getTransactionReceipt",
-        "eth_getLogs",
-    ];
-    for (done, step) in steps.into_iter().enumerate() {
-        let signed = client.execute(one()).sign().await.unwrap();
-        wire.lose_answers_to(step, Fault::Hang);
-        let all = async {
-            submitter.send(&signed).await?;
-            submitter.wait(signed.hash, AMPLE_TIME).await
-        };
-        let cancelled = tokio::select! {
-            outcome = all => {
-                outcome.unwrap();
-                false
-            }
-            () = wire.hangs() => true,
-        };
-        // What the transaction's receipt tells is not searched for.
-        assert_eq!(cancelled, step != "eth_getLogs", "{step}");
-        wire.repair();
-
-        submitter.send(&signed).await.unwrap();
-        let outcome = submitter.wait(signed.hash, AMPLE_TIME).await.unwrap();
-        assert!(outcome.is_success());
-        assert_eq!(fixture.balance(RECIPIENT), U256::from(done + 1), "{step}");
-    }
-}
-
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn waiting_ends_in_time_although_the_node_does_not() {
-    let (fixture, client) = Fixture::with_spender().await;
-    let wire = Faulty::new(fixture.testkit.transport());
-    let submitter = submitter_over(&fixture, wire.clone());
-    let signed = client.execute(one()).sign().await.unwrap();
-    submitter.send(&signed).await.unwrap();
-    wire.lose_answers_to("eth_getTransactionReceipt", Fault::Hang);
-    let wait = submitter.wait(signed.hash, Duration::from_millis(100));
-    let error = tokio::time::timeout(AMPLE_TIME, wait)
+    let (fixture, _) = Fixture::with_spender().await;
+    let wire = Wire::new(fixture.testkit.transport());
+    let client = client_over(&fixture, wire.clone());
+    wire.fault("eth_getTransactionReceipt", Fault::Hang);
+    let waiting = client.execute(one()).timeout(Duration::from_secs(5));
+    let error = tokio::time::timeout(AMPLE_TIME, waiting.into_future())
         .await
         .expect("it ends in time")
         .unwrap_err();
-    assert!(matches!(error, SubmitError::Timeout { hash, .. } if hash == signed.hash));
+    assert_eq!(
+        (error.code(), error.happened()),
+        ("not_included_in_time", Happened::Unknown)
+    );
+    assert!(error.user_op_hash.is_some() && error.intent.is_some());
+    wire.repair();
+    let record = client.intent(error.intent.unwrap()).await.unwrap().unwrap();
+    assert_eq!(record.outcome().happened(), Happened::Yes);
 }
 
 // Wherever the node hangs, and what is known of the operation then.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn executing_ends_in_time_although_the_node_does_not() {
     let (fixture, _) = Fixture::with_spender().await;
-    let wire = Faulty::new(fixture.testkit.transport());
+    let wire = Wire::new(fixture.testkit.transport());
     let client = client_over(&fixture, wire.clone());
-    let execute = async |step, timeout| {
-        wire.lose_answers_to(step, Fault::Hang);
-        let operation = client.execute(one()).timeout(timeout);
-        let error = tokio::time::timeout(AMPLE_TIME, operation.execute())
+    let limit = Duration::from_secs(5);
+    let execute = async |step| {
+        wire.fault(step, Fault::Hang);
+        let operation = client.execute(one()).timeout(limit);
+        let begin = tokio::time::Instant::now();
+        let error = tokio::time::timeout(AMPLE_TIME, operation.into_future())
             .await
             .expect("it ends in time")
             .unwrap_err();
+        // What was found is written down.
+        assert!(begin.elapsed() <= limit + Duration::from_secs(4), "{step}");
         wire.repair();
         error
     };
-    let short = Duration::from_millis(100);
-    for step in ["eth_getBlockByNumber", "eth_estimateGas"] {
-        let error = execute(step, short).await;
-        assert!(
-            matches!(error, OperationError::NotSentInTime { waited } if waited == short),
+    for step in [
+        "eth_getBlockByNumber",
+        "eth_estimateGas",
+        "eth_getCode",
+        "eth_chainId",
+        "eth_feeHistory",
+    ] {
+        let error = execute(step).await;
+        assert_eq!(
+            (error.code(), error.happened()),
+            ("not_sent_in_time", Happened::No),
             "{step}: {error:?}"
         );
+        assert_eq!((error.user_op_hash, error.intent), (None, None));
     }
     assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
 
-    // Long enough to get that far.
-    let long = Duration::from_secs(5);
-    let error = execute("eth_sendRawTransaction", long).await;
-    let OperationError::Submit(SubmitError::MaybeSent { hash, .. }) = error else {
-        panic!("{error:?}")
-    };
-    assert!(client.submitter().outcome(hash).await.unwrap().is_some());
-    let error = execute("eth_getTransactionReceipt", long).await;
-    let OperationError::Submit(SubmitError::Timeout { hash, waited }) = error else {
-        panic!("{error:?}")
-    };
-    assert!(waited <= long);
-    assert!(client.submitter().outcome(hash).await.unwrap().is_some());
-    assert_eq!(fixture.balance(RECIPIENT), U256::from(2));
+    // From here on it may have been sent. What follows settles what came before.
+    for (step, done) in [("eth_sendRawTransaction", 1), ("eth_getTransactionReceipt", 2)] {
+        let error = execute(step).await;
+        assert_eq!(
+            (error.code(), error.happened()),
+            ("not_included_in_time", Happened::Unknown),
+            "{step}: {error:?}"
+        );
+        let record = client.intent(error.intent.unwrap()).await.unwrap().unwrap();
+        assert_eq!(record.outcome().happened(), Happened::Yes, "{step}");
+        client.forget(record.id).await.unwrap();
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(done), "{step}");
+    }
 }
 
 // Does not compile otherwise.
 #[test]
 fn clients_and_their_futures_can_move_between_threads() {
     fn shared<T: Send + Sync + Clone + 'static>() {}
-    fn send<T: Send>(future: impl FnOnce(Operation<'static>) -> T) -> impl Sized {
+    fn send<T: Send>(future: impl FnOnce(Operation) -> T) -> impl Sized {
         future
     }
     shared::<OwnerClient>();
     shared::<SessionKeyClient>();
+    shared::<Operation>();
+    shared::<OperationError>();
     shared::<Arc<dyn Submitter>>();
+    fn sent<T: Send + 'static>() {}
+    sent::<Pending>();
     send(|operation| async move { operation.build().await });
-    send(|operation| async move { operation.execute().await });
-    send(|operation| async move { operation.on_progress(|_| ()).outcome().await });
+    send(|operation| async move { operation.check().await });
+    send(|operation| async move { operation.await });
+    send(|operation| async move { operation.on_progress(|_| ()).send().await });
 }

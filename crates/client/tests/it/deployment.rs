@@ -1,6 +1,6 @@
 //! Deploying: from nothing, again, half way, with other parameters, and where it must refuse.
 
-use crate::wire::{Failing, WithoutOverrides, provider, wallet};
+use crate::wire::{Asked, Fault, Wire, provider, wallet, without_overrides};
 use session_key_bindings::{IModularAccountFactory, bytecode};
 use session_key_client::{
     Deployment, SmartAccount,
@@ -425,10 +425,12 @@ async fn the_data_fee_of_the_op_stack_is_counted() {
     assert_eq!(with - without, U256::from(2 * 2 * 1_000_000_000_u64));
     // An oracle that cannot be asked is no oracle that asks for nothing.
     let selector = hex::encode(&keccak256("getL1Fee(bytes)")[..4]);
-    let node = Failing::new(testkit.transport(), move |method, params, _| {
-        method == "eth_call" && params.contains(&selector)
+    let node = Wire::new(testkit.transport());
+    node.rule(move |asked| {
+        let is_asked = asked.method == "eth_call" && asked.params.to_string().contains(&selector);
+        is_asked.then(|| Fault::refuse(-32000, "rate limit exceeded"))
     });
-    let wallet = wallet(node.saying("rate limit exceeded"), dev_accounts()[0].signer());
+    let wallet = wallet(node, dev_accounts()[0].signer());
     let limited = Deployer::new(wallet, CHAIN, plan(&DeploymentParameters::default()));
     let error = limited.survey(None).await.unwrap_err();
     assert!(matches!(error, DeployError::Rpc(_)), "{error}");
@@ -440,22 +442,18 @@ async fn the_data_fee_of_the_op_stack_is_counted() {
 }
 
 /// A wallet on the chain, over a wire that fails where it is told to.
-fn failing(
-    testkit: &Testkit,
-    fails: impl Fn(&str, &str, usize) -> bool + Send + Sync + 'static,
-) -> DynProvider {
-    wallet(
-        Failing::new(testkit.transport(), fails),
-        dev_accounts()[0].signer(),
-    )
+fn failing(testkit: &Testkit, fails: impl Fn(&Asked) -> bool + Send + 'static) -> DynProvider {
+    let node = Wire::new(testkit.transport());
+    node.rule(move |asked| fails(asked).then(|| Fault::refuse(-32000, "the test says no")));
+    wallet(node, dev_accounts()[0].signer())
 }
 
 #[tokio::test]
 async fn a_failure_half_way_is_completed_by_the_next_deployment() {
     for sent in [0, 2] {
         let testkit = chain();
-        let provider = failing(&testkit, move |method, _, before| {
-            method == "eth_sendRawTransaction" && before == sent
+        let provider = failing(&testkit, move |asked| {
+            asked.method == "eth_sendRawTransaction" && asked.before == sent
         });
         let deployer = Deployer::new(provider, CHAIN, plan(&DeploymentParameters::default()));
         create(&testkit, &deployer, |contract| {
@@ -510,10 +508,12 @@ async fn a_chain_without_the_instructions_is_refused() {
         ("the method eth_call does not exist", false),
     ] {
         let testkit = chain();
-        let node = Failing::new(testkit.transport(), |method, params, _| {
-            method == "eth_call" && params.contains("0x5f5f5f5e00")
+        let node = Wire::new(testkit.transport());
+        node.rule(move |asked| {
+            let is_asked = asked.method == "eth_call" && asked.params.to_string().contains("0x5f5f5f5e00");
+            is_asked.then(|| Fault::refuse(-32000, message))
         });
-        let wallet = wallet(node.saying(message), dev_accounts()[0].signer());
+        let wallet = wallet(node, dev_accounts()[0].signer());
         let deployer = Deployer::new(wallet, CHAIN, plan(&DeploymentParameters::default()));
         match refusal(&testkit, &deployer).await {
             DeployError::ChainBeforeCancun { reason, .. } if is_of_the_chain => assert_eq!(reason, message),
@@ -526,7 +526,9 @@ async fn a_chain_without_the_instructions_is_refused() {
 #[tokio::test]
 async fn a_node_that_cannot_simulate_is_found_out() {
     let testkit = chain();
-    let node = provider(WithoutOverrides::new(testkit.transport()));
+    let node = Wire::new(testkit.transport());
+    without_overrides(&node);
+    let node = provider(node);
     let deployer = Deployer::new(node, CHAIN, plan(&other_parameters()));
     let error = refusal(&testkit, &deployer).await;
     let DeployError::SimulationUnsupported { contract } = error else {
@@ -538,8 +540,8 @@ async fn a_node_that_cannot_simulate_is_found_out() {
 #[tokio::test]
 async fn a_creation_that_fails_is_refused() {
     let testkit = chain();
-    let provider = failing(&testkit, |method, _, before| {
-        method == "eth_estimateGas" && before == 1
+    let provider = failing(&testkit, |asked| {
+        asked.method == "eth_estimateGas" && asked.before == 1
     });
     let deployer = Deployer::new(provider, CHAIN, plan(&DeploymentParameters::default()));
     let error = refusal(&testkit, &deployer).await;

@@ -1,18 +1,22 @@
 //! Operations that go to the EntryPoint in transactions of one's own.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, ample_gas, assert_executed, assert_refused, key, one},
-    wire::{Fault, Faulty, Mempool, submitter_over},
+    fixture::{
+        Fixture, RECIPIENT, ample_gas, assert_executed, assert_not_included, assert_not_taken, hand_over,
+        key, one, operations_of,
+    },
+    wire::{Fault, Wire, submitter_over},
 };
 use session_key_client::{
-    Call, NewSessionKey, Revert, SessionKeyClient, SignedOperation,
-    alloy::primitives::U256,
-    operation::OperationError,
+    Call, NewSessionKey, RequestError, Revert, SessionKeyClient, SignedOperation,
+    alloy::primitives::{B256, U256},
+    operation::NotTakenReason,
     permissions::{AaCode, Permissions, SpendLimit},
     revert::PluginError,
     signer::sign_user_operation,
-    submit::{EntryPointSubmitter, Outcome, SubmitError, Submitter as _},
+    submit::{BundleError, EntryPointSubmitter, Sent, Submitter as _},
 };
+use session_key_testkit::dev_accounts;
 
 #[tokio::test]
 async fn one_bundle_carries_many_and_drops_the_refused() {
@@ -21,9 +25,8 @@ async fn one_bundle_carries_many_and_drops_the_refused() {
         .native_token_spend_limit(SpendLimit::total(U256::from(10)));
     let (fixture, clients) = Fixture::with_keys(5, &permissions).await;
     let mut signed = Vec::new();
-    for (position, client) in clients.into_iter().enumerate() {
-        let amount = if position == 2 { 11 } else { 10 };
-        let call = Call::transfer(RECIPIENT, U256::from(amount));
+    for client in &clients {
+        let call = Call::transfer(RECIPIENT, U256::from(10));
         signed.push(
             client
                 .execute([call])
@@ -33,76 +36,98 @@ async fn one_bundle_carries_many_and_drops_the_refused() {
                 .unwrap(),
         );
     }
+    // The owner takes one of the keys away meanwhile.
+    let removed = fixture.owner.remove_session_key(clients[2].session_key());
+    removed.await.unwrap();
+    let before = operations_of(&fixture).await.len();
+
     let submitter = submitter_over(&fixture, fixture.testkit.transport());
-    let error = submitter.send_all(&signed).await.unwrap_err();
-    match error {
-        SubmitError::RefusedInBundle { hash, refusal } => {
-            assert_eq!(
-                (hash, refusal.code),
-                (signed[2].hash, Some(AaCode::AccountReverted))
-            );
+    match submitter.send_all(&signed).await.unwrap_err() {
+        BundleError::NotTaken { hash, not_taken } => {
+            assert_eq!(hash, Some(signed[2].hash));
+            assert_not_taken(Sent::NotTaken(*not_taken), AaCode::AccountReverted);
         }
         error => panic!("{error:?}"),
     }
     assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
 
     let bundle = submitter.send_all_valid(&signed).await.unwrap();
-    assert_eq!(bundle.refused.len(), 1);
-    assert_eq!(bundle.refused[0].0, signed[2].hash);
+    let [(hash, refusal)] = bundle.refused.as_slice() else {
+        panic!("{bundle:?}")
+    };
+    assert_eq!(*hash, signed[2].hash);
     assert_eq!(
-        bundle.refused[0].1.cause,
+        refusal.cause,
         Some(Revert::Plugin(PluginError::PermissionsCheckFailed))
     );
     assert_eq!(bundle.sent.len(), 4);
     assert_eq!(fixture.balance(RECIPIENT), U256::from(40));
+    let included = operations_of(&fixture).await.split_off(before);
+    let sent: Vec<_> = bundle.sent.iter().map(|hash| (*hash, true)).collect();
+    assert_eq!(included, sent);
     for hash in bundle.sent {
-        let outcome = submitter.outcome(hash).await.unwrap().unwrap();
-        assert!(outcome.is_success());
         assert_eq!(
-            outcome.receipt().unwrap().transaction_hash,
-            bundle.transaction_hash.unwrap()
+            submitter.transaction(hash).await.unwrap(),
+            bundle.transaction_hash
         );
-        // Another submitter, which did not send it, finds it by its event.
-        assert_eq!(fixture.submitter.outcome(hash).await.unwrap(), Some(outcome));
+        // Another submitter, which did not send it, does not know it.
+        assert_eq!(fixture.submitter.transaction(hash).await.unwrap(), None);
+        assert!(submitter.knows(hash).await.unwrap() && !fixture.submitter.knows(hash).await.unwrap());
     }
-    assert_eq!(submitter.outcome(signed[2].hash).await.unwrap(), None);
 }
 
 /// A key that may send the recipient what it likes, and a submitter whose transactions wait until the test mines them.
-async fn with_mempool() -> (Fixture, Mempool, EntryPointSubmitter, SessionKeyClient) {
+async fn with_pool() -> (Fixture, EntryPointSubmitter, SessionKeyClient) {
     let (fixture, client) = Fixture::with_spender().await;
-    let mempool = Mempool::new(&fixture.testkit);
-    let submitter = submitter_over(&fixture, mempool.clone());
-    (fixture, mempool, submitter, client)
+    let submitter = submitter_over(&fixture, fixture.testkit.transport());
+    fixture.pool();
+    (fixture, submitter, client)
 }
 
-// Whoever sees a bundle on its way can send its operations himself. Then the bundle fails, but they have happened: that they
-// were dropped would be a lie, and could make a caller send them anew.
-#[tokio::test]
-async fn an_operation_that_somebody_else_included_is_not_dropped() {
-    let (fixture, mempool, submitter, client) = with_mempool().await;
-    let signed = client.execute(one()).sign().await.unwrap();
-    submitter.send(&signed).await.unwrap();
-    assert_eq!(submitter.outcome(signed.hash).await.unwrap(), None);
+/// The hash of the transaction that is the only one in the pool.
+fn only_waiting(fixture: &Fixture) -> B256 {
+    let pool = fixture.testkit.chain().pool();
+    assert_eq!(pool.len(), 1);
+    *pool[0].transaction.inner.tx_hash()
+}
 
-    fixture.submitter.send(&signed).await.unwrap();
-    let theirs = fixture.submitter.outcome(signed.hash).await.unwrap().unwrap();
-    assert!(theirs.is_success());
+// Whoever sees a bundle on its way can send its operations himself. Then the bundle fails, but they have happened.
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_somebody_else_included_is_included() {
+    let (fixture, submitter, _) = with_pool().await;
+    let client = SessionKeyClient::new(fixture.account.clone(), key(1), submitter);
+    let pending = client.execute(one()).send().await.unwrap();
+    let ours = only_waiting(&fixture);
+    fixture.testkit.chain().hold_pooled(ours).unwrap();
+    let signed = pending.intent().unwrap().operations[0].signed.clone();
+    hand_over(&*fixture.submitter, &signed).await;
+    fixture.mine();
+
+    let included = pending.await.unwrap();
+    assert_eq!(included.receipt.user_op_hash, signed.hash);
+    assert_ne!(included.receipt.transaction_hash, ours);
+    // The bundle that comes too late changes nothing.
+    fixture.testkit.chain().release_pooled(ours).unwrap();
+    fixture.mine();
+    assert!(!fixture.testkit.chain().receipt(ours).unwrap().status());
+    let records = client.resume().await.unwrap();
+    let record = records
+        .iter()
+        .find(|record| record.operations[0].signed == signed)
+        .unwrap();
     assert_eq!(
-        submitter.outcome(signed.hash).await.unwrap().as_ref(),
-        Some(&theirs)
+        record.operations[0].included.as_ref().unwrap().receipt,
+        included.receipt
     );
-
-    mempool.mine().await;
-    assert_eq!(submitter.outcome(signed.hash).await.unwrap(), Some(theirs));
     assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
 }
 
-#[tokio::test]
-async fn a_bundle_that_fails_drops_its_operations_and_says_why() {
-    let (fixture, mempool, submitter, client) = with_mempool().await;
+#[tokio::test(start_paused = true)]
+async fn a_bundle_that_fails_takes_nothing_from_its_other_operations() {
+    let (fixture, submitter, client) = with_pool().await;
+    fixture.testkit.chain().set_automine(true);
     let second = NewSessionKey::new(key(2).address(), &Permissions::new().contract(RECIPIENT)).unwrap();
-    fixture.owner.add_session_key(second).execute().await.unwrap();
+    fixture.owner.add_session_key(second).await.unwrap();
     let bystander = fixture.session_key(key(2));
     let [overtaken, bystander] = [
         client.execute(one()).sign().await.unwrap(),
@@ -112,137 +137,96 @@ async fn a_bundle_that_fails_drops_its_operations_and_says_why() {
             .await
             .unwrap(),
     ];
+    fixture.pool();
     let bundle = submitter
         .send_all(&[overtaken.clone(), bystander.clone()])
         .await
         .unwrap();
     let carrier = bundle.transaction_hash.unwrap();
+    fixture.testkit.chain().hold_pooled(carrier).unwrap();
     // Another operation with the same nonce comes first.
-    client
-        .execute([Call::transfer(RECIPIENT, U256::from(5))])
-        .execute()
-        .await
-        .unwrap();
-    mempool.mine().await;
+    let other = client.execute([Call::transfer(RECIPIENT, U256::from(5))]);
+    let other = other.send().await.unwrap();
+    fixture.mine();
+    other.await.unwrap();
+    fixture.testkit.chain().release_pooled(carrier).unwrap();
+    fixture.mine();
+    assert!(!fixture.testkit.chain().receipt(carrier).unwrap().status());
+    assert_not_included(&fixture, overtaken.hash).await;
+    assert_not_included(&fixture, bystander.hash).await;
 
-    match submitter.outcome(overtaken.hash).await.unwrap().unwrap() {
-        Outcome::Dropped {
-            transaction_hash,
-            reason,
-        } => {
-            assert_eq!(transaction_hash, carrier);
-            assert_eq!(reason.unwrap().code, Some(AaCode::InvalidNonce));
-        }
-        outcome => panic!("{outcome:?}"),
-    }
-    let dropped = submitter.outcome(bystander.hash).await.unwrap();
-    match dropped.as_ref().unwrap() {
-        Outcome::Dropped { reason, .. } => {
-            let reason = reason.as_ref().unwrap();
-            assert_eq!(reason.code, None);
-            assert!(reason.reason.contains(&overtaken.hash.to_string()), "{reason}");
-            assert!(reason.reason.contains("AA25"), "{reason}");
-        }
-        outcome => panic!("{outcome:?}"),
-    }
-    // Asked again, it says the same.
-    assert_eq!(submitter.outcome(bystander.hash).await.unwrap(), dropped);
-    // Sent again, it is included.
-    submitter.send(&bystander).await.unwrap();
-    assert_eq!(submitter.outcome(bystander.hash).await.unwrap(), None);
-    mempool.mine().await;
-    assert_executed(&submitter, bystander.hash).await;
+    // Sent again, the bystander is included; the other's nonce is used.
+    assert_not_taken(submitter.send(&overtaken).await, AaCode::InvalidNonce);
+    hand_over(&submitter, &bystander).await;
+    assert_eq!(fixture.waiting(), 1);
+    fixture.mine();
+    assert_executed(&fixture, bystander.hash).await;
     assert_eq!(fixture.balance(RECIPIENT), U256::from(5));
 }
 
 #[tokio::test]
-async fn a_dropped_operation_is_an_error_with_its_reason() {
-    let (fixture, mempool, _, client) = with_mempool().await;
-    let sender = SessionKeyClient::new(
-        fixture.account.clone(),
-        key(1),
-        submitter_over(&fixture, mempool.clone()),
-    );
-    let operation = sender.execute(one());
-    let (dropped, ()) = tokio::join!(operation.execute(), async {
-        mempool.holds(1).await;
-        client
-            .execute([Call::transfer(RECIPIENT, U256::from(5))])
-            .execute()
-            .await
-            .unwrap();
-        mempool.mine().await;
-    });
-    let error = dropped.unwrap_err();
-    assert!(error.to_string().contains("AA25"), "{error}");
-    assert!(matches!(error, OperationError::Dropped { reason: Some(_), .. }));
-}
-
-#[tokio::test]
-async fn what_is_on_its_way_or_included_is_not_sent_again() {
-    let (fixture, mempool, submitter, client) = with_mempool().await;
+async fn what_is_on_its_way_is_not_sent_again_and_what_is_included_is_not_taken() {
+    let (fixture, submitter, client) = with_pool().await;
     let signed = client.execute(one()).sign().await.unwrap();
-    submitter.send(&signed).await.unwrap();
-    submitter.send(&signed).await.unwrap();
-    assert_eq!(mempool.len(), 1);
-    mempool.mine().await;
-    let outcome = submitter.outcome(signed.hash).await.unwrap().unwrap();
-    assert!(outcome.is_success());
+    hand_over(&submitter, &signed).await;
+    hand_over(&submitter, &signed).await;
+    let carrier = only_waiting(&fixture);
+    assert_eq!(submitter.transaction(signed.hash).await.unwrap(), Some(carrier));
+    fixture.mine();
+    assert_executed(&fixture, signed.hash).await;
 
-    submitter.send(&signed).await.unwrap();
+    // The EntryPoint cannot tell whether it was this operation that used the nonce.
+    assert_not_taken(submitter.send(&signed).await, AaCode::InvalidNonce);
+    assert_eq!(submitter.transaction(signed.hash).await.unwrap(), Some(carrier));
     // By another submitter, too, and in a bundle.
-    fixture.submitter.send(&signed).await.unwrap();
+    assert_not_taken(fixture.submitter.send(&signed).await, AaCode::InvalidNonce);
     let next = client.execute(one()).sign().await.unwrap();
-    let bundle = submitter.send_all(&[signed.clone(), next.clone()]).await.unwrap();
-    assert_eq!(
-        (bundle.sent, bundle.sent_before),
-        (vec![next.hash], vec![signed.hash])
-    );
-    assert_eq!(mempool.len(), 1);
-    mempool.mine().await;
+    let bundle = submitter
+        .send_all_valid(&[signed.clone(), next.clone()])
+        .await
+        .unwrap();
+    assert_eq!((bundle.sent, bundle.refused.len()), (vec![next.hash], 1));
+    assert_eq!(fixture.waiting(), 1);
+    fixture.mine();
     assert_eq!(fixture.balance(RECIPIENT), U256::from(2));
-    assert_eq!(submitter.outcome(signed.hash).await.unwrap(), Some(outcome));
 }
 
 #[tokio::test]
 async fn an_answer_that_is_lost_leaves_it_open() {
-    let (fixture, _, _, client) = with_mempool().await;
-    let wire = Faulty::new(fixture.testkit.transport());
+    let (fixture, client) = Fixture::with_spender().await;
+    let wire = Wire::new(fixture.testkit.transport());
     let submitter = submitter_over(&fixture, wire.clone());
     let signed = client.execute(one()).sign().await.unwrap();
-    wire.lose_answers_to("eth_sendRawTransaction", Fault::Break);
-    match submitter.send(&signed).await.unwrap_err() {
-        SubmitError::MaybeSent { hash, .. } => assert_eq!(hash, signed.hash),
-        error => panic!("{error:?}"),
-    }
-    assert_executed(&submitter, signed.hash).await;
+    wire.fault("eth_sendRawTransaction", Fault::Break);
+    let sent = submitter.send(&signed).await;
+    assert!(matches!(sent, Sent::NoAnswer { .. }), "{sent:?}");
+    assert_executed(&fixture, signed.hash).await;
     wire.repair();
-    submitter.send(&signed).await.unwrap();
+    assert_not_taken(submitter.send(&signed).await, AaCode::InvalidNonce);
     assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
 
-    // What fails before it is sent is not sent.
+    // The node has seen the operation in the call that tries it, and may pass it on.
     let next = client.execute(one()).sign().await.unwrap();
-    wire.lose_answers_to("eth_call", Fault::Break);
-    assert!(matches!(
-        submitter.send(&next).await.unwrap_err(),
-        SubmitError::Rpc(_)
-    ));
-    assert_eq!(submitter.outcome(next.hash).await.unwrap(), None);
+    wire.once("eth_call", Fault::Break);
+    let sent = submitter.send(&next).await;
+    assert!(matches!(sent, Sent::NoAnswer { .. }), "{sent:?}");
+    // A node that was not connected to has seen nothing.
+    wire.fault("eth_call", Fault::NotReached);
+    let sent = submitter.send(&next).await;
+    assert!(matches!(sent, Sent::NeverLeft { .. }), "{sent:?}");
+    assert_not_included(&fixture, next.hash).await;
 }
 
 /// Sends an operation whose transaction arrives, and waits, and whose answer does not arrive.
 async fn send_and_lose_the_answer(
     submitter: &EntryPointSubmitter,
-    wire: &Faulty,
+    wire: &Wire,
     signed: &SignedOperation,
     fault: Fault,
 ) {
-    wire.lose_answers_to("eth_sendRawTransaction", fault);
+    wire.fault("eth_sendRawTransaction", fault);
     tokio::select! {
-        result = submitter.send(signed) => match result.unwrap_err() {
-            SubmitError::MaybeSent { hash, .. } => assert_eq!(hash, signed.hash),
-            error => panic!("{error:?}"),
-        },
+        sent = submitter.send(signed) => assert!(matches!(sent, Sent::NoAnswer { .. }), "{sent:?}"),
         () = wire.hangs() => (),
     }
     wire.repair();
@@ -251,15 +235,15 @@ async fn send_and_lose_the_answer(
 // The transaction around it would fail, and somebody pays for that.
 #[tokio::test]
 async fn what_may_be_on_its_way_does_not_go_out_in_a_second_transaction() {
-    let (fixture, mempool, _, client) = with_mempool().await;
-    let wire = Faulty::new(mempool.clone());
+    let (fixture, _, client) = with_pool().await;
+    let wire = Wire::new(fixture.testkit.transport());
     let submitter = submitter_over(&fixture, wire.clone());
     for (done, fault) in [Fault::Break, Fault::Hang].into_iter().enumerate() {
         let signed = client.execute(one()).sign().await.unwrap();
         send_and_lose_the_answer(&submitter, &wire, &signed, fault).await;
-        assert_eq!(mempool.len(), 1);
-        submitter.send(&signed).await.unwrap();
-        assert_eq!(mempool.len(), 1);
+        assert_eq!(fixture.waiting(), 1);
+        hand_over(&submitter, &signed).await;
+        assert_eq!(fixture.waiting(), 1);
         // Nor is it in the way of others.
         let other = fixture.owner.execute(one()[0].clone()).sign().await.unwrap();
         let bundle = submitter
@@ -270,62 +254,73 @@ async fn what_may_be_on_its_way_does_not_go_out_in_a_second_transaction() {
             (bundle.sent_before, bundle.sent),
             (vec![signed.hash], vec![other.hash])
         );
-        assert_eq!(mempool.len(), 2);
-        mempool.mine().await;
-        submitter.send(&signed).await.unwrap();
-        assert_eq!(mempool.len(), 0);
-        assert_executed(&submitter, signed.hash).await;
-        assert_executed(&submitter, other.hash).await;
+        assert_eq!(fixture.waiting(), 2);
+        fixture.mine();
+        assert_eq!(fixture.waiting(), 0);
+        assert_executed(&fixture, signed.hash).await;
+        assert_executed(&fixture, other.hash).await;
         assert_eq!(fixture.balance(RECIPIENT), U256::from(2 * (done + 1)));
     }
 }
 
 #[tokio::test]
 async fn what_got_lost_goes_out_again() {
-    let (fixture, mempool, _, client) = with_mempool().await;
-    let wire = Faulty::new(mempool.clone());
+    let (fixture, _, client) = with_pool().await;
+    let wire = Wire::new(fixture.testkit.transport());
     let submitter = submitter_over(&fixture, wire.clone());
     let signed = client.execute(one()).sign().await.unwrap();
     send_and_lose_the_answer(&submitter, &wire, &signed, Fault::Break).await;
-    mempool.forget();
+    fixture.forget_pool();
     // Together with one that is new, which gets the next nonce.
     let other = fixture.owner.execute(one()[0].clone()).sign().await.unwrap();
     submitter
         .send_all(&[signed.clone(), other.clone()])
         .await
         .unwrap();
-    assert_eq!(mempool.len(), 2);
-    mempool.mine().await;
-    assert_executed(&submitter, signed.hash).await;
-    assert_executed(&submitter, other.hash).await;
+    assert_eq!(fixture.waiting(), 2);
+    fixture.mine();
+    assert_executed(&fixture, signed.hash).await;
+    assert_executed(&fixture, other.hash).await;
 
     // Another bundle has the nonce by now: what was lost waits until the nonce is used.
     let signed = client.execute(one()).sign().await.unwrap();
     send_and_lose_the_answer(&submitter, &wire, &signed, Fault::Break).await;
-    mempool.forget();
+    fixture.forget_pool();
     let other = fixture.owner.execute(one()[0].clone()).sign().await.unwrap();
-    submitter.send(&other).await.unwrap();
-    assert!(matches!(
-        submitter.send(&signed).await.unwrap_err(),
-        SubmitError::MaybeSent { hash, .. } if hash == signed.hash
-    ));
-    assert_eq!(mempool.len(), 1);
-    mempool.mine().await;
-    submitter.send(&signed).await.unwrap();
-    mempool.mine().await;
-    assert_executed(&submitter, signed.hash).await;
+    hand_over(&submitter, &other).await;
+    match submitter.send(&signed).await {
+        Sent::NoAnswer { error } => assert!(matches!(error, RequestError::NoAnswer { .. }), "{error:?}"),
+        sent => panic!("{sent:?}"),
+    }
+    assert_eq!(fixture.waiting(), 1);
+    fixture.mine();
+    hand_over(&submitter, &signed).await;
+    fixture.mine();
+    assert_executed(&fixture, signed.hash).await;
     assert_eq!(fixture.balance(RECIPIENT), U256::from(4));
 }
 
 #[tokio::test]
 async fn a_wrong_signature_is_refused() {
-    let (fixture, _, submitter, client) = with_mempool().await;
+    let (fixture, submitter, client) = with_pool().await;
     let mut signed = client.execute(one()).sign().await.unwrap();
     sign_user_operation(&mut signed.operation, &key(9), fixture.stack.entry_point, 31337)
         .await
         .unwrap();
-    assert_refused(
-        submitter.send(&signed).await.unwrap_err(),
-        AaCode::AccountSignature,
-    );
+    assert_not_taken(submitter.send(&signed).await, AaCode::AccountSignature);
+}
+
+// Its sender has to have as much as all of a transaction's gas may cost, and a pool keeps none that can never be paid.
+#[tokio::test]
+async fn a_sender_without_funds_is_told_as_such() {
+    let (fixture, client) = Fixture::with_spender().await;
+    let sender = dev_accounts()[2].address;
+    fixture.testkit.chain().set_balance(sender, U256::from(1_000));
+    let submitter = submitter_over(&fixture, fixture.testkit.transport());
+    let signed = client.execute(one()).sign().await.unwrap();
+    match submitter.send(&signed).await {
+        Sent::NotTaken(not_taken) => assert_eq!(not_taken.reason, NotTakenReason::Funds),
+        sent => panic!("{sent:?}"),
+    }
+    assert_not_included(&fixture, signed.hash).await;
 }

@@ -7,6 +7,8 @@
 mod agent_held_key;
 #[path = "../../examples/batch.rs"]
 mod batch;
+#[path = "../../examples/bot/main.rs"]
+mod bot;
 #[path = "../../examples/budget_top_up.rs"]
 mod budget_top_up;
 #[path = "../../examples/gas_breakdown.rs"]
@@ -36,6 +38,17 @@ fn budget_top_up_runs() {
 #[test]
 fn revoke_without_bundler_runs() {
     revoke_without_bundler::main().unwrap();
+}
+
+#[test]
+fn the_bot_of_the_readme_pays_once_through_a_crash() {
+    bot::main().unwrap();
+}
+
+#[test]
+fn the_readme_shows_the_bot_that_runs() {
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains(include_str!("../../examples/bot/bot.rs")));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! An account on the simulated chain, with an owner, a session key and someone who sends bundles.
 
 use session_key_client::{
-    Call, Deployment, NewSessionKey, OwnerClient, Revert, SessionKeyClient, SmartAccount,
+    Call, Deployment, NewSessionKey, OwnerClient, Revert, SessionKeyClient, SignedOperation, SmartAccount,
     alloy::{
         primitives::{Address, B256, Bytes, U256},
         providers::Provider,
@@ -10,15 +10,24 @@ use session_key_client::{
         sol_types::SolCall,
     },
     deployment::account_init_code_hash,
-    operation::OperationError,
-    permissions::{AaCode, PermissionUpdates, Permissions, SpendLimit},
-    revert::PluginError,
-    submit::{EntryPointSubmitter, GasEstimate, Outcome, SubmitError, Submitter},
+    node::{Node, OperationFilter},
+    operation::{Bounds, Cause, Gas, Happened, NotTaken, NotTakenReason, OperationError},
+    permissions::{AaCode, PermissionUpdates, Permissions, SpendLimit, Violation},
+    signer::sign_user_operation,
+    submit::{EntryPointSubmitter, Sent, Submitter},
 };
-use session_key_testkit::{Stack, TestToken, Testkit, dev_accounts};
-use std::sync::Arc;
+use session_key_testkit::{Chain, ChainConfig, Stack, TestToken, Testkit, dev_accounts};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicUsize},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 pub(crate) const ETHER: u64 = 1_000_000_000_000_000_000;
+
+/// How many blocks below the latest one the finalized one lies.
+pub(crate) const FINALIZED_DISTANCE: u64 = 64;
 
 /// Who receives something in the tests.
 pub(crate) const RECIPIENT: Address = Address::repeat_byte(0x77);
@@ -30,6 +39,10 @@ pub(crate) struct Fixture {
     pub(crate) owner: OwnerClient,
     pub(crate) owner_signer: PrivateKeySigner,
     pub(crate) submitter: Arc<dyn Submitter>,
+    /// When the clocks of all processes of the test started.
+    pub(crate) epoch: Instant,
+    /// How many processes send transactions.
+    pub(crate) processes: AtomicUsize,
 }
 
 impl Fixture {
@@ -40,8 +53,19 @@ impl Fixture {
 
     /// The same, with this owner.
     pub(crate) async fn owned_by(owner_signer: PrivateKeySigner) -> Self {
-        let testkit = Testkit::default();
-        let stack = Stack::deploy(&mut testkit.chain()).unwrap();
+        let (mut chain, stack) = deployed();
+        let owner = owner_signer.address();
+        let account = account_address(&deployment(&stack), owner);
+        chain.set_balance(account, U256::from(10 * ETHER));
+        stack
+            .mint(&mut chain, account, U256::from(1_000_000_000))
+            .unwrap();
+        Self::over(chain, stack, owner_signer).await
+    }
+
+    /// On a chain that is prepared already.
+    async fn over(chain: Chain, stack: Stack, owner_signer: PrivateKeySigner) -> Self {
+        let testkit = Testkit::from(chain);
         let deployment = deployment(&stack);
         let account = SmartAccount::from_factory(
             testkit.provider(),
@@ -51,13 +75,6 @@ impl Fixture {
         )
         .await
         .unwrap();
-        {
-            let mut chain = testkit.chain();
-            chain.set_balance(account.address(), U256::from(10 * ETHER));
-            stack
-                .mint(&mut chain, account.address(), U256::from(1_000_000_000))
-                .unwrap();
-        }
         let bundler = dev_accounts()[0].signer();
         let from = bundler.address();
         let submitter: Arc<dyn Submitter> = Arc::new(EntryPointSubmitter::new(
@@ -73,6 +90,8 @@ impl Fixture {
             owner,
             owner_signer,
             submitter,
+            epoch: Instant::now(),
+            processes: AtomicUsize::new(0),
         }
     }
 
@@ -84,17 +103,25 @@ impl Fixture {
 
     /// The same with several keys.
     pub(crate) async fn with_keys(count: u8, permissions: &Permissions) -> (Self, Vec<SessionKeyClient>) {
-        let fixture = Self::new().await;
+        /// The keys are granted once.
+        static GRANTED: Mutex<BTreeMap<String, Chain>> = Mutex::new(BTreeMap::new());
         let keys: Vec<_> = (1..=count).map(key).collect();
-        let new = keys
-            .iter()
-            .map(|key| NewSessionKey::new(key.address(), permissions).unwrap());
-        fixture
-            .owner
-            .install_session_key_plugin(new)
-            .execute()
-            .await
-            .unwrap();
+        let name = format!("{count} {}", serde_json::to_string(permissions).unwrap());
+        let known = GRANTED.lock().unwrap().get(&name).cloned();
+        let fixture = match known {
+            Some(chain) => Self::over(chain, deployed().1, dev_accounts()[1].signer()).await,
+            None => {
+                let fixture = Self::new().await;
+                let new = keys
+                    .iter()
+                    .map(|key| NewSessionKey::new(key.address(), permissions).unwrap());
+                fixture.owner.install_session_key_plugin(new).await.unwrap();
+                let granted = fixture.testkit.chain().clone();
+                GRANTED.lock().unwrap().insert(name, granted.clone());
+                // The same for the first and for all others: nobody remembers how it came about.
+                Self::over(granted, fixture.stack, fixture.owner_signer).await
+            }
+        };
         let clients: Vec<_> = keys.into_iter().map(|key| fixture.session_key(key)).collect();
         (fixture, clients)
     }
@@ -107,17 +134,67 @@ impl Fixture {
         Self::with_key(permissions).await
     }
 
+    /// From now on transactions wait in the pool until the test mines them.
+    pub(crate) fn pool(&self) {
+        self.testkit.chain().set_automine(false);
+    }
+
+    /// How many transactions wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.testkit.chain().pool().len()
+    }
+
+    /// Returns once so many transactions wait.
+    pub(crate) async fn waits(&self, transactions: usize) {
+        while self.waiting() < transactions {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Forgets what waits, as nodes do that are restarted or full.
+    pub(crate) fn forget_pool(&self) {
+        let mut chain = self.testkit.chain();
+        for waiting in chain.pool() {
+            chain.drop_pooled(*waiting.transaction.inner.tx_hash()).unwrap();
+        }
+    }
+
+    /// Mines a block with what waits.
+    pub(crate) fn mine(&self) {
+        self.testkit.chain().mine();
+    }
+
+    /// From now on transactions wait in the pool, and a block is mined every so often, by the runtime's clock.
+    pub(crate) fn mine_every(&self, interval: Duration) {
+        self.pool();
+        let testkit = self.testkit.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                let mut chain = testkit.chain();
+                chain.increase_time(interval.as_secs().saturating_sub(1));
+                chain.mine();
+            }
+        });
+    }
+
+    /// Mines so many blocks.
+    pub(crate) fn mine_blocks(&self, count: u64) {
+        let mut chain = self.testkit.chain();
+        (0..count).for_each(|_| chain.mine());
+    }
+
     /// Installs the plugin with a key that has these permissions.
     pub(crate) async fn grant(&self, session_key: Address, permissions: &Permissions) {
         let new = NewSessionKey::new(session_key, permissions).unwrap();
         let installed = self.owner.install_session_key_plugin([new]);
-        installed.execute().await.unwrap();
+        installed.await.unwrap();
     }
 
     /// The owner changes a key's permissions.
     pub(crate) async fn update(&self, session_key: Address, updates: PermissionUpdates) {
         let update = self.owner.update_key_permissions(session_key, updates);
-        update.execute().await.unwrap();
+        update.await.unwrap();
     }
 
     pub(crate) fn session_key(&self, key: PrivateKeySigner) -> SessionKeyClient {
@@ -135,6 +212,26 @@ impl Fixture {
     pub(crate) fn balance(&self, account: Address) -> U256 {
         self.testkit.chain().balance(account)
     }
+}
+
+/// A chain with the contracts. They are deployed once.
+fn deployed() -> (Chain, Stack) {
+    static DEPLOYED: OnceLock<(Chain, Stack)> = OnceLock::new();
+    DEPLOYED
+        .get_or_init(|| {
+            let mut chain = Chain::new(ChainConfig {
+                finalized_distance: FINALIZED_DISTANCE,
+                ..ChainConfig::default()
+            });
+            let stack = Stack::deploy(&mut chain).unwrap();
+            (chain, stack)
+        })
+        .clone()
+}
+
+/// Where the factory makes the owner's first account.
+fn account_address(deployment: &Deployment, owner: Address) -> Address {
+    deployment.account_address([owner], U256::ZERO).unwrap().unwrap()
 }
 
 /// The contracts of a stack that the client works with.
@@ -169,11 +266,20 @@ pub(crate) fn one() -> [Call; 1] {
 }
 
 /// Limits that are enough for every operation here: with them nothing is simulated.
-pub(crate) fn ample_gas() -> GasEstimate {
-    GasEstimate {
+pub(crate) fn ample_gas() -> Gas {
+    Gas {
         call_gas_limit: U256::from(500_000),
         verification_gas_limit: U256::from(500_000),
         pre_verification_gas: U256::from(100_000),
+    }
+}
+
+/// Bounds that no operation here reaches.
+pub(crate) fn unbounded() -> Bounds {
+    Bounds {
+        max_cost: U256::MAX,
+        max_priority_fee: u128::MAX,
+        ..Bounds::default()
     }
 }
 
@@ -183,31 +289,90 @@ pub(crate) async fn send(provider: &impl Provider, transaction: TransactionReque
     assert!(pending.get_receipt().await.unwrap().status());
 }
 
-/// The operation was executed.
-pub(crate) async fn assert_executed(submitter: &impl Submitter, hash: B256) {
-    let outcome = submitter.outcome(hash).await.unwrap();
-    assert!(matches!(outcome, Some(Outcome::Success(_))), "{outcome:?}");
+/// The operations of the account that the chain includes, in order, and whether their calls took effect.
+pub(crate) async fn operations_of(fixture: &Fixture) -> Vec<(B256, bool)> {
+    let node = Node::new(fixture.testkit.provider());
+    let head = node.head().await.unwrap().number;
+    let filter = OperationFilter::of(fixture.account.address());
+    let operations = node.operations(fixture.stack.entry_point, &filter, 0, head).await;
+    let operations = operations.unwrap().into_iter();
+    operations
+        .map(|operation| (operation.user_op_hash, operation.success))
+        .collect()
 }
 
-/// Refused in validation by the plugin's permission check.
-pub(crate) fn assert_permissions_refused(error: OperationError) {
-    match error {
-        OperationError::Submit(SubmitError::Refused(refusal)) => {
-            assert_eq!(refusal.code, Some(AaCode::AccountReverted), "{refusal}");
-            assert_eq!(
-                refusal.cause,
-                Some(Revert::Plugin(PluginError::PermissionsCheckFailed)),
-                "{refusal}"
-            );
-        }
-        error => panic!("{error:?}"),
+/// Hands an operation over, which must be taken.
+pub(crate) async fn hand_over(submitter: &(impl Submitter + ?Sized), signed: &SignedOperation) {
+    assert_eq!(submitter.send(signed).await, Sent::Taken);
+}
+
+/// The operation with a new signature of the first key, and with its hash as it is now.
+pub(crate) async fn resigned(fixture: &Fixture, mut signed: SignedOperation) -> SignedOperation {
+    let entry_point = fixture.stack.entry_point;
+    signed.hash = sign_user_operation(&mut signed.operation, &key(1), entry_point, 31337)
+        .await
+        .unwrap();
+    signed
+}
+
+/// The operation is included, and its calls took effect.
+pub(crate) async fn assert_executed(fixture: &Fixture, hash: B256) {
+    let operations = operations_of(fixture).await;
+    assert!(operations.contains(&(hash, true)), "{hash} in {operations:?}");
+}
+
+/// The operation is not included.
+pub(crate) async fn assert_not_included(fixture: &Fixture, hash: B256) {
+    let operations = operations_of(fixture).await;
+    assert!(
+        operations.iter().all(|(other, _)| *other != hash),
+        "{hash} in {operations:?}"
+    );
+}
+
+/// Not sent, because the key's permissions do not allow it: the model says which rules are broken.
+pub(crate) fn assert_not_allowed(error: OperationError, codes: &[&str]) {
+    assert_eq!(
+        (error.code(), error.happened()),
+        ("not_allowed", Happened::No),
+        "{error:?}"
+    );
+    let broken: Vec<_> = error
+        .verdict()
+        .unwrap()
+        .violations()
+        .iter()
+        .map(Violation::code)
+        .collect();
+    assert_eq!(broken, codes);
+}
+
+/// Refused before it was sent, with this code of the EntryPoint.
+pub(crate) fn assert_refused(error: OperationError, code: AaCode) {
+    assert_eq!(error.happened(), Happened::No, "{error:?}");
+    match *error.cause {
+        Cause::Refused(refusal) => assert_eq!(refusal.code, Some(code), "{refusal}"),
+        cause => panic!("{cause:?}"),
     }
 }
 
-/// Refused with this code of the EntryPoint.
-pub(crate) fn assert_refused(error: SubmitError, code: AaCode) {
-    match error {
-        SubmitError::Refused(refusal) => assert_eq!(refusal.code, Some(code), "{refusal}"),
-        error => panic!("{error:?}"),
+/// Not sent, because the call would revert with this.
+pub(crate) fn assert_would_revert(error: OperationError, expected: &Revert) {
+    assert_eq!(
+        (error.code(), error.happened()),
+        ("would_revert", Happened::No),
+        "{error:?}"
+    );
+    assert_eq!(error.revert(), Some(expected));
+}
+
+/// Not taken, because it is refused with this code of the EntryPoint.
+pub(crate) fn assert_not_taken(sent: Sent, code: AaCode) {
+    match sent {
+        Sent::NotTaken(NotTaken {
+            reason: NotTakenReason::Refused(refusal),
+            ..
+        }) => assert_eq!(refusal.code, Some(code), "{refusal}"),
+        sent => panic!("{sent:?}"),
     }
 }

@@ -1,15 +1,14 @@
 //! A key's gas limit: fees that fit what is left of it, and resets.
 
 use crate::{
-    fixture::{ETHER, Fixture, RECIPIENT, ample_gas, key, one, send},
-    wire::Bundler,
+    fixture::{ETHER, Fixture, RECIPIENT, ample_gas, assert_not_allowed, key, one, send, unbounded},
+    plain_bundler::Bundler,
 };
 use session_key_client::{
     Call, Revert, SessionKeyClient,
     alloy::primitives::U256,
-    operation::{GasBudgetExceeded, OperationError},
-    permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit},
-    submit::{GasEstimate, Outcome},
+    operation::{Gas, Happened},
+    permissions::{LimitChange, PermissionUpdates, Permissions, Rule, SpendLimit},
 };
 
 #[tokio::test]
@@ -22,7 +21,6 @@ async fn fees_are_lowered_to_what_is_left_of_the_gas_limit() {
     let built = operation().build().await.unwrap();
     let full = built.max_cost().unwrap();
     let set = |limit: U256| {
-        // Removed first, so that nothing is used.
         let updates = PermissionUpdates::new().gas_spend_limit(SpendLimit::total(limit), LimitChange::Afresh);
         fixture.update(client.session_key(), updates)
     };
@@ -31,19 +29,13 @@ async fn fees_are_lowered_to_what_is_left_of_the_gas_limit() {
     let lowered = operation().build().await.unwrap();
     assert!(lowered.max_cost().unwrap() <= limit);
     assert!(lowered.max_fee_per_gas < built.max_fee_per_gas);
-    operation().execute().await.unwrap();
+    operation().await.unwrap();
 
     set(full / U256::from(10)).await;
-    assert!(matches!(
-        operation().execute().await.unwrap_err(),
-        OperationError::GasBudget(_)
-    ));
+    assert_not_allowed(operation().await.unwrap_err(), &["gas_limit_exceeded"]);
     // Fees of one's own are not lowered.
     let fees = operation().fees(built.max_fee_per_gas, built.max_priority_fee_per_gas);
-    assert!(matches!(
-        fees.execute().await.unwrap_err(),
-        OperationError::GasBudget(_)
-    ));
+    assert_not_allowed(fees.await.unwrap_err(), &["gas_limit_exceeded"]);
 }
 
 #[tokio::test]
@@ -52,6 +44,7 @@ async fn a_pending_gas_reset_is_seen_and_settled() {
         .contract(RECIPIENT)
         .gas_spend_limit(SpendLimit::per(U256::from(ETHER), 3600));
     let (fixture, client) = Fixture::with_key(permissions).await;
+    let client = client.with_bounds(unbounded());
     let key = client.session_key();
     let pass = |seconds| {
         let mut chain = fixture.testkit.chain();
@@ -70,24 +63,24 @@ async fn a_pending_gas_reset_is_seen_and_settled() {
         .execute([Call::transfer(RECIPIENT, U256::ZERO)])
         .gas_limits(ample_gas())
         .fees(full, ample.max_priority_fee_per_gas)
-        .execute()
         .await
         .unwrap();
     pass(3600);
     // Validation opens the next interval; execution, which would settle it, fails for want of gas.
-    let starved = GasEstimate {
+    let starved = Gas {
         call_gas_limit: U256::from(1000),
         ..ample_gas()
     };
-    let outcome = client
+    let error = client
         .execute([Call::transfer(RECIPIENT, U256::ZERO)])
         .gas_limits(starved)
         .fees(full, ample.max_priority_fee_per_gas)
-        .outcome()
         .await
-        .unwrap();
+        .unwrap_err();
+    assert_eq!((error.code(), error.happened()), ("reverted", Happened::Reverted));
     assert!(
-        matches!(outcome, Outcome::Reverted { reason: Revert::Unknown(ref data), .. } if data.is_empty())
+        matches!(error.revert(), Some(Revert::Unknown(data)) if data.is_empty()),
+        "{error:?}"
     );
     assert!(fixture.account.gas_spend_limit(key).await.unwrap().should_reset);
 
@@ -101,20 +94,22 @@ async fn a_pending_gas_reset_is_seen_and_settled() {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_used_up_is_an_error_of_its_own() {
+async fn a_limit_that_is_used_up_is_told_in_figures() {
     for left in [0, 1, 1_000_000] {
         let permissions = Permissions::new()
             .contract(RECIPIENT)
             .native_token_spend_limit(SpendLimit::UNLIMITED)
             .gas_spend_limit(SpendLimit::total(U256::from(left)));
         let (_, client) = Fixture::with_key(permissions).await;
-        match client.execute(one()).execute().await.unwrap_err() {
-            OperationError::GasBudget(GasBudgetExceeded { needed, remaining }) => {
-                assert_eq!(remaining, U256::from(left));
-                assert!(needed > remaining);
+        let error = client.execute(one()).await.unwrap_err();
+        match &error.verdict().unwrap().violations()[0].rule {
+            Rule::GasLimitExceeded { spending, .. } => {
+                assert_eq!(spending.remaining(), U256::from(left));
+                assert!(spending.asked > spending.remaining());
             }
-            error => panic!("{error:?}"),
+            rule => panic!("{rule:?}"),
         }
+        assert_not_allowed(error, &["gas_limit_exceeded"]);
     }
 }
 
@@ -128,8 +123,10 @@ async fn the_first_use_of_a_limit_is_paid_for_though_the_bundler_does_not_see_it
         .gas_spend_limit(SpendLimit::per(U256::from(ETHER), 3600));
     let (fixture, client) = Fixture::with_key(permissions).await;
     let bundler = Bundler::new(&fixture).estimating_without_fees();
-    let agent = SessionKeyClient::new(fixture.account.clone(), key(1), bundler.submitter());
-    agent.execute(one()).execute().await.unwrap();
+    let agent =
+        SessionKeyClient::new(fixture.account.clone(), key(1), bundler.submitter()).with_bounds(unbounded());
+    let client = client.with_bounds(unbounded());
+    agent.execute(one()).await.unwrap();
 
     // Uses most of the interval's limit, so that the next operation opens the next interval.
     let used = fixture
@@ -142,7 +139,6 @@ async fn the_first_use_of_a_limit_is_paid_for_though_the_bundler_does_not_see_it
         .execute(one())
         .gas_limits(ample_gas())
         .fees(fee, U256::ONE)
-        .execute()
         .await
         .unwrap();
     {
@@ -152,6 +148,6 @@ async fn the_first_use_of_a_limit_is_paid_for_though_the_bundler_does_not_see_it
     }
     let fee = U256::from(ETHER) / U256::from(1_200_000);
     let needs_next = agent.execute(one()).fees(fee, U256::ONE);
-    needs_next.execute().await.unwrap();
+    needs_next.await.unwrap();
     assert_eq!(fixture.balance(RECIPIENT), U256::from(3));
 }

@@ -1,27 +1,33 @@
 //! A session key through its life: granted, used, changed, rotated, removed, uninstalled.
 
-use crate::fixture::{ETHER, Fixture, RECIPIENT, assert_permissions_refused, key, transfer};
+use crate::fixture::{ETHER, Fixture, RECIPIENT, assert_not_allowed, assert_would_revert, key, transfer};
 use session_key_client::{
     Call, NewSessionKey, OwnerAction, Revert,
     account::ReadError,
     alloy::primitives::{Address, B256, Bytes, U256},
     calldata::{self, UninstallConfig},
     deployment::manifest_hash,
-    key_list::KeyNotFound,
-    operation::{OperationError, Progress},
+    operation::{Cause, Happened, OperationError, Progress},
     permissions::{
         AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, LimitChange, PermissionUpdates, Permissions,
         SpendLimit, TimeRange,
     },
     revert::{AccountError, PluginError},
-    submit::{Outcome, SubmitError},
 };
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 fn token_permissions(token: Address) -> Permissions {
     Permissions::new()
         .contract_functions(token, [ERC20_TRANSFER, ERC20_APPROVE])
         .erc20_spend_limit(token, SpendLimit::total(U256::from(100)))
+}
+
+fn assert_key_not_found(error: &OperationError, key: Address) {
+    assert_eq!((error.code(), error.happened()), ("key_not_found", Happened::No));
+    assert!(
+        matches!(&*error.cause, Cause::KeyNotFound { session_key, .. } if *session_key == key),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -36,25 +42,26 @@ async fn one_operation_creates_the_account_and_grants_a_key() {
     let new = NewSessionKey::new(session_key.address(), &permissions)
         .unwrap()
         .with_tag(B256::repeat_byte(5));
-    let progress = Mutex::new(Vec::new());
-    let receipt = fixture
+    let progress = Arc::new(Mutex::new(Vec::new()));
+    let noted = progress.clone();
+    let included = fixture
         .owner
         .install_session_key_plugin([new])
-        .on_progress(|step| progress.lock().unwrap().push(step.clone()))
-        .execute()
+        .on_progress(move |step| noted.lock().unwrap().push(step.clone()))
         .await
         .unwrap();
+    let receipt = &included.receipt;
     let hash = receipt.user_op_hash;
-    match progress.into_inner().unwrap().as_slice() {
+    match progress.lock().unwrap().as_slice() {
         [
             Progress::Built(built),
             Progress::Signed(signed),
             Progress::Sent(sent),
-            Progress::Included(outcome),
+            Progress::Included(last),
         ] => {
             assert_eq!(built.hash(fixture.stack.entry_point, 31337), hash);
             assert_eq!((signed.hash, *sent), (hash, hash));
-            assert_eq!(**outcome, Outcome::Success(receipt.clone()));
+            assert_eq!(**last, included);
         }
         other => panic!("{other:?}"),
     }
@@ -100,12 +107,11 @@ async fn one_operation_creates_the_account_and_grants_a_key() {
 
     // And the key works.
     let client = fixture.session_key(session_key);
-    let receipt = client
+    let included = client
         .execute([
             Call::new(fixture.stack.token, transfer(RECIPIENT, 60)),
             Call::new(fixture.stack.token, transfer(RECIPIENT, 40)),
         ])
-        .execute()
         .await
         .unwrap();
     assert_eq!(fixture.token_balance(RECIPIENT), U256::from(100));
@@ -113,7 +119,7 @@ async fn one_operation_creates_the_account_and_grants_a_key() {
     assert_eq!(limit.remaining(0), Some(U256::ZERO));
     let used = account.gas_spend_limit(key).await.unwrap().info.limit_used;
     assert!(
-        used >= receipt.actual_gas_cost && used < U256::from(ETHER),
+        used >= included.receipt.actual_gas_cost && used < U256::from(ETHER),
         "{used}"
     );
 }
@@ -127,7 +133,6 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
     let key = client.session_key();
     client
         .execute([Call::transfer(RECIPIENT, U256::from(400))])
-        .execute()
         .await
         .unwrap();
 
@@ -146,7 +151,7 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
         (U256::from(1000), U256::from(400))
     );
 
-    // A new limit keeps what is used; removing it first starts over.
+    // A new limit keeps what is used, or starts over, as the owner says.
     let limit = SpendLimit::total(U256::from(500));
     let updates = PermissionUpdates::new().native_token_spend_limit(limit, LimitChange::Raw);
     fixture.update(key, updates).await;
@@ -167,19 +172,17 @@ async fn a_rotated_key_hands_over_and_a_removed_key_is_dead() {
     )
     .await;
     old.execute([Call::transfer(RECIPIENT, U256::from(70))])
-        .execute()
         .await
         .unwrap();
     let new = fixture.session_key(key(2));
     fixture
         .owner
         .rotate_session_key(old.session_key(), new.session_key())
-        .execute()
         .await
         .unwrap();
     let one = || [Call::transfer(RECIPIENT, U256::from(1))];
-    assert_permissions_refused(old.execute(one()).execute().await.unwrap_err());
-    new.execute(one()).execute().await.unwrap();
+    assert_not_allowed(old.execute(one()).await.unwrap_err(), &["key_not_registered"]);
+    new.execute(one()).await.unwrap();
     let limit = fixture
         .account
         .native_token_spend_limit(new.session_key())
@@ -187,24 +190,11 @@ async fn a_rotated_key_hands_over_and_a_removed_key_is_dead() {
         .unwrap();
     assert_eq!(limit.limit_used, U256::from(71));
 
-    fixture
-        .owner
-        .remove_session_key(new.session_key())
-        .execute()
-        .await
-        .unwrap();
-    assert_permissions_refused(new.execute(one()).execute().await.unwrap_err());
+    fixture.owner.remove_session_key(new.session_key()).await.unwrap();
+    assert_not_allowed(new.execute(one()).await.unwrap_err(), &["key_not_registered"]);
     assert!(fixture.account.session_keys().await.unwrap().is_empty());
-    match fixture
-        .owner
-        .remove_session_key(new.session_key())
-        .execute()
-        .await
-        .unwrap_err()
-    {
-        OperationError::Key(error) => assert_eq!(error.0, new.session_key()),
-        error => panic!("{error:?}"),
-    }
+    let again = fixture.owner.remove_session_key(new.session_key());
+    assert_key_not_found(&again.await.unwrap_err(), new.session_key());
     match fixture.account.time_range(new.session_key()).await.unwrap_err() {
         ReadError::Reverted { revert, .. } => assert_eq!(
             *revert,
@@ -224,7 +214,6 @@ async fn predecessors_follow_a_batch() {
     fixture
         .owner
         .install_session_key_plugin(keys.map(new))
-        .execute()
         .await
         .unwrap();
     let [a, b, c, d, e] = keys;
@@ -247,7 +236,6 @@ async fn predecessors_follow_a_batch() {
             OwnerAction::RemoveSessionKey(a),
             OwnerAction::Call(Call::transfer(RECIPIENT, U256::from(9))),
         ])
-        .execute()
         .await
         .unwrap();
     assert_eq!(fixture.account.session_keys().await.unwrap(), [g, f]);
@@ -260,14 +248,10 @@ async fn predecessors_follow_a_batch() {
             OwnerAction::RemoveSessionKey(g),
             OwnerAction::AddSessionKey(new(f)),
         ])
-        .execute()
         .await
         .unwrap_err();
     let refused = Revert::Plugin(PluginError::InvalidSessionKey { session_key: f });
-    match error {
-        OperationError::Submit(SubmitError::WouldRevert(revert)) => assert_eq!(revert, refused),
-        error => panic!("{error:?}"),
-    }
+    assert_would_revert(error, &refused);
     assert_eq!(fixture.account.session_keys().await.unwrap(), [g, f]);
 }
 
@@ -279,18 +263,15 @@ async fn keys_are_added_and_several_removed_at_once() {
     let [a, b, c] = [5, 6, 7].map(|number| key(number).address());
     for key in [a, b, c] {
         let new = NewSessionKey::new(key, &Permissions::new()).unwrap();
-        owner.add_session_key(new).execute().await.unwrap();
+        owner.add_session_key(new).await.unwrap();
     }
     assert_eq!(account.session_keys().await.unwrap(), [c, b, a, first]);
     // Neighbours too: the predecessor of the second is no longer what it was.
-    owner.remove_session_keys([b, a, c]).execute().await.unwrap();
+    owner.remove_session_keys([b, a, c]).await.unwrap();
     assert_eq!(account.session_keys().await.unwrap(), [first]);
 
     let error = owner.remove_session_keys([first, a]).build().await.unwrap_err();
-    assert!(
-        matches!(error, OperationError::Key(KeyNotFound(key)) if key == a),
-        "{error:?}"
-    );
+    assert_key_not_found(&error, a);
 }
 
 /// The plugin as any plugin: whichever action installs it, the keys are followed.
@@ -322,7 +303,6 @@ async fn predecessors_follow_installations_in_a_batch() {
             install(&[new(a), new(b), new(c)]),
             OwnerAction::RemoveSessionKey(a),
         ])
-        .execute()
         .await
         .unwrap();
     assert_eq!(account.session_keys().await.unwrap(), [c, b]);
@@ -336,7 +316,6 @@ async fn predecessors_follow_installations_in_a_batch() {
             install_known(vec![new(c), new(d), new(a)]),
             OwnerAction::RemoveSessionKey(d),
         ])
-        .execute()
         .await
         .unwrap();
     assert_eq!(account.session_keys().await.unwrap(), [a, c]);
@@ -353,10 +332,7 @@ async fn predecessors_follow_installations_in_a_batch() {
                 &actions,
             ] {
                 let error = owner.batch(actions.to_vec()).build().await.unwrap_err();
-                assert!(
-                    matches!(error, OperationError::Key(KeyNotFound(key)) if key == a),
-                    "{error:?}"
-                );
+                assert_key_not_found(&error, a);
             }
         }
     }
@@ -374,18 +350,13 @@ async fn an_owner_consents_to_the_manifest_that_is_given() {
         let actions = [install(manifest_hash)];
         async { fixture.owner.batch(actions).build().await }
     };
-    match data(Some(B256::repeat_byte(5))).await.unwrap_err() {
-        OperationError::Submit(SubmitError::WouldRevert(revert)) => {
-            assert_eq!(revert, Revert::Account(AccountError::InvalidPluginManifest));
-        }
-        error => panic!("{error:?}"),
-    }
+    let error = data(Some(B256::repeat_byte(5))).await.unwrap_err();
+    assert_would_revert(error, &Revert::Account(AccountError::InvalidPluginManifest));
     let known = data(Some(manifest_hash::SESSION_KEY_PLUGIN)).await.unwrap();
     assert_eq!(data(None).await.unwrap().call_data, known.call_data);
     fixture
         .owner
         .batch([install(Some(manifest_hash::SESSION_KEY_PLUGIN))])
-        .execute()
         .await
         .unwrap();
     assert!(fixture.account.is_session_key(key(1).address()).await.unwrap());
@@ -394,32 +365,23 @@ async fn an_owner_consents_to_the_manifest_that_is_given() {
 #[tokio::test]
 async fn uninstalling_removes_every_key() {
     let (fixture, client) = Fixture::with_key(Permissions::new().contract(RECIPIENT)).await;
-    fixture
-        .owner
-        .uninstall_session_key_plugin()
-        .execute()
-        .await
-        .unwrap();
+    fixture.owner.uninstall_session_key_plugin().await.unwrap();
     assert!(!fixture.account.is_session_key_plugin_installed().await.unwrap());
     assert!(fixture.account.session_keys().await.unwrap().is_empty());
     // The account has no such function any more.
-    assert!(
-        client
-            .execute([Call::transfer(RECIPIENT, U256::ZERO)])
-            .execute()
-            .await
-            .is_err()
+    let error = client
+        .execute([Call::transfer(RECIPIENT, U256::ZERO)])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.code(), error.happened()),
+        ("plugin_not_installed", Happened::No),
+        "{error:?}"
     );
     let again = NewSessionKey::new(client.session_key(), &Permissions::new().contract(RECIPIENT)).unwrap();
-    fixture
-        .owner
-        .install_session_key_plugin([again])
-        .execute()
-        .await
-        .unwrap();
+    fixture.owner.install_session_key_plugin([again]).await.unwrap();
     client
         .execute([Call::transfer(RECIPIENT, U256::ZERO)])
-        .execute()
         .await
         .unwrap();
 }

@@ -226,8 +226,7 @@ async fn operations_are_read_from_the_chain_with_what_became_of_them() {
     let mut receipts = Vec::new();
     for amount in 1..=3 {
         let call = Call::transfer(RECIPIENT, U256::from(amount));
-        let outcome = client.execute([call]).execute().await.unwrap();
-        receipts.push(outcome);
+        receipts.push(client.execute([call]).await.unwrap().receipt);
     }
     let node = Node::new(fixture.testkit.provider());
     let (entry_point, account) = (fixture.stack.entry_point, fixture.account.address());

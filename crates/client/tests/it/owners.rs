@@ -1,6 +1,6 @@
 //! What owners do besides granting keys: plain transactions, signatures, owners, plugins, upgrades.
 
-use crate::fixture::{Fixture, RECIPIENT, assert_refused, key, send};
+use crate::fixture::{Fixture, RECIPIENT, assert_would_revert, key, send};
 use session_key_client::{
     Call, OwnerAction, Revert, SmartAccount,
     alloy::{
@@ -11,10 +11,9 @@ use session_key_client::{
         sol_types::{Eip712Domain, SolStruct as _, SolValue as _, eip712_domain},
     },
     calldata::{UninstallConfig, initialize, multi_owner_plugin_install_data},
-    operation::OperationError,
+    operation::{Cause, Happened, NotTakenReason},
     permissions::{AaCode, Permissions},
     revert::{AccountError, PluginBaseError},
-    submit::SubmitError,
 };
 
 /// The slot of ERC-1967: keccak256("eip1967.proxy.implementation") - 1.
@@ -65,21 +64,20 @@ async fn owners_sign_for_the_account_and_change() {
     let second = key(8).address();
     owner
         .update_owners([second], [fixture.owner_signer.address()])
-        .execute()
         .await
         .unwrap();
     assert_eq!(account.owners().await.unwrap(), [second]);
     assert!(account.is_owner(second).await.unwrap());
     assert!(!account.is_valid_signature(digest, signature).await.unwrap());
     // The former owner cannot do anything any more.
-    match owner
-        .remove_session_key(client.session_key())
-        .execute()
-        .await
-        .unwrap_err()
-    {
-        OperationError::Submit(error) => assert_refused(error, AaCode::AccountSignature),
-        error => panic!("{error:?}"),
+    let error = owner.remove_session_key(client.session_key()).await.unwrap_err();
+    assert_eq!((error.code(), error.happened()), ("not_taken", Happened::NotYet));
+    match *error.cause {
+        Cause::NotTaken(not_taken) => match not_taken.reason {
+            NotTakenReason::Refused(refusal) => assert_eq!(refusal.code, Some(AaCode::AccountSignature)),
+            reason => panic!("{reason:?}"),
+        },
+        cause => panic!("{cause:?}"),
     }
 }
 
@@ -89,25 +87,18 @@ async fn an_owner_plugin_can_be_exchanged_in_one_operation() {
     let (account, owner) = (&fixture.account, &fixture.owner);
     owner
         .execute(Call::transfer(RECIPIENT, U256::from(1)))
-        .execute()
         .await
         .unwrap();
     let plugin = fixture.stack.multi_owner_plugin;
     // While it is installed, it cannot be installed again.
     let again = owner
         .install_multi_owner_plugin([key(8).address()])
-        .execute()
         .await
         .unwrap_err();
-    match again {
-        OperationError::Submit(SubmitError::WouldRevert(revert)) => {
-            assert_eq!(
-                revert,
-                Revert::Account(AccountError::PluginAlreadyInstalled { plugin })
-            );
-        }
-        error => panic!("{error:?}"),
-    }
+    assert_would_revert(
+        again,
+        &Revert::Account(AccountError::PluginAlreadyInstalled { plugin }),
+    );
     let install_data = multi_owner_plugin_install_data(&[key(8).address()]);
     owner
         .batch([
@@ -123,7 +114,6 @@ async fn an_owner_plugin_can_be_exchanged_in_one_operation() {
                 dependencies: Vec::new(),
             },
         ])
-        .execute()
         .await
         .unwrap();
     assert_eq!(account.owners().await.unwrap(), [key(8).address()]);
@@ -215,21 +205,16 @@ async fn an_account_changes_its_implementation() {
         )
         .unwrap();
     assert_ne!(old, new);
-    fixture.owner.upgrade(new, []).execute().await.unwrap();
+    fixture.owner.upgrade(new, []).await.unwrap();
     assert_eq!(implementation(), new);
     // Keys and their permissions are where they were.
     agent
         .execute([Call::transfer(RECIPIENT, U256::ZERO)])
-        .execute()
         .await
         .unwrap();
     // What is no implementation is refused.
-    match fixture.owner.upgrade(RECIPIENT, []).execute().await.unwrap_err() {
-        OperationError::Submit(SubmitError::WouldRevert(revert)) => {
-            assert_eq!(revert, Revert::Account(AccountError::UpgradeFailed));
-        }
-        error => panic!("{error:?}"),
-    }
+    let error = fixture.owner.upgrade(RECIPIENT, []).await.unwrap_err();
+    assert_would_revert(error, &Revert::Account(AccountError::UpgradeFailed));
 }
 
 // An account's proxy at another address, which nobody has set up.

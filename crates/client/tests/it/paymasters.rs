@@ -1,11 +1,12 @@
 //! Operations that somebody else pays for.
 
 use crate::fixture::{
-    ETHER, Fixture, RECIPIENT, ample_gas, assert_permissions_refused, assert_refused, key, one, send,
+    ETHER, Fixture, RECIPIENT, ample_gas, assert_not_allowed, assert_not_taken, assert_refused, hand_over,
+    key, one, operations_of, resigned, send, unbounded,
 };
 use async_trait::async_trait;
 use session_key_client::{
-    Call, UserOperation,
+    Call, SessionKeyClient, UserOperation,
     alloy::{
         network::TransactionBuilder as _,
         primitives::{Address, B256, Bytes, U256, keccak256},
@@ -14,10 +15,8 @@ use session_key_client::{
         sol,
         sol_types::{SolCall as _, SolValue as _},
     },
-    operation::{FixedPaymaster, OperationError, Paymaster, PaymasterError},
+    operation::{Cause, FixedPaymaster, Happened, Paymaster, PaymasterError},
     permissions::{AaCode, DUMMY_SIGNATURE, Permissions, SpendLimit},
-    signer::sign_user_operation,
-    submit::SubmitError,
 };
 use session_key_testkit::{VERIFYING_PAYMASTER_CODE, dev_accounts};
 use std::sync::{Arc, Mutex};
@@ -51,21 +50,15 @@ async fn a_required_paymaster_pays() {
 
     let client = fixture.session_key(session_key);
     let one = || [Call::transfer(RECIPIENT, U256::ZERO)];
-    assert_permissions_refused(client.execute(one()).execute().await.unwrap_err());
+    assert_not_allowed(client.execute(one()).await.unwrap_err(), &["paymaster_required"]);
     let before = fixture.balance(fixture.account.address());
     let sponsored = client.clone().with_paymaster(FixedPaymaster::new(paymaster));
-    let receipt = sponsored.execute(one()).execute().await.unwrap();
-    assert_eq!(receipt.paymaster, Some(paymaster));
+    let included = sponsored.execute(one()).await.unwrap();
+    assert_eq!(included.receipt.paymaster, Some(paymaster));
     assert_eq!(fixture.balance(fixture.account.address()), before);
     // Without the client's paymaster for once.
-    assert_permissions_refused(
-        sponsored
-            .execute(one())
-            .paymaster_and_data(Bytes::new())
-            .execute()
-            .await
-            .unwrap_err(),
-    );
+    let unsponsored = sponsored.execute(one()).paymaster_and_data(Bytes::new());
+    assert_not_allowed(unsponsored.await.unwrap_err(), &["paymaster_required"]);
 }
 
 /// A paymaster service that notes what it is asked.
@@ -96,7 +89,7 @@ impl Paymaster for Noting {
     async fn sponsor(&self, operation: &UserOperation) -> Result<Bytes, PaymasterError> {
         self.asked.lock().unwrap().push(("sponsor", operation.clone()));
         let answer = self.answer.clone();
-        answer.map_err(|reason| PaymasterError(reason.into()))
+        answer.map_err(PaymasterError::declined)
     }
 }
 
@@ -128,52 +121,46 @@ async fn a_paymaster_sees_the_final_gas_and_its_answer_is_signed() {
         }
         other => panic!("{other:?}"),
     }
-    fixture.submitter.send(&signed).await.unwrap();
-    let receipt = fixture.submitter.outcome(signed.hash).await.unwrap().unwrap();
-    assert_eq!(
-        receipt.receipt().unwrap().paymaster,
-        Some(fixture.stack.paymaster)
-    );
+    hand_over(&*fixture.submitter, &signed).await;
+    assert_eq!(operations_of(&fixture).await.last(), Some(&(signed.hash, true)));
 
     // It declines.
     let declining = client
         .clone()
         .with_paymaster(Noting::new(data(0), Err("no more this month".to_owned())));
-    let error = declining.execute(call()).execute().await.unwrap_err();
-    assert!(matches!(error, OperationError::Paymaster(_)), "{error:?}");
-    let source = std::error::Error::source(&error).unwrap();
-    assert_eq!(source.to_string(), "no more this month");
+    let error = declining.execute(call()).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.happened()),
+        ("paymaster_failed", Happened::No)
+    );
+    assert_eq!(
+        *error.cause,
+        Cause::Paymaster(PaymasterError::Declined {
+            message: "no more this month".to_owned()
+        })
+    );
 }
 
 // With a paymaster, the key's gas limit counts validation three times.
 #[tokio::test]
-async fn a_paymaster_that_the_stub_did_not_announce_counts_against_the_gas_limit() {
+async fn a_paymaster_counts_against_the_gas_limit() {
     let permissions = Permissions::new()
         .contract(RECIPIENT)
         .gas_spend_limit(SpendLimit::total(U256::from(ETHER)));
     let (fixture, client) = Fixture::with_key(permissions).await;
+    let client = client.with_bounds(unbounded());
     let call = || [Call::transfer(RECIPIENT, U256::ZERO)];
     let fee = U256::from(ETHER) / U256::from(1_200_000);
-    let operation = |client: &session_key_client::SessionKeyClient| {
-        let client = client.clone();
-        async move {
-            client
-                .execute(call())
-                .gas_limits(ample_gas())
-                .fees(fee, U256::ONE)
-                .build()
-                .await
-        }
+    let operation = |client: &SessionKeyClient| {
+        let operation = client.execute(call());
+        operation.gas_limits(ample_gas()).fees(fee, U256::ONE)
     };
-    operation(&client).await.unwrap();
-    let paymaster = Bytes::copy_from_slice(fixture.stack.paymaster.as_slice());
-    let late = client
+    operation(&client).build().await.unwrap();
+    let sponsored = client
         .clone()
-        .with_paymaster(Noting::new(Bytes::new(), Ok(paymaster)));
-    assert!(matches!(
-        operation(&late).await.unwrap_err(),
-        OperationError::GasBudget(_)
-    ));
+        .with_paymaster(FixedPaymaster::new(fixture.stack.paymaster));
+    let error = operation(&sponsored).build().await.unwrap_err();
+    assert_not_allowed(error, &["gas_limit_exceeded"]);
 }
 
 sol! {
@@ -258,7 +245,7 @@ async fn a_paymaster_that_checks_and_books_takes_the_final_data() {
     };
     let before = fixture.balance(fixture.account.address());
     let sponsored = client.clone().with_paymaster(service.clone());
-    let receipt = sponsored.execute(one()).execute().await.unwrap();
+    let receipt = sponsored.execute(one()).await.unwrap().receipt;
     assert_eq!(receipt.paymaster, Some(paymaster));
     assert_eq!(before - fixture.balance(fixture.account.address()), U256::ONE);
     // Its `postOp` had gas enough to write that down.
@@ -269,29 +256,20 @@ async fn a_paymaster_that_checks_and_books_takes_the_final_data() {
     );
     // An owner's operation, too.
     let owner = fixture.owner.clone().with_paymaster(service.clone());
-    owner.execute(one()[0].clone()).execute().await.unwrap();
+    owner.execute(one()[0].clone()).await.unwrap();
     assert!(spent() > booked);
 
     // Consent to another operation is none.
     let mut signed = sponsored.execute(one()).sign().await.unwrap();
     signed.operation.call_gas_limit += U256::ONE;
-    signed.hash = sign_user_operation(&mut signed.operation, &key(1), fixture.stack.entry_point, 31337)
-        .await
-        .unwrap();
-    assert_refused(
-        fixture.submitter.send(&signed).await.unwrap_err(),
-        AaCode::PaymasterSignature,
-    );
+    let signed = resigned(&fixture, signed).await;
+    assert_not_taken(fixture.submitter.send(&signed).await, AaCode::PaymasterSignature);
 
     // A stub on which the paymaster reverts makes the estimation fail.
     let short = client.with_paymaster(Signing {
         stub: Bytes::new(),
         ..service
     });
-    match short.execute(one()).build().await.unwrap_err() {
-        OperationError::Submit(error @ SubmitError::Refused(_)) => {
-            assert_refused(error, AaCode::PaymasterReverted);
-        }
-        error => panic!("{error:?}"),
-    }
+    let error = short.execute(one()).build().await.unwrap_err();
+    assert_refused(error, AaCode::PaymasterReverted);
 }

@@ -14,7 +14,8 @@ use session_key_client::{
         signers::{Signer as _, local::PrivateKeySigner},
     },
     deployment::{Deployer, DeploymentParameters, DeploymentPlan},
-    permissions::{Permissions, model::explain},
+    explain::explain,
+    permissions::Permissions,
     signer::{EnvironmentStorage, KeyError, KeyStorage as _, KeystoreFile, MemoryStorage, PrivateKey},
     submit::EntryPointSubmitter,
 };
@@ -95,8 +96,8 @@ async fn nothing_that_holds_a_secret_prints_it() {
         "MemoryStorage",
         "agent.json",
         "SessionKeySigner",
-        "OwnerClient",
-        "Operation",
+        "Client {",
+        "Operation {",
     ] {
         assert!(printed.contains(name), "{name}");
     }
@@ -244,12 +245,7 @@ async fn no_secret_is_traced_in_this_process() {
     let fixture = Fixture::owned_by(PrivateKeySigner::from_slice(owner_key.expose_secret()).unwrap()).await;
     let permissions = Permissions::new().contract(RECIPIENT);
     let new = NewSessionKey::new(signer.address(), &permissions).unwrap();
-    fixture
-        .owner
-        .install_session_key_plugin([new])
-        .execute()
-        .await
-        .unwrap();
+    fixture.owner.install_session_key_plugin([new]).await.unwrap();
     fixture.owner.sign_message("hello").await.unwrap();
     let agent = SessionKeyClient::shared(
         fixture.account.clone(),
@@ -257,9 +253,9 @@ async fn no_secret_is_traced_in_this_process() {
         fixture.submitter.clone(),
     );
     let allowed = agent.execute([Call::transfer(RECIPIENT, U256::ZERO)]);
-    allowed.execute().await.unwrap();
+    allowed.await.unwrap();
     let refused = agent.execute([Call::transfer(RECIPIENT, U256::ONE)]);
-    refused.execute().await.unwrap_err();
+    refused.await.unwrap_err();
     SessionKeySigner::load(file).unwrap().regenerate().unwrap();
     drop(tracing);
 

@@ -3,15 +3,18 @@
 use crate::{
     fixture::{Fixture, RECIPIENT, ample_gas, key, one},
     own_process,
-    wire::{Bundler, Watched, provider, wallet},
+    plain_bundler::Bundler,
+    wire::{Fault, Wire, provider, wallet},
 };
 use session_key_client::{
     OwnerAction, OwnerClient, SessionKeyClient, SmartAccount,
     alloy::primitives::{B256, U256},
     deployment::{Deployer, DeploymentParameters, DeploymentPlan},
     explain::{explain, explain_failure, load},
+    node::Node,
+    operation::{Cause, Gas},
     permissions::{Permissions, SpendLimit},
-    submit::{BundlerSubmitter, EntryPointSubmitter, GasEstimate, explain_validation, simulate_gas},
+    submit::{BundlerSubmitter, EntryPointSubmitter, explain_validation, simulate_gas},
 };
 use session_key_testkit::{ENTRY_POINT_CODE, dev_accounts};
 
@@ -41,10 +44,10 @@ async fn every_request_of_this_process_is_in_a_span() {
     let session_key = key(1).address();
     let tracing = tracing::subscriber::set_default(tracing_subscriber::registry());
 
-    let watched = Watched::default();
+    let watched = Wire::new(fixture.testkit.transport());
     let signer = dev_accounts()[3].signer();
     let from = signer.address();
-    let node = wallet(watched.over(fixture.testkit.transport()), signer);
+    let node = wallet(watched.clone(), signer);
     let account = SmartAccount::from_factory(
         node.clone(),
         deployment,
@@ -74,44 +77,57 @@ async fn every_request_of_this_process_is_in_a_span() {
     let direct = EntryPointSubmitter::new(node.clone(), deployment.entry_point, from);
     let owner = OwnerClient::new(account.clone(), fixture.owner_signer.clone(), direct);
     owner.sign_digest(B256::ZERO).await.unwrap();
-    owner.execute(one()[0].clone()).execute().await.unwrap();
+    owner.execute(one()[0].clone()).await.unwrap();
     let again = owner.execute(one()[0].clone()).sign().await.unwrap();
-    owner.submitter().send(&again).await.unwrap();
-    owner.submitter().send(&again).await.unwrap();
-    // Not its own: it has to look for it.
-    assert_eq!(
-        owner.submitter().outcome(B256::repeat_byte(1)).await.unwrap(),
-        None
-    );
-    let bundler = provider(watched.over(Bundler::new(&fixture)));
-    let bundler = BundlerSubmitter::new(bundler, deployment.entry_point).with_node(node.clone());
-    let agent = SessionKeyClient::new(account.clone(), key(1), bundler);
+    let _ = owner.submitter().send(&again).await;
+    let _ = owner.submitter().send(&again).await;
+    // Not its own.
+    let unknown = owner.submitter().transaction(B256::repeat_byte(1)).await;
+    assert_eq!(unknown.unwrap(), None);
+    let bundler = Wire::new(Bundler::new(&fixture));
+    let submitter = BundlerSubmitter::new(provider(bundler.clone()), deployment.entry_point);
+    let agent = SessionKeyClient::new(account.clone(), key(1), submitter.with_node(node.clone()));
     let signed = agent.execute(one()).sign().await.unwrap();
-    agent.submitter().send(&signed).await.unwrap();
-    agent.submitter().send(&signed).await.unwrap();
-    agent.submitter().outcome(signed.hash).await.unwrap();
-    agent.execute([]).execute().await.unwrap_err();
-    explain_validation(&node, deployment.entry_point, &signed.operation)
+    let _ = agent.submitter().send(&signed).await;
+    let _ = agent.submitter().send(&signed).await;
+    agent.submitter().transaction(signed.hash).await.unwrap();
+    agent.submitter().knows(signed.hash).await.unwrap();
+    agent.execute([]).await.unwrap_err();
+    // A bundler that tells nothing of what it has sent: logs do.
+    for method in ["eth_getUserOperationReceipt", "eth_getUserOperationByHash"] {
+        bundler.fault(method, Fault::Answer(Ok(serde_json::Value::Null)));
+    }
+    agent.execute(one()).await.unwrap();
+    agent.check(one()).await.unwrap();
+    agent.resume().await.unwrap();
+    let entry_point = deployment.entry_point;
+    let plain = Node::new(node.clone());
+    explain_validation(&plain, entry_point, &signed.operation)
         .await
         .unwrap();
     let next = agent.execute(one()).build().await.unwrap();
-    simulate_gas(&node, deployment.entry_point, &next).await.unwrap();
+    simulate_gas(&plain, entry_point, &next).await.unwrap();
     explain(&account, &next, session_key).await.unwrap();
-    let starved = agent.execute(one()).gas_limits(GasEstimate {
+    let starved = agent.execute(one()).gas_limits(Gas {
         call_gas_limit: U256::from(1_000),
         ..ample_gas()
     });
-    let signed = starved.sign().await.unwrap();
-    agent.submitter().send(&signed).await.unwrap();
-    let failed = agent.submitter().outcome(signed.hash).await.unwrap().unwrap();
-    let transaction_hash = failed.receipt().unwrap().transaction_hash;
-    explain_failure(&account, &signed, transaction_hash)
-        .await
-        .unwrap()
-        .unwrap();
+    let failed = starved.await.unwrap_err();
+    let Cause::Reverted { included } = *failed.cause else {
+        panic!("{failed:?}")
+    };
+    let kept = agent.intent(failed.intent.unwrap()).await.unwrap().unwrap();
+    explain_failure(
+        &account,
+        &kept.operations[0].signed,
+        included.receipt.transaction_hash,
+    )
+    .await
+    .unwrap()
+    .unwrap();
     drop(tracing);
 
-    let requests = watched.requests();
+    let requests = [watched.asked(), bundler.asked()].concat();
     for method in [
         "eth_chainId",
         "eth_getBalance",
@@ -120,11 +136,12 @@ async fn every_request_of_this_process_is_in_a_span() {
         "eth_getTransactionReceipt",
         "eth_sendUserOperation",
     ] {
-        assert!(requests.iter().any(|(found, _)| found == method), "{method}");
+        assert!(requests.iter().any(|asked| asked.method == method), "{method}");
     }
     let outside: Vec<_> = requests
         .iter()
-        .filter(|(_, target)| !target.starts_with("session_key_client"))
+        .filter(|asked| !asked.span.starts_with("session_key_client"))
+        .map(|asked| &asked.method)
         .collect();
     assert!(outside.is_empty(), "{outside:?}");
 }

@@ -484,11 +484,16 @@ impl Service<RequestPacket> for Repeating {
 
 #[tokio::test]
 async fn a_repeated_request_is_never_said_not_to_have_been_sent() {
-    let answers: [&[u8]; 3] = [
-        b"",
-        b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 55\r\nConnection: close\r\n\r\n\
-          {\"id\":7,\"error\":{\"code\":-32000,\"message\":\"try later on\"}}",
+    let refusal = r#"{"id":7,"error":{"code":-32000,"message":"try later"}}"#;
+    let head = |status, body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+    };
+    let answers = [
+        String::new(),
+        head("503 No", ""),
+        head("200 OK", refusal),
+        head("429 No", ""),
     ];
     for answer in answers {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -498,7 +503,7 @@ async fn a_repeated_request_is_never_said_not_to_have_been_sent() {
             let (mut stream, _) = listener.accept().unwrap();
             drop(listener);
             read_request(&mut stream).unwrap();
-            stream.write_all(answer).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
         });
         let transport = HttpTransport::new(&url).unwrap();
         let error = Repeating(transport.clone()).call(packet()).await.unwrap_err();
@@ -646,4 +651,24 @@ fn only_http_and_https_are_taken_and_errors_do_not_tell_the_url() {
         let error = HttpTransport::new("https://node.example/s3cr3t").unwrap_err();
         assert_eq!(error, ConnectError::NoTls);
     }
+}
+
+// What is written before TLS is established is none of the request.
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn tls_that_is_not_established_is_not_reached() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/{KEY}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut hello = [0; 64];
+        stream.read_exact(&mut hello).unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        hello
+    });
+    let found = error(&HttpTransport::new(&url).unwrap()).await;
+    assert!(found.was_surely_not_received(), "{found:?}");
+    let hello = server.join().unwrap();
+    // A TLS record of the handshake.
+    assert_eq!(hello[..2], [0x16, 0x03]);
 }

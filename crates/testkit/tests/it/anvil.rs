@@ -35,6 +35,8 @@ const REVERTER: &str = "0x0000000000000000000000000000000000001111";
 const LOGGER: &str = "0x0000000000000000000000000000000000002222";
 /// Returns number, time and base fee of the block.
 const CLOCK: &str = "0x0000000000000000000000000000000000003333";
+/// The contract of EIP-2935.
+const HISTORY: &str = "0x0000f90827f1c53a10cb7a02335b175320002935";
 /// Runs into an invalid opcode.
 const HALTER: &str = "0x0000000000000000000000000000000000004444";
 
@@ -241,6 +243,39 @@ fn conversation() -> Vec<(&'static str, Value, Agree)> {
         ("eth_sendRawTransaction", json!([]), OnError("")),
         ("eth_getBalance", json!(["0x12", "latest"]), OnError("")),
         ("eth_notAMethod", json!([]), OnError("")),
+        ("eth_getCode", json!([HISTORY, "latest"]), Exactly),
+        ("anvil_setAutomine", json!([false]), Exactly),
+        ("anvil_getAutomine", json!([]), Exactly),
+        (
+            "eth_sendTransaction",
+            json!([{"from": BOB, "to": LOGGER, "data": "0xabcd"}]),
+            InShape,
+        ),
+        (
+            "eth_sendTransaction",
+            json!([{"from": ALICE, "to": LOGGER, "data": "0xabcd"}]),
+            InShape,
+        ),
+        (
+            "eth_sendTransaction",
+            json!([{"from": ALICE, "to": BOB, "nonce": "0x50"}]),
+            InShape,
+        ),
+        ("eth_getTransactionByHash", json!(["$hash"]), InShape),
+        ("eth_getTransactionReceipt", json!(["$hash"]), Exactly),
+        ("txpool_status", json!([]), Exactly),
+        ("txpool_content", json!([]), InShape),
+        ("eth_getTransactionCount", json!([BOB, "latest"]), Exactly),
+        ("eth_getTransactionCount", json!([BOB, "pending"]), Exactly),
+        ("eth_getTransactionCount", json!([ALICE, "pending"]), Exactly),
+        ("eth_getBlockByNumber", json!(["pending", false]), InShape),
+        ("anvil_dropTransaction", json!([zero_hash]), Exactly),
+        ("evm_mine", json!([]), Exactly),
+        ("txpool_status", json!([]), Exactly),
+        ("eth_getTransactionCount", json!([BOB, "latest"]), Exactly),
+        ("eth_getBlockByNumber", json!(["latest", true]), InShape),
+        ("eth_getBlockReceipts", json!(["latest"]), InShape),
+        ("eth_getLogs", json!([{"fromBlock": "latest"}]), InShape),
     ]
 }
 
@@ -343,14 +378,20 @@ impl Node for Anvil {
 fn converse(node: &mut impl Node) -> Vec<Result<Value, Failure>> {
     let mut known = BTreeMap::from([("$hash", Value::Null), ("$block", Value::Null)]);
     let mut answers = Vec::new();
+    let mut automine = true;
     for (method, params, _) in conversation() {
         let mut text = params.to_string();
         for (name, value) in &known {
             text = text.replace(&format!("\"{name}\""), &value.to_string());
         }
         let answer = node.ask(method, serde_json::from_str(&text).unwrap());
+        automine &= method != "anvil_setAutomine";
         if let ("eth_sendTransaction", Ok(hash)) = (method, &answer) {
             known.insert("$hash", hash.clone());
+            if !automine {
+                answers.push(answer);
+                continue;
+            }
             // Anvil answers before the block is mined; two minutes are enough on any machine.
             let receipt = (0..12_000).find_map(|_| {
                 let receipt = node.ask("eth_getTransactionReceipt", json!([hash])).unwrap();

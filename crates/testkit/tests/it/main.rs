@@ -2,6 +2,12 @@
 
 mod anvil;
 mod blocks;
+mod history;
+mod node;
+mod pool;
 mod provider;
+mod reorganization;
+mod requests;
+mod serve;
 mod session;
 mod stack;

@@ -1,12 +1,13 @@
 //! JSON-RPC through an `alloy` provider.
 
+use crate::requests::{RECIPIENT as CONTRACT, failure, request, signed, transfer};
 use alloy::{
     consensus::{
         SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxEnvelope, TxLegacy, TypedTransaction,
     },
     eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718, eip7702::Authorization},
     hex,
-    primitives::{Address, B256, Bytes, Signature, TxKind, U64, U256, address},
+    primitives::{B256, Bytes, Signature, TxKind, U64, U256, address},
     providers::Provider,
     rpc::types::{Filter, TransactionRequest},
     signers::SignerSync,
@@ -14,9 +15,7 @@ use alloy::{
     transports::RpcError,
 };
 use serde_json::{Value, json};
-use session_key_testkit::{Chain, DevAccount, Testkit, dev_accounts};
-
-const CONTRACT: Address = address!("0x000000000000000000000000000000000000c0de");
+use session_key_testkit::{Chain, Testkit, dev_accounts};
 
 /// In wei.
 const ETHER: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
@@ -26,25 +25,6 @@ const REVERT: [u8; 7] = hex!("365f5f37365ffd");
 
 /// Emits its input as a log, with the first word of it as the only topic.
 const LOG: [u8; 10] = hex!("365f5f375f51365fa100");
-
-/// Error code and message of a request that must fail.
-async fn failure(testkit: &Testkit, method: &'static str, params: Value) -> (i64, String) {
-    let error = testkit
-        .client()
-        .request::<_, Value>(method, params)
-        .await
-        .unwrap_err();
-    let error = error.as_error_resp().expect("an error answer");
-    (error.code, error.message.to_string())
-}
-
-async fn request(testkit: &Testkit, method: &'static str, params: Value) -> Value {
-    testkit
-        .client()
-        .request::<_, Value>(method, params)
-        .await
-        .unwrap()
-}
 
 #[tokio::test]
 async fn a_signed_transfer_is_mined_with_a_receipt() {
@@ -110,30 +90,6 @@ async fn a_revert_keeps_its_data() {
         assert_eq!(error.code, 3);
         assert_eq!(error.message, "execution reverted: not today");
         assert_eq!(error.as_decoded_error::<Revert>(), Some(revert.clone()));
-    }
-}
-
-fn signed(account: DevAccount, transaction: impl Into<TypedTransaction>) -> Bytes {
-    let transaction = transaction.into();
-    let signature = account
-        .signer()
-        .sign_hash_sync(&transaction.signature_hash())
-        .unwrap();
-    TxEnvelope::from(transaction.into_signed(signature))
-        .encoded_2718()
-        .into()
-}
-
-fn transfer(nonce: u64) -> TxEip1559 {
-    TxEip1559 {
-        chain_id: 31_337,
-        nonce,
-        gas_limit: 21_000,
-        max_fee_per_gas: 3_000_000_000,
-        max_priority_fee_per_gas: 1_000_000_000,
-        to: TxKind::Call(CONTRACT),
-        value: U256::from(1),
-        ..Default::default()
     }
 }
 

@@ -690,22 +690,49 @@ mod tests {
     }
 
     #[test]
+    fn a_transaction_that_was_not_ended_is_undone() {
+        let (_folder, path) = folder();
+        let mut database = Database::open(&path).unwrap();
+        database
+            .connection
+            .execute_batch(
+                "BEGIN IMMEDIATE; INSERT INTO leases VALUES (1, '0xe', '0xa', '0x0', 5, NULL, NULL)",
+            )
+            .unwrap();
+        let transaction = database.begin(TransactionBehavior::Immediate).unwrap();
+        let leases: i64 = transaction
+            .query_row("SELECT count(*) FROM leases", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(leases, 0);
+    }
+
+    #[test]
     fn an_index_that_lost_an_intent_is_damage() {
         let (_folder, path) = folder();
         drop(Database::open(&path).unwrap());
-        let connection = Connection::open(&path).unwrap();
-        connection
+        let edit = |from: &str, to: &str| {
+            let schema = Connection::open(&path).unwrap();
+            schema.execute_batch("PRAGMA writable_schema = 1").unwrap();
+            let change =
+                "UPDATE sqlite_schema SET sql = replace(sql, ?1, ?2) WHERE name = 'intents_unsettled'";
+            assert_eq!(schema.execute(change, [from, to]), Ok(1));
+        };
+        edit("is_final = 0", "is_final = 1");
+        Connection::open(&path)
+            .unwrap()
             .execute_batch(
                 "INSERT INTO intents VALUES (1, '0x1', 1, 1, '0xe', '0xa', '0x0', '0x5', NULL, '0x0', '[]', 0, '0x0',
-                     0, 0, NULL, NULL, NULL, 0, NULL, 'in_pool', 0, 0, 0, 0, NULL);
-                 PRAGMA writable_schema = 1;
-                 UPDATE sqlite_schema SET sql = replace(sql, 'is_final = 0', 'is_final = 1')
-                 WHERE name = 'intents_unsettled';",
+                     0, 0, NULL, NULL, NULL, 0, NULL, 'in_pool', 0, 0, 0, 0, NULL)",
             )
             .unwrap();
-        drop(connection);
-        let error = Database::open(&path).unwrap_err();
-        assert!(matches!(error, SqliteError::Damaged { .. }), "{error:?}");
+        drop(Database::open(&path).unwrap());
+        edit("is_final = 1", "is_final = 0");
+        let problem = "row 1 missing from index intents_unsettled".to_owned();
+        let file = "journal.db".to_owned();
+        assert_eq!(
+            Database::open(&path).unwrap_err(),
+            SqliteError::Damaged { file, problem }
+        );
     }
 
     #[test]
@@ -716,7 +743,8 @@ mod tests {
         connection
             .execute_batch(
                 "PRAGMA foreign_keys = 0;
-                 INSERT INTO operations VALUES ('0x1', 0, '0x2', '0x3', '{}', 1, '0x4', '{}', NULL, NULL, NULL)",
+                 INSERT INTO operations (intent, position, hash, nonce, operation, made_number, made_hash, handover)
+                 VALUES ('0x1', 0, '0x2', '0x3', '{}', 1, '0x4', '{}')",
             )
             .unwrap();
         let problem = "it holds operations of no intent".to_owned();

@@ -273,11 +273,11 @@ impl Journal for SqliteJournal {
         .await
     }
 
-    async fn put(
+    async fn put_all(
         &self,
-        mut record: IntentRecord,
+        records: Vec<IntentRecord>,
         lease: Option<(&Lease, u64)>,
-    ) -> Result<IntentRecord, JournalError> {
+    ) -> Result<Vec<IntentRecord>, JournalError> {
         let lease = lease.map(|(lease, now)| (lease.clone(), now));
         self.writing(move |transaction| {
             if let Some((lease, now)) = &lease
@@ -285,25 +285,29 @@ impl Journal for SqliteJournal {
             {
                 return Err(JournalError::LeaseLost.into());
             }
-            let conflict = JournalError::Conflict { id: record.id };
-            if read_version(transaction, record.id)?.unwrap_or(0) != record.version {
-                return Err(conflict.into());
+            let mut written = Vec::with_capacity(records.len());
+            for mut record in records {
+                let conflict = JournalError::Conflict { id: record.id };
+                if read_version(transaction, record.id)?.unwrap_or(0) != record.version {
+                    return Err(conflict.into());
+                }
+                if let Some(name) = record.name.clone().filter(|_| record.holds_name())
+                    && let Some(holder) = read_holder(transaction, &record.scope(), &name)?
+                    && holder != record.id
+                {
+                    return Err(JournalError::NameTaken { name, holder }.into());
+                }
+                record.version = record.version.checked_add(1).ok_or(conflict)?;
+                write(transaction, &record)?;
+                // What cannot be read again is not written.
+                read(
+                    transaction,
+                    "id = :id",
+                    named_params! { ":id": text(record.id.0) },
+                )?;
+                written.push(record);
             }
-            if let Some(name) = record.name.clone().filter(|_| record.holds_name())
-                && let Some(holder) = read_holder(transaction, &record.scope(), &name)?
-                && holder != record.id
-            {
-                return Err(JournalError::NameTaken { name, holder }.into());
-            }
-            record.version = record.version.checked_add(1).ok_or(conflict)?;
-            write(transaction, &record)?;
-            // What cannot be read again is not written.
-            read(
-                transaction,
-                "id = :id",
-                named_params! { ":id": text(record.id.0) },
-            )?;
-            Ok(record)
+            Ok(written)
         })
         .await
     }
@@ -549,13 +553,5 @@ mod tests {
         }));
         assert_eq!(answer, Err(JournalError::LeaseLost));
         assert_eq!(wait(journal.intents(1, Address::ZERO)).unwrap(), []);
-        // Nor does one that somebody left open outlive its caller.
-        let answer = wait(journal.writing(|transaction| {
-            write(transaction, &record(1, 0))?;
-            Ok(transaction
-                .execute_batch("COMMIT; BEGIN; DELETE FROM intents; SAVEPOINT one; ROLLBACK TO two")?)
-        }));
-        assert!(matches!(answer, Err(JournalError::Store { .. })), "{answer:?}");
-        assert_eq!(wait(journal.intents(1, Address::ZERO)).unwrap().len(), 1);
     }
 }

@@ -71,7 +71,7 @@ CREATE TABLE operations (
     void TEXT,
     included TEXT,
     PRIMARY KEY (intent, position)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX operations_by_hash ON operations (hash);
 

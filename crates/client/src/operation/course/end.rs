@@ -1,16 +1,15 @@
 //! How a course ends, and what its caller is told.
 
-use super::{Course, LAST_WRITE, READ_TRIES};
+use super::{Course, FIRST_PAUSE, LAST_WRITE, LONGEST_PAUSE};
 use crate::{
-    journal::Handover,
+    journal::{Handover, IntentRecord},
     operation::{
         error::{Cause, OperationError},
         outcome::{Happened, Included, Open, Outcome},
     },
 };
 use alloy::eips::BlockId;
-use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 impl Course {
     /// Ends the course: `None` if its time was over.
@@ -18,34 +17,52 @@ impl Course {
         mut self,
         end: Option<Result<Included, Cause>>,
     ) -> Result<Included, OperationError> {
-        match end {
-            Some(Ok(included)) => {
-                let told = self.change(|record| {
-                    record.told = true;
-                    record.given_up = None;
-                });
-                // If it is not written down, a later equal intent is told once more.
-                let _ = timeout(LAST_WRITE, told).await;
-                // What nobody will ask for again can go.
-                let pruned = self.wanted.core.desk.journal().prune(&self.lane);
-                let _ = timeout(LAST_WRITE, pruned).await;
-                self.release().await;
-                if included.success {
-                    return match self.confirmed(&included).await {
-                        Ok(()) => Ok(included),
-                        Err(cause) => Err(self.error(cause)),
-                    };
-                }
-                let cause = Cause::Reverted {
-                    included: Box::new(included),
-                };
-                Err(self.error(cause))
-            }
-            Some(Err(cause)) => Err(self.fail(cause).await),
+        let end = match end {
+            Some(end) => end,
             None => {
-                let cause = self.out_of_time();
-                Err(self.fail(cause).await)
+                // Somebody else may have seen it included at the last moment.
+                let _ = timeout(LAST_WRITE, self.read_again()).await;
+                match self.record.as_ref().map(|record| record.outcome()) {
+                    Some(Outcome::Included(included))
+                        if included.has_depth(self.wanted.depth) && !self.goes_alone(&included) =>
+                    {
+                        Ok(included)
+                    }
+                    _ => Err(self.out_of_time()),
+                }
             }
+        };
+        let included = match end {
+            Ok(included) => included,
+            Err(cause) => return Err(self.fail(cause).await),
+        };
+        let told = self.change(|record| {
+            record.told = true;
+            record.given_up = None;
+        });
+        // If it is not written down, a later equal intent is told once more.
+        let _ = timeout(LAST_WRITE, told).await;
+        // What nobody will ask for again can go.
+        let pruned = self.wanted.core.desk.journal().prune(&self.lane);
+        let _ = timeout(LAST_WRITE, pruned).await;
+        self.release().await;
+        if !included.success {
+            return Err(self.error(Cause::Reverted {
+                included: Box::new(included),
+            }));
+        }
+        match self.confirmed(&included).await {
+            Ok(()) => Ok(included),
+            Err(cause) => Err(self.error(cause)),
+        }
+    }
+
+    /// Takes the journal's newest record of the intent.
+    async fn read_again(&mut self) {
+        if let Some(record) = &self.record
+            && let Ok(Some(newest)) = self.wanted.core.desk.journal().intent(record.id).await
+        {
+            self.record = Some(newest);
         }
     }
 
@@ -53,15 +70,22 @@ impl Course {
     pub(super) async fn confirmed(&self, included: &Included) -> Result<(), Cause> {
         let block = BlockId::hash(included.receipt.block_hash);
         let account = self.wanted.core.account.clone().at(block);
-        let mut tries = 0;
-        loop {
-            match self.wanted.source.confirm(&account).await {
-                Err(Cause::Read { .. }) if tries + 1 < READ_TRIES => {}
-                answer => return answer,
+        let read_back = async {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                match self.wanted.source.confirm(&account).await {
+                    Err(Cause::Read { .. } | Cause::Request { .. }) => {}
+                    answer => return answer,
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            tries += 1;
-            sleep(Duration::from_millis(100) * tries).await;
-        }
+        };
+        // What is left of the time limit, and a little more: it is included already.
+        let limit = self.until.saturating_duration_since(Instant::now()) + LAST_WRITE;
+        timeout(limit, read_back)
+            .await
+            .unwrap_or(Err(Cause::NoAnswerInTime { waited: limit }))
     }
 
     /// The error of a caller whose time is over.
@@ -93,9 +117,11 @@ impl Course {
     }
 
     /// Gives the caller an error: from here on nobody waits for the intent.
-    pub(super) async fn fail(mut self, cause: Cause) -> OperationError {
+    pub(super) async fn fail(mut self, mut cause: Cause) -> OperationError {
         let given_up = self.wanted.core.desk.moment();
         let knows_included = matches!(cause, Cause::NotDeepInTime { .. });
+        // It may be taken along at this very moment.
+        let is_known = self.leave_ride().await;
         let _ = timeout(LAST_WRITE, self.take_back()).await;
         let is_written = timeout(
             LAST_WRITE,
@@ -111,34 +137,100 @@ impl Course {
         if self.record.is_some() && !matches!(is_written, Ok(Ok(()))) {
             self.wanted.core.desk.note_dropped(self.id);
         }
+        // Somebody else may have seen it included just now: then that is the answer.
+        if let Some(Outcome::Included(included)) = self.record.as_ref().map(|record| record.outcome())
+            && !matches!(
+                cause,
+                Cause::NotDeepInTime { .. } | Cause::Reverted { .. } | Cause::AlreadyHappened { .. }
+            )
+        {
+            let told = self.change(|record| {
+                record.told = true;
+                record.given_up = None;
+            });
+            let _ = timeout(LAST_WRITE, told).await;
+            let included = Box::new(included);
+            cause = if included.success {
+                Cause::NotDeepInTime {
+                    included,
+                    waited: self.wanted.timeout,
+                }
+            } else {
+                Cause::Reverted { included }
+            };
+        }
+        let elsewhere = if self.record.is_none() {
+            self.happened_elsewhere().await
+        } else {
+            Happened::No
+        };
+        let is_told = matches!(cause, Cause::AlreadyHappened { .. });
+        let mut error = self.error(cause);
+        if error.happened == Happened::No && !is_told {
+            error.happened = elsewhere;
+        }
         self.release().await;
-        self.error(cause)
+        // It is not known whether it was written down, and somebody else may have sent it.
+        let is_known = is_known && self.writing.is_none();
+        if !is_known {
+            error.happened = Happened::Unknown;
+            error.intent = Some(self.id);
+            self.wanted.core.desk.note_dropped(self.id);
+        }
+        error
     }
 
-    /// An operation that was being written down when the time was over has not left the process. If it is in the journal now,
-    /// that is said there.
+    /// An operation that was being written down when the time was over has not left the process. If it is in the journal now, that is
+    /// said there, in every record that has it; unless another process has the lane and may have sent it.
     pub(super) async fn take_back(&mut self) {
-        let Some(writing) = self.writing.clone() else {
+        let (Some((hash, ids)), Some(turn)) = (self.writing.clone(), &self.turn) else {
             return;
         };
-        let journal = self.wanted.core.desk.journal().clone();
-        let Ok(found) = journal.intent(writing.id).await else {
-            return;
-        };
-        self.writing = None;
-        let Some(found) = found else {
-            return;
-        };
-        self.record = Some(found);
-        let hash = writing.operations.last().map(|operation| operation.signed.hash);
-        let taken_back = self.change(|record| {
-            for operation in &mut record.operations {
-                if Some(operation.signed.hash) == hash && operation.handover == Handover::Written {
-                    operation.handover = Handover::NeverLeft;
-                }
+        let journal = self.wanted.core.desk.journal();
+        let mut records = Vec::new();
+        for id in ids {
+            match journal.intent(id).await {
+                Ok(Some(record)) => records.push(record),
+                Ok(None) => {}
+                Err(_) => return,
             }
-        });
-        let _ = taken_back.await;
+        }
+        let has_it = |record: &IntentRecord| {
+            let mut operations = record.operations.iter();
+            operations.any(|operation| operation.signed.hash == hash)
+        };
+        records.retain(has_it);
+        if records.is_empty() {
+            self.writing = None;
+            return;
+        }
+        let kept = records.iter().find(|record| record.id == self.id).cloned();
+        for operation in records.iter_mut().flat_map(|record| &mut record.operations) {
+            if operation.signed.hash == hash && operation.handover == Handover::Written {
+                operation.handover = Handover::NeverLeft;
+            }
+        }
+        // If it cannot be taken back, it is there.
+        let written = turn.write(records).await.ok();
+        let own = written.and_then(|written| written.into_iter().find(|record| record.id == self.id));
+        self.record = own.or(kept).or_else(|| self.record.take());
+        self.writing = None;
+    }
+
+    /// Whether anything of it happened that this course has not seen: done under its name, or as the intent that it goes on with.
+    async fn happened_elsewhere(&self) -> Happened {
+        if self.is_fresh {
+            return Happened::No;
+        }
+        match timeout(LAST_WRITE, self.named()).await {
+            Ok(Ok(None)) => Happened::No,
+            // The name is another's: nothing of this was done.
+            Ok(Ok(Some(record))) if self.wanted.adopts.is_none() && record.request != self.request => {
+                Happened::No
+            }
+            Ok(Ok(Some(record))) => record.outcome().happened(),
+            _ => Happened::Unknown,
+        }
     }
 
     pub(super) async fn release(&mut self) {

@@ -7,13 +7,15 @@ use crate::{
     submit::Sent,
 };
 
-/// How far an operation came, after it was handed over once more.
-pub(in crate::operation) fn handover_after(before: Handover, sent: &Sent) -> Handover {
+/// How far an operation came, after it was handed over. Only the very first time, by whoever has just written it down, can show that it
+/// never left: it is not known how far another hand-over came that was cut off.
+pub(in crate::operation) fn handover_after(before: Handover, sent: &Sent, is_first: bool) -> Handover {
     match sent {
         Sent::Taken => Handover::InPool,
         // What may have left before may still be out there.
         Sent::NeverLeft { .. } => match before {
-            Handover::Written => Handover::NeverLeft,
+            Handover::Written if is_first => Handover::NeverLeft,
+            Handover::Written => Handover::NoAnswer,
             before => before,
         },
         Sent::NoAnswer { .. } => match before {

@@ -11,6 +11,7 @@
 mod end;
 mod handover;
 mod others;
+mod ride;
 mod sign;
 mod watch;
 
@@ -22,15 +23,20 @@ use super::{
     error::{Cause, OperationError},
     outcome::{Included, Outcome},
     settle::SettleError,
+    share::Carried,
 };
 use crate::journal::{IntentId, IntentRecord, JournalError, Lane, Moment};
 use alloy::primitives::{B256, aliases::U192};
 use std::{
+    collections::BTreeMap,
     future::{Future, IntoFuture},
     pin::Pin,
     time::Duration,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
 /// The first pause between two looks at the chain.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -42,24 +48,26 @@ const RESEND_AFTER: Duration = Duration::from_secs(1);
 const RESEND_TAKEN_AFTER: Duration = Duration::from_secs(10);
 /// How often a reading that failed is tried again before anything is signed.
 const READ_TRIES: u32 = 4;
+/// The longest time limit.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400 * 365);
 /// What writing down an end may take, beyond the caller's time limit.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
 /// Carries an operation out, and waits until it is included.
+#[tracing::instrument(level = "debug", skip_all, fields(account = %operation.core.account.address()))]
 pub(super) async fn run(operation: Operation) -> Result<Included, OperationError> {
     let mut course = Course::new(operation);
     let until = course.until;
     let end = timeout_at(until, async {
-        match course.start().await? {
-            Some(included) => Ok(included),
-            None => course.finish().await,
-        }
+        let included = course.start().await?;
+        course.finish(included).await
     })
     .await;
     course.end(end.ok()).await
 }
 
 /// Carries an operation out up to handing it over.
+#[tracing::instrument(level = "debug", skip_all, fields(account = %operation.core.account.address()))]
 pub(super) async fn send(operation: Operation) -> Result<Pending, OperationError> {
     let mut course = Course::new(operation);
     let until = course.until;
@@ -94,13 +102,11 @@ impl Pending {
     }
 
     /// Waits until it is included, within what is left of the time limit.
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %self.course.wanted.core.account.address()))]
     pub async fn wait(self) -> Result<Included, OperationError> {
         let Self { mut course, included } = self;
         let until = course.until;
-        if let Some(included) = included {
-            return course.end(Some(Ok(included))).await;
-        }
-        let end = timeout_at(until, course.finish()).await;
+        let end = timeout_at(until, course.finish(included)).await;
         course.end(end.ok()).await
     }
 }
@@ -125,11 +131,24 @@ struct Course {
     /// By the machine's clock, in milliseconds since the Unix epoch.
     deadline: u64,
     until: Instant,
+    /// Others that ride along. They wait again before the turn is given back.
+    carried: Option<Carried>,
     turn: Option<Turn>,
     /// As the journal has it.
     record: Option<IntentRecord>,
-    /// What is being written and may or may not have been.
-    writing: Option<IntentRecord>,
+    /// An operation that is being written, and may or may not have been. It has not left the process.
+    writing: Option<(B256, Vec<IntentId>)>,
+    /// Whether nobody can have done it under its name or as the intent that it goes on with: there is none, or it was looked up in the
+    /// lane's turn.
+    is_fresh: bool,
+    /// Equal intents that the journal had when this one was asked for, and whether their callers had been given errors.
+    equals: BTreeMap<IntentId, bool>,
+    /// Where the record comes from if another intent takes this one along.
+    seat: Option<oneshot::Receiver<IntentRecord>>,
+    /// Whether its operation carries others, or is another's that carries it.
+    is_shared: bool,
+    /// Whether it is sent alone, after a shared operation that reverted.
+    signs_after_revert: bool,
     /// What keeps it from being signed, so far.
     last_cause: Option<Cause>,
     /// Whether an operation was signed in this course.
@@ -166,7 +185,9 @@ fn settling_failed(error: SettleError) -> Cause {
 }
 
 impl Course {
-    fn new(wanted: Operation) -> Self {
+    fn new(mut wanted: Operation) -> Self {
+        // A year is as good as for ever, and can be reckoned with.
+        wanted.timeout = wanted.timeout.min(LONGEST_TIMEOUT);
         let desk = &wanted.core.desk;
         Self {
             id: desk.new_intent_id(),
@@ -174,10 +195,16 @@ impl Course {
             lane: wanted.core.lane(wanted.nonce_key),
             asked: desk.moment(),
             deadline: desk.now().saturating_add(millis(wanted.timeout)),
-            until: Instant::now() + wanted.timeout.min(Duration::from_secs(86_400 * 365)),
+            until: Instant::now() + wanted.timeout,
             turn: None,
             record: None,
             writing: None,
+            is_fresh: wanted.name.is_none() && wanted.adopts.is_none(),
+            equals: BTreeMap::new(),
+            carried: None,
+            seat: None,
+            is_shared: false,
+            signs_after_revert: false,
             last_cause: None,
             has_signed: false,
             has_ended: false,
@@ -196,6 +223,7 @@ impl Course {
 
     /// Takes the lane's turn and carries the operation out, up to handing it over. `Some`: the intent was included before.
     async fn start(&mut self) -> Result<Option<Included>, Cause> {
+        self.note_equals().await?;
         if let Some(record) = self.named().await? {
             self.lane = record.lane;
         } else if self.wanted.may_leave_lane().await? {
@@ -203,10 +231,13 @@ impl Course {
             let nonce_key = U192::from_be_bytes(self.wanted.core.desk.random::<24>());
             self.lane = self.wanted.core.lane(nonce_key);
         }
-        self.take_turn().await?;
+        if self.ride().await? {
+            return Ok(None);
+        }
         if let Some(included) = self.take_up_named().await? {
             return Ok(Some(included));
         }
+        self.is_fresh = true;
         self.sign_and_send().await?;
         Ok(None)
     }
@@ -236,6 +267,13 @@ impl Course {
         let Some(record) = self.named().await? else {
             return Ok(None);
         };
+        // Somebody else has used the name in another lane, since it was looked up.
+        if record.lane != self.lane {
+            self.lane = record.lane;
+            self.turn = None;
+            self.take_turn().await?;
+            return Box::pin(self.take_up_named()).await;
+        }
         let core = self.wanted.core.clone();
         core.check_ours(&record)?;
         let view = self.view_patiently().await?;
@@ -275,15 +313,27 @@ impl Course {
 
     /// Writes the intent's record in the lane's turn.
     async fn write(&mut self, record: IntentRecord) -> Result<(), Cause> {
+        self.write_all(record, Vec::new(), None).await.map(drop)
+    }
+
+    /// Writes the intent's record and others' in the lane's turn, all or none of them. Answers the others'.
+    async fn write_all(
+        &mut self,
+        record: IntentRecord,
+        mut others: Vec<IntentRecord>,
+        added: Option<B256>,
+    ) -> Result<Vec<IntentRecord>, Cause> {
         let Some(turn) = &self.turn else {
             return Err(JournalError::LeaseLost.into());
         };
-        self.writing = Some(record.clone());
-        let written = turn.write(record).await;
+        others.push(record);
+        self.writing = added.map(|hash| (hash, others.iter().map(|record| record.id).collect()));
+        let written = turn.write(others).await;
         if !matches!(written, Err(JournalError::Store { .. })) {
             self.writing = None;
         }
-        self.record = Some(written?);
-        Ok(())
+        let mut written = written?;
+        self.record = written.pop();
+        Ok(written)
     }
 }

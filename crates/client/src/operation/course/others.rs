@@ -5,12 +5,8 @@ use super::{
     handover::{handover_after, is_waiting},
 };
 use crate::{
-    journal::{IntentRecord, JournalError, Moment, OperationRecord},
-    operation::{
-        desk::{LEASE, millis},
-        error::Cause,
-        outcome::Outcome,
-    },
+    journal::{IntentRecord, JournalError, OperationRecord},
+    operation::{error::Cause, outcome::Outcome},
 };
 use alloy::primitives::{B256, U256};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -25,47 +21,24 @@ impl Course {
             if other.given_up.is_some() || other.told {
                 continue;
             }
-            let Some(given_up) = self.left_alone_at(other) else {
+            let lapsed = self.turn.as_ref().and_then(|turn| turn.lapsed.as_ref());
+            let Some(given_up) = desk.left_alone_at(other, lapsed) else {
                 continue;
             };
-            other.given_up = Some(given_up);
-            if let Ok(written) = desk.journal().put(other.clone(), None).await {
+            if let Some(written) = self.wanted.core.give_up(other.clone(), given_up).await? {
                 *other = written;
-                desk.forget_dropped(other.id);
             }
         }
         Ok(others)
     }
 
-    /// Since when nobody waits for an intent: its future was dropped, its process is gone, or its time is over.
-    pub(super) fn left_alone_at(&self, other: &IntentRecord) -> Option<Moment> {
-        let desk = &self.wanted.core.desk;
-        if let Some(dropped) = desk.dropped_at(other.id) {
-            return Some(dropped);
-        }
-        let lapsed = self.turn.as_ref().and_then(|turn| turn.lapsed.as_ref());
-        if let Some(lapsed) = lapsed.filter(|lapsed| lapsed.holder == other.asked.process) {
-            return Some(Moment {
-                // It was last seen when its process extended the lease.
-                at: lapsed.until.saturating_sub(millis(LEASE)),
-                ..other.asked
-            });
-        }
-        let is_over = other.asked.process != desk.process() && desk.now() > other.deadline;
-        is_over.then_some(Moment {
-            at: other.deadline,
-            ..other.asked
-        })
-    }
-
-    /// Sends others' open operations again, lowest nonce first: those at this nonce or, if `all`, those above it, too.
-    pub(super) async fn send_others(&self, others: &mut [IntentRecord], nonce: U256, all: bool) {
+    /// Sends others' open operations with these nonces again, lowest nonce first.
+    pub(super) async fn send_others(&self, others: &mut [IntentRecord], is_meant: impl Fn(U256) -> bool) {
         let core = &self.wanted.core;
         let mut again: Vec<(U256, usize, usize)> = Vec::new();
         for (position, other) in others.iter().enumerate() {
             for (index, operation) in other.operations.iter().enumerate() {
-                let is_meant = operation.nonce() == nonce || all && operation.nonce() > nonce;
-                if operation.is_open() && is_meant {
+                if operation.is_open() && operation.nonce_past.is_none() && is_meant(operation.nonce()) {
                     again.push((operation.nonce(), position, index));
                 }
             }
@@ -73,9 +46,13 @@ impl Course {
         again.sort_unstable();
         for (_, position, index) in again {
             let other = &mut others[position];
+            // A record that does not fit itself was damaged, or tampered with.
+            if core.check_ours(other).is_err() {
+                continue;
+            }
             let operation = &mut other.operations[index];
             let sent = core.submitter.send(&operation.signed).await;
-            let handover = handover_after(operation.handover.clone(), &sent);
+            let handover = handover_after(operation.handover.clone(), &sent, false);
             if handover == operation.handover {
                 continue;
             }
@@ -133,6 +110,54 @@ impl Course {
         Ok(open)
     }
 
+    /// Notes the equal intents that the journal has when this one is asked for.
+    pub(super) async fn note_equals(&mut self) -> Result<(), Cause> {
+        if self.wanted.name.is_some() || self.wanted.adopts.is_some() {
+            return Ok(());
+        }
+        let core = &self.wanted.core;
+        let (journal, scope) = (core.desk.journal(), core.scope());
+        let mut equals = journal.untold(&scope, self.request).await?;
+        let account = Some((scope.chain_id, scope.account));
+        for lane in journal.unsettled_lanes(account).await? {
+            equals.extend(journal.unsettled(&lane).await?);
+        }
+        self.equals = equals
+            .into_iter()
+            .filter(|record| record.request == self.request && record.scope() == scope)
+            .map(|record| (record.id, record.given_up.is_some()))
+            .collect();
+        Ok(())
+    }
+
+    /// Whether an equal intent whose caller was given an error before has an operation whose nonce is past, and of which nothing is seen
+    /// yet.
+    pub(super) fn has_unseen_equal(&self, others: &[IntentRecord], next: U256) -> bool {
+        others.iter().any(|other| {
+            other.request == self.request
+                && other.scope() == self.wanted.core.scope()
+                && self.was_asked_after_error_of(other)
+                && other.open_operations().any(|operation| operation.nonce() < next)
+        })
+    }
+
+    /// Whether this intent was asked for after an equal one's caller had been given an error, or had gone. Clocks of two processes are
+    /// not compared: they may jump.
+    fn was_asked_after_error_of(&self, older: &IntentRecord) -> bool {
+        let Some(given_up) = older.given_up else {
+            return false;
+        };
+        if self.asked.process == given_up.process && older.asked.process == given_up.process {
+            return self.asked.sequence > given_up.sequence;
+        }
+        match self.equals.get(&older.id) {
+            Some(true) => true,
+            // If its own process wrote that down, that was later. If another one did, its process had gone at some time before.
+            Some(false) => older.asked.process != given_up.process,
+            None => false,
+        }
+    }
+
     /// An unnamed intent ends here if an equal one, whose caller was given an error before this one was asked for, proves to be
     /// included: the caller most likely asks for the same once more.
     pub(super) async fn check_already_happened(&self) -> Result<(), Cause> {
@@ -142,10 +167,7 @@ impl Course {
         let core = &self.wanted.core;
         let journal = core.desk.journal();
         for mut older in journal.untold(&core.scope(), self.request).await? {
-            let is_concerned = older.id != self.id
-                && older
-                    .given_up
-                    .is_some_and(|given_up| self.asked.is_after(&given_up));
+            let is_concerned = older.id != self.id && self.was_asked_after_error_of(&older);
             let Outcome::Included(included) = older.outcome() else {
                 continue;
             };

@@ -10,32 +10,65 @@ use crate::{
     journal::{Handover, IntentRecord, JournalError, OperationRecord},
     operation::{Progress, error::Cause, gas::raised, outcome::Outcome, settle::View},
     permissions::AaCode,
+    request::RequestError,
     submit::Sent,
 };
-use alloy::primitives::U256;
-use tokio::time::sleep;
+use alloy::primitives::{B256, U256};
+use tokio::time::{Instant, sleep};
 
 impl Course {
     /// Signs the intent's next operation, writes it down, and hands it over; or hands over again what is open.
     pub(super) async fn sign_and_send(&mut self) -> Result<(), Cause> {
+        // It may have been taken along by somebody who was cut off.
+        if self.record.is_none() && self.wanted.shares.is_some() {
+            self.record = self.wanted.core.desk.journal().intent(self.id).await?;
+        }
+        self.take_along();
+        let sent = self.sign_and_send_together().await;
+        // Whoever was not taken along waits again.
+        self.carried = None;
+        sent
+    }
+
+    async fn sign_and_send_together(&mut self) -> Result<(), Cause> {
         let core = self.wanted.core.clone();
         let mut sign_anew = self.wanted.adopts.is_some_and(|(_, sign_anew)| sign_anew) && !self.has_signed;
         let mut has_waited = false;
         let mut pause = FIRST_PAUSE;
+        let unseen_until = Instant::now() + self.wanted.timeout / 2;
         loop {
-            let mut reads = self.read_of_today().await?;
+            let mut others = self.others().await?;
+            let together = self.together();
+            let (reads, seen) = tokio::join!(self.read_of_today(&together), core.look_ahead(&others));
+            let mut reads = reads?;
             let view = View {
                 head: reads.head,
                 nonce: reads.nonce,
             };
-            let mut others = self.others().await?;
-            core.settle(&view, &mut others).await.map_err(settling_failed)?;
+            core.settle_with(&view, &mut others, &seen)
+                .await
+                .map_err(settling_failed)?;
             self.settle_own(&view).await?;
-            self.check_already_happened().await?;
+            match self.record.as_ref().map(IntentRecord::outcome) {
+                // It was included before anything new was signed: waiting tells.
+                Some(Outcome::Included(_)) if !self.signs_after_revert => return Ok(()),
+                Some(Outcome::Open(_)) => {}
+                _ => self.check_already_happened().await?,
+            }
             let next = self.next_nonce(&view).await?;
             let nonce = self.wanted.nonce.unwrap_or(next);
-            if nonce < next && self.record.is_none() {
+            if nonce < next && self.open_operation().is_none() {
                 return Err(Cause::NonceUsed { by: None });
+            }
+            // An equal intent from before may be the one that used the last nonce: that has to be seen first.
+            if self.wanted.name.is_none() && self.record.is_none() && self.has_unseen_equal(&others, next) {
+                if Instant::now() >= unseen_until {
+                    return Err(Cause::NonceUsed { by: None });
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                self.keep_turn().await;
+                continue;
             }
 
             if let Some(index) = self.open_operation() {
@@ -59,7 +92,7 @@ impl Course {
                     return Err(Cause::BlockedBy { by: undone });
                 }
                 has_waited = true;
-                self.send_others(&mut others, nonce, true).await;
+                self.send_others(&mut others, |other| other >= nonce).await;
                 self.wait_for_others(&others, |operation| operation.nonce() >= nonce)
                     .await;
                 continue;
@@ -67,7 +100,7 @@ impl Course {
             let rivals = rivals(&others, nonce);
             if !has_waited && rivals.iter().any(|rival| is_waiting(&rival.handover)) {
                 has_waited = true;
-                self.send_others(&mut others, nonce, false).await;
+                self.send_others(&mut others, |other| other == nonce).await;
                 self.wait_for_others(&others, |operation| operation.nonce() == nonce)
                     .await;
                 continue;
@@ -88,9 +121,20 @@ impl Course {
             let open = self.open_everywhere(&others).await?;
             self.wanted.reserve(&mut reads, &self.lane, nonce, &open);
             self.wanted.judge_calls(&reads)?;
+            let mut together = self.together();
+            if self.carries() {
+                self.leave_out(&reads, &others).await;
+                together = self.together();
+                reads.call_data = together.source.call_data(&core.account, &core.desk).await?;
+            }
             let salt = self.wanted.salt();
-            let prepared = match self.wanted.prepare(&reads, nonce, least_fees, &salt).await {
+            let prepared = match together.prepare(&reads, nonce, least_fees, &salt).await {
                 Ok(prepared) => prepared,
+                // What is wrong with all of them may not be wrong with this one.
+                Err(_) if self.carries() => {
+                    self.carried = None;
+                    continue;
+                }
                 Err(
                     cause @ (Cause::OverBound(_)
                     | Cause::ReplacementUnderpriced { .. }
@@ -119,8 +163,26 @@ impl Course {
                 .report(|| Progress::Built(Box::new(prepared.operation.clone())));
             let signed = self.wanted.signed(prepared.operation).await?;
             let hash = signed.hash;
-            if !prepared.is_unique && core.submitter.knows(hash).await.unwrap_or(true) {
-                return Err(Cause::NonceUsed { by: Some(hash) });
+            if !prepared.is_unique {
+                match core.submitter.knows(hash).await {
+                    Ok(false) => {}
+                    Ok(true) => return Err(Cause::NonceUsed { by: Some(hash) }),
+                    // Without an answer, it could be somebody else's.
+                    Err(error) => {
+                        return Err(Cause::Request {
+                            by: "bundler".to_owned(),
+                            error,
+                        });
+                    }
+                }
+            }
+            // The one rule that must hold whatever came before.
+            if self
+                .record
+                .as_ref()
+                .is_some_and(|record| !record.can_be_signed_with(nonce))
+            {
+                return Ok(());
             }
             let made = view.head_ref();
             let doubt = prepared.verdict.filter(|verdict| !verdict.is_accepted());
@@ -135,6 +197,13 @@ impl Course {
             };
             match self.write_operation(operation).await {
                 Ok(()) => {}
+                // Somebody else's record cannot be written.
+                Err(Cause::Journal(JournalError::NameTaken { .. } | JournalError::Conflict { .. }))
+                    if self.carries() =>
+                {
+                    self.carried = None;
+                    continue;
+                }
                 // Somebody else has the lane now, and may have used the nonce.
                 Err(Cause::Journal(JournalError::LeaseLost)) => {
                     self.turn = None;
@@ -153,7 +222,7 @@ impl Course {
         let record = match &self.record {
             Some(record) => {
                 let mut record = record.clone();
-                record.operations.push(operation);
+                record.operations.push(operation.clone());
                 record
             }
             None => IntentRecord {
@@ -169,10 +238,13 @@ impl Course {
                 given_up: None,
                 told: false,
                 told_to: None,
-                operations: vec![operation],
+                operations: vec![operation.clone()],
             },
         };
-        self.write(record).await?;
+        let riders = self.records_of_riders(&operation);
+        let riders = self.write_all(record, riders, Some(signed.hash)).await?;
+        // Nothing comes in between: who is written down knows it.
+        self.seat(riders);
         self.has_signed = true;
         self.wanted.report(|| Progress::Signed(Box::new(signed)));
         Ok(())
@@ -185,12 +257,13 @@ impl Course {
             .as_ref()
             .map_or(0, |record| record.operations.len())
             .saturating_sub(1);
-        match self.hand_over(index).await? {
+        match self.hand_over_first(index).await? {
             Sent::NeverLeft { error } => Err(Cause::NotReached { error }),
             Sent::NotTaken(reason) if !is_passing(&reason) => {
                 // Inclusion itself can be the reason.
                 match self.look().await {
                     Ok(Seen::Included(_) | Seen::Void) => Ok(()),
+                    Err(cause @ Cause::AlreadyHappened { .. }) => Err(cause),
                     Ok(Seen::Open) | Err(_) if self.nonce_of(index) < Some(view.nonce) => Ok(()),
                     Ok(Seen::Open) | Err(_) => Err(Cause::NotTaken(reason)),
                 }
@@ -210,22 +283,63 @@ impl Course {
                 waited: self.wanted.timeout,
             });
         };
-        let (signed, before) = (operation.signed.clone(), operation.handover.clone());
+        let signed = operation.signed.clone();
         let sent = self.wanted.core.submitter.send(&signed).await;
-        let handover = handover_after(before, &sent);
         let hash = signed.hash;
-        self.change(|record| {
-            if let Some(operation) = record
-                .operations
-                .iter_mut()
-                .find(|operation| operation.signed.hash == hash)
-            {
-                operation.handover = handover.clone();
-            }
-        })
-        .await?;
+        self.note_sent(hash, &sent).await?;
         self.wanted.report(|| Progress::Sent(hash));
         Ok(sent)
+    }
+
+    /// Hands an operation over that this course has just written down. Only now can it be known that it never left.
+    async fn hand_over_first(&mut self, index: usize) -> Result<Sent, Cause> {
+        let Some(operation) = self
+            .record
+            .as_ref()
+            .and_then(|record| record.operations.get(index))
+        else {
+            return self.hand_over(index).await;
+        };
+        let signed = operation.signed.clone();
+        let sent = self.wanted.core.submitter.send(&signed).await;
+        let hash = signed.hash;
+        let never_left = matches!(sent, Sent::NeverLeft { .. }) && !self.is_shared;
+        if !never_left || !self.note_never_left(hash).await {
+            self.note_sent(hash, &sent).await?;
+        }
+        self.wanted.report(|| Progress::Sent(hash));
+        Ok(sent)
+    }
+
+    /// Writes down, under the lease, that an operation never left. False: another process may have sent it.
+    async fn note_never_left(&mut self, hash: B256) -> bool {
+        let (Some(turn), Some(mut record)) = (&self.turn, self.record.clone()) else {
+            return false;
+        };
+        for operation in &mut record.operations {
+            if operation.signed.hash == hash {
+                operation.handover = handover_after(operation.handover.clone(), &never_left(), true);
+            }
+        }
+        match turn.write(vec![record]).await {
+            Ok(mut written) => {
+                self.record = written.pop().or_else(|| self.record.take());
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Writes down how handing over went, on top of what others have written.
+    async fn note_sent(&mut self, hash: B256, sent: &Sent) -> Result<(), Cause> {
+        self.change(|record| {
+            for operation in &mut record.operations {
+                if operation.signed.hash == hash {
+                    operation.handover = handover_after(operation.handover.clone(), sent, false);
+                }
+            }
+        })
+        .await
     }
 
     /// Changes the intent's record in the journal, whoever has changed it in the meantime.
@@ -289,5 +403,14 @@ impl Course {
             })
             .unwrap_or_default();
         Ok(view.nonce.max(after))
+    }
+}
+
+/// Never left, whatever the reason.
+fn never_left() -> Sent {
+    Sent::NeverLeft {
+        error: RequestError::NotReached {
+            message: String::new(),
+        },
     }
 }

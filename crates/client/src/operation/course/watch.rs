@@ -6,8 +6,9 @@ use super::{
 };
 use crate::{
     journal::IntentRecord,
+    node::is_unknown_block,
     operation::{
-        Progress,
+        Operation, Progress,
         error::Cause,
         outcome::{Included, Open, Outcome},
         prepare::Reads,
@@ -21,9 +22,23 @@ use tokio::time::{Instant, sleep};
 
 impl Course {
     /// Waits until the intent is included, as deep as was asked for.
-    pub(super) async fn finish(&mut self) -> Result<Included, Cause> {
+    pub(super) async fn finish(&mut self, mut known: Option<Included>) -> Result<Included, Cause> {
         let mut included = loop {
-            match self.wait().await? {
+            let seen = match known.take() {
+                Some(included) => Some(included),
+                None => self.wait().await?,
+            };
+            match seen {
+                // Others may have failed, and this one with them.
+                Some(included) if self.goes_alone(&included) => {
+                    self.wait_until_final(included).await?;
+                    if self.turn.is_none() {
+                        self.take_turn().await?;
+                    }
+                    self.is_shared = false;
+                    self.signs_after_revert = true;
+                    self.sign_and_send().await?;
+                }
                 Some(included) => break included,
                 // Every operation is void: with another nonce, it is none of them.
                 None => {
@@ -50,6 +65,7 @@ impl Course {
                         let _ = self.hand_over(index).await;
                     }
                 }
+                Err(cause @ Cause::AlreadyHappened { .. }) => return Err(cause),
                 Ok(Seen::Void) => {
                     let Some(Outcome::Void(void)) = self.record.as_ref().map(IntentRecord::outcome) else {
                         continue;
@@ -60,6 +76,22 @@ impl Course {
             }
         }
         Ok(included)
+    }
+
+    /// Waits until an operation that reverted lies so deep that it stays.
+    async fn wait_until_final(&mut self, mut included: Included) -> Result<(), Cause> {
+        if let Some(turn) = self.turn.take() {
+            turn.release().await;
+        }
+        let mut pause = FIRST_PAUSE;
+        while !included.is_final {
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+            if let Ok(Seen::Included(again)) = self.look().await {
+                included = again;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the intent is included. `None`: all its operations are void.
@@ -82,11 +114,14 @@ impl Course {
             {
                 resend_after *= 2;
                 resend_at = Instant::now() + resend_after;
+                // One above a gap waits for whatever fills the gap.
+                self.send_those_below(index).await;
                 match self.hand_over(index).await {
                     Ok(Sent::NotTaken(reason)) if !is_passing(&reason) => {
                         match self.look().await {
                             Ok(Seen::Included(included)) => return Ok(Some(included)),
                             Ok(Seen::Void) => return Ok(None),
+                            Err(cause @ Cause::AlreadyHappened { .. }) => return Err(cause),
                             // Its nonce is past, or the answer before said otherwise: looking decides.
                             _ if self.is_past_or_waiting() => {}
                             _ => return Err(Cause::NotTaken(reason)),
@@ -98,6 +133,18 @@ impl Course {
             }
             sleep(pause).await;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Sends open operations of the lane again whose nonces are below this one's: a reorganization may have undone them.
+    async fn send_those_below(&self, index: usize) {
+        let Some(own) = self.nonce_of(index) else {
+            return;
+        };
+        let journal = self.wanted.core.desk.journal();
+        if let Ok(mut others) = journal.unsettled(&self.lane).await {
+            others.retain(|other| other.id != self.id);
+            self.send_others(&mut others, |nonce| nonce < own).await;
         }
     }
 
@@ -138,7 +185,6 @@ impl Course {
             }
             _ => {}
         }
-        self.check_already_happened().await?;
         Ok(Seen::Open)
     }
 
@@ -157,35 +203,34 @@ impl Course {
         Ok(())
     }
 
-    /// The newest block and the lane's nonce; tried again a few times, since nothing is signed yet.
+    /// The newest block and the lane's nonce; tried again, since nothing is signed yet.
     pub(super) async fn view_patiently(&self) -> Result<View, Cause> {
-        let mut tries = 0;
+        let mut patience = Patience::new(self);
         loop {
             match self.wanted.core.view(&self.lane).await {
                 Ok(view) => return Ok(view),
-                Err(error) if tries + 1 < READ_TRIES && is_worth_another_try(&error) => {}
                 Err(error) => {
-                    return Err(Cause::Request {
-                        by: "node".to_owned(),
-                        error,
-                    });
+                    patience
+                        .after(Cause::Request {
+                            by: "node".to_owned(),
+                            error,
+                        })
+                        .await?;
                 }
             }
-            tries += 1;
-            sleep(Duration::from_millis(100) * tries).await;
         }
     }
 
     /// Everything that an operation needs, in a block that is not older than what this process knows included. A node that stays
     /// behind for a quarter of the time limit is taken as it is: nonces are right all the same.
-    pub(super) async fn read_of_today(&self) -> Result<Reads, Cause> {
+    pub(super) async fn read_of_today(&self, operation: &Operation) -> Result<Reads, Cause> {
         let core = &self.wanted.core;
         let newest = core.desk.newest_block(core.chain_id());
         let until = Instant::now() + self.wanted.timeout / 4;
         let mut pause = FIRST_PAUSE;
         loop {
             let is_late = Instant::now() + pause >= until;
-            match self.read_patiently().await {
+            match self.read_patiently(operation).await {
                 Ok(reads) if reads.head.number >= newest || is_late => return Ok(reads),
                 Ok(_) => {}
                 // What is missing may just not be there yet.
@@ -205,26 +250,55 @@ impl Course {
         Some(head.number)
     }
 
-    /// Everything that an operation needs, tried again a few times.
-    pub(super) async fn read_patiently(&self) -> Result<Reads, Cause> {
-        let mut tries = 0;
+    /// Everything that an operation needs; tried again, since nothing is signed yet.
+    pub(super) async fn read_patiently(&self, operation: &Operation) -> Result<Reads, Cause> {
+        let mut patience = Patience::new(self);
         loop {
-            match self.wanted.read(&self.lane).await {
+            match operation.read(&self.lane).await {
                 Ok(reads) => return Ok(reads),
-                Err(Cause::Request { error, .. })
-                    if tries + 1 < READ_TRIES && is_worth_another_try(&error) => {}
-                Err(Cause::Read {
-                    is_transient: true, ..
-                }) if tries + 1 < READ_TRIES => {}
-                Err(cause) => return Err(cause),
+                Err(cause) => patience.after(cause).await?,
             }
-            tries += 1;
-            sleep(Duration::from_millis(100) * tries).await;
         }
     }
 }
 
-fn is_worth_another_try(error: &RequestError) -> bool {
-    // A node behind a balancer may not know the block that another one told of.
-    error.is_transient() || error.answer().is_some_and(|answer| answer.revert().is_none())
+/// How long a reading is tried again that fails before anything is signed.
+struct Patience {
+    tries: u32,
+    /// Until when a node is asked for a block that it does not know: behind one address may be nodes of different blocks.
+    until: Instant,
+}
+
+impl Patience {
+    fn new(course: &Course) -> Self {
+        Self {
+            tries: 0,
+            until: Instant::now() + course.wanted.timeout / 4,
+        }
+    }
+
+    /// Pauses before the next try. An error: no other try is worth it.
+    async fn after(&mut self, cause: Cause) -> Result<(), Cause> {
+        self.tries += 1;
+        let is_worth_it = match &cause {
+            Cause::Request { error, .. } if error.answer().is_some_and(is_unknown_block) => {
+                Instant::now() < self.until
+            }
+            Cause::Request { error, .. } => {
+                self.tries < READ_TRIES && (error.is_transient() || is_unexplained(error))
+            }
+            Cause::Read { is_transient, .. } => self.tries < READ_TRIES && *is_transient,
+            _ => false,
+        };
+        if !is_worth_it {
+            return Err(cause);
+        }
+        sleep((Duration::from_millis(100) * self.tries).min(LONGEST_PAUSE)).await;
+        Ok(())
+    }
+}
+
+/// An answered error that is no revert: nodes that are overloaded say all kinds of things.
+fn is_unexplained(error: &RequestError) -> bool {
+    error.answer().is_some_and(|answer| answer.revert().is_none())
 }

@@ -93,6 +93,10 @@ faults![
     IntentsOfAllChains,
     NothingRemoved,
     RemovedNotFound,
+    HalfOfSeveralWritten,
+    SeveralBackwards,
+    SeveralAnsweredBackwards,
+    SeveralCheckedApart,
     PutInTwoSteps,
     AcquiredInTwoSteps,
 ];
@@ -256,6 +260,35 @@ impl PlainJournal {
         Ok(stored)
     }
 
+    /// Writes a record that was checked, in place of the stored one.
+    fn write(&self, state: &mut State, mut record: IntentRecord, stored: Option<usize>) -> IntentRecord {
+        let is_version_kept = match stored {
+            Some(_) => self.has(Fault::VersionStays),
+            None => self.has(Fault::NewRecordWithoutVersion),
+        };
+        if !is_version_kept {
+            record.version = record.version.wrapping_add(1);
+        }
+        let mut written = record.clone();
+        if self.has(Fault::SignedNumbers) {
+            written.asked.at = written.asked.at.min(i64::MAX as u64);
+        }
+        if let Some(index) = stored {
+            let old = &mut state.records[index];
+            if self.has(Fault::GrantsNotChanged) {
+                written.grants_to = old.grants_to.clone();
+            }
+            *old = written;
+            if self.has(Fault::LastChangedLast) {
+                let changed = state.records.remove(index);
+                state.records.push(changed);
+            }
+        } else if !self.has(Fault::NewRecordsNotWritten) {
+            state.records.push(written);
+        }
+        record
+    }
+
     fn select(&self, is_asked: impl Fn(&IntentRecord) -> bool) -> Vec<IntentRecord> {
         let mut found: Vec<_> = self
             .state()
@@ -401,46 +434,52 @@ impl Journal for PlainJournal {
         Ok(())
     }
 
-    async fn put(
+    async fn put_all(
         &self,
-        mut record: IntentRecord,
+        mut records: Vec<IntentRecord>,
         lease: Option<(&Lease, u64)>,
-    ) -> Result<IntentRecord, JournalError> {
+    ) -> Result<Vec<IntentRecord>, JournalError> {
+        if self.has(Fault::SeveralBackwards) {
+            records.reverse();
+        }
+        let is_checked_before = self.has(Fault::PutInTwoSteps) || self.has(Fault::SeveralCheckedApart);
+        if is_checked_before {
+            for record in &records {
+                self.check(&mut self.state(), record, lease)?;
+            }
+        }
         if self.has(Fault::PutInTwoSteps) {
-            self.check(&mut self.state(), &record, lease)?;
             tokio::task::yield_now().await;
         }
         let mut state = self.state();
-        let stored = if self.has(Fault::PutInTwoSteps) {
-            state.records.iter().position(|stored| stored.id == record.id)
-        } else {
-            self.check(&mut state, &record, lease)?
-        };
-        let is_version_kept = match stored {
-            Some(_) => self.has(Fault::VersionStays),
-            None => self.has(Fault::NewRecordWithoutVersion),
-        };
-        if !is_version_kept {
-            record.version = record.version.wrapping_add(1);
+        if let Some((lease, now)) = lease
+            && records.is_empty()
+            && !self.holds(&mut state, lease, now)
+        {
+            return Err(JournalError::LeaseLost);
         }
-        let mut written = record.clone();
-        if self.has(Fault::SignedNumbers) {
-            written.asked.at = written.asked.at.min(i64::MAX as u64);
-        }
-        if let Some(index) = stored {
-            let old = &mut state.records[index];
-            if self.has(Fault::GrantsNotChanged) {
-                written.grants_to = old.grants_to.clone();
+        let before = state.records.clone();
+        let mut written = Vec::new();
+        for record in records {
+            let answer = if is_checked_before {
+                Ok(state.records.iter().position(|stored| stored.id == record.id))
+            } else {
+                self.check(&mut state, &record, lease)
+            };
+            match answer {
+                Ok(stored) => written.push(self.write(&mut state, record, stored)),
+                Err(error) => {
+                    if !self.has(Fault::HalfOfSeveralWritten) {
+                        state.records = before;
+                    }
+                    return Err(error);
+                }
             }
-            *old = written;
-            if self.has(Fault::LastChangedLast) {
-                let changed = state.records.remove(index);
-                state.records.push(changed);
-            }
-        } else if !self.has(Fault::NewRecordsNotWritten) {
-            state.records.push(written);
         }
-        Ok(record)
+        if self.has(Fault::SeveralBackwards) || self.has(Fault::SeveralAnsweredBackwards) {
+            written.reverse();
+        }
+        Ok(written)
     }
 
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError> {

@@ -1,6 +1,10 @@
 //! Records are written and read again as they were, and nothing that is not understood is read.
 
-use proptest::{collection::vec, option, prelude::*};
+use proptest::{
+    collection::{btree_map, vec},
+    option,
+    prelude::*,
+};
 use serde_json::{Value, json};
 use session_key_client::{
     SignedOperation, UserOperation,
@@ -13,7 +17,7 @@ use session_key_client::{
         SqliteJournal, VoidDepth,
     },
     operation::{Included, NotTaken, NotTakenReason, Void},
-    permissions::AaCode,
+    permissions::{AaCode, Verdict, model::Remaining},
     revert::Revert,
     submit::{Receipt, Refusal},
 };
@@ -81,6 +85,41 @@ fn revert() -> impl Strategy<Value = Revert> {
     ]
 }
 
+fn verdict() -> BoxedStrategy<Verdict> {
+    let violation = prop_oneof![
+        number().prop_map(|at| json!({ "code": "gas_values_overflow", "phase": "validation", "passes_from": at })),
+        (address(), address()).prop_map(|(sender, account)| {
+            json!({ "code": "sender_mismatch", "phase": "execution", "sender": sender, "account": account, "call": 3 })
+        }),
+    ];
+    let violations = vec(
+        violation.prop_map(|json| serde_json::from_value(json).unwrap()),
+        0..3,
+    );
+    let remaining = (
+        option::of(word()),
+        option::of(word()),
+        btree_map(address(), word(), 0..3),
+    )
+        .prop_map(|(native, gas, erc20)| {
+            let mut remaining = Remaining::default();
+            (remaining.native, remaining.gas, remaining.erc20) = (native, gas, erc20);
+            remaining
+        });
+    prop_oneof![
+        (number(), number(), remaining).prop_map(|(valid_after, valid_until, remaining)| Verdict::Accepted {
+            valid_after,
+            valid_until,
+            remaining
+        }),
+        violations
+            .clone()
+            .prop_map(|violations| Verdict::Refused { violations }),
+        violations.prop_map(|violations| Verdict::MayPass { violations }),
+    ]
+    .boxed()
+}
+
 fn refusal() -> impl Strategy<Value = Refusal> {
     let code = option::of(prop::sample::select(AaCode::ALL));
     (code, text(), option::of(revert())).prop_map(|(code, reason, cause)| Refusal { code, reason, cause })
@@ -131,53 +170,32 @@ fn void() -> impl Strategy<Value = Void> {
 
 fn log() -> BoxedStrategy<Log> {
     let data = (vec(hash(), 0..=4), bytes()).prop_map(|(topics, data)| LogData::new_unchecked(topics, data));
-    let place = (option::of(hash()), option::of(number()), option::of(number()));
-    (
-        address(),
-        data,
-        place,
-        option::of(hash()),
-        option::of(number()),
-        any::<bool>(),
-    )
-        .prop_map(
-            |(
-                address,
-                data,
-                (block_hash, block_number, block_timestamp),
-                transaction_hash,
-                log_index,
-                removed,
-            )| Log {
-                inner: session_key_client::alloy::primitives::Log { address, data },
-                block_hash,
-                block_number,
-                block_timestamp,
-                transaction_hash,
-                transaction_index: log_index,
-                log_index,
-                removed,
-            },
-        )
+    let hashes = (option::of(hash()), option::of(hash()));
+    let numbers = (option::of(number()), option::of(number()), option::of(number()));
+    (address(), data, hashes, numbers, any::<bool>())
+        .prop_map(|(address, data, hashes, numbers, removed)| Log {
+            inner: session_key_client::alloy::primitives::Log { address, data },
+            block_hash: hashes.0,
+            block_number: numbers.0,
+            block_timestamp: numbers.1,
+            transaction_hash: hashes.1,
+            transaction_index: numbers.2,
+            log_index: numbers.2,
+            removed,
+        })
         .boxed()
 }
 
 fn receipt() -> BoxedStrategy<Receipt> {
     let hashes = (hash(), hash(), hash());
     let words = (word(), word(), word());
-    (
-        hashes,
-        words,
-        address(),
-        option::of(address()),
-        number(),
-        vec(log(), 0..3),
-    )
-        .prop_map(|(hashes, words, sender, paymaster, block_number, logs)| Receipt {
+    let addresses = (address(), option::of(address()));
+    (hashes, words, addresses, number(), vec(log(), 0..3))
+        .prop_map(|(hashes, words, addresses, block_number, logs)| Receipt {
             user_op_hash: hashes.0,
-            sender,
+            sender: addresses.0,
             nonce: words.0,
-            paymaster,
+            paymaster: addresses.1,
             actual_gas_cost: words.1,
             actual_gas_used: words.2,
             transaction_hash: hashes.1,
@@ -189,17 +207,13 @@ fn receipt() -> BoxedStrategy<Receipt> {
 }
 
 fn included() -> BoxedStrategy<Included> {
-    (
-        receipt(),
-        any::<bool>(),
-        option::of(revert()),
-        block(),
-        any::<bool>(),
-    )
-        .prop_map(|(receipt, success, reason, seen, is_final)| Included {
+    let how = (any::<bool>(), option::of(revert()), option::of(verdict()));
+    (receipt(), how, block(), any::<bool>())
+        .prop_map(|(receipt, (success, reason, doubt), seen, is_final)| Included {
             receipt,
             success,
             reason,
+            doubt,
             seen,
             is_final,
         })
@@ -230,10 +244,11 @@ fn signed() -> BoxedStrategy<SignedOperation> {
 
 fn operation() -> BoxedStrategy<OperationRecord> {
     let became = (option::of(block()), option::of(void()), option::of(included()));
-    (signed(), block(), handover(), became)
-        .prop_map(|(signed, made, handover, became)| OperationRecord {
+    (signed(), block(), option::of(verdict()), handover(), became)
+        .prop_map(|(signed, made, doubt, handover, became)| OperationRecord {
             signed,
             made,
+            doubt,
             handover,
             nonce_past: became.0,
             void: became.1,

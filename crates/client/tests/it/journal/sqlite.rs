@@ -9,6 +9,7 @@ use session_key_client::{
         OperationRecord, ProcessId, SqliteError, SqliteJournal, VoidDepth,
     },
     operation::{Included, NotTaken, NotTakenReason, Void},
+    permissions::Verdict,
     submit::Receipt,
 };
 use std::{
@@ -106,6 +107,7 @@ fn record(account: u8, number: u64) -> IntentRecord {
                 number: 100,
                 hash: B256::repeat_byte(0xB0),
             },
+            doubt: None,
             handover: Handover::InPool,
             nonce_past: None,
             void: None,
@@ -691,6 +693,7 @@ fn a_damaged_record_is_named_and_can_be_removed() {
         "UPDATE operations SET operation = CAST(x'80' AS TEXT)",
         "UPDATE operations SET made_number = -1",
         "UPDATE operations SET made_hash = '0x'",
+        "UPDATE operations SET doubt = '{\"verdict\":\"later\"}'",
         "UPDATE operations SET handover = '{\"state\":\"lost\"}'",
         "UPDATE operations SET nonce_past = '{\"number\":1}'",
         "UPDATE operations SET void = '{}'",
@@ -928,6 +931,14 @@ fn what_cannot_be_written_to_is_refused() {
         set(folder_mode, file_mode);
         assert_eq!(refused(&path), read_only, "{folder_mode:o} {file_mode:o}");
     }
+    // Not even read: SQLite's own message would tell the folder.
+    set(0o777, 0o000);
+    let error = refused(&path);
+    assert_eq!(
+        error.to_string(),
+        "journal.db: unable to open database file (SQLite's code 14)"
+    );
+    set(0o555, 0o444);
     // A new file in that folder.
     let other = folder.path().join("other.db");
     assert_eq!(
@@ -1073,6 +1084,7 @@ fn included(record: &IntentRecord, success: bool) -> Included {
         },
         success,
         reason: None,
+        doubt: None,
         seen: BlockRef {
             number: 102,
             hash: B256::repeat_byte(0xB2),
@@ -1140,7 +1152,13 @@ fn of_version_1() -> Vec<IntentRecord> {
         told_to: Some(IntentId(FixedBytes::repeat_byte(0x70))),
         ..record(1, 1)
     };
-    rent.operations[0].included = Some(included(&rent, true));
+    rent.operations[0].doubt = Some(Verdict::MayPass {
+        violations: Vec::new(),
+    });
+    rent.operations[0].included = Some(Included {
+        doubt: rent.operations[0].doubt.clone(),
+        ..included(&rent, true)
+    });
     let mut ended = IntentRecord {
         deadline: u64::MAX,
         told: true,

@@ -149,11 +149,9 @@ async fn failures_are_explained_afterwards() {
         ),
     ] {
         time += 1;
-        let updates = PermissionUpdates::new().erc20_spend_limit(
-            TOKEN,
-            SpendLimit::per(n(limit), DAY),
-            LimitChange::Afresh,
-        );
+        let updates = PermissionUpdates::new()
+            .erc20_spend_limit(TOKEN, SpendLimit::UNLIMITED, LimitChange::Raw)
+            .erc20_spend_limit(TOKEN, SpendLimit::per(n(limit), DAY), LimitChange::Raw);
         let mut update = world.operation(&[]);
         update.call_data = calldata::update_key_permissions(key.address(), updates.encode().unwrap());
         update.nonce = U256::ZERO;

@@ -1,0 +1,136 @@
+//! Intents that ride together: several in one operation, so that the fixed cost of an operation is paid once.
+
+use super::{Operation, desk::Desk};
+use crate::{
+    journal::{IntentId, IntentRecord, Lane, Moment},
+    permissions::Call,
+};
+use alloy::primitives::{Address, B256};
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, PoisonError};
+use tokio::sync::oneshot;
+
+/// What becomes of an intent whose shared operation is included and reverts. Nothing of it happened, and gas was paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AfterRevert {
+    /// It ends with [`Cause::Reverted`](super::Cause::Reverted), like an intent that went alone.
+    Fail,
+    /// It is sent alone, once, when the reverted operation lies so deep that it stays.
+    Alone,
+}
+
+/// The most intents that ride with the one that signs.
+pub(super) const MOST_RIDERS: usize = 15;
+
+/// An intent that waits to be taken along.
+#[derive(Debug)]
+pub(super) struct Rider {
+    pub(super) id: IntentId,
+    pub(super) signer: Address,
+    pub(super) name: Option<String>,
+    pub(super) request: B256,
+    pub(super) calls: Vec<Call>,
+    pub(super) asked: Moment,
+    pub(super) deadline: u64,
+    /// Gets the intent's record once its operation is written down.
+    pub(super) seat: oneshot::Sender<IntentRecord>,
+}
+
+/// Riders that were taken along. Those that are not seated wait again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Carried {
+    desk: Arc<Desk>,
+    lane: Lane,
+    pub(super) riders: Vec<Rider>,
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        let riders = std::mem::take(&mut self.riders);
+        self.desk.seat_again(self.lane, riders);
+    }
+}
+
+impl Desk {
+    /// Lets an intent wait to be taken along.
+    pub(super) fn wait_for_ride(&self, lane: Lane, rider: Rider) {
+        let mut waiting = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.entry(lane).or_default().push(rider);
+    }
+
+    /// Lets intents that were not taken along wait again, before all others.
+    pub(super) fn seat_again(&self, lane: Lane, mut riders: Vec<Rider>) {
+        riders.retain(|rider| !rider.seat.is_closed());
+        if riders.is_empty() {
+            return;
+        }
+        let mut waiting = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = waiting.entry(lane).or_default();
+        others.splice(0..0, riders);
+    }
+
+    /// Takes an intent off the list. `None`: it is being taken along, or was.
+    pub(super) fn cancel_ride(&self, lane: &Lane, id: IntentId) -> Option<Rider> {
+        let mut waiting = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
+        let riders = waiting.get_mut(lane)?;
+        let position = riders.iter().position(|rider| rider.id == id)?;
+        let rider = riders.remove(position);
+        if riders.is_empty() {
+            waiting.remove(lane);
+        }
+        Some(rider)
+    }
+
+    /// Takes along those of a signer that wait, in their order.
+    pub(super) fn take_along(self: &Arc<Self>, lane: Lane, signer: Address) -> Carried {
+        let mut waiting = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut riders = Vec::new();
+        if let Some(others) = waiting.get_mut(&lane) {
+            let mut position = 0;
+            while position < others.len() && riders.len() < MOST_RIDERS {
+                if others[position].seat.is_closed() {
+                    others.remove(position);
+                } else if others[position].signer == signer {
+                    riders.push(others.remove(position));
+                } else {
+                    position += 1;
+                }
+            }
+            if others.is_empty() {
+                waiting.remove(&lane);
+            }
+        }
+        Carried {
+            desk: self.clone(),
+            lane,
+            riders,
+        }
+    }
+}
+
+impl Operation {
+    /// Lets the intent ride in one operation with others of its lane that allow it: gas is paid once for all of them. Each is
+    /// simulated behind those before it, and left out if it would fail. All or none of an operation's calls take effect: if it is
+    /// included and reverts, all its intents failed.
+    ///
+    /// Only a session key's intents ride together.
+    pub const fn share(mut self, after_revert: AfterRevert) -> Self {
+        self.shares = Some(after_revert);
+        self
+    }
+
+    /// The operation with the riders' calls behind its own.
+    pub(super) fn carrying(&self, riders: &[Rider]) -> Option<Self> {
+        let used = self.session_key.as_ref()?;
+        let mut calls = used.calls.clone();
+        calls.extend(riders.iter().flat_map(|rider| rider.calls.iter().cloned()));
+        let source = self.source.with_calls(calls)?;
+        Some(Self {
+            session_key: source.session_key(),
+            source,
+            ..self.clone()
+        })
+    }
+}

@@ -1,0 +1,301 @@
+//! Nodes and bundlers that are behind, or disagree: what is asked for once happens once, and what is asked for twice, twice.
+
+use crate::{
+    fixture::{Fixture, RECIPIENT, one, operations_of},
+    process::{Process, Way, journal, seconds},
+    wire::{Balanced, Fault},
+};
+use session_key_client::{
+    Call,
+    alloy::{primitives::U256, transports::IntoBoxTransport},
+    operation::{Happened, OperationError},
+};
+use session_key_testkit::NodeOptions;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+fn lagging(lag: u64) -> NodeOptions {
+    NodeOptions {
+        lag,
+        ..NodeOptions::default()
+    }
+}
+
+/// As many operations are included as payments were told as made, and each was told once.
+async fn assert_paid_as_told(
+    fixture: &Fixture,
+    results: &[Result<session_key_client::operation::Included, OperationError>],
+) {
+    let mut told: Vec<_> = results
+        .iter()
+        .flatten()
+        .map(|included| included.receipt.user_op_hash)
+        .collect();
+    let count = told.len();
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), count, "an operation was told twice");
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(count));
+    let operations = operations_of(fixture).await;
+    assert!(told.iter().all(|hash| operations.contains(&(*hash, true))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_call_twice_is_paid_twice_though_the_node_is_behind() {
+    for way in Way::BOTH {
+        for lag in [1, 2, 5] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let node = fixture.testkit.node(lagging(0));
+            let process = Process::at(&fixture, way, &journal(), node.transport());
+            node.change(|options| options.lag = lag);
+            fixture.mine_blocks(lag);
+            fixture.mine_every(seconds(2));
+            let mut results = Vec::new();
+            for _ in 0..3 {
+                results.push(process.agent.execute(one()).await);
+            }
+            assert_paid_as_told(&fixture, &results).await;
+            assert!(
+                results.iter().all(Result::is_ok),
+                "{way:?}, {lag} blocks: {results:?}"
+            );
+        }
+    }
+}
+
+// A receipt from one node, and the state from another one that is behind.
+#[tokio::test(start_paused = true)]
+async fn nodes_behind_one_address_may_be_of_different_blocks() {
+    let mut served = 0;
+    for way in Way::BOTH {
+        for seed in 0..8_usize {
+            let (fixture, _) = Fixture::with_spender().await;
+            let nodes = [0, 1, 3].map(|lag| {
+                fixture
+                    .testkit
+                    .node(lagging(lag))
+                    .transport()
+                    .into_box_transport()
+            });
+            fixture.mine_blocks(3);
+            let balanced = Balanced::new(nodes.to_vec(), move |_, before| {
+                // Any order, and another one for each seed.
+                (before + 1).wrapping_mul(2_654_435_761 + 2 * seed) >> 7
+            });
+            let process = Process::at(&fixture, way, &journal(), balanced);
+            fixture.mine_every(seconds(2));
+            let mut results = Vec::new();
+            for _ in 0..3 {
+                results.push(process.agent.execute(one()).timeout(seconds(300)).await);
+            }
+            assert_paid_as_told(&fixture, &results).await;
+            // A block that was told by one node and is not known to the next one can be the end of it: before it is signed.
+            for error in results.iter().filter_map(|result| result.as_ref().err()) {
+                assert_eq!(
+                    (error.code(), error.happened()),
+                    ("request_failed", Happened::No),
+                    "{error:?}"
+                );
+            }
+            served += results.iter().flatten().count();
+        }
+    }
+    assert!(served > 40, "{served} of 48");
+}
+
+// The bundler knows what the node does not yet.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_never_gets_there_leaves_it_open() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let node = fixture.testkit.node(lagging(0));
+    let process = Process::at(&fixture, Way::Bundler, &journal(), node.transport());
+    // From here on it shows no new block.
+    let behind = Arc::new(AtomicU64::new(0));
+    let counted = behind.clone();
+    process.out.rule(move |asked| {
+        if asked.method == "eth_sendUserOperation" {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        None
+    });
+    let freeze = fixture.testkit.chain().block_number();
+    let pending = process
+        .agent
+        .execute(one())
+        .timeout(seconds(20))
+        .send()
+        .await
+        .unwrap();
+    let lag = fixture.testkit.chain().block_number() - freeze;
+    node.change(|options| options.lag = lag);
+    let error = pending.await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.happened()),
+        ("not_included_in_time", Happened::Unknown)
+    );
+    assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
+    // Once the node has caught up, the same call again is told what the first came to.
+    node.change(|options| options.lag = 0);
+    let again = process.agent.execute(one()).await.unwrap_err();
+    assert_eq!(
+        (again.code(), again.happened()),
+        ("already_happened", Happened::Yes)
+    );
+    assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
+    assert!(behind.load(Ordering::SeqCst) >= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_whose_logs_are_not_indexed_yet_is_waited_for() {
+    for way in Way::BOTH {
+        for unindexed in [1, 3] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let node = fixture.testkit.node(NodeOptions {
+                unindexed_blocks: unindexed,
+                ..NodeOptions::default()
+            });
+            let process = Process::at(&fixture, way, &journal(), node.transport());
+            fixture.mine_every(seconds(2));
+            let mut results = Vec::new();
+            for _ in 0..2 {
+                results.push(process.agent.execute(one()).await);
+            }
+            assert_paid_as_told(&fixture, &results).await;
+            assert!(results.iter().all(Result::is_ok), "{way:?}: {results:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn logs_that_are_never_indexed_are_not_taken_for_a_failure() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let node = fixture.testkit.node(NodeOptions {
+        unindexed_blocks: 1_000,
+        ..NodeOptions::default()
+    });
+    let process = Process::at(&fixture, Way::EntryPoint, &journal(), node.transport());
+    let error = process
+        .agent
+        .execute(one())
+        .timeout(seconds(30))
+        .await
+        .unwrap_err();
+    // Its nonce is used, and by what, nobody says.
+    assert!(
+        matches!(error.happened(), Happened::Unknown | Happened::NotYet),
+        "{error:?}"
+    );
+    assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
+    node.change(|options| options.unindexed_blocks = 0);
+    let record = process
+        .agent
+        .intent(error.intent.unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(record.outcome().happened(), Happened::Yes);
+}
+
+// A bundler that is behind says of the next operation that its nonce is none.
+#[tokio::test(start_paused = true)]
+async fn a_nonce_that_is_ahead_of_the_bundler_is_asked_for_again() {
+    for method in ["eth_estimateUserOperationGas", "eth_sendUserOperation"] {
+        for message in [
+            "AA25 invalid account nonce",
+            "FailedOp(0, \"AA25 invalid account nonce\")",
+            "UserOperation reverted during simulation with reason: AA25 invalid account nonce",
+        ] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let process = Process::new(&fixture, Way::Bundler);
+            process.agent.execute(one()).await.unwrap();
+            let behind_until = tokio::time::Instant::now() + seconds(15);
+            process.out.rule(move |asked| {
+                let is_behind = asked.method == method && tokio::time::Instant::now() < behind_until;
+                is_behind.then(|| Fault::refuse(-32500, message))
+            });
+            let included = process.agent.execute(one()).await.unwrap();
+            assert!(tokio::time::Instant::now() >= behind_until);
+            assert!(
+                operations_of(&fixture)
+                    .await
+                    .contains(&(included.receipt.user_op_hash, true))
+            );
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(2));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bundler_that_stays_behind_is_told_of() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    process.out.fault(
+        "eth_estimateUserOperationGas",
+        Fault::refuse(-32500, "AA25 invalid account nonce"),
+    );
+    let error = process
+        .agent
+        .execute(one())
+        .timeout(seconds(30))
+        .await
+        .unwrap_err();
+    // It was not even signed.
+    assert_eq!((error.code(), error.happened()), ("refused", Happened::No));
+    assert_eq!(error.user_op_hash, None);
+    process.out.repair();
+    process.out.fault(
+        "eth_sendUserOperation",
+        Fault::refuse(-32500, "AA25 invalid account nonce"),
+    );
+    let error = process
+        .agent
+        .execute(one())
+        .timeout(seconds(30))
+        .await
+        .unwrap_err();
+    assert_eq!((error.code(), error.happened()), ("not_taken", Happened::NotYet));
+    assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+}
+
+// Transactions of a sender follow each other, whatever the node counts.
+#[tokio::test(start_paused = true)]
+async fn a_count_of_transactions_that_is_behind_makes_none_replace_another() {
+    for fees_rise in [false, true] {
+        let (fixture, _) = Fixture::with_spender().await;
+        let process = Process::new(&fixture, Way::EntryPoint);
+        fixture.pool();
+        // The pool is shown late: the count of what waits is that of what is included.
+        process.out.rule(|asked| {
+            (asked.method == "eth_getTransactionCount").then(|| {
+                let mut params = asked.params.clone();
+                params[1] = "latest".into();
+                Fault::Ask(params)
+            })
+        });
+        let agent = process
+            .agent
+            .execute([Call::transfer(RECIPIENT, U256::ONE)])
+            .send()
+            .await
+            .unwrap();
+        if fees_rise {
+            process.out.rule(|asked| {
+                (asked.method == "eth_feeHistory").then(|| {
+                    Fault::change(|history| {
+                        for fee in history["baseFeePerGas"].as_array_mut().unwrap() {
+                            *fee = "0x1dcd65000".into();
+                        }
+                    })
+                })
+            });
+        }
+        let owner = process.owner.execute(one()[0].clone()).send().await.unwrap();
+        assert_eq!(fixture.waiting(), 2, "the second replaced the first");
+        fixture.mine();
+        agent.await.unwrap();
+        owner.await.unwrap();
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(2));
+    }
+}

@@ -1,0 +1,831 @@
+//! Callers: what they want done once, how they ask, and what they make of the answers.
+
+use crate::{
+    ledger::Check,
+    net::Purpose,
+    plan::{DepthPlan, Follow, ProcessPlan, Role, Style, What, WishPlan},
+    prepared::{KeyKind, NATIVE_BUDGET, key, new_key},
+    world::{World, short},
+};
+use alloy::{
+    primitives::{Address, B256, Bytes, U256},
+    sol_types::SolCall,
+};
+use session_key_client::{
+    Call, NewSessionKey, Operation, OperationError, OwnerClient, SessionKeyClient,
+    journal::{IntentId, IntentRecord},
+    operation::{Advice, Cause, Depth, Gas, Happened, Included, Open, Outcome, Progress},
+    permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit},
+};
+use session_key_testkit::TestToken;
+use std::sync::Arc;
+use tokio::time::{Duration, Instant, sleep, timeout};
+
+/// How much longer than its time limit a call may take: for writing down how it ended.
+const SLACK: Duration = Duration::from_secs(8);
+/// How long after the faults a caller goes on asking.
+const PERSISTENCE: u64 = 400_000;
+/// The most attempts of one caller.
+const MOST_ATTEMPTS: u32 = 400;
+
+/// A client of either kind.
+#[derive(Clone, Debug)]
+pub(crate) enum Client {
+    Key(SessionKeyClient),
+    Owner(OwnerClient),
+}
+
+impl Client {
+    pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
+        match self {
+            Self::Key(client) => client.resume().await,
+            Self::Owner(client) => client.resume().await,
+        }
+    }
+
+    async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, OperationError> {
+        match self {
+            Self::Key(client) => client.intent(id).await,
+            Self::Owner(client) => client.intent(id).await,
+        }
+    }
+
+    async fn send_again(&self, id: IntentId) -> Result<Operation, OperationError> {
+        match self {
+            Self::Key(client) => client.send_again(id).await,
+            Self::Owner(client) => client.send_again(id).await,
+        }
+    }
+
+    async fn replace(&self, id: IntentId) -> Result<Operation, OperationError> {
+        match self {
+            Self::Key(client) => client.replace(id).await,
+            Self::Owner(client) => client.replace(id).await,
+        }
+    }
+}
+
+/// What a caller believes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Belief {
+    /// Nothing was asked for yet, or it is under way.
+    Asking,
+    /// It happened.
+    Yes,
+    /// It was included, and reverted.
+    Reverted,
+    /// It did not happen, and will not; the caller asks no more.
+    No,
+    /// It may happen; the caller asks no more.
+    Unknown,
+    /// It may happen, but something with a name is in its way.
+    Blocked(String),
+    /// The caller cannot know: its process crashed, and it had no name.
+    Lost,
+}
+
+/// A wish in the course of a history.
+#[derive(Clone, Debug)]
+pub(crate) struct WishState {
+    pub(crate) belief: Belief,
+    attempts: u32,
+    /// Intents that the caller was told of.
+    known: Vec<IntentId>,
+    is_in_flight: bool,
+    /// Whether an attempt ended without the caller knowing that nothing came of it.
+    has_doubts: bool,
+    /// Whether a crash took a journal that was only in memory.
+    pub(crate) has_lost_journal: bool,
+    /// The last answer, in words.
+    pub(crate) last: String,
+}
+
+impl Default for WishState {
+    fn default() -> Self {
+        Self {
+            belief: Belief::Asking,
+            attempts: 0,
+            known: Vec::new(),
+            is_in_flight: false,
+            has_doubts: false,
+            has_lost_journal: false,
+            last: String::new(),
+        }
+    }
+}
+
+/// The name of an outcome.
+pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Included(Included {
+            success: true,
+            is_final: true,
+            ..
+        }) => "included, final",
+        Outcome::Included(Included { success: true, .. }) => "included",
+        Outcome::Included(Included { is_final: true, .. }) => "reverted, final",
+        Outcome::Included(_) => "reverted",
+        Outcome::Void(_) => "void",
+        Outcome::NeverSent => "never sent",
+        Outcome::Open(Open::NoAnswer) => "open, no answer",
+        Outcome::Open(Open::InPool) => "open, in pool",
+        Outcome::Open(Open::NotTaken(_)) => "open, not taken",
+        Outcome::Open(Open::NonceUsed { .. }) => "open, nonce used",
+        _ => "another",
+    }
+}
+
+/// How an attempt ended.
+enum End {
+    Included(Included),
+    Failed(OperationError),
+    /// The caller dropped the future, and knows the intent or does not.
+    Dropped(Option<IntentId>),
+    /// Something else than an operation was done.
+    Done,
+}
+
+/// Someone who wants something done once.
+struct Caller {
+    world: Arc<World>,
+    client: Client,
+    process: ProcessPlan,
+    wish: WishPlan,
+}
+
+/// Pursues a wish until it is decided, or its caller gives up.
+pub(crate) async fn pursue(
+    world: Arc<World>,
+    client: Client,
+    process: ProcessPlan,
+    wish: WishPlan,
+    started: u64,
+) {
+    let due = started + wish.at;
+    sleep(Duration::from_millis(due.saturating_sub(world.now()))).await;
+    let caller = Caller {
+        world,
+        client,
+        process,
+        wish,
+    };
+    caller.pursue().await;
+}
+
+impl Caller {
+    fn state<T>(&self, change: impl FnOnce(&mut WishState) -> T) -> T {
+        let mut state = self.world.state();
+        change(state.wishes.entry(self.wish.number).or_default())
+    }
+
+    fn believe(&self, belief: Belief) {
+        let text = format!("the caller of wish {} believes {belief:?}", self.wish.number);
+        self.world.say(text);
+        self.state(|state| state.belief = belief);
+    }
+
+    fn is_patient(&self) -> bool {
+        self.world.now() < self.world.plan.calm_at + PERSISTENCE
+    }
+
+    async fn pursue(&self) {
+        let (belief, was_in_flight) = self.state(|state| (state.belief.clone(), state.is_in_flight));
+        if belief != Belief::Asking {
+            return;
+        }
+        // An earlier life asked, and nobody heard the answer.
+        if was_in_flight {
+            self.state(|state| state.has_doubts = true);
+        }
+        if was_in_flight && !self.wish.is_named && !matches!(self.wish.follow, Follow::Blind(_)) {
+            match self.state(|state| state.known.last().copied()) {
+                Some(id) => {
+                    if self.settle(id).await {
+                        return;
+                    }
+                }
+                None => return self.believe(Belief::Lost),
+            }
+        }
+        let mut blind = match self.wish.follow {
+            Follow::Blind(tries) => tries,
+            _ => 0,
+        };
+        loop {
+            let attempt = self.state(|state| {
+                state.attempts += 1;
+                state.is_in_flight = true;
+                state.attempts
+            });
+            let purpose = Purpose::new(Some((self.wish.number, attempt)));
+            let end = purpose.clone().scope(self.attempt(&purpose)).await;
+            let advice = match end {
+                End::Included(included) => {
+                    self.note_included(&included);
+                    return self.believe(if included.success { Belief::Yes } else { Belief::Reverted });
+                }
+                End::Done => return self.believe(Belief::Yes),
+                End::Dropped(known) => {
+                    self.state(|state| state.has_doubts = true);
+                    if let Some(id) = known {
+                        self.state(|state| state.known.push(id));
+                    }
+                    match (self.wish.follow, known) {
+                        (Follow::Once, _) => return self.believe(Belief::Unknown),
+                        (Follow::Blind(_), _) if blind > 0 => {
+                            blind -= 1;
+                            continue;
+                        }
+                        (Follow::Blind(_), _) => return self.believe(Belief::Unknown),
+                        (_, Some(id)) => {
+                            if self.settle(id).await {
+                                return;
+                            }
+                            continue;
+                        }
+                        _ if self.wish.is_named => {
+                            sleep(Duration::from_secs(1)).await;
+                            self.give_up_late(attempt, "dropped");
+                            if self.state(|state| state.belief != Belief::Asking) {
+                                return;
+                            }
+                            continue;
+                        }
+                        _ => return self.believe(Belief::Lost),
+                    }
+                }
+                End::Failed(error) => {
+                    self.note_error(&error, attempt);
+                    if matches!(error.happened(), Happened::NotYet | Happened::Unknown) {
+                        self.state(|state| state.has_doubts = true);
+                    }
+                    if let Some(belief) = self.belief_of(&error) {
+                        return self.believe(belief);
+                    }
+                    if blind > 0 {
+                        blind -= 1;
+                        continue;
+                    }
+                    if matches!(self.wish.follow, Follow::Once | Follow::Blind(_)) {
+                        return self.believe(match error.happened() {
+                            Happened::No if self.state(|state| state.has_doubts) => Belief::Unknown,
+                            Happened::No => Belief::No,
+                            Happened::Yes => Belief::Yes,
+                            Happened::Reverted => Belief::Reverted,
+                            _ => Belief::Unknown,
+                        });
+                    }
+                    if let (Happened::NotYet | Happened::Unknown, Some(id)) = (error.happened(), error.intent)
+                        && matches!(self.wish.follow, Follow::Replace)
+                    {
+                        match self.go_on(id, true).await {
+                            Some(true) => return,
+                            Some(false) => continue,
+                            None => {}
+                        }
+                    }
+                    (error.advice(), error)
+                }
+            };
+            let (advice, error) = advice;
+            match advice {
+                // What happened is another caller's.
+                Advice::Nothing if matches!(*error.cause, Cause::AlreadyHappened { .. }) => {}
+                Advice::TryAgain { after } => {
+                    sleep(Duration::from_millis(after.min(60) * 1_000 + 50)).await;
+                }
+                Advice::TryAgainFrom { at } => {
+                    let now = self.world.unix_millis() / 1_000;
+                    let wait = at.saturating_sub(now) + 1;
+                    if wait > 600 {
+                        return self.believe(Belief::No);
+                    }
+                    sleep(Duration::from_secs(wait)).await;
+                }
+                Advice::Settle => match error.intent {
+                    Some(id) => {
+                        if self.settle(id).await {
+                            return;
+                        }
+                    }
+                    None => {
+                        sleep(Duration::from_secs(2)).await;
+                    }
+                },
+                Advice::Nothing => return self.believe(Belief::Yes),
+                // Somebody else would have to do something.
+                _ => {
+                    let has_doubts = self.state(|state| state.has_doubts) && !self.wish.is_named;
+                    return self.believe(match error.happened() {
+                        Happened::Reverted => Belief::Reverted,
+                        _ if has_doubts => Belief::Unknown,
+                        _ => Belief::No,
+                    });
+                }
+            }
+            self.give_up_late(attempt, error.code());
+            if self.state(|state| state.belief != Belief::Asking) {
+                return;
+            }
+        }
+    }
+
+    /// Nobody goes on for ever.
+    fn give_up_late(&self, attempt: u32, code: &str) {
+        if attempt < MOST_ATTEMPTS && self.is_patient() {
+            return;
+        }
+        let (wish, last) = (self.wish.number, self.state(|state| state.last.clone()));
+        self.world.violate(
+            Check::Decided,
+            format!("wish {wish} is not decided after {attempt} attempts; the last one: {code}: {last}"),
+        );
+        self.believe(Belief::Unknown);
+    }
+
+    /// Asks what became of an intent until it is decided. True: the caller asks no more.
+    async fn settle(&self, id: IntentId) -> bool {
+        let mut looks = 0;
+        loop {
+            let looked = timeout(
+                Duration::from_secs(200),
+                Purpose::new(None).scope(self.client.intent(id)),
+            )
+            .await;
+            match looked {
+                Ok(Ok(Some(record))) => {
+                    let outcome = record.outcome();
+                    {
+                        let mut state = self.world.state();
+                        state.ledger.told_record(&record, "a look");
+                        state.counts.outcome("looked up", outcome_name(&outcome));
+                    }
+                    match outcome {
+                        Outcome::Included(included) => {
+                            self.believe(if included.success { Belief::Yes } else { Belief::Reverted });
+                            return true;
+                        }
+                        Outcome::Void(_) | Outcome::NeverSent => {
+                            let text = format!(
+                                "wish {} was told that intent {id} did not happen: {}",
+                                self.wish.number,
+                                outcome_name(&outcome)
+                            );
+                            self.world.say(text.clone());
+                            self.world.state().ledger.told_never(id, text);
+                            return false;
+                        }
+                        _ => {}
+                    }
+                }
+                // It is forgotten because it was told, or lost with its journal.
+                Ok(Ok(None)) => {
+                    self.believe(Belief::Lost);
+                    return true;
+                }
+                Ok(Err(error)) => self.world.check_text(&format!("{error} {error:?}")),
+                Err(_) => {}
+            }
+            looks += 1;
+            sleep(Duration::from_secs(3)).await;
+            if looks % 4 == 0 && let Some(is_over) = self.go_on(id, false).await {
+                return is_over;
+            }
+            self.give_up_late(looks / 4, "settling");
+            if self.state(|state| state.belief != Belief::Asking) {
+                return true;
+            }
+        }
+    }
+
+    /// Goes on with an open intent. `Some(true)`: the caller asks no more; `Some(false)`: it did not happen.
+    async fn go_on(&self, id: IntentId, anew: bool) -> Option<bool> {
+        let attempt = self.state(|state| {
+            state.attempts += 1;
+            state.attempts
+        });
+        let purpose = Purpose::new(Some((self.wish.number, attempt)));
+        purpose.note_sent();
+        let made = timeout(Duration::from_secs(60), async {
+            if anew {
+                purpose.clone().scope(self.client.replace(id)).await
+            } else {
+                purpose.clone().scope(self.client.send_again(id)).await
+            }
+        })
+        .await;
+        let operation = match made {
+            Ok(Ok(operation)) => operation,
+            Ok(Err(error)) => {
+                self.world.check_text(&format!("{error} {error:?}"));
+                return None;
+            }
+            Err(_) => return None,
+        };
+        let what = if anew { "replaces" } else { "sends again" };
+        self.world.say(format!("the caller of wish {} {what} intent {id}", self.wish.number));
+        let operation = self.configured(operation, &purpose);
+        let is_calm = self.world.now() > self.world.plan.calm_at + 60_000;
+        match purpose.scope(self.awaited(operation)).await {
+            Ok(included) => {
+                self.note_included(&included);
+                self.believe(if included.success { Belief::Yes } else { Belief::Reverted });
+                Some(true)
+            }
+            Err(error) => {
+                self.note_error(&error, attempt);
+                match error.happened() {
+                    // It is this intent that did not happen, and not only this attempt at it.
+                    Happened::No if error.intent == Some(id) => Some(false),
+                    Happened::Reverted => {
+                        self.believe(Belief::Reverted);
+                        Some(true)
+                    }
+                    _ if is_calm && is_blocking(error.code()) => {
+                        self.believe(Belief::Blocked(error.code().to_owned()));
+                        Some(true)
+                    }
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    // ---- One attempt
+
+    async fn attempt(&self, purpose: &Purpose) -> End {
+        let (world, wish) = (&self.world, &self.wish);
+        world.say(format!(
+            "wish {}: {:?}{}",
+            wish.number,
+            wish.what,
+            if wish.is_named { " (named)" } else { "" }
+        ));
+        if let (What::Unblock(kind), Client::Owner(owner)) = (wish.what, &self.client) {
+            return self.unblock(owner, kind).await;
+        }
+        let Some(operation) = self.operation() else {
+            return End::Done;
+        };
+        let operation = self.configured(operation, purpose);
+        let operation = if wish.is_named { operation.id(format!("wish {}", wish.number)) } else { operation };
+        // Whoever never waits never knows.
+        let is_impatient = self.state(|state| state.attempts) <= 2;
+        match wish.style {
+            Style::Drop(_) if !is_impatient => {
+                self.awaited(operation).await.map_or_else(End::Failed, End::Included)
+            }
+            Style::Await => self.awaited(operation).await.map_or_else(End::Failed, End::Included),
+            Style::Drop(millis) => {
+                match timeout(Duration::from_millis(millis.into()), self.awaited(operation)).await {
+                    Ok(ended) => ended.map_or_else(End::Failed, End::Included),
+                    Err(_) => End::Dropped(None),
+                }
+            }
+            Style::SendDrop | Style::SendWait(_) => {
+                let started = Instant::now();
+                let sent = operation.send().await;
+                self.check_time(started, "send");
+                match (sent, wish.style) {
+                    (Err(error), _) => End::Failed(error),
+                    (Ok(pending), Style::SendWait(millis)) => {
+                        sleep(Duration::from_millis(millis.into())).await;
+                        let started = Instant::now();
+                        let waited = pending.await;
+                        self.check_time(started, "wait");
+                        waited.map_or_else(End::Failed, End::Included)
+                    }
+                    (Ok(pending), _) => End::Dropped(pending.intent().map(|record| record.id)),
+                }
+            }
+        }
+    }
+
+    async fn unblock(&self, owner: &OwnerClient, kind: KeyKind) -> End {
+        let session_key = key(self.process.role.account(), kind).address();
+        let started = Instant::now();
+        let Ok(unblocked) = timeout(Duration::from_secs(300), owner.unblock(session_key, None)).await else {
+            self.world.violate(Check::TimeLimit, "unblock does not end");
+            return End::Dropped(None);
+        };
+        // It has the default time limit, and reads back what it has ended.
+        if started.elapsed() > Duration::from_secs(90 + 120) {
+            self.world.violate(Check::TimeLimit, format!("unblock took {:?}", started.elapsed()));
+        }
+        match unblocked {
+            Ok(unblocked) => {
+                let mut state = self.world.state();
+                for record in unblocked.ended.iter().chain(&unblocked.included_before) {
+                    state.ledger.told_record(record, "unblock");
+                }
+                state.counts.outcome("unblocked", if unblocked.ended.is_empty() { "nothing" } else { "something" });
+                drop(state);
+                let ids = unblocked.ended.iter().map(|record| record.id).collect();
+                self.world.note_ended(unblocked.included.receipt.user_op_hash, ids);
+                End::Included(unblocked.included)
+            }
+            Err(error) => End::Failed(error),
+        }
+    }
+
+    async fn awaited(&self, operation: Operation) -> Result<Included, OperationError> {
+        let started = Instant::now();
+        let ended = operation.await;
+        self.check_time(started, "an operation");
+        ended
+    }
+
+    fn check_time(&self, started: Instant, what: &str) {
+        let took = started.elapsed();
+        let limit = Duration::from_millis(self.wish.timeout) + SLACK;
+        if took > limit {
+            self.world.violate(
+                Check::TimeLimit,
+                format!(
+                    "{what} of wish {} took {took:?}, with a time limit of {} ms",
+                    self.wish.number, self.wish.timeout
+                ),
+            );
+        }
+    }
+
+    fn configured(&self, operation: Operation, purpose: &Purpose) -> Operation {
+        let (world, wish, purpose) = (self.world.clone(), self.wish, purpose.clone());
+        operation
+            .timeout(Duration::from_millis(wish.timeout))
+            .depth(match wish.depth {
+                DepthPlan::Latest => Depth::Latest,
+                DepthPlan::Blocks(blocks) => Depth::Blocks(blocks),
+                DepthPlan::Final => Depth::Final,
+            })
+            .on_progress(move |progress| {
+                let text = match progress {
+                    Progress::Signed(signed) => {
+                        world.check_kept(signed.hash);
+                        format!(
+                            "wish {} signs {} (nonce {:#x})",
+                            wish.number,
+                            short(signed.hash),
+                            signed.operation.nonce.as_limbs()[0]
+                        )
+                    }
+                    Progress::Sent(hash) => {
+                        purpose.note_sent();
+                        format!("wish {} has sent {}", wish.number, short(*hash))
+                    }
+                    _ => return,
+                };
+                world.say(text);
+            })
+    }
+
+    /// The operation that is asked for. `None`: there is nothing to ask for.
+    fn operation(&self) -> Option<Operation> {
+        let calls = self.calls();
+        let operation = match (&self.client, self.wish.what) {
+            (Client::Key(client), _) => client.execute(calls),
+            (Client::Owner(client), what) => match self.owner_operation(client, what) {
+                Some(operation) => operation,
+                None => client.execute(calls.into_iter().next()?),
+            },
+        };
+        Some(if self.wish.what == What::Revert {
+            operation.gas_limits(Gas {
+                call_gas_limit: U256::from(150_000),
+                verification_gas_limit: U256::from(300_000),
+                pre_verification_gas: U256::from(70_000),
+            })
+        } else {
+            operation
+        })
+    }
+
+    fn owner_operation(&self, client: &OwnerClient, what: What) -> Option<Operation> {
+        let account = self.process.role.account();
+        let address = |kind| key(account, kind).address();
+        let limit = |native: u64| {
+            PermissionUpdates::new().native_token_spend_limit(
+                SpendLimit::total(U256::from(native)),
+                LimitChange::Raw,
+            )
+        };
+        Some(match what {
+            What::Grant => {
+                let permissions = Permissions::new().native_token_spend_limit(SpendLimit::total(U256::from(9)));
+                let new = NewSessionKey::new(new_key(self.wish.number).address(), &permissions).ok()?;
+                client.add_session_key(new)
+            }
+            What::Revoke(kind) => client.remove_session_key(address(kind)),
+            What::Rotate(kind) => {
+                client.rotate_session_key(address(kind), new_key(0x20 + self.wish.number).address())
+            }
+            What::Narrow(kind) => client.update_key_permissions(address(kind), limit(NATIVE_BUDGET / 2)),
+            What::Widen(kind) => client.update_key_permissions(address(kind), limit(NATIVE_BUDGET * 2)),
+            _ => return None,
+        })
+    }
+
+    /// What is called. Wishes that are alike call the same.
+    fn calls(&self) -> Vec<Call> {
+        let twin = self.wish.twin;
+        let to = Address::repeat_byte(twin.wrapping_add(1) | 0x40);
+        let token = self.world.prepared.stack.token;
+        let transfer = |amount: u64| {
+            let data: Bytes = TestToken::transferCall {
+                to,
+                amount: U256::from(amount),
+            }
+            .abi_encode()
+            .into();
+            Call::new(token, data)
+        };
+        let pay = |amount: u64| Call::transfer(to, U256::from(amount));
+        let amount = 5_000 + u64::from(twin);
+        match self.wish.what {
+            What::PayToken => vec![transfer(amount)],
+            What::Batch => vec![pay(amount), transfer(7), pay(1)],
+            // More than there is.
+            What::Revert => vec![transfer(1 << 60)],
+            What::TooMuch if matches!(self.process.role, Role::Key { kind: KeyKind::Token, .. }) => {
+                vec![transfer(70_000)]
+            }
+            What::TooMuch => vec![pay(NATIVE_BUDGET + 1)],
+            _ => vec![pay(amount)],
+        }
+    }
+
+    // ---- What was said
+
+    fn note_included(&self, included: &Included) {
+        let hash = included.receipt.user_op_hash;
+        let wish = self.wish.number;
+        let intent = {
+            let mut state = self.world.state();
+            state.ledger.told_included(hash, included, "an answer");
+            let outcome = outcome_name(&Outcome::Included(included.clone()));
+            state.counts.outcome("answered", outcome);
+            state.counts.outcome("happened", "Yes");
+            state.ledger.operations.get(&hash).map(|facts| facts.intent)
+        };
+        self.world.say(format!("wish {wish} is told that {} is included", short(hash)));
+        let depth = match self.wish.depth {
+            DepthPlan::Latest => Depth::Latest,
+            DepthPlan::Blocks(blocks) => Depth::Blocks(blocks),
+            DepthPlan::Final => Depth::Final,
+        };
+        if !included.has_depth(depth) && self.wish.what != What::Unblock(KeyKind::Free) {
+            let is_unblock = matches!(self.wish.what, What::Unblock(_));
+            if !is_unblock {
+                self.world.violate(
+                    Check::Included,
+                    format!("{} is not as deep as wish {wish} asked for", short(hash)),
+                );
+            }
+        }
+        let is_its = intent.is_some_and(|intent| {
+            let state = self.world.state();
+            state.ledger.wishes.get(&intent).is_some_and(|(of, _)| *of == wish)
+        });
+        if !is_its {
+            self.world.violate(
+                Check::Included,
+                format!("wish {wish} is told of {}, which is another's", short(hash)),
+            );
+        }
+    }
+
+    fn note_error(&self, error: &OperationError, attempt: u32) {
+        let wish = self.wish.number;
+        let text = format!("wish {wish} ends with {}: {error}", error.code());
+        self.world.check_text(&format!("{error} {error:?}"));
+        self.world
+            .check_text(&serde_json::to_string(error).unwrap_or_default());
+        self.world.say(format!("{text} ({:?}, {:?})", error.happened(), error.advice()));
+        {
+            let mut state = self.world.state();
+            state.counts.outcome("error", error.code());
+            state.counts.outcome("happened", format!("{:?}", error.happened()));
+            state.counts.outcome("advice", advice_name(error.advice()));
+            let wish_state = state.wishes.entry(wish).or_default();
+            wish_state.last = format!("{error}");
+            if let Some(id) = error.intent
+                && !wish_state.known.contains(&id)
+            {
+                wish_state.known.push(id);
+            }
+        }
+        let mut included = None;
+        match &*error.cause {
+            Cause::AlreadyHappened { included: other, .. } => included = Some(other),
+            Cause::Reverted { included: other } | Cause::NotDeepInTime { included: other, .. } => {
+                included = Some(other);
+            }
+            Cause::Void { void } => {
+                if let Some(id) = error.intent {
+                    let hashes: Vec<B256> = self.world.state().ledger.hashes_of(id).collect();
+                    for hash in hashes {
+                        self.world.state().ledger.told_void(hash, void, "an error");
+                    }
+                }
+            }
+            Cause::NameTaken { intent, outcome, .. } => {
+                let _ = (intent, outcome);
+            }
+            _ => {}
+        }
+        if let Some(included) = included {
+            let hash = included.receipt.user_op_hash;
+            self.world.state().ledger.told_included(hash, included, "an error");
+            let expected = if included.success { Happened::Yes } else { Happened::Reverted };
+            if error.happened() != expected {
+                self.world.violate(
+                    Check::Error,
+                    format!("{text}: but it says {:?}", error.happened()),
+                );
+            }
+        }
+        let may_say = match error.code() {
+            "not_included_in_time" => &[Happened::Unknown, Happened::NotYet][..],
+            "not_taken" | "blocked_by" | "nonce_used" => {
+                &[Happened::NotYet, Happened::Unknown, Happened::No]
+            }
+            "not_sent_in_time" | "not_reached" | "void" | "name_taken" | "no_action" => {
+                &[Happened::No, Happened::NotYet, Happened::Unknown]
+            }
+            "reverted" => &[Happened::Reverted],
+            _ => &[],
+        };
+        if !may_say.is_empty() && !may_say.contains(&error.happened()) {
+            self.world.violate(
+                Check::Error,
+                format!("{text}: and yet it says {:?}", error.happened()),
+            );
+        }
+        let is_another = matches!(*error.cause, Cause::AlreadyHappened { .. });
+        if error.happened() == Happened::No || is_another {
+            // Of something with a name, all attempts are one.
+            let intents = self.world.state().ledger.intents_of(wish);
+            let is_one = self.wish.is_named && !self.state(|state| state.has_lost_journal);
+            for (intent, made) in intents {
+                let is_meant = if is_another {
+                    made == attempt
+                } else {
+                    is_one || made == attempt || error.intent == Some(intent)
+                };
+                if is_meant {
+                    self.world.state().ledger.told_never(intent, text.clone());
+                }
+            }
+        }
+    }
+
+    /// What an error says for good.
+    fn belief_of(&self, error: &OperationError) -> Option<Belief> {
+        match &*error.cause {
+            Cause::AlreadyHappened { intent, included } => {
+                let is_own = {
+                    let state = self.world.state();
+                    state
+                        .ledger
+                        .wishes
+                        .get(intent)
+                        .is_some_and(|(wish, _)| *wish == self.wish.number)
+                };
+                // Another caller asked for the same: this one asks again.
+                is_own.then_some(if included.success { Belief::Yes } else { Belief::Reverted })
+            }
+            Cause::NotDeepInTime { included, .. } => {
+                Some(if included.success { Belief::Yes } else { Belief::Reverted })
+            }
+            Cause::Reverted { .. } => Some(Belief::Reverted),
+            Cause::StillThere { .. } => Some(Belief::Yes),
+            Cause::NameTaken { .. } => {
+                self.world.violate(
+                    Check::Error,
+                    format!("the name of wish {} is taken, by the same calls", self.wish.number),
+                );
+                Some(Belief::No)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether an error names what is in the way of an operation that is open.
+fn is_blocking(code: &str) -> bool {
+    matches!(
+        code,
+        "blocked_by" | "not_taken" | "gas_budget" | "not_allowed" | "over_bound" | "refused" | "would_revert"
+    )
+}
+
+const fn advice_name(advice: Advice) -> &'static str {
+    match advice {
+        Advice::TryAgain { .. } => "try again",
+        Advice::TryAgainFrom { .. } => "try again from",
+        Advice::Change => "change",
+        Advice::Settle => "settle",
+        Advice::Nothing => "nothing",
+        _ => "another",
+    }
+}

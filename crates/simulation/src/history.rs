@@ -1,0 +1,372 @@
+//! One history, from its first block to the day of judgement.
+
+use crate::{
+    bundler::Bundler,
+    caller::{Belief, outcome_name},
+    ledger::{Check, Executed, Violation},
+    net::Wire,
+    plan::{Follow, Plan, What},
+    prepared::{CHAIN_ID, KeyKind, bundler_signer, key},
+    process::supervise,
+    spot::Actor,
+    store::Store,
+    table::Counts,
+    trace::Line,
+    world::World,
+};
+use alloy::{
+    primitives::{Address, B256, TxKind},
+    rpc::types::TransactionRequest,
+    sol_types::SolCall,
+};
+use session_key_bindings::IEntryPoint;
+use session_key_client::{
+    SessionKeyClient, SignedOperation, SmartAccount,
+    journal::{IntentRecord, Journal},
+    operation::{Desk, Surroundings},
+    submit::BundlerSubmitter,
+};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::{
+    task::JoinSet,
+    time::{Duration, Instant, sleep_until, timeout},
+};
+
+/// What came of a history.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// What did not hold.
+    pub violations: Vec<Violation>,
+    /// What happened, if it was to be kept.
+    pub lines: Vec<Line>,
+    /// A hash of all that happened.
+    pub hash: u64,
+    /// Which faults at which steps, and how things ended.
+    pub counts: Counts,
+    /// Faults of messages and stores, in order.
+    pub faults: Vec<(crate::spot::Spot, crate::fault::Fault)>,
+    /// Faults of all kinds.
+    pub misfortunes: u64,
+    /// How long it took, in the history's time.
+    pub took: Duration,
+}
+
+/// Runs a history.
+pub fn run(plan: &Plan, keeps_lines: bool) -> History {
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime of one thread can be made");
+        runtime.block_on(live(plan.clone(), keeps_lines))
+    }));
+    ended.unwrap_or_else(|panic| History {
+        violations: vec![Violation {
+            check: Check::Panic,
+            text: crate::panics::last().unwrap_or_else(|| {
+                panic
+                    .downcast_ref::<&str>()
+                    .map_or_else(|| "of an unknown kind".to_owned(), |text| (*text).to_owned())
+            }),
+        }],
+        lines: Vec::new(),
+        hash: 0,
+        counts: Counts::default(),
+        faults: Vec::new(),
+        misfortunes: 2,
+        took: Duration::ZERO,
+    })
+}
+
+/// The longest that a history may take, in its own time.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
+async fn live(plan: Plan, keeps_lines: bool) -> History {
+    let world = World::new(plan, keeps_lines);
+    let stores: Vec<Arc<Store>> = world
+        .plan
+        .stores
+        .iter()
+        .enumerate()
+        .map(|(index, plan)| Store::new(index as u8, *plan))
+        .collect();
+    let mut background = JoinSet::new();
+    background.spawn(world.clone().produce_blocks());
+    background.spawn(world.clone().let_events_happen());
+    for bundler in 0..world.bundlers.len() as u8 {
+        background.spawn(Bundler::work(world.clone(), bundler));
+    }
+    background.spawn({
+        let world = world.clone();
+        let calm_at = Instant::now() + Duration::from_millis(world.plan.calm_at);
+        async move {
+            sleep_until(calm_at).await;
+            world.calm();
+        }
+    });
+    let mut processes = JoinSet::new();
+    for process in &world.plan.processes {
+        processes.spawn(supervise(world.clone(), *process, stores.clone()));
+    }
+    let ended = timeout(LONGEST, async {
+        while let Some(ended) = processes.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                let text = crate::panics::last().unwrap_or_default();
+                world.violate(Check::Panic, text);
+            }
+        }
+    })
+    .await;
+    if ended.is_err() {
+        world.violate(Check::Decided, format!("somebody is still at work after {LONGEST:?}"));
+    }
+    let took = Duration::from_millis(world.now());
+    world.end();
+    background.abort_all();
+    drop(processes);
+    judge(&world, &stores).await;
+    let mut state = world.state();
+    let misfortunes = u64::from(state.misfortunes) + state.fates.happened.len() as u64;
+    History {
+        violations: state.ledger.violations.clone(),
+        lines: std::mem::take(&mut state.trace.lines),
+        hash: state.trace.hash(),
+        counts: state.counts.clone(),
+        faults: state.fates.happened.clone(),
+        misfortunes,
+        took,
+    }
+}
+
+/// Delivers everything that is in flight, lets it become final, and compares what was told with what is.
+async fn judge(world: &Arc<World>, stores: &[Arc<Store>]) {
+    world.say("in the end, everything is delivered");
+    world.mine_many(1);
+    deliver_everything(world);
+    let depth = world.plan.chain.final_distance + 3;
+    world.mine_many(depth);
+    for store in stores {
+        audit(world, store, false).await;
+    }
+    world.mine_many(depth);
+    for store in stores {
+        audit(world, store, true).await;
+    }
+    let executed = executed(world);
+    world.state().ledger.check_claims(&executed);
+    check_wishes(world, &executed);
+    check_ended(world, &executed);
+}
+
+fn executed(world: &World) -> BTreeMap<B256, (B256, Executed)> {
+    let places: Vec<(B256, u64, Executed)> = world
+        .state()
+        .executed
+        .iter()
+        .map(|(hash, (number, _, executed))| (*hash, *number, executed.clone()))
+        .collect();
+    let chain = world.main.chain();
+    places
+        .into_iter()
+        .filter_map(|(hash, number, executed)| {
+            let block = chain.block_at(alloy::eips::BlockId::number(number))?;
+            Some((hash, (block.header.hash, executed)))
+        })
+        .collect()
+}
+
+/// Whoever has seen an operation or a transaction keeps it for ever, and includes it as soon as that is possible.
+fn deliver_everything(world: &World) {
+    let transactions: Vec<_> = world.state().transactions.values().cloned().collect();
+    for transaction in transactions {
+        let _ = world.main.chain().submit_raw(&transaction);
+    }
+    world.mine_many(2);
+    let entry_point = world.prepared.stack.entry_point;
+    let from = bundler_signer(3).address();
+    loop {
+        let mut open: Vec<SignedOperation> = {
+            let state = world.state();
+            state
+                .ledger
+                .operations
+                .iter()
+                .filter(|(hash, facts)| facts.arrived.is_some() && !state.executed.contains_key(*hash))
+                .map(|(_, facts)| facts.signed.clone())
+                .collect()
+        };
+        open.sort_by_key(|signed| (signed.operation.sender, signed.operation.nonce, signed.hash));
+        let mut has_changed = false;
+        for signed in open {
+            let call = IEntryPoint::handleOpsCall {
+                ops: vec![signed.operation.into()],
+                beneficiary: from,
+            };
+            let request = TransactionRequest {
+                from: Some(from),
+                to: Some(TxKind::Call(entry_point)),
+                input: alloy::primitives::Bytes::from(call.abi_encode()).into(),
+                gas: Some(20_000_000),
+                ..Default::default()
+            };
+            if world.main.chain().call(&request).is_err() {
+                continue;
+            }
+            let sent = world.main.chain().send(request);
+            if sent.is_ok() {
+                world.note_newest();
+                has_changed = true;
+            }
+        }
+        if !has_changed {
+            return;
+        }
+    }
+}
+
+/// The clock and the randomness of whoever audits: long after every time limit.
+#[derive(Debug)]
+struct Afterwards {
+    world: Arc<World>,
+    dice: Mutex<crate::dice::Dice>,
+}
+
+impl Surroundings for Afterwards {
+    fn unix_millis(&self) -> u64 {
+        self.world.unix_millis() + 10 * 86_400_000
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        self.dice.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+    }
+}
+
+/// A client that settles what is in a store, on a node that shows everything.
+fn auditor(world: &Arc<World>, journal: Arc<dyn Journal>, account: usize) -> SessionKeyClient {
+    let afterwards = Afterwards {
+        world: world.clone(),
+        dice: Mutex::new(world.dice(&[0xa0d1])),
+    };
+    let desk = Arc::new(Desk::with_surroundings(journal, Arc::new(afterwards)));
+    let nobody = Actor::Process(u8::MAX);
+    let node = Wire::reliable(world.clone(), nobody, Actor::Node(u8::MAX)).provider();
+    let bundler = Wire::reliable(world.clone(), nobody, Actor::Bundler(0)).provider();
+    let prepared = world.prepared;
+    let address: Address = prepared.accounts[account];
+    let account = SmartAccount::new(node, CHAIN_ID, address, prepared.deployment).with_desk(desk);
+    let submitter = BundlerSubmitter::new(bundler, prepared.stack.entry_point);
+    SessionKeyClient::shared(account, Arc::new(key(0, KeyKind::Free)), Arc::new(submitter))
+}
+
+async fn audit(world: &Arc<World>, store: &Arc<Store>, is_last: bool) {
+    let journal = store.kept();
+    let executed = executed(world);
+    for (index, account) in world.prepared.accounts.iter().enumerate() {
+        let client = auditor(world, journal.clone(), index);
+        let resumed = timeout(Duration::from_secs(600), client.resume()).await;
+        let records: Vec<IntentRecord> = match resumed {
+            Ok(Ok(_)) => journal.intents(CHAIN_ID, *account).await.unwrap_or_default(),
+            Ok(Err(error)) => {
+                world.violate(Check::Settled, format!("nothing can be settled in the end: {error}"));
+                continue;
+            }
+            Err(_) => {
+                world.violate(Check::TimeLimit, "settling in the end does not end");
+                continue;
+            }
+        };
+        for record in &records {
+            let lane = record.lane;
+            let next = world.next_nonce(lane.account, lane.nonce_key);
+            let mut state = world.state();
+            state.ledger.told_record(record, "the audit");
+            if is_last {
+                state.ledger.check_settled(record, &executed, next);
+                state
+                    .counts
+                    .outcome("in the end", outcome_name(&record.outcome()));
+            }
+        }
+    }
+}
+
+/// What callers believe is true.
+fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
+    let wishes = world.state().wishes.clone();
+    for wish in &world.plan.wishes {
+        let Some(known) = wishes.get(&wish.number) else {
+            continue;
+        };
+        let intents = world.state().ledger.intents_of(wish.number);
+        let hashes: Vec<B256> = {
+            let state = world.state();
+            intents
+                .iter()
+                .flat_map(|(intent, _)| state.ledger.hashes_of(*intent).collect::<Vec<_>>())
+                .collect()
+        };
+        let effects: Vec<B256> = hashes
+            .iter()
+            .filter(|hash| executed.get(*hash).is_some_and(|(_, executed)| executed.success))
+            .copied()
+            .collect();
+        // Whoever asks again without a name, on a journal that is gone, asks for something new. To unblock again is always that.
+        let is_exempt = matches!(wish.what, What::Unblock(_))
+            // Asked for again without a name, it has another nonce once the first one's is used: by what may be undone.
+            || world.state().reorganizations > 0 && matches!(wish.follow, Follow::Blind(_))
+            || known.has_lost_journal && (wish.is_named || matches!(wish.follow, Follow::Blind(_)));
+        if effects.len() > 1 && !is_exempt {
+            world.violate(
+                Check::AtMostOnce,
+                format!("wish {} has taken effect in operations {effects:?}", wish.number),
+            );
+        }
+        let is_wrong = match known.belief {
+            Belief::No => !effects.is_empty(),
+            _ => false,
+        };
+        if is_wrong && !is_exempt {
+            world.violate(
+                Check::NeverHappens,
+                format!(
+                    "the caller of wish {} believes {:?}, after {:?}, but {effects:?} took effect",
+                    wish.number, known.belief, known.last
+                ),
+            );
+        }
+        let belief = match &known.belief {
+            Belief::Blocked(code) => format!("blocked: {code}"),
+            other => format!("{other:?}"),
+        };
+        world.state().counts.outcome("believed", belief);
+    }
+}
+
+/// What an unblocking operation has ended did not happen, if nothing was undone since.
+fn check_ended(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
+    if world.state().reorganizations > 0 {
+        return;
+    }
+    let ended = world.state().ended.clone();
+    for (by, intents) in ended {
+        if !executed.contains_key(&by) {
+            continue;
+        }
+        for intent in intents {
+            let hashes: Vec<B256> = world.state().ledger.hashes_of(intent).collect();
+            if let Some(hash) = hashes.iter().find(|hash| executed.contains_key(*hash)) {
+                world.violate(
+                    Check::NeverHappens,
+                    format!("intent {intent} was ended by {by}, it is told, but {hash} is included"),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! What is true in the world, what the client has claimed, and where the two disagree.
+
+use crate::plan::Plan;
+use alloy::primitives::{Address, B256, U256};
+use session_key_client::{
+    SignedOperation,
+    journal::{Handover, IntentId, IntentRecord},
+    operation::{Included, Outcome, Void},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Check {
+    /// No intent takes effect twice.
+    AtMostOnce,
+    /// What is told to be included is, with this block, transaction, success and cost.
+    Included,
+    /// What is told to be included and final stays.
+    Final,
+    /// What is told to be void stays void when everything in flight is delivered.
+    Void,
+    /// What is told not to have happened, and not to happen any more, does not happen.
+    NeverHappens,
+    /// What is told never to have left the process has not arrived anywhere.
+    NeverSent,
+    /// What leaves the process is in the journal.
+    WrittenFirst,
+    /// An operation has the hash, the account, and the chain that it should have, and no other operation has its hash.
+    Identity,
+    /// Two fresh intents never share an operation.
+    Fresh,
+    /// When faults have stopped, what is asked for is decided in bounded time, or blocked by a named cause.
+    Decided,
+    /// What has used its nonce is settled.
+    Settled,
+    /// Time limits hold.
+    TimeLimit,
+    /// Nothing panics.
+    Panic,
+    /// Secrets are not shown or kept.
+    Secret,
+    /// Nobody pays more than the bounds allow.
+    Price,
+    /// Budgets and reservations agree with the chain.
+    Budget,
+    /// A key with a gas limit uses its own lane, and a lane has no gaps.
+    Lane,
+    /// What an owner takes away is gone.
+    Revoked,
+    /// An error's three answers agree with each other, and with what happened.
+    Error,
+    /// The history is one of its seed: the same every time, with at least two faults.
+    History,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Something that must hold did not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// What was checked.
+    pub check: Check,
+    /// What was found.
+    pub text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { check, text } = self;
+        write!(f, "{check}: {text}")
+    }
+}
+
+/// An operation in a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Executed {
+    pub(crate) hash: B256,
+    pub(crate) sender: Address,
+    pub(crate) nonce: U256,
+    pub(crate) success: bool,
+    pub(crate) cost: U256,
+    pub(crate) transaction: B256,
+}
+
+/// A block that some node has shown.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockFacts {
+    pub(crate) number: u64,
+    pub(crate) parent: B256,
+    pub(crate) executed: Vec<Executed>,
+}
+
+/// A signed operation.
+#[derive(Clone, Debug)]
+pub(crate) struct OperationFacts {
+    pub(crate) signed: SignedOperation,
+    pub(crate) intent: IntentId,
+    /// Whether it is in a journal.
+    pub(crate) is_kept: bool,
+    /// When it was first seen outside of processes, in milliseconds.
+    pub(crate) arrived: Option<u64>,
+    /// The process that wrote it down.
+    pub(crate) process: u8,
+}
+
+/// Everything that is known.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) chain_id: u64,
+    pub(crate) entry_point: Address,
+    pub(crate) accounts: Vec<Address>,
+    /// Blocks of all branches.
+    pub(crate) blocks: BTreeMap<B256, BlockFacts>,
+    pub(crate) operations: BTreeMap<B256, OperationFacts>,
+    /// The wish that an intent belongs to, and in which attempt it was made.
+    pub(crate) wishes: BTreeMap<IntentId, (u8, u32)>,
+    pub(crate) violations: Vec<Violation>,
+    /// Hashes of operations that were told to be void, with the words.
+    voids: BTreeMap<B256, String>,
+    /// Hashes of operations that were told not to have happened, with the words.
+    nevers: BTreeMap<B256, String>,
+    /// Operations that were told to be final, with the block.
+    finals: BTreeMap<B256, B256>,
+    /// Intents whose operations, those to come included, were told not to happen.
+    never_intents: BTreeMap<IntentId, String>,
+    /// Whether stores lose what they have answered to.
+    is_lossy: bool,
+    is_hostile: bool,
+}
+
+impl Ledger {
+    pub(crate) fn new(plan: &Plan, chain_id: u64, entry_point: Address, accounts: Vec<Address>) -> Self {
+        Self {
+            chain_id,
+            entry_point,
+            accounts,
+            blocks: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            wishes: BTreeMap::new(),
+            violations: Vec::new(),
+            voids: BTreeMap::new(),
+            nevers: BTreeMap::new(),
+            finals: BTreeMap::new(),
+            never_intents: BTreeMap::new(),
+            is_lossy: plan.stores.iter().any(|store| !store.is_synced),
+            is_hostile: plan.hostile,
+        }
+    }
+
+    /// Notes that something did not hold. What dishonest nodes say of outcomes, and what stores have lost, cannot be checked.
+    pub(crate) fn violate(&mut self, check: Check, text: impl Into<String>) {
+        let needs_honesty = matches!(
+            check,
+            Check::AtMostOnce
+                | Check::Included
+                | Check::Final
+                | Check::Void
+                | Check::NeverHappens
+                | Check::Decided
+                | Check::Settled
+                | Check::Budget
+                | Check::Revoked
+                | Check::Lane
+        );
+        let needs_memory = matches!(
+            check,
+            Check::AtMostOnce | Check::NeverHappens | Check::Decided | Check::Lane | Check::Budget
+        );
+        if self.is_hostile && needs_honesty || self.is_lossy && needs_memory {
+            return;
+        }
+        self.violations.push(Violation {
+            check,
+            text: text.into(),
+        });
+    }
+
+    /// A record was written to a journal, by a process, for a wish of its if it is new.
+    pub(crate) fn written(&mut self, record: &IntentRecord, process: u8, wish: Option<(u8, u32)>) {
+        if let Some(wish) = wish.filter(|_| record.version <= 1) {
+            self.wishes.entry(record.id).or_insert(wish);
+        }
+        for operation in &record.operations {
+            let signed = &operation.signed;
+            match self.operations.get(&signed.hash) {
+                Some(known) if known.intent != record.id => {
+                    let text = format!(
+                        "operation {} is of intent {} and of intent {}",
+                        signed.hash, known.intent, record.id
+                    );
+                    self.violate(Check::Fresh, text);
+                }
+                Some(_) => {}
+                None => self.check_identity(record, signed),
+            }
+            let facts = self.operations.entry(signed.hash).or_insert_with(|| OperationFacts {
+                signed: signed.clone(),
+                intent: record.id,
+                is_kept: true,
+                arrived: None,
+                process,
+            });
+            facts.is_kept = true;
+            if let Some(words) = self.never_intents.get(&record.id) {
+                self.nevers.entry(signed.hash).or_insert_with(|| words.clone());
+            }
+        }
+    }
+
+    fn check_identity(&mut self, record: &IntentRecord, signed: &SignedOperation) {
+        let operation = &signed.operation;
+        let hash = operation.hash(self.entry_point, self.chain_id);
+        if hash != signed.hash {
+            let text = format!("operation {} has hash {hash} on this chain", signed.hash);
+            self.violate(Check::Identity, text);
+        }
+        if operation.sender != record.lane.account || !self.accounts.contains(&operation.sender) {
+            let text = format!("operation {hash} is of account {}", operation.sender);
+            self.violate(Check::Identity, text);
+        }
+        if operation.nonce_key() != record.lane.nonce_key {
+            let text = format!("operation {hash} is of lane {:#x}", operation.nonce_key());
+            self.violate(Check::Identity, text);
+        }
+    }
+
+    /// An operation was seen outside of the processes.
+    pub(crate) fn arrived(&mut self, hash: B256, at: u64) {
+        match self.operations.get_mut(&hash) {
+            Some(facts) => {
+                facts.arrived.get_or_insert(at);
+            }
+            None => self.violate(
+                Check::WrittenFirst,
+                format!("operation {hash} was sent and is in no journal"),
+            ),
+        }
+    }
+
+    // ---- What the client says
+
+    /// What a record says.
+    pub(crate) fn told_record(&mut self, record: &IntentRecord, by: &str) {
+        for operation in &record.operations {
+            let hash = operation.signed.hash;
+            if let Some(included) = &operation.included {
+                self.told_included(hash, included, by);
+            }
+            if let Some(void) = &operation.void {
+                self.told_void(hash, void, by);
+            }
+            if operation.handover == Handover::NeverLeft {
+                self.told_never_sent(hash, by);
+            }
+        }
+    }
+
+    /// An operation is told to be included.
+    pub(crate) fn told_included(&mut self, hash: B256, included: &Included, by: &str) {
+        if self.is_hostile {
+            return;
+        }
+        let receipt = &included.receipt;
+        let wrong = |what: String| Some(format!("{by} says that {hash} is included: {what}"));
+        let problem = match self.blocks.get(&receipt.block_hash) {
+            None => wrong(format!("there never was a block {}", receipt.block_hash)),
+            Some(block) => match block.executed.iter().find(|executed| executed.hash == hash) {
+                None => wrong(format!("block {} does not hold it", block.number)),
+                Some(executed) => {
+                    if receipt.user_op_hash != hash {
+                        wrong(format!("the receipt is that of {}", receipt.user_op_hash))
+                    } else if executed.success != included.success {
+                        wrong(format!(
+                            "success is {}, not {}",
+                            executed.success, included.success
+                        ))
+                    } else if executed.transaction != receipt.transaction_hash
+                        || executed.cost != receipt.actual_gas_cost
+                        || executed.nonce != receipt.nonce
+                        || executed.sender != receipt.sender
+                        || block.number != receipt.block_number
+                    {
+                        wrong(format!("the receipt says {receipt:?}, but it is {executed:?}"))
+                    } else {
+                        None
+                    }
+                }
+            },
+        };
+        if let Some(text) = problem {
+            self.violate(Check::Included, text);
+            return;
+        }
+        match self.blocks.get(&included.seen.hash) {
+            None => self.violate(
+                Check::Included,
+                format!("{by} has seen {hash} from block {}, which never was", included.seen.hash),
+            ),
+            Some(seen) if seen.number != included.seen.number => self.violate(
+                Check::Included,
+                format!("{by} calls block {} number {}", seen.number, included.seen.number),
+            ),
+            Some(_) => {}
+        }
+        if included.is_final {
+            self.finals.insert(hash, receipt.block_hash);
+        }
+    }
+
+    /// An operation is told to be void.
+    pub(crate) fn told_void(&mut self, hash: B256, void: &Void, by: &str) {
+        self.voids.entry(hash).or_insert_with(|| {
+            format!("{by} said that it is void, by {:?} in block {}", void.used_by, void.block.number)
+        });
+    }
+
+    /// An operation is told never to have left.
+    pub(crate) fn told_never_sent(&mut self, hash: B256, by: &str) {
+        let arrived = self.operations.get(&hash).and_then(|facts| facts.arrived);
+        if let Some(arrived) = arrived {
+            self.violate(
+                Check::NeverSent,
+                format!("{by} says that {hash} never left, but it arrived at {arrived} ms"),
+            );
+        }
+    }
+
+    /// Nothing of an intent happened, it is told, and nothing of it will.
+    pub(crate) fn told_never(&mut self, intent: IntentId, words: String) {
+        let hashes: Vec<B256> = self.hashes_of(intent).collect();
+        for hash in hashes {
+            self.nevers.entry(hash).or_insert_with(|| words.clone());
+        }
+        self.never_intents.entry(intent).or_insert(words);
+    }
+
+    pub(crate) fn hashes_of(&self, intent: IntentId) -> impl Iterator<Item = B256> {
+        self.operations
+            .iter()
+            .filter(move |(_, facts)| facts.intent == intent)
+            .map(|(hash, _)| *hash)
+    }
+
+    /// The intents of a wish, and the attempts in which they were made.
+    pub(crate) fn intents_of(&self, wish: u8) -> Vec<(IntentId, u32)> {
+        self.wishes
+            .iter()
+            .filter(|(_, (of, _))| *of == wish)
+            .map(|(intent, (_, attempt))| (*intent, *attempt))
+            .collect()
+    }
+
+    // ---- In the end
+
+    /// Compares what was told with the canonical chain, in which these operations were executed.
+    pub(crate) fn check_claims(&mut self, executed: &BTreeMap<B256, (B256, Executed)>) {
+        let mut found = Vec::new();
+        for (hash, words) in &self.voids {
+            if executed.contains_key(hash) {
+                found.push((Check::Void, format!("operation {hash} is included, but {words}")));
+            }
+        }
+        for (hash, words) in &self.nevers {
+            if executed.contains_key(hash) {
+                found.push((Check::NeverHappens, format!("operation {hash} is included, but {words}")));
+            }
+        }
+        for (hash, block) in &self.finals {
+            if executed.get(hash).is_none_or(|(at, _)| at != block) {
+                found.push((
+                    Check::Final,
+                    format!("operation {hash} was final in block {block}, and is not there"),
+                ));
+            }
+        }
+        let mut effects: BTreeMap<IntentId, Vec<B256>> = BTreeMap::new();
+        for hash in executed.iter().filter(|(_, (_, executed))| executed.success).map(|(hash, _)| hash) {
+            if let Some(facts) = self.operations.get(hash) {
+                effects.entry(facts.intent).or_default().push(*hash);
+            }
+        }
+        for (intent, hashes) in effects.iter().filter(|(_, hashes)| hashes.len() > 1) {
+            found.push((
+                Check::AtMostOnce,
+                format!("intent {intent} has taken effect in operations {hashes:?}"),
+            ));
+        }
+        let strangers: BTreeSet<B256> = executed
+            .iter()
+            .filter(|(hash, (_, executed))| {
+                self.accounts.contains(&executed.sender) && !self.operations.contains_key(*hash)
+            })
+            .map(|(hash, _)| *hash)
+            .collect();
+        for hash in strangers {
+            found.push((Check::WrittenFirst, format!("operation {hash} is included, and in no journal")));
+        }
+        for (check, text) in found {
+            self.violate(check, text);
+        }
+    }
+
+    /// Compares what a journal says in the end, when nothing changes any more, with the canonical chain.
+    pub(crate) fn check_settled(
+        &mut self,
+        record: &IntentRecord,
+        executed: &BTreeMap<B256, (B256, Executed)>,
+        next_nonce: U256,
+    ) {
+        let id = record.id;
+        for operation in &record.operations {
+            let hash = operation.signed.hash;
+            let is_executed = executed.contains_key(&hash);
+            if is_executed != operation.included.is_some() {
+                let what = if is_executed { "included, but not" } else { "not included, but" };
+                self.violate(
+                    Check::Settled,
+                    format!("operation {hash} of intent {id} is {what} according to the journal"),
+                );
+            }
+        }
+        let mut open = record.open_operations().peekable();
+        let is_open = matches!(record.outcome(), Outcome::Open(_));
+        if is_open && open.peek().is_some() && open.all(|operation| operation.nonce() < next_nonce) {
+            self.violate(
+                Check::Settled,
+                format!("intent {id} is open, although every nonce of its operations is used for good"),
+            );
+        }
+        if let Outcome::Included(included) = record.outcome()
+            && !included.is_final
+        {
+            self.violate(
+                Check::Settled,
+                format!("intent {id} is included, and the journal does not say that this is final"),
+            );
+        }
+    }
+}

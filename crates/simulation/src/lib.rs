@@ -1,0 +1,34 @@
+#![doc = include_str!("../README.md")]
+
+mod bundler;
+mod caller;
+mod dice;
+mod fault;
+mod history;
+mod ledger;
+mod lies;
+mod net;
+mod panics;
+mod paymaster;
+mod plan;
+mod prepared;
+mod process;
+mod spot;
+mod store;
+mod table;
+mod trace;
+mod words;
+mod world;
+
+pub use fault::{Fault, Faults, Rates};
+pub use history::{History, run};
+pub use ledger::{Check, Violation};
+pub use panics::keep as keep_panics;
+pub use plan::{
+    BundlerPlan, ChainPlan, CrashPlan, DepthPlan, Event, EventPlan, Follow, NodePlan, Plan, ProcessPlan, Role,
+    StorePlan, Style, Tags, Via, What, WishPlan,
+};
+pub use prepared::KeyKind;
+pub use spot::{Actor, Spot, Step};
+pub use table::Counts;
+pub use trace::Line;

@@ -1,0 +1,211 @@
+//! The chain that every history starts from: contracts, accounts, and session keys of several kinds.
+
+use alloy::{
+    primitives::{Address, U256},
+    rpc::types::TransactionRequest,
+    signers::local::PrivateKeySigner,
+};
+use serde::{Deserialize, Serialize};
+use session_key_client::{
+    Deployment, NewSessionKey, calldata,
+    deployment::account_init_code_hash,
+    permissions::{AccessControlType, Permissions, SpendLimit},
+};
+use session_key_testkit::{Chain, ChainConfig, Stack, dev_accounts};
+use std::sync::OnceLock;
+
+/// The chain's id.
+pub(crate) const CHAIN_ID: u64 = 31_337;
+/// Accounts that exist.
+pub(crate) const ACCOUNTS: u8 = 2;
+/// One gwei, in wei.
+const GWEI: u128 = 1_000_000_000;
+/// One ether, in wei.
+pub(crate) const ETHER: u128 = 1_000_000_000_000_000_000;
+
+/// What a session key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyKind {
+    /// Anything.
+    Free,
+    /// Gas for a handful of operations, and little to spend.
+    Budget,
+    /// Transfers of the token, up to a limit.
+    Token,
+    /// Anything, until two minutes after the history began.
+    Timed,
+}
+
+impl KeyKind {
+    pub(crate) const ALL: [Self; 4] = [Self::Free, Self::Budget, Self::Token, Self::Timed];
+}
+
+/// What a budget key may spend in all, in wei.
+pub(crate) const NATIVE_BUDGET: u64 = 40_000;
+/// What a budget key's operations may cost in all, in wei.
+pub(crate) const GAS_BUDGET: u128 = 6_000_000 * GWEI;
+/// What a token key may spend in all, in base units.
+pub(crate) const TOKEN_BUDGET: u64 = 60_000;
+/// How long a timed key lives, in seconds.
+pub(crate) const KEY_LIFE: u64 = 120;
+
+/// The signer of an account's key. Everybody knows it.
+pub(crate) fn key(account: u8, kind: KeyKind) -> PrivateKeySigner {
+    signer(0x10 + account * 0x10 + kind as u8)
+}
+
+/// A key that nothing is granted to at first.
+pub(crate) fn new_key(number: u8) -> PrivateKeySigner {
+    signer(0x80 + (number & 0x3f))
+}
+
+/// Who signs a bundler's transactions.
+pub(crate) fn bundler_signer(bundler: u8) -> PrivateKeySigner {
+    signer(0xd0 + bundler)
+}
+
+fn signer(byte: u8) -> PrivateKeySigner {
+    PrivateKeySigner::from_slice(&[byte; 32]).expect("any small number is a key")
+}
+
+/// Who owns an account.
+pub(crate) fn owner(account: u8) -> PrivateKeySigner {
+    dev_accounts()[1 + usize::from(account)].signer()
+}
+
+/// Who sends the transactions of a process that needs no bundler.
+pub(crate) fn sender(process: u8) -> PrivateKeySigner {
+    dev_accounts()[5 + usize::from(process) % 5].signer()
+}
+
+/// Salt of the account that does not exist yet; its owner is [`owner`]`(ACCOUNTS)`.
+pub(crate) const FOUNDED_SALT: U256 = U256::from_limbs([7, 0, 0, 0]);
+
+/// The chain at the beginning, and what is where.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    pub(crate) chain: Chain,
+    pub(crate) stack: Stack,
+    pub(crate) deployment: Deployment,
+    /// Accounts that exist, then the one that does not.
+    pub(crate) accounts: Vec<Address>,
+}
+
+/// It is the same for every history of this process.
+pub(crate) fn prepared() -> &'static Prepared {
+    static PREPARED: OnceLock<Prepared> = OnceLock::new();
+    PREPARED.get_or_init(Prepared::new)
+}
+
+/// What a key of a kind is granted at this time, unix seconds.
+pub(crate) fn permissions(kind: KeyKind, stack: &Stack, now: u64) -> Permissions {
+    let all = Permissions::new().access_control_type(AccessControlType::AllowAllAccess);
+    match kind {
+        KeyKind::Free => all.native_token_spend_limit(SpendLimit::UNLIMITED),
+        KeyKind::Budget => all
+            .native_token_spend_limit(SpendLimit::total(U256::from(NATIVE_BUDGET)))
+            .gas_spend_limit(SpendLimit::total(U256::from(GAS_BUDGET))),
+        KeyKind::Token => Permissions::new()
+            .contract(stack.token)
+            .erc20_spend_limit(stack.token, SpendLimit::total(U256::from(TOKEN_BUDGET))),
+        KeyKind::Timed => all
+            .native_token_spend_limit(SpendLimit::UNLIMITED)
+            .valid_until(now + KEY_LIFE),
+    }
+}
+
+impl Prepared {
+    fn new() -> Self {
+        let mut chain = Chain::new(ChainConfig {
+            chain_id: CHAIN_ID,
+            ..Default::default()
+        });
+        let stack = Stack::deploy(&mut chain).expect("the contracts can be deployed");
+        let deployment = Deployment {
+            entry_point: stack.entry_point,
+            session_key_plugin: stack.session_key_plugin,
+            multi_owner_plugin: stack.multi_owner_plugin,
+            factory: stack.account_factory,
+            account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
+        };
+        let mut accounts = Vec::new();
+        for index in 0..ACCOUNTS {
+            let owner = owner(index).address();
+            let account = stack
+                .create_account(&mut chain, U256::ZERO, &[owner])
+                .expect("the factory makes accounts");
+            fund(&mut chain, &stack, account);
+            let keys: Vec<NewSessionKey> = KeyKind::ALL
+                .iter()
+                .map(|kind| {
+                    // The history begins a few seconds later.
+                    let permissions = permissions(*kind, &stack, chain.timestamp() + 20);
+                    NewSessionKey::new(key(index, *kind).address(), &permissions)
+                        .expect("the permissions are well-formed")
+                })
+                .collect();
+            let data = calldata::install_plugin(
+                stack.session_key_plugin,
+                session_key_client::deployment::manifest_hash::SESSION_KEY_PLUGIN,
+                calldata::session_key_plugin_install_data(&keys),
+                &calldata::owner_dependencies(stack.multi_owner_plugin),
+            );
+            let request = TransactionRequest {
+                from: Some(owner),
+                to: Some(account.into()),
+                input: data.into(),
+                ..Default::default()
+            };
+            chain
+                .send(request)
+                .and_then(session_key_testkit::Execution::ok)
+                .expect("the owner installs the plugin");
+            accounts.push(account);
+        }
+        let founder = owner(ACCOUNTS).address();
+        let founded = deployment
+            .account_address([founder], FOUNDED_SALT)
+            .ok()
+            .flatten()
+            .expect("the init code hash is known");
+        fund(&mut chain, &stack, founded);
+        accounts.push(founded);
+        for bundler in 0..4 {
+            chain.set_balance(bundler_signer(bundler).address(), U256::from(1_000 * ETHER));
+        }
+        let deposit = alloy::sol_types::SolCall::abi_encode(&depositToCall {
+            account: stack.paymaster,
+        });
+        chain.set_balance(Address::repeat_byte(0xfe), U256::from(1_000 * ETHER));
+        let request = TransactionRequest {
+            from: Some(Address::repeat_byte(0xfe)),
+            to: Some(stack.entry_point.into()),
+            value: Some(U256::from(100 * ETHER)),
+            input: alloy::primitives::Bytes::from(deposit).into(),
+            ..Default::default()
+        };
+        chain
+            .send(request)
+            .and_then(session_key_testkit::Execution::ok)
+            .expect("anybody may deposit for a paymaster");
+        chain.set_automine(false);
+        Self {
+            chain,
+            stack,
+            deployment,
+            accounts,
+        }
+    }
+}
+
+alloy::sol! {
+    function depositTo(address account) external payable;
+}
+
+fn fund(chain: &mut Chain, stack: &Stack, account: Address) {
+    chain.set_balance(account, U256::from(50 * ETHER));
+    stack
+        .mint(chain, account, U256::from(1_000_000_000u64))
+        .expect("anybody may mint");
+}

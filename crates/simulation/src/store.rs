@@ -1,0 +1,346 @@
+//! Stores of journals: what survives a crash, and what fails.
+
+use crate::{
+    fault::Fault,
+    ledger::Check,
+    net::Purpose,
+    plan::StorePlan,
+    spot::{Actor, Step},
+    words::API_KEY,
+    world::{World, short},
+};
+use alloy::primitives::{Address, B256};
+use async_trait::async_trait;
+use session_key_client::journal::{
+    Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, ProcessId, Scope,
+};
+use std::{
+    future::{Future, pending},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::{
+    task::yield_now,
+    time::{Duration, sleep},
+};
+
+/// A store that outlives processes.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) index: u8,
+    plan: StorePlan,
+    kept: Mutex<Arc<dyn Journal>>,
+    /// Everything that was written, where it may be lost.
+    log: Mutex<Vec<Write>>,
+}
+
+/// Something that changes a journal.
+#[derive(Clone, Debug)]
+enum Write {
+    Acquire(Lane, ProcessId, u64, u64),
+    Renew(Lease, u64),
+    Release(Lease),
+    Put(Vec<IntentRecord>, Option<(Lease, u64)>),
+    Prune(Lane),
+    Remove(IntentId),
+}
+
+impl Store {
+    pub(crate) fn new(index: u8, plan: StorePlan) -> Arc<Self> {
+        Arc::new(Self {
+            index,
+            plan,
+            kept: Mutex::new(Arc::new(MemoryJournal::new())),
+            log: Mutex::default(),
+        })
+    }
+
+    /// What it keeps, without its failures.
+    pub(crate) fn kept(&self) -> Arc<dyn Journal> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn log(&self, write: Write) {
+        if !self.plan.is_synced {
+            self.log.lock().unwrap_or_else(PoisonError::into_inner).push(write);
+        }
+    }
+
+    /// The machine crashes: the last writes are lost, unless they were synced.
+    pub(crate) async fn crash(&self, lost: usize) {
+        if self.plan.is_synced || lost == 0 {
+            return;
+        }
+        let writes = {
+            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = log.len().saturating_sub(lost);
+            log.truncate(left);
+            log.clone()
+        };
+        let journal = MemoryJournal::new();
+        for write in writes {
+            // They worked before.
+            match write {
+                Write::Acquire(lane, holder, now, until) => {
+                    let _ = journal.acquire(&lane, holder, now, until).await;
+                }
+                Write::Renew(lease, until) => {
+                    let _ = journal.renew(&lease, until).await;
+                }
+                Write::Release(lease) => {
+                    let _ = journal.release(&lease).await;
+                }
+                Write::Put(records, lease) => {
+                    let lease = lease.as_ref().map(|(lease, now)| (lease, *now));
+                    let _ = journal.put_all(records, lease).await;
+                }
+                Write::Prune(lane) => {
+                    let _ = journal.prune(&lane).await;
+                }
+                Write::Remove(id) => {
+                    let _ = journal.remove(id).await;
+                }
+            }
+        }
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(journal);
+    }
+}
+
+/// A store as a process reaches it.
+#[derive(Debug)]
+pub(crate) struct SimJournal {
+    pub(crate) world: Arc<World>,
+    pub(crate) process: u8,
+    pub(crate) store: Arc<Store>,
+    /// Whether it is part of the process: then it does not fail.
+    pub(crate) is_inside: bool,
+}
+
+impl SimJournal {
+    async fn access<T>(
+        &self,
+        step: Step,
+        access: impl Future<Output = Result<T, JournalError>> + Send,
+    ) -> Result<T, JournalError> {
+        yield_now().await;
+        if self.is_inside {
+            return access.await;
+        }
+        let (from, to) = (Actor::Process(self.process), Actor::Store(self.store.index));
+        let (spot, fault) = self.world.fate(from, to, step);
+        let latency = self.store.plan.latency;
+        if latency > 0 {
+            let mut dice = self
+                .world
+                .dice(&[0x5707, from.number(), step as u64, spot.nth.into()]);
+            let millis = dice.below(u64::from(latency) + 1);
+            if millis > 0 {
+                sleep(Duration::from_millis(millis)).await;
+            }
+        }
+        let failed = || {
+            Err(JournalError::Store {
+                message: "disk I/O error".to_owned(),
+            })
+        };
+        match fault {
+            Some(Fault::StoreFailsBefore) => failed(),
+            Some(Fault::StoreFailsAfter) => {
+                let _ = access.await;
+                failed()
+            }
+            Some(Fault::StoreHangs { applied }) => {
+                if applied {
+                    let _ = access.await;
+                }
+                pending().await
+            }
+            _ => access.await,
+        }
+    }
+
+    /// Checks what was written.
+    fn note(&self, written: &IntentRecord, before: Option<&IntentRecord>) {
+        let purpose = Purpose::current();
+        let wish = purpose.and_then(|purpose| purpose.wish);
+        let json = serde_json::to_string(written).unwrap_or_default();
+        if json.contains(API_KEY) {
+            self.world.violate(Check::Secret, format!("the journal holds the API key: {json}"));
+        }
+        for operation in written.operations.iter().skip(before.map_or(0, |before| before.operations.len())) {
+            self.world.check_lane(&operation.signed);
+            self.world.check_price(&operation.signed);
+        }
+        self.say_changes(written, before);
+        let mut state = self.world.state();
+        state.ledger.written(written, self.process, wish);
+        state.ledger.told_record(written, "the journal");
+    }
+}
+
+impl SimJournal {
+    /// Tells what has changed in a record.
+    fn say_changes(&self, written: &IntentRecord, before: Option<&IntentRecord>) {
+        let mut changes = Vec::new();
+        if before.is_none() {
+            changes.push(format!("new, with id {}", written.id));
+        }
+        if written.given_up.is_some() && before.is_none_or(|before| before.given_up.is_none()) {
+            changes.push("given up".to_owned());
+        }
+        if written.given_up.is_none() && before.is_some_and(|before| before.given_up.is_some()) {
+            changes.push("taken up".to_owned());
+        }
+        if written.told && before.is_none_or(|before| !before.told) {
+            changes.push("told".to_owned());
+        }
+        if written.told_to.is_some() && before.is_none_or(|before| before.told_to.is_none()) {
+            changes.push("told to another".to_owned());
+        }
+        for operation in &written.operations {
+            let hash = operation.signed.hash;
+            let known = before.and_then(|before| {
+                let mut operations = before.operations.iter();
+                operations.find(|operation| operation.signed.hash == hash)
+            });
+            let name = short(hash);
+            if known.is_none_or(|known| known.handover != operation.handover) {
+                let how = match &operation.handover {
+                    Handover::NotTaken(not_taken) => format!("not taken ({:?})", not_taken.reason),
+                    other => format!("{other:?}"),
+                };
+                changes.push(format!("{name} {how}"));
+            }
+            if operation.included.is_some() && known.is_none_or(|known| known.included.is_none()) {
+                changes.push(format!("{name} included"));
+            }
+            if operation.included.is_none() && known.is_some_and(|known| known.included.is_some()) {
+                changes.push(format!("{name} undone"));
+            }
+            if operation.void.is_some() && known.is_none_or(|known| known.void.is_none()) {
+                changes.push(format!("{name} void"));
+            }
+            if operation.nonce_past.is_some() && known.is_none_or(|known| known.nonce_past.is_none()) {
+                changes.push(format!("{name} nonce past"));
+            }
+        }
+        if changes.is_empty() {
+            return;
+        }
+        let wish = self
+            .world
+            .state()
+            .ledger
+            .wishes
+            .get(&written.id)
+            .map_or_else(|| "intent".to_owned(), |(wish, _)| format!("wish {wish}"));
+        let text = format!("  process {} writes of {wish}: {}", self.process, changes.join(", "));
+        self.world.say(text);
+    }
+}
+
+#[async_trait]
+impl Journal for SimJournal {
+    async fn acquire(
+        &self,
+        lane: &Lane,
+        holder: ProcessId,
+        now: u64,
+        until: u64,
+    ) -> Result<Acquired, JournalError> {
+        self.access(Step::JournalWrite, async {
+            let acquired = self.store.kept().acquire(lane, holder, now, until).await?;
+            self.store.log(Write::Acquire(*lane, holder, now, until));
+            Ok(acquired)
+        })
+        .await
+    }
+
+    async fn renew(&self, lease: &Lease, until: u64) -> Result<Lease, JournalError> {
+        self.access(Step::JournalWrite, async {
+            let renewed = self.store.kept().renew(lease, until).await?;
+            self.store.log(Write::Renew(lease.clone(), until));
+            Ok(renewed)
+        })
+        .await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), JournalError> {
+        self.access(Step::JournalWrite, async {
+            self.store.log(Write::Release(lease.clone()));
+            self.store.kept().release(lease).await
+        })
+        .await
+    }
+
+    async fn put_all(
+        &self,
+        records: Vec<IntentRecord>,
+        lease: Option<(&Lease, u64)>,
+    ) -> Result<Vec<IntentRecord>, JournalError> {
+        self.access(Step::JournalWrite, async {
+            let kept = self.store.kept();
+            let mut before = Vec::with_capacity(records.len());
+            for record in &records {
+                before.push(kept.intent(record.id).await?);
+            }
+            let written = kept.put_all(records.clone(), lease).await?;
+            let lease = lease.map(|(lease, now)| (lease.clone(), now));
+            self.store.log(Write::Put(records, lease));
+            for (written, before) in written.iter().zip(&before) {
+                self.note(written, before.as_ref());
+            }
+            Ok(written)
+        })
+        .await
+    }
+
+    async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError> {
+        self.access(Step::JournalRead, async { self.store.kept().intent(id).await }).await
+    }
+
+    async fn named(&self, scope: &Scope, name: &str) -> Result<Option<IntentRecord>, JournalError> {
+        self.access(Step::JournalRead, async { self.store.kept().named(scope, name).await })
+            .await
+    }
+
+    async fn unsettled(&self, lane: &Lane) -> Result<Vec<IntentRecord>, JournalError> {
+        self.access(Step::JournalRead, async { self.store.kept().unsettled(lane).await })
+            .await
+    }
+
+    async fn untold(&self, scope: &Scope, request: B256) -> Result<Vec<IntentRecord>, JournalError> {
+        self.access(Step::JournalRead, async { self.store.kept().untold(scope, request).await })
+            .await
+    }
+
+    async fn unsettled_lanes(&self, account: Option<(u64, Address)>) -> Result<Vec<Lane>, JournalError> {
+        self.access(Step::JournalRead, async { self.store.kept().unsettled_lanes(account).await })
+            .await
+    }
+
+    async fn highest_included(&self, lane: &Lane) -> Result<Option<IntentRecord>, JournalError> {
+        self.access(Step::JournalRead, async { self.store.kept().highest_included(lane).await })
+            .await
+    }
+
+    async fn prune(&self, lane: &Lane) -> Result<(), JournalError> {
+        self.access(Step::JournalWrite, async {
+            self.store.log(Write::Prune(*lane));
+            self.store.kept().prune(lane).await
+        })
+        .await
+    }
+
+    async fn intents(&self, chain_id: u64, account: Address) -> Result<Vec<IntentRecord>, JournalError> {
+        self.access(Step::JournalRead, async { self.store.kept().intents(chain_id, account).await })
+            .await
+    }
+
+    async fn remove(&self, id: IntentId) -> Result<(), JournalError> {
+        self.access(Step::JournalWrite, async {
+            self.store.log(Write::Remove(id));
+            self.store.kept().remove(id).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,86 @@
+//! Which faults have happened at which step, and how things ended.
+
+use crate::spot::Step;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// Counts of one history, or of many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    messages: BTreeMap<Step, u64>,
+    faults: BTreeMap<(&'static str, Step), u64>,
+    outcomes: BTreeMap<(&'static str, String), u64>,
+}
+
+impl Counts {
+    pub(crate) fn message(&mut self, step: Step) {
+        *self.messages.entry(step).or_default() += 1;
+    }
+
+    pub(crate) fn fault(&mut self, kind: &'static str, step: Step) {
+        *self.faults.entry((kind, step)).or_default() += 1;
+    }
+
+    /// Something ended in a way.
+    pub(crate) fn outcome(&mut self, of: &'static str, how: impl Into<String>) {
+        *self.outcomes.entry((of, how.into())).or_default() += 1;
+    }
+
+    /// Adds those of another history.
+    pub fn add(&mut self, other: &Self) {
+        for (step, count) in &other.messages {
+            *self.messages.entry(*step).or_default() += count;
+        }
+        for (place, count) in &other.faults {
+            *self.faults.entry(*place).or_default() += count;
+        }
+        for (outcome, count) in &other.outcomes {
+            *self.outcomes.entry(outcome.clone()).or_default() += count;
+        }
+    }
+
+    /// How often things ended in a way.
+    pub fn of(&self, of: &'static str, how: &str) -> u64 {
+        self.outcomes.get(&(of, how.to_owned())).copied().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds: BTreeSet<&'static str> = self.faults.keys().map(|(kind, _)| *kind).collect();
+        let steps: Vec<Step> = Step::ALL
+            .into_iter()
+            .filter(|step| self.messages.contains_key(step))
+            .collect();
+        write!(f, "| fault |")?;
+        for step in &steps {
+            write!(f, " {} |", step.name())?;
+        }
+        write!(f, "\n| --- |{}", " ---: |".repeat(steps.len()))?;
+        write!(f, "\n| *messages* |")?;
+        for step in &steps {
+            write!(f, " {} |", self.messages.get(step).copied().unwrap_or_default())?;
+        }
+        for kind in kinds {
+            write!(f, "\n| {kind} |")?;
+            for step in &steps {
+                match self.faults.get(&(kind, *step)) {
+                    Some(count) => write!(f, " {count} |")?,
+                    None => write!(f, " |")?,
+                }
+            }
+        }
+        writeln!(f)?;
+        let mut last = "";
+        for ((of, how), count) in &self.outcomes {
+            if *of != last {
+                write!(f, "\n{of}:")?;
+                last = of;
+            }
+            write!(f, " {how} {count};")?;
+        }
+        writeln!(f)
+    }
+}

@@ -1,0 +1,601 @@
+//! The world: a chain with its branches, its clock, and everything that happens to them.
+
+use crate::{
+    bundler::Bundler,
+    caller::WishState,
+    dice::Dice,
+    fault::Fates,
+    ledger::{BlockFacts, Check, Executed, Ledger},
+    plan::{Event, NodePlan, Plan, Tags},
+    prepared::{CHAIN_ID, Prepared, prepared},
+    spot::{Actor, Step},
+    table::Counts,
+    trace::Trace,
+    words::API_KEY,
+};
+use alloy::{
+    eips::BlockId,
+    primitives::{B256, Bytes, U256, aliases::U192},
+    rpc::types::Filter,
+    sol_types::SolEvent,
+};
+use session_key_bindings::IEntryPoint;
+use session_key_client::{SignedOperation, journal::IntentId, operation::Bounds};
+use session_key_testkit::{
+    Chain, FinalityTags, Fate, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit, Transport,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::time::{Duration, Instant, sleep};
+
+/// Everything that is shared in one history. One thread runs it.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) prepared: &'static Prepared,
+    started: Instant,
+    /// Unix seconds when the history begins.
+    epoch: u64,
+    /// The branch that wins.
+    pub(crate) main: Testkit,
+    state: Mutex<State>,
+    pub(crate) bundlers: Vec<Bundler>,
+}
+
+/// What changes.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) trace: Trace,
+    pub(crate) fates: Fates,
+    pub(crate) ledger: Ledger,
+    pub(crate) counts: Counts,
+    /// The branch that some nodes still believe in.
+    side: Option<Testkit>,
+    lags: Vec<u64>,
+    /// By how much clocks have jumped, by process.
+    jumps: BTreeMap<u8, i64>,
+    congested_until: u64,
+    pub(crate) away_until: Vec<u64>,
+    /// Signed transactions that were sent to nodes or made by bundlers, to be delivered in the end.
+    pub(crate) transactions: BTreeMap<B256, Bytes>,
+    /// Where operations stand on the winning branch: block number, transaction.
+    pub(crate) executed: BTreeMap<B256, (u64, B256, Executed)>,
+    /// Faults of the world that have happened.
+    pub(crate) misfortunes: u32,
+    pub(crate) reorganizations: u32,
+    pub(crate) wishes: BTreeMap<u8, WishState>,
+    /// Operations that ended others, and the intents that they ended.
+    pub(crate) ended: Vec<(B256, Vec<IntentId>)>,
+    is_over: bool,
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan, keeps_trace: bool) -> Arc<Self> {
+        let prepared = prepared();
+        let mut chain = prepared.chain.clone();
+        chain.set_finality_distances(0, plan.chain.final_distance);
+        let main = Testkit::from(chain);
+        let epoch = main.chain().timestamp() + 1;
+        let stack = &prepared.stack;
+        let ledger = Ledger::new(&plan, CHAIN_ID, stack.entry_point, prepared.accounts.clone());
+        let state = State {
+            trace: Trace::new(keeps_trace),
+            fates: Fates::new(plan.seed, &plan.faults),
+            ledger,
+            counts: Counts::default(),
+            side: None,
+            lags: plan.nodes.iter().map(|node| node.lag).collect(),
+            jumps: BTreeMap::new(),
+            congested_until: 0,
+            away_until: vec![0; plan.bundlers.len()],
+            transactions: BTreeMap::new(),
+            executed: BTreeMap::new(),
+            misfortunes: 0,
+            reorganizations: 0,
+            wishes: BTreeMap::new(),
+            ended: Vec::new(),
+            is_over: false,
+        };
+        let bundlers = (0..plan.bundlers.len() as u8).map(Bundler::new).collect();
+        let world = Arc::new(Self {
+            plan,
+            prepared,
+            started: Instant::now(),
+            epoch,
+            main,
+            state: Mutex::new(state),
+            bundlers,
+        });
+        // So that there is something below the first blocks of the history.
+        for second in 0..8 {
+            let mined = world.main.chain().mine_at(epoch + second);
+            mined.expect("time goes on");
+            world.note_head(&world.main, true);
+        }
+        world
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Milliseconds since the history began.
+    pub(crate) fn now(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// Unix milliseconds, by nobody's clock.
+    pub(crate) fn unix_millis(&self) -> u64 {
+        (self.epoch + 8) * 1_000 + self.now()
+    }
+
+    /// By how much a process's clock has jumped, in milliseconds.
+    pub(crate) fn jump(&self, process: u8) -> i64 {
+        self.state().jumps.get(&process).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        self.now() >= self.plan.calm_at
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.state().is_over
+    }
+
+    /// Blocks, bundlers and events stop.
+    pub(crate) fn end(&self) {
+        self.state().is_over = true;
+    }
+
+    pub(crate) fn say(&self, text: impl Into<String>) {
+        let now = self.now();
+        self.state().trace.say(now, text.into());
+    }
+
+    pub(crate) fn violate(&self, check: Check, text: impl Into<String>) {
+        let text = text.into();
+        self.say(format!("VIOLATION {check}: {text}"));
+        self.state().ledger.violate(check, text);
+    }
+
+    pub(crate) fn dice(&self, purpose: &[u64]) -> Dice {
+        Dice::keyed(self.plan.seed, purpose)
+    }
+
+    // ---- Nodes
+
+    /// A node's view now: the chain, and how it sees it.
+    pub(crate) fn node(&self, node: u8) -> Transport {
+        let Some(plan) = self.plan.nodes.get(usize::from(node)) else {
+            return self.main.transport();
+        };
+        let (lag, side) = {
+            let state = self.state();
+            let lag = state.lags.get(usize::from(node)).copied().unwrap_or_default();
+            (lag, state.side.clone().filter(|_| plan.stays))
+        };
+        let options = self.options(plan, lag);
+        side.unwrap_or_else(|| self.main.clone()).node(options).transport()
+    }
+
+    fn options(&self, plan: &NodePlan, lag: u64) -> NodeOptions {
+        let words = [
+            LimitWords::Reth,
+            LimitWords::Alchemy,
+            LimitWords::Infura,
+            LimitWords::QuickNode,
+            LimitWords::PublicNode,
+            LimitWords::Drpc,
+            LimitWords::Erigon,
+            LimitWords::LimitExceeded,
+        ];
+        let mut missing_methods = BTreeSet::new();
+        if !plan.has_fee_history {
+            missing_methods.insert("eth_feeHistory".to_owned());
+        }
+        NodeOptions {
+            lag,
+            sees_pool: plan.sees_pool,
+            logs: LogLimits {
+                blocks: plan.log_blocks,
+                results: None,
+                refuses_future_blocks: plan.words % 2 == 1,
+                words: words[usize::from(plan.words) % words.len()].clone(),
+            },
+            missing_methods,
+            finality_tags: match plan.tags {
+                Tags::Known => FinalityTags::Known,
+                Tags::Null => FinalityTags::Null,
+                Tags::NotFound => FinalityTags::NotFound,
+                Tags::Unsupported => FinalityTags::Unsupported,
+                Tags::Stuck => FinalityTags::Stuck(3),
+            },
+            pruned_state: plan.state.map(|blocks| PrunedState {
+                blocks: blocks + lag,
+                words: PrunedWords::MissingTrieNode,
+            }),
+            unindexed_blocks: plan.unindexed,
+            ..NodeOptions::default()
+        }
+    }
+
+    /// How many blocks deep finality is waited for by a client that asks this world's nodes.
+    pub(crate) fn slowest_finality(&self) -> u64 {
+        let is_known = |node: &NodePlan| node.tags == Tags::Known;
+        if self.plan.nodes.iter().all(is_known) {
+            self.plan.chain.final_distance
+        } else {
+            // A block that does not move is waited for as long again.
+            140
+        }
+    }
+
+    // ---- Blocks
+
+    fn seconds(&self) -> u64 {
+        self.unix_millis() / 1_000
+    }
+
+    fn mine_on(&self, testkit: &Testkit, at: u64, is_main: bool) {
+        let is_congested = self.now() < self.state().congested_until;
+        {
+            let mut chain = testkit.chain();
+            let waiting: Vec<B256> = if is_congested {
+                chain.pool().iter().map(|pooled| *pooled.transaction.inner.tx_hash()).collect()
+            } else {
+                Vec::new()
+            };
+            for hash in &waiting {
+                let _ = chain.hold_pooled(*hash);
+            }
+            let at = at.max(chain.timestamp() + 1);
+            chain.mine_at(at).expect("it is later than the newest block");
+            for hash in &waiting {
+                let _ = chain.release_pooled(*hash);
+            }
+        }
+        self.note_head(testkit, is_main);
+    }
+
+    /// Mines the next block of every branch.
+    fn mine(&self) {
+        let at = self.seconds();
+        self.mine_on(&self.main, at, true);
+        let side = self.state().side.clone();
+        if let Some(side) = side {
+            self.mine_on(&side, at, false);
+        }
+    }
+
+    /// Notes what the newest block holds.
+    fn note_head(&self, testkit: &Testkit, is_main: bool) {
+        let (hash, facts, failed) = {
+            let chain = testkit.chain();
+            let (hash, facts) = facts_of(&chain, self.prepared.stack.entry_point);
+            (hash, facts, failed_in(&chain))
+        };
+        let now = self.now();
+        for transaction in failed {
+            self.say(format!("transaction {} is in block {}, and has failed", short(transaction), facts.number));
+        }
+        let mut state = self.state();
+        state.trace.mix(now, u64::from_le_bytes(hash[..8].try_into().unwrap_or_default()));
+        for executed in &facts.executed {
+            let what = if executed.success { "" } else { ", reverted" };
+            let branch = if is_main { "" } else { " of the losing branch" };
+            let text = format!(
+                "block {}{branch} includes {} (nonce {:#x}{what})",
+                facts.number,
+                short(executed.hash),
+                executed.nonce.as_limbs()[0],
+            );
+            state.trace.say(now, text);
+            if is_main {
+                let place = (facts.number, executed.transaction, executed.clone());
+                state.executed.insert(executed.hash, place);
+            }
+        }
+        state.ledger.blocks.insert(hash, facts);
+    }
+
+    /// Blocks come until the history is over.
+    pub(crate) async fn produce_blocks(self: Arc<Self>) {
+        let interval = Duration::from_secs(self.plan.chain.interval);
+        let mut next = self.started + interval;
+        while !self.is_over() {
+            tokio::time::sleep_until(next).await;
+            next += interval;
+            self.mine();
+        }
+    }
+
+    /// Mines so many blocks at once, in the end.
+    pub(crate) fn mine_many(&self, blocks: u64) {
+        self.state().side = None;
+        self.state().congested_until = 0;
+        for _ in 0..blocks {
+            self.mine_on(&self.main, 0, true);
+        }
+    }
+
+    /// Notes the newest block, which was made past the pool.
+    pub(crate) fn note_newest(&self) {
+        self.note_head(&self.main, true);
+    }
+
+    fn reorganize(&self, depth: u64, forgotten: u16, unnoticed: u64) -> Option<u64> {
+        let now = self.now();
+        let mut dice = self.dice(&[0x4e06, now]);
+        let mut chain = self.main.chain();
+        let before = (unnoticed > 0).then(|| Testkit::from(chain.clone()));
+        let head = chain.block_number();
+        let fate = |transaction: &alloy::rpc::types::Transaction| {
+            let _ = transaction;
+            if dice.chance(forgotten.into()) { Fate::Dropped } else { Fate::Pooled }
+        };
+        let Ok(undone) = chain.reorganize(depth, fate) else {
+            return None;
+        };
+        let from = chain.block_number();
+        // Some of what waits again comes later than it did.
+        let mut held: Vec<B256> = undone.pooled.iter().copied().filter(|_| dice.chance(400)).collect();
+        for hash in &held {
+            let _ = chain.hold_pooled(*hash);
+        }
+        dice.shuffle(&mut held);
+        drop(chain);
+        {
+            let mut state = self.state();
+            state.executed.retain(|_, (number, ..)| *number <= from);
+            state.side = before;
+            state.misfortunes += 1;
+            state.reorganizations += 1;
+            let text = format!(
+                "blocks {} to {head} lose; {} transactions wait again, {} are forgotten",
+                from + 1,
+                undone.pooled.len(),
+                undone.dropped.len()
+            );
+            state.trace.say(now, text);
+        }
+        for block in 0..=depth {
+            if block == depth {
+                let mut chain = self.main.chain();
+                for hash in held.drain(..) {
+                    let _ = chain.release_pooled(hash);
+                }
+            }
+            self.mine_on(&self.main, 0, true);
+        }
+        Some(unnoticed)
+    }
+
+    // ---- Events
+
+    /// Everything that was planned happens at its time.
+    pub(crate) async fn let_events_happen(self: Arc<Self>) {
+        for planned in self.plan.events.clone() {
+            let at = self.started + Duration::from_millis(planned.at);
+            tokio::time::sleep_until(at).await;
+            if self.is_over() {
+                return;
+            }
+            self.clone().happen(planned.event);
+        }
+    }
+
+    fn happen(self: Arc<Self>, event: Event) {
+        let now = self.now();
+        match event {
+            Event::Reorganize {
+                depth,
+                forgotten,
+                unnoticed,
+            } => {
+                if let Some(unnoticed) = self.reorganize(depth, forgotten, unnoticed)
+                    && unnoticed > 0
+                {
+                    tokio::spawn(async move {
+                        sleep(Duration::from_millis(unnoticed)).await;
+                        self.state().side = None;
+                    });
+                }
+                return;
+            }
+            Event::Jump { process, millis } => {
+                *self.state().jumps.entry(process).or_default() += millis;
+            }
+            Event::Forget { bundler } => {
+                if let Some(bundler) = self.bundlers.get(usize::from(bundler)) {
+                    bundler.forget();
+                }
+            }
+            Event::Lag { node, lag } => {
+                if let Some(of_node) = self.state().lags.get_mut(usize::from(node)) {
+                    *of_node = lag;
+                }
+            }
+            Event::BaseFee { gwei } => self.main.chain().set_next_base_fee(gwei * 1_000_000_000),
+            Event::Congestion { millis } => self.state().congested_until = now + millis,
+            Event::Away { bundler, millis } => {
+                if let Some(until) = self.state().away_until.get_mut(usize::from(bundler)) {
+                    *until = now + millis;
+                }
+            }
+        }
+        let mut state = self.state();
+        state.misfortunes += 1;
+        state.trace.say(now, format!("{event:?}"));
+    }
+
+    /// When faults stop, nodes catch up.
+    pub(crate) fn calm(&self) {
+        let mut state = self.state();
+        state.side = None;
+        let now = self.now();
+        state.trace.say(now, "calm".to_owned());
+    }
+
+    // ---- Messages
+
+    /// What goes wrong with a message, if anything does.
+    pub(crate) fn fate(
+        &self,
+        from: Actor,
+        to: Actor,
+        step: Step,
+    ) -> (crate::spot::Spot, Option<crate::fault::Fault>) {
+        let (now, is_calm) = (self.now(), self.is_calm());
+        let mut state = self.state();
+        let spot = state.fates.next_spot(from, to, step);
+        let fault = state.fates.decide(spot, is_calm);
+        state.counts.message(step);
+        if let Some(fault) = fault {
+            state.counts.fault(fault.kind(), step);
+            state.trace.say(now, format!("fault: {spot}: {fault}"));
+        }
+        state.trace.mix(now, from.number() << 32 | to.number() << 8 | step as u64);
+        (spot, fault)
+    }
+
+    // ---- Checks
+
+    /// Texts that the client shows hold no secrets.
+    pub(crate) fn check_text(&self, text: &str) {
+        if text.contains(API_KEY) {
+            self.violate(Check::Secret, format!("the API key is shown: {text}"));
+        }
+    }
+
+    /// An operation that is told to be written down is.
+    pub(crate) fn check_kept(&self, hash: B256) {
+        let is_kept = self
+            .state()
+            .ledger
+            .operations
+            .get(&hash)
+            .is_some_and(|facts| facts.is_kept);
+        if !is_kept {
+            self.violate(Check::WrittenFirst, format!("operation {hash} is said to be written, and is not"));
+        }
+    }
+
+    /// The next nonce of an operation's lane on the winning branch.
+    pub(crate) fn next_nonce(&self, sender: alloy::primitives::Address, nonce_key: U192) -> U256 {
+        let call = IEntryPoint::getNonceCall {
+            sender,
+            key: nonce_key,
+        };
+        let entry_point = self.prepared.stack.entry_point;
+        self.main
+            .chain()
+            .read(entry_point, entry_point, &call)
+            .unwrap_or_default()
+    }
+
+    /// A lane has no gaps: the nonce before a new operation's was used, on some branch.
+    pub(crate) fn check_lane(&self, signed: &SignedOperation) {
+        let operation = &signed.operation;
+        let sequence = operation.nonce.as_limbs()[0];
+        if sequence == 0 {
+            return;
+        }
+        let before = operation.nonce - U256::ONE;
+        let is_used = self.state().ledger.blocks.values().any(|block| {
+            block
+                .executed
+                .iter()
+                .any(|executed| executed.sender == operation.sender && executed.nonce == before)
+        });
+        if !is_used && self.next_nonce(operation.sender, operation.nonce_key()) < operation.nonce {
+            self.violate(
+                Check::Lane,
+                format!("operation {} has nonce {sequence:#x}, and the one before is unused", signed.hash),
+            );
+        }
+    }
+
+    /// Nobody pays over the bound.
+    pub(crate) fn check_price(&self, signed: &SignedOperation) {
+        let bound = Bounds::default().max_cost;
+        let cost = signed.operation.max_cost().unwrap_or(U256::MAX);
+        if cost > bound {
+            self.violate(
+                Check::Price,
+                format!("operation {} may cost {cost} wei, and the bound is {bound}", signed.hash),
+            );
+        }
+    }
+
+    /// A process has crashed, and with it a journal in memory.
+    pub(crate) fn note_crash(&self, process: u8, has_lost_journal: bool) {
+        let mut state = self.state();
+        for wish in self.plan.wishes_of(process) {
+            if let Some(wish) = state.wishes.get_mut(&wish.number) {
+                wish.has_lost_journal |= has_lost_journal;
+            }
+        }
+    }
+
+    /// An operation has ended these intents, it is told.
+    pub(crate) fn note_ended(&self, by: B256, intents: Vec<IntentId>) {
+        self.state().ended.push((by, intents));
+    }
+
+    /// An operation is seen outside of the processes.
+    pub(crate) fn arrived(&self, hash: B256) {
+        let now = self.now();
+        self.state().ledger.arrived(hash, now);
+    }
+}
+
+/// The newest block of a chain.
+fn facts_of(chain: &Chain, entry_point: alloy::primitives::Address) -> (B256, BlockFacts) {
+    let number = chain.block_number();
+    let block = chain.block_at(BlockId::number(number)).expect("the newest block is there");
+    let filter = Filter::new()
+        .select(number)
+        .address(entry_point)
+        .event_signature(IEntryPoint::UserOperationEvent::SIGNATURE_HASH);
+    let logs = if block.transactions.is_empty() {
+        Vec::new()
+    } else {
+        chain.logs(&filter).expect("the block is there")
+    };
+    let executed = logs
+        .iter()
+        .filter_map(|log| {
+            let event = IEntryPoint::UserOperationEvent::decode_log(&log.inner).ok()?;
+            Some(Executed {
+                hash: event.userOpHash,
+                sender: event.sender,
+                nonce: event.nonce,
+                success: event.success,
+                cost: event.actualGasCost,
+                transaction: log.transaction_hash?,
+            })
+        })
+        .collect();
+    let facts = BlockFacts {
+        number,
+        parent: block.header.parent_hash,
+        executed,
+    };
+    (block.header.hash, facts)
+}
+
+/// Transactions of the newest block that have failed.
+fn failed_in(chain: &Chain) -> Vec<B256> {
+    let block = chain.block_at(BlockId::number(chain.block_number()));
+    let hashes = block.into_iter().flat_map(|block| block.transactions.hashes().collect::<Vec<_>>());
+    hashes
+        .filter(|hash| chain.receipt(*hash).is_some_and(|receipt| !receipt.status()))
+        .collect()
+}
+
+/// The beginning of a hash.
+pub(crate) fn short(hash: B256) -> String {
+    format!("0x{}", alloy::primitives::hex::encode(&hash[..4]))
+}
