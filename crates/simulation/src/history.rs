@@ -318,7 +318,10 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
             .copied()
             .collect();
         // Whoever asks again without a name, on a journal that is gone, asks for something new. To unblock again is always that.
+        let takes_away = matches!(wish.what, What::Revoke(_) | What::Rotate(_) | What::Narrow(_));
         let is_exempt = matches!(wish.what, What::Unblock(_))
+            // Each in a lane of its own, and not for the first time no more than once.
+            || takes_away && matches!(wish.follow, Follow::Blind(_))
             // Asked for again without a name, it has another nonce once the first one's is used: by what may be undone.
             || world.state().reorganizations > 0 && matches!(wish.follow, Follow::Blind(_))
             || known.has_lost_journal && (wish.is_named || matches!(wish.follow, Follow::Blind(_)));

@@ -13,6 +13,7 @@ mod paymaster;
 mod plan;
 mod prepared;
 mod process;
+mod shrink;
 mod spot;
 mod store;
 mod table;
@@ -29,6 +30,7 @@ pub use plan::{
     StorePlan, Style, Tags, Via, What, WishPlan,
 };
 pub use prepared::KeyKind;
+pub use shrink::shrink;
 pub use spot::{Actor, Spot, Step};
 pub use table::Counts;
 pub use trace::Line;

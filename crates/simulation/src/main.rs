@@ -1,8 +1,11 @@
 //! Runs histories, and reports those in which something did not hold.
 
 use clap::Parser;
-use session_key_simulation::{Counts, History, Plan, keep_panics, run};
+use eyre::WrapErr;
+use session_key_simulation::{Counts, History, Plan, keep_panics, run, shrink};
 use std::{
+    fs,
+    path::PathBuf,
     process::ExitCode,
     sync::{
         Mutex, PoisonError,
@@ -27,6 +30,10 @@ struct Arguments {
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
 
+    /// One history from a file with its plan in JSON, as a shrunk one is printed.
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    plan: Option<PathBuf>,
+
     /// Nodes, bundlers and the paymaster say anything at all.
     #[arg(long)]
     hostile: bool,
@@ -35,21 +42,57 @@ struct Arguments {
     #[arg(long, default_value_t = 2, value_name = "N")]
     jobs: usize,
 
+    /// Ends after so many that fail.
+    #[arg(long, value_name = "N")]
+    most_failures: Option<usize>,
+
+    /// Does not shrink what fails.
+    #[arg(long)]
+    no_shrink: bool,
+
     /// Prints which faults happened at which step, and how things ended.
     #[arg(long)]
     table: bool,
 }
 
-fn main() -> ExitCode {
+fn main() -> eyre::Result<ExitCode> {
     let arguments = Arguments::parse();
     keep_panics();
-    let (from, count) = match arguments.seed {
-        Some(seed) => (seed, 1),
-        None => (arguments.from, arguments.seeds),
+    let alone = match (&arguments.plan, arguments.seed) {
+        (Some(file), _) => {
+            let text = fs::read_to_string(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
+            Some(serde_json::from_str(&text).wrap_err_with(|| format!("{} holds no plan", file.display()))?)
+        }
+        (None, Some(seed)) => Some(Plan::new(seed, arguments.hostile)),
+        (None, None) => None,
     };
-    let next = AtomicU64::new(from);
-    let results: Mutex<(Counts, Vec<u64>)> = Mutex::default();
-    let until = from.saturating_add(count);
+    let (counts, ran, failed) = match alone {
+        Some(plan) => {
+            let history = run(&plan, true);
+            print_history(&plan, &history);
+            report(&plan, &history);
+            let failed = if history.violations.is_empty() { Vec::new() } else { vec![plan] };
+            (history.counts, 1, failed)
+        }
+        None => run_many(&arguments),
+    };
+    if arguments.table {
+        println!("{counts}");
+    }
+    if let Some(plan) = failed.first()
+        && !arguments.no_shrink
+    {
+        print_shrunk(plan)?;
+    }
+    println!("{ran} histories, {} failed", failed.len());
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the histories of many seeds, each on one thread.
+fn run_many(arguments: &Arguments) -> (Counts, u64, Vec<Plan>) {
+    let next = AtomicU64::new(arguments.from);
+    let until = arguments.from.saturating_add(arguments.seeds);
+    let results: Mutex<(Counts, u64, Vec<Plan>)> = Mutex::default();
     thread::scope(|scope| {
         for _ in 0..arguments.jobs.max(1) {
             scope.spawn(|| {
@@ -59,35 +102,58 @@ fn main() -> ExitCode {
                         return;
                     }
                     let plan = Plan::new(seed, arguments.hostile);
-                    let history = run(&plan, arguments.seed.is_some());
+                    let history = run(&plan, false);
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-                    results.0.add(&history.counts);
+                    let (counts, ran, failed) = &mut *results;
+                    counts.add(&history.counts);
+                    *ran += 1;
+                    report(&plan, &history);
                     if !history.violations.is_empty() {
-                        results.1.push(seed);
+                        failed.push(plan);
                     }
-                    report(&plan, &history, arguments.seed.is_some());
+                    if arguments.most_failures.is_some_and(|most| failed.len() >= most) {
+                        next.store(until, Ordering::Relaxed);
+                    }
                 }
             });
         }
     });
-    let (counts, failed) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if arguments.table {
-        println!("{counts}");
-    }
-    println!("{count} histories, {} failed", failed.len());
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let (counts, ran, mut failed) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failed.sort_by_key(|plan| plan.seed);
+    (counts, ran, failed)
 }
 
-fn report(plan: &Plan, history: &History, is_alone: bool) {
-    if is_alone {
-        println!("{plan}");
-        for line in &history.lines {
-            println!("{line}");
-        }
-        println!("hash {:016x}, {} faults, took {:?}", history.hash, history.misfortunes, history.took);
-    }
+/// Says what did not hold, and how to see it again.
+fn report(plan: &Plan, history: &History) {
     if let Some(first) = history.violations.first() {
         let hostile = if plan.hostile { " --hostile" } else { "" };
         println!("FAILED ./script/simulate.sh --seed {}{hostile}: {first}", plan.seed);
     }
+}
+
+fn print_history(plan: &Plan, history: &History) {
+    println!("{plan}");
+    for line in &history.lines {
+        println!("{line}");
+    }
+    println!(
+        "hash {:016x}, {} faults, took {:?}\n",
+        history.hash, history.misfortunes, history.took
+    );
+}
+
+/// The least of a history that fails in the same way.
+fn print_shrunk(plan: &Plan) -> eyre::Result<()> {
+    let Some(check) = run(plan, false).violations.first().map(|violation| violation.check) else {
+        return Ok(());
+    };
+    let shrunk = shrink(plan, check);
+    println!("\n---- {check}, seed {}, with no more than it takes\n", plan.seed);
+    let history = run(&shrunk, true);
+    print_history(&shrunk, &history);
+    for violation in &history.violations {
+        println!("{violation}");
+    }
+    println!("\nas a plan: {}\n", serde_json::to_string(&shrunk)?);
+    Ok(())
 }

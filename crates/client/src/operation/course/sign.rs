@@ -34,6 +34,7 @@ impl Course {
         let core = self.wanted.core.clone();
         let mut sign_anew = self.wanted.adopts.is_some_and(|(_, sign_anew)| sign_anew) && !self.has_signed;
         let mut has_waited = false;
+        let mut waited_for = None;
         let mut pause = FIRST_PAUSE;
         let unseen_until = Instant::now() + self.wanted.timeout / 2;
         loop {
@@ -87,13 +88,14 @@ impl Course {
             }
 
             // Operations whose callers were given no error keep their nonces: a reorganization has undone them, and they come first.
-            if let Some(undone) = undone(&others, nonce) {
-                if has_waited {
+            if let Some((lowest, undone)) = undone(&others, nonce) {
+                // Each is waited for once: some bundlers take no more than the next one.
+                if waited_for == Some(undone) {
                     return Err(Cause::BlockedBy { by: undone });
                 }
-                has_waited = true;
+                waited_for = Some(undone);
                 self.send_others(&mut others, |other| other >= nonce).await;
-                self.wait_for_others(&others, |operation| operation.nonce() >= nonce)
+                self.wait_for_others(&others, |operation| operation.nonce() == lowest)
                     .await;
                 continue;
             }
