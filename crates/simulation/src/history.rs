@@ -125,7 +125,10 @@ async fn live(plan: Plan, keeps_lines: bool) -> History {
     })
     .await;
     if ended.is_err() {
-        world.violate(Check::Decided, format!("somebody is still at work after {LONGEST:?}"));
+        world.violate(
+            Check::Decided,
+            format!("somebody is still at work after {LONGEST:?}"),
+        );
     }
     let took = Duration::from_millis(world.now());
     world.end();
@@ -244,7 +247,10 @@ impl Surroundings for Afterwards {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        self.dice.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+        self.dice
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill(bytes);
     }
 }
 
@@ -274,7 +280,10 @@ async fn audit(world: &Arc<World>, store: &Arc<Store>, is_last: bool) {
         let records: Vec<IntentRecord> = match resumed {
             Ok(Ok(_)) => journal.intents(CHAIN_ID, *account).await.unwrap_or_default(),
             Ok(Err(error)) => {
-                world.violate(Check::Settled, format!("nothing can be settled in the end: {error}"));
+                world.violate(
+                    Check::Settled,
+                    format!("nothing can be settled in the end: {error}"),
+                );
                 continue;
             }
             Err(_) => {

@@ -202,13 +202,16 @@ impl Ledger {
                 Some(_) => {}
                 None => self.check_identity(record, signed),
             }
-            let facts = self.operations.entry(signed.hash).or_insert_with(|| OperationFacts {
-                signed: signed.clone(),
-                intent: record.id,
-                is_kept: true,
-                arrived: None,
-                process,
-            });
+            let facts = self
+                .operations
+                .entry(signed.hash)
+                .or_insert_with(|| OperationFacts {
+                    signed: signed.clone(),
+                    intent: record.id,
+                    is_kept: true,
+                    arrived: None,
+                    process,
+                });
             facts.is_kept = true;
             if let Some(words) = self.never_intents.get(&record.id) {
                 self.nevers.entry(signed.hash).or_insert_with(|| words.clone());
@@ -303,7 +306,10 @@ impl Ledger {
         match self.blocks.get(&included.seen.hash) {
             None => self.violate(
                 Check::Included,
-                format!("{by} has seen {hash} from block {}, which never was", included.seen.hash),
+                format!(
+                    "{by} has seen {hash} from block {}, which never was",
+                    included.seen.hash
+                ),
             ),
             Some(seen) if seen.number != included.seen.number => self.violate(
                 Check::Included,
@@ -319,7 +325,10 @@ impl Ledger {
     /// An operation is told to be void.
     pub(crate) fn told_void(&mut self, hash: B256, void: &Void, by: &str) {
         self.voids.entry(hash).or_insert_with(|| {
-            format!("{by} said that it is void, by {:?} in block {}", void.used_by, void.block.number)
+            format!(
+                "{by} said that it is void, by {:?} in block {}",
+                void.used_by, void.block.number
+            )
         });
     }
 
@@ -371,7 +380,10 @@ impl Ledger {
         }
         for (hash, words) in &self.nevers {
             if executed.contains_key(hash) {
-                found.push((Check::NeverHappens, format!("operation {hash} is included, but {words}")));
+                found.push((
+                    Check::NeverHappens,
+                    format!("operation {hash} is included, but {words}"),
+                ));
             }
         }
         for (hash, block) in &self.finals {
@@ -383,7 +395,11 @@ impl Ledger {
             }
         }
         let mut effects: BTreeMap<IntentId, Vec<B256>> = BTreeMap::new();
-        for hash in executed.iter().filter(|(_, (_, executed))| executed.success).map(|(hash, _)| hash) {
+        for hash in executed
+            .iter()
+            .filter(|(_, (_, executed))| executed.success)
+            .map(|(hash, _)| hash)
+        {
             if let Some(facts) = self.operations.get(hash) {
                 effects.entry(facts.intent).or_default().push(*hash);
             }
@@ -402,7 +418,10 @@ impl Ledger {
             .map(|(hash, _)| *hash)
             .collect();
         for hash in strangers {
-            found.push((Check::WrittenFirst, format!("operation {hash} is included, and in no journal")));
+            found.push((
+                Check::WrittenFirst,
+                format!("operation {hash} is included, and in no journal"),
+            ));
         }
         for (check, text) in found {
             self.violate(check, text);
@@ -421,7 +440,11 @@ impl Ledger {
             let hash = operation.signed.hash;
             let is_executed = executed.contains_key(&hash);
             if is_executed != operation.included.is_some() {
-                let what = if is_executed { "included, but not" } else { "not included, but" };
+                let what = if is_executed {
+                    "included, but not"
+                } else {
+                    "not included, but"
+                };
                 self.violate(
                     Check::Settled,
                     format!("operation {hash} of intent {id} is {what} according to the journal"),

@@ -47,7 +47,10 @@ impl Surroundings for Machine {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        self.dice.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+        self.dice
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill(bytes);
     }
 }
 
@@ -203,11 +206,19 @@ async fn client_of(world: &Arc<World>, plan: &ProcessPlan, desk: Arc<Desk>) -> O
     Some(match plan.role {
         Role::Key { .. } => {
             let client = SessionKeyClient::shared(account, signer, submitter);
-            Client::Key(if plan.is_sponsored { client.with_paymaster(service()) } else { client })
+            Client::Key(if plan.is_sponsored {
+                client.with_paymaster(service())
+            } else {
+                client
+            })
         }
         Role::Owner { .. } => {
             let client = OwnerClient::shared(account, signer, submitter);
-            Client::Owner(if plan.is_sponsored { client.with_paymaster(service()) } else { client })
+            Client::Owner(if plan.is_sponsored {
+                client.with_paymaster(service())
+            } else {
+                client
+            })
         }
     })
 }

@@ -12,7 +12,8 @@ use crate::{
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
 use session_key_client::journal::{
-    Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, ProcessId, Scope,
+    Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, ProcessId,
+    Scope,
 };
 use std::{
     future::{Future, pending},
@@ -61,7 +62,10 @@ impl Store {
 
     fn log(&self, write: Write) {
         if !self.plan.is_synced {
-            self.log.lock().unwrap_or_else(PoisonError::into_inner).push(write);
+            self.log
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(write);
         }
     }
 
@@ -164,9 +168,14 @@ impl SimJournal {
         let wish = purpose.and_then(|purpose| purpose.wish);
         let json = serde_json::to_string(written).unwrap_or_default();
         if json.contains(API_KEY) {
-            self.world.violate(Check::Secret, format!("the journal holds the API key: {json}"));
+            self.world
+                .violate(Check::Secret, format!("the journal holds the API key: {json}"));
         }
-        for operation in written.operations.iter().skip(before.map_or(0, |before| before.operations.len())) {
+        for operation in written
+            .operations
+            .iter()
+            .skip(before.map_or(0, |before| before.operations.len()))
+        {
             self.world.check_lane(&operation.signed);
             self.world.check_price(&operation.signed);
         }
@@ -233,7 +242,11 @@ impl SimJournal {
             .wishes
             .get(&written.id)
             .map_or_else(|| "intent".to_owned(), |(wish, _)| format!("wish {wish}"));
-        let text = format!("  process {} writes of {wish}: {}", self.process, changes.join(", "));
+        let text = format!(
+            "  process {} writes of {wish}: {}",
+            self.process,
+            changes.join(", ")
+        );
         self.world.say(text);
     }
 }
@@ -295,32 +308,43 @@ impl Journal for SimJournal {
     }
 
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().intent(id).await }).await
+        self.access(Step::JournalRead, async { self.store.kept().intent(id).await })
+            .await
     }
 
     async fn named(&self, scope: &Scope, name: &str) -> Result<Option<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().named(scope, name).await })
-            .await
+        self.access(Step::JournalRead, async {
+            self.store.kept().named(scope, name).await
+        })
+        .await
     }
 
     async fn unsettled(&self, lane: &Lane) -> Result<Vec<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().unsettled(lane).await })
-            .await
+        self.access(Step::JournalRead, async {
+            self.store.kept().unsettled(lane).await
+        })
+        .await
     }
 
     async fn untold(&self, scope: &Scope, request: B256) -> Result<Vec<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().untold(scope, request).await })
-            .await
+        self.access(Step::JournalRead, async {
+            self.store.kept().untold(scope, request).await
+        })
+        .await
     }
 
     async fn unsettled_lanes(&self, account: Option<(u64, Address)>) -> Result<Vec<Lane>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().unsettled_lanes(account).await })
-            .await
+        self.access(Step::JournalRead, async {
+            self.store.kept().unsettled_lanes(account).await
+        })
+        .await
     }
 
     async fn highest_included(&self, lane: &Lane) -> Result<Option<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().highest_included(lane).await })
-            .await
+        self.access(Step::JournalRead, async {
+            self.store.kept().highest_included(lane).await
+        })
+        .await
     }
 
     async fn prune(&self, lane: &Lane) -> Result<(), JournalError> {
@@ -332,8 +356,10 @@ impl Journal for SimJournal {
     }
 
     async fn intents(&self, chain_id: u64, account: Address) -> Result<Vec<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().intents(chain_id, account).await })
-            .await
+        self.access(Step::JournalRead, async {
+            self.store.kept().intents(chain_id, account).await
+        })
+        .await
     }
 
     async fn remove(&self, id: IntentId) -> Result<(), JournalError> {

@@ -22,7 +22,8 @@ use alloy::{
 use session_key_bindings::IEntryPoint;
 use session_key_client::{SignedOperation, journal::IntentId, operation::Bounds};
 use session_key_testkit::{
-    Chain, FinalityTags, Fate, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit, Transport,
+    Chain, Fate, FinalityTags, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit,
+    Transport,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -177,7 +178,9 @@ impl World {
             (lag, state.side.clone().filter(|_| plan.stays))
         };
         let options = self.options(plan, lag);
-        side.unwrap_or_else(|| self.main.clone()).node(options).transport()
+        side.unwrap_or_else(|| self.main.clone())
+            .node(options)
+            .transport()
     }
 
     fn options(&self, plan: &NodePlan, lag: u64) -> NodeOptions {
@@ -243,7 +246,11 @@ impl World {
         {
             let mut chain = testkit.chain();
             let waiting: Vec<B256> = if is_congested {
-                chain.pool().iter().map(|pooled| *pooled.transaction.inner.tx_hash()).collect()
+                chain
+                    .pool()
+                    .iter()
+                    .map(|pooled| *pooled.transaction.inner.tx_hash())
+                    .collect()
             } else {
                 Vec::new()
             };
@@ -278,10 +285,16 @@ impl World {
         };
         let now = self.now();
         for transaction in failed {
-            self.say(format!("transaction {} is in block {}, and has failed", short(transaction), facts.number));
+            self.say(format!(
+                "transaction {} is in block {}, and has failed",
+                short(transaction),
+                facts.number
+            ));
         }
         let mut state = self.state();
-        state.trace.mix(now, u64::from_le_bytes(hash[..8].try_into().unwrap_or_default()));
+        state
+            .trace
+            .mix(now, u64::from_le_bytes(hash[..8].try_into().unwrap_or_default()));
         for executed in &facts.executed {
             let what = if executed.success { "" } else { ", reverted" };
             let branch = if is_main { "" } else { " of the losing branch" };
@@ -333,14 +346,23 @@ impl World {
         let head = chain.block_number();
         let fate = |transaction: &alloy::rpc::types::Transaction| {
             let _ = transaction;
-            if dice.chance(forgotten.into()) { Fate::Dropped } else { Fate::Pooled }
+            if dice.chance(forgotten.into()) {
+                Fate::Dropped
+            } else {
+                Fate::Pooled
+            }
         };
         let Ok(undone) = chain.reorganize(depth, fate) else {
             return None;
         };
         let from = chain.block_number();
         // Some of what waits again comes later than it did.
-        let mut held: Vec<B256> = undone.pooled.iter().copied().filter(|_| dice.chance(400)).collect();
+        let mut held: Vec<B256> = undone
+            .pooled
+            .iter()
+            .copied()
+            .filter(|_| dice.chance(400))
+            .collect();
         for hash in &held {
             let _ = chain.hold_pooled(*hash);
         }
@@ -456,7 +478,9 @@ impl World {
             state.counts.fault(fault.kind(), step);
             state.trace.say(now, format!("fault: {spot}: {fault}"));
         }
-        state.trace.mix(now, from.number() << 32 | to.number() << 8 | step as u64);
+        state
+            .trace
+            .mix(now, from.number() << 32 | to.number() << 8 | step as u64);
         (spot, fault)
     }
 
@@ -478,7 +502,10 @@ impl World {
             .get(&hash)
             .is_some_and(|facts| facts.is_kept);
         if !is_kept {
-            self.violate(Check::WrittenFirst, format!("operation {hash} is said to be written, and is not"));
+            self.violate(
+                Check::WrittenFirst,
+                format!("operation {hash} is said to be written, and is not"),
+            );
         }
     }
 
@@ -512,7 +539,10 @@ impl World {
         if !is_used && self.next_nonce(operation.sender, operation.nonce_key()) < operation.nonce {
             self.violate(
                 Check::Lane,
-                format!("operation {} has nonce {sequence:#x}, and the one before is unused", signed.hash),
+                format!(
+                    "operation {} has nonce {sequence:#x}, and the one before is unused",
+                    signed.hash
+                ),
             );
         }
     }
@@ -524,7 +554,10 @@ impl World {
         if cost > bound {
             self.violate(
                 Check::Price,
-                format!("operation {} may cost {cost} wei, and the bound is {bound}", signed.hash),
+                format!(
+                    "operation {} may cost {cost} wei, and the bound is {bound}",
+                    signed.hash
+                ),
             );
         }
     }
@@ -554,7 +587,9 @@ impl World {
 /// The newest block of a chain.
 fn facts_of(chain: &Chain, entry_point: alloy::primitives::Address) -> (B256, BlockFacts) {
     let number = chain.block_number();
-    let block = chain.block_at(BlockId::number(number)).expect("the newest block is there");
+    let block = chain
+        .block_at(BlockId::number(number))
+        .expect("the newest block is there");
     let filter = Filter::new()
         .select(number)
         .address(entry_point)
@@ -589,7 +624,9 @@ fn facts_of(chain: &Chain, entry_point: alloy::primitives::Address) -> (B256, Bl
 /// Transactions of the newest block that have failed.
 fn failed_in(chain: &Chain) -> Vec<B256> {
     let block = chain.block_at(BlockId::number(chain.block_number()));
-    let hashes = block.into_iter().flat_map(|block| block.transactions.hashes().collect::<Vec<_>>());
+    let hashes = block
+        .into_iter()
+        .flat_map(|block| block.transactions.hashes().collect::<Vec<_>>());
     hashes
         .filter(|hash| chain.receipt(*hash).is_some_and(|receipt| !receipt.status()))
         .collect()
