@@ -6,10 +6,7 @@ use crate::{
     words::{self, FIELD_ERRORS},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 /// What goes wrong with one message, or one access to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -208,11 +205,6 @@ impl Fates {
         }?;
         self.happened.push((spot, fault));
         Some(fault)
-    }
-
-    /// How many kinds of faults there were, and faults in all.
-    pub(crate) fn kinds(&self) -> BTreeSet<&'static str> {
-        self.happened.iter().map(|(_, fault)| fault.kind()).collect()
     }
 }
 

@@ -95,7 +95,6 @@ pub(crate) struct Executed {
 #[derive(Clone, Debug)]
 pub(crate) struct BlockFacts {
     pub(crate) number: u64,
-    pub(crate) parent: B256,
     pub(crate) executed: Vec<Executed>,
 }
 
@@ -108,8 +107,6 @@ pub(crate) struct OperationFacts {
     pub(crate) is_kept: bool,
     /// When it was first seen outside of processes, in milliseconds.
     pub(crate) arrived: Option<u64>,
-    /// The process that wrote it down.
-    pub(crate) process: u8,
 }
 
 /// Everything that is known.
@@ -185,7 +182,7 @@ impl Ledger {
     }
 
     /// A record was written to a journal, by a process, for a wish of its if it is new.
-    pub(crate) fn written(&mut self, record: &IntentRecord, process: u8, wish: Option<(u8, u32)>) {
+    pub(crate) fn written(&mut self, record: &IntentRecord, wish: Option<(u8, u32)>) {
         if let Some(wish) = wish.filter(|_| record.version <= 1) {
             self.wishes.entry(record.id).or_insert(wish);
         }
@@ -210,7 +207,6 @@ impl Ledger {
                     intent: record.id,
                     is_kept: true,
                     arrived: None,
-                    process,
                 });
             facts.is_kept = true;
             if let Some(words) = self.never_intents.get(&record.id) {

@@ -144,7 +144,7 @@ fn submitter_of(world: &Arc<World>, plan: &ProcessPlan) -> Arc<dyn Submitter> {
         Via::Bundler(bundler) => {
             let wire = Wire::new(world.clone(), process, Actor::Bundler(bundler));
             let bundler = BundlerSubmitter::new(wire.provider(), entry_point);
-            Arc::new(if plan.number % 2 == 0 {
+            Arc::new(if plan.number.is_multiple_of(2) {
                 bundler.with_node(provider_of(world, plan))
             } else {
                 bundler

@@ -181,7 +181,7 @@ impl SimJournal {
         }
         self.say_changes(written, before);
         let mut state = self.world.state();
-        state.ledger.written(written, self.process, wish);
+        state.ledger.written(written, wish);
         state.ledger.told_record(written, "the journal");
     }
 }

@@ -224,17 +224,6 @@ impl World {
         }
     }
 
-    /// How many blocks deep finality is waited for by a client that asks this world's nodes.
-    pub(crate) fn slowest_finality(&self) -> u64 {
-        let is_known = |node: &NodePlan| node.tags == Tags::Known;
-        if self.plan.nodes.iter().all(is_known) {
-            self.plan.chain.final_distance
-        } else {
-            // A block that does not move is waited for as long again.
-            140
-        }
-    }
-
     // ---- Blocks
 
     fn seconds(&self) -> u64 {
@@ -613,11 +602,7 @@ fn facts_of(chain: &Chain, entry_point: alloy::primitives::Address) -> (B256, Bl
             })
         })
         .collect();
-    let facts = BlockFacts {
-        number,
-        parent: block.header.parent_hash,
-        executed,
-    };
+    let facts = BlockFacts { number, executed };
     (block.header.hash, facts)
 }
 
