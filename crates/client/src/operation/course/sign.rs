@@ -24,7 +24,7 @@ impl Course {
             self.record = self.wanted.core.desk.journal().intent(self.id).await?;
         }
         self.take_along();
-        let sent = self.sign_and_send_together().await;
+        let sent = Box::pin(self.sign_and_send_together()).await;
         // Whoever was not taken along waits again.
         self.carried = None;
         sent
@@ -130,7 +130,7 @@ impl Course {
                 reads.call_data = together.source.call_data(&core.account, &core.desk).await?;
             }
             let salt = self.wanted.salt();
-            let prepared = match together.prepare(&reads, nonce, least_fees, &salt).await {
+            let prepared = match Box::pin(together.prepare(&reads, nonce, least_fees, &salt)).await {
                 Ok(prepared) => prepared,
                 // What is wrong with all of them may not be wrong with this one.
                 Err(_) if self.carries() => {
