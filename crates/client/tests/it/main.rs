@@ -26,6 +26,7 @@ mod refusals;
 mod replacement;
 mod round_trips;
 mod secrets;
+mod sending_bundlers;
 mod sending_depth;
 mod sending_dropped;
 mod sending_lag;

@@ -80,7 +80,11 @@ impl Course {
                         return Ok(());
                     }
                     match self.hand_over(index).await? {
-                        Sent::NotTaken(reason) if is_next && !is_passing(&reason) => sign_anew = true,
+                        Sent::NotTaken(reason)
+                            if is_next && !is_passing(&reason) && !self.may_be_taken(index) =>
+                        {
+                            sign_anew = true;
+                        }
                         _ => return Ok(()),
                     }
                     continue;
@@ -386,6 +390,14 @@ impl Course {
         open()
             .rfind(|(_, operation)| operation.nonce() == lowest)
             .map(|(index, _)| index)
+    }
+
+    /// Whether an operation may be in a pool, whatever was said of it last.
+    fn may_be_taken(&self, index: usize) -> bool {
+        let operations = self.record.iter().flat_map(|record| record.operations.get(index));
+        operations
+            .into_iter()
+            .any(|operation| is_waiting(&operation.handover))
     }
 
     pub(super) fn nonce_of(&self, index: usize) -> Option<U256> {
