@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     journal::{Handover, IntentRecord, JournalError, OperationRecord},
-    operation::{Progress, error::Cause, gas::raised, outcome::Outcome, settle::View},
+    operation::{
+        NotTaken, NotTakenReason, Progress, error::Cause, gas::raised, outcome::Outcome, settle::View,
+    },
     permissions::AaCode,
     request::RequestError,
     submit::Sent,
@@ -81,7 +83,7 @@ impl Course {
                     }
                     match self.hand_over(index).await? {
                         Sent::NotTaken(reason)
-                            if is_next && !is_passing(&reason) && !self.may_be_taken(index) =>
+                            if is_next && !is_passing(&reason) && !self.is_in_its_own_way(index, &reason) =>
                         {
                             sign_anew = true;
                         }
@@ -392,12 +394,12 @@ impl Course {
             .map(|(index, _)| index)
     }
 
-    /// Whether an operation may be in a pool, whatever was said of it last.
-    fn may_be_taken(&self, index: usize) -> bool {
-        let operations = self.record.iter().flat_map(|record| record.operations.get(index));
-        operations
-            .into_iter()
-            .any(|operation| is_waiting(&operation.handover))
+    /// Whether an operation may be what it is told to replace: some bundlers say that of one that is in their pool already.
+    fn is_in_its_own_way(&self, index: usize, reason: &NotTaken) -> bool {
+        let record = self.record.as_ref();
+        let operation = record.and_then(|record| record.operations.get(index));
+        reason.reason == NotTakenReason::ReplacementUnderpriced
+            && operation.is_some_and(|operation| is_waiting(&operation.handover))
     }
 
     pub(super) fn nonce_of(&self, index: usize) -> Option<U256> {
