@@ -125,6 +125,13 @@ async fn a_time_that_is_over_is_not_granted() {
         )
         .await;
     }
+    // Nor by a plain transaction.
+    let plain = fixture.account.owner_transaction(
+        fixture.owner_signer.address(),
+        [OwnerAction::AddSessionKey(new(now - 1))],
+    );
+    let error = plain.await.unwrap_err();
+    assert_eq!(error.code(), "invalid_permission", "{error:?}");
     owner.add_session_key(new(now + 3_600)).await.unwrap();
     // To end a key's time is another thing: an owner may do that.
     let range = TimeRange {

@@ -241,7 +241,31 @@ async fn pre_verification_gas_funds_and_reputation_are_told_apart() {
 #[tokio::test(start_paused = true)]
 async fn a_code_of_the_entry_point_is_found_wherever_it_is_said() {
     let object = |error: Value| json!({ "jsonrpc": "2.0", "id": 1, "error": error }).to_string();
-    let faults: [(Box<dyn Fn() -> Fault>, AaCode); 5] = [
+    let faults: [(Box<dyn Fn() -> Fault>, AaCode); 9] = [
+        (
+            Box::new(move || Fault::Status(422, object(json!({ "message": "AA20 account not deployed" })))),
+            AaCode::AccountNotDeployed,
+        ),
+        (
+            Box::new(move || {
+                Fault::Status(
+                    500,
+                    object(json!({ "code": null, "message": "AA20 account not deployed" })),
+                )
+            }),
+            AaCode::AccountNotDeployed,
+        ),
+        (
+            Box::new(|| Fault::Status(400, r#"{"error":"AA20 account not deployed"}"#.to_owned())),
+            AaCode::AccountNotDeployed,
+        ),
+        (
+            Box::new(move || {
+                let error = json!({ "code": "-32500", "message": "validation failed", "data": { "reason": "AA20 account not deployed" } });
+                Fault::Status(400, object(error))
+            }),
+            AaCode::AccountNotDeployed,
+        ),
         (
             Box::new(move || Fault::Status(400, object(json!({ "message": "AA20 account not deployed" })))),
             AaCode::AccountNotDeployed,
@@ -282,6 +306,9 @@ async fn a_code_within_an_address_is_none() {
         "no answer for sender 0x00000000000000000000000000000000078AA21ec",
         "sender 0xAA25000000000000000000000000000000000000 timed out",
         "cannot process 0xffffAA10ffff",
+        "cannot process BAA25 of sender",
+        "see https://bundler.example/AA21x for details of AA2100",
+        "could not decode 0x220266b60000000000000000000000000000000000000000000000000000000000AA2300",
     ] {
         let (_, process, error) = refused(SEND, Fault::refuse(-32000, message)).await;
         // Nothing was said that means anything.
