@@ -192,7 +192,10 @@ async fn what_was_undone_is_sent_again_before_the_lane_is_used() {
         let (fixture, _) = Fixture::with_spender().await;
         let process = Process::new(&fixture, way);
         let told = [pay(&process, 1).await.unwrap(), pay(&process, 2).await.unwrap()];
-        // Through the EntryPoint, the sender's transactions wait again.
+        // Through the EntryPoint, the sender's transactions wait again; the bundler has forgotten all.
+        fixture
+            .bundler
+            .change(|options| options.after_reorganization = Fate::Dropped);
         let fate = if way == Way::Bundler {
             Fate::Dropped
         } else {

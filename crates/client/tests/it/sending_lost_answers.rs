@@ -382,6 +382,37 @@ async fn a_foreign_receipt_is_no_outcome_of_this_operation() {
     }
 }
 
+// Nor is that of the operation which used its nonce.
+#[tokio::test(start_paused = true)]
+async fn the_receipt_of_another_operation_with_the_nonce_is_no_outcome_of_this_one() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    process
+        .out
+        .fault("eth_sendUserOperation", Fault::Answer(Ok(json!("taken"))));
+    let error = process
+        .agent
+        .execute(one())
+        .timeout(seconds(5))
+        .await
+        .unwrap_err();
+    let stranger = Process::new(&fixture, Way::EntryPoint);
+    let other = stranger.agent.execute(one()).await.unwrap().receipt;
+    assert_eq!(other.nonce, record(&process, &error).await.operations[0].nonce());
+    for method in ["eth_getUserOperationReceipt", "eth_getUserOperationByHash"] {
+        let answer = json!({ "success": true, "transactionHash": other.transaction_hash });
+        process.out.fault(method, Fault::Answer(Ok(answer)));
+    }
+    let open = record(&process, &error).await.outcome();
+    assert_eq!(open, Outcome::Open(Open::NonceUsed { by: None }));
+    fixture.mine_blocks(FINALIZED_DISTANCE);
+    let Outcome::Void(void) = record(&process, &error).await.outcome() else {
+        panic!("it is not void");
+    };
+    assert_eq!(void.used_by, Some(other.user_op_hash));
+    assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
+}
+
 /// Emits what it is called with: four topics, and then the data.
 const ECHO: [u8; 26] = [
     0x60, 0x80, 0x36, 0x03, 0x60, 0x80, 0x5f, 0x37, 0x60, 0x60, 0x35, 0x60, 0x40, 0x35, 0x60, 0x20, 0x35,

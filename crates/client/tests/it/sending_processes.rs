@@ -487,6 +487,16 @@ async fn resuming_sends_again_only_what_nobody_gave_up() {
     );
     assert_eq!(process.out.calls("eth_sendUserOperation"), sent);
     assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+
+    // The lane's next turn writes that down. Another process leaves it alone then, though its time is not over.
+    process.out.fault("eth_sendUserOperation", Fault::Lose);
+    let next = pay(&process, 7).timeout(seconds(20)).await.unwrap_err();
+    let (later, sent) = resumed(&fixture, &journal, next.intent.unwrap()).await;
+    assert_eq!((later.outcome().happened(), sent), (Happened::Unknown, 0));
+    let (record, sent) = resumed(&fixture, &journal, id).await;
+    assert_eq!((record.outcome().happened(), sent), (Happened::Unknown, 0));
+    assert!(record.given_up.is_some() && record.deadline > later.given_up.unwrap().at + 300_000);
+    assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
 }
 
 // What another process works on is left to it.
