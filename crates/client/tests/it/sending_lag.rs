@@ -91,6 +91,39 @@ async fn the_next_process_pays_the_same_call_again_though_its_node_is_behind() {
     }
 }
 
+// The same with a node that stays where it is: the payment is made all the same, and known once the node has caught up.
+#[tokio::test(start_paused = true)]
+async fn a_nonce_that_the_journal_knows_used_is_not_signed_again_though_the_node_stays_behind() {
+    for restarts in [false, true] {
+        let (fixture, _) = Fixture::with_spender().await;
+        let journal = journal();
+        let node = fixture.testkit.node(lagging(0));
+        let first = Process::at(&fixture, Way::Bundler, &journal, node.transport());
+        let paid = first.agent.execute(one()).await.unwrap().receipt;
+        let process = if restarts {
+            Process::at(&fixture, Way::Bundler, &journal, node.transport())
+        } else {
+            first
+        };
+        node.change(|options| options.lag = 1);
+        let pending = process.agent.execute(one()).timeout(seconds(60)).send().await;
+        let pending = pending.unwrap();
+        node.change(|options| options.lag = 2);
+        let error = pending.await.unwrap_err();
+        assert_eq!(error.happened(), Happened::Unknown, "{error:?}");
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(2));
+        node.change(|options| options.lag = 0);
+        let record = process
+            .agent
+            .intent(error.intent.unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(record.outcome().happened(), Happened::Yes);
+        assert_eq!(record.operations[0].nonce(), paid.nonce + U256::ONE);
+    }
+}
+
 // A receipt from one node, and the state from another one that is behind.
 #[tokio::test(start_paused = true)]
 async fn nodes_behind_one_address_may_be_of_different_blocks() {

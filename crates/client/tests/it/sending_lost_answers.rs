@@ -572,6 +572,10 @@ async fn a_receipt_is_read_for_its_transaction_only() {
         process
             .out
             .fault("eth_getUserOperationReceipt", Fault::change(change));
+        // Nothing else names the transaction.
+        process
+            .node
+            .fault("eth_getLogs", Fault::refuse(-32601, "the method does not exist"));
         let included = process.agent.execute(one()).await.unwrap();
         assert!(included.success);
         assert_eq!(
