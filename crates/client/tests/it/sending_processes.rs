@@ -350,6 +350,51 @@ async fn what_had_happened_is_told_to_the_first_that_asks_again_and_to_nobody_el
     assert_eq!(fixture.balance(RECIPIENT), U256::from(28));
 }
 
+// A process that is gone counts as a caller who was given an error; one that is still there does not.
+#[tokio::test(start_paused = true)]
+async fn what_a_process_that_is_gone_had_done_is_told_to_the_next_that_asks_for_the_same() {
+    for way in Way::BOTH {
+        for is_gone in [true, false] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let first = Process::on(&fixture, way, &journal);
+            // It arrives, and nothing is heard of it for a while, or ever.
+            let fault = if is_gone {
+                Fault::Hang
+            } else {
+                Fault::Late(seconds(10))
+            };
+            first.out.once(way.hands_over(), fault);
+            let running = run(pay(&first, 5).timeout(seconds(600)));
+            while fixture.balance(RECIPIENT).is_zero() {
+                tokio::time::sleep(seconds(1)).await;
+            }
+            let next = Process::on(&fixture, way, &journal);
+            if is_gone {
+                let hash = intents(&next).await[0].operations[0].signed.hash;
+                crash(first, running).await;
+                let told = pay(&next, 5).await.unwrap_err();
+                assert_eq!(
+                    (told.code(), told.happened(), told.intent),
+                    ("already_happened", Happened::Yes, None),
+                    "{way:?}"
+                );
+                let Cause::AlreadyHappened { included, .. } = *told.cause else {
+                    panic!("{way:?}")
+                };
+                assert_eq!(hash_of(&included), hash);
+                assert_eq!(fixture.balance(RECIPIENT), U256::from(5), "{way:?}");
+                pay(&next, 5).await.unwrap();
+            } else {
+                let second = pay(&next, 5).timeout(seconds(600)).await.unwrap();
+                let first = running.await.unwrap().unwrap();
+                assert_ne!(hash_of(&first), hash_of(&second));
+            }
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(10), "{way:?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn of_several_that_had_happened_each_is_told_once() {
     let (fixture, _) = Fixture::with_spender().await;
