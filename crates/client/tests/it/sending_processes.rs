@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, is_undecided, key, operations_of},
-    process::{Process, Way, journal, seconds},
+    process::{Clock, Process, Way, journal, seconds},
     wire::Fault,
 };
 use async_trait::async_trait;
@@ -127,6 +127,66 @@ async fn a_lane_is_taken_over_from_a_process_that_is_gone() {
             assert_eq!(old.outcome().happened(), Happened::Yes, "{way:?} {arrives}");
             assert_eq!(included.receipt.nonce, old.operations[0].nonce() + U256::ONE);
             assert_eq!(fixture.balance(RECIPIENT), U256::from(12), "{way:?} {arrives}");
+        }
+    }
+}
+
+// Clocks that are wrong, by an hour or a year, and that jump while operations wait.
+#[tokio::test(start_paused = true)]
+async fn clocks_that_jump_double_nothing_and_stop_nothing() {
+    const HOUR: i64 = 3_600_000;
+    const YEAR: i64 = 365 * 24 * HOUR;
+    for (before, after) in [
+        (HOUR, HOUR),
+        (-HOUR, -HOUR),
+        (0, HOUR),
+        (0, -HOUR),
+        (YEAR, -YEAR),
+        (-YEAR, YEAR),
+    ] {
+        for way in Way::BOTH {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let clock = Clock::new(before.into());
+            let right = Process::on(&fixture, way, &journal);
+            let wrong = Process::on(&fixture, way, &journal).by_clock(&fixture, &journal, &clock);
+            fixture.mine_every(seconds(2));
+            let jumping = tokio::spawn({
+                let clock = clock.clone();
+                async move {
+                    for step in 0.. {
+                        tokio::time::sleep(seconds(7)).await;
+                        let jump = if step % 2 == 0 { after } else { before };
+                        clock.store(jump, Ordering::Relaxed);
+                    }
+                }
+            });
+            let tasks: Vec<_> = (0..8)
+                .map(|number| {
+                    let process = if number % 2 == 0 { &right } else { &wrong };
+                    run(pay(process, 1 << number).timeout(seconds(900)))
+                })
+                .collect();
+            let mut paid = U256::ZERO;
+            for (number, task) in tasks.into_iter().enumerate() {
+                let included = task.await.unwrap();
+                assert!(included.is_ok(), "{way:?} {before} {after}: {included:?}");
+                paid += U256::from(1 << number);
+            }
+            jumping.abort();
+            assert_eq!(fixture.balance(RECIPIENT), paid, "{way:?} {before} {after}");
+            // A name holds whatever the clocks say, and nothing is left open.
+            for process in [&right, &wrong, &right] {
+                pay(process, 300).id("rent").timeout(seconds(300)).await.unwrap();
+            }
+            assert_eq!(fixture.balance(RECIPIENT), paid + U256::from(300));
+            let records = right.agent.resume().await.unwrap();
+            assert!(
+                records
+                    .iter()
+                    .all(|record| record.outcome().happened() == Happened::Yes),
+                "{records:?}"
+            );
         }
     }
 }
