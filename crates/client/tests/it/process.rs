@@ -2,6 +2,7 @@
 
 use crate::{
     fixture::{Fixture, key},
+    mortal::Mortal,
     plain_bundler::Bundler,
     wire::{Wire, account_over, provider, wallet},
 };
@@ -99,6 +100,7 @@ pub(crate) struct Process {
     pub(crate) agent: SessionKeyClient,
     pub(crate) owner: OwnerClient,
     pub(crate) submitter: Arc<dyn Submitter>,
+    journal: Mortal,
 }
 
 impl Process {
@@ -148,8 +150,11 @@ impl Process {
                 ))
             }
         };
-        let account = account_over(fixture, node.clone()).with_desk(desk(journal, fixture.epoch));
+        let mortal = Mortal::new(journal);
+        let journal: Arc<dyn Journal> = Arc::new(mortal.clone());
+        let account = account_over(fixture, node.clone()).with_desk(desk(&journal, fixture.epoch));
         Self {
+            journal: mortal,
             agent: SessionKeyClient::shared(account.clone(), Arc::new(key(1)), submitter.clone()),
             owner: OwnerClient::shared(
                 account.clone(),
@@ -179,6 +184,16 @@ impl Process {
             account,
             ..self
         }
+    }
+
+    /// Ends it without a word: nothing more is written or given back.
+    pub(crate) fn kill(&self) {
+        self.journal.stop(true);
+    }
+
+    /// Stops it, as a debugger or a machine that sleeps does, or lets it go on.
+    pub(crate) fn stop(&self, is_stopped: bool) {
+        self.journal.stop(is_stopped);
     }
 
     /// A client of another key.

@@ -475,11 +475,10 @@ async fn a_process_that_ends_in_between_leaves_it_to_the_next() {
                 async move { operation.await }
             });
             process.out.hangs().await;
-            // The process ends: nothing of it runs any more, nor does it say so.
+            process.kill();
             running.abort();
             let _ = running.await;
             assert_eq!(fixture.balance(RECIPIENT), U256::from(arrives));
-            std::mem::forget(process);
 
             tokio::time::sleep(seconds(31)).await;
             let next = Process::on(&fixture, way, &journal);
