@@ -16,6 +16,7 @@ mod keystore;
 mod lifecycle;
 mod loupe;
 mod model;
+mod mortal;
 mod node;
 mod overrides;
 mod own_process;

@@ -2,6 +2,7 @@
 
 use crate::{
     fixture::{Fixture, key},
+    mortal::Mortal,
     wire::{Wire, account_over, provider, wallet},
 };
 use session_key_client::{
@@ -109,6 +110,7 @@ pub(crate) struct Process {
     pub(crate) agent: SessionKeyClient,
     pub(crate) owner: OwnerClient,
     pub(crate) submitter: Arc<dyn Submitter>,
+    journal: Mortal,
 }
 
 impl Process {
@@ -158,8 +160,11 @@ impl Process {
                 ))
             }
         };
-        let account = account_over(fixture, node.clone()).with_desk(desk(journal, fixture.epoch));
+        let mortal = Mortal::new(journal);
+        let journal: Arc<dyn Journal> = Arc::new(mortal.clone());
+        let account = account_over(fixture, node.clone()).with_desk(desk(&journal, fixture.epoch));
         Self {
+            journal: mortal,
             agent: SessionKeyClient::shared(account.clone(), Arc::new(key(1)), submitter.clone()),
             owner: OwnerClient::shared(
                 account.clone(),
@@ -174,8 +179,9 @@ impl Process {
     }
 
     /// The same on a machine with this clock.
-    pub(crate) fn by_clock(self, fixture: &Fixture, journal: &Arc<dyn Journal>, clock: &Clock) -> Self {
-        let desk = desk_with_clock(journal, fixture.epoch, clock);
+    pub(crate) fn by_clock(self, fixture: &Fixture, clock: &Clock) -> Self {
+        let journal: Arc<dyn Journal> = Arc::new(self.journal.clone());
+        let desk = desk_with_clock(&journal, fixture.epoch, clock);
         let account = self.account.with_desk(desk);
         let (owner, submitter) = (Arc::new(fixture.owner_signer.clone()), self.submitter.clone());
         Self {
@@ -202,6 +208,16 @@ impl Process {
             account,
             ..self
         }
+    }
+
+    /// Ends it without a word: nothing more is written or given back.
+    pub(crate) fn kill(&self) {
+        self.journal.stop(true);
+    }
+
+    /// Stops it, as a debugger or a machine that sleeps does, or lets it go on.
+    pub(crate) fn stop(&self, is_stopped: bool) {
+        self.journal.stop(is_stopped);
     }
 
     /// A client of another key.

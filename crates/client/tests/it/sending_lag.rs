@@ -3,12 +3,12 @@
 use crate::{
     fixture::{Fixture, RECIPIENT, assert_not_allowed, key, one, operations_of},
     process::{Process, Way, journal, seconds},
-    wire::{Balanced, Fault},
+    wire::{Asked, Balanced, Fault, error},
 };
 use session_key_client::{
     Call, NewSessionKey,
     alloy::{primitives::U256, transports::IntoBoxTransport},
-    operation::{Happened, OperationError},
+    operation::{Happened, Open, OperationError, Outcome},
     permissions::{Permissions, SpendLimit},
 };
 use session_key_testkit::NodeOptions;
@@ -423,4 +423,99 @@ async fn a_count_of_transactions_that_is_behind_makes_none_replace_another() {
         owner.await.unwrap();
         assert_eq!(fixture.balance(RECIPIENT), U256::from(2));
     }
+}
+
+/// How many blocks a request for logs asks for.
+fn blocks(asked: &Asked) -> u64 {
+    let number = |name: &str| {
+        let number = asked.params[0][name].as_str().unwrap();
+        u64::from_str_radix(&number[2..], 16).unwrap()
+    };
+    number("toBlock") - number("fromBlock") + 1
+}
+
+// A node that allows ten blocks for a request, and an operation that was made long ago.
+#[tokio::test(start_paused = true)]
+async fn blocks_that_stay_are_read_once() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    process.node.rule(|asked| {
+        let is_too_much = asked.method == "eth_getLogs" && blocks(asked) > 10;
+        is_too_much.then(|| Fault::Answer(Err(error(-32600, "limited to a 10 blocks range"))))
+    });
+    process
+        .out
+        .fault("eth_sendUserOperation", Fault::Answer(Ok("taken".into())));
+    let stuck = process.agent.execute(one()).timeout(seconds(5));
+    let id = stuck.await.unwrap_err().intent.unwrap();
+    fixture.mine_blocks(400);
+    // Somebody who knows nothing of it uses the nonce.
+    let other = Process::new(&fixture, Way::Bundler);
+    let used = other
+        .agent
+        .execute([Call::transfer(RECIPIENT, U256::from(2))])
+        .await
+        .unwrap();
+    let mut requests = Vec::new();
+    for _ in 0..3 {
+        let before = process.node.calls("eth_getLogs");
+        let record = process.agent.intent(id).await.unwrap().unwrap();
+        requests.push(process.node.calls("eth_getLogs") - before);
+        let by = Some(used.receipt.user_op_hash);
+        assert_eq!(record.outcome(), Outcome::Open(Open::NonceUsed { by }));
+        assert_eq!(record.outcome().happened(), Happened::NotYet);
+        fixture.mine_blocks(3);
+    }
+    assert!(requests[0] >= 40, "{requests:?}");
+    assert!(requests[1] <= 9 && requests[2] <= 9, "{requests:?}");
+
+    // It is void once the other lies deep, and has never been anything else.
+    fixture.mine_blocks(70);
+    let record = process.agent.intent(id).await.unwrap().unwrap();
+    assert!(matches!(record.outcome(), Outcome::Void(_)), "{record:?}");
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(2));
+}
+
+// Reading so many pages takes longer than a caller waits: the next caller goes on where this one was cut off.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_cut_off_is_not_lost() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    process
+        .out
+        .fault("eth_sendUserOperation", Fault::Answer(Ok("taken".into())));
+    let stuck = process.agent.execute(one()).timeout(seconds(5));
+    stuck.await.unwrap_err();
+    process.out.repair();
+    fixture.mine_blocks(1_000);
+    let other = Process::new(&fixture, Way::Bundler);
+    other
+        .agent
+        .execute([Call::transfer(RECIPIENT, U256::from(2))])
+        .await
+        .unwrap();
+    process.node.rule(|asked| {
+        if asked.method != "eth_getLogs" {
+            None
+        } else if blocks(asked) > 10 {
+            Some(Fault::Answer(Err(error(-32600, "limited to a 10 blocks range"))))
+        } else {
+            Some(Fault::Late(seconds(1)))
+        }
+    });
+    let pay = || {
+        process
+            .agent
+            .execute([Call::transfer(RECIPIENT, U256::from(4))])
+            .timeout(seconds(50))
+    };
+    // 107 pages, or more.
+    let mut tries = 0;
+    while let Err(error) = pay().await {
+        assert_eq!(error.happened(), Happened::No, "{error:?}");
+        tries += 1;
+        assert!(tries < 4, "{error:?}");
+    }
+    assert_eq!(tries, 2);
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(6));
 }

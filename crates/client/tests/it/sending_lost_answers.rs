@@ -404,12 +404,13 @@ async fn the_receipt_of_another_operation_with_the_nonce_is_no_outcome_of_this_o
         process.out.fault(method, Fault::Answer(Ok(answer)));
     }
     let open = record(&process, &error).await.outcome();
-    assert_eq!(open, Outcome::Open(Open::NonceUsed { by: None }));
+    let by = Some(other.user_op_hash);
+    assert_eq!(open, Outcome::Open(Open::NonceUsed { by }));
     fixture.mine_blocks(FINALIZED_DISTANCE);
     let Outcome::Void(void) = record(&process, &error).await.outcome() else {
         panic!("it is not void");
     };
-    assert_eq!(void.used_by, Some(other.user_op_hash));
+    assert_eq!(void.used_by, by);
     assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
 }
 
@@ -654,11 +655,10 @@ async fn a_process_that_ends_in_between_leaves_it_to_the_next() {
                 async move { operation.await }
             });
             process.out.hangs().await;
-            // The process ends: nothing of it runs any more, nor does it say so.
+            process.kill();
             running.abort();
             let _ = running.await;
             assert_eq!(fixture.balance(RECIPIENT), U256::from(arrives));
-            std::mem::forget(process);
 
             tokio::time::sleep(seconds(31)).await;
             let next = Process::on(&fixture, way, &journal);

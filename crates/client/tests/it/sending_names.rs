@@ -513,12 +513,12 @@ async fn what_was_only_written_down_is_taken_up_too() {
     process.out.fault(SEND, Fault::Swallow);
     let running = tokio::spawn(pay(&process, 5).id("rent").into_future());
     process.out.hangs().await;
+    let scope = process.agent.named("rent").await.unwrap().unwrap().scope();
+    process.kill();
     running.abort();
     let _ = running.await;
-    let scope = process.agent.named("rent").await.unwrap().unwrap().scope();
     let kept = journal.named(&scope, "rent").await.unwrap().unwrap();
     assert_eq!(kept.operations[0].handover, Handover::Written);
-    std::mem::forget(process);
     // Its lease is not over yet.
     let next = Process::on(&fixture, Way::Bundler, &journal);
     let start = tokio::time::Instant::now();

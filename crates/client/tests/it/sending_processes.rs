@@ -12,9 +12,10 @@ use session_key_client::{
     journal::{
         Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope,
     },
-    operation::{Advice, Cause, Happened, Included, Operation},
+    operation::{Advice, Cause, Depth, Happened, Included, Operation},
     permissions::{Permissions, SpendLimit, session_key_nonce_key},
 };
+use std::time::Duration;
 use std::{
     collections::BTreeSet,
     sync::{
@@ -22,7 +23,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 type Running = JoinHandle<Result<Included, OperationError>>;
 
@@ -40,11 +41,11 @@ fn hash_of(included: &Included) -> B256 {
     included.receipt.user_op_hash
 }
 
-/// A process that ends without a word: what it was doing is dropped, and nothing of it is written or given back.
+/// A process that ends without a word.
 async fn crash(process: Process, running: Running) {
+    process.kill();
     running.abort();
     let _ = running.await;
-    std::mem::forget(process);
 }
 
 /// What the process has open, by the journal.
@@ -76,6 +77,56 @@ async fn processes_on_one_journal_take_turns_in_a_lane() {
             "{way:?}"
         );
     }
+}
+
+// Nothing else needs to be done with it: a request that hangs, or an answer that nobody awaits, gives the lane to nobody.
+#[tokio::test(start_paused = true)]
+async fn a_process_keeps_a_lane_as_long_as_it_works_in_it() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let journal = journal();
+    let [slow, other] = [0, 1].map(|_| Process::on(&fixture, Way::Bundler, &journal));
+    slow.out.fault("eth_sendUserOperation", Fault::Late(seconds(50)));
+    let running = run(pay(&slow, 1));
+    while slow.out.calls("eth_sendUserOperation") == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let error = pay(&other, 2).timeout(seconds(40)).await.unwrap_err();
+    assert_eq!((error.code(), error.happened()), ("lane_busy", Happened::No));
+    running.await.unwrap().unwrap();
+
+    let pending = pay(&slow, 1).send().await.unwrap();
+    let error = pay(&other, 2).timeout(seconds(40)).await.unwrap_err();
+    assert_eq!(error.code(), "lane_busy");
+    pending.await.unwrap();
+    pay(&other, 2).await.unwrap();
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(4));
+}
+
+// A caller that goes away is not a process that is gone.
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_given_back_when_its_future_is_dropped() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let journal = journal();
+    let [process, other] = [0, 1].map(|_| Process::on(&fixture, Way::EntryPoint, &journal));
+    // Included, and not deep enough for its caller yet.
+    let deep = run(pay(&process, 1).depth(Depth::Blocks(8)).timeout(seconds(600)));
+    while fixture.balance(RECIPIENT).is_zero() {
+        tokio::time::sleep(seconds(1)).await;
+    }
+    process.out.fault("eth_sendRawTransaction", Fault::Hang);
+    let running = run(pay(&process, 2));
+    process.out.hangs().await;
+    running.abort();
+    let _ = running.await;
+    let start = Instant::now();
+    pay(&other, 4).await.unwrap();
+    assert!(start.elapsed() < seconds(10), "{:?}", start.elapsed());
+    let waiting = intents(&other).await;
+    let of_deep = waiting
+        .iter()
+        .find(|record| !record.told && record.given_up.is_none());
+    assert!(of_deep.is_some(), "{waiting:?}");
+    deep.abort();
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +200,7 @@ async fn clocks_that_jump_double_nothing_and_stop_nothing() {
             let journal = journal();
             let clock = Clock::new(before.into());
             let right = Process::on(&fixture, way, &journal);
-            let wrong = Process::on(&fixture, way, &journal).by_clock(&fixture, &journal, &clock);
+            let wrong = Process::on(&fixture, way, &journal).by_clock(&fixture, &clock);
             fixture.mine_every(seconds(2));
             let jumping = tokio::spawn({
                 let clock = clock.clone();
@@ -203,8 +254,10 @@ async fn a_process_that_was_away_does_not_use_a_nonce_that_another_one_has() {
         .once("eth_estimateUserOperationGas", Fault::Late(seconds(60)));
     let running = run(pay(&slow, 5).timeout(seconds(300)));
     tokio::time::sleep(seconds(1)).await;
+    slow.stop(true);
     let first = pay(&quick, 7).await.unwrap();
     assert!(!running.is_finished());
+    slow.stop(false);
     let second = running.await.unwrap().unwrap();
     assert_eq!(second.receipt.nonce, first.receipt.nonce + U256::ONE);
     assert_eq!(fixture.balance(RECIPIENT), U256::from(12));
@@ -223,7 +276,7 @@ async fn a_caller_reads_what_another_process_has_written() {
     let blind = Process::on(&fixture, Way::Bundler, &journal);
     let sighted = Process::on(&fixture, Way::Bundler, &journal);
     blind.out.fault("eth_sendUserOperation", Fault::Lose);
-    // From here on it is slower than its lease, and its node shows it nothing of transactions.
+    // Its node shows it nothing of transactions.
     blind.node.rule({
         let out = blind.out.clone();
         move |asked| {
@@ -239,10 +292,12 @@ async fn a_caller_reads_what_another_process_has_written() {
     while blind.out.calls("eth_sendUserOperation") == 0 {
         tokio::time::sleep(seconds(1)).await;
     }
-    let id = intents(&blind).await[0].id;
+    let id = intents(&sighted).await[0].id;
+    blind.stop(true);
     let again = sighted.agent.send_again(id).await.unwrap();
     let included = again.timeout(seconds(300)).await.unwrap();
     assert!(!running.is_finished());
+    blind.stop(false);
     assert_eq!(running.await.unwrap().unwrap().receipt, included.receipt);
     assert_eq!(fixture.balance(RECIPIENT), U256::from(5));
 }
@@ -422,7 +477,7 @@ async fn what_a_process_that_is_gone_had_done_is_told_to_the_next_that_asks_for_
             let fault = if is_gone {
                 Fault::Hang
             } else {
-                Fault::Late(seconds(10))
+                Fault::Late(seconds(60))
             };
             first.out.once(way.hands_over(), fault);
             let running = run(pay(&first, 5).timeout(seconds(600)));

@@ -1,7 +1,7 @@
 //! What an owner signs to take away is in nobody's way and has nothing in its own, and what would give it back is ended.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, ample_gas, is_undecided, key, one, operations_of},
+    fixture::{Fixture, RECIPIENT, ample_gas, key, one, operations_of},
     process::{Process, Way, journal, seconds},
     wire::Fault,
 };
@@ -158,8 +158,11 @@ async fn grant_is_ended(
             .any(|operation| operation.signed.hash == *hash)
     });
     if !is_included {
-        // It is void, once the block lies deep.
-        assert!(is_undecided(kept(&process, &granted).await.outcome().happened()));
+        // It is void once the block lies deep. Until then nothing says that it did not use the nonce itself.
+        assert_eq!(
+            kept(&process, &granted).await.outcome().happened(),
+            Happened::Unknown
+        );
         fixture.mine_blocks(70);
         let record = kept(&process, &granted).await;
         assert!(matches!(record.outcome(), Outcome::Void(_)), "{record:?}");
@@ -359,7 +362,10 @@ async fn an_owner_ends_what_blocks_a_keys_lane() {
         assert_eq!(unblocked.included_before.len(), 1);
         include_anyway(&fixture, &kept(&process, &stuck).await).await;
         assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
-        assert!(is_undecided(kept(&process, &stuck).await.outcome().happened()));
+        assert_eq!(
+            kept(&process, &stuck).await.outcome().happened(),
+            Happened::Unknown
+        );
 
         // The key goes on with the nonce after it, at once.
         let included = agent.agent.execute(one()).await.unwrap();

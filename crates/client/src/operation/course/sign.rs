@@ -70,7 +70,6 @@ impl Course {
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
-                self.keep_turn().await;
                 continue;
             }
 
@@ -149,11 +148,16 @@ impl Course {
                     | Cause::GasBudget { .. }
                     | Cause::NotAllowed { .. }),
                 ) => {
-                    return Err(match rivals.first() {
-                        Some(rival) if !least_fees.0.is_zero() => Cause::BlockedBy {
+                    let Some(rival) = rivals.first() else {
+                        return Err(cause);
+                    };
+                    // The rival is in the way only if it is its fees that make this one cost too much.
+                    let free = Box::pin(together.prepare(&reads, nonce, (U256::ZERO, U256::ZERO), &salt));
+                    return Err(match (cause, free.await) {
+                        (_, Ok(_)) | (Cause::ReplacementUnderpriced { .. }, _) => Cause::BlockedBy {
                             by: rival.signed.hash,
                         },
-                        _ => cause,
+                        (_, Err(cause)) => cause,
                     });
                 }
                 // Whoever answers does not know the nonces before this one yet, or has another operation with it.
@@ -161,7 +165,6 @@ impl Course {
                     self.last_cause = Some(Cause::Refused(refusal));
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
-                    self.keep_turn().await;
                     continue;
                 }
                 Err(cause) => return Err(cause),

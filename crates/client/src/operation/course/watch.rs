@@ -100,7 +100,6 @@ impl Course {
         let mut resend_after = RESEND_AFTER;
         let mut resend_at = Instant::now() + resend_after;
         loop {
-            self.keep_turn().await;
             // A node or a journal that fails for a while says nothing about the operation.
             match self.look().await {
                 Ok(Seen::Included(included)) => return Ok(Some(included)),
@@ -152,13 +151,6 @@ impl Course {
     pub(super) fn is_past_or_waiting(&self) -> bool {
         let outcome = self.record.as_ref().map(IntentRecord::outcome);
         !matches!(outcome, Some(Outcome::Open(Open::NotTaken(_))))
-    }
-
-    /// Extends the lease. If that fails, another process may take the lane over; looking goes on.
-    pub(super) async fn keep_turn(&self) {
-        if let Some(turn) = &self.turn {
-            let _ = turn.renew().await;
-        }
     }
 
     /// Looks at the chain, and at what others have written to the journal.
@@ -241,7 +233,6 @@ impl Course {
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            self.keep_turn().await;
         }
     }
 
