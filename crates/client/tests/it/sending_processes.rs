@@ -242,6 +242,26 @@ async fn clocks_that_jump_double_nothing_and_stop_nothing() {
     }
 }
 
+// Its lease would go on for a year by the others' clocks.
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_taken_over_from_a_process_that_is_gone_and_whose_clock_was_ahead() {
+    const YEAR: i64 = 365 * 24 * 3_600_000;
+    for way in Way::BOTH {
+        let (fixture, _) = Fixture::with_spender().await;
+        let journal = journal();
+        let gone = Process::on(&fixture, way, &journal).by_clock(&fixture, &Clock::new(YEAR.into()));
+        gone.out.fault(way.hands_over(), Fault::Swallow);
+        let running = run(pay(&gone, 5));
+        gone.out.hangs().await;
+        crash(gone, running).await;
+        let process = Process::on(&fixture, way, &journal);
+        let start = tokio::time::Instant::now();
+        pay(&process, 7).timeout(seconds(300)).await.unwrap();
+        assert!(start.elapsed() < seconds(60), "{way:?}: {:?}", start.elapsed());
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(12), "{way:?}");
+    }
+}
+
 // A process that was away for longer than its lease has lost the lane, and does not sign for it unasked.
 #[tokio::test(start_paused = true)]
 async fn a_process_that_was_away_does_not_use_a_nonce_that_another_one_has() {
