@@ -541,6 +541,10 @@ impl From<alloy::signers::Error> for Cause {
 
 impl From<PaymasterError> for Cause {
     fn from(error: PaymasterError) -> Self {
-        Self::Paymaster(error)
+        Self::Paymaster(match error {
+            // A paymaster of the caller's may pass on what its service said.
+            PaymasterError::Declined { message } => PaymasterError::declined(message),
+            error => error,
+        })
     }
 }

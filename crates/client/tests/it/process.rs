@@ -3,7 +3,6 @@
 use crate::{
     fixture::{Fixture, key},
     mortal::Mortal,
-    plain_bundler::Bundler,
     wire::{Wire, account_over, provider, wallet},
 };
 use session_key_client::{
@@ -122,7 +121,7 @@ impl Process {
     ) -> Self {
         let node = Wire::new(node);
         let out = match way {
-            Way::Bundler => Wire::new(Bundler::new(fixture)),
+            Way::Bundler => Wire::new(fixture.bundler.transport()),
             Way::EntryPoint => Wire::new(fixture.testkit.transport()),
         };
         Self::with(fixture, way, journal, node, out)

@@ -65,6 +65,65 @@ async fn the_same_call_twice_is_paid_twice_though_the_node_is_behind() {
     }
 }
 
+// What the journal knows of the lane goes before what a node that is behind says, whoever has found it out.
+#[tokio::test(start_paused = true)]
+async fn the_next_process_pays_the_same_call_again_though_its_node_is_behind() {
+    for way in Way::BOTH {
+        for lag in [1, 3] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let first = Process::on(&fixture, way, &journal);
+            fixture.mine_blocks(lag);
+            fixture.mine_every(seconds(2));
+            let node = fixture.testkit.node(lagging(lag));
+            let mut results = vec![first.agent.execute(one()).await];
+            for _ in 0..2 {
+                let next = Process::at(&fixture, way, &journal, node.transport());
+                results.push(next.agent.execute(one()).await);
+                results.push(first.agent.execute(one()).await);
+            }
+            assert_paid_as_told(&fixture, &results).await;
+            assert!(
+                results.iter().all(Result::is_ok),
+                "{way:?}, {lag} blocks: {results:?}"
+            );
+        }
+    }
+}
+
+// The same with a node that stays where it is: the payment is made all the same, and known once the node has caught up.
+#[tokio::test(start_paused = true)]
+async fn a_nonce_that_the_journal_knows_used_is_not_signed_again_though_the_node_stays_behind() {
+    for restarts in [false, true] {
+        let (fixture, _) = Fixture::with_spender().await;
+        let journal = journal();
+        let node = fixture.testkit.node(lagging(0));
+        let first = Process::at(&fixture, Way::Bundler, &journal, node.transport());
+        let paid = first.agent.execute(one()).await.unwrap().receipt;
+        let process = if restarts {
+            Process::at(&fixture, Way::Bundler, &journal, node.transport())
+        } else {
+            first
+        };
+        node.change(|options| options.lag = 1);
+        let pending = process.agent.execute(one()).timeout(seconds(60)).send().await;
+        let pending = pending.unwrap();
+        node.change(|options| options.lag = 2);
+        let error = pending.await.unwrap_err();
+        assert_eq!(error.happened(), Happened::Unknown, "{error:?}");
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(2));
+        node.change(|options| options.lag = 0);
+        let record = process
+            .agent
+            .intent(error.intent.unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(record.outcome().happened(), Happened::Yes);
+        assert_eq!(record.operations[0].nonce(), paid.nonce + U256::ONE);
+    }
+}
+
 // A receipt from one node, and the state from another one that is behind.
 #[tokio::test(start_paused = true)]
 async fn nodes_behind_one_address_may_be_of_different_blocks() {
@@ -164,6 +223,33 @@ async fn a_receipt_whose_logs_are_not_indexed_yet_is_waited_for() {
             }
             assert_paid_as_told(&fixture, &results).await;
             assert!(results.iter().all(Result::is_ok), "{way:?}: {results:?}");
+        }
+    }
+}
+
+// The bundler names the transaction; the node has its block, and not the receipt.
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_the_node_does_not_have_yet_is_waited_for() {
+    for way in Way::BOTH {
+        for answer in [
+            Fault::Answer(Ok(serde_json::Value::Null)),
+            Fault::refuse(-32000, "transaction indexing is in progress"),
+            Fault::Lose,
+        ] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let process = Process::new(&fixture, way);
+            let until = tokio::time::Instant::now() + seconds(20);
+            process.node.rule(move |asked| {
+                let lacks = matches!(asked.method.as_str(), "eth_getTransactionReceipt" | "eth_getLogs");
+                (lacks && tokio::time::Instant::now() < until).then(|| match asked.method.as_str() {
+                    "eth_getLogs" => Fault::Answer(Ok(serde_json::json!([]))),
+                    _ => answer.clone(),
+                })
+            });
+            let results = [process.agent.execute(one()).await];
+            assert!(tokio::time::Instant::now() >= until);
+            assert_paid_as_told(&fixture, &results).await;
+            assert!(results[0].is_ok(), "{way:?}: {results:?}");
         }
     }
 }

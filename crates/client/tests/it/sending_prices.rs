@@ -82,7 +82,7 @@ async fn no_bundler_sets_the_price() {
             Setting::PreVerificationGas,
         ),
         ("preVerificationGas", 30_000_001, Setting::PreVerificationGas),
-        ("verificationGas", 30_000_001, Setting::VerificationGasLimit),
+        ("verificationGasLimit", 30_000_001, Setting::VerificationGasLimit),
         ("callGasLimit", 30_000_001, Setting::CallGasLimit),
         ("callGasLimit", u64::MAX, Setting::CallGasLimit),
     ] {

@@ -1,7 +1,7 @@
 //! Several processes: on one journal they take turns, and on journals of their own nonces keep them apart.
 
 use crate::{
-    fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, key, operations_of},
+    fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, is_undecided, key, operations_of},
     process::{Process, Way, journal, seconds},
     wire::Fault,
 };
@@ -254,12 +254,30 @@ async fn processes_with_journals_of_their_own_exclude_each_other_by_nonce() {
             .each_ref()
             .map(|process| run(pay(process, 1).timeout(seconds(3_000))));
         let mut hashes = BTreeSet::new();
-        for task in tasks {
-            let included = task.await.unwrap().unwrap();
-            assert!(
-                hashes.insert(hash_of(&included)),
-                "{way:?}: one took the other's for its own"
-            );
+        let mut told = Vec::new();
+        for (process, task) in processes.iter().zip(tasks) {
+            match task.await.unwrap() {
+                Ok(included) => {
+                    assert!(
+                        hashes.insert(hash_of(&included)),
+                        "{way:?}: one took the other's for its own"
+                    );
+                }
+                // The bundler, which has the other's, says so.
+                Err(error) => {
+                    assert_eq!((error.code(), error.happened()), ("not_taken", Happened::NotYet));
+                    told.push((process, error.intent.unwrap()));
+                }
+            }
+        }
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(hashes.len()), "{way:?}");
+        assert_eq!(told.len(), usize::from(way == Way::Bundler));
+        // It is void in time, and then it is safe to ask again.
+        for (process, intent) in told {
+            fixture.mine_blocks(FINALIZED_DISTANCE + 5);
+            let record = process.agent.intent(intent).await.unwrap().unwrap();
+            assert_eq!(record.outcome().happened(), Happened::No);
+            pay(process, 1).await.unwrap();
         }
         assert_eq!(fixture.balance(RECIPIENT), U256::from(2), "{way:?}");
     }
@@ -281,7 +299,7 @@ async fn whoever_comes_second_is_told_so() {
             matches!(error.code(), "nonce_used" | "not_taken"),
             "{way:?} {error:?}"
         );
-        assert_eq!(error.happened(), Happened::NotYet);
+        assert!(is_undecided(error.happened()));
         assert_eq!(error.advice(), Advice::Settle);
         assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
         fixture.mine_blocks(FINALIZED_DISTANCE + 1);
@@ -523,6 +541,16 @@ async fn resuming_sends_again_only_what_nobody_gave_up() {
         Happened::Unknown
     );
     assert_eq!(process.out.calls("eth_sendUserOperation"), sent);
+    assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+
+    // The lane's next turn writes that down. Another process leaves it alone then, though its time is not over.
+    process.out.fault("eth_sendUserOperation", Fault::Lose);
+    let next = pay(&process, 7).timeout(seconds(20)).await.unwrap_err();
+    let (later, sent) = resumed(&fixture, &journal, next.intent.unwrap()).await;
+    assert_eq!((later.outcome().happened(), sent), (Happened::Unknown, 0));
+    let (record, sent) = resumed(&fixture, &journal, id).await;
+    assert_eq!((record.outcome().happened(), sent), (Happened::Unknown, 0));
+    assert!(record.given_up.is_some() && record.deadline > later.given_up.unwrap().at + 300_000);
     assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
 }
 

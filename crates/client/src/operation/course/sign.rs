@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     journal::{Handover, IntentRecord, JournalError, OperationRecord},
-    operation::{Progress, error::Cause, gas::raised, outcome::Outcome, settle::View},
+    operation::{
+        NotTaken, NotTakenReason, Progress, error::Cause, gas::raised, outcome::Outcome, settle::View,
+    },
     permissions::AaCode,
     request::RequestError,
     submit::Sent,
@@ -79,7 +81,11 @@ impl Course {
                         return Ok(());
                     }
                     match self.hand_over(index).await? {
-                        Sent::NotTaken(reason) if is_next && !is_passing(&reason) => sign_anew = true,
+                        Sent::NotTaken(reason)
+                            if is_next && !is_passing(&reason) && !self.is_in_its_own_way(index, &reason) =>
+                        {
+                            sign_anew = true;
+                        }
                         _ => return Ok(()),
                     }
                     continue;
@@ -389,6 +395,14 @@ impl Course {
         open()
             .rfind(|(_, operation)| operation.nonce() == lowest)
             .map(|(index, _)| index)
+    }
+
+    /// Whether an operation may be what it is told to replace: some bundlers say that of one that is in their pool already.
+    fn is_in_its_own_way(&self, index: usize, reason: &NotTaken) -> bool {
+        let record = self.record.as_ref();
+        let operation = record.and_then(|record| record.operations.get(index));
+        reason.reason == NotTakenReason::ReplacementUnderpriced
+            && operation.is_some_and(|operation| is_waiting(&operation.handover))
     }
 
     pub(super) fn nonce_of(&self, index: usize) -> Option<U256> {
