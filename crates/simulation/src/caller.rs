@@ -14,7 +14,7 @@ use alloy::{
 use session_key_client::{
     Call, NewSessionKey, Operation, OperationError, OwnerClient, SessionKeyClient,
     journal::{IntentId, IntentRecord},
-    operation::{Advice, Cause, Depth, Gas, Happened, Included, Open, Outcome, Progress},
+    operation::{Advice, AfterRevert, Cause, Depth, Gas, Happened, Included, Open, Outcome, Progress},
     permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit},
 };
 use session_key_testkit::TestToken;
@@ -185,7 +185,9 @@ impl Caller {
     }
 
     fn is_patient(&self) -> bool {
-        self.world.now() < self.world.plan.calm_at + PERSISTENCE
+        // There is no waiting for a hostile world to become another.
+        let patience = if self.world.plan.hostile { 10_000 } else { PERSISTENCE };
+        self.world.now() < self.world.plan.calm_at + patience
     }
 
     async fn pursue(&self) {
@@ -468,6 +470,11 @@ impl Caller {
             return End::Done;
         };
         let operation = self.configured(operation, purpose);
+        let operation = match wish.shares {
+            Some(true) => operation.share(AfterRevert::Alone),
+            Some(false) => operation.share(AfterRevert::Fail),
+            None => operation,
+        };
         let operation = if wish.is_named { operation.id(format!("wish {}", wish.number)) } else { operation };
         // Whoever never waits never knows.
         let is_impatient = self.state(|state| state.attempts) <= 2;
@@ -659,13 +666,14 @@ impl Caller {
     fn note_included(&self, included: &Included) {
         let hash = included.receipt.user_op_hash;
         let wish = self.wish.number;
-        let intent = {
+        let intents = {
             let mut state = self.world.state();
             state.ledger.told_included(hash, included, "an answer");
             let outcome = outcome_name(&Outcome::Included(included.clone()));
             state.counts.outcome("answered", outcome);
             state.counts.outcome("happened", "Yes");
-            state.ledger.operations.get(&hash).map(|facts| facts.intent)
+            let facts = state.ledger.operations.get(&hash);
+            facts.map(|facts| facts.intents.clone()).unwrap_or_default()
         };
         self.world.say(format!("wish {wish} is told that {} is included", short(hash)));
         let depth = match self.wish.depth {
@@ -682,9 +690,9 @@ impl Caller {
                 );
             }
         }
-        let is_its = intent.is_some_and(|intent| {
+        let is_its = intents.iter().any(|intent| {
             let state = self.world.state();
-            state.ledger.wishes.get(&intent).is_some_and(|(of, _)| *of == wish)
+            state.ledger.wishes.get(intent).is_some_and(|(of, _)| *of == wish)
         });
         if !is_its {
             self.world.violate(

@@ -69,6 +69,11 @@ pub enum Fault {
         /// Which lie.
         lie: u8,
     },
+    /// The answer is one of somebody who wants to do harm.
+    Hostile {
+        /// Which.
+        seed: u32,
+    },
     /// The store fails before it has written.
     StoreFailsBefore,
     /// The store fails after it has written.
@@ -101,6 +106,7 @@ impl Fault {
             Self::Said { acted: true, .. } => "error, acted on",
             Self::Reformed { .. } => "other form",
             Self::Lie { .. } => "lie",
+            Self::Hostile { .. } => "hostile",
             Self::StoreFailsBefore => "store fails",
             Self::StoreFailsAfter => "store fails, written",
             Self::StoreHangs { .. } => "store hangs",
@@ -147,6 +153,9 @@ pub struct Rates {
     pub bundle: u16,
     /// How many nodes there are.
     pub nodes: u8,
+    /// Of all messages, those that somebody answers who wants to do harm.
+    #[serde(default)]
+    pub hostile: u16,
 }
 
 /// What goes wrong in a history.
@@ -215,6 +224,12 @@ impl Fates {
 fn draw(seed: u64, rates: &Rates, spot: Spot) -> Option<Fault> {
     let Spot { from, to, step, nth } = spot;
     let mut dice = Dice::keyed(seed, &[0xfa, from.number(), to.number(), step as u64, nth.into()]);
+    let is_message = !matches!(to, Actor::Store(_)) && step != Step::Bundle;
+    if is_message && dice.chance(rates.hostile.into()) {
+        return Some(Fault::Hostile {
+            seed: dice.next() as u32,
+        });
+    }
     let rate = match (to, step) {
         (Actor::Store(_), _) => rates.store,
         (_, Step::Bundle) => rates.bundle,

@@ -5,29 +5,30 @@ use crate::{
     caller::{Belief, outcome_name},
     ledger::{Check, Executed, Violation},
     net::Wire,
-    plan::{Follow, Plan, What},
+    plan::{Follow, Plan, Role, What},
     prepared::{CHAIN_ID, KeyKind, bundler_signer, key},
     process::supervise,
     spot::Actor,
-    store::Store,
+    store::{SimJournal, Store},
     table::Counts,
     trace::Line,
     world::World,
 };
 use alloy::{
-    primitives::{Address, B256, TxKind},
+    primitives::{Address, B256, TxKind, U256},
     rpc::types::TransactionRequest,
     sol_types::SolCall,
 };
 use session_key_bindings::IEntryPoint;
 use session_key_client::{
-    SessionKeyClient, SignedOperation, SmartAccount,
-    journal::{IntentRecord, Journal},
+    Call, SessionKeyClient, SignedOperation, SmartAccount,
+    journal::{IntentRecord, Journal, Lane, MemoryJournal},
     operation::{Desk, Surroundings},
+    permissions::{model::decode_execute_with_session_key, session_key_nonce_key},
     submit::BundlerSubmitter,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -159,6 +160,9 @@ async fn judge(world: &Arc<World>, stores: &[Arc<Store>]) {
     for store in stores {
         audit(world, store, true).await;
     }
+    for store in stores {
+        check_budgets(world, store).await;
+    }
     let executed = executed(world);
     world.state().ledger.check_claims(&executed);
     check_wishes(world, &executed);
@@ -249,7 +253,12 @@ impl Surroundings for Afterwards {
 }
 
 /// A client that settles what is in a store, on a node that shows everything.
-fn auditor(world: &Arc<World>, journal: Arc<dyn Journal>, account: usize) -> SessionKeyClient {
+fn auditor(
+    world: &Arc<World>,
+    journal: Arc<dyn Journal>,
+    account: usize,
+    kind: KeyKind,
+) -> SessionKeyClient {
     let afterwards = Afterwards {
         world: world.clone(),
         dice: Mutex::new(world.dice(&[0xa0d1])),
@@ -260,16 +269,17 @@ fn auditor(world: &Arc<World>, journal: Arc<dyn Journal>, account: usize) -> Ses
     let bundler = Wire::reliable(world.clone(), nobody, Actor::Bundler(0)).provider();
     let prepared = world.prepared;
     let address: Address = prepared.accounts[account];
+    let signer = key(account as u8, kind);
     let account = SmartAccount::new(node, CHAIN_ID, address, prepared.deployment).with_desk(desk);
     let submitter = BundlerSubmitter::new(bundler, prepared.stack.entry_point);
-    SessionKeyClient::shared(account, Arc::new(key(0, KeyKind::Free)), Arc::new(submitter))
+    SessionKeyClient::shared(account, Arc::new(signer), Arc::new(submitter))
 }
 
 async fn audit(world: &Arc<World>, store: &Arc<Store>, is_last: bool) {
-    let journal = store.kept();
+    let journal: Arc<dyn Journal> = Arc::new(SimJournal::open(world.clone(), u8::MAX, store.clone(), true));
     let executed = executed(world);
     for (index, account) in world.prepared.accounts.iter().enumerate() {
-        let client = auditor(world, journal.clone(), index);
+        let client = auditor(world, journal.clone(), index, KeyKind::Free);
         let resumed = timeout(Duration::from_secs(600), client.resume()).await;
         let records: Vec<IntentRecord> = match resumed {
             Ok(Ok(_)) => journal.intents(CHAIN_ID, *account).await.unwrap_or_default(),
@@ -292,6 +302,63 @@ async fn audit(world: &Arc<World>, store: &Arc<Store>, is_last: bool) {
                 state
                     .counts
                     .outcome("in the end", outcome_name(&record.outcome()));
+            }
+        }
+    }
+}
+
+/// What is left of keys' limits, according to the chain and to the operations that a journal still has open.
+async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
+    let roles: BTreeSet<Role> = world.plan.processes.iter().map(|process| process.role).collect();
+    for role in roles {
+        let Role::Key { account, kind } = role else {
+            continue;
+        };
+        let journal: Arc<dyn Journal> =
+            Arc::new(SimJournal::open(world.clone(), u8::MAX, store.clone(), true));
+        let address = world.prepared.accounts[usize::from(account)];
+        let session_key = key(account, kind).address();
+        let records = journal.intents(CHAIN_ID, address).await.unwrap_or_default();
+        let calls = || [Call::transfer(Address::repeat_byte(0x99), U256::ONE)];
+        let with = auditor(world, journal, usize::from(account), kind);
+        let without = auditor(world, Arc::new(MemoryJournal::new()), usize::from(account), kind);
+        let (Ok(with), Ok(without)) = (with.check(calls()).await, without.check(calls()).await) else {
+            // The key is gone.
+            continue;
+        };
+        // Of operations that exclude each other, the one that uses the most.
+        let next = world.next_nonce(address, session_key_nonce_key(session_key));
+        let mut native: BTreeMap<(Lane, U256), U256> = BTreeMap::new();
+        let mut gas = native.clone();
+        for record in records.iter().filter(|record| record.signer == session_key) {
+            for operation in record.open_operations().filter(|operation| operation.nonce() != next) {
+                let signed = &operation.signed.operation;
+                let Ok((calls, _)) = decode_execute_with_session_key(&signed.call_data) else {
+                    continue;
+                };
+                let place = (record.lane, operation.nonce());
+                let value = calls.iter().fold(U256::ZERO, |sum, call| sum + call.value);
+                let of_native = native.entry(place).or_default();
+                *of_native = (*of_native).max(value);
+                let of_gas = gas.entry(place).or_default();
+                *of_gas = (*of_gas).max(signed.max_cost().unwrap_or(U256::MAX));
+            }
+        }
+        for (what, with, without, reserved) in [
+            ("native", &with.budgets.native, &without.budgets.native, native),
+            ("gas", &with.budgets.gas, &without.budgets.gas, gas),
+        ] {
+            let reserved = reserved.values().fold(U256::ZERO, |sum, part| sum.saturating_add(*part));
+            let expected = without.as_ref().map(|budget| budget.remaining.saturating_sub(reserved));
+            let found = with.as_ref().map(|budget| budget.remaining);
+            if found != expected {
+                world.violate(
+                    Check::Budget,
+                    format!(
+                        "of the {what} budget of {role:?}, {found:?} is left with {reserved} reserved in {}, not {expected:?}",
+                        store.index
+                    ),
+                );
             }
         }
     }

@@ -103,7 +103,8 @@ pub(crate) struct BlockFacts {
 #[derive(Clone, Debug)]
 pub(crate) struct OperationFacts {
     pub(crate) signed: SignedOperation,
-    pub(crate) intent: IntentId,
+    /// One; or several that ride together.
+    pub(crate) intents: BTreeSet<IntentId>,
     /// Whether it is in a journal.
     pub(crate) is_kept: bool,
     /// When it was first seen outside of processes, in milliseconds.
@@ -135,6 +136,8 @@ pub(crate) struct Ledger {
     /// Whether stores lose what they have answered to.
     is_lossy: bool,
     is_hostile: bool,
+    /// Wishes that may ride with others.
+    social: BTreeSet<u8>,
 }
 
 impl Ledger {
@@ -153,6 +156,12 @@ impl Ledger {
             never_intents: BTreeMap::new(),
             is_lossy: plan.stores.iter().any(|store| !store.is_synced),
             is_hostile: plan.hostile,
+            social: plan
+                .wishes
+                .iter()
+                .filter(|wish| wish.shares.is_some())
+                .map(|wish| wish.number)
+                .collect(),
         }
     }
 
@@ -184,36 +193,41 @@ impl Ledger {
         });
     }
 
-    /// A record was written to a journal, by a process, for a wish of its if it is new.
-    pub(crate) fn written(&mut self, record: &IntentRecord, process: u8, wish: Option<(u8, u32)>) {
-        if let Some(wish) = wish.filter(|_| record.version <= 1) {
-            self.wishes.entry(record.id).or_insert(wish);
-        }
+    /// A record was written to a journal, by a process.
+    pub(crate) fn written(&mut self, record: &IntentRecord, process: u8) {
         for operation in &record.operations {
             let signed = &operation.signed;
-            match self.operations.get(&signed.hash) {
-                Some(known) if known.intent != record.id => {
-                    let text = format!(
-                        "operation {} is of intent {} and of intent {}",
-                        signed.hash, known.intent, record.id
-                    );
-                    self.violate(Check::Fresh, text);
-                }
-                Some(_) => {}
-                None => self.check_identity(record, signed),
+            let is_new = !self.operations.contains_key(&signed.hash);
+            if is_new {
+                self.check_identity(record, signed);
             }
             let facts = self.operations.entry(signed.hash).or_insert_with(|| OperationFacts {
                 signed: signed.clone(),
-                intent: record.id,
+                intents: BTreeSet::new(),
                 is_kept: true,
                 arrived: None,
                 process,
             });
             facts.is_kept = true;
+            facts.intents.insert(record.id);
+            // Those that ride together share an operation, all of one process and one moment; nobody else does.
+            let (sharing, other) = (facts.intents.clone(), facts.process);
+            if sharing.len() > 1 && (other != process && record.version == 1 || !self.may_share(&sharing)) {
+                let text = format!("operation {} is of intents {sharing:?}", signed.hash);
+                self.violate(Check::Fresh, text);
+            }
             if let Some(words) = self.never_intents.get(&record.id) {
                 self.nevers.entry(signed.hash).or_insert_with(|| words.clone());
             }
         }
+    }
+
+    fn may_share(&self, intents: &BTreeSet<IntentId>) -> bool {
+        intents.iter().all(|intent| {
+            self.wishes
+                .get(intent)
+                .is_some_and(|(wish, _)| self.social.contains(wish))
+        })
     }
 
     fn check_identity(&mut self, record: &IntentRecord, signed: &SignedOperation) {
@@ -346,7 +360,7 @@ impl Ledger {
     pub(crate) fn hashes_of(&self, intent: IntentId) -> impl Iterator<Item = B256> {
         self.operations
             .iter()
-            .filter(move |(_, facts)| facts.intent == intent)
+            .filter(move |(_, facts)| facts.intents.contains(&intent))
             .map(|(hash, _)| *hash)
     }
 
@@ -384,8 +398,8 @@ impl Ledger {
         }
         let mut effects: BTreeMap<IntentId, Vec<B256>> = BTreeMap::new();
         for hash in executed.iter().filter(|(_, (_, executed))| executed.success).map(|(hash, _)| hash) {
-            if let Some(facts) = self.operations.get(hash) {
-                effects.entry(facts.intent).or_default().push(*hash);
+            for intent in self.operations.get(hash).into_iter().flat_map(|facts| &facts.intents) {
+                effects.entry(*intent).or_default().push(*hash);
             }
         }
         for (intent, hashes) in effects.iter().filter(|(_, hashes)| hashes.len() > 1) {

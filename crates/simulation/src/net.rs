@@ -10,7 +10,9 @@
 //! server and client between that slow every history down and say nothing about the client.
 
 use crate::{
+    dice::Dice,
     fault::Fault,
+    hostile,
     prepared::CHAIN_ID,
     spot::{Actor, Spot, Step},
     words::{API_KEY, Body, FIELD_ERRORS},
@@ -278,6 +280,7 @@ fn operations_in(world: &World, method: &str, params: &[Value]) -> Vec<B256> {
             match TxEnvelope::decode_2718(&mut raw.as_ref()) {
                 Ok(transaction) => {
                     let found = of_input(transaction.input());
+                    world.check_transaction(&transaction, found.len());
                     world.state().transactions.insert(*transaction.tx_hash(), raw);
                     found
                 }
@@ -388,6 +391,18 @@ async fn deliver(
             said(usize::from(index), &packet)
         }
         Some(Fault::Reformed { form }) => reformed(serve(world, to, None, &packet).await, form),
+        Some(Fault::Hostile { seed }) => {
+            let honest = text_of(serve(world, to, None, &packet).await);
+            let mut dice = Dice::keyed(u64::from(seed), &[0x4057]);
+            if dice.chance(30) {
+                sleep(PATIENCE).await;
+            }
+            Reply::Http {
+                status: *dice.pick(&[200, 200, 200, 200, 200, 400, 500]),
+                retry_after: None,
+                body: hostile::answer(&mut dice, &honest),
+            }
+        }
         Some(Fault::Lie { lie }) => crate::lies::lie(world, to, spot, lie, &packet)
             .await
             .map_or(Reply::Reset, |response| Reply::Packet(ResponsePacket::Single(response))),

@@ -263,6 +263,9 @@ pub struct WishPlan {
     pub timeout: u64,
     /// How deep it must lie.
     pub depth: DepthPlan,
+    /// Whether it may ride with others and, if so, whether it goes alone after theirs has reverted.
+    #[serde(default)]
+    pub shares: Option<bool>,
 }
 
 /// Something that happens in the world.
@@ -364,14 +367,15 @@ struct Maker {
 impl Maker {
     fn plan(mut self) -> Plan {
         let chain = self.chain();
-        let calm_at = self.dice.between(40_000, 120_000);
+        let calm_at = if self.hostile { 50_000 } else { self.dice.between(40_000, 120_000) };
         let nodes: Vec<NodePlan> = (0..self.dice.between(1, 3)).map(|_| self.node(&chain)).collect();
         let bundlers: Vec<BundlerPlan> = (0..self.dice.between(1, 2)).map(|_| self.bundler()).collect();
         let is_synced = !self.dice.chance(60);
+        let is_file = self.dice.chance(30);
         let stores: Vec<StorePlan> = (0..self.dice.between(1, 2))
             .map(|_| StorePlan {
-                is_synced,
-                is_file: false,
+                is_synced: is_synced || is_file,
+                is_file,
                 latency: *self.dice.pick(&[0, 1, 3, 20]),
             })
             .collect();
@@ -483,6 +487,7 @@ impl Maker {
         let dice = &mut self.dice;
         let count = dice.between(3, 8) as u8;
         let are_alike = dice.chance(300);
+        let are_social = dice.chance(200);
         (0..count)
             .map(|number| {
                 let process = if number < 2 { &processes[usize::from(number)] } else { dice.pick(processes) };
@@ -539,6 +544,7 @@ impl Maker {
                         1 => DepthPlan::Blocks(dice.between(1, 5)),
                         _ => DepthPlan::Latest,
                     },
+                    shares: (are_social && matches!(process.role, Role::Key { .. })).then(|| dice.chance(500)),
                 }
             })
             .collect()
@@ -617,8 +623,10 @@ impl Maker {
 
     fn rates(&mut self, nodes: u8) -> Rates {
         let dice = &mut self.dice;
+        let hostile = if self.hostile { *dice.pick(&[30, 150, 400, 800]) } else { 0 };
         let mut rate = |rates: &[u16]| *dice.pick(rates);
         Rates {
+            hostile,
             send: rate(&[0, 100, 300, 600]),
             ask_bundler: rate(&[0, 30, 100, 250]),
             ask_node: rate(&[0, 5, 20, 60]),

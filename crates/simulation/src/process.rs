@@ -5,7 +5,7 @@ use crate::{
     dice::Dice,
     net::{Purpose, Wire},
     paymaster::Service,
-    plan::{CrashPlan, ProcessPlan, Role, StorePlan, Via},
+    plan::{CrashPlan, ProcessPlan, Role, Via},
     prepared::{ACCOUNTS, CHAIN_ID, FOUNDED_SALT, key, owner, sender},
     spot::Actor,
     store::{SimJournal, Store},
@@ -19,6 +19,7 @@ use alloy::{
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use session_key_client::{
     OwnerClient, SessionKeyClient, SmartAccount,
+    journal::IntentId,
     operation::{Desk, Surroundings},
     submit::{BundlerSubmitter, EntryPointSubmitter, Submitter},
 };
@@ -48,6 +49,11 @@ impl Surroundings for Machine {
 
     fn fill_random(&self, bytes: &mut [u8]) {
         self.dice.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+        // Of this length are the ids of intents only, and of processes, which are made for nobody.
+        if let (Ok(id), Some(wish)) = (<[u8; 16]>::try_from(&*bytes), Purpose::current().and_then(|purpose| purpose.wish)) {
+            let id = IntentId(id.into());
+            self.world.state().ledger.wishes.insert(id, wish);
+        }
     }
 }
 
@@ -93,20 +99,8 @@ pub(crate) async fn supervise(world: Arc<World>, plan: ProcessPlan, stores: Vec<
             .store
             .and_then(|store| stores.iter().find(|found| found.index == store).cloned());
         let is_inside = store.is_none();
-        let store = store.unwrap_or_else(|| {
-            let memory = StorePlan {
-                is_synced: true,
-                is_file: false,
-                latency: 0,
-            };
-            Store::new(u8::MAX, memory)
-        });
-        let journal = SimJournal {
-            world: world.clone(),
-            process: plan.number,
-            store: store.clone(),
-            is_inside,
-        };
+        let store = store.unwrap_or_else(Store::inside);
+        let journal = SimJournal::open(world.clone(), plan.number, store.clone(), is_inside);
         let is_its = |crash: &&CrashPlan| crash.process == plan.number && crash.life == life;
         let crash = world.plan.crashes.iter().find(is_its).copied();
         world.say(format!("process {} starts", plan.number));

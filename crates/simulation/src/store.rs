@@ -3,7 +3,6 @@
 use crate::{
     fault::Fault,
     ledger::Check,
-    net::Purpose,
     plan::StorePlan,
     spot::{Actor, Step},
     words::API_KEY,
@@ -13,13 +12,19 @@ use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
 use session_key_client::journal::{
     Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, ProcessId, Scope,
+    SqliteJournal,
 };
 use std::{
     future::{Future, pending},
+    path::Path,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
 };
+use tempfile::TempDir;
 use tokio::{
-    task::yield_now,
+    task::{unconstrained, yield_now},
     time::{Duration, sleep},
 };
 
@@ -28,6 +33,8 @@ use tokio::{
 pub(crate) struct Store {
     pub(crate) index: u8,
     plan: StorePlan,
+    /// Where its file is, if it is one.
+    folder: Option<TempDir>,
     kept: Mutex<Arc<dyn Journal>>,
     /// Everything that was written, where it may be lost.
     log: Mutex<Vec<Write>>,
@@ -49,13 +56,28 @@ impl Store {
         Arc::new(Self {
             index,
             plan,
+            folder: plan.is_file.then(folder),
             kept: Mutex::new(Arc::new(MemoryJournal::new())),
             log: Mutex::default(),
         })
     }
 
-    /// What it keeps, without its failures.
+    /// One that is part of a process.
+    pub(crate) fn inside() -> Arc<Self> {
+        let plan = StorePlan {
+            is_synced: true,
+            is_file: false,
+            latency: 0,
+        };
+        Self::new(u8::MAX, plan)
+    }
+
+    /// What it keeps, without its failures; a file is opened anew.
     pub(crate) fn kept(&self) -> Arc<dyn Journal> {
+        if let Some(folder) = &self.folder {
+            let opened = block_on(SqliteJournal::open(folder.path().join("journal.db")));
+            return Arc::new(opened.expect("the file is nobody else's"));
+        }
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -105,17 +127,64 @@ impl Store {
     }
 }
 
+/// A folder for a file: in memory, if the machine has such a place, so that the disk's pace is no matter.
+fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("a folder can be made")
+}
+
+/// Waits for a future that another thread completes, and lets nothing else happen meanwhile: no time goes by, and the history is the
+/// same however long that thread takes.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = pin!(unconstrained(future));
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
 /// A store as a process reaches it.
 #[derive(Debug)]
 pub(crate) struct SimJournal {
-    pub(crate) world: Arc<World>,
-    pub(crate) process: u8,
-    pub(crate) store: Arc<Store>,
+    world: Arc<World>,
+    process: u8,
+    store: Arc<Store>,
+    /// A file that this process has opened.
+    file: Option<Arc<dyn Journal>>,
     /// Whether it is part of the process: then it does not fail.
-    pub(crate) is_inside: bool,
+    is_inside: bool,
 }
 
 impl SimJournal {
+    pub(crate) fn open(world: Arc<World>, process: u8, store: Arc<Store>, is_inside: bool) -> Self {
+        Self {
+            world,
+            process,
+            file: store.folder.is_some().then(|| store.kept()),
+            store,
+            is_inside,
+        }
+    }
+
+    fn kept(&self) -> Arc<dyn Journal> {
+        self.file.clone().unwrap_or_else(|| self.store.kept())
+    }
+
+    async fn done<T>(&self, access: impl Future<Output = T>) -> T {
+        if self.file.is_some() { block_on(access) } else { access.await }
+    }
+
     async fn access<T>(
         &self,
         step: Step,
@@ -123,7 +192,7 @@ impl SimJournal {
     ) -> Result<T, JournalError> {
         yield_now().await;
         if self.is_inside {
-            return access.await;
+            return self.done(access).await;
         }
         let (from, to) = (Actor::Process(self.process), Actor::Store(self.store.index));
         let (spot, fault) = self.world.fate(from, to, step);
@@ -145,23 +214,21 @@ impl SimJournal {
         match fault {
             Some(Fault::StoreFailsBefore) => failed(),
             Some(Fault::StoreFailsAfter) => {
-                let _ = access.await;
+                let _ = self.done(access).await;
                 failed()
             }
             Some(Fault::StoreHangs { applied }) => {
                 if applied {
-                    let _ = access.await;
+                    let _ = self.done(access).await;
                 }
                 pending().await
             }
-            _ => access.await,
+            _ => self.done(access).await,
         }
     }
 
     /// Checks what was written.
     fn note(&self, written: &IntentRecord, before: Option<&IntentRecord>) {
-        let purpose = Purpose::current();
-        let wish = purpose.and_then(|purpose| purpose.wish);
         let json = serde_json::to_string(written).unwrap_or_default();
         if json.contains(API_KEY) {
             self.world.violate(Check::Secret, format!("the journal holds the API key: {json}"));
@@ -172,7 +239,7 @@ impl SimJournal {
         }
         self.say_changes(written, before);
         let mut state = self.world.state();
-        state.ledger.written(written, self.process, wish);
+        state.ledger.written(written, self.process);
         state.ledger.told_record(written, "the journal");
     }
 }
@@ -248,7 +315,7 @@ impl Journal for SimJournal {
         until: u64,
     ) -> Result<Acquired, JournalError> {
         self.access(Step::JournalWrite, async {
-            let acquired = self.store.kept().acquire(lane, holder, now, until).await?;
+            let acquired = self.kept().acquire(lane, holder, now, until).await?;
             self.store.log(Write::Acquire(*lane, holder, now, until));
             Ok(acquired)
         })
@@ -257,7 +324,7 @@ impl Journal for SimJournal {
 
     async fn renew(&self, lease: &Lease, until: u64) -> Result<Lease, JournalError> {
         self.access(Step::JournalWrite, async {
-            let renewed = self.store.kept().renew(lease, until).await?;
+            let renewed = self.kept().renew(lease, until).await?;
             self.store.log(Write::Renew(lease.clone(), until));
             Ok(renewed)
         })
@@ -267,7 +334,7 @@ impl Journal for SimJournal {
     async fn release(&self, lease: &Lease) -> Result<(), JournalError> {
         self.access(Step::JournalWrite, async {
             self.store.log(Write::Release(lease.clone()));
-            self.store.kept().release(lease).await
+            self.kept().release(lease).await
         })
         .await
     }
@@ -278,7 +345,7 @@ impl Journal for SimJournal {
         lease: Option<(&Lease, u64)>,
     ) -> Result<Vec<IntentRecord>, JournalError> {
         self.access(Step::JournalWrite, async {
-            let kept = self.store.kept();
+            let kept = self.kept();
             let mut before = Vec::with_capacity(records.len());
             for record in &records {
                 before.push(kept.intent(record.id).await?);
@@ -295,51 +362,51 @@ impl Journal for SimJournal {
     }
 
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().intent(id).await }).await
+        self.access(Step::JournalRead, async { self.kept().intent(id).await }).await
     }
 
     async fn named(&self, scope: &Scope, name: &str) -> Result<Option<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().named(scope, name).await })
+        self.access(Step::JournalRead, async { self.kept().named(scope, name).await })
             .await
     }
 
     async fn unsettled(&self, lane: &Lane) -> Result<Vec<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().unsettled(lane).await })
+        self.access(Step::JournalRead, async { self.kept().unsettled(lane).await })
             .await
     }
 
     async fn untold(&self, scope: &Scope, request: B256) -> Result<Vec<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().untold(scope, request).await })
+        self.access(Step::JournalRead, async { self.kept().untold(scope, request).await })
             .await
     }
 
     async fn unsettled_lanes(&self, account: Option<(u64, Address)>) -> Result<Vec<Lane>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().unsettled_lanes(account).await })
+        self.access(Step::JournalRead, async { self.kept().unsettled_lanes(account).await })
             .await
     }
 
     async fn highest_included(&self, lane: &Lane) -> Result<Option<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().highest_included(lane).await })
+        self.access(Step::JournalRead, async { self.kept().highest_included(lane).await })
             .await
     }
 
     async fn prune(&self, lane: &Lane) -> Result<(), JournalError> {
         self.access(Step::JournalWrite, async {
             self.store.log(Write::Prune(*lane));
-            self.store.kept().prune(lane).await
+            self.kept().prune(lane).await
         })
         .await
     }
 
     async fn intents(&self, chain_id: u64, account: Address) -> Result<Vec<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().intents(chain_id, account).await })
+        self.access(Step::JournalRead, async { self.kept().intents(chain_id, account).await })
             .await
     }
 
     async fn remove(&self, id: IntentId) -> Result<(), JournalError> {
         self.access(Step::JournalWrite, async {
             self.store.log(Write::Remove(id));
-            self.store.kept().remove(id).await
+            self.kept().remove(id).await
         })
         .await
     }

@@ -14,6 +14,7 @@ use crate::{
     words::API_KEY,
 };
 use alloy::{
+    consensus::{Transaction as _, TxEnvelope},
     eips::BlockId,
     primitives::{B256, Bytes, U256, aliases::U192},
     rpc::types::Filter,
@@ -526,6 +527,25 @@ impl World {
                 Check::Price,
                 format!("operation {} may cost {cost} wei, and the bound is {bound}", signed.hash),
             );
+        }
+    }
+
+    /// Nobody's transaction costs more than the bound, or is for another chain or contract.
+    pub(crate) fn check_transaction(&self, transaction: &TxEnvelope, operations: usize) {
+        let most = Bounds::default().max_cost * U256::from(2 * operations.max(1));
+        let cost = U256::from(transaction.gas_limit()) * U256::from(transaction.max_fee_per_gas());
+        let name = short(*transaction.tx_hash());
+        if cost > most || !transaction.value().is_zero() {
+            self.violate(Check::Price, format!("transaction {name} may cost {cost} wei, and the bound is {most}"));
+        }
+        if transaction.chain_id() != Some(CHAIN_ID) {
+            self.violate(
+                Check::Identity,
+                format!("transaction {name} is for chain {:?}", transaction.chain_id()),
+            );
+        }
+        if transaction.to() != Some(self.prepared.stack.entry_point) {
+            self.violate(Check::Identity, format!("transaction {name} is for {:?}", transaction.to()));
         }
     }
 
