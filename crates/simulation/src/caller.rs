@@ -320,6 +320,7 @@ impl Caller {
                     let has_doubts = self.state(|state| state.has_doubts) && !self.wish.is_named;
                     return self.believe(match error.happened() {
                         Happened::Reverted => Belief::Reverted,
+                        Happened::Yes => Belief::Yes,
                         _ if has_doubts => Belief::Unknown,
                         _ => Belief::No,
                     });

@@ -327,11 +327,15 @@ async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
             continue;
         };
         // Of operations that exclude each other, the one that uses the most.
-        let next = world.next_nonce(address, session_key_nonce_key(session_key));
         let mut native: BTreeMap<(Lane, U256), U256> = BTreeMap::new();
         let mut gas = native.clone();
         for record in records.iter().filter(|record| record.signer == session_key) {
-            for operation in record.open_operations().filter(|operation| operation.nonce() != next) {
+            // Those at the next nonce exclude the one that is checked; those before it are over.
+            let lane = record.lane;
+            let is_own = lane.nonce_key == session_key_nonce_key(session_key);
+            let next = world.next_nonce(lane.account, lane.nonce_key);
+            let counts = |nonce: U256| nonce > next || nonce == next && !is_own;
+            for operation in record.open_operations().filter(|operation| counts(operation.nonce())) {
                 let signed = &operation.signed.operation;
                 let Ok((calls, _)) = decode_execute_with_session_key(&signed.call_data) else {
                     continue;
@@ -389,6 +393,8 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
         let is_exempt = matches!(wish.what, What::Unblock(_))
             // Each in a lane of its own, and not for the first time no more than once.
             || takes_away && matches!(wish.follow, Follow::Blind(_))
+            // Who asks for the same as others without a name takes theirs for its own, and they its.
+            || wish.twin != wish.number && matches!(wish.follow, Follow::Blind(_))
             // Asked for again without a name, it has another nonce once the first one's is used: by what may be undone.
             || world.state().reorganizations > 0 && matches!(wish.follow, Follow::Blind(_))
             || known.has_lost_journal && (wish.is_named || matches!(wish.follow, Follow::Blind(_)));

@@ -237,7 +237,7 @@ async fn live(world: Arc<World>, plan: ProcessPlan, life: u8, journal: SimJourna
 
 /// Settles what is open, and notes what it says.
 pub(crate) async fn resume(world: &Arc<World>, client: &Client, process: u8) {
-    let limit = Duration::from_secs(400);
+    let limit = Duration::from_secs(120);
     let resumed = timeout(limit, Purpose::new(None).scope(client.resume())).await;
     match resumed {
         Ok(Ok(records)) => {
