@@ -1,5 +1,28 @@
 //! Deploys the contracts, at the same addresses on every chain.
 
+use crate::{
+    amount::{parse_amount, show_gas_units},
+    endpoint::{Endpoint, RPC_URL, TimeLimit},
+    failure::{Ended, NotReported, interrupted},
+    purse::{FUNDER_VARIABLE, Purse, funder, required_funder},
+    report::Report,
+};
+use clap::Args;
+use eyre::{Result, WrapErr as _, ensure};
+use serde_json::json;
+use session_key_client::{
+    alloy::{
+        primitives::{Address, B256, U256, keccak256, utils::format_ether},
+        signers::local::PrivateKeySigner,
+    },
+    deployment::{
+        ChainDeployments, DeployError, Deployer, DeploymentParameters, DeploymentPlan, Deterministic,
+        KnownContract, KnownDeployment, Survey, known_chains,
+    },
+    operation::{Bounds, OverBound, Setting},
+    permissions::parse_address,
+};
+use session_key_testkit::ENTRY_POINT_CODE;
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
@@ -7,37 +30,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use alloy::{
-    primitives::{Address, B256, U256, keccak256, utils::format_ether},
-    signers::local::PrivateKeySigner,
-};
-use clap::Args;
-use eyre::{Result, WrapErr as _, ensure};
-use serde_json::json;
-use session_key_client::{
-    deployment::{
-        ChainDeployments, Deployer, DeploymentParameters, DeploymentPlan, Deterministic, KnownContract,
-        KnownDeployment, Survey, known_chains,
-    },
-    permissions::parse_address,
-};
-use session_key_testkit::ENTRY_POINT_CODE;
-
-use crate::{
-    FUNDER_VARIABLE, funder,
-    node::{RPC_URL, chain_id, connect, origin},
-    report::{Report, show_gas_units},
-    required_funder,
-};
-
 #[derive(Debug, Args)]
 pub(crate) struct DeployArguments {
     /// JSON-RPC URL of a node of the chain.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "ETH_RPC_URL", hide_env_values = true)]
     rpc_url: String,
 
     /// The chain that is meant: nothing happens if the node is of another.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
     chain_id: u64,
 
     /// Owner of the factory, who can stake it; part of the factory's address [default: nobody, the same for everyone].
@@ -45,19 +45,19 @@ pub(crate) struct DeployArguments {
     factory_owner: Option<Address>,
 
     /// CREATE2 salt of the owner plugin (32 bytes) [default: 0].
-    #[arg(long, value_name = "SALT")]
+    #[arg(long, value_name = "SALT", value_parser = parse_salt)]
     multi_owner_plugin_salt: Option<B256>,
 
     /// CREATE2 salt of the session key plugin (32 bytes) [default: 0].
-    #[arg(long, value_name = "SALT")]
+    #[arg(long, value_name = "SALT", value_parser = parse_salt)]
     session_key_plugin_salt: Option<B256>,
 
     /// CREATE2 salt of the account implementation (32 bytes) [default: 0].
-    #[arg(long, value_name = "SALT")]
+    #[arg(long, value_name = "SALT", value_parser = parse_salt)]
     modular_account_salt: Option<B256>,
 
     /// CREATE2 salt of the factory (32 bytes) [default: 0].
-    #[arg(long, value_name = "SALT")]
+    #[arg(long, value_name = "SALT", value_parser = parse_salt)]
     modular_account_factory_salt: Option<B256>,
 
     /// Send the transactions. Without it, nothing is sent: a dry run.
@@ -68,6 +68,13 @@ pub(crate) struct DeployArguments {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 
+    /// The most that the deployment may cost, with its unit: `3 ETH`, `500 gwei`. [default: 2 ETH, or 2000 of a coin that is cheap]
+    #[arg(long, value_name = "AMOUNT", value_parser = parse_amount)]
+    max_cost: Option<U256>,
+
+    #[command(flatten)]
+    time_limit: TimeLimit,
+
     /// Print one JSON document at the end, instead of lines.
     #[arg(long)]
     pub(crate) json: bool,
@@ -75,7 +82,7 @@ pub(crate) struct DeployArguments {
 
 impl DeployArguments {
     /// The key that pays: needed to send, and used to check funds if it is there.
-    pub(crate) fn funder(&self) -> Result<Option<PrivateKeySigner>> {
+    fn funder(&self) -> Result<Option<PrivateKeySigner>> {
         if self.broadcast {
             required_funder().map(Some)
         } else {
@@ -95,21 +102,54 @@ impl DeployArguments {
     }
 }
 
+/// Reads a salt: all 32 bytes of it, since a shorter one would lead to another address than meant.
+fn parse_salt(text: &str) -> Result<B256, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let count = digits.chars().count();
+    if count != 64 {
+        return Err(format!(
+            "a salt has 32 bytes, which are 64 hex digits, not {count}"
+        ));
+    }
+    digits.parse().map_err(|_| "not hex digits".to_owned())
+}
+
 /// A deployment against which nothing speaks.
 #[derive(Debug)]
-pub(crate) struct Ready {
+struct Ready {
     deployer: Deployer,
     survey: Survey,
-    /// Who pays. `None` in a dry run without a key.
-    sender: Option<Address>,
+    /// What pays. `None` in a dry run without a key.
+    purse: Option<Purse>,
+}
+
+/// Looks at the chain, and deploys what is missing, if that was asked for.
+pub(crate) async fn run(arguments: &DeployArguments, report: &mut Report) -> Ended {
+    for name in ["chainId", "factoryOwner", "costWei"] {
+        report.data(name, json!(null));
+    }
+    report.data("contracts", json!([]));
+    report.data("transactions", json!({}));
+    match arguments.time_limit.all(survey(arguments, report)).await {
+        Ok(ready) => {
+            let purse = ready.purse.clone();
+            let outcome = match &purse {
+                Some(purse) => tokio::select! {
+                    biased;
+                    interrupted = interrupted(purse) => Err(interrupted.into()),
+                    outcome = deploy(arguments, ready, report) => outcome,
+                },
+                None => deploy(arguments, ready, report).await,
+            };
+            outcome.into()
+        }
+        Err(error) => Ended::NotBegun(error),
+    }
 }
 
 /// Looks at the chain. Nothing is sent; whatever speaks against the deployment is an error.
-pub(crate) async fn survey(
-    arguments: &DeployArguments,
-    funder: Option<PrivateKeySigner>,
-    report: &mut Report,
-) -> Result<Ready> {
+async fn survey(arguments: &DeployArguments, report: &mut Report) -> Result<Ready> {
+    let funder = arguments.funder()?;
     if let Some(path) = &arguments.record {
         ensure!(
             !path.exists(),
@@ -119,15 +159,17 @@ pub(crate) async fn survey(
     }
     let parameters = arguments.parameters();
     let plan = DeploymentPlan::new(&parameters, ENTRY_POINT_CODE.bytes())?;
-    let sender = funder.as_ref().map(PrivateKeySigner::address);
-    let provider = connect(RPC_URL, &arguments.rpc_url, funder)?;
-    let chain = chain_id(&provider, &arguments.rpc_url).await?;
+    let endpoint = Endpoint::new(RPC_URL, &arguments.rpc_url, arguments.time_limit)?;
+    let chain = endpoint.chain_id().await?;
+    let purse = funder.map(|funder| Purse::new(funder, arguments.chain_id));
+    let sender = purse.as_ref().map(Purse::address);
+    let provider = match &purse {
+        Some(purse) => purse.over(endpoint.node.provider().clone()),
+        None => endpoint.node.provider().clone(),
+    };
 
     report.section("The chain");
-    report.fact(
-        "Chain",
-        format!("{} (chain id {chain})", origin(&arguments.rpc_url)),
-    );
+    report.fact("Chain", format!("{} (chain id {chain})", endpoint.origin));
     let payer = sender.map_or_else(
         || format!("nobody: set {FUNDER_VARIABLE} to a private key to have its funds checked"),
         |sender| sender.to_string(),
@@ -135,10 +177,16 @@ pub(crate) async fn survey(
     report.fact("Pays for everything", payer);
     report.fact("Owner of the factory", owner_text(parameters.factory_owner));
     report.data("chainId", chain);
-    report.data("factoryOwner", json!(parameters.factory_owner));
+    report.data("factoryOwner", parameters.factory_owner.to_string());
 
-    let deployer = Deployer::new(provider, arguments.chain_id, plan);
-    let survey = deployer.survey(sender).await?;
+    let mut deployer = Deployer::new(provider, arguments.chain_id, plan);
+    if let Some(max_cost) = arguments.max_cost {
+        deployer = deployer.clone().with_bounds(Bounds {
+            max_cost,
+            ..*deployer.bounds()
+        });
+    }
+    let survey = deployer.survey(sender).await.map_err(with_option)?;
     report.section("The contracts");
     for surveyed in &survey.contracts {
         let (label, address) = (surveyed.contract.to_string(), surveyed.address);
@@ -156,7 +204,7 @@ pub(crate) async fn survey(
     if !survey.is_complete() {
         report.fact("Takes at most", show_native(survey.cost));
     }
-    report.data("cost", survey.cost.to_string());
+    report.data("costWei", survey.cost.to_string());
     report.data("contracts", contracts_json(&deployer, &survey));
     ensure!(
         arguments.record.is_none() || arguments.broadcast || survey.is_complete(),
@@ -165,24 +213,42 @@ pub(crate) async fn survey(
     Ok(Ready {
         deployer,
         survey,
-        sender,
+        purse,
     })
 }
 
+/// Names the option that allows what the deployment costs.
+pub(crate) fn with_option(error: DeployError) -> eyre::Report {
+    let is_cost = matches!(
+        error,
+        DeployError::OverBound(OverBound {
+            setting: Setting::MaxCost,
+            ..
+        })
+    );
+    let report = eyre::Report::new(error);
+    if is_cost {
+        report.wrap_err("more than --max-cost allows")
+    } else {
+        report
+    }
+}
+
 /// Sends what is missing, if that was asked for; writes the record.
-pub(crate) async fn deploy(arguments: &DeployArguments, ready: Ready, report: &mut Report) -> Result<()> {
+async fn deploy(arguments: &DeployArguments, ready: Ready, report: &mut Report) -> Result<()> {
     let Ready {
         deployer,
         survey,
-        sender,
+        purse,
     } = ready;
     if survey.is_complete() {
         report.closing("Nothing to do: all contracts are there.");
-    } else if let (true, Some(sender)) = (arguments.broadcast, sender) {
+    } else if let (true, Some(purse)) = (arguments.broadcast, purse) {
         report.section("Deploy");
+        purse.allow(survey.cost);
         let mut transactions = BTreeMap::new();
         let outcome = deployer
-            .deploy(&survey, sender, |created| {
+            .deploy(&survey, purse.address(), |created| {
                 let detail = created.transaction.map_or_else(
                     || "created by somebody else meanwhile".to_owned(),
                     |hash| format!("{}  transaction {hash}", show_gas_units(created.gas_used)),
@@ -198,7 +264,12 @@ pub(crate) async fn deploy(arguments: &DeployArguments, ready: Ready, report: &m
         report.closing("A dry run: nothing was sent. Add --broadcast to deploy.");
     }
     if let Some(path) = &arguments.record {
-        write_record(path, &deployer, &survey)?;
+        write_record(path, &deployer, &survey).map_err(|error| NotReported {
+            what: format!(
+                "the contracts are there, but --record {} is not written: {error}",
+                path.display()
+            ),
+        })?;
         report.fact("Recorded in", path.display().to_string());
     }
     Ok(())
@@ -219,7 +290,7 @@ fn contracts_json(deployer: &Deployer, survey: &Survey) -> serde_json::Value {
         .map(|(planned, surveyed)| {
             json!({
                 "name": planned.contract,
-                "address": planned.address,
+                "address": planned.address.to_string(),
                 "salt": planned.salt,
                 "initCodeHash": keccak256(&planned.init_code),
                 "codeHash": surveyed.code_hash,
@@ -263,12 +334,14 @@ fn write_record(path: &Path, deployer: &Deployer, survey: &Survey) -> Result<()>
         }],
     };
     let text = serde_json::to_string_pretty(&record)? + "\n";
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .wrap_err_with(|| format!("--record {}", path.display()))
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .inspect_err(|_| {
+            // Half a record is none.
+            let _ = std::fs::remove_file(path);
+        })?;
+    Ok(())
 }
 
 /// An amount of the chain's own currency, whatever that is called.

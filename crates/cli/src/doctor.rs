@@ -1,52 +1,64 @@
 //! Checks a chain: what session keys need, and what of it is missing.
 
-use std::path::Path;
-
-use alloy::{
-    network::TransactionBuilder as _,
-    primitives::{Address, B256, U256, keccak256},
-    providers::{DynProvider, Provider as _},
-    rpc::types::TransactionRequest,
-    sol_types::SolCall,
+use crate::{
+    amount::show_ether,
+    endpoint::{BUNDLER_URL, Endpoint, RPC_URL, TimeLimit},
+    failure::Ended,
+    purse::funder,
+    report::Report,
 };
 use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
 use session_key_bindings::{IEntryPoint, IModularAccount, IModularAccountFactory, manifest_hash};
 use session_key_client::{
-    Deployment, Revert, SmartAccount,
+    Deployment, Node, SmartAccount,
     account::ReadError,
+    alloy::{
+        eips::BlockId,
+        network::TransactionBuilder as _,
+        primitives::{Address, B256, U256, keccak256},
+        rpc::types::TransactionRequest,
+        sol_types::SolCall,
+    },
     deployment::{ChainDeployments, Contract, Deterministic, KnownContract, KnownDeployment, known_chains},
     permissions::parse_address,
 };
+use std::path::Path;
 
-use crate::{
-    funder,
-    node::{RPC_URL, brief, chain_id, connect, origin},
-    report::{Report, show_ether},
-};
-
-/// The option that names the bundler.
-const BUNDLER_URL: &str = "--bundler-url";
+/// How many EntryPoints of a bundler are shown.
+const MAX_ENTRY_POINTS: usize = 4;
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     /// JSON-RPC URL of a node of the chain.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "ETH_RPC_URL", hide_env_values = true)]
     rpc_url: String,
 
+    /// The chain that is meant: a node of another one is an error [default: whatever chain the node is of].
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    chain_id: Option<u64>,
+
     /// JSON-RPC URL of a bundler, to check it too.
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SESSION_KEY_BUNDLER_URL",
+        hide_env_values = true
+    )]
     bundler_url: Option<String>,
 
     /// An account, to check it too.
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    #[arg(long, value_name = "ADDRESS", env = "SESSION_KEY_ACCOUNT", value_parser = parse_address)]
     account: Option<Address>,
 
     /// Which contracts: `canonical` (those that accounts of the chain use already), `deterministic` (those that `deploy`
     /// creates), or a file that `deploy --record` wrote [default: canonical where there are any, else deterministic].
     #[arg(long, value_name = "NAME|FILE")]
     deployment: Option<String>,
+
+    #[command(flatten)]
+    time_limit: TimeLimit,
 
     /// Print one JSON document at the end, instead of lines.
     #[arg(long)]
@@ -55,20 +67,46 @@ pub(crate) struct DoctorArguments {
 
 /// What is checked.
 struct Doctor {
-    node: DynProvider,
+    node: Node,
     chain_id: u64,
     known: KnownDeployment,
     deployment: Deployment,
 }
 
-/// Checks everything. The outer error is of a check that could not be made; the inner one says what is missing.
-pub(crate) async fn run(arguments: &DoctorArguments, report: &mut Report) -> Result<Result<()>> {
-    let node = connect(RPC_URL, &arguments.rpc_url, None)?;
-    let chain = chain_id(&node, &arguments.rpc_url).await?;
-    let (name, known) = choose(chain, arguments.deployment.as_deref())?;
+/// Checks everything. A check that could not be made is none.
+pub(crate) async fn run(arguments: &DoctorArguments, report: &mut Report) -> Ended {
+    for name in ["chainId", "deployment"] {
+        report.data(name, json!(null));
+    }
+    report.data("missing", json!([]));
+    if let Err(error) = arguments.time_limit.all(check(arguments, report)).await {
+        return Ended::NotBegun(error);
+    }
+    let missing = report.all_missing().join(", ");
+    report.data("missing", json!(report.all_missing()));
+    report.closing("Everything needed is there.");
+    if missing.is_empty() {
+        Ended::Done
+    } else {
+        Ended::No(format!("missing, or not as it must be: {missing}"))
+    }
+}
+
+async fn check(arguments: &DoctorArguments, report: &mut Report) -> Result<()> {
+    let endpoint = Endpoint::new(RPC_URL, &arguments.rpc_url, arguments.time_limit)?;
+    let bundler = arguments
+        .bundler_url
+        .as_ref()
+        .map(|url| Endpoint::new(BUNDLER_URL, url, arguments.time_limit))
+        .transpose()?;
+    let chain_id = endpoint.chain_id().await?;
+    if let Some(expected) = arguments.chain_id {
+        ensure!(chain_id == expected, "this is chain {chain_id}, not {expected}");
+    }
+    let (name, known) = choose(chain_id, arguments.deployment.as_deref())?;
     let doctor = Doctor {
-        node,
-        chain_id: chain,
+        node: endpoint.node,
+        chain_id,
         deployment: known.deployment()?,
         known,
     };
@@ -76,9 +114,9 @@ pub(crate) async fn run(arguments: &DoctorArguments, report: &mut Report) -> Res
     report.section("The chain");
     report.done(
         "Node",
-        format!("{} (chain id {chain}, {name})", origin(&arguments.rpc_url)),
+        format!("{} (chain id {chain_id}, {name})", endpoint.origin),
     );
-    report.data("chainId", chain);
+    report.data("chainId", chain_id);
     report.data("deployment", doctor.known.name.clone());
     doctor.funder(report).await?;
 
@@ -91,23 +129,15 @@ pub(crate) async fn run(arguments: &DoctorArguments, report: &mut Report) -> Res
     }
     doctor.stake(report).await?;
 
-    if let Some(url) = &arguments.bundler_url {
+    if let Some(bundler) = &bundler {
         report.section("The bundler");
-        doctor.bundler(url, report).await?;
+        doctor.bundler(bundler, report).await;
     }
     if let Some(account) = arguments.account {
         report.section("The account");
         doctor.account(account, report).await?;
     }
-
-    let missing = report.all_missing().join(", ");
-    report.data("missing", json!(report.all_missing()));
-    report.closing("Everything needed is there.");
-    Ok(if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(eyre!("missing, or not as it must be: {missing}"))
-    })
+    Ok(())
 }
 
 /// The chain's name, and the deployment to check.
@@ -151,9 +181,9 @@ impl Doctor {
         };
         let balance = self
             .node
-            .get_balance(funder)
+            .balance(funder, BlockId::latest())
             .await
-            .map_err(|error| eyre!(brief(&error)))?;
+            .wrap_err(NO_ANSWER)?;
         let detail = format!("{funder}  {}", show_ether(balance));
         if balance.is_zero() {
             report.warning("Funder", detail);
@@ -168,9 +198,9 @@ impl Doctor {
         let (label, address) = (contract.to_string(), known.address);
         let code = self
             .node
-            .get_code_at(address)
+            .code_at(address, BlockId::latest())
             .await
-            .map_err(|error| eyre!(brief(&error)))?;
+            .wrap_err(NO_ANSWER)?;
         if code.is_empty() {
             report.missing(label, format!("{address}  no code"));
             return Ok(());
@@ -212,7 +242,12 @@ impl Doctor {
         expected: B256,
         report: &mut Report,
     ) -> Result<()> {
-        let account = SmartAccount::new(self.node.clone(), self.chain_id, plugin, self.deployment);
+        let account = SmartAccount::new(
+            self.node.provider().clone(),
+            self.chain_id,
+            plugin,
+            self.deployment,
+        );
         match account.manifest_hash(plugin).await {
             Ok(actual) if actual == expected => {}
             Ok(actual) => report.missing(
@@ -274,43 +309,57 @@ impl Doctor {
         Ok(())
     }
 
-    async fn bundler(&self, url: &str, report: &mut Report) -> Result<()> {
-        let bundler = connect(BUNDLER_URL, url, None)?;
-        let url = origin(url);
-        let chain_id = match bundler.get_chain_id().await {
+    async fn bundler(&self, bundler: &Endpoint, report: &mut Report) {
+        let origin = &bundler.origin;
+        let chain_id = match bundler.node.chain_id().await {
             Ok(chain_id) => chain_id,
             Err(error) => {
-                report.missing("Bundler", format!("{url} does not answer: {}", brief(&error)));
-                return Ok(());
+                report.missing("Bundler", format!("{origin} does not answer: {error}"));
+                return;
             }
         };
         if chain_id == self.chain_id {
-            report.done("Bundler", format!("{url} (chain id {chain_id})"));
+            report.done("Bundler", format!("{origin} (chain id {chain_id})"));
         } else {
             report.missing(
                 "Bundler",
-                format!("{url} is of chain {chain_id}, not {}", self.chain_id),
+                format!("{origin} is of chain {chain_id}, not {}", self.chain_id),
             );
         }
-        let supported = bundler
-            .raw_request::<_, Vec<Address>>("eth_supportedEntryPoints".into(), ())
-            .await;
+        let supported: Result<Vec<Address>, _> = bundler.node.request("eth_supportedEntryPoints", ()).await;
         let entry_point = self.deployment.entry_point;
         match supported {
             Ok(supported) if supported.contains(&entry_point) => {
                 report.done("Bundler's EntryPoints", format!("{entry_point} is one of them"));
             }
-            Ok(supported) => report.missing(
-                "Bundler's EntryPoints",
-                format!("{entry_point} is not among {supported:?}"),
-            ),
-            Err(error) => report.missing("Bundler's EntryPoints", brief(&error)),
+            Ok(supported) => {
+                let shown: Vec<_> = supported
+                    .iter()
+                    .take(MAX_ENTRY_POINTS)
+                    .map(Address::to_string)
+                    .collect();
+                let rest = supported.len().saturating_sub(shown.len());
+                let more = if rest > 0 {
+                    format!(", and {rest} more")
+                } else {
+                    String::new()
+                };
+                report.missing(
+                    "Bundler's EntryPoints",
+                    format!("{entry_point} is not among them: {}{more}", shown.join(", ")),
+                );
+            }
+            Err(error) => report.missing("Bundler's EntryPoints", error.to_string()),
         }
-        Ok(())
     }
 
     async fn account(&self, address: Address, report: &mut Report) -> Result<()> {
-        let account = SmartAccount::new(self.node.clone(), self.chain_id, address, self.deployment);
+        let account = SmartAccount::new(
+            self.node.provider().clone(),
+            self.chain_id,
+            address,
+            self.deployment,
+        );
         if account.is_deployed().await? {
             report.done("Account", address.to_string());
             match self.read(address, IModularAccount::entryPointCall {}).await? {
@@ -387,18 +436,21 @@ impl Doctor {
         let question = TransactionRequest::default()
             .with_to(contract)
             .with_input(call.abi_encode());
-        match self.node.call(question).await {
+        match self.node.call(&question, BlockId::latest()).await {
             Ok(answer) => Ok(C::abi_decode_returns_validate(&answer).ok()),
-            Err(error) if Revert::from_rpc_error(&error).is_some() => Ok(None),
-            Err(error) => Err(eyre!(brief(&error))),
+            Err(error) if error.revert().is_some() => Ok(None),
+            Err(error) => Err(error).wrap_err(NO_ANSWER),
         }
     }
 }
 
+/// What a node that could not answer says nothing of.
+const NO_ANSWER: &str = "the node could not answer";
+
 /// What the contract is to blame for. A node that could not answer says nothing of the contract: then it is an error.
 fn of_contract(error: ReadError) -> Result<ReadError> {
     match error {
-        ReadError::Rpc(error) => Err(eyre!("the node could not answer: {error}")),
+        ReadError::Rpc(error) => Err(eyre::Report::new(error).wrap_err(NO_ANSWER)),
         error => Ok(error),
     }
 }

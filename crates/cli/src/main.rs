@@ -1,26 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod amount;
 mod demo;
 mod deploy;
 mod doctor;
-mod node;
+mod endpoint;
+mod failure;
+mod purse;
 mod report;
+mod transactions;
 
-use std::{env::VarError, process::ExitCode};
-
-use alloy::signers::local::PrivateKeySigner;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+use demo::DemoArguments;
 use deploy::DeployArguments;
 use doctor::DoctorArguments;
-use eyre::{Result, eyre};
-use node::Node;
-use report::{Format, Report, print_error};
-
-/// Environment variable with the private key that pays on a node.
-const FUNDER_VARIABLE: &str = "SESSION_KEY_FUNDER";
-
-/// Exit code when the command could not begin: what was asked for, or where, is at fault. Also clap's.
-const EXIT_USAGE: u8 = 2;
+use failure::{Ended, Failure};
+use report::{Format, Report, print_error, print_refusal};
+use session_key_client::request::clean_text;
+use std::{io::Write as _, process::ExitCode};
 
 /// Session keys for ERC-6900 accounts: keys that act within limits, without being trusted.
 #[derive(Debug, Parser)]
@@ -34,7 +31,8 @@ struct Cli {
 enum Command {
     /// Show a session key's whole life: deployment, grant, use, refusals, refresh, update, rotation, removal.
     ///
-    /// Runs on a chain simulated in this process; or on a node, with --rpc-url and a funded key in SESSION_KEY_FUNDER.
+    /// Runs on a chain simulated in this process; or on a node, with --rpc-url, --chain-id and a funded key in
+    /// SESSION_KEY_FUNDER. There it says first what it costs at most, and gives back at the end what it has lent to the account.
     Demo(DemoArguments),
 
     /// Deploy the contracts, at the same addresses on every chain. A dry run, unless --broadcast is given.
@@ -49,118 +47,71 @@ enum Command {
     Doctor(DoctorArguments),
 }
 
-#[derive(Debug, Args)]
-struct DemoArguments {
-    /// JSON-RPC URL of a node to run on. Its funder's private key is read from SESSION_KEY_FUNDER.
-    #[arg(long, value_name = "URL")]
-    rpc_url: Option<String>,
-
-    /// Print one JSON document at the end, instead of lines.
-    #[arg(long)]
-    json: bool,
-}
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_parsed(&error),
+    };
+    let mut report = Report::new(match &cli.command {
+        Command::Demo(DemoArguments { json: true, .. })
+        | Command::Deploy(DeployArguments { json: true, .. })
+        | Command::Doctor(DoctorArguments { json: true, .. }) => Format::Json,
+        _ => Format::Human,
+    });
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            print_error(&format!("the async runtime does not start: {error}"));
-            return ExitCode::FAILURE;
+            let error = eyre::Report::new(error).wrap_err("the async runtime does not start");
+            return report.finish(&Ended::NotBegun(error));
         }
     };
-    match cli.command {
-        Command::Demo(arguments) => runtime.block_on(demo(arguments)),
-        Command::Deploy(arguments) => runtime.block_on(deploy(arguments)),
-        Command::Doctor(arguments) => runtime.block_on(doctor(arguments)),
-    }
-}
-
-async fn demo(arguments: DemoArguments) -> ExitCode {
-    let mut report = Report::new(format(arguments.json));
-    let node = match node(arguments.rpc_url.as_deref()).await {
-        Ok(node) => node,
-        Err(error) => return could_not_begin(report, &error),
-    };
-    let outcome = demo::run(&node, &mut report).await;
-    finish(report, outcome)
-}
-
-async fn deploy(arguments: DeployArguments) -> ExitCode {
-    let mut report = Report::new(format(arguments.json));
-    let funder = match arguments.funder() {
-        Ok(funder) => funder,
-        Err(error) => return could_not_begin(report, &error),
-    };
-    let ready = match deploy::survey(&arguments, funder, &mut report).await {
-        Ok(ready) => ready,
-        Err(error) => return could_not_begin(report, &error),
-    };
-    let outcome = deploy::deploy(&arguments, ready, &mut report).await;
-    finish(report, outcome)
-}
-
-async fn doctor(arguments: DoctorArguments) -> ExitCode {
-    let mut report = Report::new(format(arguments.json));
-    match doctor::run(&arguments, &mut report).await {
-        Ok(outcome) => finish(report, outcome),
-        Err(error) => could_not_begin(report, &error),
-    }
-}
-
-const fn format(json: bool) -> Format {
-    if json { Format::Json } else { Format::Human }
-}
-
-fn could_not_begin(report: Report, error: &eyre::Report) -> ExitCode {
-    report.finish(Some(&one_line(error)));
-    ExitCode::from(EXIT_USAGE)
-}
-
-fn finish(report: Report, outcome: Result<()>) -> ExitCode {
-    match outcome {
-        Ok(()) => {
-            report.finish(None);
-            ExitCode::SUCCESS
+    let ended = runtime.block_on(async {
+        match &cli.command {
+            Command::Demo(arguments) => demo::run(arguments, &mut report).await,
+            Command::Deploy(arguments) => deploy::run(arguments, &mut report).await,
+            Command::Doctor(arguments) => doctor::run(arguments, &mut report).await,
         }
-        Err(error) => {
-            report.finish(Some(&one_line(&error)));
-            ExitCode::FAILURE
-        }
-    }
+    });
+    report.finish(&ended)
 }
 
-async fn node(rpc_url: Option<&str>) -> Result<Node> {
-    match rpc_url {
-        None => Node::simulated(),
-        Some(url) => Node::connect(url, required_funder()?).await,
+/// Help, a version, or what is wrong with the arguments. What was given for something else may be a URL with a secret in it.
+fn not_parsed(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        return match error.print().and_then(|()| std::io::stdout().flush()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                print_error(&format!("the help could not be written: {error}"));
+                failure::Exit::Open.into()
+            }
+        };
     }
-}
-
-/// The funder's key, if there is one. Nothing of it is ever in an error.
-fn funder() -> Result<Option<PrivateKeySigner>> {
-    let key = match std::env::var(FUNDER_VARIABLE) {
-        Ok(key) => key,
-        Err(VarError::NotPresent) => return Ok(None),
-        Err(VarError::NotUnicode(_)) => String::new(),
+    let plain = error.render().to_string();
+    let styled = error.render().ansi().to_string();
+    let shown = if plain.contains("://") {
+        without_urls(&plain)
+    } else {
+        styled
     };
-    key.trim().parse().map(Some).map_err(|_| {
-        eyre!("{FUNDER_VARIABLE} is not a private key: it takes 64 hex digits, with or without 0x")
-    })
+    let _ = write!(anstream::stderr(), "{shown}");
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let line = without_urls(&plain);
+        let message = line.lines().next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        return print_refusal(&Failure::of_arguments(message));
+    }
+    failure::Exit::NotBegun.into()
 }
 
-fn required_funder() -> Result<PrivateKeySigner> {
-    funder()?.ok_or_else(|| {
-        eyre!("a node needs a funded key: set {FUNDER_VARIABLE} to its private key (64 hex digits)")
-    })
-}
-
-/// The error and its causes, in one line.
-fn one_line(error: &eyre::Report) -> String {
-    let text = error
-        .chain()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The same text; of URLs in it, only scheme and host.
+fn without_urls(text: &str) -> String {
+    let lines = text.split_inclusive('\n').map(|line| {
+        if line.contains("://") {
+            let indent = line.len() - line.trim_start().len();
+            format!("{}{}\n", &line[..indent], clean_text(line, usize::MAX))
+        } else {
+            line.to_owned()
+        }
+    });
+    lines.collect()
 }

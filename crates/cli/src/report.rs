@@ -1,12 +1,14 @@
 //! What the commands print: for people line by line as it happens, for machines one JSON document at the end.
 
-use std::io::Write as _;
-
-use alloy::primitives::{U256, utils::format_ether};
+use crate::failure::{Ended, Exit, Failure};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
-use serde_json::{Map, Value};
-use session_key_client::permissions::model::Violation;
+use serde_json::{Map, Value, json};
+use session_key_client::{permissions::Violation, request::clean_text};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 const HEADING: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -16,6 +18,10 @@ const QUIET: Style = Style::new().dimmed();
 
 /// Width of the column before the details.
 const LABEL_WIDTH: usize = 32;
+/// What stands between the columns of a detail.
+const GAP: &str = "  ";
+/// The longest column of a detail, in characters.
+const MAX_COLUMN: usize = 500;
 
 /// How the report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +49,7 @@ enum Line {
         label: String,
         /// The rule that it breaks, with its figures.
         violation: Violation,
-        /// What the chain said.
+        /// What the chain says of it.
         answer: String,
     },
 }
@@ -63,6 +69,8 @@ pub(crate) struct Report {
     data: Map<String, Value>,
     /// The last line, if all goes well.
     closing: String,
+    /// Why something could not be printed.
+    broken: Option<io::Error>,
 }
 
 impl Report {
@@ -72,10 +80,16 @@ impl Report {
             sections: Vec::new(),
             data: Map::new(),
             closing: "Everything went as expected.".to_owned(),
+            broken: None,
         }
     }
 
-    /// Adds a member to the JSON document. People are not shown it.
+    /// Whether the report is for machines.
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Sets a member of the JSON document. People are not shown it.
     pub(crate) fn data(&mut self, name: &str, value: impl Into<Value>) {
         self.data.insert(name.to_owned(), value.into());
     }
@@ -87,7 +101,7 @@ impl Report {
 
     /// Begins a section.
     pub(crate) fn section(&mut self, title: impl Into<String>) {
-        let title = title.into();
+        let title = clean(title);
         if self.format == Format::Human {
             let number = self.sections.len() + 1;
             let gap = if number == 1 { "" } else { "\n" };
@@ -101,7 +115,7 @@ impl Report {
 
     /// Something that is so.
     pub(crate) fn fact(&mut self, label: impl Into<String>, value: impl Into<String>) {
-        let (label, value) = (label.into(), value.into());
+        let (label, value) = (clean(label), clean(value));
         self.line(
             &format!("      {label:<LABEL_WIDTH$}  {value}"),
             Line::Fact { label, value },
@@ -110,7 +124,7 @@ impl Report {
 
     /// Something that was done, and worked.
     pub(crate) fn done(&mut self, label: impl Into<String>, detail: impl Into<String>) {
-        let (label, detail) = (label.into(), detail.into());
+        let (label, detail) = (clean(label), clean(detail));
         self.line(
             &format!("    {GOOD}✓{GOOD:#} {label:<LABEL_WIDTH$}  {QUIET}{detail}{QUIET:#}"),
             Line::Done { label, detail },
@@ -119,7 +133,7 @@ impl Report {
 
     /// Something that may be a problem.
     pub(crate) fn warning(&mut self, label: impl Into<String>, detail: impl Into<String>) {
-        let (label, detail) = (label.into(), detail.into());
+        let (label, detail) = (clean(label), clean(detail));
         self.line(
             &format!("    {REFUSAL}!{REFUSAL:#} {label:<LABEL_WIDTH$}  {detail}"),
             Line::Warning { label, detail },
@@ -128,7 +142,7 @@ impl Report {
 
     /// Something that is needed and is not there.
     pub(crate) fn missing(&mut self, label: impl Into<String>, detail: impl Into<String>) {
-        let (label, detail) = (label.into(), detail.into());
+        let (label, detail) = (clean(label), clean(detail));
         self.line(
             &format!("    {BAD}✗{BAD:#} {label:<LABEL_WIDTH$}  {detail}"),
             Line::Missing { label, detail },
@@ -149,13 +163,18 @@ impl Report {
     }
 
     /// Something that was tried and refused, as it should be.
-    pub(crate) fn refused(&mut self, label: impl Into<String>, violation: &Violation, answer: String) {
-        let label = label.into();
+    pub(crate) fn refused(
+        &mut self,
+        label: impl Into<String>,
+        violation: &Violation,
+        answer: impl Into<String>,
+    ) {
+        let (label, answer) = (clean(label), clean(answer));
         let (phase, rule, indent) = (violation.phase, &violation.rule, "");
         self.line(
             &format!(
                 "    {REFUSAL}✓{REFUSAL:#} {label:<LABEL_WIDTH$}  {REFUSAL}refused in {phase}:{REFUSAL:#} {rule}\n\
-                 {indent:LABEL_WIDTH$}        {QUIET}{answer}{QUIET:#}"
+                 {indent:LABEL_WIDTH$}        {QUIET}the chain: {answer}{QUIET:#}"
             ),
             Line::Refused {
                 label,
@@ -165,25 +184,66 @@ impl Report {
         );
     }
 
-    /// Ends the report: everything went as expected, or `failure` says what did not.
-    pub(crate) fn finish(self, failure: Option<&str>) {
+    /// Ends the report. What could not be printed is a failure, too.
+    pub(crate) fn finish(mut self, ended: &Ended) -> ExitCode {
+        let failure = match ended {
+            Ended::Done | Ended::No(_) => None,
+            Ended::NotBegun(error) => Some(Failure::before(error)),
+            Ended::Failed(errors) => Some(Failure::during(errors)),
+        };
         match self.format {
             Format::Json => {
-                let mut document = serde_json::json!({
-                    "ok": failure.is_none(),
-                    "error": failure,
-                    "sections": self.sections,
-                });
-                for (name, value) in &self.data {
-                    document[name] = value.clone();
-                }
+                let document = self.document(failure.as_ref());
                 self.print(&format!("{document:#}"));
             }
-            Format::Human => match failure {
-                None => self.print(&format!("\n{GOOD}{}{GOOD:#}", self.closing)),
-                Some(failure) => print_error(failure),
+            Format::Human => match (ended, &failure) {
+                (_, Some(failure)) => print_error(&failure.message),
+                (Ended::No(reason), None) => print_error(&clean(reason)),
+                (_, None) => {
+                    let closing = format!("\n{GOOD}{}{GOOD:#}", self.closing);
+                    self.print(&closing);
+                }
             },
         }
+        let exit = match (ended, &failure) {
+            (_, Some(failure)) => failure.exit,
+            (Ended::No(_), None) => Exit::No,
+            (_, None) => Exit::Done,
+        };
+        self.exit(exit, failure.as_ref())
+    }
+
+    /// The exit code, once everything is printed. What machines cannot read is said to people.
+    fn exit(mut self, exit: Exit, failure: Option<&Failure>) -> ExitCode {
+        if let Err(error) = io::stdout().flush() {
+            self.broken.get_or_insert(error);
+        }
+        match &self.broken {
+            None => exit.into(),
+            Some(error) => {
+                if let (Format::Json, Some(failure)) = (self.format, failure) {
+                    print_error(&failure.message);
+                }
+                print_error(&format!("the report could not be written: {error}"));
+                Exit::Open.into()
+            }
+        }
+    }
+
+    fn document(&self, failure: Option<&Failure>) -> Value {
+        let mut document = json!({
+            "ok": failure.is_none(),
+            "error": failure.map(|failure| json!({ "code": failure.code, "message": failure.message })),
+            "sections": self.sections,
+        });
+        for (name, value) in &self.data {
+            document[name] = value.clone();
+        }
+        if let Some(failure) = failure {
+            document["userOpHash"] = json!(failure.user_op_hash);
+            document["transactionHash"] = json!(failure.transaction_hash);
+        }
+        document
     }
 
     fn line(&mut self, text: &str, line: Line) {
@@ -195,36 +255,55 @@ impl Report {
         }
     }
 
-    /// Prints a line. A reader that went away (a closed pipe) is no reason to stop half way.
-    fn print(&self, text: &str) {
-        let _ = writeln!(anstream::stdout(), "{text}");
+    /// Prints a line. If that fails (a closed pipe, a full disk), what was begun is brought to its end all the same, and fails
+    /// then.
+    fn print(&mut self, text: &str) {
+        if let Err(error) = writeln!(anstream::stdout(), "{text}") {
+            self.broken.get_or_insert(error);
+        }
     }
 }
 
-/// Ether, to six decimals.
-pub(crate) fn show_ether(wei: U256) -> String {
-    let text = format_ether(wei);
-    let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
-    let decimals = decimals.get(..6).unwrap_or(decimals).trim_end_matches('0');
-    match decimals {
-        "" => format!("{whole} ETH"),
-        decimals => format!("{whole}.{decimals} ETH"),
-    }
+/// Prints what is wrong with the arguments as a JSON document.
+pub(crate) fn print_refusal(failure: &Failure) -> ExitCode {
+    let mut report = Report::new(Format::Json);
+    let document = report.document(Some(failure));
+    report.print(&format!("{document:#}"));
+    report.exit(failure.exit, None)
 }
 
-/// Gas units, with the thousands set apart.
-pub(crate) fn show_gas_units(gas: u64) -> String {
-    let digits = gas.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .filter_map(|group| std::str::from_utf8(group).ok())
-        .collect();
-    format!("{} gas", groups.join(","))
+/// A text that may be from outside: without control characters, cut. Its columns stay apart.
+fn clean(text: impl Into<String>) -> String {
+    let text = text.into();
+    let columns = text.split(GAP).map(|column| clean_text(column, MAX_COLUMN));
+    columns.collect::<Vec<_>>().join(GAP)
 }
 
 /// Prints a one-line reason to standard error.
 pub(crate) fn print_error(reason: &str) {
     let _ = writeln!(anstream::stderr(), "{BAD}error:{BAD:#} {reason}");
+}
+
+/// Prints a remark to standard error.
+pub(crate) fn print_note(note: &str) {
+    let _ = writeln!(anstream::stderr(), "{QUIET}note:{QUIET:#} {note}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_keep_their_columns_and_nothing_else() {
+        assert_eq!(
+            clean("0x01  code\u{1b}[2J as recorded"),
+            "0x01  code[2J as recorded"
+        );
+        assert_eq!(clean("  may call"), "  may call");
+        assert_eq!(
+            clean("said: https://node.example/v2/s3cr3t\n!"),
+            "said: https://node.example/… !"
+        );
+        assert_eq!(clean("é".repeat(9_000)).chars().count(), MAX_COLUMN);
+    }
 }

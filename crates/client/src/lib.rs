@@ -6,7 +6,6 @@ pub mod calldata;
 pub mod client;
 pub mod deployment;
 pub mod explain;
-mod fees;
 pub mod journal;
 pub mod key_list;
 pub mod node;

@@ -167,6 +167,12 @@ impl HttpTransport {
         self
     }
 
+    /// What may be printed of the URL: its scheme, host and port. What else is in it may hold an API key.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{:?}", self.endpoint)
+    }
+
     /// A provider over this transport. It fills nothing in.
     #[must_use]
     pub fn provider(self) -> DynProvider {

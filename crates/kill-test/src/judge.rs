@@ -48,7 +48,11 @@ fn provider(rpc_url: &str) -> Result<DynProvider> {
 
 async fn send(node: &DynProvider, transaction: TransactionRequest) -> Result<()> {
     let receipt = node.send_transaction(transaction).await?.get_receipt().await?;
-    ensure!(receipt.status(), "transaction {} failed", receipt.transaction_hash);
+    ensure!(
+        receipt.status(),
+        "transaction {} failed",
+        receipt.transaction_hash
+    );
     Ok(())
 }
 
@@ -71,11 +75,17 @@ async fn prepare(rpc_url: &str) -> Result<(u64, Address)> {
         account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
     };
     let owner = dev_accounts()[1].signer();
-    let account =
-        SmartAccount::from_factory_on(chain_id, node.clone(), deployment, [owner.address()], U256::from(1))
-            .await?;
+    let account = SmartAccount::from_factory_on(
+        chain_id,
+        node.clone(),
+        deployment,
+        [owner.address()],
+        U256::from(1),
+    )
+    .await?;
     let ether = U256::from(10).pow(U256::from(18));
-    let fund = |to: Address, ether_each: U256| TransactionRequest::default().with_to(to).with_value(ether_each);
+    let fund =
+        |to: Address, ether_each: U256| TransactionRequest::default().with_to(to).with_value(ether_each);
     send(&node, fund(account.address(), U256::from(100) * ether)).await?;
     for number in 0..WORKERS {
         send(&node, fund(sender(number).address(), ether)).await?;
@@ -132,7 +142,10 @@ async fn kill_one(work: Work, phase: Phase) -> Result<Vec<String>> {
     let output = child.stdout.take().ok_or_eyre("its output is piped")?;
     let mut lines = BufReader::new(output).lines();
     let mark = timeout(Duration::from_secs(60), lines.next_line()).await??;
-    ensure!(mark == Some(format!("{phase:?}")), "a worker said {mark:?}, not {phase:?}");
+    ensure!(
+        mark == Some(format!("{phase:?}")),
+        "a worker said {mark:?}, not {phase:?}"
+    );
     let delay = match phase {
         // The request is on its way for a few milliseconds only.
         Phase::SendToAnswer => rand::thread_rng().gen_range(0..12),
@@ -164,7 +177,8 @@ async fn kill_one(work: Work, phase: Phase) -> Result<Vec<String>> {
 /// Kills so many workers, and judges. The last line says how it went.
 pub(crate) async fn judge(rpc_url: &str, kills: usize, journal: &Path) -> Result<ExitCode> {
     let (chain_id, account) = prepare(rpc_url).await?;
-    let queue: Arc<std::sync::Mutex<Vec<usize>>> = Arc::new(std::sync::Mutex::new((0..kills).rev().collect()));
+    let queue: Arc<std::sync::Mutex<Vec<usize>>> =
+        Arc::new(std::sync::Mutex::new((0..kills).rev().collect()));
     let mut workers = tokio::task::JoinSet::new();
     for number in 0..WORKERS.min(kills as u64) {
         let (queue, rpc_url, journal) = (queue.clone(), rpc_url.to_owned(), journal.to_owned());
@@ -183,7 +197,9 @@ pub(crate) async fn judge(rpc_url: &str, kills: usize, journal: &Path) -> Result
                     account,
                     number,
                     recipient: recipient(kill),
-                    name: (kill / Phase::ALL.len()).is_multiple_of(2).then(|| format!("payment {kill}")),
+                    name: (kill / Phase::ALL.len())
+                        .is_multiple_of(2)
+                        .then(|| format!("payment {kill}")),
                     stop: None,
                 };
                 for complaint in kill_one(work, phase).await? {
@@ -212,7 +228,11 @@ pub(crate) async fn judge(rpc_url: &str, kills: usize, journal: &Path) -> Result
             lost += 1;
         }
     }
-    for record in SqliteJournal::open(journal).await?.intents(chain_id, account).await? {
+    for record in SqliteJournal::open(journal)
+        .await?
+        .intents(chain_id, account)
+        .await?
+    {
         if let Outcome::Open(open) = record.outcome() {
             println!("intent {} is open: {open:?}", record.id);
             lost += 1;
@@ -222,7 +242,11 @@ pub(crate) async fn judge(rpc_url: &str, kills: usize, journal: &Path) -> Result
         println!("{phase:?}: {count}");
     }
     println!("{kills} kills, {doubled} doubled, {lost} lost");
-    Ok(if doubled + lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if doubled + lost == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Nobody else is paid there.

@@ -35,8 +35,12 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::BeforeJournal, Self::JournalToSend, Self::SendToAnswer, Self::AnswerToReceipt];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::BeforeJournal,
+        Self::JournalToSend,
+        Self::SendToAnswer,
+        Self::AnswerToReceipt,
+    ];
 }
 
 #[derive(Clone, Debug, Args)]
@@ -147,7 +151,11 @@ pub(crate) async fn agent(work: &Work) -> Result<SessionKeyClient> {
         inner: EntryPointSubmitter::new(provider, account.deployment().entry_point, from),
         stop: work.stop,
     };
-    Ok(SessionKeyClient::new(account, session_key(work.number), submitter))
+    Ok(SessionKeyClient::new(
+        account,
+        session_key(work.number),
+        submitter,
+    ))
 }
 
 pub(crate) async fn work(work: Work) -> Result<()> {

@@ -62,7 +62,11 @@ impl Bundler {
 
     /// Answers a request.
     pub(crate) fn answer(&self, world: &World, method: &str, params: &[Value]) -> Result<Value, Refusal> {
-        let lag = world.plan.bundlers.get(usize::from(self.index)).map_or(0, |plan| plan.lag);
+        let lag = world
+            .plan
+            .bundlers
+            .get(usize::from(self.index))
+            .map_or(0, |plan| plan.lag);
         let operation = || {
             let operation = params.first().cloned().unwrap_or_default();
             serde_json::from_value::<UserOperation>(operation)
@@ -80,7 +84,11 @@ impl Bundler {
             "eth_estimateUserOperationGas" => estimate(world, &operation()?, lag),
             "eth_getUserOperationByHash" => Ok(self.by_hash(world, hash()?, lag)),
             "eth_getUserOperationReceipt" => Ok(receipt(world, hash()?, lag)),
-            _ => Err((-32601, format!("the method {method} does not exist/is not available"), None)),
+            _ => Err((
+                -32601,
+                format!("the method {method} does not exist/is not available"),
+                None,
+            )),
         }
     }
 
@@ -244,10 +252,18 @@ impl Bundler {
         let gas: U256 = chosen
             .iter()
             // The EntryPoint wants to have the limit for validation left when validation is over.
-            .filter_map(|signed| signed.operation.max_gas()?.checked_add(signed.operation.verification_gas_limit))
+            .filter_map(|signed| {
+                signed
+                    .operation
+                    .max_gas()?
+                    .checked_add(signed.operation.verification_gas_limit)
+            })
             .fold(U256::from(300_000), U256::saturating_add);
         let call = IEntryPoint::handleOpsCall {
-            ops: chosen.iter().map(|signed| signed.operation.clone().into()).collect(),
+            ops: chosen
+                .iter()
+                .map(|signed| signed.operation.clone().into())
+                .collect(),
             beneficiary: signer.address(),
         };
         let mut transaction = TxEip1559 {
@@ -292,7 +308,11 @@ fn validate(
             return Err((-32507, "AA24 signature error".to_owned(), None));
         }
         if info.validUntil.to::<u64>() != 0 && info.validUntil.to::<u64>() <= now {
-            return Err((-32503, "User Operation expires shortly, has AA22 expired or not due".to_owned(), None));
+            return Err((
+                -32503,
+                "User Operation expires shortly, has AA22 expired or not due".to_owned(),
+                None,
+            ));
         }
         return Ok(());
     }
@@ -348,7 +368,11 @@ fn estimate(world: &World, operation: &UserOperation, lag: u64) -> Result<Value,
             ..Default::default()
         };
         if let Err(ChainError::Reverted { output }) = chain.call_with(&request, &at) {
-            return Err((-32521, "execution reverted".to_owned(), Some(json!({ "revertData": output }))));
+            return Err((
+                -32521,
+                "execution reverted".to_owned(),
+                Some(json!({ "revertData": output })),
+            ));
         }
         // What execution took, all told, and something on top.
         let executed = result.paid.saturating_sub(result.preOpGas);

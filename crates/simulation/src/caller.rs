@@ -186,7 +186,11 @@ impl Caller {
 
     fn is_patient(&self) -> bool {
         // There is no waiting for a hostile world to become another.
-        let patience = if self.world.plan.hostile { 10_000 } else { PERSISTENCE };
+        let patience = if self.world.plan.hostile {
+            10_000
+        } else {
+            PERSISTENCE
+        };
         self.world.now() < self.world.plan.calm_at + patience
     }
 
@@ -224,7 +228,11 @@ impl Caller {
             let advice = match end {
                 End::Included(included) => {
                     self.note_included(&included);
-                    return self.believe(if included.success { Belief::Yes } else { Belief::Reverted });
+                    return self.believe(if included.success {
+                        Belief::Yes
+                    } else {
+                        Belief::Reverted
+                    });
                 }
                 End::Done => return self.believe(Belief::Yes),
                 End::Dropped(known) => {
@@ -365,7 +373,11 @@ impl Caller {
                     }
                     match outcome {
                         Outcome::Included(included) => {
-                            self.believe(if included.success { Belief::Yes } else { Belief::Reverted });
+                            self.believe(if included.success {
+                                Belief::Yes
+                            } else {
+                                Belief::Reverted
+                            });
                             return true;
                         }
                         Outcome::Void(_) | Outcome::NeverSent => {
@@ -391,7 +403,9 @@ impl Caller {
             }
             looks += 1;
             sleep(Duration::from_secs(3)).await;
-            if looks % 4 == 0 && let Some(is_over) = self.go_on(id, false).await {
+            if looks % 4 == 0
+                && let Some(is_over) = self.go_on(id, false).await
+            {
                 return is_over;
             }
             self.give_up_late(looks / 4, "settling");
@@ -426,13 +440,20 @@ impl Caller {
             Err(_) => return None,
         };
         let what = if anew { "replaces" } else { "sends again" };
-        self.world.say(format!("the caller of wish {} {what} intent {id}", self.wish.number));
+        self.world.say(format!(
+            "the caller of wish {} {what} intent {id}",
+            self.wish.number
+        ));
         let operation = self.configured(operation, &purpose);
         let is_calm = self.world.now() > self.world.plan.calm_at + 60_000;
         match purpose.scope(self.awaited(operation)).await {
             Ok(included) => {
                 self.note_included(&included);
-                self.believe(if included.success { Belief::Yes } else { Belief::Reverted });
+                self.believe(if included.success {
+                    Belief::Yes
+                } else {
+                    Belief::Reverted
+                });
                 Some(true)
             }
             Err(error) => {
@@ -476,14 +497,22 @@ impl Caller {
             Some(false) => operation.share(AfterRevert::Fail),
             None => operation,
         };
-        let operation = if wish.is_named { operation.id(format!("wish {}", wish.number)) } else { operation };
+        let operation = if wish.is_named {
+            operation.id(format!("wish {}", wish.number))
+        } else {
+            operation
+        };
         // Whoever never waits never knows.
         let is_impatient = self.state(|state| state.attempts) <= 2;
         match wish.style {
-            Style::Drop(_) if !is_impatient => {
-                self.awaited(operation).await.map_or_else(End::Failed, End::Included)
-            }
-            Style::Await => self.awaited(operation).await.map_or_else(End::Failed, End::Included),
+            Style::Drop(_) if !is_impatient => self
+                .awaited(operation)
+                .await
+                .map_or_else(End::Failed, End::Included),
+            Style::Await => self
+                .awaited(operation)
+                .await
+                .map_or_else(End::Failed, End::Included),
             Style::Drop(millis) => {
                 match timeout(Duration::from_millis(millis.into()), self.awaited(operation)).await {
                     Ok(ended) => ended.map_or_else(End::Failed, End::Included),
@@ -518,7 +547,8 @@ impl Caller {
         };
         // It has the default time limit, and reads back what it has ended.
         if started.elapsed() > Duration::from_secs(90 + 120) {
-            self.world.violate(Check::TimeLimit, format!("unblock took {:?}", started.elapsed()));
+            self.world
+                .violate(Check::TimeLimit, format!("unblock took {:?}", started.elapsed()));
         }
         match unblocked {
             Ok(unblocked) => {
@@ -526,10 +556,18 @@ impl Caller {
                 for record in unblocked.ended.iter().chain(&unblocked.included_before) {
                     state.ledger.told_record(record, "unblock");
                 }
-                state.counts.outcome("unblocked", if unblocked.ended.is_empty() { "nothing" } else { "something" });
+                state.counts.outcome(
+                    "unblocked",
+                    if unblocked.ended.is_empty() {
+                        "nothing"
+                    } else {
+                        "something"
+                    },
+                );
                 drop(state);
                 let ids = unblocked.ended.iter().map(|record| record.id).collect();
-                self.world.note_ended(unblocked.included.receipt.user_op_hash, ids);
+                self.world
+                    .note_ended(unblocked.included.receipt.user_op_hash, ids);
                 End::Included(unblocked.included)
             }
             Err(error) => End::Failed(error),
@@ -612,14 +650,13 @@ impl Caller {
         let account = self.process.role.account();
         let address = |kind| key(account, kind).address();
         let limit = |native: u64| {
-            PermissionUpdates::new().native_token_spend_limit(
-                SpendLimit::total(U256::from(native)),
-                LimitChange::Raw,
-            )
+            PermissionUpdates::new()
+                .native_token_spend_limit(SpendLimit::total(U256::from(native)), LimitChange::Raw)
         };
         Some(match what {
             What::Grant => {
-                let permissions = Permissions::new().native_token_spend_limit(SpendLimit::total(U256::from(9)));
+                let permissions =
+                    Permissions::new().native_token_spend_limit(SpendLimit::total(U256::from(9)));
                 let new = NewSessionKey::new(new_key(self.wish.number).address(), &permissions).ok()?;
                 client.add_session_key(new)
             }
@@ -654,7 +691,15 @@ impl Caller {
             What::Batch => vec![pay(amount), transfer(7), pay(1)],
             // More than there is.
             What::Revert => vec![transfer(1 << 60)],
-            What::TooMuch if matches!(self.process.role, Role::Key { kind: KeyKind::Token, .. }) => {
+            What::TooMuch
+                if matches!(
+                    self.process.role,
+                    Role::Key {
+                        kind: KeyKind::Token,
+                        ..
+                    }
+                ) =>
+            {
                 vec![transfer(70_000)]
             }
             What::TooMuch => vec![pay(NATIVE_BUDGET + 1)],
@@ -676,7 +721,8 @@ impl Caller {
             let facts = state.ledger.operations.get(&hash);
             facts.map(|facts| facts.intents.clone()).unwrap_or_default()
         };
-        self.world.say(format!("wish {wish} is told that {} is included", short(hash)));
+        self.world
+            .say(format!("wish {wish} is told that {} is included", short(hash)));
         let depth = match self.wish.depth {
             DepthPlan::Latest => Depth::Latest,
             DepthPlan::Blocks(blocks) => Depth::Blocks(blocks),
@@ -709,11 +755,14 @@ impl Caller {
         self.world.check_text(&format!("{error} {error:?}"));
         self.world
             .check_text(&serde_json::to_string(error).unwrap_or_default());
-        self.world.say(format!("{text} ({:?}, {:?})", error.happened(), error.advice()));
+        self.world
+            .say(format!("{text} ({:?}, {:?})", error.happened(), error.advice()));
         {
             let mut state = self.world.state();
             state.counts.outcome("error", error.code());
-            state.counts.outcome("happened", format!("{:?}", error.happened()));
+            state
+                .counts
+                .outcome("happened", format!("{:?}", error.happened()));
             state.counts.outcome("advice", advice_name(error.advice()));
             let wish_state = state.wishes.entry(wish).or_default();
             wish_state.last = format!("{error}");
@@ -744,8 +793,15 @@ impl Caller {
         }
         if let Some(included) = included {
             let hash = included.receipt.user_op_hash;
-            self.world.state().ledger.told_included(hash, included, "an error");
-            let expected = if included.success { Happened::Yes } else { Happened::Reverted };
+            self.world
+                .state()
+                .ledger
+                .told_included(hash, included, "an error");
+            let expected = if included.success {
+                Happened::Yes
+            } else {
+                Happened::Reverted
+            };
             if error.happened() != expected {
                 self.world.violate(
                     Check::Error,
@@ -755,9 +811,7 @@ impl Caller {
         }
         let may_say = match error.code() {
             "not_included_in_time" => &[Happened::Unknown, Happened::NotYet][..],
-            "not_taken" | "blocked_by" | "nonce_used" => {
-                &[Happened::NotYet, Happened::Unknown, Happened::No]
-            }
+            "not_taken" | "blocked_by" | "nonce_used" => &[Happened::NotYet, Happened::Unknown, Happened::No],
             "not_sent_in_time" | "not_reached" | "void" | "name_taken" | "no_action" => {
                 &[Happened::No, Happened::NotYet, Happened::Unknown]
             }
@@ -801,17 +855,26 @@ impl Caller {
                         .is_some_and(|(wish, _)| *wish == self.wish.number)
                 };
                 // Another caller asked for the same: this one asks again.
-                is_own.then_some(if included.success { Belief::Yes } else { Belief::Reverted })
+                is_own.then_some(if included.success {
+                    Belief::Yes
+                } else {
+                    Belief::Reverted
+                })
             }
-            Cause::NotDeepInTime { included, .. } => {
-                Some(if included.success { Belief::Yes } else { Belief::Reverted })
-            }
+            Cause::NotDeepInTime { included, .. } => Some(if included.success {
+                Belief::Yes
+            } else {
+                Belief::Reverted
+            }),
             Cause::Reverted { .. } => Some(Belief::Reverted),
             Cause::StillThere { .. } => Some(Belief::Yes),
             Cause::NameTaken { .. } => {
                 self.world.violate(
                     Check::Error,
-                    format!("the name of wish {} is taken, by the same calls", self.wish.number),
+                    format!(
+                        "the name of wish {} is taken, by the same calls",
+                        self.wish.number
+                    ),
                 );
                 Some(Belief::No)
             }

@@ -6,10 +6,7 @@ use crate::{
     words::{self, FIELD_ERRORS},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 /// What goes wrong with one message, or one access to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -124,7 +121,11 @@ impl fmt::Display for Fault {
             Self::Twice { millis } => write!(f, "twice, {millis} ms apart"),
             Self::OtherView { node } => write!(f, "answered by node {node}"),
             Self::Said { index, acted } => {
-                let verb = if *acted { "acted on, and answered" } else { "answered" };
+                let verb = if *acted {
+                    "acted on, and answered"
+                } else {
+                    "answered"
+                };
                 match FIELD_ERRORS.get(usize::from(*index)) {
                     Some(error) => write!(f, "{verb} {} {:?}", error.status, error.body),
                     None => write!(f, "{verb} with error {index}"),
@@ -214,11 +215,6 @@ impl Fates {
         self.happened.push((spot, fault));
         Some(fault)
     }
-
-    /// How many kinds of faults there were, and faults in all.
-    pub(crate) fn kinds(&self) -> BTreeSet<&'static str> {
-        self.happened.iter().map(|(_, fault)| fault.kind()).collect()
-    }
 }
 
 fn draw(seed: u64, rates: &Rates, spot: Spot) -> Option<Fault> {
@@ -250,7 +246,9 @@ fn draw(seed: u64, rates: &Rates, spot: Spot) -> Option<Fault> {
         return Some(match (step, dice.below(10)) {
             (Step::JournalRead, 0) => Fault::StoreHangs { applied: false },
             (Step::JournalRead, _) => Fault::StoreFailsBefore,
-            (_, 0) => Fault::StoreHangs { applied: dice.chance(500) },
+            (_, 0) => Fault::StoreHangs {
+                applied: dice.chance(500),
+            },
             (_, 1..=4) => Fault::StoreFailsAfter,
             _ => Fault::StoreFailsBefore,
         });
@@ -258,22 +256,42 @@ fn draw(seed: u64, rates: &Rates, spot: Spot) -> Option<Fault> {
     if step == Step::Bundle {
         return Some(match dice.below(3) {
             0 => Fault::Lost { reset: false },
-            1 => Fault::Late { millis: millis(&mut dice) },
-            _ => Fault::Twice { millis: millis(&mut dice) },
+            1 => Fault::Late {
+                millis: millis(&mut dice),
+            },
+            _ => Fault::Twice {
+                millis: millis(&mut dice),
+            },
         });
     }
     let is_node = matches!(to, Actor::Node(_));
     let is_bundler = matches!(to, Actor::Bundler(_));
     let fault = match dice.below(20) {
         0 => Fault::NotReached,
-        1 | 2 => Fault::Lost { reset: dice.chance(700) },
-        3 | 4 => Fault::AnswerLost { reset: dice.chance(700) },
-        5 => Fault::Late { millis: millis(&mut dice) },
-        6 => Fault::AnswerLate { millis: millis(&mut dice) },
-        7 => Fault::Twice { millis: millis(&mut dice) },
-        8 => Fault::Cut { per_mille: dice.below(1_000) as u16 },
-        9 | 10 if is_bundler => Fault::Lie { lie: dice.below(LIES.into()) as u8 },
-        11 if is_bundler => Fault::Reformed { form: dice.below(FORMS.into()) as u8 },
+        1 | 2 => Fault::Lost {
+            reset: dice.chance(700),
+        },
+        3 | 4 => Fault::AnswerLost {
+            reset: dice.chance(700),
+        },
+        5 => Fault::Late {
+            millis: millis(&mut dice),
+        },
+        6 => Fault::AnswerLate {
+            millis: millis(&mut dice),
+        },
+        7 => Fault::Twice {
+            millis: millis(&mut dice),
+        },
+        8 => Fault::Cut {
+            per_mille: dice.below(1_000) as u16,
+        },
+        9 | 10 if is_bundler => Fault::Lie {
+            lie: dice.below(LIES.into()) as u8,
+        },
+        11 if is_bundler => Fault::Reformed {
+            form: dice.below(FORMS.into()) as u8,
+        },
         9..=11 if is_node && rates.nodes > 1 && step != Step::Send => Fault::OtherView {
             node: dice.below(rates.nodes.into()) as u8,
         },
@@ -284,7 +302,11 @@ fn draw(seed: u64, rates: &Rates, spot: Spot) -> Option<Fault> {
                 .copied()
                 .filter(|index| FIELD_ERRORS[*index].is_judgement())
                 .collect();
-            let from = if judgements.is_empty() || dice.chance(500) { &fitting } else { &judgements };
+            let from = if judgements.is_empty() || dice.chance(500) {
+                &fitting
+            } else {
+                &judgements
+            };
             Fault::Said {
                 index: *dice.pick(from) as u16,
                 acted: dice.chance(400),

@@ -126,7 +126,10 @@ async fn live(plan: Plan, keeps_lines: bool) -> History {
     })
     .await;
     if ended.is_err() {
-        world.violate(Check::Decided, format!("somebody is still at work after {LONGEST:?}"));
+        world.violate(
+            Check::Decided,
+            format!("somebody is still at work after {LONGEST:?}"),
+        );
     }
     let took = Duration::from_millis(world.now());
     world.end();
@@ -248,17 +251,15 @@ impl Surroundings for Afterwards {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        self.dice.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+        self.dice
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill(bytes);
     }
 }
 
 /// A client that settles what is in a store, on a node that shows everything.
-fn auditor(
-    world: &Arc<World>,
-    journal: Arc<dyn Journal>,
-    account: usize,
-    kind: KeyKind,
-) -> SessionKeyClient {
+fn auditor(world: &Arc<World>, journal: Arc<dyn Journal>, account: usize, kind: KeyKind) -> SessionKeyClient {
     let afterwards = Afterwards {
         world: world.clone(),
         dice: Mutex::new(world.dice(&[0xa0d1])),
@@ -284,7 +285,10 @@ async fn audit(world: &Arc<World>, store: &Arc<Store>, is_last: bool) {
         let records: Vec<IntentRecord> = match resumed {
             Ok(Ok(_)) => journal.intents(CHAIN_ID, *account).await.unwrap_or_default(),
             Ok(Err(error)) => {
-                world.violate(Check::Settled, format!("nothing can be settled in the end: {error}"));
+                world.violate(
+                    Check::Settled,
+                    format!("nothing can be settled in the end: {error}"),
+                );
                 continue;
             }
             Err(_) => {
@@ -335,7 +339,10 @@ async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
             let is_own = lane.nonce_key == session_key_nonce_key(session_key);
             let next = world.next_nonce(lane.account, lane.nonce_key);
             let counts = |nonce: U256| nonce > next || nonce == next && !is_own;
-            for operation in record.open_operations().filter(|operation| counts(operation.nonce())) {
+            for operation in record
+                .open_operations()
+                .filter(|operation| counts(operation.nonce()))
+            {
                 let signed = &operation.signed.operation;
                 let Ok((calls, _)) = decode_execute_with_session_key(&signed.call_data) else {
                     continue;
@@ -352,8 +359,12 @@ async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
             ("native", &with.budgets.native, &without.budgets.native, native),
             ("gas", &with.budgets.gas, &without.budgets.gas, gas),
         ] {
-            let reserved = reserved.values().fold(U256::ZERO, |sum, part| sum.saturating_add(*part));
-            let expected = without.as_ref().map(|budget| budget.remaining.saturating_sub(reserved));
+            let reserved = reserved
+                .values()
+                .fold(U256::ZERO, |sum, part| sum.saturating_add(*part));
+            let expected = without
+                .as_ref()
+                .map(|budget| budget.remaining.saturating_sub(reserved));
             let found = with.as_ref().map(|budget| budget.remaining);
             if found != expected {
                 world.violate(

@@ -76,7 +76,10 @@ fn like(dice: &mut Dice, leaf: &Value) -> Value {
             match dice.below(6) {
                 0 => json!(format!("0x{}", "f".repeat(digits))),
                 1 => json!(format!("0x{}", "0".repeat(digits))),
-                2 => json!(format!("0x{}", "f".repeat(*dice.pick(&[16, 32, 33, 64, 65, 200])))),
+                2 => json!(format!(
+                    "0x{}",
+                    "f".repeat(*dice.pick(&[16, 32, 33, 64, 65, 200]))
+                )),
                 3 => {
                     let mut bytes = vec![0; digits.div_ceil(2)];
                     dice.fill(&mut bytes);
@@ -84,7 +87,10 @@ fn like(dice: &mut Dice, leaf: &Value) -> Value {
                 }
                 4 => {
                     let number = u64::from_str_radix(&text[2..text.len().min(18)], 16).unwrap_or(7);
-                    json!(format!("0x{:x}", number.wrapping_add(dice.below(5)).wrapping_sub(2)))
+                    json!(format!(
+                        "0x{:x}",
+                        number.wrapping_add(dice.below(5)).wrapping_sub(2)
+                    ))
                 }
                 _ => json!(format!("0x{}", &text[2 + digits / 2..])),
             }
@@ -108,7 +114,16 @@ fn anything(dice: &mut Dice, depth: u32) -> Value {
         _ => {
             let mut fields = Map::new();
             for _ in 0..dice.below(4) {
-                let name = *dice.pick(&["hash", "number", "result", "error", "code", "logs", "data", "transactionHash"]);
+                let name = *dice.pick(&[
+                    "hash",
+                    "number",
+                    "result",
+                    "error",
+                    "code",
+                    "logs",
+                    "data",
+                    "transactionHash",
+                ]);
                 fields.insert(name.to_owned(), anything(dice, depth - 1));
             }
             Value::Object(fields)
@@ -122,9 +137,15 @@ fn text(dice: &mut Dice) -> String {
         1 => "already known".to_owned(),
         2 => "x".repeat(dice.below(100_000) as usize),
         3 => format!("see https://node.example/v2/{} for more", crate::words::API_KEY),
-        4 => "preVerificationGas must be at least 115792089237316195423570985008687907853269984665640564039457".to_owned(),
+        4 => {
+            "preVerificationGas must be at least 115792089237316195423570985008687907853269984665640564039457"
+                .to_owned()
+        }
         5 => "retry after 18446744073709551615 s".to_owned(),
-        _ => "execution reverted: 0x08c379a0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff".to_owned(),
+        _ => {
+            "execution reverted: 0x08c379a0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+                .to_owned()
+        }
     }
 }
 

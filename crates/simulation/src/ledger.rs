@@ -201,13 +201,16 @@ impl Ledger {
             if is_new {
                 self.check_identity(record, signed);
             }
-            let facts = self.operations.entry(signed.hash).or_insert_with(|| OperationFacts {
-                signed: signed.clone(),
-                intents: BTreeSet::new(),
-                is_kept: true,
-                arrived: None,
-                process,
-            });
+            let facts = self
+                .operations
+                .entry(signed.hash)
+                .or_insert_with(|| OperationFacts {
+                    signed: signed.clone(),
+                    intents: BTreeSet::new(),
+                    is_kept: true,
+                    arrived: None,
+                    process,
+                });
             facts.is_kept = true;
             facts.intents.insert(record.id);
             // Those that ride together share an operation, all of one process and one moment; nobody else does.
@@ -317,7 +320,10 @@ impl Ledger {
         match self.blocks.get(&included.seen.hash) {
             None => self.violate(
                 Check::Included,
-                format!("{by} has seen {hash} from block {}, which never was", included.seen.hash),
+                format!(
+                    "{by} has seen {hash} from block {}, which never was",
+                    included.seen.hash
+                ),
             ),
             Some(seen) if seen.number != included.seen.number => self.violate(
                 Check::Included,
@@ -333,7 +339,10 @@ impl Ledger {
     /// An operation is told to be void.
     pub(crate) fn told_void(&mut self, hash: B256, void: &Void, by: &str) {
         self.voids.entry(hash).or_insert_with(|| {
-            format!("{by} said that it is void, by {:?} in block {}", void.used_by, void.block.number)
+            format!(
+                "{by} said that it is void, by {:?} in block {}",
+                void.used_by, void.block.number
+            )
         });
     }
 
@@ -385,7 +394,10 @@ impl Ledger {
         }
         for (hash, words) in &self.nevers {
             if executed.contains_key(hash) {
-                found.push((Check::NeverHappens, format!("operation {hash} is included, but {words}")));
+                found.push((
+                    Check::NeverHappens,
+                    format!("operation {hash} is included, but {words}"),
+                ));
             }
         }
         for (hash, block) in &self.finals {
@@ -397,8 +409,17 @@ impl Ledger {
             }
         }
         let mut effects: BTreeMap<IntentId, Vec<B256>> = BTreeMap::new();
-        for hash in executed.iter().filter(|(_, (_, executed))| executed.success).map(|(hash, _)| hash) {
-            for intent in self.operations.get(hash).into_iter().flat_map(|facts| &facts.intents) {
+        for hash in executed
+            .iter()
+            .filter(|(_, (_, executed))| executed.success)
+            .map(|(hash, _)| hash)
+        {
+            for intent in self
+                .operations
+                .get(hash)
+                .into_iter()
+                .flat_map(|facts| &facts.intents)
+            {
                 effects.entry(*intent).or_default().push(*hash);
             }
         }
@@ -416,7 +437,10 @@ impl Ledger {
             .map(|(hash, _)| *hash)
             .collect();
         for hash in strangers {
-            found.push((Check::WrittenFirst, format!("operation {hash} is included, and in no journal")));
+            found.push((
+                Check::WrittenFirst,
+                format!("operation {hash} is included, and in no journal"),
+            ));
         }
         for (check, text) in found {
             self.violate(check, text);
@@ -435,7 +459,11 @@ impl Ledger {
             let hash = operation.signed.hash;
             let is_executed = executed.contains_key(&hash);
             if is_executed != operation.included.is_some() {
-                let what = if is_executed { "included, but not" } else { "not included, but" };
+                let what = if is_executed {
+                    "included, but not"
+                } else {
+                    "not included, but"
+                };
                 self.violate(
                     Check::Settled,
                     format!("operation {hash} of intent {id} is {what} according to the journal"),

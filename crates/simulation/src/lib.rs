@@ -27,8 +27,8 @@ pub use history::{History, run};
 pub use ledger::{Check, Violation};
 pub use panics::keep as keep_panics;
 pub use plan::{
-    BundlerPlan, ChainPlan, CrashPlan, DepthPlan, Event, EventPlan, Follow, NodePlan, Plan, ProcessPlan, Role,
-    StorePlan, Style, Tags, Via, What, WishPlan,
+    BundlerPlan, ChainPlan, CrashPlan, DepthPlan, Event, EventPlan, Follow, NodePlan, Plan, ProcessPlan,
+    Role, StorePlan, Style, Tags, Via, What, WishPlan,
 };
 pub use prepared::KeyKind;
 pub use shrink::shrink;

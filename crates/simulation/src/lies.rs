@@ -62,7 +62,10 @@ pub(crate) async fn lie(
                 asked_bundler(world, other, request);
             }
             note_arrival(world, hash_of(world, &params));
-            respond(request, Err((-32500, "AA25 invalid account nonce".to_owned(), None)))
+            respond(
+                request,
+                Err((-32500, "AA25 invalid account nonce".to_owned(), None)),
+            )
         }
         ("eth_sendUserOperation", _) => {
             taken();

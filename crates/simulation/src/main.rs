@@ -60,7 +60,8 @@ fn main() -> eyre::Result<ExitCode> {
     keep_panics();
     let alone = match (&arguments.plan, arguments.seed) {
         (Some(file), _) => {
-            let text = fs::read_to_string(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
+            let text =
+                fs::read_to_string(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
             Some(serde_json::from_str(&text).wrap_err_with(|| format!("{} holds no plan", file.display()))?)
         }
         (None, Some(seed)) => Some(Plan::new(seed, arguments.hostile)),
@@ -71,7 +72,11 @@ fn main() -> eyre::Result<ExitCode> {
             let history = run(&plan, true);
             print_history(&plan, &history);
             report(&plan, &history);
-            let failed = if history.violations.is_empty() { Vec::new() } else { vec![plan] };
+            let failed = if history.violations.is_empty() {
+                Vec::new()
+            } else {
+                vec![plan]
+            };
             (history.counts, 1, failed)
         }
         None => run_many(&arguments),
@@ -85,7 +90,11 @@ fn main() -> eyre::Result<ExitCode> {
         print_shrunk(plan)?;
     }
     println!("{ran} histories, {} failed", failed.len());
-    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Runs the histories of many seeds, each on one thread.
@@ -127,7 +136,10 @@ fn run_many(arguments: &Arguments) -> (Counts, u64, Vec<Plan>) {
 fn report(plan: &Plan, history: &History) {
     if let Some(first) = history.violations.first() {
         let hostile = if plan.hostile { " --hostile" } else { "" };
-        println!("FAILED ./script/simulate.sh --seed {}{hostile}: {first}", plan.seed);
+        println!(
+            "FAILED ./script/simulate.sh --seed {}{hostile}: {first}",
+            plan.seed
+        );
     }
 }
 
@@ -144,7 +156,11 @@ fn print_history(plan: &Plan, history: &History) {
 
 /// The least of a history that fails in the same way.
 fn print_shrunk(plan: &Plan) -> eyre::Result<()> {
-    let Some(check) = run(plan, false).violations.first().map(|violation| violation.check) else {
+    let Some(check) = run(plan, false)
+        .violations
+        .first()
+        .map(|violation| violation.check)
+    else {
         return Ok(());
     };
     let shrunk = shrink(plan, check);

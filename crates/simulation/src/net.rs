@@ -88,7 +88,6 @@ tokio::task_local! {
     static PURPOSE: Purpose;
 }
 
-
 /// A transport from a process to a node or a bundler.
 #[derive(Clone)]
 pub(crate) struct Wire {
@@ -251,7 +250,9 @@ fn step_of(request: &SerializedRequest) -> Step {
         }
         "eth_feeHistory" | "eth_maxPriorityFeePerGas" | "eth_gasPrice" => Step::Fees,
         "eth_estimateUserOperationGas" | "eth_estimateGas" => Step::Estimate,
-        "eth_getUserOperationReceipt" | "eth_getUserOperationByHash" | "eth_getTransactionByHash" => Step::Hint,
+        "eth_getUserOperationReceipt" | "eth_getUserOperationByHash" | "eth_getTransactionByHash" => {
+            Step::Hint
+        }
         "eth_getTransactionReceipt" => Step::Receipt,
         "eth_getLogs" => Step::Logs,
         _ => Step::ReadState,
@@ -289,8 +290,14 @@ fn operations_in(world: &World, method: &str, params: &[Value]) -> Vec<B256> {
         }
         ("eth_call", Some(call)) => {
             // handleOps(...)
-            let input = call.get("input").or_else(|| call.get("data")).unwrap_or(&Value::Null);
-            if input.as_str().is_some_and(|input| input.starts_with("0x1fad948c")) {
+            let input = call
+                .get("input")
+                .or_else(|| call.get("data"))
+                .unwrap_or(&Value::Null);
+            if input
+                .as_str()
+                .is_some_and(|input| input.starts_with("0x1fad948c"))
+            {
                 of_input(&bytes(input))
             } else {
                 Vec::new()
@@ -332,7 +339,12 @@ fn read(reply: Reply, packet: &RequestPacket) -> Result<ResponsePacket, Transpor
             None => TransportErrorKind::http_error(status, body),
         }),
         Reply::Http { body, .. } => match serde_json::from_str::<Response>(&body) {
-            Ok(response) if packet.requests().iter().any(|request| *request.id() == response.id) => {
+            Ok(response)
+                if packet
+                    .requests()
+                    .iter()
+                    .any(|request| *request.id() == response.id) =>
+            {
                 Ok(ResponsePacket::Single(response))
             }
             Ok(_) => Err(TransportErrorKind::custom_str("the answer is to another request")),
@@ -405,7 +417,9 @@ async fn deliver(
         }
         Some(Fault::Lie { lie }) => crate::lies::lie(world, to, spot, lie, &packet)
             .await
-            .map_or(Reply::Reset, |response| Reply::Packet(ResponsePacket::Single(response))),
+            .map_or(Reply::Reset, |response| {
+                Reply::Packet(ResponsePacket::Single(response))
+            }),
         _ => serve(world, to, None, &packet).await,
     };
     (reply, packet)
@@ -464,7 +478,10 @@ pub(crate) fn asked_bundler(world: &World, bundler: u8, request: &SerializedRequ
 }
 
 /// An answer to a request.
-pub(crate) fn respond(request: &SerializedRequest, answer: Result<Value, crate::bundler::Refusal>) -> Response {
+pub(crate) fn respond(
+    request: &SerializedRequest,
+    answer: Result<Value, crate::bundler::Refusal>,
+) -> Response {
     Response {
         id: request.id().clone(),
         payload: match answer {
@@ -522,8 +539,12 @@ fn tell_of_transactions(world: &World, packet: &RequestPacket, answer: &Response
 
 fn text_of(reply: Reply) -> String {
     match reply {
-        Reply::Packet(ResponsePacket::Single(response)) => serde_json::to_string(&response).unwrap_or_default(),
-        Reply::Packet(ResponsePacket::Batch(responses)) => serde_json::to_string(&responses).unwrap_or_default(),
+        Reply::Packet(ResponsePacket::Single(response)) => {
+            serde_json::to_string(&response).unwrap_or_default()
+        }
+        Reply::Packet(ResponsePacket::Batch(responses)) => {
+            serde_json::to_string(&responses).unwrap_or_default()
+        }
         Reply::Http { body, .. } => body,
         Reply::Reset => String::new(),
     }

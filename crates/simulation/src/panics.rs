@@ -11,7 +11,10 @@ pub fn keep() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         panic::set_hook(Box::new(|info| {
-            let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+            let place = info
+                .location()
+                .map(|place| format!(" at {place}"))
+                .unwrap_or_default();
             let words = info
                 .payload()
                 .downcast_ref::<&str>()

@@ -28,7 +28,9 @@ impl Service {
     async fn ask(&self, step: Step) -> Result<Bytes, PaymasterError> {
         let (from, to) = (Actor::Process(self.process), Actor::Paymaster);
         let (spot, fault) = self.world.fate(from, to, step);
-        let mut dice = self.world.dice(&[0xfa7, from.number(), step as u64, spot.nth.into()]);
+        let mut dice = self
+            .world
+            .dice(&[0xfa7, from.number(), step as u64, spot.nth.into()]);
         sleep(Duration::from_millis(dice.between(1, 40))).await;
         let paymaster = self.world.prepared.stack.paymaster;
         let mut data = [0; 16];
@@ -63,9 +65,7 @@ impl Service {
             Some(Fault::AnswerLost { .. }) => Ok(Bytes::from(
                 [Address::repeat_byte(0xbb).as_slice(), &data].concat(),
             )),
-            Some(_) => {
-                Err(PaymasterError::declined("connection closed"))
-            }
+            Some(_) => Err(PaymasterError::declined("connection closed")),
         }
     }
 }

@@ -367,7 +367,11 @@ struct Maker {
 impl Maker {
     fn plan(mut self) -> Plan {
         let chain = self.chain();
-        let calm_at = if self.hostile { 50_000 } else { self.dice.between(40_000, 120_000) };
+        let calm_at = if self.hostile {
+            50_000
+        } else {
+            self.dice.between(40_000, 120_000)
+        };
         let nodes: Vec<NodePlan> = (0..self.dice.between(1, 3)).map(|_| self.node(&chain)).collect();
         let bundlers: Vec<BundlerPlan> = (0..self.dice.between(1, 2)).map(|_| self.bundler()).collect();
         let is_synced = !self.dice.chance(60);
@@ -413,7 +417,11 @@ impl Maker {
         let dice = &mut self.dice;
         let most_lag = chain.final_distance - chain.deepest - 3;
         NodePlan {
-            lag: if dice.chance(600) { 0 } else { dice.between(0, most_lag.min(4)) },
+            lag: if dice.chance(600) {
+                0
+            } else {
+                dice.between(0, most_lag.min(4))
+            },
             stays: dice.chance(500),
             tags: if dice.chance(900) {
                 Tags::Known
@@ -422,7 +430,11 @@ impl Maker {
             },
             log_blocks: *dice.pick(&[None, None, Some(10), Some(3), Some(1_000)]),
             words: dice.below(9) as u8,
-            state: if dice.chance(800) { None } else { Some(dice.between(4, 12)) },
+            state: if dice.chance(800) {
+                None
+            } else {
+                Some(dice.between(4, 12))
+            },
             unindexed: if dice.chance(800) { 0 } else { dice.between(1, 2) },
             has_fee_history: dice.chance(850),
             sees_pool: dice.chance(800),
@@ -447,7 +459,13 @@ impl Maker {
         let dice = &mut self.dice;
         // A few roles, so that processes meet.
         let account = dice.below(ACCOUNTS.into()) as u8;
-        let kind = *dice.pick(&[KeyKind::Free, KeyKind::Free, KeyKind::Budget, KeyKind::Token, KeyKind::Timed]);
+        let kind = *dice.pick(&[
+            KeyKind::Free,
+            KeyKind::Free,
+            KeyKind::Budget,
+            KeyKind::Token,
+            KeyKind::Timed,
+        ]);
         let main = Role::Key { account, kind };
         (0..dice.between(2, 4) as u8)
             .map(|number| {
@@ -467,7 +485,11 @@ impl Maker {
                 ProcessPlan {
                     number,
                     role,
-                    store: if dice.chance(850) { Some(dice.below(stores.len() as u64) as u8) } else { None },
+                    store: if dice.chance(850) {
+                        Some(dice.below(stores.len() as u64) as u8)
+                    } else {
+                        None
+                    },
                     via: if dice.chance(800) {
                         Via::Bundler(dice.below(bundlers.len() as u64) as u8)
                     } else {
@@ -475,7 +497,11 @@ impl Maker {
                     },
                     node: dice.below(nodes.len() as u64) as u8,
                     is_sponsored: dice.chance(150),
-                    clock: if dice.chance(800) { 0 } else { dice.below(120_000) as i64 - 60_000 },
+                    clock: if dice.chance(800) {
+                        0
+                    } else {
+                        dice.below(120_000) as i64 - 60_000
+                    },
                     start: if dice.chance(500) { 0 } else { dice.below(20_000) },
                     resumes: dice.chance(700),
                 }
@@ -490,7 +516,11 @@ impl Maker {
         let are_social = dice.chance(200);
         (0..count)
             .map(|number| {
-                let process = if number < 2 { &processes[usize::from(number)] } else { dice.pick(processes) };
+                let process = if number < 2 {
+                    &processes[usize::from(number)]
+                } else {
+                    dice.pick(processes)
+                };
                 let what = match process.role {
                     Role::Key { kind, .. } => match dice.below(20) {
                         0 | 1 => What::Batch,
@@ -544,7 +574,8 @@ impl Maker {
                         1 => DepthPlan::Blocks(dice.between(1, 5)),
                         _ => DepthPlan::Latest,
                     },
-                    shares: (are_social && matches!(process.role, Role::Key { .. })).then(|| dice.chance(500)),
+                    shares: (are_social && matches!(process.role, Role::Key { .. }))
+                        .then(|| dice.chance(500)),
                 }
             })
             .collect()
@@ -614,7 +645,11 @@ impl Maker {
                     process: process.number,
                     life,
                     polls: dice.between(1, most),
-                    restart: if dice.chance(850) { Some(*dice.pick(&[10, 500, 3_000, 20_000, 40_000])) } else { None },
+                    restart: if dice.chance(850) {
+                        Some(*dice.pick(&[10, 500, 3_000, 20_000, 40_000]))
+                    } else {
+                        None
+                    },
                 });
             }
         }
@@ -623,7 +658,11 @@ impl Maker {
 
     fn rates(&mut self, nodes: u8) -> Rates {
         let dice = &mut self.dice;
-        let hostile = if self.hostile { *dice.pick(&[30, 150, 400, 800]) } else { 0 };
+        let hostile = if self.hostile {
+            *dice.pick(&[30, 150, 400, 800])
+        } else {
+            0
+        };
         let mut rate = |rates: &[u16]| *dice.pick(rates);
         Rates {
             hostile,

@@ -48,9 +48,15 @@ impl Surroundings for Machine {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        self.dice.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+        self.dice
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill(bytes);
         // Of this length are the ids of intents only, and of processes, which are made for nobody.
-        if let (Ok(id), Some(wish)) = (<[u8; 16]>::try_from(&*bytes), Purpose::current().and_then(|purpose| purpose.wish)) {
+        if let (Ok(id), Some(wish)) = (
+            <[u8; 16]>::try_from(&*bytes),
+            Purpose::current().and_then(|purpose| purpose.wish),
+        ) {
             let id = IntentId(id.into());
             self.world.state().ledger.wishes.insert(id, wish);
         }
@@ -197,11 +203,19 @@ async fn client_of(world: &Arc<World>, plan: &ProcessPlan, desk: Arc<Desk>) -> O
     Some(match plan.role {
         Role::Key { .. } => {
             let client = SessionKeyClient::shared(account, signer, submitter);
-            Client::Key(if plan.is_sponsored { client.with_paymaster(service()) } else { client })
+            Client::Key(if plan.is_sponsored {
+                client.with_paymaster(service())
+            } else {
+                client
+            })
         }
         Role::Owner { .. } => {
             let client = OwnerClient::shared(account, signer, submitter);
-            Client::Owner(if plan.is_sponsored { client.with_paymaster(service()) } else { client })
+            Client::Owner(if plan.is_sponsored {
+                client.with_paymaster(service())
+            } else {
+                client
+            })
         }
     })
 }

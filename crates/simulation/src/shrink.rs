@@ -68,7 +68,13 @@ impl Shrinker {
     }
 
     fn leave_out_processes(&mut self) {
-        for number in self.plan.processes.iter().map(|process| process.number).collect::<Vec<_>>() {
+        for number in self
+            .plan
+            .processes
+            .iter()
+            .map(|process| process.number)
+            .collect::<Vec<_>>()
+        {
             self.change(|plan| {
                 plan.processes.retain(|process| process.number != number);
                 plan.wishes.retain(|wish| wish.process != number);
@@ -78,7 +84,13 @@ impl Shrinker {
     }
 
     fn leave_out_wishes(&mut self) {
-        for number in self.plan.wishes.iter().map(|wish| wish.number).collect::<Vec<_>>() {
+        for number in self
+            .plan
+            .wishes
+            .iter()
+            .map(|wish| wish.number)
+            .collect::<Vec<_>>()
+        {
             self.change(|plan| plan.wishes.retain(|wish| wish.number != number));
         }
     }

@@ -11,8 +11,8 @@ use crate::{
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
 use session_key_client::journal::{
-    Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, ProcessId, Scope,
-    SqliteJournal,
+    Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, ProcessId,
+    Scope, SqliteJournal,
 };
 use std::{
     future::{Future, pending},
@@ -83,7 +83,10 @@ impl Store {
 
     fn log(&self, write: Write) {
         if !self.plan.is_synced {
-            self.log.lock().unwrap_or_else(PoisonError::into_inner).push(write);
+            self.log
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(write);
         }
     }
 
@@ -130,7 +133,11 @@ impl Store {
 /// A folder for a file: in memory, if the machine has such a place, so that the disk's pace is no matter.
 fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let folder = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
     folder.expect("a folder can be made")
 }
 
@@ -182,7 +189,11 @@ impl SimJournal {
     }
 
     async fn done<T>(&self, access: impl Future<Output = T>) -> T {
-        if self.file.is_some() { block_on(access) } else { access.await }
+        if self.file.is_some() {
+            block_on(access)
+        } else {
+            access.await
+        }
     }
 
     async fn access<T>(
@@ -231,9 +242,14 @@ impl SimJournal {
     fn note(&self, written: &IntentRecord, before: Option<&IntentRecord>) {
         let json = serde_json::to_string(written).unwrap_or_default();
         if json.contains(API_KEY) {
-            self.world.violate(Check::Secret, format!("the journal holds the API key: {json}"));
+            self.world
+                .violate(Check::Secret, format!("the journal holds the API key: {json}"));
         }
-        for operation in written.operations.iter().skip(before.map_or(0, |before| before.operations.len())) {
+        for operation in written
+            .operations
+            .iter()
+            .skip(before.map_or(0, |before| before.operations.len()))
+        {
             self.world.check_lane(&operation.signed);
             self.world.check_price(&operation.signed);
         }
@@ -300,7 +316,11 @@ impl SimJournal {
             .wishes
             .get(&written.id)
             .map_or_else(|| "intent".to_owned(), |(wish, _)| format!("wish {wish}"));
-        let text = format!("  process {} writes of {wish}: {}", self.process, changes.join(", "));
+        let text = format!(
+            "  process {} writes of {wish}: {}",
+            self.process,
+            changes.join(", ")
+        );
         self.world.say(text);
     }
 }
@@ -362,7 +382,8 @@ impl Journal for SimJournal {
     }
 
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.kept().intent(id).await }).await
+        self.access(Step::JournalRead, async { self.kept().intent(id).await })
+            .await
     }
 
     async fn named(&self, scope: &Scope, name: &str) -> Result<Option<IntentRecord>, JournalError> {
@@ -376,18 +397,24 @@ impl Journal for SimJournal {
     }
 
     async fn untold(&self, scope: &Scope, request: B256) -> Result<Vec<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.kept().untold(scope, request).await })
-            .await
+        self.access(Step::JournalRead, async {
+            self.kept().untold(scope, request).await
+        })
+        .await
     }
 
     async fn unsettled_lanes(&self, account: Option<(u64, Address)>) -> Result<Vec<Lane>, JournalError> {
-        self.access(Step::JournalRead, async { self.kept().unsettled_lanes(account).await })
-            .await
+        self.access(Step::JournalRead, async {
+            self.kept().unsettled_lanes(account).await
+        })
+        .await
     }
 
     async fn highest_included(&self, lane: &Lane) -> Result<Option<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.kept().highest_included(lane).await })
-            .await
+        self.access(Step::JournalRead, async {
+            self.kept().highest_included(lane).await
+        })
+        .await
     }
 
     async fn prune(&self, lane: &Lane) -> Result<(), JournalError> {
@@ -399,8 +426,10 @@ impl Journal for SimJournal {
     }
 
     async fn intents(&self, chain_id: u64, account: Address) -> Result<Vec<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.kept().intents(chain_id, account).await })
-            .await
+        self.access(Step::JournalRead, async {
+            self.kept().intents(chain_id, account).await
+        })
+        .await
     }
 
     async fn remove(&self, id: IntentId) -> Result<(), JournalError> {

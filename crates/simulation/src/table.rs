@@ -43,7 +43,10 @@ impl Counts {
 
     /// How often things ended in a way.
     pub fn of(&self, of: &'static str, how: &str) -> u64 {
-        self.outcomes.get(&(of, how.to_owned())).copied().unwrap_or_default()
+        self.outcomes
+            .get(&(of, how.to_owned()))
+            .copied()
+            .unwrap_or_default()
     }
 }
 

@@ -23,7 +23,8 @@ use alloy::{
 use session_key_bindings::IEntryPoint;
 use session_key_client::{SignedOperation, journal::IntentId, operation::Bounds};
 use session_key_testkit::{
-    Chain, FinalityTags, Fate, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit, Transport,
+    Chain, Fate, FinalityTags, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit,
+    Transport,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -178,7 +179,9 @@ impl World {
             (lag, state.side.clone().filter(|_| plan.stays))
         };
         let options = self.options(plan, lag);
-        side.unwrap_or_else(|| self.main.clone()).node(options).transport()
+        side.unwrap_or_else(|| self.main.clone())
+            .node(options)
+            .transport()
     }
 
     fn options(&self, plan: &NodePlan, lag: u64) -> NodeOptions {
@@ -222,17 +225,6 @@ impl World {
         }
     }
 
-    /// How many blocks deep finality is waited for by a client that asks this world's nodes.
-    pub(crate) fn slowest_finality(&self) -> u64 {
-        let is_known = |node: &NodePlan| node.tags == Tags::Known;
-        if self.plan.nodes.iter().all(is_known) {
-            self.plan.chain.final_distance
-        } else {
-            // A block that does not move is waited for as long again.
-            140
-        }
-    }
-
     // ---- Blocks
 
     fn seconds(&self) -> u64 {
@@ -244,7 +236,11 @@ impl World {
         {
             let mut chain = testkit.chain();
             let waiting: Vec<B256> = if is_congested {
-                chain.pool().iter().map(|pooled| *pooled.transaction.inner.tx_hash()).collect()
+                chain
+                    .pool()
+                    .iter()
+                    .map(|pooled| *pooled.transaction.inner.tx_hash())
+                    .collect()
             } else {
                 Vec::new()
             };
@@ -279,10 +275,16 @@ impl World {
         };
         let now = self.now();
         for transaction in failed {
-            self.say(format!("transaction {} is in block {}, and has failed", short(transaction), facts.number));
+            self.say(format!(
+                "transaction {} is in block {}, and has failed",
+                short(transaction),
+                facts.number
+            ));
         }
         let mut state = self.state();
-        state.trace.mix(now, u64::from_le_bytes(hash[..8].try_into().unwrap_or_default()));
+        state
+            .trace
+            .mix(now, u64::from_le_bytes(hash[..8].try_into().unwrap_or_default()));
         for executed in &facts.executed {
             let what = if executed.success { "" } else { ", reverted" };
             let branch = if is_main { "" } else { " of the losing branch" };
@@ -334,14 +336,23 @@ impl World {
         let head = chain.block_number();
         let fate = |transaction: &alloy::rpc::types::Transaction| {
             let _ = transaction;
-            if dice.chance(forgotten.into()) { Fate::Dropped } else { Fate::Pooled }
+            if dice.chance(forgotten.into()) {
+                Fate::Dropped
+            } else {
+                Fate::Pooled
+            }
         };
         let Ok(undone) = chain.reorganize(depth, fate) else {
             return None;
         };
         let from = chain.block_number();
         // Some of what waits again comes later than it did.
-        let mut held: Vec<B256> = undone.pooled.iter().copied().filter(|_| dice.chance(400)).collect();
+        let mut held: Vec<B256> = undone
+            .pooled
+            .iter()
+            .copied()
+            .filter(|_| dice.chance(400))
+            .collect();
         for hash in &held {
             let _ = chain.hold_pooled(*hash);
         }
@@ -457,7 +468,9 @@ impl World {
             state.counts.fault(fault.kind(), step);
             state.trace.say(now, format!("fault: {spot}: {fault}"));
         }
-        state.trace.mix(now, from.number() << 32 | to.number() << 8 | step as u64);
+        state
+            .trace
+            .mix(now, from.number() << 32 | to.number() << 8 | step as u64);
         (spot, fault)
     }
 
@@ -479,7 +492,10 @@ impl World {
             .get(&hash)
             .is_some_and(|facts| facts.is_kept);
         if !is_kept {
-            self.violate(Check::WrittenFirst, format!("operation {hash} is said to be written, and is not"));
+            self.violate(
+                Check::WrittenFirst,
+                format!("operation {hash} is said to be written, and is not"),
+            );
         }
     }
 
@@ -513,7 +529,10 @@ impl World {
         if !is_used && self.next_nonce(operation.sender, operation.nonce_key()) < operation.nonce {
             self.violate(
                 Check::Lane,
-                format!("operation {} has nonce {sequence:#x}, and the one before is unused", signed.hash),
+                format!(
+                    "operation {} has nonce {sequence:#x}, and the one before is unused",
+                    signed.hash
+                ),
             );
         }
     }
@@ -525,7 +544,10 @@ impl World {
         if cost > bound {
             self.violate(
                 Check::Price,
-                format!("operation {} may cost {cost} wei, and the bound is {bound}", signed.hash),
+                format!(
+                    "operation {} may cost {cost} wei, and the bound is {bound}",
+                    signed.hash
+                ),
             );
         }
     }
@@ -536,7 +558,10 @@ impl World {
         let cost = U256::from(transaction.gas_limit()) * U256::from(transaction.max_fee_per_gas());
         let name = short(*transaction.tx_hash());
         if cost > most || !transaction.value().is_zero() {
-            self.violate(Check::Price, format!("transaction {name} may cost {cost} wei, and the bound is {most}"));
+            self.violate(
+                Check::Price,
+                format!("transaction {name} may cost {cost} wei, and the bound is {most}"),
+            );
         }
         if transaction.chain_id() != Some(CHAIN_ID) {
             self.violate(
@@ -545,7 +570,10 @@ impl World {
             );
         }
         if transaction.to() != Some(self.prepared.stack.entry_point) {
-            self.violate(Check::Identity, format!("transaction {name} is for {:?}", transaction.to()));
+            self.violate(
+                Check::Identity,
+                format!("transaction {name} is for {:?}", transaction.to()),
+            );
         }
     }
 
@@ -574,7 +602,9 @@ impl World {
 /// The newest block of a chain.
 fn facts_of(chain: &Chain, entry_point: alloy::primitives::Address) -> (B256, BlockFacts) {
     let number = chain.block_number();
-    let block = chain.block_at(BlockId::number(number)).expect("the newest block is there");
+    let block = chain
+        .block_at(BlockId::number(number))
+        .expect("the newest block is there");
     let filter = Filter::new()
         .select(number)
         .address(entry_point)
@@ -598,18 +628,16 @@ fn facts_of(chain: &Chain, entry_point: alloy::primitives::Address) -> (B256, Bl
             })
         })
         .collect();
-    let facts = BlockFacts {
-        number,
-        parent: block.header.parent_hash,
-        executed,
-    };
+    let facts = BlockFacts { number, executed };
     (block.header.hash, facts)
 }
 
 /// Transactions of the newest block that have failed.
 fn failed_in(chain: &Chain) -> Vec<B256> {
     let block = chain.block_at(BlockId::number(chain.block_number()));
-    let hashes = block.into_iter().flat_map(|block| block.transactions.hashes().collect::<Vec<_>>());
+    let hashes = block
+        .into_iter()
+        .flat_map(|block| block.transactions.hashes().collect::<Vec<_>>());
     hashes
         .filter(|hash| chain.receipt(*hash).is_some_and(|receipt| !receipt.status()))
         .collect()

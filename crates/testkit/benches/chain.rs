@@ -1,12 +1,12 @@
 //! What the testkit costs: `cargo bench -p session-key-testkit`.
 
 use alloy::{
-    primitives::{Address, Bytes, U256, address},
+    primitives::{Address, B256, Bytes, U256, address},
     providers::Provider,
     rpc::types::TransactionRequest,
 };
-use session_key_bindings::{IERC165, interface_id};
-use session_key_testkit::{Chain, Stack, TestToken, Testkit, dev_accounts};
+use session_key_bindings::{ENTRY_POINT, IERC165, interface_id};
+use session_key_testkit::{BundlerOptions, Chain, Stack, TestToken, Testkit, dev_accounts};
 
 // One set-up for the tests and the benchmarks; these use a part of it.
 #[allow(dead_code)]
@@ -93,6 +93,56 @@ fn user_operation_and_revert(bencher: divan::Bencher<'_, '_>) {
             .expect("it succeeds");
         session.chain.revert(snapshot).expect("the snapshot is there");
     });
+}
+
+/// The same operation through the bundler: simulated, bundled, mined; then its receipt.
+#[divan::bench]
+fn user_operation_through_the_bundler(bencher: divan::Bencher<'_, '_>) {
+    let session = session::Session::new();
+    let operation = session.sign(session.unsigned_transfer(HOLDER, 1));
+    let hash = session.hash(&operation);
+    let testkit = Testkit::from(session.chain.clone());
+    let client = testkit
+        .bundler(BundlerOptions {
+            auto: true,
+            ..Default::default()
+        })
+        .client();
+    let runtime = runtime();
+    let snapshot = || testkit.chain().snapshot();
+    bencher.bench_local(|| {
+        let before = snapshot();
+        let receipt = runtime.block_on(async {
+            let params = (wire(&operation), ENTRY_POINT);
+            let sent: B256 = client
+                .request("eth_sendUserOperation", params)
+                .await
+                .expect("it is taken");
+            assert_eq!(sent, hash);
+            client
+                .request::<_, serde_json::Value>("eth_getUserOperationReceipt", (hash,))
+                .await
+                .expect("it is in a block")
+        });
+        testkit.chain().revert(before).expect("the snapshot is there");
+        receipt
+    });
+}
+
+fn wire(operation: &session_key_bindings::UserOperation) -> serde_json::Value {
+    serde_json::json!({
+        "sender": operation.sender,
+        "nonce": operation.nonce,
+        "initCode": operation.initCode,
+        "callData": operation.callData,
+        "callGasLimit": operation.callGasLimit,
+        "verificationGasLimit": operation.verificationGasLimit,
+        "preVerificationGas": operation.preVerificationGas,
+        "maxFeePerGas": operation.maxFeePerGas,
+        "maxPriorityFeePerGas": operation.maxPriorityFeePerGas,
+        "paymasterAndData": operation.paymasterAndData,
+        "signature": operation.signature,
+    })
 }
 
 /// `eth_call` through the provider.

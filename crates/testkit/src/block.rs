@@ -132,18 +132,20 @@ impl Block {
         (0..self.transactions.len()).filter_map(|index| self.rpc_transaction(index))
     }
 
-    /// The logs of one transaction, the first of which is the block's `first`.
-    fn rpc_logs_of(
-        &self,
+    /// The logs of one transaction that match, as `eth_getLogs` shows them. Its first log is the block's `first`.
+    fn rpc_logs_of<'a>(
+        &'a self,
         index: usize,
-        mined: &MinedTransaction,
         first: usize,
-    ) -> impl Iterator<Item = types::Log> {
+        matches: impl Fn(&Log) -> bool + 'a,
+    ) -> impl Iterator<Item = types::Log> + 'a {
+        let mined = &self.transactions[index];
         let hash = mined.hash();
         mined
             .logs
             .iter()
             .zip(first..)
+            .filter(move |(log, _)| matches(log))
             .map(move |(log, log_index)| types::Log {
                 inner: log.clone(),
                 block_hash: Some(self.hash),
@@ -156,18 +158,19 @@ impl Block {
             })
     }
 
-    /// The logs as `eth_getLogs` shows them.
-    pub(crate) fn rpc_logs(&self) -> impl Iterator<Item = types::Log> {
+    /// The logs that match, as `eth_getLogs` shows them.
+    pub(crate) fn rpc_logs<'a>(
+        &'a self,
+        matches: impl Fn(&Log) -> bool + Copy + 'a,
+    ) -> impl Iterator<Item = types::Log> + 'a {
         let first = self.transactions.iter().scan(0, |logs, mined| {
             let first = *logs;
             *logs += mined.logs.len();
             Some(first)
         });
-        self.transactions
-            .iter()
+        first
             .enumerate()
-            .zip(first)
-            .flat_map(|((index, mined), first)| self.rpc_logs_of(index, mined, first))
+            .flat_map(move |(index, first)| self.rpc_logs_of(index, first, matches))
     }
 
     /// A receipt as `eth_getTransactionReceipt` shows it; its logs can be left out.
@@ -177,7 +180,7 @@ impl Block {
         let gas_before: u64 = before.iter().map(|mined| mined.gas_used).sum();
         let logs_before = before.iter().map(|mined| mined.logs.len()).sum();
         let logs = if with_logs {
-            self.rpc_logs_of(index, mined, logs_before).collect()
+            self.rpc_logs_of(index, logs_before, |_| true).collect()
         } else {
             Vec::new()
         };

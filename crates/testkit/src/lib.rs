@@ -2,6 +2,7 @@
 
 mod accounts;
 mod block;
+mod bundler;
 mod call;
 mod chain;
 mod error;
@@ -21,6 +22,10 @@ mod transport;
 mod vantage;
 
 pub use accounts::{DevAccount, dev_accounts};
+pub use bundler::{
+    AbsentForm, Bundle, Bundler, BundlerOptions, BundlerStyle, BundlerWords, Duplicates, NumberForm,
+    PooledOperation, ReasonForm, RevertDataForm, SuccessForm, VerificationGasName,
+};
 pub use call::CallOptions;
 pub use chain::{Chain, ChainConfig, MAX_BASE_FEE};
 pub use error::ChainError;

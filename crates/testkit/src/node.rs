@@ -83,16 +83,18 @@ impl Default for NodeOptions {
     }
 }
 
-/// What becomes of transactions that are sent to a [`Node`].
+/// What becomes of transactions that are sent to a [`Node`], and of operations that are sent to a
+/// [`Bundler`](crate::Bundler).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Submission {
-    /// They go to the pool that all nodes share, or are mined at once with [`automine`](crate::Chain::automine).
+    /// They are taken. Transactions go to the pool that all nodes share, or are mined at once with
+    /// [`automine`](crate::Chain::automine).
     #[default]
     Accepted,
     /// They go nowhere, and the answer is this error.
     Refused(ErrorAnswer),
-    /// They are accepted, and the answer is this error all the same.
+    /// They are taken, and the answer is this error all the same.
     PassedOn(ErrorAnswer),
     /// They go nowhere, and the answer is the hash all the same.
     Lost,

@@ -1,7 +1,7 @@
 //! The chain as a node: shared, and behind an `alloy` provider.
 
 use crate::{
-    Chain, ChainConfig, Node, NodeOptions,
+    Bundler, BundlerOptions, Chain, ChainConfig, Node, NodeOptions,
     rpc::{Desk, ErrorAnswer},
     transport::{Endpoint, Request, Transport},
 };
@@ -56,6 +56,12 @@ impl Testkit {
     #[must_use]
     pub fn node(&self, options: NodeOptions) -> Node {
         Node::new(self.clone(), options)
+    }
+
+    /// A bundler for EntryPoint v0.6 on the chain, which must have that.
+    #[must_use]
+    pub fn bundler(&self, options: BundlerOptions) -> Bundler {
+        Bundler::new(self.clone(), options)
     }
 
     /// The JSON-RPC transport, for `alloy`'s [`RpcClient`].

@@ -18,7 +18,7 @@ use alloy::{
         eip1559::{BaseFeeParams, calc_next_block_base_fee},
     },
     network::primitives::BlockTransactionsKind,
-    primitives::{Address, B256, U256, keccak256},
+    primitives::{Address, B256, Bloom, BloomInput, Log, U256, keccak256},
     rpc::types::{self, FeeHistory, Filter, FilterBlockOption},
 };
 use revm::{
@@ -234,9 +234,38 @@ impl<'a> Vantage<'a> {
         Ok(self
             .blocks(start.min(end)..end)
             .iter()
-            .flat_map(|block| block.rpc_logs())
-            .filter(|log| filter.matches(&log.inner))
+            .flat_map(|block| block.rpc_logs(|log| filter.matches(log)))
             .collect())
+    }
+
+    /// The latest log of a contract that begins with these topics, in the last `blocks` blocks: with its block, and the index of
+    /// its transaction there.
+    pub(crate) fn find_log(
+        &self,
+        contract: Address,
+        topics: &[B256],
+        blocks: Option<u64>,
+    ) -> Option<(&'a Block, usize, &'a Log)> {
+        let mut wanted = Bloom::ZERO;
+        wanted.accrue(BloomInput::Raw(contract.as_slice()));
+        for topic in topics {
+            wanted.accrue(BloomInput::Raw(topic.as_slice()));
+        }
+        let end = self.head + 1;
+        let start = blocks.map_or(0, |blocks| end.saturating_sub(blocks));
+        let candidates = self.blocks(start..end).iter().rev();
+        candidates
+            .filter(|block| block.header.logs_bloom.contains(&wanted))
+            .find_map(|block| {
+                let transactions = block.transactions.iter().enumerate();
+                transactions.rev().find_map(|(index, mined)| {
+                    let log = mined
+                        .logs
+                        .iter()
+                        .rfind(|log| log.address == contract && log.topics().starts_with(topics))?;
+                    Some((&**block, index, log))
+                })
+            })
     }
 
     /// What makes the present look like the state after the block with this number.

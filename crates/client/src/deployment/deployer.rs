@@ -1,17 +1,26 @@
 //! Deploying: look at everything first, then send.
 
 use super::{Contract, DeploymentPlan, PlannedContract};
-use crate::{Revert, fees::suggested_fees, request::RequestError};
+use crate::{
+    Revert,
+    node::{Node, SuggestedFees, TransactionReceipt},
+    operation::{Bounds, OverBound},
+    request::RequestError,
+};
 use alloy::{
+    eips::{BlockId, BlockNumberOrTag},
     network::TransactionBuilder,
-    primitives::{Address, B256, Bytes, U256, address, bytes, keccak256},
-    providers::{DynProvider, PendingTransactionError, Provider},
-    rpc::types::{TransactionRequest, state::AccountOverride},
+    primitives::{Address, B256, Bytes, U64, U256, address, bytes, keccak256},
+    providers::Provider,
+    rpc::types::{
+        TransactionRequest,
+        state::{AccountOverride, StateOverride},
+    },
     sol_types::SolCall,
-    transports::{RpcError, TransportError},
 };
 use session_key_bindings::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE};
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 alloy::sol! {
     /// Predeployed on OP Stack chains, where posting a transaction's data is paid for besides its gas.
@@ -26,8 +35,14 @@ const GAS_PRICE_ORACLE: Address = address!("0x4200000000000000000000000000000000
 /// Init code that copies nothing: needs PUSH0 (Shanghai) and MCOPY (Cancun), as the contracts do.
 const CANCUN_PROBE: Bytes = bytes!("5f5f5f5e00");
 
+/// How many times the bound on an operation's cost all transactions of a deployment may cost, unless other bounds are given: in
+/// all they take about 20 million gas units.
+const OPERATIONS: u64 = 40;
+
 /// How long a transaction may take to be included.
 const INCLUSION_TIMEOUT: Duration = Duration::from_secs(180);
+/// How far apart its receipt is asked for, at first and at last.
+const RECEIPT_INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 
 /// How often, and how far apart, a new contract's code is asked for.
 const CODE_ATTEMPTS: u32 = 10;
@@ -110,6 +125,10 @@ pub enum DeployError {
         reason: String,
     },
 
+    /// The node suggests fees, or asks for gas, beyond the [bounds](Deployer::with_bounds).
+    #[error("the deployment costs too much: {0}")]
+    OverBound(#[from] OverBound),
+
     /// The deployer cannot pay for it.
     #[error("{deployer} has {balance} wei, and may need {needed} wei")]
     Underfunded {
@@ -119,6 +138,27 @@ pub enum DeployError {
         balance: U256,
         /// What the deployment takes at most, in wei.
         needed: U256,
+    },
+
+    /// A transaction was handed over, and nobody said that it was taken. It may still be included. What came before it is in place;
+    /// deploying again goes on from there.
+    #[error("{contract}: its transaction may have been sent: {error}")]
+    NoAnswer {
+        /// What it creates.
+        contract: Contract,
+        /// How the request ended.
+        error: RequestError,
+    },
+
+    /// A transaction was sent, and the node does not tell what became of it. Deploying again goes on from there.
+    #[error("{contract}: transaction {transaction} was sent, but what became of it cannot be read: {error}")]
+    Unread {
+        /// What it creates.
+        contract: Contract,
+        /// Its hash.
+        transaction: B256,
+        /// How the last question ended.
+        error: RequestError,
     },
 
     /// A transaction was sent and not seen since. What came before it is in place; deploying again goes on from there.
@@ -140,10 +180,49 @@ pub enum DeployError {
     },
 }
 
-// The errors of transports are not kept: they print URLs, and URLs hold API keys.
-impl From<TransportError> for DeployError {
-    fn from(error: TransportError) -> Self {
-        Self::Rpc(RequestError::from(&error))
+impl DeployError {
+    /// A stable code: it never changes its meaning.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Rpc(_) => "request_failed",
+            Self::WrongChain { .. } => "wrong_chain",
+            Self::NoDeploymentProxy { .. } => "no_deployment_proxy",
+            Self::UnknownDeploymentProxy { .. } => "unknown_deployment_proxy",
+            Self::ChainBeforeCancun { .. } => "chain_before_cancun",
+            Self::CodeDiffers { .. } => "code_differs",
+            Self::SimulationUnsupported { .. } => "simulation_unsupported",
+            Self::CreationFails { .. } => "creation_fails",
+            Self::OverBound(_) => "over_bound",
+            Self::Underfunded { .. } => "underfunded",
+            Self::NoAnswer { .. } => "no_answer",
+            Self::Unread { .. } => "unread",
+            Self::NotIncluded { .. } => "not_included",
+            Self::Reverted { .. } => "reverted",
+        }
+    }
+
+    /// The transaction that the error is about, once one was sent and its hash is known.
+    pub const fn transaction(&self) -> Option<B256> {
+        match self {
+            Self::Unread { transaction, .. }
+            | Self::NotIncluded { transaction, .. }
+            | Self::Reverted { transaction, .. } => Some(*transaction),
+            _ => None,
+        }
+    }
+
+    /// Whether a transaction was sent, or may have been, and what became of it is not known.
+    pub const fn is_open(&self) -> bool {
+        matches!(
+            self,
+            Self::NoAnswer { .. } | Self::Unread { .. } | Self::NotIncluded { .. }
+        )
+    }
+}
+
+impl From<RequestError> for DeployError {
+    fn from(error: RequestError) -> Self {
+        Self::Rpc(error)
     }
 }
 
@@ -174,9 +253,9 @@ pub struct Survey {
     pub chain_id: u64,
     /// The contracts, in the order they are created in.
     pub contracts: Vec<SurveyedContract>,
-    /// Fee that the transactions offer, in wei per gas unit.
+    /// Fee that the transactions offer, in wei per gas unit; 0 if there is nothing to do.
     pub max_fee_per_gas: u128,
-    /// Priority fee within it, in wei per gas unit.
+    /// Priority fee within it, in wei per gas unit; 0 if there is nothing to do.
     pub max_priority_fee_per_gas: u128,
     /// What the transactions cost at most, in wei.
     pub cost: U256,
@@ -226,20 +305,39 @@ pub struct Created {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Deployer {
-    provider: DynProvider,
+    node: Node,
     expected_chain_id: u64,
     plan: DeploymentPlan,
+    bounds: Bounds,
 }
 
 impl Deployer {
     /// A deployer on the chain that the provider reaches, if that is the chain meant. To deploy, the provider must sign for
-    /// the sender.
+    /// the sender; all the rest of a transaction is filled in here.
     pub fn new(provider: impl Provider + 'static, expected_chain_id: u64, plan: DeploymentPlan) -> Self {
+        let bounds = Bounds::on_chain(expected_chain_id);
         Self {
-            provider: provider.erased(),
+            node: Node::new(provider),
             expected_chain_id,
             plan,
+            bounds: Bounds {
+                max_cost: bounds.max_cost.saturating_mul(U256::from(OPERATIONS)),
+                ..bounds
+            },
         }
+    }
+
+    /// Other bounds on what the transactions may cost. Their fees are bounded as an operation's are; [`Bounds::max_cost`] is for all
+    /// of them together. By default they are [`Bounds::on_chain`], with 40 times the cost: 2 ether.
+    #[must_use]
+    pub const fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// The bounds on what the transactions may cost.
+    pub const fn bounds(&self) -> &Bounds {
+        &self.bounds
     }
 
     /// The plan.
@@ -251,7 +349,7 @@ impl Deployer {
     /// `deployer` are checked if it is given.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn survey(&self, deployer: Option<Address>) -> Result<Survey, DeployError> {
-        let chain_id = self.provider.get_chain_id().await?;
+        let chain_id = self.node.chain_id().await?;
         if chain_id != self.expected_chain_id {
             return Err(DeployError::WrongChain {
                 expected: self.expected_chain_id,
@@ -285,13 +383,14 @@ impl Deployer {
             });
         }
 
-        let fees = suggested_fees(&self.provider).await?;
+        let fees = self.fees(&contracts).await?;
         let gas_limits = contracts.iter().filter_map(|surveyed| surveyed.gas_limit);
         // At most five times 2^64 gas units at 2^128 wei: nowhere near the end.
         let gas: U256 = gas_limits.map(U256::from).sum();
-        let cost = (gas * U256::from(fees.max_fee_per_gas)).saturating_add(self.data_fees(&contracts).await?);
+        let cost = (gas * U256::from(fees.max_fee)).saturating_add(self.data_fees(&contracts).await?);
+        self.bounds.check_cost(cost)?;
         if let Some(deployer) = deployer {
-            let balance = self.provider.get_balance(deployer).await?;
+            let balance = self.node.balance(deployer, BlockId::latest()).await?;
             if balance < cost {
                 return Err(DeployError::Underfunded {
                     deployer,
@@ -303,8 +402,8 @@ impl Deployer {
         Ok(Survey {
             chain_id,
             contracts,
-            max_fee_per_gas: fees.max_fee_per_gas,
-            max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
+            max_fee_per_gas: fees.max_fee,
+            max_priority_fee_per_gas: fees.max_priority_fee,
             cost,
         })
     }
@@ -330,44 +429,109 @@ impl Deployer {
             // The address is the same for everyone: somebody else may have been faster.
             if !self.is_present(planned, surveyed.code_hash).await? {
                 // Asked for each time: a count kept elsewhere is off by one once a transaction could not be sent.
-                let nonce = self.provider.get_transaction_count(deployer).pending().await?;
+                let nonce = self.node.transaction_count(deployer, true).await?;
                 let transaction = planned
                     .transaction(deployer)
+                    .with_chain_id(survey.chain_id)
                     .with_nonce(nonce)
                     .with_gas_limit(gas_limit)
                     .with_max_fee_per_gas(survey.max_fee_per_gas)
                     .with_max_priority_fee_per_gas(survey.max_priority_fee_per_gas);
-                let pending = self.provider.send_transaction(transaction).await?;
-                let hash = *pending.tx_hash();
-                let not_included = DeployError::NotIncluded {
-                    contract: planned.contract,
-                    transaction: hash,
-                };
-                let receipt = match pending.with_timeout(Some(INCLUSION_TIMEOUT)).get_receipt().await {
-                    Ok(receipt) => receipt,
-                    Err(PendingTransactionError::TransportError(error)) => {
-                        tracing::debug!(error = %RequestError::from(&error), "waiting for the receipt");
-                        return Err(not_included);
-                    }
-                    Err(_) => return Err(not_included),
-                };
-                let in_place = self.is_in_place(planned, surveyed.code_hash, receipt.status());
-                if !in_place.await? {
+                let receipt = self.send(planned, transaction).await?;
+                let (contract, hash) = (planned.contract, receipt.transaction_hash);
+                let succeeded = receipt.success != Some(false);
+                let in_place = self.is_in_place(planned, surveyed.code_hash, succeeded).await;
+                let in_place = in_place.map_err(|error| match error {
+                    DeployError::Rpc(error) => DeployError::Unread {
+                        contract,
+                        transaction: hash,
+                        error,
+                    },
+                    error => error,
+                })?;
+                if !in_place {
                     return Err(DeployError::Reverted {
-                        contract: planned.contract,
+                        contract,
                         transaction: hash,
                     });
                 }
                 created.transaction = Some(hash);
-                created.gas_used = receipt.gas_used;
+                created.gas_used = receipt.gas_used.unwrap_or_default().saturating_to();
             }
             on_created(&created);
         }
         Ok(())
     }
 
+    /// Sends a transaction, and waits until it is included.
+    async fn send(
+        &self,
+        planned: &PlannedContract,
+        transaction: TransactionRequest,
+    ) -> Result<TransactionReceipt, DeployError> {
+        let contract = planned.contract;
+        let sent = self.node.provider().send_transaction(transaction).await;
+        let hash = match sent {
+            Ok(pending) => *pending.tx_hash(),
+            Err(error) => {
+                let error = RequestError::of("eth_sendRawTransaction", &error);
+                return Err(match error {
+                    RequestError::NotReached { .. } | RequestError::NotMade { .. } => error.into(),
+                    // Whatever else is said: it may have been passed on.
+                    error => DeployError::NoAnswer { contract, error },
+                });
+            }
+        };
+        let until = Instant::now() + INCLUSION_TIMEOUT;
+        let [mut interval, longest] = RECEIPT_INTERVALS;
+        loop {
+            let error = match self.node.receipt(hash).await {
+                Ok(Some(receipt)) => return Ok(receipt),
+                Ok(None) => None,
+                Err(error) => Some(error),
+            };
+            if Instant::now() >= until {
+                return Err(match error {
+                    Some(error) => DeployError::Unread {
+                        contract,
+                        transaction: hash,
+                        error,
+                    },
+                    None => DeployError::NotIncluded {
+                        contract,
+                        transaction: hash,
+                    },
+                });
+            }
+            sleep(interval).await;
+            interval = (interval * 2).min(longest);
+        }
+    }
+
+    /// The fees that the transactions offer, within the bounds. None, if nothing is missing.
+    async fn fees(&self, contracts: &[SurveyedContract]) -> Result<SuggestedFees, DeployError> {
+        if contracts.iter().all(SurveyedContract::is_present) {
+            return Ok(SuggestedFees {
+                max_fee: 0,
+                max_priority_fee: 0,
+                base_fee: 0,
+            });
+        }
+        let head = self.node.head().await?;
+        let fees = self.node.fees(&head).await?;
+        self.bounds.check_fees(
+            fees.base_fee,
+            U256::from(fees.max_fee),
+            U256::from(fees.max_priority_fee),
+        )?;
+        Ok(SuggestedFees {
+            max_priority_fee: fees.max_priority_fee.min(fees.max_fee),
+            ..fees
+        })
+    }
+
     async fn check_proxy(&self, chain_id: u64) -> Result<(), DeployError> {
-        let code = self.provider.get_code_at(DEPLOYMENT_PROXY).await?;
+        let code = self.code(DEPLOYMENT_PROXY).await?;
         if code.is_empty() {
             return Err(DeployError::NoDeploymentProxy { chain_id });
         }
@@ -382,24 +546,31 @@ impl Deployer {
 
     async fn check_hard_fork(&self, chain_id: u64) -> Result<(), DeployError> {
         let probe = TransactionRequest::default().with_deploy_code(CANCUN_PROBE);
-        match self.provider.call(probe).await {
+        match self.node.call(&probe, BlockId::latest()).await {
             Ok(_) => Ok(()),
-            Err(error) if Revert::from_rpc_error(&error).is_some() => Err(DeployError::ChainBeforeCancun {
+            Err(error) if error.revert().is_some() => Err(DeployError::ChainBeforeCancun {
                 chain_id,
-                reason: message(&error),
+                reason: message(error),
             }),
             Err(error) => Err(error.into()),
         }
     }
 
+    async fn code(&self, address: Address) -> Result<Bytes, RequestError> {
+        self.node.code_at(address, BlockId::latest()).await
+    }
+
     /// Hash of the code that the contract must have: its init code is run at its own address, as if it were its code.
     async fn simulated_code_hash(&self, planned: &PlannedContract) -> Result<B256, DeployError> {
         let creation = TransactionRequest::default().with_to(planned.address);
-        let init_code = AccountOverride::default().with_code(planned.init_code.clone());
-        let code = self
-            .provider
-            .call(creation)
-            .account_override(planned.address, init_code)
+        let mut overrides = StateOverride::default();
+        overrides.insert(
+            planned.address,
+            AccountOverride::default().with_code(planned.init_code.clone()),
+        );
+        let code: Bytes = self
+            .node
+            .request("eth_call", (creation, BlockNumberOrTag::Latest, overrides))
             .await
             .map_err(|error| creation_fails(planned.contract, error))?;
         // A node that ignores the override calls an empty account, or the contract itself.
@@ -413,7 +584,7 @@ impl Deployer {
 
     /// Whether the contract is there. Other code in its place is an error.
     async fn is_present(&self, planned: &PlannedContract, expected: B256) -> Result<bool, DeployError> {
-        let code = self.provider.get_code_at(planned.address).await?;
+        let code = self.code(planned.address).await?;
         if code.is_empty() {
             return Ok(false);
         }
@@ -440,7 +611,7 @@ impl Deployer {
         let attempts = if succeeded { CODE_ATTEMPTS } else { 1 };
         for attempt in 0..attempts {
             if attempt > 0 {
-                tokio::time::sleep(CODE_INTERVAL).await;
+                sleep(CODE_INTERVAL).await;
             }
             if self.is_present(planned, expected).await? {
                 return Ok(true);
@@ -451,11 +622,12 @@ impl Deployer {
 
     async fn gas_limit(&self, planned: &PlannedContract) -> Result<u64, DeployError> {
         // From nobody in particular: what it costs does not depend on who sends it, and funds are checked later.
-        let estimate = self
-            .provider
-            .estimate_gas(planned.transaction(Address::ZERO))
+        let estimate: U64 = self
+            .node
+            .request("eth_estimateGas", (planned.transaction(Address::ZERO),))
             .await
             .map_err(|error| creation_fails(planned.contract, error))?;
+        let estimate: u64 = estimate.to();
         // Room for what changes until it is sent: on some chains, gas pays for the data fees of the layer below.
         Ok(estimate.saturating_add(estimate / 4))
     }
@@ -463,7 +635,7 @@ impl Deployer {
     /// What is paid besides gas, in wei: the OP Stack's fee for posting the transactions' data.
     async fn data_fees(&self, contracts: &[SurveyedContract]) -> Result<U256, DeployError> {
         let mut fees = U256::ZERO;
-        if self.provider.get_code_at(GAS_PRICE_ORACLE).await?.is_empty() {
+        if self.code(GAS_PRICE_ORACLE).await?.is_empty() {
             return Ok(fees);
         }
         for (planned, surveyed) in self.plan.contracts().iter().zip(contracts) {
@@ -478,13 +650,13 @@ impl Deployer {
                 .with_to(GAS_PRICE_ORACLE)
                 .with_input(call.abi_encode());
             // What does not answer like an oracle is something else at its address.
-            match self.provider.call(question).await {
+            match self.node.call(&question, BlockId::latest()).await {
                 Ok(answer) => {
                     let fee = IGasPriceOracle::getL1FeeCall::abi_decode_returns_validate(&answer)
                         .unwrap_or_default();
                     fees = fees.saturating_add(fee);
                 }
-                Err(error) if Revert::from_rpc_error(&error).is_some() => {}
+                Err(error) if error.revert().is_some() => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -494,18 +666,18 @@ impl Deployer {
 }
 
 /// What the node says, without its code.
-fn message(error: &TransportError) -> String {
-    match RequestError::from(error) {
+fn message(error: RequestError) -> String {
+    match error {
         RequestError::Answered(answer) => answer.message,
         error => error.to_string(),
     }
 }
 
 /// What the node says of a creation that it only simulates.
-fn creation_fails(contract: Contract, error: TransportError) -> DeployError {
-    let reason = match (&error, Revert::from_rpc_error(&error)) {
+fn creation_fails(contract: Contract, error: RequestError) -> DeployError {
+    let reason = match (&error, error.revert()) {
         (_, Some(revert)) if revert != Revert::Unknown(Bytes::new()) => revert.to_string(),
-        (RpcError::ErrorResp(_), _) => message(&error),
+        (RequestError::Answered(answer), _) => answer.message.clone(),
         _ => return error.into(),
     };
     DeployError::CreationFails { contract, reason }

@@ -135,13 +135,9 @@ impl Bounds {
             .max(U256::from(self.max_priority_fee))
     }
 
-    /// Checks fees that somebody outside suggested, in wei per gas unit.
-    pub(crate) fn check_fees(
-        &self,
-        base_fee: u128,
-        max_fee: U256,
-        max_priority_fee: U256,
-    ) -> Result<(), OverBound> {
+    /// Checks fees that somebody outside suggested, in wei per gas unit: the priority fee against the base fee, and the fee in all
+    /// against both.
+    pub fn check_fees(&self, base_fee: u128, max_fee: U256, max_priority_fee: U256) -> Result<(), OverBound> {
         let priority_bound = self.priority_fee_bound(base_fee);
         Self::check(Setting::MaxPriorityFee, max_priority_fee, priority_bound)?;
         let fee_bound = U256::from(base_fee)
@@ -180,7 +176,7 @@ impl Bounds {
     }
 
     /// Checks what an operation or a transaction may cost in all, in wei.
-    pub(crate) fn check_cost(&self, cost: U256) -> Result<(), OverBound> {
+    pub fn check_cost(&self, cost: U256) -> Result<(), OverBound> {
         Self::check(Setting::MaxCost, cost, self.max_cost)
     }
 }

@@ -271,7 +271,7 @@ impl Outcome {
             Self::Included(included) if included.success => Happened::Yes,
             Self::Included(_) => Happened::Reverted,
             Self::Void(_) | Self::NeverSent => Happened::No,
-            Self::Open(Open::NotTaken(_) | Open::NonceUsed { by: Some(_) }) => Happened::NotYet,
+            Self::Open(Open::NotTaken(_) | Open::NonceUsed { .. }) => Happened::NotYet,
             Self::Open(_) => Happened::Unknown,
         }
     }

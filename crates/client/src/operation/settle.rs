@@ -163,6 +163,9 @@ impl Core {
             let mut changed = record.clone();
             if self.look_again(view, &mut changed, seen).await? {
                 *record = self.write_fact(changed).await?;
+            } else {
+                // How deep it lies is known here, and not worth a write.
+                *record = changed;
             }
         }
         let is_past = |operation: &OperationRecord| operation.is_open() && operation.nonce() < view.nonce;

@@ -3,6 +3,8 @@
 //! [`RequestError`] keeps apart what a sender of money must not confuse: a request that never left, one that the other side
 //! turned away, one that it answered with an error, and one that it may have acted on although no answer came back.
 
+// Only the HTTP transport reads whole answers.
+#[cfg_attr(not(feature = "http"), allow(dead_code))]
 pub(crate) mod answer;
 pub mod lenient;
 pub(crate) mod text;
@@ -20,6 +22,13 @@ use std::time::Duration;
 
 /// The largest result that is parsed, in bytes.
 pub const MAX_ANSWER: usize = 4 << 20;
+
+/// A text from outside, made fit to be shown: one line of at most `limit` characters, without control and formatting characters,
+/// its URLs reduced to scheme and host. A text that was cut ends with an ellipsis. The texts in this crate's errors are clean already.
+#[must_use]
+pub fn clean_text(text: &str, limit: usize) -> String {
+    text::cut(&text::without(text, &[]), limit)
+}
 
 /// Why a request to a node or a bundler has no result.
 ///

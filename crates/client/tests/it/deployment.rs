@@ -1,21 +1,26 @@
 //! Deploying: from nothing, again, half way, with other parameters, and where it must refuse.
 
 use crate::wire::{Asked, Fault, Wire, provider, wallet, without_overrides};
+use serde_json::Value;
 use session_key_bindings::{IModularAccountFactory, bytecode};
 use session_key_client::{
     Deployment, SmartAccount,
     alloy::{
+        network::TransactionBuilder as _,
         primitives::{Address, B256, U256, address, bytes, hex, keccak256},
         providers::DynProvider,
+        rpc::types::TransactionRequest,
     },
     deployment::{
         Contract, DeployError, Deployer, DeploymentParameters, DeploymentPlan, Deterministic, PlanError,
         Survey, account_init_code_hash,
     },
+    operation::{Bounds, Setting},
 };
 use session_key_testkit::{
     DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Stack, Testkit, dev_accounts,
 };
+use tokio::time::Instant;
 
 const CHAIN: u64 = 31337;
 const GAS_PRICE_ORACLE: Address = address!("0x420000000000000000000000000000000000000F");
@@ -342,6 +347,69 @@ async fn funds_must_be_enough_and_enough_will_do() {
 }
 
 #[tokio::test]
+async fn absurd_fees_are_refused_with_both_numbers() {
+    const GWEI: u128 = 1_000_000_000;
+    let testkit = chain();
+    let deployer = deployer(&testkit);
+    create(&testkit, &deployer, |contract| {
+        contract != Contract::ModularAccountFactory
+    });
+    let over = |error| match error {
+        DeployError::OverBound(over) => over,
+        error => panic!("{error}"),
+    };
+
+    // A base fee that nobody can check: what counts is the cost of it all.
+    let cost = deployer.survey(None).await.unwrap().cost;
+    testkit.chain().set_next_base_fee(1_000_000_000_000_000);
+    let error = refusal(&testkit, &deployer).await;
+    assert!(
+        error
+            .to_string()
+            .contains("at most 2000000000000000000 is allowed: cost"),
+        "{error}"
+    );
+    let found = over(error);
+    assert_eq!(
+        (found.setting, found.bound),
+        (Setting::MaxCost, deployer.bounds().max_cost)
+    );
+    assert!(found.asked > found.bound && found.asked > cost);
+    let generous = deployer.clone().with_bounds(Bounds {
+        max_cost: U256::MAX,
+        ..*deployer.bounds()
+    });
+    assert_eq!(generous.survey(None).await.unwrap().cost, found.asked);
+
+    // Everybody seems to have paid 10,000 gwei on top.
+    testkit.chain().set_next_base_fee(1_000_000_000);
+    for _ in 0..10 {
+        let tip = TransactionRequest::default()
+            .with_from(dev_accounts()[7].address)
+            .with_to(Address::ZERO)
+            .with_gas_limit(21_000)
+            .with_max_fee_per_gas(20_000 * GWEI)
+            .with_max_priority_fee_per_gas(10_000 * GWEI);
+        testkit.chain().send(tip).unwrap().ok().unwrap();
+    }
+    let found = over(refusal(&testkit, &deployer).await);
+    assert_eq!(
+        (found.setting, found.asked, found.bound),
+        (
+            Setting::MaxPriorityFee,
+            U256::from(10_000 * GWEI),
+            U256::from(100 * GWEI)
+        )
+    );
+
+    // Where there is nothing to do, fees are of no matter.
+    create(&testkit, &deployer, |contract| {
+        contract == Contract::ModularAccountFactory
+    });
+    assert!(deployer.survey(None).await.unwrap().is_complete());
+}
+
+#[tokio::test]
 async fn the_data_fee_of_the_op_stack_is_counted() {
     let testkit = chain();
     let deployer = deployer(&testkit);
@@ -406,6 +474,77 @@ async fn a_failure_half_way_is_completed_by_the_next_deployment() {
         created.extend(rest);
         assert_eq!(created, missing(&survey));
         assert!(deployer.survey(None).await.unwrap().is_complete());
+    }
+}
+
+/// A deployer on a chain that lacks the factory alone.
+fn only_the_factory_is_missing(testkit: &Testkit, node: Wire) -> Deployer {
+    let wallet = wallet(node, dev_accounts()[0].signer());
+    let deployer = Deployer::new(wallet, CHAIN, plan(&DeploymentParameters::default()));
+    create(testkit, &deployer, |contract| {
+        contract != Contract::ModularAccountFactory
+    });
+    deployer
+}
+
+#[tokio::test]
+async fn what_may_have_been_sent_is_open_until_the_next_deployment() {
+    for (fault, is_there) in [
+        (Fault::Break, true),
+        (Fault::refuse(-32603, "internal error"), false),
+    ] {
+        let testkit = chain();
+        let node = Wire::new(testkit.transport());
+        node.once("eth_sendRawTransaction", fault);
+        let deployer = only_the_factory_is_missing(&testkit, node);
+        let error = deploy(&deployer).await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                DeployError::NoAnswer {
+                    contract: Contract::ModularAccountFactory,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(error.is_open());
+        assert_eq!(deployer.survey(None).await.unwrap().is_complete(), is_there);
+        deploy(&deployer).await.unwrap();
+        assert!(deployer.survey(None).await.unwrap().is_complete());
+    }
+
+    // What nobody can sign is not sent.
+    let testkit = chain();
+    let deployer = only_the_factory_is_missing(&testkit, Wire::new(testkit.transport()));
+    let survey = deployer.survey(None).await.unwrap();
+    let block = testkit.chain().block_number();
+    let stranger = Address::repeat_byte(0x57);
+    testkit.chain().set_balance(stranger, survey.cost);
+    let error = deployer.deploy(&survey, stranger, |_| {}).await.unwrap_err();
+    assert!(
+        matches!(error, DeployError::Rpc(_)) && !error.is_open(),
+        "{error}"
+    );
+    assert_eq!(testkit.chain().block_number(), block);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_never_comes_is_waited_for_and_leaves_it_open() {
+    for (fault, code) in [
+        (Fault::Answer(Ok(Value::Null)), "not_included"),
+        (Fault::refuse(-32603, "internal error"), "unread"),
+    ] {
+        let testkit = chain();
+        let node = Wire::new(testkit.transport());
+        node.fault("eth_getTransactionReceipt", fault);
+        let deployer = only_the_factory_is_missing(&testkit, node.clone());
+        let start = Instant::now();
+        let error = deploy(&deployer).await.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.is_open() && error.transaction().is_some());
+        assert!((180..=182).contains(&start.elapsed().as_secs()));
+        assert!(node.calls("eth_getTransactionReceipt") < 200);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every example runs to its end.
 
 // They are programs of their own, each with the start that they share.
-#![allow(clippy::duplicate_mod)]
+#![allow(clippy::duplicate_mod, clippy::module_inception)]
 
 #[path = "../../examples/agent_held_key.rs"]
 mod agent_held_key;

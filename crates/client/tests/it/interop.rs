@@ -564,5 +564,8 @@ async fn interop_uses_a_key_of_typescript() {
         .unwrap();
     assert_eq!(live.token_balance(payee).await - before, U256::from(9));
     let beyond = agent.execute([Call::transfer(token, U256::ZERO)]);
-    assert_not_allowed(beyond.await.unwrap_err(), &["function_not_on_allowlist"]);
+    assert_not_allowed(
+        beyond.await.unwrap_err(),
+        &["token_function_not_allowed", "function_not_on_allowlist"],
+    );
 }

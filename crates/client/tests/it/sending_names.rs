@@ -228,10 +228,7 @@ async fn other_calls_under_a_name_that_is_not_free_are_an_error_with_its_outcome
         ] {
             let error = other.id("rent").await.unwrap_err();
             assert_name_taken(&error, |outcome| outcome.happened() == Happened::Yes);
-            assert_eq!(
-                process.out.calls(SEND) + usize::from(process.out.calls(SEND) == 0),
-                1
-            );
+            assert!(process.out.calls(SEND) <= 1);
         }
     }
     assert_eq!(fixture.balance(RECIPIENT), U256::from(5));

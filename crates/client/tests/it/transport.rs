@@ -598,6 +598,7 @@ async fn credentials_are_sent_and_never_shown() {
             .head
             .contains(&format!("POST /v2/{KEY}?apikey=s3cr3t-query "))
     );
+    assert_eq!(transport.origin(), format!("http://{}", echo.address));
     let provider = transport.clone().provider();
     let shown = [
         format!("{found} {found:?}"),

@@ -323,11 +323,14 @@ impl Service<RequestPacket> for Wire {
     }
 }
 
+/// Which node answers a request, by its method and number.
+type Pick = Arc<dyn Fn(&str, usize) -> usize + Send + Sync>;
+
 /// Several nodes behind one address: a function of the method and of how many requests came before says which one answers.
 #[derive(Clone)]
 pub(crate) struct Balanced {
     nodes: Vec<BoxTransport>,
-    pick: Arc<dyn Fn(&str, usize) -> usize + Send + Sync>,
+    pick: Pick,
     asked: Arc<AtomicUsize>,
 }
 

@@ -43,15 +43,15 @@ fn entry_is_within(inner: &ContractState, outer: &ContractState) -> bool {
         .functions
         .iter()
         .all(|(selector, is_on_list)| !is_on_list || outer.functions.get(selector) == Some(&true));
-    let contract_within = !inner.is_on_list
-        || outer.is_on_list && (inner.check_selectors || !outer.check_selectors);
+    let contract_within =
+        !inner.is_on_list || outer.is_on_list && (inner.check_selectors || !outer.check_selectors);
     let is_whole = outer.is_on_list && !outer.check_selectors;
     contract_within && (functions_within || is_whole && inner.check_selectors)
 }
 
 const fn range_narrows(before: &TimeRange, after: &TimeRange) -> bool {
-    let until_narrows = before.valid_until == 0
-        || after.valid_until != 0 && after.valid_until <= before.valid_until;
+    let until_narrows =
+        before.valid_until == 0 || after.valid_until != 0 && after.valid_until <= before.valid_until;
     after.valid_after >= before.valid_after && until_narrows
 }
 

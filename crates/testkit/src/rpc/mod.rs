@@ -5,7 +5,7 @@ mod errors;
 mod params;
 
 pub use errors::ErrorAnswer;
-pub(crate) use errors::{Answer, Failure, code, failure};
+pub(crate) use errors::{Answer, Dialect, Failure, code, failure};
 pub(crate) use params::Params;
 
 use crate::{
@@ -21,7 +21,6 @@ use alloy::{
         BlockOverrides, Filter, FilterBlockOption, Transaction, TransactionReceipt, state::StateOverride,
     },
 };
-use errors::Dialect;
 use serde::Serialize;
 use serde_json::{
     json,

@@ -2,6 +2,7 @@
 
 mod anvil;
 mod blocks;
+mod bundler;
 mod history;
 mod node;
 mod pool;
@@ -11,3 +12,4 @@ mod requests;
 mod serve;
 mod session;
 mod stack;
+mod transport;

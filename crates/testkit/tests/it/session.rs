@@ -77,6 +77,23 @@ impl Session {
         amount: u64,
         paymaster_and_data: Bytes,
     ) -> TransactionRequest {
+        let operation = UserOperation {
+            paymasterAndData: paymaster_and_data,
+            ..self.unsigned_transfer(recipient, amount)
+        };
+        let bundler = dev_accounts()[2].address;
+        let bundle = IEntryPoint::handleOpsCall {
+            ops: vec![self.sign(operation)],
+            beneficiary: bundler,
+        };
+        TransactionRequest::default()
+            .from(bundler)
+            .to(ENTRY_POINT)
+            .input(Bytes::from(bundle.abi_encode()).into())
+    }
+
+    /// An operation in which the key sends tokens, to be included next.
+    pub(crate) fn unsigned_transfer(&self, recipient: Address, amount: u64) -> UserOperation {
         let transfer = TestToken::transferCall {
             to: recipient,
             amount: U256::from(amount),
@@ -94,7 +111,7 @@ impl Session {
             sender: self.account,
             key,
         };
-        let mut operation = UserOperation {
+        UserOperation {
             sender: self.account,
             nonce: self.chain.read(Address::ZERO, ENTRY_POINT, &nonce).unwrap(),
             initCode: Bytes::new(),
@@ -104,13 +121,14 @@ impl Session {
             preVerificationGas: U256::from(50_000),
             maxFeePerGas: U256::from(2_000_000_000u64),
             maxPriorityFeePerGas: U256::from(1_000_000_000),
-            paymasterAndData: paymaster_and_data,
+            paymasterAndData: Bytes::new(),
             signature: Bytes::new(),
-        };
-        let hash = IEntryPoint::getUserOpHashCall {
-            userOp: operation.clone(),
-        };
-        let hash = self.chain.read(Address::ZERO, ENTRY_POINT, &hash).unwrap();
+        }
+    }
+
+    /// Signs as the key does.
+    pub(crate) fn sign(&self, mut operation: UserOperation) -> UserOperation {
+        let hash = self.hash(&operation);
         operation.signature = self
             .key
             .signer()
@@ -118,15 +136,15 @@ impl Session {
             .unwrap()
             .as_bytes()
             .into();
-        let bundler = dev_accounts()[2].address;
-        let bundle = IEntryPoint::handleOpsCall {
-            ops: vec![operation],
-            beneficiary: bundler,
+        operation
+    }
+
+    /// The hash that identifies an operation.
+    pub(crate) fn hash(&self, operation: &UserOperation) -> B256 {
+        let hash = IEntryPoint::getUserOpHashCall {
+            userOp: operation.clone(),
         };
-        TransactionRequest::default()
-            .from(bundler)
-            .to(ENTRY_POINT)
-            .input(Bytes::from(bundle.abi_encode()).into())
+        self.chain.read(Address::ZERO, ENTRY_POINT, &hash).unwrap()
     }
 
     /// Revert data of a transfer that exceeds the key's limit.

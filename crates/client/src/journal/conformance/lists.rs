@@ -9,7 +9,7 @@ pub(super) async fn unsettled_records_are_those_that_are_not_final(journal: Arc<
     let one = U256::from(1);
     let on_its_way = put(&*journal, open(lane)).await;
     let included = put(&*journal, include(open(lane), one, false)).await;
-    put(&*journal, include(open(lane), one, true)).await;
+    put(&*journal, told(include(open(lane), one, true))).await;
     put(&*journal, end(open(lane))).await;
     put(&*journal, unsigned(lane)).await;
     for other in [
@@ -145,7 +145,7 @@ pub(super) async fn lanes_with_unsettled_records_are_told_once(journal: Arc<dyn 
     }
     let settled = with_nonce_key(lane, U192::from(5));
     put(&*journal, end(open(settled))).await;
-    put(&*journal, include(open(settled), U256::from(1), true)).await;
+    put(&*journal, told(include(open(settled), U256::from(1), true))).await;
     put(&*journal, unsigned(settled)).await;
 
     let sorted = |mut lanes: Vec<Lane>| {

@@ -59,8 +59,9 @@ pub(super) async fn run(operation: Operation) -> Result<Included, OperationError
     let mut course = Course::new(operation);
     let until = course.until;
     let end = timeout_at(until, async {
-        let included = course.start().await?;
-        course.finish(included).await
+        // The parts are large: each in a box of its own keeps the stack small.
+        let included = Box::pin(course.start()).await?;
+        Box::pin(course.finish(included)).await
     })
     .await;
     course.end(end.ok()).await
@@ -71,7 +72,7 @@ pub(super) async fn run(operation: Operation) -> Result<Included, OperationError
 pub(super) async fn send(operation: Operation) -> Result<Pending, OperationError> {
     let mut course = Course::new(operation);
     let until = course.until;
-    match timeout_at(until, course.start()).await {
+    match timeout_at(until, Box::pin(course.start())).await {
         Ok(Ok(included)) => Ok(Pending { course, included }),
         Ok(Err(cause)) => Err(course.fail(cause).await),
         Err(_) => {
@@ -106,7 +107,7 @@ impl Pending {
     pub async fn wait(self) -> Result<Included, OperationError> {
         let Self { mut course, included } = self;
         let until = course.until;
-        let end = timeout_at(until, course.finish(included)).await;
+        let end = timeout_at(until, Box::pin(course.finish(included))).await;
         course.end(end.ok()).await
     }
 }

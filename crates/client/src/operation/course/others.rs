@@ -200,13 +200,14 @@ pub(super) fn rivals(others: &[IntentRecord], nonce: U256) -> Vec<&OperationReco
         .collect()
 }
 
-/// An open operation at this nonce or above whose caller was given no error: the caller knows it included, or waits until its
-/// block lies deep, and the chain does not include it any more.
-pub(super) fn undone(others: &[IntentRecord], nonce: U256) -> Option<B256> {
+/// The open operation with the lowest nonce from this one on whose caller was given no error: the caller knows it included, or
+/// waits until its block lies deep, and the chain does not include it any more.
+pub(super) fn undone(others: &[IntentRecord], nonce: U256) -> Option<(U256, B256)> {
     others
         .iter()
         .filter(|other| other.given_up.is_none())
         .flat_map(IntentRecord::open_operations)
-        .find(|operation| operation.nonce() >= nonce)
-        .map(|operation| operation.signed.hash)
+        .filter(|operation| operation.nonce() >= nonce)
+        .map(|operation| (operation.nonce(), operation.signed.hash))
+        .min()
 }

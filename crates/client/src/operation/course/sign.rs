@@ -24,7 +24,7 @@ impl Course {
             self.record = self.wanted.core.desk.journal().intent(self.id).await?;
         }
         self.take_along();
-        let sent = self.sign_and_send_together().await;
+        let sent = Box::pin(self.sign_and_send_together()).await;
         // Whoever was not taken along waits again.
         self.carried = None;
         sent
@@ -34,6 +34,7 @@ impl Course {
         let core = self.wanted.core.clone();
         let mut sign_anew = self.wanted.adopts.is_some_and(|(_, sign_anew)| sign_anew) && !self.has_signed;
         let mut has_waited = false;
+        let mut waited_for = None;
         let mut pause = FIRST_PAUSE;
         let unseen_until = Instant::now() + self.wanted.timeout / 2;
         loop {
@@ -87,13 +88,14 @@ impl Course {
             }
 
             // Operations whose callers were given no error keep their nonces: a reorganization has undone them, and they come first.
-            if let Some(undone) = undone(&others, nonce) {
-                if has_waited {
+            if let Some((lowest, undone)) = undone(&others, nonce) {
+                // Each is waited for once: some bundlers take no more than the next one.
+                if waited_for == Some(undone) {
                     return Err(Cause::BlockedBy { by: undone });
                 }
-                has_waited = true;
+                waited_for = Some(undone);
                 self.send_others(&mut others, |other| other >= nonce).await;
-                self.wait_for_others(&others, |operation| operation.nonce() >= nonce)
+                self.wait_for_others(&others, |operation| operation.nonce() == lowest)
                     .await;
                 continue;
             }
@@ -128,7 +130,7 @@ impl Course {
                 reads.call_data = together.source.call_data(&core.account, &core.desk).await?;
             }
             let salt = self.wanted.salt();
-            let prepared = match together.prepare(&reads, nonce, least_fees, &salt).await {
+            let prepared = match Box::pin(together.prepare(&reads, nonce, least_fees, &salt)).await {
                 Ok(prepared) => prepared,
                 // What is wrong with all of them may not be wrong with this one.
                 Err(_) if self.carries() => {

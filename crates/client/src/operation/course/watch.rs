@@ -230,7 +230,7 @@ impl Course {
         let mut pause = FIRST_PAUSE;
         loop {
             let is_late = Instant::now() + pause >= until;
-            match self.read_patiently(operation).await {
+            match Box::pin(self.read_patiently(operation)).await {
                 Ok(reads) if reads.head.number >= newest || is_late => return Ok(reads),
                 Ok(_) => {}
                 // What is missing may just not be there yet.
@@ -254,7 +254,7 @@ impl Course {
     pub(super) async fn read_patiently(&self, operation: &Operation) -> Result<Reads, Cause> {
         let mut patience = Patience::new(self);
         loop {
-            match operation.read(&self.lane).await {
+            match Box::pin(operation.read(&self.lane)).await {
                 Ok(reads) => return Ok(reads),
                 Err(cause) => patience.after(cause).await?,
             }

@@ -403,8 +403,7 @@ impl Journal for PlainJournal {
         let held = self.lane(&mut state, &lease.lane);
         let is_held = match held.held {
             Some((holder, _)) => {
-                (holder == lease.holder && held.epoch == lease.epoch)
-                    || holder == lease.holder && self.has(Fault::OtherEpochRenewed)
+                holder == lease.holder && (held.epoch == lease.epoch || self.has(Fault::OtherEpochRenewed))
                     || self.has(Fault::LostLeaseRenewed)
             }
             None => held.epoch == lease.epoch && self.has(Fault::GivenBackLeaseRenewed),

@@ -1,0 +1,160 @@
+//! The chain that the demonstration runs on: simulated in this process, or a node behind a URL.
+
+use crate::{
+    endpoint::{Endpoint, RPC_URL, TimeLimit},
+    purse::{Purse, required_funder},
+    transactions::INCLUSION_TIMEOUT,
+};
+use eyre::{Result, WrapErr as _, ensure, eyre};
+use serde_json::Value;
+use session_key_client::{Node, alloy::providers::DynProvider};
+use session_key_testkit::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Testkit, dev_accounts};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// Chains whose coin is worth nothing: development nodes and public test networks.
+const TEST_CHAINS: [u64; 12] = [
+    1337,
+    31_337,
+    17_000,
+    560_048,
+    11_155_111,
+    84_532,
+    11_155_420,
+    421_614,
+    80_001,
+    80_002,
+    2523,
+    999_999_999,
+];
+
+/// How time passes on the chain.
+#[derive(Debug)]
+enum Clock {
+    /// By our own hand.
+    Simulated(Testkit),
+    /// By `evm_increaseTime`, on a development node.
+    Development,
+    /// By itself.
+    Real,
+}
+
+/// A chain, and the key that pays for everything on it.
+#[derive(Debug)]
+pub(super) struct Chain {
+    /// Signs for the funder.
+    pub(super) provider: DynProvider,
+    pub(super) node: Node,
+    pub(super) chain_id: u64,
+    pub(super) purse: Purse,
+    /// What the chain is, in a few words.
+    pub(super) description: String,
+    clock: Clock,
+}
+
+impl Chain {
+    /// A chain of its own, in this process.
+    pub(super) fn simulated() -> Result<Self> {
+        let testkit = Testkit::default();
+        testkit
+            .chain()
+            .set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)?;
+        let chain_id = testkit.chain().chain_id();
+        let purse = Purse::new(dev_accounts()[0].signer(), chain_id);
+        let provider = purse.over(testkit.provider());
+        Ok(Self {
+            node: Node::new(provider.clone()),
+            provider,
+            chain_id,
+            purse,
+            description: format!(
+                "simulated in this process (chain id {chain_id}); nothing leaves this machine"
+            ),
+            clock: Clock::Simulated(testkit),
+        })
+    }
+
+    /// The chain of a node, if it is the one that is meant.
+    pub(super) async fn of_node(url: &str, chain_id: u64, time_limit: TimeLimit) -> Result<Self> {
+        let funder = required_funder()?;
+        let endpoint = Endpoint::new(RPC_URL, url, time_limit)?;
+        let found = endpoint.chain_id().await?;
+        ensure!(found == chain_id, "this is chain {found}, not {chain_id}");
+        let purse = Purse::new(funder, chain_id);
+        let provider = purse.over(endpoint.node.provider().clone());
+        let node = Node::new(provider.clone());
+        // A node that can move its clock says so by moving it by nothing.
+        let moved: Result<Value, _> = node.request("evm_increaseTime", (0,)).await;
+        let clock = if moved.is_ok() {
+            Clock::Development
+        } else {
+            Clock::Real
+        };
+        Ok(Self {
+            provider,
+            node,
+            chain_id,
+            purse,
+            description: format!("{} (chain id {chain_id})", endpoint.origin),
+            clock,
+        })
+    }
+
+    /// Whether nothing on the chain is worth anything.
+    pub(super) fn is_simulated(&self) -> bool {
+        matches!(self.clock, Clock::Simulated(_))
+    }
+
+    /// Whether the chain is known to be one for tests.
+    pub(super) fn is_for_tests(&self) -> bool {
+        TEST_CHAINS.contains(&self.chain_id)
+    }
+
+    /// How long the limit that the demonstration refreshes takes to do so, in seconds: a day where time can be moved, else
+    /// as short as can be waited for.
+    pub(super) fn refresh_interval(&self) -> u64 {
+        match self.clock {
+            Clock::Simulated(_) | Clock::Development => 86_400,
+            Clock::Real => 60,
+        }
+    }
+
+    /// Time of the latest block, in unix seconds.
+    pub(super) async fn time(&self) -> Result<u64> {
+        let head = self
+            .node
+            .head()
+            .await
+            .wrap_err("the node does not tell its time")?;
+        Ok(head.timestamp)
+    }
+
+    /// Lets time pass until the chain has come to `time`.
+    pub(super) async fn wait_until(&self, time: u64) -> Result<()> {
+        let missing = time.saturating_sub(self.time().await?);
+        match &self.clock {
+            Clock::Simulated(testkit) => {
+                let mut chain = testkit.chain();
+                chain.increase_time(missing);
+                chain.mine();
+                Ok(())
+            }
+            Clock::Development => {
+                let _: Value = self.node.request("evm_increaseTime", (missing,)).await?;
+                let _: Value = self.node.request("evm_mine", ()).await?;
+                Ok(())
+            }
+            Clock::Real => {
+                let arrival = async {
+                    // A node that does not answer now may do so later.
+                    while !self.time().await.is_ok_and(|now| now >= time) {
+                        sleep(Duration::from_secs(2)).await;
+                    }
+                };
+                let patience = Duration::from_secs(missing).saturating_add(INCLUSION_TIMEOUT);
+                let arrived = timeout(patience, arrival).await;
+                arrived.map_err(|_| eyre!("no block of that time came in {} s", patience.as_secs()))
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! How a command ends, and the exit code for it.
+
+use crate::{purse::Purse, transactions::TransactionError};
+use session_key_client::{
+    RequestError,
+    alloy::primitives::B256,
+    deployment::DeployError,
+    operation::{Happened, OperationError},
+    request::clean_text,
+};
+use std::{io, process::ExitCode};
+use tokio::signal::ctrl_c;
+
+/// The longest message of an error, in characters.
+const MAX_MESSAGE: usize = 2_000;
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// Done, or all is well.
+    Done,
+    /// The answer is no, for this reason.
+    No(String),
+    /// It could not begin: nothing was sent.
+    NotBegun(eyre::Report),
+    /// It failed on the way: by the first error; others came on top.
+    Failed(Vec<eyre::Report>),
+}
+
+impl From<eyre::Result<()>> for Ended {
+    fn from(outcome: eyre::Result<()>) -> Self {
+        match outcome {
+            Ok(()) => Self::Done,
+            Err(error) => Self::Failed(vec![error]),
+        }
+    }
+}
+
+/// The process was asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted")]
+pub(crate) struct Interrupted {
+    /// Whether something was signed before.
+    pub(crate) has_signed: bool,
+}
+
+/// Ends when the process is asked to end: by Ctrl-C, or a closed terminal.
+pub(crate) async fn interrupted(purse: &Purse) -> Interrupted {
+    if asked_to_end().await.is_err() {
+        // Nothing can be heard: then nothing is.
+        std::future::pending::<()>().await;
+    }
+    Interrupted {
+        has_signed: purse.has_signed(),
+    }
+}
+
+#[cfg(unix)]
+async fn asked_to_end() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        asked = ctrl_c() => asked,
+        _ = terminate.recv() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn asked_to_end() -> io::Result<()> {
+    ctrl_c().await
+}
+
+/// It is done, but could not be reported.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct NotReported {
+    pub(crate) what: String,
+}
+
+/// What a process can say at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// Done, yes, or all is well.
+    Done,
+    /// The answer is no; or it failed, and nothing that was sent is open.
+    No,
+    /// It could not begin: bad arguments, no node, another chain.
+    NotBegun,
+    /// The outcome of something sent is open; or it is done, and could not be reported.
+    Open,
+    /// Interrupted before anything was signed.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::No => 1,
+            Exit::NotBegun => 2,
+            Exit::Open => 3,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Why a command did not end well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// A stable code.
+    pub(crate) code: &'static str,
+    /// In one line.
+    pub(crate) message: String,
+    pub(crate) user_op_hash: Option<B256>,
+    pub(crate) transaction_hash: Option<B256>,
+}
+
+impl Failure {
+    /// Something wrong with the arguments.
+    pub(crate) fn of_arguments(message: &str) -> Self {
+        Self {
+            exit: Exit::NotBegun,
+            code: "bad_arguments",
+            message: clean_text(message, MAX_MESSAGE),
+            user_op_hash: None,
+            transaction_hash: None,
+        }
+    }
+
+    /// It could not begin.
+    pub(crate) fn before(error: &eyre::Report) -> Self {
+        let mut failure = Self::of(error, "could_not_begin");
+        if failure.exit != Exit::Interrupted {
+            failure.exit = Exit::NotBegun;
+        }
+        failure
+    }
+
+    /// It failed on the way.
+    pub(crate) fn during(errors: &[eyre::Report]) -> Self {
+        let mut failures = errors.iter().map(|error| Self::of(error, "failed"));
+        let Some(mut first) = failures.next() else {
+            return Self::of_arguments("failed");
+        };
+        for other in failures {
+            first.exit = first.exit.max(other.exit);
+            first.message = format!("{}; {}", first.message, other.message);
+            first.user_op_hash = first.user_op_hash.or(other.user_op_hash);
+            first.transaction_hash = first.transaction_hash.or(other.transaction_hash);
+        }
+        first
+    }
+
+    fn of(error: &eyre::Report, code: &'static str) -> Self {
+        let mut failure = Self {
+            exit: Exit::No,
+            code,
+            message: one_line(error),
+            user_op_hash: None,
+            transaction_hash: None,
+        };
+        for cause in error.chain() {
+            if let Some(error) = cause.downcast_ref::<OperationError>() {
+                failure.code = error.code();
+                failure.user_op_hash = error.user_op_hash;
+                if matches!(error.happened(), Happened::Unknown | Happened::NotYet) {
+                    failure.exit = Exit::Open;
+                }
+            } else if let Some(error) = cause.downcast_ref::<DeployError>() {
+                failure.code = error.code();
+                failure.transaction_hash = error.transaction();
+                if error.is_open() {
+                    failure.exit = Exit::Open;
+                }
+            } else if let Some(error) = cause.downcast_ref::<TransactionError>() {
+                failure.code = error.code();
+                failure.transaction_hash = error.transaction();
+                if error.is_open() {
+                    failure.exit = Exit::Open;
+                }
+            } else if let Some(error) = cause.downcast_ref::<RequestError>() {
+                failure.code = error.code();
+            } else if cause.is::<NotReported>() {
+                failure.code = "not_reported";
+                failure.exit = Exit::Open;
+            } else if let Some(Interrupted { has_signed }) = cause.downcast_ref() {
+                failure.code = "interrupted";
+                failure.exit = if *has_signed {
+                    Exit::Open
+                } else {
+                    Exit::Interrupted
+                };
+            } else {
+                continue;
+            }
+            break;
+        }
+        failure
+    }
+}
+
+/// The error and its causes, in one line, each once.
+fn one_line(error: &eyre::Report) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let words = cause.to_string();
+        if text.is_empty() {
+            text = words;
+        } else if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+    }
+    clean_text(&text, MAX_MESSAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eyre::eyre;
+    use session_key_client::deployment::Contract;
+
+    fn no_answer() -> RequestError {
+        RequestError::no_answer("for https://node.example/v2/s3cr3t?key=s3cr3t\u{1b}[31m\nand more")
+    }
+
+    #[test]
+    fn the_outcome_of_what_was_sent_decides_the_exit_code() {
+        let open = DeployError::NoAnswer {
+            contract: Contract::EntryPoint,
+            error: no_answer(),
+        };
+        let not_open = DeployError::Rpc(no_answer());
+        let failed = |error: DeployError| Failure::during(&[eyre::Report::new(error).wrap_err("stopped")]);
+        assert_eq!(failed(open).exit, Exit::Open);
+        assert_eq!(failed(not_open).exit, Exit::No);
+        let reverted = TransactionError::Reverted {
+            what: "giving back".to_owned(),
+            transaction: B256::repeat_byte(1),
+        };
+        let failure = Failure::during(&[eyre!("first"), reverted.into()]);
+        assert_eq!((failure.exit, failure.code), (Exit::No, "failed"));
+        assert_eq!(failure.transaction_hash, Some(B256::repeat_byte(1)));
+        assert!(
+            failure
+                .message
+                .starts_with("first; giving back: transaction 0x01"),
+            "{failure:?}"
+        );
+        let lost = TransactionError::NoAnswer {
+            what: "giving back".to_owned(),
+            error: no_answer(),
+        };
+        assert_eq!(Failure::during(&[eyre!("first"), lost.into()]).exit, Exit::Open);
+        for (has_signed, exit) in [(false, Exit::Interrupted), (true, Exit::Open)] {
+            assert_eq!(Failure::during(&[Interrupted { has_signed }.into()]).exit, exit);
+        }
+        assert_eq!(Failure::before(&eyre!("no node")).exit, Exit::NotBegun);
+    }
+
+    #[test]
+    fn no_form_of_an_error_shows_urls_or_control_characters() {
+        let error = TransactionError::NotSent {
+            what: "creating the account".to_owned(),
+            error: no_answer(),
+        };
+        let report = eyre::Report::new(error).wrap_err("could not go on");
+        let failure = Failure::during(std::slice::from_ref(&report));
+        assert_eq!(
+            failure.message,
+            "could not go on: creating the account: no answer: for https://node.example/… and more"
+        );
+        for shown in [
+            format!("{report:?}"),
+            format!("{report:#}"),
+            format!("{failure:?}"),
+        ] {
+            assert!(!shown.contains("s3cr3t") && !shown.contains('\u{1b}'), "{shown}");
+        }
+    }
+}

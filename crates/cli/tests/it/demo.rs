@@ -1,0 +1,434 @@
+//! `demo`: in its own process, and on a node. What it lends comes back.
+
+use super::{
+    PUBLIC_KEY, command, json_of, refused, run,
+    server::{chain, result, serve, serve_with, server},
+    text,
+};
+use serde_json::{Value, json};
+use session_key_bindings::{ENTRY_POINT, IEntryPoint, ISessionKeyPlugin};
+use session_key_client::alloy::{
+    eips::BlockId,
+    primitives::{Address, U256, hex},
+    sol_types::SolCall,
+};
+use session_key_testkit::{DEPLOYMENT_PROXY, Stack, TestToken, Testkit, dev_accounts};
+use std::{
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const CHAIN: u64 = 31337;
+
+/// Who owns nothing here: another development key, public as well.
+const OTHER_KEY: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+
+fn funder() -> Address {
+    dev_accounts()[0].address
+}
+
+/// Arguments for a demonstration on a node.
+fn on<'a>(url: &'a str, options: &[&'a str]) -> Vec<&'a str> {
+    [&["demo", "--rpc-url", url, "--chain-id", "31337"], options].concat()
+}
+
+fn wei(document: &Value, member: &str) -> U256 {
+    let text = document[member]
+        .as_str()
+        .unwrap_or_else(|| panic!("{member}: {document}"));
+    text.parse().expect("a number")
+}
+
+fn account_of(document: &Value) -> Address {
+    document["account"]
+        .as_str()
+        .expect("an account")
+        .parse()
+        .expect("an address")
+}
+
+/// What an account holds and has deposited.
+fn holdings(testkit: &Testkit, account: Address) -> (U256, U256) {
+    let chain = testkit.chain();
+    let deposit = chain.read(
+        Address::ZERO,
+        ENTRY_POINT,
+        &IEntryPoint::balanceOfCall { account },
+    );
+    (chain.balance(account), deposit.expect("an EntryPoint"))
+}
+
+/// The fees of all transactions from a block on. All must be the funder's.
+fn fees_after(testkit: &Testkit, block: u64) -> U256 {
+    let chain = testkit.chain();
+    let mut fees = U256::ZERO;
+    for number in block + 1..=chain.block_number() {
+        let block = chain.block_at(BlockId::number(number)).expect("a block");
+        for hash in block.transactions.hashes() {
+            let receipt = chain.receipt(hash).expect("a receipt");
+            assert_eq!(receipt.from, funder());
+            assert!(receipt.status());
+            fees += U256::from(receipt.gas_used) * U256::from(receipt.effective_gas_price);
+        }
+    }
+    fees
+}
+
+/// What the funder has lost. (The chain answers one at a time.)
+fn lost(testkit: &Testkit, before: U256) -> U256 {
+    before - testkit.chain().balance(funder())
+}
+
+fn refusals(document: &Value) -> Vec<(&str, &str)> {
+    let sections = document["sections"].as_array().expect("sections");
+    let lines = sections
+        .iter()
+        .flat_map(|section| section["lines"].as_array().expect("lines"));
+    lines
+        .filter(|line| line["kind"] == "refused")
+        .map(|line| {
+            let field = |name| line["violation"][name].as_str().expect("a text");
+            (field("phase"), field("code"))
+        })
+        .collect()
+}
+
+#[test]
+fn it_runs_in_process_and_is_plain_when_piped() {
+    let output = run(&["demo"], None);
+    let report = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+    assert!(!report.contains('\x1b'), "no colours in a pipe");
+    assert!(
+        report.trim_end().ends_with("Everything went as expected."),
+        "{report}"
+    );
+    assert!(report.contains("simulated in this process"), "{report}");
+    assert_eq!(report.matches("would pass").count(), 3, "{report}");
+    assert_eq!(report.matches("refused in validation").count(), 6, "{report}");
+    assert_eq!(report.matches("refused in execution").count(), 1, "{report}");
+    assert_eq!(report.matches("the chain: ").count(), 7, "{report}");
+}
+
+#[test]
+fn it_prints_one_json_document() {
+    let output = run(&["demo", "--json"], None);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let document = json_of(&output);
+    assert_eq!(document["ok"], true);
+    assert_eq!(document["error"], Value::Null);
+    assert_eq!(document["chainId"], CHAIN);
+    assert_eq!(
+        refusals(&document),
+        [
+            ("execution", "erc20_limit_exceeded"),
+            ("validation", "contract_not_on_allowlist"),
+            ("validation", "function_not_on_allowlist"),
+            ("validation", "native_limit_exceeded"),
+            ("validation", "expired"),
+            ("validation", "key_not_registered"),
+            ("validation", "key_not_registered"),
+        ]
+    );
+}
+
+/// The funder loses fees, to the wei; recipients get nothing but test tokens. On the same chain a second time, too.
+#[test]
+fn on_a_node_it_costs_fees_and_nothing_else() {
+    let testkit = chain(CHAIN);
+    let url = serve(&testkit, &[]);
+    let mut accounts = Vec::new();
+    let mut spent = Vec::new();
+    for _ in 0..2 {
+        let before = testkit.chain().balance(funder());
+        let block = testkit.chain().block_number();
+        let output = run(&on(&url, &["--yes", "--json"]), Some(PUBLIC_KEY));
+        let document = json_of(&output);
+        assert_eq!(output.status.code(), Some(0), "{document}");
+        assert_eq!(refusals(&document).len(), 7);
+
+        let lost = lost(&testkit, before);
+        assert_eq!(lost, fees_after(&testkit, block));
+        assert_eq!(lost, wei(&document, "spentWei"));
+        assert!(lost <= wei(&document, "maxFeesWei"), "{document}");
+        let lent = wei(&document, "lentWei");
+        let given_back = wei(&document, "givenBackWei");
+        assert!(
+            given_back <= lent && given_back > lent / U256::from(2),
+            "{document}"
+        );
+
+        let account = account_of(&document);
+        assert_eq!(holdings(&testkit, account), (U256::ZERO, U256::ZERO));
+        let (stack, _) = Stack::plan(funder());
+        let tokens = testkit
+            .chain()
+            .read(Address::ZERO, stack.token, &TestToken::balanceOfCall { account });
+        assert_eq!(tokens.expect("a token"), U256::ZERO);
+        // Should it be killed, somebody has been told how to get back what was lent.
+        let hint = format!("--give-back {account}");
+        assert!(text(&output.stderr).contains(&hint), "{}", text(&output.stderr));
+        accounts.push(account);
+        spent.push(lost);
+    }
+    assert_ne!(accounts[0], accounts[1]);
+    assert!(
+        spent[1] < spent[0] / U256::from(2),
+        "the contracts are deployed once: {spent:?}"
+    );
+
+    // The contracts are those that the other commands know.
+    let output = run(
+        &["doctor", "--rpc-url", &url, "--account", &accounts[0].to_string()],
+        None,
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let deploy = ["deploy", "--rpc-url", &url, "--chain-id", "31337", "--json"];
+    let document = json_of(&run(&deploy, None));
+    assert_eq!(document["costWei"], "0", "{document}");
+}
+
+#[test]
+fn it_uses_the_contracts_that_are_there() {
+    let testkit = chain(CHAIN);
+    let url = serve(&testkit, &[]);
+    let deploy = ["deploy", "--rpc-url", &url, "--chain-id", "31337", "--broadcast"];
+    let output = run(&deploy, Some(PUBLIC_KEY));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let output = run(&on(&url, &["--yes"]), Some(PUBLIC_KEY));
+    let report = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{report}{}", text(&output.stderr));
+    assert_eq!(report.matches("is there already").count(), 5, "{report}");
+    assert!(report.contains("session-key doctor --rpc-url … --deployment deterministic"));
+}
+
+#[test]
+fn nothing_is_sent_unless_somebody_agrees() {
+    for (chain_id, reason) in [
+        (CHAIN, "nobody is here to agree"),
+        (7, "is not known to be for tests"),
+    ] {
+        let testkit = chain(chain_id);
+        let url = serve(&testkit, &[]);
+        let id = chain_id.to_string();
+        let arguments = ["demo", "--rpc-url", &url, "--chain-id", &id];
+        refused(&arguments, Some(PUBLIC_KEY), reason);
+        let output = run(&arguments, Some(PUBLIC_KEY));
+        assert!(
+            text(&output.stdout).contains("at most"),
+            "{}",
+            text(&output.stdout)
+        );
+        assert_eq!(testkit.chain().block_number(), 0);
+    }
+}
+
+#[test]
+fn another_chain_is_refused_before_anything_is_asked() {
+    let url = server(|request| {
+        assert!(request.contains("eth_chainId"), "{request}");
+        result(request, &json!("0x1"))
+    });
+    refused(
+        &on(&url, &["--yes"]),
+        Some(PUBLIC_KEY),
+        "this is chain 1, not 31337",
+    );
+}
+
+#[test]
+fn an_unfunded_key_is_refused() {
+    let testkit = chain(CHAIN);
+    let url = serve(&testkit, &[]);
+    testkit.chain().set_balance(funder(), U256::from(7));
+    refused(
+        &on(&url, &["--yes"]),
+        Some(PUBLIC_KEY),
+        "has 0.000000000000000007 ETH on chain 31337, and the demonstration may need 0.",
+    );
+    assert_eq!(testkit.chain().block_number(), 0);
+}
+
+#[test]
+fn absurd_prices_are_refused_with_both_numbers() {
+    let testkit = chain(CHAIN);
+    let url = serve(&testkit, &[]);
+    testkit.chain().set_next_base_fee(100_000_000_000_000);
+    let arguments = on(&url, &["--yes"]);
+    refused(
+        &arguments,
+        Some(PUBLIC_KEY),
+        "more than --max-cost allows: the deployment costs too much: ",
+    );
+    refused(
+        &arguments,
+        Some(PUBLIC_KEY),
+        "at most 500000000000000000 is allowed",
+    );
+    let arguments = on(&url, &["--yes", "--max-cost", "1 gwei"]);
+    refused(&arguments, Some(PUBLIC_KEY), "at most 1000000000 is allowed");
+    assert_eq!(testkit.chain().block_number(), 0);
+}
+
+/// A chain behind a node that refuses every request with one of these calls in it, but for the creation of contracts.
+fn refusing(testkit: &Testkit, selectors: &[[u8; 4]]) -> String {
+    let selectors: Vec<_> = selectors.iter().map(hex::encode).collect();
+    let proxy = hex::encode(DEPLOYMENT_PROXY);
+    serve_with(testkit, &[], move |body| {
+        let is_refused = selectors.iter().any(|selector| body.contains(selector)) && !body.contains(&proxy);
+        is_refused.then_some("the test says no")
+    })
+}
+
+const UPDATE: [u8; 4] = ISessionKeyPlugin::updateKeyPermissionsCall::SELECTOR;
+const WITHDRAW: [u8; 4] = IEntryPoint::withdrawToCall::SELECTOR;
+
+/// What a demonstration that failed says, and what is left in its account.
+fn failed(testkit: &Testkit, output: &Output, code: i32) -> (Value, (U256, U256)) {
+    let document = json_of(output);
+    assert_eq!(output.status.code(), Some(code), "{document}");
+    assert_eq!(document["ok"], false);
+    let left = holdings(testkit, account_of(&document));
+    (document, left)
+}
+
+#[test]
+fn what_was_lent_goes_back_when_a_step_fails() {
+    let testkit = chain(CHAIN);
+    let url = refusing(&testkit, &[UPDATE]);
+    let before = testkit.chain().balance(funder());
+    let output = run(&on(&url, &["--yes", "--json"]), Some(PUBLIC_KEY));
+    let (document, left) = failed(&testkit, &output, 1);
+    let message = document["error"]["message"].as_str().expect("a text");
+    assert!(message.contains("the test says no"), "{message}");
+    assert_eq!(left, (U256::ZERO, U256::ZERO));
+    let lost = lost(&testkit, before);
+    assert_eq!(lost, fees_after(&testkit, 0));
+}
+
+#[test]
+fn what_cannot_go_back_is_named_and_can_be_fetched_later() {
+    let testkit = chain(CHAIN);
+    let url = refusing(&testkit, &[UPDATE, WITHDRAW]);
+    let before = testkit.chain().balance(funder());
+    let output = run(&on(&url, &["--yes", "--json"]), Some(PUBLIC_KEY));
+    let (document, left) = failed(&testkit, &output, 1);
+    assert!(left.0 > U256::ZERO && left.1 > U256::ZERO);
+    assert_eq!(document["givenBackWei"], Value::Null);
+    let account = account_of(&document).to_string();
+    let message = document["error"]["message"].as_str().expect("a text");
+    assert!(
+        message.contains(&format!("account {account} still has 0.002 ETH")),
+        "{message}"
+    );
+    let way = format!("session-key demo --rpc-url … --chain-id 31337 --give-back {account} --yes");
+    assert!(message.contains(&way), "{message}");
+    assert!(!message.contains(PUBLIC_KEY));
+
+    let url = serve(&testkit, &[]);
+    let give_back = on(&url, &["--give-back", &account, "--json", "--yes"]);
+    refused(
+        &on(&url, &["--give-back", &account]),
+        Some(PUBLIC_KEY),
+        "nobody is here to agree",
+    );
+    refused(
+        &on(&url, &["--give-back", &account, "--yes"]),
+        Some(OTHER_KEY),
+        "does not own account",
+    );
+    let nobody = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+    refused(
+        &on(&url, &["--give-back", nobody, "--yes"]),
+        Some(PUBLIC_KEY),
+        "there is no account",
+    );
+    for given_back in [left.0 + left.1, U256::ZERO] {
+        let output = run(&give_back, Some(PUBLIC_KEY));
+        let document = json_of(&output);
+        assert_eq!(output.status.code(), Some(0), "{document}");
+        assert_eq!(wei(&document, "givenBackWei"), given_back);
+    }
+    let account = account.parse().expect("an address");
+    assert_eq!(holdings(&testkit, account), (U256::ZERO, U256::ZERO));
+    let lost = lost(&testkit, before);
+    assert_eq!(lost, fees_after(&testkit, 0));
+}
+
+#[test]
+fn a_node_that_raises_its_prices_gets_no_more_than_was_said() {
+    let testkit = chain(CHAIN);
+    let before = testkit.chain().balance(funder());
+    let node = testkit.clone();
+    let url = serve_with(&testkit, &[], move |_| {
+        let mut chain = node.chain();
+        // Five contracts, the token, and the account.
+        if chain.block_number() == 7 {
+            chain.set_next_base_fee(5_000_000_000_000);
+        }
+        None
+    });
+    let output = run(&on(&url, &["--yes", "--json"]), Some(PUBLIC_KEY));
+    let (document, left) = failed(&testkit, &output, 1);
+    let message = document["error"]["message"].as_str().expect("a text");
+    assert!(
+        message.contains("depositing for gas") && message.contains("not signed: the transaction may cost"),
+        "{message}"
+    );
+    assert_eq!(left, (U256::ZERO, U256::ZERO));
+    let lost = lost(&testkit, before);
+    assert_eq!(lost, fees_after(&testkit, 0));
+    assert!(lost <= wei(&document, "maxFeesWei"));
+}
+
+/// A transaction whose answer is an error may be on its way: that is another exit code.
+#[test]
+fn what_may_have_been_sent_is_told_from_what_was_not() {
+    let testkit = chain(CHAIN);
+    let sends = std::sync::atomic::AtomicUsize::new(0);
+    let url = serve_with(&testkit, &[], move |body| {
+        let is_sent = body.contains("eth_sendRawTransaction");
+        (is_sent && sends.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 6).then_some("internal error")
+    });
+    let output = run(&on(&url, &["--yes", "--json"]), Some(PUBLIC_KEY));
+    let document = json_of(&output);
+    assert_eq!(output.status.code(), Some(3), "{document}");
+    assert_eq!(document["error"]["code"], "no_answer");
+    let message = document["error"]["message"].as_str().expect("a text");
+    assert!(
+        message.contains("creating the account: the transaction may have been sent"),
+        "{message}"
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn what_was_lent_goes_back_when_it_is_interrupted() {
+    let testkit = chain(CHAIN);
+    let url = serve(&testkit, &[]);
+    let before = testkit.chain().balance(funder());
+    let demo = command(&on(&url, &["--yes", "--json"]), Some(PUBLIC_KEY))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    // Five contracts and a token, then the account, its deposit and its funds.
+    let patience = Instant::now() + Duration::from_secs(120);
+    while testkit.chain().block_number() < 9 {
+        assert!(Instant::now() < patience, "nothing happens");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let signal = Command::new("kill")
+        .args(["-INT", &demo.id().to_string()])
+        .status();
+    assert!(signal.expect("a signal").success());
+    let output = demo.wait_with_output().expect("it ends");
+    let (document, left) = failed(&testkit, &output, 3);
+    assert_eq!(document["error"]["code"], "interrupted");
+    assert!(wei(&document, "givenBackWei") > U256::ZERO);
+    assert_eq!(left, (U256::ZERO, U256::ZERO));
+    let lost = lost(&testkit, before);
+    assert_eq!(lost, fees_after(&testkit, 0));
+}

@@ -1,0 +1,210 @@
+//! What a bundler keeps, and how it learns what became of it.
+
+use super::{
+    BundlerOptions, PooledOperation,
+    operation::{Place, lane, next_sequence, place, sequence},
+    words::Refusal,
+};
+use crate::{Chain, Fate};
+use alloy::{
+    primitives::{B256, U256, map::B256Map},
+    sol_types::SolEvent,
+};
+use session_key_bindings::{ENTRY_POINT, IEntryPoint::UserOperationEvent, UserOperation};
+use std::collections::BTreeMap;
+
+/// By how much each of the two fees must rise for an operation to take another one's place, in percent.
+const PRICE_BUMP: u64 = 10;
+
+/// An operation that waits, or that did.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) hash: B256,
+    pub(super) operation: UserOperation,
+    /// The transaction that it was sent in.
+    pub(super) transaction: Option<B256>,
+    pub(super) held: bool,
+    /// Which came first, where two pay the same.
+    pub(super) arrival: u64,
+}
+
+/// An operation in a block that may be undone.
+#[derive(Clone, Debug)]
+struct Included {
+    entry: Entry,
+    block: B256,
+}
+
+/// What waits: at most one operation for a nonce of a sender.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mempool {
+    entries: BTreeMap<Place, Entry>,
+    places: B256Map<Place>,
+    included: Vec<Included>,
+    arrivals: u64,
+}
+
+impl Mempool {
+    pub(super) fn find(&self, hash: B256) -> Option<&Entry> {
+        self.entries.get(self.places.get(&hash)?)
+    }
+
+    pub(super) fn at(&self, place: Place) -> Option<&Entry> {
+        self.entries.get(&place)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    pub(super) fn of_sender(&self, operation: &UserOperation) -> u64 {
+        let places = (operation.sender, U256::ZERO)..=(operation.sender, U256::MAX);
+        self.entries.range(places).count() as u64
+    }
+
+    pub(super) fn pooled(&self) -> Vec<PooledOperation> {
+        self.iter()
+            .map(|entry| PooledOperation {
+                hash: entry.hash,
+                operation: entry.operation.clone(),
+                transaction: entry.transaction,
+                held: entry.held,
+            })
+            .collect()
+    }
+
+    /// Takes an operation in, in place of the one with its nonce.
+    pub(super) fn insert(&mut self, hash: B256, operation: UserOperation) {
+        let entry = Entry {
+            hash,
+            operation,
+            transaction: None,
+            held: false,
+            arrival: self.arrivals,
+        };
+        self.arrivals += 1;
+        self.put(entry);
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let place = place(&entry.operation);
+        self.places.insert(entry.hash, place);
+        if let Some(replaced) = self.entries.insert(place, entry) {
+            self.places.remove(&replaced.hash);
+        }
+    }
+
+    pub(super) fn remove(&mut self, hash: B256) -> Option<Entry> {
+        let place = self.places.remove(&hash)?;
+        self.entries.remove(&place)
+    }
+
+    fn find_mut(&mut self, hash: B256) -> Option<&mut Entry> {
+        self.entries.get_mut(self.places.get(&hash)?)
+    }
+
+    /// Whether it has the operation.
+    pub(super) fn set_held(&mut self, hash: B256, held: bool) -> bool {
+        let entry = self.find_mut(hash);
+        entry.map(|entry| entry.held = held).is_some()
+    }
+
+    pub(super) fn set_sent(&mut self, hash: B256, transaction: B256) {
+        if let Some(entry) = self.find_mut(hash) {
+            entry.transaction = Some(transaction);
+        }
+    }
+
+    /// Whether an operation pays enough more than the one with its nonce, if there is one.
+    pub(super) fn check_replacement(
+        &self,
+        operation: &UserOperation,
+        replaces_bundled: bool,
+    ) -> Result<(), Refusal> {
+        let Some(old) = self.at(place(operation)) else {
+            return Ok(());
+        };
+        let enough = |new: U256, old: U256| {
+            let threshold = old.saturating_mul(U256::from(100 + PRICE_BUMP)) / U256::from(100);
+            new > old && new >= threshold
+        };
+        let pays = enough(operation.maxFeePerGas, old.operation.maxFeePerGas)
+            && enough(operation.maxPriorityFeePerGas, old.operation.maxPriorityFeePerGas);
+        if pays && (replaces_bundled || old.transaction.is_none()) {
+            Ok(())
+        } else {
+            Err(Refusal::ReplacementUnderpriced {
+                max_fee: old.operation.maxFeePerGas,
+                max_priority_fee: old.operation.maxPriorityFeePerGas,
+            })
+        }
+    }
+
+    /// Takes note of what happened on the chain: what came into a block waits no longer; what was in a block that is undone, or
+    /// in a transaction that is lost, waits again; what can no longer come into a block is gone.
+    pub(super) fn observe(&mut self, chain: &Chain, options: &BundlerOptions) {
+        let seen = chain.vantage_behind(options.lag, true);
+        let finalized = chain.finality().finalized;
+        let (kept, undone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.included)
+            .into_iter()
+            .partition(|included| chain.number_of_block(included.block).is_some());
+        self.included = kept;
+        self.included.retain(|included| {
+            let number = chain.number_of_block(included.block);
+            number.is_some_and(|number| number > finalized)
+        });
+        for Included { entry, .. } in undone {
+            // Whatever has taken its place since was sent later.
+            if options.after_reorganization == Fate::Pooled && self.at(place(&entry.operation)).is_none() {
+                self.put(entry);
+            }
+        }
+
+        let sent: Vec<(B256, B256)> = self
+            .iter()
+            .filter_map(|entry| Some((entry.hash, entry.transaction?)))
+            .collect();
+        for (hash, transaction) in sent {
+            match seen.place_of_transaction(transaction) {
+                Some((block, index)) => {
+                    let logs = &block.transactions[index].logs;
+                    let happened = logs.iter().any(|log| {
+                        log.address == ENTRY_POINT
+                            && log
+                                .topics()
+                                .starts_with(&[UserOperationEvent::SIGNATURE_HASH, hash])
+                    });
+                    if happened {
+                        if let Some(entry) = self.remove(hash) {
+                            self.included.push(Included {
+                                entry,
+                                block: block.hash,
+                            });
+                        }
+                    } else if let Some(entry) = self.find_mut(hash) {
+                        entry.transaction = None;
+                    }
+                }
+                None => {
+                    let waits = chain.pool.find(transaction).is_some()
+                        || chain.place_of_transaction(transaction).is_some();
+                    if let (false, Some(entry)) = (waits, self.find_mut(hash)) {
+                        entry.transaction = None;
+                    }
+                }
+            }
+        }
+
+        let stale: Vec<B256> = self
+            .iter()
+            .filter(|entry| {
+                let UserOperation { sender, nonce, .. } = entry.operation;
+                sequence(nonce) < next_sequence(&seen, sender, lane(nonce))
+            })
+            .map(|entry| entry.hash)
+            .collect();
+        for hash in stale {
+            self.remove(hash);
+        }
+    }
+}

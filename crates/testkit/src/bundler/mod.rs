@@ -1,0 +1,326 @@
+//! A bundler for EntryPoint v0.6.
+
+mod bundle;
+mod estimate;
+mod mempool;
+mod operation;
+mod rpc;
+mod style;
+mod validation;
+mod words;
+
+pub use style::{
+    AbsentForm, BundlerStyle, NumberForm, ReasonForm, RevertDataForm, SuccessForm, VerificationGasName,
+};
+pub use words::BundlerWords;
+
+use crate::{
+    Chain, ChainError, DevAccount, Fate, Submission, Testkit, dev_accounts,
+    rpc::ErrorAnswer,
+    transport::{Endpoint, Request, Transport},
+};
+use alloy::{primitives::B256, providers::DynProvider, rpc::client::RpcClient};
+use mempool::Mempool;
+use serde_json::value::RawValue;
+use session_key_bindings::UserOperation;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// A bundler (ERC-4337, EntryPoint v0.6) on the chain of a [`Testkit`]. Clones are handles on the same bundler.
+///
+/// It judges operations as bundlers on live chains do: by simulating their validation, by their nonce, fees and gas. It keeps
+/// them in a mempool of its own, and sends them in transactions of its own account when it is told to
+/// ([`bundle_now`](Self::bundle_now), or [`BundlerOptions::auto`]). It looks at no clock and rolls no dice.
+///
+/// Do not call it while holding [`Testkit::chain`].
+///
+/// ```
+/// use alloy::{primitives::{Address, U64}, providers::Provider};
+/// use session_key_testkit::{BundlerOptions, Stack, Testkit};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let testkit = Testkit::default();
+/// let stack = Stack::deploy(&mut testkit.chain())?;
+/// let bundler = testkit.bundler(BundlerOptions { auto: true, ..Default::default() });
+/// let entry_points: Vec<Address> = bundler.client().request_noparams("eth_supportedEntryPoints").await?;
+/// assert_eq!(entry_points, [stack.entry_point]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Bundler {
+    testkit: Testkit,
+    state: Arc<Mutex<State>>,
+}
+
+/// How a [`Bundler`] behaves. By default: as it should, strictly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundlerOptions {
+    /// Who sends its transactions, pays for them, and is paid by the operations; by default the last of the
+    /// [`dev_accounts`].
+    pub executor: DevAccount,
+    /// The forms of its answers.
+    pub style: BundlerStyle,
+    /// Whether it bundles right after each operation that it takes. Else it waits for [`Bundler::bundle_now`].
+    pub auto: bool,
+    /// What becomes of operations that are sent to it. Those that it would not take are refused all the same.
+    pub submission: Submission,
+    /// What it answers to an operation that is in its mempool already.
+    pub duplicates: Duplicates,
+    /// What becomes of operations whose block is undone.
+    pub after_reorganization: Fate,
+    /// How many blocks it sees the chain late.
+    pub lag: u64,
+    /// How far a nonce may be ahead of the chain's. Zero: it takes the next one only.
+    pub nonces_ahead: u64,
+    /// The most operations of one sender in its mempool (ERC-7562 has 4 for a sender without stake).
+    pub max_per_sender: Option<u64>,
+    /// Whether an operation that was sent in a bundle, and is in no block yet, can be replaced.
+    pub replaces_bundled: bool,
+    /// The least priority fee that it takes, in wei per gas unit.
+    pub min_priority_fee: u128,
+    /// How much of the next block's base fee the maximum fee must cover, beside the priority fee, in percent.
+    pub base_fee_percent: u64,
+    /// The highest gas limit for validation, in gas units.
+    pub max_verification_gas: u64,
+    /// What publishing a byte of the operation costs beside gas, in wei, as on rollups: `preVerificationGas` has to pay for it at
+    /// the operation's own fees.
+    pub data_fee: u128,
+    /// How many seconds an operation must stay valid.
+    pub min_seconds_valid: u64,
+    /// What its estimates add to the gas that is needed, in percent.
+    pub gas_margin_percent: u64,
+    /// Whether it estimates at the operation's fees. Else at none, so that nobody has to pay.
+    pub estimates_with_fees: bool,
+    /// The most operations in a bundle.
+    pub max_bundle: usize,
+    /// The most operations of one sender in a bundle.
+    pub max_per_sender_in_bundle: usize,
+    /// Priority fee of its transactions, in wei per gas unit. Their maximum fee is twice the base fee more.
+    pub bundle_priority_fee: u128,
+    /// How far back it looks for operations in blocks. `None`: to block 0.
+    pub searched_blocks: Option<u64>,
+    /// Methods that it does not have: -32601.
+    pub missing_methods: BTreeSet<String>,
+}
+
+impl Default for BundlerOptions {
+    fn default() -> Self {
+        Self {
+            executor: dev_accounts()[9],
+            style: BundlerStyle::default(),
+            auto: false,
+            submission: Submission::Accepted,
+            duplicates: Duplicates::AlreadyKnown,
+            after_reorganization: Fate::Pooled,
+            lag: 0,
+            nonces_ahead: 10,
+            max_per_sender: Some(4),
+            replaces_bundled: true,
+            min_priority_fee: 0,
+            base_fee_percent: 100,
+            max_verification_gas: 5_000_000,
+            data_fee: 0,
+            min_seconds_valid: 0,
+            gas_margin_percent: 10,
+            estimates_with_fees: false,
+            max_bundle: 10,
+            max_per_sender_in_bundle: 1,
+            bundle_priority_fee: 1_000_000_000,
+            searched_blocks: None,
+            missing_methods: BTreeSet::new(),
+        }
+    }
+}
+
+/// What a [`Bundler`] answers to an operation that is in its mempool already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Duplicates {
+    /// -32602 "already known".
+    #[default]
+    AlreadyKnown,
+    /// Its hash, as the first time.
+    Accepted,
+    /// What it answers to a replacement that pays too little.
+    Underpriced,
+}
+
+/// An operation in the mempool of a [`Bundler`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PooledOperation {
+    /// Its hash.
+    pub hash: B256,
+    /// The operation.
+    pub operation: UserOperation,
+    /// The transaction that it was sent in, and that is in no block yet.
+    pub transaction: Option<B256>,
+    /// Whether no bundle takes it; see [`Bundler::hold`].
+    pub held: bool,
+}
+
+/// A bundle that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// Hash of the transaction.
+    pub transaction: B256,
+    /// Hashes of the operations, in order.
+    pub operations: Vec<B256>,
+}
+
+#[derive(Debug)]
+struct State {
+    options: BundlerOptions,
+    mempool: Mempool,
+}
+
+impl Bundler {
+    pub(crate) fn new(testkit: Testkit, options: BundlerOptions) -> Self {
+        let state = State {
+            options,
+            mempool: Mempool::default(),
+        };
+        Self {
+            testkit,
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves the mempool whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How it behaves now.
+    #[must_use]
+    pub fn options(&self) -> BundlerOptions {
+        self.state().options.clone()
+    }
+
+    /// Changes how it behaves, from the next request on.
+    pub fn change(&self, change: impl FnOnce(&mut BundlerOptions)) {
+        change(&mut self.state().options);
+    }
+
+    /// With its state, and the chain as it is now; the mempool has taken note of what happened there.
+    fn with_chain<T>(&self, act: impl FnOnce(&mut State, &mut Chain) -> T) -> T {
+        let mut state = self.state();
+        let mut chain = self.testkit.chain();
+        let State { options, mempool } = &mut *state;
+        mempool.observe(&chain, options);
+        act(&mut state, &mut chain)
+    }
+
+    /// Sends a bundle of what waits, the highest priority fees first: into the pool, or into a block with
+    /// [`automine`](Chain::automine). `None` if nothing can be bundled now.
+    ///
+    /// Each operation is simulated again, alone and then with the others. What fails is dropped without a word.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the transaction out, the executor's funds for example. The operations go on waiting.
+    pub fn bundle_now(&self) -> Result<Option<Bundle>, ChainError> {
+        self.with_chain(|state, chain| {
+            let bundle = bundle::send(state, chain);
+            // With automine it is in a block already.
+            state.mempool.observe(chain, &state.options);
+            bundle
+        })
+    }
+
+    /// What waits in its mempool, by sender and nonce.
+    #[must_use]
+    pub fn pool(&self) -> Vec<PooledOperation> {
+        self.with_chain(|state, _| state.mempool.pooled())
+    }
+
+    /// Forgets an operation, without a word. Whether it had it: if it was sent in a bundle, it can come into a block all the
+    /// same.
+    pub fn drop_operation(&self, hash: B256) -> bool {
+        self.with_chain(|state, _| state.mempool.remove(hash).is_some())
+    }
+
+    /// Keeps an operation in the mempool and out of bundles, until it is [released](Self::release). Whether it has it.
+    pub fn hold(&self, hash: B256) -> bool {
+        self.with_chain(|state, _| state.mempool.set_held(hash, true))
+    }
+
+    /// Ends [`hold`](Self::hold). Whether it has the operation.
+    pub fn release(&self, hash: B256) -> bool {
+        self.with_chain(|state, _| state.mempool.set_held(hash, false))
+    }
+
+    /// The JSON-RPC transport, for `alloy`'s [`RpcClient`]: the bundler's methods only.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        Transport::new(self.clone())
+    }
+
+    /// The bundler and a node at one place: what the bundler has no method for is the node's.
+    #[must_use]
+    pub fn transport_with_node(&self, node: Transport) -> Transport {
+        Transport::new(WithNode {
+            bundler: self.clone(),
+            node,
+        })
+    }
+
+    /// A JSON-RPC client. It polls every millisecond.
+    #[must_use]
+    pub fn client(&self) -> RpcClient {
+        self.transport().client()
+    }
+
+    /// A provider.
+    #[must_use]
+    pub fn provider(&self) -> DynProvider {
+        self.transport().provider()
+    }
+
+    /// Answers over HTTP, on a port of the loopback interface; see [`Transport::serve`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transport::serve`].
+    #[cfg(feature = "serve")]
+    pub fn serve(&self) -> std::io::Result<crate::Server> {
+        self.transport().serve()
+    }
+}
+
+impl Endpoint for Bundler {
+    fn answer(&self, requests: &[Request<'_>]) -> Vec<Result<Box<RawValue>, ErrorAnswer>> {
+        requests
+            .iter()
+            .map(|request| {
+                self.with_chain(|state, chain| rpc::answer(state, chain, request.method, request.params))
+            })
+            .collect()
+    }
+}
+
+/// A bundler in front of a node.
+#[derive(Debug)]
+struct WithNode {
+    bundler: Bundler,
+    node: Transport,
+}
+
+impl Endpoint for WithNode {
+    fn answer(&self, requests: &[Request<'_>]) -> Vec<Result<Box<RawValue>, ErrorAnswer>> {
+        requests
+            .iter()
+            .flat_map(|request| {
+                let request = std::slice::from_ref(request);
+                if rpc::METHODS.contains(&request[0].method) {
+                    self.bundler.answer(request)
+                } else {
+                    self.node.answer(request)
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,386 @@
+//! Why a bundler does not take an operation, and how different bundlers say so.
+
+use super::style::RevertDataForm;
+use crate::{ChainError, ErrorAnswer, error::reason, rpc::code};
+use alloy::primitives::{Address, Bytes, U256, hex};
+use serde_json::json;
+
+/// How a bundler words its refusals. The words, and the error codes, are those that clients meet in the field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BundlerWords {
+    /// The EntryPoint's own words, and ERC-4337's error codes.
+    #[default]
+    Plain,
+    /// Pimlico's bundler. A replacement that pays too little is an "AA25 invalid account nonce: …" (-32602); refusals in
+    /// validation begin with "UserOperation reverted during simulation with reason: ".
+    Alto,
+    /// Alchemy's bundler. What it checks before it simulates is -32000 "precheck failed: …".
+    Rundler,
+    /// The reference bundler of ERC-4337. It takes the same operation again for a replacement that pays too little (-32602).
+    Reference,
+}
+
+/// Why an operation is not taken, or not estimated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    InvalidFields(String),
+    UnsupportedEntryPoint(Address),
+    /// The EntryPoint's `FailedOp`.
+    Failed(String),
+    /// The account's signature, or the paymaster's.
+    Signature {
+        with_paymaster: bool,
+    },
+    /// Its time is over, or has not come.
+    OutOfTime {
+        now: u64,
+        valid_after: u64,
+        valid_until: u64,
+    },
+    Aggregator(Address),
+    /// Validation failed without a word of the EntryPoint.
+    Unexplained(String),
+    NonceUsed,
+    NonceTooFar,
+    /// A nonce that is used up, or too far ahead, has the EntryPoint's words.
+    AlreadyKnown,
+    ReplacementUnderpriced {
+        max_fee: U256,
+        max_priority_fee: U256,
+    },
+    TooMany {
+        most: u64,
+        sender: Address,
+    },
+    /// A number that is too low for the bundler.
+    TooLow {
+        what: &'static str,
+        is: U256,
+        least: U256,
+    },
+    /// A number that is too high for the bundler.
+    TooHigh {
+        what: &'static str,
+        is: U256,
+        most: U256,
+    },
+    TipAboveMaxFee,
+    PreVerificationGas {
+        is: U256,
+        required: U256,
+    },
+    /// The call of the operation reverted while it was estimated.
+    CallReverted(Bytes),
+    /// It failed otherwise while it was estimated.
+    CallFailed(String),
+}
+
+/// ERC-4337's codes.
+mod erc4337 {
+    pub(super) const REFUSED_BY_ENTRY_POINT: i64 = -32500;
+    pub(super) const REFUSED_BY_PAYMASTER: i64 = -32501;
+    pub(super) const OUT_OF_TIME: i64 = -32503;
+    pub(super) const THROTTLED: i64 = -32504;
+    pub(super) const STAKE_TOO_LOW: i64 = -32505;
+    pub(super) const AGGREGATOR: i64 = -32506;
+    pub(super) const SIGNATURE: i64 = -32507;
+    pub(super) const CALL_REVERTED: i64 = -32521;
+}
+
+impl From<ChainError> for Refusal {
+    fn from(error: ChainError) -> Self {
+        Self::Unexplained(error.to_string())
+    }
+}
+
+impl Refusal {
+    pub(super) fn in_words_of(self, words: BundlerWords, revert_data: RevertDataForm) -> ErrorAnswer {
+        use BundlerWords::{Alto, Plain, Reference, Rundler};
+        match (self, words) {
+            (Self::InvalidFields(problem), _) => {
+                ErrorAnswer::new(code::INVALID_PARAMS, format!("invalid user operation: {problem}"))
+            }
+            (Self::UnsupportedEntryPoint(asked), Alto) => ErrorAnswer::new(
+                code::INVALID_PARAMS,
+                format!(
+                    "EntryPoint {asked} not supported, supported EntryPoints: {}",
+                    session_key_bindings::ENTRY_POINT
+                ),
+            ),
+            (Self::UnsupportedEntryPoint(asked), _) => ErrorAnswer::new(
+                code::INVALID_PARAMS,
+                format!("the EntryPoint at {asked} is not supported"),
+            ),
+            (Self::Failed(reason), words) => failed(&reason, words),
+            (Self::NonceUsed | Self::NonceTooFar, words) => failed("AA25 invalid account nonce", words),
+            // It sees one failure where there may be two.
+            (Self::Signature { .. }, Alto) => ErrorAnswer::new(
+                erc4337::SIGNATURE,
+                "Invalid UserOperation signature or  paymaster signature",
+            ),
+            (Self::Signature { with_paymaster: true }, Rundler) => {
+                ErrorAnswer::new(erc4337::SIGNATURE, "AA34 signature error")
+            }
+            (Self::Signature { .. }, _) => ErrorAnswer::new(erc4337::SIGNATURE, "AA24 signature error"),
+            (Self::OutOfTime { now, valid_after, .. }, Alto) if valid_after > now => {
+                ErrorAnswer::new(erc4337::OUT_OF_TIME, "User operation is not valid yet")
+            }
+            (Self::OutOfTime { .. }, Alto) => {
+                ErrorAnswer::new(erc4337::OUT_OF_TIME, "User operation expires too soon")
+            }
+            (
+                Self::OutOfTime {
+                    valid_after,
+                    valid_until,
+                    ..
+                },
+                Rundler,
+            ) => ErrorAnswer::new(erc4337::OUT_OF_TIME, "operation is out of time range").with_data(json!({
+                "validAfter": format!("{valid_after:#x}"),
+                "validUntil": format!("{valid_until:#x}"),
+            })),
+            (Self::OutOfTime { .. }, _) => ErrorAnswer::new(erc4337::OUT_OF_TIME, "AA22 expired or not due"),
+            (Self::Aggregator(aggregator), _) => ErrorAnswer::new(
+                erc4337::AGGREGATOR,
+                format!("aggregator {aggregator} is not supported"),
+            ),
+            (Self::Unexplained(problem), Alto) => ErrorAnswer::new(
+                erc4337::REFUSED_BY_ENTRY_POINT,
+                format!("UserOperation reverted during simulation with reason: {problem}"),
+            ),
+            (Self::Unexplained(problem), _) => ErrorAnswer::new(erc4337::REFUSED_BY_ENTRY_POINT, problem),
+            (Self::AlreadyKnown, Rundler) => {
+                ErrorAnswer::new(code::INVALID_PARAMS, "Operation already known")
+            }
+            (Self::AlreadyKnown, _) => ErrorAnswer::new(code::INVALID_PARAMS, "already known"),
+            (Self::ReplacementUnderpriced { .. }, Plain) => {
+                ErrorAnswer::new(code::INVALID_PARAMS, "replacement user operation underpriced")
+            }
+            (Self::ReplacementUnderpriced { .. }, Alto) => ErrorAnswer::new(
+                code::INVALID_PARAMS,
+                "AA25 invalid account nonce: User operation already present in mempool, \
+                 bump the gas price by minimum 10%",
+            ),
+            (
+                Self::ReplacementUnderpriced {
+                    max_fee,
+                    max_priority_fee,
+                },
+                Rundler,
+            ) => ErrorAnswer::new(code::INVALID_PARAMS, "replacement underpriced").with_data(json!({
+                "currentMaxFee": max_fee,
+                "currentMaxPriorityFee": max_priority_fee,
+            })),
+            (Self::ReplacementUnderpriced { max_priority_fee, .. }, Reference) => ErrorAnswer::new(
+                code::INVALID_PARAMS,
+                format!(
+                    "Replacement UserOperation must have higher maxPriorityFeePerGas (old={max_priority_fee})"
+                ),
+            ),
+            (Self::TooMany { most, sender }, Rundler) => ErrorAnswer::new(
+                erc4337::STAKE_TOO_LOW,
+                format!("Max operations ({most}) reached for sender {sender} due to being unstaked"),
+            ),
+            (Self::TooMany { most, sender }, _) => ErrorAnswer::new(
+                erc4337::THROTTLED,
+                format!("sender {sender} has {most} operations in the mempool already"),
+            ),
+            (Self::TooLow { what, is, least }, Alto) => ErrorAnswer::new(
+                code::INVALID_PARAMS,
+                format!(
+                    "{what} must be at least {least} (current {what}: {is}) - use pimlico_getUserOperationGasPrice to \
+                     get the current gas price"
+                ),
+            ),
+            (Self::TooLow { what, is, least }, Reference) => ErrorAnswer::new(
+                code::INVALID_PARAMS,
+                format!("{what} too low: expected at least {least}, got {is}"),
+            ),
+            (Self::TooLow { what, is, least }, _) => ErrorAnswer::new(
+                code::INVALID_INPUT,
+                format!("precheck failed: {what} is {is} but must be at least {least}"),
+            ),
+            (Self::TooHigh { what, is, most }, Plain | Rundler) => ErrorAnswer::new(
+                code::INVALID_INPUT,
+                format!("precheck failed: {what} is {is} but must be at most {most}"),
+            ),
+            (Self::TooHigh { what, is, most }, _) => ErrorAnswer::new(
+                code::INVALID_PARAMS,
+                format!("{what} too high: expected at most {most}, got {is}"),
+            ),
+            (Self::TipAboveMaxFee, _) => ErrorAnswer::new(
+                code::INVALID_PARAMS,
+                "maxPriorityFeePerGas is greater than maxFeePerGas",
+            ),
+            (Self::PreVerificationGas { is, required }, Rundler) => ErrorAnswer::new(
+                code::INVALID_INPUT,
+                format!("precheck failed: preVerificationGas is {is} but must be at least {required}"),
+            ),
+            (Self::PreVerificationGas { is, required }, Reference) => ErrorAnswer::new(
+                code::INVALID_PARAMS,
+                format!("preVerificationGas too low: expected at least {required}, provided only {is}"),
+            ),
+            (Self::PreVerificationGas { is, required }, _) => ErrorAnswer::new(
+                erc4337::REFUSED_BY_ENTRY_POINT,
+                format!("preVerificationGas is not enough, required: {required}, got: {is}"),
+            ),
+            (Self::CallReverted(output), words) => call_reverted(&output, words, revert_data),
+            (Self::CallFailed(problem), _) => ErrorAnswer::new(erc4337::CALL_REVERTED, problem),
+        }
+    }
+}
+
+/// The EntryPoint's words, with the code that goes with them.
+fn failed(reason: &str, words: BundlerWords) -> ErrorAnswer {
+    let code = match reason.get(..4) {
+        Some("AA22" | "AA32") => erc4337::OUT_OF_TIME,
+        Some("AA24" | "AA34") => erc4337::SIGNATURE,
+        Some(aa) if aa.starts_with("AA3") => erc4337::REFUSED_BY_PAYMASTER,
+        _ => erc4337::REFUSED_BY_ENTRY_POINT,
+    };
+    match words {
+        BundlerWords::Alto => ErrorAnswer::new(
+            erc4337::REFUSED_BY_ENTRY_POINT,
+            format!("UserOperation reverted during simulation with reason: {reason}"),
+        ),
+        _ => ErrorAnswer::new(code, reason),
+    }
+}
+
+fn call_reverted(output: &Bytes, words: BundlerWords, form: RevertDataForm) -> ErrorAnswer {
+    let message = match (reason(output), words) {
+        (Some(text), _) => format!("execution reverted: {text}"),
+        (None, BundlerWords::Alto) => format!(
+            "UserOperation reverted during simulation with reason: {}",
+            hex::encode_prefixed(output)
+        ),
+        (None, _) => "execution reverted".into(),
+    };
+    let error = ErrorAnswer::new(erc4337::CALL_REVERTED, message);
+    match form {
+        RevertDataForm::Data => error.with_data(json!(output)),
+        RevertDataForm::Object => error.with_data(json!({ "revertData": output })),
+        RevertDataForm::Absent => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use BundlerWords::{Alto, Plain, Reference, Rundler};
+
+    fn said(refusal: &Refusal, words: BundlerWords) -> (i64, String) {
+        let answer = refusal.clone().in_words_of(words, RevertDataForm::Data);
+        (answer.code, answer.message)
+    }
+
+    #[test]
+    fn codes_go_by_the_entry_points_words() {
+        for (reason, code) in [
+            ("AA10 sender already constructed", -32500),
+            ("AA21 didn't pay prefund", -32500),
+            ("AA22 expired or not due", -32503),
+            ("AA23 reverted (or OOG)", -32500),
+            ("AA24 signature error", -32507),
+            ("AA25 invalid account nonce", -32500),
+            ("AA31 paymaster deposit too low", -32501),
+            ("AA32 paymaster expired or not due", -32503),
+            ("AA33 reverted (or OOG)", -32501),
+            ("AA34 signature error", -32507),
+            ("AA40 over verificationGasLimit", -32500),
+            ("AA", -32500),
+            ("", -32500),
+        ] {
+            let refusal = Refusal::Failed(reason.into());
+            for words in [Plain, Rundler, Reference] {
+                assert_eq!(said(&refusal, words), (code, reason.to_owned()));
+            }
+            let (code, message) = said(&refusal, Alto);
+            assert_eq!(code, -32500);
+            assert_eq!(
+                message,
+                format!("UserOperation reverted during simulation with reason: {reason}")
+            );
+        }
+    }
+
+    #[test]
+    fn limits_are_worded_with_their_numbers() {
+        let fee = Refusal::TooLow {
+            what: "maxPriorityFeePerGas",
+            is: U256::from(7),
+            least: U256::from(9),
+        };
+        let gas = Refusal::PreVerificationGas {
+            is: U256::from(7),
+            required: U256::from(9),
+        };
+        let late = Refusal::OutOfTime {
+            now: 5,
+            valid_after: 0,
+            valid_until: 4,
+        };
+        let early = Refusal::OutOfTime {
+            now: 5,
+            valid_after: 6,
+            valid_until: 9,
+        };
+        let expected = [
+            (
+                Plain,
+                (
+                    -32000,
+                    "precheck failed: maxPriorityFeePerGas is 7 but must be at least 9",
+                ),
+                (-32500, "preVerificationGas is not enough, required: 9, got: 7"),
+                (-32503, "AA22 expired or not due"),
+                (-32503, "AA22 expired or not due"),
+            ),
+            (
+                Alto,
+                (
+                    -32602,
+                    "maxPriorityFeePerGas must be at least 9 (current maxPriorityFeePerGas: 7) - use \
+                     pimlico_getUserOperationGasPrice to get the current gas price",
+                ),
+                (-32500, "preVerificationGas is not enough, required: 9, got: 7"),
+                (-32503, "User operation expires too soon"),
+                (-32503, "User operation is not valid yet"),
+            ),
+            (
+                Rundler,
+                (
+                    -32000,
+                    "precheck failed: maxPriorityFeePerGas is 7 but must be at least 9",
+                ),
+                (
+                    -32000,
+                    "precheck failed: preVerificationGas is 7 but must be at least 9",
+                ),
+                (-32503, "operation is out of time range"),
+                (-32503, "operation is out of time range"),
+            ),
+            (
+                Reference,
+                (-32602, "maxPriorityFeePerGas too low: expected at least 9, got 7"),
+                (
+                    -32602,
+                    "preVerificationGas too low: expected at least 9, provided only 7",
+                ),
+                (-32503, "AA22 expired or not due"),
+                (-32503, "AA22 expired or not due"),
+            ),
+        ];
+        for (words, of_fee, of_gas, of_late, of_early) in expected {
+            for (refusal, (code, message)) in [
+                (&fee, of_fee),
+                (&gas, of_gas),
+                (&late, of_late),
+                (&early, of_early),
+            ] {
+                assert_eq!(said(refusal, words), (code, message.to_owned()));
+            }
+        }
+    }
+}
