@@ -329,11 +329,33 @@ impl Ledger {
                 Check::Included,
                 format!("{by} calls block {} number {}", seen.number, included.seen.number),
             ),
+            Some(_) if !self.lies_below(included.seen.hash, receipt.block_hash, receipt.block_number) => {
+                self.violate(
+                    Check::Included,
+                    format!(
+                        "{by} says that {hash} lies {} blocks deep, but its block is not below block {}",
+                        included.confirmations(),
+                        included.seen.number
+                    ),
+                );
+            }
             Some(_) => {}
         }
         if included.is_final {
             self.finals.insert(hash, receipt.block_hash);
         }
+    }
+
+    /// Whether a block is on the branch of another, at this height.
+    fn lies_below(&self, from: B256, block: B256, number: u64) -> bool {
+        let mut hash = from;
+        while let Some(found) = self.blocks.get(&hash) {
+            if found.number <= number {
+                return hash == block;
+            }
+            hash = found.parent;
+        }
+        false
     }
 
     /// An operation is told to be void.

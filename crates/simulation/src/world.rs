@@ -628,7 +628,11 @@ fn facts_of(chain: &Chain, entry_point: alloy::primitives::Address) -> (B256, Bl
             })
         })
         .collect();
-    let facts = BlockFacts { number, executed };
+    let facts = BlockFacts {
+        number,
+        parent: block.header.parent_hash,
+        executed,
+    };
     (block.header.hash, facts)
 }
 
