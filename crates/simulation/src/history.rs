@@ -400,7 +400,10 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
             .copied()
             .collect();
         // Whoever asks again without a name, on a journal that is gone, asks for something new. To unblock again is always that.
-        let takes_away = matches!(wish.what, What::Revoke(_) | What::Rotate(_) | What::Narrow(_));
+        let takes_away = matches!(
+            wish.what,
+            What::Revoke(_) | What::Rotate(_) | What::Narrow(_) | What::Widen(_)
+        );
         let is_exempt = matches!(wish.what, What::Unblock(_))
             // Each in a lane of its own, and not for the first time no more than once.
             || takes_away && matches!(wish.follow, Follow::Blind(_))

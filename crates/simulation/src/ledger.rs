@@ -4,7 +4,7 @@ use crate::plan::Plan;
 use alloy::primitives::{Address, B256, U256};
 use session_key_client::{
     SignedOperation,
-    journal::{Handover, IntentId, IntentRecord},
+    journal::{BlockRef, Handover, IntentId, IntentRecord},
     operation::{Included, Outcome, Void},
 };
 use std::{
@@ -329,7 +329,7 @@ impl Ledger {
                 Check::Included,
                 format!("{by} calls block {} number {}", seen.number, included.seen.number),
             ),
-            Some(_) if !self.lies_below(included.seen.hash, receipt.block_hash, receipt.block_number) => {
+            Some(seen) if !self.has_lain_so_deep(included.seen.hash, seen.number, included.block()) => {
                 self.violate(
                     Check::Included,
                     format!(
@@ -344,6 +344,14 @@ impl Ledger {
         if included.is_final {
             self.finals.insert(hash, receipt.block_hash);
         }
+    }
+
+    /// Whether a block lies below another or, if the node has changed its mind between two answers, below one of the same height
+    /// on another branch.
+    fn has_lain_so_deep(&self, from: B256, height: u64, block: BlockRef) -> bool {
+        let lies_below = |from| self.lies_below(from, block.hash, block.number);
+        let mut blocks = self.blocks.iter();
+        lies_below(from) || blocks.any(|(hash, facts)| facts.number == height && lies_below(*hash))
     }
 
     /// Whether a block is on the branch of another, at this height.
