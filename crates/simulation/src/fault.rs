@@ -205,11 +205,11 @@ impl Fates {
         Spot { from, to, step, nth }
     }
 
-    /// What goes wrong with a message, if anything does. After the calm nothing does that the seed decides.
+    /// What goes wrong with a message, if anything does. After the calm nothing does.
     pub(crate) fn decide(&mut self, spot: Spot, is_calm: bool) -> Option<Fault> {
         let fault = match &self.source {
+            _ if is_calm => None,
             Source::Listed(listed) => listed.get(&spot).copied(),
-            Source::Drawn(_) if is_calm => None,
             Source::Drawn(rates) => draw(self.seed, rates, spot),
         }?;
         self.happened.push((spot, fault));
