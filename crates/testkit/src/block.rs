@@ -51,7 +51,7 @@ impl MinedTransaction {
         self.candidate.hash()
     }
 
-    /// What the sender pays above the base fee, in wei per gas unit.
+    /// The sender's payment above the base fee, in wei per gas unit.
     pub(crate) fn tip(&self, header: &Header) -> u128 {
         self.effective_gas_price
             .saturating_sub(header.base_fee_per_gas.unwrap_or_default().into())

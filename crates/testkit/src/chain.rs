@@ -489,7 +489,7 @@ impl Chain {
     }
 
     /// Says whether a transaction is mined at once, in a block of its own, or waits in the pool for [`mine`](Self::mine).
-    /// What waits already goes on waiting.
+    /// Transactions that wait already go on waiting.
     ///
     /// ```
     /// use alloy::{primitives::U256, providers::Provider, rpc::types::TransactionRequest};
@@ -514,7 +514,7 @@ impl Chain {
         self.config.automine = automine;
     }
 
-    /// What waits in the pool, by sender and nonce.
+    /// The transactions in the pool, by sender and nonce.
     #[must_use]
     pub fn pool(&self) -> Vec<PooledTransaction> {
         self.vantage().pooled()

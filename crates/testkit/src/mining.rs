@@ -24,7 +24,7 @@ pub(crate) struct Draft {
     /// Without the roots.
     pub(crate) header: Header,
     pub(crate) transactions: Vec<MinedTransaction>,
-    /// What makes the present look like the state after it.
+    /// Makes the present look like the state after the block.
     pub(crate) overlay: Overlay,
 }
 
@@ -47,7 +47,7 @@ impl Chain {
         self.append(Block::seal(header, transactions, before));
     }
 
-    /// What a block writes before its transactions: the parent's hash (EIP-2935) and the root of the parent's beacon block
+    /// A block's own writes, before its transactions: the parent's hash (EIP-2935) and the root of the parent's beacon block
     /// (EIP-4788), each if its contract is there.
     fn block_writes(&self, header: &Header) -> impl Iterator<Item = (Address, U256, U256)> + use<> {
         let is_there = |contract| {
@@ -75,7 +75,7 @@ impl Chain {
         history.into_iter().chain(beacon.into_iter().flatten())
     }
 
-    /// Writes what a block writes before its transactions.
+    /// Makes the block's own writes.
     pub(crate) fn begin_block(&mut self, header: &Header) {
         for (contract, slot, value) in self.block_writes(header) {
             self.state.set_storage(contract, slot, value);
@@ -109,7 +109,7 @@ impl Vantage<'_> {
 
         let base_fee = header.base_fee_per_gas.unwrap_or_default();
         let env = block_env(&header);
-        // Of each sender, what can follow on what the state holds, next one last.
+        // The transactions of each sender that follow on the state without a gap, next one last.
         let mut lanes: BTreeMap<Address, Vec<(u128, &Waiting)>> = pool
             .senders()
             .map(|sender| {
@@ -143,7 +143,7 @@ impl Vantage<'_> {
                     &overlay,
                 )
             });
-            // What does not fit, or cannot be included, keeps those behind it out, too.
+            // A transaction that does not fit, or cannot be included, keeps those behind it out, too.
             let Some(Ok(outcome)) = outcome else {
                 lanes.remove(&sender);
                 continue;

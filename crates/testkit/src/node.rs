@@ -53,13 +53,13 @@ pub struct NodeOptions {
     pub lag: u64,
     /// Whether it shows the pool. Else `pending` is what `latest` is, and a transaction that waits is unknown.
     pub sees_pool: bool,
-    /// What becomes of transactions that are sent to it.
+    /// The fate of transactions that clients send to it.
     pub submission: Submission,
     /// Limits of `eth_getLogs`.
     pub logs: LogLimits,
     /// Methods that it does not have: -32601.
     pub missing_methods: BTreeSet<String>,
-    /// What it makes of the tags `safe` and `finalized`.
+    /// How it answers to the tags `safe` and `finalized`.
     pub finality_tags: FinalityTags,
     /// The state that it does not have any more. `None`: it has all.
     pub pruned_state: Option<PrunedState>,
@@ -83,7 +83,7 @@ impl Default for NodeOptions {
     }
 }
 
-/// What becomes of transactions that are sent to a [`Node`], and of operations that are sent to a
+/// The fate of transactions that clients send to a [`Node`], and of operations that they send to a
 /// [`Bundler`](crate::Bundler).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -100,7 +100,7 @@ pub enum Submission {
     Lost,
 }
 
-/// What a [`Node`] makes of the tags `safe` and `finalized`.
+/// How a [`Node`] answers to the tags `safe` and `finalized`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FinalityTags {

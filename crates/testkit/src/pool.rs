@@ -57,7 +57,7 @@ impl Pool {
         self.senders.get(sender)?.get(nonce)
     }
 
-    /// What waits of one sender, by nonce.
+    /// The transactions of one sender, by nonce.
     pub(crate) fn of(&self, sender: Address) -> impl Iterator<Item = (u64, &Waiting)> {
         self.senders
             .get(&sender)
@@ -103,7 +103,7 @@ impl Pool {
             .fold(U256::ZERO, |sum, (_, waiting)| {
                 sum.saturating_add(waiting.candidate.highest_cost())
             });
-        // What waits counts only where the transaction alone could be paid: each of the two cases has its own words.
+        // The others count only where the transaction alone could be paid: each of the two cases has its own words.
         let pooled = if cost > funds.balance { U256::ZERO } else { pooled };
         if pooled.saturating_add(cost) > funds.balance {
             return Err(ChainError::Unaffordable {

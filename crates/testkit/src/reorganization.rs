@@ -1,4 +1,4 @@
-//! Undoing blocks, so that others can take their place.
+//! Undoes blocks: others can take their place.
 
 use crate::{Chain, ChainError, block::Finality};
 use alloy::{
@@ -6,7 +6,7 @@ use alloy::{
     rpc::types,
 };
 
-/// What becomes of a transaction whose block is undone.
+/// The fate of a transaction whose block is undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
     /// It waits in the pool again, if its sender can still pay it.
@@ -15,7 +15,7 @@ pub enum Fate {
     Dropped,
 }
 
-/// What a reorganization undid. Everything in the order of the chain.
+/// The blocks and transactions that a reorganization undid, in the order of the chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reorganization {
     /// Hashes of the blocks that are gone.
@@ -95,7 +95,7 @@ impl Chain {
     }
 }
 
-/// What headers say of the fork that they are on: nothing, before there was another.
+/// The mark of a fork in its headers; empty before there was another.
 pub(crate) fn fork_mark(fork: u64) -> Bytes {
     U64::from(fork).to_be_bytes_trimmed_vec().into()
 }

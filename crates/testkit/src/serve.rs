@@ -110,7 +110,7 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from listening, or from starting its thread.
+    /// The operating system's, from listening or from starting a thread.
     pub fn serve(self) -> io::Result<Server> {
         Server::start(self)
     }

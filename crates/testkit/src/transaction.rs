@@ -121,7 +121,7 @@ impl Candidate {
         fees.saturating_add(self.transaction.value())
     }
 
-    /// What it pays above this base fee, in wei per gas unit; `None` if it does not pay the base fee.
+    /// Its payment above this base fee, in wei per gas unit; `None` if it does not pay the base fee.
     pub(crate) fn tip(&self, base_fee: u64) -> Option<u128> {
         match self.free {
             true => Some(0),
@@ -162,7 +162,7 @@ impl Candidate {
         }
     }
 
-    /// What a block keeps of it, and what its sender gets to know. `block` is the header of the block that it comes into.
+    /// Splits the result into the block's part and the sender's. `block` is the header of the block that it comes into.
     pub(crate) fn mined(
         self: Arc<Self>,
         result: ExecutionResult,

@@ -29,7 +29,7 @@ pub(crate) struct Request<'a> {
     pub(crate) params: Option<&'a RawValue>,
 }
 
-/// What answers JSON-RPC.
+/// Answers JSON-RPC.
 pub(crate) trait Endpoint: Send + Sync {
     /// Answers requests in order, none of anybody else in between.
     fn answer(&self, requests: &[Request<'_>]) -> Vec<Result<Box<RawValue>, ErrorAnswer>>;

@@ -1,4 +1,4 @@
-//! The chain as one sees it who knows its blocks up to some height: what a node answers from.
+//! The chain as one sees it who knows its blocks up to some height. Nodes answer from there.
 
 use crate::{
     Chain, ChainError,
@@ -40,12 +40,12 @@ pub(crate) struct Vantage<'a> {
 }
 
 impl Chain {
-    /// Everything there is.
+    /// The whole chain.
     pub(crate) fn vantage(&self) -> Vantage<'_> {
         self.vantage_behind(0, true)
     }
 
-    /// What one sees who is so many blocks late.
+    /// The chain as one sees it who is so many blocks late.
     pub(crate) fn vantage_behind(&self, lag: u64, sees_pool: bool) -> Vantage<'_> {
         Vantage {
             chain: self,
@@ -114,7 +114,7 @@ impl<'a> Vantage<'a> {
         Some((self.block(number.into())?, index))
     }
 
-    /// What waits as far as this vantage knows. Whatever came into a block that it has not seen waits still.
+    /// The transactions that wait as far as this vantage knows. Those in blocks that it has not seen wait still.
     pub(crate) fn pool(&self) -> Cow<'a, Pool> {
         if !self.sees_pool {
             return Cow::Owned(Pool::default());
@@ -131,7 +131,7 @@ impl<'a> Vantage<'a> {
         Cow::Owned(pool)
     }
 
-    /// What waits, by sender and nonce.
+    /// The transactions that wait, by sender and nonce.
     pub(crate) fn pooled(&self) -> Vec<PooledTransaction> {
         let pool = self.pool();
         let pooled = pool.senders().flat_map(|sender| {
@@ -268,7 +268,7 @@ impl<'a> Vantage<'a> {
             })
     }
 
-    /// What makes the present look like the state after the block with this number.
+    /// Makes the present look like the state after the block with this number.
     pub(crate) fn overlay_after(&self, number: u64) -> Overlay {
         match self.chain.blocks().get(number as usize + 1) {
             Some(next) => self.chain.state.overlay_at(next.before),
@@ -276,7 +276,7 @@ impl<'a> Vantage<'a> {
         }
     }
 
-    /// What makes the present look like the state after a block; for `pending`, after the block to come.
+    /// Makes the present look like the state after a block; for `pending`, after the block to come.
     pub(crate) fn overlay(&self, block: BlockId) -> Result<Overlay, ChainError> {
         if block.is_pending() {
             return Ok(self.draft().overlay);

@@ -1,4 +1,4 @@
-//! Sending bundles.
+//! Makes bundles and sends them.
 
 use super::{
     Bundle, BundlerOptions, State,
@@ -54,7 +54,7 @@ pub(super) fn send(state: &mut State, chain: &mut Chain) -> Result<Option<Bundle
     }))
 }
 
-/// What can be in the next bundle, in its order, and what will never be.
+/// Chooses the operations of the next bundle, in its order; answers the hashes of those that fail, too.
 fn choose(
     state: &State,
     seen: &Vantage<'_>,

@@ -1,4 +1,4 @@
-//! What a bundler keeps, and how it learns what became of it.
+//! The operations that a bundler keeps: those that wait, and those in blocks that may be undone.
 
 use super::{
     BundlerOptions, PooledOperation,
@@ -35,7 +35,7 @@ struct Included {
     block: B256,
 }
 
-/// What waits: at most one operation for a nonce of a sender.
+/// The operations that wait: at most one for a nonce of a sender.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mempool {
     entries: BTreeMap<Place, Entry>,

@@ -34,7 +34,7 @@ use std::{
 /// them in a mempool of its own, and sends them in transactions of its own account when it is told to
 /// ([`bundle_now`](Self::bundle_now), or [`BundlerOptions::auto`]). It looks at no clock and rolls no dice.
 ///
-/// Do not call it while holding [`Testkit::chain`].
+/// Its mempool is no part of the chain's snapshots. Do not call it while holding [`Testkit::chain`].
 ///
 /// ```
 /// use alloy::{primitives::{Address, U64}, providers::Provider};
@@ -66,11 +66,11 @@ pub struct BundlerOptions {
     pub style: BundlerStyle,
     /// Whether it bundles right after each operation that it takes. Else it waits for [`Bundler::bundle_now`].
     pub auto: bool,
-    /// What becomes of operations that are sent to it. Those that it would not take are refused all the same.
+    /// The fate of operations that clients send. One that it would not take is refused all the same.
     pub submission: Submission,
-    /// What it answers to an operation that is in its mempool already.
+    /// The answer to an operation that is in its mempool already.
     pub duplicates: Duplicates,
-    /// What becomes of operations whose block is undone.
+    /// The fate of operations whose block is undone.
     pub after_reorganization: Fate,
     /// How many blocks it sees the chain late.
     pub lag: u64,
@@ -86,14 +86,14 @@ pub struct BundlerOptions {
     pub base_fee_percent: u64,
     /// The highest gas limit for validation, in gas units.
     pub max_verification_gas: u64,
-    /// What publishing a byte of the operation costs beside gas, in wei, as on rollups: `preVerificationGas` has to pay for it at
+    /// The price of publishing a byte of the operation, beside gas, in wei, as on rollups: `preVerificationGas` has to pay for it at
     /// the operation's own fees.
     pub data_fee: u128,
     /// How many seconds an operation must stay valid.
     pub min_seconds_valid: u64,
-    /// What its estimates add to the gas that is needed, in percent.
+    /// The margin of its estimates over the gas that is needed, in percent.
     pub gas_margin_percent: u64,
-    /// Whether it estimates at the operation's fees. Else at none, so that nobody has to pay.
+    /// Whether it estimates at the operation's fees. Else it estimates at none, where nobody has to pay.
     pub estimates_with_fees: bool,
     /// The most operations in a bundle.
     pub max_bundle: usize,
@@ -136,7 +136,7 @@ impl Default for BundlerOptions {
     }
 }
 
-/// What a [`Bundler`] answers to an operation that is in its mempool already.
+/// The answer of a [`Bundler`] to an operation that is in its mempool already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Duplicates {
@@ -145,7 +145,7 @@ pub enum Duplicates {
     AlreadyKnown,
     /// Its hash, as the first time.
     Accepted,
-    /// What it answers to a replacement that pays too little.
+    /// The same as to a replacement that pays too little.
     Underpriced,
 }
 
@@ -221,7 +221,7 @@ impl Bundler {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the transaction out, the executor's funds for example. The operations go on waiting.
+    /// The chain's refusal of the transaction, for lack of the executor's funds for example. The operations go on waiting.
     pub fn bundle_now(&self) -> Result<Option<Bundle>, ChainError> {
         self.with_chain(|state, chain| {
             let bundle = bundle::send(state, chain);
@@ -231,7 +231,7 @@ impl Bundler {
         })
     }
 
-    /// What waits in its mempool, by sender and nonce.
+    /// The operations in its mempool, by sender and nonce.
     #[must_use]
     pub fn pool(&self) -> Vec<PooledOperation> {
         self.with_chain(|state, _| state.mempool.pooled())

@@ -27,7 +27,7 @@ use session_key_bindings::{
     UserOperation,
 };
 
-/// What a bundler answers; all else is for nodes.
+/// The bundler's methods; all others are for nodes.
 pub(super) const METHODS: [&str; 8] = [
     "eth_chainId",
     "eth_supportedEntryPoints",
@@ -153,7 +153,7 @@ fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
         submission => {
             state.mempool.insert(hash, operation);
             if state.options.auto {
-                // Whatever keeps the bundle out now, the operation goes on waiting: its sender is not concerned.
+                // If the bundle cannot be sent now, the operation goes on waiting: its sender is not concerned.
                 let _ = bundle::send(state, chain);
                 state.mempool.observe(chain, &state.options);
             }

@@ -89,7 +89,7 @@ pub enum ReasonForm {
     Unknown,
 }
 
-/// What an estimate calls the gas limit for validation.
+/// The name of the gas limit for validation in an estimate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum VerificationGasName {

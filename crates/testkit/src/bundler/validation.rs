@@ -16,7 +16,7 @@ use session_key_bindings::{ENTRY_POINT, IEntryPoint, UserOperation};
 /// Gas units for a simulation: more than any operation may use.
 const SIMULATION_GAS: u64 = 100_000_000;
 
-/// What became of an operation that was checked.
+/// The outcome of a check that passed.
 pub(super) enum Checked {
     /// It can be taken in.
     New,
@@ -97,7 +97,7 @@ fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &UserOperation) -
             most,
         });
     }
-    // What no block is large enough for.
+    // No block is large enough for more.
     let most = U256::from(seen.head_block().header.gas_limit);
     if operation.callGasLimit > most {
         return Err(Refusal::TooHigh {
@@ -134,7 +134,7 @@ pub(super) fn required_pre_verification_gas(
     U256::from(overhead).saturating_add(data_gas)
 }
 
-/// What the chain must look like for the operation's nonce to be the next.
+/// The changes of the state that make the operation's nonce the next one.
 pub(super) fn check_nonce(
     state: &State,
     seen: &Vantage<'_>,
@@ -181,7 +181,7 @@ pub(super) fn validate(
     Ok(())
 }
 
-/// What `simulateValidation` says of an operation, signature and times aside.
+/// Asks the EntryPoint's `simulateValidation`. Signature and times are the caller's to judge.
 pub(super) fn simulate(
     seen: &Vantage<'_>,
     operation: &UserOperation,

@@ -94,7 +94,7 @@ pub(crate) enum Failure {
     NoMethod(String),
 }
 
-/// What a method answers.
+/// The answer of a method.
 pub(crate) type Answer = Result<Box<RawValue>, Failure>;
 
 impl From<ChainError> for Failure {

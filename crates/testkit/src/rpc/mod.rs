@@ -66,7 +66,7 @@ impl<'a> Desk<'a> {
         answer.map_err(|failure| failure.in_words_of(dialect))
     }
 
-    /// What there is to see from here.
+    /// The chain as it is seen from here.
     fn seen(&self) -> Vantage<'_> {
         match self.node {
             None => self.chain.vantage(),
@@ -299,7 +299,7 @@ impl<'a> Desk<'a> {
         let seen = self.seen();
         let range = seen.log_range(&filter);
         match (&range, self.node, &filter.block_option) {
-            // What a tag stands for is no mistake of the client's, says anvil.
+            // For anvil it is a mistake only where both ends are numbers.
             (
                 _,
                 None,
