@@ -6,7 +6,7 @@ use crate::{
     ledger::{Check, Executed, Violation},
     net::Wire,
     plan::{Follow, Plan, Role, What},
-    prepared::{CHAIN_ID, KeyKind, bundler_signer, key},
+    prepared::{CHAIN_ID, KeyKind, bundler_account, key},
     process::supervise,
     spot::Actor,
     store::{SimJournal, Store},
@@ -197,7 +197,7 @@ fn deliver_everything(world: &World) {
     }
     world.mine_many(2);
     let entry_point = world.prepared.stack.entry_point;
-    let from = bundler_signer(3).address();
+    let from = bundler_account(3).address;
     loop {
         let mut open: Vec<SignedOperation> = {
             let state = world.state();

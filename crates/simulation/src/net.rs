@@ -452,44 +452,29 @@ async fn serve(world: &Arc<World>, to: Actor, view: Option<u8>, packet: &Request
             }
         }
         Actor::Bundler(bundler) => {
-            let responses: Vec<Response> = packet
-                .requests()
-                .iter()
-                .map(|request| asked_bundler(world, bundler, request))
-                .collect();
-            Reply::Packet(match packet {
-                RequestPacket::Single(_) => match responses.into_iter().next() {
-                    Some(response) => ResponsePacket::Single(response),
-                    None => return Reply::Reset,
-                },
-                RequestPacket::Batch(_) => ResponsePacket::Batch(responses),
-            })
+            let answer = match world.bundlers.get(usize::from(bundler)) {
+                Some(bundler) => bundler.answer(packet).await,
+                None => None,
+            };
+            answer.map_or(Reply::Reset, Reply::Packet)
         }
         _ => Reply::Reset,
     }
 }
 
-pub(crate) fn asked_bundler(world: &World, bundler: u8, request: &SerializedRequest) -> Response {
-    let answer = match world.bundlers.get(usize::from(bundler)) {
-        Some(bundler) => bundler.answer(world, request.method(), &params_of(request)),
-        None => Err((-32603, "no such bundler".to_owned(), None)),
-    };
-    respond(request, answer)
-}
+/// A JSON-RPC error: code and words.
+pub(crate) type Refusal = (i64, String);
 
 /// An answer to a request.
-pub(crate) fn respond(
-    request: &SerializedRequest,
-    answer: Result<Value, crate::bundler::Refusal>,
-) -> Response {
+pub(crate) fn respond(request: &SerializedRequest, answer: Result<Value, Refusal>) -> Response {
     Response {
         id: request.id().clone(),
         payload: match answer {
             Ok(result) => ResponsePayload::Success(raw(&result)),
-            Err((code, message, data)) => ResponsePayload::Failure(alloy::rpc::json_rpc::ErrorPayload {
+            Err((code, message)) => ResponsePayload::Failure(alloy::rpc::json_rpc::ErrorPayload {
                 code,
                 message: message.into(),
-                data: data.map(|data| raw(&data)),
+                data: None,
             }),
         },
     }

@@ -96,6 +96,9 @@ pub struct BundlerPlan {
     pub lag: u64,
     /// The most operations of one bundle.
     pub most: u64,
+    /// Whose manners it has: words, forms of answers, rules of its own.
+    #[serde(default)]
+    pub manner: u64,
 }
 
 /// A store of journals.
@@ -447,6 +450,7 @@ impl Maker {
             interval: dice.between(300, 3_000),
             lag: if dice.chance(700) { 0 } else { dice.between(1, 2) },
             most: dice.between(1, 4),
+            manner: dice.below(1 << 32),
         }
     }
 

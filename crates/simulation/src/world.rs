@@ -100,7 +100,9 @@ impl World {
             ended: Vec::new(),
             is_over: false,
         };
-        let bundlers = (0..plan.bundlers.len() as u8).map(Bundler::new).collect();
+        let bundlers = (0..plan.bundlers.len() as u8)
+            .map(|index| Bundler::new(&main, &plan, index))
+            .collect();
         let world = Arc::new(Self {
             plan,
             prepared,
