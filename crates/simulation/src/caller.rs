@@ -565,9 +565,9 @@ impl Caller {
                     },
                 );
                 drop(state);
-                let ids = unblocked.ended.iter().map(|record| record.id).collect();
+                let ids: Vec<IntentId> = unblocked.ended.iter().map(|record| record.id).collect();
                 self.world
-                    .note_ended(unblocked.included.receipt.user_op_hash, ids);
+                    .note_ended(unblocked.included.receipt.user_op_hash, &ids);
                 End::Included(unblocked.included)
             }
             Err(error) => End::Failed(error),

@@ -68,8 +68,8 @@ pub(crate) struct State {
     pub(crate) misfortunes: u32,
     pub(crate) reorganizations: u32,
     pub(crate) wishes: BTreeMap<u8, WishState>,
-    /// Operations that ended others, and the intents that they ended.
-    pub(crate) ended: Vec<(B256, Vec<IntentId>)>,
+    /// Operations that ended others, and those that they ended.
+    pub(crate) ended: Vec<(B256, Vec<B256>)>,
     is_over: bool,
 }
 
@@ -590,8 +590,13 @@ impl World {
     }
 
     /// An operation has ended these intents, it is told.
-    pub(crate) fn note_ended(&self, by: B256, intents: Vec<IntentId>) {
-        self.state().ended.push((by, intents));
+    pub(crate) fn note_ended(&self, by: B256, intents: &[IntentId]) {
+        let mut state = self.state();
+        let hashes = intents
+            .iter()
+            .flat_map(|intent| state.ledger.hashes_of(*intent).collect::<Vec<_>>())
+            .collect();
+        state.ended.push((by, hashes));
     }
 
     /// An operation is seen outside of the processes.
