@@ -3,7 +3,7 @@
 use crate::{
     dice::Dice,
     fault::Fault,
-    plan::Plan,
+    plan::{BundlerPlan, Plan},
     prepared::bundler_account,
     spot::{Actor, Step},
     world::{World, short},
@@ -13,6 +13,7 @@ use alloy::{
     primitives::{B256, Bytes},
     rpc::json_rpc::{RequestPacket, Response, ResponsePacket, SerializedRequest},
 };
+use session_key_client::submit::BundlerFees;
 use session_key_testkit::{
     AbsentForm, Bundler as Inner, BundlerOptions, BundlerStyle, BundlerWords, Duplicates, Fate, NumberForm,
     RevertDataForm, SuccessForm, Testkit, VerificationGasName,
@@ -32,13 +33,9 @@ impl Bundler {
     pub(crate) fn new(testkit: &Testkit, plan: &Plan, index: u8) -> Self {
         let planned = plan.bundlers[usize::from(index)];
         let mut dice = Dice::keyed(planned.manner, &[0xb07d]);
+        let words = words_of(&planned);
         let style = BundlerStyle {
-            words: *dice.pick(&[
-                BundlerWords::Plain,
-                BundlerWords::Alto,
-                BundlerWords::Rundler,
-                BundlerWords::Reference,
-            ]),
+            words,
             numbers: *dice.pick(&[
                 NumberForm::Hex,
                 NumberForm::Hex,
@@ -74,7 +71,12 @@ impl Bundler {
             lag: planned.lag,
             nonces_ahead: *dice.pick(&[0, 0, 1, 10]),
             replaces_bundled: dice.chance(500),
-            min_priority_fee: *dice.pick(&[0, 0, 100_000_000]),
+            // Whoever wants more than the node suggests says how much.
+            min_priority_fee: if fees_of(&planned).is_some() {
+                100_000_000
+            } else {
+                0
+            },
             estimates_with_fees: dice.chance(500),
             max_bundle: planned.most as usize,
             ..BundlerOptions::default()
@@ -157,6 +159,26 @@ impl Bundler {
             }
             _ => {}
         }
+    }
+}
+
+/// Whose words a bundler uses.
+fn words_of(plan: &BundlerPlan) -> BundlerWords {
+    *Dice::keyed(plan.manner, &[0x30d5]).pick(&[
+        BundlerWords::Plain,
+        BundlerWords::Alto,
+        BundlerWords::Rundler,
+        BundlerWords::Reference,
+    ])
+}
+
+/// How a bundler says which fees it wants, if it wants others than nodes suggest.
+pub(crate) fn fees_of(plan: &BundlerPlan) -> Option<BundlerFees> {
+    let wants_more = Dice::keyed(plan.manner, &[0xfee5]).chance(500);
+    match words_of(plan) {
+        BundlerWords::Alto if wants_more => Some(BundlerFees::Pimlico),
+        BundlerWords::Rundler if wants_more => Some(BundlerFees::Rundler),
+        _ => None,
     }
 }
 

@@ -161,6 +161,11 @@ pub(crate) async fn pursue(
     wish: WishPlan,
     started: u64,
 ) {
+    // Unblocking takes no name.
+    let wish = WishPlan {
+        is_named: (wish.is_named || wish.borrows.is_some()) && !matches!(wish.what, What::Unblock(_)),
+        ..wish
+    };
     let due = started + wish.at;
     sleep(Duration::from_millis(due.saturating_sub(world.now()))).await;
     let caller = Caller {
@@ -498,7 +503,7 @@ impl Caller {
             None => operation,
         };
         let operation = if wish.is_named {
-            operation.id(format!("wish {}", wish.number))
+            operation.id(format!("wish {}", wish.borrows.unwrap_or(wish.number)))
         } else {
             operation
         };
@@ -786,8 +791,14 @@ impl Caller {
                     }
                 }
             }
-            Cause::NameTaken { intent, outcome, .. } => {
-                let _ = (intent, outcome);
+            Cause::NameTaken { outcome, .. } => {
+                if let Outcome::Included(other) = &**outcome {
+                    self.world.state().ledger.told_included(
+                        other.receipt.user_op_hash,
+                        other,
+                        "a name that is taken",
+                    );
+                }
             }
             _ => {}
         }
@@ -828,7 +839,7 @@ impl Caller {
         if error.happened() == Happened::No || is_another {
             // Of something with a name, all attempts are one.
             let intents = self.world.state().ledger.intents_of(wish);
-            let is_one = self.wish.is_named && !self.state(|state| state.has_lost_journal);
+            let is_one = self.has_own_name() && !self.state(|state| state.has_lost_journal);
             for (intent, made) in intents {
                 let is_meant = if is_another {
                     made == attempt
@@ -840,6 +851,12 @@ impl Caller {
                 }
             }
         }
+    }
+
+    /// Whether nobody else asks for something under the same name.
+    fn has_own_name(&self) -> bool {
+        let borrows = |wish: &WishPlan| wish.borrows == Some(self.wish.number);
+        self.wish.is_named && self.wish.borrows.is_none() && !self.world.plan.wishes.iter().any(borrows)
     }
 
     /// What an error says for good.
@@ -868,6 +885,7 @@ impl Caller {
             }),
             Cause::Reverted { .. } => Some(Belief::Reverted),
             Cause::StillThere { .. } => Some(Belief::Yes),
+            Cause::NameTaken { .. } if !self.has_own_name() => Some(Belief::No),
             Cause::NameTaken { .. } => {
                 self.world.violate(
                     Check::Error,

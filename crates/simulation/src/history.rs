@@ -3,6 +3,7 @@
 use crate::{
     bundler::Bundler,
     caller::{Belief, outcome_name},
+    fault::Faults,
     ledger::{Check, Executed, Violation},
     net::Wire,
     plan::{Follow, Plan, Role, What},
@@ -138,6 +139,20 @@ async fn live(plan: Plan, keeps_lines: bool) -> History {
     judge(&world, &stores).await;
     let mut state = world.state();
     let misfortunes = u64::from(state.misfortunes) + state.fates.happened.len() as u64;
+    state.counts.outcome(
+        "faults of a history",
+        match misfortunes {
+            0 => "0",
+            1 => "1",
+            2..10 => "2 to 9",
+            10..100 => "10 to 99",
+            _ => "100 or more",
+        },
+    );
+    if misfortunes < 2 && matches!(world.plan.faults, Faults::Drawn(_)) {
+        let text = format!("only {misfortunes} faults in a history");
+        state.ledger.violate(Check::History, text);
+    }
     History {
         violations: state.ledger.violations.clone(),
         lines: std::mem::take(&mut state.trace.lines),

@@ -248,7 +248,11 @@ fn step_of(request: &SerializedRequest) -> Step {
                 Step::ReadState
             }
         }
-        "eth_feeHistory" | "eth_maxPriorityFeePerGas" | "eth_gasPrice" => Step::Fees,
+        "eth_feeHistory"
+        | "eth_maxPriorityFeePerGas"
+        | "eth_gasPrice"
+        | "pimlico_getUserOperationGasPrice"
+        | "rundler_maxPriorityFeePerGas" => Step::Fees,
         "eth_estimateUserOperationGas" | "eth_estimateGas" => Step::Estimate,
         "eth_getUserOperationReceipt" | "eth_getUserOperationByHash" | "eth_getTransactionByHash" => {
             Step::Hint

@@ -269,6 +269,9 @@ pub struct WishPlan {
     /// Whether it may ride with others and, if so, whether it goes alone after theirs has reverted.
     #[serde(default)]
     pub shares: Option<bool>,
+    /// The wish whose name it has, though it asks for something else.
+    #[serde(default)]
+    pub borrows: Option<u8>,
 }
 
 /// Something that happens in the world.
@@ -388,8 +391,16 @@ impl Maker {
             .collect();
         let processes = self.processes(&nodes, &bundlers, &stores);
         let wishes = self.wishes(&processes);
-        let events = self.events(&chain, &nodes, &bundlers, &processes, calm_at);
         let crashes = self.crashes(&processes);
+        let mut events = self.events(&chain, &nodes, &bundlers, &processes, calm_at);
+        // Something goes wrong in every history.
+        if events.len() + crashes.len() < 2 {
+            let forget = |at| EventPlan {
+                at,
+                event: Event::Forget { bundler: 0 },
+            };
+            events.splice(0..0, [forget(900), forget(2_100)]);
+        }
         let rates = self.rates(nodes.len() as u8);
         Plan {
             seed: self.seed,
@@ -518,6 +529,11 @@ impl Maker {
         let count = dice.between(3, 8) as u8;
         let are_alike = dice.chance(300);
         let are_social = dice.chance(200);
+        let main = match processes[0].role {
+            Role::Key { kind, .. } => kind,
+            Role::Owner { .. } => KeyKind::Free,
+        };
+        let mut named: Vec<(u8, Role)> = Vec::new();
         (0..count)
             .map(|number| {
                 let process = if number < 2 {
@@ -536,7 +552,11 @@ impl Maker {
                     },
                     Role::Owner { account: ACCOUNTS } => *dice.pick(&[What::Pay, What::PayToken, What::Pay]),
                     Role::Owner { .. } => {
-                        let kind = *dice.pick(&KeyKind::ALL);
+                        let kind = if dice.chance(600) {
+                            main
+                        } else {
+                            *dice.pick(&KeyKind::ALL)
+                        };
                         *dice.pick(&[
                             What::Pay,
                             What::Pay,
@@ -552,7 +572,13 @@ impl Maker {
                 };
                 let has_twin = are_alike || dice.chance(150);
                 let is_named = dice.chance(450);
+                let same = named.iter().find(|(_, role)| *role == process.role && !has_twin);
+                let borrows = same.filter(|_| dice.chance(100)).map(|(number, _)| *number);
+                if is_named && borrows.is_none() {
+                    named.push((number, process.role));
+                }
                 WishPlan {
+                    borrows,
                     number,
                     process: process.number,
                     at: if dice.chance(500) { 0 } else { dice.below(25_000) },

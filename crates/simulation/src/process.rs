@@ -1,6 +1,7 @@
 //! Client processes: they start, ask for things, crash at any await, and start again with what their journal has kept.
 
 use crate::{
+    bundler::fees_of,
     caller::{Client, pursue},
     dice::Dice,
     net::{Purpose, Wire},
@@ -139,13 +140,18 @@ fn submitter_of(world: &Arc<World>, plan: &ProcessPlan) -> Arc<dyn Submitter> {
     let process = Actor::Process(plan.number);
     match plan.via {
         Via::Bundler(bundler) => {
+            let fees = world.plan.bundlers.get(usize::from(bundler)).and_then(fees_of);
             let wire = Wire::new(world.clone(), process, Actor::Bundler(bundler));
             let bundler = BundlerSubmitter::new(wire.provider(), entry_point);
-            Arc::new(if plan.number % 2 == 0 {
+            let bundler = if plan.number % 2 == 0 {
                 bundler.with_node(provider_of(world, plan))
             } else {
                 bundler
-            })
+            };
+            match fees {
+                Some(fees) => Arc::new(bundler.with_fees_from(fees)),
+                None => Arc::new(bundler),
+            }
         }
         Via::Direct => {
             let signer = sender(plan.number);
