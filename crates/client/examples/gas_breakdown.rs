@@ -9,6 +9,7 @@ use session_key_client::{
         primitives::{Address, B256, U256, address},
         signers::local::PrivateKeySigner,
     },
+    operation::Gas,
     permissions::{ERC20_TRANSFER, Permissions, SpendLimit},
 };
 use session_key_testkit::CallTrace;
@@ -63,11 +64,23 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .collect::<Result<Vec<_>, _>>()?;
     start.owner.install_session_key_plugin(granted).await?;
 
+    let gas = Gas {
+        call_gas_limit: U256::from(150_001),
+        verification_gas_limit: U256::from(150_001),
+        pre_verification_gas: U256::from(50_001),
+    };
     for ((name, _, call), signer) in keys.into_iter().zip(signers) {
         let agent =
             SessionKeyClient::shared(start.account.clone(), Arc::new(signer), start.submitter.clone());
-        agent.execute([call.clone()]).await?;
-        let included = agent.execute([call]).await?;
+        // Without given fees and gas limits an operation carries random bits, and its data's gas varies with them.
+        let execute = |call| {
+            agent
+                .execute([call])
+                .gas_limits(gas)
+                .fees(U256::from(30_000_000_007_u64), U256::from(1_000_000_007))
+        };
+        execute(call.clone()).await?;
+        let included = execute(call).await?;
         let trace = start
             .testkit
             .chain()

@@ -172,8 +172,13 @@ pub(crate) async fn work(work: Work) -> Result<()> {
         payment().await?;
         return Ok(());
     }
+    // The lane holds earlier payments, too: this one names its recipient.
+    let recipient = work.recipient;
     let own = |record: &session_key_client::journal::IntentRecord| {
-        record.lane.nonce_key == session_key_client::permissions::session_key_nonce_key(agent.session_key())
+        record.operations.iter().any(|operation| {
+            let call_data = &operation.signed.operation.call_data;
+            call_data.windows(20).any(|bytes| bytes == recipient.as_slice())
+        })
     };
     let mut is_decided = false;
     for record in agent.resume().await?.iter().filter(|record| own(record)) {
