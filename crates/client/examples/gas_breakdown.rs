@@ -69,18 +69,23 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         verification_gas_limit: U256::from(150_001),
         pre_verification_gas: U256::from(50_001),
     };
+    let ample = Gas {
+        pre_verification_gas: U256::from(500_001),
+        ..gas
+    };
     for ((name, _, call), signer) in keys.into_iter().zip(signers) {
         let agent =
             SessionKeyClient::shared(start.account.clone(), Arc::new(signer), start.submitter.clone());
         // Without given fees and gas limits an operation carries random bits, and its data's gas varies with them.
-        let execute = |call| {
+        let execute = |call, gas| {
             agent
                 .execute([call])
                 .gas_limits(gas)
                 .fees(U256::from(30_000_000_007_u64), U256::from(1_000_000_007))
         };
-        execute(call.clone()).await?;
-        let included = execute(call).await?;
+        // The first leaves a deposit at the EntryPoint that the second does not have to add to.
+        execute(call.clone(), ample).await?;
+        let included = execute(call, gas).await?;
         let trace = start
             .testkit
             .chain()
