@@ -43,6 +43,13 @@ impl Client {
         }
     }
 
+    pub(crate) async fn watch(&self, every: Duration) {
+        match self {
+            Self::Key(client) => client.watch(every).await,
+            Self::Owner(client) => client.watch(every).await,
+        }
+    }
+
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, OperationError> {
         match self {
             Self::Key(client) => client.intent(id).await,
@@ -445,6 +452,8 @@ impl Caller {
             Err(_) => return None,
         };
         let what = if anew { "replaces" } else { "sends again" };
+        let verb = if anew { "replace" } else { "send_again" };
+        self.world.state().counts.outcome("asked for", verb);
         self.world.say(format!(
             "the caller of wish {} {what} intent {id}",
             self.wish.number
@@ -490,6 +499,7 @@ impl Caller {
             wish.what,
             if wish.is_named { " (named)" } else { "" }
         ));
+        self.count_asked();
         if let (What::Unblock(kind), Client::Owner(owner)) = (wish.what, &self.client) {
             return self.unblock(owner, kind).await;
         }
@@ -540,6 +550,32 @@ impl Caller {
                     (Ok(pending), _) => End::Dropped(pending.intent().map(|record| record.id)),
                 }
             }
+        }
+    }
+
+    /// Counts what is asked for, and how.
+    fn count_asked(&self) {
+        let wish = &self.wish;
+        let what = match wish.what {
+            What::Pay => "pay",
+            What::PayToken => "pay a token",
+            What::Batch => "batch",
+            What::Revert => "a call that reverts",
+            What::TooMuch => "more than the budget",
+            What::Grant => "grant",
+            What::Revoke(_) => "revoke",
+            What::Rotate(_) => "rotate",
+            What::Narrow(_) => "narrow",
+            What::Widen(_) => "widen",
+            What::Unblock(_) => "unblock",
+        };
+        let mut state = self.world.state();
+        state.counts.outcome("asked for", what);
+        if wish.is_named {
+            state.counts.outcome("asked for", "with a name");
+        }
+        if wish.shares.is_some() {
+            state.counts.outcome("asked for", "share");
         }
     }
 

@@ -171,6 +171,9 @@ pub struct ProcessPlan {
     pub start: u64,
     /// Whether it settles what is open when it starts.
     pub resumes: bool,
+    /// Whether a task of its own watches what was included, meanwhile.
+    #[serde(default)]
+    pub watches: bool,
 }
 
 /// What a caller wants done once.
@@ -389,17 +392,12 @@ impl Maker {
                 latency: *self.dice.pick(&[0, 1, 3, 20]),
             })
             .collect();
-        let processes = self.processes(&nodes, &bundlers, &stores);
-        let wishes = self.wishes(&processes);
+        let mut processes = self.processes(&nodes, &bundlers, &stores);
+        let mut wishes = self.wishes(&processes);
         let crashes = self.crashes(&processes);
         let mut events = self.events(&chain, &nodes, &bundlers, &processes, calm_at);
-        // Something goes wrong in every history.
-        if events.len() + crashes.len() < 2 {
-            let forget = |at| EventPlan {
-                at,
-                event: Event::Forget { bundler: 0 },
-            };
-            events.splice(0..0, [forget(900), forget(2_100)]);
+        if self.dice.chance(80) {
+            self.leave_open(&mut processes, &mut wishes, &mut events);
         }
         let rates = self.rates(nodes.len() as u8);
         Plan {
@@ -511,7 +509,7 @@ impl Maker {
                         Via::Direct
                     },
                     node: dice.below(nodes.len() as u64) as u8,
-                    is_sponsored: dice.chance(150),
+                    is_sponsored: dice.chance(200),
                     clock: if dice.chance(800) {
                         0
                     } else {
@@ -519,6 +517,7 @@ impl Maker {
                     },
                     start: if dice.chance(500) { 0 } else { dice.below(20_000) },
                     resumes: dice.chance(700),
+                    watches: dice.chance(150),
                 }
             })
             .collect()
@@ -662,6 +661,41 @@ impl Maker {
         events
     }
 
+    /// A key's operation that its bundler forgets and its caller gives up, and an owner who ends it.
+    fn leave_open(
+        &mut self,
+        processes: &mut [ProcessPlan],
+        wishes: &mut [WishPlan],
+        events: &mut Vec<EventPlan>,
+    ) {
+        let (dice, Role::Key { account, kind }) = (&mut self.dice, processes[0].role) else {
+            return;
+        };
+        processes[0].store = Some(0);
+        processes[0].via = Via::Bundler(0);
+        processes[0].start = 0;
+        processes[1].store = Some(0);
+        processes[1].role = Role::Owner { account };
+        for wish in wishes.iter_mut().filter(|wish| wish.process <= 1) {
+            if wish.process == 0 {
+                wish.follow = Follow::Once;
+                wish.style = Style::Await;
+                wish.timeout = *dice.pick(&[2_000, 5_000]);
+            } else {
+                wish.what = What::Unblock(kind);
+                wish.shares = None;
+                wish.borrows = None;
+                wish.at = dice.between(2_000, 12_000);
+            }
+        }
+        let forget = |at| EventPlan {
+            at,
+            event: Event::Forget { bundler: 0 },
+        };
+        events.splice(0..0, [250, 400, 600, 900].map(forget));
+        events.sort_by_key(|event| event.at);
+    }
+
     fn crashes(&mut self, processes: &[ProcessPlan]) -> Vec<CrashPlan> {
         let dice = &mut self.dice;
         let mut crashes = Vec::new();
@@ -698,7 +732,7 @@ impl Maker {
             hostile,
             send: rate(&[0, 100, 300, 600]),
             ask_bundler: rate(&[0, 30, 100, 250]),
-            ask_node: rate(&[0, 5, 20, 60]),
+            ask_node: rate(&[0, 8, 25, 70]),
             store: rate(&[0, 0, 0, 10, 40]),
             bundle: rate(&[0, 100, 300]),
             nodes,

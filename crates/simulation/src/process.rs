@@ -120,7 +120,6 @@ pub(crate) async fn supervise(world: Arc<World>, plan: ProcessPlan, stores: Vec<
             break;
         };
         world.say(format!("process {} crashes", plan.number));
-        world.state().misfortunes += 1;
         world.note_crash(plan.number, is_inside);
         let mut dice = world.dice(&[0xc4a5, plan.number.into(), crash.life.into()]);
         store.crash(dice.below(8) as usize).await;
@@ -247,7 +246,17 @@ async fn live(world: Arc<World>, plan: ProcessPlan, life: u8, journal: SimJourna
         .wishes_of(plan.number)
         .map(|wish| pursue(world.clone(), client.clone(), plan, *wish, started))
         .collect();
-    while wishes.next().await.is_some() {}
+    let wait = async { while wishes.next().await.is_some() {} };
+    if plan.watches {
+        world.state().counts.outcome("asked for", "watch");
+        let watch = Purpose::new(None).scope(client.watch(Duration::from_secs(10)));
+        tokio::select! {
+            () = wait => {}
+            () = watch => {}
+        }
+    } else {
+        wait.await;
+    }
     // Somebody looks again at what was included, as long as there may be reorganizations.
     while plan.resumes && !world.is_calm() {
         sleep(Duration::from_secs(15)).await;

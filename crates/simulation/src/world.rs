@@ -66,11 +66,21 @@ pub(crate) struct State {
     pub(crate) executed: BTreeMap<B256, (u64, B256, Executed)>,
     /// Faults of the world that have happened.
     pub(crate) misfortunes: u32,
+    /// The step that each process that runs was at last.
+    steps: BTreeMap<u8, Step>,
     pub(crate) reorganizations: u32,
     pub(crate) wishes: BTreeMap<u8, WishState>,
     /// Operations that ended others, and those that they ended.
     pub(crate) ended: Vec<(B256, Vec<B256>)>,
     is_over: bool,
+}
+
+impl State {
+    /// Counts a fault of the world.
+    fn note_misfortune(&mut self, kind: &'static str) {
+        self.misfortunes += 1;
+        self.counts.outcome("events", kind);
+    }
 }
 
 impl World {
@@ -95,6 +105,7 @@ impl World {
             transactions: BTreeMap::new(),
             executed: BTreeMap::new(),
             misfortunes: 0,
+            steps: BTreeMap::new(),
             reorganizations: 0,
             wishes: BTreeMap::new(),
             ended: Vec::new(),
@@ -364,7 +375,7 @@ impl World {
             let mut state = self.state();
             state.executed.retain(|_, (number, ..)| *number <= from);
             state.side = before;
-            state.misfortunes += 1;
+            state.note_misfortune("reorganization");
             state.reorganizations += 1;
             let text = format!(
                 "blocks {} to {head} lose; {} transactions wait again, {} are forgotten",
@@ -402,6 +413,15 @@ impl World {
 
     fn happen(self: Arc<Self>, event: Event) {
         let now = self.now();
+        let kind = match event {
+            Event::Reorganize { .. } => "reorganization",
+            Event::Jump { .. } => "clock jumps",
+            Event::Forget { .. } => "pool forgotten",
+            Event::Lag { .. } => "node lags",
+            Event::BaseFee { .. } => "base fee jumps",
+            Event::Congestion { .. } => "no room in blocks",
+            Event::Away { .. } => "bundler away",
+        };
         match event {
             Event::Reorganize {
                 depth,
@@ -440,7 +460,7 @@ impl World {
             }
         }
         let mut state = self.state();
-        state.misfortunes += 1;
+        state.note_misfortune(kind);
         state.trace.say(now, format!("{event:?}"));
     }
 
@@ -463,6 +483,9 @@ impl World {
     ) -> (crate::spot::Spot, Option<crate::fault::Fault>) {
         let (now, is_calm) = (self.now(), self.is_calm());
         let mut state = self.state();
+        if let Actor::Process(process) = from {
+            state.steps.insert(process, step);
+        }
         let spot = state.fates.next_spot(from, to, step);
         let fault = state.fates.decide(spot, is_calm);
         state.counts.message(step);
@@ -582,6 +605,10 @@ impl World {
     /// A process has crashed, and with it a journal in memory.
     pub(crate) fn note_crash(&self, process: u8, has_lost_journal: bool) {
         let mut state = self.state();
+        state.note_misfortune("crash");
+        if let Some(step) = state.steps.remove(&process) {
+            state.counts.fault("crash", step);
+        }
         for wish in self.plan.wishes_of(process) {
             if let Some(wish) = state.wishes.get_mut(&wish.number) {
                 wish.has_lost_journal |= has_lost_journal;
