@@ -5,6 +5,7 @@ use crate::{
     net::Purpose,
     plan::{DepthPlan, Follow, ProcessPlan, Role, Style, What, WishPlan},
     prepared::{KeyKind, NATIVE_BUDGET, key, new_key},
+    spot::Actor,
     world::{World, short},
 };
 use alloy::{
@@ -12,7 +13,7 @@ use alloy::{
     sol_types::SolCall,
 };
 use session_key_client::{
-    Call, NewSessionKey, Operation, OperationError, OwnerClient, SessionKeyClient,
+    Call, NewSessionKey, Operation, OperationError, OwnerClient, RequestError, SessionKeyClient,
     journal::{IntentId, IntentRecord},
     operation::{Advice, AfterRevert, Cause, Depth, Gas, Happened, Included, Open, Outcome, Progress},
     permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit},
@@ -105,6 +106,8 @@ pub(crate) struct WishState {
     pub(crate) has_lost_journal: bool,
     /// The last answer, in words.
     pub(crate) last: String,
+    /// Faults that its process had met when it asked.
+    faults_before: usize,
 }
 
 impl Default for WishState {
@@ -117,6 +120,7 @@ impl Default for WishState {
             has_doubts: false,
             has_lost_journal: false,
             last: String::new(),
+            faults_before: 0,
         }
     }
 }
@@ -500,6 +504,8 @@ impl Caller {
             if wish.is_named { " (named)" } else { "" }
         ));
         self.count_asked();
+        let faults = self.faults();
+        self.state(|state| state.faults_before = faults);
         if let (What::Unblock(kind), Client::Owner(owner)) = (wish.what, &self.client) {
             return self.unblock(owner, kind).await;
         }
@@ -553,6 +559,14 @@ impl Caller {
         }
     }
 
+    /// How many faults the messages of the process have met.
+    fn faults(&self) -> usize {
+        let process = Actor::Process(self.process.number);
+        let state = self.world.state();
+        let happened = state.fates.happened.iter();
+        happened.filter(|(spot, _)| spot.from == process).count()
+    }
+
     /// Counts what is asked for, and how.
     fn count_asked(&self) {
         let wish = &self.wish;
@@ -594,17 +608,17 @@ impl Caller {
         match unblocked {
             Ok(unblocked) => {
                 let mut state = self.world.state();
-                for record in unblocked.ended.iter().chain(&unblocked.included_before) {
-                    state.ledger.told_record(record, "unblock");
+                let told = [
+                    ("ended", &unblocked.ended),
+                    ("included before", &unblocked.included_before),
+                    ("not read back", &unblocked.not_read_back),
+                ];
+                for (how, records) in told {
+                    for record in records {
+                        state.ledger.told_record(record, "unblock");
+                        state.counts.outcome("unblocked", how);
+                    }
                 }
-                state.counts.outcome(
-                    "unblocked",
-                    if unblocked.ended.is_empty() {
-                        "nothing"
-                    } else {
-                        "something"
-                    },
-                );
                 drop(state);
                 let ids: Vec<IntentId> = unblocked.ended.iter().map(|record| record.id).collect();
                 self.world
@@ -764,19 +778,18 @@ impl Caller {
         };
         self.world
             .say(format!("wish {wish} is told that {} is included", short(hash)));
-        let depth = match self.wish.depth {
-            DepthPlan::Latest => Depth::Latest,
-            DepthPlan::Blocks(blocks) => Depth::Blocks(blocks),
-            DepthPlan::Final => Depth::Final,
+        let above = included.seen.number.saturating_sub(included.receipt.block_number);
+        let is_deep = match self.wish.depth {
+            DepthPlan::Latest => true,
+            DepthPlan::Blocks(blocks) => included.is_final || above >= blocks,
+            DepthPlan::Final => included.is_final,
         };
-        if !included.has_depth(depth) && self.wish.what != What::Unblock(KeyKind::Free) {
-            let is_unblock = matches!(self.wish.what, What::Unblock(_));
-            if !is_unblock {
-                self.world.violate(
-                    Check::Included,
-                    format!("{} is not as deep as wish {wish} asked for", short(hash)),
-                );
-            }
+        // To unblock is to wait for the newest block.
+        if !is_deep && !matches!(self.wish.what, What::Unblock(_)) {
+            self.world.violate(
+                Check::Included,
+                format!("{} is not as deep as wish {wish} asked for", short(hash)),
+            );
         }
         let is_its = intents.iter().any(|intent| {
             let state = self.world.state();
@@ -812,6 +825,15 @@ impl Caller {
             {
                 wish_state.known.push(id);
             }
+        }
+        if let Cause::Request {
+            error: RequestError::Unreadable { .. },
+            ..
+        } = &*error.cause
+            && self.faults() == self.state(|state| state.faults_before)
+        {
+            self.world
+                .violate(Check::Answers, format!("{text}: and nothing was wrong with it"));
         }
         let mut included = None;
         match &*error.cause {

@@ -6,7 +6,7 @@ use crate::{
     fault::Faults,
     ledger::{Check, Executed, Violation},
     net::Wire,
-    plan::{Follow, Plan, Role, What},
+    plan::{DepthPlan, Follow, Plan, Role, What},
     prepared::{CHAIN_ID, KeyKind, bundler_account, key},
     process::supervise,
     spot::Actor,
@@ -20,7 +20,7 @@ use alloy::{
     rpc::types::TransactionRequest,
     sol_types::SolCall,
 };
-use session_key_bindings::IEntryPoint;
+use session_key_bindings::{IEntryPoint, ISessionKeyPlugin};
 use session_key_client::{
     Call, SessionKeyClient, SignedOperation, SmartAccount,
     journal::{IntentRecord, Journal, Lane, MemoryJournal},
@@ -185,6 +185,7 @@ async fn judge(world: &Arc<World>, stores: &[Arc<Store>]) {
     world.state().ledger.check_claims(&executed);
     check_wishes(world, &executed);
     check_ended(world, &executed);
+    check_revoked(world, &executed);
 }
 
 fn executed(world: &World) -> BTreeMap<B256, (B256, Executed)> {
@@ -429,13 +430,18 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
                     .filter(|crash| crash.process == wish.process)
                     .count()
                     > 1
+            // Whoever waits until it is deep, and is gone, holds no lease that would show it before the time limit is over.
+            || matches!(wish.follow, Follow::Blind(_))
+                && wish.depth != DepthPlan::Latest
+                && world.plan.crashes.iter().any(|crash| crash.process == wish.process)
             // Each in a lane of its own, and not for the first time no more than once.
             || takes_away && matches!(wish.follow, Follow::Blind(_))
             // Who asks for the same as others without a name takes theirs for its own, and they its.
             || wish.twin != wish.number && matches!(wish.follow, Follow::Blind(_))
             // Asked for again without a name, it has another nonce once the first one's is used: by what may be undone.
             || world.state().reorganizations > 0 && matches!(wish.follow, Follow::Blind(_))
-            || known.has_lost_journal && (wish.is_named || matches!(wish.follow, Follow::Blind(_)));
+            || known.has_lost_journal
+                && (wish.is_named || wish.borrows.is_some() || matches!(wish.follow, Follow::Blind(_)));
         if effects.len() > 1 && !is_exempt {
             world.violate(
                 Check::AtMostOnce,
@@ -460,6 +466,44 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
             other => format!("{other:?}"),
         };
         world.state().counts.outcome("believed", belief);
+    }
+}
+
+/// A key that was removed is gone.
+fn check_revoked(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
+    for wish in &world.plan.wishes {
+        let (What::Revoke(kind) | What::Rotate(kind)) = wish.what else {
+            continue;
+        };
+        let mut processes = world.plan.processes.iter();
+        let Some(process) = processes.find(|process| process.number == wish.process) else {
+            continue;
+        };
+        let has_happened = {
+            let state = world.state();
+            let intents = state.ledger.intents_of(wish.number);
+            let mut hashes = intents
+                .iter()
+                .flat_map(|(intent, _)| state.ledger.hashes_of(*intent));
+            hashes.any(|hash| executed.get(&hash).is_some_and(|(_, executed)| executed.success))
+        };
+        let account = process.role.account();
+        let session_key = key(account, kind).address();
+        let call = ISessionKeyPlugin::isSessionKeyOfCall {
+            account: world.prepared.accounts[usize::from(account)],
+            sessionKey: session_key,
+        };
+        let plugin = world.prepared.stack.session_key_plugin;
+        let is_there = world.main.chain().read(plugin, plugin, &call).unwrap_or_default();
+        if has_happened && is_there {
+            world.violate(
+                Check::Revoked,
+                format!(
+                    "wish {} took away {session_key}, which is still there",
+                    wish.number
+                ),
+            );
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! What is true in the world, what the client has claimed, and where the two disagree.
 
 use crate::plan::Plan;
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, B256, U256, keccak256};
 use session_key_client::{
-    SignedOperation,
+    SignedOperation, UserOperation,
     journal::{BlockRef, Handover, IntentId, IntentRecord},
     operation::{Included, Outcome, Void},
 };
@@ -48,8 +48,16 @@ pub enum Check {
     Price,
     /// Budgets and reservations agree with the chain.
     Budget,
-    /// A key with a gas limit uses its own lane, and a lane has no gaps.
+    /// A key with a gas limit uses its own lane, a lane has no gaps, and removals are in lanes that nobody knows.
     Lane,
+    /// The estimate is of what is signed.
+    Estimate,
+    /// A successor at a nonce pays at least a tenth more than every open operation there, in both fees.
+    Successor,
+    /// What is taken up by nobody's wish is sent again only if its caller was given no error.
+    SentAgain,
+    /// Answers in any form that bundlers use are understood.
+    Answers,
     /// What an owner takes away is gone.
     Revoked,
     /// An error's three answers agree with each other, and with what happened.
@@ -138,6 +146,35 @@ pub(crate) struct Ledger {
     is_hostile: bool,
     /// Wishes that may ride with others.
     social: BTreeSet<u8>,
+    /// Intents whose callers were given errors, and since when this is written, in milliseconds.
+    given_up: BTreeMap<IntentId, u64>,
+    /// What processes had estimated.
+    estimates: BTreeSet<(u8, B256)>,
+}
+
+/// How long after a record is written another process may still act on what it read before, in milliseconds.
+const READ_BEFORE: u64 = 5_000;
+
+/// What of an operation an estimate depends on.
+fn estimated(operation: &UserOperation) -> B256 {
+    let paymaster = &operation.paymaster_and_data;
+    let of_paymaster = (
+        &paymaster[..paymaster.len().min(20)],
+        paymaster.len().to_be_bytes(),
+    );
+    keccak256(
+        [
+            operation.sender.as_slice(),
+            &operation.nonce.to_be_bytes::<32>(),
+            keccak256(&operation.init_code).as_slice(),
+            keccak256(&operation.call_data).as_slice(),
+            &operation.max_fee_per_gas.to_be_bytes::<32>(),
+            &operation.max_priority_fee_per_gas.to_be_bytes::<32>(),
+            of_paymaster.0,
+            &of_paymaster.1,
+        ]
+        .concat(),
+    )
 }
 
 impl Ledger {
@@ -162,6 +199,33 @@ impl Ledger {
                 .filter(|wish| wish.shares.is_some())
                 .map(|wish| wish.number)
                 .collect(),
+            given_up: BTreeMap::new(),
+            estimates: BTreeSet::new(),
+        }
+    }
+
+    /// A process has asked a bundler for an estimate.
+    pub(crate) fn asked_for_estimate(&mut self, process: u8, operation: &UserOperation) {
+        self.estimates.insert((process, estimated(operation)));
+    }
+
+    /// Whether a process has asked for an estimate of exactly this.
+    pub(crate) fn was_estimated(&self, process: u8, operation: &UserOperation) -> bool {
+        self.estimates.contains(&(process, estimated(operation)))
+    }
+
+    /// An operation was sent while nobody asked for anything: open intents are taken up.
+    pub(crate) fn sent_for_nobody(&mut self, hash: B256, now: u64) {
+        let Some(facts) = self.operations.get(&hash) else {
+            return;
+        };
+        let was_given_up = |intent: &IntentId| {
+            let since = self.given_up.get(intent);
+            since.is_some_and(|since| since + READ_BEFORE < now)
+        };
+        if facts.intents.iter().all(was_given_up) {
+            let text = format!("operation {hash} is sent again, and its caller was given an error");
+            self.violate(Check::SentAgain, text);
         }
     }
 
@@ -194,7 +258,12 @@ impl Ledger {
     }
 
     /// A record was written to a journal, by a process.
-    pub(crate) fn written(&mut self, record: &IntentRecord, process: u8) {
+    pub(crate) fn written(&mut self, record: &IntentRecord, process: u8, now: u64) {
+        if record.given_up.is_some() && !record.told {
+            self.given_up.entry(record.id).or_insert(now);
+        } else {
+            self.given_up.remove(&record.id);
+        }
         for operation in &record.operations {
             let signed = &operation.signed;
             let is_new = !self.operations.contains_key(&signed.hash);

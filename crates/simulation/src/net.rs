@@ -131,6 +131,34 @@ impl Wire {
             .erased()
     }
 
+    /// Notes what a process sends to a bundler.
+    fn note_sending(&self, request: &SerializedRequest) {
+        let Actor::Process(process) = self.from else {
+            return;
+        };
+        let operation = || {
+            let first = params_of(request).into_iter().next()?;
+            serde_json::from_value::<UserOperation>(first).ok()
+        };
+        let is_for_nobody = Purpose::current().is_none_or(|purpose| purpose.wish.is_none());
+        match request.method() {
+            "eth_estimateUserOperationGas" => {
+                if let Some(operation) = operation() {
+                    let mut state = self.world.state();
+                    state.ledger.asked_for_estimate(process, &operation);
+                }
+            }
+            "eth_sendUserOperation" if is_for_nobody => {
+                if let Some(operation) = operation() {
+                    let hash = operation.hash(self.world.prepared.stack.entry_point, CHAIN_ID);
+                    let now = self.world.now();
+                    self.world.state().ledger.sent_for_nobody(hash, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
     async fn exchange(self, packet: RequestPacket) -> Result<ResponsePacket, TransportError> {
         let Self { world, from, to, .. } = self.clone();
         let Some(request) = packet.requests().first() else {
@@ -140,6 +168,7 @@ impl Wire {
         if self.is_reliable {
             return read(serve(&world, to, None, &packet).await, &packet);
         }
+        self.note_sending(request);
         let (spot, fault) = world.fate(from, to, step);
         let mut dice = world.dice(&[0x1a7e, from.number(), to.number(), step as u64, spot.nth.into()]);
         let slowest = *dice.pick(&[3, 3, 12, 60]);

@@ -239,7 +239,7 @@ impl SimJournal {
     }
 
     /// Checks what was written.
-    fn note(&self, written: &IntentRecord, before: Option<&IntentRecord>) {
+    fn note(&self, written: &IntentRecord, before: Option<&IntentRecord>, others: &[IntentRecord]) {
         let json = serde_json::to_string(written).unwrap_or_default();
         if json.contains(API_KEY) {
             self.world
@@ -252,10 +252,17 @@ impl SimJournal {
         {
             self.world.check_lane(&operation.signed);
             self.world.check_price(&operation.signed);
+            self.world
+                .check_estimate(self.process, written.id, &operation.signed);
+            self.world.check_successor(&operation.signed, others);
+            if before.is_none() {
+                self.world.check_removal(written);
+            }
         }
         self.say_changes(written, before);
+        let now = self.world.now();
         let mut state = self.world.state();
-        state.ledger.written(written, self.process);
+        state.ledger.written(written, self.process, now);
         state.ledger.told_record(written, "the journal");
     }
 }
@@ -367,14 +374,20 @@ impl Journal for SimJournal {
         self.access(Step::JournalWrite, async {
             let kept = self.kept();
             let mut before = Vec::with_capacity(records.len());
+            let mut others = Vec::new();
             for record in &records {
-                before.push(kept.intent(record.id).await?);
+                let known = kept.intent(record.id).await?;
+                let count = known.as_ref().map_or(0, |known| known.operations.len());
+                if record.operations.len() > count && others.is_empty() {
+                    others = kept.unsettled(&record.lane).await?;
+                }
+                before.push(known);
             }
             let written = kept.put_all(records.clone(), lease).await?;
             let lease = lease.map(|(lease, now)| (lease.clone(), now));
             self.store.log(Write::Put(records, lease));
             for (written, before) in written.iter().zip(&before) {
-                self.note(written, before.as_ref());
+                self.note(written, before.as_ref(), &others);
             }
             Ok(written)
         })

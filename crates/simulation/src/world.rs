@@ -6,7 +6,7 @@ use crate::{
     dice::Dice,
     fault::Fates,
     ledger::{BlockFacts, Check, Executed, Ledger},
-    plan::{Event, NodePlan, Plan, Tags},
+    plan::{Event, NodePlan, Plan, Tags, Via, What, WishPlan},
     prepared::{CHAIN_ID, Prepared, prepared},
     spot::{Actor, Step},
     table::Counts,
@@ -21,7 +21,11 @@ use alloy::{
     sol_types::SolEvent,
 };
 use session_key_bindings::IEntryPoint;
-use session_key_client::{SignedOperation, journal::IntentId, operation::Bounds};
+use session_key_client::{
+    SignedOperation,
+    journal::{IntentId, IntentRecord},
+    operation::Bounds,
+};
 use session_key_testkit::{
     Chain, Fate, FinalityTags, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit,
     Transport,
@@ -557,6 +561,79 @@ impl World {
                 format!(
                     "operation {} has nonce {sequence:#x}, and the one before is unused",
                     signed.hash
+                ),
+            );
+        }
+    }
+
+    fn wish_of(&self, intent: IntentId) -> Option<&WishPlan> {
+        let number = self.state().ledger.wishes.get(&intent).map(|(wish, _)| *wish)?;
+        self.plan.wishes.iter().find(|wish| wish.number == number)
+    }
+
+    /// The estimate of a new operation, where a bundler makes it, was of exactly this: fees, calls and paymaster.
+    pub(crate) fn check_estimate(&self, process: u8, intent: IntentId, signed: &SignedOperation) {
+        let mut processes = self.plan.processes.iter();
+        let is_through_bundler =
+            processes.any(|plan| plan.number == process && matches!(plan.via, Via::Bundler(_)));
+        let Some(wish) = self.wish_of(intent).filter(|_| is_through_bundler) else {
+            return;
+        };
+        // Its caller gives the gas limits, also for those that it takes along.
+        let gives_gas = |other: &WishPlan| {
+            other.what == What::Revert
+                && (other.number == wish.number || other.shares.is_some() && wish.shares.is_some())
+        };
+        if self.plan.wishes.iter().any(gives_gas) {
+            return;
+        }
+        let was_estimated = self.state().ledger.was_estimated(process, &signed.operation);
+        if !was_estimated {
+            self.violate(
+                Check::Estimate,
+                format!("operation {} is not what was estimated", signed.hash),
+            );
+        }
+    }
+
+    /// A new operation pays a tenth more than every open one with its nonce that the journal knows.
+    pub(crate) fn check_successor(&self, signed: &SignedOperation, known: &[IntentRecord]) {
+        let new = &signed.operation;
+        let is_less = |new: U256, old: U256| new * U256::from(10) < old * U256::from(11);
+        let open = known
+            .iter()
+            .flat_map(IntentRecord::open_operations)
+            .filter(|older| older.nonce() == new.nonce && older.signed.hash != signed.hash);
+        for older in open {
+            let old = &older.signed.operation;
+            if is_less(new.max_fee_per_gas, old.max_fee_per_gas)
+                || is_less(new.max_priority_fee_per_gas, old.max_priority_fee_per_gas)
+            {
+                self.violate(
+                    Check::Successor,
+                    format!(
+                        "operation {} does not pay a tenth more than {}, which is open",
+                        signed.hash, older.signed.hash
+                    ),
+                );
+            }
+        }
+    }
+
+    /// What only takes away is in a lane that nobody can know.
+    pub(crate) fn check_removal(&self, record: &IntentRecord) {
+        let Some(wish) = self.wish_of(record.id) else {
+            return;
+        };
+        let takes_away = matches!(wish.what, What::Revoke(_) | What::Rotate(_));
+        // Others than keys' lanes have more than an address.
+        let is_known = record.lane.nonce_key >> 160 == U192::ZERO;
+        if takes_away && record.name.is_none() && is_known {
+            self.violate(
+                Check::Lane,
+                format!(
+                    "wish {} takes away, in lane {:#x}",
+                    wish.number, record.lane.nonce_key
                 ),
             );
         }
