@@ -250,8 +250,9 @@ impl Core {
             }
             let block = included.block();
             let is_canonical = match seen.hashes.get(&block.number) {
-                Some(found) => found.map(|hash| hash == block.hash),
-                None => self.is_canonical(view, block).await?,
+                Some(Some(hash)) => Some(*hash == block.hash),
+                // What was not there then may be there by now: the view is newer.
+                Some(None) | None => self.is_canonical(view, block).await?,
             };
             // One of several nodes may be behind. Only another block in its place is evidence.
             let Some(is_canonical) = is_canonical else {

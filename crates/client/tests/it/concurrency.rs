@@ -137,6 +137,34 @@ async fn executing_ends_in_time_although_the_node_does_not() {
     }
 }
 
+// No time at all, and more than there is.
+#[tokio::test(start_paused = true)]
+async fn any_time_limit_will_do() {
+    let (fixture, _) = Fixture::with_spender().await;
+    for way in Way::BOTH {
+        let process = Process::new(&fixture, way);
+        let before = fixture.balance(RECIPIENT);
+        let operation = |limit| process.agent.execute(one()).timeout(limit);
+        // Answers take a while.
+        process.node.rule(|_| Some(Fault::Late(Duration::from_millis(5))));
+        for limit in [Duration::ZERO, Duration::from_nanos(1)] {
+            let error = operation(limit).await.unwrap_err();
+            assert_eq!(error.happened(), Happened::No, "{error:?}");
+            assert!(
+                matches!(error.code(), "lane_busy" | "not_sent_in_time"),
+                "{error:?}"
+            );
+            assert!(operation(limit).send().await.is_err());
+        }
+        assert_eq!(fixture.balance(RECIPIENT), before);
+        process.node.repair();
+        operation(Duration::MAX).await.unwrap();
+        assert!(operation(Duration::MAX).check().await.unwrap().passes());
+        operation(Duration::MAX).build().await.unwrap();
+        assert_eq!(fixture.balance(RECIPIENT), before + U256::ONE);
+    }
+}
+
 /// How something that was asked ends: with an error, or not.
 type Question<'a> = Pin<Box<dyn Future<Output = Option<OperationError>> + 'a>>;
 

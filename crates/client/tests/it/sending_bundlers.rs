@@ -3,10 +3,11 @@
 use crate::{
     fixture::{Fixture, RECIPIENT, ample_gas, key, one, operations_of, transfer},
     process::{Process, Way, journal, seconds},
-    wire::Wire,
+    wire::{Fault, Wire},
 };
+use serde_json::json;
 use session_key_client::{
-    Call, Revert,
+    Call, NewSessionKey, Revert,
     alloy::primitives::U256,
     operation::{Cause, Depth, Gas, Happened, Included, NotTakenReason, OperationError},
     permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit},
@@ -264,6 +265,43 @@ async fn a_sender_with_too_many_operations_in_a_pool_is_told_so() {
         assert!(paid >= 1, "{results:?}");
         for error in results.into_iter().filter_map(Result::err) {
             assert_eq!(not_taken(error), NotTakenReason::Reputation, "{words:?}");
+        }
+    }
+}
+
+// The first operation of an account, sent again after its answer was lost: each bundler says in its own words that the account, or the
+// nonce, is there already.
+#[tokio::test(start_paused = true)]
+async fn an_account_is_created_once_whatever_is_said_of_the_repetition() {
+    for words in WORDS {
+        for bundles in [true, false] {
+            let fixture = Fixture::new().await;
+            let bundler = bundler(&fixture, |options| {
+                options.style.words = words;
+                options.auto = bundles;
+                // What it has included it does not remember.
+                options.searched_blocks = Some(0);
+            });
+            let process = process(&fixture, &bundler).creating(&fixture).await;
+            process.out.once(SEND, Fault::Break);
+            // The node does not see it for a while, so that it is sent again.
+            let blind_until = tokio::time::Instant::now() + seconds(12);
+            let before = fixture.testkit.chain().block_number();
+            process.node.rule(move |asked| {
+                let shows = asked.method == "eth_getBlockByNumber" && asked.params[0] == "latest";
+                (shows && tokio::time::Instant::now() < blind_until)
+                    .then(|| Fault::Ask(json!([format!("{before:#x}"), false])))
+            });
+            let new = NewSessionKey::new(key(1).address(), &Permissions::new()).unwrap();
+            let installing = tokio::spawn(process.owner.install_session_key_plugin([new]).into_future());
+            tokio::time::sleep(seconds(20)).await;
+            if !bundles {
+                bundler.bundle_now().unwrap().unwrap();
+            }
+            let included = installing.await.unwrap().unwrap();
+            assert!(process.out.calls(SEND) > 1, "{words:?}");
+            let hash = included.receipt.user_op_hash;
+            assert_eq!(operations_of(&fixture).await, [(hash, true)], "{words:?}");
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Nodes and bundlers that are behind, or disagree: what is asked for once happens once, and what is asked for twice, twice.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, one, operations_of},
+    fixture::{Fixture, RECIPIENT, assert_not_allowed, key, one, operations_of},
     process::{Process, Way, journal, seconds},
     wire::{Asked, Balanced, Fault, error},
 };
 use session_key_client::{
-    Call,
+    Call, NewSessionKey,
     alloy::{primitives::U256, transports::IntoBoxTransport},
     operation::{Happened, Open, OperationError, Outcome},
+    permissions::{Permissions, SpendLimit},
 };
 use session_key_testkit::NodeOptions;
 use std::sync::{
@@ -282,6 +283,44 @@ async fn logs_that_are_never_indexed_are_not_taken_for_a_failure() {
         .unwrap()
         .unwrap();
     assert_eq!(record.outcome().happened(), Happened::Yes);
+}
+
+// What this process has just granted, changed and taken away is what it goes by, though its node shows it late.
+#[tokio::test(start_paused = true)]
+async fn what_was_just_granted_is_used_though_the_node_is_behind() {
+    for way in Way::BOTH {
+        for lag in [1, 4] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let node = fixture.testkit.node(lagging(0));
+            let process = Process::at(&fixture, way, &journal(), node.transport());
+            node.change(|options| options.lag = lag);
+            fixture.mine_blocks(lag);
+            fixture.mine_every(seconds(2));
+            let case = format!("{way:?}, {lag} blocks");
+            for round in 0..2 {
+                let permissions = Permissions::new()
+                    .contract(RECIPIENT)
+                    .native_token_spend_limit(SpendLimit::total(U256::from(2)));
+                let new = NewSessionKey::new(key(2).address(), &permissions).unwrap();
+                process.owner.add_session_key(new).await.unwrap();
+                let agent = process.agent_of(2);
+                agent.execute(one()).await.unwrap();
+                // The second payment leaves nothing for a third.
+                agent.execute(one()).await.unwrap();
+                let error = agent.execute(one()).await.unwrap_err();
+                assert_not_allowed(error, &["native_limit_exceeded"]);
+                process
+                    .owner
+                    .rotate_session_key(key(2).address(), key(3).address())
+                    .await
+                    .unwrap();
+                process.owner.remove_session_key(key(3).address()).await.unwrap();
+                let error = agent.execute(one()).await.unwrap_err();
+                assert_not_allowed(error, &["key_not_registered"]);
+                assert_eq!(fixture.balance(RECIPIENT), U256::from(2 + 2 * round), "{case}");
+            }
+        }
+    }
 }
 
 // A bundler that is behind says of the next operation that its nonce is none.

@@ -10,7 +10,7 @@ use session_key_client::{
     alloy::primitives::{Address, U256},
     journal::{Handover, Journal, SqliteJournal},
     operation::{Advice, Cause, Happened, Open, Operation, Outcome},
-    permissions::{PermissionUpdates, Permissions, SpendLimit},
+    permissions::{AddressEntry, LimitChange, PermissionUpdates, Permissions, SpendLimit, TimeRange},
 };
 use session_key_testkit::{BundlerWords, Duplicates};
 use std::sync::Arc;
@@ -243,6 +243,81 @@ async fn an_open_name_that_was_not_answered_and_cannot_pass_is_signed_anew() {
         assert_eq!(included.receipt.nonce, kept.operation.nonce, "{message}");
         let _ = fixture.submitter.send(kept).await;
         assert_eq!(fixture.balance(RECIPIENT), U256::from(5), "{message}");
+    }
+}
+
+// What is in its way is named, and can go again: then it is done once.
+#[tokio::test(start_paused = true)]
+async fn an_open_name_that_is_blocked_is_told_by_what_and_is_done_when_that_is_gone() {
+    type Change = fn(&Fixture) -> PermissionUpdates;
+    let blocks: [(&str, Change, Change); 3] = [
+        (
+            "expired",
+            |fixture| {
+                let now = fixture.testkit.chain().timestamp();
+                PermissionUpdates::new().time_range(TimeRange {
+                    valid_after: 0,
+                    valid_until: now - 1,
+                })
+            },
+            |_| PermissionUpdates::new().time_range(TimeRange::default()),
+        ),
+        (
+            "native_limit_exceeded",
+            |_| {
+                PermissionUpdates::new()
+                    .native_token_spend_limit(SpendLimit::total(U256::from(4)), LimitChange::Afresh)
+            },
+            |_| {
+                PermissionUpdates::new()
+                    .native_token_spend_limit(SpendLimit::total(U256::from(5)), LimitChange::Afresh)
+            },
+        ),
+        (
+            "contract_not_on_allowlist",
+            |_| {
+                PermissionUpdates::new().address_entry(AddressEntry {
+                    contract: RECIPIENT,
+                    is_on_list: false,
+                    check_selectors: false,
+                })
+            },
+            |_| PermissionUpdates::new().contract(RECIPIENT),
+        ),
+    ];
+    for way in Way::BOTH {
+        for (code, block, unblock) in &blocks {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let process = Process::on(&fixture, way, &journal);
+            process.out.fault(way.hands_over(), Fault::Lose);
+            let error = pay(&process, 5).id("rent").timeout(seconds(5)).await.unwrap_err();
+            assert_eq!(error.happened(), Happened::Unknown, "{code}");
+            fixture.update(key(1).address(), block(&fixture)).await;
+            fixture.mine();
+            for process in [process, Process::on(&fixture, way, &journal)] {
+                process.out.repair();
+                let error = pay(&process, 5)
+                    .id("rent")
+                    .timeout(seconds(60))
+                    .await
+                    .unwrap_err();
+                assert!(is_undecided(error.happened()), "{way:?} {code}: {error:?}");
+                let broken = error.verdict().map(|verdict| verdict.violations()[0].code());
+                assert_eq!(
+                    (error.code(), broken),
+                    ("not_allowed", Some(*code)),
+                    "{way:?}: {error:?}"
+                );
+            }
+            assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+            fixture.update(key(1).address(), unblock(&fixture)).await;
+            let process = Process::on(&fixture, way, &journal);
+            for _ in 0..2 {
+                pay(&process, 5).id("rent").await.unwrap();
+            }
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(5), "{way:?} {code}");
+        }
     }
 }
 

@@ -102,6 +102,23 @@ async fn no_bundler_sets_the_price() {
     }
 }
 
+// Without a bundler, it is the node that estimates.
+#[tokio::test(start_paused = true)]
+async fn no_node_sets_the_gas() {
+    for amount in [U256::from(40_000_000), U256::from(u64::MAX), U256::MAX] {
+        let (fixture, _) = Fixture::with_spender().await;
+        let process = Process::new(&fixture, Way::EntryPoint);
+        for wire in [&process.node, &process.out] {
+            // It says so, and lets every call pass with as much.
+            wire.fault("eth_estimateGas", Fault::Answer(Ok(json!(amount))));
+        }
+        let over = over_bound(&process.agent.execute(one()).await.unwrap_err());
+        assert_eq!(over.setting, Setting::CallGasLimit, "{amount}");
+        assert_eq!(process.out.calls("eth_sendRawTransaction"), 0);
+        assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+    }
+}
+
 // Each figure is within its bound, and the sum is not.
 #[tokio::test(start_paused = true)]
 async fn the_cost_is_bounded_whatever_it_is_made_of() {

@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, is_undecided, key, operations_of},
-    process::{Process, Way, journal, seconds},
+    process::{Clock, Process, Way, journal, seconds},
     wire::Fault,
 };
 use async_trait::async_trait;
@@ -178,6 +178,66 @@ async fn a_lane_is_taken_over_from_a_process_that_is_gone() {
             assert_eq!(old.outcome().happened(), Happened::Yes, "{way:?} {arrives}");
             assert_eq!(included.receipt.nonce, old.operations[0].nonce() + U256::ONE);
             assert_eq!(fixture.balance(RECIPIENT), U256::from(12), "{way:?} {arrives}");
+        }
+    }
+}
+
+// Clocks that are wrong, by an hour or a year, and that jump while operations wait.
+#[tokio::test(start_paused = true)]
+async fn clocks_that_jump_double_nothing_and_stop_nothing() {
+    const HOUR: i64 = 3_600_000;
+    const YEAR: i64 = 365 * 24 * HOUR;
+    for (before, after) in [
+        (HOUR, HOUR),
+        (-HOUR, -HOUR),
+        (0, HOUR),
+        (0, -HOUR),
+        (YEAR, -YEAR),
+        (-YEAR, YEAR),
+    ] {
+        for way in Way::BOTH {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let clock = Clock::new(before.into());
+            let right = Process::on(&fixture, way, &journal);
+            let wrong = Process::on(&fixture, way, &journal).by_clock(&fixture, &clock);
+            fixture.mine_every(seconds(2));
+            let jumping = tokio::spawn({
+                let clock = clock.clone();
+                async move {
+                    for step in 0.. {
+                        tokio::time::sleep(seconds(7)).await;
+                        let jump = if step % 2 == 0 { after } else { before };
+                        clock.store(jump, Ordering::Relaxed);
+                    }
+                }
+            });
+            let tasks: Vec<_> = (0..8)
+                .map(|number| {
+                    let process = if number % 2 == 0 { &right } else { &wrong };
+                    run(pay(process, 1 << number).timeout(seconds(900)))
+                })
+                .collect();
+            let mut paid = U256::ZERO;
+            for (number, task) in tasks.into_iter().enumerate() {
+                let included = task.await.unwrap();
+                assert!(included.is_ok(), "{way:?} {before} {after}: {included:?}");
+                paid += U256::from(1 << number);
+            }
+            jumping.abort();
+            assert_eq!(fixture.balance(RECIPIENT), paid, "{way:?} {before} {after}");
+            // A name holds whatever the clocks say, and nothing is left open.
+            for process in [&right, &wrong, &right] {
+                pay(process, 300).id("rent").timeout(seconds(300)).await.unwrap();
+            }
+            assert_eq!(fixture.balance(RECIPIENT), paid + U256::from(300));
+            let records = right.agent.resume().await.unwrap();
+            assert!(
+                records
+                    .iter()
+                    .all(|record| record.outcome().happened() == Happened::Yes),
+                "{records:?}"
+            );
         }
     }
 }
@@ -403,6 +463,51 @@ async fn what_had_happened_is_told_to_the_first_that_asks_again_and_to_nobody_el
         pay(process, 5).await.unwrap();
     }
     assert_eq!(fixture.balance(RECIPIENT), U256::from(28));
+}
+
+// A process that is gone counts as a caller who was given an error; one that is still there does not.
+#[tokio::test(start_paused = true)]
+async fn what_a_process_that_is_gone_had_done_is_told_to_the_next_that_asks_for_the_same() {
+    for way in Way::BOTH {
+        for is_gone in [true, false] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let first = Process::on(&fixture, way, &journal);
+            // It arrives, and nothing is heard of it for a while, or ever.
+            let fault = if is_gone {
+                Fault::Hang
+            } else {
+                Fault::Late(seconds(60))
+            };
+            first.out.once(way.hands_over(), fault);
+            let running = run(pay(&first, 5).timeout(seconds(600)));
+            while fixture.balance(RECIPIENT).is_zero() {
+                tokio::time::sleep(seconds(1)).await;
+            }
+            let next = Process::on(&fixture, way, &journal);
+            if is_gone {
+                let hash = intents(&next).await[0].operations[0].signed.hash;
+                crash(first, running).await;
+                let told = pay(&next, 5).await.unwrap_err();
+                assert_eq!(
+                    (told.code(), told.happened(), told.intent),
+                    ("already_happened", Happened::Yes, None),
+                    "{way:?}"
+                );
+                let Cause::AlreadyHappened { included, .. } = *told.cause else {
+                    panic!("{way:?}")
+                };
+                assert_eq!(hash_of(&included), hash);
+                assert_eq!(fixture.balance(RECIPIENT), U256::from(5), "{way:?}");
+                pay(&next, 5).await.unwrap();
+            } else {
+                let second = pay(&next, 5).timeout(seconds(600)).await.unwrap();
+                let first = running.await.unwrap().unwrap();
+                assert_ne!(hash_of(&first), hash_of(&second));
+            }
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(10), "{way:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
