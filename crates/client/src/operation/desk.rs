@@ -54,6 +54,14 @@ impl Surroundings for Machine {
 /// How long a lease on a lane lasts unless it is renewed.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
+/// A lease of another process, as it was last seen.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    holder: ProcessId,
+    until: u64,
+    since: Instant,
+}
+
 /// A journal, and the order in which the intents of this process take their turns. Clients that share a desk share lanes: those
 /// of clones of one [`SmartAccount`](crate::SmartAccount), and those that were given the same desk.
 #[derive(Debug)]
@@ -67,6 +75,8 @@ pub struct Desk {
     dropped: Mutex<Vec<(IntentId, Moment)>>,
     /// The newest block of each chain in which this process knows something included.
     newest: Mutex<BTreeMap<u64, u64>>,
+    /// Leases of other processes that kept this one waiting, and since when they are known as they are.
+    held: Mutex<BTreeMap<Lane, Held>>,
     /// Intents that wait to be taken along in their lane.
     pub(super) riders: Mutex<BTreeMap<Lane, Vec<Rider>>>,
 }
@@ -95,6 +105,7 @@ impl Desk {
             queues: Mutex::default(),
             dropped: Mutex::default(),
             newest: Mutex::default(),
+            held: Mutex::default(),
             riders: Mutex::default(),
         }
     }
@@ -190,13 +201,8 @@ impl Desk {
             return Err(TurnError::Busy);
         };
         let mut pause = Duration::from_millis(20);
-        let mut seen: Option<(ProcessId, u64, Instant)> = None;
+        let mut now = self.now();
         loop {
-            // The clock may have jumped: a lease that nobody has extended for as long as one lasts is over, whatever it says.
-            let now = match seen {
-                Some((_, until, since)) if since.elapsed() > LEASE => until.max(self.now()),
-                _ => self.now(),
-            };
             let acquired = self
                 .journal
                 .acquire(&lane, self.process, now, now.saturating_add(millis(LEASE)))
@@ -204,18 +210,39 @@ impl Desk {
                 .map_err(TurnError::Journal)?;
             match acquired {
                 Acquired::Lease { lease, lapsed } => {
+                    self.note_held(lane, None);
                     return Ok(Turn::new(self.clone(), lease, lapsed, guard));
                 }
-                Acquired::Held { .. } if Instant::now() + pause >= until => return Err(TurnError::Busy),
-                Acquired::Held { holder, until } => {
-                    if seen.is_none_or(|(known, end, _)| (known, end) != (holder, until)) {
-                        seen = Some((holder, until, Instant::now()));
+                Acquired::Held { holder, until: end } => {
+                    // The clock may have jumped: a lease that nobody has extended for as long as one lasts is over, whatever it says.
+                    if self.note_held(lane, Some((holder, end))) > LEASE && now < end {
+                        now = end;
+                        continue;
+                    }
+                    if Instant::now() + pause >= until {
+                        return Err(TurnError::Busy);
                     }
                     sleep(pause).await;
                     pause = (pause * 3 / 2).min(Duration::from_secs(1));
+                    now = self.now();
                 }
             }
         }
+    }
+
+    /// Notes a lease of another process, and answers for how long it is known as it is: callers with short time limits wait for it
+    /// one after the other.
+    fn note_held(&self, lane: Lane, lease: Option<(ProcessId, u64)>) -> Duration {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((holder, until)) = lease else {
+            held.remove(&lane);
+            return Duration::ZERO;
+        };
+        let known = held.get(&lane).copied();
+        let same = known.filter(|known| (known.holder, known.until) == (holder, until));
+        let since = same.map_or_else(Instant::now, |known| known.since);
+        held.insert(lane, Held { holder, until, since });
+        since.elapsed()
     }
 
     fn queue(&self, lane: Lane) -> Arc<AsyncMutex<()>> {
@@ -259,7 +286,7 @@ impl TurnError {
 /// as the turn lives, and given back at its end.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    held: Option<Arc<Held>>,
+    held: Option<Arc<Holding>>,
     renewal: AbortHandle,
     /// The lease of a process that did not give it back.
     pub(crate) lapsed: Option<Lease>,
@@ -268,7 +295,7 @@ pub(crate) struct Turn {
 
 /// A lease, and who holds it.
 #[derive(Debug)]
-struct Held {
+struct Holding {
     desk: Arc<Desk>,
     lease: AsyncMutex<Renewed>,
 }
@@ -283,7 +310,7 @@ struct Renewed {
 impl Turn {
     fn new(desk: Arc<Desk>, lease: Lease, lapsed: Option<Lease>, queue: OwnedMutexGuard<()>) -> Self {
         let at = Instant::now();
-        let held = Arc::new(Held {
+        let held = Arc::new(Holding {
             desk,
             lease: AsyncMutex::new(Renewed { lease, at }),
         });
@@ -334,7 +361,7 @@ impl Drop for Turn {
     }
 }
 
-impl Held {
+impl Holding {
     /// Renews the lease until somebody else has it.
     async fn keep(self: Arc<Self>) {
         loop {

@@ -23,7 +23,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How many blocks below the latest one an operation is taken to stay included or void, on chains whose nodes tell no
 /// finalized block.
@@ -123,6 +123,39 @@ impl Core {
         Seen {
             hashes,
             finalized: finalized.ok(),
+        }
+    }
+
+    /// The account's operations up to the one that ended others, from where those were made. It is among them: a node that does not show
+    /// it yet does not show all of those before it either, and is asked again.
+    pub(crate) async fn read_back(&self, records: &[IntentRecord], last: &Included) -> BTreeSet<B256> {
+        let to = last.receipt.block_number;
+        let made = records
+            .iter()
+            .flat_map(|record| &record.operations)
+            .map(|operation| operation.made.number);
+        let from = made
+            .min()
+            .unwrap_or(to)
+            .min(to)
+            .saturating_sub(final_depth(self.chain_id()));
+        let filter = OperationFilter {
+            sender: Some(self.account.address()),
+            hashes: Vec::new(),
+        };
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let found = self.node.operations(self.entry_point(), &filter, from, to).await;
+            let hashes: BTreeSet<B256> = found
+                .into_iter()
+                .flatten()
+                .map(|event| event.user_op_hash)
+                .collect();
+            if hashes.contains(&last.receipt.user_op_hash) {
+                return hashes;
+            }
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(Duration::from_secs(2));
         }
     }
 

@@ -100,6 +100,10 @@ impl Course {
         let mut resend_after = RESEND_AFTER;
         let mut resend_at = Instant::now() + resend_after;
         loop {
+            // Whoever took it along may have gone: then its lease shows that somebody waits.
+            if self.turn.is_none() {
+                self.turn = self.wanted.core.desk.turn(self.lane, Instant::now()).await.ok();
+            }
             // A node or a journal that fails for a while says nothing about the operation.
             match self.look().await {
                 Ok(Seen::Included(included)) => return Ok(Some(included)),
