@@ -56,7 +56,10 @@ impl Course {
                 // It was included before anything new was signed: waiting tells.
                 Some(Outcome::Included(_)) if !self.signs_after_revert => return Ok(()),
                 Some(Outcome::Open(_)) => {}
-                _ => self.check_already_happened().await?,
+                _ => {
+                    self.give_up_equals_of_gone(&mut others).await?;
+                    self.check_already_happened().await?;
+                }
             }
             let next = self.next_nonce(&view).await?;
             let nonce = self.wanted.nonce.unwrap_or(next);
