@@ -55,6 +55,7 @@ impl Course {
             match self.record.as_ref().map(IntentRecord::outcome) {
                 // It was included before anything new was signed: waiting tells.
                 Some(Outcome::Included(_)) if !self.signs_after_revert => return Ok(()),
+                Some(Outcome::Void(_)) if self.is_sent_as_it_is() => return Ok(()),
                 Some(Outcome::Open(_)) => {}
                 _ => {
                     self.give_up_equals_of_gone(&mut others).await?;
@@ -87,6 +88,9 @@ impl Course {
                         Sent::NotTaken(reason)
                             if is_next && !is_passing(&reason) && !self.is_in_its_own_way(index, &reason) =>
                         {
+                            if self.is_sent_as_it_is() {
+                                return self.check_decided(reason).await;
+                            }
                             sign_anew = true;
                         }
                         _ => return Ok(()),
@@ -398,6 +402,19 @@ impl Course {
         open()
             .rfind(|(_, operation)| operation.nonce() == lowest)
             .map(|(index, _)| index)
+    }
+
+    /// Whether the caller wants the kept operation sent, and no other.
+    pub(super) fn is_sent_as_it_is(&self) -> bool {
+        matches!(self.wanted.adopts, Some((_, false)))
+    }
+
+    /// What was said of a kept operation is the answer, unless the chain has decided.
+    async fn check_decided(&mut self, reason: NotTaken) -> Result<(), Cause> {
+        match self.look().await {
+            Ok(Seen::Included(_) | Seen::Void) => Ok(()),
+            _ => Err(Cause::NotTaken(reason)),
+        }
     }
 
     /// Whether an operation may be what it is told to replace: some bundlers say that of one that is in their pool already.

@@ -40,6 +40,11 @@ impl Course {
                     self.sign_and_send().await?;
                 }
                 Some(included) => break included,
+                None if self.is_sent_as_it_is()
+                    && let Some(cause) = self.void() =>
+                {
+                    return Err(cause);
+                }
                 // Every operation is void: with another nonce, it is none of them.
                 None => {
                     if self.turn.is_none() {
@@ -67,15 +72,22 @@ impl Course {
                 }
                 Err(cause @ Cause::AlreadyHappened { .. }) => return Err(cause),
                 Ok(Seen::Void) => {
-                    let Some(Outcome::Void(void)) = self.record.as_ref().map(IntentRecord::outcome) else {
-                        continue;
-                    };
-                    return Err(Cause::Void { void: Box::new(void) });
+                    if let Some(cause) = self.void() {
+                        return Err(cause);
+                    }
                 }
                 Err(_) => {}
             }
         }
         Ok(included)
+    }
+
+    /// That the intent cannot happen any more, if that is so.
+    fn void(&self) -> Option<Cause> {
+        match self.record.as_ref().map(IntentRecord::outcome) {
+            Some(Outcome::Void(void)) => Some(Cause::Void { void: Box::new(void) }),
+            _ => None,
+        }
     }
 
     /// Waits until an operation that reverted lies so deep that it stays.
