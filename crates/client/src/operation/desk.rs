@@ -5,7 +5,8 @@ use super::{
     share::Rider,
 };
 use crate::journal::{
-    Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, ProcessId,
+    Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, Patient,
+    ProcessId,
 };
 use alloy::{
     primitives::FixedBytes,
@@ -96,7 +97,7 @@ impl Desk {
         let mut process = FixedBytes::default();
         surroundings.fill_random(process.as_mut_slice());
         Self {
-            journal,
+            journal: Arc::new(Patient(journal)),
             surroundings,
             process: ProcessId(process),
             sequence: AtomicU64::new(0),
@@ -108,7 +109,7 @@ impl Desk {
         }
     }
 
-    /// The journal.
+    /// The journal. An access that takes longer than 30 seconds fails.
     pub const fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal
     }
