@@ -27,7 +27,7 @@ use session_key_client::{
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     task::{Context, Poll},
 };
 use tokio::time::{Duration, sleep, timeout};
@@ -108,6 +108,7 @@ pub(crate) async fn supervise(world: Arc<World>, plan: ProcessPlan, stores: Vec<
         let is_inside = store.is_none();
         let store = store.unwrap_or_else(Store::inside);
         let journal = SimJournal::open(world.clone(), plan.number, store.clone(), is_inside);
+        let has_crashed = journal.has_crashed();
         let is_its = |crash: &&CrashPlan| crash.process == plan.number && crash.life == life;
         let crash = world.plan.crashes.iter().find(is_its).copied();
         world.say(format!("process {} starts", plan.number));
@@ -119,6 +120,7 @@ pub(crate) async fn supervise(world: Arc<World>, plan: ProcessPlan, stores: Vec<
         let Some(crash) = crash else {
             break;
         };
+        has_crashed.store(true, Ordering::SeqCst);
         world.say(format!("process {} crashes", plan.number));
         world.note_crash(plan.number, is_inside);
         let mut dice = world.dice(&[0xc4a5, plan.number.into(), crash.life.into()]);

@@ -18,7 +18,10 @@ use std::{
     future::{Future, pending},
     path::Path,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
 };
@@ -171,6 +174,8 @@ pub(crate) struct SimJournal {
     file: Option<Arc<dyn Journal>>,
     /// Whether it is part of the process: then it does not fail.
     is_inside: bool,
+    /// Whether the process has crashed: nothing more gets there, whatever is still on its way.
+    has_crashed: Arc<AtomicBool>,
 }
 
 impl SimJournal {
@@ -181,6 +186,18 @@ impl SimJournal {
             file: store.folder.is_some().then(|| store.kept()),
             store,
             is_inside,
+            has_crashed: Arc::default(),
+        }
+    }
+
+    /// Set once the process crashes.
+    pub(crate) fn has_crashed(&self) -> Arc<AtomicBool> {
+        self.has_crashed.clone()
+    }
+
+    async fn live(&self) {
+        if self.has_crashed.load(Ordering::SeqCst) {
+            pending::<()>().await;
         }
     }
 
@@ -202,6 +219,7 @@ impl SimJournal {
         access: impl Future<Output = Result<T, JournalError>> + Send,
     ) -> Result<T, JournalError> {
         yield_now().await;
+        self.live().await;
         if self.is_inside {
             return self.done(access).await;
         }
@@ -217,6 +235,7 @@ impl SimJournal {
                 sleep(Duration::from_millis(millis)).await;
             }
         }
+        self.live().await;
         let failed = || {
             Err(JournalError::Store {
                 message: "disk I/O error".to_owned(),

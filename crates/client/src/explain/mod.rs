@@ -8,4 +8,5 @@ mod failure;
 mod load;
 
 pub use failure::{Failure, explain_failure};
+pub(crate) use load::rule_set;
 pub use load::{explain, load, load_for_calls};

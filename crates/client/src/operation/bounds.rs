@@ -43,7 +43,7 @@ pub struct Bounds {
     pub max_gas_per_simulated: u64,
     /// The most that pre-verification gas may be, in gas units, or four times what was computed here, whichever is more.
     pub max_pre_verification_gas: u64,
-    /// The most gas units that the call or the validation may have where nothing was simulated here.
+    /// The most gas units that the call or the validation may have, whatever a node simulated.
     pub max_gas_limit: u64,
 }
 
@@ -148,12 +148,14 @@ impl Bounds {
 
     /// Checks gas limits that somebody outside estimated; `computed` holds what was simulated or computed here, where it was.
     pub(crate) fn check_gas(&self, asked: &Gas, computed: &Computed) -> Result<(), OverBound> {
+        let most = U256::from(self.max_gas_limit);
         let simulated_bound = |simulated: Option<U256>| match simulated {
             // Small amounts are measured too roughly to be multiplied.
             Some(simulated) => simulated
                 .max(U256::from(100_000))
-                .saturating_mul(U256::from(self.max_gas_per_simulated)),
-            None => U256::from(self.max_gas_limit),
+                .saturating_mul(U256::from(self.max_gas_per_simulated))
+                .min(most),
+            None => most,
         };
         Self::check(
             Setting::VerificationGasLimit,
@@ -243,6 +245,16 @@ mod tests {
         ] {
             assert_eq!(bounds.check_gas(&asked, &computed).unwrap_err().setting, setting);
         }
+        // Nobody vouches for the node that simulates.
+        let computed = Computed {
+            call_gas_limit: Some(U256::MAX),
+            ..computed
+        };
+        let over = bounds.check_gas(&gas(30_000_001, 0, 0), &computed).unwrap_err();
+        assert_eq!(
+            (over.setting, over.bound),
+            (Setting::CallGasLimit, U256::from(30_000_000))
+        );
     }
 
     #[test]

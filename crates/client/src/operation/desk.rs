@@ -22,7 +22,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
+    runtime::Handle,
     sync::{Mutex as AsyncMutex, OwnedMutexGuard},
+    task::AbortHandle,
     time::{Instant, sleep, timeout_at},
 };
 
@@ -210,13 +212,7 @@ impl Desk {
             match acquired {
                 Acquired::Lease { lease, lapsed } => {
                     self.note_held(lane, None);
-                    return Ok(Turn {
-                        desk: self.clone(),
-                        lease: Mutex::new(lease),
-                        renewed: Mutex::new(Instant::now()),
-                        lapsed,
-                        _queue: guard,
-                    });
+                    return Ok(Turn::new(self.clone(), lease, lapsed, guard));
                 }
                 Acquired::Held { holder, until: end } => {
                     // The clock may have jumped: a lease that nobody has extended for as long as one lasts is over, whatever it says.
@@ -287,52 +283,111 @@ impl TurnError {
     }
 }
 
-/// A lane's turn: nobody else signs for the lane while it is held and renewed.
+/// A lane's turn: nobody else signs for the lane while it is held. Its lease is renewed beside whatever the turn is used for, as long
+/// as the turn lives, and given back at its end.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    desk: Arc<Desk>,
-    lease: Mutex<Lease>,
-    renewed: Mutex<Instant>,
+    held: Option<Arc<Holding>>,
+    renewal: AbortHandle,
     /// The lease of a process that did not give it back.
     pub(crate) lapsed: Option<Lease>,
     _queue: OwnedMutexGuard<()>,
 }
 
+/// A lease, and who holds it.
+#[derive(Debug)]
+struct Holding {
+    desk: Arc<Desk>,
+    lease: AsyncMutex<Renewed>,
+}
+
+/// A lease, and when it was renewed last.
+#[derive(Debug)]
+struct Renewed {
+    lease: Lease,
+    at: Instant,
+}
+
 impl Turn {
-    fn lease(&self) -> Lease {
-        self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Extends the lease once a third of it is over.
-    pub(crate) async fn renew(&self) -> Result<(), JournalError> {
-        let due = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) + LEASE / 3;
-        if Instant::now() < due {
-            return Ok(());
+    fn new(desk: Arc<Desk>, lease: Lease, lapsed: Option<Lease>, queue: OwnedMutexGuard<()>) -> Self {
+        let at = Instant::now();
+        let held = Arc::new(Holding {
+            desk,
+            lease: AsyncMutex::new(Renewed { lease, at }),
+        });
+        let renewal = tokio::spawn(held.clone().keep()).abort_handle();
+        Self {
+            held: Some(held),
+            renewal,
+            lapsed,
+            _queue: queue,
         }
-        self.renew_now().await
-    }
-
-    async fn renew_now(&self) -> Result<(), JournalError> {
-        let until = self.desk.now().saturating_add(millis(LEASE));
-        let lease = self.desk.journal.renew(&self.lease(), until).await?;
-        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = lease;
-        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        Ok(())
     }
 
     /// Writes records in the transaction that checks the lease: all or none of them.
     pub(crate) async fn write(&self, records: Vec<IntentRecord>) -> Result<Vec<IntentRecord>, JournalError> {
-        self.renew().await?;
-        let lease = self.lease();
-        self.desk
+        let Some(held) = &self.held else {
+            return Err(JournalError::LeaseLost);
+        };
+        let mut renewed = held.lease.lock().await;
+        held.renew(&mut renewed).await?;
+        held.desk
             .journal
-            .put_all(records, Some((&lease, self.desk.now())))
+            .put_all(records, Some((&renewed.lease, held.desk.now())))
             .await
     }
 
     /// Gives the lane back.
-    pub(crate) async fn release(self) {
+    pub(crate) async fn release(mut self) {
+        if let Some(held) = self.held.take() {
+            held.release().await;
+        }
+    }
+
+    /// Lets the lease lapse: something may still be written under it.
+    pub(crate) fn abandon(mut self) {
+        self.held = None;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.renewal.abort();
+        // Outside of a runtime, it ends with its time.
+        if let Some(held) = self.held.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(held.release());
+        }
+    }
+}
+
+impl Holding {
+    /// Renews the lease until somebody else has it.
+    async fn keep(self: Arc<Self>) {
+        loop {
+            sleep(LEASE / 3).await;
+            let mut renewed = self.lease.lock().await;
+            if matches!(self.renew(&mut renewed).await, Err(JournalError::LeaseLost)) {
+                return;
+            }
+        }
+    }
+
+    /// Extends the lease once a third of it is over.
+    async fn renew(&self, renewed: &mut Renewed) -> Result<(), JournalError> {
+        if renewed.at.elapsed() < LEASE / 3 {
+            return Ok(());
+        }
+        let until = self.desk.now().saturating_add(millis(LEASE));
+        renewed.lease = self.desk.journal.renew(&renewed.lease, until).await?;
+        renewed.at = Instant::now();
+        Ok(())
+    }
+
+    async fn release(self: Arc<Self>) {
+        let renewed = self.lease.lock().await;
         // What cannot be given back ends with its time.
-        let _ = self.desk.journal.release(&self.lease()).await;
+        let _ = self.desk.journal.release(&renewed.lease).await;
     }
 }

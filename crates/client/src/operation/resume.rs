@@ -99,7 +99,6 @@ impl Core {
         let mut sent_at: Option<Instant> = None;
         let started = Instant::now();
         loop {
-            let _ = turn.renew().await;
             let view = self.view(&lane).await.map_err(node_failed);
             let settled = match &view {
                 Ok(view) => self.settle(view, &mut records).await.map_err(settling_failed),

@@ -574,9 +574,9 @@ impl EntryPointSubmitter {
     }
 
     async fn current_fees(&self) -> Result<Fees, RequestError> {
-        let head = self.node.head().await?;
+        let (head, suggested) = self.node.head_and_fees().await?;
         Ok(Fees {
-            suggested: self.node.fees(&head).await?,
+            suggested,
             is_legacy: head.base_fee.is_none(),
         })
     }

@@ -7,7 +7,7 @@ use super::{EstimateError, Refusal, Sent};
 use crate::{
     operation::{NotTaken, NotTakenReason},
     permissions::{AaCode, SignedOperation, UserOperation},
-    request::{ErrorAnswer, RequestError},
+    request::{ErrorAnswer, RequestError, clean},
     revert::Revert,
 };
 use alloy::primitives::{B256, U256};
@@ -143,7 +143,7 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
     if let Some(Revert::FailedOp(failed)) = &revert {
         return Said::NotTaken(NotTakenReason::Refused(Refusal {
             code: failed.code,
-            reason: failed.reason.clone(),
+            reason: clean(&failed.reason),
             cause: None,
         }));
     }

@@ -7,7 +7,7 @@ use crate::{
     node::Node,
     operation::Gas,
     permissions::{AaCode, UserOperation},
-    request::RequestError,
+    request::{RequestError, clean},
     revert::{FailedOp, Revert},
 };
 use alloy::{
@@ -291,7 +291,7 @@ pub(super) async fn refusal(
 ) -> Refusal {
     let mut refusal = Refusal {
         code: failed.code,
-        reason: failed.reason,
+        reason: clean(&failed.reason),
         cause: None,
     };
     explain(node, entry_point, operation, &mut refusal).await;

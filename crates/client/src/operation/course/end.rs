@@ -239,7 +239,10 @@ impl Course {
 
     pub(super) async fn release(&mut self) {
         self.has_ended = true;
-        if let Some(turn) = self.turn.take() {
+        // What may still be written keeps the lane: dropping the course lets the lease lapse.
+        if self.writing.is_none()
+            && let Some(turn) = self.turn.take()
+        {
             let _ = timeout(LAST_WRITE, turn.release()).await;
         }
     }

@@ -163,6 +163,12 @@ impl Drop for Course {
         if !self.has_ended && (self.record.as_ref().is_some_and(is_open) || self.writing.is_some()) {
             self.wanted.core.desk.note_dropped(self.id);
         }
+        // Nobody may sign for the lane before what is being written is there to be seen.
+        if self.writing.is_some()
+            && let Some(turn) = self.turn.take()
+        {
+            turn.abandon();
+        }
     }
 }
 
@@ -284,8 +290,10 @@ impl Course {
         let outcome = record.outcome();
         if self.wanted.adopts.is_some() {
             self.request = record.request;
-            if let Outcome::Void(void) = outcome {
-                return Err(Cause::Void { void: Box::new(void) });
+            match outcome {
+                Outcome::Void(void) => return Err(Cause::Void { void: Box::new(void) }),
+                Outcome::NeverSent => return Err(Cause::NeverSent),
+                _ => {}
             }
         } else if !record.holds_name() {
             return Ok(None);

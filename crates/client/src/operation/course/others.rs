@@ -75,7 +75,6 @@ impl Course {
         let wait = async {
             let mut pause = FIRST_PAUSE;
             loop {
-                self.keep_turn().await;
                 let is_settled = match core.view(&self.lane).await {
                     Ok(view) => core.settle(&view, &mut records).await.is_ok(),
                     Err(_) => false,
@@ -137,7 +136,9 @@ impl Course {
             other.request == self.request
                 && other.scope() == self.wanted.core.scope()
                 && self.was_asked_after_error_of(other)
-                && other.open_operations().any(|operation| operation.nonce() < next)
+                && other.open_operations().any(|operation| {
+                    operation.nonce() < next && operation.nonce_past.is_none_or(|past| past.used_by.is_none())
+                })
         })
     }
 

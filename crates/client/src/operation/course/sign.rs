@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     journal::{Handover, IntentRecord, JournalError, OperationRecord},
-    operation::{Progress, error::Cause, gas::raised, outcome::Outcome, settle::View},
+    operation::{
+        NotTaken, NotTakenReason, Progress, error::Cause, gas::raised, outcome::Outcome, settle::View,
+    },
     permissions::AaCode,
     request::RequestError,
     submit::Sent,
@@ -69,7 +71,6 @@ impl Course {
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
-                self.keep_turn().await;
                 continue;
             }
 
@@ -81,7 +82,11 @@ impl Course {
                         return Ok(());
                     }
                     match self.hand_over(index).await? {
-                        Sent::NotTaken(reason) if is_next && !is_passing(&reason) => sign_anew = true,
+                        Sent::NotTaken(reason)
+                            if is_next && !is_passing(&reason) && !self.is_in_its_own_way(index, &reason) =>
+                        {
+                            sign_anew = true;
+                        }
                         _ => return Ok(()),
                     }
                     continue;
@@ -144,11 +149,16 @@ impl Course {
                     | Cause::GasBudget { .. }
                     | Cause::NotAllowed { .. }),
                 ) => {
-                    return Err(match rivals.first() {
-                        Some(rival) if !least_fees.0.is_zero() => Cause::BlockedBy {
+                    let Some(rival) = rivals.first() else {
+                        return Err(cause);
+                    };
+                    // The rival is in the way only if it is its fees that make this one cost too much.
+                    let free = Box::pin(together.prepare(&reads, nonce, (U256::ZERO, U256::ZERO), &salt));
+                    return Err(match (cause, free.await) {
+                        (_, Ok(_)) | (Cause::ReplacementUnderpriced { .. }, _) => Cause::BlockedBy {
                             by: rival.signed.hash,
                         },
-                        _ => cause,
+                        (_, Err(cause)) => cause,
                     });
                 }
                 // Whoever answers does not know the nonces before this one yet, or has another operation with it.
@@ -156,7 +166,6 @@ impl Course {
                     self.last_cause = Some(Cause::Refused(refusal));
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
-                    self.keep_turn().await;
                     continue;
                 }
                 Err(cause) => return Err(cause),
@@ -391,6 +400,14 @@ impl Course {
         open()
             .rfind(|(_, operation)| operation.nonce() == lowest)
             .map(|(index, _)| index)
+    }
+
+    /// Whether an operation may be what it is told to replace: some bundlers say that of one that is in their pool already.
+    fn is_in_its_own_way(&self, index: usize, reason: &NotTaken) -> bool {
+        let record = self.record.as_ref();
+        let operation = record.and_then(|record| record.operations.get(index));
+        reason.reason == NotTakenReason::ReplacementUnderpriced
+            && operation.is_some_and(|operation| is_waiting(&operation.handover))
     }
 
     pub(super) fn nonce_of(&self, index: usize) -> Option<U256> {

@@ -104,7 +104,6 @@ impl Course {
             if self.turn.is_none() {
                 self.turn = self.wanted.core.desk.turn(self.lane, Instant::now()).await.ok();
             }
-            self.keep_turn().await;
             // A node or a journal that fails for a while says nothing about the operation.
             match self.look().await {
                 Ok(Seen::Included(included)) => return Ok(Some(included)),
@@ -156,13 +155,6 @@ impl Course {
     pub(super) fn is_past_or_waiting(&self) -> bool {
         let outcome = self.record.as_ref().map(IntentRecord::outcome);
         !matches!(outcome, Some(Outcome::Open(Open::NotTaken(_))))
-    }
-
-    /// Extends the lease. If that fails, another process may take the lane over; looking goes on.
-    pub(super) async fn keep_turn(&self) {
-        if let Some(turn) = &self.turn {
-            let _ = turn.renew().await;
-        }
     }
 
     /// Looks at the chain, and at what others have written to the journal.
@@ -245,7 +237,6 @@ impl Course {
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            self.keep_turn().await;
         }
     }
 
