@@ -112,7 +112,6 @@ pub(crate) async fn supervise(world: Arc<World>, plan: ProcessPlan, stores: Vec<
         let is_its = |crash: &&CrashPlan| crash.process == plan.number && crash.life == life;
         let crash = world.plan.crashes.iter().find(is_its).copied();
         world.say(format!("process {} starts", plan.number));
-        let death = journal.death();
         let life = live(world.clone(), plan, life, journal);
         let ended = Mortal::new(life, crash.map(|crash| crash.polls)).await;
         if ended.is_some() {
@@ -122,7 +121,6 @@ pub(crate) async fn supervise(world: Arc<World>, plan: ProcessPlan, stores: Vec<
             break;
         };
         has_crashed.store(true, Ordering::SeqCst);
-        death.store(true, Ordering::Relaxed);
         world.say(format!("process {} crashes", plan.number));
         world.note_crash(plan.number, is_inside);
         let mut dice = world.dice(&[0xc4a5, plan.number.into(), crash.life.into()]);
