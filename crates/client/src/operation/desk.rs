@@ -5,7 +5,8 @@ use super::{
     share::Rider,
 };
 use crate::journal::{
-    Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, ProcessId,
+    Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, Patient,
+    ProcessId,
 };
 use alloy::{
     primitives::{FixedBytes, aliases::U192},
@@ -118,7 +119,7 @@ impl Desk {
         let mut process = FixedBytes::default();
         surroundings.fill_random(process.as_mut_slice());
         Self {
-            journal,
+            journal: Arc::new(Patient(journal)),
             surroundings,
             process: ProcessId(process),
             sequence: AtomicU64::new(0),
@@ -131,7 +132,7 @@ impl Desk {
         }
     }
 
-    /// The journal.
+    /// The journal. An access that takes longer than 30 seconds fails.
     pub const fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal
     }
@@ -451,5 +452,56 @@ impl Holding {
         let renewed = self.lease.lock().await;
         // What cannot be given back ends with its time.
         let _ = self.desk.journal.release(&renewed.lease).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::primitives::{Address, aliases::U192};
+
+    /// A clock that goes on by a millisecond each time that it is read.
+    #[derive(Debug)]
+    struct At(AtomicU64);
+
+    impl Surroundings for At {
+        fn unix_millis(&self) -> u64 {
+            self.0.fetch_add(1, Ordering::Relaxed)
+        }
+
+        fn fill_random(&self, bytes: &mut [u8]) {
+            OsRng.fill_bytes(bytes);
+        }
+    }
+
+    fn lane() -> Lane {
+        Lane {
+            chain_id: 1,
+            entry_point: Address::repeat_byte(1),
+            account: Address::repeat_byte(2),
+            nonce_key: U192::ZERO,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_with_short_time_limits_outlast_a_lease_that_nobody_extends_together() {
+        const HOUR: u64 = 3_600_000;
+        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
+        let desk_at = |millis| {
+            let clock = Arc::new(At(AtomicU64::new(millis)));
+            Arc::new(Desk::with_surroundings(journal.clone(), clock))
+        };
+        let gone = desk_at(2 * HOUR);
+        let soon = || Instant::now() + Duration::from_secs(10);
+        let turn = gone.turn(lane(), soon()).await.unwrap();
+        // Since then, the clock has been put back.
+        let desk = desk_at(HOUR);
+        // One that is extended is not over.
+        for _ in 0..4 {
+            assert!(matches!(desk.turn(lane(), soon()).await, Err(TurnError::Busy)));
+        }
+        turn.abandon();
+        assert!(matches!(desk.turn(lane(), soon()).await, Err(TurnError::Busy)));
+        assert!(desk.turn(lane(), soon()).await.is_ok());
     }
 }

@@ -41,6 +41,7 @@ impl Course {
         let unseen_until = Instant::now() + self.wanted.timeout / 2;
         loop {
             let mut others = self.others().await?;
+            self.leave_out_gone();
             let together = self.together();
             let (reads, seen) = tokio::join!(self.read_of_today(&together), core.look_ahead(&others));
             let mut reads = reads?;
@@ -213,6 +214,10 @@ impl Course {
                 void: None,
                 included: None,
             };
+            // The operation would do what nobody waits for any more.
+            if self.leave_out_gone() {
+                continue;
+            }
             match self.write_operation(operation).await {
                 Ok(()) => {}
                 // Somebody else's record cannot be written.
