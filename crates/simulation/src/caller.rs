@@ -793,7 +793,8 @@ impl Caller {
         }
         let is_its = intents.iter().any(|intent| {
             let state = self.world.state();
-            state.ledger.wishes.get(intent).is_some_and(|(of, _)| *of == wish)
+            let of = state.ledger.wishes.get(intent).map(|(of, _)| *of);
+            of == Some(wish) || of.is_some_and(|of| self.has_name_of(of))
         });
         if !is_its {
             self.world.violate(
@@ -909,6 +910,17 @@ impl Caller {
                 }
             }
         }
+    }
+
+    /// Whether another wish has the same name: if it asks for the same, the two are one.
+    fn has_name_of(&self, other: u8) -> bool {
+        let name = |wish: &WishPlan| {
+            let is_named = wish.is_named || wish.borrows.is_some();
+            is_named.then(|| wish.borrows.unwrap_or(wish.number))
+        };
+        let mut wishes = self.world.plan.wishes.iter();
+        let other = wishes.find(|wish| wish.number == other).and_then(name);
+        other.is_some() && other == name(&self.wish)
     }
 
     /// Whether nobody else asks for something under the same name.

@@ -89,7 +89,7 @@ pub struct TransactionReceipt {
 /// A log in any form.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct LogAnswer {
+pub(super) struct LogAnswer {
     address: Address,
     #[serde(default)]
     topics: Vec<B256>,
@@ -349,7 +349,7 @@ fn read_event(log: &Log) -> Option<OperationEvent> {
     })
 }
 
-fn malformed(method: &str, log: &Log) -> RequestError {
+pub(super) fn malformed(method: &str, log: &Log) -> RequestError {
     let found = serde_json::to_string(log).unwrap_or_default();
     RequestError::unreadable(method, format!("malformed log {found}"))
 }

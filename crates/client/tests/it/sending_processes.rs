@@ -102,6 +102,41 @@ async fn a_process_keeps_a_lane_as_long_as_it_works_in_it() {
     assert_eq!(fixture.balance(RECIPIENT), U256::from(4));
 }
 
+// While its callers wait for depth, a process holds no lane; still it is seen whether it is there.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_goes_while_it_waits_for_depth_counts_as_one_that_was_given_an_error() {
+    for way in Way::BOTH {
+        for is_gone in [true, false] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let first = Process::on(&fixture, way, &journal);
+            let running = run(pay(&first, 5).depth(Depth::Blocks(30)).timeout(seconds(3_000)));
+            while fixture.balance(RECIPIENT).is_zero() {
+                tokio::time::sleep(seconds(1)).await;
+            }
+            tokio::time::sleep(seconds(20)).await;
+            let next = Process::on(&fixture, way, &journal);
+            if is_gone {
+                crash(first, running).await;
+                let told = pay(&next, 5).await.unwrap_err();
+                assert_eq!(
+                    (told.code(), told.happened()),
+                    ("already_happened", Happened::Yes),
+                    "{way:?}"
+                );
+                assert_eq!(fixture.balance(RECIPIENT), U256::from(5));
+                pay(&next, 5).await.unwrap();
+            } else {
+                let second = pay(&next, 5).await.unwrap();
+                fixture.mine_blocks(40);
+                let first = running.await.unwrap().unwrap();
+                assert_ne!(hash_of(&first), hash_of(&second));
+            }
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(10), "{way:?}");
+        }
+    }
+}
+
 // A caller that goes away is not a process that is gone.
 #[tokio::test(start_paused = true)]
 async fn a_lane_is_given_back_when_its_future_is_dropped() {

@@ -41,6 +41,7 @@ impl Course {
         let unseen_until = Instant::now() + self.wanted.timeout / 2;
         loop {
             let mut others = self.others().await?;
+            self.leave_out_gone();
             let together = self.together();
             let (reads, seen) = tokio::join!(self.read_of_today(&together), core.look_ahead(&others));
             let mut reads = reads?;
@@ -57,7 +58,10 @@ impl Course {
                 Some(Outcome::Included(_)) if !self.signs_after_revert => return Ok(()),
                 Some(Outcome::Void(_)) if self.is_sent_as_it_is() => return Ok(()),
                 Some(Outcome::Open(_)) => {}
-                _ => self.check_already_happened().await?,
+                _ => {
+                    self.give_up_equals_of_gone(&mut others).await?;
+                    self.check_already_happened().await?;
+                }
             }
             let next = self.next_nonce(&view).await?;
             let nonce = self.wanted.nonce.unwrap_or(next);
@@ -210,6 +214,10 @@ impl Course {
                 void: None,
                 included: None,
             };
+            // The operation would do what nobody waits for any more.
+            if self.leave_out_gone() {
+                continue;
+            }
             match self.write_operation(operation).await {
                 Ok(()) => {}
                 // Somebody else's record cannot be written.

@@ -55,8 +55,8 @@ impl Course {
             }
         };
         // The lane is free once it is included in the latest block.
-        if let Some(turn) = self.turn.take() {
-            turn.release().await;
+        if !included.has_depth(self.wanted.depth) {
+            self.leave_turn().await;
         }
         let mut pause = FIRST_PAUSE;
         while !included.has_depth(self.wanted.depth) {
@@ -92,9 +92,7 @@ impl Course {
 
     /// Waits until an operation that reverted lies so deep that it stays.
     async fn wait_until_final(&mut self, mut included: Included) -> Result<(), Cause> {
-        if let Some(turn) = self.turn.take() {
-            turn.release().await;
-        }
+        self.leave_turn().await;
         let mut pause = FIRST_PAUSE;
         while !included.is_final {
             sleep(pause).await;
