@@ -9,7 +9,7 @@ use crate::journal::{
     ProcessId,
 };
 use alloy::{
-    primitives::FixedBytes,
+    primitives::{FixedBytes, aliases::U192},
     signers::k256::elliptic_curve::rand_core::{OsRng, RngCore},
 };
 use std::{
@@ -55,6 +55,24 @@ impl Surroundings for Machine {
 /// How long a lease on a lane lasts unless it is renewed.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
+/// How often it is looked whether another process renews its presence.
+const PRESENCE_LOOK: Duration = Duration::from_secs(1);
+
+/// The lane whose lease shows that a process is alive. Nobody guesses its key, and nothing is signed for it.
+const fn presence_lane(lane: Lane, process: ProcessId) -> Lane {
+    let FixedBytes(id) = process.0;
+    let mut key = [0; 24];
+    let mut index = 0;
+    while index < id.len() {
+        key[index] = id[index];
+        index += 1;
+    }
+    Lane {
+        nonce_key: U192::from_be_bytes(key),
+        ..lane
+    }
+}
+
 /// A lease of another process, as it was last seen.
 #[derive(Clone, Copy, Debug)]
 struct Held {
@@ -80,6 +98,8 @@ pub struct Desk {
     held: Mutex<BTreeMap<Lane, Held>>,
     /// Intents that wait to be taken along in their lane.
     pub(super) riders: Mutex<BTreeMap<Lane, Vec<Rider>>>,
+    /// Leases that show that this process is alive, by account.
+    presences: AsyncMutex<BTreeMap<Lane, Weak<Turn>>>,
 }
 
 impl Default for Desk {
@@ -108,6 +128,7 @@ impl Desk {
             newest: Mutex::default(),
             held: Mutex::default(),
             riders: Mutex::default(),
+            presences: AsyncMutex::default(),
         }
     }
 
@@ -244,6 +265,48 @@ impl Desk {
         let since = same.map_or_else(Instant::now, |known| known.since);
         held.insert(lane, Held { holder, until, since });
         since.elapsed()
+    }
+
+    /// Shows other processes, for as long as the answer is kept, that this one waits for intents of the account although it holds
+    /// no lane: it holds a lease on a lane that nothing is ever signed for. `None`: the journal does not answer.
+    pub(crate) async fn presence(self: &Arc<Self>, lane: Lane) -> Option<Arc<Turn>> {
+        let lane = presence_lane(lane, self.process);
+        let mut presences = self.presences.lock().await;
+        if let Some(presence) = presences.get(&lane).and_then(Weak::upgrade) {
+            return Some(presence);
+        }
+        let turn = self.turn(lane, Instant::now() + LEASE).await.ok()?;
+        let presence = Arc::new(turn);
+        presences.insert(lane, Arc::downgrade(&presence));
+        Some(presence)
+    }
+
+    /// Whether the process that waited for an intent is gone: it shows no presence, or does not renew it.
+    pub(crate) async fn is_gone(&self, record: &IntentRecord) -> Result<bool, JournalError> {
+        let process = record.asked.process;
+        if process == self.process {
+            return Ok(false);
+        }
+        let lane = presence_lane(record.lane, process);
+        let mut seen: Option<(u64, Instant)> = None;
+        loop {
+            let now = self.now();
+            let acquired = self
+                .journal
+                .acquire(&lane, self.process, now, now.saturating_add(millis(LEASE)))
+                .await?;
+            match (acquired, seen) {
+                (Acquired::Lease { lease, .. }, _) => {
+                    self.journal.release(&lease).await?;
+                    return Ok(true);
+                }
+                (Acquired::Held { until, .. }, Some((known, _))) if until != known => return Ok(false),
+                (Acquired::Held { .. }, Some((_, since))) if since.elapsed() > LEASE => return Ok(true),
+                (Acquired::Held { .. }, Some(_)) => {}
+                (Acquired::Held { until, .. }, None) => seen = Some((until, Instant::now())),
+            }
+            sleep(PRESENCE_LOOK).await;
+        }
     }
 
     fn queue(&self, lane: Lane) -> Arc<AsyncMutex<()>> {

@@ -15,6 +15,7 @@ use session_key_client::{
 };
 use session_key_testkit::{FinalityTags, LimitWords, LogLimits, NodeOptions};
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -103,6 +104,68 @@ async fn logs_are_read_in_pages_that_the_node_allows() {
             panic!("{words:?}: {record:?}")
         };
         assert_eq!(included.receipt.user_op_hash, signed.hash);
+    }
+}
+
+/// Results and errors that answer nothing.
+fn nonsense() -> Vec<Fault> {
+    let results = [
+        Value::Null,
+        json!(""),
+        json!(-1),
+        json!([[], {}, null]),
+        json!({ "number": "0x", "hash": 5, "logs": {}, "status": [] }),
+        json!(format!("{:#x}", U256::MAX)),
+        json!(format!("0x{}", "ff".repeat(320))),
+    ];
+    let mut reverted = error(3, "execution reverted");
+    reverted.data = Some(serde_json::value::to_raw_value("0x08c379a0ff").unwrap());
+    let errors = [error(0, ""), error(i64::MIN, "AA21 AA23 AA25"), reverted];
+    let faults = results.map(Ok).into_iter().chain(errors.map(Err));
+    faults.map(Fault::Answer).chain([Fault::Lose]).collect()
+}
+
+// To each question, for a while. The chain is as it is: what is told of it is true, nothing is paid twice, and once the answers make sense
+// again, it is done.
+#[tokio::test(start_paused = true)]
+async fn nonsense_in_answer_to_any_question_neither_doubles_nor_hides_anything() {
+    for way in Way::BOTH {
+        let (fixture, _) = Fixture::with_spender().await;
+        let usual = Process::new(&fixture, way);
+        usual.agent.execute(one()).await.unwrap();
+        let methods = |wire: &Wire| -> BTreeSet<String> {
+            wire.asked().into_iter().map(|asked| asked.method).collect()
+        };
+        let asked = [(true, methods(&usual.node)), (false, methods(&usual.out))];
+        for (of_node, method) in asked
+            .into_iter()
+            .flat_map(|(of_node, methods)| methods.into_iter().map(move |method| (of_node, method)))
+        {
+            for (number, fault) in nonsense().into_iter().enumerate() {
+                let (fixture, _) = Fixture::with_spender().await;
+                let process = Process::new(&fixture, way);
+                let wire = if of_node { &process.node } else { &process.out };
+                let wrong = method.clone();
+                wire.rule(move |asked| (asked.method == wrong).then(|| fault.clone()));
+                let pay = || process.agent.execute(one()).id("once");
+                let case = format!("{way:?} {method} {number}");
+                let start = tokio::time::Instant::now();
+                let result = pay().timeout(seconds(20)).await;
+                assert!(start.elapsed() < seconds(30), "{case}: {:?}", start.elapsed());
+                let paid = fixture.balance(RECIPIENT);
+                match result.map_err(|error| (error.happened(), error)) {
+                    Ok(_) => assert_eq!(paid, U256::ONE, "{case}"),
+                    Err((Happened::No, error)) => assert_eq!(paid, U256::ZERO, "{case}: {error:?}"),
+                    Err((happened, error)) => assert!(is_undecided(happened), "{case}: {error:?}"),
+                }
+                process.node.repair();
+                process.out.repair();
+                let included = pay().timeout(seconds(300)).await;
+                assert!(included.is_ok(), "{case}: {included:?}");
+                fixture.mine_blocks(2);
+                assert_eq!(fixture.balance(RECIPIENT), U256::ONE, "{case}");
+            }
+        }
     }
 }
 
