@@ -24,8 +24,11 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 
 /// How much longer than its time limit a call may take: for writing down how it ended.
 const SLACK: Duration = Duration::from_secs(8);
-/// How long after the faults a caller goes on asking.
+/// How long after the faults a caller goes on asking, in milliseconds, beside [`PERSISTENT_BLOCKS`].
 const PERSISTENCE: u64 = 400_000;
+/// How many blocks longer: where a node does not say what is final, 64 blocks make an operation void, and another intent can use the
+/// nonce of its successor, too.
+const PERSISTENT_BLOCKS: u64 = 128;
 /// The most attempts of one caller.
 const MOST_ATTEMPTS: u32 = 400;
 
@@ -205,7 +208,7 @@ impl Caller {
         let patience = if self.world.plan.hostile {
             10_000
         } else {
-            PERSISTENCE
+            PERSISTENCE + PERSISTENT_BLOCKS * self.world.plan.chain.interval * 1_000
         };
         self.world.now() < self.world.plan.calm_at + patience
     }

@@ -253,6 +253,7 @@ async fn live(world: Arc<World>, plan: ProcessPlan, life: u8, journal: SimJourna
         world.state().counts.outcome("asked for", "watch");
         let watch = Purpose::new(None).scope(client.watch(Duration::from_secs(10)));
         tokio::select! {
+            biased;
             () = wait => {}
             () = watch => {}
         }
