@@ -5,6 +5,7 @@ use crate::{
     net::Purpose,
     plan::{DepthPlan, Follow, ProcessPlan, Role, Style, What, WishPlan},
     prepared::{KeyKind, NATIVE_BUDGET, key, new_key},
+    spot::Actor,
     world::{World, short},
 };
 use alloy::{
@@ -12,9 +13,9 @@ use alloy::{
     sol_types::SolCall,
 };
 use session_key_client::{
-    Call, NewSessionKey, Operation, OperationError, OwnerClient, SessionKeyClient,
+    Call, NewSessionKey, Operation, OperationError, OwnerClient, RequestError, SessionKeyClient,
     journal::{IntentId, IntentRecord},
-    operation::{Advice, Cause, Depth, Gas, Happened, Included, Open, Outcome, Progress},
+    operation::{Advice, AfterRevert, Cause, Depth, Gas, Happened, Included, Open, Outcome, Progress},
     permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit},
 };
 use session_key_testkit::TestToken;
@@ -23,8 +24,11 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 
 /// How much longer than its time limit a call may take: for writing down how it ended.
 const SLACK: Duration = Duration::from_secs(8);
-/// How long after the faults a caller goes on asking.
+/// How long after the faults a caller goes on asking, in milliseconds, beside [`PERSISTENT_BLOCKS`].
 const PERSISTENCE: u64 = 400_000;
+/// How many blocks longer: where a node does not say what is final, 64 blocks make an operation void, and another intent can use the
+/// nonce of its successor, too.
+const PERSISTENT_BLOCKS: u64 = 128;
 /// The most attempts of one caller.
 const MOST_ATTEMPTS: u32 = 400;
 
@@ -40,6 +44,13 @@ impl Client {
         match self {
             Self::Key(client) => client.resume().await,
             Self::Owner(client) => client.resume().await,
+        }
+    }
+
+    pub(crate) async fn watch(&self, every: Duration) {
+        match self {
+            Self::Key(client) => client.watch(every).await,
+            Self::Owner(client) => client.watch(every).await,
         }
     }
 
@@ -98,6 +109,8 @@ pub(crate) struct WishState {
     pub(crate) has_lost_journal: bool,
     /// The last answer, in words.
     pub(crate) last: String,
+    /// Faults that its process had met when it asked.
+    faults_before: usize,
 }
 
 impl Default for WishState {
@@ -110,6 +123,7 @@ impl Default for WishState {
             has_doubts: false,
             has_lost_journal: false,
             last: String::new(),
+            faults_before: 0,
         }
     }
 }
@@ -161,6 +175,11 @@ pub(crate) async fn pursue(
     wish: WishPlan,
     started: u64,
 ) {
+    // Unblocking takes no name.
+    let wish = WishPlan {
+        is_named: (wish.is_named || wish.borrows.is_some()) && !matches!(wish.what, What::Unblock(_)),
+        ..wish
+    };
     let due = started + wish.at;
     sleep(Duration::from_millis(due.saturating_sub(world.now()))).await;
     let caller = Caller {
@@ -185,7 +204,13 @@ impl Caller {
     }
 
     fn is_patient(&self) -> bool {
-        self.world.now() < self.world.plan.calm_at + PERSISTENCE
+        // There is no waiting for a hostile world to become another.
+        let patience = if self.world.plan.hostile {
+            10_000
+        } else {
+            PERSISTENCE + PERSISTENT_BLOCKS * self.world.plan.chain.interval * 1_000
+        };
+        self.world.now() < self.world.plan.calm_at + patience
     }
 
     async fn pursue(&self) {
@@ -322,6 +347,7 @@ impl Caller {
                     let has_doubts = self.state(|state| state.has_doubts) && !self.wish.is_named;
                     return self.believe(match error.happened() {
                         Happened::Reverted => Belief::Reverted,
+                        Happened::Yes => Belief::Yes,
                         _ if has_doubts => Belief::Unknown,
                         _ => Belief::No,
                     });
@@ -433,6 +459,8 @@ impl Caller {
             Err(_) => return None,
         };
         let what = if anew { "replaces" } else { "sends again" };
+        let verb = if anew { "replace" } else { "send_again" };
+        self.world.state().counts.outcome("asked for", verb);
         self.world.say(format!(
             "the caller of wish {} {what} intent {id}",
             self.wish.number
@@ -478,6 +506,9 @@ impl Caller {
             wish.what,
             if wish.is_named { " (named)" } else { "" }
         ));
+        self.count_asked();
+        let faults = self.faults();
+        self.state(|state| state.faults_before = faults);
         if let (What::Unblock(kind), Client::Owner(owner)) = (wish.what, &self.client) {
             return self.unblock(owner, kind).await;
         }
@@ -485,8 +516,13 @@ impl Caller {
             return End::Done;
         };
         let operation = self.configured(operation, purpose);
+        let operation = match wish.shares {
+            Some(true) => operation.share(AfterRevert::Alone),
+            Some(false) => operation.share(AfterRevert::Fail),
+            None => operation,
+        };
         let operation = if wish.is_named {
-            operation.id(format!("wish {}", wish.number))
+            operation.id(format!("wish {}", wish.borrows.unwrap_or(wish.number)))
         } else {
             operation
         };
@@ -526,6 +562,40 @@ impl Caller {
         }
     }
 
+    /// How many faults the messages of the process have met.
+    fn faults(&self) -> usize {
+        let process = Actor::Process(self.process.number);
+        let state = self.world.state();
+        let happened = state.fates.happened.iter();
+        happened.filter(|(spot, _)| spot.from == process).count()
+    }
+
+    /// Counts what is asked for, and how.
+    fn count_asked(&self) {
+        let wish = &self.wish;
+        let what = match wish.what {
+            What::Pay => "pay",
+            What::PayToken => "pay a token",
+            What::Batch => "batch",
+            What::Revert => "a call that reverts",
+            What::TooMuch => "more than the budget",
+            What::Grant => "grant",
+            What::Revoke(_) => "revoke",
+            What::Rotate(_) => "rotate",
+            What::Narrow(_) => "narrow",
+            What::Widen(_) => "widen",
+            What::Unblock(_) => "unblock",
+        };
+        let mut state = self.world.state();
+        state.counts.outcome("asked for", what);
+        if wish.is_named {
+            state.counts.outcome("asked for", "with a name");
+        }
+        if wish.shares.is_some() {
+            state.counts.outcome("asked for", "share");
+        }
+    }
+
     async fn unblock(&self, owner: &OwnerClient, kind: KeyKind) -> End {
         let session_key = key(self.process.role.account(), kind).address();
         let started = Instant::now();
@@ -541,21 +611,21 @@ impl Caller {
         match unblocked {
             Ok(unblocked) => {
                 let mut state = self.world.state();
-                for record in unblocked.ended.iter().chain(&unblocked.included_before) {
-                    state.ledger.told_record(record, "unblock");
+                let told = [
+                    ("ended", &unblocked.ended),
+                    ("included before", &unblocked.included_before),
+                    ("not read back", &unblocked.not_read_back),
+                ];
+                for (how, records) in told {
+                    for record in records {
+                        state.ledger.told_record(record, "unblock");
+                        state.counts.outcome("unblocked", how);
+                    }
                 }
-                state.counts.outcome(
-                    "unblocked",
-                    if unblocked.ended.is_empty() {
-                        "nothing"
-                    } else {
-                        "something"
-                    },
-                );
                 drop(state);
-                let ids = unblocked.ended.iter().map(|record| record.id).collect();
+                let ids: Vec<IntentId> = unblocked.ended.iter().map(|record| record.id).collect();
                 self.world
-                    .note_ended(unblocked.included.receipt.user_op_hash, ids);
+                    .note_ended(unblocked.included.receipt.user_op_hash, &ids);
                 End::Included(unblocked.included)
             }
             Err(error) => End::Failed(error),
@@ -700,37 +770,34 @@ impl Caller {
     fn note_included(&self, included: &Included) {
         let hash = included.receipt.user_op_hash;
         let wish = self.wish.number;
-        let intent = {
+        let intents = {
             let mut state = self.world.state();
             state.ledger.told_included(hash, included, "an answer");
             let outcome = outcome_name(&Outcome::Included(included.clone()));
             state.counts.outcome("answered", outcome);
             state.counts.outcome("happened", "Yes");
-            state.ledger.operations.get(&hash).map(|facts| facts.intent)
+            let facts = state.ledger.operations.get(&hash);
+            facts.map(|facts| facts.intents.clone()).unwrap_or_default()
         };
         self.world
             .say(format!("wish {wish} is told that {} is included", short(hash)));
-        let depth = match self.wish.depth {
-            DepthPlan::Latest => Depth::Latest,
-            DepthPlan::Blocks(blocks) => Depth::Blocks(blocks),
-            DepthPlan::Final => Depth::Final,
+        let above = included.seen.number.saturating_sub(included.receipt.block_number);
+        let is_deep = match self.wish.depth {
+            DepthPlan::Latest => true,
+            DepthPlan::Blocks(blocks) => included.is_final || above >= blocks,
+            DepthPlan::Final => included.is_final,
         };
-        if !included.has_depth(depth) && self.wish.what != What::Unblock(KeyKind::Free) {
-            let is_unblock = matches!(self.wish.what, What::Unblock(_));
-            if !is_unblock {
-                self.world.violate(
-                    Check::Included,
-                    format!("{} is not as deep as wish {wish} asked for", short(hash)),
-                );
-            }
+        // To unblock is to wait for the newest block.
+        if !is_deep && !matches!(self.wish.what, What::Unblock(_)) {
+            self.world.violate(
+                Check::Included,
+                format!("{} is not as deep as wish {wish} asked for", short(hash)),
+            );
         }
-        let is_its = intent.is_some_and(|intent| {
+        let is_its = intents.iter().any(|intent| {
             let state = self.world.state();
-            state
-                .ledger
-                .wishes
-                .get(&intent)
-                .is_some_and(|(of, _)| *of == wish)
+            let of = state.ledger.wishes.get(intent).map(|(of, _)| *of);
+            of == Some(wish) || of.is_some_and(|of| self.has_name_of(of))
         });
         if !is_its {
             self.world.violate(
@@ -763,6 +830,15 @@ impl Caller {
                 wish_state.known.push(id);
             }
         }
+        if let Cause::Request {
+            error: RequestError::Unreadable { .. },
+            ..
+        } = &*error.cause
+            && self.faults() == self.state(|state| state.faults_before)
+        {
+            self.world
+                .violate(Check::Answers, format!("{text}: and nothing was wrong with it"));
+        }
         let mut included = None;
         match &*error.cause {
             Cause::AlreadyHappened { included: other, .. } => included = Some(other),
@@ -777,8 +853,14 @@ impl Caller {
                     }
                 }
             }
-            Cause::NameTaken { intent, outcome, .. } => {
-                let _ = (intent, outcome);
+            Cause::NameTaken { outcome, .. } => {
+                if let Outcome::Included(other) = &**outcome {
+                    self.world.state().ledger.told_included(
+                        other.receipt.user_op_hash,
+                        other,
+                        "a name that is taken",
+                    );
+                }
             }
             _ => {}
         }
@@ -819,7 +901,7 @@ impl Caller {
         if error.happened() == Happened::No || is_another {
             // Of something with a name, all attempts are one.
             let intents = self.world.state().ledger.intents_of(wish);
-            let is_one = self.wish.is_named && !self.state(|state| state.has_lost_journal);
+            let is_one = self.has_own_name() && !self.state(|state| state.has_lost_journal);
             for (intent, made) in intents {
                 let is_meant = if is_another {
                     made == attempt
@@ -831,6 +913,23 @@ impl Caller {
                 }
             }
         }
+    }
+
+    /// Whether another wish has the same name: if it asks for the same, the two are one.
+    fn has_name_of(&self, other: u8) -> bool {
+        let name = |wish: &WishPlan| {
+            let is_named = wish.is_named || wish.borrows.is_some();
+            is_named.then(|| wish.borrows.unwrap_or(wish.number))
+        };
+        let mut wishes = self.world.plan.wishes.iter();
+        let other = wishes.find(|wish| wish.number == other).and_then(name);
+        other.is_some() && other == name(&self.wish)
+    }
+
+    /// Whether nobody else asks for something under the same name.
+    fn has_own_name(&self) -> bool {
+        let borrows = |wish: &WishPlan| wish.borrows == Some(self.wish.number);
+        self.wish.is_named && self.wish.borrows.is_none() && !self.world.plan.wishes.iter().any(borrows)
     }
 
     /// What an error says for good.
@@ -859,6 +958,7 @@ impl Caller {
             }),
             Cause::Reverted { .. } => Some(Belief::Reverted),
             Cause::StillThere { .. } => Some(Belief::Yes),
+            Cause::NameTaken { .. } if !self.has_own_name() => Some(Belief::No),
             Cause::NameTaken { .. } => {
                 self.world.violate(
                     Check::Error,

@@ -66,6 +66,11 @@ pub enum Fault {
         /// Which lie.
         lie: u8,
     },
+    /// The answer is one of somebody who wants to do harm.
+    Hostile {
+        /// Which.
+        seed: u32,
+    },
     /// The store fails before it has written.
     StoreFailsBefore,
     /// The store fails after it has written.
@@ -81,6 +86,43 @@ pub enum Fault {
 pub(crate) const LIES: u8 = 5;
 /// Forms of right answers.
 pub(crate) const FORMS: u8 = 4;
+
+/// The kinds of faults that messages of a step can meet, by whom they are for.
+pub(crate) fn possible(step: Step) -> Vec<&'static str> {
+    let mut kinds = match step {
+        Step::JournalRead => vec!["store fails", "store hangs"],
+        Step::JournalWrite => vec!["store fails", "store fails, written", "store hangs"],
+        // No process is in it.
+        Step::Bundle => return vec!["lost", "late", "twice"],
+        _ => vec![
+            "not reached",
+            "lost",
+            "answer lost",
+            "late",
+            "answer late",
+            "twice",
+            "answer cut",
+            "error",
+            "error, acted on",
+        ],
+    };
+    if matches!(
+        step,
+        Step::Fees | Step::Estimate | Step::Send | Step::Hint | Step::Resume
+    ) {
+        // Bundlers are asked.
+        kinds.extend(["lie", "other form"]);
+    }
+    if !matches!(
+        step,
+        Step::JournalRead | Step::JournalWrite | Step::Stub | Step::Sponsor | Step::Send
+    ) {
+        // Nodes are asked.
+        kinds.push("other view");
+    }
+    kinds.push("crash");
+    kinds
+}
 
 impl Fault {
     /// The kind, in a word or two.
@@ -98,6 +140,7 @@ impl Fault {
             Self::Said { acted: true, .. } => "error, acted on",
             Self::Reformed { .. } => "other form",
             Self::Lie { .. } => "lie",
+            Self::Hostile { .. } => "hostile",
             Self::StoreFailsBefore => "store fails",
             Self::StoreFailsAfter => "store fails, written",
             Self::StoreHangs { .. } => "store hangs",
@@ -148,6 +191,9 @@ pub struct Rates {
     pub bundle: u16,
     /// How many nodes there are.
     pub nodes: u8,
+    /// Of all messages, those that somebody answers who wants to do harm.
+    #[serde(default)]
+    pub hostile: u16,
 }
 
 /// What goes wrong in a history.
@@ -166,8 +212,15 @@ pub(crate) struct Fates {
     seed: u64,
     source: Source,
     counts: BTreeMap<(Actor, Actor, Step), u32>,
+    /// How many messages processes have sent.
+    messages: u64,
+    /// Which of the first messages go wrong whatever the rates are: something goes wrong in every history.
+    certain: [u64; 2],
     pub(crate) happened: Vec<(Spot, Fault)>,
 }
+
+/// Among so many first messages of a history are two that go wrong.
+const FIRST_MESSAGES: u64 = 12;
 
 #[derive(Debug)]
 enum Source {
@@ -177,8 +230,13 @@ enum Source {
 
 impl Fates {
     pub(crate) fn new(seed: u64, faults: &Faults) -> Self {
+        let mut dice = Dice::keyed(seed, &[0xce47]);
+        let first = dice.below(FIRST_MESSAGES);
+        let second = (first + 1 + dice.below(FIRST_MESSAGES - 1)) % FIRST_MESSAGES;
         Self {
             seed,
+            messages: 0,
+            certain: [first, second],
             source: match faults {
                 Faults::Drawn(rates) => Source::Drawn(*rates),
                 Faults::Listed(listed) => Source::Listed(listed.iter().copied().collect()),
@@ -196,29 +254,41 @@ impl Fates {
         Spot { from, to, step, nth }
     }
 
-    /// What goes wrong with a message, if anything does. After the calm nothing does that the seed decides.
+    /// What goes wrong with a message, if anything does. After the calm nothing does.
     pub(crate) fn decide(&mut self, spot: Spot, is_calm: bool) -> Option<Fault> {
+        let is_message = matches!(spot.from, Actor::Process(_)) && !matches!(spot.to, Actor::Store(_));
+        let is_certain = is_message && self.certain.contains(&self.messages);
+        self.messages += u64::from(is_message);
         let fault = match &self.source {
+            _ if is_calm => None,
             Source::Listed(listed) => listed.get(&spot).copied(),
-            Source::Drawn(_) if is_calm => None,
-            Source::Drawn(rates) => draw(self.seed, rates, spot),
+            Source::Drawn(rates) => draw(self.seed, rates, spot, is_certain),
         }?;
         self.happened.push((spot, fault));
         Some(fault)
     }
 }
 
-fn draw(seed: u64, rates: &Rates, spot: Spot) -> Option<Fault> {
+fn draw(seed: u64, rates: &Rates, spot: Spot, is_certain: bool) -> Option<Fault> {
     let Spot { from, to, step, nth } = spot;
     let mut dice = Dice::keyed(seed, &[0xfa, from.number(), to.number(), step as u64, nth.into()]);
+    let is_message = !matches!(to, Actor::Store(_)) && step != Step::Bundle;
+    if is_message && dice.chance(rates.hostile.into()) {
+        return Some(Fault::Hostile {
+            seed: dice.next() as u32,
+        });
+    }
     let rate = match (to, step) {
         (Actor::Store(_), _) => rates.store,
         (_, Step::Bundle) => rates.bundle,
         (_, Step::Send) => rates.send,
+        // Nodes are rarely asked where an operation stands, and paymasters rarely asked at all.
+        (Actor::Node(_), Step::Hint | Step::Receipt) => 4 * rates.ask_node,
         (Actor::Node(_), _) => rates.ask_node,
+        (Actor::Paymaster, _) => 2 * rates.ask_bundler,
         _ => rates.ask_bundler,
     };
-    if !dice.chance(rate.into()) {
+    if !dice.chance(rate.into()) && !is_certain {
         return None;
     }
     let millis = |dice: &mut Dice| match dice.below(4) {

@@ -3,31 +3,33 @@
 use crate::{
     bundler::Bundler,
     caller::{Belief, outcome_name},
+    fault::Faults,
     ledger::{Check, Executed, Violation},
     net::Wire,
-    plan::{Follow, Plan, What},
-    prepared::{CHAIN_ID, KeyKind, bundler_signer, key},
+    plan::{DepthPlan, Follow, Plan, Role, What},
+    prepared::{CHAIN_ID, KeyKind, bundler_account, key},
     process::supervise,
     spot::Actor,
-    store::Store,
+    store::{SimJournal, Store},
     table::Counts,
     trace::Line,
     world::World,
 };
 use alloy::{
-    primitives::{Address, B256, TxKind},
+    primitives::{Address, B256, TxKind, U256},
     rpc::types::TransactionRequest,
     sol_types::SolCall,
 };
-use session_key_bindings::IEntryPoint;
+use session_key_bindings::{IEntryPoint, ISessionKeyPlugin};
 use session_key_client::{
-    SessionKeyClient, SignedOperation, SmartAccount,
-    journal::{IntentRecord, Journal},
+    Call, SessionKeyClient, SignedOperation, SmartAccount,
+    journal::{IntentRecord, Journal, Lane, MemoryJournal},
     operation::{Desk, Surroundings},
+    permissions::{model::decode_execute_with_session_key, session_key_nonce_key},
     submit::BundlerSubmitter,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -137,6 +139,20 @@ async fn live(plan: Plan, keeps_lines: bool) -> History {
     judge(&world, &stores).await;
     let mut state = world.state();
     let misfortunes = u64::from(state.misfortunes) + state.fates.happened.len() as u64;
+    state.counts.outcome(
+        "faults of a history",
+        match misfortunes {
+            0 => "0",
+            1 => "1",
+            2..10 => "2 to 9",
+            10..100 => "10 to 99",
+            _ => "100 or more",
+        },
+    );
+    if misfortunes < 2 && matches!(world.plan.faults, Faults::Drawn(_)) {
+        let text = format!("only {misfortunes} faults in a history");
+        state.ledger.violate(Check::History, text);
+    }
     History {
         violations: state.ledger.violations.clone(),
         lines: std::mem::take(&mut state.trace.lines),
@@ -162,10 +178,14 @@ async fn judge(world: &Arc<World>, stores: &[Arc<Store>]) {
     for store in stores {
         audit(world, store, true).await;
     }
+    for store in stores {
+        check_budgets(world, store).await;
+    }
     let executed = executed(world);
     world.state().ledger.check_claims(&executed);
     check_wishes(world, &executed);
     check_ended(world, &executed);
+    check_revoked(world, &executed);
 }
 
 fn executed(world: &World) -> BTreeMap<B256, (B256, Executed)> {
@@ -193,7 +213,7 @@ fn deliver_everything(world: &World) {
     }
     world.mine_many(2);
     let entry_point = world.prepared.stack.entry_point;
-    let from = bundler_signer(3).address();
+    let from = bundler_account(3).address;
     loop {
         let mut open: Vec<SignedOperation> = {
             let state = world.state();
@@ -255,7 +275,7 @@ impl Surroundings for Afterwards {
 }
 
 /// A client that settles what is in a store, on a node that shows everything.
-fn auditor(world: &Arc<World>, journal: Arc<dyn Journal>, account: usize) -> SessionKeyClient {
+fn auditor(world: &Arc<World>, journal: Arc<dyn Journal>, account: usize, kind: KeyKind) -> SessionKeyClient {
     let afterwards = Afterwards {
         world: world.clone(),
         dice: Mutex::new(world.dice(&[0xa0d1])),
@@ -266,16 +286,17 @@ fn auditor(world: &Arc<World>, journal: Arc<dyn Journal>, account: usize) -> Ses
     let bundler = Wire::reliable(world.clone(), nobody, Actor::Bundler(0)).provider();
     let prepared = world.prepared;
     let address: Address = prepared.accounts[account];
+    let signer = key(account as u8, kind);
     let account = SmartAccount::new(node, CHAIN_ID, address, prepared.deployment).with_desk(desk);
     let submitter = BundlerSubmitter::new(bundler, prepared.stack.entry_point);
-    SessionKeyClient::shared(account, Arc::new(key(0, KeyKind::Free)), Arc::new(submitter))
+    SessionKeyClient::shared(account, Arc::new(signer), Arc::new(submitter))
 }
 
 async fn audit(world: &Arc<World>, store: &Arc<Store>, is_last: bool) {
-    let journal = store.kept();
+    let journal: Arc<dyn Journal> = Arc::new(SimJournal::open(world.clone(), u8::MAX, store.clone(), true));
     let executed = executed(world);
     for (index, account) in world.prepared.accounts.iter().enumerate() {
-        let client = auditor(world, journal.clone(), index);
+        let client = auditor(world, journal.clone(), index, KeyKind::Free);
         let resumed = timeout(Duration::from_secs(600), client.resume()).await;
         let records: Vec<IntentRecord> = match resumed {
             Ok(Ok(_)) => journal.intents(CHAIN_ID, *account).await.unwrap_or_default(),
@@ -306,6 +327,74 @@ async fn audit(world: &Arc<World>, store: &Arc<Store>, is_last: bool) {
     }
 }
 
+/// What is left of keys' limits, according to the chain and to the operations that a journal still has open.
+async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
+    let roles: BTreeSet<Role> = world.plan.processes.iter().map(|process| process.role).collect();
+    for role in roles {
+        let Role::Key { account, kind } = role else {
+            continue;
+        };
+        let journal: Arc<dyn Journal> =
+            Arc::new(SimJournal::open(world.clone(), u8::MAX, store.clone(), true));
+        let address = world.prepared.accounts[usize::from(account)];
+        let session_key = key(account, kind).address();
+        let records = journal.intents(CHAIN_ID, address).await.unwrap_or_default();
+        let calls = || [Call::transfer(Address::repeat_byte(0x99), U256::ONE)];
+        let with = auditor(world, journal, usize::from(account), kind);
+        let without = auditor(world, Arc::new(MemoryJournal::new()), usize::from(account), kind);
+        let (Ok(with), Ok(without)) = (with.check(calls()).await, without.check(calls()).await) else {
+            // The key is gone.
+            continue;
+        };
+        // Of operations that exclude each other, the one that uses the most.
+        let mut native: BTreeMap<(Lane, U256), U256> = BTreeMap::new();
+        let mut gas = native.clone();
+        for record in records.iter().filter(|record| record.signer == session_key) {
+            // Those at the next nonce exclude the one that is checked; those before it are over.
+            let lane = record.lane;
+            let is_own = lane.nonce_key == session_key_nonce_key(session_key);
+            let next = world.next_nonce(lane.account, lane.nonce_key);
+            let counts = |nonce: U256| nonce > next || nonce == next && !is_own;
+            for operation in record
+                .open_operations()
+                .filter(|operation| counts(operation.nonce()))
+            {
+                let signed = &operation.signed.operation;
+                let Ok((calls, _)) = decode_execute_with_session_key(&signed.call_data) else {
+                    continue;
+                };
+                let place = (record.lane, operation.nonce());
+                let value = calls.iter().fold(U256::ZERO, |sum, call| sum + call.value);
+                let of_native = native.entry(place).or_default();
+                *of_native = (*of_native).max(value);
+                let of_gas = gas.entry(place).or_default();
+                *of_gas = (*of_gas).max(signed.max_cost().unwrap_or(U256::MAX));
+            }
+        }
+        for (what, with, without, reserved) in [
+            ("native", &with.budgets.native, &without.budgets.native, native),
+            ("gas", &with.budgets.gas, &without.budgets.gas, gas),
+        ] {
+            let reserved = reserved
+                .values()
+                .fold(U256::ZERO, |sum, part| sum.saturating_add(*part));
+            let expected = without
+                .as_ref()
+                .map(|budget| budget.remaining.saturating_sub(reserved));
+            let found = with.as_ref().map(|budget| budget.remaining);
+            if found != expected {
+                world.violate(
+                    Check::Budget,
+                    format!(
+                        "of the {what} budget of {role:?}, {found:?} is left with {reserved} reserved in {}, not {expected:?}",
+                        store.index
+                    ),
+                );
+            }
+        }
+    }
+}
+
 /// What callers believe is true.
 fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
     let wishes = world.state().wishes.clone();
@@ -327,13 +416,32 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
             .copied()
             .collect();
         // Whoever asks again without a name, on a journal that is gone, asks for something new. To unblock again is always that.
-        let takes_away = matches!(wish.what, What::Revoke(_) | What::Rotate(_) | What::Narrow(_));
+        let takes_away = matches!(
+            wish.what,
+            What::Revoke(_) | What::Rotate(_) | What::Narrow(_) | What::Widen(_)
+        );
         let is_exempt = matches!(wish.what, What::Unblock(_))
+            // What an attempt was told that then crashed, nobody else is told.
+            || matches!(wish.follow, Follow::Blind(_))
+                && world
+                    .plan
+                    .crashes
+                    .iter()
+                    .filter(|crash| crash.process == wish.process)
+                    .count()
+                    > 1
+            // Whoever waits until it is deep, and is gone, holds no lease that would show it before the time limit is over.
+            || matches!(wish.follow, Follow::Blind(_))
+                && wish.depth != DepthPlan::Latest
+                && world.plan.crashes.iter().any(|crash| crash.process == wish.process)
             // Each in a lane of its own, and not for the first time no more than once.
             || takes_away && matches!(wish.follow, Follow::Blind(_))
+            // Who asks for the same as others without a name takes theirs for its own, and they its.
+            || wish.twin != wish.number && matches!(wish.follow, Follow::Blind(_))
             // Asked for again without a name, it has another nonce once the first one's is used: by what may be undone.
             || world.state().reorganizations > 0 && matches!(wish.follow, Follow::Blind(_))
-            || known.has_lost_journal && (wish.is_named || matches!(wish.follow, Follow::Blind(_)));
+            || known.has_lost_journal
+                && (wish.is_named || wish.borrows.is_some() || matches!(wish.follow, Follow::Blind(_)));
         if effects.len() > 1 && !is_exempt {
             world.violate(
                 Check::AtMostOnce,
@@ -361,24 +469,59 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
     }
 }
 
+/// A key that was removed is gone.
+fn check_revoked(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
+    for wish in &world.plan.wishes {
+        let (What::Revoke(kind) | What::Rotate(kind)) = wish.what else {
+            continue;
+        };
+        let mut processes = world.plan.processes.iter();
+        let Some(process) = processes.find(|process| process.number == wish.process) else {
+            continue;
+        };
+        let has_happened = {
+            let state = world.state();
+            let intents = state.ledger.intents_of(wish.number);
+            let mut hashes = intents
+                .iter()
+                .flat_map(|(intent, _)| state.ledger.hashes_of(*intent));
+            hashes.any(|hash| executed.get(&hash).is_some_and(|(_, executed)| executed.success))
+        };
+        let account = process.role.account();
+        let session_key = key(account, kind).address();
+        let call = ISessionKeyPlugin::isSessionKeyOfCall {
+            account: world.prepared.accounts[usize::from(account)],
+            sessionKey: session_key,
+        };
+        let plugin = world.prepared.stack.session_key_plugin;
+        let is_there = world.main.chain().read(plugin, plugin, &call).unwrap_or_default();
+        if has_happened && is_there {
+            world.violate(
+                Check::Revoked,
+                format!(
+                    "wish {} took away {session_key}, which is still there",
+                    wish.number
+                ),
+            );
+        }
+    }
+}
+
 /// What an unblocking operation has ended did not happen, if nothing was undone since.
 fn check_ended(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
     if world.state().reorganizations > 0 {
         return;
     }
     let ended = world.state().ended.clone();
-    for (by, intents) in ended {
+    for (by, hashes) in ended {
         if !executed.contains_key(&by) {
             continue;
         }
-        for intent in intents {
-            let hashes: Vec<B256> = world.state().ledger.hashes_of(intent).collect();
-            if let Some(hash) = hashes.iter().find(|hash| executed.contains_key(*hash)) {
-                world.violate(
-                    Check::NeverHappens,
-                    format!("intent {intent} was ended by {by}, it is told, but {hash} is included"),
-                );
-            }
+        for hash in hashes.iter().filter(|hash| executed.contains_key(*hash)) {
+            world.violate(
+                Check::NeverHappens,
+                format!("{hash} was ended by {by}, it is told, but it is included"),
+            );
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What is true in the world, what the client has claimed, and where the two disagree.
 
 use crate::plan::Plan;
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, B256, U256, keccak256};
 use session_key_client::{
-    SignedOperation,
-    journal::{Handover, IntentId, IntentRecord},
+    SignedOperation, UserOperation,
+    journal::{BlockRef, Handover, IntentId, IntentRecord},
     operation::{Included, Outcome, Void},
 };
 use std::{
@@ -48,8 +48,16 @@ pub enum Check {
     Price,
     /// Budgets and reservations agree with the chain.
     Budget,
-    /// A key with a gas limit uses its own lane, and a lane has no gaps.
+    /// A key with a gas limit uses its own lane, a lane has no gaps, and removals are in lanes that nobody knows.
     Lane,
+    /// The estimate is of what is signed.
+    Estimate,
+    /// A successor at a nonce pays at least a tenth more than every open operation there, in both fees.
+    Successor,
+    /// What is taken up by nobody's wish is sent again only if its caller was given no error.
+    SentAgain,
+    /// Answers in any form that bundlers use are understood.
+    Answers,
     /// What an owner takes away is gone.
     Revoked,
     /// An error's three answers agree with each other, and with what happened.
@@ -95,6 +103,7 @@ pub(crate) struct Executed {
 #[derive(Clone, Debug)]
 pub(crate) struct BlockFacts {
     pub(crate) number: u64,
+    pub(crate) parent: B256,
     pub(crate) executed: Vec<Executed>,
 }
 
@@ -102,11 +111,14 @@ pub(crate) struct BlockFacts {
 #[derive(Clone, Debug)]
 pub(crate) struct OperationFacts {
     pub(crate) signed: SignedOperation,
-    pub(crate) intent: IntentId,
+    /// One; or several that ride together.
+    pub(crate) intents: BTreeSet<IntentId>,
     /// Whether it is in a journal.
     pub(crate) is_kept: bool,
     /// When it was first seen outside of processes, in milliseconds.
     pub(crate) arrived: Option<u64>,
+    /// The process that wrote it down.
+    pub(crate) process: u8,
 }
 
 /// Everything that is known.
@@ -132,6 +144,37 @@ pub(crate) struct Ledger {
     /// Whether stores lose what they have answered to.
     is_lossy: bool,
     is_hostile: bool,
+    /// Wishes that may ride with others.
+    social: BTreeSet<u8>,
+    /// Intents whose callers were given errors, and since when this is written, in milliseconds.
+    given_up: BTreeMap<IntentId, u64>,
+    /// What processes had estimated.
+    estimates: BTreeSet<(u8, B256)>,
+}
+
+/// How long after a record is written another process may still act on what it read before, in milliseconds.
+const READ_BEFORE: u64 = 5_000;
+
+/// What of an operation an estimate depends on.
+fn estimated(operation: &UserOperation) -> B256 {
+    let paymaster = &operation.paymaster_and_data;
+    let of_paymaster = (
+        &paymaster[..paymaster.len().min(20)],
+        paymaster.len().to_be_bytes(),
+    );
+    keccak256(
+        [
+            operation.sender.as_slice(),
+            &operation.nonce.to_be_bytes::<32>(),
+            keccak256(&operation.init_code).as_slice(),
+            keccak256(&operation.call_data).as_slice(),
+            &operation.max_fee_per_gas.to_be_bytes::<32>(),
+            &operation.max_priority_fee_per_gas.to_be_bytes::<32>(),
+            of_paymaster.0,
+            &of_paymaster.1,
+        ]
+        .concat(),
+    )
 }
 
 impl Ledger {
@@ -150,6 +193,39 @@ impl Ledger {
             never_intents: BTreeMap::new(),
             is_lossy: plan.stores.iter().any(|store| !store.is_synced),
             is_hostile: plan.hostile,
+            social: plan
+                .wishes
+                .iter()
+                .filter(|wish| wish.shares.is_some())
+                .map(|wish| wish.number)
+                .collect(),
+            given_up: BTreeMap::new(),
+            estimates: BTreeSet::new(),
+        }
+    }
+
+    /// A process has asked a bundler for an estimate.
+    pub(crate) fn asked_for_estimate(&mut self, process: u8, operation: &UserOperation) {
+        self.estimates.insert((process, estimated(operation)));
+    }
+
+    /// Whether a process has asked for an estimate of exactly this.
+    pub(crate) fn was_estimated(&self, process: u8, operation: &UserOperation) -> bool {
+        self.estimates.contains(&(process, estimated(operation)))
+    }
+
+    /// An operation was sent while nobody asked for anything: open intents are taken up.
+    pub(crate) fn sent_for_nobody(&mut self, hash: B256, now: u64) {
+        let Some(facts) = self.operations.get(&hash) else {
+            return;
+        };
+        let was_given_up = |intent: &IntentId| {
+            let since = self.given_up.get(intent);
+            since.is_some_and(|since| since + READ_BEFORE < now)
+        };
+        if facts.intents.iter().all(was_given_up) {
+            let text = format!("operation {hash} is sent again, and its caller was given an error");
+            self.violate(Check::SentAgain, text);
         }
     }
 
@@ -181,38 +257,49 @@ impl Ledger {
         });
     }
 
-    /// A record was written to a journal, by a process, for a wish of its if it is new.
-    pub(crate) fn written(&mut self, record: &IntentRecord, wish: Option<(u8, u32)>) {
-        if let Some(wish) = wish.filter(|_| record.version <= 1) {
-            self.wishes.entry(record.id).or_insert(wish);
+    /// A record was written to a journal, by a process.
+    pub(crate) fn written(&mut self, record: &IntentRecord, process: u8, now: u64) {
+        if record.given_up.is_some() && !record.told {
+            self.given_up.entry(record.id).or_insert(now);
+        } else {
+            self.given_up.remove(&record.id);
         }
         for operation in &record.operations {
             let signed = &operation.signed;
-            match self.operations.get(&signed.hash) {
-                Some(known) if known.intent != record.id => {
-                    let text = format!(
-                        "operation {} is of intent {} and of intent {}",
-                        signed.hash, known.intent, record.id
-                    );
-                    self.violate(Check::Fresh, text);
-                }
-                Some(_) => {}
-                None => self.check_identity(record, signed),
+            let is_new = !self.operations.contains_key(&signed.hash);
+            if is_new {
+                self.check_identity(record, signed);
             }
             let facts = self
                 .operations
                 .entry(signed.hash)
                 .or_insert_with(|| OperationFacts {
                     signed: signed.clone(),
-                    intent: record.id,
+                    intents: BTreeSet::new(),
                     is_kept: true,
                     arrived: None,
+                    process,
                 });
             facts.is_kept = true;
+            facts.intents.insert(record.id);
+            // Those that ride together share an operation, all of one process and one moment; nobody else does.
+            let (sharing, other) = (facts.intents.clone(), facts.process);
+            if sharing.len() > 1 && (other != process && record.version == 1 || !self.may_share(&sharing)) {
+                let text = format!("operation {} is of intents {sharing:?}", signed.hash);
+                self.violate(Check::Fresh, text);
+            }
             if let Some(words) = self.never_intents.get(&record.id) {
                 self.nevers.entry(signed.hash).or_insert_with(|| words.clone());
             }
         }
+    }
+
+    fn may_share(&self, intents: &BTreeSet<IntentId>) -> bool {
+        intents.iter().all(|intent| {
+            self.wishes
+                .get(intent)
+                .is_some_and(|(wish, _)| self.social.contains(wish))
+        })
     }
 
     fn check_identity(&mut self, record: &IntentRecord, signed: &SignedOperation) {
@@ -311,11 +398,41 @@ impl Ledger {
                 Check::Included,
                 format!("{by} calls block {} number {}", seen.number, included.seen.number),
             ),
+            Some(seen) if !self.has_lain_so_deep(included.seen.hash, seen.number, included.block()) => {
+                self.violate(
+                    Check::Included,
+                    format!(
+                        "{by} says that {hash} lies {} blocks deep, but its block is not below block {}",
+                        included.confirmations(),
+                        included.seen.number
+                    ),
+                );
+            }
             Some(_) => {}
         }
         if included.is_final {
             self.finals.insert(hash, receipt.block_hash);
         }
+    }
+
+    /// Whether a block lies below another or, if the node has changed its mind between two answers, below one of the same height
+    /// on another branch.
+    fn has_lain_so_deep(&self, from: B256, height: u64, block: BlockRef) -> bool {
+        let lies_below = |from| self.lies_below(from, block.hash, block.number);
+        let mut blocks = self.blocks.iter();
+        lies_below(from) || blocks.any(|(hash, facts)| facts.number == height && lies_below(*hash))
+    }
+
+    /// Whether a block is on the branch of another, at this height.
+    fn lies_below(&self, from: B256, block: B256, number: u64) -> bool {
+        let mut hash = from;
+        while let Some(found) = self.blocks.get(&hash) {
+            if found.number <= number {
+                return hash == block;
+            }
+            hash = found.parent;
+        }
+        false
     }
 
     /// An operation is told to be void.
@@ -351,7 +468,7 @@ impl Ledger {
     pub(crate) fn hashes_of(&self, intent: IntentId) -> impl Iterator<Item = B256> {
         self.operations
             .iter()
-            .filter(move |(_, facts)| facts.intent == intent)
+            .filter(move |(_, facts)| facts.intents.contains(&intent))
             .map(|(hash, _)| *hash)
     }
 
@@ -396,8 +513,13 @@ impl Ledger {
             .filter(|(_, (_, executed))| executed.success)
             .map(|(hash, _)| hash)
         {
-            if let Some(facts) = self.operations.get(hash) {
-                effects.entry(facts.intent).or_default().push(*hash);
+            for intent in self
+                .operations
+                .get(hash)
+                .into_iter()
+                .flat_map(|facts| &facts.intents)
+            {
+                effects.entry(*intent).or_default().push(*hash);
             }
         }
         for (intent, hashes) in effects.iter().filter(|(_, hashes)| hashes.len() > 1) {

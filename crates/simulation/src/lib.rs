@@ -5,6 +5,7 @@ mod caller;
 mod dice;
 mod fault;
 mod history;
+mod hostile;
 mod ledger;
 mod lies;
 mod net;

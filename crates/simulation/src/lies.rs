@@ -1,7 +1,7 @@
 //! What bundlers, and caches in front of them, say that is not true.
 
 use crate::{
-    net::{asked_bundler, respond},
+    net::respond,
     spot::{Actor, Spot},
     world::World,
 };
@@ -37,14 +37,15 @@ pub(crate) async fn lie(
             .nth(chosen)
             .map(|(hash, (block, transaction, _))| (*hash, *block, *transaction))
     };
-    let taken = || asked_bundler(world, bundler, request);
+    let honest = world.bundlers.get(usize::from(bundler))?;
     let params: Vec<Value> = request
         .params()
         .and_then(|params| serde_json::from_str(params.get()).ok())
         .unwrap_or_default();
     Some(match (request.method(), lie) {
         ("eth_sendUserOperation", 0) => {
-            taken();
+            honest.answer_one(request).await;
+            note_arrival(world, hash_of(world, &params));
             respond(request, Ok(json!(random)))
         }
         ("eth_sendUserOperation", 1) => {
@@ -54,26 +55,23 @@ pub(crate) async fn lie(
         }
         ("eth_sendUserOperation", 2) => {
             note_arrival(world, hash_of(world, &params));
-            respond(request, Err((-32602, "already known".to_owned(), None)))
+            respond(request, Err((-32602, "already known".to_owned())))
         }
         ("eth_sendUserOperation", 3) => {
             // It is in every pool, and nobody says so.
-            for other in 0..world.bundlers.len() as u8 {
-                asked_bundler(world, other, request);
+            for other in &world.bundlers {
+                other.answer_one(request).await;
             }
             note_arrival(world, hash_of(world, &params));
-            respond(
-                request,
-                Err((-32500, "AA25 invalid account nonce".to_owned(), None)),
-            )
+            respond(request, Err((-32500, "AA25 invalid account nonce".to_owned())))
         }
         ("eth_sendUserOperation", _) => {
-            taken();
+            honest.answer_one(request).await;
             note_arrival(world, hash_of(world, &params));
             respond(request, Ok(json!("")))
         }
         ("eth_estimateUserOperationGas", lie) => {
-            let mut response = taken();
+            let mut response = honest.answer_one(request).await?;
             if let ResponsePayload::Success(result) = &response.payload
                 && let Ok(mut estimate) = serde_json::from_str::<Value>(result.get())
             {

@@ -50,9 +50,9 @@ struct Arguments {
     #[arg(long)]
     no_shrink: bool,
 
-    /// Prints which faults happened at which step, and how things ended.
+    /// Prints no table of which faults happened at which step, and how things ended.
     #[arg(long)]
-    table: bool,
+    no_table: bool,
 }
 
 fn main() -> eyre::Result<ExitCode> {
@@ -67,6 +67,7 @@ fn main() -> eyre::Result<ExitCode> {
         (None, Some(seed)) => Some(Plan::new(seed, arguments.hostile)),
         (None, None) => None,
     };
+    let is_alone = alone.is_some();
     let (counts, ran, failed) = match alone {
         Some(plan) => {
             let history = run(&plan, true);
@@ -81,7 +82,7 @@ fn main() -> eyre::Result<ExitCode> {
         }
         None => run_many(&arguments),
     };
-    if arguments.table {
+    if !arguments.no_table && !is_alone {
         println!("{counts}");
     }
     if let Some(plan) = failed.first()

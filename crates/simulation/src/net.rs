@@ -10,7 +10,9 @@
 //! server and client between that slow every history down and say nothing about the client.
 
 use crate::{
+    dice::Dice,
     fault::Fault,
+    hostile,
     prepared::CHAIN_ID,
     spot::{Actor, Spot, Step},
     words::{API_KEY, Body, FIELD_ERRORS},
@@ -129,6 +131,34 @@ impl Wire {
             .erased()
     }
 
+    /// Notes what a process sends to a bundler.
+    fn note_sending(&self, request: &SerializedRequest) {
+        let Actor::Process(process) = self.from else {
+            return;
+        };
+        let operation = || {
+            let first = params_of(request).into_iter().next()?;
+            serde_json::from_value::<UserOperation>(first).ok()
+        };
+        let is_for_nobody = Purpose::current().is_none_or(|purpose| purpose.wish.is_none());
+        match request.method() {
+            "eth_estimateUserOperationGas" => {
+                if let Some(operation) = operation() {
+                    let mut state = self.world.state();
+                    state.ledger.asked_for_estimate(process, &operation);
+                }
+            }
+            "eth_sendUserOperation" if is_for_nobody => {
+                if let Some(operation) = operation() {
+                    let hash = operation.hash(self.world.prepared.stack.entry_point, CHAIN_ID);
+                    let now = self.world.now();
+                    self.world.state().ledger.sent_for_nobody(hash, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
     async fn exchange(self, packet: RequestPacket) -> Result<ResponsePacket, TransportError> {
         let Self { world, from, to, .. } = self.clone();
         let Some(request) = packet.requests().first() else {
@@ -138,6 +168,7 @@ impl Wire {
         if self.is_reliable {
             return read(serve(&world, to, None, &packet).await, &packet);
         }
+        self.note_sending(request);
         let (spot, fault) = world.fate(from, to, step);
         let mut dice = world.dice(&[0x1a7e, from.number(), to.number(), step as u64, spot.nth.into()]);
         let slowest = *dice.pick(&[3, 3, 12, 60]);
@@ -246,7 +277,11 @@ fn step_of(request: &SerializedRequest) -> Step {
                 Step::ReadState
             }
         }
-        "eth_feeHistory" | "eth_maxPriorityFeePerGas" | "eth_gasPrice" => Step::Fees,
+        "eth_feeHistory"
+        | "eth_maxPriorityFeePerGas"
+        | "eth_gasPrice"
+        | "pimlico_getUserOperationGasPrice"
+        | "rundler_maxPriorityFeePerGas" => Step::Fees,
         "eth_estimateUserOperationGas" | "eth_estimateGas" => Step::Estimate,
         "eth_getUserOperationReceipt" | "eth_getUserOperationByHash" | "eth_getTransactionByHash" => {
             Step::Hint
@@ -279,6 +314,7 @@ fn operations_in(world: &World, method: &str, params: &[Value]) -> Vec<B256> {
             match TxEnvelope::decode_2718(&mut raw.as_ref()) {
                 Ok(transaction) => {
                     let found = of_input(transaction.input());
+                    world.check_transaction(&transaction, found.len());
                     world.state().transactions.insert(*transaction.tx_hash(), raw);
                     found
                 }
@@ -400,6 +436,18 @@ async fn deliver(
             said(usize::from(index), &packet)
         }
         Some(Fault::Reformed { form }) => reformed(serve(world, to, None, &packet).await, form),
+        Some(Fault::Hostile { seed }) => {
+            let honest = text_of(serve(world, to, None, &packet).await);
+            let mut dice = Dice::keyed(u64::from(seed), &[0x4057]);
+            if dice.chance(30) {
+                sleep(PATIENCE).await;
+            }
+            Reply::Http {
+                status: *dice.pick(&[200, 200, 200, 200, 200, 400, 500]),
+                retry_after: None,
+                body: hostile::answer(&mut dice, &honest),
+            }
+        }
         Some(Fault::Lie { lie }) => crate::lies::lie(world, to, spot, lie, &packet)
             .await
             .map_or(Reply::Reset, |response| {
@@ -437,44 +485,29 @@ async fn serve(world: &Arc<World>, to: Actor, view: Option<u8>, packet: &Request
             }
         }
         Actor::Bundler(bundler) => {
-            let responses: Vec<Response> = packet
-                .requests()
-                .iter()
-                .map(|request| asked_bundler(world, bundler, request))
-                .collect();
-            Reply::Packet(match packet {
-                RequestPacket::Single(_) => match responses.into_iter().next() {
-                    Some(response) => ResponsePacket::Single(response),
-                    None => return Reply::Reset,
-                },
-                RequestPacket::Batch(_) => ResponsePacket::Batch(responses),
-            })
+            let answer = match world.bundlers.get(usize::from(bundler)) {
+                Some(bundler) => bundler.answer(packet).await,
+                None => None,
+            };
+            answer.map_or(Reply::Reset, Reply::Packet)
         }
         _ => Reply::Reset,
     }
 }
 
-pub(crate) fn asked_bundler(world: &World, bundler: u8, request: &SerializedRequest) -> Response {
-    let answer = match world.bundlers.get(usize::from(bundler)) {
-        Some(bundler) => bundler.answer(world, request.method(), &params_of(request)),
-        None => Err((-32603, "no such bundler".to_owned(), None)),
-    };
-    respond(request, answer)
-}
+/// A JSON-RPC error: code and words.
+pub(crate) type Refusal = (i64, String);
 
 /// An answer to a request.
-pub(crate) fn respond(
-    request: &SerializedRequest,
-    answer: Result<Value, crate::bundler::Refusal>,
-) -> Response {
+pub(crate) fn respond(request: &SerializedRequest, answer: Result<Value, Refusal>) -> Response {
     Response {
         id: request.id().clone(),
         payload: match answer {
             Ok(result) => ResponsePayload::Success(raw(&result)),
-            Err((code, message, data)) => ResponsePayload::Failure(alloy::rpc::json_rpc::ErrorPayload {
+            Err((code, message)) => ResponsePayload::Failure(alloy::rpc::json_rpc::ErrorPayload {
                 code,
                 message: message.into(),
-                data: data.map(|data| raw(&data)),
+                data: None,
             }),
         },
     }

@@ -1,7 +1,9 @@
 //! A paymaster service that may fail, and may lie.
 
 use crate::{
+    dice::Dice,
     fault::Fault,
+    hostile,
     spot::{Actor, Step},
     words::FIELD_ERRORS,
     world::World,
@@ -49,6 +51,10 @@ impl Service {
                     .get(usize::from(index))
                     .map_or_else(String::new, |error| format!("HTTP {}", error.status)),
             )),
+            Some(Fault::Hostile { seed }) => {
+                let mut dice = Dice::keyed(u64::from(seed), &[0xfa7]);
+                Ok(hostile::paymaster_data(&mut dice).into())
+            }
             Some(Fault::Twice { .. }) => honest(&[&data[..], &data[..]].concat()),
             Some(Fault::Cut { .. }) => Ok(Bytes::copy_from_slice(&paymaster[..7])),
             Some(Fault::Lost { reset: false } | Fault::AnswerLost { reset: false }) => {

@@ -96,6 +96,9 @@ pub struct BundlerPlan {
     pub lag: u64,
     /// The most operations of one bundle.
     pub most: u64,
+    /// Whose manners it has: words, forms of answers, rules of its own.
+    #[serde(default)]
+    pub manner: u64,
 }
 
 /// A store of journals.
@@ -168,6 +171,9 @@ pub struct ProcessPlan {
     pub start: u64,
     /// Whether it settles what is open when it starts.
     pub resumes: bool,
+    /// Whether a task of its own watches what was included, meanwhile.
+    #[serde(default)]
+    pub watches: bool,
 }
 
 /// What a caller wants done once.
@@ -263,6 +269,12 @@ pub struct WishPlan {
     pub timeout: u64,
     /// How deep it must lie.
     pub depth: DepthPlan,
+    /// Whether it may ride with others and, if so, whether it goes alone after theirs has reverted.
+    #[serde(default)]
+    pub shares: Option<bool>,
+    /// The wish whose name it has, though it asks for something else.
+    #[serde(default)]
+    pub borrows: Option<u8>,
 }
 
 /// Something that happens in the world.
@@ -364,21 +376,29 @@ struct Maker {
 impl Maker {
     fn plan(mut self) -> Plan {
         let chain = self.chain();
-        let calm_at = self.dice.between(40_000, 120_000);
+        let calm_at = if self.hostile {
+            50_000
+        } else {
+            self.dice.between(40_000, 120_000)
+        };
         let nodes: Vec<NodePlan> = (0..self.dice.between(1, 3)).map(|_| self.node(&chain)).collect();
         let bundlers: Vec<BundlerPlan> = (0..self.dice.between(1, 2)).map(|_| self.bundler()).collect();
         let is_synced = !self.dice.chance(60);
+        let is_file = self.dice.chance(30);
         let stores: Vec<StorePlan> = (0..self.dice.between(1, 2))
             .map(|_| StorePlan {
-                is_synced,
-                is_file: false,
+                is_synced: is_synced || is_file,
+                is_file,
                 latency: *self.dice.pick(&[0, 1, 3, 20]),
             })
             .collect();
-        let processes = self.processes(&nodes, &bundlers, &stores);
-        let wishes = self.wishes(&processes);
-        let events = self.events(&chain, &nodes, &bundlers, &processes, calm_at);
+        let mut processes = self.processes(&nodes, &bundlers, &stores);
+        let mut wishes = self.wishes(&processes);
         let crashes = self.crashes(&processes);
+        let mut events = self.events(&chain, &nodes, &bundlers, &processes, calm_at);
+        if self.dice.chance(80) {
+            self.leave_open(&mut processes, &mut wishes, &mut events);
+        }
         let rates = self.rates(nodes.len() as u8);
         Plan {
             seed: self.seed,
@@ -439,6 +459,7 @@ impl Maker {
             interval: dice.between(300, 3_000),
             lag: if dice.chance(700) { 0 } else { dice.between(1, 2) },
             most: dice.between(1, 4),
+            manner: dice.below(1 << 32),
         }
     }
 
@@ -488,7 +509,7 @@ impl Maker {
                         Via::Direct
                     },
                     node: dice.below(nodes.len() as u64) as u8,
-                    is_sponsored: dice.chance(150),
+                    is_sponsored: dice.chance(200),
                     clock: if dice.chance(800) {
                         0
                     } else {
@@ -496,6 +517,7 @@ impl Maker {
                     },
                     start: if dice.chance(500) { 0 } else { dice.below(20_000) },
                     resumes: dice.chance(700),
+                    watches: dice.chance(150),
                 }
             })
             .collect()
@@ -505,6 +527,12 @@ impl Maker {
         let dice = &mut self.dice;
         let count = dice.between(3, 8) as u8;
         let are_alike = dice.chance(300);
+        let are_social = dice.chance(200);
+        let main = match processes[0].role {
+            Role::Key { kind, .. } => kind,
+            Role::Owner { .. } => KeyKind::Free,
+        };
+        let mut named: Vec<(u8, Role)> = Vec::new();
         (0..count)
             .map(|number| {
                 let process = if number < 2 {
@@ -523,7 +551,11 @@ impl Maker {
                     },
                     Role::Owner { account: ACCOUNTS } => *dice.pick(&[What::Pay, What::PayToken, What::Pay]),
                     Role::Owner { .. } => {
-                        let kind = *dice.pick(&KeyKind::ALL);
+                        let kind = if dice.chance(600) {
+                            main
+                        } else {
+                            *dice.pick(&KeyKind::ALL)
+                        };
                         *dice.pick(&[
                             What::Pay,
                             What::Pay,
@@ -539,7 +571,13 @@ impl Maker {
                 };
                 let has_twin = are_alike || dice.chance(150);
                 let is_named = dice.chance(450);
+                let same = named.iter().find(|(_, role)| *role == process.role && !has_twin);
+                let borrows = same.filter(|_| dice.chance(100)).map(|(number, _)| *number);
+                if is_named && borrows.is_none() {
+                    named.push((number, process.role));
+                }
                 WishPlan {
+                    borrows,
                     number,
                     process: process.number,
                     at: if dice.chance(500) { 0 } else { dice.below(25_000) },
@@ -565,6 +603,8 @@ impl Maker {
                         1 => DepthPlan::Blocks(dice.between(1, 5)),
                         _ => DepthPlan::Latest,
                     },
+                    shares: (are_social && matches!(process.role, Role::Key { .. }))
+                        .then(|| dice.chance(500)),
                 }
             })
             .collect()
@@ -621,6 +661,41 @@ impl Maker {
         events
     }
 
+    /// A key's operation that its bundler forgets and its caller gives up, and an owner who ends it.
+    fn leave_open(
+        &mut self,
+        processes: &mut [ProcessPlan],
+        wishes: &mut [WishPlan],
+        events: &mut Vec<EventPlan>,
+    ) {
+        let (dice, Role::Key { account, kind }) = (&mut self.dice, processes[0].role) else {
+            return;
+        };
+        processes[0].store = Some(0);
+        processes[0].via = Via::Bundler(0);
+        processes[0].start = 0;
+        processes[1].store = Some(0);
+        processes[1].role = Role::Owner { account };
+        for wish in wishes.iter_mut().filter(|wish| wish.process <= 1) {
+            if wish.process == 0 {
+                wish.follow = Follow::Once;
+                wish.style = Style::Await;
+                wish.timeout = *dice.pick(&[2_000, 5_000]);
+            } else {
+                wish.what = What::Unblock(kind);
+                wish.shares = None;
+                wish.borrows = None;
+                wish.at = dice.between(2_000, 12_000);
+            }
+        }
+        let forget = |at| EventPlan {
+            at,
+            event: Event::Forget { bundler: 0 },
+        };
+        events.splice(0..0, [250, 400, 600, 900].map(forget));
+        events.sort_by_key(|event| event.at);
+    }
+
     fn crashes(&mut self, processes: &[ProcessPlan]) -> Vec<CrashPlan> {
         let dice = &mut self.dice;
         let mut crashes = Vec::new();
@@ -647,11 +722,17 @@ impl Maker {
 
     fn rates(&mut self, nodes: u8) -> Rates {
         let dice = &mut self.dice;
+        let hostile = if self.hostile {
+            *dice.pick(&[30, 150, 400, 800])
+        } else {
+            0
+        };
         let mut rate = |rates: &[u16]| *dice.pick(rates);
         Rates {
+            hostile,
             send: rate(&[0, 100, 300, 600]),
             ask_bundler: rate(&[0, 30, 100, 250]),
-            ask_node: rate(&[0, 5, 20, 60]),
+            ask_node: rate(&[0, 8, 25, 70]),
             store: rate(&[0, 0, 0, 10, 40]),
             bundle: rate(&[0, 100, 300]),
             nodes,

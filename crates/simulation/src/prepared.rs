@@ -1,7 +1,7 @@
 //! The chain that every history starts from: contracts, accounts, and session keys of several kinds.
 
 use alloy::{
-    primitives::{Address, U256},
+    primitives::{Address, B256, U256},
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
 };
@@ -11,7 +11,7 @@ use session_key_client::{
     deployment::account_init_code_hash,
     permissions::{AccessControlType, Permissions, SpendLimit},
 };
-use session_key_testkit::{Chain, ChainConfig, Stack, dev_accounts};
+use session_key_testkit::{Chain, ChainConfig, DevAccount, Stack, dev_accounts};
 use std::sync::OnceLock;
 
 /// The chain's id.
@@ -61,8 +61,12 @@ pub(crate) fn new_key(number: u8) -> PrivateKeySigner {
 }
 
 /// Who signs a bundler's transactions.
-pub(crate) fn bundler_signer(bundler: u8) -> PrivateKeySigner {
-    signer(0xd0 + bundler)
+pub(crate) fn bundler_account(bundler: u8) -> DevAccount {
+    let key = 0xd0 + bundler;
+    DevAccount {
+        address: signer(key).address(),
+        private_key: B256::repeat_byte(key),
+    }
 }
 
 fn signer(byte: u8) -> PrivateKeySigner {
@@ -172,7 +176,7 @@ impl Prepared {
         fund(&mut chain, &stack, founded);
         accounts.push(founded);
         for bundler in 0..4 {
-            chain.set_balance(bundler_signer(bundler).address(), U256::from(1_000 * ETHER));
+            chain.set_balance(bundler_account(bundler).address, U256::from(1_000 * ETHER));
         }
         let deposit = alloy::sol_types::SolCall::abi_encode(&depositToCall {
             account: stack.paymaster,

@@ -1,11 +1,12 @@
 //! Client processes: they start, ask for things, crash at any await, and start again with what their journal has kept.
 
 use crate::{
+    bundler::fees_of,
     caller::{Client, pursue},
     dice::Dice,
     net::{Purpose, Wire},
     paymaster::Service,
-    plan::{CrashPlan, ProcessPlan, Role, StorePlan, Via},
+    plan::{CrashPlan, ProcessPlan, Role, Via},
     prepared::{ACCOUNTS, CHAIN_ID, FOUNDED_SALT, key, owner, sender},
     spot::Actor,
     store::{SimJournal, Store},
@@ -19,13 +20,14 @@ use alloy::{
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use session_key_client::{
     OwnerClient, SessionKeyClient, SmartAccount,
+    journal::IntentId,
     operation::{Desk, Surroundings},
     submit::{BundlerSubmitter, EntryPointSubmitter, Submitter},
 };
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     task::{Context, Poll},
 };
 use tokio::time::{Duration, sleep, timeout};
@@ -51,6 +53,14 @@ impl Surroundings for Machine {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .fill(bytes);
+        // Of this length are the ids of intents only, and of processes, which are made for nobody.
+        if let (Ok(id), Some(wish)) = (
+            <[u8; 16]>::try_from(&*bytes),
+            Purpose::current().and_then(|purpose| purpose.wish),
+        ) {
+            let id = IntentId(id.into());
+            self.world.state().ledger.wishes.insert(id, wish);
+        }
     }
 }
 
@@ -96,20 +106,9 @@ pub(crate) async fn supervise(world: Arc<World>, plan: ProcessPlan, stores: Vec<
             .store
             .and_then(|store| stores.iter().find(|found| found.index == store).cloned());
         let is_inside = store.is_none();
-        let store = store.unwrap_or_else(|| {
-            let memory = StorePlan {
-                is_synced: true,
-                is_file: false,
-                latency: 0,
-            };
-            Store::new(u8::MAX, memory)
-        });
-        let journal = SimJournal {
-            world: world.clone(),
-            process: plan.number,
-            store: store.clone(),
-            is_inside,
-        };
+        let store = store.unwrap_or_else(Store::inside);
+        let journal = SimJournal::open(world.clone(), plan.number, store.clone(), is_inside);
+        let has_crashed = journal.has_crashed();
         let is_its = |crash: &&CrashPlan| crash.process == plan.number && crash.life == life;
         let crash = world.plan.crashes.iter().find(is_its).copied();
         world.say(format!("process {} starts", plan.number));
@@ -121,8 +120,8 @@ pub(crate) async fn supervise(world: Arc<World>, plan: ProcessPlan, stores: Vec<
         let Some(crash) = crash else {
             break;
         };
+        has_crashed.store(true, Ordering::SeqCst);
         world.say(format!("process {} crashes", plan.number));
-        world.state().misfortunes += 1;
         world.note_crash(plan.number, is_inside);
         let mut dice = world.dice(&[0xc4a5, plan.number.into(), crash.life.into()]);
         store.crash(dice.below(8) as usize).await;
@@ -142,13 +141,18 @@ fn submitter_of(world: &Arc<World>, plan: &ProcessPlan) -> Arc<dyn Submitter> {
     let process = Actor::Process(plan.number);
     match plan.via {
         Via::Bundler(bundler) => {
+            let fees = world.plan.bundlers.get(usize::from(bundler)).and_then(fees_of);
             let wire = Wire::new(world.clone(), process, Actor::Bundler(bundler));
             let bundler = BundlerSubmitter::new(wire.provider(), entry_point);
-            Arc::new(if plan.number.is_multiple_of(2) {
+            let bundler = if plan.number.is_multiple_of(2) {
                 bundler.with_node(provider_of(world, plan))
             } else {
                 bundler
-            })
+            };
+            match fees {
+                Some(fees) => Arc::new(bundler.with_fees_from(fees)),
+                None => Arc::new(bundler),
+            }
         }
         Via::Direct => {
             let signer = sender(plan.number);
@@ -244,7 +248,18 @@ async fn live(world: Arc<World>, plan: ProcessPlan, life: u8, journal: SimJourna
         .wishes_of(plan.number)
         .map(|wish| pursue(world.clone(), client.clone(), plan, *wish, started))
         .collect();
-    while wishes.next().await.is_some() {}
+    let wait = async { while wishes.next().await.is_some() {} };
+    if plan.watches {
+        world.state().counts.outcome("asked for", "watch");
+        let watch = Purpose::new(None).scope(client.watch(Duration::from_secs(10)));
+        tokio::select! {
+            biased;
+            () = wait => {}
+            () = watch => {}
+        }
+    } else {
+        wait.await;
+    }
     // Somebody looks again at what was included, as long as there may be reorganizations.
     while plan.resumes && !world.is_calm() {
         sleep(Duration::from_secs(15)).await;
@@ -254,7 +269,7 @@ async fn live(world: Arc<World>, plan: ProcessPlan, life: u8, journal: SimJourna
 
 /// Settles what is open, and notes what it says.
 pub(crate) async fn resume(world: &Arc<World>, client: &Client, process: u8) {
-    let limit = Duration::from_secs(400);
+    let limit = Duration::from_secs(120);
     let resumed = timeout(limit, Purpose::new(None).scope(client.resume())).await;
     match resumed {
         Ok(Ok(records)) => {

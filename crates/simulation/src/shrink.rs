@@ -166,6 +166,7 @@ impl Shrinker {
             self.change(|plan| plan.processes[index].clock = 0);
             self.change(|plan| plan.processes[index].is_sponsored = false);
             self.change(|plan| plan.processes[index].resumes = false);
+            self.change(|plan| plan.processes[index].watches = false);
             self.change(|plan| plan.processes[index].start = 0);
         }
         for index in 0..self.plan.wishes.len() {

@@ -3,7 +3,6 @@
 use crate::{
     fault::Fault,
     ledger::Check,
-    net::Purpose,
     plan::StorePlan,
     spot::{Actor, Step},
     words::API_KEY,
@@ -13,14 +12,22 @@ use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
 use session_key_client::journal::{
     Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, ProcessId,
-    Scope,
+    Scope, SqliteJournal,
 };
 use std::{
     future::{Future, pending},
-    sync::{Arc, Mutex, PoisonError},
+    path::Path,
+    pin::pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
 };
+use tempfile::TempDir;
 use tokio::{
-    task::yield_now,
+    task::{unconstrained, yield_now},
     time::{Duration, sleep},
 };
 
@@ -29,6 +36,8 @@ use tokio::{
 pub(crate) struct Store {
     pub(crate) index: u8,
     plan: StorePlan,
+    /// Where its file is, if it is one.
+    folder: Option<TempDir>,
     kept: Mutex<Arc<dyn Journal>>,
     /// Everything that was written, where it may be lost.
     log: Mutex<Vec<Write>>,
@@ -50,13 +59,28 @@ impl Store {
         Arc::new(Self {
             index,
             plan,
+            folder: plan.is_file.then(folder),
             kept: Mutex::new(Arc::new(MemoryJournal::new())),
             log: Mutex::default(),
         })
     }
 
-    /// What it keeps, without its failures.
+    /// One that is part of a process.
+    pub(crate) fn inside() -> Arc<Self> {
+        let plan = StorePlan {
+            is_synced: true,
+            is_file: false,
+            latency: 0,
+        };
+        Self::new(u8::MAX, plan)
+    }
+
+    /// What it keeps, without its failures; a file is opened anew.
     pub(crate) fn kept(&self) -> Arc<dyn Journal> {
+        if let Some(folder) = &self.folder {
+            let opened = block_on(SqliteJournal::open(folder.path().join("journal.db")));
+            return Arc::new(opened.expect("the file is nobody else's"));
+        }
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -109,25 +133,95 @@ impl Store {
     }
 }
 
+/// A folder for a file: in memory, if the machine has such a place, so that the disk's pace is no matter.
+fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    folder.expect("a folder can be made")
+}
+
+/// Waits for a future that another thread completes, and lets nothing else happen meanwhile: no time goes by, and the history is the
+/// same however long that thread takes.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = pin!(unconstrained(future));
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
 /// A store as a process reaches it.
 #[derive(Debug)]
 pub(crate) struct SimJournal {
-    pub(crate) world: Arc<World>,
-    pub(crate) process: u8,
-    pub(crate) store: Arc<Store>,
+    world: Arc<World>,
+    process: u8,
+    store: Arc<Store>,
+    /// A file that this process has opened.
+    file: Option<Arc<dyn Journal>>,
     /// Whether it is part of the process: then it does not fail.
-    pub(crate) is_inside: bool,
+    is_inside: bool,
+    /// Whether the process has crashed: nothing more gets there, whatever is still on its way.
+    has_crashed: Arc<AtomicBool>,
 }
 
 impl SimJournal {
+    pub(crate) fn open(world: Arc<World>, process: u8, store: Arc<Store>, is_inside: bool) -> Self {
+        Self {
+            world,
+            process,
+            file: store.folder.is_some().then(|| store.kept()),
+            store,
+            is_inside,
+            has_crashed: Arc::default(),
+        }
+    }
+
+    /// Set once the process crashes.
+    pub(crate) fn has_crashed(&self) -> Arc<AtomicBool> {
+        self.has_crashed.clone()
+    }
+
+    async fn live(&self) {
+        if self.has_crashed.load(Ordering::SeqCst) {
+            pending::<()>().await;
+        }
+    }
+
+    fn kept(&self) -> Arc<dyn Journal> {
+        self.file.clone().unwrap_or_else(|| self.store.kept())
+    }
+
+    async fn done<T>(&self, access: impl Future<Output = T>) -> T {
+        if self.file.is_some() {
+            block_on(access)
+        } else {
+            access.await
+        }
+    }
+
     async fn access<T>(
         &self,
         step: Step,
         access: impl Future<Output = Result<T, JournalError>> + Send,
     ) -> Result<T, JournalError> {
         yield_now().await;
+        self.live().await;
         if self.is_inside {
-            return access.await;
+            return self.done(access).await;
         }
         let (from, to) = (Actor::Process(self.process), Actor::Store(self.store.index));
         let (spot, fault) = self.world.fate(from, to, step);
@@ -141,6 +235,7 @@ impl SimJournal {
                 sleep(Duration::from_millis(millis)).await;
             }
         }
+        self.live().await;
         let failed = || {
             Err(JournalError::Store {
                 message: "disk I/O error".to_owned(),
@@ -149,23 +244,21 @@ impl SimJournal {
         match fault {
             Some(Fault::StoreFailsBefore) => failed(),
             Some(Fault::StoreFailsAfter) => {
-                let _ = access.await;
+                let _ = self.done(access).await;
                 failed()
             }
             Some(Fault::StoreHangs { applied }) => {
                 if applied {
-                    let _ = access.await;
+                    let _ = self.done(access).await;
                 }
                 pending().await
             }
-            _ => access.await,
+            _ => self.done(access).await,
         }
     }
 
     /// Checks what was written.
-    fn note(&self, written: &IntentRecord, before: Option<&IntentRecord>) {
-        let purpose = Purpose::current();
-        let wish = purpose.and_then(|purpose| purpose.wish);
+    fn note(&self, written: &IntentRecord, before: Option<&IntentRecord>, others: &[IntentRecord]) {
         let json = serde_json::to_string(written).unwrap_or_default();
         if json.contains(API_KEY) {
             self.world
@@ -178,10 +271,17 @@ impl SimJournal {
         {
             self.world.check_lane(&operation.signed);
             self.world.check_price(&operation.signed);
+            self.world
+                .check_estimate(self.process, written.id, &operation.signed);
+            self.world.check_successor(&operation.signed, others);
+            if before.is_none() {
+                self.world.check_removal(written);
+            }
         }
         self.say_changes(written, before);
+        let now = self.world.now();
         let mut state = self.world.state();
-        state.ledger.written(written, wish);
+        state.ledger.written(written, self.process, now);
         state.ledger.told_record(written, "the journal");
     }
 }
@@ -261,7 +361,7 @@ impl Journal for SimJournal {
         until: u64,
     ) -> Result<Acquired, JournalError> {
         self.access(Step::JournalWrite, async {
-            let acquired = self.store.kept().acquire(lane, holder, now, until).await?;
+            let acquired = self.kept().acquire(lane, holder, now, until).await?;
             self.store.log(Write::Acquire(*lane, holder, now, until));
             Ok(acquired)
         })
@@ -270,7 +370,7 @@ impl Journal for SimJournal {
 
     async fn renew(&self, lease: &Lease, until: u64) -> Result<Lease, JournalError> {
         self.access(Step::JournalWrite, async {
-            let renewed = self.store.kept().renew(lease, until).await?;
+            let renewed = self.kept().renew(lease, until).await?;
             self.store.log(Write::Renew(lease.clone(), until));
             Ok(renewed)
         })
@@ -280,7 +380,7 @@ impl Journal for SimJournal {
     async fn release(&self, lease: &Lease) -> Result<(), JournalError> {
         self.access(Step::JournalWrite, async {
             self.store.log(Write::Release(lease.clone()));
-            self.store.kept().release(lease).await
+            self.kept().release(lease).await
         })
         .await
     }
@@ -291,16 +391,22 @@ impl Journal for SimJournal {
         lease: Option<(&Lease, u64)>,
     ) -> Result<Vec<IntentRecord>, JournalError> {
         self.access(Step::JournalWrite, async {
-            let kept = self.store.kept();
+            let kept = self.kept();
             let mut before = Vec::with_capacity(records.len());
+            let mut others = Vec::new();
             for record in &records {
-                before.push(kept.intent(record.id).await?);
+                let known = kept.intent(record.id).await?;
+                let count = known.as_ref().map_or(0, |known| known.operations.len());
+                if record.operations.len() > count && others.is_empty() {
+                    others = kept.unsettled(&record.lane).await?;
+                }
+                before.push(known);
             }
             let written = kept.put_all(records.clone(), lease).await?;
             let lease = lease.map(|(lease, now)| (lease.clone(), now));
             self.store.log(Write::Put(records, lease));
             for (written, before) in written.iter().zip(&before) {
-                self.note(written, before.as_ref());
+                self.note(written, before.as_ref(), &others);
             }
             Ok(written)
         })
@@ -308,41 +414,37 @@ impl Journal for SimJournal {
     }
 
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async { self.store.kept().intent(id).await })
+        self.access(Step::JournalRead, async { self.kept().intent(id).await })
             .await
     }
 
     async fn named(&self, scope: &Scope, name: &str) -> Result<Option<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async {
-            self.store.kept().named(scope, name).await
-        })
-        .await
+        self.access(Step::JournalRead, async { self.kept().named(scope, name).await })
+            .await
     }
 
     async fn unsettled(&self, lane: &Lane) -> Result<Vec<IntentRecord>, JournalError> {
-        self.access(Step::JournalRead, async {
-            self.store.kept().unsettled(lane).await
-        })
-        .await
+        self.access(Step::JournalRead, async { self.kept().unsettled(lane).await })
+            .await
     }
 
     async fn untold(&self, scope: &Scope, request: B256) -> Result<Vec<IntentRecord>, JournalError> {
         self.access(Step::JournalRead, async {
-            self.store.kept().untold(scope, request).await
+            self.kept().untold(scope, request).await
         })
         .await
     }
 
     async fn unsettled_lanes(&self, account: Option<(u64, Address)>) -> Result<Vec<Lane>, JournalError> {
         self.access(Step::JournalRead, async {
-            self.store.kept().unsettled_lanes(account).await
+            self.kept().unsettled_lanes(account).await
         })
         .await
     }
 
     async fn highest_included(&self, lane: &Lane) -> Result<Option<IntentRecord>, JournalError> {
         self.access(Step::JournalRead, async {
-            self.store.kept().highest_included(lane).await
+            self.kept().highest_included(lane).await
         })
         .await
     }
@@ -350,14 +452,14 @@ impl Journal for SimJournal {
     async fn prune(&self, lane: &Lane) -> Result<(), JournalError> {
         self.access(Step::JournalWrite, async {
             self.store.log(Write::Prune(*lane));
-            self.store.kept().prune(lane).await
+            self.kept().prune(lane).await
         })
         .await
     }
 
     async fn intents(&self, chain_id: u64, account: Address) -> Result<Vec<IntentRecord>, JournalError> {
         self.access(Step::JournalRead, async {
-            self.store.kept().intents(chain_id, account).await
+            self.kept().intents(chain_id, account).await
         })
         .await
     }
@@ -365,7 +467,7 @@ impl Journal for SimJournal {
     async fn remove(&self, id: IntentId) -> Result<(), JournalError> {
         self.access(Step::JournalWrite, async {
             self.store.log(Write::Remove(id));
-            self.store.kept().remove(id).await
+            self.kept().remove(id).await
         })
         .await
     }

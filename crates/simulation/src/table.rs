@@ -1,6 +1,6 @@
 //! Which faults have happened at which step, and how things ended.
 
-use crate::spot::Step;
+use crate::{fault::possible, spot::Step};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -50,6 +50,50 @@ impl Counts {
     }
 }
 
+/// What callers are told of what became of their intents.
+const OUTCOMES: [&str; 10] = [
+    "included",
+    "included, final",
+    "reverted",
+    "reverted, final",
+    "void",
+    "never sent",
+    "open, no answer",
+    "open, in pool",
+    "open, not taken",
+    "open, nonce used",
+];
+/// Where outcomes are told.
+const TOLD: [&str; 4] = ["answered", "in the end", "looked up", "resumed"];
+
+impl Counts {
+    /// The fault that happened least often at a step where it can happen.
+    fn rarest_fault(&self) -> Option<(&'static str, Step, u64)> {
+        let cells = Step::ALL
+            .into_iter()
+            .flat_map(|step| possible(step).into_iter().map(move |kind| (kind, step)));
+        cells
+            .map(|(kind, step)| {
+                let count = self.faults.get(&(kind, step)).copied().unwrap_or_default();
+                (kind, step, count)
+            })
+            .min_by_key(|(.., count)| *count)
+    }
+
+    /// The outcome that was told least often.
+    fn rarest_outcome(&self) -> Option<(&'static str, u64)> {
+        OUTCOMES
+            .into_iter()
+            .map(|outcome| {
+                (
+                    outcome,
+                    TOLD.iter().map(|told| self.of(told, outcome)).sum::<u64>(),
+                )
+            })
+            .min_by_key(|(_, count)| *count)
+    }
+}
+
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds: BTreeSet<&'static str> = self.faults.keys().map(|(kind, _)| *kind).collect();
@@ -71,6 +115,7 @@ impl fmt::Display for Counts {
             for step in &steps {
                 match self.faults.get(&(kind, *step)) {
                     Some(count) => write!(f, " {count} |")?,
+                    None if possible(*step).contains(&kind) => write!(f, " 0 |")?,
                     None => write!(f, " |")?,
                 }
             }
@@ -84,6 +129,16 @@ impl fmt::Display for Counts {
             }
             write!(f, " {how} {count};")?;
         }
-        writeln!(f)
+        writeln!(f)?;
+        if let (Some((kind, step, fault)), Some((outcome, told))) =
+            (self.rarest_fault(), self.rarest_outcome())
+        {
+            writeln!(
+                f,
+                "\nrarest fault: {kind} at {}, {fault}; rarest outcome: {outcome}, {told}",
+                step.name()
+            )?;
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     dice::Dice,
     fault::Fates,
     ledger::{BlockFacts, Check, Executed, Ledger},
-    plan::{Event, NodePlan, Plan, Tags},
+    plan::{Event, NodePlan, Plan, Tags, Via, What, WishPlan},
     prepared::{CHAIN_ID, Prepared, prepared},
     spot::{Actor, Step},
     table::Counts,
@@ -14,13 +14,18 @@ use crate::{
     words::API_KEY,
 };
 use alloy::{
+    consensus::{Transaction as _, TxEnvelope},
     eips::BlockId,
     primitives::{B256, Bytes, U256, aliases::U192},
     rpc::types::Filter,
     sol_types::SolEvent,
 };
 use session_key_bindings::IEntryPoint;
-use session_key_client::{SignedOperation, journal::IntentId, operation::Bounds};
+use session_key_client::{
+    SignedOperation,
+    journal::{IntentId, IntentRecord},
+    operation::Bounds,
+};
 use session_key_testkit::{
     Chain, Fate, FinalityTags, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit,
     Transport,
@@ -65,11 +70,21 @@ pub(crate) struct State {
     pub(crate) executed: BTreeMap<B256, (u64, B256, Executed)>,
     /// Faults of the world that have happened.
     pub(crate) misfortunes: u32,
+    /// The step that each process that runs was at last.
+    steps: BTreeMap<u8, Step>,
     pub(crate) reorganizations: u32,
     pub(crate) wishes: BTreeMap<u8, WishState>,
-    /// Operations that ended others, and the intents that they ended.
-    pub(crate) ended: Vec<(B256, Vec<IntentId>)>,
+    /// Operations that ended others, and those that they ended.
+    pub(crate) ended: Vec<(B256, Vec<B256>)>,
     is_over: bool,
+}
+
+impl State {
+    /// Counts a fault of the world.
+    fn note_misfortune(&mut self, kind: &'static str) {
+        self.misfortunes += 1;
+        self.counts.outcome("events", kind);
+    }
 }
 
 impl World {
@@ -94,12 +109,15 @@ impl World {
             transactions: BTreeMap::new(),
             executed: BTreeMap::new(),
             misfortunes: 0,
+            steps: BTreeMap::new(),
             reorganizations: 0,
             wishes: BTreeMap::new(),
             ended: Vec::new(),
             is_over: false,
         };
-        let bundlers = (0..plan.bundlers.len() as u8).map(Bundler::new).collect();
+        let bundlers = (0..plan.bundlers.len() as u8)
+            .map(|index| Bundler::new(&main, &plan, index))
+            .collect();
         let world = Arc::new(Self {
             plan,
             prepared,
@@ -361,7 +379,7 @@ impl World {
             let mut state = self.state();
             state.executed.retain(|_, (number, ..)| *number <= from);
             state.side = before;
-            state.misfortunes += 1;
+            state.note_misfortune("reorganization");
             state.reorganizations += 1;
             let text = format!(
                 "blocks {} to {head} lose; {} transactions wait again, {} are forgotten",
@@ -399,6 +417,15 @@ impl World {
 
     fn happen(self: Arc<Self>, event: Event) {
         let now = self.now();
+        let kind = match event {
+            Event::Reorganize { .. } => "reorganization",
+            Event::Jump { .. } => "clock jumps",
+            Event::Forget { .. } => "pool forgotten",
+            Event::Lag { .. } => "node lags",
+            Event::BaseFee { .. } => "base fee jumps",
+            Event::Congestion { .. } => "no room in blocks",
+            Event::Away { .. } => "bundler away",
+        };
         match event {
             Event::Reorganize {
                 depth,
@@ -437,7 +464,7 @@ impl World {
             }
         }
         let mut state = self.state();
-        state.misfortunes += 1;
+        state.note_misfortune(kind);
         state.trace.say(now, format!("{event:?}"));
     }
 
@@ -460,6 +487,9 @@ impl World {
     ) -> (crate::spot::Spot, Option<crate::fault::Fault>) {
         let (now, is_calm) = (self.now(), self.is_calm());
         let mut state = self.state();
+        if let Actor::Process(process) = from {
+            state.steps.insert(process, step);
+        }
         let spot = state.fates.next_spot(from, to, step);
         let fault = state.fates.decide(spot, is_calm);
         state.counts.message(step);
@@ -536,6 +566,79 @@ impl World {
         }
     }
 
+    fn wish_of(&self, intent: IntentId) -> Option<&WishPlan> {
+        let number = self.state().ledger.wishes.get(&intent).map(|(wish, _)| *wish)?;
+        self.plan.wishes.iter().find(|wish| wish.number == number)
+    }
+
+    /// The estimate of a new operation, where a bundler makes it, was of exactly this: fees, calls and paymaster.
+    pub(crate) fn check_estimate(&self, process: u8, intent: IntentId, signed: &SignedOperation) {
+        let mut processes = self.plan.processes.iter();
+        let is_through_bundler =
+            processes.any(|plan| plan.number == process && matches!(plan.via, Via::Bundler(_)));
+        let Some(wish) = self.wish_of(intent).filter(|_| is_through_bundler) else {
+            return;
+        };
+        // Its caller gives the gas limits, also for those that it takes along.
+        let gives_gas = |other: &WishPlan| {
+            other.what == What::Revert
+                && (other.number == wish.number || other.shares.is_some() && wish.shares.is_some())
+        };
+        if self.plan.wishes.iter().any(gives_gas) {
+            return;
+        }
+        let was_estimated = self.state().ledger.was_estimated(process, &signed.operation);
+        if !was_estimated {
+            self.violate(
+                Check::Estimate,
+                format!("operation {} is not what was estimated", signed.hash),
+            );
+        }
+    }
+
+    /// A new operation pays a tenth more than every open one with its nonce that the journal knows.
+    pub(crate) fn check_successor(&self, signed: &SignedOperation, known: &[IntentRecord]) {
+        let new = &signed.operation;
+        let is_less = |new: U256, old: U256| new * U256::from(10) < old * U256::from(11);
+        let open = known
+            .iter()
+            .flat_map(IntentRecord::open_operations)
+            .filter(|older| older.nonce() == new.nonce && older.signed.hash != signed.hash);
+        for older in open {
+            let old = &older.signed.operation;
+            if is_less(new.max_fee_per_gas, old.max_fee_per_gas)
+                || is_less(new.max_priority_fee_per_gas, old.max_priority_fee_per_gas)
+            {
+                self.violate(
+                    Check::Successor,
+                    format!(
+                        "operation {} does not pay a tenth more than {}, which is open",
+                        signed.hash, older.signed.hash
+                    ),
+                );
+            }
+        }
+    }
+
+    /// What only takes away is in a lane that nobody can know.
+    pub(crate) fn check_removal(&self, record: &IntentRecord) {
+        let Some(wish) = self.wish_of(record.id) else {
+            return;
+        };
+        let takes_away = matches!(wish.what, What::Revoke(_) | What::Rotate(_));
+        // Others than keys' lanes have more than an address.
+        let is_known = record.lane.nonce_key >> 160 == U192::ZERO;
+        if takes_away && record.name.is_none() && is_known {
+            self.violate(
+                Check::Lane,
+                format!(
+                    "wish {} takes away, in lane {:#x}",
+                    wish.number, record.lane.nonce_key
+                ),
+            );
+        }
+    }
+
     /// Nobody pays over the bound.
     pub(crate) fn check_price(&self, signed: &SignedOperation) {
         let bound = Bounds::default().max_cost;
@@ -551,9 +654,38 @@ impl World {
         }
     }
 
+    /// Nobody's transaction costs more than the bound, or is for another chain or contract.
+    pub(crate) fn check_transaction(&self, transaction: &TxEnvelope, operations: usize) {
+        let most = Bounds::default().max_cost * U256::from(2 * operations.max(1));
+        let cost = U256::from(transaction.gas_limit()) * U256::from(transaction.max_fee_per_gas());
+        let name = short(*transaction.tx_hash());
+        if cost > most || !transaction.value().is_zero() {
+            self.violate(
+                Check::Price,
+                format!("transaction {name} may cost {cost} wei, and the bound is {most}"),
+            );
+        }
+        if transaction.chain_id() != Some(CHAIN_ID) {
+            self.violate(
+                Check::Identity,
+                format!("transaction {name} is for chain {:?}", transaction.chain_id()),
+            );
+        }
+        if transaction.to() != Some(self.prepared.stack.entry_point) {
+            self.violate(
+                Check::Identity,
+                format!("transaction {name} is for {:?}", transaction.to()),
+            );
+        }
+    }
+
     /// A process has crashed, and with it a journal in memory.
     pub(crate) fn note_crash(&self, process: u8, has_lost_journal: bool) {
         let mut state = self.state();
+        state.note_misfortune("crash");
+        if let Some(step) = state.steps.remove(&process) {
+            state.counts.fault("crash", step);
+        }
         for wish in self.plan.wishes_of(process) {
             if let Some(wish) = state.wishes.get_mut(&wish.number) {
                 wish.has_lost_journal |= has_lost_journal;
@@ -562,8 +694,13 @@ impl World {
     }
 
     /// An operation has ended these intents, it is told.
-    pub(crate) fn note_ended(&self, by: B256, intents: Vec<IntentId>) {
-        self.state().ended.push((by, intents));
+    pub(crate) fn note_ended(&self, by: B256, intents: &[IntentId]) {
+        let mut state = self.state();
+        let hashes = intents
+            .iter()
+            .flat_map(|intent| state.ledger.hashes_of(*intent).collect::<Vec<_>>())
+            .collect();
+        state.ended.push((by, hashes));
     }
 
     /// An operation is seen outside of the processes.
@@ -602,7 +739,11 @@ fn facts_of(chain: &Chain, entry_point: alloy::primitives::Address) -> (B256, Bl
             })
         })
         .collect();
-    let facts = BlockFacts { number, executed };
+    let facts = BlockFacts {
+        number,
+        parent: block.header.parent_hash,
+        executed,
+    };
     (block.header.hash, facts)
 }
 

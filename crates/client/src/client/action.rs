@@ -7,7 +7,7 @@ use crate::{
     journal::IntentRecord,
     key_list::{KeyList, KeyNotFound},
     operation::{Cause, Desk, OperationError, Source},
-    permissions::{Call, PermissionUpdate, PermissionUpdates},
+    permissions::{Call, PermissionUpdate, PermissionUpdates, RuleSet},
 };
 use alloy::{
     network::TransactionBuilder,
@@ -332,9 +332,7 @@ impl Source for Actions {
     }
 
     async fn call_data(&self, account: &SmartAccount, desk: &Desk) -> Result<Bytes, Cause> {
-        if self.0.iter().any(|action| !action.new_keys().is_empty()) {
-            check_not_over(account, &self.0).await?;
-        }
+        check_grants(account, &self.0).await?;
         let pending = if self.takes_away(account).await? {
             endings(account, desk, self.loses().as_deref()).await?
         } else {
@@ -375,11 +373,21 @@ impl Source for Actions {
     }
 }
 
-/// Refuses to grant what is over already.
-async fn check_not_over(account: &SmartAccount, actions: &[OwnerAction]) -> Result<(), Cause> {
+/// Refuses to grant what is over already, and limits that the plugin cannot reckon with.
+async fn check_grants(account: &SmartAccount, actions: &[OwnerAction]) -> Result<(), Cause> {
+    let new_keys = || actions.iter().flat_map(OwnerAction::new_keys);
+    let changed = actions.iter().filter_map(|action| match action {
+        OwnerAction::UpdateKeyPermissions { updates, .. } => Some(updates.clone()),
+        _ => None,
+    });
+    let mut granted: Vec<PermissionUpdates> = changed.collect();
+    if granted.is_empty() && new_keys().next().is_none() {
+        return Ok(());
+    }
     let now = account.timestamp().await?;
-    for new in actions.iter().flat_map(OwnerAction::new_keys) {
-        for update in PermissionUpdates::decode(&new.permissions)?.as_slice() {
+    for new in new_keys() {
+        let updates = PermissionUpdates::decode(&new.permissions)?;
+        for update in updates.as_slice() {
             if let PermissionUpdate::TimeRange(range) = update
                 && range.valid_until != 0
                 && range.valid_until < now
@@ -392,6 +400,16 @@ async fn check_not_over(account: &SmartAccount, actions: &[OwnerAction]) -> Resu
                 });
             }
         }
+        granted.push(updates);
+    }
+    let check = |rule_set| {
+        granted
+            .iter()
+            .try_for_each(|updates| updates.check_for(rule_set, now))
+    };
+    // Whose rules the plugin has is asked for only where it matters.
+    if check(RuleSet::Compatible).is_err() {
+        check(explain::load_rule_set(account).await?)?;
     }
     Ok(())
 }
@@ -509,6 +527,7 @@ impl SmartAccount {
         actions: impl IntoIterator<Item = OwnerAction>,
     ) -> Result<TransactionRequest, OperationError> {
         let actions: Vec<OwnerAction> = actions.into_iter().collect();
+        check_grants(self, &actions).await?;
         let calls = calls(self, &actions, &BTreeMap::new()).await?;
         let data = wrap(self.address(), &calls);
         Ok(TransactionRequest::default()

@@ -15,6 +15,8 @@ use alloy::{
     primitives::{Address, B256, Bytes, aliases::U192, eip191_hash_message},
     sol_types::{Eip712Domain, SolStruct},
 };
+use std::collections::BTreeSet;
+use tokio::time::{Instant, timeout_at};
 
 /// An owner of an account: grants, changes and revokes session keys, and calls what it likes.
 ///
@@ -35,6 +37,8 @@ pub struct Unblocked {
     pub ended: Vec<IntentRecord>,
     /// Intents that were included before.
     pub included_before: Vec<IntentRecord>,
+    /// Intents of which the node did not say in time which of the two holds.
+    pub not_read_back: Vec<IntentRecord>,
 }
 
 impl Client<Owner> {
@@ -174,24 +178,35 @@ impl Client<Owner> {
             last: last.map(|last| nonce(nonce_key, last)),
         };
         let included = Operation::new(&self.core, source, U192::ZERO).await?;
-        let mut ended = Vec::new();
-        let mut included_before = Vec::new();
+        let mut unblocked = Unblocked {
+            included,
+            ended: Vec::new(),
+            included_before: Vec::new(),
+            not_read_back: Vec::new(),
+        };
+        // The operation is included: that reading back fails does not undo it.
+        let until = Instant::now() + DEFAULT_TIMEOUT;
+        let events = timeout_at(until, self.core.read_back(&before, &unblocked.included)).await;
         for record in before {
-            let looked_up = within(DEFAULT_TIMEOUT, self.core.looked_up(record.id)).await;
-            // The operation is included: that reading back fails does not undo it.
+            let looked_up = timeout_at(until, self.core.looked_up(record.id)).await;
             let record = match looked_up {
-                Ok(Some(newest)) => newest,
-                Ok(None) | Err(_) => record,
+                Ok(Ok(Some(newest))) => newest,
+                _ => {
+                    let kept = self.core.desk.journal().intent(record.id).await;
+                    kept.ok().flatten().unwrap_or(record)
+                }
             };
-            match record.outcome() {
-                Outcome::Included(_) => included_before.push(record),
-                _ => ended.push(record),
+            let stands = |events: &BTreeSet<B256>| {
+                let mut operations = record.operations.iter();
+                operations.any(|operation| events.contains(&operation.signed.hash))
+            };
+            match (record.outcome(), &events) {
+                (Outcome::Included(_), _) => unblocked.included_before.push(record),
+                (_, Ok(events)) if stands(events) => unblocked.included_before.push(record),
+                (Outcome::Void(_) | Outcome::NeverSent, _) | (_, Ok(_)) => unblocked.ended.push(record),
+                (_, Err(_)) => unblocked.not_read_back.push(record),
             }
         }
-        Ok(Unblocked {
-            included,
-            ended,
-            included_before,
-        })
+        Ok(unblocked)
     }
 }

@@ -102,7 +102,7 @@ fn checked_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Compiler {
-    /// Version and commit, as block explorers name them (but for their `v`).
+    /// Version and commit, as block explorers name them (without their `v`).
     pub version: String,
     /// The hard fork compiled for.
     pub evm_version: String,

@@ -124,6 +124,16 @@ impl Handover {
     }
 }
 
+/// The lane's nonce is past an operation's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NoncePast {
+    /// A block in which it is, seen while the block was new.
+    pub block: BlockRef,
+    /// The other operation that used the nonce, if its event was found.
+    pub used_by: Option<B256>,
+}
+
 /// An operation that was signed for an intent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -136,8 +146,8 @@ pub struct OperationRecord {
     pub doubt: Option<Verdict>,
     /// How far it came.
     pub handover: Handover,
-    /// A block in which the lane's nonce was past the operation's, seen while the block was new.
-    pub nonce_past: Option<BlockRef>,
+    /// Set while the lane's nonce is past the operation's.
+    pub nonce_past: Option<NoncePast>,
     /// Set once it can never be included.
     pub void: Option<Void>,
     /// Set while the canonical chain includes it, as far as is known.

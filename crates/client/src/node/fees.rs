@@ -52,9 +52,28 @@ impl SuggestedFees {
 }
 
 pub(super) async fn suggested(node: &Node, head: &Head) -> Result<SuggestedFees, RequestError> {
-    let mut base_fee = head.base_fee.unwrap_or_default();
+    let history = history(node).await?;
+    suggested_after(node, head, history).await
+}
+
+/// The newest block and the fees, asked for at the same time.
+pub(super) async fn head_and_suggested(node: &Node) -> Result<(Head, SuggestedFees), RequestError> {
+    let (head, history) = tokio::try_join!(node.head(), history(node))?;
+    let fees = suggested_after(node, &head, history).await?;
+    Ok((head, fees))
+}
+
+async fn history(node: &Node) -> Result<Option<History>, RequestError> {
     let params = (U64::from(BLOCKS), BlockNumberOrTag::Latest, [PERCENTILE]);
-    let history: Option<History> = unless_missing(node.request("eth_feeHistory", params).await)?.flatten();
+    Ok(unless_missing(node.request("eth_feeHistory", params).await)?.flatten())
+}
+
+async fn suggested_after(
+    node: &Node,
+    head: &Head,
+    history: Option<History>,
+) -> Result<SuggestedFees, RequestError> {
+    let mut base_fee = head.base_fee.unwrap_or_default();
     if let Some(history) = history {
         base_fee = history.next_base_fee().unwrap_or(base_fee);
         if let Some(fee) = history.priority_fee() {

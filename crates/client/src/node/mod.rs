@@ -266,6 +266,11 @@ impl Node {
     pub async fn fees(&self, head: &Head) -> Result<SuggestedFees, RequestError> {
         fees::suggested(self, head).await
     }
+
+    /// The newest block and the fees, in one round trip where the node has `eth_feeHistory`.
+    pub(crate) async fn head_and_fees(&self) -> Result<(Head, SuggestedFees), RequestError> {
+        fees::head_and_suggested(self).await
+    }
 }
 
 const BY_NUMBER: &str = "eth_getBlockByNumber";

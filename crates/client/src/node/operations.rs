@@ -214,7 +214,7 @@ impl Node {
         loop {
             let size = self.log_page.size();
             let end = from.saturating_add(size - 1).min(to);
-            // `end - from` is `u64::MAX` at the most.
+            // `end - from` is at most `u64::MAX`.
             let asked = (end - from).saturating_add(1);
             match self.operations_within(entry_point, filter, from, end).await {
                 Ok(operations) => {

@@ -27,6 +27,7 @@ const CHEAP_COINS: [(u64, u128); 3] = [
 /// | priority fee | at most 200 gwei: 10 times the base fee | at most 100 gwei: the floor |
 /// | fee | at most 240 gwei: twice the base fee plus the priority fee | at most 100.02 gwei |
 /// | pre-verification gas | at most 30 million units: the floor | the same: 600 times what the operation itself takes |
+/// | gas limits of call and validation | at most five times what a node simulates, and 30 million units | the same |
 /// | cost | at most 0.05 ether | at most 0.05 ether |
 ///
 /// The absolute bound is the one that holds if everybody outside lies.
@@ -43,7 +44,7 @@ pub struct Bounds {
     pub max_gas_per_simulated: u64,
     /// The most that pre-verification gas may be, in gas units, or four times what was computed here, whichever is more.
     pub max_pre_verification_gas: u64,
-    /// The most gas units that the call or the validation may have where nothing was simulated here.
+    /// The most gas units that the call or the validation may have, whatever a node simulated.
     pub max_gas_limit: u64,
 }
 
@@ -148,12 +149,14 @@ impl Bounds {
 
     /// Checks gas limits that somebody outside estimated; `computed` holds what was simulated or computed here, where it was.
     pub(crate) fn check_gas(&self, asked: &Gas, computed: &Computed) -> Result<(), OverBound> {
+        let most = U256::from(self.max_gas_limit);
         let simulated_bound = |simulated: Option<U256>| match simulated {
             // Small amounts are measured too roughly to be multiplied.
             Some(simulated) => simulated
                 .max(U256::from(100_000))
-                .saturating_mul(U256::from(self.max_gas_per_simulated)),
-            None => U256::from(self.max_gas_limit),
+                .saturating_mul(U256::from(self.max_gas_per_simulated))
+                .min(most),
+            None => most,
         };
         Self::check(
             Setting::VerificationGasLimit,
@@ -243,6 +246,16 @@ mod tests {
         ] {
             assert_eq!(bounds.check_gas(&asked, &computed).unwrap_err().setting, setting);
         }
+        // Nobody vouches for the node that simulates.
+        let computed = Computed {
+            call_gas_limit: Some(U256::MAX),
+            ..computed
+        };
+        let over = bounds.check_gas(&gas(30_000_001, 0, 0), &computed).unwrap_err();
+        assert_eq!(
+            (over.setting, over.bound),
+            (Setting::CallGasLimit, U256::from(30_000_000))
+        );
     }
 
     #[test]

@@ -71,9 +71,18 @@ impl Operation {
     ///
     /// # Errors
     ///
-    /// [`Cause::NoVerdict`] for an operation that no session key makes; and whatever keeps the question from being answered.
+    /// [`Cause::NoVerdict`] for an operation that no session key makes; [`Cause::NoAnswerInTime`] after the operation's
+    /// [time limit](Operation::timeout); and whatever keeps the question from being answered.
     #[tracing::instrument(level = "debug", skip_all, fields(account = %self.core.account.address()))]
     pub async fn check(&self) -> Result<Check, OperationError> {
+        let waited = self.timeout;
+        match tokio::time::timeout(waited, Box::pin(self.checked())).await {
+            Ok(checked) => checked,
+            Err(_) => Err(Cause::NoAnswerInTime { waited }.into()),
+        }
+    }
+
+    async fn checked(&self) -> Result<Check, OperationError> {
         let lane = self.core.lane(self.nonce_key);
         let mut reads = self.read(&lane).await?;
         let journal = self.core.desk.journal();

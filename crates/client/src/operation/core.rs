@@ -4,7 +4,7 @@ use super::{
     bounds::Bounds,
     desk::Desk,
     paymaster::Paymaster,
-    settle::{Finality, SettleError},
+    settle::{Finality, OldEvents, SettleError},
 };
 use crate::{
     account::SmartAccount,
@@ -32,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) bounds: Bounds,
     pub(crate) desk: Arc<Desk>,
     finality: Arc<Mutex<Option<Finality>>>,
+    old_events: Arc<Mutex<OldEvents>>,
 }
 
 impl Core {
@@ -49,6 +50,7 @@ impl Core {
             submitter,
             paymaster: None,
             finality: Arc::default(),
+            old_events: Arc::default(),
         }
     }
 
@@ -81,6 +83,11 @@ impl Core {
 
     pub(super) fn finality(&self) -> MutexGuard<'_, Option<Finality>> {
         self.finality.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The account's operations in old blocks.
+    pub(super) fn old_events(&self) -> MutexGuard<'_, OldEvents> {
+        self.old_events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes since when nobody waits for an intent, whatever others have written in the meantime. `None`: it is not in the journal any

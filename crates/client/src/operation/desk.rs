@@ -5,10 +5,11 @@ use super::{
     share::Rider,
 };
 use crate::journal::{
-    Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, ProcessId,
+    Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, Patient,
+    ProcessId,
 };
 use alloy::{
-    primitives::FixedBytes,
+    primitives::{FixedBytes, aliases::U192},
     signers::k256::elliptic_curve::rand_core::{OsRng, RngCore},
 };
 use std::{
@@ -21,7 +22,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
+    runtime::Handle,
     sync::{Mutex as AsyncMutex, OwnedMutexGuard},
+    task::AbortHandle,
     time::{Instant, sleep, timeout_at},
 };
 
@@ -52,6 +55,32 @@ impl Surroundings for Machine {
 /// How long a lease on a lane lasts unless it is renewed.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
+/// How often it is looked whether another process renews its presence.
+const PRESENCE_LOOK: Duration = Duration::from_secs(1);
+
+/// The lane whose lease shows that a process is alive. Nobody guesses its key, and nothing is signed for it.
+const fn presence_lane(lane: Lane, process: ProcessId) -> Lane {
+    let FixedBytes(id) = process.0;
+    let mut key = [0; 24];
+    let mut index = 0;
+    while index < id.len() {
+        key[index] = id[index];
+        index += 1;
+    }
+    Lane {
+        nonce_key: U192::from_be_bytes(key),
+        ..lane
+    }
+}
+
+/// A lease of another process, as it was last seen.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    holder: ProcessId,
+    until: u64,
+    since: Instant,
+}
+
 /// A journal, and the order in which the intents of this process take their turns. Clients that share a desk share lanes: those
 /// of clones of one [`SmartAccount`](crate::SmartAccount), and those that were given the same desk.
 #[derive(Debug)]
@@ -65,8 +94,12 @@ pub struct Desk {
     dropped: Mutex<Vec<(IntentId, Moment)>>,
     /// The newest block of each chain in which this process knows something included.
     newest: Mutex<BTreeMap<u64, u64>>,
+    /// Leases of other processes that kept this one waiting, and since when they are known as they are.
+    held: Mutex<BTreeMap<Lane, Held>>,
     /// Intents that wait to be taken along in their lane.
     pub(super) riders: Mutex<BTreeMap<Lane, Vec<Rider>>>,
+    /// Leases that show that this process is alive, by account.
+    presences: AsyncMutex<BTreeMap<Lane, Weak<Turn>>>,
 }
 
 impl Default for Desk {
@@ -86,18 +119,20 @@ impl Desk {
         let mut process = FixedBytes::default();
         surroundings.fill_random(process.as_mut_slice());
         Self {
-            journal,
+            journal: Arc::new(Patient(journal)),
             surroundings,
             process: ProcessId(process),
             sequence: AtomicU64::new(0),
             queues: Mutex::default(),
             dropped: Mutex::default(),
             newest: Mutex::default(),
+            held: Mutex::default(),
             riders: Mutex::default(),
+            presences: AsyncMutex::default(),
         }
     }
 
-    /// The journal.
+    /// The journal. An access that takes longer than 30 seconds fails.
     pub const fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal
     }
@@ -188,13 +223,8 @@ impl Desk {
             return Err(TurnError::Busy);
         };
         let mut pause = Duration::from_millis(20);
-        let mut seen: Option<(ProcessId, u64, Instant)> = None;
+        let mut now = self.now();
         loop {
-            // The clock may have jumped: a lease that nobody has extended for as long as one lasts is over, whatever it says.
-            let now = match seen {
-                Some((_, until, since)) if since.elapsed() > LEASE => until.max(self.now()),
-                _ => self.now(),
-            };
             let acquired = self
                 .journal
                 .acquire(&lane, self.process, now, now.saturating_add(millis(LEASE)))
@@ -202,23 +232,80 @@ impl Desk {
                 .map_err(TurnError::Journal)?;
             match acquired {
                 Acquired::Lease { lease, lapsed } => {
-                    return Ok(Turn {
-                        desk: self.clone(),
-                        lease: Mutex::new(lease),
-                        renewed: Mutex::new(Instant::now()),
-                        lapsed,
-                        _queue: guard,
-                    });
+                    self.note_held(lane, None);
+                    return Ok(Turn::new(self.clone(), lease, lapsed, guard));
                 }
-                Acquired::Held { .. } if Instant::now() + pause >= until => return Err(TurnError::Busy),
-                Acquired::Held { holder, until } => {
-                    if seen.is_none_or(|(known, end, _)| (known, end) != (holder, until)) {
-                        seen = Some((holder, until, Instant::now()));
+                Acquired::Held { holder, until: end } => {
+                    // The clock may have jumped: a lease that nobody has extended for as long as one lasts is over, whatever it says.
+                    if self.note_held(lane, Some((holder, end))) > LEASE && now < end {
+                        now = end;
+                        continue;
+                    }
+                    if Instant::now() + pause >= until {
+                        return Err(TurnError::Busy);
                     }
                     sleep(pause).await;
                     pause = (pause * 3 / 2).min(Duration::from_secs(1));
+                    now = self.now();
                 }
             }
+        }
+    }
+
+    /// Notes a lease of another process, and answers for how long it is known as it is: callers with short time limits wait for it
+    /// one after the other.
+    fn note_held(&self, lane: Lane, lease: Option<(ProcessId, u64)>) -> Duration {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((holder, until)) = lease else {
+            held.remove(&lane);
+            return Duration::ZERO;
+        };
+        let known = held.get(&lane).copied();
+        let same = known.filter(|known| (known.holder, known.until) == (holder, until));
+        let since = same.map_or_else(Instant::now, |known| known.since);
+        held.insert(lane, Held { holder, until, since });
+        since.elapsed()
+    }
+
+    /// Shows other processes, for as long as the answer is kept, that this one waits for intents of the account although it holds
+    /// no lane: it holds a lease on a lane that nothing is ever signed for. `None`: the journal does not answer.
+    pub(crate) async fn presence(self: &Arc<Self>, lane: Lane) -> Option<Arc<Turn>> {
+        let lane = presence_lane(lane, self.process);
+        let mut presences = self.presences.lock().await;
+        if let Some(presence) = presences.get(&lane).and_then(Weak::upgrade) {
+            return Some(presence);
+        }
+        let turn = self.turn(lane, Instant::now() + LEASE).await.ok()?;
+        let presence = Arc::new(turn);
+        presences.insert(lane, Arc::downgrade(&presence));
+        Some(presence)
+    }
+
+    /// Whether the process that waited for an intent is gone: it shows no presence, or does not renew it.
+    pub(crate) async fn is_gone(&self, record: &IntentRecord) -> Result<bool, JournalError> {
+        let process = record.asked.process;
+        if process == self.process {
+            return Ok(false);
+        }
+        let lane = presence_lane(record.lane, process);
+        let mut seen: Option<(u64, Instant)> = None;
+        loop {
+            let now = self.now();
+            let acquired = self
+                .journal
+                .acquire(&lane, self.process, now, now.saturating_add(millis(LEASE)))
+                .await?;
+            match (acquired, seen) {
+                (Acquired::Lease { lease, .. }, _) => {
+                    self.journal.release(&lease).await?;
+                    return Ok(true);
+                }
+                (Acquired::Held { until, .. }, Some((known, _))) if until != known => return Ok(false),
+                (Acquired::Held { .. }, Some((_, since))) if since.elapsed() > LEASE => return Ok(true),
+                (Acquired::Held { .. }, Some(_)) => {}
+                (Acquired::Held { until, .. }, None) => seen = Some((until, Instant::now())),
+            }
+            sleep(PRESENCE_LOOK).await;
         }
     }
 
@@ -259,52 +346,166 @@ impl TurnError {
     }
 }
 
-/// A lane's turn: nobody else signs for the lane while it is held and renewed.
+/// A lane's turn: nobody else signs for the lane while it is held. Its lease is renewed beside whatever the turn is used for, as long
+/// as the turn lives, and given back at its end.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    desk: Arc<Desk>,
-    lease: Mutex<Lease>,
-    renewed: Mutex<Instant>,
+    held: Option<Arc<Holding>>,
+    renewal: AbortHandle,
     /// The lease of a process that did not give it back.
     pub(crate) lapsed: Option<Lease>,
     _queue: OwnedMutexGuard<()>,
 }
 
+/// A lease, and who holds it.
+#[derive(Debug)]
+struct Holding {
+    desk: Arc<Desk>,
+    lease: AsyncMutex<Renewed>,
+}
+
+/// A lease, and when it was renewed last.
+#[derive(Debug)]
+struct Renewed {
+    lease: Lease,
+    at: Instant,
+}
+
 impl Turn {
-    fn lease(&self) -> Lease {
-        self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Extends the lease once a third of it is over.
-    pub(crate) async fn renew(&self) -> Result<(), JournalError> {
-        let due = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) + LEASE / 3;
-        if Instant::now() < due {
-            return Ok(());
+    fn new(desk: Arc<Desk>, lease: Lease, lapsed: Option<Lease>, queue: OwnedMutexGuard<()>) -> Self {
+        let at = Instant::now();
+        let held = Arc::new(Holding {
+            desk,
+            lease: AsyncMutex::new(Renewed { lease, at }),
+        });
+        let renewal = tokio::spawn(held.clone().keep()).abort_handle();
+        Self {
+            held: Some(held),
+            renewal,
+            lapsed,
+            _queue: queue,
         }
-        self.renew_now().await
-    }
-
-    async fn renew_now(&self) -> Result<(), JournalError> {
-        let until = self.desk.now().saturating_add(millis(LEASE));
-        let lease = self.desk.journal.renew(&self.lease(), until).await?;
-        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = lease;
-        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        Ok(())
     }
 
     /// Writes records in the transaction that checks the lease: all or none of them.
     pub(crate) async fn write(&self, records: Vec<IntentRecord>) -> Result<Vec<IntentRecord>, JournalError> {
-        self.renew().await?;
-        let lease = self.lease();
-        self.desk
+        let Some(held) = &self.held else {
+            return Err(JournalError::LeaseLost);
+        };
+        let mut renewed = held.lease.lock().await;
+        held.renew(&mut renewed).await?;
+        held.desk
             .journal
-            .put_all(records, Some((&lease, self.desk.now())))
+            .put_all(records, Some((&renewed.lease, held.desk.now())))
             .await
     }
 
     /// Gives the lane back.
-    pub(crate) async fn release(self) {
+    pub(crate) async fn release(mut self) {
+        if let Some(held) = self.held.take() {
+            held.release().await;
+        }
+    }
+
+    /// Lets the lease lapse: something may still be written under it.
+    pub(crate) fn abandon(mut self) {
+        self.held = None;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.renewal.abort();
+        // Outside of a runtime, it ends with its time.
+        if let Some(held) = self.held.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(held.release());
+        }
+    }
+}
+
+impl Holding {
+    /// Renews the lease until somebody else has it.
+    async fn keep(self: Arc<Self>) {
+        loop {
+            sleep(LEASE / 3).await;
+            let mut renewed = self.lease.lock().await;
+            if matches!(self.renew(&mut renewed).await, Err(JournalError::LeaseLost)) {
+                return;
+            }
+        }
+    }
+
+    /// Extends the lease once a third of it is over.
+    async fn renew(&self, renewed: &mut Renewed) -> Result<(), JournalError> {
+        if renewed.at.elapsed() < LEASE / 3 {
+            return Ok(());
+        }
+        let until = self.desk.now().saturating_add(millis(LEASE));
+        renewed.lease = self.desk.journal.renew(&renewed.lease, until).await?;
+        renewed.at = Instant::now();
+        Ok(())
+    }
+
+    async fn release(self: Arc<Self>) {
+        let renewed = self.lease.lock().await;
         // What cannot be given back ends with its time.
-        let _ = self.desk.journal.release(&self.lease()).await;
+        let _ = self.desk.journal.release(&renewed.lease).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::primitives::{Address, aliases::U192};
+
+    /// A clock that goes on by a millisecond each time that it is read.
+    #[derive(Debug)]
+    struct At(AtomicU64);
+
+    impl Surroundings for At {
+        fn unix_millis(&self) -> u64 {
+            self.0.fetch_add(1, Ordering::Relaxed)
+        }
+
+        fn fill_random(&self, bytes: &mut [u8]) {
+            OsRng.fill_bytes(bytes);
+        }
+    }
+
+    fn lane() -> Lane {
+        Lane {
+            chain_id: 1,
+            entry_point: Address::repeat_byte(1),
+            account: Address::repeat_byte(2),
+            nonce_key: U192::ZERO,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_with_short_time_limits_outlast_a_lease_that_nobody_extends_together() {
+        const HOUR: u64 = 3_600_000;
+        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
+        let desk_at = |millis| {
+            let clock = Arc::new(At(AtomicU64::new(millis)));
+            Arc::new(Desk::with_surroundings(journal.clone(), clock))
+        };
+        let gone = desk_at(2 * HOUR);
+        let within = |seconds| Instant::now() + Duration::from_secs(seconds);
+        let turn = gone.turn(lane(), within(1)).await.unwrap();
+        // Since then, the clock has been put back.
+        let desk = desk_at(HOUR);
+        // One that is extended is not over.
+        for _ in 0..4 {
+            assert!(matches!(
+                desk.turn(lane(), within(10)).await,
+                Err(TurnError::Busy)
+            ));
+        }
+        turn.abandon();
+        assert!(matches!(desk.turn(lane(), within(5)).await, Err(TurnError::Busy)));
+        // Alone, it would not be long enough.
+        assert!(desk.turn(lane(), within(12)).await.is_ok());
     }
 }

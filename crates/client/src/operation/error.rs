@@ -259,8 +259,8 @@ pub enum Cause {
         by: B256,
     },
 
-    /// Another operation used the nonce, but does not lie so deep yet that this one is void.
-    #[error("another operation{} used the nonce", by.map(|by| format!(", {by},")).unwrap_or_default())]
+    /// The nonce is used: by another operation that does not lie so deep yet that this one is void, or nobody says by which.
+    #[error("{}", used_by(.by))]
     NonceUsed {
         /// The other operation, if its event was found.
         by: Option<B256>,
@@ -319,12 +319,23 @@ pub enum Cause {
         session_key: Address,
     },
 
+    /// The intent that was to be gone on with was never sent. Ask for the same anew.
+    #[error("nothing of the intent was sent, and there is no operation to send again")]
+    NeverSent,
+
     /// It cannot happen any more.
     #[error("the operation cannot be included any more: its nonce was used")]
     Void {
         /// Why.
         void: Box<super::outcome::Void>,
     },
+}
+
+fn used_by(by: &Option<B256>) -> String {
+    by.map_or_else(
+        || "the nonce is used, and no event says yet by which operation".to_owned(),
+        |by| format!("operation {by} used the nonce"),
+    )
 }
 
 fn reason(included: &Included) -> String {
@@ -376,6 +387,7 @@ impl Cause {
             Self::NotDeepInTime { .. } => "not_deep_in_time",
             Self::Reverted { .. } => "reverted",
             Self::StillThere { .. } => "still_there",
+            Self::NeverSent => "never_sent",
             Self::Void { .. } => "void",
         }
     }
@@ -480,7 +492,7 @@ impl OperationError {
                 Some(at) => Advice::TryAgainFrom { at },
                 None => Advice::Change,
             },
-            Cause::LaneBusy { .. } | Cause::NotSentInTime { .. } | Cause::Void { .. } => {
+            Cause::LaneBusy { .. } | Cause::NotSentInTime { .. } | Cause::NeverSent | Cause::Void { .. } => {
                 Advice::TryAgain { after: 0 }
             }
             Cause::AlreadyHappened { .. } => Advice::Nothing,
@@ -529,6 +541,10 @@ impl From<alloy::signers::Error> for Cause {
 
 impl From<PaymasterError> for Cause {
     fn from(error: PaymasterError) -> Self {
-        Self::Paymaster(error)
+        Self::Paymaster(match error {
+            // A paymaster of the caller's may pass on what its service said.
+            PaymasterError::Declined { message } => PaymasterError::declined(message),
+            error => error,
+        })
     }
 }

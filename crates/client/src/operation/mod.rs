@@ -203,7 +203,7 @@ impl Operation {
     }
 
     /// Fees in wei per gas unit: the most in all, and the most for the bundler. They are taken as they are: not lowered to fit a
-    /// key's gas limit, not bounded but by [`Bounds::max_cost`], and without random bits.
+    /// key's gas limit, bounded by [`Bounds::max_cost`] alone, and without random bits.
     ///
     /// With all gas limits given, too, nothing random is left in the operation: processes that give the same and do not share a
     /// journal can make the same operation, and each would take the other's for its own. Share a journal then.
@@ -231,7 +231,8 @@ impl Operation {
         self
     }
 
-    /// How long everything may take, all told: the wait for the lane, building, signing, sending, and inclusion.
+    /// How long everything may take, all told: the wait for the lane, building, signing, sending, and inclusion. The time limit
+    /// of [`check`](Self::check), [`build`](Self::build) and [`sign`](Self::sign), too.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -245,13 +246,20 @@ impl Operation {
 
     /// The call data, with predecessors of keys as the chain has them now.
     pub async fn call_data(&self) -> Result<Bytes, OperationError> {
-        let call_data = self.source.call_data(&self.core.account, &self.core.desk);
-        Ok(call_data.await?)
+        self.in_time(async {
+            let call_data = self.source.call_data(&self.core.account, &self.core.desk);
+            Ok(call_data.await?)
+        })
+        .await
     }
 
     /// The complete operation, with a dummy signature, at the lane's next nonce. It is not written to the journal.
     #[tracing::instrument(level = "debug", skip_all, fields(account = %self.core.account.address()))]
     pub async fn build(&self) -> Result<UserOperation, OperationError> {
+        self.in_time(self.built()).await
+    }
+
+    async fn built(&self) -> Result<UserOperation, OperationError> {
         let lane = self.core.lane(self.nonce_key);
         let reads = self.read(&lane).await?;
         self.judge_calls(&reads)?;
@@ -267,8 +275,23 @@ impl Operation {
     /// The complete operation, signed, for whoever sends it by other means. It is not written to the journal: nobody will look
     /// what became of it.
     pub async fn sign(&self) -> Result<SignedOperation, OperationError> {
-        let operation = self.build().await?;
-        Ok(self.signed(operation).await?)
+        self.in_time(async {
+            let operation = self.built().await?;
+            Ok(self.signed(operation).await?)
+        })
+        .await
+    }
+
+    /// Does what leads up to signing, within the time limit.
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, OperationError>>,
+    ) -> Result<T, OperationError> {
+        let waited = self.timeout;
+        match tokio::time::timeout(waited, work).await {
+            Ok(done) => done,
+            Err(_) => Err(Cause::NotSentInTime { waited }.into()),
+        }
     }
 
     async fn signed(&self, mut operation: UserOperation) -> Result<SignedOperation, Cause> {

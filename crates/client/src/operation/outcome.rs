@@ -254,7 +254,8 @@ impl Outcome {
             return void.map_or(Self::NeverSent, |void| Self::Void(void.clone()));
         };
         if open().all(|operation| operation.nonce_past.is_some()) {
-            return Self::Open(Open::NonceUsed { by: None });
+            let by = open().find_map(|operation| operation.nonce_past?.used_by);
+            return Self::Open(Open::NonceUsed { by });
         }
         if open().any(|operation| operation.handover == Handover::InPool) {
             return Self::Open(Open::InPool);
@@ -271,7 +272,7 @@ impl Outcome {
             Self::Included(included) if included.success => Happened::Yes,
             Self::Included(_) => Happened::Reverted,
             Self::Void(_) | Self::NeverSent => Happened::No,
-            Self::Open(Open::NotTaken(_) | Open::NonceUsed { .. }) => Happened::NotYet,
+            Self::Open(Open::NotTaken(_) | Open::NonceUsed { by: Some(_) }) => Happened::NotYet,
             Self::Open(_) => Happened::Unknown,
         }
     }

@@ -9,7 +9,7 @@ use super::{
     outcome::{Included, Void},
 };
 use crate::{
-    journal::{BlockRef, IntentRecord, Lane, OperationRecord, VoidDepth},
+    journal::{BlockRef, IntentRecord, Lane, NoncePast, OperationRecord, VoidDepth},
     node::{Head, OperationEvent, OperationFilter},
     request::RequestError,
     submit::Receipt,
@@ -23,7 +23,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How many blocks below the latest one an operation is taken to stay included or void, on chains whose nodes tell no
 /// finalized block.
@@ -126,6 +126,39 @@ impl Core {
         }
     }
 
+    /// The account's operations up to the one that ended others, from where those were made. It is among them: a node that does not show
+    /// it yet does not show all of those before it either, and is asked again.
+    pub(crate) async fn read_back(&self, records: &[IntentRecord], last: &Included) -> BTreeSet<B256> {
+        let to = last.receipt.block_number;
+        let made = records
+            .iter()
+            .flat_map(|record| &record.operations)
+            .map(|operation| operation.made.number);
+        let from = made
+            .min()
+            .unwrap_or(to)
+            .min(to)
+            .saturating_sub(final_depth(self.chain_id()));
+        let filter = OperationFilter {
+            sender: Some(self.account.address()),
+            hashes: Vec::new(),
+        };
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let found = self.node.operations(self.entry_point(), &filter, from, to).await;
+            let hashes: BTreeSet<B256> = found
+                .into_iter()
+                .flatten()
+                .map(|event| event.user_op_hash)
+                .collect();
+            if hashes.contains(&last.receipt.user_op_hash) {
+                return hashes;
+            }
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(Duration::from_secs(2));
+        }
+    }
+
     /// The newest block, and the lane's nonce in it.
     pub(crate) async fn view(&self, lane: &Lane) -> Result<View, RequestError> {
         let head = self.node.head().await?;
@@ -166,6 +199,12 @@ impl Core {
             } else {
                 // How deep it lies is known here, and not worth a write.
                 *record = changed;
+            }
+        }
+        for record in &mut *records {
+            let mut changed = record.clone();
+            if self.look_back(view, &mut changed).await? {
+                *record = self.write_fact(changed).await?;
             }
         }
         let is_past = |operation: &OperationRecord| operation.is_open() && operation.nonce() < view.nonce;
@@ -211,8 +250,9 @@ impl Core {
             }
             let block = included.block();
             let is_canonical = match seen.hashes.get(&block.number) {
-                Some(found) => found.map(|hash| hash == block.hash),
-                None => self.is_canonical(view, block).await?,
+                Some(Some(hash)) => Some(*hash == block.hash),
+                // What was not there then may be there by now: the view is newer.
+                Some(None) | None => self.is_canonical(view, block).await?,
             };
             // One of several nodes may be behind. Only another block in its place is evidence.
             let Some(is_canonical) = is_canonical else {
@@ -234,6 +274,23 @@ impl Core {
                 included.is_final = block.number <= last.number;
                 // How deep it lies is not worth a write, as long as it is not final.
                 is_changed |= included.is_final;
+            }
+        }
+        Ok(is_changed)
+    }
+
+    /// A reorganization can free a nonce again. Says whether anything changed.
+    async fn look_back(&self, view: &View, record: &mut IntentRecord) -> Result<bool, SettleError> {
+        let mut is_changed = false;
+        for operation in &mut record.operations {
+            let Some(past) = operation.nonce_past else {
+                continue;
+            };
+            let is_free = operation.is_open() && operation.nonce() >= view.nonce;
+            // A node that is behind does not have the block. Only another block in its place is evidence.
+            if is_free && self.is_canonical(view, past.block).await? == Some(false) {
+                operation.nonce_past = None;
+                is_changed = true;
             }
         }
         Ok(is_changed)
@@ -323,9 +380,10 @@ impl Core {
             .iter()
             .map(|operation| operation.signed.hash)
             .collect();
-        for other in events.found.iter().filter(|event| {
-            event.nonce == nonce && event.block_number <= last.number && !hashes.contains(&event.user_op_hash)
-        }) {
+        let mut used_by = None;
+        let is_other =
+            |event: &&OperationEvent| event.nonce == nonce && !hashes.contains(&event.user_op_hash);
+        for other in events.found.iter().filter(is_other) {
             let block = BlockRef {
                 number: other.block_number,
                 hash: other.block_hash,
@@ -334,39 +392,37 @@ impl Core {
             if self.is_canonical(view, block).await? != Some(true) {
                 continue;
             }
-            operation.void = Some(Void {
-                nonce,
-                block,
-                depth: last.depth,
-                used_by: Some(other.user_op_hash),
-            });
-            return Ok(true);
-        }
-        match operation.nonce_past {
-            Some(past) if self.is_canonical(view, past).await? == Some(true) => {
-                if past.number > last.number {
-                    return Ok(false);
-                }
+            used_by = Some(other.user_op_hash);
+            if block.number <= last.number {
                 operation.void = Some(Void {
                     nonce,
-                    block: past,
+                    block,
                     depth: last.depth,
-                    used_by: None,
+                    used_by,
                 });
-            }
-            _ => {
-                operation.nonce_past = Some(view.head_ref());
-                if view.head.number <= last.number {
-                    operation.void = Some(Void {
-                        nonce,
-                        block: view.head_ref(),
-                        depth: last.depth,
-                        used_by: None,
-                    });
-                }
+                return Ok(true);
             }
         }
-        Ok(true)
+        let mut past = NoncePast {
+            block: view.head_ref(),
+            used_by,
+        };
+        if let Some(known) = operation.nonce_past
+            && self.is_canonical(view, known.block).await? == Some(true)
+        {
+            past.block = known.block;
+        }
+        if past.block.number <= last.number {
+            operation.void = Some(Void {
+                nonce,
+                block: past.block,
+                depth: last.depth,
+                used_by,
+            });
+        }
+        let is_changed = operation.nonce_past != Some(past) || operation.void.is_some();
+        operation.nonce_past = Some(past);
+        Ok(is_changed)
     }
 
     /// The operation as the node's receipt of a transaction shows it. `None`: the node has no such receipt, or the receipt does
@@ -422,8 +478,47 @@ struct Events {
     found: Vec<OperationEvent>,
 }
 
+/// The account's operations in a range of blocks that stay, so that they need not be read at each look.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OldEvents {
+    /// The first block, and the last one.
+    range: Option<(u64, u64)>,
+    found: Vec<OperationEvent>,
+}
+
+/// How many old events are remembered.
+const REMEMBERED: usize = 4_096;
+
+impl OldEvents {
+    /// Adds what was found in a range of blocks.
+    fn add(&mut self, from: u64, to: u64, found: &[OperationEvent]) {
+        if from > to {
+            return;
+        }
+        self.range = match self.range {
+            Some((first, last)) if from <= last.saturating_add(1) && to >= first.saturating_sub(1) => {
+                Some((first.min(from), last.max(to)))
+            }
+            _ => {
+                self.found.clear();
+                Some((from, to))
+            }
+        };
+        let is_meant = |event: &&OperationEvent| (from..=to).contains(&event.block_number);
+        for event in found.iter().filter(is_meant) {
+            if !self.found.contains(event) {
+                self.found.push(event.clone());
+            }
+        }
+        if self.found.len() > REMEMBERED {
+            *self = Self::default();
+        }
+    }
+}
+
 impl Events {
-    /// Reads them from this block to the newest one, unless they were read.
+    /// Reads them from this block to the newest one, as far as they were not read. What stays is remembered page by page: a look
+    /// that runs out of time is not lost.
     async fn read(
         &mut self,
         core: &Core,
@@ -440,10 +535,33 @@ impl Events {
             sender: Some(record.lane.account),
             hashes: Vec::new(),
         };
-        let found = core
-            .node
-            .operations(record.lane.entry_point, &filter, from, to)
-            .await?;
+        // A node that is behind answers without the blocks that it lacks. It is not taken to be further behind than that.
+        let stays = view.head.number.saturating_sub(final_depth(core.chain_id()));
+        let old = core.old_events().clone();
+        let mut found = Vec::new();
+        let mut next = Some(from);
+        while let Some(start) = next.filter(|start| *start <= to) {
+            if let Some((first, last)) = old.range
+                && (first..=last).contains(&start)
+            {
+                let is_next = |event: &&OperationEvent| (start..=to.min(last)).contains(&event.block_number);
+                found.extend(old.found.iter().filter(is_next).cloned());
+                next = last.checked_add(1);
+                continue;
+            }
+            // Up to what is known.
+            let end = match old.range {
+                Some((first, _)) if first > start => to.min(first - 1),
+                _ => to,
+            };
+            let page = core
+                .node
+                .operations_page(record.lane.entry_point, &filter, start, end)
+                .await?;
+            core.old_events().add(start, page.to.min(stays), &page.operations);
+            found.extend(page.operations);
+            next = page.to.checked_add(1);
+        }
         self.found.extend(found);
         self.from = Some(from);
         Ok(())

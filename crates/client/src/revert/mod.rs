@@ -5,9 +5,9 @@ pub(crate) mod rpc;
 
 pub use contracts::{AccountError, FactoryError, OwnerPluginError, PluginBaseError, PluginError};
 
-use crate::abi::EntryPoint;
+use crate::{abi::EntryPoint, request::text};
 use alloy::{
-    primitives::{Address, B256, Bytes, Log, U256},
+    primitives::{Address, B256, Bytes, Log, U256, hex},
     sol_types::{Panic, PanicKind, Revert as ErrorString, SolError, SolEvent},
     transports::{RpcError, TransportError},
 };
@@ -19,8 +19,15 @@ use std::fmt;
 /// stack is finite.
 const MAX_DEPTH: usize = 16;
 
+/// How much of the data of a revert that is not understood is shown, in bytes.
+const MAX_SHOWN_DATA: usize = 256;
+/// How much of a revert is shown, in characters.
+const MAX_SHOWN: usize = 4_000;
+
 /// What a contract reverted with, decoded. Decoding never fails and never loses a byte: [`to_bytes`](Self::to_bytes) gives
 /// back exactly what was decoded, and what is not understood to the last bit stays [`Unknown`](Self::Unknown).
+///
+/// What is shown, by `Display` and `Debug`, is fit for terminals and logs: without control characters, and cut.
 ///
 /// ```
 /// use session_key_client::{alloy::primitives::bytes, revert::{PluginError, Revert}};
@@ -29,7 +36,7 @@ const MAX_DEPTH: usize = 16;
 /// assert_eq!(revert, Revert::Plugin(PluginError::PermissionsCheckFailed));
 /// assert_eq!(revert.to_string(), "the session key's permissions do not allow this operation");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Revert {
     /// The EntryPoint did not take an operation.
@@ -83,23 +90,34 @@ impl<'de> Deserialize<'de> for Revert {
 }
 
 /// The EntryPoint did not take an operation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FailedOp {
     /// Position of the operation in the bundle.
     pub op_index: U256,
     /// The code that `reason` starts with, if it is one of EntryPoint v0.6's.
     pub code: Option<AaCode>,
-    /// The reason in full.
+    /// The reason in full, as it was said: not fit to be shown.
     pub reason: String,
 }
 
 impl fmt::Display for FailedOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "operation {} cannot be included: ", self.op_index)?;
+        let reason = text::clean(&self.reason);
         match self.code {
-            Some(code) => write!(f, "{} ({})", code.description(), self.reason),
-            None => f.write_str(&self.reason),
+            Some(code) => write!(f, "{} ({reason})", code.description()),
+            None => f.write_str(&reason),
         }
+    }
+}
+
+impl fmt::Debug for FailedOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailedOp")
+            .field("op_index", &self.op_index)
+            .field("code", &self.code)
+            .field("reason", &text::clean(&self.reason))
+            .finish()
     }
 }
 
@@ -220,10 +238,11 @@ impl fmt::Display for Revert {
             }
             Self::Plugin(error) => error.fmt(f),
             Self::PluginBase(error) => error.fmt(f),
-            Self::Account(error) => error.fmt(f),
+            // Those that carry data, or what a plugin reverted with.
+            Self::Account(error) => f.write_str(&text::cut(&error.to_string(), MAX_SHOWN)),
             Self::OwnerPlugin(error) => error.fmt(f),
             Self::Factory(error) => error.fmt(f),
-            Self::Error(reason) => f.write_str(reason),
+            Self::Error(reason) => f.write_str(&text::clean(reason)),
             Self::Panic(code) => match u32::try_from(*code).ok().and_then(PanicKind::from_number) {
                 Some(kind) => write!(f, "panic {code:#x}: {}", kind.as_str()),
                 None => write!(f, "panic {code:#x}"),
@@ -233,10 +252,43 @@ impl fmt::Display for Revert {
             }
             // Some contracts pad their reasons in ways of their own; a person can read them all the same.
             Self::Unknown(data) => match ErrorString::abi_decode(data) {
-                Ok(error) => write!(f, "{} (revert data {data})", error.reason),
-                Err(_) => write!(f, "reverted with {data}"),
+                Ok(error) => {
+                    let (reason, data) = (text::clean(&error.reason), shown(data));
+                    write!(f, "{reason} (revert data {data})")
+                }
+                Err(_) => write!(f, "reverted with {}", shown(data)),
             },
         }
+    }
+}
+
+impl fmt::Debug for Revert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FailedOp(error) => f.debug_tuple("FailedOp").field(error).finish(),
+            Self::SignatureValidationFailed { aggregator } => f
+                .debug_struct("SignatureValidationFailed")
+                .field("aggregator", aggregator)
+                .finish(),
+            Self::Plugin(error) => f.debug_tuple("Plugin").field(error).finish(),
+            Self::PluginBase(error) => f.debug_tuple("PluginBase").field(error).finish(),
+            Self::Account(error) => write!(f, "Account({})", text::cut(&format!("{error:?}"), MAX_SHOWN)),
+            Self::OwnerPlugin(error) => f.debug_tuple("OwnerPlugin").field(error).finish(),
+            Self::Factory(error) => f.debug_tuple("Factory").field(error).finish(),
+            Self::Error(reason) => f.debug_tuple("Error").field(&text::clean(reason)).finish(),
+            Self::Panic(code) => f.debug_tuple("Panic").field(code).finish(),
+            Self::Unknown(data) => write!(f, "Unknown({})", shown(data)),
+        }
+    }
+}
+
+/// Data in hex, and their length where not all of them are shown.
+fn shown(data: &[u8]) -> String {
+    match data.get(..MAX_SHOWN_DATA) {
+        Some(start) if start.len() < data.len() => {
+            format!("{}… ({} bytes)", hex::encode_prefixed(start), data.len())
+        }
+        _ => hex::encode_prefixed(data),
     }
 }
 
@@ -260,7 +312,7 @@ pub fn user_operation_revert_reason<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::{Selector, hex};
+    use alloy::primitives::Selector;
     use proptest::{prelude::*, test_runner::RngSeed};
 
     #[test]
@@ -373,6 +425,60 @@ mod tests {
             Revert::decode(&hex!("12345678")),
             Revert::Unknown(hex!("12345678").into())
         );
+    }
+
+    #[test]
+    fn what_is_shown_is_cleaned_and_cut_and_what_is_kept_is_not() {
+        let dirty = format!(
+            "\u{1b}[31mno\u{7}\u{202e} https://node.example/s3cr3t {}",
+            "x".repeat(100_000)
+        );
+        let data = Bytes::from(vec![0xab; 100_000]);
+        let plugin = Address::repeat_byte(1);
+        let wrapped = |reason| {
+            let reason = Box::new(reason);
+            Revert::Account(AccountError::PreExecHookReverted {
+                plugin,
+                function_id: 1,
+                reason,
+            })
+        };
+        let failed = Revert::FailedOp(FailedOp {
+            op_index: U256::ZERO,
+            code: None,
+            reason: dirty.clone(),
+        });
+        let mut padded = Revert::Error(dirty.clone()).to_bytes().to_vec();
+        padded.extend([1; 32]);
+        for revert in [
+            Revert::Error(dirty.clone()),
+            failed,
+            Revert::Unknown(padded.into()),
+            Revert::Unknown(data.clone()),
+            wrapped(Revert::Error(dirty)),
+            wrapped(Revert::Unknown(data.clone())),
+            Revert::Account(AccountError::ExecFromPluginExternalNotPermitted {
+                plugin,
+                target: plugin,
+                value: U256::ZERO,
+                data,
+            }),
+        ] {
+            assert_eq!(Revert::decode(&revert.to_bytes()), revert);
+            for shown in [revert.to_string(), format!("{revert:?}"), format!("{revert:#?}")] {
+                assert!(shown.len() < 5_000, "{} bytes", shown.len());
+                for bad in ["\u{1b}", "\u{7}", "\u{202e}", "s3cr3t"] {
+                    assert!(!shown.contains(bad), "{bad:?} in {shown}");
+                }
+            }
+        }
+        let short = Revert::Unknown(vec![0xab; MAX_SHOWN_DATA].into());
+        assert_eq!(
+            short.to_string(),
+            format!("reverted with 0x{}", "ab".repeat(MAX_SHOWN_DATA))
+        );
+        let long = Revert::Unknown(vec![0xab; MAX_SHOWN_DATA + 1].into()).to_string();
+        assert!(long.ends_with("abab… (257 bytes)"), "{long}");
     }
 
     #[test]

@@ -66,10 +66,11 @@ pub struct EntryPointSubmitter {
 /// What the submitter has done so far.
 #[derive(Debug, Default)]
 struct Memory {
-    /// What was handed over, or was about to be, in transactions whose nonces are not known to be used. The oldest comes first.
+    /// What was handed over, or was about to be. Those with used nonces stay: a reorganization can free the nonces again. The
+    /// oldest comes first.
     attempts: VecDeque<Attempt>,
     /// Operations and the transactions that carry them. The oldest comes first.
-    carried: VecDeque<(B256, B256)>,
+    carried: VecDeque<Carrier>,
     /// The most transactions that the node has counted, and when it last did.
     counted: Option<(u64, Instant)>,
 }
@@ -79,8 +80,31 @@ struct Memory {
 struct Attempt {
     nonce: u64,
     user_op_hashes: Vec<B256>,
-    /// The transaction, if the node took it, and when.
-    taken: Option<(B256, Instant)>,
+    /// When it was made first.
+    first: Instant,
+    /// When it was made last.
+    at: Instant,
+    /// The transaction, if the node took it.
+    taken: Option<B256>,
+}
+
+/// A transaction that carries an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Carrier {
+    user_op_hash: B256,
+    transaction_hash: B256,
+    nonce: u64,
+}
+
+/// Where an operation is, as far as this submitter has to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A transaction that carries it waits to be included.
+    Waiting,
+    /// A transaction with this nonce may carry it, and may still be included.
+    Open(u64),
+    /// None can be included.
+    Nowhere,
 }
 
 /// What a transaction offers for a gas unit.
@@ -315,39 +339,63 @@ impl EntryPointSubmitter {
             let hash = operation.hash;
             // Whether it left before is not for this call to say: no byte of it left in this one.
             let failed = |error| BundleError::NeverLeft { error };
-            if self.is_pending(hash).await.map_err(failed)? {
-                bundle.sent_before.push(hash);
-                continue;
-            }
-            match self.open_nonce(hash).await.map_err(failed)? {
-                Some(nonce) => again.entry(nonce).or_default().push(operation.clone()),
-                None => new.push(operation.clone()),
+            match self.place(hash).await.map_err(failed)? {
+                Place::Waiting => bundle.sent_before.push(hash),
+                Place::Open(nonce) => again.entry(nonce).or_default().push(operation.clone()),
+                Place::Nowhere => new.push(operation.clone()),
             }
         }
         Ok((again, new))
     }
 
-    /// The nonce of a transaction that may carry the operation and may still be included.
-    async fn open_nonce(&self, user_op_hash: B256) -> Result<Option<u64>, RequestError> {
-        let find = || self.memory().open_nonce(user_op_hash);
-        if find().is_some() {
-            self.forget_used_nonces().await?;
+    async fn place(&self, user_op_hash: B256) -> Result<Place, RequestError> {
+        let carriers = self.memory().carriers(user_op_hash);
+        let mut waiting = None;
+        for carrier in carriers {
+            if self.status(carrier.transaction_hash).await? == Status::Pending {
+                waiting = Some(carrier);
+                break;
+            }
         }
-        Ok(find())
+        let Some(waiting) = waiting else {
+            if !self.memory().knows(user_op_hash) {
+                return Ok(Place::Nowhere);
+            }
+            let next = self.count_included().await?;
+            let open = self.memory().open_nonce(user_op_hash, next);
+            return match open {
+                Some(nonce) if !self.waits_for_ever(user_op_hash, nonce).await? => Ok(Place::Open(nonce)),
+                _ => Ok(Place::Nowhere),
+            };
+        };
+        if self.waits_for_ever(user_op_hash, waiting.nonce).await? {
+            return Ok(Place::Nowhere);
+        }
+        Ok(Place::Waiting)
     }
 
-    /// Attempts whose nonce is used are over: included, or void.
-    async fn forget_used_nonces(&self) -> Result<(), RequestError> {
+    /// Whether a transaction with this nonce waits behind one that is not there: a reorganization or a node has lost it. Then its
+    /// operation takes that nonce, and the transaction that waits fails once it is included.
+    async fn waits_for_ever(&self, user_op_hash: B256, nonce: u64) -> Result<bool, RequestError> {
+        let first = self.memory().first_attempt(user_op_hash, nonce);
+        if first.is_some_and(|first| first.elapsed() < LAG) {
+            return Ok(false);
+        }
+        Ok(self.next_nonce().await? < nonce)
+    }
+
+    /// How many transactions of the sender are included.
+    async fn count_included(&self) -> Result<u64, RequestError> {
         let next = self.node.transaction_count(self.from, false).await?;
-        self.memory().forget_below(next);
-        Ok(())
+        self.memory().note_count(next);
+        Ok(next)
     }
 
     /// The nonce after those of the transactions that the node knows, and after the submitter's own that wait.
     async fn next_nonce(&self) -> Result<u64, RequestError> {
-        let (pending, ()) = tokio::try_join!(
+        let (pending, _) = tokio::try_join!(
             self.node.transaction_count(self.from, true),
-            self.forget_used_nonces()
+            self.count_included()
         )?;
         let mut nonce = self.memory().at_least(pending);
         loop {
@@ -356,7 +404,7 @@ impl EntryPointSubmitter {
                 None => false,
                 Some((_, at)) if at.elapsed() < LAG => true,
                 // A node that is no longer behind and does not know it has lost it.
-                Some((transaction, _)) => self.status(transaction).await? != Status::Unknown,
+                Some((transaction_hash, _)) => self.status(transaction_hash).await? != Status::Unknown,
             };
             if !is_waiting {
                 return Ok(nonce);
@@ -397,16 +445,6 @@ impl EntryPointSubmitter {
         Ok(operations)
     }
 
-    /// Whether a transaction of this submitter that carries the operation waits to be included.
-    async fn is_pending(&self, user_op_hash: B256) -> Result<bool, RequestError> {
-        for transaction_hash in self.transactions(user_op_hash) {
-            if self.status(transaction_hash).await? == Status::Pending {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// How far the node says that a transaction is.
     async fn status(&self, transaction_hash: B256) -> Result<Status, RequestError> {
         let found: Value = self
@@ -418,12 +456,8 @@ impl EntryPointSubmitter {
 
     /// Transactions of this submitter that carry the operation, the latest first.
     fn transactions(&self, user_op_hash: B256) -> Vec<B256> {
-        let memory = self.memory();
-        let carriers = memory.carried.iter().rev();
-        carriers
-            .filter(|(carried, _)| *carried == user_op_hash)
-            .map(|(_, transaction)| *transaction)
-            .collect()
+        let carriers = self.memory().carriers(user_op_hash);
+        carriers.iter().map(|carrier| carrier.transaction_hash).collect()
     }
 
     /// Tries the bundle without sending it. `Some`: the operation at this index is refused, with this error code.
@@ -552,9 +586,9 @@ impl EntryPointSubmitter {
     }
 
     async fn current_fees(&self) -> Result<Fees, RequestError> {
-        let head = self.node.head().await?;
+        let (head, suggested) = self.node.head_and_fees().await?;
         Ok(Fees {
-            suggested: self.node.fees(&head).await?,
+            suggested,
             is_legacy: head.base_fee.is_none(),
         })
     }
@@ -629,16 +663,49 @@ impl EntryPointSubmitter {
 }
 
 impl Memory {
-    fn open_nonce(&self, user_op_hash: B256) -> Option<u64> {
-        let carries = |attempt: &&Attempt| attempt.user_op_hashes.contains(&user_op_hash);
-        self.attempts.iter().find(carries).map(|attempt| attempt.nonce)
+    /// The transactions that carry the operation, the latest first.
+    fn carriers(&self, user_op_hash: B256) -> Vec<Carrier> {
+        let carriers = self.carried.iter().rev();
+        carriers
+            .filter(|carrier| carrier.user_op_hash == user_op_hash)
+            .copied()
+            .collect()
     }
 
-    /// Whether every transaction that may have gone out with this nonce carries the operations.
+    fn attempts_with(&self, user_op_hash: B256) -> impl DoubleEndedIterator<Item = &Attempt> {
+        self.attempts
+            .iter()
+            .filter(move |attempt| attempt.user_op_hashes.contains(&user_op_hash))
+    }
+
+    /// Whether the operation was sent, or may have been.
+    fn knows(&self, user_op_hash: B256) -> bool {
+        self.attempts_with(user_op_hash).next().is_some()
+            || self
+                .carried
+                .iter()
+                .any(|carrier| carrier.user_op_hash == user_op_hash)
+    }
+
+    /// The lowest nonce that is not used, by the node's count of included transactions, of a transaction that may carry the
+    /// operation.
+    fn open_nonce(&self, user_op_hash: B256, included: u64) -> Option<u64> {
+        let nonces = self.attempts_with(user_op_hash).map(|attempt| attempt.nonce);
+        nonces.filter(|nonce| *nonce >= included).min()
+    }
+
+    /// When it was first tried to send the operation with this nonce.
+    fn first_attempt(&self, user_op_hash: B256, nonce: u64) -> Option<Instant> {
+        let attempts = self.attempts_with(user_op_hash);
+        let with_nonce = attempts.filter(|attempt| attempt.nonce == nonce);
+        with_nonce.map(|attempt| attempt.first).min()
+    }
+
+    /// Whether every transaction that went out with this nonce lately, or may have, carries the operations.
     fn always_carried(&self, operations: &[SignedOperation], nonce: u64) -> bool {
         self.attempts
             .iter()
-            .filter(|attempt| attempt.nonce == nonce)
+            .filter(|attempt| attempt.nonce == nonce && attempt.at.elapsed() < LAG)
             .all(|attempt| {
                 operations
                     .iter()
@@ -646,14 +713,14 @@ impl Memory {
             })
     }
 
-    /// Forgets attempts with nonces that are used, by the node's count of included transactions.
-    fn forget_below(&mut self, next: u64) {
-        self.attempts.retain(|attempt| attempt.nonce >= next);
+    /// Notes how many transactions the node says are included. Fewer than before are believed after a while: the node was
+    /// behind, or there was a reorganization.
+    fn note_count(&mut self, included: u64) {
         if self
             .counted
-            .is_none_or(|(most, at)| next >= most || at.elapsed() >= LAG)
+            .is_none_or(|(most, at)| included >= most || at.elapsed() >= LAG)
         {
-            self.counted = Some((next, Instant::now()));
+            self.counted = Some((included, Instant::now()));
         }
     }
 
@@ -671,27 +738,31 @@ impl Memory {
             .iter()
             .rev()
             .filter(|attempt| attempt.nonce == nonce)
-            .find_map(|attempt| attempt.taken)
+            .find_map(|attempt| Some((attempt.taken?, attempt.at)))
     }
 
     /// Notes that a transaction with this nonce may carry the operations. Answers whether that was not noted yet.
     fn note_attempt(&mut self, operations: &[SignedOperation], nonce: u64) -> bool {
         let user_op_hashes = hashes_of(operations);
-        let is_noted = self
+        let noted = self
             .attempts
-            .iter()
-            .any(|attempt| attempt.nonce == nonce && attempt.user_op_hashes == user_op_hashes);
-        if !is_noted {
-            if self.attempts.len() >= REMEMBERED {
-                self.attempts.pop_front();
-            }
-            self.attempts.push_back(Attempt {
-                nonce,
-                user_op_hashes,
-                taken: None,
-            });
+            .iter_mut()
+            .find(|attempt| attempt.nonce == nonce && attempt.user_op_hashes == user_op_hashes);
+        if let Some(noted) = noted {
+            noted.at = Instant::now();
+            return false;
         }
-        !is_noted
+        if self.attempts.len() >= REMEMBERED {
+            self.attempts.pop_front();
+        }
+        self.attempts.push_back(Attempt {
+            nonce,
+            user_op_hashes,
+            first: Instant::now(),
+            at: Instant::now(),
+            taken: None,
+        });
+        true
     }
 
     fn forget_attempt(&mut self, operations: &[SignedOperation], nonce: u64) {
@@ -705,17 +776,22 @@ impl Memory {
         let hashes = hashes_of(operations);
         for attempt in &mut self.attempts {
             if attempt.nonce == nonce && attempt.user_op_hashes == hashes {
-                attempt.taken = Some((transaction_hash, Instant::now()));
+                (attempt.at, attempt.taken) = (Instant::now(), Some(transaction_hash));
             }
         }
-        for hash in hashes {
-            if self.carried.contains(&(hash, transaction_hash)) {
+        for user_op_hash in hashes {
+            let carrier = Carrier {
+                user_op_hash,
+                transaction_hash,
+                nonce,
+            };
+            if self.carried.contains(&carrier) {
                 continue;
             }
             if self.carried.len() >= REMEMBERED {
                 self.carried.pop_front();
             }
-            self.carried.push_back((hash, transaction_hash));
+            self.carried.push_back(carrier);
         }
     }
 }
@@ -833,8 +909,7 @@ impl Submitter for EntryPointSubmitter {
 
     /// Whether this submitter has sent the operation, or may have. What others sent it does not know.
     async fn knows(&self, user_op_hash: B256) -> Result<bool, RequestError> {
-        let is_open = self.memory().open_nonce(user_op_hash).is_some();
-        Ok(is_open || !self.transactions(user_op_hash).is_empty())
+        Ok(self.memory().knows(user_op_hash))
     }
 }
 
@@ -846,7 +921,7 @@ mod tests {
     };
     use alloy::{consensus::Transaction as _, rpc::types::Block};
     use serde_json::json;
-    use session_key_testkit::dev_accounts;
+    use session_key_testkit::{Fate, dev_accounts};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A submitter over a wire to the world's chain.
@@ -1061,7 +1136,7 @@ mod tests {
         assert_eq!(world.paid(), U256::from(2));
         // Nor one that counts fewer than it did a moment ago.
         wire.script(|method, _| (method == "eth_getTransactionCount").then(|| Reply::Result(json!("0x0"))));
-        submitter.memory().forget_below(2);
+        submitter.memory().note_count(2);
         assert_eq!(submitter.next_nonce().await, Ok(2));
     }
 
@@ -1075,7 +1150,7 @@ mod tests {
         let past = Instant::now().checked_sub(LAG).unwrap();
         let age = || {
             for attempt in &mut submitter.memory().attempts {
-                attempt.taken = attempt.taken.map(|(hash, _)| (hash, past));
+                attempt.at = past;
             }
         };
         age();
@@ -1085,6 +1160,118 @@ mod tests {
         // It goes out again with the same.
         assert_eq!(submitter.send(&signed).await, Sent::Taken);
         assert_eq!(wire.waiting()[0].nonce(), 0);
+    }
+
+    /// A chain that can be reorganized, and a submitter that has sent a payment in each of three transactions and blocks.
+    async fn three_blocks() -> (World, EntryPointSubmitter, [SignedOperation; 3]) {
+        let world = World::deep();
+        let (_, submitter) = submitter(&world);
+        world.testkit.chain().set_automine(false);
+        let payments = [
+            world.payment(0).await,
+            world.payment(1).await,
+            world.payment(2).await,
+        ];
+        for payment in &payments {
+            assert_eq!(submitter.send(payment).await, Sent::Taken);
+            world.testkit.chain().mine();
+        }
+        assert_eq!(world.paid(), U256::from(3));
+        (world, submitter, payments)
+    }
+
+    fn undo(world: &World, blocks: u64, fate: impl FnMut(u64) -> Fate) {
+        let mut fate = fate;
+        let undone = world
+            .testkit
+            .chain()
+            .reorganize(blocks, |transaction| fate(transaction.nonce()));
+        assert_eq!(undone.unwrap().blocks.len() as u64, blocks);
+    }
+
+    fn age(submitter: &EntryPointSubmitter) {
+        let past = Instant::now().checked_sub(LAG).unwrap();
+        let mut memory = submitter.memory();
+        for attempt in &mut memory.attempts {
+            (attempt.first, attempt.at) = (past, past);
+        }
+        memory.counted = memory.counted.map(|(most, _)| (most, past));
+    }
+
+    #[tokio::test]
+    async fn an_operation_whose_block_was_undone_goes_out_with_the_nonce_that_it_had() {
+        let (world, submitter, payments) = three_blocks().await;
+        undo(
+            &world,
+            3,
+            |nonce| if nonce == 2 { Fate::Pooled } else { Fate::Dropped },
+        );
+        // The last waits behind the two that are lost: each fills its own place.
+        assert_eq!(submitter.send(&payments[2]).await, Sent::Taken);
+        for payment in &payments[..2] {
+            assert_eq!(submitter.send(payment).await, Sent::Taken);
+        }
+        let nonces: Vec<u64> = world
+            .testkit
+            .chain()
+            .pool()
+            .iter()
+            .map(|pooled| pooled.transaction.nonce())
+            .collect();
+        assert_eq!(nonces, [0, 1, 2]);
+        world.testkit.chain().mine();
+        assert_eq!(world.paid(), U256::from(3));
+        assert_eq!(world.testkit.chain().nonce(submitter.from), 3);
+    }
+
+    #[tokio::test]
+    async fn what_waits_behind_a_lost_transaction_takes_its_place_after_a_while() {
+        let (world, submitter, payments) = three_blocks().await;
+        undo(
+            &world,
+            3,
+            |nonce| if nonce == 2 { Fate::Pooled } else { Fate::Dropped },
+        );
+        // Nobody asks for the first two again.
+        assert_eq!(submitter.send(&payments[2]).await, Sent::Taken);
+        world.testkit.chain().mine();
+        assert_eq!(world.paid(), U256::ZERO);
+        age(&submitter);
+        assert_eq!(submitter.send(&payments[2]).await, Sent::Taken);
+        world.testkit.chain().mine();
+        assert_eq!(world.paid(), U256::ONE);
+        // Once: it is known to wait for nothing now.
+        assert_eq!(world.testkit.chain().nonce(submitter.from), 1);
+        // The next one fills what is left, and the transaction that waited fails.
+        age(&submitter);
+        assert_eq!(submitter.send(&payments[1]).await, Sent::Taken);
+        world.testkit.chain().mine();
+        assert_eq!(world.testkit.chain().nonce(submitter.from), 3);
+        assert_eq!(world.paid(), U256::from(2));
+        let included = submitter.transaction(payments[2].hash).await.unwrap().unwrap();
+        let receipt = submitter.node.receipt(included).await.unwrap().unwrap();
+        assert_eq!(receipt.operations(submitter.entry_point).len(), 1);
+    }
+
+    // Nor does it matter whether its own transaction was ever known to be taken.
+    #[tokio::test]
+    async fn what_had_no_answer_behind_a_lost_transaction_takes_its_place_too() {
+        let world = World::deep();
+        let (wire, submitter) = submitter(&world);
+        world.testkit.chain().set_automine(false);
+        let [first, second] = [world.payment(0).await, world.payment(1).await];
+        assert_eq!(submitter.send(&first).await, Sent::Taken);
+        world.testkit.chain().mine();
+        undo(&world, 1, |_| Fate::Dropped);
+        wire.script(|method, _| (method == "eth_sendRawTransaction").then_some(Reply::Lost));
+        assert!(is_unanswered(&submitter.send(&second).await));
+        wire.repair();
+        world.testkit.chain().mine();
+        assert_eq!(world.paid(), U256::ZERO);
+        age(&submitter);
+        assert_eq!(submitter.send(&second).await, Sent::Taken);
+        world.testkit.chain().mine();
+        assert_eq!(world.paid(), U256::ONE);
     }
 
     #[tokio::test]
@@ -1245,7 +1432,11 @@ mod tests {
             };
             assert_eq!(found, is_open, "{message}");
             // Whatever was said, the transaction may have been passed on: the next one for it has its nonce.
-            assert_eq!(submitter.memory().open_nonce(signed.hash), Some(0), "{message}");
+            assert_eq!(
+                submitter.memory().open_nonce(signed.hash, 0),
+                Some(0),
+                "{message}"
+            );
         }
     }
 
@@ -1298,7 +1489,8 @@ mod tests {
             (memory.attempts.len(), memory.carried.len()),
             (REMEMBERED, REMEMBERED)
         );
-        assert_eq!(memory.open_nonce(signed.hash), Some(0));
+        assert_eq!(memory.open_nonce(signed.hash, 0), Some(0));
+        assert_eq!(memory.open_nonce(signed.hash, 1), None);
     }
 
     #[tokio::test]

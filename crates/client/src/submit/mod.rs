@@ -40,7 +40,7 @@ pub struct Refusal {
     // A `NotTaken` around it has a code of its own.
     #[serde(rename = "aaCode")]
     pub code: Option<AaCode>,
-    /// The reason in the words of the EntryPoint or the bundler.
+    /// The reason in the words of the EntryPoint or the bundler, cleaned and cut.
     #[serde(rename = "said")]
     pub reason: String,
     /// What the account or its plugin said, where that could be found out. The EntryPoint itself flattens it to

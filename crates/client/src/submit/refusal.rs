@@ -7,7 +7,7 @@ use super::{EstimateError, Refusal, Sent};
 use crate::{
     operation::{NotTaken, NotTakenReason},
     permissions::{AaCode, SignedOperation, UserOperation},
-    request::{ErrorAnswer, RequestError},
+    request::{ErrorAnswer, RequestError, clean},
     revert::Revert,
 };
 use alloy::primitives::{B256, U256};
@@ -143,7 +143,7 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
     if let Some(Revert::FailedOp(failed)) = &revert {
         return Said::NotTaken(NotTakenReason::Refused(Refusal {
             code: failed.code,
-            reason: failed.reason.clone(),
+            reason: clean(&failed.reason),
             cause: None,
         }));
     }
@@ -558,7 +558,7 @@ fn first_number(text: &str) -> Option<U256> {
         .take(FARTHEST)
         .find(|(_, character)| character.is_ascii_digit())
         .map(|(at, _)| at)?;
-    // A digit within a word is none of a number.
+    // A digit within a word is not part of a number.
     let is_within_word = text[..at]
         .chars()
         .next_back()

@@ -22,7 +22,7 @@ use alloy::{
     transports::{TransportError, TransportErrorKind, TransportFut},
 };
 use serde_json::{Value, json, value::to_raw_value};
-use session_key_testkit::{Stack, Testkit, Transport, dev_accounts};
+use session_key_testkit::{ChainConfig, Stack, Testkit, Transport, dev_accounts};
 use std::{
     sync::{Arc, Mutex},
     task::{Context, Poll},
@@ -297,7 +297,18 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
-        let testkit = Testkit::default();
+        Self::on(Testkit::default())
+    }
+
+    /// On a chain whose blocks are not final at once.
+    pub(super) fn deep() -> Self {
+        Self::on(Testkit::new(ChainConfig {
+            finalized_distance: 64,
+            ..Default::default()
+        }))
+    }
+
+    fn on(testkit: Testkit) -> Self {
         let owner = dev_accounts()[1].signer();
         let (stack, account) = {
             let mut chain = testkit.chain();

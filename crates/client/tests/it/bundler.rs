@@ -5,7 +5,6 @@ use crate::{
         Fixture, RECIPIENT, assert_executed, assert_not_allowed, assert_not_taken, hand_over, key, one,
         resigned,
     },
-    plain_bundler::Bundler,
     wire::{Fault, Wire, provider},
 };
 use session_key_client::{
@@ -20,11 +19,8 @@ use std::{sync::Arc, time::Duration};
 #[tokio::test]
 async fn a_bundler_does_all_of_it() {
     let fixture = Fixture::new().await;
-    let submitter: Arc<dyn Submitter> = Arc::new(
-        Bundler::new(&fixture)
-            .submitter()
-            .with_node(fixture.testkit.provider()),
-    );
+    let submitter: Arc<dyn Submitter> =
+        Arc::new(fixture.bundler_submitter().with_node(fixture.testkit.provider()));
     let owner = OwnerClient::shared(
         fixture.account.clone(),
         Arc::new(fixture.owner_signer.clone()),
@@ -46,7 +42,7 @@ async fn a_bundler_does_all_of_it() {
 #[tokio::test]
 async fn handing_an_operation_over_again_is_told_as_what_was_said() {
     let (fixture, client) = Fixture::with_spender().await;
-    let wire = Wire::new(Bundler::new(&fixture));
+    let wire = Wire::new(fixture.bundler.transport());
     let submitter = BundlerSubmitter::new(provider(wire.clone()), fixture.stack.entry_point);
     let signed = client.execute(one()).sign().await.unwrap();
     hand_over(&submitter, &signed).await;
@@ -72,7 +68,7 @@ async fn an_error_is_taken_for_what_it_says() {
     let (fixture, client) = Fixture::with_key(Permissions::new().contract(RECIPIENT)).await;
     let call = Call::transfer(RECIPIENT, U256::ZERO);
     let signed = client.execute([call]).sign().await.unwrap();
-    let wire = Wire::new(Bundler::new(&fixture));
+    let wire = Wire::new(fixture.bundler.transport());
     let submitter = BundlerSubmitter::new(provider(wire.clone()), fixture.stack.entry_point);
     let answer = async |code, message: &str| {
         wire.once("eth_sendUserOperation", Fault::refuse(code, message));
@@ -144,7 +140,7 @@ async fn an_error_is_taken_for_what_it_says() {
 async fn what_may_have_been_sent_is_asked_for_again_by_its_name() {
     let (fixture, _) = Fixture::with_spender().await;
     let node = Wire::new(fixture.testkit.transport());
-    let wire = Wire::new(Bundler::new(&fixture));
+    let wire = Wire::new(fixture.bundler.transport());
     let submitter = BundlerSubmitter::new(provider(wire.clone()), fixture.stack.entry_point);
     let account = crate::wire::account_over(&fixture, node.clone());
     let client = SessionKeyClient::new(account, key(1), submitter);

@@ -1,7 +1,8 @@
 //! Many at once, the same twice, and what is interrupted: everything happens once.
 
 use crate::{
-    fixture::{ETHER, Fixture, RECIPIENT, one},
+    fixture::{ETHER, Fixture, RECIPIENT, key, one},
+    process::{Process, Way, seconds},
     wire::{Fault, Wire, client_over},
 };
 use session_key_client::{
@@ -11,7 +12,7 @@ use session_key_client::{
     permissions::{AaCode, Permissions, SpendLimit},
     submit::{Sent, Submitter},
 };
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 /// How long a test may wait on a machine that has a lot else to do. None does.
 const AMPLE_TIME: Duration = Duration::from_secs(120);
@@ -134,6 +135,108 @@ async fn executing_ends_in_time_although_the_node_does_not() {
         client.forget(record.id).await.unwrap();
         assert_eq!(fixture.balance(RECIPIENT), U256::from(done), "{step}");
     }
+}
+
+// No time at all, and more than there is.
+#[tokio::test(start_paused = true)]
+async fn any_time_limit_will_do() {
+    let (fixture, _) = Fixture::with_spender().await;
+    for way in Way::BOTH {
+        let process = Process::new(&fixture, way);
+        let before = fixture.balance(RECIPIENT);
+        let operation = |limit| process.agent.execute(one()).timeout(limit);
+        // Answers take a while.
+        process.node.rule(|_| Some(Fault::Late(Duration::from_millis(5))));
+        for limit in [Duration::ZERO, Duration::from_nanos(1)] {
+            let error = operation(limit).await.unwrap_err();
+            assert_eq!(error.happened(), Happened::No, "{error:?}");
+            assert!(
+                matches!(error.code(), "lane_busy" | "not_sent_in_time"),
+                "{error:?}"
+            );
+            assert!(operation(limit).send().await.is_err());
+        }
+        assert_eq!(fixture.balance(RECIPIENT), before);
+        process.node.repair();
+        operation(Duration::MAX).await.unwrap();
+        assert!(operation(Duration::MAX).check().await.unwrap().passes());
+        operation(Duration::MAX).build().await.unwrap();
+        assert_eq!(fixture.balance(RECIPIENT), before + U256::ONE);
+    }
+}
+
+/// How something that was asked ends: with an error, or not.
+type Question<'a> = Pin<Box<dyn Future<Output = Option<OperationError>> + 'a>>;
+
+// Whatever is asked, and whoever does not answer: the node, or the bundler.
+#[tokio::test(start_paused = true)]
+async fn every_question_ends_in_time_although_nobody_answers() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    process.out.fault("eth_sendUserOperation", Fault::Lose);
+    let open = process.agent.execute(one()).id("rent").timeout(seconds(5)).await;
+    let open = open.unwrap_err().intent.unwrap();
+    let limit = seconds(20);
+    let (agent, owner) = (&process.agent, &process.owner);
+    for wire in [&process.node, &process.out] {
+        process.node.repair();
+        process.out.repair();
+        wire.rule(|_| Some(Fault::Swallow));
+        let is_node = std::ptr::eq(wire, &process.node);
+        let operation = || agent.execute(one()).timeout(limit);
+        let questions: [(_, Question<'_>); 12] = [
+            ("execute", Box::pin(async { operation().await.err() })),
+            ("send", Box::pin(async { operation().send().await.err() })),
+            ("check", Box::pin(async { operation().check().await.err() })),
+            ("build", Box::pin(async { operation().build().await.err() })),
+            ("sign", Box::pin(async { operation().sign().await.err() })),
+            (
+                "call_data",
+                Box::pin(async {
+                    let remove = owner.remove_session_key(key(1).address());
+                    remove.timeout(limit).call_data().await.err()
+                }),
+            ),
+            ("resume", Box::pin(async { agent.resume().await.err() })),
+            ("intent", Box::pin(async { agent.intent(open).await.err() })),
+            ("named", Box::pin(async { agent.named("rent").await.err() })),
+            ("forget", Box::pin(async { agent.forget(open).await.err() })),
+            (
+                "unblock",
+                Box::pin(async { owner.unblock(key(1).address(), None).await.err() }),
+            ),
+            (
+                "send_again",
+                Box::pin(async {
+                    match agent.send_again(open).await {
+                        Ok(again) => again.timeout(limit).await.err(),
+                        Err(error) => Some(error),
+                    }
+                }),
+            ),
+        ];
+        for (name, question) in questions {
+            let begin = tokio::time::Instant::now();
+            let ended = tokio::time::timeout(seconds(3_600), question).await;
+            let error = ended.unwrap_or_else(|_| panic!("{name} does not end"));
+            let longest = match name {
+                "resume" => seconds(750),
+                "intent" | "named" | "forget" | "unblock" => seconds(100),
+                _ => limit + seconds(10),
+            };
+            assert!(begin.elapsed() <= longest, "{name}: {:?}", begin.elapsed());
+            let error = match error {
+                Some(error) => error,
+                // The chain decides, and the node answers.
+                None if !is_node => continue,
+                None => panic!("{name}: somebody answered"),
+            };
+            if name == "check" || name == "build" || name == "sign" || name == "call_data" {
+                assert_eq!(error.happened(), Happened::No, "{name}: {error:?}");
+            }
+        }
+    }
+    assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
 }
 
 // Does not compile otherwise.

@@ -14,9 +14,11 @@ use session_key_client::{
     operation::{Bounds, Cause, Gas, Happened, NotTaken, NotTakenReason, OperationError},
     permissions::{AaCode, PermissionUpdates, Permissions, SpendLimit, Violation},
     signer::sign_user_operation,
-    submit::{EntryPointSubmitter, Sent, Submitter},
+    submit::{BundlerSubmitter, EntryPointSubmitter, Sent, Submitter},
 };
-use session_key_testkit::{Chain, ChainConfig, Stack, TestToken, Testkit, dev_accounts};
+use session_key_testkit::{
+    Bundler, BundlerOptions, Chain, ChainConfig, Stack, TestToken, Testkit, dev_accounts,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, OnceLock, atomic::AtomicUsize},
@@ -39,6 +41,8 @@ pub(crate) struct Fixture {
     pub(crate) owner: OwnerClient,
     pub(crate) owner_signer: PrivateKeySigner,
     pub(crate) submitter: Arc<dyn Submitter>,
+    /// The bundler of the chain. It sends what it takes at once.
+    pub(crate) bundler: Bundler,
     /// When the clocks of all processes of the test started.
     pub(crate) epoch: Instant,
     /// How many processes send transactions.
@@ -84,12 +88,17 @@ impl Fixture {
         ));
         let owner = OwnerClient::shared(account.clone(), Arc::new(owner_signer.clone()), submitter.clone());
         Self {
-            testkit,
             stack,
             account,
             owner,
             owner_signer,
+            bundler: testkit.bundler(BundlerOptions {
+                executor: dev_accounts()[3],
+                auto: true,
+                ..BundlerOptions::default()
+            }),
             submitter,
+            testkit,
             epoch: Instant::now(),
             processes: AtomicUsize::new(0),
         }
@@ -139,6 +148,11 @@ impl Fixture {
         self.testkit.chain().set_automine(false);
     }
 
+    /// A way onto the chain through the bundler.
+    pub(crate) fn bundler_submitter(&self) -> BundlerSubmitter {
+        BundlerSubmitter::new(self.bundler.provider(), self.stack.entry_point)
+    }
+
     /// How many transactions wait.
     pub(crate) fn waiting(&self) -> usize {
         self.testkit.chain().pool().len()
@@ -167,13 +181,16 @@ impl Fixture {
     /// From now on transactions wait in the pool, and a block is mined every so often, by the runtime's clock.
     pub(crate) fn mine_every(&self, interval: Duration) {
         self.pool();
-        let testkit = self.testkit.clone();
+        let (testkit, bundler) = (self.testkit.clone(), self.bundler.clone());
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(interval).await;
-                let mut chain = testkit.chain();
-                chain.increase_time(interval.as_secs().saturating_sub(1));
-                chain.mine();
+                {
+                    let mut chain = testkit.chain();
+                    chain.increase_time(interval.as_secs().saturating_sub(1));
+                    chain.mine();
+                }
+                bundler.bundle_now().unwrap();
             }
         });
     }
@@ -272,6 +289,11 @@ pub(crate) fn ample_gas() -> Gas {
         verification_gas_limit: U256::from(500_000),
         pre_verification_gas: U256::from(100_000),
     }
+}
+
+/// Whether it is not known yet whether anything happened.
+pub(crate) const fn is_undecided(happened: Happened) -> bool {
+    matches!(happened, Happened::NotYet | Happened::Unknown)
 }
 
 /// Bounds that no operation here reaches.

@@ -1,9 +1,6 @@
 //! A key's gas limit: fees that fit what is left of it, and resets.
 
-use crate::{
-    fixture::{ETHER, Fixture, RECIPIENT, ample_gas, assert_not_allowed, key, one, send, unbounded},
-    plain_bundler::Bundler,
-};
+use crate::fixture::{ETHER, Fixture, RECIPIENT, ample_gas, assert_not_allowed, key, one, send, unbounded};
 use session_key_client::{
     Call, Revert, SessionKeyClient,
     alloy::primitives::U256,
@@ -122,9 +119,12 @@ async fn the_first_use_of_a_limit_is_paid_for_though_the_bundler_does_not_see_it
         .native_token_spend_limit(SpendLimit::UNLIMITED)
         .gas_spend_limit(SpendLimit::per(U256::from(ETHER), 3600));
     let (fixture, client) = Fixture::with_key(permissions).await;
-    let bundler = Bundler::new(&fixture).estimating_without_fees();
-    let agent =
-        SessionKeyClient::new(fixture.account.clone(), key(1), bundler.submitter()).with_bounds(unbounded());
+    fixture.bundler.change(|options| {
+        options.estimates_with_fees = false;
+        options.gas_margin_percent = 0;
+    });
+    let submitter = fixture.bundler_submitter();
+    let agent = SessionKeyClient::new(fixture.account.clone(), key(1), submitter).with_bounds(unbounded());
     let client = client.with_bounds(unbounded());
     agent.execute(one()).await.unwrap();
 

@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{Fixture, key},
-    plain_bundler::Bundler,
+    mortal::Mortal,
     wire::{Wire, account_over, provider, wallet},
 };
 use session_key_client::{
@@ -16,7 +16,7 @@ use session_key_testkit::dev_accounts;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -27,8 +27,12 @@ use tokio::time::Instant;
 struct Simulated {
     /// When the clock of the machine said [`EPOCH`].
     start: Instant,
+    jumps: Clock,
     random: AtomicU64,
 }
+
+/// By how many milliseconds the clock of a machine is wrong.
+pub(crate) type Clock = Arc<AtomicI64>;
 
 /// Milliseconds since the Unix epoch.
 const EPOCH: u64 = 1_800_000_000_000;
@@ -38,7 +42,8 @@ static PROCESSES: AtomicU64 = AtomicU64::new(1);
 
 impl Surroundings for Simulated {
     fn unix_millis(&self) -> u64 {
-        EPOCH + u64::try_from(self.start.elapsed().as_millis()).unwrap()
+        let now = EPOCH + u64::try_from(self.start.elapsed().as_millis()).unwrap();
+        now.saturating_add_signed(self.jumps.load(Ordering::Relaxed))
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
@@ -55,9 +60,15 @@ impl Surroundings for Simulated {
 
 /// A desk of a process that starts now.
 pub(crate) fn desk(journal: &Arc<dyn Journal>, epoch: Instant) -> Arc<Desk> {
+    desk_with_clock(journal, epoch, &Clock::default())
+}
+
+/// The same on a machine with this clock.
+fn desk_with_clock(journal: &Arc<dyn Journal>, epoch: Instant, clock: &Clock) -> Arc<Desk> {
     let process = PROCESSES.fetch_add(1, Ordering::Relaxed);
     let surroundings = Simulated {
         start: epoch,
+        jumps: clock.clone(),
         random: AtomicU64::new(process.wrapping_mul(0x2545_f491_4f6c_dd1d)),
     };
     Arc::new(Desk::with_surroundings(journal.clone(), Arc::new(surroundings)))
@@ -99,6 +110,7 @@ pub(crate) struct Process {
     pub(crate) agent: SessionKeyClient,
     pub(crate) owner: OwnerClient,
     pub(crate) submitter: Arc<dyn Submitter>,
+    journal: Mortal,
 }
 
 impl Process {
@@ -120,7 +132,7 @@ impl Process {
     ) -> Self {
         let node = Wire::new(node);
         let out = match way {
-            Way::Bundler => Wire::new(Bundler::new(fixture)),
+            Way::Bundler => Wire::new(fixture.bundler.transport()),
             Way::EntryPoint => Wire::new(fixture.testkit.transport()),
         };
         Self::with(fixture, way, journal, node, out)
@@ -148,8 +160,11 @@ impl Process {
                 ))
             }
         };
-        let account = account_over(fixture, node.clone()).with_desk(desk(journal, fixture.epoch));
+        let mortal = Mortal::new(journal);
+        let journal: Arc<dyn Journal> = Arc::new(mortal.clone());
+        let account = account_over(fixture, node.clone()).with_desk(desk(&journal, fixture.epoch));
         Self {
+            journal: mortal,
             agent: SessionKeyClient::shared(account.clone(), Arc::new(key(1)), submitter.clone()),
             owner: OwnerClient::shared(
                 account.clone(),
@@ -160,6 +175,20 @@ impl Process {
             out,
             account,
             submitter,
+        }
+    }
+
+    /// The same on a machine with this clock.
+    pub(crate) fn by_clock(self, fixture: &Fixture, clock: &Clock) -> Self {
+        let journal: Arc<dyn Journal> = Arc::new(self.journal.clone());
+        let desk = desk_with_clock(&journal, fixture.epoch, clock);
+        let account = self.account.with_desk(desk);
+        let (owner, submitter) = (Arc::new(fixture.owner_signer.clone()), self.submitter.clone());
+        Self {
+            agent: SessionKeyClient::shared(account.clone(), Arc::new(key(1)), submitter.clone()),
+            owner: OwnerClient::shared(account.clone(), owner, submitter),
+            account,
+            ..self
         }
     }
 
@@ -179,6 +208,16 @@ impl Process {
             account,
             ..self
         }
+    }
+
+    /// Ends it without a word: nothing more is written or given back.
+    pub(crate) fn kill(&self) {
+        self.journal.stop(true);
+    }
+
+    /// Stops it, as a debugger or a machine that sleeps does, or lets it go on.
+    pub(crate) fn stop(&self, is_stopped: bool) {
+        self.journal.stop(is_stopped);
     }
 
     /// A client of another key.

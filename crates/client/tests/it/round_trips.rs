@@ -53,7 +53,7 @@ async fn at_most_four_round_trips_to_submission() {
 
 // More than through a bundler: the bundle is tried before it is sent, and the transaction around it needs a nonce and fees.
 #[tokio::test(start_paused = true)]
-async fn at_most_eight_round_trips_to_the_entry_point() {
+async fn at_most_seven_round_trips_to_the_entry_point() {
     let (trips, methods) = round_trips(Way::EntryPoint).await;
-    assert!(trips.iter().all(|trips| *trips <= 8), "{trips:?} {methods:?}");
+    assert!(trips.iter().all(|trips| *trips <= 7), "{trips:?} {methods:?}");
 }

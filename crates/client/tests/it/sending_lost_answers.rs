@@ -2,18 +2,25 @@
 //! happens twice.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, hand_over, key, one, operations_of},
+    fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, hand_over, is_undecided, key, one, operations_of},
     process::{Process, Way, journal, seconds},
     wire::{Fault, Wire},
 };
 use serde_json::{Value, json};
 use session_key_client::{
     NewSessionKey, OperationError,
-    alloy::primitives::{B256, U256},
-    journal::{Handover, IntentRecord},
+    alloy::{
+        primitives::{Address, B256, U256, keccak256},
+        providers::Provider as _,
+        rpc::types::TransactionRequest,
+        sol_types::SolValue as _,
+    },
+    journal::{Handover, IntentRecord, Journal, SqliteJournal},
     operation::{Advice, Cause, Happened, Included, Open, Outcome},
     permissions::{Permissions, SpendLimit},
 };
+use session_key_testkit::{LogLimits, NodeOptions, dev_accounts};
+use std::sync::Arc;
 
 fn hash_of(included: &Included) -> B256 {
     included.receipt.user_op_hash
@@ -153,11 +160,8 @@ async fn an_error_after_the_transaction_was_passed_on_leaves_it_open() {
             Some(_) => record(&process, &again).await.outcome().happened(),
             None => Happened::No,
         };
-        assert_eq!(
-            (first, second),
-            (Happened::Yes, Happened::NotYet),
-            "{code} {message}"
-        );
+        assert_eq!(first, Happened::Yes, "{code} {message}");
+        assert!(is_undecided(second), "{code} {message} {second:?}");
         assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
         let told = process.agent.execute(one()).await.unwrap_err();
         assert_eq!(
@@ -378,11 +382,179 @@ async fn a_foreign_receipt_is_no_outcome_of_this_operation() {
     }
 }
 
+// Nor is that of the operation which used its nonce.
+#[tokio::test(start_paused = true)]
+async fn the_receipt_of_another_operation_with_the_nonce_is_no_outcome_of_this_one() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    process
+        .out
+        .fault("eth_sendUserOperation", Fault::Answer(Ok(json!("taken"))));
+    let error = process
+        .agent
+        .execute(one())
+        .timeout(seconds(5))
+        .await
+        .unwrap_err();
+    let stranger = Process::new(&fixture, Way::EntryPoint);
+    let other = stranger.agent.execute(one()).await.unwrap().receipt;
+    assert_eq!(other.nonce, record(&process, &error).await.operations[0].nonce());
+    for method in ["eth_getUserOperationReceipt", "eth_getUserOperationByHash"] {
+        let answer = json!({ "success": true, "transactionHash": other.transaction_hash });
+        process.out.fault(method, Fault::Answer(Ok(answer)));
+    }
+    let open = record(&process, &error).await.outcome();
+    let by = Some(other.user_op_hash);
+    assert_eq!(open, Outcome::Open(Open::NonceUsed { by }));
+    fixture.mine_blocks(FINALIZED_DISTANCE);
+    let Outcome::Void(void) = record(&process, &error).await.outcome() else {
+        panic!("it is not void");
+    };
+    assert_eq!(void.used_by, by);
+    assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
+}
+
+/// Emits what it is called with: four topics, and then the data.
+const ECHO: [u8; 26] = [
+    0x60, 0x80, 0x36, 0x03, 0x60, 0x80, 0x5f, 0x37, 0x60, 0x60, 0x35, 0x60, 0x40, 0x35, 0x60, 0x20, 0x35,
+    0x5f, 0x35, 0x60, 0x80, 0x36, 0x03, 0x5f, 0xa4, 0x00,
+];
+
+// Any contract can emit an event that looks like the EntryPoint's.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_another_contract_emits_is_no_outcome() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    process
+        .out
+        .fault("eth_sendUserOperation", Fault::Answer(Ok(json!("taken"))));
+    let error = process
+        .agent
+        .execute(one())
+        .timeout(seconds(5))
+        .await
+        .unwrap_err();
+    let signed = record(&process, &error).await.operations.remove(0).signed;
+
+    let forger = Address::repeat_byte(0xf0);
+    fixture.testkit.chain().set_code(forger, ECHO).unwrap();
+    let topics = [
+        keccak256("UserOperationEvent(bytes32,address,address,uint256,bool,uint256,uint256)"),
+        signed.hash,
+        fixture.account.address().into_word(),
+        B256::ZERO,
+    ];
+    let data = (signed.operation.nonce, true, U256::ONE, U256::ONE).abi_encode();
+    let input: Vec<u8> = topics.iter().flat_map(|topic| topic.0).chain(data).collect();
+    let request = TransactionRequest::default().to(forger).input(input.into());
+    let wallet = fixture.testkit.provider_with_signer(dev_accounts()[8].signer());
+    let sent = wallet.send_transaction(request).await.unwrap();
+    let receipt = sent.get_receipt().await.unwrap();
+    assert_eq!((receipt.status(), receipt.logs().len()), (true, 1));
+
+    for method in ["eth_getUserOperationReceipt", "eth_getUserOperationByHash"] {
+        let answer = json!({
+            "userOpHash": signed.hash,
+            "success": true,
+            "transactionHash": receipt.transaction_hash,
+            "receipt": { "transactionHash": receipt.transaction_hash, "status": "0x1" },
+        });
+        process.out.fault(method, Fault::Answer(Ok(answer)));
+    }
+    let forged = record(&process, &error).await;
+    assert_eq!(forged.outcome(), Outcome::Open(Open::InPool));
+    // Nor do they make it void when its nonce is used by another one.
+    let stranger = Process::new(&fixture, Way::EntryPoint);
+    stranger.agent.execute(one()).await.unwrap();
+    let forged = record(&process, &error).await;
+    assert!(is_undecided(forged.outcome().happened()), "{forged:?}");
+    fixture.mine_blocks(FINALIZED_DISTANCE + 1);
+    let void = record(&process, &error).await;
+    assert_eq!(void.outcome().happened(), Happened::No);
+    assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
+}
+
+// A cache in front of the node that answers with another transaction's receipt, or with one of another block.
+#[tokio::test(start_paused = true)]
+async fn a_foreign_receipt_of_a_node_is_none() {
+    for way in Way::BOTH {
+        let (fixture, _) = Fixture::with_spender().await;
+        let process = Process::new(&fixture, way);
+        let before = process.owner.execute(one()[0].clone()).await.unwrap().receipt;
+        let foreign: Value = fixture
+            .testkit
+            .client()
+            .request("eth_getTransactionReceipt", [before.transaction_hash])
+            .await
+            .unwrap();
+        process
+            .node
+            .fault("eth_getTransactionReceipt", Fault::Answer(Ok(foreign)));
+        let error = process
+            .agent
+            .execute(one())
+            .timeout(seconds(20))
+            .await
+            .unwrap_err();
+        assert_open(&error);
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(2), "{way:?}");
+        process.node.repair();
+        let record = record(&process, &error).await;
+        let Outcome::Included(included) = record.outcome() else {
+            panic!("{way:?}: {record:?}")
+        };
+        assert_eq!(Some(hash_of(&included)), error.user_op_hash);
+        assert_ne!(included.receipt.transaction_hash, before.transaction_hash);
+    }
+}
+
+// As a process finds it that is started again, with its journal on disk. The clock is the machine's.
+#[tokio::test]
+async fn what_was_included_long_ago_is_found_in_a_file() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let node = fixture.testkit.node(NodeOptions {
+        logs: LogLimits {
+            blocks: Some(100),
+            ..LogLimits::default()
+        },
+        ..NodeOptions::default()
+    });
+    let process = async || {
+        let journal: Arc<dyn Journal> = Arc::new(SqliteJournal::open(&path).await.unwrap());
+        Process::at(&fixture, Way::EntryPoint, &journal, node.transport())
+    };
+    let first = process().await;
+    first.out.rule({
+        let node = first.node.clone();
+        move |asked| {
+            (asked.method == "eth_sendRawTransaction").then(|| {
+                node.fault("eth_getBlockByNumber", Fault::Lose);
+                Fault::Break
+            })
+        }
+    });
+    let pay = |process: &Process| process.agent.execute(one()).id("once").timeout(seconds(60));
+    let error = pay(&first).timeout(seconds(2)).await.unwrap_err();
+    assert_open(&error);
+    drop(first);
+    fixture.mine_blocks(3_000);
+    for _ in 0..2 {
+        let process = process().await;
+        let included = pay(&process).await.unwrap();
+        assert_eq!(Some(hash_of(&included)), error.user_op_hash);
+        assert!(included.is_final && included.confirmations() >= 2_999);
+        assert_eq!(process.out.calls("eth_sendRawTransaction"), 0);
+    }
+    assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
+}
+
 // Forms that receipts of bundlers have in the field. What is not needed cannot break it.
 #[tokio::test(start_paused = true)]
 async fn a_receipt_is_read_for_its_transaction_only() {
     type Change = fn(&mut Value);
-    let changes: [Change; 11] = [
+    let changes: [Change; 10] = [
         |receipt| receipt["success"] = json!("true"),
         |receipt| receipt["success"] = json!(0),
         |receipt| receipt["success"] = Value::Null,
@@ -393,14 +565,22 @@ async fn a_receipt_is_read_for_its_transaction_only() {
         |receipt| receipt["logs"] = json!("none"),
         |receipt| receipt["actualGasCost"] = json!({}),
         |receipt| receipt["receipt"]["blockNumber"] = json!("0xffffffffffffffffffffffff"),
-        |receipt| *receipt = json!([]),
     ];
-    for change in changes {
+    let changes = changes.map(|change| (change, true)).into_iter();
+    for (change, names_it) in changes.chain([((|receipt| *receipt = json!([])) as Change, false)]) {
         let (fixture, _) = Fixture::with_spender().await;
         let process = Process::new(&fixture, Way::Bundler);
         process
             .out
             .fault("eth_getUserOperationReceipt", Fault::change(change));
+        // Nothing else names the transaction, unless the receipt does not either.
+        process
+            .node
+            .fault("eth_getLogs", Fault::refuse(-32601, "the method does not exist"));
+        if names_it {
+            let unknown = Fault::Answer(Ok(Value::Null));
+            process.out.fault("eth_getUserOperationByHash", unknown);
+        }
         let included = process.agent.execute(one()).await.unwrap();
         assert!(included.success);
         assert_eq!(
@@ -475,11 +655,10 @@ async fn a_process_that_ends_in_between_leaves_it_to_the_next() {
                 async move { operation.await }
             });
             process.out.hangs().await;
-            // The process ends: nothing of it runs any more, nor does it say so.
+            process.kill();
             running.abort();
             let _ = running.await;
             assert_eq!(fixture.balance(RECIPIENT), U256::from(arrives));
-            std::mem::forget(process);
 
             tokio::time::sleep(seconds(31)).await;
             let next = Process::on(&fixture, way, &journal);

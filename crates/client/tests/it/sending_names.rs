@@ -1,7 +1,7 @@
 //! Names: what is asked for under one name happens once, in this process and in every later one on the same journal.
 
 use crate::{
-    fixture::{ETHER, Fixture, RECIPIENT, ample_gas, key, one, operations_of},
+    fixture::{ETHER, Fixture, RECIPIENT, ample_gas, is_undecided, key, one, operations_of},
     process::{Process, Way, desk, journal, seconds},
     wire::Fault,
 };
@@ -10,8 +10,9 @@ use session_key_client::{
     alloy::primitives::{Address, U256},
     journal::{Handover, Journal, SqliteJournal},
     operation::{Advice, Cause, Happened, Open, Operation, Outcome},
-    permissions::{PermissionUpdates, Permissions, SpendLimit},
+    permissions::{AddressEntry, LimitChange, PermissionUpdates, Permissions, SpendLimit, TimeRange},
 };
+use session_key_testkit::{BundlerWords, Duplicates};
 use std::sync::Arc;
 
 const SEND: &str = "eth_sendUserOperation";
@@ -211,6 +212,145 @@ async fn an_open_name_that_cannot_pass_is_signed_anew() {
     }
 }
 
+// Its first answer was lost, and what the bundler says now can come from neither a pool nor a block that has it.
+#[tokio::test(start_paused = true)]
+async fn an_open_name_that_was_not_answered_and_cannot_pass_is_signed_anew() {
+    for (code, message) in [
+        (-32602, "callGasLimit is 1000000 but must be at most 900000"),
+        (-32500, "AA21 didn't pay prefund"),
+        (-32500, "AA22 expired or not due"),
+        (-32500, "AA23 reverted (or OOG)"),
+    ] {
+        let (fixture, _) = Fixture::with_spender().await;
+        let journal = journal();
+        let process = Process::on(&fixture, Way::Bundler, &journal);
+        process.out.fault(SEND, Fault::Lose);
+        let error = pay(&process, 5).id("rent").timeout(seconds(5)).await.unwrap_err();
+        assert_eq!(error.happened(), Happened::Unknown, "{message}");
+
+        let process = Process::on(&fixture, Way::Bundler, &journal);
+        let kept = process.agent.named("rent").await.unwrap().unwrap();
+        let kept = &kept.operations[0].signed;
+        let signature = serde_json::json!(kept.operation.signature);
+        process.out.rule(move |asked| {
+            let is_old = asked.method == SEND && asked.params[0]["signature"] == signature;
+            is_old.then(|| Fault::refuse(code, message))
+        });
+        let start = tokio::time::Instant::now();
+        let included = pay(&process, 5).id("rent").await.unwrap();
+        assert!(start.elapsed() < seconds(10), "{message}: {:?}", start.elapsed());
+        assert_ne!(included.receipt.user_op_hash, kept.hash, "{message}");
+        assert_eq!(included.receipt.nonce, kept.operation.nonce, "{message}");
+        let _ = fixture.submitter.send(kept).await;
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(5), "{message}");
+    }
+}
+
+// What is in its way is named, and can go again: then it is done once.
+#[tokio::test(start_paused = true)]
+async fn an_open_name_that_is_blocked_is_told_by_what_and_is_done_when_that_is_gone() {
+    type Change = fn(&Fixture) -> PermissionUpdates;
+    let blocks: [(&str, Change, Change); 3] = [
+        (
+            "expired",
+            |fixture| {
+                let now = fixture.testkit.chain().timestamp();
+                PermissionUpdates::new().time_range(TimeRange {
+                    valid_after: 0,
+                    valid_until: now - 1,
+                })
+            },
+            |_| PermissionUpdates::new().time_range(TimeRange::default()),
+        ),
+        (
+            "native_limit_exceeded",
+            |_| {
+                PermissionUpdates::new()
+                    .native_token_spend_limit(SpendLimit::total(U256::from(4)), LimitChange::Afresh)
+            },
+            |_| {
+                PermissionUpdates::new()
+                    .native_token_spend_limit(SpendLimit::total(U256::from(5)), LimitChange::Afresh)
+            },
+        ),
+        (
+            "contract_not_on_allowlist",
+            |_| {
+                PermissionUpdates::new().address_entry(AddressEntry {
+                    contract: RECIPIENT,
+                    is_on_list: false,
+                    check_selectors: false,
+                })
+            },
+            |_| PermissionUpdates::new().contract(RECIPIENT),
+        ),
+    ];
+    for way in Way::BOTH {
+        for (code, block, unblock) in &blocks {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let process = Process::on(&fixture, way, &journal);
+            process.out.fault(way.hands_over(), Fault::Lose);
+            let error = pay(&process, 5).id("rent").timeout(seconds(5)).await.unwrap_err();
+            assert_eq!(error.happened(), Happened::Unknown, "{code}");
+            fixture.update(key(1).address(), block(&fixture)).await;
+            fixture.mine();
+            for process in [process, Process::on(&fixture, way, &journal)] {
+                process.out.repair();
+                let error = pay(&process, 5)
+                    .id("rent")
+                    .timeout(seconds(60))
+                    .await
+                    .unwrap_err();
+                assert!(is_undecided(error.happened()), "{way:?} {code}: {error:?}");
+                let broken = error.verdict().map(|verdict| verdict.violations()[0].code());
+                assert_eq!(
+                    (error.code(), broken),
+                    ("not_allowed", Some(*code)),
+                    "{way:?}: {error:?}"
+                );
+            }
+            assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+            fixture.update(key(1).address(), unblock(&fixture)).await;
+            let process = Process::on(&fixture, way, &journal);
+            for _ in 0..2 {
+                pay(&process, 5).id("rent").await.unwrap();
+            }
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(5), "{way:?} {code}");
+        }
+    }
+}
+
+// It waits in a pool, and the bundler takes the same once more for a replacement that pays too little.
+#[tokio::test(start_paused = true)]
+async fn an_open_name_that_waits_in_a_pool_is_not_replaced() {
+    for is_answered in [true, false] {
+        let (fixture, _) = Fixture::with_spender().await;
+        let journal = journal();
+        let process = Process::on(&fixture, Way::Bundler, &journal);
+        fixture.bundler.change(|options| {
+            options.auto = false;
+            options.duplicates = Duplicates::Underpriced;
+            options.style.words = BundlerWords::Reference;
+        });
+        if !is_answered {
+            process.out.once(SEND, Fault::Break);
+        }
+        let error = pay(&process, 5).id("rent").timeout(seconds(5)).await.unwrap_err();
+        assert_eq!(error.happened(), Happened::Unknown, "{error:?}");
+        let process = Process::on(&fixture, Way::Bundler, &journal);
+        let again = tokio::spawn(pay(&process, 5).id("rent").into_future());
+        tokio::time::sleep(seconds(60)).await;
+        assert!(process.out.calls(SEND) > 0 && !again.is_finished());
+        fixture.bundler.bundle_now().unwrap().unwrap();
+        let included = again.await.unwrap().unwrap();
+        assert_eq!(Some(included.receipt.user_op_hash), error.user_op_hash);
+        let record = process.agent.named("rent").await.unwrap().unwrap();
+        assert_eq!(record.operations.len(), 1);
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(5));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn other_calls_under_a_name_that_is_not_free_are_an_error_with_its_outcome() {
     let (fixture, _) = Fixture::with_spender().await;
@@ -295,7 +435,7 @@ async fn a_name_of_what_never_left_or_cannot_happen_is_free() {
         .timeout(seconds(20))
         .await
         .unwrap_err();
-    assert_name_taken(&error, |outcome| outcome.happened() == Happened::NotYet);
+    assert_name_taken(&error, |outcome| is_undecided(outcome.happened()));
     fixture.mine_blocks(70);
     pay(&process, 7).id("rent").await.unwrap();
     let error = pay(&process, 6).id("rent").await.unwrap_err();
@@ -373,12 +513,12 @@ async fn what_was_only_written_down_is_taken_up_too() {
     process.out.fault(SEND, Fault::Swallow);
     let running = tokio::spawn(pay(&process, 5).id("rent").into_future());
     process.out.hangs().await;
+    let scope = process.agent.named("rent").await.unwrap().unwrap().scope();
+    process.kill();
     running.abort();
     let _ = running.await;
-    let scope = process.agent.named("rent").await.unwrap().unwrap().scope();
     let kept = journal.named(&scope, "rent").await.unwrap().unwrap();
     assert_eq!(kept.operations[0].handover, Handover::Written);
-    std::mem::forget(process);
     // Its lease is not over yet.
     let next = Process::on(&fixture, Way::Bundler, &journal);
     let start = tokio::time::Instant::now();

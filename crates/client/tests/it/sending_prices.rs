@@ -82,7 +82,7 @@ async fn no_bundler_sets_the_price() {
             Setting::PreVerificationGas,
         ),
         ("preVerificationGas", 30_000_001, Setting::PreVerificationGas),
-        ("verificationGas", 30_000_001, Setting::VerificationGasLimit),
+        ("verificationGasLimit", 30_000_001, Setting::VerificationGasLimit),
         ("callGasLimit", 30_000_001, Setting::CallGasLimit),
         ("callGasLimit", u64::MAX, Setting::CallGasLimit),
     ] {
@@ -99,6 +99,23 @@ async fn no_bundler_sets_the_price() {
         }
         assert_eq!(process.out.calls(SEND), 0);
         assert_eq!(fixture.balance(fixture.account.address()), balance);
+    }
+}
+
+// Without a bundler, it is the node that estimates.
+#[tokio::test(start_paused = true)]
+async fn no_node_sets_the_gas() {
+    for amount in [U256::from(40_000_000), U256::from(u64::MAX), U256::MAX] {
+        let (fixture, _) = Fixture::with_spender().await;
+        let process = Process::new(&fixture, Way::EntryPoint);
+        for wire in [&process.node, &process.out] {
+            // It says so, and lets every call pass with as much.
+            wire.fault("eth_estimateGas", Fault::Answer(Ok(json!(amount))));
+        }
+        let over = over_bound(&process.agent.execute(one()).await.unwrap_err());
+        assert_eq!(over.setting, Setting::CallGasLimit, "{amount}");
+        assert_eq!(process.out.calls("eth_sendRawTransaction"), 0);
+        assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Several processes: on one journal they take turns, and on journals of their own nonces keep them apart.
 
 use crate::{
-    fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, key, operations_of},
-    process::{Process, Way, journal, seconds},
+    fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, is_undecided, key, operations_of},
+    process::{Clock, Process, Way, journal, seconds},
     wire::Fault,
 };
 use async_trait::async_trait;
@@ -12,9 +12,10 @@ use session_key_client::{
     journal::{
         Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope,
     },
-    operation::{Advice, Cause, Happened, Included, Operation},
+    operation::{Advice, Cause, Depth, Happened, Included, Operation},
     permissions::{Permissions, SpendLimit, session_key_nonce_key},
 };
+use std::time::Duration;
 use std::{
     collections::BTreeSet,
     sync::{
@@ -22,7 +23,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 type Running = JoinHandle<Result<Included, OperationError>>;
 
@@ -40,11 +41,11 @@ fn hash_of(included: &Included) -> B256 {
     included.receipt.user_op_hash
 }
 
-/// A process that ends without a word: what it was doing is dropped, and nothing of it is written or given back.
+/// A process that ends without a word.
 async fn crash(process: Process, running: Running) {
+    process.kill();
     running.abort();
     let _ = running.await;
-    std::mem::forget(process);
 }
 
 /// What the process has open, by the journal.
@@ -76,6 +77,91 @@ async fn processes_on_one_journal_take_turns_in_a_lane() {
             "{way:?}"
         );
     }
+}
+
+// Nothing else needs to be done with it: a request that hangs, or an answer that nobody awaits, gives the lane to nobody.
+#[tokio::test(start_paused = true)]
+async fn a_process_keeps_a_lane_as_long_as_it_works_in_it() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let journal = journal();
+    let [slow, other] = [0, 1].map(|_| Process::on(&fixture, Way::Bundler, &journal));
+    slow.out.fault("eth_sendUserOperation", Fault::Late(seconds(50)));
+    let running = run(pay(&slow, 1));
+    while slow.out.calls("eth_sendUserOperation") == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let error = pay(&other, 2).timeout(seconds(40)).await.unwrap_err();
+    assert_eq!((error.code(), error.happened()), ("lane_busy", Happened::No));
+    running.await.unwrap().unwrap();
+
+    let pending = pay(&slow, 1).send().await.unwrap();
+    let error = pay(&other, 2).timeout(seconds(40)).await.unwrap_err();
+    assert_eq!(error.code(), "lane_busy");
+    pending.await.unwrap();
+    pay(&other, 2).await.unwrap();
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(4));
+}
+
+// While its callers wait for depth, a process holds no lane; still it is seen whether it is there.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_goes_while_it_waits_for_depth_counts_as_one_that_was_given_an_error() {
+    for way in Way::BOTH {
+        for is_gone in [true, false] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let first = Process::on(&fixture, way, &journal);
+            let running = run(pay(&first, 5).depth(Depth::Blocks(30)).timeout(seconds(3_000)));
+            while fixture.balance(RECIPIENT).is_zero() {
+                tokio::time::sleep(seconds(1)).await;
+            }
+            tokio::time::sleep(seconds(20)).await;
+            let next = Process::on(&fixture, way, &journal);
+            if is_gone {
+                crash(first, running).await;
+                let told = pay(&next, 5).await.unwrap_err();
+                assert_eq!(
+                    (told.code(), told.happened()),
+                    ("already_happened", Happened::Yes),
+                    "{way:?}"
+                );
+                assert_eq!(fixture.balance(RECIPIENT), U256::from(5));
+                pay(&next, 5).await.unwrap();
+            } else {
+                let second = pay(&next, 5).await.unwrap();
+                fixture.mine_blocks(40);
+                let first = running.await.unwrap().unwrap();
+                assert_ne!(hash_of(&first), hash_of(&second));
+            }
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(10), "{way:?}");
+        }
+    }
+}
+
+// A caller that goes away is not a process that is gone.
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_given_back_when_its_future_is_dropped() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let journal = journal();
+    let [process, other] = [0, 1].map(|_| Process::on(&fixture, Way::EntryPoint, &journal));
+    // Included, and not deep enough for its caller yet.
+    let deep = run(pay(&process, 1).depth(Depth::Blocks(8)).timeout(seconds(600)));
+    while fixture.balance(RECIPIENT).is_zero() {
+        tokio::time::sleep(seconds(1)).await;
+    }
+    process.out.fault("eth_sendRawTransaction", Fault::Hang);
+    let running = run(pay(&process, 2));
+    process.out.hangs().await;
+    running.abort();
+    let _ = running.await;
+    let start = Instant::now();
+    pay(&other, 4).await.unwrap();
+    assert!(start.elapsed() < seconds(10), "{:?}", start.elapsed());
+    let waiting = intents(&other).await;
+    let of_deep = waiting
+        .iter()
+        .find(|record| !record.told && record.given_up.is_none());
+    assert!(of_deep.is_some(), "{waiting:?}");
+    deep.abort();
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,6 +217,86 @@ async fn a_lane_is_taken_over_from_a_process_that_is_gone() {
     }
 }
 
+// Clocks that are wrong, by an hour or a year, and that jump while operations wait.
+#[tokio::test(start_paused = true)]
+async fn clocks_that_jump_double_nothing_and_stop_nothing() {
+    const HOUR: i64 = 3_600_000;
+    const YEAR: i64 = 365 * 24 * HOUR;
+    for (before, after) in [
+        (HOUR, HOUR),
+        (-HOUR, -HOUR),
+        (0, HOUR),
+        (0, -HOUR),
+        (YEAR, -YEAR),
+        (-YEAR, YEAR),
+    ] {
+        for way in Way::BOTH {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let clock = Clock::new(before.into());
+            let right = Process::on(&fixture, way, &journal);
+            let wrong = Process::on(&fixture, way, &journal).by_clock(&fixture, &clock);
+            fixture.mine_every(seconds(2));
+            let jumping = tokio::spawn({
+                let clock = clock.clone();
+                async move {
+                    for step in 0.. {
+                        tokio::time::sleep(seconds(7)).await;
+                        let jump = if step % 2 == 0 { after } else { before };
+                        clock.store(jump, Ordering::Relaxed);
+                    }
+                }
+            });
+            let tasks: Vec<_> = (0..8)
+                .map(|number| {
+                    let process = if number % 2 == 0 { &right } else { &wrong };
+                    run(pay(process, 1 << number).timeout(seconds(900)))
+                })
+                .collect();
+            let mut paid = U256::ZERO;
+            for (number, task) in tasks.into_iter().enumerate() {
+                let included = task.await.unwrap();
+                assert!(included.is_ok(), "{way:?} {before} {after}: {included:?}");
+                paid += U256::from(1 << number);
+            }
+            jumping.abort();
+            assert_eq!(fixture.balance(RECIPIENT), paid, "{way:?} {before} {after}");
+            // A name holds whatever the clocks say, and nothing is left open.
+            for process in [&right, &wrong, &right] {
+                pay(process, 300).id("rent").timeout(seconds(300)).await.unwrap();
+            }
+            assert_eq!(fixture.balance(RECIPIENT), paid + U256::from(300));
+            let records = right.agent.resume().await.unwrap();
+            assert!(
+                records
+                    .iter()
+                    .all(|record| record.outcome().happened() == Happened::Yes),
+                "{records:?}"
+            );
+        }
+    }
+}
+
+// Its lease would go on for a year by the others' clocks.
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_taken_over_from_a_process_that_is_gone_and_whose_clock_was_ahead() {
+    const YEAR: i64 = 365 * 24 * 3_600_000;
+    for way in Way::BOTH {
+        let (fixture, _) = Fixture::with_spender().await;
+        let journal = journal();
+        let gone = Process::on(&fixture, way, &journal).by_clock(&fixture, &Clock::new(YEAR.into()));
+        gone.out.fault(way.hands_over(), Fault::Swallow);
+        let running = run(pay(&gone, 5));
+        gone.out.hangs().await;
+        crash(gone, running).await;
+        let process = Process::on(&fixture, way, &journal);
+        let start = tokio::time::Instant::now();
+        pay(&process, 7).timeout(seconds(300)).await.unwrap();
+        assert!(start.elapsed() < seconds(60), "{way:?}: {:?}", start.elapsed());
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(12), "{way:?}");
+    }
+}
+
 // A process that was away for longer than its lease has lost the lane, and does not sign for it unasked.
 #[tokio::test(start_paused = true)]
 async fn a_process_that_was_away_does_not_use_a_nonce_that_another_one_has() {
@@ -143,8 +309,10 @@ async fn a_process_that_was_away_does_not_use_a_nonce_that_another_one_has() {
         .once("eth_estimateUserOperationGas", Fault::Late(seconds(60)));
     let running = run(pay(&slow, 5).timeout(seconds(300)));
     tokio::time::sleep(seconds(1)).await;
+    slow.stop(true);
     let first = pay(&quick, 7).await.unwrap();
     assert!(!running.is_finished());
+    slow.stop(false);
     let second = running.await.unwrap().unwrap();
     assert_eq!(second.receipt.nonce, first.receipt.nonce + U256::ONE);
     assert_eq!(fixture.balance(RECIPIENT), U256::from(12));
@@ -163,7 +331,7 @@ async fn a_caller_reads_what_another_process_has_written() {
     let blind = Process::on(&fixture, Way::Bundler, &journal);
     let sighted = Process::on(&fixture, Way::Bundler, &journal);
     blind.out.fault("eth_sendUserOperation", Fault::Lose);
-    // From here on it is slower than its lease, and its node shows it nothing of transactions.
+    // Its node shows it nothing of transactions.
     blind.node.rule({
         let out = blind.out.clone();
         move |asked| {
@@ -179,10 +347,12 @@ async fn a_caller_reads_what_another_process_has_written() {
     while blind.out.calls("eth_sendUserOperation") == 0 {
         tokio::time::sleep(seconds(1)).await;
     }
-    let id = intents(&blind).await[0].id;
+    let id = intents(&sighted).await[0].id;
+    blind.stop(true);
     let again = sighted.agent.send_again(id).await.unwrap();
     let included = again.timeout(seconds(300)).await.unwrap();
     assert!(!running.is_finished());
+    blind.stop(false);
     assert_eq!(running.await.unwrap().unwrap().receipt, included.receipt);
     assert_eq!(fixture.balance(RECIPIENT), U256::from(5));
 }
@@ -199,12 +369,30 @@ async fn processes_with_journals_of_their_own_exclude_each_other_by_nonce() {
             .each_ref()
             .map(|process| run(pay(process, 1).timeout(seconds(3_000))));
         let mut hashes = BTreeSet::new();
-        for task in tasks {
-            let included = task.await.unwrap().unwrap();
-            assert!(
-                hashes.insert(hash_of(&included)),
-                "{way:?}: one took the other's for its own"
-            );
+        let mut told = Vec::new();
+        for (process, task) in processes.iter().zip(tasks) {
+            match task.await.unwrap() {
+                Ok(included) => {
+                    assert!(
+                        hashes.insert(hash_of(&included)),
+                        "{way:?}: one took the other's for its own"
+                    );
+                }
+                // The bundler, which has the other's, says so.
+                Err(error) => {
+                    assert_eq!((error.code(), error.happened()), ("not_taken", Happened::NotYet));
+                    told.push((process, error.intent.unwrap()));
+                }
+            }
+        }
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(hashes.len()), "{way:?}");
+        assert_eq!(told.len(), usize::from(way == Way::Bundler));
+        // It is void in time, and then it is safe to ask again.
+        for (process, intent) in told {
+            fixture.mine_blocks(FINALIZED_DISTANCE + 5);
+            let record = process.agent.intent(intent).await.unwrap().unwrap();
+            assert_eq!(record.outcome().happened(), Happened::No);
+            pay(process, 1).await.unwrap();
         }
         assert_eq!(fixture.balance(RECIPIENT), U256::from(2), "{way:?}");
     }
@@ -226,7 +414,7 @@ async fn whoever_comes_second_is_told_so() {
             matches!(error.code(), "nonce_used" | "not_taken"),
             "{way:?} {error:?}"
         );
-        assert_eq!(error.happened(), Happened::NotYet);
+        assert!(is_undecided(error.happened()));
         assert_eq!(error.advice(), Advice::Settle);
         assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
         fixture.mine_blocks(FINALIZED_DISTANCE + 1);
@@ -330,6 +518,51 @@ async fn what_had_happened_is_told_to_the_first_that_asks_again_and_to_nobody_el
         pay(process, 5).await.unwrap();
     }
     assert_eq!(fixture.balance(RECIPIENT), U256::from(28));
+}
+
+// A process that is gone counts as a caller who was given an error; one that is still there does not.
+#[tokio::test(start_paused = true)]
+async fn what_a_process_that_is_gone_had_done_is_told_to_the_next_that_asks_for_the_same() {
+    for way in Way::BOTH {
+        for is_gone in [true, false] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let first = Process::on(&fixture, way, &journal);
+            // It arrives, and nothing is heard of it for a while, or ever.
+            let fault = if is_gone {
+                Fault::Hang
+            } else {
+                Fault::Late(seconds(60))
+            };
+            first.out.once(way.hands_over(), fault);
+            let running = run(pay(&first, 5).timeout(seconds(600)));
+            while fixture.balance(RECIPIENT).is_zero() {
+                tokio::time::sleep(seconds(1)).await;
+            }
+            let next = Process::on(&fixture, way, &journal);
+            if is_gone {
+                let hash = intents(&next).await[0].operations[0].signed.hash;
+                crash(first, running).await;
+                let told = pay(&next, 5).await.unwrap_err();
+                assert_eq!(
+                    (told.code(), told.happened(), told.intent),
+                    ("already_happened", Happened::Yes, None),
+                    "{way:?}"
+                );
+                let Cause::AlreadyHappened { included, .. } = *told.cause else {
+                    panic!("{way:?}")
+                };
+                assert_eq!(hash_of(&included), hash);
+                assert_eq!(fixture.balance(RECIPIENT), U256::from(5), "{way:?}");
+                pay(&next, 5).await.unwrap();
+            } else {
+                let second = pay(&next, 5).timeout(seconds(600)).await.unwrap();
+                let first = running.await.unwrap().unwrap();
+                assert_ne!(hash_of(&first), hash_of(&second));
+            }
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(10), "{way:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -469,6 +702,94 @@ async fn resuming_sends_again_only_what_nobody_gave_up() {
     );
     assert_eq!(process.out.calls("eth_sendUserOperation"), sent);
     assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+
+    // The lane's next turn writes that down. Another process leaves it alone then, though its time is not over.
+    process.out.fault("eth_sendUserOperation", Fault::Lose);
+    let next = pay(&process, 7).timeout(seconds(20)).await.unwrap_err();
+    let (later, sent) = resumed(&fixture, &journal, next.intent.unwrap()).await;
+    assert_eq!((later.outcome().happened(), sent), (Happened::Unknown, 0));
+    let (record, sent) = resumed(&fixture, &journal, id).await;
+    assert_eq!((record.outcome().happened(), sent), (Happened::Unknown, 0));
+    assert!(record.given_up.is_some() && record.deadline > later.given_up.unwrap().at + 300_000);
+    assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+}
+
+// The word of its caller is for what was signed, and for nothing else.
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_is_sent_as_it_was_signed() {
+    let send = "eth_sendUserOperation";
+    let is_void = |record: &IntentRecord| record.operations[0].void.is_some();
+    for message in [
+        "precheck failed: maxPriorityFeePerGas is 1 but must be at least 7",
+        "preVerificationGas is not enough, required: 50836, got: 48060",
+        "AA23 reverted (or OOG)",
+    ] {
+        for is_answered in [true, false] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let process = Process::new(&fixture, Way::Bundler);
+            let refuse = || Fault::refuse(-32602, message);
+            process
+                .out
+                .fault(send, if is_answered { refuse() } else { Fault::Lose });
+            let error = pay(&process, 5).timeout(seconds(5)).await.unwrap_err();
+            let id = error.intent.unwrap();
+            process.out.fault(send, refuse());
+            let again = async || {
+                process
+                    .agent
+                    .send_again(id)
+                    .await
+                    .unwrap()
+                    .timeout(seconds(20))
+                    .await
+            };
+            for _ in 0..2 {
+                let refused = again().await.unwrap_err();
+                assert_eq!(
+                    (refused.code(), refused.user_op_hash),
+                    ("not_taken", error.user_op_hash),
+                    "{message}"
+                );
+                assert!(is_undecided(refused.happened()), "{refused:?}");
+            }
+            process.out.repair();
+            let included = again().await.unwrap();
+            assert_eq!(Some(hash_of(&included)), error.user_op_hash, "{message}");
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(5));
+            assert_eq!(intents(&process).await[0].operations.len(), 1);
+        }
+    }
+
+    // Its nonce is used by another one while it waits: it is void, and no other takes its place.
+    for waits in [true, false] {
+        let (fixture, _) = Fixture::with_spender().await;
+        let process = Process::new(&fixture, Way::Bundler);
+        process.out.fault(send, Fault::Lose);
+        let error = pay(&process, 5).timeout(seconds(5)).await.unwrap_err();
+        let id = error.intent.unwrap();
+        let stranger = Process::new(&fixture, Way::EntryPoint);
+        if !waits {
+            pay(&stranger, 7).await.unwrap();
+        }
+        let again = process
+            .agent
+            .send_again(id)
+            .await
+            .unwrap()
+            .timeout(seconds(3_000));
+        let waiting = run(again);
+        tokio::time::sleep(seconds(5)).await;
+        if waits {
+            pay(&stranger, 7).await.unwrap();
+        }
+        process.out.repair();
+        fixture.mine_every(seconds(2));
+        let void = waiting.await.unwrap().unwrap_err();
+        assert_eq!((void.code(), void.happened()), ("void", Happened::No), "{void:?}");
+        let record = process.agent.intent(id).await.unwrap().unwrap();
+        assert!(record.operations.len() == 1 && is_void(&record), "{record:?}");
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(7));
+    }
 }
 
 // What another process works on is left to it.

@@ -1,7 +1,7 @@
 //! Refusals: an error is what was said, with its numbers; and what the chain would refuse is told before anything is sent.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, ample_gas, assert_not_allowed, key, one, unbounded},
+    fixture::{Fixture, RECIPIENT, ample_gas, assert_not_allowed, key, one, transfer, unbounded},
     process::{Process, Way, journal, seconds},
     wire::{Fault, account_over, error, provider},
 };
@@ -12,8 +12,12 @@ use session_key_client::{
         primitives::{Address, U256},
         providers::{Provider as _, ProviderBuilder},
     },
+    calldata,
     operation::{Advice, Cause, Happened, NotTakenReason, Outcome},
-    permissions::{AaCode, PermissionUpdates, Permissions, SpendLimit, TimeRange},
+    permissions::{
+        AaCode, LimitChange, MAX_SECONDS, PermissionUpdates, Permissions, SpendLimit, TimeRange, Verdict,
+        Violation,
+    },
     revert::PluginError,
     submit::{BundlerFees, BundlerSubmitter},
     transport,
@@ -241,7 +245,31 @@ async fn pre_verification_gas_funds_and_reputation_are_told_apart() {
 #[tokio::test(start_paused = true)]
 async fn a_code_of_the_entry_point_is_found_wherever_it_is_said() {
     let object = |error: Value| json!({ "jsonrpc": "2.0", "id": 1, "error": error }).to_string();
-    let faults: [(Box<dyn Fn() -> Fault>, AaCode); 5] = [
+    let faults: [(Box<dyn Fn() -> Fault>, AaCode); 9] = [
+        (
+            Box::new(move || Fault::Status(422, object(json!({ "message": "AA20 account not deployed" })))),
+            AaCode::AccountNotDeployed,
+        ),
+        (
+            Box::new(move || {
+                Fault::Status(
+                    500,
+                    object(json!({ "code": null, "message": "AA20 account not deployed" })),
+                )
+            }),
+            AaCode::AccountNotDeployed,
+        ),
+        (
+            Box::new(|| Fault::Status(400, r#"{"error":"AA20 account not deployed"}"#.to_owned())),
+            AaCode::AccountNotDeployed,
+        ),
+        (
+            Box::new(move || {
+                let error = json!({ "code": "-32500", "message": "validation failed", "data": { "reason": "AA20 account not deployed" } });
+                Fault::Status(400, object(error))
+            }),
+            AaCode::AccountNotDeployed,
+        ),
         (
             Box::new(move || Fault::Status(400, object(json!({ "message": "AA20 account not deployed" })))),
             AaCode::AccountNotDeployed,
@@ -282,6 +310,9 @@ async fn a_code_within_an_address_is_none() {
         "no answer for sender 0x00000000000000000000000000000000078AA21ec",
         "sender 0xAA25000000000000000000000000000000000000 timed out",
         "cannot process 0xffffAA10ffff",
+        "cannot process BAA25 of sender",
+        "see https://bundler.example/AA21x for details of AA2100",
+        "could not decode 0x220266b60000000000000000000000000000000000000000000000000000000000AA2300",
     ] {
         let (_, process, error) = refused(SEND, Fault::refuse(-32000, message)).await;
         // Nothing was said that means anything.
@@ -514,7 +545,7 @@ async fn what_cannot_pass_is_told_before_anything_is_sent() {
         .required_paymaster(fixture.stack.paymaster)
         .gas_spend_limit(
             SpendLimit::total(U256::from(10).pow(U256::from(18))),
-            session_key_client::permissions::LimitChange::Raw,
+            LimitChange::Raw,
         );
     fixture.update(key(1).address(), rules).await;
     let error = agent
@@ -603,6 +634,11 @@ async fn what_another_plugin_may_let_pass_is_sent_unless_the_caller_is_strict() 
         .access_control_type(session_key_client::permissions::AccessControlType::AllowAllAccess)
         .native_token_spend_limit(SpendLimit::UNLIMITED);
     let (fixture, _) = Fixture::with_key(permissions).await;
+    let token = fixture.stack.token;
+    let endless = SpendLimit::per(U256::from(100), MAX_SECONDS);
+    let updates = PermissionUpdates::new().erc20_spend_limit(token, endless, LimitChange::Raw);
+    let insisted = calldata::update_key_permissions(key(1).address(), updates.encode_unchecked().unwrap());
+    fixture.owner.call_data(insisted).await.unwrap();
     {
         let plugin = fixture.stack.session_key_plugin;
         let mut chain = fixture.testkit.chain();
@@ -628,7 +664,33 @@ async fn what_another_plugin_may_let_pass_is_sent_unless_the_caller_is_strict() 
     assert_eq!((error.code(), error.happened()), ("refused", Happened::No));
     assert_eq!(process.out.calls(ESTIMATE), 1);
 
-    // What is included says that nobody was sure.
+    // Nor is it known whether that plugin can reckon with the token's interval. This one can, and what is included says that nobody
+    // was sure.
+    let pays_tokens = || process.agent.execute([Call::new(token, transfer(RECIPIENT, 5))]);
+    let check = pays_tokens().check().await.unwrap();
+    assert!(check.passes() && matches!(check.verdict, Verdict::MayPass { .. }));
+    assert_not_allowed(
+        pays_tokens().strict().await.unwrap_err(),
+        &["interval_end_overflow"],
+    );
+    for way in Way::BOTH {
+        let process = Process::new(&fixture, way);
+        let pays = process
+            .agent
+            .execute([Call::new(token, transfer(RECIPIENT, 5))])
+            .id("tokens");
+        let included = pays.await.unwrap();
+        let Some(Verdict::MayPass { violations }) = &included.doubt else {
+            panic!("{included:?}")
+        };
+        assert_eq!(
+            violations.iter().map(Violation::code).collect::<Vec<_>>(),
+            ["interval_end_overflow"]
+        );
+        let record = process.agent.named("tokens").await.unwrap().unwrap();
+        assert_eq!(record.operations[0].doubt, included.doubt);
+    }
+    assert_eq!(fixture.token_balance(RECIPIENT), U256::from(10));
     let pays = process.agent.execute(one()).await.unwrap();
     assert_eq!(pays.doubt, None);
 }

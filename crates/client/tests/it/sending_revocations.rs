@@ -158,10 +158,10 @@ async fn grant_is_ended(
             .any(|operation| operation.signed.hash == *hash)
     });
     if !is_included {
-        // It is void, once the block lies deep.
+        // It is void once the block lies deep. Until then nothing says that it did not use the nonce itself.
         assert_eq!(
             kept(&process, &granted).await.outcome().happened(),
-            Happened::NotYet
+            Happened::Unknown
         );
         fixture.mine_blocks(70);
         let record = kept(&process, &granted).await;
@@ -364,7 +364,7 @@ async fn an_owner_ends_what_blocks_a_keys_lane() {
         assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
         assert_eq!(
             kept(&process, &stuck).await.outcome().happened(),
-            Happened::NotYet
+            Happened::Unknown
         );
 
         // The key goes on with the nonce after it, at once.

@@ -3,7 +3,6 @@
 use crate::{
     fixture::{Fixture, RECIPIENT, ample_gas, key, one},
     own_process,
-    plain_bundler::Bundler,
     wire::{Fault, Wire, provider, wallet},
 };
 use session_key_client::{
@@ -84,7 +83,7 @@ async fn every_request_of_this_process_is_in_a_span() {
     // Not its own.
     let unknown = owner.submitter().transaction(B256::repeat_byte(1)).await;
     assert_eq!(unknown.unwrap(), None);
-    let bundler = Wire::new(Bundler::new(&fixture));
+    let bundler = Wire::new(fixture.bundler.transport());
     let submitter = BundlerSubmitter::new(provider(bundler.clone()), deployment.entry_point);
     let agent = SessionKeyClient::new(account.clone(), key(1), submitter.with_node(node.clone()));
     let signed = agent.execute(one()).sign().await.unwrap();

@@ -1,6 +1,7 @@
 //! What is written, and what is not.
 
 use super::*;
+use crate::journal::NoncePast;
 
 pub(super) async fn a_new_record_is_written(journal: Arc<dyn Journal>) {
     let record = open(lane());
@@ -323,7 +324,10 @@ pub(super) async fn everything_in_a_record_is_kept(journal: Arc<dyn Journal>) {
         operation.doubt = Some(Verdict::MayPass {
             violations: Vec::new(),
         });
-        operation.nonce_past = Some(block(u64::MAX));
+        operation.nonce_past = Some(NoncePast {
+            block: block(u64::MAX),
+            used_by: Some(B256::repeat_byte(0xee)),
+        });
         if let Some(void) = &mut operation.void {
             void.depth = VoidDepth::Blocks(u64::MAX);
             void.used_by = Some(hash(fresh()));

@@ -22,6 +22,7 @@ impl Course {
             None => {
                 // Somebody else may have seen it included at the last moment.
                 let _ = timeout(LAST_WRITE, self.read_again()).await;
+                self.find_elsewhere().await;
                 match self.record.as_ref().map(|record| record.outcome()) {
                     Some(Outcome::Included(included))
                         if included.has_depth(self.wanted.depth) && !self.goes_alone(&included) =>
@@ -123,6 +124,7 @@ impl Course {
         // It may be taken along at this very moment.
         let is_known = self.leave_ride().await;
         let _ = timeout(LAST_WRITE, self.take_back()).await;
+        let elsewhere = self.find_elsewhere().await;
         let is_written = timeout(
             LAST_WRITE,
             self.change(|record| {
@@ -159,11 +161,6 @@ impl Course {
                 Cause::Reverted { included }
             };
         }
-        let elsewhere = if self.record.is_none() {
-            self.happened_elsewhere().await
-        } else {
-            Happened::No
-        };
         let is_told = matches!(cause, Cause::AlreadyHappened { .. });
         let mut error = self.error(cause);
         if error.happened == Happened::No && !is_told {
@@ -217,25 +214,35 @@ impl Course {
         self.writing = None;
     }
 
-    /// Whether anything of it happened that this course has not seen: done under its name, or as the intent that it goes on with.
-    async fn happened_elsewhere(&self) -> Happened {
-        if self.is_fresh {
+    /// Whether anything of it happened that this course has not seen: done under its name, or as the intent that it goes on with. If
+    /// that is included, its record is taken.
+    async fn find_elsewhere(&mut self) -> Happened {
+        if self.is_fresh || self.record.is_some() {
             return Happened::No;
         }
-        match timeout(LAST_WRITE, self.named()).await {
-            Ok(Ok(None)) => Happened::No,
-            // The name is another's: nothing of this was done.
-            Ok(Ok(Some(record))) if self.wanted.adopts.is_none() && record.request != self.request => {
-                Happened::No
-            }
-            Ok(Ok(Some(record))) => record.outcome().happened(),
-            _ => Happened::Unknown,
+        let record = match timeout(LAST_WRITE, self.named()).await {
+            Ok(Ok(None)) => return Happened::No,
+            Ok(Ok(Some(record))) => record,
+            _ => return Happened::Unknown,
+        };
+        // The name is another's: nothing of this was done.
+        if self.wanted.adopts.is_none() && record.request != self.request {
+            return Happened::No;
         }
+        let outcome = record.outcome();
+        if matches!(outcome, Outcome::Included(_)) {
+            self.id = record.id;
+            self.record = Some(record);
+        }
+        outcome.happened()
     }
 
     pub(super) async fn release(&mut self) {
         self.has_ended = true;
-        if let Some(turn) = self.turn.take() {
+        // What may still be written keeps the lane: dropping the course lets the lease lapse.
+        if self.writing.is_none()
+            && let Some(turn) = self.turn.take()
+        {
             let _ = timeout(LAST_WRITE, turn.release()).await;
         }
     }

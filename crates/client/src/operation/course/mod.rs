@@ -31,6 +31,7 @@ use std::{
     collections::BTreeMap,
     future::{Future, IntoFuture},
     pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -135,6 +136,8 @@ struct Course {
     /// Others that ride along. They wait again before the turn is given back.
     carried: Option<Carried>,
     turn: Option<Turn>,
+    /// Shows other processes that somebody waits, once the turn is given back.
+    presence: Option<Arc<Turn>>,
     /// As the journal has it.
     record: Option<IntentRecord>,
     /// An operation that is being written, and may or may not have been. It has not left the process.
@@ -162,6 +165,12 @@ impl Drop for Course {
         let is_open = |record: &IntentRecord| record.given_up.is_none() && !record.told;
         if !self.has_ended && (self.record.as_ref().is_some_and(is_open) || self.writing.is_some()) {
             self.wanted.core.desk.note_dropped(self.id);
+        }
+        // Nobody may sign for the lane before what is being written is there to be seen.
+        if self.writing.is_some()
+            && let Some(turn) = self.turn.take()
+        {
+            turn.abandon();
         }
     }
 }
@@ -198,6 +207,7 @@ impl Course {
             deadline: desk.now().saturating_add(millis(wanted.timeout)),
             until: Instant::now() + wanted.timeout,
             turn: None,
+            presence: None,
             record: None,
             writing: None,
             is_fresh: wanted.name.is_none() && wanted.adopts.is_none(),
@@ -250,6 +260,16 @@ impl Course {
         Ok(())
     }
 
+    /// Gives the lane to the next, and goes on waiting.
+    async fn leave_turn(&mut self) {
+        if self.presence.is_none() {
+            self.presence = self.wanted.core.desk.presence(self.lane).await;
+        }
+        if let Some(turn) = self.turn.take() {
+            turn.release().await;
+        }
+    }
+
     /// The record that the course goes on with: the one that has the intent's name, or that was given.
     async fn named(&self) -> Result<Option<IntentRecord>, Cause> {
         let core = &self.wanted.core;
@@ -284,8 +304,10 @@ impl Course {
         let outcome = record.outcome();
         if self.wanted.adopts.is_some() {
             self.request = record.request;
-            if let Outcome::Void(void) = outcome {
-                return Err(Cause::Void { void: Box::new(void) });
+            match outcome {
+                Outcome::Void(void) => return Err(Cause::Void { void: Box::new(void) }),
+                Outcome::NeverSent => return Err(Cause::NeverSent),
+                _ => {}
             }
         } else if !record.holds_name() {
             return Ok(None);

@@ -75,7 +75,6 @@ impl Course {
         let wait = async {
             let mut pause = FIRST_PAUSE;
             loop {
-                self.keep_turn().await;
                 let is_settled = match core.view(&self.lane).await {
                     Ok(view) => core.settle(&view, &mut records).await.is_ok(),
                     Err(_) => false,
@@ -130,6 +129,26 @@ impl Course {
         Ok(())
     }
 
+    /// Notes that nobody waits any more for equal intents that are included, and whose processes went away while they waited for
+    /// the depth.
+    pub(super) async fn give_up_equals_of_gone(&self, others: &mut [IntentRecord]) -> Result<(), Cause> {
+        let core = &self.wanted.core;
+        for other in others {
+            let is_waited_for = self.equals.contains_key(&other.id)
+                && other.given_up.is_none()
+                && !other.told
+                && other.told_to.is_none()
+                && matches!(other.outcome(), Outcome::Included(_));
+            if !is_waited_for || !core.desk.is_gone(other).await? {
+                continue;
+            }
+            if let Some(written) = core.give_up(other.clone(), core.desk.moment()).await? {
+                *other = written;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether an equal intent whose caller was given an error before has an operation whose nonce is past, and of which nothing is seen
     /// yet.
     pub(super) fn has_unseen_equal(&self, others: &[IntentRecord], next: U256) -> bool {
@@ -137,7 +156,9 @@ impl Course {
             other.request == self.request
                 && other.scope() == self.wanted.core.scope()
                 && self.was_asked_after_error_of(other)
-                && other.open_operations().any(|operation| operation.nonce() < next)
+                && other.open_operations().any(|operation| {
+                    operation.nonce() < next && operation.nonce_past.is_none_or(|past| past.used_by.is_none())
+                })
         })
     }
 

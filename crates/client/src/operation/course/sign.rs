@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     journal::{Handover, IntentRecord, JournalError, OperationRecord},
-    operation::{Progress, error::Cause, gas::raised, outcome::Outcome, settle::View},
+    operation::{
+        NotTaken, NotTakenReason, Progress, error::Cause, gas::raised, outcome::Outcome, settle::View,
+    },
     permissions::AaCode,
     request::RequestError,
     submit::Sent,
@@ -39,6 +41,7 @@ impl Course {
         let unseen_until = Instant::now() + self.wanted.timeout / 2;
         loop {
             let mut others = self.others().await?;
+            self.leave_out_gone();
             let together = self.together();
             let (reads, seen) = tokio::join!(self.read_of_today(&together), core.look_ahead(&others));
             let mut reads = reads?;
@@ -53,8 +56,12 @@ impl Course {
             match self.record.as_ref().map(IntentRecord::outcome) {
                 // It was included before anything new was signed: waiting tells.
                 Some(Outcome::Included(_)) if !self.signs_after_revert => return Ok(()),
+                Some(Outcome::Void(_)) if self.is_sent_as_it_is() => return Ok(()),
                 Some(Outcome::Open(_)) => {}
-                _ => self.check_already_happened().await?,
+                _ => {
+                    self.give_up_equals_of_gone(&mut others).await?;
+                    self.check_already_happened().await?;
+                }
             }
             let next = self.next_nonce(&view).await?;
             let nonce = self.wanted.nonce.unwrap_or(next);
@@ -68,7 +75,6 @@ impl Course {
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
-                self.keep_turn().await;
                 continue;
             }
 
@@ -80,7 +86,14 @@ impl Course {
                         return Ok(());
                     }
                     match self.hand_over(index).await? {
-                        Sent::NotTaken(reason) if is_next && !is_passing(&reason) => sign_anew = true,
+                        Sent::NotTaken(reason)
+                            if is_next && !is_passing(&reason) && !self.is_in_its_own_way(index, &reason) =>
+                        {
+                            if self.is_sent_as_it_is() {
+                                return self.check_decided(reason).await;
+                            }
+                            sign_anew = true;
+                        }
                         _ => return Ok(()),
                     }
                     continue;
@@ -143,11 +156,16 @@ impl Course {
                     | Cause::GasBudget { .. }
                     | Cause::NotAllowed { .. }),
                 ) => {
-                    return Err(match rivals.first() {
-                        Some(rival) if !least_fees.0.is_zero() => Cause::BlockedBy {
+                    let Some(rival) = rivals.first() else {
+                        return Err(cause);
+                    };
+                    // The rival is in the way only if it is its fees that make this one cost too much.
+                    let free = Box::pin(together.prepare(&reads, nonce, (U256::ZERO, U256::ZERO), &salt));
+                    return Err(match (cause, free.await) {
+                        (_, Ok(_)) | (Cause::ReplacementUnderpriced { .. }, _) => Cause::BlockedBy {
                             by: rival.signed.hash,
                         },
-                        _ => cause,
+                        (_, Err(cause)) => cause,
                     });
                 }
                 // Whoever answers does not know the nonces before this one yet, or has another operation with it.
@@ -155,7 +173,6 @@ impl Course {
                     self.last_cause = Some(Cause::Refused(refusal));
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
-                    self.keep_turn().await;
                     continue;
                 }
                 Err(cause) => return Err(cause),
@@ -197,6 +214,10 @@ impl Course {
                 void: None,
                 included: None,
             };
+            // The operation would do what nobody waits for any more.
+            if self.leave_out_gone() {
+                continue;
+            }
             match self.write_operation(operation).await {
                 Ok(()) => {}
                 // Somebody else's record cannot be written.
@@ -386,6 +407,27 @@ impl Course {
         open()
             .rfind(|(_, operation)| operation.nonce() == lowest)
             .map(|(index, _)| index)
+    }
+
+    /// Whether the caller wants the kept operation sent, and no other.
+    pub(super) fn is_sent_as_it_is(&self) -> bool {
+        matches!(self.wanted.adopts, Some((_, false)))
+    }
+
+    /// What was said of a kept operation is the answer, unless the chain has decided.
+    async fn check_decided(&mut self, reason: NotTaken) -> Result<(), Cause> {
+        match self.look().await {
+            Ok(Seen::Included(_) | Seen::Void) => Ok(()),
+            _ => Err(Cause::NotTaken(reason)),
+        }
+    }
+
+    /// Whether an operation may be what it is told to replace: some bundlers say that of one that is in their pool already.
+    fn is_in_its_own_way(&self, index: usize, reason: &NotTaken) -> bool {
+        let record = self.record.as_ref();
+        let operation = record.and_then(|record| record.operations.get(index));
+        reason.reason == NotTakenReason::ReplacementUnderpriced
+            && operation.is_some_and(|operation| is_waiting(&operation.handover))
     }
 
     pub(super) fn nonce_of(&self, index: usize) -> Option<U256> {

@@ -40,6 +40,11 @@ impl Course {
                     self.sign_and_send().await?;
                 }
                 Some(included) => break included,
+                None if self.is_sent_as_it_is()
+                    && let Some(cause) = self.void() =>
+                {
+                    return Err(cause);
+                }
                 // Every operation is void: with another nonce, it is none of them.
                 None => {
                     if self.turn.is_none() {
@@ -50,8 +55,8 @@ impl Course {
             }
         };
         // The lane is free once it is included in the latest block.
-        if let Some(turn) = self.turn.take() {
-            turn.release().await;
+        if !included.has_depth(self.wanted.depth) {
+            self.leave_turn().await;
         }
         let mut pause = FIRST_PAUSE;
         while !included.has_depth(self.wanted.depth) {
@@ -67,10 +72,9 @@ impl Course {
                 }
                 Err(cause @ Cause::AlreadyHappened { .. }) => return Err(cause),
                 Ok(Seen::Void) => {
-                    let Some(Outcome::Void(void)) = self.record.as_ref().map(IntentRecord::outcome) else {
-                        continue;
-                    };
-                    return Err(Cause::Void { void: Box::new(void) });
+                    if let Some(cause) = self.void() {
+                        return Err(cause);
+                    }
                 }
                 Err(_) => {}
             }
@@ -78,11 +82,17 @@ impl Course {
         Ok(included)
     }
 
+    /// That the intent cannot happen any more, if that is so.
+    fn void(&self) -> Option<Cause> {
+        match self.record.as_ref().map(IntentRecord::outcome) {
+            Some(Outcome::Void(void)) => Some(Cause::Void { void: Box::new(void) }),
+            _ => None,
+        }
+    }
+
     /// Waits until an operation that reverted lies so deep that it stays.
     async fn wait_until_final(&mut self, mut included: Included) -> Result<(), Cause> {
-        if let Some(turn) = self.turn.take() {
-            turn.release().await;
-        }
+        self.leave_turn().await;
         let mut pause = FIRST_PAUSE;
         while !included.is_final {
             sleep(pause).await;
@@ -100,7 +110,10 @@ impl Course {
         let mut resend_after = RESEND_AFTER;
         let mut resend_at = Instant::now() + resend_after;
         loop {
-            self.keep_turn().await;
+            // Whoever took it along may have gone: then its lease shows that somebody waits.
+            if self.turn.is_none() {
+                self.turn = self.wanted.core.desk.turn(self.lane, Instant::now()).await.ok();
+            }
             // A node or a journal that fails for a while says nothing about the operation.
             match self.look().await {
                 Ok(Seen::Included(included)) => return Ok(Some(included)),
@@ -152,13 +165,6 @@ impl Course {
     pub(super) fn is_past_or_waiting(&self) -> bool {
         let outcome = self.record.as_ref().map(IntentRecord::outcome);
         !matches!(outcome, Some(Outcome::Open(Open::NotTaken(_))))
-    }
-
-    /// Extends the lease. If that fails, another process may take the lane over; looking goes on.
-    pub(super) async fn keep_turn(&self) {
-        if let Some(turn) = &self.turn {
-            let _ = turn.renew().await;
-        }
     }
 
     /// Looks at the chain, and at what others have written to the journal.
@@ -241,7 +247,6 @@ impl Course {
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            self.keep_turn().await;
         }
     }
 

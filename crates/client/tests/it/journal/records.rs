@@ -13,8 +13,8 @@ use session_key_client::{
         rpc::types::Log,
     },
     journal::{
-        BlockRef, Handover, IntentId, IntentRecord, Journal, Lane, Moment, OperationRecord, ProcessId,
-        SqliteJournal, VoidDepth,
+        BlockRef, Handover, IntentId, IntentRecord, Journal, Lane, Moment, NoncePast, OperationRecord,
+        ProcessId, SqliteJournal, VoidDepth,
     },
     operation::{Included, NotTaken, NotTakenReason, Void},
     permissions::{AaCode, Verdict, model::Remaining},
@@ -243,7 +243,8 @@ fn signed() -> BoxedStrategy<SignedOperation> {
 }
 
 fn operation() -> BoxedStrategy<OperationRecord> {
-    let became = (option::of(block()), option::of(void()), option::of(included()));
+    let past = (block(), option::of(hash())).prop_map(|(block, used_by)| NoncePast { block, used_by });
+    let became = (option::of(past), option::of(void()), option::of(included()));
     (signed(), block(), option::of(verdict()), handover(), became)
         .prop_map(|(signed, made, doubt, handover, became)| OperationRecord {
             signed,
@@ -317,7 +318,10 @@ proptest! {
         let record = IntentRecord {
             given_up: Some(record.asked),
             operations: vec![OperationRecord {
-                nonce_past: Some(operation.made),
+                nonce_past: Some(NoncePast {
+                    block: operation.made,
+                    used_by: None,
+                }),
                 void: Some(Void {
                     nonce: operation.nonce(),
                     block: operation.made,

@@ -5,7 +5,7 @@ use session_key_client::{
     SignedOperation, UserOperation,
     alloy::primitives::{Address, B256, FixedBytes, U256, aliases::U192},
     journal::{
-        Acquired, BlockRef, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Moment,
+        Acquired, BlockRef, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Moment, NoncePast,
         OperationRecord, ProcessId, SqliteError, SqliteJournal, VoidDepth,
     },
     operation::{Included, NotTaken, NotTakenReason, Void},
@@ -1169,9 +1169,12 @@ fn of_version_1() -> Vec<IntentRecord> {
         ..record(1, 2)
     };
     ended.operations[0].handover = Handover::NoAnswer;
-    ended.operations[0].nonce_past = Some(BlockRef {
-        number: 110,
-        hash: B256::repeat_byte(0xB3),
+    ended.operations[0].nonce_past = Some(NoncePast {
+        block: BlockRef {
+            number: 110,
+            hash: B256::repeat_byte(0xB3),
+        },
+        used_by: Some(B256::repeat_byte(0xB4)),
     });
     ended.operations.push(OperationRecord {
         handover: not_taken(),

@@ -1,0 +1,58 @@
+//! Histories in which something did not hold once, and what every history is.
+
+use session_key_simulation::{Plan, keep_panics, run};
+use std::{fs, path::Path};
+
+#[test]
+fn what_went_wrong_once_does_not_go_wrong_again() {
+    keep_panics();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+    let mut found = Vec::new();
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let plan: Plan = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        count += 1;
+        for violation in run(&plan, false).violations {
+            found.push(format!("{}: {violation}", path.display()));
+        }
+    }
+    assert!(count > 0);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn a_history_is_the_same_every_time() {
+    for seed in 0..6 {
+        let plan = Plan::new(seed, false);
+        let (first, second) = (run(&plan, false), run(&plan, true));
+        assert_eq!(first.hash, second.hash, "seed {seed}");
+        assert_eq!(first.faults, second.faults, "seed {seed}");
+        assert_eq!(first.counts, second.counts, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_plan_is_read_back_as_it_was_written() {
+    for seed in 0..50 {
+        let plan = Plan::new(seed, seed % 2 == 1);
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+}
+
+#[test]
+fn a_history_has_three_intents_two_processes_and_two_faults() {
+    for seed in 0..300 {
+        let plan = Plan::new(seed, false);
+        assert!(plan.wishes.len() >= 3 && plan.processes.len() >= 2, "seed {seed}");
+        let with_wishes = |process: u8| plan.wishes.iter().any(|wish| wish.process == process);
+        assert!(with_wishes(0) && with_wishes(1), "seed {seed}");
+    }
+    for seed in 0..6 {
+        assert!(
+            run(&Plan::new(seed, false), false).misfortunes >= 2,
+            "seed {seed}"
+        );
+    }
+}
