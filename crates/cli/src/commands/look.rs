@@ -508,7 +508,10 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
         answer.plain(format!("in transaction {transaction}, block {block}"));
     }
     if let Some(key) = found.session_key {
-        answer.plain(format!("by session key {key}, {} calls", found.calls.len()));
+        answer.plain(format!(
+            "by session key {key}, {}",
+            super::calls(found.calls.len())
+        ));
     }
     let mut violations = Vec::new();
     let (outcome, tone, words) = match &found.outcome {

@@ -32,6 +32,12 @@ pub(crate) fn clean(text: &str) -> String {
     clean_text(text, 500)
 }
 
+/// `1 call`, `2 calls`.
+fn calls(count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} call{plural}")
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
     /// Make an account, or compute its address.

@@ -383,7 +383,10 @@ fn decode_bytes(bytes: &Bytes, arguments: &DecodeArguments) -> Result<Answer> {
             .iter()
             .map(|call| json!({ "target": call.target.to_string(), "valueWei": call.value.to_string(), "data": call.data }))
             .collect();
-        answer.heading(format!("executeWithSessionKey by {key}, {} calls", calls.len()));
+        answer.heading(format!(
+            "executeWithSessionKey by {key}, {}",
+            super::calls(calls.len())
+        ));
         for call in &calls {
             answer.plain(format!(
                 "{} with {} wei and {}",

@@ -167,7 +167,7 @@ impl Watch<'_> {
                     continue;
                 };
                 let (kind, words) = match &found.outcome {
-                    Became::Succeeded => ("used", format!("used: {} calls", found.calls.len())),
+                    Became::Succeeded => ("used", format!("used: {}", super::calls(found.calls.len()))),
                     Became::Failed(failure) => (
                         "refused",
                         format!("an operation failed: {}", clean(&failure.to_string())),

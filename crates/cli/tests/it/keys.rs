@@ -33,7 +33,7 @@ use tempfile::TempDir;
 const SHOP: Address = Address::repeat_byte(0x5a);
 
 /// A chain with the contracts behind a node and a bundler, an owner with ether, and a folder for files.
-struct Stage {
+pub(crate) struct Stage {
     testkit: Testkit,
     stack: Stack,
     node: Server,
@@ -46,7 +46,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut chain = Chain::new(ChainConfig::default());
         // Where the record says that they are.
         let (stack, contracts) = Stack::plan(Deterministic::record().factory_owner);
@@ -85,18 +85,18 @@ impl Stage {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
         fs::write(&path, text).expect("a file");
         path.to_str().expect("UTF-8").to_owned()
     }
 
     /// The account of the owner with salt zero, with ether and tokens, whether it is there or not.
-    fn account(&self) -> Address {
+    pub(crate) fn account(&self) -> Address {
         let output = self.run(&[
             "account",
             "address",
@@ -116,7 +116,7 @@ impl Stage {
         account
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.run_with(arguments, "")
     }
 
@@ -155,7 +155,7 @@ impl Stage {
 
     /// Runs a command on the node with `--json`, which must end so.
     #[track_caller]
-    fn json(&self, exit: i32, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, exit: i32, arguments: &[&str]) -> Value {
         let account = self.testkit_account();
         let url = self.node.url();
         let mut all = arguments.to_vec();
@@ -174,14 +174,14 @@ impl Stage {
         document
     }
 
-    fn testkit_account(&self) -> String {
+    pub(crate) fn testkit_account(&self) -> String {
         let deployment = session_key_client::Deployment::deterministic();
         let account = deployment.account_address([self.owner.address()], U256::ZERO);
         account.expect("owners").expect("a known factory").to_string()
     }
 
     /// The policy of the tests.
-    fn weekly(&self, name: &str, limit: &str) -> String {
+    pub(crate) fn weekly(&self, name: &str, limit: &str) -> String {
         let token = self.stack.token;
         let text = format!(
             "tag = \"weekly buy\"\nvalid_for = \"90 days\"\n\n[tokens.TEST]\naddress = \"{token}\"\ndecimals = 6\n\n\
@@ -191,8 +191,28 @@ impl Stage {
         self.file(name, &text)
     }
 
-    /// The key at work.
+    pub(crate) fn url(&self) -> &str {
+        self.node.url()
+    }
+
+    pub(crate) const fn token(&self) -> Address {
+        self.stack.token
+    }
+
+    /// The key at work, from the keystore.
     async fn agent(&self, key: Address) -> SessionKeyClient {
+        let file = self.path("keys").join(format!("{key}.json"));
+        let file =
+            session_key_client::signer::KeystoreFile::new(file, "a password of more than twenty letters");
+        self.client(session_key_client::SessionKeySigner::load(file).expect("a key"))
+            .await
+    }
+
+    /// Whoever signs at work.
+    pub(crate) async fn client(
+        &self,
+        signer: impl session_key_client::alloy::signers::Signer + Send + Sync + 'static,
+    ) -> SessionKeyClient {
         let account = SmartAccount::connect_with(
             &session_key_client::account::ConnectOptions::new()
                 .deployments([session_key_client::Deployment::deterministic()]),
@@ -201,10 +221,6 @@ impl Stage {
         )
         .await
         .expect("an account");
-        let file = self.path("keys").join(format!("{key}.json"));
-        let file =
-            session_key_client::signer::KeystoreFile::new(file, "a password of more than twenty letters");
-        let signer = session_key_client::SessionKeySigner::load(file).expect("a key");
         let bundler = dev_accounts()[2].signer();
         let from = bundler.address();
         let provider = self.testkit.provider_with_signer(bundler);

@@ -1,10 +1,18 @@
 //! What is published beside the command: examples, schemas, tables of codes.
 
-use super::{json_of, run, text};
+use super::{json_of, keys::Stage, run, text};
 use serde_json::{Value, json};
 use session_key_client::permissions::{
     lint::LintCode,
     policy::{Facts, Policy, PolicyErrorCode, PolicyFormat},
+};
+use session_key_client::{
+    Call,
+    alloy::{
+        primitives::{Address, U256},
+        signers::local::PrivateKeySigner,
+    },
+    permissions::erc20,
 };
 use std::{
     collections::BTreeSet,
@@ -134,4 +142,119 @@ fn every_code_is_documented_as_it_is() {
     for code in PolicyErrorCode::ALL {
         assert!(policies.contains(&format!("| `{code}` |")), "{code}");
     }
+}
+
+/// The same text without what is another one each time: hashes, and what gas costs.
+fn masked(text: &str) -> String {
+    let is_hash = |word: &str| {
+        let digits = word.trim_end_matches(',').strip_prefix("0x");
+        digits.is_some_and(|digits| digits.len() == 64)
+    };
+    let words = text.split_inclusive(char::is_whitespace).map(|word| {
+        let trimmed = word.trim_end();
+        if is_hash(trimmed) || trimmed.starts_with("0.49") {
+            word.replace(trimmed, "…")
+        } else {
+            word.to_owned()
+        }
+    });
+    words.collect()
+}
+
+/// What READMEs show of the command between marks, `<!-- output: NAME -->` and `<!-- end -->`, is what it prints. With
+/// `UPDATE_READMES=1`, they are written anew.
+#[test]
+fn readmes_show_what_is_printed() {
+    let stage = Stage::new();
+    stage.account();
+    let shop = Address::repeat_byte(0x5a);
+    let signer = PrivateKeySigner::from_slice(&[7; 32]).expect("a key");
+    let key = signer.address().to_string();
+    stage.weekly("weekly.toml", "100 TUSD per 7 days");
+    let policy = fs::read_to_string(stage.weekly("weekly.toml", "100 TUSD per 7 days"))
+        .expect("a file")
+        .replace("tokens.TEST", "tokens.TUSD")
+        .replace("\"TEST\"", "\"TUSD\"");
+    let weekly = stage.file("weekly.toml", &policy);
+    stage.file("wider.toml", &policy.replace("100 TUSD", "150 TUSD"));
+    stage.json(
+        0,
+        &[
+            "grant",
+            &weekly,
+            "--key",
+            &key,
+            "--direct",
+            "--yes",
+            "--deployment",
+            "deterministic",
+        ],
+    );
+    fs::copy(stage.path("weekly.toml.lock"), stage.path("wider.toml.lock")).expect("a copy");
+    let hash = super::server::runtime().block_on(async {
+        let pay = [Call::new(
+            stage.token(),
+            erc20::transfer(shop, U256::from(60_000_000)),
+        )];
+        let agent = stage.client(signer).await;
+        agent.execute(pay).await.expect("it is paid").receipt.user_op_hash
+    });
+    let account = stage.testkit_account();
+    let hash = hash.to_string();
+    let call = format!("{}:transfer(address,uint256):{shop},60000000", stage.token());
+    let printed = |shown: &str, arguments: &[&str]| {
+        let mut all = arguments.to_vec();
+        all.extend(["--rpc-url", stage.url(), "--account", &account]);
+        let output = stage.run(&all);
+        assert!(
+            output.status.code().is_some_and(|code| code < 2),
+            "{}",
+            text(&output.stderr)
+        );
+        format!("```text\n$ session-key {shown}\n{}```\n", text(&output.stdout))
+    };
+    let outputs = [
+        ("inspect", printed("inspect", &["inspect"])),
+        (
+            "check",
+            printed(
+                &format!("check {key} --call {call}"),
+                &["check", &key, "--call", &call],
+            ),
+        ),
+        (
+            "plan",
+            printed(
+                &format!("plan {key} wider.toml --limits keep"),
+                &["plan", &key, "wider.toml", "--limits", "keep"],
+            ),
+        ),
+        (
+            "explain",
+            printed(&format!("explain {hash}"), &["explain", &hash]),
+        ),
+    ];
+    let mut shown = 0;
+    for file in ["README.md", "crates/cli/README.md"] {
+        let before = read(file);
+        let mut after = before.clone();
+        for (name, output) in &outputs {
+            let mark = format!("<!-- output: {name} -->\n");
+            let Some(start) = after.find(&mark) else { continue };
+            let start = start + mark.len();
+            let end = start + after[start..].find("<!-- end -->").expect("an end");
+            after.replace_range(start..end, output);
+            shown += 1;
+        }
+        if std::env::var_os("UPDATE_READMES").is_some() {
+            fs::write(root().join(file), &after).expect("a file");
+        } else {
+            assert_eq!(
+                masked(&before),
+                masked(&after),
+                "{file}: run this test with UPDATE_READMES=1"
+            );
+        }
+    }
+    assert!(shown >= 6);
 }
