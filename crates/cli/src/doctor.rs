@@ -141,7 +141,7 @@ async fn check(arguments: &DoctorArguments, report: &mut Report) -> Result<()> {
 }
 
 /// The chain's name, and the deployment to check.
-fn choose(chain_id: u64, wanted: Option<&str>) -> Result<(String, KnownDeployment)> {
+pub(crate) fn choose(chain_id: u64, wanted: Option<&str>) -> Result<(String, KnownDeployment)> {
     let chain = known_chains().iter().find(|chain| chain.chain_id == chain_id);
     let name = chain.map_or("not a known one", |chain| &chain.name).to_owned();
     let mut deployments = chain.map_or(&[][..], |chain| &chain.deployments).iter();

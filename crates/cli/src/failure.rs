@@ -1,6 +1,6 @@
 //! How a command ends, and the exit code for it.
 
-use crate::{purse::Purse, transactions::TransactionError};
+use crate::{files::BadPolicy, purse::Purse, transactions::TransactionError};
 use session_key_client::{
     RequestError,
     alloy::primitives::B256,
@@ -56,7 +56,7 @@ pub(crate) async fn interrupted(purse: &Purse) -> Interrupted {
 }
 
 #[cfg(unix)]
-async fn asked_to_end() -> io::Result<()> {
+pub(crate) async fn asked_to_end() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -68,9 +68,14 @@ async fn asked_to_end() -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-async fn asked_to_end() -> io::Result<()> {
+pub(crate) async fn asked_to_end() -> io::Result<()> {
     ctrl_c().await
 }
+
+/// Something that was given cannot be what was meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct WrongInput(pub(crate) String);
 
 /// It is done, but could not be reported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,6 +135,17 @@ impl Failure {
         }
     }
 
+    /// The answer is no, and there is nothing else to say.
+    pub(crate) fn said_no(reason: &str) -> Self {
+        Self {
+            exit: Exit::No,
+            code: "no",
+            message: clean_text(reason, MAX_MESSAGE),
+            user_op_hash: None,
+            transaction_hash: None,
+        }
+    }
+
     /// It could not begin.
     pub(crate) fn before(error: &eyre::Report) -> Self {
         let mut failure = Self::of(error, "could_not_begin");
@@ -183,6 +199,11 @@ impl Failure {
                 }
             } else if let Some(error) = cause.downcast_ref::<RequestError>() {
                 failure.code = error.code();
+            } else if cause.is::<BadPolicy>() {
+                failure.code = "bad_policy";
+            } else if let Some(WrongInput(..)) = cause.downcast_ref() {
+                failure.code = "bad_arguments";
+                failure.exit = Exit::NotBegun;
             } else if cause.is::<NotReported>() {
                 failure.code = "not_reported";
                 failure.exit = Exit::Open;

@@ -1,16 +1,21 @@
 #![doc = include_str!("../README.md")]
 
 mod amount;
+mod answer;
+mod commands;
 mod demo;
 mod deploy;
 mod doctor;
 mod endpoint;
 mod failure;
+mod files;
 mod purse;
 mod report;
+mod settings;
 mod transactions;
 
 use clap::{Parser, Subcommand};
+use commands::KeyCommand;
 use demo::DemoArguments;
 use deploy::DeployArguments;
 use doctor::DoctorArguments;
@@ -29,6 +34,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Keys(KeyCommand),
+
     /// Show a session key's whole life: deployment, grant, use, refusals, refresh, update, rotation, removal.
     ///
     /// Runs on a chain simulated in this process; or on a node, with --rpc-url, --chain-id and a funded key in
@@ -65,8 +73,12 @@ fn main() -> ExitCode {
             return report.finish(&Ended::NotBegun(error));
         }
     };
+    if let Command::Keys(command) = &cli.command {
+        return runtime.block_on(command.run());
+    }
     let ended = runtime.block_on(async {
         match &cli.command {
+            Command::Keys(_) => Ended::Done,
             Command::Demo(arguments) => demo::run(arguments, &mut report).await,
             Command::Deploy(arguments) => deploy::run(arguments, &mut report).await,
             Command::Doctor(arguments) => doctor::run(arguments, &mut report).await,

@@ -47,7 +47,7 @@ const BUNDLER: Address = address!("0x00000000000000000000000000000000000b0d1e");
 const OWNER_KEY: B256 = b256!("0x000000000000000000000000000000000000000000000000000000000000a00e");
 
 /// No id that any code could take for granted.
-const CHAIN_ID: u64 = 0x00c0_ffee_1234_5678;
+pub(crate) const CHAIN_ID: u64 = 0x00c0_ffee_1234_5678;
 
 /// A chain with the whole stack, and two accounts that have the session key plugin, without keys.
 #[derive(Debug)]

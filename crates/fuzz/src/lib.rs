@@ -2,12 +2,15 @@
 
 pub mod account;
 pub mod calldata;
+pub mod covers;
 pub mod decoder;
 pub mod encoder;
 pub mod generators;
 mod history;
+pub mod inspect;
 mod model;
 mod outcomes;
+pub mod plan;
 mod prepare;
 mod property;
 pub mod sequence;

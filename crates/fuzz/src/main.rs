@@ -6,8 +6,11 @@ use eyre::{WrapErr, ensure};
 use session_key_fuzz::{
     Outcomes, Property, Seeded,
     calldata::{BundledCalldata, Calldata},
+    covers::Coverages,
     decoder::Decoder,
     encoder::Encoder,
+    inspect::Inspections,
+    plan::Plans,
     run_seeds,
     sequence::Sequence,
     user_operation::UserOperations,
@@ -57,6 +60,9 @@ enum Name {
     UserOperation,
     Verdict,
     Sequence,
+    Inspect,
+    Plan,
+    Covers,
 }
 
 fn main() -> eyre::Result<()> {
@@ -84,6 +90,9 @@ fn main() -> eyre::Result<()> {
             Name::Calldata => run::<Calldata>,
             Name::BundledCalldata => run::<BundledCalldata>,
             Name::UserOperation => run::<UserOperations>,
+            Name::Inspect => run::<Inspections>,
+            Name::Plan => run::<Plans>,
+            Name::Covers => run::<Coverages>,
         };
         cases += run(seed, plugin.as_ref(), share, most)?;
     }

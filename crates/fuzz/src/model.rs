@@ -26,7 +26,7 @@ pub(crate) struct Model {
     /// The registered ones, newest first.
     pub(crate) keys: KeyList,
     /// Whether the account has the plugin.
-    installed: bool,
+    pub(crate) installed: bool,
     pub(crate) holdings: Holdings,
 }
 

@@ -243,10 +243,13 @@ pub(crate) fn updates(world: &AccountWorld, changes: &[Change]) -> PermissionUpd
     changes.iter().map(|change| change.update(world)).collect()
 }
 
+/// The tag of all keys.
+pub(crate) const TAG: B256 = B256::repeat_byte(0x7a);
+
 fn new_key(world: &AccountWorld, key: usize, changes: &[Change]) -> eyre::Result<NewSessionKey> {
     Ok(NewSessionKey {
         key: session_key(key).address(),
-        tag: B256::ZERO,
+        tag: TAG,
         permissions: updates(world, changes).encode_unchecked()?,
     })
 }

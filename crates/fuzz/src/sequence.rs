@@ -4,12 +4,14 @@
 
 use crate::{
     Outcomes, Property,
-    account::{AccountWorld, START},
+    account::AccountWorld,
     history::History,
-    steps::{Action, Change, OwnerAction, Pause},
+    inspect::live,
+    steps::{Action, Change, Pause},
 };
 use alloy::primitives::Bytes;
 use proptest::prelude::*;
+use std::ops::Range;
 
 /// A history: keys that there are from the start, and what happens then.
 #[derive(Clone, Debug)]
@@ -18,6 +20,24 @@ pub struct Case {
     pub keys: Vec<(usize, Vec<Change>)>,
     /// Transactions, each so much later than the one before.
     pub steps: Vec<(Pause, Action)>,
+}
+
+/// Histories of so many steps.
+pub(crate) fn histories(steps: Range<usize>) -> BoxedStrategy<Case> {
+    (
+        [
+            Change::any_permissions(),
+            Change::any_permissions(),
+            Change::any_permissions(),
+        ],
+        prop_oneof![1 => Just(0usize), 8 => 1..4usize],
+        prop::collection::vec((Pause::any(), Action::any()), steps),
+    )
+        .prop_map(|(permissions, keys, steps)| Case {
+            keys: permissions.into_iter().enumerate().take(keys).collect(),
+            steps,
+        })
+        .boxed()
 }
 
 /// See the [module](self).
@@ -37,35 +57,12 @@ impl Property for Sequence {
     }
 
     fn cases(&self) -> BoxedStrategy<Case> {
-        (
-            [
-                Change::any_permissions(),
-                Change::any_permissions(),
-                Change::any_permissions(),
-            ],
-            prop_oneof![1 => Just(0usize), 8 => 1..4usize],
-            prop::collection::vec((Pause::any(), Action::any()), 1..25),
-        )
-            .prop_map(|(permissions, keys, steps)| Case {
-                keys: permissions.into_iter().enumerate().take(keys).collect(),
-                steps,
-            })
-            .boxed()
+        histories(1..25)
     }
 
     fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
         let mut history = History::begin(&mut self.world)?;
-        let mut time = START;
-        for (key, permissions) in &case.keys {
-            let add = Action::Owner(OwnerAction::Add(*key, permissions.clone()));
-            history.step(&add, time, outcomes)?;
-            time += 1;
-        }
-        time -= 1;
-        for (pause, action) in &case.steps {
-            time = pause.until(time, &history.model.states());
-            history.step(action, time, outcomes)?;
-        }
+        live(&mut history, case, outcomes)?;
         Ok(())
     }
 }

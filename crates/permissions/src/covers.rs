@@ -491,14 +491,6 @@ impl Comparison {
     fn gas(&mut self) {
         let (policy, need) = (self.policy.gas_limit.info, self.need.gas_limit.info);
         let base = self.base.clone();
-        if policy.has_limit && !need.has_limit {
-            // With a limit, the lane is fixed, too.
-            let example = Example {
-                uses_keys_lane: false,
-                ..base
-            };
-            return self.report(Part::GasLimit, MissingCode::Limited, example);
-        }
         self.limit(Part::GasLimit, policy, need, |used, amount, time| {
             // A single amount cannot cost any sum: what is used makes up for it.
             let most = U256::from(u64::MAX);
@@ -734,6 +726,25 @@ mod tests {
         );
         let found = missing(&allowed, &denied);
         assert_eq!(found, [(Part::AccessControlType, MissingCode::CallNotAllowed)]);
+    }
+
+    #[test]
+    fn data_too_short_for_a_function_counts() {
+        // Off the list, but with its functions checked: of such a contract, one to three bytes are refused.
+        let checked = Permissions::new()
+            .access_control_type(AccessControlType::Denylist)
+            .address_entry(AddressEntry {
+                contract: A,
+                is_on_list: false,
+                check_selectors: true,
+            });
+        let plain = Permissions::new().access_control_type(AccessControlType::Denylist);
+        let found = missing(&checked, &plain);
+        assert_eq!(
+            found,
+            [(Part::Contract { contract: A }, MissingCode::CallNotAllowed)]
+        );
+        assert_eq!(missing(&plain, &checked), []);
     }
 
     #[test]

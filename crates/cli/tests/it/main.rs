@@ -2,7 +2,9 @@
 
 mod demo;
 mod deployment;
+mod keys;
 mod manners;
+mod published;
 mod server;
 
 use serde_json::Value;
@@ -12,12 +14,16 @@ use std::process::{Command, Output};
 const PUBLIC_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 /// What the command reads from the environment.
-const VARIABLES: [&str; 5] = [
+const VARIABLES: [&str; 9] = [
     "SESSION_KEY_FUNDER",
     "ETH_RPC_URL",
     "SESSION_KEY_CHAIN_ID",
     "SESSION_KEY_BUNDLER_URL",
     "SESSION_KEY_ACCOUNT",
+    "SESSION_KEY_KEYSTORE",
+    "SESSION_KEY_OWNER",
+    "SESSION_KEY_OWNER_PASSWORD",
+    "SESSION_KEY_PASSWORD",
 ];
 
 /// The command, with nothing of the environment that it reads.

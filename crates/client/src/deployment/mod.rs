@@ -43,6 +43,18 @@ pub struct Deployment {
     pub account_init_code_hash: Option<B256>,
 }
 
+/// The symbol of a chain's native coin: `ETH` where no other is known.
+#[must_use]
+pub const fn native_symbol(chain_id: u64) -> &'static str {
+    match chain_id {
+        // Polygon and its testnets.
+        137 | 80_001 | 80_002 => "POL",
+        // Fraxtal and its testnet.
+        252 | 2_523 => "FRAX",
+        _ => "ETH",
+    }
+}
+
 impl Deployment {
     /// The preferred known deployment on a chain: compatible contracts that accounts there use already. `None` for a chain
     /// without one: give the addresses yourself.

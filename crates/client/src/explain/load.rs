@@ -106,6 +106,11 @@ pub async fn explain(
     Ok(state.check_signed(&signed, time))
 }
 
+/// What is known of the rules of the account's plugin.
+pub async fn rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
+    load_rule_set(account).await
+}
+
 /// Whose plugin it is, as the plugin itself says. What does not answer as this project's does is another.
 pub(crate) async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
     let plugin = account.deployment().session_key_plugin;

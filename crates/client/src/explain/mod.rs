@@ -11,4 +11,4 @@ mod load;
 pub use by_hash::{Became, ExplainOptions, Explanation, NotFound, explain_hash};
 pub use failure::{Failure, explain_failure};
 pub(crate) use load::load_rule_set;
-pub use load::{explain, load, load_for_calls};
+pub use load::{explain, load, load_for_calls, rule_set};

@@ -3,8 +3,11 @@
 use session_key_fuzz::{
     Property,
     calldata::{BundledCalldata, Calldata},
+    covers::Coverages,
     decoder::Decoder,
     encoder::Encoder,
+    inspect::Inspections,
+    plan::Plans,
     run_with_regressions,
     sequence::Sequence,
     user_operation::UserOperations,
@@ -110,5 +113,43 @@ fn sequence() {
         15,
         regressions!("sequence"),
         &[("owner:", 6), ("execution", 3), ("bundle", 4), ("broken", 6)],
+    );
+}
+
+#[test]
+fn inspect() {
+    run::<Inspections>(
+        25,
+        regressions!("inspect"),
+        &[("owner:", 6), ("1 keys", 1), ("2 keys", 1)],
+    );
+}
+
+#[test]
+fn plan() {
+    run::<Plans>(
+        40,
+        regressions!("plan"),
+        &[
+            ("Keep", 1),
+            ("Afresh", 1),
+            ("Raw", 1),
+            ("widens", 1),
+            ("narrows", 1),
+        ],
+    );
+}
+
+#[test]
+fn covers() {
+    run::<Coverages>(
+        150,
+        regressions!("covers"),
+        &[
+            ("covered", 1),
+            ("call_not_allowed", 1),
+            ("limit", 1),
+            ("refreshes_later", 1),
+        ],
     );
 }

@@ -435,6 +435,33 @@ fn permissions_become_a_policy_with_the_names_that_are_known() {
 }
 
 #[test]
+fn two_tokens_of_one_name_are_not_confused() {
+    let names = Names::new()
+        .token(USDC, Token::new("USDC", 6))
+        .token(SHOP, Token::new("USDC", 18));
+    let set = Permissions::new()
+        .erc20_spend_limit(USDC, SpendLimit::total(n(5)))
+        .erc20_spend_limit(SHOP, SpendLimit::total(n(7)));
+    let (policy, _) = Policy::of(&set, None, &names).unwrap();
+    let named: Vec<Address> = policy.token_names().map(|(token, _)| token).collect();
+    // The one with the lower address; the other has its address for a name.
+    assert_eq!(named, [SHOP]);
+    let resolved = toml(&policy.to_text(PolicyFormat::Toml))
+        .resolve(&Facts::new())
+        .unwrap();
+    let limits: BTreeMap<Address, SpendLimit> = resolved
+        .permissions
+        .erc20_spend_limits
+        .iter()
+        .map(|limit| (limit.token, limit.limit))
+        .collect();
+    assert_eq!(
+        limits,
+        BTreeMap::from([(USDC, SpendLimit::total(n(5))), (SHOP, SpendLimit::total(n(7)))])
+    );
+}
+
+#[test]
 fn what_has_no_effect_is_named_and_left_out() {
     let dead = Permissions::new()
         .contract_functions(USDC, [ERC20_APPROVE])

@@ -1,0 +1,200 @@
+//! The chain that a command looks at, and the account.
+
+use crate::{
+    doctor::choose,
+    endpoint::{BUNDLER_URL, Endpoint, RPC_URL},
+    failure::WrongInput,
+    settings::Settings,
+};
+use eyre::{Result, WrapErr as _, bail, eyre};
+use session_key_client::{
+    Deployment, Node, SmartAccount,
+    account::ConnectOptions,
+    alloy::{
+        eips::BlockId,
+        network::TransactionBuilder as _,
+        primitives::{Address, B256, Bytes, Selector},
+        providers::DynProvider,
+        rpc::types::TransactionRequest,
+        sol_types::{SolCall, SolType, sol_data},
+    },
+    deployment::native_symbol,
+    inspect::{InspectOptions, InspectedKey, Inspection, inspect},
+    node::Head,
+    permissions::{
+        ERC20_APPROVE, ERC20_TRANSFER, KeyState,
+        words::{Names, Token},
+    },
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+alloy::sol! {
+    /// What tokens say of themselves.
+    interface IErc20Metadata {
+        /// Its symbol.
+        function symbol() external view returns (string);
+        /// Its decimals.
+        function decimals() external view returns (uint8);
+    }
+}
+
+/// A node, and what was asked for on it.
+#[derive(Clone, Debug)]
+pub(crate) struct Chain {
+    pub(crate) node: Node,
+    pub(crate) bundler: Option<Endpoint>,
+    pub(crate) chain_id: u64,
+    pub(crate) settings: Settings,
+}
+
+impl Chain {
+    /// Asks the node which chain it is of.
+    pub(crate) async fn connect(settings: Settings) -> Result<Self> {
+        let url = settings
+            .rpc_url
+            .as_deref()
+            .ok_or_else(|| WrongInput(format!("a node is needed: give {RPC_URL} or ETH_RPC_URL")))?;
+        let endpoint = Endpoint::new(RPC_URL, url, settings.time_limit)?;
+        let bundler = match &settings.bundler_url {
+            Some(url) => Some(Endpoint::new(BUNDLER_URL, url, settings.time_limit)?),
+            None => None,
+        };
+        let chain_id = endpoint.chain_id().await?;
+        if let Some(expected) = settings.chain_id
+            && expected != chain_id
+        {
+            bail!("this is chain {chain_id}, not {expected}");
+        }
+        Ok(Self {
+            node: endpoint.node,
+            bundler,
+            chain_id,
+            settings,
+        })
+    }
+
+    pub(crate) fn provider(&self) -> DynProvider {
+        self.node.provider().clone()
+    }
+
+    pub(crate) const fn symbol(&self) -> &'static str {
+        native_symbol(self.chain_id)
+    }
+
+    pub(crate) async fn head(&self) -> Result<Head> {
+        Ok(self.node.head().await?)
+    }
+
+    /// The contracts that were asked for, or that are known.
+    pub(crate) fn deployment(&self) -> Result<Deployment> {
+        let (_, known) = choose(self.chain_id, self.settings.deployment.as_deref())?;
+        Ok(known.deployment()?)
+    }
+
+    /// The account's address.
+    pub(crate) fn address(&self) -> Result<Address> {
+        let account = self.settings.account;
+        Ok(account.ok_or_else(|| {
+            WrongInput("an account is needed: give --account or SESSION_KEY_ACCOUNT".into())
+        })?)
+    }
+
+    /// The account, which exists, with the contracts that it has.
+    pub(crate) async fn account(&self) -> Result<SmartAccount> {
+        let mut options = ConnectOptions::new().chain_id(self.chain_id);
+        let known = match &self.settings.deployment {
+            Some(_) => vec![self.deployment()?],
+            None => self
+                .deployment()
+                .into_iter()
+                .chain([Deployment::deterministic()])
+                .collect(),
+        };
+        options = options.deployments(known);
+        Ok(SmartAccount::connect_with(&options, self.provider(), self.address()?).await?)
+    }
+
+    /// The account's keys.
+    pub(crate) async fn inspect(&self, options: InspectOptions) -> Result<(SmartAccount, Inspection)> {
+        let account = self.account().await?;
+        let options = options.from_block(self.settings.from_block);
+        let inspection = inspect(&account, &options).await?;
+        Ok((account, inspection))
+    }
+
+    /// One key of the account, which must have it.
+    pub(crate) async fn inspect_key(&self, key: Address) -> Result<(SmartAccount, Head, InspectedKey)> {
+        let (account, inspection) = self.inspect(InspectOptions::new().keys([key])).await?;
+        let found = inspection.key(key).cloned();
+        let found = found.ok_or_else(|| eyre!("{key} is not a session key of {}", account.address()))?;
+        Ok((account, inspection.block, found))
+    }
+
+    /// What tokens say of themselves: those that answer as tokens do.
+    pub(crate) async fn tokens(
+        &self,
+        addresses: impl IntoIterator<Item = Address>,
+    ) -> BTreeMap<Address, Token> {
+        let addresses: BTreeSet<Address> = addresses.into_iter().collect();
+        let mut tokens = BTreeMap::new();
+        for address in addresses {
+            let (symbol, decimals) = tokio::join!(
+                self.view(address, IErc20Metadata::symbolCall {}.abi_encode()),
+                self.decimals(address),
+            );
+            let symbol = symbol.ok().and_then(|answer| text(&answer));
+            if let (Some(symbol), Ok(decimals)) = (symbol, decimals) {
+                tokens.insert(address, Token::new(symbol, decimals));
+            }
+        }
+        tokens
+    }
+
+    /// A token's decimals, as it says.
+    pub(crate) async fn decimals(&self, token: Address) -> Result<u8> {
+        let answer = self
+            .view(token, IErc20Metadata::decimalsCall {}.abi_encode())
+            .await
+            .wrap_err_with(|| format!("the decimals of token {token}"))?;
+        IErc20Metadata::decimalsCall::abi_decode_returns_validate(&answer)
+            .map_err(|_| eyre!("{token} does not say how many decimals it has: is it a token?"))
+    }
+
+    async fn view(&self, contract: Address, call: Vec<u8>) -> Result<Bytes> {
+        let request = TransactionRequest::default().with_to(contract).with_input(call);
+        Ok(self.node.call(&request, BlockId::latest()).await?)
+    }
+
+    /// Names for what a key may do: those that a file gives, and the symbols of tokens on the chain.
+    pub(crate) async fn names(&self, states: impl IntoIterator<Item = &KeyState>, names: Names) -> Names {
+        let is_token = |functions: &BTreeMap<Selector, bool>| {
+            [ERC20_TRANSFER, ERC20_APPROVE]
+                .iter()
+                .any(|function| functions.get(function) == Some(&true))
+        };
+        let tokens = states.into_iter().flat_map(|state| {
+            let contracts = state.contracts.iter();
+            contracts
+                .filter(|(_, entry)| entry.token_limit.has_limit || is_token(&entry.functions))
+                .map(|(contract, _)| *contract)
+        });
+        let known: BTreeSet<Address> = names.tokens().keys().copied().collect();
+        let unknown: Vec<Address> = tokens.filter(|token| !known.contains(token)).collect();
+        let found = self.tokens(unknown).await;
+        found
+            .into_iter()
+            .fold(names.native_symbol(self.symbol()), |names, (address, token)| {
+                names.token(address, token)
+            })
+    }
+}
+
+/// A text, or what some tokens answer in its place: 32 bytes of it.
+fn text(answer: &Bytes) -> Option<String> {
+    if let Ok(text) = sol_data::String::abi_decode_validate(answer) {
+        return Some(text);
+    }
+    let word = B256::try_from(answer.as_ref()).ok()?;
+    let text = std::str::from_utf8(word.as_slice()).ok()?;
+    Some(text.trim_end_matches('\0').to_owned())
+}

@@ -1,0 +1,128 @@
+//! Session keys in the encrypted keystore.
+
+use super::{Json, Outcome, not_begun};
+use crate::{
+    answer::{Answer, Tone},
+    failure::WrongInput,
+};
+use clap::Args;
+use eyre::{Result, WrapErr as _, ensure};
+use session_key_client::{
+    SessionKeySigner,
+    alloy::primitives::Address,
+    permissions::parse_address,
+    signer::{KeyStorage, KeystoreFile, PrivateKey},
+};
+use std::path::{Path, PathBuf};
+
+/// Environment variable with the password of session keys.
+const PASSWORD: &str = "SESSION_KEY_PASSWORD";
+
+/// The keystore, and its password.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Keystore {
+    /// The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD.
+    #[arg(long = "keystore", value_name = "DIR", env = "SESSION_KEY_KEYSTORE")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArguments {
+    #[command(flatten)]
+    keystore: Keystore,
+
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysArguments {
+    #[command(flatten)]
+    keystore: Keystore,
+
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+impl Keystore {
+    pub(crate) fn folder(&self) -> Result<&Path> {
+        let folder = self.folder.as_deref();
+        Ok(folder.ok_or_else(|| {
+            WrongInput("a keystore is needed: give --keystore or SESSION_KEY_KEYSTORE".to_owned())
+        })?)
+    }
+
+    fn password() -> Result<String> {
+        let password = std::env::var(PASSWORD).unwrap_or_default();
+        ensure!(
+            password.chars().count() >= 20,
+            WrongInput(format!(
+                "{PASSWORD} must hold the keystore's password: a random one of at least 20 characters"
+            ))
+        );
+        Ok(password)
+    }
+
+    fn file(folder: &Path, key: Address, password: String) -> KeystoreFile {
+        KeystoreFile::new(folder.join(format!("{key}.json")), password)
+    }
+
+    /// Makes a key and keeps it.
+    pub(crate) fn generate(&self) -> Result<Address> {
+        let folder = self.folder()?;
+        let password = Self::password()?;
+        std::fs::create_dir_all(folder).wrap_err_with(|| format!("--keystore {}", folder.display()))?;
+        let key = PrivateKey::random();
+        let address =
+            session_key_client::alloy::signers::local::PrivateKeySigner::from_slice(key.expose_secret())?
+                .address();
+        Self::file(folder, address, password).store(&key)?;
+        Ok(address)
+    }
+
+    /// A key that is there.
+    pub(crate) fn load(&self, key: Address) -> Result<SessionKeySigner> {
+        let file = Self::file(self.folder()?, key, Self::password()?);
+        Ok(SessionKeySigner::load(file)?)
+    }
+
+    fn list(&self) -> Result<Vec<Address>> {
+        let folder = self.folder()?;
+        let files = std::fs::read_dir(folder).wrap_err_with(|| format!("--keystore {}", folder.display()))?;
+        let mut keys = Vec::new();
+        for file in files {
+            let name = file?.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            keys.extend(name.and_then(|name| parse_address(name).ok()));
+        }
+        keys.sort();
+        Ok(keys)
+    }
+}
+
+pub(crate) fn keygen(arguments: &KeygenArguments) -> Outcome {
+    not_begun((|| {
+        let address = arguments.keystore.generate()?;
+        let mut answer = Answer::new();
+        answer
+            .raw(address.to_string())
+            .data("sessionKey", address.to_string());
+        Ok(answer)
+    })())
+}
+
+pub(crate) fn list(arguments: &KeysArguments) -> Outcome {
+    not_begun((|| {
+        let keys = arguments.keystore.list()?;
+        let mut answer = Answer::new();
+        for key in &keys {
+            answer.raw(key.to_string());
+        }
+        if keys.is_empty() {
+            answer.line(Tone::Quiet, 0, "No keys.");
+        }
+        let keys: Vec<String> = keys.iter().map(Address::to_string).collect();
+        answer.data("keys", keys);
+        Ok(answer)
+    })())
+}

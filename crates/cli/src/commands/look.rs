@@ -1,0 +1,621 @@
+//! Commands that look at the chain and change nothing.
+
+use super::{Json, Outcome, chain::Chain, clean, not_begun, show};
+use crate::{
+    amount::parse_amount,
+    answer::{Answer, Tone},
+    doctor::choose,
+    failure::WrongInput,
+    files::read,
+    settings::Sources,
+};
+use alloy::{
+    dyn_abi::{DynSolType, ErrorExt as _},
+    json_abi::{ContractObject, Error as AbiError, JsonAbi},
+};
+use clap::Args;
+use eyre::{Result, WrapErr as _};
+use serde_json::{Value, json};
+use session_key_client::{
+    Revert, SignedOperation, UserOperation,
+    alloy::{
+        hex,
+        primitives::{Address, B256, Bytes, Selector, U256},
+    },
+    explain::{Became, ExplainOptions, Explanation, Failure, NotFound, explain_hash},
+    inspect::{InspectOptions, KeyEventKind},
+    permissions::{
+        Call, DUMMY_SIGNATURE,
+        figures::KeyStatus,
+        model::decode_execute_with_session_key,
+        parse_address,
+        words::{Names, UnixTime},
+    },
+};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub(crate) struct AddressArguments {
+    /// The owner.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    owner: Address,
+
+    /// A number that tells the owner's accounts apart.
+    #[arg(long, value_name = "NUMBER", default_value = "0")]
+    salt: U256,
+
+    /// The chain, for its known contracts.
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    chain_id: u64,
+
+    /// Which contracts: `canonical`, `deterministic`, or a file that `deploy --record` wrote.
+    #[arg(long, value_name = "NAME|FILE")]
+    deployment: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// This key only.
+    #[arg(value_name = "KEY", value_parser = parse_address)]
+    key: Option<Address>,
+
+    /// Every change, with its block and time, also of keys that are gone.
+    #[arg(long)]
+    history: bool,
+
+    /// JSON-RPC URL of a second node, of another operator, whose logs have to be the same.
+    #[arg(long, value_name = "URL")]
+    compare_with: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BudgetArguments {
+    /// The key.
+    #[arg(value_name = "KEY", value_parser = parse_address)]
+    key: Address,
+
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["calls", "user_operation"]))]
+pub(crate) struct CheckArguments {
+    /// The key.
+    #[arg(value_name = "KEY", value_parser = parse_address)]
+    key: Address,
+
+    /// A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal.
+    #[arg(long = "call", value_name = "CALL")]
+    calls: Vec<String>,
+
+    /// A user operation in JSON; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    user_operation: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// Of an operation or a transaction.
+    hash: B256,
+
+    /// ABI files of contracts that were called, to name their errors: JSON ABIs or compiler artifacts.
+    #[arg(long = "abi", value_name = "FILE")]
+    abis: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+pub(crate) fn address(arguments: &AddressArguments) -> Outcome {
+    not_begun((|| {
+        let (_, known) = choose(arguments.chain_id, arguments.deployment.as_deref())?;
+        let address = known
+            .deployment()?
+            .account_address([arguments.owner], arguments.salt)?;
+        let address = address.ok_or_else(|| {
+            WrongInput(format!(
+                "how the factory of {:?} makes accounts is not known: ask a node",
+                known.name
+            ))
+        })?;
+        let mut answer = Answer::new();
+        answer
+            .raw(address.to_string())
+            .data("account", address.to_string());
+        Ok(answer)
+    })())
+}
+
+pub(crate) async fn inspect(arguments: &InspectArguments) -> Outcome {
+    let limit = arguments.sources.time_limit;
+    not_begun(limit.all(inspected(arguments)).await)
+}
+
+async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
+    let chain = Chain::connect(arguments.sources.settings()?).await?;
+    let mut options = InspectOptions::new();
+    if let Some(key) = arguments.key {
+        options = options.keys([key]);
+    }
+    if arguments.history {
+        options = options.with_history();
+    }
+    if let Some(url) = &arguments.compare_with {
+        let second = crate::endpoint::Endpoint::new("--compare-with", url, arguments.sources.time_limit)?;
+        options = options.compare_with(second.node);
+    }
+    let (account, inspection) = chain.inspect(options).await?;
+    let names = chain
+        .names(inspection.keys().iter().map(|key| &key.state), Names::new())
+        .await;
+    let now = inspection.block.timestamp;
+    let mut answer = Answer::new();
+    answer.line(
+        Tone::Heading,
+        0,
+        format!(
+            "Account {} at block {} ({})",
+            account.address(),
+            inspection.block.number,
+            UnixTime(now)
+        ),
+    );
+    if inspection.keys().is_empty() {
+        answer.plain("No session keys.");
+    }
+    for key in inspection.keys() {
+        show::show_key(&mut answer, key, &names, now);
+    }
+    let keys: Vec<Value> = inspection
+        .keys()
+        .iter()
+        .map(|key| show::key_json(key, &names, now))
+        .collect();
+    answer
+        .data("account", account.address().to_string())
+        .data("chainId", chain.chain_id)
+        .data("block", inspection.block.number)
+        .data("time", now)
+        .data("complete", inspection.is_complete())
+        .data("keys", keys);
+    if arguments.history {
+        history(&mut answer, &chain, &inspection, &names).await?;
+    } else {
+        answer.data("history", Value::Null);
+    }
+    answer.data("missingBlocks", inspection.missing_blocks());
+    Ok(answer)
+}
+
+async fn history(
+    answer: &mut Answer,
+    chain: &Chain,
+    inspection: &session_key_client::inspect::Inspection,
+    names: &Names,
+) -> Result<()> {
+    answer.heading("History");
+    let mut events = Vec::new();
+    let mut times = std::collections::BTreeMap::new();
+    for event in inspection.events().iter().rev() {
+        let time = match times.get(&event.block) {
+            Some(time) => *time,
+            None => {
+                let header = chain.node.header(event.block.into()).await?;
+                let time = header.map(|header| header.timestamp);
+                times.insert(event.block, time);
+                time
+            }
+        };
+        let (kind, key, words) = match &event.kind {
+            KeyEventKind::Added { session_key, tag } => {
+                ("added", *session_key, vec![format!("added, tag {tag}")])
+            }
+            KeyEventKind::Removed { session_key } => ("removed", *session_key, vec!["removed".to_owned()]),
+            KeyEventKind::Rotated { old, new } => ("rotated", *old, vec![format!("rotated to {new}")]),
+            KeyEventKind::Updated { session_key, updates } => {
+                let words = match updates {
+                    Ok(updates) => updates.describe(names).into_iter().collect(),
+                    Err(unknown) => vec![format!("updates that are not known: {}", clean(&unknown.reason))],
+                };
+                ("updated", *session_key, words)
+            }
+            _ => continue,
+        };
+        let when = time.map_or_else(String::new, |time| format!(" ({})", UnixTime(time)));
+        answer.line(Tone::Plain, 2, format!("block {}{when}: {key}", event.block));
+        for sentence in &words {
+            answer.line(Tone::Quiet, 4, sentence.clone());
+        }
+        events.push(json!({
+            "block": event.block,
+            "time": time,
+            "transactionHash": event.transaction_hash,
+            "kind": kind,
+            "sessionKey": key.to_string(),
+            "newSessionKey": match &event.kind {
+                KeyEventKind::Rotated { new, .. } => Some(new.to_string()),
+                _ => None,
+            },
+            "words": words,
+        }));
+    }
+    answer.data("history", events);
+    Ok(())
+}
+
+pub(crate) async fn budget(arguments: &BudgetArguments) -> Outcome {
+    let limit = arguments.sources.time_limit;
+    not_begun(
+        limit
+            .all(async {
+                let chain = Chain::connect(arguments.sources.settings()?).await?;
+                let (account, block, key) = chain.inspect_key(arguments.key).await?;
+                let names = chain.names([&key.state], Names::new()).await;
+                let now = block.timestamp;
+                let status = key.state.status(now);
+                let mut answer = Answer::new();
+                answer.heading(format!("{}  {}", key.session_key, show::status(status)));
+                show::show_budgets(&mut answer, &key.state, &names, now);
+                for missing in &key.missing {
+                    answer.line(Tone::Bad, 2, format!("not complete: {missing}"));
+                }
+                answer
+                    .data("account", account.address().to_string())
+                    .data("sessionKey", key.session_key.to_string())
+                    .data("block", block.number)
+                    .data("time", now)
+                    .data("status", status)
+                    .data("complete", key.is_complete())
+                    .data("budgets", key.state.budget_figures(now));
+                answer.no(status != KeyStatus::Active);
+                Ok(answer)
+            })
+            .await,
+    )
+}
+
+/// Reads `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`.
+pub(crate) fn parse_call(text: &str) -> Result<Call> {
+    let wrong = |why: String| WrongInput(format!("--call {}: {why}", clean(text)));
+    let (call, value) = match text.rsplit_once('@') {
+        Some((call, value)) => (call, parse_amount(value).map_err(wrong)?),
+        None => (text, U256::ZERO),
+    };
+    let mut parts = call.splitn(3, ':');
+    let target = parts.next().unwrap_or_default();
+    let target = parse_address(target).map_err(|error| wrong(error.to_string()))?;
+    let data = match (parts.next(), parts.next()) {
+        (None, _) => Bytes::new(),
+        (Some(data), None) if data.starts_with("0x") => hex::decode(data)
+            .map_err(|_| wrong("the call data are not hexadecimal".to_owned()))?
+            .into(),
+        (Some(signature), arguments) => call_data(signature, arguments.unwrap_or_default()).map_err(wrong)?,
+    };
+    Ok(Call::new(target, data).with_value(value))
+}
+
+/// Call data of a function with arguments that are separated by commas.
+fn call_data(signature: &str, arguments: &str) -> Result<Bytes, String> {
+    let types = signature
+        .find('(')
+        .map(|start| &signature[start..])
+        .ok_or("a function is written like transfer(address,uint256)")?;
+    let selector = Selector::from_slice(&session_key_client::alloy::primitives::keccak256(signature)[..4]);
+    let mut data = selector.to_vec();
+    if types == "()" {
+        if !arguments.is_empty() {
+            return Err("the function takes no arguments".to_owned());
+        }
+        return Ok(data.into());
+    }
+    let types: DynSolType = types
+        .parse()
+        .map_err(|_| "these are not types of Solidity".to_owned())?;
+    let values = types.coerce_str(&format!("({arguments})")).map_err(|error| {
+        format!(
+            "the arguments are not of their types: {}",
+            clean(&error.to_string())
+        )
+    })?;
+    data.extend(values.abi_encode_params());
+    Ok(data.into())
+}
+
+pub(crate) async fn check(arguments: &CheckArguments) -> Outcome {
+    let limit = arguments.sources.time_limit;
+    not_begun(limit.all(checked(arguments)).await)
+}
+
+async fn checked(arguments: &CheckArguments) -> Result<Answer> {
+    let calls: Vec<Call> = arguments
+        .calls
+        .iter()
+        .map(|call| parse_call(call))
+        .collect::<Result<_>>()?;
+    let operation: Option<UserOperation> = match &arguments.user_operation {
+        Some(path) => Some(serde_json::from_str(&read(path)?).map_err(|error| {
+            WrongInput(format!(
+                "{}: not a user operation: {}",
+                path.display(),
+                clean(&error.to_string())
+            ))
+        })?),
+        None => None,
+    };
+    let chain = Chain::connect(arguments.sources.settings()?).await?;
+    let account = chain.account().await?;
+    let head = chain.head().await?;
+    let at = account.clone().at(head.number);
+    let now = head.timestamp;
+    let touched = match &operation {
+        Some(operation) => {
+            decode_execute_with_session_key(&operation.call_data).map_or(Vec::new(), |(calls, _)| calls)
+        }
+        None => calls.clone(),
+    };
+    let state = session_key_client::explain::load_for_calls(&at, arguments.key, &touched).await?;
+    let verdict = match operation {
+        None => state.check_calls(&calls, now),
+        Some(operation) if operation.signature.is_empty() || operation.signature == DUMMY_SIGNATURE => {
+            state.check(&operation, now)
+        }
+        Some(operation) => {
+            let hash = operation.hash(account.deployment().entry_point, chain.chain_id);
+            state.check_signed(&SignedOperation { operation, hash }, now)
+        }
+    };
+    let names = chain.names([&state], Names::new()).await;
+    let mut answer = Answer::new();
+    for (index, sentence) in verdict.describe(&names).into_iter().enumerate() {
+        let tone = match (index, &verdict) {
+            (0, verdict) if verdict.is_accepted() => Tone::Good,
+            (0, session_key_client::permissions::Verdict::MayPass { .. }) => Tone::Doubt,
+            (0, _) => Tone::Bad,
+            _ => Tone::Plain,
+        };
+        answer.line(tone, if index == 0 { 0 } else { 2 }, sentence);
+    }
+    show::verdict_json(&mut answer, &verdict, &names);
+    if !verdict.is_accepted() {
+        for sentence in state.remaining(now).describe(&names) {
+            answer.line(Tone::Quiet, 2, sentence);
+        }
+    }
+    answer
+        .data("sessionKey", arguments.key.to_string())
+        .data("block", head.number)
+        .data("budgets", state.budget_figures(now));
+    let is_refused = matches!(verdict, session_key_client::permissions::Verdict::Refused { .. });
+    answer.no(is_refused);
+    Ok(answer)
+}
+
+/// Errors of contracts, by their ABIs.
+struct Abis(Vec<AbiError>);
+
+impl Abis {
+    fn read(paths: &[PathBuf]) -> Result<Self> {
+        let mut errors = Vec::new();
+        for path in paths {
+            errors.extend(Self::of_file(path)?.errors().cloned());
+        }
+        Ok(Self(errors))
+    }
+
+    fn of_file(path: &Path) -> Result<JsonAbi> {
+        let text = read(path)?;
+        let shown = || {
+            WrongInput(format!(
+                "{} is neither a JSON ABI nor an artifact with one",
+                path.display()
+            ))
+        };
+        if let Ok(abi) = serde_json::from_str::<JsonAbi>(&text) {
+            return Ok(abi);
+        }
+        let artifact: ContractObject = serde_json::from_str(&text).map_err(|_| shown())?;
+        Ok(artifact.abi.ok_or_else(shown)?)
+    }
+
+    /// What a revert says, by the errors that are known.
+    fn words(&self, revert: &Revert) -> String {
+        if let Revert::Unknown(data) = revert
+            && let Some(selector) = data.get(..4)
+            && let Some(error) = self.0.iter().find(|error| error.selector() == selector)
+        {
+            return match error.decode_error(data) {
+                Ok(decoded) => {
+                    let arguments: Vec<String> = decoded
+                        .body
+                        .iter()
+                        .map(|value| clean(&format!("{value:?}")))
+                        .collect();
+                    format!("reverted with {}({})", error.name, arguments.join(", "))
+                }
+                Err(_) => format!("reverted with {}, with arguments that cannot be read", error.name),
+            };
+        }
+        clean(&revert.to_string())
+    }
+}
+
+pub(crate) async fn explain(arguments: &ExplainArguments) -> Outcome {
+    let limit = arguments.sources.time_limit;
+    not_begun(limit.all(explained(arguments)).await)
+}
+
+async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
+    let abis = Abis::read(&arguments.abis)?;
+    let chain = Chain::connect(arguments.sources.settings()?).await?;
+    let account = chain.account().await?;
+    let mut options = ExplainOptions::new().from_block(chain.settings.from_block);
+    if let Some(bundler) = &chain.bundler {
+        options = options.bundler(bundler.node.provider().clone());
+    }
+    let found = explain_hash(&account, arguments.hash, &options)
+        .await
+        .wrap_err("it could not be found out")?;
+    let mut answer = Answer::new();
+    let operations = match found {
+        Ok(found) => found,
+        Err(NotFound { from, to, reason, .. }) => {
+            let why = reason
+                .as_deref()
+                .map(|reason| format!(" ({})", clean(reason)))
+                .unwrap_or_default();
+            answer.line(
+                Tone::Bad,
+                0,
+                format!("Nothing has this hash in the blocks {from} to {to}{why}, and no bundler that was asked knows it."),
+            );
+            answer.data("found", false).data("operations", json!([]));
+            answer.no(true);
+            return Ok(answer);
+        }
+    };
+    let names = chain.names([], Names::new()).await;
+    let mut documents = Vec::new();
+    for operation in &operations {
+        documents.push(explanation(&mut answer, operation, &names, &abis));
+    }
+    let has_failed = operations
+        .iter()
+        .any(|operation| !matches!(operation.outcome, Became::Succeeded | Became::Waiting(_)));
+    answer
+        .data("found", !operations.is_empty())
+        .data("operations", documents);
+    answer.no(has_failed || operations.is_empty());
+    if operations.is_empty() {
+        answer.line(Tone::Plain, 0, "The transaction carries no operation.");
+    }
+    Ok(answer)
+}
+
+fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &Abis) -> Value {
+    answer.heading(format!("Operation {}", found.user_op_hash));
+    answer.plain(format!("of account {}", found.sender));
+    if let (Some(transaction), Some(block)) = (found.transaction_hash, found.block) {
+        answer.plain(format!("in transaction {transaction}, block {block}"));
+    }
+    if let Some(key) = found.session_key {
+        answer.plain(format!(
+            "by session key {key}, {}",
+            super::calls(found.calls.len())
+        ));
+    }
+    let mut violations = Vec::new();
+    let (outcome, tone, words) = match &found.outcome {
+        Became::Succeeded => ("succeeded", Tone::Good, "Its calls took effect.".to_owned()),
+        Became::Waiting(verdict) => {
+            let words = match verdict {
+                Some(verdict) => verdict.describe(names).to_string().replace('\n', " "),
+                None => "It is no session key's.".to_owned(),
+            };
+            violations = verdict
+                .iter()
+                .flat_map(|verdict| verdict.violations())
+                .cloned()
+                .collect();
+            (
+                "waiting",
+                Tone::Doubt,
+                format!("A bundler has it; it is in no block. As things are: {words}"),
+            )
+        }
+        Became::Failed(failure) => {
+            let words = match failure {
+                Failure::Rules(broken) => {
+                    violations = broken.clone();
+                    "It breaks these rules:".to_owned()
+                }
+                Failure::Call(revert) => format!("A call failed: {}.", abis.words(revert)),
+                Failure::ChangedInBlock(revert) => format!(
+                    "{}. The key's state before the block does not explain it: something earlier in the block has changed it.",
+                    abis.words(revert)
+                ),
+                other => clean(&other.to_string()),
+            };
+            ("failed", Tone::Bad, words)
+        }
+        Became::FailedUnexplained(reason) => (
+            "failed",
+            Tone::Bad,
+            format!("It failed; why cannot be found out: {}", clean(reason)),
+        ),
+        _ => ("unknown", Tone::Doubt, String::new()),
+    };
+    answer.line(tone, 2, words.clone());
+    for violation in &violations {
+        answer.line(Tone::Plain, 4, format!("– {}", violation.describe(names)));
+    }
+    let reason = match &found.outcome {
+        Became::Failed(failure) => Some(failure.code()),
+        Became::FailedUnexplained(_) => Some("unexplained"),
+        _ => None,
+    };
+    json!({
+        "userOpHash": found.user_op_hash,
+        "transactionHash": found.transaction_hash,
+        "block": found.block,
+        "sender": found.sender.to_string(),
+        "sessionKey": found.session_key.map(|key| key.to_string()),
+        "outcome": outcome,
+        "reason": reason,
+        "words": words,
+        "costWei": found.event.as_ref().map(|event| event.actual_gas_cost.to_string()),
+        "violations": violations.iter().map(|violation| json!({
+            "code": violation.code(),
+            "call": violation.call,
+            "phase": violation.phase,
+            "passesFrom": violation.passes_from,
+            "message": violation.to_string(),
+            "words": violation.describe(names),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use session_key_client::permissions::erc20;
+
+    #[test]
+    fn calls_are_read_from_their_parts() {
+        let target = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+        let to: Address = target.parse().unwrap();
+        let read = |text: String| parse_call(&text).unwrap();
+        assert_eq!(read(target.into()), Call::transfer(to, U256::ZERO));
+        assert_eq!(read(format!("{target}@7 wei")), Call::transfer(to, U256::from(7)));
+        assert_eq!(
+            read(format!("{target}:transfer(address,uint256):{target},16")),
+            Call::new(to, erc20::transfer(to, U256::from(16)))
+        );
+        assert_eq!(
+            read(format!("{target}:0xabcd@0")),
+            Call::new(to, vec![0xab, 0xcd])
+        );
+        assert_eq!(read(format!("{target}:deposit()@1 wei")).data.len(), 4);
+        for bad in [
+            "",
+            "0x12",
+            &format!("{target}:transfer"),
+            &format!("{target}:transfer(address,uint256)"),
+            &format!("{target}:transfer(address,uint256):1,2"),
+            &format!("{target}:0xabc"),
+            &format!("{target}@5"),
+            &format!("{target}:a():1"),
+        ] {
+            assert!(parse_call(bad).is_err(), "{bad}");
+        }
+    }
+}

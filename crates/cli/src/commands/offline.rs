@@ -1,0 +1,455 @@
+//! Commands that need no chain: lint, covers, encode, decode, and what is generated.
+
+use super::{Outcome, clean, not_begun, show};
+use crate::{
+    answer::{Answer, Tone},
+    failure::WrongInput,
+    files::{PolicyFile, read},
+    settings::Sources,
+};
+use clap::Args;
+use eyre::{Result, eyre};
+use serde_json::{Value, json};
+use session_key_bindings::ISessionKeyPlugin;
+use session_key_client::{
+    Revert, UserOperation,
+    alloy::{
+        hex,
+        primitives::{Address, Bytes},
+        sol_types::SolCall,
+    },
+    deployment::native_symbol,
+    permissions::{
+        PermissionUpdates, Permissions,
+        covers::covers,
+        lint::{Lint, Severity},
+        model::decode_execute_with_session_key,
+        parse_address,
+        policy::{Facts, Policy, PolicyFormat, PolicyLock, Resolved},
+        words::Names,
+    },
+};
+use std::{
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct LintArguments {
+    /// The policy; `-` reads standard input.
+    policy: PathBuf,
+
+    /// The chain that is meant, for the name of its coin.
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    chain_id: Option<u64>,
+
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CoversArguments {
+    /// What a key may do.
+    policy: PathBuf,
+
+    /// What a key shall be able to do.
+    need: PathBuf,
+
+    /// The chain that is meant, for the name of its coin.
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    chain_id: Option<u64>,
+
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EncodeArguments {
+    /// The policy; `-` reads standard input.
+    policy: PathBuf,
+
+    /// The key whose entry of the lock file counts, if its entries differ.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    key: Option<Address>,
+
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArguments {
+    /// Updates, call data, a user operation or revert data, in hexadecimal; or the JSON that `encode` prints; `-` reads standard
+    /// input.
+    hex: String,
+
+    /// How a policy is printed.
+    #[arg(long, value_enum, default_value_t = As::Toml)]
+    format: As,
+
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum As {
+    Toml,
+    Json,
+}
+
+/// The time, unix seconds.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+fn symbol(chain_id: Option<u64>) -> &'static str {
+    chain_id.map_or("ETH", native_symbol)
+}
+
+/// Decimals that make no difference to warnings.
+const ANY_DECIMALS: u8 = 18;
+
+pub(crate) fn lint(arguments: &LintArguments) -> Outcome {
+    not_begun((|| {
+        let file = PolicyFile::read(&arguments.policy)?;
+        let mut facts = Facts::new()
+            .granted_at(now())
+            .native_symbol(symbol(arguments.chain_id));
+        for token in file.policy.tokens_without_decimals() {
+            facts = facts.decimals(token, ANY_DECIMALS);
+        }
+        let resolved = file.policy.resolve(&facts).map_err(|error| file.wrong(error))?;
+        let names = file
+            .policy
+            .names(&Facts::new().native_symbol(symbol(arguments.chain_id)));
+        let tokens = file.policy.token_names().map(|(address, _)| address);
+        let warnings = Lint::new(&resolved.permissions).at(now()).tokens(tokens).run();
+        let mut answer = Answer::new();
+        let count = |severity| {
+            warnings
+                .iter()
+                .filter(|warning| warning.severity == severity)
+                .count()
+        };
+        let (errors, others) = (count(Severity::Error), warnings.len() - count(Severity::Error));
+        show::show_warnings(&mut answer, &warnings, &names, Some((&file.name, &file.policy)));
+        if warnings.is_empty() {
+            answer.line(Tone::Good, 0, format!("{}: nothing to warn of", file.name));
+        } else {
+            let s = |count: usize| if count == 1 { "" } else { "s" };
+            answer.line(
+                Tone::Plain,
+                0,
+                format!(
+                    "{}: {errors} error{}, {others} other warning{}",
+                    file.name,
+                    s(errors),
+                    s(others)
+                ),
+            );
+        }
+        answer
+            .data(
+                "warnings",
+                show::warnings_json(&warnings, &names, Some(&file.policy)),
+            )
+            .data("errors", errors);
+        answer.no(errors > 0);
+        Ok(answer)
+    })())
+}
+
+pub(crate) fn covers_command(arguments: &CoversArguments) -> Outcome {
+    not_begun((|| {
+        let symbol = symbol(arguments.chain_id);
+        let granted_at = now();
+        let resolve = |file: &PolicyFile| {
+            let facts = Facts::new().granted_at(granted_at).native_symbol(symbol);
+            file.policy.resolve(&facts).map_err(|error| file.wrong(error))
+        };
+        let (policy, need) = (
+            PolicyFile::read(&arguments.policy)?,
+            PolicyFile::read(&arguments.need)?,
+        );
+        let names = need.policy.names(&Facts::new().native_symbol(symbol));
+        let (policy_set, need_set) = (resolve(&policy)?, resolve(&need)?);
+        let coverage = covers(&policy_set.permissions, &need_set.permissions)
+            .map_err(|error| WrongInput(format!("{}: {error}", need.name)))?;
+        let mut answer = Answer::new();
+        if coverage.is_covered() {
+            answer.line(
+                Tone::Good,
+                0,
+                format!(
+                    "{} allows everything that {} asks for, one operation at a time.",
+                    policy.name, need.name
+                ),
+            );
+        } else {
+            answer.line(
+                Tone::Bad,
+                0,
+                format!("{} does not allow all that {} asks for:", policy.name, need.name),
+            );
+        }
+        let mut missing = Vec::new();
+        for item in coverage.missing() {
+            let words = item.describe(&names);
+            answer.line(Tone::Plain, 2, format!("– {words}"));
+            let example = item.example();
+            let uses = |used: U| json!({ "used": used.used.to_string(), "since": used.since });
+            let calls: Vec<Value> = example
+                .calls
+                .iter()
+                .map(|call| json!({ "target": call.target.to_string(), "valueWei": call.value.to_string(), "data": call.data }))
+                .collect();
+            missing.push(json!({
+                "code": item.code,
+                "part": item.part,
+                "words": words,
+                "example": {
+                    "time": example.time,
+                    "native": uses(example.native),
+                    "gas": uses(example.gas),
+                    "tokens": example.tokens.iter().map(|(token, used)| {
+                        let mut entry = uses(*used);
+                        entry["token"] = json!(token.to_string());
+                        entry
+                    }).collect::<Vec<_>>(),
+                    "calls": calls,
+                    "maxCostWei": example.max_cost.to_string(),
+                    "paymaster": example.paymaster.map(|paymaster| paymaster.to_string()),
+                    "usesKeysLane": example.uses_keys_lane,
+                },
+            }));
+        }
+        answer
+            .data("covered", coverage.is_covered())
+            .data("missing", missing);
+        answer.no(!coverage.is_covered());
+        Ok(answer)
+    })())
+}
+
+type U = session_key_client::permissions::covers::Use;
+
+/// Resolves a policy by its lock file alone: the entry of a key, or the only one, or such as do not differ.
+pub(crate) fn resolve_locked(
+    file: &PolicyFile,
+    lock: &PolicyLock,
+    (chain_id, account, key): (Option<u64>, Option<Address>, Option<Address>),
+) -> Result<Resolved> {
+    let symbol = symbol(chain_id);
+    let grants: Vec<_> = lock
+        .grants()
+        .filter(|grant| chain_id.is_none_or(|chain_id| grant.chain_id == chain_id))
+        .filter(|grant| account.is_none_or(|account| grant.account == account))
+        .filter(|grant| key.is_none_or(|key| grant.session_key == key))
+        .collect();
+    if key.is_some() && grants.is_empty() && file.policy.is_relative() {
+        return Err(WrongInput(format!("{}.lock has no entry for this key", file.name)).into());
+    }
+    let mut resolved: Vec<Resolved> = Vec::new();
+    for grant in &grants {
+        let facts = grant.facts().native_symbol(symbol);
+        let one = file.policy.resolve(&facts).map_err(|error| file.wrong(error))?;
+        if !resolved.contains(&one) {
+            resolved.push(one);
+        }
+    }
+    match resolved.len() {
+        0 => {
+            let facts = Facts::new().native_symbol(symbol);
+            Ok(file.policy.resolve(&facts).map_err(|error| file.wrong(error))?)
+        }
+        1 => Ok(resolved.remove(0)),
+        count => Err(WrongInput(format!(
+            "{}.lock has {count} entries that differ: give --key, --account or --chain-id",
+            file.name
+        ))
+        .into()),
+    }
+}
+
+pub(crate) fn encode(arguments: &EncodeArguments) -> Outcome {
+    not_begun((|| {
+        let settings = arguments.sources.settings()?;
+        let file = PolicyFile::read(&arguments.policy)?;
+        let lock = file.lock()?;
+        let which = (settings.chain_id, settings.account, arguments.key);
+        let resolved = resolve_locked(&file, &lock, which)?;
+        let updates = resolved.permissions.encode()?;
+        let mut answer = Answer::new();
+        for update in &updates {
+            answer.raw(update.to_string());
+        }
+        let words = resolved.permissions.describe(&file.policy.names(&Facts::new()));
+        answer
+            .data("updates", &updates)
+            .data("tag", resolved.tag)
+            .data("words", words);
+        Ok(answer)
+    })())
+}
+
+pub(crate) fn decode(arguments: &DecodeArguments) -> Outcome {
+    not_begun((|| {
+        let text = if arguments.hex == "-" {
+            read(&PathBuf::from("-"))?
+        } else {
+            arguments.hex.clone()
+        };
+        let text = text.trim();
+        if text.starts_with('{') {
+            return decode_json(text, arguments);
+        }
+        let lines: Vec<Bytes> = text
+            .split_whitespace()
+            .map(|word| hex::decode(word).map(Bytes::from))
+            .collect::<Result<_, _>>()
+            .map_err(|_| WrongInput("expected hexadecimal digits, or the JSON that encode prints".into()))?;
+        match &lines[..] {
+            [] => Err(WrongInput("there is nothing to decode".into()).into()),
+            [one] => decode_bytes(one, arguments),
+            updates => decode_updates(updates, arguments),
+        }
+    })())
+}
+
+fn decode_json(text: &str, arguments: &DecodeArguments) -> Result<Answer> {
+    let value: Value = serde_json::from_str(text).map_err(|error| WrongInput(clean(&error.to_string())))?;
+    if let Some(updates) = value.get("updates") {
+        let updates: Vec<Bytes> = serde_json::from_value(updates.clone())
+            .map_err(|_| WrongInput("\"updates\" are not a list of hexadecimal texts".into()))?;
+        return decode_updates(&updates, arguments);
+    }
+    let operation: UserOperation = serde_json::from_value(value)
+        .map_err(|error| WrongInput(format!("not a user operation: {}", clean(&error.to_string()))))?;
+    let mut answer = decode_bytes(&operation.call_data, arguments)?;
+    answer
+        .data("what", "userOperation")
+        .data("sender", operation.sender.to_string());
+    Ok(answer)
+}
+
+fn decode_updates(updates: &[Bytes], arguments: &DecodeArguments) -> Result<Answer> {
+    let decoded = PermissionUpdates::decode(updates)?;
+    let names = Names::new();
+    let mut answer = Answer::new();
+    let permissions = decoded
+        .as_slice()
+        .iter()
+        .fold(Permissions::new(), |set, update| set.update(*update));
+    let format = match arguments.format {
+        As::Toml => PolicyFormat::Toml,
+        As::Json => PolicyFormat::Json,
+    };
+    answer
+        .data("what", "updates")
+        .data("words", decoded.describe(&names));
+    match Policy::of(&permissions, None, &names) {
+        Ok((policy, not_shown)) => {
+            let text = policy.to_text(format);
+            answer.data("policy", &text).data("notShown", &not_shown);
+            answer.raw(text.trim_end().to_owned());
+            if !not_shown.is_empty() {
+                answer.raw(format!(
+                    "# {} entries without effect are left out",
+                    not_shown.len()
+                ));
+            }
+        }
+        Err(error) => {
+            answer.data("policy", Value::Null).data("notShown", json!([]));
+            answer.line(Tone::Bad, 0, format!("no policy says this: {error}"));
+            for sentence in decoded.describe(&names) {
+                answer.plain(sentence);
+            }
+        }
+    }
+    Ok(answer)
+}
+
+fn decode_bytes(bytes: &Bytes, arguments: &DecodeArguments) -> Result<Answer> {
+    if PermissionUpdates::decode([bytes]).is_ok() {
+        return decode_updates(std::slice::from_ref(bytes), arguments);
+    }
+    let mut answer = Answer::new();
+    if let Ok((calls, key)) = decode_execute_with_session_key(bytes) {
+        let shown: Vec<Value> = calls
+            .iter()
+            .map(|call| json!({ "target": call.target.to_string(), "valueWei": call.value.to_string(), "data": call.data }))
+            .collect();
+        answer.heading(format!(
+            "executeWithSessionKey by {key}, {}",
+            super::calls(calls.len())
+        ));
+        for call in &calls {
+            answer.plain(format!(
+                "{} with {} wei and {}",
+                call.target, call.value, call.data
+            ));
+        }
+        answer
+            .data("what", "executeWithSessionKey")
+            .data("sessionKey", key.to_string())
+            .data("calls", shown);
+        return Ok(answer);
+    }
+    if let Some((what, keys)) = owner_call(bytes) {
+        answer.heading(what);
+        for (key, updates) in &keys {
+            answer.plain(key.to_string());
+            for sentence in updates.describe(&Names::new()) {
+                answer.line(Tone::Plain, 4, sentence);
+            }
+        }
+        let keys: Vec<Value> = keys
+            .iter()
+            .map(|(key, updates)| json!({ "sessionKey": key.to_string(), "words": updates.describe(&Names::new()) }))
+            .collect();
+        answer.data("what", what).data("keys", keys);
+        return Ok(answer);
+    }
+    match Revert::decode(bytes) {
+        Revert::Unknown(_) => Err(eyre!(WrongInput(
+            "neither updates nor call data nor a revert that is known here".into()
+        ))),
+        revert => {
+            answer.line(Tone::Plain, 0, format!("revert: {}", clean(&revert.to_string())));
+            answer
+                .data("what", "revert")
+                .data("message", clean(&revert.to_string()));
+            Ok(answer)
+        }
+    }
+}
+
+/// An owner's call that changes keys, and what each key gets.
+fn owner_call(call_data: &Bytes) -> Option<(&'static str, Vec<(Address, PermissionUpdates)>)> {
+    if let Ok(call) = ISessionKeyPlugin::addSessionKeyCall::abi_decode_validate(call_data) {
+        let updates = PermissionUpdates::decode(&call.permissionUpdates).ok()?;
+        return Some(("addSessionKey", vec![(call.sessionKey, updates)]));
+    }
+    if let Ok(call) = ISessionKeyPlugin::updateKeyPermissionsCall::abi_decode_validate(call_data) {
+        let updates = PermissionUpdates::decode(&call.updates).ok()?;
+        return Some(("updateKeyPermissions", vec![(call.sessionKey, updates)]));
+    }
+    if let Ok(call) = ISessionKeyPlugin::removeSessionKeyCall::abi_decode_validate(call_data) {
+        return Some((
+            "removeSessionKey",
+            vec![(call.sessionKey, PermissionUpdates::new())],
+        ));
+    }
+    if let Ok(call) = ISessionKeyPlugin::rotateSessionKeyCall::abi_decode_validate(call_data) {
+        let keys = [call.oldSessionKey, call.newSessionKey];
+        return Some((
+            "rotateSessionKey",
+            keys.map(|key| (key, PermissionUpdates::new())).into(),
+        ));
+    }
+    None
+}

@@ -1,0 +1,262 @@
+//! Requests: an agent asks for a session key, an owner reads and approves.
+
+use super::{
+    Outcome,
+    keys::Keystore,
+    not_begun, offline, show,
+    write::{Writing, grant_policy},
+};
+use crate::{
+    answer::{Answer, Tone},
+    failure::WrongInput,
+    files::{PolicyFile, read, write_whole},
+};
+use clap::{Args, Subcommand};
+use eyre::{Result, WrapErr as _};
+use session_key_client::{
+    alloy::primitives::Address,
+    deployment::native_symbol,
+    key_request::KeyRequest,
+    permissions::{
+        Permissions,
+        covers::covers,
+        lint::Lint,
+        parse_address,
+        policy::{Facts, Policy},
+        words::UnixTime,
+    },
+};
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RequestCommand {
+    /// Make a request: what is needed, for a key whose proof it carries.
+    New(NewArguments),
+
+    /// Read a request: in words, with warnings.
+    Show(ShowArguments),
+
+    /// Grant what a request asks for, or something narrower.
+    Approve(ApproveArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArguments {
+    /// What the key needs: a policy.
+    need: PathBuf,
+
+    /// The key, in the keystore. Without it, one is made there.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    key: Option<Address>,
+
+    /// The account that shall have the key.
+    #[arg(long, value_name = "ADDRESS", env = "SESSION_KEY_ACCOUNT", value_parser = parse_address)]
+    account: Address,
+
+    /// The chain.
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    chain_id: u64,
+
+    /// For how many days the request is good.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=365))]
+    valid_days: u64,
+
+    /// Where to write the request [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    keystore: Keystore,
+
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    /// The request; `-` reads standard input.
+    file: PathBuf,
+
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArguments {
+    /// The request; `-` reads standard input.
+    file: PathBuf,
+
+    /// Grant this policy instead of what the request asks for.
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<PathBuf>,
+
+    #[command(flatten)]
+    writing: Writing,
+}
+
+impl RequestCommand {
+    pub(crate) const fn is_json(&self) -> bool {
+        match self {
+            Self::New(arguments) => arguments.json,
+            Self::Show(arguments) => arguments.json,
+            Self::Approve(arguments) => arguments.writing.sources.json,
+        }
+    }
+}
+
+pub(crate) async fn run(command: &RequestCommand) -> Outcome {
+    match command {
+        RequestCommand::New(arguments) => not_begun(new(arguments).await),
+        RequestCommand::Show(arguments) => not_begun(show(arguments)),
+        RequestCommand::Approve(arguments) => approve(arguments).await,
+    }
+}
+
+async fn new(arguments: &NewArguments) -> Result<Answer> {
+    let need = PolicyFile::read(&arguments.need)?;
+    let key = match arguments.key {
+        Some(key) => key,
+        None => arguments.keystore.generate()?,
+    };
+    let signer = arguments.keystore.load(key)?;
+    let expires_at = offline::now().saturating_add(arguments.valid_days * 86_400);
+    let request = KeyRequest::new(
+        &signer,
+        arguments.chain_id,
+        arguments.account,
+        &need.text,
+        need.format,
+        expires_at,
+    )
+    .await?;
+    let text = request.to_json();
+    let mut answer = Answer::new();
+    match &arguments.out {
+        Some(path) => {
+            write_whole(path, &text).wrap_err_with(|| format!("{}", path.display()))?;
+            answer.line(
+                Tone::Good,
+                0,
+                format!("{} asks for session key {key}", path.display()),
+            );
+        }
+        None => {
+            answer.raw(text.trim_end().to_owned());
+        }
+    }
+    answer
+        .data("sessionKey", key.to_string())
+        .data("expiresAt", expires_at)
+        .data("request", &request);
+    Ok(answer)
+}
+
+/// What a request asks for, for a key that is granted now.
+fn needed(request: &KeyRequest, policy: &Policy) -> Result<Permissions> {
+    let mut facts = Facts::new()
+        .granted_at(offline::now())
+        .native_symbol(native_symbol(request.chain_id()));
+    for token in policy.tokens_without_decimals() {
+        // Amounts are not shown before the chain was asked.
+        facts = facts.decimals(token, 18);
+    }
+    Ok(policy.resolve(&facts)?.permissions)
+}
+
+fn show(arguments: &ShowArguments) -> Result<Answer> {
+    let request = KeyRequest::from_json(&read(&arguments.file)?)?;
+    let policy = request.verify_proof(offline::now())?;
+    let permissions = needed(&request, &policy)?;
+    let names = policy.names(&Facts::new().native_symbol(native_symbol(request.chain_id())));
+    let mut answer = Answer::new();
+    answer.heading(format!(
+        "Session key {} asks for access to account {} (chain {})",
+        request.session_key(),
+        request.account(),
+        request.chain_id()
+    ));
+    answer.plain(format!(
+        "The key has signed this; it is good until {}.",
+        UnixTime(request.expires_at())
+    ));
+    let unknown = policy.tokens_without_decimals();
+    for sentence in permissions.describe(&names) {
+        answer.plain(sentence);
+    }
+    for token in &unknown {
+        answer.line(
+            Tone::Doubt,
+            2,
+            format!(
+                "the decimals of {token} are not in the request: its amounts are read as of 18 decimals here"
+            ),
+        );
+    }
+    let warnings = Lint::new(&permissions).at(offline::now()).run();
+    show::show_warnings(&mut answer, &warnings, &names, None);
+    answer
+        .data("sessionKey", request.session_key().to_string())
+        .data("account", request.account().to_string())
+        .data("chainId", request.chain_id())
+        .data("expiresAt", request.expires_at())
+        .data("words", permissions.describe(&names))
+        .data("warnings", show::warnings_json(&warnings, &names, Some(&policy)))
+        .data("policy", request.policy_text());
+    Ok(answer)
+}
+
+async fn approve(arguments: &ApproveArguments) -> Outcome {
+    let ready = (|| {
+        let request = KeyRequest::from_json(&read(&arguments.file)?)?;
+        let need = request.verify_proof(offline::now())?;
+        let settings = arguments.writing.sources.settings()?;
+        if let Some(account) = settings.account {
+            request.verify(request.chain_id(), account, offline::now())?;
+        }
+        if let Some(chain_id) = settings.chain_id {
+            request.verify(chain_id, request.account(), offline::now())?;
+        }
+        let wanted = needed(&request, &need)?;
+        let file = match &arguments.policy {
+            Some(path) => {
+                let file = PolicyFile::read(path)?;
+                let granted = needed(&request, &file.policy)?;
+                // The other way round: what is granted is nothing that was not asked for.
+                let coverage = covers(&wanted, &granted)
+                    .map_err(|error| WrongInput(format!("{}: {error}", file.name)))?;
+                if let Some(more) = coverage.missing().first() {
+                    let words = more.describe(&file.policy.names(&Facts::new()));
+                    return Err(WrongInput(format!(
+                        "{} allows more than the request asks for: {words}",
+                        file.name
+                    ))
+                    .into());
+                }
+                file
+            }
+            None => {
+                let name = PathBuf::from("-");
+                PolicyFile::of_text(&name, request.policy_text().to_owned(), request.format())?
+            }
+        };
+        Ok((request, file, wanted))
+    })();
+    let (request, file, wanted) = match ready {
+        Ok(ready) => ready,
+        Err(error) => return not_begun(Err(error)),
+    };
+    let mut writing = arguments.writing.clone();
+    writing.sources.account = Some(request.account());
+    writing.sources.chain_id = Some(request.chain_id());
+    grant_policy(
+        &writing,
+        &file,
+        Some(request.session_key()),
+        None,
+        (None, None),
+        Some(&wanted),
+    )
+    .await
+}

@@ -1,0 +1,224 @@
+//! Events of an account's keys as they happen, and budgets going down.
+
+use super::{chain::Chain, clean};
+use crate::{
+    answer::{Answer, Tone, print_failure},
+    failure::{Exit, Failure, asked_to_end},
+    report::print_error,
+    settings::Sources,
+};
+use clap::Args;
+use eyre::Result;
+use session_key_client::{
+    SmartAccount,
+    alloy::primitives::Address,
+    explain::{Became, ExplainOptions, explain_hash},
+    inspect::{InspectOptions, KeyEventKind, inspect},
+    node::{Head, OperationFilter},
+    permissions::{KeyState, figures::BudgetFigures, parse_address, words::UnixTime},
+};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArguments {
+    /// These keys only.
+    #[arg(value_name = "KEY", value_parser = parse_address)]
+    keys: Vec<Address>,
+
+    /// How often to look, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    interval: u64,
+
+    /// Show what happened since this block, and go on from there [default: the latest].
+    #[arg(long, value_name = "BLOCK")]
+    since: Option<u64>,
+
+    /// End after having looked so often.
+    #[arg(long, value_name = "COUNT")]
+    rounds: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+struct Watch<'a> {
+    arguments: &'a WatchArguments,
+    chain: Chain,
+    account: SmartAccount,
+    /// The last block that was looked at.
+    seen: u64,
+    budgets: BTreeMap<Address, Vec<BudgetFigures>>,
+}
+
+pub(crate) async fn run(arguments: &WatchArguments) -> ExitCode {
+    let is_json = arguments.sources.json;
+    let begun = async {
+        let chain = Chain::connect(arguments.sources.settings()?).await?;
+        let account = chain.account().await?;
+        let head = chain.head().await?;
+        let seen = arguments
+            .since
+            .map_or(head.number, |since| since.saturating_sub(1));
+        let mut watch = Watch {
+            arguments,
+            chain,
+            account,
+            seen,
+            budgets: BTreeMap::new(),
+        };
+        watch.remember(head).await?;
+        Ok(watch)
+    };
+    let mut watch = match arguments.sources.time_limit.all(begun).await {
+        Ok(watch) => watch,
+        Err(error) => return print_failure(&Failure::before(&error), is_json, false),
+    };
+    let mut rounds = 0;
+    loop {
+        let looked = tokio::select! {
+            _ = asked_to_end() => return Exit::Interrupted.into(),
+            looked = watch.look() => looked,
+        };
+        match looked {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                print_error(&format!("the answer could not be written: {error}"));
+                return Exit::Open.into();
+            }
+            // A node that is away for a while comes back.
+            Err(error) => print_error(&clean(&format!("{error:#}"))),
+        }
+        rounds += 1;
+        if arguments.rounds.is_some_and(|most| rounds >= most) {
+            return Exit::Done.into();
+        }
+        tokio::select! {
+            _ = asked_to_end() => return Exit::Interrupted.into(),
+            () = tokio::time::sleep(Duration::from_secs(arguments.interval)) => {}
+        }
+    }
+}
+
+impl Watch<'_> {
+    fn is_watched(&self, key: &Address) -> bool {
+        self.arguments.keys.is_empty() || self.arguments.keys.contains(key)
+    }
+
+    /// What the keys have left now.
+    async fn remember(&mut self, head: Head) -> Result<Vec<(Address, Vec<BudgetFigures>)>> {
+        let options = InspectOptions::new()
+            .at(head.number.into())
+            .from_block(self.chain.settings.from_block);
+        let inspection = inspect(&self.account, &options).await?;
+        let mut changed = Vec::new();
+        for key in inspection.keys() {
+            if !self.is_watched(&key.session_key) {
+                continue;
+            }
+            let state: &KeyState = &key.state;
+            let now = state.budget_figures(head.timestamp);
+            let before = self.budgets.insert(key.session_key, now.clone());
+            if before.is_some_and(|before| before != now) {
+                changed.push((key.session_key, now));
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Shows what has happened since.
+    async fn look(&mut self) -> Result<std::io::Result<()>> {
+        let head = self.chain.head().await?;
+        if head.number <= self.seen {
+            return Ok(Ok(()));
+        }
+        let (from, to) = (self.seen.saturating_add(1), head.number);
+        let options = InspectOptions::new()
+            .from_block(from)
+            .at(to.into())
+            .with_history();
+        let inspection = inspect(&self.account, &options).await?;
+        let mut events = Vec::new();
+        for event in inspection.events().iter().rev() {
+            let (kind, key, words) = match &event.kind {
+                KeyEventKind::Added { session_key, tag } => {
+                    ("added", *session_key, format!("added, tag {tag}"))
+                }
+                KeyEventKind::Updated { session_key, .. } => {
+                    ("changed", *session_key, "its permissions were changed".to_owned())
+                }
+                KeyEventKind::Rotated { old, new } => ("rotated", *old, format!("rotated to {new}")),
+                KeyEventKind::Removed { session_key } => ("removed", *session_key, "removed".to_owned()),
+                _ => continue,
+            };
+            if self.is_watched(&key) {
+                events.push((event.block, kind, key, words, event.transaction_hash));
+            }
+        }
+        let entry_point = self.account.deployment().entry_point;
+        let filter = OperationFilter::of(self.account.address());
+        let operations = self.chain.node.operations(entry_point, &filter, from, to).await?;
+        for operation in operations {
+            let options = ExplainOptions::new().from_block(operation.block_number);
+            let Ok(found) = explain_hash(&self.account, operation.user_op_hash, &options).await? else {
+                continue;
+            };
+            for found in found {
+                let Some(key) = found.session_key.filter(|key| self.is_watched(key)) else {
+                    continue;
+                };
+                let (kind, words) = match &found.outcome {
+                    Became::Succeeded => ("used", format!("used: {}", super::calls(found.calls.len()))),
+                    Became::Failed(failure) => (
+                        "refused",
+                        format!("an operation failed: {}", clean(&failure.to_string())),
+                    ),
+                    _ => ("refused", "an operation failed".to_owned()),
+                };
+                events.push((
+                    operation.block_number,
+                    kind,
+                    key,
+                    words,
+                    operation.transaction_hash,
+                ));
+            }
+        }
+        events.sort_by_key(|event| event.0);
+        for (block, kind, key, words, transaction) in events {
+            let mut answer = Answer::new();
+            let tone = if kind == "refused" { Tone::Bad } else { Tone::Plain };
+            answer.line(tone, 0, format!("block {block}: {key} {words}"));
+            answer
+                .data("event", kind)
+                .data("block", block)
+                .data("sessionKey", key.to_string())
+                .data("transactionHash", transaction)
+                .data("words", words);
+            if let Err(error) = answer.print_event(self.arguments.sources.json) {
+                return Ok(Err(error));
+            }
+        }
+        for (key, budgets) in self.remember(head).await? {
+            let mut answer = Answer::new();
+            answer.line(
+                Tone::Quiet,
+                0,
+                format!(
+                    "block {}: {key} has other budgets at {}",
+                    head.number,
+                    UnixTime(head.timestamp)
+                ),
+            );
+            answer
+                .data("event", "budget")
+                .data("block", head.number)
+                .data("sessionKey", key.to_string())
+                .data("budgets", budgets);
+            if let Err(error) = answer.print_event(self.arguments.sources.json) {
+                return Ok(Err(error));
+            }
+        }
+        self.seen = to;
+        Ok(Ok(()))
+    }
+}

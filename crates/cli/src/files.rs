@@ -1,0 +1,128 @@
+//! Files that people write: policies and lock files, and standard input.
+
+use eyre::{Result, WrapErr as _, ensure};
+use session_key_client::permissions::policy::{Policy, PolicyError, PolicyFormat, PolicyLock};
+use std::{
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// The longest file that is read, in bytes.
+const MAX_SIZE: u64 = 4 << 20;
+
+/// What is wrong with a policy's file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{error}")]
+pub(crate) struct BadPolicy {
+    pub(crate) file: String,
+    pub(crate) error: PolicyError,
+}
+
+/// A policy, and the file that it is from.
+#[derive(Clone, Debug)]
+pub(crate) struct PolicyFile {
+    pub(crate) name: String,
+    /// `None`: standard input.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) text: String,
+    pub(crate) format: PolicyFormat,
+    pub(crate) policy: Policy,
+}
+
+/// A file's text; `-` is standard input.
+pub(crate) fn read(path: &Path) -> Result<String> {
+    let mut text = String::new();
+    let name = path.display();
+    let length = if path == Path::new("-") {
+        std::io::stdin()
+            .lock()
+            .take(MAX_SIZE + 1)
+            .read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MAX_SIZE + 1).read_to_string(&mut text))
+    }
+    .wrap_err_with(|| format!("{name}"))?;
+    ensure!(length as u64 <= MAX_SIZE, "{name} is too long");
+    Ok(text)
+}
+
+impl PolicyFile {
+    /// Reads a policy; TOML or JSON by the file's name, or by how its text begins.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = read(path)?;
+        let is_json = match path.extension() {
+            Some(extension) => extension.eq_ignore_ascii_case("json"),
+            None => text.trim_start().starts_with('{'),
+        };
+        let format = if is_json {
+            PolicyFormat::Json
+        } else {
+            PolicyFormat::Toml
+        };
+        Self::of_text(path, text, format)
+    }
+
+    /// A policy from a text that was in this file.
+    pub(crate) fn of_text(path: &Path, text: String, format: PolicyFormat) -> Result<Self> {
+        let name = path.display().to_string();
+        let policy = Policy::parse(&text, format).map_err(|error| BadPolicy {
+            file: name.clone(),
+            error,
+        })?;
+        Ok(Self {
+            name,
+            path: (path != Path::new("-")).then(|| path.to_owned()),
+            text,
+            format,
+            policy,
+        })
+    }
+
+    /// What is wrong with it, with the file's name.
+    pub(crate) fn wrong(&self, error: PolicyError) -> BadPolicy {
+        BadPolicy {
+            file: self.name.clone(),
+            error,
+        }
+    }
+
+    fn lock_path(&self) -> Option<PathBuf> {
+        let mut path = self.path.clone()?.into_os_string();
+        path.push(".lock");
+        Some(path.into())
+    }
+
+    /// The lock file beside it; an empty one if there is none.
+    pub(crate) fn lock(&self) -> Result<PolicyLock> {
+        let Some(path) = self.lock_path().filter(|path| path.exists()) else {
+            return Ok(PolicyLock::default());
+        };
+        let text = read(&path)?;
+        let file = path.display().to_string();
+        Ok(PolicyLock::parse(&text).map_err(|error| BadPolicy { file, error })?)
+    }
+
+    /// Writes the lock file: a new file takes the old one's place.
+    pub(crate) fn write_lock(&self, lock: &PolicyLock) -> Result<()> {
+        let Some(path) = self.lock_path() else {
+            return Ok(());
+        };
+        write_whole(&path, &lock.to_text()).wrap_err_with(|| format!("{}", path.display()))
+    }
+}
+
+/// Writes a file so that it is there as a whole or not at all.
+pub(crate) fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let written = std::fs::File::create(&part).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    let moved = written.and_then(|()| std::fs::rename(&part, path));
+    if moved.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    moved
+}

@@ -1,0 +1,971 @@
+//! Granting, reading, explaining and changing keys, with a node and a bundler served on the loopback interface.
+
+use super::{command, json_of, text};
+use serde_json::{Value, json};
+use session_key_client::{
+    Call, SessionKeyClient, SmartAccount,
+    alloy::{
+        primitives::{Address, B256, U256, keccak256},
+        signers::local::PrivateKeySigner,
+    },
+    deployment::Deterministic,
+    permissions::erc20,
+    submit::EntryPointSubmitter,
+};
+use session_key_testkit::{
+    Bundler, BundlerOptions, Chain, ChainConfig, DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Server, Stack,
+    Testkit, dev_accounts,
+};
+use std::{
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    process::{Child, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+const SHOP: Address = Address::repeat_byte(0x5a);
+
+/// A chain with the contracts behind a node and a bundler, an owner with ether, and a folder for files.
+pub(crate) struct Stage {
+    testkit: Testkit,
+    stack: Stack,
+    node: Server,
+    bundler: Server,
+    pool: Bundler,
+    /// Whether the bundler makes bundles.
+    mines: Arc<AtomicBool>,
+    owner: PrivateKeySigner,
+    folder: TempDir,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let mut chain = Chain::new(ChainConfig::default());
+        // Where the record says that they are.
+        let (stack, contracts) = Stack::plan(Deterministic::record().factory_owner);
+        chain
+            .set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)
+            .expect("a proxy");
+        for contract in &contracts {
+            contract.deploy(&mut chain).expect("a contract");
+        }
+        let owner = dev_accounts()[1].signer();
+        let testkit = Testkit::from(chain);
+        let node = testkit.serve().expect("a server");
+        let pool = testkit.bundler(BundlerOptions::default());
+        let bundler = pool.transport().serve().expect("a server");
+        let mines = Arc::new(AtomicBool::new(true));
+        let is_open = mines.clone();
+        let bundles = pool.clone();
+        // Until the test process ends.
+        thread::spawn(move || {
+            loop {
+                if is_open.load(Ordering::SeqCst) {
+                    let _ = bundles.bundle_now();
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        Self {
+            testkit,
+            stack,
+            node,
+            bundler,
+            pool,
+            mines,
+            owner,
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, text).expect("a file");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// The account of the owner with salt zero, with ether and tokens, whether it is there or not.
+    pub(crate) fn account(&self) -> Address {
+        let output = self.run(&[
+            "account",
+            "address",
+            "--owner",
+            &self.owner.address().to_string(),
+            "--chain-id",
+            "31337",
+            "--deployment",
+            "deterministic",
+        ]);
+        let account: Address = text(&output.stdout).trim().parse().expect("an address");
+        let mut chain = self.testkit.chain();
+        chain.set_balance(account, U256::from(10u64.pow(18)));
+        self.stack
+            .mint(&mut chain, account, U256::from(1_000_000_000))
+            .expect("tokens");
+        account
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, "")
+    }
+
+    fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = self.spawn(arguments);
+        // Who does not read it closes it.
+        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        self.ended(child)
+    }
+
+    fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = command(arguments, None);
+        let secret = format!("0x{}", alloy_hex(self.owner.to_bytes().as_slice()));
+        command
+            .current_dir(self.folder.path())
+            .env("SESSION_KEY_OWNER", secret)
+            .env("SESSION_KEY_PASSWORD", "a password of more than twenty letters")
+            .env("SESSION_KEY_KEYSTORE", self.path("keys"))
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().expect("the binary runs")
+    }
+
+    fn ended(&self, child: Child) -> Output {
+        let output = child.wait_with_output().expect("it ends");
+        let printed = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(!printed.contains("panicked"), "{printed}");
+        assert!(
+            !printed.contains(&alloy_hex(self.owner.to_bytes().as_slice())),
+            "a secret is printed"
+        );
+        output
+    }
+
+    /// Runs a command on the node with `--json`, which must end so.
+    #[track_caller]
+    pub(crate) fn json(&self, exit: i32, arguments: &[&str]) -> Value {
+        let account = self.testkit_account();
+        let url = self.node.url();
+        let mut all = arguments.to_vec();
+        all.extend(["--rpc-url", url, "--account", &account, "--json"]);
+        let output = self.run(&all);
+        assert_eq!(
+            output.status.code(),
+            Some(exit),
+            "{arguments:?}: {}{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        let document = json_of(&output);
+        assert_eq!(document["ok"], exit < 2, "{document}");
+        is_as_published(arguments, &document);
+        document
+    }
+
+    pub(crate) fn testkit_account(&self) -> String {
+        let deployment = session_key_client::Deployment::deterministic();
+        let account = deployment.account_address([self.owner.address()], U256::ZERO);
+        account.expect("owners").expect("a known factory").to_string()
+    }
+
+    /// The policy of the tests.
+    pub(crate) fn weekly(&self, name: &str, limit: &str) -> String {
+        let token = self.stack.token;
+        let text = format!(
+            "tag = \"weekly buy\"\nvalid_for = \"90 days\"\n\n[tokens.TEST]\naddress = \"{token}\"\ndecimals = 6\n\n\
+             [[allow]]\ncontract = \"TEST\"\nfunctions = [\"transfer(address,uint256)\"]\n\n\
+             [limits]\ngas = \"0.5 ETH per 7 days\"\ntokens = [\"{limit}\"]\n"
+        );
+        self.file(name, &text)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.node.url()
+    }
+
+    pub(crate) const fn token(&self) -> Address {
+        self.stack.token
+    }
+
+    /// The key at work, from the keystore.
+    async fn agent(&self, key: Address) -> SessionKeyClient {
+        let file = self.path("keys").join(format!("{key}.json"));
+        let file =
+            session_key_client::signer::KeystoreFile::new(file, "a password of more than twenty letters");
+        self.client(session_key_client::SessionKeySigner::load(file).expect("a key"))
+            .await
+    }
+
+    /// Whoever signs at work.
+    pub(crate) async fn client(
+        &self,
+        signer: impl session_key_client::alloy::signers::Signer + Send + Sync + 'static,
+    ) -> SessionKeyClient {
+        let account = SmartAccount::connect_with(
+            &session_key_client::account::ConnectOptions::new()
+                .deployments([session_key_client::Deployment::deterministic()]),
+            self.testkit.provider(),
+            self.testkit_account().parse().expect("an address"),
+        )
+        .await
+        .expect("an account");
+        let bundler = dev_accounts()[2].signer();
+        let from = bundler.address();
+        let provider = self.testkit.provider_with_signer(bundler);
+        let submitter = EntryPointSubmitter::new(provider, self.stack.entry_point, from);
+        SessionKeyClient::new(account, signer, submitter)
+    }
+}
+
+/// The document is as the schema of its command says, where there is one.
+#[track_caller]
+fn is_as_published(arguments: &[&str], document: &Value) {
+    let name = match arguments {
+        _ if document["ok"] == false => "failure",
+        ["request", "approve", ..] => "grant",
+        arguments => arguments[0],
+    };
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/schemas/{name}.json"));
+    let Ok(schema) = fs::read_to_string(path) else {
+        return;
+    };
+    let schema: Value = serde_json::from_str(&schema).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let errors: Vec<String> = validator
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{name}: {errors:?}\n{document:#}");
+}
+
+fn alloy_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn key_of(document: &Value) -> String {
+    document["sessionKey"].as_str().expect("a key").to_owned()
+}
+
+/// The whole life of a key, through a bundler or directly.
+fn life(direct: bool) {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let way: Vec<&str> = if direct {
+        vec!["--direct"]
+    } else {
+        vec!["--bundler-url", stage.bundler.url()]
+    };
+    let write = |exit: i32, arguments: &[&str]| {
+        let mut all = arguments.to_vec();
+        all.extend(&way);
+        all.extend(["--yes", "--deployment", "deterministic"]);
+        stage.json(exit, &all)
+    };
+    // The account is created, the plugin installed, the key made: in one go.
+    let granted = write(0, &["grant", &policy]);
+    let key = key_of(&granted);
+    assert_eq!(granted["userOpHash"].is_null(), direct, "{granted}");
+    assert!(granted["transactionHash"].is_string());
+    assert_eq!(granted["tag"], json!(keccak256("weekly buy")));
+    assert!(stage.path(&format!("keys/{key}.json")).exists());
+    assert!(stage.path("weekly.toml.lock").exists());
+
+    let inspected = stage.json(0, &["inspect"]);
+    assert_eq!(inspected["complete"], true);
+    let found = &inspected["keys"][0];
+    assert_eq!(found["address"], key.as_str());
+    assert_eq!(found["status"], "active");
+    assert_eq!(found["tag"], json!(keccak256("weekly buy")));
+    let token = stage.stack.token.to_string();
+    assert_eq!(
+        found["permissions"]["tokenLimits"],
+        json!([{ "token": token, "limitBaseUnits": "100000000", "refreshIntervalSeconds": 604_800 }])
+    );
+    assert_eq!(found["budgets"].as_array().expect("a list").len(), 3);
+    let codes: Vec<&str> = found["warnings"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|w| w["code"].as_str().expect("a code"))
+        .collect();
+    assert_eq!(codes, ["recipients_unchecked"]);
+
+    // Right after the grant, nothing has to change.
+    assert_eq!(
+        stage.json(0, &["plan", &key, &policy, "--check"])["changes"],
+        json!([])
+    );
+    let pay = |amount: u64| format!("{token}:transfer(address,uint256):{SHOP},{amount}");
+    let accepted = stage.json(0, &["check", &key, "--call", &pay(100_000_000)]);
+    assert_eq!(accepted["verdict"], "accepted");
+    let refused = stage.json(
+        1,
+        &[
+            "check",
+            &key,
+            "--call",
+            &pay(100_000_001),
+            "--call",
+            &format!("{SHOP}@1 wei"),
+        ],
+    );
+    assert_eq!(refused["verdict"], "refused");
+    let violations: Vec<(Value, Value, Value)> = refused["violations"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|v| (v["code"].clone(), v["call"].clone(), v["phase"].clone()))
+        .collect();
+    assert_eq!(
+        violations,
+        [
+            (json!("contract_not_on_allowlist"), json!(1), json!("validation")),
+            (json!("native_limit_exceeded"), json!(null), json!("validation")),
+            (json!("erc20_limit_exceeded"), json!(0), json!("execution")),
+        ]
+    );
+
+    // The key is used: what is left goes down.
+    let runtime = super::server::runtime();
+    let failed = runtime.block_on(async {
+        let agent = stage.agent(key.parse().expect("an address")).await;
+        let pay = |amount: u64| {
+            [Call::new(
+                stage.stack.token,
+                erc20::transfer(SHOP, U256::from(amount)),
+            )]
+        };
+        agent.execute(pay(60_000_000)).await.expect("it is paid");
+        agent
+            .execute(pay(60_000_000))
+            .await
+            .expect_err("it is not allowed")
+    });
+    assert_eq!(failed.code(), "not_allowed");
+    let budget = stage.json(0, &["budget", &key]);
+    let of_token = &budget["budgets"][2];
+    assert_eq!(of_token["usedBaseUnits"], "60000000");
+    assert_eq!(of_token["remainingBaseUnits"], "40000000");
+    assert_eq!(of_token["status"], "available");
+
+    // More per week: what is used has to be spoken about.
+    let wider = stage.weekly("wider.toml", "150 TEST per 7 days");
+    fs::copy(stage.path("weekly.toml.lock"), stage.path("wider.toml.lock")).expect("a copy");
+    assert_eq!(
+        stage.json(1, &["plan", &key, &wider, "--check"])["changes"]
+            .as_array()
+            .expect("a list")
+            .len(),
+        1
+    );
+    let unsaid = stage.json(2, &["plan", &key, &wider]);
+    assert!(
+        unsaid["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains("--limits"),
+        "{unsaid}"
+    );
+    let planned = stage.json(0, &["plan", &key, &wider, "--limits", "keep"]);
+    assert_eq!(planned["widens"], true);
+    assert_eq!(planned["changes"][0]["usedAfter"], "60000000");
+    let afresh = stage.json(0, &["plan", &key, &wider, "--limits", "afresh"]);
+    assert_eq!(afresh["updates"].as_array().expect("a list").len(), 2);
+    let applied = write(0, &["apply", &key, &wider, "--limits", "keep"]);
+    assert!(applied["transactionHash"].is_string());
+    assert_eq!(
+        stage.json(0, &["budget", &key])["budgets"][2]["remainingBaseUnits"],
+        "90000000"
+    );
+    let nothing = write(0, &["apply", &key, &wider, "--limits", "keep"]);
+    assert_eq!(
+        (&nothing["changed"], &nothing["transactionHash"]),
+        (&json!(false), &json!(null))
+    );
+
+    // Another key takes over, and then all go.
+    let rotated = write(0, &["rotate", &key]);
+    let new = key_of(&rotated);
+    assert_eq!(
+        stage.json(0, &["budget", &new])["budgets"][2]["usedBaseUnits"],
+        "60000000"
+    );
+    let history = stage.json(0, &["inspect", "--history"]);
+    let kinds: Vec<&str> = history["history"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|e| e["kind"].as_str().expect("a kind"))
+        .collect();
+    assert_eq!(kinds, ["added", "updated", "updated", "rotated"]);
+    let dry = stage.json(0, &["revoke", "--all", "--dry-run"]);
+    assert_eq!(dry["dryRun"], true);
+    assert_eq!(
+        stage.json(0, &["inspect"])["keys"]
+            .as_array()
+            .expect("a list")
+            .len(),
+        1
+    );
+    let tagged = write(0, &["revoke", "--tag", "weekly buy"]);
+    assert_eq!(tagged["revoked"], json!([new]));
+    assert_eq!(stage.json(0, &["inspect"])["keys"], json!([]));
+    let none = write(0, &["revoke", "--all"]);
+    assert_eq!(none["revoked"], json!([]));
+}
+
+#[test]
+fn the_life_of_a_key_by_plain_transactions() {
+    life(true);
+}
+
+#[test]
+fn the_life_of_a_key_through_a_bundler() {
+    life(false);
+}
+
+#[test]
+fn nothing_is_signed_without_a_word() {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let before = stage.testkit.chain().block_number();
+    let refused = stage.json(
+        2,
+        &["grant", &policy, "--direct", "--deployment", "deterministic"],
+    );
+    assert!(
+        refused["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains("--yes"),
+        "{refused}"
+    );
+    assert_eq!(
+        (&refused["userOpHash"], &refused["transactionHash"]),
+        (&json!(null), &json!(null))
+    );
+    // Not even a key was made.
+    assert!(!stage.path("keys").exists());
+    let dry = stage.json(
+        0,
+        &[
+            "grant",
+            &policy,
+            "--dry-run",
+            "--deployment",
+            "deterministic",
+            "--key",
+            &SHOP.to_string(),
+        ],
+    );
+    assert_eq!(dry["dryRun"], true);
+    assert!(dry["calls"][0]["data"].as_str().expect("data").len() > 500);
+    assert_eq!(stage.testkit.chain().block_number(), before);
+    // A file that was only found names no account to sign for.
+    stage.file(
+        "session-key.toml",
+        &format!("rpc_url = \"{}\"\naccount = \"{SHOP}\"\n", stage.node.url()),
+    );
+    let output = stage.run(&["revoke", "--all", "--direct", "--yes", "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let document = json_of(&output);
+    assert!(
+        document["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains("--chain-id"),
+        "{document}"
+    );
+    // For what is only looked at, it does.
+    let output = stage.run(&["inspect"]);
+    assert!(
+        text(&output.stderr).contains(&SHOP.to_string()),
+        "{}",
+        text(&output.stderr)
+    );
+    stage.file("session-key.toml", "owner_keystore = \"k\"\n");
+    let output = stage.run(&["inspect"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("session-key.toml:1"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn a_policy_is_judged_without_a_chain() {
+    let stage = Stage::new();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let lint = |exit: i32, file: &str| {
+        let output = stage.run(&["lint", file, "--json"]);
+        assert_eq!(output.status.code(), Some(exit), "{}", text(&output.stderr));
+        json_of(&output)
+    };
+    let good = lint(0, &policy);
+    assert_eq!(good["errors"], 0);
+    assert_eq!(good["warnings"][0]["code"], "recipients_unchecked");
+    assert_eq!(good["warnings"][0]["line"], 10);
+    let everything = stage.file("everything.toml", "access = \"everything\"\n");
+    let bad = lint(1, &everything);
+    assert_eq!(bad["errors"], 2);
+    let broken = stage.file("broken.toml", "\n[limits]\nnative = \"5\"\n");
+    let output = stage.run(&["lint", &broken, "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = json_of(&output)["error"].clone();
+    assert_eq!(error["code"], "bad_policy");
+    assert!(
+        error["message"]
+            .as_str()
+            .expect("a text")
+            .contains("broken.toml:3:10: "),
+        "{error}"
+    );
+
+    let absolute = |name: &str, limit: &str| {
+        let text = fs::read_to_string(stage.weekly(name, limit)).expect("a file");
+        stage.file(
+            name,
+            &text.replace("valid_for = \"90 days\"", "valid_until = 2100-01-01T00:00:00Z"),
+        )
+    };
+    let (large, small) = (
+        absolute("large.toml", "100 TEST per day"),
+        absolute("small.toml", "99 TEST per 7 days"),
+    );
+    let covers = |exit: i32, policy: &str, need: &str| {
+        let output = stage.run(&["covers", policy, need, "--json"]);
+        assert_eq!(output.status.code(), Some(exit), "{}", text(&output.stderr));
+        json_of(&output)
+    };
+    assert_eq!(covers(0, &large, &small)["missing"], json!([]));
+    let missing = covers(1, &small, &large)["missing"].clone();
+    assert_eq!(missing[0]["code"], "limit_lower");
+    assert_eq!(missing[1]["code"], "refreshes_later");
+    assert!(missing[0]["example"]["calls"][0]["data"].is_string());
+    let nothing = stage.file("nothing.toml", "");
+    let output = stage.run(&["covers", &large, &nothing]);
+    assert_eq!(output.status.code(), Some(2));
+
+    // encode and decode, with and without JSON.
+    for json in [false, true] {
+        let mut arguments = vec!["encode", &large];
+        if json {
+            arguments.push("--json");
+        }
+        let encoded = stage.run(&arguments);
+        assert_eq!(encoded.status.code(), Some(0), "{}", text(&encoded.stderr));
+        let decoded = stage.run_with(&["decode", "-"], text(&encoded.stdout));
+        assert_eq!(decoded.status.code(), Some(0), "{}", text(&decoded.stderr));
+        let again = stage.file("again.toml", text(&decoded.stdout));
+        assert_eq!(
+            stage.run(&["encode", &again]).stdout,
+            stage.run(&["encode", &large]).stdout
+        );
+    }
+    // A time from the grant is none before it.
+    assert_eq!(stage.run(&["encode", &policy]).status.code(), Some(2));
+    let output = stage.run(&["decode", "0xb4d78304", "--json"]);
+    assert_eq!(json_of(&output)["what"], "revert");
+    assert_eq!(stage.run(&["decode", "nothing"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_hash_is_explained() {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let granted = stage.json(
+        0,
+        &[
+            "grant",
+            &policy,
+            "--direct",
+            "--yes",
+            "--deployment",
+            "deterministic",
+        ],
+    );
+    let key: Address = key_of(&granted).parse().expect("an address");
+    let runtime = super::server::runtime();
+    let hash: B256 = runtime.block_on(async {
+        let agent = stage.agent(key).await;
+        let pay = [Call::new(stage.stack.token, erc20::transfer(SHOP, U256::from(1)))];
+        agent.execute(pay).await.expect("it is paid").receipt.user_op_hash
+    });
+    let explained = stage.json(0, &["explain", &hash.to_string()]);
+    assert_eq!(explained["operations"][0]["outcome"], "succeeded");
+    assert_eq!(explained["operations"][0]["sessionKey"], key.to_string());
+    let unknown = stage.json(1, &["explain", &B256::repeat_byte(7).to_string()]);
+    assert_eq!(unknown["found"], false);
+    let output = stage.run(&["explain", "0x12", "--rpc-url", stage.node.url()]);
+    assert_eq!(output.status.code(), Some(2));
+
+    // What happened since the first block, and what is left.
+    let watched = stage.run(&[
+        "watch",
+        "--since",
+        "1",
+        "--rounds",
+        "1",
+        "--json",
+        "--rpc-url",
+        stage.node.url(),
+        "--account",
+        &stage.testkit_account(),
+    ]);
+    assert_eq!(watched.status.code(), Some(0), "{}", text(&watched.stderr));
+    let events: Vec<Value> = text(&watched.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON on each line"))
+        .collect();
+    let kinds: Vec<&str> = events
+        .iter()
+        .map(|event| event["event"].as_str().expect("a kind"))
+        .collect();
+    assert_eq!(kinds, ["added", "changed", "used"], "{events:?}");
+}
+
+#[test]
+fn requests_are_made_read_and_approved() {
+    let stage = Stage::new();
+    let account = stage.account().to_string();
+    let need = stage.weekly("need.toml", "100 TEST per 7 days");
+    let file = stage.path("request.json");
+    let file = file.to_str().expect("UTF-8");
+    let made = stage.run(&[
+        "request",
+        "new",
+        &need,
+        "--account",
+        &account,
+        "--chain-id",
+        "31337",
+        "--out",
+        file,
+        "--json",
+    ]);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let key = key_of(&json_of(&made));
+    let shown = stage.run(&["request", "show", file]);
+    assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
+    assert!(
+        text(&shown.stdout).contains("May spend at most 100 TEST every 7 days."),
+        "{}",
+        text(&shown.stdout)
+    );
+    // Whatever is changed is found out.
+    let tampered = fs::read_to_string(file)
+        .expect("a file")
+        .replace("100 TEST", "900 TEST");
+    let tampered = stage.file("tampered.json", &tampered);
+    let output = stage.run(&["request", "show", &tampered]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("changed after it was signed"),
+        "{}",
+        text(&output.stderr)
+    );
+    // The owner may grant less, and not more.
+    let (less, more) = (
+        stage.weekly("less.toml", "50 TEST per 7 days"),
+        stage.weekly("more.toml", "101 TEST per 7 days"),
+    );
+    let approve = |exit, policy: &str| {
+        stage.json(
+            exit,
+            &[
+                "request",
+                "approve",
+                file,
+                "--policy",
+                policy,
+                "--direct",
+                "--yes",
+                "--deployment",
+                "deterministic",
+            ],
+        )
+    };
+    let refused = approve(2, &more);
+    assert!(
+        refused["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains("more than the request"),
+        "{refused}"
+    );
+    let granted = approve(0, &less);
+    assert_eq!(key_of(&granted), key);
+    let budget = stage.json(0, &["budget", &key]);
+    assert_eq!(budget["budgets"][2]["limitBaseUnits"], "50000000");
+}
+
+#[test]
+fn what_people_read_fits_a_terminal() {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    stage.json(
+        0,
+        &[
+            "grant",
+            &policy,
+            "--direct",
+            "--yes",
+            "--deployment",
+            "deterministic",
+        ],
+    );
+    let output = stage.run(&[
+        "inspect",
+        "--rpc-url",
+        stage.node.url(),
+        "--account",
+        &stage.testkit_account(),
+    ]);
+    let shown = text(&output.stdout);
+    for expected in [
+        "active",
+        "May call transfer of TUSD",
+        "anybody as recipient.",
+        "100 TUSD of 100 TUSD left",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    // Plain in a pipe, and not wider than 80, hashes aside.
+    assert!(!shown.contains('\u{1b}'));
+    for line in shown.lines() {
+        assert!(line.chars().count() <= 80 || line.contains("0x"), "{line}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let output = stage.run(&["completions", shell]);
+        assert!(text(&output.stdout).contains("session-key"), "{shell}");
+    }
+    assert!(text(&stage.run(&["man"]).stdout).contains(".TH session-key"));
+}
+
+#[test]
+fn bad_input_is_refused_before_anything_is_asked() {
+    let stage = Stage::new();
+    let url = stage.node.url();
+    let key = SHOP.to_string();
+    for arguments in [
+        &["inspect"][..],
+        &["inspect", "--rpc-url", url],
+        &["budget", "0x12", "--rpc-url", url],
+        &["check", &key, "--rpc-url", url],
+        &[
+            "check",
+            &key,
+            "--rpc-url",
+            url,
+            "--account",
+            &key,
+            "--call",
+            "0x12",
+        ],
+        &["revoke", "--rpc-url", url],
+        &["revoke", &key, "--all", "--rpc-url", url],
+        &[
+            "plan",
+            &key,
+            "no-such-file.toml",
+            "--rpc-url",
+            url,
+            "--account",
+            &key,
+        ],
+        &["lint", "no-such-file.toml"],
+        &["grant", "no-such-file.toml", "--rpc-url", url],
+        &["keygen", "--keystore"],
+        &["inspect", "--rpc-url", url, "--account", &key, "--chain-id", "7"],
+        &["inspect", "--rpc-url", "http://127.0.0.1:1", "--account", &key],
+        &["explain", "0x00", "--rpc-url", url],
+        &["completions", "dos"],
+    ] {
+        let output = stage.run(arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let stage = Stage::new();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    for arguments in [
+        &["lint", policy.as_str()][..],
+        &["lint", &policy, "--json"],
+        &["man"],
+        &["completions", "bash"],
+    ] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("a full disk");
+        let output = command(arguments, None)
+            .stdout(full)
+            .output()
+            .expect("the binary runs");
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+        assert!(
+            text(&output.stderr).contains("could not be written"),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_node_that_hangs_is_not_waited_for() {
+    let url = super::server::silent_server();
+    let account = SHOP.to_string();
+    for arguments in [
+        &["inspect"][..],
+        &["budget", &account],
+        &["explain", &B256::ZERO.to_string()],
+    ] {
+        let mut all = arguments.to_vec();
+        all.extend(["--rpc-url", &url, "--account", &account, "--timeout", "1"]);
+        let output = super::run(&all, None);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_grant_that_was_begun_goes_on_with_the_same_key() {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let grant = |exit: i32| {
+        let way = [
+            "--bundler-url",
+            stage.bundler.url(),
+            "--yes",
+            "--deployment",
+            "deterministic",
+        ];
+        stage.json(exit, &[&["grant", policy.as_str()][..], &way].concat())
+    };
+    let notes = || -> Vec<PathBuf> {
+        let files = fs::read_dir(stage.path("keys"))
+            .expect("a folder")
+            .map(|file| file.expect("a file").path());
+        let is_note = |path: &PathBuf| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("grant-"))
+        };
+        files.filter(is_note).collect()
+    };
+    let first = key_of(&grant(0));
+    assert!(notes().is_empty());
+    // Asked for once more, it is another one; and had the first not been reported, it would be found to be done.
+    let second = grant(0);
+    assert_ne!(key_of(&second), first);
+    let keys = stage.json(0, &["inspect"]);
+    assert_eq!(keys["keys"].as_array().expect("a list").len(), 2);
+    // The lock file cannot be written: what was done stays noted.
+    fs::remove_file(stage.path("weekly.toml.lock")).expect("a file");
+    fs::create_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
+    let unreported = grant(3);
+    assert_eq!(unreported["error"]["code"], "not_reported");
+    assert_eq!(notes().len(), 1);
+    fs::remove_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
+    let found = grant(0);
+    assert!(found["userOpHash"].is_string(), "{found}");
+    assert!(
+        unreported["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains(&key_of(&found))
+    );
+    assert_eq!(
+        stage.json(0, &["inspect"])["keys"]
+            .as_array()
+            .expect("a list")
+            .len(),
+        3
+    );
+    assert!(notes().is_empty());
+}
+
+// Whoever presses Ctrl-C after it was signed does not know what becomes of it; asked again, the command finds out.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_grant_is_open_and_settled_the_next_time() {
+    let stage = Stage::new();
+    let account = stage.account().to_string();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    stage.mines.store(false, Ordering::SeqCst);
+    let arguments = [
+        "grant",
+        &policy,
+        "--bundler-url",
+        stage.bundler.url(),
+        "--yes",
+        "--deployment",
+        "deterministic",
+        "--rpc-url",
+        stage.node.url(),
+        "--account",
+        &account,
+        "--json",
+    ];
+    let child = stage.spawn(&arguments);
+    while stage.pool.pool().is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("it is there");
+    assert!(interrupt.success());
+    let output = stage.ended(child);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert_eq!(json_of(&output)["error"]["code"], "interrupted");
+
+    let waiting = stage.pool.pool()[0].hash;
+    stage.mines.store(true, Ordering::SeqCst);
+    let settled = stage.json(0, &arguments[..7]);
+    assert_eq!(settled["userOpHash"], json!(waiting), "{settled}");
+    let keys = stage.json(0, &["inspect"]);
+    assert_eq!(keys["keys"].as_array().expect("a list").len(), 1);
+}
+
+// What is piped into something that goes away is not taken for read.
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_no_success() {
+    let stage = Stage::new();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = command(&["lint", &policy], None)
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+}

@@ -1,0 +1,123 @@
+//! `inspect`: after a random history of an account, what is rebuilt from logs and views is what the model says: every key with its
+//! tag, every entry, limit and amount used.
+
+use crate::{
+    Outcomes, Property,
+    account::{AccountWorld, START},
+    history::{History, fail},
+    sequence::Case,
+    steps::{Action, OwnerAction},
+};
+use alloy::primitives::Bytes;
+use proptest::prelude::*;
+use session_key_client::{
+    Deployment, SmartAccount,
+    inspect::{InspectOptions, Inspection, inspect},
+};
+use session_key_testkit::{LogLimits, NodeOptions, Testkit};
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Inspections {
+    world: AccountWorld,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Property for Inspections {
+    type Case = Case;
+
+    const NAME: &'static str = "inspect";
+
+    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        Ok(Self {
+            world: AccountWorld::new(plugin)?,
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?,
+        })
+    }
+
+    fn cases(&self) -> BoxedStrategy<Case> {
+        crate::sequence::histories(1..12)
+    }
+
+    fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
+        let mut history = History::begin(&mut self.world)?;
+        live(&mut history, case, outcomes)?;
+        let inspection = self.runtime.block_on(inspected(history.world)).map_err(fail)?;
+
+        let keys: Vec<_> = inspection.keys().iter().map(|key| key.session_key).collect();
+        prop_assert_eq!(&keys[..], history.model.keys.as_slice(), "keys");
+        prop_assert!(inspection.missing_blocks().is_empty());
+        for key in inspection.keys() {
+            prop_assert!(key.is_complete(), "{}: {:?}", key.session_key, key.missing);
+            let expected = history
+                .model
+                .state(key.session_key)
+                .ok_or_else(|| fail("no state"))?;
+            let mut found = key.state.clone();
+            // The model notes contracts that were only looked at.
+            let mut expected = expected.clone();
+            for state in [&mut found, &mut expected] {
+                state
+                    .contracts
+                    .retain(|_, contract| *contract != Default::default());
+                for contract in state.contracts.values_mut() {
+                    contract.functions.retain(|_, is_on_list| *is_on_list);
+                }
+            }
+            found.rule_set = expected.rule_set;
+            prop_assert_eq!(found, expected, "rebuilt (left) differs from the model (right)");
+            prop_assert_eq!(key.tag, Some(crate::prepare::TAG));
+        }
+        outcomes.reached(format!("{} keys", keys.len()));
+        Ok(())
+    }
+}
+
+/// Lives through a history. Returns the time of its end.
+pub(crate) fn live(
+    history: &mut History<'_>,
+    case: &Case,
+    outcomes: &mut Outcomes,
+) -> Result<u64, TestCaseError> {
+    let mut time = START;
+    for (key, permissions) in &case.keys {
+        let add = Action::Owner(OwnerAction::Add(*key, permissions.clone()));
+        history.step(&add, time, outcomes)?;
+        time += 1;
+    }
+    time -= 1;
+    for (pause, action) in &case.steps {
+        time = pause.until(time, &history.model.states());
+        history.step(action, time, outcomes)?;
+    }
+    Ok(time)
+}
+
+/// Inspects the account through a node that answers few blocks at once.
+pub(crate) async fn inspected(
+    world: &AccountWorld,
+) -> Result<Inspection, session_key_client::account::ReadError> {
+    let node = Testkit::from(world.chain.clone()).node(NodeOptions {
+        logs: LogLimits {
+            blocks: Some(7),
+            ..LogLimits::default()
+        },
+        ..NodeOptions::default()
+    });
+    let deployment = Deployment {
+        entry_point: world.stack.entry_point,
+        session_key_plugin: world.stack.session_key_plugin,
+        multi_owner_plugin: world.stack.multi_owner_plugin,
+        factory: world.stack.account_factory,
+        account_init_code_hash: None,
+    };
+    let account = SmartAccount::new(
+        node.provider(),
+        crate::account::CHAIN_ID,
+        world.account,
+        deployment,
+    );
+    inspect(&account, &InspectOptions::new()).await
+}
