@@ -13,7 +13,7 @@ use session_key_client::{
     UserOperation, calldata,
     permissions::{
         Call, PermissionUpdate, PermissionUpdates, Permissions,
-        covers::{Example, MissingCode, covers},
+        covers::{Example, MissingCode, covers_on},
         execute_with_session_key, nonce, session_key_nonce_key,
     },
 };
@@ -71,7 +71,7 @@ impl Property for Coverages {
         } else {
             set(&[&case.policy])
         };
-        let Ok(coverage) = covers(&policy, &need) else {
+        let Ok(coverage) = covers_on(world.account, &policy, &need) else {
             outcomes.reached("nothing is needed");
             return Ok(());
         };
@@ -93,7 +93,11 @@ impl Property for Coverages {
                 .calls
                 .iter()
                 .all(|call| call.value <= U256::from(1u64 << 40));
-            if !fits || !is_payable {
+            // Of others, the chain says that they do not pay.
+            let pays = example
+                .paymaster
+                .is_none_or(|paymaster| world.paymasters.contains(&paymaster));
+            if !fits || !is_payable || !pays {
                 outcomes.reached(format!("{}: model", missing.code.as_str()));
                 continue;
             }

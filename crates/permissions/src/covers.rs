@@ -286,17 +286,38 @@ fn key_of(permissions: &Permissions, account: Address, session_key: Address) -> 
 }
 
 /// Whether everything that `need` allows, `policy` allows; and if not, what is missing. Takes time linear in the number of entries.
+///
+/// On which account is left open: one that neither set names. A key never calls its own account, so that for sets that name it,
+/// [`covers_on`] says more.
 pub fn covers(policy: &Permissions, need: &Permissions) -> Result<Coverage, NothingNeeded> {
-    // Account and key are of no matter, as long as neither set names them.
+    let named = named(policy, need);
+    let account = some_address("an account", |address| !named.contains(address));
+    covers_on(account, policy, need)
+}
+
+/// The same of keys of one account.
+pub fn covers_on(
+    account: Address,
+    policy: &Permissions,
+    need: &Permissions,
+) -> Result<Coverage, NothingNeeded> {
+    // Which key is of no matter, as long as neither set names it.
+    let named = named(policy, need);
+    let key = some_address("a session key", |address| {
+        !named.contains(address) && *address != account
+    });
+    Comparison::new(key_of(policy, account, key), key_of(need, account, key))?.run()
+}
+
+/// Every address that has a meaning.
+fn named(policy: &Permissions, need: &Permissions) -> BTreeSet<Address> {
     let mut named: BTreeSet<Address> = BTreeSet::from([ENTRY_POINT, Address::ZERO]);
     for permissions in [policy, need] {
         named.extend(permissions.address_entries.iter().map(|entry| entry.contract));
         named.extend(permissions.function_entries.iter().map(|entry| entry.contract));
         named.extend(permissions.erc20_spend_limits.iter().map(|limit| limit.token));
     }
-    let account = some_address("an account", |address| !named.contains(address));
-    let key = some_address("a session key", |address| !named.contains(address));
-    Comparison::new(key_of(policy, account, key), key_of(need, account, key))?.run()
+    named
 }
 
 /// The two keys, and an operation that the need accepts.
@@ -726,6 +747,17 @@ mod tests {
         );
         let found = missing(&allowed, &denied);
         assert_eq!(found, [(Part::AccessControlType, MissingCode::CallNotAllowed)]);
+    }
+
+    #[test]
+    fn the_account_itself_is_never_needed() {
+        let account = A;
+        let need = Permissions::new().contract(account).contract(B);
+        let policy = Permissions::new().contract(B);
+        assert!(covers_on(account, &policy, &need).unwrap().is_covered());
+        assert!(!covers(&policy, &need).unwrap().is_covered());
+        let only = Permissions::new().contract(account);
+        assert_eq!(covers_on(account, &policy, &only), Err(NothingNeeded::NoCall));
     }
 
     #[test]

@@ -153,14 +153,15 @@ async fn new(arguments: &NewArguments) -> Result<Answer> {
     Ok(answer)
 }
 
-/// What a request asks for, for a key that is granted now.
-fn needed(request: &KeyRequest, policy: &Policy) -> Result<Permissions> {
+/// What a policy of a request means, for a key that is granted now. Decimals that it does not say are those that the other policy
+/// says, so that the two can be compared; or any, the same for both.
+fn needed(request: &KeyRequest, policy: &Policy, other: Option<&Policy>) -> Result<Permissions> {
     let mut facts = Facts::new()
         .granted_at(offline::now())
         .native_symbol(native_symbol(request.chain_id()));
     for token in policy.tokens_without_decimals() {
-        // Amounts are not shown before the chain was asked.
-        facts = facts.decimals(token, 18);
+        let said = other.and_then(|other| other.decimals(token));
+        facts = facts.decimals(token, said.unwrap_or(18));
     }
     Ok(policy.resolve(&facts)?.permissions)
 }
@@ -168,7 +169,7 @@ fn needed(request: &KeyRequest, policy: &Policy) -> Result<Permissions> {
 fn show(arguments: &ShowArguments) -> Result<Answer> {
     let request = KeyRequest::from_json(&read(&arguments.file)?)?;
     let policy = request.verify_proof(offline::now())?;
-    let permissions = needed(&request, &policy)?;
+    let permissions = needed(&request, &policy, None)?;
     let names = policy.names(&Facts::new().native_symbol(native_symbol(request.chain_id())));
     let mut answer = Answer::new();
     answer.heading(format!(
@@ -192,6 +193,17 @@ fn show(arguments: &ShowArguments) -> Result<Answer> {
             format!(
                 "the decimals of {token} are not in the request: its amounts are read as of 18 decimals here"
             ),
+        );
+    }
+    for (token, name) in policy.token_names() {
+        let decimals = policy
+            .decimals(token)
+            .map(|decimals| format!(" with {decimals} decimals"))
+            .unwrap_or_default();
+        answer.line(
+            Tone::Doubt,
+            2,
+            format!("it is the request that calls {token} {name}{decimals}: approve asks the token itself"),
         );
     }
     let warnings = Lint::new(&permissions).at(offline::now()).run();
@@ -218,11 +230,12 @@ async fn approve(arguments: &ApproveArguments) -> Outcome {
         if let Some(chain_id) = settings.chain_id {
             request.verify(chain_id, request.account(), offline::now())?;
         }
-        let wanted = needed(&request, &need)?;
+        let mut wanted = needed(&request, &need, None)?;
         let file = match &arguments.policy {
             Some(path) => {
                 let file = PolicyFile::read(path)?;
-                let granted = needed(&request, &file.policy)?;
+                let granted = needed(&request, &file.policy, Some(&need))?;
+                wanted = needed(&request, &need, Some(&file.policy))?;
                 // The other way round: what is granted is nothing that was not asked for.
                 let coverage = covers(&wanted, &granted)
                     .map_err(|error| WrongInput(format!("{}: {error}", file.name)))?;

@@ -24,7 +24,7 @@ use session_key_client::{
     journal::SqliteJournal,
     operation::{Bounds, Operation, Progress},
     permissions::{
-        Permissions,
+        KeyState, Permissions,
         lint::Lint,
         parse_address,
         plan::{LimitMode, Plan, is_as},
@@ -596,6 +596,14 @@ async fn resolve(
         None => granted_at.map_or_else(Facts::new, |time| Facts::new().granted_at(time)),
     }
     .native_symbol(chain.symbol());
+    // Where the file says them, the token must agree: other decimals are other powers of ten. One that does not answer cannot.
+    for token in file.policy.limited_tokens() {
+        if file.policy.decimals(token).is_some()
+            && let Ok(decimals) = chain.decimals(token).await
+        {
+            facts = facts.decimals(token, decimals);
+        }
+    }
     let locked: BTreeMap<Address, u8> = grant.map(|grant| grant.decimals.clone()).unwrap_or_default();
     for token in file.policy.tokens_without_decimals() {
         if locked.contains_key(&token) {
@@ -614,6 +622,17 @@ async fn resolve(
     }
     let resolved = file.policy.resolve(&facts).map_err(|error| file.wrong(error))?;
     Ok((resolved, file.policy.names(&facts)))
+}
+
+/// Names for what somebody else asks for: those that tokens give themselves, not those that the request gives them.
+async fn own_names(chain: &Chain, file: &PolicyFile, permissions: &Permissions) -> Result<Names> {
+    let mut state = KeyState::fresh(Address::ZERO, Address::ZERO);
+    state.apply(&permissions.updates().collect(), 0)?;
+    let signatures = file.policy.signatures();
+    let names = signatures.fold(Names::new(), |names, (selector, signature)| {
+        names.function(selector, signature)
+    });
+    Ok(chain.names([&state], names).await)
 }
 
 /// Says which amounts depend on what the node says.
@@ -736,6 +755,10 @@ pub(crate) async fn grant_policy(
             let now = begun.as_ref().map_or(latest, |begun| begun.granted_at);
             let (resolved, names) = resolve(file, chain, None, Some(now), writing.yes).await?;
             let permissions = &resolved.permissions;
+            let names = match need {
+                Some(_) => own_names(chain, file, permissions).await?,
+                None => names,
+            };
             permissions.check_not_over(latest)?;
             let is_installed =
                 account.is_deployed().await? && account.is_session_key_plugin_installed().await?;

@@ -709,6 +709,39 @@ fn requests_are_made_read_and_approved() {
             .contains("more than the request"),
         "{refused}"
     );
+    // Also where only one of them says how many decimals the token has.
+    let unsaid = fs::read_to_string(&need)
+        .expect("a file")
+        .replace("decimals = 6\n", "");
+    let unsaid = stage.file("unsaid.toml", &unsaid);
+    let other = stage.path("unsaid.json");
+    let other = other.to_str().expect("UTF-8");
+    let made = stage.run(&[
+        "request",
+        "new",
+        &unsaid,
+        "--key",
+        &key,
+        "--account",
+        &account,
+        "--chain-id",
+        "31337",
+        "--out",
+        other,
+    ]);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let arguments = [
+        "request", "approve", other, "--policy", &more, "--direct", "--yes",
+    ];
+    let refused = stage.json(2, &arguments);
+    assert!(
+        refused["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains("more than the request"),
+        "{refused}"
+    );
+
     let granted = approve(0, &less);
     assert_eq!(key_of(&granted), key);
     let budget = stage.json(0, &["budget", &key]);
@@ -968,4 +1001,68 @@ fn a_closed_pipe_is_no_success() {
         .output()
         .expect("the binary runs");
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+}
+
+// Whoever asks chooses the names and the decimals in the request: 100 of a token with 6 decimals would be 100 million million as of 18.
+#[test]
+fn a_request_is_not_believed_what_it_says_of_tokens() {
+    let stage = Stage::new();
+    let account = stage.account().to_string();
+    let need = stage.weekly("need.toml", "100 TEST per 7 days");
+    let wrong = fs::read_to_string(&need)
+        .expect("a file")
+        .replace("decimals = 6", "decimals = 18");
+    let wrong = stage.file("wrong.toml", &wrong);
+    let refused = stage.json(
+        2,
+        &[
+            "grant",
+            &wrong,
+            "--direct",
+            "--yes",
+            "--deployment",
+            "deterministic",
+        ],
+    );
+    let message = refused["error"]["message"].as_str().expect("a text");
+    assert!(message.contains("TEST has 6 decimals, not 18"), "{message}");
+
+    let file = stage.path("request.json");
+    let file = file.to_str().expect("UTF-8");
+    let made = stage.run(&[
+        "request",
+        "new",
+        &need,
+        "--account",
+        &account,
+        "--chain-id",
+        "31337",
+        "--out",
+        file,
+    ]);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let shown = stage.run(&["request", "show", file]);
+    assert!(
+        text(&shown.stdout).contains("it is the request that calls"),
+        "{}",
+        text(&shown.stdout)
+    );
+    // The token calls itself otherwise.
+    let dry = stage.json(
+        0,
+        &[
+            "request",
+            "approve",
+            file,
+            "--dry-run",
+            "--deployment",
+            "deterministic",
+            "--direct",
+        ],
+    );
+    let words = dry["words"].to_string();
+    assert!(
+        words.contains("100 TUSD") && !words.contains("100 TEST"),
+        "{words}"
+    );
 }

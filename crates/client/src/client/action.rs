@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One thing that an owner can do. Several go into one operation, all or none: [`OwnerClient::batch`].
+/// One thing that an owner can do. Several go into one operation, all or none: [`OwnerClient::batch`](crate::OwnerClient::batch).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -140,7 +140,7 @@ impl Client<Owner> {
 
     /// Signs for the account: what its `isValidSignature` (ERC-1271) accepts for this digest.
     ///
-    /// For an account that does not exist yet, [`SmartAccount::erc6492_signature`] adds what verifiers need to know of it.
+    /// For an account that does not exist yet, [`SmartAccount::erc6492_signature`](crate::SmartAccount::erc6492_signature) adds what verifiers need to know of it.
     pub async fn sign_digest(&self, digest: B256) -> Result<Bytes, OperationError> {
         let hash = self.core.account.message_hash(digest).await?;
         Ok(self.core.signer.sign_hash(&hash).await?.as_bytes().into())

@@ -229,6 +229,16 @@ impl Policy {
             .collect()
     }
 
+    /// The tokens that have a limit.
+    pub fn limited_tokens(&self) -> impl Iterator<Item = Address> {
+        self.token_limits.keys().copied()
+    }
+
+    /// The decimals that the file says a token has.
+    pub fn decimals(&self, token: Address) -> Option<u8> {
+        self.decimals_in_file(token)
+    }
+
     fn decimals_in_file(&self, token: Address) -> Option<u8> {
         let named = self.tokens.values().find(|named| named.value.address == token)?;
         named.value.decimals
