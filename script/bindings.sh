@@ -17,7 +17,7 @@ case "${1-}" in
 esac
 
 bindings=(ModularAccount ModularAccountFactory MultiOwnerPlugin SessionKeyPlugin)
-mocks=(TestPaymaster TestToken VerifyingPaymaster)
+mocks=(TestMulticall TestPaymaster TestToken VerifyingPaymaster)
 record=crates/client/deployments/deterministic.json
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -12,3 +12,24 @@ alloy::sol! {
         function isValidSignature(bytes32 digest, bytes signature) external view returns (bytes4 magicValue);
     }
 }
+
+alloy::sol! {
+    /// Many calls in one, at the same address on most chains (0xcA11bde05977b3631167028862bE2a173976CA11).
+    interface Multicall3 {
+        /// A call.
+        struct Call3 {
+            address target;
+            bool allowFailure;
+            bytes callData;
+        }
+
+        /// What came of it.
+        struct Result {
+            bool success;
+            bytes returnData;
+        }
+
+        /// Makes the calls in order.
+        function aggregate3(Call3[] calls) external payable returns (Result[] returnData);
+    }
+}

@@ -24,8 +24,11 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 
 /// How much longer than its time limit a call may take: for writing down how it ended.
 const SLACK: Duration = Duration::from_secs(8);
-/// How long after the faults a caller goes on asking.
+/// How long after the faults a caller goes on asking, in milliseconds, beside [`PERSISTENT_BLOCKS`].
 const PERSISTENCE: u64 = 400_000;
+/// How many blocks longer: where a node does not say what is final, 64 blocks make an operation void, and another intent can use the
+/// nonce of its successor, too.
+const PERSISTENT_BLOCKS: u64 = 128;
 /// The most attempts of one caller.
 const MOST_ATTEMPTS: u32 = 400;
 
@@ -205,7 +208,7 @@ impl Caller {
         let patience = if self.world.plan.hostile {
             10_000
         } else {
-            PERSISTENCE
+            PERSISTENCE + PERSISTENT_BLOCKS * self.world.plan.chain.interval * 1_000
         };
         self.world.now() < self.world.plan.calm_at + patience
     }
@@ -793,7 +796,8 @@ impl Caller {
         }
         let is_its = intents.iter().any(|intent| {
             let state = self.world.state();
-            state.ledger.wishes.get(intent).is_some_and(|(of, _)| *of == wish)
+            let of = state.ledger.wishes.get(intent).map(|(of, _)| *of);
+            of == Some(wish) || of.is_some_and(|of| self.has_name_of(of))
         });
         if !is_its {
             self.world.violate(
@@ -909,6 +913,17 @@ impl Caller {
                 }
             }
         }
+    }
+
+    /// Whether another wish has the same name: if it asks for the same, the two are one.
+    fn has_name_of(&self, other: u8) -> bool {
+        let name = |wish: &WishPlan| {
+            let is_named = wish.is_named || wish.borrows.is_some();
+            is_named.then(|| wish.borrows.unwrap_or(wish.number))
+        };
+        let mut wishes = self.world.plan.wishes.iter();
+        let other = wishes.find(|wish| wish.number == other).and_then(name);
+        other.is_some() && other == name(&self.wish)
     }
 
     /// Whether nobody else asks for something under the same name.

@@ -282,7 +282,10 @@ fn draw(seed: u64, rates: &Rates, spot: Spot, is_certain: bool) -> Option<Fault>
         (Actor::Store(_), _) => rates.store,
         (_, Step::Bundle) => rates.bundle,
         (_, Step::Send) => rates.send,
+        // Nodes are rarely asked where an operation stands, and paymasters rarely asked at all.
+        (Actor::Node(_), Step::Hint | Step::Receipt) => 4 * rates.ask_node,
         (Actor::Node(_), _) => rates.ask_node,
+        (Actor::Paymaster, _) => 2 * rates.ask_bundler,
         _ => rates.ask_bundler,
     };
     if !dice.chance(rate.into()) && !is_certain {

@@ -144,7 +144,7 @@ fn submitter_of(world: &Arc<World>, plan: &ProcessPlan) -> Arc<dyn Submitter> {
             let fees = world.plan.bundlers.get(usize::from(bundler)).and_then(fees_of);
             let wire = Wire::new(world.clone(), process, Actor::Bundler(bundler));
             let bundler = BundlerSubmitter::new(wire.provider(), entry_point);
-            let bundler = if plan.number % 2 == 0 {
+            let bundler = if plan.number.is_multiple_of(2) {
                 bundler.with_node(provider_of(world, plan))
             } else {
                 bundler
@@ -253,6 +253,7 @@ async fn live(world: Arc<World>, plan: ProcessPlan, life: u8, journal: SimJourna
         world.state().counts.outcome("asked for", "watch");
         let watch = Purpose::new(None).scope(client.watch(Duration::from_secs(10)));
         tokio::select! {
+            biased;
             () = wait => {}
             () = watch => {}
         }

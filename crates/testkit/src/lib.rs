@@ -38,7 +38,7 @@ pub use rpc::ErrorAnswer;
 #[cfg(feature = "serve")]
 pub use serve::Server;
 pub use stack::{
-    DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, PlannedContract, Stack, TestToken,
+    DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, MULTICALL3, PlannedContract, Stack, TestToken,
     VERIFYING_PAYMASTER_CODE,
 };
 pub use testkit::Testkit;

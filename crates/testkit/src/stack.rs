@@ -28,6 +28,8 @@ pub use session_key_bindings::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE};
 pub static ENTRY_POINT_CODE: CreationCode =
     CreationCode::new("EntryPoint", include_str!("../bytecode/EntryPoint.hex"));
 static TEST_TOKEN: CreationCode = CreationCode::new("TestToken", include_str!("../bytecode/TestToken.hex"));
+static TEST_MULTICALL: CreationCode =
+    CreationCode::new("TestMulticall", include_str!("../bytecode/TestMulticall.hex"));
 static TEST_PAYMASTER: CreationCode =
     CreationCode::new("TestPaymaster", include_str!("../bytecode/TestPaymaster.hex"));
 /// `VerifyingPaymaster`, which pays for what its signer has signed; its constructor takes the EntryPoint and the signer. Not
@@ -36,6 +38,9 @@ pub static VERIFYING_PAYMASTER_CODE: CreationCode = CreationCode::new(
     "VerifyingPaymaster",
     include_str!("../bytecode/VerifyingPaymaster.hex"),
 );
+
+/// Where `Multicall3` is on most chains. Not part of the stack; see [`Stack::deploy_multicall`].
+pub const MULTICALL3: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
 
 /// Who made the proxy; here, the sender of the deployments.
 const DEPLOYER: Address = address!("0x3fAB184622Dc19b6109349B94811493BF45362f8");
@@ -104,6 +109,18 @@ pub struct Stack {
 }
 
 impl Stack {
+    /// Puts a contract with the function `aggregate3` of `Multicall3` at its address.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::Reverted`] when it cannot be created.
+    pub fn deploy_multicall(chain: &mut Chain) -> Result<Address, ChainError> {
+        let deployed = chain.deploy(DEPLOYER, TEST_MULTICALL.bytes())?;
+        let code = chain.code(deployed);
+        chain.set_code(MULTICALL3, code)?;
+        Ok(MULTICALL3)
+    }
+
     /// The contracts in the order they must be created in, and the addresses that they lead to.
     ///
     /// On a live chain: send [`PlannedContract::transaction`] for each whose address has no code yet.

@@ -409,7 +409,7 @@ async fn check_grants(account: &SmartAccount, actions: &[OwnerAction]) -> Result
     };
     // Whose rules the plugin has is asked for only where it matters.
     if check(RuleSet::Compatible).is_err() {
-        check(explain::rule_set(account).await?)?;
+        check(explain::load_rule_set(account).await?)?;
     }
     Ok(())
 }

@@ -139,7 +139,8 @@ impl<R> Client<R> {
     }
 
     /// Sends the newest operation of an open intent again, exactly as it was signed, and waits for it: whichever of the intent's
-    /// operations is included is the answer.
+    /// operations is included is the answer. Nothing is signed: where it is not taken, or void, that is the error.
+    /// [`replace`](Self::replace), or asking for the same by name, signs anew.
     pub async fn send_again(&self, id: IntentId) -> Result<Operation, OperationError> {
         Ok(self.of_intent(id).await?.adopting(id, false))
     }

@@ -184,7 +184,7 @@ mod optional_address_text {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Compiler {
-    /// Version and commit, as block explorers name them (but for their `v`).
+    /// Version and commit, as block explorers name them (without their `v`).
     pub version: String,
     /// The hard fork compiled for.
     pub evm_version: String,

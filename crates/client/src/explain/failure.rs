@@ -30,7 +30,7 @@ pub enum Failure {
     /// It breaks these rules of the key, or of the EntryPoint: those of validation, or, if it was included, of execution. Never
     /// empty.
     Rules(Vec<Violation>),
-    /// The plugin let it pass, and then one of its calls failed, with this. Of an operation that is none of a session key: what it
+    /// The plugin let it pass, and then one of its calls failed, with this. Of an operation that no session key makes: what it
     /// reverted with.
     Call(Revert),
     /// The EntryPoint did not take its bundle, for reasons that are not the key's: the nonce, the deposit, another operation of

@@ -48,7 +48,7 @@ pub async fn load(
             account.gas_spend_limit(session_key),
             account.required_paymaster(session_key),
             load_contracts(account, session_key, &targets),
-            rule_set(account),
+            load_rule_set(account),
         )
     });
     if !is_registered? {
@@ -107,7 +107,7 @@ pub async fn explain(
 }
 
 /// Whose plugin it is, as the plugin itself says. What does not answer as this project's does is another.
-pub(crate) async fn rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
+pub(crate) async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
     let plugin = account.deployment().session_key_plugin;
     match account.call(plugin, IPlugin::pluginMetadataCall {}).await {
         Ok(metadata)

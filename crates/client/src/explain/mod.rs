@@ -2,11 +2,13 @@
 //! [model](session_key_permissions::model).
 //!
 //! [`explain`] fetches the state that an operation touches, and checks; [`explain_failure`] does so after the fact, on the
-//! state before the block.
+//! state before the block; [`explain_hash`] finds the operation first.
 
+mod by_hash;
 mod failure;
 mod load;
 
+pub use by_hash::{Became, ExplainOptions, Explanation, NotFound, explain_hash};
 pub use failure::{Failure, explain_failure};
-pub(crate) use load::rule_set;
+pub(crate) use load::load_rule_set;
 pub use load::{explain, load, load_for_calls};

@@ -10,11 +10,13 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod memory;
+mod patient;
 mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use memory::MemoryJournal;
+pub(crate) use patient::Patient;
 pub use record::{
     BlockRef, Handover, IntentId, IntentRecord, Lane, Moment, NoncePast, OperationRecord, ProcessId, Scope,
     VoidDepth,

@@ -18,10 +18,12 @@
 //! ```
 
 mod fees;
+mod logs;
 mod operations;
 mod page;
 
 pub use fees::SuggestedFees;
+pub use logs::LogFilter;
 pub use operations::{OperationEvent, OperationFilter, OperationPage, TransactionReceipt};
 
 use crate::{
@@ -285,7 +287,7 @@ const BY_NUMBER: &str = "eth_getBlockByNumber";
 const BY_HASH: &str = "eth_getBlockByHash";
 
 /// A block as the parameter of a call. `alloy` writes a hash as a mere text, which EIP-1898 does not know.
-fn block(at: BlockId) -> Value {
+pub(crate) fn block(at: BlockId) -> Value {
     match at {
         BlockId::Number(number) => json!(number),
         BlockId::Hash(hash) => match hash.require_canonical {

@@ -89,7 +89,7 @@ pub struct TransactionReceipt {
 /// A log in any form.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct LogAnswer {
+pub(super) struct LogAnswer {
     address: Address,
     #[serde(default)]
     topics: Vec<B256>,
@@ -214,7 +214,7 @@ impl Node {
         loop {
             let size = self.log_page.size();
             let end = from.saturating_add(size - 1).min(to);
-            // `end - from` is `u64::MAX` at the most.
+            // `end - from` is at most `u64::MAX`.
             let asked = (end - from).saturating_add(1);
             match self.operations_within(entry_point, filter, from, end).await {
                 Ok(operations) => {
@@ -349,7 +349,7 @@ fn read_event(log: &Log) -> Option<OperationEvent> {
     })
 }
 
-fn malformed(method: &str, log: &Log) -> RequestError {
+pub(super) fn malformed(method: &str, log: &Log) -> RequestError {
     let found = serde_json::to_string(log).unwrap_or_default();
     RequestError::unreadable(method, format!("malformed log {found}"))
 }

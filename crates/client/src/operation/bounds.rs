@@ -27,6 +27,7 @@ const CHEAP_COINS: [(u64, u128); 3] = [
 /// | priority fee | at most 200 gwei: 10 times the base fee | at most 100 gwei: the floor |
 /// | fee | at most 240 gwei: twice the base fee plus the priority fee | at most 100.02 gwei |
 /// | pre-verification gas | at most 30 million units: the floor | the same: 600 times what the operation itself takes |
+/// | gas limits of call and validation | at most five times what a node simulates, and 30 million units | the same |
 /// | cost | at most 0.05 ether | at most 0.05 ether |
 ///
 /// The absolute bound is the one that holds if everybody outside lies.

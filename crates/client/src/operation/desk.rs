@@ -5,10 +5,11 @@ use super::{
     share::Rider,
 };
 use crate::journal::{
-    Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, ProcessId,
+    Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, Moment, Patient,
+    ProcessId,
 };
 use alloy::{
-    primitives::FixedBytes,
+    primitives::{FixedBytes, aliases::U192},
     signers::k256::elliptic_curve::rand_core::{OsRng, RngCore},
 };
 use std::{
@@ -54,6 +55,24 @@ impl Surroundings for Machine {
 /// How long a lease on a lane lasts unless it is renewed.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
+/// How often it is looked whether another process renews its presence.
+const PRESENCE_LOOK: Duration = Duration::from_secs(1);
+
+/// The lane whose lease shows that a process is alive. Nobody guesses its key, and nothing is signed for it.
+const fn presence_lane(lane: Lane, process: ProcessId) -> Lane {
+    let FixedBytes(id) = process.0;
+    let mut key = [0; 24];
+    let mut index = 0;
+    while index < id.len() {
+        key[index] = id[index];
+        index += 1;
+    }
+    Lane {
+        nonce_key: U192::from_be_bytes(key),
+        ..lane
+    }
+}
+
 /// A lease of another process, as it was last seen.
 #[derive(Clone, Copy, Debug)]
 struct Held {
@@ -79,6 +98,8 @@ pub struct Desk {
     held: Mutex<BTreeMap<Lane, Held>>,
     /// Intents that wait to be taken along in their lane.
     pub(super) riders: Mutex<BTreeMap<Lane, Vec<Rider>>>,
+    /// Leases that show that this process is alive, by account.
+    presences: AsyncMutex<BTreeMap<Lane, Weak<Turn>>>,
 }
 
 impl Default for Desk {
@@ -98,7 +119,7 @@ impl Desk {
         let mut process = FixedBytes::default();
         surroundings.fill_random(process.as_mut_slice());
         Self {
-            journal,
+            journal: Arc::new(Patient(journal)),
             surroundings,
             process: ProcessId(process),
             sequence: AtomicU64::new(0),
@@ -107,10 +128,11 @@ impl Desk {
             newest: Mutex::default(),
             held: Mutex::default(),
             riders: Mutex::default(),
+            presences: AsyncMutex::default(),
         }
     }
 
-    /// The journal.
+    /// The journal. An access that takes longer than 30 seconds fails.
     pub const fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal
     }
@@ -243,6 +265,48 @@ impl Desk {
         let since = same.map_or_else(Instant::now, |known| known.since);
         held.insert(lane, Held { holder, until, since });
         since.elapsed()
+    }
+
+    /// Shows other processes, for as long as the answer is kept, that this one waits for intents of the account although it holds
+    /// no lane: it holds a lease on a lane that nothing is ever signed for. `None`: the journal does not answer.
+    pub(crate) async fn presence(self: &Arc<Self>, lane: Lane) -> Option<Arc<Turn>> {
+        let lane = presence_lane(lane, self.process);
+        let mut presences = self.presences.lock().await;
+        if let Some(presence) = presences.get(&lane).and_then(Weak::upgrade) {
+            return Some(presence);
+        }
+        let turn = self.turn(lane, Instant::now() + LEASE).await.ok()?;
+        let presence = Arc::new(turn);
+        presences.insert(lane, Arc::downgrade(&presence));
+        Some(presence)
+    }
+
+    /// Whether the process that waited for an intent is gone: it shows no presence, or does not renew it.
+    pub(crate) async fn is_gone(&self, record: &IntentRecord) -> Result<bool, JournalError> {
+        let process = record.asked.process;
+        if process == self.process {
+            return Ok(false);
+        }
+        let lane = presence_lane(record.lane, process);
+        let mut seen: Option<(u64, Instant)> = None;
+        loop {
+            let now = self.now();
+            let acquired = self
+                .journal
+                .acquire(&lane, self.process, now, now.saturating_add(millis(LEASE)))
+                .await?;
+            match (acquired, seen) {
+                (Acquired::Lease { lease, .. }, _) => {
+                    self.journal.release(&lease).await?;
+                    return Ok(true);
+                }
+                (Acquired::Held { until, .. }, Some((known, _))) if until != known => return Ok(false),
+                (Acquired::Held { .. }, Some((_, since))) if since.elapsed() > LEASE => return Ok(true),
+                (Acquired::Held { .. }, Some(_)) => {}
+                (Acquired::Held { until, .. }, None) => seen = Some((until, Instant::now())),
+            }
+            sleep(PRESENCE_LOOK).await;
+        }
     }
 
     fn queue(&self, lane: Lane) -> Arc<AsyncMutex<()>> {
@@ -388,5 +452,60 @@ impl Holding {
         let renewed = self.lease.lock().await;
         // What cannot be given back ends with its time.
         let _ = self.desk.journal.release(&renewed.lease).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::primitives::{Address, aliases::U192};
+
+    /// A clock that goes on by a millisecond each time that it is read.
+    #[derive(Debug)]
+    struct At(AtomicU64);
+
+    impl Surroundings for At {
+        fn unix_millis(&self) -> u64 {
+            self.0.fetch_add(1, Ordering::Relaxed)
+        }
+
+        fn fill_random(&self, bytes: &mut [u8]) {
+            OsRng.fill_bytes(bytes);
+        }
+    }
+
+    fn lane() -> Lane {
+        Lane {
+            chain_id: 1,
+            entry_point: Address::repeat_byte(1),
+            account: Address::repeat_byte(2),
+            nonce_key: U192::ZERO,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_with_short_time_limits_outlast_a_lease_that_nobody_extends_together() {
+        const HOUR: u64 = 3_600_000;
+        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
+        let desk_at = |millis| {
+            let clock = Arc::new(At(AtomicU64::new(millis)));
+            Arc::new(Desk::with_surroundings(journal.clone(), clock))
+        };
+        let gone = desk_at(2 * HOUR);
+        let within = |seconds| Instant::now() + Duration::from_secs(seconds);
+        let turn = gone.turn(lane(), within(1)).await.unwrap();
+        // Since then, the clock has been put back.
+        let desk = desk_at(HOUR);
+        // One that is extended is not over.
+        for _ in 0..4 {
+            assert!(matches!(
+                desk.turn(lane(), within(10)).await,
+                Err(TurnError::Busy)
+            ));
+        }
+        turn.abandon();
+        assert!(matches!(desk.turn(lane(), within(5)).await, Err(TurnError::Busy)));
+        // Alone, it would not be long enough.
+        assert!(desk.turn(lane(), within(12)).await.is_ok());
     }
 }

@@ -203,7 +203,7 @@ impl Operation {
     }
 
     /// Fees in wei per gas unit: the most in all, and the most for the bundler. They are taken as they are: not lowered to fit a
-    /// key's gas limit, not bounded but by [`Bounds::max_cost`], and without random bits.
+    /// key's gas limit, bounded by [`Bounds::max_cost`] alone, and without random bits.
     ///
     /// With all gas limits given, too, nothing random is left in the operation: processes that give the same and do not share a
     /// journal can make the same operation, and each would take the other's for its own. Share a journal then.

@@ -99,6 +99,12 @@ impl Core {
         let mut sent_at: Option<Instant> = None;
         let started = Instant::now();
         loop {
+            // Others may have noted that nobody waits any more.
+            for record in &mut records {
+                if let Ok(Some(newest)) = self.desk.journal().intent(record.id).await {
+                    *record = newest;
+                }
+            }
             let view = self.view(&lane).await.map_err(node_failed);
             let settled = match &view {
                 Ok(view) => self.settle(view, &mut records).await.map_err(settling_failed),

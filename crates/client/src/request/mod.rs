@@ -115,6 +115,26 @@ pub struct ErrorAnswer {
     pub data: Option<Bytes>,
 }
 
+/// Asks again, up to three times, where the other side only says that it is asked too often. For requests that change nothing.
+pub(crate) async fn patiently<T, F: Future<Output = Result<T, RequestError>>>(
+    mut ask: impl FnMut() -> F,
+) -> Result<T, RequestError> {
+    /// The longest time to wait before asking again.
+    const LONGEST: Duration = Duration::from_secs(10);
+    let mut pause = Duration::from_millis(500);
+    for _ in 0..3 {
+        match ask().await {
+            Err(RequestError::RateLimited { retry_after, .. }) => {
+                let asked = retry_after.map(Duration::from_secs);
+                tokio::time::sleep(asked.unwrap_or(pause).clamp(pause, LONGEST)).await;
+                pause *= 2;
+            }
+            answer => return answer,
+        }
+    }
+    ask().await
+}
+
 impl RequestError {
     /// The error of a request with this method, through any `alloy` transport.
     ///

@@ -80,6 +80,8 @@ struct Memory {
 struct Attempt {
     nonce: u64,
     user_op_hashes: Vec<B256>,
+    /// When it was made first.
+    first: Instant,
     /// When it was made last.
     at: Instant,
     /// The transaction, if the node took it.
@@ -361,15 +363,25 @@ impl EntryPointSubmitter {
             }
             let next = self.count_included().await?;
             let open = self.memory().open_nonce(user_op_hash, next);
-            return Ok(open.map_or(Place::Nowhere, Place::Open));
+            return match open {
+                Some(nonce) if !self.waits_for_ever(user_op_hash, nonce).await? => Ok(Place::Open(nonce)),
+                _ => Ok(Place::Nowhere),
+            };
         };
-        // Where a reorganization or a node has lost a transaction with a lower nonce, those after it wait for ever. Then this
-        // operation takes that nonce, and the transaction that waits fails once it is included.
-        let tried = self.memory().last_attempt(user_op_hash);
-        if tried.is_some_and(|at| at.elapsed() < LAG) || self.next_nonce().await? >= waiting.nonce {
-            return Ok(Place::Waiting);
+        if self.waits_for_ever(user_op_hash, waiting.nonce).await? {
+            return Ok(Place::Nowhere);
         }
-        Ok(Place::Nowhere)
+        Ok(Place::Waiting)
+    }
+
+    /// Whether a transaction with this nonce waits behind one that is not there: a reorganization or a node has lost it. Then its
+    /// operation takes that nonce, and the transaction that waits fails once it is included.
+    async fn waits_for_ever(&self, user_op_hash: B256, nonce: u64) -> Result<bool, RequestError> {
+        let first = self.memory().first_attempt(user_op_hash, nonce);
+        if first.is_some_and(|first| first.elapsed() < LAG) {
+            return Ok(false);
+        }
+        Ok(self.next_nonce().await? < nonce)
     }
 
     /// How many transactions of the sender are included.
@@ -682,9 +694,11 @@ impl Memory {
         nonces.filter(|nonce| *nonce >= included).min()
     }
 
-    /// When it was last tried to send the operation.
-    fn last_attempt(&self, user_op_hash: B256) -> Option<Instant> {
-        self.attempts_with(user_op_hash).map(|attempt| attempt.at).max()
+    /// When it was first tried to send the operation with this nonce.
+    fn first_attempt(&self, user_op_hash: B256, nonce: u64) -> Option<Instant> {
+        let attempts = self.attempts_with(user_op_hash);
+        let with_nonce = attempts.filter(|attempt| attempt.nonce == nonce);
+        with_nonce.map(|attempt| attempt.first).min()
     }
 
     /// Whether every transaction that went out with this nonce lately, or may have, carries the operations.
@@ -744,6 +758,7 @@ impl Memory {
         self.attempts.push_back(Attempt {
             nonce,
             user_op_hashes,
+            first: Instant::now(),
             at: Instant::now(),
             taken: None,
         });
@@ -1178,7 +1193,7 @@ mod tests {
         let past = Instant::now().checked_sub(LAG).unwrap();
         let mut memory = submitter.memory();
         for attempt in &mut memory.attempts {
-            attempt.at = past;
+            (attempt.first, attempt.at) = (past, past);
         }
         memory.counted = memory.counted.map(|(most, _)| (most, past));
     }
@@ -1236,6 +1251,27 @@ mod tests {
         let included = submitter.transaction(payments[2].hash).await.unwrap().unwrap();
         let receipt = submitter.node.receipt(included).await.unwrap().unwrap();
         assert_eq!(receipt.operations(submitter.entry_point).len(), 1);
+    }
+
+    // Nor does it matter whether its own transaction was ever known to be taken.
+    #[tokio::test]
+    async fn what_had_no_answer_behind_a_lost_transaction_takes_its_place_too() {
+        let world = World::deep();
+        let (wire, submitter) = submitter(&world);
+        world.testkit.chain().set_automine(false);
+        let [first, second] = [world.payment(0).await, world.payment(1).await];
+        assert_eq!(submitter.send(&first).await, Sent::Taken);
+        world.testkit.chain().mine();
+        undo(&world, 1, |_| Fate::Dropped);
+        wire.script(|method, _| (method == "eth_sendRawTransaction").then_some(Reply::Lost));
+        assert!(is_unanswered(&submitter.send(&second).await));
+        wire.repair();
+        world.testkit.chain().mine();
+        assert_eq!(world.paid(), U256::ZERO);
+        age(&submitter);
+        assert_eq!(submitter.send(&second).await, Sent::Taken);
+        world.testkit.chain().mine();
+        assert_eq!(world.paid(), U256::ONE);
     }
 
     #[tokio::test]

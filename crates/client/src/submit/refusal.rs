@@ -558,7 +558,7 @@ fn first_number(text: &str) -> Option<U256> {
         .take(FARTHEST)
         .find(|(_, character)| character.is_ascii_digit())
         .map(|(at, _)| at)?;
-    // A digit within a word is none of a number.
+    // A digit within a word is not part of a number.
     let is_within_word = text[..at]
         .chars()
         .next_back()

@@ -363,7 +363,7 @@ fn least_transaction_gas(data: &[u8]) -> u64 {
 /// itself, the operation's bytes as call data (16 for each that is not zero, 4 for each that is; EIP-2028), and what the
 /// EntryPoint does for it and does not measure. What a chain takes for its data elsewhere comes on top.
 ///
-/// Bytes count for their price as data at the most (EIP-7623 raises the floor to 40 and 10), so a bundle of one does not make a
+/// Bytes count at most for their price as data (EIP-7623 raises the floor to 40 and 10), so a bundle of one does not make a
 /// loss.
 pub fn minimum_pre_verification_gas(operation: &UserOperation) -> U256 {
     /// Per operation, in EntryPoint v0.6: loop, copying, events, compensation. As measured by its authors' bundler.

@@ -1,7 +1,7 @@
 //! What an owner grants is what is meant: limits that are changed, times that can be, and what a plugin can reckon with.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, assert_not_allowed, key, operations_of},
+    fixture::{Fixture, RECIPIENT, assert_not_allowed, key, operations_of, transfer},
     process::{Process, Way},
 };
 use session_key_client::{
@@ -82,6 +82,47 @@ async fn a_limit_that_is_changed_leaves_what_the_owner_means() {
             left_after(change, 10).await,
             (U256::from(week_runs), WEEK),
             "{change}"
+        );
+    }
+}
+
+// The same of a token's limit: a hundred a week, all used, and what can be paid after a change to 150.
+#[tokio::test]
+async fn a_limit_on_tokens_that_is_changed_leaves_what_the_owner_means() {
+    for (change, after, left) in [
+        ("raw", WEEK + 1, 50),
+        ("keep", WEEK + 1, 150),
+        ("keep", 10, 50),
+        ("afresh", 10, 150),
+    ] {
+        let (fixture, client) = Fixture::with_spender().await;
+        let token = fixture.stack.token;
+        let set = async |amount: u64, change| {
+            let limit = SpendLimit::per(U256::from(amount), WEEK);
+            let updates = PermissionUpdates::new()
+                .contract(token)
+                .erc20_spend_limit(token, limit, change);
+            fixture.update(key(1).address(), updates).await;
+        };
+        let pay = |amount| client.execute([Call::new(token, transfer(RECIPIENT, amount))]);
+        set(100, LimitChange::Afresh).await;
+        pay(100).await.unwrap();
+        pass(&fixture, after);
+        let current = fixture.account.erc20_spend_limit(key(1).address(), token);
+        let current = current.await.unwrap();
+        let at = fixture.testkit.chain().timestamp();
+        let change_of = match change {
+            "keep" => LimitChange::Keep { current, at },
+            "afresh" => LimitChange::Afresh,
+            _ => LimitChange::Raw,
+        };
+        set(150, change_of).await;
+        assert_not_allowed(pay(left + 1).await.unwrap_err(), &["erc20_limit_exceeded"]);
+        pay(left).await.unwrap();
+        assert_eq!(
+            fixture.token_balance(RECIPIENT),
+            U256::from(100 + left),
+            "{change}, {after}"
         );
     }
 }

@@ -10,6 +10,7 @@ mod fixture;
 mod gas_limit;
 mod golden;
 mod granting;
+mod inspect;
 mod interop;
 mod journal;
 mod keystore;

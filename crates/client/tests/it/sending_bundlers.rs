@@ -1,16 +1,17 @@
 //! Bundlers differ: in the forms of their answers, in their words, in what they take and when. Outcomes do not.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, ample_gas, key, one, operations_of, transfer},
+    fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, key, one, operations_of, transfer},
     process::{Process, Way, journal, seconds},
-    wire::{Fault, Wire},
+    wire::{Fault, Wire, provider},
 };
 use serde_json::json;
 use session_key_client::{
-    Call, NewSessionKey, Revert,
+    Call, NewSessionKey, Revert, SessionKeyClient,
     alloy::primitives::U256,
     operation::{Cause, Depth, Gas, Happened, Included, NotTakenReason, OperationError},
     permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit},
+    submit::{BundlerFees, BundlerSubmitter},
 };
 use session_key_testkit::{
     AbsentForm, Bundler, BundlerOptions, BundlerStyle, BundlerWords, Duplicates, ErrorAnswer, Fate,
@@ -224,6 +225,96 @@ async fn what_bundlers_refuse_is_told_apart_in_the_words_of_each() {
         );
     }
     assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+}
+
+// A bundler that wants more than the node suggests tells how much, to whoever asks.
+#[tokio::test(start_paused = true)]
+async fn a_bundlers_own_fees_are_enough_for_it() {
+    for (words, fees) in [
+        (BundlerWords::Alto, BundlerFees::Pimlico),
+        (BundlerWords::Rundler, BundlerFees::Rundler),
+    ] {
+        for numbers in [NumberForm::DecimalText, NumberForm::Number, NumberForm::PaddedHex] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let bundler = bundler(&fixture, |options| {
+                options.style.words = words;
+                options.style.numbers = numbers;
+                options.min_priority_fee = 40_000_000_000;
+            });
+            let process = process(&fixture, &bundler);
+            let error = process.agent.execute(one()).await.unwrap_err();
+            assert!(
+                matches!(not_taken(error), NotTakenReason::FeeTooLow { least: Some(_) }),
+                "{words:?}"
+            );
+            let submitter = BundlerSubmitter::new(provider(process.out.clone()), fixture.stack.entry_point);
+            let agent =
+                SessionKeyClient::new(process.account.clone(), key(1), submitter.with_fees_from(fees));
+            let paid = agent
+                .execute([Call::transfer(RECIPIENT, U256::from(2))])
+                .await
+                .unwrap();
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(2), "{words:?}");
+            // The first one has the same nonce, and cannot come any more.
+            assert_eq!(
+                operations_of(&fixture).await.last(),
+                Some(&(paid.receipt.user_op_hash, true))
+            );
+            fixture.mine_blocks(FINALIZED_DISTANCE + 1);
+            let records = agent.resume().await.unwrap();
+            assert!(
+                records
+                    .iter()
+                    .all(|record| matches!(record.outcome().happened(), Happened::Yes | Happened::No)),
+                "{records:?}"
+            );
+        }
+    }
+}
+
+// The base fee rises beyond what an operation offers that waits in the pool: its replacement gets in, once.
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_fees_have_left_behind_is_replaced() {
+    for words in WORDS {
+        let (fixture, _) = Fixture::with_spender().await;
+        let bundler = bundler(&fixture, |options| {
+            options.style.words = words;
+            options.auto = false;
+        });
+        let process = process(&fixture, &bundler);
+        let error = process
+            .agent
+            .execute(one())
+            .timeout(seconds(5))
+            .await
+            .unwrap_err();
+        let intent = error.intent.unwrap();
+        let stuck = bundler.pool().remove(0);
+        let dear = u64::try_from(stuck.operation.maxFeePerGas).unwrap() * 2;
+        fixture.testkit.chain().set_next_base_fee(dear);
+        fixture.mine();
+        fixture.testkit.chain().set_next_base_fee(dear);
+        assert!(bundler.bundle_now().unwrap().is_none(), "{words:?}");
+        let replacing = tokio::spawn({
+            let agent = process.agent.clone();
+            async move { agent.replace(intent).await?.timeout(seconds(120)).await }
+        });
+        let bundling = tokio::spawn({
+            let bundler = bundler.clone();
+            async move {
+                loop {
+                    tokio::time::sleep(seconds(3)).await;
+                    bundler.bundle_now().unwrap();
+                }
+            }
+        });
+        let included = replacing.await.unwrap().unwrap();
+        bundling.abort();
+        assert_ne!(included.receipt.user_op_hash, stuck.hash);
+        assert_eq!(included.receipt.nonce, stuck.operation.nonce);
+        assert_eq!(fixture.balance(RECIPIENT), U256::ONE, "{words:?}");
+        assert!(bundler.pool().is_empty());
+    }
 }
 
 /// Two payments at once by two keys, and what became of them, in the order in which they ended.

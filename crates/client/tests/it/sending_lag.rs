@@ -8,7 +8,7 @@ use crate::{
 use session_key_client::{
     Call, NewSessionKey,
     alloy::{primitives::U256, transports::IntoBoxTransport},
-    operation::{Happened, Open, OperationError, Outcome},
+    operation::{Happened, Open, Operation, OperationError, Outcome},
     permissions::{Permissions, SpendLimit},
 };
 use session_key_testkit::NodeOptions;
@@ -319,6 +319,51 @@ async fn what_was_just_granted_is_used_though_the_node_is_behind() {
                 assert_not_allowed(error, &["key_not_registered"]);
                 assert_eq!(fixture.balance(RECIPIENT), U256::from(2 + 2 * round), "{case}");
             }
+        }
+    }
+}
+
+// Behind one address are nodes of different blocks: one has shown the grant, the other does not know the key.
+#[tokio::test(start_paused = true)]
+async fn what_one_node_has_shown_is_not_forgotten_with_the_next_one() {
+    for way in Way::BOTH {
+        for seed in 0..6_usize {
+            let (fixture, _) = Fixture::with_spender().await;
+            let nodes = [0, 3].map(|lag| {
+                fixture
+                    .testkit
+                    .node(lagging(lag))
+                    .transport()
+                    .into_box_transport()
+            });
+            fixture.mine_blocks(3);
+            let balanced = Balanced::new(nodes.to_vec(), move |_, before| {
+                (before + 1).wrapping_mul(2_654_435_761 + 2 * seed) >> 7
+            });
+            let process = Process::at(&fixture, way, &journal(), balanced);
+            fixture.mine_every(seconds(2));
+            // A block that the next node does not know ends it before it is signed.
+            let insist = async |operation: &dyn Fn() -> Operation| {
+                for _ in 0..20 {
+                    match operation().timeout(seconds(300)).await {
+                        Ok(included) => return included,
+                        Err(error) => assert_eq!(
+                            (error.code(), error.happened()),
+                            ("request_failed", Happened::No),
+                            "{way:?}, {seed}: {error:?}"
+                        ),
+                    }
+                }
+                panic!("{way:?}, {seed}: it never gets there")
+            };
+            let permissions = Permissions::new()
+                .contract(RECIPIENT)
+                .native_token_spend_limit(SpendLimit::UNLIMITED);
+            let new = NewSessionKey::new(key(2).address(), &permissions).unwrap();
+            insist(&|| process.owner.add_session_key(new.clone())).await;
+            insist(&|| process.agent_of(2).execute(one())).await;
+            insist(&|| process.owner.remove_session_key(key(2).address())).await;
+            assert_eq!(fixture.balance(RECIPIENT), U256::ONE, "{way:?}, {seed}");
         }
     }
 }

@@ -102,6 +102,41 @@ async fn a_process_keeps_a_lane_as_long_as_it_works_in_it() {
     assert_eq!(fixture.balance(RECIPIENT), U256::from(4));
 }
 
+// While its callers wait for depth, a process holds no lane; still it is seen whether it is there.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_goes_while_it_waits_for_depth_counts_as_one_that_was_given_an_error() {
+    for way in Way::BOTH {
+        for is_gone in [true, false] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let journal = journal();
+            let first = Process::on(&fixture, way, &journal);
+            let running = run(pay(&first, 5).depth(Depth::Blocks(30)).timeout(seconds(3_000)));
+            while fixture.balance(RECIPIENT).is_zero() {
+                tokio::time::sleep(seconds(1)).await;
+            }
+            tokio::time::sleep(seconds(20)).await;
+            let next = Process::on(&fixture, way, &journal);
+            if is_gone {
+                crash(first, running).await;
+                let told = pay(&next, 5).await.unwrap_err();
+                assert_eq!(
+                    (told.code(), told.happened()),
+                    ("already_happened", Happened::Yes),
+                    "{way:?}"
+                );
+                assert_eq!(fixture.balance(RECIPIENT), U256::from(5));
+                pay(&next, 5).await.unwrap();
+            } else {
+                let second = pay(&next, 5).await.unwrap();
+                fixture.mine_blocks(40);
+                let first = running.await.unwrap().unwrap();
+                assert_ne!(hash_of(&first), hash_of(&second));
+            }
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(10), "{way:?}");
+        }
+    }
+}
+
 // A caller that goes away is not a process that is gone.
 #[tokio::test(start_paused = true)]
 async fn a_lane_is_given_back_when_its_future_is_dropped() {
@@ -239,6 +274,26 @@ async fn clocks_that_jump_double_nothing_and_stop_nothing() {
                 "{records:?}"
             );
         }
+    }
+}
+
+// Its lease would go on for a year by the others' clocks.
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_taken_over_from_a_process_that_is_gone_and_whose_clock_was_ahead() {
+    const YEAR: i64 = 365 * 24 * 3_600_000;
+    for way in Way::BOTH {
+        let (fixture, _) = Fixture::with_spender().await;
+        let journal = journal();
+        let gone = Process::on(&fixture, way, &journal).by_clock(&fixture, &Clock::new(YEAR.into()));
+        gone.out.fault(way.hands_over(), Fault::Swallow);
+        let running = run(pay(&gone, 5));
+        gone.out.hangs().await;
+        crash(gone, running).await;
+        let process = Process::on(&fixture, way, &journal);
+        let start = tokio::time::Instant::now();
+        pay(&process, 7).timeout(seconds(300)).await.unwrap();
+        assert!(start.elapsed() < seconds(60), "{way:?}: {:?}", start.elapsed());
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(12), "{way:?}");
     }
 }
 
@@ -657,6 +712,84 @@ async fn resuming_sends_again_only_what_nobody_gave_up() {
     assert_eq!((record.outcome().happened(), sent), (Happened::Unknown, 0));
     assert!(record.given_up.is_some() && record.deadline > later.given_up.unwrap().at + 300_000);
     assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+}
+
+// The word of its caller is for what was signed, and for nothing else.
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_is_sent_as_it_was_signed() {
+    let send = "eth_sendUserOperation";
+    let is_void = |record: &IntentRecord| record.operations[0].void.is_some();
+    for message in [
+        "precheck failed: maxPriorityFeePerGas is 1 but must be at least 7",
+        "preVerificationGas is not enough, required: 50836, got: 48060",
+        "AA23 reverted (or OOG)",
+    ] {
+        for is_answered in [true, false] {
+            let (fixture, _) = Fixture::with_spender().await;
+            let process = Process::new(&fixture, Way::Bundler);
+            let refuse = || Fault::refuse(-32602, message);
+            process
+                .out
+                .fault(send, if is_answered { refuse() } else { Fault::Lose });
+            let error = pay(&process, 5).timeout(seconds(5)).await.unwrap_err();
+            let id = error.intent.unwrap();
+            process.out.fault(send, refuse());
+            let again = async || {
+                process
+                    .agent
+                    .send_again(id)
+                    .await
+                    .unwrap()
+                    .timeout(seconds(20))
+                    .await
+            };
+            for _ in 0..2 {
+                let refused = again().await.unwrap_err();
+                assert_eq!(
+                    (refused.code(), refused.user_op_hash),
+                    ("not_taken", error.user_op_hash),
+                    "{message}"
+                );
+                assert!(is_undecided(refused.happened()), "{refused:?}");
+            }
+            process.out.repair();
+            let included = again().await.unwrap();
+            assert_eq!(Some(hash_of(&included)), error.user_op_hash, "{message}");
+            assert_eq!(fixture.balance(RECIPIENT), U256::from(5));
+            assert_eq!(intents(&process).await[0].operations.len(), 1);
+        }
+    }
+
+    // Its nonce is used by another one while it waits: it is void, and no other takes its place.
+    for waits in [true, false] {
+        let (fixture, _) = Fixture::with_spender().await;
+        let process = Process::new(&fixture, Way::Bundler);
+        process.out.fault(send, Fault::Lose);
+        let error = pay(&process, 5).timeout(seconds(5)).await.unwrap_err();
+        let id = error.intent.unwrap();
+        let stranger = Process::new(&fixture, Way::EntryPoint);
+        if !waits {
+            pay(&stranger, 7).await.unwrap();
+        }
+        let again = process
+            .agent
+            .send_again(id)
+            .await
+            .unwrap()
+            .timeout(seconds(3_000));
+        let waiting = run(again);
+        tokio::time::sleep(seconds(5)).await;
+        if waits {
+            pay(&stranger, 7).await.unwrap();
+        }
+        process.out.repair();
+        fixture.mine_every(seconds(2));
+        let void = waiting.await.unwrap().unwrap_err();
+        assert_eq!((void.code(), void.happened()), ("void", Happened::No), "{void:?}");
+        let record = process.agent.intent(id).await.unwrap().unwrap();
+        assert!(record.operations.len() == 1 && is_void(&record), "{record:?}");
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(7));
+    }
 }
 
 // What another process works on is left to it.

@@ -294,6 +294,13 @@ impl KeyState {
         total
     }
 
+    /// Whether a call passes, amounts aside.
+    pub(crate) fn allows_call(&self, call: &Call) -> bool {
+        let mut passes = true;
+        self.validate_call(call, |_| passes = false);
+        passes
+    }
+
     /// `_checkCall`, but every rule and not only the first.
     fn validate_call(&self, call: &Call, mut refuse: impl FnMut(Rule)) {
         let (target, selector, length) = (call.target, call.selector(), call.data.len());

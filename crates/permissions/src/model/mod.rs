@@ -14,6 +14,7 @@
 mod call_data;
 mod check;
 mod narrow;
+mod reach;
 mod spend;
 mod state;
 #[cfg(test)]
@@ -24,5 +25,8 @@ pub use call_data::{CallDataError, CallDataPart, decode_execute_with_session_key
 pub use spend::{Budget, Budgets, Spend, SpendError};
 pub use state::{ContractState, KeyState};
 pub use verdict::{Phase, Remaining, Rule, Spending, Verdict, Violation};
+
+pub(crate) use narrow::range_narrows;
+pub(crate) use reach::{calls_of, calls_to, some_address, unlisted_contract};
 
 pub use crate::RuleSet;

@@ -49,7 +49,8 @@ fn entry_is_within(inner: &ContractState, outer: &ContractState) -> bool {
     contract_within && (functions_within || is_whole && inner.check_selectors)
 }
 
-const fn range_narrows(before: &TimeRange, after: &TimeRange) -> bool {
+/// Whether every time in `after` is in `before`.
+pub(crate) const fn range_narrows(before: &TimeRange, after: &TimeRange) -> bool {
     let until_narrows =
         before.valid_until == 0 || after.valid_until != 0 && after.valid_until <= before.valid_until;
     after.valid_after >= before.valid_after && until_narrows

@@ -110,7 +110,7 @@ impl KeyState {
         self.apply(&PermissionUpdates::decode(updates)?, time)
     }
 
-    fn apply_update(&mut self, update: &PermissionUpdate, time: u64) {
+    pub(crate) fn apply_update(&mut self, update: &PermissionUpdate, time: u64) {
         match *update {
             PermissionUpdate::AccessListType(access_control_type) => {
                 self.access_control_type = access_control_type;

@@ -1,7 +1,7 @@
 //! What the model says, with every broken rule and its figures.
 
 use super::call_data::{CallDataError, CallDataPart};
-use crate::AaCode;
+use crate::{AaCode, words::UnixTime};
 use alloy_primitives::{Address, Selector, U256, aliases::U192};
 use serde::{Deserialize, Serialize, Serializer};
 use std::{collections::BTreeMap, fmt};
@@ -686,63 +686,6 @@ impl fmt::Display for Verdict {
                 }
                 Ok(())
             }
-        }
-    }
-}
-
-/// Unix seconds, shown as UTC in ISO 8601 as far as its years go (to 9999).
-struct UnixTime(u64);
-
-impl fmt::Display for UnixTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DAY: u64 = 86_400;
-        /// 9999-12-31T23:59:59Z.
-        const LAST: u64 = 253_402_300_799;
-        if self.0 > LAST {
-            return write!(f, "unix second {}", self.0);
-        }
-        // Proleptic Gregorian calendar, counted in eras of 400 years from 0000-03-01 on, so that the leap day comes last:
-        // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
-        let days = self.0 / DAY + 719_468;
-        let (era, day_of_era) = (days / 146_097, days % 146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month_from_march = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 {
-            month_from_march + 3
-        } else {
-            month_from_march - 9
-        };
-        let year = 400 * era + year_of_era + u64::from(month <= 2);
-        let (hour, minute, second) = (self.0 % DAY / 3_600, self.0 % 3_600 / 60, self.0 % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // Expected values from GNU date, `date -u -d @N +%FT%TZ`.
-    #[test]
-    fn times_are_shown_as_utc() {
-        for (seconds, shown) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (951_868_800, "2000-03-01T00:00:00Z"),
-            (1_709_251_199, "2024-02-29T23:59:59Z"),
-            (1_830_297_600, "2028-01-01T00:00:00Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (253_402_300_799, "9999-12-31T23:59:59Z"),
-            (253_402_300_800, "unix second 253402300800"),
-        ] {
-            assert_eq!(UnixTime(seconds).to_string(), shown);
         }
     }
 }

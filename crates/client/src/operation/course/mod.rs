@@ -31,6 +31,7 @@ use std::{
     collections::BTreeMap,
     future::{Future, IntoFuture},
     pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -135,6 +136,8 @@ struct Course {
     /// Others that ride along. They wait again before the turn is given back.
     carried: Option<Carried>,
     turn: Option<Turn>,
+    /// Shows other processes that somebody waits, once the turn is given back.
+    presence: Option<Arc<Turn>>,
     /// As the journal has it.
     record: Option<IntentRecord>,
     /// An operation that is being written, and may or may not have been. It has not left the process.
@@ -204,6 +207,7 @@ impl Course {
             deadline: desk.now().saturating_add(millis(wanted.timeout)),
             until: Instant::now() + wanted.timeout,
             turn: None,
+            presence: None,
             record: None,
             writing: None,
             is_fresh: wanted.name.is_none() && wanted.adopts.is_none(),
@@ -254,6 +258,16 @@ impl Course {
         let turn = desk.turn(self.lane, self.until).await;
         self.turn = Some(turn.map_err(|error| *error.into_error(self.wanted.timeout).cause)?);
         Ok(())
+    }
+
+    /// Gives the lane to the next, and goes on waiting.
+    async fn leave_turn(&mut self) {
+        if self.presence.is_none() {
+            self.presence = self.wanted.core.desk.presence(self.lane).await;
+        }
+        if let Some(turn) = self.turn.take() {
+            turn.release().await;
+        }
     }
 
     /// The record that the course goes on with: the one that has the intent's name, or that was given.

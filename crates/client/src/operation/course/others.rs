@@ -129,6 +129,26 @@ impl Course {
         Ok(())
     }
 
+    /// Notes that nobody waits any more for equal intents that are included, and whose processes went away while they waited for
+    /// the depth.
+    pub(super) async fn give_up_equals_of_gone(&self, others: &mut [IntentRecord]) -> Result<(), Cause> {
+        let core = &self.wanted.core;
+        for other in others {
+            let is_waited_for = self.equals.contains_key(&other.id)
+                && other.given_up.is_none()
+                && !other.told
+                && other.told_to.is_none()
+                && matches!(other.outcome(), Outcome::Included(_));
+            if !is_waited_for || !core.desk.is_gone(other).await? {
+                continue;
+            }
+            if let Some(written) = core.give_up(other.clone(), core.desk.moment()).await? {
+                *other = written;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether an equal intent whose caller was given an error before has an operation whose nonce is past, and of which nothing is seen
     /// yet.
     pub(super) fn has_unseen_equal(&self, others: &[IntentRecord], next: U256) -> bool {

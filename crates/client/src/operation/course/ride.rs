@@ -124,6 +124,16 @@ impl Course {
         self.carried = Some(desk.take_along(self.lane, signer));
     }
 
+    /// Leaves out those whose callers have gone. Answers whether there were any.
+    pub(super) fn leave_out_gone(&mut self) -> bool {
+        let Some(carried) = &mut self.carried else {
+            return false;
+        };
+        let count = carried.riders.len();
+        carried.riders.retain(|rider| !rider.seat.is_closed());
+        carried.riders.len() < count
+    }
+
     /// The operation with the calls of those that ride along.
     pub(super) fn together(&self) -> Operation {
         self.carried

@@ -41,6 +41,7 @@ impl Course {
         let unseen_until = Instant::now() + self.wanted.timeout / 2;
         loop {
             let mut others = self.others().await?;
+            self.leave_out_gone();
             let together = self.together();
             let (reads, seen) = tokio::join!(self.read_of_today(&together), core.look_ahead(&others));
             let mut reads = reads?;
@@ -55,8 +56,12 @@ impl Course {
             match self.record.as_ref().map(IntentRecord::outcome) {
                 // It was included before anything new was signed: waiting tells.
                 Some(Outcome::Included(_)) if !self.signs_after_revert => return Ok(()),
+                Some(Outcome::Void(_)) if self.is_sent_as_it_is() => return Ok(()),
                 Some(Outcome::Open(_)) => {}
-                _ => self.check_already_happened().await?,
+                _ => {
+                    self.give_up_equals_of_gone(&mut others).await?;
+                    self.check_already_happened().await?;
+                }
             }
             let next = self.next_nonce(&view).await?;
             let nonce = self.wanted.nonce.unwrap_or(next);
@@ -84,6 +89,9 @@ impl Course {
                         Sent::NotTaken(reason)
                             if is_next && !is_passing(&reason) && !self.is_in_its_own_way(index, &reason) =>
                         {
+                            if self.is_sent_as_it_is() {
+                                return self.check_decided(reason).await;
+                            }
                             sign_anew = true;
                         }
                         _ => return Ok(()),
@@ -206,6 +214,10 @@ impl Course {
                 void: None,
                 included: None,
             };
+            // The operation would do what nobody waits for any more.
+            if self.leave_out_gone() {
+                continue;
+            }
             match self.write_operation(operation).await {
                 Ok(()) => {}
                 // Somebody else's record cannot be written.
@@ -395,6 +407,19 @@ impl Course {
         open()
             .rfind(|(_, operation)| operation.nonce() == lowest)
             .map(|(index, _)| index)
+    }
+
+    /// Whether the caller wants the kept operation sent, and no other.
+    pub(super) fn is_sent_as_it_is(&self) -> bool {
+        matches!(self.wanted.adopts, Some((_, false)))
+    }
+
+    /// What was said of a kept operation is the answer, unless the chain has decided.
+    async fn check_decided(&mut self, reason: NotTaken) -> Result<(), Cause> {
+        match self.look().await {
+            Ok(Seen::Included(_) | Seen::Void) => Ok(()),
+            _ => Err(Cause::NotTaken(reason)),
+        }
     }
 
     /// Whether an operation may be what it is told to replace: some bundlers say that of one that is in their pool already.

@@ -40,6 +40,11 @@ impl Course {
                     self.sign_and_send().await?;
                 }
                 Some(included) => break included,
+                None if self.is_sent_as_it_is()
+                    && let Some(cause) = self.void() =>
+                {
+                    return Err(cause);
+                }
                 // Every operation is void: with another nonce, it is none of them.
                 None => {
                     if self.turn.is_none() {
@@ -50,8 +55,8 @@ impl Course {
             }
         };
         // The lane is free once it is included in the latest block.
-        if let Some(turn) = self.turn.take() {
-            turn.release().await;
+        if !included.has_depth(self.wanted.depth) {
+            self.leave_turn().await;
         }
         let mut pause = FIRST_PAUSE;
         while !included.has_depth(self.wanted.depth) {
@@ -67,10 +72,9 @@ impl Course {
                 }
                 Err(cause @ Cause::AlreadyHappened { .. }) => return Err(cause),
                 Ok(Seen::Void) => {
-                    let Some(Outcome::Void(void)) = self.record.as_ref().map(IntentRecord::outcome) else {
-                        continue;
-                    };
-                    return Err(Cause::Void { void: Box::new(void) });
+                    if let Some(cause) = self.void() {
+                        return Err(cause);
+                    }
                 }
                 Err(_) => {}
             }
@@ -78,11 +82,17 @@ impl Course {
         Ok(included)
     }
 
+    /// That the intent cannot happen any more, if that is so.
+    fn void(&self) -> Option<Cause> {
+        match self.record.as_ref().map(IntentRecord::outcome) {
+            Some(Outcome::Void(void)) => Some(Cause::Void { void: Box::new(void) }),
+            _ => None,
+        }
+    }
+
     /// Waits until an operation that reverted lies so deep that it stays.
     async fn wait_until_final(&mut self, mut included: Included) -> Result<(), Cause> {
-        if let Some(turn) = self.turn.take() {
-            turn.release().await;
-        }
+        self.leave_turn().await;
         let mut pause = FIRST_PAUSE;
         while !included.is_final {
             sleep(pause).await;

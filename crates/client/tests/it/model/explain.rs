@@ -359,3 +359,169 @@ fn states_and_verdicts_have_a_json_form() {
     );
     assert_eq!(serde_json::from_value::<Verdict>(json).unwrap(), verdict);
 }
+
+/// By hash alone: of the operation, of the transaction, of an owner's operation, and of one that a contract has sent.
+#[tokio::test]
+async fn a_hash_is_enough_to_explain_an_operation() {
+    let updates = list(AccessControlType::AllowAllAccess)
+        .native_token_spend_limit(SpendLimit::total(n(10)), LimitChange::Raw)
+        .erc20_spend_limit(TOKEN, SpendLimit::per(n(100), DAY), LimitChange::Raw);
+    let mut world = World::new(&updates);
+    let key = world.key.clone();
+    let options = ExplainOptions::new();
+    let explained = async |world: &World, hash, options: &ExplainOptions| {
+        let mut found = explain_hash(&world.account, hash, options)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    };
+    let good = world.sign(world.operation(&[transfer(n(60))]), &key);
+    let done = world
+        .send(std::slice::from_ref(&good), START + 1)
+        .transaction_hash;
+    let bad = world.sign(world.operation(&[transfer(n(50)), wei(1)]), &key);
+    let failed = world.send(std::slice::from_ref(&bad), START + 2).transaction_hash;
+    // Blocks upon it, so that it is not in the first page of a node that answers ten.
+    (0..40).for_each(|_| world.testkit.chain().mine());
+
+    for hash in [good.hash, done] {
+        let found = explained(&world, hash, &options).await;
+        assert_eq!(found.outcome, Became::Succeeded);
+        assert_eq!(
+            (found.user_op_hash, found.transaction_hash),
+            (good.hash, Some(done))
+        );
+        assert_eq!(found.session_key, Some(key.address()));
+        assert_eq!(found.calls, [transfer(n(60))]);
+    }
+    let few = NodeOptions {
+        logs: LogLimits {
+            blocks: Some(10),
+            ..LogLimits::default()
+        },
+        ..NodeOptions::default()
+    };
+    let limited = World {
+        account: SmartAccount::new(
+            world.testkit.node(few).provider(),
+            31_337,
+            world.account.address(),
+            *world.account.deployment(),
+        ),
+        ..world.clone()
+    };
+    for (world, hash) in [(&world, bad.hash), (&world, failed), (&limited, bad.hash)] {
+        let found = explained(world, hash, &options).await;
+        let Became::Failed(Failure::Rules(violations)) = &found.outcome else {
+            panic!("{found:?}");
+        };
+        assert_eq!(violations.len(), 1);
+        assert_eq!(violations[0].code(), "erc20_limit_exceeded");
+        assert_eq!(found.operation.as_ref(), Some(&bad.operation));
+    }
+    // An owner's.
+    let mut owners = world.operation(&[]);
+    owners.call_data = calldata::remove_session_key(OTHER, B256::ZERO);
+    owners.nonce = U256::ZERO;
+    let owners = world.sign(owners, &dev_accounts()[0].signer());
+    let _ = world.send(std::slice::from_ref(&owners), START + 500);
+    let found = explained(&world, owners.hash, &options).await;
+    assert_eq!(found.session_key, None);
+    assert!(
+        matches!(found.outcome, Became::Failed(Failure::Call(Revert::Plugin(_)))),
+        "{found:?}"
+    );
+
+    // The bundle comes from a contract, which forwards what it is called with.
+    let entry_point = world.account.deployment().entry_point;
+    let forwarder = Address::repeat_byte(0xf0);
+    let code = [
+        &hex!("365f5f375f5f365f5f73")[..],
+        entry_point.as_slice(),
+        &hex!("5af100"),
+    ]
+    .concat();
+    world.testkit.chain().set_code(forwarder, code).unwrap();
+    let hidden = world.sign(world.operation(&[transfer(n(70))]), &key);
+    let bundle = IEntryPoint::handleOpsCall {
+        ops: vec![hidden.operation.clone().into()],
+        beneficiary: world.owner,
+    };
+    let request = transaction(world.owner, forwarder, bundle.abi_encode().into());
+    assert!(world.testkit.chain().send(request).unwrap().is_success());
+    let found = explained(&world, hidden.hash, &options).await;
+    assert_eq!(found.operation.as_ref(), Some(&hidden.operation));
+    assert!(
+        matches!(found.outcome, Became::Failed(Failure::Rules(_))),
+        "{found:?}"
+    );
+    // Without traces and without a bundler, its contents stay unknown.
+    let no_traces = NodeOptions {
+        missing_methods: ["debug_traceTransaction".to_owned()].into(),
+        ..NodeOptions::default()
+    };
+    let blind = World {
+        account: SmartAccount::new(
+            world.testkit.node(no_traces).provider(),
+            31_337,
+            world.account.address(),
+            *world.account.deployment(),
+        ),
+        ..world.clone()
+    };
+    let found = explained(&blind, hidden.hash, &options).await;
+    assert_eq!(found.operation, None);
+    assert!(matches!(found.outcome, Became::FailedUnexplained(_)), "{found:?}");
+
+    // Nothing has this hash.
+    let head = world.testkit.chain().block_number();
+    let missing = explain_hash(&world.account, B256::repeat_byte(9), &options)
+        .await
+        .unwrap();
+    let missing = missing.unwrap_err();
+    assert_eq!((missing.from, missing.to, missing.reason), (0, head, None));
+    let nothing = options.most_log_requests(0);
+    let missing = explain_hash(&world.account, good.hash, &nothing).await.unwrap();
+    assert!(missing.unwrap_err().reason.is_some());
+}
+
+/// A bundler knows what waits, and is not believed what it makes up.
+#[tokio::test]
+async fn an_operation_that_waits_is_judged_as_things_are() {
+    let updates = list(AccessControlType::AllowAllAccess).erc20_spend_limit(
+        TOKEN,
+        SpendLimit::per(n(100), DAY),
+        LimitChange::Raw,
+    );
+    let world = World::new(&updates);
+    let key = world.key.clone();
+    let waiting = world.sign(world.operation(&[transfer(n(101))]), &key);
+    let other = world.sign(world.operation(&[transfer(n(1))]), &key);
+    let answer = serde_json::json!({
+        "userOperation": waiting.operation,
+        "entryPoint": world.account.deployment().entry_point,
+        "transactionHash": null,
+        "blockNumber": null,
+    });
+    let bundler = world
+        .testkit
+        .transport()
+        .intercept(move |method, _| (method == "eth_getUserOperationByHash").then(|| Ok(answer.clone())));
+    let options = ExplainOptions::new().bundler(bundler.provider());
+    let found = explain_hash(&world.account, waiting.hash, &options)
+        .await
+        .unwrap()
+        .unwrap();
+    let Became::Waiting(Some(verdict)) = &found[0].outcome else {
+        panic!("{found:?}");
+    };
+    assert_eq!(codes(verdict), ["erc20_limit_exceeded"]);
+    assert!(
+        explain_hash(&world.account, other.hash, &options)
+            .await
+            .unwrap()
+            .is_err()
+    );
+}

@@ -17,7 +17,9 @@ use session_key_client::{
         sol_types::{SolCall, SolEvent},
     },
     calldata,
-    explain::{Failure, explain, explain_failure, load, load_for_calls},
+    explain::{
+        Became, ExplainOptions, Failure, explain, explain_failure, explain_hash, load, load_for_calls,
+    },
     permissions::{
         AaCode, AccessControlType, AddressEntry, ERC20_TRANSFER, LimitChange, MAX_SECONDS, PermissionUpdates,
         SpendLimit, TimeRange, execute_with_session_key,
@@ -26,7 +28,7 @@ use session_key_client::{
     },
     revert::PluginError,
 };
-use session_key_testkit::{Chain, Execution, Stack, Testkit, dev_accounts};
+use session_key_testkit::{Chain, Execution, LogLimits, NodeOptions, Stack, Testkit, dev_accounts};
 use world::{Outcome, World, transaction};
 
 /// When the key gets its permissions.

@@ -1,0 +1,290 @@
+//! What has happened to an account's session keys: the plugin's events, read backwards.
+
+use crate::{
+    abi::Plugin,
+    node::{LogFilter, Node},
+    permissions::PermissionUpdates,
+    request::{RequestError, patiently},
+};
+use alloy::{
+    primitives::{Address, B256, Bytes},
+    rpc::types::Log,
+    sol_types::SolEvent,
+};
+use futures_util::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// The most requests in flight.
+const SIDE_BY_SIDE: usize = 8;
+
+/// Something that happened to a session key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyEvent {
+    /// The block's number.
+    pub block: u64,
+    /// Position among the block's logs.
+    pub log_index: u64,
+    /// The transaction.
+    pub transaction_hash: B256,
+    /// What happened.
+    pub kind: KeyEventKind,
+}
+
+/// What happened to a session key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyEventKind {
+    /// It was registered.
+    Added {
+        /// The key.
+        session_key: Address,
+        /// Its tag.
+        tag: B256,
+    },
+    /// Its permissions were changed. `Err`: by bytes that are no updates that this crate knows.
+    Updated {
+        /// The key.
+        session_key: Address,
+        /// The updates.
+        updates: Result<PermissionUpdates, UnknownUpdates>,
+    },
+    /// Its permissions, with what was used of them, went over to another key.
+    Rotated {
+        /// The key that is gone.
+        old: Address,
+        /// The key that came for it.
+        new: Address,
+    },
+    /// It was removed.
+    Removed {
+        /// The key.
+        session_key: Address,
+    },
+}
+
+/// Updates that this crate does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownUpdates {
+    /// As they are in the event.
+    pub updates: Vec<Bytes>,
+    /// Why they cannot be read.
+    pub reason: String,
+}
+
+/// Blocks whose logs could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MissingBlocks {
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// Reads events of one account, from a block backwards, as many at once as the node answers.
+pub(super) struct Backwards<'a> {
+    node: &'a Node,
+    filter: LogFilter,
+    first: u64,
+    /// The last block that is to be read next; `None`: all are read.
+    next: Option<u64>,
+    /// Requests in flight.
+    width: usize,
+    /// Requests that may still be made.
+    requests_left: usize,
+}
+
+/// Blocks that were read.
+pub(super) struct Wave {
+    /// The events, newest first.
+    pub(super) events: Vec<KeyEvent>,
+    /// What of the blocks could not be read, newest first.
+    pub(super) missing: Vec<MissingBlocks>,
+    /// The first of the blocks.
+    pub(super) from: u64,
+}
+
+impl<'a> Backwards<'a> {
+    pub(super) fn new(
+        node: &'a Node,
+        plugin: Address,
+        account: Address,
+        (first, last): (u64, u64),
+        most_requests: usize,
+    ) -> Self {
+        let events = vec![
+            Plugin::SessionKeyAdded::SIGNATURE_HASH,
+            Plugin::SessionKeyRemoved::SIGNATURE_HASH,
+            Plugin::SessionKeyRotated::SIGNATURE_HASH,
+            Plugin::PermissionsUpdated::SIGNATURE_HASH,
+        ];
+        Self {
+            node,
+            filter: LogFilter::new(plugin, vec![events, vec![account.into_word()]]),
+            first,
+            next: (first <= last).then_some(last),
+            width: 1,
+            requests_left: most_requests,
+        }
+    }
+
+    /// The first block that was not read, going backwards: all from here down. `None`: all are read.
+    pub(super) const fn unread(&self) -> Option<u64> {
+        self.next
+    }
+
+    /// Reads some blocks more. `None`: all are read, or no more requests may be made.
+    pub(super) async fn next(&mut self) -> Option<Wave> {
+        let last = self.next?;
+        if self.requests_left == 0 {
+            return None;
+        }
+        let size = self.node.log_page_size();
+        let mut open = VecDeque::new();
+        let mut to = Some(last);
+        while let Some(end) = to.filter(|_| open.len() < self.width) {
+            let start = end.saturating_sub(size - 1).max(self.first);
+            open.push_back((start, end));
+            to = start.checked_sub(1).filter(|to| *to >= self.first);
+        }
+        let from = open.back().map_or(last, |(start, _)| *start);
+        let mut logs = Vec::new();
+        let mut missing = Vec::new();
+        let mut has_failed = false;
+        while !open.is_empty() {
+            let now: Vec<(u64, u64)> = open
+                .drain(..open.len().min(SIDE_BY_SIDE).min(self.requests_left.max(1)))
+                .collect();
+            if self.requests_left == 0 {
+                missing.extend(
+                    now.into_iter()
+                        .chain(open.drain(..))
+                        .map(|(from, to)| MissingBlocks {
+                            from,
+                            to,
+                            reason: "too many requests would be needed".to_owned(),
+                        }),
+                );
+                break;
+            }
+            self.requests_left = self.requests_left.saturating_sub(now.len());
+            let (node, filter) = (self.node, &self.filter);
+            let answers = stream::iter(now)
+                .map(|(from, to)| async move {
+                    let answer = patiently(|| node.logs(filter, from, to)).await;
+                    (from, to, answer)
+                })
+                .buffer_unordered(SIDE_BY_SIDE)
+                .collect::<Vec<_>>()
+                .await;
+            for (from, to, answer) in answers {
+                let blocks = (to - from).saturating_add(1);
+                match answer {
+                    Ok(found) => {
+                        self.node.log_page_worked(blocks);
+                        logs.extend(found);
+                    }
+                    Err(error) if self.node.log_page_failed(blocks, &error) => {
+                        has_failed = true;
+                        let size = self.node.log_page_size().min((blocks / 2).max(1));
+                        let mut end = to;
+                        loop {
+                            let start = end.saturating_sub(size - 1).max(from);
+                            open.push_back((start, end));
+                            match start.checked_sub(1).filter(|to| *to >= from) {
+                                Some(next) => end = next,
+                                None => break,
+                            }
+                        }
+                    }
+                    Err(error) => missing.push(MissingBlocks {
+                        from,
+                        to,
+                        reason: error.to_string(),
+                    }),
+                }
+            }
+        }
+        // As long as the node takes what it is asked, it is asked for more at once.
+        self.width = if has_failed {
+            1.max(self.width / 2)
+        } else {
+            (2 * self.width).min(SIDE_BY_SIDE)
+        };
+        self.next = from.checked_sub(1).filter(|next| *next >= self.first);
+        let mut events = Vec::new();
+        for log in &logs {
+            match event(log) {
+                Some(event) => events.push(event),
+                None => missing.push(malformed(log)),
+            }
+        }
+        events.sort_by_key(|event| std::cmp::Reverse((event.block, event.log_index)));
+        missing.sort_by_key(|blocks: &MissingBlocks| std::cmp::Reverse(blocks.from));
+        Some(Wave {
+            events,
+            missing,
+            from,
+        })
+    }
+}
+
+fn malformed(log: &Log) -> MissingBlocks {
+    let block = log.block_number.unwrap_or_default();
+    let error = RequestError::unreadable("eth_getLogs", "malformed event of the plugin");
+    MissingBlocks {
+        from: block,
+        to: block,
+        reason: error.to_string(),
+    }
+}
+
+fn event(log: &Log) -> Option<KeyEvent> {
+    let (topics, data) = (log.topics(), &log.data().data);
+    let kind = match *log.topic0()? {
+        Plugin::SessionKeyAdded::SIGNATURE_HASH => {
+            let event = Plugin::SessionKeyAdded::decode_raw_log_validate(topics.iter(), data).ok()?;
+            KeyEventKind::Added {
+                session_key: event.sessionKey,
+                tag: event.tag,
+            }
+        }
+        Plugin::SessionKeyRemoved::SIGNATURE_HASH => {
+            let event = Plugin::SessionKeyRemoved::decode_raw_log_validate(topics.iter(), data).ok()?;
+            KeyEventKind::Removed {
+                session_key: event.sessionKey,
+            }
+        }
+        Plugin::SessionKeyRotated::SIGNATURE_HASH => {
+            let event = Plugin::SessionKeyRotated::decode_raw_log_validate(topics.iter(), data).ok()?;
+            KeyEventKind::Rotated {
+                old: event.oldSessionKey,
+                new: event.newSessionKey,
+            }
+        }
+        Plugin::PermissionsUpdated::SIGNATURE_HASH => {
+            let event = Plugin::PermissionsUpdated::decode_raw_log_validate(topics.iter(), data).ok()?;
+            let updates = PermissionUpdates::decode(&event.updates).map_err(|error| UnknownUpdates {
+                reason: error.to_string(),
+                updates: event.updates,
+            });
+            KeyEventKind::Updated {
+                session_key: event.sessionKey,
+                updates,
+            }
+        }
+        _ => return None,
+    };
+    Some(KeyEvent {
+        block: log.block_number?,
+        log_index: log.log_index?,
+        transaction_hash: log.transaction_hash?,
+        kind,
+    })
+}

@@ -1,0 +1,526 @@
+//! What a key may do and has left, in figures: for monitoring, and the JSON of the command line.
+//!
+//! In JSON, members are in camel case and always there, amounts are decimal strings with their unit in the name (`…Wei`,
+//! `…BaseUnits`), times are unix seconds, and addresses have their EIP-55 checksum.
+
+use crate::{AccessControlType, GasSpendLimitInfo, KeyState, SpendLimit, SpendLimitInfo, plan::limit_of};
+use alloy_primitives::{Address, Selector, U256};
+use serde::{Deserialize, Serialize};
+
+/// Amounts as decimal strings: for `serde(with)`.
+pub mod decimal_string {
+    use alloy_primitives::U256;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes the amount.
+    pub fn serialize<S: Serializer>(amount: &U256, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(amount)
+    }
+
+    /// Reads an amount. Takes decimal digits only.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<U256, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() || !text.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(D::Error::custom("an amount is a text of decimal digits"));
+        }
+        U256::from_str_radix(&text, 10).map_err(D::Error::custom)
+    }
+}
+
+/// Addresses with their checksum: for `serde(with)`.
+pub mod checksummed {
+    use crate::parse_address;
+    use alloy_primitives::Address;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes the address.
+    pub fn serialize<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(address)
+    }
+
+    /// Reads an address. A wrong checksum is an error.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+        parse_address(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    /// The same of an address that may not be there.
+    pub mod optional {
+        use super::{Address, Deserialize, Deserializer, Error, Serializer, parse_address};
+
+        /// Writes the address, or null.
+        pub fn serialize<S: Serializer>(address: &Option<Address>, serializer: S) -> Result<S::Ok, S::Error> {
+            match address {
+                Some(address) => serializer.collect_str(address),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        /// Reads an address, or null. The member has to be there.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
+            let text = Option::<String>::deserialize(deserializer)?;
+            text.map(|text| parse_address(&text).map_err(D::Error::custom))
+                .transpose()
+        }
+    }
+}
+
+/// Whether a key can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum KeyStatus {
+    /// Its time has come and is not over.
+    Active,
+    /// Its time has not come.
+    NotYetValid,
+    /// Its time is over.
+    Expired,
+    /// The account does not have it.
+    NotRegistered,
+}
+
+/// Whether anything is left of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum LimitStatus {
+    /// Something is left.
+    Available,
+    /// Nothing is left, and it refreshes at the time that stands beside it.
+    Waiting,
+    /// Nothing is left, and it does not refresh.
+    Exhausted,
+    /// It does not refresh before its pending reset is settled (the gas limit only).
+    ResetPending,
+}
+
+/// What is left of a limit at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum BudgetFigures {
+    /// Of what the key may send in the native token.
+    Native {
+        /// The limit, in all or per interval.
+        #[serde(with = "decimal_string")]
+        limit_wei: U256,
+        /// What is used of it.
+        #[serde(with = "decimal_string")]
+        used_wei: U256,
+        /// What is left of it.
+        #[serde(with = "decimal_string")]
+        remaining_wei: U256,
+        /// When it refreshes.
+        #[serde(flatten)]
+        interval: IntervalFigures,
+    },
+    /// Of what the key's operations may cost.
+    Gas {
+        /// The limit, in all or per interval.
+        #[serde(with = "decimal_string")]
+        limit_wei: U256,
+        /// What is used of it.
+        #[serde(with = "decimal_string")]
+        used_wei: U256,
+        /// What is left of it.
+        #[serde(with = "decimal_string")]
+        remaining_wei: U256,
+        /// Whether a reset is pending.
+        pending_reset: bool,
+        /// When it refreshes.
+        #[serde(flatten)]
+        interval: IntervalFigures,
+    },
+    /// Of what the key may spend of a token.
+    Token {
+        /// The token.
+        #[serde(with = "checksummed")]
+        token: Address,
+        /// The limit, in all or per interval.
+        #[serde(with = "decimal_string")]
+        limit_base_units: U256,
+        /// What is used of it.
+        #[serde(with = "decimal_string")]
+        used_base_units: U256,
+        /// What is left of it.
+        #[serde(with = "decimal_string")]
+        remaining_base_units: U256,
+        /// When it refreshes.
+        #[serde(flatten)]
+        interval: IntervalFigures,
+    },
+}
+
+/// When a limit refreshes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IntervalFigures {
+    /// The interval's length; `None`: it never refreshes.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub refresh_interval_seconds: Option<u64>,
+    /// When the interval began that runs now, unix seconds. `None`: none runs; the next use begins one.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub started_at: Option<u64>,
+    /// When it ends, unix seconds.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub refreshes_at: Option<u64>,
+    /// Whether anything is left.
+    pub status: LimitStatus,
+}
+
+impl BudgetFigures {
+    /// What is left, in wei or base units.
+    pub const fn remaining(&self) -> U256 {
+        match self {
+            Self::Native { remaining_wei, .. } | Self::Gas { remaining_wei, .. } => *remaining_wei,
+            Self::Token {
+                remaining_base_units, ..
+            } => *remaining_base_units,
+        }
+    }
+
+    /// What is used, in wei or base units.
+    pub const fn used(&self) -> U256 {
+        match self {
+            Self::Native { used_wei, .. } | Self::Gas { used_wei, .. } => *used_wei,
+            Self::Token { used_base_units, .. } => *used_base_units,
+        }
+    }
+
+    /// The limit, in wei or base units.
+    pub const fn limit(&self) -> U256 {
+        match self {
+            Self::Native { limit_wei, .. } | Self::Gas { limit_wei, .. } => *limit_wei,
+            Self::Token { limit_base_units, .. } => *limit_base_units,
+        }
+    }
+
+    /// When it refreshes.
+    pub const fn interval(&self) -> &IntervalFigures {
+        match self {
+            Self::Native { interval, .. } | Self::Gas { interval, .. } | Self::Token { interval, .. } => {
+                interval
+            }
+        }
+    }
+}
+
+/// A limit, as it was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WeiLimitFigures {
+    /// The limit, in all or per interval.
+    #[serde(with = "decimal_string")]
+    pub limit_wei: U256,
+    /// The interval's length; `None`: it never refreshes.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub refresh_interval_seconds: Option<u64>,
+}
+
+/// The limit of a token, as it was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenLimitFigures {
+    /// The token.
+    #[serde(with = "checksummed")]
+    pub token: Address,
+    /// The limit, in all or per interval.
+    #[serde(with = "decimal_string")]
+    pub limit_base_units: U256,
+    /// The interval's length; `None`: it never refreshes.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub refresh_interval_seconds: Option<u64>,
+}
+
+/// A contract's entry on the access control list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ContractFigures {
+    /// The contract.
+    #[serde(with = "checksummed")]
+    pub contract: Address,
+    /// Whether it is on the list.
+    pub is_on_list: bool,
+    /// Whether only those functions are meant that are on the list themselves.
+    pub check_selectors: bool,
+    /// The functions that are on the list, whether the contract is or not.
+    pub functions: Vec<Selector>,
+}
+
+/// Everything that a key's permissions are, apart from what is used.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PermissionsFigures {
+    /// `allowlist`, `denylist` or `everything`.
+    pub access: AccessFigures,
+    /// The entries that are on the list, or check functions, or have functions that are on it.
+    pub contracts: Vec<ContractFigures>,
+    /// First second in which the key may be used; `None`: no bound.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub valid_after: Option<u64>,
+    /// Last second in which the key may be used; `None`: no bound.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub valid_until: Option<u64>,
+    /// What it may send in the native token; `None`: unlimited.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub native_limit: Option<WeiLimitFigures>,
+    /// What its operations may cost; `None`: unlimited.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub gas_limit: Option<WeiLimitFigures>,
+    /// What it may spend of tokens. Those that are not here have no limit.
+    pub token_limits: Vec<TokenLimitFigures>,
+    /// Who has to pay for its operations; `None`: anybody, also the account.
+    #[serde(with = "checksummed::optional")]
+    pub required_paymaster: Option<Address>,
+}
+
+/// How the access control list is read, by the words of policy files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AccessFigures {
+    /// Only what is on the list may be called.
+    Allowlist,
+    /// Everything may be called but what is on the list.
+    Denylist,
+    /// Everything may be called.
+    Everything,
+}
+
+impl From<AccessControlType> for AccessFigures {
+    fn from(value: AccessControlType) -> Self {
+        match value {
+            AccessControlType::Allowlist => Self::Allowlist,
+            AccessControlType::Denylist => Self::Denylist,
+            AccessControlType::AllowAllAccess => Self::Everything,
+        }
+    }
+}
+
+const fn some(seconds: u64) -> Option<u64> {
+    if seconds == 0 { None } else { Some(seconds) }
+}
+
+impl KeyState {
+    /// Whether the key can be used in a block with timestamp `now` (unix seconds).
+    #[must_use]
+    pub const fn status(&self, now: u64) -> KeyStatus {
+        let range = self.time_range;
+        if !self.registered {
+            KeyStatus::NotRegistered
+        } else if range.valid_until != 0 && range.valid_until < now {
+            KeyStatus::Expired
+        } else if now < range.valid_after {
+            KeyStatus::NotYetValid
+        } else {
+            KeyStatus::Active
+        }
+    }
+
+    /// What is left of each limit in a block with timestamp `now` (unix seconds): native, gas, tokens by address.
+    #[must_use]
+    pub fn budget_figures(&self, now: u64) -> Vec<BudgetFigures> {
+        let mut budgets = Vec::new();
+        let native = self.native_limit;
+        if native.has_limit {
+            let current = native.at(now);
+            budgets.push(BudgetFigures::Native {
+                limit_wei: current.limit,
+                used_wei: current.limit_used,
+                remaining_wei: current.left(),
+                interval: interval_figures(&native, native.is_over(now), false, current.left()),
+            });
+        }
+        let GasSpendLimitInfo { info, should_reset } = self.gas_limit;
+        if info.has_limit {
+            let current = self.gas_limit.at(now);
+            let is_over = self.gas_limit.is_over(now) && !should_reset;
+            budgets.push(BudgetFigures::Gas {
+                limit_wei: current.limit,
+                used_wei: current.limit_used,
+                remaining_wei: current.left(),
+                pending_reset: should_reset,
+                interval: interval_figures(&info, is_over, should_reset, current.left()),
+            });
+        }
+        for (token, contract) in &self.contracts {
+            let limit = contract.token_limit;
+            if limit.has_limit {
+                let current = limit.at(now);
+                budgets.push(BudgetFigures::Token {
+                    token: *token,
+                    limit_base_units: current.limit,
+                    used_base_units: current.limit_used,
+                    remaining_base_units: current.left(),
+                    interval: interval_figures(&limit, limit.is_over(now), false, current.left()),
+                });
+            }
+        }
+        budgets
+    }
+
+    /// The key's permissions.
+    #[must_use]
+    pub fn figures(&self) -> PermissionsFigures {
+        let wei = |limit: SpendLimit| WeiLimitFigures {
+            limit_wei: limit.spend_limit,
+            refresh_interval_seconds: some(limit.refresh_interval),
+        };
+        let contracts = self.contracts.iter().filter_map(|(contract, entry)| {
+            let functions: Vec<Selector> = entry
+                .functions
+                .iter()
+                .filter(|(_, is_on_list)| **is_on_list)
+                .map(|(selector, _)| *selector)
+                .collect();
+            (entry.is_on_list || entry.check_selectors || !functions.is_empty()).then_some(ContractFigures {
+                contract: *contract,
+                is_on_list: entry.is_on_list,
+                check_selectors: entry.check_selectors,
+                functions,
+            })
+        });
+        let token_limits = self.contracts.iter().filter_map(|(token, entry)| {
+            limit_of(&entry.token_limit).map(|limit| TokenLimitFigures {
+                token: *token,
+                limit_base_units: limit.spend_limit,
+                refresh_interval_seconds: some(limit.refresh_interval),
+            })
+        });
+        PermissionsFigures {
+            access: self.access_control_type.into(),
+            contracts: contracts.collect(),
+            valid_after: some(self.time_range.valid_after),
+            valid_until: some(self.time_range.valid_until),
+            native_limit: limit_of(&self.native_limit).map(wei),
+            gas_limit: limit_of(&self.gas_limit.info).map(wei),
+            token_limits: token_limits.collect(),
+            required_paymaster: self.required_paymaster,
+        }
+    }
+}
+
+fn interval_figures(limit: &SpendLimitInfo, is_over: bool, is_pending: bool, left: U256) -> IntervalFigures {
+    let runs = limit.refresh_interval != 0 && !is_over && !is_pending;
+    let refreshes_at = limit.refreshes_at().filter(|_| runs);
+    let status = if is_pending {
+        LimitStatus::ResetPending
+    } else if !left.is_zero() {
+        LimitStatus::Available
+    } else if refreshes_at.is_some() {
+        LimitStatus::Waiting
+    } else {
+        LimitStatus::Exhausted
+    };
+    IntervalFigures {
+        refresh_interval_seconds: some(limit.refresh_interval),
+        started_at: runs.then_some(limit.last_used_time),
+        refreshes_at,
+        status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Permissions;
+    use alloy_primitives::address;
+    use serde_json::json;
+
+    const NOW: u64 = 1_800_000_000;
+    const TOKEN: Address = address!("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed");
+
+    fn state() -> KeyState {
+        let limit = SpendLimit::per(U256::from(100), 60);
+        let permissions = Permissions::new()
+            .contract_functions(TOKEN, [crate::ERC20_TRANSFER])
+            .erc20_spend_limit(TOKEN, limit)
+            .gas_spend_limit(limit)
+            .valid_until(NOW + 100);
+        let mut state = KeyState::fresh(TOKEN, TOKEN);
+        state.apply(&permissions.updates().collect(), NOW).unwrap();
+        state
+    }
+
+    #[test]
+    fn figures_have_their_units_in_their_names() {
+        let mut state = state();
+        state.gas_limit.info.limit_used = U256::from(30);
+        assert_eq!(
+            serde_json::to_value(state.budget_figures(NOW + 1)).unwrap(),
+            json!([
+                {
+                    "of": "native", "limitWei": "0", "usedWei": "0", "remainingWei": "0",
+                    "refreshIntervalSeconds": null, "startedAt": null, "refreshesAt": null, "status": "exhausted",
+                },
+                {
+                    "of": "gas", "limitWei": "100", "usedWei": "30", "remainingWei": "70", "pendingReset": false,
+                    "refreshIntervalSeconds": 60, "startedAt": NOW, "refreshesAt": NOW + 60, "status": "available",
+                },
+                {
+                    "of": "token", "token": TOKEN.to_string(), "limitBaseUnits": "100", "usedBaseUnits": "0",
+                    "remainingBaseUnits": "100", "refreshIntervalSeconds": 60, "startedAt": NOW, "refreshesAt": NOW + 60,
+                    "status": "available",
+                },
+            ])
+        );
+        let figures = state.figures();
+        let json = serde_json::to_value(&figures).unwrap();
+        assert_eq!(
+            json,
+            json!({
+                "access": "allowlist",
+                "contracts": [{
+                    "contract": TOKEN.to_string(), "isOnList": true, "checkSelectors": true, "functions": ["0xa9059cbb"],
+                }],
+                "validAfter": null,
+                "validUntil": NOW + 100,
+                "nativeLimit": { "limitWei": "0", "refreshIntervalSeconds": null },
+                "gasLimit": { "limitWei": "100", "refreshIntervalSeconds": 60 },
+                "tokenLimits": [{ "token": TOKEN.to_string(), "limitBaseUnits": "100", "refreshIntervalSeconds": 60 }],
+                "requiredPaymaster": null,
+            })
+        );
+        assert_eq!(
+            serde_json::from_value::<PermissionsFigures>(json).unwrap(),
+            figures
+        );
+        let budgets = state.budget_figures(NOW + 1);
+        let json = serde_json::to_value(&budgets).unwrap();
+        assert_eq!(
+            serde_json::from_value::<Vec<BudgetFigures>>(json).unwrap(),
+            budgets
+        );
+    }
+
+    #[test]
+    fn a_limit_waits_is_exhausted_or_has_a_reset_pending() {
+        let mut state = state();
+        let gas = |state: &KeyState, now| *state.budget_figures(now)[1].interval();
+        state.gas_limit.info.limit_used = U256::from(100);
+        assert_eq!(gas(&state, NOW + 59).status, LimitStatus::Waiting);
+        let over = gas(&state, NOW + 60);
+        assert_eq!(
+            (over.status, over.started_at, over.refreshes_at),
+            (LimitStatus::Available, None, None)
+        );
+        state.gas_limit.should_reset = true;
+        assert_eq!(gas(&state, NOW + 60).status, LimitStatus::ResetPending);
+        assert_eq!(state.budget_figures(NOW + 60)[1].remaining(), U256::ZERO);
+        state.gas_limit.should_reset = false;
+        state.gas_limit.info.refresh_interval = 0;
+        assert_eq!(gas(&state, NOW + 60).status, LimitStatus::Exhausted);
+    }
+
+    #[test]
+    fn a_key_is_active_in_its_time() {
+        let mut state = state();
+        state.time_range.valid_after = NOW;
+        assert_eq!(state.status(NOW - 1), KeyStatus::NotYetValid);
+        assert_eq!(state.status(NOW), KeyStatus::Active);
+        assert_eq!(state.status(NOW + 100), KeyStatus::Active);
+        assert_eq!(state.status(NOW + 101), KeyStatus::Expired);
+        state.registered = false;
+        assert_eq!(state.status(NOW), KeyStatus::NotRegistered);
+    }
+}

@@ -1,0 +1,256 @@
+//! Policy files: what a session key shall be able to do, in words a person can check, as TOML or JSON.
+//!
+//! A policy is total: what it does not allow is taken off. A member that is not there is the default of a new key: nothing may be
+//! called, no native token may be sent, and there is no token limit, no gas limit, no time range and no required paymaster.
+//!
+//! ```
+//! use session_key_permissions::policy::{Facts, Policy, PolicyFormat};
+//!
+//! let text = r#"
+//! tag = "weekly buy"                     # hashed, if it is not 32 bytes
+//! valid_until = 2027-03-01T00:00:00Z     # or: valid_for = "90 days", from the time of granting
+//!
+//! [tokens.USDC]                          # names for the rest of the file
+//! address = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
+//! decimals = 6                           # or looked up by whoever reads the file
+//!
+//! [[allow]]
+//! contract = "USDC"
+//! functions = ["approve(address,uint256)"]
+//!
+//! [[allow]]
+//! contract = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+//! functions = ["buy(uint256)", "0x12345678"]
+//!
+//! [limits]
+//! native = "0 ETH"
+//! gas = "0.01 ETH per 7 days"
+//! tokens = ["100 USDC per 7 days"]
+//! "#;
+//! let policy = Policy::parse(text, PolicyFormat::Toml)?;
+//! let resolved = policy.resolve(&Facts::new())?;
+//! assert_eq!(resolved.permissions.encode()?.len(), 10);
+//!
+//! let error = Policy::parse("\n[limits]\nnative = \"5\"\n", PolicyFormat::Toml).unwrap_err();
+//! assert_eq!(error.code.as_str(), "missing_unit");
+//! assert!(error.to_string().starts_with("3:10: "));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | member | values | if it is not there |
+//! | --- | --- | --- |
+//! | `tag` | a text, or 32 bytes as 0x and 64 digits | zero |
+//! | `valid_after`, `valid_until` | ISO 8601 with an offset, both inclusive | no bound |
+//! | `valid_for` | an interval, from the time of granting; excludes `valid_until` | |
+//! | `access` | `allowlist`, `denylist`, `everything` | `allowlist` |
+//! | `[[allow]]`, `[[deny]]` | `contract`: an address or a token's name; `functions`: signatures or selectors, all without them | the list is empty |
+//! | `[tokens.NAME]` | `address`, and maybe `decimals` | |
+//! | `limits.native`, `limits.gas` | an amount in the native coin, `gwei` or `wei`, and maybe `per` an interval; or `unlimited` | `0`; `unlimited` |
+//! | `limits.tokens` | amounts of tokens: `100 USDC per 7 days`, `100000000 units of 0x…` (base units) | no limits |
+//! | `required_paymaster` | an address | any, or none |
+//!
+//! Amounts have their unit, only `0` may be bare. Nothing that is misspelt is passed over: unknown members are errors.
+
+mod error;
+mod facts;
+mod lock;
+mod read;
+mod resolve;
+mod scalar;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod write;
+
+pub use error::{Place, PolicyError, PolicyErrorCode};
+pub use facts::Facts;
+pub use lock::{LockedGrant, PolicyLock};
+pub use resolve::Resolved;
+pub use scalar::Decimal;
+pub use tree::PolicyFormat;
+pub use write::NotShown;
+
+use crate::{AccessControlType, Part};
+use alloy_primitives::{Address, Selector};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A policy, as its file says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    tag: Option<At<String>>,
+    valid_after: Option<At<u64>>,
+    end: Option<At<End>>,
+    access: AccessControlType,
+    access_place: OnlyPlace,
+    tokens: BTreeMap<String, At<NamedToken>>,
+    entries: BTreeMap<Address, At<Entry>>,
+    native: Option<At<Limit<NativeUnit>>>,
+    gas: Option<At<Limit<NativeUnit>>>,
+    token_limits: BTreeMap<Address, At<Limit<TokenUnit>>>,
+    required_paymaster: Option<At<Address>>,
+}
+
+/// When a key ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// At this time, unix seconds.
+    At(u64),
+    /// So many seconds after it was granted.
+    For(u64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NamedToken {
+    address: Address,
+    decimals: Option<u8>,
+}
+
+/// What of a contract is on the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    /// `None`: all of it.
+    functions: Option<BTreeMap<Selector, At<String>>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Limit<U> {
+    /// `None`: unlimited.
+    amount: Option<(Decimal, U)>,
+    refresh_interval: u64,
+}
+
+/// What a native amount is counted in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum NativeUnit {
+    /// The coin, by its symbol or as `native`.
+    Coin(String),
+    Gwei,
+    Wei,
+}
+
+/// What an amount of a token is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TokenUnit {
+    /// The token itself.
+    Whole,
+    /// Its base units.
+    Base,
+}
+
+/// A value and its place in the file, which is of no matter when policies are compared.
+#[derive(Clone, Copy, Debug)]
+struct At<T> {
+    place: Place,
+    value: T,
+}
+
+impl<T: PartialEq> PartialEq for At<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for At<T> {}
+
+impl<T> At<T> {
+    const fn new(place: Place, value: T) -> Self {
+        Self { place, value }
+    }
+
+    /// A value that was in no file.
+    const fn nowhere(value: T) -> Self {
+        Self::new(Place { line: 1, column: 1 }, value)
+    }
+}
+
+/// A place alone, which is of no matter when policies are compared.
+#[derive(Clone, Copy, Debug)]
+struct OnlyPlace(Option<Place>);
+
+impl PartialEq for OnlyPlace {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for OnlyPlace {}
+
+impl Policy {
+    /// Reads a policy.
+    pub fn parse(text: &str, format: PolicyFormat) -> Result<Self, PolicyError> {
+        read::policy(&tree::parse(text, format)?)
+    }
+
+    /// The tag, as it was written.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_ref().map(|tag| tag.value.as_str())
+    }
+
+    /// Whether its end is counted from the time of granting.
+    pub fn is_relative(&self) -> bool {
+        matches!(
+            self.end,
+            Some(At {
+                value: End::For(_),
+                ..
+            })
+        )
+    }
+
+    /// The tokens that have a name, with it.
+    pub fn token_names(&self) -> impl Iterator<Item = (Address, &str)> {
+        self.tokens
+            .iter()
+            .map(|(name, token)| (token.value.address, name.as_str()))
+    }
+
+    /// The functions that are on the list by their signatures.
+    pub fn signatures(&self) -> impl Iterator<Item = (Selector, &str)> {
+        let listed = self
+            .entries
+            .values()
+            .filter_map(|entry| entry.value.functions.as_ref());
+        listed
+            .flatten()
+            .map(|(selector, text)| (*selector, text.value.as_str()))
+            .filter(|(_, text)| text.contains('('))
+    }
+
+    /// Tokens whose decimals it takes to know the amounts, and that the file does not say: to be given as [`Facts`].
+    pub fn tokens_without_decimals(&self) -> BTreeSet<Address> {
+        let counts_whole = |limit: &Limit<TokenUnit>| match &limit.amount {
+            Some((number, TokenUnit::Whole)) => !number.is_zero(),
+            _ => false,
+        };
+        self.token_limits
+            .iter()
+            .filter(|(token, limit)| counts_whole(&limit.value) && self.decimals_in_file(**token).is_none())
+            .map(|(token, _)| *token)
+            .collect()
+    }
+
+    fn decimals_in_file(&self, token: Address) -> Option<u8> {
+        let named = self.tokens.values().find(|named| named.value.address == token)?;
+        named.value.decimals
+    }
+
+    /// Where the file says something about a part of the permissions. `None`: nowhere, or it was not read from a file.
+    pub fn place(&self, part: &Part) -> Option<Place> {
+        match part {
+            Part::AccessControlType => self.access_place.0,
+            Part::Contract { contract } => self.entries.get(contract).map(|entry| entry.place),
+            Part::Function { contract, selector } => {
+                let functions = self.entries.get(contract)?.value.functions.as_ref()?;
+                functions.get(selector).map(|function| function.place)
+            }
+            Part::TimeRange => {
+                let end = self.end.map(|end| end.place);
+                end.or_else(|| self.valid_after.map(|start| start.place))
+            }
+            Part::NativeLimit => self.native.as_ref().map(|limit| limit.place),
+            Part::TokenLimit { token } => self.token_limits.get(token).map(|limit| limit.place),
+            Part::GasLimit => self.gas.as_ref().map(|limit| limit.place),
+            Part::RequiredPaymaster => self.required_paymaster.map(|paymaster| paymaster.place),
+        }
+    }
+}

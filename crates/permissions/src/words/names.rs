@@ -1,0 +1,281 @@
+//! Names of tokens, contracts and functions, from whoever asks.
+
+use super::quantity::{decimal, grouped};
+use alloy_primitives::{Address, Selector, U256};
+use std::{borrow::Cow, collections::BTreeMap};
+
+/// The longest name that is shown, in characters.
+const MAX_NAME: usize = 40;
+
+/// What a token calls itself, and how its amounts are written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Token {
+    /// Its symbol.
+    pub symbol: String,
+    /// How many of an amount's digits stand after the point.
+    pub decimals: u8,
+}
+
+impl Token {
+    /// A token.
+    pub fn new(symbol: impl Into<String>, decimals: u8) -> Self {
+        Self {
+            symbol: symbol.into(),
+            decimals,
+        }
+    }
+}
+
+/// Names and decimals, as far as whoever asks knows them.
+pub trait Lookup {
+    /// A token.
+    fn token(&self, token: Address) -> Option<Token>;
+
+    /// The name of a contract that is no known token.
+    fn contract(&self, contract: Address) -> Option<String> {
+        let _ = contract;
+        None
+    }
+
+    /// The signature of a function, such as `buy(uint256)`. The selectors of [`well_known_function`] are known anyway.
+    fn function(&self, contract: Address, selector: Selector) -> Option<String> {
+        let _ = (contract, selector);
+        None
+    }
+
+    /// The symbol of the native token.
+    fn native_symbol(&self) -> Cow<'_, str> {
+        Cow::Borrowed("ETH")
+    }
+}
+
+/// Nothing is known.
+impl Lookup for () {
+    fn token(&self, _: Address) -> Option<Token> {
+        None
+    }
+}
+
+impl<L: Lookup + ?Sized> Lookup for &L {
+    fn token(&self, token: Address) -> Option<Token> {
+        (**self).token(token)
+    }
+
+    fn contract(&self, contract: Address) -> Option<String> {
+        (**self).contract(contract)
+    }
+
+    fn function(&self, contract: Address, selector: Selector) -> Option<String> {
+        (**self).function(contract, selector)
+    }
+
+    fn native_symbol(&self) -> Cow<'_, str> {
+        (**self).native_symbol()
+    }
+}
+
+/// Names by address and selector.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Names {
+    tokens: BTreeMap<Address, Token>,
+    contracts: BTreeMap<Address, String>,
+    functions: BTreeMap<Selector, String>,
+    native_symbol: Option<String>,
+}
+
+impl Names {
+    /// No names.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a token.
+    pub fn token(mut self, address: Address, token: Token) -> Self {
+        self.tokens.insert(address, token);
+        self
+    }
+
+    /// Adds a contract.
+    pub fn contract(mut self, address: Address, name: impl Into<String>) -> Self {
+        self.contracts.insert(address, name.into());
+        self
+    }
+
+    /// Adds a function by its selector, with its signature.
+    pub fn function(mut self, selector: Selector, signature: impl Into<String>) -> Self {
+        self.functions.insert(selector, signature.into());
+        self
+    }
+
+    /// Sets the symbol of the native token, `ETH` otherwise.
+    pub fn native_symbol(mut self, symbol: impl Into<String>) -> Self {
+        self.native_symbol = Some(symbol.into());
+        self
+    }
+
+    /// The tokens that have a name.
+    pub const fn tokens(&self) -> &BTreeMap<Address, Token> {
+        &self.tokens
+    }
+}
+
+impl Lookup for Names {
+    fn token(&self, token: Address) -> Option<Token> {
+        self.tokens.get(&token).cloned()
+    }
+
+    fn contract(&self, contract: Address) -> Option<String> {
+        self.contracts.get(&contract).cloned()
+    }
+
+    fn function(&self, _: Address, selector: Selector) -> Option<String> {
+        self.functions.get(&selector).cloned()
+    }
+
+    fn native_symbol(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.native_symbol.as_deref().unwrap_or("ETH"))
+    }
+}
+
+/// Signatures of functions that tokens have, by selector.
+#[must_use]
+pub fn well_known_function(selector: Selector) -> Option<&'static str> {
+    Some(match u32::from_be_bytes(selector.0) {
+        0xa905_9cbb => "transfer(address,uint256)",
+        0x095e_a7b3 => "approve(address,uint256)",
+        0x23b8_72dd => "transferFrom(address,address,uint256)",
+        0x3950_9351 => "increaseAllowance(address,uint256)",
+        0xa457_c2d7 => "decreaseAllowance(address,uint256)",
+        0xd505_accf => "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
+        0x4284_2e0e => "safeTransferFrom(address,address,uint256)",
+        0xb88d_4fde => "safeTransferFrom(address,address,uint256,bytes)",
+        0xa22c_b465 => "setApprovalForAll(address,bool)",
+        0xf242_432a => "safeTransferFrom(address,address,uint256,uint256,bytes)",
+        0x2eb2_c2d6 => "safeBatchTransferFrom(address,address,uint256[],uint256[],bytes)",
+        0xd0e3_0db0 => "deposit()",
+        0x2e1a_7d4d => "withdraw(uint256)",
+        _ => return None,
+    })
+}
+
+/// Takes what could disturb the reader out of a text from outside, and cuts it.
+pub(crate) fn clean(text: &str) -> String {
+    let is_harmless = |character: &char| {
+        !character.is_control()
+            && !matches!(*character,
+                '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    let mut cleaned: String = text.chars().filter(is_harmless).take(MAX_NAME + 1).collect();
+    if cleaned.chars().count() > MAX_NAME {
+        cleaned = cleaned.chars().take(MAX_NAME - 1).collect();
+        cleaned.push('…');
+    }
+    cleaned.trim().to_owned()
+}
+
+/// A lookup whose texts are fit to be shown.
+pub(crate) struct Shown<'a>(pub(crate) &'a dyn Lookup);
+
+impl Shown<'_> {
+    fn token(&self, token: Address) -> Option<Token> {
+        let found = self.0.token(token)?;
+        let symbol = clean(&found.symbol);
+        (!symbol.is_empty()).then(|| Token::new(symbol, found.decimals))
+    }
+
+    /// `USDC (0x…)`, or the address alone.
+    pub(crate) fn contract(&self, contract: Address) -> String {
+        let name = self.token(contract).map(|token| token.symbol);
+        let name = name.or_else(|| self.0.contract(contract).map(|name| clean(&name)));
+        match name.filter(|name| !name.is_empty()) {
+            Some(name) => format!("{name} ({contract})"),
+            None => contract.to_string(),
+        }
+    }
+
+    /// `transfer`, or `buy(uint256)`, or the selector alone.
+    pub(crate) fn function(&self, contract: Address, selector: Selector) -> String {
+        if selector.is_zero() {
+            return "plain payments (no call data)".to_owned();
+        }
+        match well_known_function(selector) {
+            Some(signature @ ("transfer(address,uint256)" | "approve(address,uint256)")) => {
+                signature.split('(').next().unwrap_or(signature).to_owned()
+            }
+            Some(signature) => signature.to_owned(),
+            None => match self.0.function(contract, selector).map(|name| clean(&name)) {
+                Some(name) if !name.is_empty() => name,
+                _ => format!("the function {selector}"),
+            },
+        }
+    }
+
+    /// An amount of the native token.
+    pub(crate) fn native(&self, wei: U256) -> String {
+        format!("{} {}", grouped(&decimal(wei, 18)), self.native_symbol())
+    }
+
+    pub(crate) fn native_symbol(&self) -> String {
+        clean(&self.0.native_symbol())
+    }
+
+    /// An amount of a token.
+    pub(crate) fn amount(&self, token: Address, amount: U256) -> String {
+        match self.token(token) {
+            Some(Token { symbol, decimals }) => format!("{} {symbol}", grouped(&decimal(amount, decimals))),
+            None => format!("{} base units of {token}", grouped(&amount.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::keccak256;
+
+    #[test]
+    fn well_known_functions_have_their_selectors() {
+        let mut known = 0;
+        for signature in [
+            "transfer(address,uint256)",
+            "approve(address,uint256)",
+            "transferFrom(address,address,uint256)",
+            "increaseAllowance(address,uint256)",
+            "decreaseAllowance(address,uint256)",
+            "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
+            "safeTransferFrom(address,address,uint256)",
+            "safeTransferFrom(address,address,uint256,bytes)",
+            "setApprovalForAll(address,bool)",
+            "safeTransferFrom(address,address,uint256,uint256,bytes)",
+            "safeBatchTransferFrom(address,address,uint256[],uint256[],bytes)",
+            "deposit()",
+            "withdraw(uint256)",
+        ] {
+            let selector = Selector::from_slice(&keccak256(signature)[..4]);
+            assert_eq!(well_known_function(selector), Some(signature));
+            known += 1;
+        }
+        assert_eq!(known, 13);
+        assert_eq!(well_known_function(Selector::ZERO), None);
+    }
+
+    #[test]
+    fn names_from_outside_cannot_disturb_the_reader() {
+        let token = Address::repeat_byte(1);
+        let names = Names::new().token(token, Token::new("US\u{202e}\u{1b}[2J\nDC\u{200b}\0 ", 6));
+        assert_eq!(Shown(&names).contract(token), format!("US[2JDC ({token})"));
+        let long = "x".repeat(1_000);
+        let names = Names::new().contract(token, &long);
+        let shown = Shown(&names).contract(token);
+        assert_eq!(shown, format!("{}… ({token})", "x".repeat(39)));
+        // Nothing is left of it.
+        let names = Names::new().token(token, Token::new("\u{200b}\u{feff}", 6));
+        assert_eq!(Shown(&names).contract(token), token.to_string());
+        assert_eq!(
+            Shown(&names).amount(token, U256::from(1_500)),
+            format!("1,500 base units of {token}")
+        );
+    }
+}
