@@ -561,7 +561,7 @@ async fn the_need_of_funds_is_a_sum_that_others_can_compute() {
 
 async fn estimate(node: &DynProvider, transaction: TransactionRequest) -> u64 {
     use session_key_client::alloy::providers::Provider as _;
-    node.estimate_gas(transaction.into()).await.unwrap()
+    node.estimate_gas(transaction).await.unwrap()
 }
 
 fn decoded(signed: &SignedCreation) -> TxEnvelope {
