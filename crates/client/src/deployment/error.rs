@@ -82,7 +82,7 @@ pub enum DeployError {
         reason: String,
     },
 
-    /// The node suggests fees, or asks for gas, beyond the [bounds](Deployer::with_bounds).
+    /// The node suggests fees, or asks for gas, beyond the [bounds](super::Deployer::with_bounds).
     #[error("the deployment costs too much: {0}")]
     OverBound(#[from] OverBound),
 
