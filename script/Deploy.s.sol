@@ -11,7 +11,7 @@ import {console} from "forge-std/console.sol";
 ///
 ///     EXPECTED_CHAIN_ID=11155111 forge script script/Deploy.s.sol --rpc-url … --account …
 ///
-/// is a dry run; `--broadcast` sends. forge sends only after the whole script has run without reverting: whatever reverts
+/// is a dry run; `--broadcast` sends. Owner, salts and addresses are printed first. forge sends only after the whole script has run without reverting: whatever reverts
 /// here stops the deployment before anything is sent. See docs/deployment.md.
 ///
 /// @dev What is deployed is the checked-in creation bytecode, not what forge compiles at the moment: the output of solc's IR
@@ -39,29 +39,26 @@ contract Deploy is Script {
         address at;
     }
 
-    /// @notice <https://github.com/Arachnid/deterministic-deployment-proxy>: creates from `salt ++ init code`.
-    address public constant DEPLOYMENT_PROXY = 0x4e59b44847b379578588920cA78FbF26c0B4956C;
-    bytes public constant DEPLOYMENT_PROXY_CODE =
-        hex"7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3";
+    /// @notice What every deployment shares, as recorded. The Rust crates are where it is defined.
+    struct Constants {
+        /// @dev <https://github.com/Arachnid/deterministic-deployment-proxy>: creates from `salt ++ init code`.
+        address deploymentProxy;
+        bytes deploymentProxyCode;
+        /// @dev Owns the recorded factory: nobody, which makes the factory the same for everyone. Nobody can stake it either.
+        address factoryOwner;
+        /// @dev `keccak256(abi.encode(manifest))` of the owner plugin: it has no addresses inside.
+        bytes32 multiOwnerPluginManifestHash;
+        /// @dev Predeployed on OP Stack chains, where posting a transaction's data is paid for on top of its gas.
+        IGasPriceOracle gasPriceOracle;
+        /// @dev Init code that copies nothing: needs PUSH0 (Shanghai) and MCOPY (Cancun), as the contracts do.
+        bytes cancunProbe;
+    }
 
-    /// @notice EntryPoint v0.6 (ERC-4337), which the plugins know by this address.
-    address public constant ENTRY_POINT = 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789;
-
-    /// @notice Owns the recorded factory: nobody, so that it is the same for everyone. Nobody can stake it either.
-    address public constant DEFAULT_FACTORY_OWNER = 0x000000000000000000000000000000000000dEaD;
-
-    /// @notice `keccak256(abi.encode(manifest))` of the owner plugin: it has no addresses inside.
-    bytes32 public constant MULTI_OWNER_PLUGIN_MANIFEST_HASH =
-        0x21d0f6cca8bef15ac65bf93ae5ae9ec383ea5010bf3e02b44d3c0abd2d2bd0fb;
-
-    /// @notice Addresses and code hashes with the default parameters. The Rust client reads the same file.
+    /// @notice Constants, and addresses and code hashes with the default parameters. The Rust client reads the same file.
     string public constant RECORD = "crates/client/deployments/deterministic.json";
 
-    /// @dev Predeployed on OP Stack chains, where posting a transaction's data is paid for besides its gas.
-    IGasPriceOracle private constant GAS_PRICE_ORACLE = IGasPriceOracle(0x420000000000000000000000000000000000000F);
-
-    /// @dev Init code that copies nothing: needs PUSH0 (Shanghai) and MCOPY (Cancun), as the contracts do.
-    bytes private constant CANCUN_PROBE = hex"5f5f5f5e00";
+    /// @dev Wei per gas unit, for whoever includes a transaction, where the node suggests nothing.
+    uint256 private constant DEFAULT_TIP = 1 gwei;
 
     error WrongChain(uint256 expected, uint256 actual);
     error NoDeploymentProxy(address proxy, uint256 chainId);
@@ -72,17 +69,22 @@ contract Deploy is Script {
     error CodeDiffers(string name, address at, bytes32 expectedCodeHash, bytes32 actualCodeHash);
     error CreationFails(string name, address at);
     error Underfunded(address deployer, uint256 balance, uint256 needed);
+    error MalformedParameter(string variable, string value, string expected);
+    error TransactionsPending(address deployer, uint256 included, uint256 known);
+    error NoAnswer(string method);
 
     /// @notice Deploys with the parameters of the environment; see `docs/deployment.md`.
     function run() external {
         deploy(
             Parameters({
                 expectedChainId: vm.envUint("EXPECTED_CHAIN_ID"),
-                factoryOwner: vm.envOr("FACTORY_OWNER", DEFAULT_FACTORY_OWNER),
-                multiOwnerPluginSalt: vm.envOr("MULTI_OWNER_PLUGIN_SALT", bytes32(0)),
-                sessionKeyPluginSalt: vm.envOr("SESSION_KEY_PLUGIN_SALT", bytes32(0)),
-                modularAccountSalt: vm.envOr("MODULAR_ACCOUNT_SALT", bytes32(0)),
-                modularAccountFactorySalt: vm.envOr("MODULAR_ACCOUNT_FACTORY_SALT", bytes32(0))
+                factoryOwner: vm.envExists("FACTORY_OWNER")
+                    ? _parseAddress("FACTORY_OWNER", vm.envString("FACTORY_OWNER"))
+                    : constants().factoryOwner,
+                multiOwnerPluginSalt: _salt("MULTI_OWNER_PLUGIN_SALT"),
+                sessionKeyPluginSalt: _salt("SESSION_KEY_PLUGIN_SALT"),
+                modularAccountSalt: _salt("MODULAR_ACCOUNT_SALT"),
+                modularAccountFactorySalt: _salt("MODULAR_ACCOUNT_FACTORY_SALT")
             })
         );
     }
@@ -91,62 +93,82 @@ contract Deploy is Script {
     /// @return sent How many contracts were missing.
     function deploy(Parameters memory parameters) public returns (uint256 sent) {
         if (block.chainid != parameters.expectedChainId) revert WrongChain(parameters.expectedChainId, block.chainid);
-        _checkProxy();
-        _checkFork();
+        Constants memory shared = constants();
+        _checkProxy(shared);
+        _checkFork(shared.cancunProbe);
         Planned[] memory planned = plan(parameters);
         bytes32[] memory codeHashes = _codeHashes(planned);
 
-        for (uint256 i = 0; i < planned.length; ++i) {
-            if (planned[i].at.code.length != 0) _checkCode(planned[i], codeHashes[i]);
-        }
-
         console.log("chain", block.chainid);
         address deployer = _deployer();
-        uint256 cost = 0;
+        // Without a wallet, forge runs the script as an address of its own, and sends nothing.
+        bool isAnyone = deployer == DEFAULT_SENDER;
+        console.log(
+            "deployer", isAnyone ? "nobody: name one with --account, or --sender for a dry run" : vm.toString(deployer)
+        );
+        console.log("owner of the factory", parameters.factoryOwner);
         for (uint256 i = 0; i < planned.length; ++i) {
-            if (planned[i].at.code.length != 0) {
-                console.log("  present", planned[i].at, planned[i].name);
-                continue;
-            }
-            cost += _create(planned[i]);
-            _checkCode(planned[i], codeHashes[i]);
-            console.log("  missing", planned[i].at, planned[i].name);
-            ++sent;
+            bool isPresent = planned[i].at.code.length != 0;
+            console.log(isPresent ? "  present" : "  missing", planned[i].at, planned[i].name);
+            console.log("    salt", vm.toString(planned[i].salt));
+            if (isPresent) _checkCode(planned[i], codeHashes[i]);
+            else ++sent;
         }
         if (sent == 0) {
             console.log("nothing to do: all contracts are there, with the code that they must have");
             return sent;
         }
-        console.log("deploying takes at most %18e of the native token", cost);
-        // Without a wallet, forge runs the script as an address of its own, and sends nothing.
-        if (deployer == DEFAULT_SENDER) {
-            console.log("no deployer was given: name one with --account, or --sender for a dry run");
-        } else if (deployer.balance < cost) {
-            revert Underfunded(deployer, deployer.balance, cost);
+        if (!isAnyone) _checkNothingIsPending(deployer);
+
+        uint256 gas = 0;
+        uint256 dataFees = 0;
+        for (uint256 i = 0; i < planned.length; ++i) {
+            if (planned[i].at.code.length != 0) continue;
+            bytes memory data = bytes.concat(planned[i].salt, planned[i].initCode);
+            // Room for what changes until it is sent; what forge offers, too.
+            gas += _estimateGas(shared.deploymentProxy, data) * 13 / 10;
+            dataFees += _dataFee(shared.gasPriceOracle, data);
+            _create(shared.deploymentProxy, planned[i], data);
+            _checkCode(planned[i], codeHashes[i]);
         }
+        // The fee of the layer below moves until the transactions are sent.
+        uint256 cost = gas * _feePerGas() + 2 * dataFees;
+        console.log("deploying takes at most %18e of the native token", cost);
+        console.log("  in wei:", cost);
+        if (!isAnyone && deployer.balance < cost) revert Underfunded(deployer, deployer.balance, cost);
     }
 
     /// @notice The contracts in the order they are created in, and where. Checks first that the default parameters lead to
     /// the recorded addresses.
     function plan(Parameters memory parameters) public view returns (Planned[] memory planned) {
         if (parameters.factoryOwner == address(0)) revert FactoryOwnerIsZero();
-        Planned[] memory standard = _plan(_defaultParameters());
+        Constants memory shared = constants();
+        Planned[] memory standard = _plan(_defaultParameters(shared), shared);
         string memory record_ = _record();
         for (uint256 i = 0; i < standard.length; ++i) {
             address recorded = vm.parseJsonAddress(record_, string.concat(".contracts.", standard[i].name, ".address"));
             if (standard[i].at != recorded) revert UnexpectedAddress(standard[i].name, recorded, standard[i].at);
         }
-        planned = _plan(parameters);
+        planned = _plan(parameters, shared);
+    }
+
+    /// @notice What every deployment shares, from the record.
+    function constants() public view returns (Constants memory) {
+        return _constants(_record());
     }
 
     /// @notice Writes what follows from the bytecode and the default parameters into `out/deterministic.json`, for
-    /// `script/bindings.sh`. Runs on a chain of forge's own, without an RPC URL.
-    function record() external {
-        vm.etch(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE);
-        Planned[] memory planned = _plan(_defaultParameters());
+    /// `script/bindings.sh`, which compares it with the plan of the Rust crates. Runs on a chain of forge's own, without an
+    /// RPC URL.
+    /// @param constantsFile Path of a JSON file with the constants.
+    function record(string calldata constantsFile) external {
+        Constants memory shared = _constants(vm.readFile(constantsFile));
+        vm.etch(shared.deploymentProxy, shared.deploymentProxyCode);
+        Planned[] memory planned = _plan(_defaultParameters(shared), shared);
         string memory contracts;
         for (uint256 i = 0; i < planned.length; ++i) {
-            _create(planned[i]);
+            bytes memory data = bytes.concat(planned[i].salt, planned[i].initCode);
+            _create(shared.deploymentProxy, planned[i], data);
             string memory key = planned[i].name;
             vm.serializeAddress(key, "address", planned[i].at);
             vm.serializeBytes32(key, "salt", planned[i].salt);
@@ -154,39 +176,98 @@ contract Deploy is Script {
             string memory facts = vm.serializeBytes32(key, "codeHash", planned[i].at.codehash);
             contracts = vm.serializeString("contracts", key, facts);
         }
-        vm.serializeAddress("record", "deploymentProxy", DEPLOYMENT_PROXY);
-        vm.serializeAddress("record", "factoryOwner", DEFAULT_FACTORY_OWNER);
         vm.writeJson(vm.serializeString("record", "contracts", contracts), "out/deterministic.json");
     }
 
-    function _plan(Parameters memory parameters) private view returns (Planned[] memory planned) {
+    function _constants(string memory json) private pure returns (Constants memory) {
+        return Constants({
+            deploymentProxy: vm.parseJsonAddress(json, ".deploymentProxy"),
+            deploymentProxyCode: vm.parseJsonBytes(json, ".deploymentProxyCode"),
+            factoryOwner: vm.parseJsonAddress(json, ".factoryOwner"),
+            multiOwnerPluginManifestHash: vm.parseJsonBytes32(json, ".multiOwnerPluginManifestHash"),
+            gasPriceOracle: IGasPriceOracle(vm.parseJsonAddress(json, ".gasPriceOracle")),
+            cancunProbe: vm.parseJsonBytes(json, ".cancunProbe")
+        });
+    }
+
+    /// @dev A salt of the environment, or zero where it is not given.
+    function _salt(string memory variable) private view returns (bytes32) {
+        return vm.envExists(variable) ? _parseSalt(variable, vm.envString(variable)) : bytes32(0);
+    }
+
+    /// @dev An address as people write it: all of its digits, in lower case or with a correct EIP-55 checksum. forge's own
+    /// readers take what they cannot read for the default.
+    function _parseAddress(string memory variable, string memory value) internal pure returns (address parsed) {
+        if (!_isHex(value, 40)) revert MalformedParameter(variable, value, "an address: 0x and 40 hex digits");
+        parsed = address(bytes20(vm.parseBytes(value)));
+        bool hasChecksum = keccak256(bytes(vm.toLowercase(value))) != keccak256(bytes(value));
+        if (hasChecksum && keccak256(bytes(vm.toString(parsed))) != keccak256(bytes(value))) {
+            revert MalformedParameter(variable, value, "an address with a correct EIP-55 checksum, or in lower case");
+        }
+    }
+
+    /// @dev All 32 bytes of a salt: a shorter one would lead to another address than meant.
+    function _parseSalt(string memory variable, string memory value) internal pure returns (bytes32) {
+        if (!_isHex(value, 64)) revert MalformedParameter(variable, value, "a salt: 0x and 64 hex digits");
+        return bytes32(vm.parseBytes(value));
+    }
+
+    /// @dev Whether a text is `0x` and so many hex digits.
+    function _isHex(string memory text, uint256 digits) private pure returns (bool) {
+        bytes memory characters = bytes(text);
+        if (characters.length != digits + 2 || characters[0] != "0" || characters[1] != "x") return false;
+        for (uint256 i = 2; i < characters.length; ++i) {
+            bytes1 digit = characters[i];
+            bool isDigit =
+                (digit >= "0" && digit <= "9") || (digit >= "a" && digit <= "f") || (digit >= "A" && digit <= "F");
+            if (!isDigit) return false;
+        }
+        return true;
+    }
+
+    function _plan(Parameters memory parameters, Constants memory shared)
+        private
+        view
+        returns (Planned[] memory planned)
+    {
+        address proxy = shared.deploymentProxy;
         planned = new Planned[](5);
-        planned[0] = _planned("EntryPoint", 0, _creationCode("testkit", "EntryPoint"));
+        planned[0] = _planned(proxy, "EntryPoint", 0, _creationCode("testkit", "EntryPoint"));
         planned[1] = _planned(
-            "MultiOwnerPlugin", parameters.multiOwnerPluginSalt, _creationCode("bindings", "MultiOwnerPlugin")
+            proxy, "MultiOwnerPlugin", parameters.multiOwnerPluginSalt, _creationCode("bindings", "MultiOwnerPlugin")
         );
         planned[2] = _planned(
-            "SessionKeyPlugin", parameters.sessionKeyPluginSalt, _creationCode("bindings", "SessionKeyPlugin")
+            proxy, "SessionKeyPlugin", parameters.sessionKeyPluginSalt, _creationCode("bindings", "SessionKeyPlugin")
         );
         planned[3] = _planned(
+            proxy,
             "ModularAccount",
             parameters.modularAccountSalt,
-            bytes.concat(_creationCode("bindings", "ModularAccount"), abi.encode(ENTRY_POINT))
+            bytes.concat(_creationCode("bindings", "ModularAccount"), abi.encode(planned[0].at))
         );
         planned[4] = _planned(
+            proxy,
             "ModularAccountFactory",
             parameters.modularAccountFactorySalt,
             bytes.concat(
                 _creationCode("bindings", "ModularAccountFactory"),
                 abi.encode(
-                    parameters.factoryOwner, planned[1].at, planned[3].at, MULTI_OWNER_PLUGIN_MANIFEST_HASH, ENTRY_POINT
+                    parameters.factoryOwner,
+                    planned[1].at,
+                    planned[3].at,
+                    shared.multiOwnerPluginManifestHash,
+                    planned[0].at
                 )
             )
         );
     }
 
-    function _planned(string memory name, bytes32 salt, bytes memory initCode) private pure returns (Planned memory) {
-        address at = vm.computeCreate2Address(salt, keccak256(initCode), DEPLOYMENT_PROXY);
+    function _planned(address proxy, string memory name, bytes32 salt, bytes memory initCode)
+        private
+        pure
+        returns (Planned memory)
+    {
+        address at = vm.computeCreate2Address(salt, keccak256(initCode), proxy);
         return Planned({name: name, salt: salt, initCode: initCode, at: at});
     }
 
@@ -200,9 +281,9 @@ contract Deploy is Script {
         return vm.readFile(RECORD);
     }
 
-    function _defaultParameters() private view returns (Parameters memory parameters) {
+    function _defaultParameters(Constants memory shared) private view returns (Parameters memory parameters) {
         parameters.expectedChainId = block.chainid;
-        parameters.factoryOwner = DEFAULT_FACTORY_OWNER;
+        parameters.factoryOwner = shared.factoryOwner;
     }
 
     /// @dev Hashes of the code that the contracts must have. Immutables are part of it: recorded hashes hold at the recorded
@@ -229,20 +310,86 @@ contract Deploy is Script {
         vm.revertToStateAndDelete(snapshot);
     }
 
-    function _checkProxy() private view {
-        if (DEPLOYMENT_PROXY.code.length == 0) revert NoDeploymentProxy(DEPLOYMENT_PROXY, block.chainid);
-        if (keccak256(DEPLOYMENT_PROXY.code) != keccak256(DEPLOYMENT_PROXY_CODE)) {
-            revert UnknownDeploymentProxy(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY.codehash);
+    function _checkProxy(Constants memory shared) private view {
+        address proxy = shared.deploymentProxy;
+        if (proxy.code.length == 0) revert NoDeploymentProxy(proxy, block.chainid);
+        if (keccak256(proxy.code) != keccak256(shared.deploymentProxyCode)) {
+            revert UnknownDeploymentProxy(proxy, proxy.codehash);
         }
     }
 
     /// @dev forge runs the script in its own EVM, which is not the chain's: asks the node itself.
-    function _checkFork() internal virtual {
-        string memory call_ = string.concat('[{"data":"', vm.toString(CANCUN_PROBE), '"},"latest"]');
+    function _checkFork(bytes memory probe) internal virtual {
+        string memory call_ = string.concat('[{"data":"', vm.toString(probe), '"},"latest"]');
         try vm.rpc("eth_call", call_) {}
         catch {
             revert ChainBeforeCancun(block.chainid);
         }
+    }
+
+    /// @dev A transaction that waits may be one of an earlier deployment, and its nonce would come before those of this one.
+    function _checkNothingIsPending(address deployer) private {
+        uint256 included = _transactionCount(deployer, "latest");
+        uint256 known = _transactionCount(deployer, "pending");
+        if (known > included) revert TransactionsPending(deployer, included, known);
+    }
+
+    /// @dev How many transactions of an account the node knows of.
+    function _transactionCount(address account, string memory tag) internal virtual returns (uint256) {
+        return _ask("eth_getTransactionCount", string.concat('["', vm.toString(account), '","', tag, '"]'));
+    }
+
+    /// @dev Gas of a call to the proxy, from nobody in particular: what it takes does not depend on who sends it.
+    function _estimateGas(address proxy, bytes memory data) internal virtual returns (uint256) {
+        string memory from = string.concat('[{"from":"', vm.toString(address(0)), '","to":"', vm.toString(proxy));
+        return _ask("eth_estimateGas", string.concat(from, '","data":"', vm.toString(data), '"}]'));
+    }
+
+    /// @dev The most that a gas unit may cost, in wei: twice the latest base fee, and the tip that the node suggests.
+    function _feePerGas() private returns (uint256) {
+        if (block.basefee == 0) return _gasPrice();
+        return 2 * block.basefee + _tip();
+    }
+
+    /// @dev The price of a gas unit, on chains without a base fee.
+    function _gasPrice() internal virtual returns (uint256) {
+        return _ask("eth_gasPrice", "[]");
+    }
+
+    /// @dev What whoever includes a transaction wants for a gas unit.
+    function _tip() internal virtual returns (uint256) {
+        try vm.rpc("eth_maxPriorityFeePerGas", "[]") returns (bytes memory answer) {
+            (bool isRead, uint256 tip) = _quantity(answer);
+            return isRead ? tip : DEFAULT_TIP;
+        } catch {
+            return DEFAULT_TIP;
+        }
+    }
+
+    /// @dev Wei for posting a transaction's data; nothing where there is no oracle, or something else at its address.
+    function _dataFee(IGasPriceOracle oracle, bytes memory data) private view returns (uint256) {
+        (bool success, bytes memory answer) = address(oracle).staticcall(abi.encodeCall(IGasPriceOracle.getL1Fee, data));
+        return success && answer.length >= 32 ? abi.decode(answer, (uint256)) : 0;
+    }
+
+    /// @dev A number that the node answers. What it says instead may hold its URL, and so a key: it is not passed on.
+    function _ask(string memory method, string memory parameters) private returns (uint256) {
+        try vm.rpc(method, parameters) returns (bytes memory answer) {
+            (bool isRead, uint256 number) = _quantity(answer);
+            if (!isRead) revert NoAnswer(method);
+            return number;
+        } catch {
+            revert NoAnswer(method);
+        }
+    }
+
+    /// @dev Reads a number as `vm.rpc` gives it: its bytes, without leading zeros. 32 of them are null, or no quantity.
+    function _quantity(bytes memory answer) private pure returns (bool isRead, uint256 number) {
+        if (answer.length == 0 || answer.length > 16) return (false, 0);
+        for (uint256 i = 0; i < answer.length; ++i) {
+            number = number << 8 | uint8(answer[i]);
+        }
+        return (true, number);
     }
 
     function _checkCode(Planned memory planned, bytes32 expected) private view {
@@ -258,29 +405,10 @@ contract Deploy is Script {
     }
 
     /// @dev Creates a contract through the proxy.
-    /// @return cost Wei that the transaction takes at most.
-    function _create(Planned memory planned) private returns (uint256 cost) {
-        bytes memory data = bytes.concat(planned.salt, planned.initCode);
-        vm.startBroadcast();
-        uint256 gas = gasleft();
-        (bool success,) = DEPLOYMENT_PROXY.call(data);
-        gas -= gasleft();
-        vm.stopBroadcast();
+    function _create(address proxy, Planned memory planned, bytes memory data) private {
+        vm.broadcast();
+        (bool success,) = proxy.call(data);
         if (!success || planned.at.code.length == 0) revert CreationFails(planned.name, planned.at);
-
-        // forge estimates a few per cent more than what is used, multiplies that by 1.3, and offers twice the base fee and the
-        // tip.
-        uint256 limit = (gas + _intrinsicGas(data)) * 14 / 10;
-        cost = limit * 2 * tx.gasprice;
-        if (address(GAS_PRICE_ORACLE).code.length != 0) cost += GAS_PRICE_ORACLE.getL1Fee(data);
-    }
-
-    /// @dev Gas of a transaction before it runs (yellow paper, appendix G, and EIP-2028).
-    function _intrinsicGas(bytes memory data) private pure returns (uint256 gas) {
-        gas = 21_000;
-        for (uint256 i = 0; i < data.length; ++i) {
-            gas += data[i] == 0 ? 4 : 16;
-        }
     }
 }
 

@@ -69,21 +69,30 @@ for crate in bindings testkit; do
   done
 done
 
-# Addresses and code hashes, by deploying what is checked in to a chain of forge's own; and how it was compiled.
-if ! FOUNDRY_PROFILE=deploy forge script script/Deploy.s.sol --sig 'record()' >"$work/log" 2>&1; then
+# The plan of the Rust crates: constants, init codes and addresses.
+mkdir -p out
+cargo run --quiet --locked -p session-key-bindings --example plan -- crates/testkit/bytecode/EntryPoint.hex >out/plan.json
+# The plan of the forge script, and code hashes, by deploying what is checked in to a chain of forge's own.
+if ! FOUNDRY_PROFILE=deploy forge script script/Deploy.s.sol --sig 'record(string)' out/plan.json >"$work/log" 2>&1; then
   cat "$work/log" >&2
   exit 1
 fi
-node - out/deterministic.json "$work/inputs/bindings" "$(script/solc --version)" >"$work/record.json" <<'JS'
+# The record: what both say, and how the contracts were compiled.
+node - out/plan.json out/deterministic.json "$work/inputs/bindings" "$(script/solc --version)" >"$work/record.json" <<'JS'
 const { existsSync, readFileSync } = require("node:fs");
-const [recorded, inputs, solc] = process.argv.slice(2);
+const [planned, recorded, inputs, solc] = process.argv.slice(2);
 const read = (path) => JSON.parse(readFileSync(path, "utf8"));
-const { deploymentProxy, factoryOwner, contracts } = read(recorded);
+const plan = read(planned);
+const { contracts } = read(recorded);
 const version = /Version: ([^+]+\+commit\.[0-9a-f]+)/.exec(solc)[1];
 // In the order they are created in.
 const names = ["EntryPoint", "MultiOwnerPlugin", "SessionKeyPlugin", "ModularAccount", "ModularAccountFactory"];
 const described = names.map((name) => {
   const { address, salt, initCodeHash, codeHash } = contracts[name];
+  for (const [member, value] of Object.entries(plan.contracts[name])) {
+    if (contracts[name][member] === value) continue;
+    throw new Error(`${name}: ${member} is ${value} in the Rust crates, but ${contracts[name][member]} in the forge script`);
+  }
   const deployed = { address, salt, initCodeHash, codeHash };
   const input = `${inputs}/${name}.json`;
   if (!existsSync(input)) {
@@ -100,7 +109,19 @@ const described = names.map((name) => {
   };
   return [name, { ...deployed, source: `contracts/src/${name}.sol:${name}`, compiler }];
 });
-const record = { deploymentProxy, factoryOwner, contracts: Object.fromEntries(described) };
+const same = (list) => [...list].sort().join();
+if (same(Object.keys(contracts)) !== same(names) || same(Object.keys(plan.contracts)) !== same(names))
+  throw new Error("the Rust crates and the forge script do not create the same contracts");
+const { deploymentProxy, deploymentProxyCode, gasPriceOracle, cancunProbe, factoryOwner } = plan;
+const record = {
+  deploymentProxy,
+  deploymentProxyCode,
+  gasPriceOracle,
+  cancunProbe,
+  factoryOwner,
+  multiOwnerPluginManifestHash: plan.multiOwnerPluginManifestHash,
+  contracts: Object.fromEntries(described),
+};
 console.log(JSON.stringify(record, null, 2));
 JS
 checkin "$work/record.json" "$record"

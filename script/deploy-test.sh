@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Deploys to anvil, on a free port of loopback, under the chain ids of test networks, by forge and by the command `session-key deploy`: from
-# nothing, again by the other of the two, half way, and where both must refuse. Every refusal must leave the deployer's nonce at
-# zero: nothing was sent.
+# nothing, again by the other of the two, half way, interrupted, both at once, and where both must refuse. Every refusal must leave
+# the deployer's nonce at zero: nothing was sent. Both must find the same need of funds.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -10,6 +10,12 @@ source script/toolchain.sh
 record=crates/client/deployments/deterministic.json
 home=target/deploy-test
 mkdir -p "$home"
+
+# What interrupted deployments leave.
+state=$home/state.json
+rm -f "$state"
+# A deployment of this test is not one of whoever runs it.
+unset FACTORY_OWNER MULTI_OWNER_PLUGIN_SALT SESSION_KEY_PLUGIN_SALT MODULAR_ACCOUNT_SALT MODULAR_ACCOUNT_FACTORY_SALT
 
 # Development accounts 0 and 1 of every anvil: no secrets.
 deployer_key=0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80
@@ -58,14 +64,14 @@ command=${CARGO_TARGET_DIR:-target}/debug/session-key
 # Both print a line for each contract, with what was found and where.
 with_forge() { # chain-id [option of forge …]
   EXPECTED_CHAIN_ID=$1 FOUNDRY_PROFILE=deploy \
-    forge script script/Deploy.s.sol --rpc-url "$rpc" --private-key "$deployer_key" "${@:2}" >"$home/output" 2>&1
+    timeout 300 forge script script/Deploy.s.sol --rpc-url "$rpc" --private-key "$deployer_key" "${@:2}" >"$home/output" 2>&1
 }
 with_command() { # chain-id [option of the command …]
-  SESSION_KEY_FUNDER=$deployer_key "$command" deploy --json --rpc-url "$rpc" --chain-id "$1" "${@:2}" \
-    >"$home/output.json" || { cp "$home/output.json" "$home/output"; return 1; }
+  SESSION_KEY_FUNDER=$deployer_key "$command" deploy --json --rpc-url "$rpc" --chain-id "$1" --state "$state" "${@:2}" \
+    >"$home/output.json" 2>"$home/notes" || { cp "$home/output.json" "$home/output"; return 1; }
   node -e '
     const { contracts } = JSON.parse(require("node:fs").readFileSync(process.argv[1]));
-    for (const { status, address, name } of contracts) console.log(status, address, name);
+    for (const { status, address, name, salt } of contracts) console.log(`${status} ${address} ${name}\n  salt ${salt}`);
   ' "$home/output.json" >"$home/output"
 }
 
@@ -106,6 +112,25 @@ for address in $(grep -o '"address": "0x[0-9a-fA-F]*"' "$record" | cut -d'"' -f 
   grep -q "$address" docs/deployment.md || fail "docs/deployment.md does not name $address"
 done
 
+# The need of funds in wei that was found last.
+need() { # tool
+  case "$1" in
+    with_forge) sed -n 's/^ *in wei: \([0-9]*\)$/\1/p' "$home/output" ;;
+    with_command) node -p 'JSON.parse(require("node:fs").readFileSync(process.argv[1])).costWei' "$home/output.json" ;;
+  esac
+}
+# Both find the same need of funds, whatever is missing.
+same_need() { # chain-id
+  local forge_need command_need
+  run with_forge "$1"
+  forge_need=$(need with_forge)
+  run with_command "$1"
+  command_need=$(need with_command)
+  [[ "$forge_need" =~ ^[1-9][0-9]*$ ]] || fail "forge names no need of funds"
+  [ "$forge_need" = "$command_need" ] || fail "forge needs $forge_need wei, and the command $command_need"
+  echo "both need $forge_need wei"
+}
+
 # Sends one contract as somebody else would.
 create() { # crate contract
   cast send --rpc-url "$rpc" --private-key "$other_key" 0x4e59b44847b379578588920cA78FbF26c0B4956C \
@@ -122,6 +147,7 @@ for chain in 11155111 84532 11155420 421614 80002; do
     expect 0 5
   done
   [ "$(cast nonce "$deployer" --rpc-url "$rpc")" = 0 ] || fail "a dry run sent something"
+  same_need "$chain"
   run "$first" "$chain" --broadcast
   expect 0 5
   verify_record
@@ -137,44 +163,174 @@ for tool in with_forge with_command; do
   start 11155111
   create testkit EntryPoint
   create bindings SessionKeyPlugin
+  same_need 11155111
   run "$tool" 11155111 --broadcast
   expect 2 3
   verify_record
   echo "half way: completed $tool"
 done
 
+# An OP Stack chain: an oracle that asks for a gwei for every transaction's data. And a chain without a tip of its own.
+start 11155420
+without=$(run with_command 11155420 && need with_command)
+cast rpc --rpc-url "$rpc" anvil_setCode 0x420000000000000000000000000000000000000F 0x633b9aca005f5260205ff3 >/dev/null
+same_need 11155420
+[ "$(need with_command)" = "$((without + 2 * 5 * 1000000000))" ] || fail "the fee for data is not counted twice"
+start 11155111 --hardfork cancun --base-fee 0
+same_need 11155111
+
 # Other parameters lead to the same other addresses. What it is said to take is enough.
 salt=0x$(printf '5a%.0s' $(seq 32))
 start 84532
 export FACTORY_OWNER=$deployer MULTI_OWNER_PLUGIN_SALT=$salt MODULAR_ACCOUNT_SALT=$salt
 run with_forge 84532
-cost=$(sed -n 's/.*deploying takes at most \([0-9.]*\) .*/\1/p' "$home/output")
-cast rpc --rpc-url "$rpc" anvil_setBalance "$deployer" "$(cast to-hex "$(cast to-wei "$cost")")" >/dev/null
+grep -q "owner of the factory $deployer" "$home/output" || { show; fail "the owner is not printed"; }
+[ "$(grep -c "^ *salt $salt$" "$home/output")" = 2 ] || { show; fail "the salts are not printed"; }
+cast rpc --rpc-url "$rpc" anvil_setBalance "$deployer" "$(cast to-hex "$(need with_forge)")" >/dev/null
 run with_forge 84532 --broadcast
 expect 0 5
-unset MULTI_OWNER_PLUGIN_SALT MODULAR_ACCOUNT_SALT
+unset FACTORY_OWNER MULTI_OWNER_PLUGIN_SALT MODULAR_ACCOUNT_SALT
 rm -f "$home/84532.json"
 run with_command 84532 --factory-owner "$deployer" --multi-owner-plugin-salt "$salt" --modular-account-salt "$salt" \
   --record "$home/84532.json"
 expect 5 0
 echo "other parameters, and no more funds than needed: deployed with_forge, verified with_command"
 
-# The sources of what was recorded just now go to something that answers as explorers do, and keeps what it is sent.
+# A transaction waits, and the command is killed. The next run takes it up, whatever became of it.
+transaction() { # contract: what created it, by the last output
+  node -p 'JSON.parse(require("node:fs").readFileSync(process.argv[1])).transactions[process.argv[2]]?.hash' "$home/output.json" "$1"
+}
+status_of() { # transaction: 1 if it succeeded, 0 if it failed
+  cast rpc --rpc-url "$rpc" eth_getTransactionReceipt "$1" | node -p 'Number(JSON.parse(require("node:fs").readFileSync(0)).status)'
+}
+kept() { # index: the hash of a kept transaction
+  node -p 'JSON.parse(require("node:fs").readFileSync(process.argv[1])).transactions.at(process.argv[2]).hash' "$state" "$1"
+}
+broadcast_and_kill() { # chain-id: once something waits in the pool
+  SESSION_KEY_FUNDER=$deployer_key "$command" deploy --json --broadcast --rpc-url "$rpc" --chain-id "$1" --state "$state" \
+    >"$home/output" 2>&1 &
+  local process=$!
+  for _ in $(seq 300); do
+    if [ "$(cast rpc --rpc-url "$rpc" txpool_status | node -p 'JSON.parse(require("node:fs").readFileSync(0)).pending')" != 0x0 ]; then
+      # The next question that it asks is what became of it.
+      sleep 0.5
+      kill -9 "$process"
+      wait "$process" 2>/dev/null || true
+      grep -q "$(kept -1)" "$home/output" || { show; fail "the hash was not printed before it was sent"; }
+      return
+    fi
+    kill -0 "$process" 2>/dev/null || { show; fail "nothing was sent"; }
+    sleep 0.1
+  done
+  fail "nothing waits"
+}
+for meanwhile in waits included dropped outbid; do
+  start 11155111
+  create testkit EntryPoint
+  create bindings MultiOwnerPlugin
+  cast rpc --rpc-url "$rpc" evm_setAutomine false >/dev/null
+  broadcast_and_kill 11155111
+  first_kept=$(kept -1)
+  refuse_now=true
+  case "$meanwhile" in
+    included) cast rpc --rpc-url "$rpc" evm_mine >/dev/null; refuse_now=false ;;
+    dropped) cast rpc --rpc-url "$rpc" anvil_dropTransaction "$first_kept" >/dev/null; refuse_now=false ;;
+    outbid)
+      # Far above what it offers. anvil does not count it as pending any more.
+      refuse_now=false
+      cast rpc --rpc-url "$rpc" anvil_setNextBlockBaseFeePerGas 0x174876e800 >/dev/null
+      cast rpc --rpc-url "$rpc" evm_mine >/dev/null
+      ;;
+  esac
+  if $refuse_now; then refuse "TransactionsPending($deployer, 0, 1)" with_forge 11155111 --broadcast; fi
+  cast rpc --rpc-url "$rpc" evm_setAutomine true >/dev/null
+  cast rpc --rpc-url "$rpc" evm_setIntervalMining 1 >/dev/null
+  run with_command 11155111 --broadcast
+  created=$(transaction SessionKeyPlugin)
+  if [ "$meanwhile" = outbid ]; then
+    [ "$created" != "$first_kept" ] || fail "the transaction was not replaced"
+  else
+    [ "$created" = "$first_kept" ] || fail "$meanwhile: created by $created, not by the kept $first_kept"
+  fi
+  [ "$(status_of "$created")" = 1 ] || fail "a failed transaction is shown as done"
+  [ "$(cast nonce "$deployer" --rpc-url "$rpc")" = 3 ] || fail "$meanwhile: something was sent twice"
+  [ ! -e "$state" ] || fail "the state file is left"
+  verify_record
+  echo "interrupted, and meanwhile $meanwhile: completed by the next run"
+done
+
+# Two at once, with two accounts: each sees the other's contracts, and neither takes its own failures for successes.
+start 11155111
+cast rpc --rpc-url "$rpc" evm_setAutomine false >/dev/null
+cast rpc --rpc-url "$rpc" evm_setIntervalMining 1 >/dev/null
+pids=()
+for key in "$deployer_key" "$other_key"; do
+  SESSION_KEY_FUNDER=$key "$command" deploy --json --broadcast --rpc-url "$rpc" --chain-id 11155111 \
+    --state "$home/$key.json" >"$home/$key.output" 2>"$home/$key.notes" &
+  pids+=($!)
+done
+for pid in "${pids[@]}"; do
+  wait "$pid" || { cat "$home"/0x*.output | cut -c -2000 >&2; fail "one of two deployers at once failed"; }
+done
+node -e '
+  for (const file of process.argv.slice(1))
+    for (const { hash, failedHash } of Object.values(JSON.parse(require("node:fs").readFileSync(file)).transactions).filter(Boolean)) {
+      if (hash) console.log(hash, 1);
+      if (failedHash) console.log(failedHash, 0);
+    }
+' "$home/$deployer_key.output" "$home/$other_key.output" >"$home/transactions"
+while read -r hash status; do
+  [ "$(status_of "$hash")" = "$status" ] || fail "$hash is shown as what it is not"
+done <"$home/transactions"
+[ "$(grep -c ' 1$' "$home/transactions")" = 5 ] || fail "five contracts have not five creators"
+verify_record
+echo "two at once: both ended well, $(grep -c ' 0$' "$home/transactions" || true) transactions came too late"
+
+# The sources of what was recorded just now go to something that answers as explorers do, and keeps what it is sent: it wants a
+# while between requests, has not heard of the first contract at first, and takes a while to decide. On chain 1 it refuses one
+# contract, on chain 2 it never decides.
 rm -f "$home"/explorer.*
 : >"$home/explorer.url"
 node -e '
   const { appendFileSync, readFileSync } = require("node:fs");
   const [home] = process.argv.slice(1);
+  const jobs = new Map();
+  const verified = new Set();
+  let last;
+  let isBehind = true;
+  const answer = (chain, form) => {
+    if (form.get("apikey") !== "a key&more") return ["0", "Invalid API Key"];
+    if (form.get("module") !== "contract") return ["0", "Error! Missing Or invalid Module name"];
+    if (form.get("action") === "checkverifystatus") {
+      const job = jobs.get(form.get("guid"));
+      if (!job) return ["0", "Fail - Unknown UID"];
+      if (job.calls++ === 0) return ["0", "Max calls per sec rate limit reached (5/sec)"];
+      if (chain === "2" || job.pending-- > 0) return ["0", "Pending in queue"];
+      if (chain === "1" && job.contract === "SessionKeyPlugin") return ["0", "Fail - Unable to verify"];
+      verified.add(`${chain} ${job.contract}`);
+      return ["1", "Pass - Verified"];
+    }
+    const [, contract] = form.get("contractname").split(":");
+    const isInput = form.get("sourceCode") === readFileSync(`out/standard-json/${contract}.json`, "utf8");
+    appendFileSync(`${home}/explorer.log`, `${chain} ${contract} ${form.get("contractaddress")} ${isInput}\n`);
+    if (isBehind) {
+      isBehind = false;
+      return ["0", `Unable to locate ContractCode at ${form.get("contractaddress")}`];
+    }
+    if (verified.has(`${chain} ${contract}`)) return ["0", "Contract source code already verified"];
+    const guid = `guid-of-${contract.toLowerCase()}-${jobs.size}`;
+    jobs.set(guid, { contract, calls: 0, pending: 2 });
+    return ["1", guid];
+  };
   const server = require("node:http").createServer((request, response) => {
     let body = "";
     request.on("data", (chunk) => (body += chunk));
     request.on("end", () => {
-      const form = new URLSearchParams(body);
-      const [, contract] = form.get("contractname").split(":");
-      const isInput = form.get("sourceCode") === readFileSync(`out/standard-json/${contract}.json`, "utf8");
-      const chain = new URL(request.url, "http://explorer").searchParams.get("chainid");
-      appendFileSync(`${home}/explorer.log`, `${chain} ${contract} ${form.get("contractaddress")} ${isInput}\n`);
-      response.end(JSON.stringify({ status: chain === "84532" ? "1" : "0", message: "", result: "" }));
+      const query = new URL(request.url, "http://explorer").searchParams;
+      const [status, result] = answer(query.get("chainid"), request.method === "GET" ? query : new URLSearchParams(body));
+      if (last && Date.now() - last < 300) appendFileSync(`${home}/explorer.hurry`, `${Date.now() - last} ms\n`);
+      last = Date.now();
+      response.end(JSON.stringify({ status, message: status === "1" ? "OK" : "NOTOK", result }));
     });
   });
   server.listen(0, "127.0.0.1", () => {
@@ -182,20 +338,51 @@ node -e '
   });
 ' "$home" &
 explorer=$!
-export EXPLORER_API
+export EXPLORER_API EXPLORER_KEY="a key&more" EXPLORER_INTERVAL=0.3 EXPLORER_ATTEMPTS=8
 EXPLORER_API=$(wait_for "the explorer" "$explorer" "$home/explorer.url" '^\(.*\)$')
 verify_source() {
   ./script/verify-source.sh "$@" >"$home/output" 2>&1
 }
+said() { # times text
+  [ "$(grep -c -- "$2" "$home/output")" = "$1" ] || { show; fail "the explorer did not say $1 times: $2"; }
+}
 run verify_source 84532 "$home/84532.json"
-[ "$(grep -c '^84532 .* 0x[0-9a-f]\{40\} true$' "$home/explorer.log")" = 4 ] || fail "the explorer was sent something else"
+said 4 "Pass - Verified"
+said 8 "Pending in queue"
+said 4 "rate limit"
+said 1 "Unable to locate"
+[ "$(grep -c '^84532 .* 0x[0-9a-fA-F]\{40\} true$' "$home/explorer.log")" = 5 ] || fail "the explorer was sent something else"
+# Again.
+run verify_source 84532 "$home/84532.json"
+said 4 "already verified"
+[ ! -e "$home/explorer.hurry" ] || fail "the explorer got no rest between requests: $(head -1 "$home/explorer.hurry")"
 if verify_source 1 "$home/84532.json"; then fail "a refusal of the explorer went unnoticed"; fi
+grep -q "not verified: SessionKeyPlugin$" "$home/output" || { show; fail "verify-source.sh"; }
+said 3 "Pass - Verified"
+if EXPLORER_ATTEMPTS=3 verify_source 2 "$home/84532.json"; then fail "a verdict that never came went unnoticed"; fi
+said 4 "not decided after 3 requests"
 # Sources of another deployment are not sent.
-unset FACTORY_OWNER
-if verify_source 84532 "$home/84532.json"; then fail "sources of another deployment were sent"; fi
+if FACTORY_OWNER=0x000000000000000000000000000000000000dEaD verify_source 84532 "$home/84532.json"; then
+  fail "sources of another deployment were sent"
+fi
 grep -q "ModularAccountFactory at .* was not created from this bytecode" "$home/output" || { show; fail "verify-source.sh"; }
-unset EXPLORER_API
-echo "sources: sent with the inputs that compile to what was deployed"
+unset EXPLORER_API EXPLORER_KEY EXPLORER_INTERVAL EXPLORER_ATTEMPTS
+echo "sources: sent with the inputs that compile to what was deployed, and seen to their verdicts"
+
+# Parameters that are not what they should be.
+start 11155111
+for malformed in FACTORY_OWNER=0x1234 FACTORY_OWNER= FACTORY_OWNER=0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD \
+  MULTI_OWNER_PLUGIN_SALT=0x01 SESSION_KEY_PLUGIN_SALT=1 MODULAR_ACCOUNT_SALT="${salt#0x}" MODULAR_ACCOUNT_FACTORY_SALT="${salt}00"; do
+  export "${malformed?}"
+  refuse "MalformedParameter(\"${malformed%%=*}\", \"${malformed#*=}\"" with_forge 11155111 --broadcast
+  unset "${malformed%%=*}"
+done
+for malformed in "--factory-owner 0x1234" "--factory-owner 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD" \
+  "--multi-owner-plugin-salt 0x01" "--session-key-plugin-salt 1" "--modular-account-salt ${salt#0x}" \
+  "--modular-account-factory-salt ${salt}00"; do
+  # shellcheck disable=SC2086
+  refuse "invalid value '${malformed#* }' for '${malformed% *}" with_command 11155111 --broadcast $malformed
+done
 
 start 11155111
 refuse "WrongChain(84532 .* 11155111 " with_forge 84532 --broadcast

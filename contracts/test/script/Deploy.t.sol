@@ -11,10 +11,17 @@ import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {listOf} from "../utils/ListLiterals.sol";
 
-/// @dev The script without a node: nobody to ask for the chain's hard fork, and a deployer and a record to choose.
+/// @dev The script without a node: a deployer, a record and a node's answers to choose.
 contract DeployHarness is Deploy {
     address private chosenDeployer = DEFAULT_SENDER;
     string private chosenRecord;
+    uint256 private waiting;
+
+    /// @dev What the node suggests for a gas unit: as a price, and on top of the base fee.
+    uint256 public constant GAS_PRICE = 7 gwei;
+    uint256 public constant TIP = 3 gwei;
+    /// @dev What the node estimates for each byte of data.
+    uint256 public constant GAS_PER_BYTE = 100;
 
     function useDeployer(address deployer) external {
         chosenDeployer = deployer;
@@ -24,7 +31,19 @@ contract DeployHarness is Deploy {
         chosenRecord = record_;
     }
 
-    function _checkFork() internal pure override {}
+    function useWaiting(uint256 transactions) external {
+        waiting = transactions;
+    }
+
+    function parseAddress(string calldata variable, string calldata value) external pure returns (address) {
+        return _parseAddress(variable, value);
+    }
+
+    function parseSalt(string calldata variable, string calldata value) external pure returns (bytes32) {
+        return _parseSalt(variable, value);
+    }
+
+    function _checkFork(bytes memory) internal pure override {}
 
     function _deployer() internal view override returns (address) {
         return chosenDeployer;
@@ -32,6 +51,22 @@ contract DeployHarness is Deploy {
 
     function _record() internal view override returns (string memory) {
         return bytes(chosenRecord).length == 0 ? super._record() : chosenRecord;
+    }
+
+    function _transactionCount(address, string memory tag) internal view override returns (uint256) {
+        return keccak256(bytes(tag)) == keccak256("pending") ? 5 + waiting : 5;
+    }
+
+    function _estimateGas(address, bytes memory data) internal pure override returns (uint256) {
+        return data.length * GAS_PER_BYTE;
+    }
+
+    function _gasPrice() internal pure override returns (uint256) {
+        return GAS_PRICE;
+    }
+
+    function _tip() internal pure override returns (uint256) {
+        return TIP;
     }
 }
 
@@ -43,11 +78,10 @@ contract DeployTest is Test {
 
     function setUp() public {
         script = new DeployHarness();
-        proxy = script.DEPLOYMENT_PROXY();
-        vm.etch(proxy, script.DEPLOYMENT_PROXY_CODE());
+        proxy = script.constants().deploymentProxy;
+        vm.etch(proxy, script.constants().deploymentProxyCode);
         parameters.expectedChainId = block.chainid;
-        parameters.factoryOwner = script.DEFAULT_FACTORY_OWNER();
-        vm.txGasPrice(1 gwei);
+        parameters.factoryOwner = script.constants().factoryOwner;
     }
 
     function test_deploy_createsEveryContractAsRecorded() public {
@@ -61,7 +95,7 @@ contract DeployTest is Test {
             assertEq(at.codehash, vm.parseJsonBytes32(record, string.concat(path, ".codeHash")), planned[i].name);
             assertEq(keccak256(planned[i].initCode), vm.parseJsonBytes32(record, string.concat(path, ".initCodeHash")));
         }
-        assertEq(planned[0].at, script.ENTRY_POINT());
+        assertEq(planned[0].at, 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789, "where plugins expect the EntryPoint");
     }
 
     function test_deploy_makesAFactoryThatMakesAccounts() public {
@@ -75,7 +109,7 @@ contract DeployTest is Test {
     function test_manifestHash_isThatOfTheOwnerPlugin() public {
         script.deploy(parameters);
         IPlugin plugin = IPlugin(script.plan(parameters)[1].at);
-        assertEq(keccak256(abi.encode(plugin.pluginManifest())), script.MULTI_OWNER_PLUGIN_MANIFEST_HASH());
+        assertEq(keccak256(abi.encode(plugin.pluginManifest())), script.constants().multiOwnerPluginManifestHash);
     }
 
     function test_deploy_again_sendsNothing() public {
@@ -187,27 +221,117 @@ contract DeployTest is Test {
         script.deploy(parameters);
     }
 
-    function test_deploy_revertsIfUnderfunded() public {
+    function test_deploy_needsGasForEveryMissingContractAtTwiceTheBaseFeeAndTheTip() public {
         address poor = makeAddr("poor");
         script.useDeployer(poor);
-        uint256 needed = _needed(poor, 0);
+        vm.fee(10 gwei);
+        uint256 needed = _gas(0) * (2 * 10 gwei + script.TIP());
+        assertEq(_needed(poor, 0), needed);
         vm.deal(poor, needed - 1);
         assertEq(_needed(poor, needed - 1), needed);
         vm.deal(poor, needed);
         assertEq(script.deploy(parameters), 5);
-        // All five take 19 million gas; with what forge adds to its estimate, at twice the gas price.
-        assertGt(needed, 20_000_000 * 2 gwei);
-        assertLt(needed, 40_000_000 * 2 gwei);
     }
 
-    function test_deploy_countsTheFeeForDataOnOpStackChains() public {
+    function test_deploy_needsNothingForWhatIsThere() public {
+        address poor = makeAddr("poor");
+        script.useDeployer(poor);
+        vm.fee(10 gwei);
+        for (uint256 i = 0; i < 2; ++i) {
+            Deploy.Planned memory planned = script.plan(parameters)[i];
+            (bool success,) = proxy.call(bytes.concat(planned.salt, planned.initCode));
+            assertTrue(success);
+        }
+        assertEq(_needed(poor, 0), _gas(2) * (2 * 10 gwei + script.TIP()));
+    }
+
+    function test_deploy_needsTheGasPriceWhereThereIsNoBaseFee() public {
+        address poor = makeAddr("poor");
+        script.useDeployer(poor);
+        vm.fee(0);
+        assertEq(_needed(poor, 0), _gas(0) * script.GAS_PRICE());
+    }
+
+    function test_deploy_needsTwiceTheFeeForDataOnOpStackChains() public {
         address poor = makeAddr("poor");
         script.useDeployer(poor);
         uint256 withoutFee = _needed(poor, 0);
-        address oracle = 0x420000000000000000000000000000000000000F;
+        address oracle = address(script.constants().gasPriceOracle);
         vm.etch(oracle, hex"00");
+        assertEq(_needed(poor, 0), withoutFee, "something else at the oracle's address");
         vm.mockCall(oracle, abi.encodeWithSelector(IGasPriceOracle.getL1Fee.selector), abi.encode(1 ether));
-        assertApproxEqAbs(_needed(poor, 0), withoutFee + 5 ether, 0.001 ether);
+        assertEq(_needed(poor, 0), withoutFee + 2 * 5 ether);
+    }
+
+    function test_deploy_revertsWhileTransactionsOfTheDeployerWait() public {
+        address deployer = makeAddr("deployer");
+        vm.deal(deployer, 100 ether);
+        script.useDeployer(deployer);
+        script.useWaiting(1);
+        vm.expectRevert(abi.encodeWithSelector(Deploy.TransactionsPending.selector, deployer, 5, 6));
+        script.deploy(parameters);
+        script.useWaiting(0);
+        assertEq(script.deploy(parameters), 5);
+        // Where there is nothing to do, nothing has to be waited for.
+        script.useWaiting(1);
+        assertEq(script.deploy(parameters), 0);
+    }
+
+    function test_parameters_areReadAsTheyAreWritten() public view {
+        address owner = 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed;
+        assertEq(script.parseAddress("FACTORY_OWNER", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"), owner);
+        assertEq(script.parseAddress("FACTORY_OWNER", "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed"), owner);
+        assertEq(script.parseAddress("FACTORY_OWNER", "0x0000000000000000000000000000000000000000"), address(0));
+        bytes32 salt = 0x00112233445566778899aabbccddeeffffeeddccbbaa99887766554433221100;
+        assertEq(script.parseSalt("SALT", "0x00112233445566778899aabbccddeeffffeeddccbbaa99887766554433221100"), salt);
+        assertEq(script.parseSalt("SALT", "0x00112233445566778899AABBCCDDEEFFFFEEDDCCBBAA99887766554433221100"), salt);
+    }
+
+    function test_parameters_thatAreMalformedAreRefused() public {
+        string[9] memory addresses = [
+            "",
+            "0x",
+            "0x1234",
+            "5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            "0X5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+            "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beae",
+            "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed0",
+            "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaeg",
+            "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beae "
+        ];
+        for (uint256 i = 0; i < addresses.length; ++i) {
+            _expectMalformed(addresses[i], "an address: 0x and 40 hex digits");
+            script.parseAddress("THE_VARIABLE", addresses[i]);
+        }
+        string[2] memory mistyped =
+            ["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD", "0x5AAEB6053F3E94C9B9A09F33669435E7EF1BEAED"];
+        for (uint256 i = 0; i < mistyped.length; ++i) {
+            _expectMalformed(mistyped[i], "an address with a correct EIP-55 checksum, or in lower case");
+            script.parseAddress("THE_VARIABLE", mistyped[i]);
+        }
+        string[5] memory salts = [
+            "",
+            "0x01",
+            "00112233445566778899aabbccddeeffffeeddccbbaa99887766554433221100",
+            "0x00112233445566778899aabbccddeeffffeeddccbbaa9988776655443322110",
+            "0x00112233445566778899aabbccddeeffffeeddccbbaa998877665544332211zz"
+        ];
+        for (uint256 i = 0; i < salts.length; ++i) {
+            _expectMalformed(salts[i], "a salt: 0x and 64 hex digits");
+            script.parseSalt("THE_VARIABLE", salts[i]);
+        }
+    }
+
+    function _expectMalformed(string memory value, string memory expected) private {
+        vm.expectRevert(abi.encodeWithSelector(Deploy.MalformedParameter.selector, "THE_VARIABLE", value, expected));
+    }
+
+    /// @dev Gas that the transactions of the contracts from `first` on may use: what the node estimates, and three tenths.
+    function _gas(uint256 first) private view returns (uint256 gas) {
+        Deploy.Planned[] memory planned = script.plan(parameters);
+        for (uint256 i = first; i < planned.length; ++i) {
+            gas += (32 + planned[i].initCode.length) * script.GAS_PER_BYTE() * 13 / 10;
+        }
     }
 
     /// @dev What a deployer must have, from the refusal.

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "bytecode")]
 pub mod bytecode;
+#[cfg(feature = "bytecode")]
+pub mod deployment;
 pub mod function_id;
 pub mod interface_id;
 pub mod manifest_hash;

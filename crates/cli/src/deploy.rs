@@ -3,32 +3,30 @@
 use crate::{
     amount::{parse_amount, show_gas_units},
     endpoint::{Endpoint, RPC_URL, TimeLimit},
-    failure::{Ended, NotReported, interrupted},
+    failure::{Ended, Interrupted, NotReported, Unsettled, interrupted},
     purse::{FUNDER_VARIABLE, Purse, funder, required_funder},
-    report::Report,
+    record::Draft,
+    report::{Report, print_note},
+    state::{self, StateFile},
 };
 use clap::Args;
 use eyre::{Result, WrapErr as _, ensure};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use session_key_client::{
     alloy::{
         primitives::{Address, B256, U256, keccak256, utils::format_ether},
         signers::local::PrivateKeySigner,
     },
     deployment::{
-        ChainDeployments, DeployError, Deployer, DeploymentParameters, DeploymentPlan, Deterministic,
-        KnownContract, KnownDeployment, Survey, known_chains,
+        ChainDeployments, Contract, Created, CreationRecord, DeployError, Deployer, DeploymentHistory,
+        DeploymentParameters, DeploymentPlan, Deterministic, Fate, Keeper, KeeperError, KnownContract,
+        KnownDeployment, Resumed, SignedCreation, Survey, Versions, known_chains,
     },
     operation::{Bounds, OverBound, Setting},
     permissions::parse_address,
 };
 use session_key_testkit::ENTRY_POINT_CODE;
-use std::{
-    collections::BTreeMap,
-    fs::OpenOptions,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 #[derive(Debug, Args)]
 pub(crate) struct DeployArguments {
@@ -44,25 +42,30 @@ pub(crate) struct DeployArguments {
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     factory_owner: Option<Address>,
 
-    /// CREATE2 salt of the owner plugin (32 bytes) [default: 0].
+    /// CREATE2 salt of the owner plugin (0x and 64 hex digits) [default: 0].
     #[arg(long, value_name = "SALT", value_parser = parse_salt)]
     multi_owner_plugin_salt: Option<B256>,
 
-    /// CREATE2 salt of the session key plugin (32 bytes) [default: 0].
+    /// CREATE2 salt of the session key plugin (0x and 64 hex digits) [default: 0].
     #[arg(long, value_name = "SALT", value_parser = parse_salt)]
     session_key_plugin_salt: Option<B256>,
 
-    /// CREATE2 salt of the account implementation (32 bytes) [default: 0].
+    /// CREATE2 salt of the account implementation (0x and 64 hex digits) [default: 0].
     #[arg(long, value_name = "SALT", value_parser = parse_salt)]
     modular_account_salt: Option<B256>,
 
-    /// CREATE2 salt of the factory (32 bytes) [default: 0].
+    /// CREATE2 salt of the factory (0x and 64 hex digits) [default: 0].
     #[arg(long, value_name = "SALT", value_parser = parse_salt)]
     modular_account_factory_salt: Option<B256>,
 
     /// Send the transactions. Without it, nothing is sent: a dry run.
     #[arg(long)]
     broadcast: bool,
+
+    /// Keep transactions in this file until it is known what became of them; the next run takes them up. [default:
+    /// $XDG_STATE_HOME/session-key/deploy-CHAIN-SENDER.json, or the same in ~/.local/state]
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
 
     /// Write the deployment to this file, once it is complete: what `doctor --deployment` and the client read.
     #[arg(long, value_name = "FILE")]
@@ -104,69 +107,109 @@ impl DeployArguments {
 
 /// Reads a salt: all 32 bytes of it, since a shorter one would lead to another address than meant.
 fn parse_salt(text: &str) -> Result<B256, String> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    let count = digits.chars().count();
-    if count != 64 {
-        return Err(format!(
-            "a salt has 32 bytes, which are 64 hex digits, not {count}"
-        ));
-    }
-    digits.parse().map_err(|_| "not hex digits".to_owned())
+    let digits = text
+        .strip_prefix("0x")
+        .filter(|digits| digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| "a salt is 0x and 64 hex digits".to_owned())
 }
 
-/// A deployment against which nothing speaks.
+/// A deployment that was asked for.
 #[derive(Debug)]
-struct Ready {
+struct Job {
     deployer: Deployer,
-    survey: Survey,
+    parameters: DeploymentParameters,
+    chain_id: u64,
     /// What pays. `None` in a dry run without a key.
     purse: Option<Purse>,
+    /// The record to come.
+    draft: Option<Draft>,
+    /// What is there through transactions of this run, or of an earlier one that it took up; or was created meanwhile.
+    created: BTreeMap<Contract, Created>,
 }
 
-/// Looks at the chain, and deploys what is missing, if that was asked for.
+/// Takes up what an earlier run left, looks at the chain, and deploys what is missing, if that was asked for.
 pub(crate) async fn run(arguments: &DeployArguments, report: &mut Report) -> Ended {
-    for name in ["chainId", "factoryOwner", "costWei"] {
+    for name in ["chainId", "deployer", "factoryOwner", "costWei"] {
         report.data(name, json!(null));
     }
     report.data("contracts", json!([]));
-    report.data("transactions", json!({}));
-    match arguments.time_limit.all(survey(arguments, report)).await {
-        Ok(ready) => {
-            let purse = ready.purse.clone();
-            let outcome = match &purse {
-                Some(purse) => tokio::select! {
-                    biased;
-                    interrupted = interrupted(purse) => Err(interrupted.into()),
-                    outcome = deploy(arguments, ready, report) => outcome,
-                },
-                None => deploy(arguments, ready, report).await,
-            };
-            outcome.into()
+    report.data("transactions", transactions_json(&BTreeMap::new()));
+    let mut job = match arguments.time_limit.all(begin(arguments, report)).await {
+        Ok(job) => job,
+        Err(error) => return Ended::NotBegun(error),
+    };
+    let mut state = None;
+    if let (true, Some(purse)) = (arguments.broadcast, job.purse.clone()) {
+        match open_state(arguments, &purse).await {
+            Ok(opened) => state = Some(opened),
+            Err(error) => return Ended::NotBegun(error),
         }
-        Err(error) => Ended::NotBegun(error),
     }
+    let mut has_sent = false;
+    let ready = match (&job.purse, &mut state) {
+        (Some(purse), Some(state)) => {
+            let purse = purse.clone();
+            has_sent = !state.kept().is_empty();
+            tokio::select! {
+                biased;
+                Interrupted { has_signed } = interrupted(&purse) => {
+                    Err(Interrupted { has_signed: has_signed || has_sent }.into())
+                }
+                taken_up = take_up(&mut job, &purse, state, report) => taken_up,
+            }
+        }
+        _ => arguments.time_limit.all(preview(arguments, &job, report)).await,
+    };
+    let survey = match ready {
+        Ok(()) => arguments.time_limit.all(survey(arguments, &job, report)).await,
+        Err(error) => Err(error),
+    };
+    report.data("transactions", transactions_json(&job.created));
+    let survey = match survey {
+        Ok(survey) => survey,
+        Err(error) if has_sent && !error.is::<NothingSent>() => return Ended::Failed(vec![error]),
+        Err(error) => return Ended::NotBegun(error),
+    };
+    let outcome = match (job.purse.clone(), state) {
+        (Some(purse), Some(mut state)) => tokio::select! {
+            biased;
+            interrupted = interrupted(&purse) => Err(interrupted.into()),
+            outcome = deploy(&mut job, &survey, &purse, &mut state, report) => outcome,
+        },
+        _ => {
+            report.closing(if survey.is_complete() {
+                NOTHING_TO_DO
+            } else {
+                "A dry run: nothing was sent. Add --broadcast to deploy."
+            });
+            Ok(())
+        }
+    };
+    report.data("transactions", transactions_json(&job.created));
+    outcome.and_then(|()| write_record(job, &survey, report)).into()
 }
 
-/// Looks at the chain. Nothing is sent; whatever speaks against the deployment is an error.
-async fn survey(arguments: &DeployArguments, report: &mut Report) -> Result<Ready> {
+const NOTHING_TO_DO: &str = "Nothing to do: all contracts are there.";
+
+/// An earlier run's transaction was not taken up, and nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{state} holds a transaction that cannot be taken up")]
+struct NothingSent {
+    state: String,
+}
+
+/// Everything up to the first question to the chain that matters, and what will be deployed where.
+async fn begin(arguments: &DeployArguments, report: &mut Report) -> Result<Job> {
     let funder = arguments.funder()?;
-    if let Some(path) = &arguments.record {
-        ensure!(
-            !path.exists(),
-            "--record {}: the file exists already",
-            path.display()
-        );
-    }
     let parameters = arguments.parameters();
     let plan = DeploymentPlan::new(&parameters, ENTRY_POINT_CODE.bytes())?;
+    let draft = arguments.record.as_deref().map(Draft::new).transpose()?;
     let endpoint = Endpoint::new(RPC_URL, &arguments.rpc_url, arguments.time_limit)?;
     let chain = endpoint.chain_id().await?;
     let purse = funder.map(|funder| Purse::new(funder, arguments.chain_id));
     let sender = purse.as_ref().map(Purse::address);
-    let provider = match &purse {
-        Some(purse) => purse.over(endpoint.node.provider().clone()),
-        None => endpoint.node.provider().clone(),
-    };
 
     report.section("The chain");
     report.fact("Chain", format!("{} (chain id {chain})", endpoint.origin));
@@ -175,18 +218,159 @@ async fn survey(arguments: &DeployArguments, report: &mut Report) -> Result<Read
         |sender| sender.to_string(),
     );
     report.fact("Pays for everything", payer);
-    report.fact("Owner of the factory", owner_text(parameters.factory_owner));
     report.data("chainId", chain);
-    report.data("factoryOwner", parameters.factory_owner.to_string());
+    report.data("deployer", sender.map(|sender| sender.to_string()));
+    ensure!(
+        chain == arguments.chain_id,
+        DeployError::WrongChain {
+            expected: arguments.chain_id,
+            actual: chain,
+        }
+    );
 
-    let mut deployer = Deployer::new(provider, arguments.chain_id, plan);
+    report.section("The plan");
+    report.fact("Owner of the factory", owner_text(parameters.factory_owner));
+    report.data("factoryOwner", parameters.factory_owner.to_string());
+    for planned in plan.contracts() {
+        report.fact(
+            planned.contract.to_string(),
+            format!("{}  salt {}", planned.address, planned.salt),
+        );
+    }
+    let mut deployer = Deployer::new(endpoint.node.provider().clone(), arguments.chain_id, plan);
     if let Some(max_cost) = arguments.max_cost {
         deployer = deployer.clone().with_bounds(Bounds {
             max_cost,
             ..*deployer.bounds()
         });
     }
-    let survey = deployer.survey(sender).await.map_err(with_option)?;
+    Ok(Job {
+        deployer,
+        parameters,
+        chain_id: chain,
+        purse,
+        draft,
+        created: BTreeMap::new(),
+    })
+}
+
+/// Opens the file with what an earlier run left.
+async fn open_state(arguments: &DeployArguments, purse: &Purse) -> Result<StateFile> {
+    let (chain_id, sender) = (arguments.chain_id, purse.address());
+    let path = match &arguments.state {
+        Some(path) => path.clone(),
+        None => state::default_path(chain_id, sender)?,
+    };
+    StateFile::open(path, chain_id, sender, || {
+        print_note(&format!(
+            "another process deploys for {sender} on chain {chain_id}: waiting for its end"
+        ));
+    })
+    .await
+}
+
+/// Sees an earlier run's transactions to their end. Without any, waits until no others are on their way.
+async fn take_up(job: &mut Job, purse: &Purse, state: &mut StateFile, report: &mut Report) -> Result<()> {
+    let Some(last) = state.kept().last().cloned() else {
+        let waiting = job.deployer.pending(purse.address()).await?;
+        if waiting > 0 {
+            report.section("Transactions on their way");
+            tell(
+                report,
+                "Waits for",
+                format!("{waiting} of {}, which are not included yet", purse.address()),
+            );
+            job.deployer.settle(purse.address()).await?;
+        }
+        return Ok(());
+    };
+    report.section("The earlier run");
+    tell(
+        report,
+        last.contract.to_string(),
+        format!("transaction {} (nonce {}) is taken up", last.hash, last.nonce),
+    );
+    let kept = state.kept().to_vec();
+    // A replacement, if it takes one.
+    purse.allow(job.deployer.bounds().max_cost);
+    let path = state.path().display().to_string();
+    let mut clerk = Clerk {
+        state,
+        purse,
+        report,
+        created: &mut job.created,
+    };
+    let resumed = job.deployer.resume(&kept, purse, &mut clerk).await;
+    purse.close();
+    match resumed {
+        Ok(Some(Resumed::Failed {
+            contract,
+            transaction,
+        })) => report.warning(
+            contract.to_string(),
+            format!("transaction {transaction} was included and failed: it created nothing"),
+        ),
+        Ok(Some(Resumed::Void { contract, nonce })) => report.warning(
+            contract.to_string(),
+            format!("another transaction has used nonce {nonce}: this one is void"),
+        ),
+        Ok(_) => {}
+        Err(error @ (DeployError::NotOfThisDeployment { .. } | DeployError::WrongChain { .. })) => {
+            return Err(eyre::Report::new(error).wrap_err(NothingSent { state: path }));
+        }
+        Err(error) => {
+            return Err(Unsettled {
+                transaction: last.hash,
+                error,
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// Says what `--broadcast` would take up or wait for.
+async fn preview(arguments: &DeployArguments, job: &Job, report: &mut Report) -> Result<()> {
+    let sender = job.purse.as_ref().map(Purse::address);
+    let path = match (&arguments.state, sender) {
+        (Some(path), _) => Some(path.clone()),
+        (None, Some(sender)) => state::default_path(job.chain_id, sender).ok(),
+        (None, None) => None,
+    };
+    let kept = match path {
+        Some(path) => state::read(&path, job.chain_id, sender)?,
+        None => Vec::new(),
+    };
+    let waiting = match sender {
+        Some(sender) => job.deployer.pending(sender).await?,
+        None => 0,
+    };
+    if kept.is_empty() && waiting == 0 {
+        return Ok(());
+    }
+    report.section("Transactions on their way");
+    for signed in kept {
+        report.warning(
+            signed.contract.to_string(),
+            format!(
+                "transaction {} (nonce {}) of an earlier run: --broadcast takes it up",
+                signed.hash, signed.nonce
+            ),
+        );
+    }
+    if waiting > 0 {
+        report.warning(
+            "Not included yet",
+            format!("{waiting}, which --broadcast waits for"),
+        );
+    }
+    Ok(())
+}
+
+/// Looks at the chain. Nothing is sent; whatever speaks against the deployment is an error.
+async fn survey(arguments: &DeployArguments, job: &Job, report: &mut Report) -> Result<Survey> {
+    let sender = job.purse.as_ref().map(Purse::address);
+    let survey = job.deployer.survey(sender).await.map_err(with_option)?;
     report.section("The contracts");
     for surveyed in &survey.contracts {
         let (label, address) = (surveyed.contract.to_string(), surveyed.address);
@@ -205,16 +389,12 @@ async fn survey(arguments: &DeployArguments, report: &mut Report) -> Result<Read
         report.fact("Takes at most", show_native(survey.cost));
     }
     report.data("costWei", survey.cost.to_string());
-    report.data("contracts", contracts_json(&deployer, &survey));
+    report.data("contracts", contracts_json(&job.deployer, &survey));
     ensure!(
         arguments.record.is_none() || arguments.broadcast || survey.is_complete(),
         "--record needs --broadcast: not all of the contracts are there"
     );
-    Ok(Ready {
-        deployer,
-        survey,
-        purse,
-    })
+    Ok(survey)
 }
 
 /// Names the option that allows what the deployment costs.
@@ -234,45 +414,89 @@ pub(crate) fn with_option(error: DeployError) -> eyre::Report {
     }
 }
 
-/// Sends what is missing, if that was asked for; writes the record.
-async fn deploy(arguments: &DeployArguments, ready: Ready, report: &mut Report) -> Result<()> {
-    let Ready {
-        deployer,
-        survey,
-        purse,
-    } = ready;
+/// Sends what is missing.
+async fn deploy(
+    job: &mut Job,
+    survey: &Survey,
+    purse: &Purse,
+    state: &mut StateFile,
+    report: &mut Report,
+) -> Result<()> {
     if survey.is_complete() {
-        report.closing("Nothing to do: all contracts are there.");
-    } else if let (true, Some(purse)) = (arguments.broadcast, purse) {
-        report.section("Deploy");
-        purse.allow(survey.cost);
-        let mut transactions = BTreeMap::new();
-        let outcome = deployer
-            .deploy(&survey, purse.address(), |created| {
-                let detail = created.transaction.map_or_else(
-                    || "created by somebody else meanwhile".to_owned(),
-                    |hash| format!("{}  transaction {hash}", show_gas_units(created.gas_used)),
-                );
-                report.done(created.contract.to_string(), detail);
-                transactions.insert(created.contract.to_string(), created.transaction);
-            })
-            .await;
-        report.data("transactions", json!(transactions));
-        outcome.wrap_err("stopped; what was created stays, and the same command goes on from there")?;
-        report.closing("All contracts are there.");
-    } else {
-        report.closing("A dry run: nothing was sent. Add --broadcast to deploy.");
+        report.closing(NOTHING_TO_DO);
+        return Ok(());
     }
-    if let Some(path) = &arguments.record {
-        write_record(path, &deployer, &survey).map_err(|error| NotReported {
-            what: format!(
-                "the contracts are there, but --record {} is not written: {error}",
-                path.display()
-            ),
-        })?;
-        report.fact("Recorded in", path.display().to_string());
-    }
+    report.section("Deploy");
+    purse.allow(survey.cost);
+    let mut clerk = Clerk {
+        state,
+        purse,
+        report,
+        created: &mut job.created,
+    };
+    let outcome = job.deployer.deploy(survey, purse, &mut clerk).await;
+    outcome.wrap_err("stopped; what was created stays, and the same command goes on from there")?;
+    report.closing("All contracts are there.");
     Ok(())
+}
+
+/// Keeps transactions in the state file, and says how it goes.
+struct Clerk<'a> {
+    state: &'a mut StateFile,
+    purse: &'a Purse,
+    report: &'a mut Report,
+    created: &'a mut BTreeMap<Contract, Created>,
+}
+
+impl Keeper for Clerk<'_> {
+    fn keep(&mut self, transaction: &SignedCreation) -> Result<(), KeeperError> {
+        self.state.keep(transaction)?;
+        tell(
+            self.report,
+            format!("Sends {}", transaction.contract),
+            format!("transaction {} (nonce {})", transaction.hash, transaction.nonce),
+        );
+        Ok(())
+    }
+
+    fn settled(&mut self, transactions: &[SignedCreation], fate: Fate) {
+        if fate == Fate::Void {
+            // What cannot be included any more costs nothing.
+            let highest = transactions.iter().filter_map(SignedCreation::cost).max();
+            self.purse.allow(highest.unwrap_or_default());
+        }
+        if let Err(error) = self.state.forget() {
+            let path = self.state.path().display();
+            // The next run finds out what became of it once more.
+            self.report
+                .warning("State", format!("{path} could not be removed: {error}"));
+        }
+    }
+
+    fn created(&mut self, created: &Created) {
+        let label = created.contract.to_string();
+        match (created.transaction, created.failed) {
+            (Some(hash), _) => {
+                let gas = show_gas_units(created.gas_used);
+                self.report.done(label, format!("{gas}  transaction {hash}"));
+            }
+            (None, Some(failed)) => self.report.warning(
+                label,
+                format!("created by somebody else meanwhile: transaction {failed} came too late, and failed"),
+            ),
+            (None, None) => self.report.done(label, "created by somebody else meanwhile"),
+        }
+        self.created.insert(created.contract, created.clone());
+    }
+}
+
+/// Says something that must be known even if this process does not live to its end.
+fn tell(report: &mut Report, label: impl Into<String>, value: impl Into<String>) {
+    let (label, value) = (label.into(), value.into());
+    if report.is_json() {
+        print_note(&format!("{label}: {value}"));
+    }
+    report.fact(label, value);
 }
 
 fn owner_text(owner: Address) -> String {
@@ -301,10 +525,39 @@ fn contracts_json(deployer: &Deployer, survey: &Survey) -> serde_json::Value {
         .collect()
 }
 
-/// Writes the complete deployment as a file of the client's data.
-fn write_record(path: &Path, deployer: &Deployer, survey: &Survey) -> Result<()> {
+/// What created each contract; null where it was there before, or is missing.
+fn transactions_json(created: &BTreeMap<Contract, Created>) -> Value {
+    let transactions = Contract::ALL.into_iter().map(|contract| {
+        let created = created.get(&contract).map(|created| {
+            json!({
+                "hash": created.transaction,
+                "block": created.block,
+                "failedHash": created.failed,
+                "gasUsed": created.gas_used,
+            })
+        });
+        (contract.to_string(), json!(created))
+    });
+    transactions.collect::<Map<_, _>>().into()
+}
+
+/// Writes the complete deployment as a file of the client's data, if that was asked for.
+fn write_record(job: Job, survey: &Survey, report: &mut Report) -> Result<()> {
+    let record = record_of(&job, survey);
+    let Some(draft) = job.draft else {
+        return Ok(());
+    };
+    let path = draft.path().display().to_string();
+    draft.finish(&record).map_err(|error| NotReported {
+        what: format!("the contracts are there, but --record {path} is not written: {error:#}"),
+    })?;
+    report.fact("Recorded in", path);
+    Ok(())
+}
+
+fn record_of(job: &Job, survey: &Survey) -> ChainDeployments {
     let recorded = &Deterministic::record().contracts;
-    let planned = deployer.plan().contracts().iter();
+    let planned = job.deployer.plan().contracts().iter();
     let contracts = planned
         .zip(&survey.contracts)
         .map(|(planned, surveyed)| {
@@ -318,10 +571,20 @@ fn write_record(path: &Path, deployer: &Deployer, survey: &Survey) -> Result<()>
             (planned.contract, known)
         })
         .collect();
+    let created = Contract::ALL.into_iter().map(|contract| {
+        let created = job.created.get(&contract);
+        let record = CreationRecord {
+            transaction: created.and_then(|created| created.transaction),
+            block: created.and_then(|created| created.block),
+        };
+        (contract, record)
+    });
+    let has_created = job.created.values().any(|created| created.transaction.is_some());
+    let purse = job.purse.as_ref().filter(|_| has_created);
     let chain = known_chains()
         .iter()
         .find(|chain| chain.chain_id == survey.chain_id);
-    let record = ChainDeployments {
+    ChainDeployments {
         chain_id: survey.chain_id,
         name: chain.map_or_else(
             || format!("chain {}", survey.chain_id),
@@ -329,19 +592,16 @@ fn write_record(path: &Path, deployer: &Deployer, survey: &Survey) -> Result<()>
         ),
         deployments: vec![KnownDeployment {
             name: "own".to_owned(),
-            account_init_code_hash: deployer.plan().deployment().account_init_code_hash,
+            account_init_code_hash: job.deployer.plan().deployment().account_init_code_hash,
             contracts,
+            deployed: Some(DeploymentHistory {
+                deployer: purse.map(Purse::address),
+                factory_owner: job.parameters.factory_owner,
+                created: created.collect(),
+                versions: Versions::current(),
+            }),
         }],
-    };
-    let text = serde_json::to_string_pretty(&record)? + "\n";
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .inspect_err(|_| {
-            // Half a record is none.
-            let _ = std::fs::remove_file(path);
-        })?;
-    Ok(())
+    }
 }
 
 /// An amount of the chain's own currency, whatever that is called.

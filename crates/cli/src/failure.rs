@@ -77,6 +77,15 @@ pub(crate) async fn asked_to_end() -> io::Result<()> {
 #[error("{0}")]
 pub(crate) struct WrongInput(pub(crate) String);
 
+/// What an earlier run sent may still happen.
+#[derive(Debug, thiserror::Error)]
+#[error("what became of transaction {transaction} of an earlier run is not known")]
+pub(crate) struct Unsettled {
+    pub(crate) transaction: B256,
+    #[source]
+    pub(crate) error: DeployError,
+}
+
 /// It is done, but could not be reported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
@@ -185,6 +194,10 @@ impl Failure {
                 if matches!(error.happened(), Happened::Unknown | Happened::NotYet) {
                     failure.exit = Exit::Open;
                 }
+            } else if let Some(Unsettled { transaction, error }) = cause.downcast_ref() {
+                failure.code = error.code();
+                failure.transaction_hash = Some(*transaction);
+                failure.exit = Exit::Open;
             } else if let Some(error) = cause.downcast_ref::<DeployError>() {
                 failure.code = error.code();
                 failure.transaction_hash = error.transaction();
@@ -251,8 +264,16 @@ mod tests {
     fn the_outcome_of_what_was_sent_decides_the_exit_code() {
         let open = DeployError::NoAnswer {
             contract: Contract::EntryPoint,
+            transaction: B256::repeat_byte(7),
             error: no_answer(),
         };
+        let unsettled = Unsettled {
+            transaction: B256::repeat_byte(8),
+            error: DeployError::Rpc(no_answer()),
+        };
+        let failure = Failure::during(&[unsettled.into()]);
+        assert_eq!((failure.exit, failure.code), (Exit::Open, "request_failed"));
+        assert_eq!(failure.transaction_hash, Some(B256::repeat_byte(8)));
         let not_open = DeployError::Rpc(no_answer());
         let failed = |error: DeployError| Failure::during(&[eyre::Report::new(error).wrap_err("stopped")]);
         assert_eq!(failed(open).exit, Exit::Open);

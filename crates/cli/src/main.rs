@@ -10,8 +10,10 @@ mod endpoint;
 mod failure;
 mod files;
 mod purse;
+mod record;
 mod report;
 mod settings;
+mod state;
 mod transactions;
 
 use clap::{Parser, Subcommand};
@@ -45,8 +47,8 @@ enum Command {
 
     /// Deploy the contracts, at the same addresses on every chain. A dry run, unless --broadcast is given.
     ///
-    /// What is there already is verified and skipped: running it again completes what a failure left half done. The private
-    /// key that pays is read from SESSION_KEY_FUNDER.
+    /// What is there already is verified and skipped: running it again completes what a failure left half done, and takes up
+    /// a transaction that an interrupted run left. The private key that pays is read from SESSION_KEY_FUNDER.
     Deploy(DeployArguments),
 
     /// Check a chain: its contracts and their code, the bundler, an account; say what is missing.

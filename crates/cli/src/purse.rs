@@ -80,6 +80,11 @@ impl Purse {
         contents.left = contents.left.saturating_add(wei);
     }
 
+    /// Allows nothing any more.
+    pub(crate) fn close(&self) {
+        self.contents().left = U256::ZERO;
+    }
+
     /// Whether anything was signed.
     pub(crate) fn has_signed(&self) -> bool {
         self.contents().has_signed
@@ -174,6 +179,9 @@ mod tests {
             "not signed: the transaction may cost 51 wei, and 50 wei are left to spend"
         );
         sign(20).await.unwrap();
+        assert!(sign(0).await.is_err());
+        purse.allow(U256::MAX);
+        purse.close();
         assert!(sign(0).await.is_err());
     }
 

@@ -239,10 +239,8 @@ impl Report {
         for (name, value) in &self.data {
             document[name] = value.clone();
         }
-        if let Some(failure) = failure {
-            document["userOpHash"] = json!(failure.user_op_hash);
-            document["transactionHash"] = json!(failure.transaction_hash);
-        }
+        document["userOpHash"] = json!(failure.and_then(|failure| failure.user_op_hash));
+        document["transactionHash"] = json!(failure.and_then(|failure| failure.transaction_hash));
         document
     }
 

@@ -2,14 +2,14 @@
 
 use crate::{Chain, ChainError, call::request};
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, address, keccak256},
+    primitives::{Address, Bytes, U256, address},
     rpc::types::TransactionRequest,
     sol_types::SolConstructor,
 };
 use session_key_bindings::{
-    ENTRY_POINT, IModularAccountFactory,
-    bytecode::{self, CreationCode},
-    manifest_hash,
+    IModularAccountFactory,
+    bytecode::CreationCode,
+    deployment::{self, Creation, DeploymentParameters},
 };
 
 mod contracts {
@@ -60,22 +60,19 @@ impl PlannedContract {
     /// What this init code creates.
     #[must_use]
     pub fn new(name: &'static str, init_code: Bytes) -> Self {
-        let address = DEPLOYMENT_PROXY.create2(B256::ZERO, keccak256(&init_code));
+        let creation = Creation::unsalted(init_code);
         Self {
             name,
-            init_code,
-            address,
+            address: creation.address(),
+            init_code: creation.init_code,
         }
     }
 
     /// The transaction that creates it, from anyone, on any chain that has the proxy.
     #[must_use]
     pub fn transaction(&self, from: Address) -> TransactionRequest {
-        request(
-            from,
-            DEPLOYMENT_PROXY,
-            [B256::ZERO.as_slice(), &self.init_code].concat(),
-        )
+        let creation = Creation::unsalted(self.init_code.clone());
+        request(from, DEPLOYMENT_PROXY, creation.call_data())
     }
 
     /// Creates it, unless it is there already.
@@ -128,26 +125,21 @@ impl Stack {
     ///
     /// On a live chain: send [`PlannedContract::transaction`] for each whose address has no code yet.
     ///
-    /// The `DeploymentPlan` of `session-key-client` leads to the same addresses, which its tests compare. It cannot be used here:
-    /// those tests depend on this crate.
+    /// The first five are those of [`deployment::plan`], with salt zero.
     #[must_use]
     pub fn plan(factory_owner: Address) -> (Self, Vec<PlannedContract>) {
-        let entry_point = PlannedContract::new("EntryPoint", ENTRY_POINT_CODE.bytes());
-        let multi_owner_plugin =
-            PlannedContract::new("MultiOwnerPlugin", bytecode::MULTI_OWNER_PLUGIN.bytes());
-        let session_key_plugin =
-            PlannedContract::new("SessionKeyPlugin", bytecode::SESSION_KEY_PLUGIN.bytes());
-        let implementation = PlannedContract::new("ModularAccount", bytecode::modular_account(ENTRY_POINT));
-        let factory = PlannedContract::new(
-            "ModularAccountFactory",
-            bytecode::modular_account_factory(
-                factory_owner,
-                multi_owner_plugin.address,
-                implementation.address,
-                manifest_hash::MULTI_OWNER_PLUGIN,
-                ENTRY_POINT,
-            ),
-        );
+        let parameters = DeploymentParameters {
+            factory_owner,
+            ..DeploymentParameters::default()
+        };
+        let [
+            entry_point,
+            multi_owner_plugin,
+            session_key_plugin,
+            implementation,
+            factory,
+        ] = deployment::plan(&parameters, ENTRY_POINT_CODE.bytes())
+            .map(|(contract, creation)| PlannedContract::new(contract.name(), creation.init_code));
         let token_arguments = TestToken::constructorCall {
             name_: "Test Dollar".into(),
             symbol_: "TUSD".into(),

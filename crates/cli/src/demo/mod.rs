@@ -23,7 +23,9 @@ use session_key_client::{
         eips::BlockId,
         primitives::{Address, U256},
     },
-    deployment::{Deployer, DeploymentParameters, DeploymentPlan, Survey},
+    deployment::{
+        Created, Deployer, DeploymentParameters, DeploymentPlan, Keeper, KeeperError, SignedCreation, Survey,
+    },
     operation::Bounds,
     permissions::parse_address,
 };
@@ -275,6 +277,28 @@ async fn play(stage: &Stage, account: &mut Option<SmartAccount>, report: &mut Re
     story.tell(report).await
 }
 
+/// Says what was deployed. It keeps nothing: should the demonstration be interrupted, the next one waits for what is on its way.
+struct Narrator<'a> {
+    report: &'a mut Report,
+}
+
+impl Keeper for Narrator<'_> {
+    fn keep(&mut self, _: &SignedCreation) -> Result<(), KeeperError> {
+        Ok(())
+    }
+
+    fn created(&mut self, created: &Created) {
+        let detail = match created.transaction {
+            Some(_) => show_gas_units(created.gas_used),
+            None => "created by somebody else meanwhile".to_owned(),
+        };
+        self.report.done(
+            created.contract.to_string(),
+            format!("{}  {detail}", created.address),
+        );
+    }
+}
+
 /// Deploys what is missing: the contracts that `session-key deploy` deploys, and a test token.
 async fn deploy(stage: &Stage, report: &mut Report) -> Result<()> {
     let (survey, funder) = (&stage.survey, stage.chain.purse.address());
@@ -284,14 +308,10 @@ async fn deploy(stage: &Stage, report: &mut Report) -> Result<()> {
             format!("{}  is there already", surveyed.address),
         );
     }
-    let deployed = stage.deployer.deploy(survey, funder, |created| {
-        let detail = show_gas_units(created.gas_used);
-        report.done(
-            created.contract.to_string(),
-            format!("{}  {detail}", created.address),
-        );
-    });
-    deployed
+    let mut narrator = Narrator { report };
+    stage
+        .deployer
+        .deploy(survey, &stage.chain.purse, &mut narrator)
         .await
         .wrap_err("what was deployed stays, and the next run goes on from there")?;
     let token = &stage.token;

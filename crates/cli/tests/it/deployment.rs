@@ -1,7 +1,7 @@
 //! `deploy` and `doctor`, on a simulated chain behind a socket.
 
 use super::{
-    PUBLIC_KEY, json_of, run,
+    PUBLIC_KEY, command, json_of, run,
     server::{chain, runtime, serve, serve_with},
     text,
 };
@@ -10,15 +10,25 @@ use session_key_bindings::{ENTRY_POINT, IEntryPoint, IModularAccount, IModularAc
 use session_key_client::{
     Deployment, NewSessionKey, OwnerClient, SmartAccount,
     alloy::{
-        primitives::{Address, U256, address, hex},
+        primitives::{Address, B256, U256, address, hex},
+        rpc::types::TransactionRequest,
         sol_types::SolCall as _,
     },
-    deployment::{ChainDeployments, Contract, Deterministic, account_init_code_hash},
+    deployment::{
+        ChainDeployments, Contract, DeploymentParameters, DeploymentPlan, Deterministic,
+        account_init_code_hash,
+    },
     permissions::Permissions,
     submit::EntryPointSubmitter,
 };
-use session_key_testkit::{DEPLOYMENT_PROXY, Stack, Testkit, dev_accounts};
-use std::path::Path;
+use session_key_testkit::{DEPLOYMENT_PROXY, ENTRY_POINT_CODE, Stack, Testkit, dev_accounts};
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 const SEPOLIA: u64 = 11_155_111;
 
@@ -58,10 +68,20 @@ fn deploy_sends_when_told_to_and_only_what_is_missing() {
     assert_eq!(document["ok"], true);
     assert_eq!(document["chainId"], SEPOLIA);
     assert_eq!(statuses(&document), ["missing"; 5]);
-    assert_eq!(
-        document["transactions"].as_object().expect("transactions").len(),
-        5
-    );
+    let transactions = document["transactions"]
+        .as_object()
+        .expect("transactions")
+        .clone();
+    assert_eq!(transactions.len(), 5);
+    for (contract, transaction) in &transactions {
+        let hash = serde_json::from_value(transaction["hash"].clone()).expect("a hash");
+        let receipt = testkit.chain().receipt(hash).expect("a receipt");
+        assert_eq!(json!(receipt.block_number), transaction["block"], "{contract}");
+        assert_eq!(json!(receipt.gas_used), transaction["gasUsed"]);
+        assert_eq!(transaction.get("failedHash"), Some(&Value::Null));
+    }
+    let sender = dev_accounts()[0].address;
+    assert_eq!(document["deployer"], sender.to_checksum(None));
     assert_eq!(testkit.chain().block_number(), 5);
     for recorded in Deterministic::record().contracts.values() {
         assert!(!testkit.chain().code(recorded.address).is_empty());
@@ -75,9 +95,44 @@ fn deploy_sends_when_told_to_and_only_what_is_missing() {
     assert_eq!(statuses(&json_of(&output)), ["present"; 5]);
     assert_eq!(testkit.chain().block_number(), 5);
 
-    // The record says what the addresses of accounts are computed from.
-    let recorded = std::fs::read_to_string(record).expect("a record");
+    // Its members are always there.
+    let none = &json_of(&output)["transactions"];
+    for contract in Contract::ALL {
+        assert_eq!(none.get(contract.name()), Some(&Value::Null));
+    }
+
+    // The record says what the addresses of accounts are computed from, who deployed, and how.
+    let recorded = fs::read_to_string(record).expect("a record");
+    let raw: Value = serde_json::from_str(&recorded).expect("JSON");
     let recorded: ChainDeployments = serde_json::from_str(&recorded).expect("JSON");
+    let history = &raw["deployments"][0]["deployed"];
+    assert_eq!(history["deployer"], sender.to_checksum(None));
+    assert_eq!(
+        history["factoryOwner"],
+        "0x000000000000000000000000000000000000dEaD"
+    );
+    for (contract, transaction) in &transactions {
+        let created = &history["created"][contract];
+        assert_eq!(
+            (&created["transaction"], &created["block"]),
+            (&transaction["hash"], &transaction["block"])
+        );
+        let address = &raw["deployments"][0]["contracts"][contract]["address"];
+        assert!(
+            docs().contains(address.as_str().expect("an address")),
+            "{address}: as people read it"
+        );
+    }
+    assert_eq!(history["versions"]["client"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        history["versions"]["solc"],
+        json!(Deterministic::record().compiler_version())
+    );
+    assert_eq!(
+        fs::read_dir(folder.path()).expect("a folder").count(),
+        1,
+        "nothing else is left there"
+    );
     assert_eq!(
         recorded.deployments[0].deployment(),
         Ok(Deployment::deterministic())
@@ -130,6 +185,332 @@ fn deploy_refuses_before_anything_is_sent() {
     refused("11155111", &[], Some(PUBLIC_KEY), "has 7 wei, and may need ");
     testkit.chain().set_code(DEPLOYMENT_PROXY, []).expect("no code");
     refused("11155111", &[], Some(PUBLIC_KEY), "has no deployment proxy");
+}
+
+/// The page on deployment, which names the recorded addresses.
+fn docs() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/deployment.md");
+    fs::read_to_string(path).expect("a page")
+}
+
+#[test]
+fn everything_that_decides_addresses_is_said_before_anything_is_sent() {
+    let testkit = chain(SEPOLIA);
+    let url = serve(&testkit, &[]);
+    let salt = format!("0x{}", "5a".repeat(32));
+    let owner = dev_accounts()[3].address.to_checksum(None);
+    let options = ["--factory-owner", &owner, "--session-key-plugin-salt", &salt];
+    let output = run(
+        &[
+            &["deploy", "--rpc-url", &url, "--chain-id", "11155111"],
+            &options[..],
+        ]
+        .concat(),
+        None,
+    );
+    let report = text(&output.stdout);
+    let parameters = DeploymentParameters {
+        factory_owner: dev_accounts()[3].address,
+        session_key_plugin_salt: B256::repeat_byte(0x5a),
+        ..DeploymentParameters::default()
+    };
+    assert!(report.contains(&owner), "{report}");
+    for planned in plan(&parameters).contracts() {
+        let line = format!("{}  salt {}", planned.address, planned.salt);
+        assert!(report.contains(&line), "{line}: {report}");
+    }
+}
+
+fn plan(parameters: &DeploymentParameters) -> DeploymentPlan {
+    DeploymentPlan::new(parameters, ENTRY_POINT_CODE.bytes()).expect("a plan")
+}
+
+/// A chain that lacks some contracts of the default plan.
+fn lacking(missing: &[Contract]) -> Testkit {
+    let testkit = chain(SEPOLIA);
+    for planned in plan(&DeploymentParameters::default()).contracts() {
+        if !missing.contains(&planned.contract) {
+            let somebody = planned.transaction(dev_accounts()[7].address);
+            testkit
+                .chain()
+                .send(somebody)
+                .expect("sent")
+                .ok()
+                .expect("created");
+        }
+    }
+    testkit
+}
+
+/// A deployment that broadcasts, and keeps its transactions in a file.
+fn deploying(url: &str, state: &Path, key: &str) -> Child {
+    let state = state.to_str().expect("UTF-8");
+    let arguments = [
+        "deploy",
+        "--json",
+        "--broadcast",
+        "--rpc-url",
+        url,
+        "--chain-id",
+        "11155111",
+        "--state",
+        state,
+    ];
+    command(&arguments, Some(key))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs")
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Kills a deployment that waits for its transaction; answers that transaction, as the state file has it.
+fn killed(testkit: &Testkit, url: &str, state: &Path) -> Value {
+    testkit.chain().set_automine(false);
+    let mut child = deploying(url, state, PUBLIC_KEY);
+    wait_until("a transaction waits", || !testkit.chain().pool().is_empty());
+    child.kill().expect("killed");
+    let output = child.wait_with_output().expect("it ends");
+    let kept: Value = serde_json::from_slice(&fs::read(state).expect("a state file")).expect("JSON");
+    let hash = kept["transactions"][0]["hash"].as_str().expect("a hash");
+    // Said before it was sent, and so before the process was killed.
+    assert!(text(&output.stderr).contains(hash), "{}", text(&output.stderr));
+    assert_eq!(kept["sender"], dev_accounts()[0].address.to_checksum(None));
+    kept["transactions"][0].clone()
+}
+
+fn ended(child: Child) -> (Output, Value) {
+    let output = child.wait_with_output().expect("it ends");
+    let document = json_of(&output);
+    (output, document)
+}
+
+#[test]
+fn an_interrupted_deployment_is_taken_up_by_the_next_run() {
+    let missing = [Contract::ModularAccount, Contract::ModularAccountFactory];
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state.json");
+    for meanwhile in ["it waits", "it was included", "it was dropped"] {
+        let testkit = lacking(&missing);
+        let url = serve(&testkit, &[]);
+        let kept = killed(&testkit, &url, &state);
+        let hash: B256 = serde_json::from_value(kept["hash"].clone()).expect("a hash");
+
+        // A dry run says so, and changes nothing.
+        let dry = ["deploy", "--rpc-url", &url, "--chain-id", "11155111", "--state"];
+        let output = run(
+            &[&dry[..], &[state.to_str().expect("UTF-8")]].concat(),
+            Some(PUBLIC_KEY),
+        );
+        let report = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(
+            report.contains(&format!("{hash} (nonce 0) of an earlier run")),
+            "{report}"
+        );
+        assert!(report.contains("1, which --broadcast waits for"), "{report}");
+        assert!(state.exists());
+
+        match meanwhile {
+            "it was included" => testkit.chain().mine(),
+            "it was dropped" => testkit.chain().drop_pooled(hash).expect("dropped"),
+            _ => {}
+        }
+        let child = deploying(&url, &state, PUBLIC_KEY);
+        thread::sleep(Duration::from_millis(300));
+        testkit.chain().set_automine(true);
+        testkit.chain().mine();
+        let (output, document) = ended(child);
+        assert_eq!(output.status.code(), Some(0), "{document}");
+        assert_eq!(
+            document["transactions"]["ModularAccount"]["hash"], kept["hash"],
+            "{meanwhile}"
+        );
+        assert!(
+            document["transactions"]["ModularAccountFactory"]["hash"].is_string(),
+            "{document}"
+        );
+        assert_eq!(
+            testkit.chain().nonce(dev_accounts()[0].address),
+            2,
+            "{meanwhile}: nothing was sent twice"
+        );
+        assert!(!state.exists(), "{meanwhile}");
+    }
+}
+
+#[test]
+fn what_was_kept_for_another_deployment_is_not_sent() {
+    let testkit = lacking(&[Contract::ModularAccountFactory]);
+    let url = serve(&testkit, &[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state.json");
+    let kept = killed(&testkit, &url, &state);
+    let hash: B256 = serde_json::from_value(kept["hash"].clone()).expect("a hash");
+    testkit.chain().drop_pooled(hash).expect("dropped");
+    testkit.chain().set_automine(true);
+    let before = testkit.chain().block_number();
+    let path = state.to_str().expect("UTF-8");
+    let refused = |options: &[&str], key: &str, reason: &str| {
+        let deploy = [
+            "deploy",
+            "--broadcast",
+            "--rpc-url",
+            &url,
+            "--chain-id",
+            "11155111",
+        ];
+        let output = run(&[&deploy[..], &["--state", path], options].concat(), Some(key));
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(reason) && error.contains(path), "{error}");
+        assert_eq!(testkit.chain().block_number(), before);
+        assert!(state.exists());
+    };
+    let owner = dev_accounts()[3].address.to_checksum(None);
+    refused(
+        &["--factory-owner", &owner],
+        PUBLIC_KEY,
+        "with the parameters given",
+    );
+    refused(
+        &[],
+        OTHER_KEY,
+        "its transactions are of 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266, not 0x7099",
+    );
+    let content = fs::read_to_string(&state).expect("a file");
+    fs::write(&state, content.replace("\"raw\": \"0x02", "\"raw\": \"0x03")).expect("written");
+    refused(&[], PUBLIC_KEY, "is not of this deployment: its hash is ");
+    fs::write(&state, "{").expect("written");
+    refused(&[], PUBLIC_KEY, "EOF while parsing");
+}
+
+/// A second development key, public as well.
+const OTHER_KEY: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+
+#[test]
+fn two_deployers_at_once_both_end_well() {
+    let missing = [
+        Contract::SessionKeyPlugin,
+        Contract::ModularAccount,
+        Contract::ModularAccountFactory,
+    ];
+    // Two keys; one key and one file; one key and two files, as on two machines.
+    for (second_key, second_file) in [(OTHER_KEY, "b"), (PUBLIC_KEY, "a"), (PUBLIC_KEY, "b")] {
+        let testkit = lacking(&missing);
+        let url = serve(&testkit, &[]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let both = [
+            deploying(&url, &folder.path().join("a"), PUBLIC_KEY),
+            deploying(&url, &folder.path().join(second_file), second_key),
+        ];
+        let documents = both.map(|child| {
+            let (output, document) = ended(child);
+            assert_eq!(output.status.code(), Some(0), "{document}");
+            document
+        });
+        for contract in missing {
+            let mut creators = 0;
+            for document in &documents {
+                let transaction = &document["transactions"][contract.name()];
+                for (member, succeeded) in [("hash", true), ("failedHash", false)] {
+                    if let Some(hash) = transaction[member].as_str() {
+                        let hash = hash.parse().expect("a hash");
+                        let receipt = testkit.chain().receipt(hash).expect("a receipt");
+                        assert_eq!(receipt.status(), succeeded, "{transaction}");
+                        creators += usize::from(succeeded);
+                    }
+                }
+            }
+            assert!(creators >= 1, "{contract}: {documents:?}");
+        }
+        assert!(!folder.path().join("a").exists() && !folder.path().join("b").exists());
+    }
+}
+
+#[test]
+fn transactions_on_their_way_are_waited_for() {
+    let testkit = lacking(&[Contract::ModularAccountFactory]);
+    let url = serve(&testkit, &[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    testkit.chain().set_automine(false);
+    let other = TransactionRequest::default()
+        .from(dev_accounts()[0].address)
+        .to(Address::repeat_byte(9));
+    let other = runtime().block_on(async {
+        use session_key_client::alloy::providers::Provider as _;
+        let wallet = testkit.provider_with_signer(dev_accounts()[0].signer());
+        *wallet.send_transaction(other).await.expect("sent").tx_hash()
+    });
+    let child = deploying(&url, &folder.path().join("state.json"), PUBLIC_KEY);
+    thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(testkit.chain().pool().len(), 1, "nothing was sent behind it");
+    testkit.chain().set_automine(true);
+    testkit.chain().mine();
+    let (output, document) = ended(child);
+    assert_eq!(output.status.code(), Some(0), "{document}");
+    assert!(
+        text(&output.stderr).contains("Waits for: 1 of 0xf39F"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(testkit.chain().receipt(other).is_some());
+    assert!(document["transactions"]["ModularAccountFactory"]["hash"].is_string());
+}
+
+#[test]
+fn files_that_cannot_be_written_are_found_out_before_anything_is_sent() {
+    let testkit = lacking(&[Contract::ModularAccountFactory]);
+    let before = testkit.chain().block_number();
+    let url = serve(&testkit, &[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (a_folder, nowhere) = (folder.path().to_str().expect("UTF-8"), "/dev/null/file.json");
+    let missing = folder.path().join("missing/record.json");
+    let missing = missing.to_str().expect("UTF-8");
+    for (option, path) in [
+        ("--record", nowhere),
+        ("--record", missing),
+        ("--record", a_folder),
+        ("--state", nowhere),
+        ("--state", a_folder),
+    ] {
+        let arguments = [
+            "deploy",
+            "--broadcast",
+            "--rpc-url",
+            &url,
+            "--chain-id",
+            "11155111",
+            option,
+            path,
+        ];
+        let output = run(&arguments, Some(PUBLIC_KEY));
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(option) && error.contains(path), "{error}");
+        assert_eq!(testkit.chain().block_number(), before);
+    }
+    // A refusal leaves no draft of a record.
+    let record = folder.path().join("record.json");
+    let arguments = [
+        "deploy",
+        "--rpc-url",
+        &url,
+        "--chain-id",
+        "11155111",
+        "--record",
+        record.to_str().expect("UTF-8"),
+    ];
+    assert_eq!(run(&arguments, None).status.code(), Some(2));
+    let left: Vec<_> = fs::read_dir(folder.path()).expect("a folder").collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -8,7 +8,10 @@ mod published;
 mod server;
 
 use serde_json::Value;
-use std::process::{Command, Output};
+use std::{
+    process::{self, Command, Output},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 /// The first development key of anvil and of the testkit: public.
 const PUBLIC_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
@@ -26,10 +29,13 @@ const VARIABLES: [&str; 9] = [
     "SESSION_KEY_PASSWORD",
 ];
 
-/// The command, with nothing of the environment that it reads.
+/// The command, with nothing of the environment that it reads, and with a folder of its own for what it keeps.
 fn command(arguments: &[&str], funder: Option<&str>) -> Command {
+    static COMMANDS: AtomicUsize = AtomicUsize::new(0);
+    let number = COMMANDS.fetch_add(1, Ordering::Relaxed);
+    let state = format!("{}/state/{}-{number}", env!("CARGO_TARGET_TMPDIR"), process::id());
     let mut command = Command::new(env!("CARGO_BIN_EXE_session-key"));
-    command.args(arguments);
+    command.args(arguments).env("XDG_STATE_HOME", state);
     for variable in VARIABLES {
         command.env_remove(variable);
     }

@@ -125,16 +125,19 @@ fn a_salt_has_all_its_bytes() {
         "--modular-account-salt",
         "--modular-account-factory-salt",
     ] {
-        for (wrong, reason) in [
-            (&salt[2..], "64 hex digits, not 62"),
-            (&*format!("0x{salt}00"), "64 hex digits, not 66"),
-            ("0x", "64 hex digits, not 0"),
-            (&*salt.replace('5', "g"), "not hex digits"),
+        for wrong in [
+            &*salt,
+            &*format!("0x{}", &salt[2..]),
+            &*format!("0x{salt}00"),
+            "0x",
+            &*format!("0x{}", salt.replace('5', "g")),
+            &*format!("0X{salt}"),
         ] {
             let error = deploy(option, wrong);
-            assert!(error.contains(option) && error.contains(reason), "{error}");
+            assert!(error.contains(option) && error.contains(wrong), "{error}");
+            assert!(error.contains("a salt is 0x and 64 hex digits"), "{error}");
         }
-        for right in [&*salt, &*format!("0x{salt}")] {
+        for right in [&*format!("0x{salt}"), &*format!("0x{}", salt.to_uppercase())] {
             let error = deploy(option, right);
             assert!(error.contains("no Ethereum node answers"), "{error}");
         }

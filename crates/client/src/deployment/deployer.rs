@@ -1,16 +1,16 @@
 //! Deploying: look at everything first, then send.
 
-use super::{Contract, DeploymentPlan, PlannedContract};
+use super::{Contract, DeployError, DeploymentPlan, PlannedContract, signed::Fees};
 use crate::{
     Revert,
-    node::{Node, SuggestedFees, TransactionReceipt},
+    node::Node,
     operation::{Bounds, OverBound},
     request::RequestError,
 };
 use alloy::{
     eips::{BlockId, BlockNumberOrTag},
     network::TransactionBuilder,
-    primitives::{Address, B256, Bytes, U64, U256, address, bytes, keccak256},
+    primitives::{Address, B256, Bytes, U64, U256, keccak256},
     providers::Provider,
     rpc::types::{
         TransactionRequest,
@@ -18,9 +18,12 @@ use alloy::{
     },
     sol_types::SolCall,
 };
-use session_key_bindings::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE};
+use session_key_bindings::{
+    DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE,
+    deployment::{CANCUN_PROBE, GAS_PRICE_ORACLE},
+};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 alloy::sol! {
     /// Predeployed on OP Stack chains, where posting a transaction's data is paid for besides its gas.
@@ -30,201 +33,13 @@ alloy::sol! {
     }
 }
 
-const GAS_PRICE_ORACLE: Address = address!("0x420000000000000000000000000000000000000F");
-
-/// Init code that copies nothing: needs PUSH0 (Shanghai) and MCOPY (Cancun), as the contracts do.
-const CANCUN_PROBE: Bytes = bytes!("5f5f5f5e00");
-
 /// How many times the bound on an operation's cost all transactions of a deployment may cost, unless other bounds are given: in
 /// all they take about 20 million gas units.
 const OPERATIONS: u64 = 40;
 
-/// How long a transaction may take to be included.
-const INCLUSION_TIMEOUT: Duration = Duration::from_secs(180);
-/// How far apart its receipt is asked for, at first and at last.
-const RECEIPT_INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
-
 /// How often, and how far apart, a new contract's code is asked for.
 const CODE_ATTEMPTS: u32 = 10;
 const CODE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A deployment is refused or has failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DeployError {
-    /// The node could not be asked, or refused.
-    #[error("the node could not answer: {0}")]
-    Rpc(RequestError),
-
-    /// The node is of another chain than meant.
-    #[error("this is chain {actual}, not {expected}")]
-    WrongChain {
-        /// The chain that was meant.
-        expected: u64,
-        /// The chain that answers.
-        actual: u64,
-    },
-
-    /// There is no deployment proxy.
-    #[error(
-        "chain {chain_id} has no deployment proxy at {DEPLOYMENT_PROXY}: it has to be deployed there first"
-    )]
-    NoDeploymentProxy {
-        /// The chain.
-        chain_id: u64,
-    },
-
-    /// Something else is where the deployment proxy should be.
-    #[error(
-        "what chain {chain_id} has at {DEPLOYMENT_PROXY} is not the deployment proxy (code hash {code_hash})"
-    )]
-    UnknownDeploymentProxy {
-        /// The chain.
-        chain_id: u64,
-        /// `keccak256` of what is there.
-        code_hash: B256,
-    },
-
-    /// The chain cannot run the contracts.
-    #[error(
-        "chain {chain_id} does not run Cancun's instructions, which the contracts are compiled to: {reason}"
-    )]
-    ChainBeforeCancun {
-        /// The chain.
-        chain_id: u64,
-        /// What the node said.
-        reason: String,
-    },
-
-    /// A contract is there, but it is another one.
-    #[error("{contract} at {address} has code with hash {actual} instead of {expected}")]
-    CodeDiffers {
-        /// The contract.
-        contract: Contract,
-        /// Where it belongs.
-        address: Address,
-        /// `keccak256` of the code that it must have.
-        expected: B256,
-        /// `keccak256` of the code that is there.
-        actual: B256,
-    },
-
-    /// The node cannot tell which code a contract will have: it ignores state overrides of `eth_call`.
-    #[error("the node does not simulate the creation of {contract}: use another node, or default salts")]
-    SimulationUnsupported {
-        /// The contract.
-        contract: Contract,
-    },
-
-    /// The creation of a contract would fail.
-    #[error("{contract} cannot be created: {reason}")]
-    CreationFails {
-        /// The contract.
-        contract: Contract,
-        /// What the node said.
-        reason: String,
-    },
-
-    /// The node suggests fees, or asks for gas, beyond the [bounds](Deployer::with_bounds).
-    #[error("the deployment costs too much: {0}")]
-    OverBound(#[from] OverBound),
-
-    /// The deployer cannot pay for it.
-    #[error("{deployer} has {balance} wei, and may need {needed} wei")]
-    Underfunded {
-        /// Who should pay.
-        deployer: Address,
-        /// What it has, in wei.
-        balance: U256,
-        /// What the deployment takes at most, in wei.
-        needed: U256,
-    },
-
-    /// A transaction was handed over, and nobody said that it was taken. It may still be included. What came before it is in place;
-    /// deploying again goes on from there.
-    #[error("{contract}: its transaction may have been sent: {error}")]
-    NoAnswer {
-        /// What it creates.
-        contract: Contract,
-        /// How the request ended.
-        error: RequestError,
-    },
-
-    /// A transaction was sent, and the node does not tell what became of it. Deploying again goes on from there.
-    #[error("{contract}: transaction {transaction} was sent, but what became of it cannot be read: {error}")]
-    Unread {
-        /// What it creates.
-        contract: Contract,
-        /// Its hash.
-        transaction: B256,
-        /// How the last question ended.
-        error: RequestError,
-    },
-
-    /// A transaction was sent and not seen since. What came before it is in place; deploying again goes on from there.
-    #[error("{contract}: transaction {transaction} was not included in {} s", INCLUSION_TIMEOUT.as_secs())]
-    NotIncluded {
-        /// What it creates.
-        contract: Contract,
-        /// Its hash.
-        transaction: B256,
-    },
-
-    /// A transaction was included and did not create the contract.
-    #[error("{contract}: transaction {transaction} did not create it")]
-    Reverted {
-        /// What it should have created.
-        contract: Contract,
-        /// Its hash.
-        transaction: B256,
-    },
-}
-
-impl DeployError {
-    /// A stable code: it never changes its meaning.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Rpc(_) => "request_failed",
-            Self::WrongChain { .. } => "wrong_chain",
-            Self::NoDeploymentProxy { .. } => "no_deployment_proxy",
-            Self::UnknownDeploymentProxy { .. } => "unknown_deployment_proxy",
-            Self::ChainBeforeCancun { .. } => "chain_before_cancun",
-            Self::CodeDiffers { .. } => "code_differs",
-            Self::SimulationUnsupported { .. } => "simulation_unsupported",
-            Self::CreationFails { .. } => "creation_fails",
-            Self::OverBound(_) => "over_bound",
-            Self::Underfunded { .. } => "underfunded",
-            Self::NoAnswer { .. } => "no_answer",
-            Self::Unread { .. } => "unread",
-            Self::NotIncluded { .. } => "not_included",
-            Self::Reverted { .. } => "reverted",
-        }
-    }
-
-    /// The transaction that the error is about, once one was sent and its hash is known.
-    pub const fn transaction(&self) -> Option<B256> {
-        match self {
-            Self::Unread { transaction, .. }
-            | Self::NotIncluded { transaction, .. }
-            | Self::Reverted { transaction, .. } => Some(*transaction),
-            _ => None,
-        }
-    }
-
-    /// Whether a transaction was sent, or may have been, and what became of it is not known.
-    pub const fn is_open(&self) -> bool {
-        matches!(
-            self,
-            Self::NoAnswer { .. } | Self::Unread { .. } | Self::NotIncluded { .. }
-        )
-    }
-}
-
-impl From<RequestError> for DeployError {
-    fn from(error: RequestError) -> Self {
-        Self::Rpc(error)
-    }
-}
 
 /// A contract as found on the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,7 +50,7 @@ pub struct SurveyedContract {
     pub address: Address,
     /// `keccak256` of the code that it must have, and has if it is there.
     pub code_hash: B256,
-    /// Gas limit of the transaction that creates it. `None` if it is there.
+    /// Gas limit of the transaction that creates it: what the node estimates, and three tenths more. `None` if it is there.
     pub gas_limit: Option<u64>,
 }
 
@@ -253,11 +68,14 @@ pub struct Survey {
     pub chain_id: u64,
     /// The contracts, in the order they are created in.
     pub contracts: Vec<SurveyedContract>,
-    /// Fee that the transactions offer, in wei per gas unit; 0 if there is nothing to do.
+    /// Fee that the transactions offer, in wei per gas unit: twice the latest base fee plus the priority fee, or the gas price
+    /// where there is no base fee; 0 if there is nothing to do.
     pub max_fee_per_gas: u128,
-    /// Priority fee within it, in wei per gas unit; 0 if there is nothing to do.
-    pub max_priority_fee_per_gas: u128,
-    /// What the transactions cost at most, in wei.
+    /// Priority fee within it, in wei per gas unit, as the node suggests it, or else 1 gwei. `None` on chains whose blocks have
+    /// no base fee, and if there is nothing to do.
+    pub max_priority_fee_per_gas: Option<u128>,
+    /// What the transactions cost at most, in wei: all their gas at their full fee, and on OP Stack chains twice the fee for
+    /// posting their data.
     pub cost: U256,
 }
 
@@ -268,52 +86,53 @@ impl Survey {
     }
 }
 
-/// A contract that was created.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Created {
-    /// Which one.
-    pub contract: Contract,
-    /// Where it is.
-    pub address: Address,
-    /// Hash of the transaction. `None` if somebody else was faster.
-    pub transaction: Option<B256>,
-    /// Gas that it used.
-    pub gas_used: u64,
-}
-
-/// Deploys a plan. What is there already is verified and skipped, so that deploying again completes what a failure left half
-/// done.
+/// Deploys a plan. What is there already is verified and skipped: deploying again completes what a failure left half done.
 ///
 /// ```
-/// use session_key_client::deployment::{Deployer, DeploymentParameters, DeploymentPlan};
+/// use session_key_client::deployment::{
+///     Created, Deployer, DeploymentParameters, DeploymentPlan, Keeper, KeeperError, SignedCreation,
+/// };
 /// # use session_key_testkit::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Testkit, dev_accounts};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let testkit = Testkit::default();
 /// # testkit.chain().set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)?;
-/// # let wallet = testkit.provider_with_signer(dev_accounts()[0].signer());
-/// # let sender = dev_accounts()[0].address;
+/// # let (node, signer) = (testkit.provider(), dev_accounts()[0].signer());
+/// /// A real one writes to a file, and survives a power failure.
+/// #[derive(Default)]
+/// struct Memory(Vec<SignedCreation>);
+///
+/// impl Keeper for Memory {
+///     fn keep(&mut self, transaction: &SignedCreation) -> Result<(), KeeperError> {
+///         self.0.push(transaction.clone());
+///         Ok(())
+///     }
+///
+///     fn created(&mut self, created: &Created) {
+///         println!("{} is at {}", created.contract, created.address);
+///     }
+/// }
+///
 /// let plan = DeploymentPlan::new(&DeploymentParameters::default(), ENTRY_POINT_CODE.bytes())?;
-/// let deployer = Deployer::new(wallet, 31337, plan);
-/// let survey = deployer.survey(Some(sender)).await?;
+/// let deployer = Deployer::new(node, 31337, plan);
+/// let survey = deployer.survey(Some(signer.address())).await?;
 /// println!("takes at most {} wei", survey.cost);
-/// deployer.deploy(&survey, sender, |created| println!("{} is at {}", created.contract, created.address)).await?;
+/// deployer.deploy(&survey, &signer, &mut Memory::default()).await?;
 /// assert!(deployer.survey(None).await?.is_complete());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Deployer {
-    node: Node,
+    pub(super) node: Node,
     expected_chain_id: u64,
-    plan: DeploymentPlan,
-    bounds: Bounds,
+    pub(super) plan: DeploymentPlan,
+    pub(super) bounds: Bounds,
 }
 
 impl Deployer {
-    /// A deployer on the chain that the provider reaches, if that is the chain meant. To deploy, the provider must sign for
-    /// the sender; all the rest of a transaction is filled in here.
+    /// A deployer on the chain that the provider reaches, if that is the chain meant. The provider signs nothing.
     pub fn new(provider: impl Provider + 'static, expected_chain_id: u64, plan: DeploymentPlan) -> Self {
         let bounds = Bounds::on_chain(expected_chain_id);
         Self {
@@ -349,23 +168,14 @@ impl Deployer {
     /// `deployer` are checked if it is given.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn survey(&self, deployer: Option<Address>) -> Result<Survey, DeployError> {
-        let chain_id = self.node.chain_id().await?;
-        if chain_id != self.expected_chain_id {
-            return Err(DeployError::WrongChain {
-                expected: self.expected_chain_id,
-                actual: chain_id,
-            });
-        }
+        let chain_id = self.check_chain().await?;
         self.check_proxy(chain_id).await?;
         self.check_hard_fork(chain_id).await?;
 
         // What is there, before what it takes to create what is not: refusals come early.
         let mut found = Vec::new();
         for planned in self.plan.contracts() {
-            let code_hash = match planned.code_hash {
-                Some(code_hash) => code_hash,
-                None => self.simulated_code_hash(planned).await?,
-            };
+            let code_hash = self.code_hash(planned).await?;
             found.push((planned, code_hash, self.is_present(planned, code_hash).await?));
         }
         let mut contracts = Vec::new();
@@ -383,7 +193,12 @@ impl Deployer {
             });
         }
 
-        let fees = self.fees(&contracts).await?;
+        let fees = if contracts.iter().all(SurveyedContract::is_present) {
+            Fees::default()
+        } else {
+            self.current_fees().await?
+        };
+        self.check_fees(&fees)?;
         let gas_limits = contracts.iter().filter_map(|surveyed| surveyed.gas_limit);
         // At most five times 2^64 gas units at 2^128 wei: nowhere near the end.
         let gas: U256 = gas_limits.map(U256::from).sum();
@@ -408,126 +223,51 @@ impl Deployer {
         })
     }
 
-    /// Creates what the survey found missing, one contract after the other, and verifies each. `deployer` pays.
-    #[tracing::instrument(level = "debug", skip_all, fields(chain_id = survey.chain_id))]
-    pub async fn deploy(
-        &self,
-        survey: &Survey,
-        deployer: Address,
-        mut on_created: impl FnMut(&Created),
-    ) -> Result<(), DeployError> {
-        for (planned, surveyed) in self.plan.contracts().iter().zip(&survey.contracts) {
-            let Some(gas_limit) = surveyed.gas_limit else {
-                continue;
-            };
-            let mut created = Created {
-                contract: planned.contract,
-                address: planned.address,
-                transaction: None,
-                gas_used: 0,
-            };
-            // The address is the same for everyone: somebody else may have been faster.
-            if !self.is_present(planned, surveyed.code_hash).await? {
-                // Asked for each time: a count kept elsewhere is off by one once a transaction could not be sent.
-                let nonce = self.node.transaction_count(deployer, true).await?;
-                let transaction = planned
-                    .transaction(deployer)
-                    .with_chain_id(survey.chain_id)
-                    .with_nonce(nonce)
-                    .with_gas_limit(gas_limit)
-                    .with_max_fee_per_gas(survey.max_fee_per_gas)
-                    .with_max_priority_fee_per_gas(survey.max_priority_fee_per_gas);
-                let receipt = self.send(planned, transaction).await?;
-                let (contract, hash) = (planned.contract, receipt.transaction_hash);
-                let succeeded = receipt.success != Some(false);
-                let in_place = self.is_in_place(planned, surveyed.code_hash, succeeded).await;
-                let in_place = in_place.map_err(|error| match error {
-                    DeployError::Rpc(error) => DeployError::Unread {
-                        contract,
-                        transaction: hash,
-                        error,
-                    },
-                    error => error,
-                })?;
-                if !in_place {
-                    return Err(DeployError::Reverted {
-                        contract,
-                        transaction: hash,
-                    });
-                }
-                created.transaction = Some(hash);
-                created.gas_used = receipt.gas_used.unwrap_or_default().saturating_to();
-            }
-            on_created(&created);
-        }
-        Ok(())
-    }
-
-    /// Sends a transaction, and waits until it is included.
-    async fn send(
-        &self,
-        planned: &PlannedContract,
-        transaction: TransactionRequest,
-    ) -> Result<TransactionReceipt, DeployError> {
-        let contract = planned.contract;
-        let sent = self.node.provider().send_transaction(transaction).await;
-        let hash = match sent {
-            Ok(pending) => *pending.tx_hash(),
-            Err(error) => {
-                let error = RequestError::of("eth_sendRawTransaction", &error);
-                return Err(match error {
-                    RequestError::NotReached { .. } | RequestError::NotMade { .. } => error.into(),
-                    // Whatever else is said: it may have been passed on.
-                    error => DeployError::NoAnswer { contract, error },
-                });
-            }
-        };
-        let until = Instant::now() + INCLUSION_TIMEOUT;
-        let [mut interval, longest] = RECEIPT_INTERVALS;
-        loop {
-            let error = match self.node.receipt(hash).await {
-                Ok(Some(receipt)) => return Ok(receipt),
-                Ok(None) => None,
-                Err(error) => Some(error),
-            };
-            if Instant::now() >= until {
-                return Err(match error {
-                    Some(error) => DeployError::Unread {
-                        contract,
-                        transaction: hash,
-                        error,
-                    },
-                    None => DeployError::NotIncluded {
-                        contract,
-                        transaction: hash,
-                    },
-                });
-            }
-            sleep(interval).await;
-            interval = (interval * 2).min(longest);
-        }
-    }
-
-    /// The fees that the transactions offer, within the bounds. None, if nothing is missing.
-    async fn fees(&self, contracts: &[SurveyedContract]) -> Result<SuggestedFees, DeployError> {
-        if contracts.iter().all(SurveyedContract::is_present) {
-            return Ok(SuggestedFees {
-                max_fee: 0,
-                max_priority_fee: 0,
-                base_fee: 0,
+    /// What the transactions offer now. Not bounded.
+    pub(super) async fn current_fees(&self) -> Result<Fees, RequestError> {
+        let head = self.node.head().await?;
+        let base_fee = head.base_fee.unwrap_or_default();
+        if base_fee == 0 {
+            let price = self.node.gas_price().await?;
+            return Ok(Fees {
+                base_fee,
+                max_fee: price,
+                // Blocks without base fee take transactions with a single price.
+                max_priority_fee: head.base_fee.map(|_| price),
             });
         }
-        let head = self.node.head().await?;
-        let fees = self.node.fees(&head).await?;
-        self.bounds.check_fees(
-            fees.base_fee,
-            U256::from(fees.max_fee),
-            U256::from(fees.max_priority_fee),
-        )?;
-        Ok(SuggestedFees {
-            max_priority_fee: fees.max_priority_fee.min(fees.max_fee),
-            ..fees
+        let tip = self.node.priority_fee().await?;
+        Ok(Fees {
+            base_fee,
+            max_fee: base_fee.saturating_mul(2).saturating_add(tip),
+            max_priority_fee: Some(tip),
         })
+    }
+
+    /// Whether fees are within the bounds.
+    pub(super) fn check_fees(&self, fees: &Fees) -> Result<(), OverBound> {
+        let tip = fees.max_priority_fee.unwrap_or(fees.max_fee);
+        self.bounds
+            .check_fees(fees.base_fee, U256::from(fees.max_fee), U256::from(tip))
+    }
+
+    /// The node, if it is of the chain that is meant.
+    pub(super) async fn check_chain(&self) -> Result<u64, DeployError> {
+        let actual = self.node.chain_id().await?;
+        let expected = self.expected_chain_id;
+        if actual == expected {
+            Ok(actual)
+        } else {
+            Err(DeployError::WrongChain { expected, actual })
+        }
+    }
+
+    /// Hash of the code that a contract must have.
+    pub(super) async fn code_hash(&self, planned: &PlannedContract) -> Result<B256, DeployError> {
+        match planned.code_hash {
+            Some(code_hash) => Ok(code_hash),
+            None => self.simulated_code_hash(planned).await,
+        }
     }
 
     async fn check_proxy(&self, chain_id: u64) -> Result<(), DeployError> {
@@ -545,7 +285,7 @@ impl Deployer {
     }
 
     async fn check_hard_fork(&self, chain_id: u64) -> Result<(), DeployError> {
-        let probe = TransactionRequest::default().with_deploy_code(CANCUN_PROBE);
+        let probe = TransactionRequest::default().with_deploy_code(Bytes::from_static(&CANCUN_PROBE));
         match self.node.call(&probe, BlockId::latest()).await {
             Ok(_) => Ok(()),
             Err(error) if error.revert().is_some() => Err(DeployError::ChainBeforeCancun {
@@ -583,7 +323,11 @@ impl Deployer {
     }
 
     /// Whether the contract is there. Other code in its place is an error.
-    async fn is_present(&self, planned: &PlannedContract, expected: B256) -> Result<bool, DeployError> {
+    pub(super) async fn is_present(
+        &self,
+        planned: &PlannedContract,
+        expected: B256,
+    ) -> Result<bool, DeployError> {
         let code = self.code(planned.address).await?;
         if code.is_empty() {
             return Ok(false);
@@ -602,7 +346,7 @@ impl Deployer {
 
     /// Whether the contract is there after its transaction was included. Behind one URL there may be many nodes, some of which
     /// have not heard of the block yet.
-    async fn is_in_place(
+    pub(super) async fn is_in_place(
         &self,
         planned: &PlannedContract,
         expected: B256,
@@ -627,9 +371,9 @@ impl Deployer {
             .request("eth_estimateGas", (planned.transaction(Address::ZERO),))
             .await
             .map_err(|error| creation_fails(planned.contract, error))?;
-        let estimate: u64 = estimate.to();
         // Room for what changes until it is sent: on some chains, gas pays for the data fees of the layer below.
-        Ok(estimate.saturating_add(estimate / 4))
+        let limit = u128::from(estimate.to::<u64>()).saturating_mul(13) / 10;
+        Ok(u64::try_from(limit).unwrap_or(u64::MAX))
     }
 
     /// What is paid besides gas, in wei: the OP Stack's fee for posting the transactions' data.
@@ -642,9 +386,8 @@ impl Deployer {
             if surveyed.is_present() {
                 continue;
             }
-            let transaction = [planned.salt.as_slice(), &planned.init_code].concat();
             let call = IGasPriceOracle::getL1FeeCall {
-                transaction: transaction.into(),
+                transaction: planned.call_data(),
             };
             let question = TransactionRequest::default()
                 .with_to(GAS_PRICE_ORACLE)

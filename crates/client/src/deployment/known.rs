@@ -1,8 +1,8 @@
 //! Deployments as data: the files in `deployments/`.
 
 use super::{Contract, Deployment};
-use alloy::primitives::{Address, B256};
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use alloy::primitives::{Address, B256, Bytes};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::LazyLock};
 
 /// The files of the chains.
@@ -59,6 +59,55 @@ pub struct KnownDeployment {
     pub account_init_code_hash: Option<B256>,
     /// The contracts. All but the account implementation are needed.
     pub contracts: BTreeMap<Contract, KnownContract>,
+    /// Who deployed it, and how, where `session-key deploy --record` wrote that down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed: Option<DeploymentHistory>,
+}
+
+/// Who deployed contracts, and how. Every member is always written; what is not known is null.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeploymentHistory {
+    /// Who paid for the transactions; null if none of them created a contract.
+    #[serde(with = "optional_address_text")]
+    pub deployer: Option<Address>,
+    /// Owns the factory.
+    #[serde(with = "address_text")]
+    pub factory_owner: Address,
+    /// What created each contract.
+    pub created: BTreeMap<Contract, CreationRecord>,
+    /// What was deployed with.
+    pub versions: Versions,
+}
+
+/// What created a contract. Both are null for a contract that was there before, or that somebody else created meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreationRecord {
+    /// Hash of the transaction.
+    pub transaction: Option<B256>,
+    /// Number of its block.
+    pub block: Option<u64>,
+}
+
+/// Versions of what a deployment was made with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Versions {
+    /// Version of this crate.
+    pub client: String,
+    /// Version and commit of solc, which compiled the contracts; null if they are not all of one.
+    pub solc: Option<String>,
+}
+
+impl Versions {
+    /// Those of this crate and of the contracts that it deploys.
+    pub fn current() -> Self {
+        Self {
+            client: env!("CARGO_PKG_VERSION").to_owned(),
+            solc: Deterministic::record().compiler_version().map(str::to_owned),
+        }
+    }
 }
 
 /// What is known of a contract.
@@ -66,7 +115,7 @@ pub struct KnownDeployment {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KnownContract {
     /// Where it is. An address with capital letters must have a correct EIP-55 checksum.
-    #[serde(deserialize_with = "checked_address")]
+    #[serde(with = "address_text")]
     pub address: Address,
     /// CREATE2 salt that it was created with, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,18 +133,51 @@ pub struct KnownContract {
     pub compiler: Option<Compiler>,
 }
 
-/// Reads an address, which people copy into these files by hand.
-fn checked_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let address: Address = text.parse().map_err(D::Error::custom)?;
-    let has_checksum = text
-        .trim_start_matches("0x")
-        .bytes()
-        .any(|digit| digit.is_ascii_uppercase());
-    if has_checksum && Address::parse_checksummed(&text, None).is_err() {
-        return Err(D::Error::custom(format!("the checksum of {text} is wrong")));
+/// Addresses as people copy them into these files and out of them: written with their EIP-55 checksum, which is checked when an
+/// address with capital letters is read.
+mod address_text {
+    use alloy::primitives::Address;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&address.to_checksum(None))
     }
-    Ok(address)
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let address: Address = text.parse().map_err(D::Error::custom)?;
+        let has_checksum = text
+            .trim_start_matches("0x")
+            .bytes()
+            .any(|digit| digit.is_ascii_uppercase());
+        if has_checksum && Address::parse_checksummed(&text, None).is_err() {
+            return Err(D::Error::custom(format!("the checksum of {text} is wrong")));
+        }
+        Ok(address)
+    }
+}
+
+/// The same, or null.
+mod optional_address_text {
+    use super::address_text;
+    use alloy::primitives::Address;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize, Serialize)]
+    struct Text(#[serde(with = "address_text")] Address);
+
+    pub(super) fn serialize<S: Serializer>(
+        address: &Option<Address>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        address.map(Text).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Address>, D::Error> {
+        Ok(Option::<Text>::deserialize(deserializer)?.map(|Text(address)| address))
+    }
 }
 
 /// Settings of solc.
@@ -154,9 +236,20 @@ impl KnownDeployment {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Deterministic {
     /// Creates them, from salt and init code.
+    #[serde(with = "address_text")]
     pub deployment_proxy: Address,
-    /// Owns the factory: nobody, so that it is the same for everyone.
+    /// Code of the proxy.
+    pub deployment_proxy_code: Bytes,
+    /// On OP Stack chains, says what a transaction's data costs.
+    #[serde(with = "address_text")]
+    pub gas_price_oracle: Address,
+    /// Init code that copies nothing, and runs only where the contracts do.
+    pub cancun_probe: Bytes,
+    /// Owns the factory: nobody, which makes the factory the same for everyone.
+    #[serde(with = "address_text")]
     pub factory_owner: Address,
+    /// `keccak256` of the owner plugin's ABI-encoded manifest, which the factory installs the plugin by.
+    pub multi_owner_plugin_manifest_hash: B256,
     /// The contracts.
     pub contracts: BTreeMap<Contract, KnownContract>,
 }
@@ -173,7 +266,18 @@ impl Deterministic {
             name: "deterministic".to_owned(),
             account_init_code_hash: Deployment::deterministic().account_init_code_hash,
             contracts: self.contracts.clone(),
+            deployed: None,
         }
+    }
+
+    /// Version and commit of solc, which compiled this repository's contracts; `None` if they are not all of one.
+    pub fn compiler_version(&self) -> Option<&str> {
+        let mut versions = self
+            .contracts
+            .values()
+            .filter_map(|known| Some(known.compiler.as_ref()?.version.as_str()));
+        let first = versions.next()?;
+        versions.all(|version| version == first).then_some(first)
     }
 }
 
@@ -239,6 +343,45 @@ mod tests {
         );
         let lower_case: ChainDeployments = serde_json::from_str(&text).unwrap();
         assert_eq!(lower_case, known_chains()[0]);
+    }
+
+    #[test]
+    fn addresses_are_written_with_their_checksum_and_every_member_of_a_history_is() {
+        let history = DeploymentHistory {
+            deployer: Some(Address::repeat_byte(0xab)),
+            factory_owner: Deterministic::record().factory_owner,
+            created: BTreeMap::from([(Contract::EntryPoint, CreationRecord::default())]),
+            versions: Versions {
+                client: "0.1.0".to_owned(),
+                solc: None,
+            },
+        };
+        let written = serde_json::to_string(&history).unwrap();
+        assert_eq!(
+            written,
+            "{\"deployer\":\"0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB\",\
+             \"factoryOwner\":\"0x000000000000000000000000000000000000dEaD\",\
+             \"created\":{\"EntryPoint\":{\"transaction\":null,\"block\":null}},\
+             \"versions\":{\"client\":\"0.1.0\",\"solc\":null}}"
+        );
+        assert_eq!(
+            serde_json::from_str::<DeploymentHistory>(&written).unwrap(),
+            history
+        );
+        let written = serde_json::to_string(&known_chains()[0]).unwrap();
+        assert!(
+            written.contains("\"0x0000003E0000a96de4058e1E02a62FaaeCf23d8d\""),
+            "{written}"
+        );
+    }
+
+    #[test]
+    fn the_contracts_are_compiled_by_one_version_of_the_compiler() {
+        let mut record = Deterministic::record().clone();
+        assert!(record.compiler_version().unwrap().starts_with("0.8."));
+        let plugin = record.contracts.get_mut(&Contract::SessionKeyPlugin).unwrap();
+        plugin.compiler.as_mut().unwrap().version = "0.8.0".to_owned();
+        assert_eq!(record.compiler_version(), None);
     }
 
     #[test]

@@ -5,18 +5,28 @@
 
 mod account_address;
 mod deployer;
+mod error;
 mod known;
 mod plan;
+mod send;
+mod signed;
 
 pub use account_address::{account_init_code, account_init_code_hash};
-pub use deployer::{Created, DeployError, Deployer, Survey, SurveyedContract};
+pub use deployer::{Deployer, Survey, SurveyedContract};
+pub use error::DeployError;
 pub use known::{
-    ChainDeployments, Compiler, Deterministic, KnownContract, KnownDeployment, MissingContract, known_chains,
+    ChainDeployments, Compiler, CreationRecord, DeploymentHistory, Deterministic, KnownContract,
+    KnownDeployment, MissingContract, Versions, known_chains,
 };
-pub use plan::{Contract, DeploymentParameters, DeploymentPlan, PlanError, PlannedContract};
+pub use plan::{DeploymentPlan, PlanError, PlannedContract};
+pub use send::{Created, Fate, Keeper, KeeperError, Resumed};
+pub use signed::{KeptError, SignedCreation};
 
 #[doc(inline)]
-pub use session_key_bindings::manifest_hash;
+pub use session_key_bindings::{
+    deployment::{Contract, DeploymentParameters},
+    manifest_hash,
+};
 
 use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};

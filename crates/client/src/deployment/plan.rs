@@ -1,66 +1,15 @@
-//! Which contracts are created where: a pure function of their bytecode and a few parameters.
+//! The plan of a deployment, compared with the record.
 
-use super::{
-    Deployment, account_init_code_hash,
-    known::{Deterministic, recorded},
-};
+use super::{Deployment, account_init_code_hash, known::recorded};
 use alloy::{
     network::TransactionBuilder,
-    primitives::{Address, B256, Bytes, keccak256},
+    primitives::{Address, B256, Bytes},
     rpc::types::TransactionRequest,
 };
-use serde::{Deserialize, Serialize};
-use session_key_bindings::{DEPLOYMENT_PROXY, ENTRY_POINT, bytecode, manifest_hash};
-use std::fmt;
-
-/// A contract of a deployment, in the order they are created in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Contract {
-    /// EntryPoint v0.6 (ERC-4337).
-    EntryPoint,
-    /// Keeps the owners of accounts.
-    MultiOwnerPlugin,
-    /// Keeps the session keys of accounts.
-    SessionKeyPlugin,
-    /// The implementation behind the accounts' proxies.
-    ModularAccount,
-    /// Makes accounts.
-    ModularAccountFactory,
-}
-
-impl fmt::Display for Contract {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
-
-/// What can be chosen. Salts are those of CREATE2. The defaults lead to the recorded addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct DeploymentParameters {
-    /// Owns the factory, that is, its stake; not the accounts that it makes. Part of the factory's address.
-    pub factory_owner: Address,
-    /// Salt of the owner plugin.
-    pub multi_owner_plugin_salt: B256,
-    /// Salt of the session key plugin.
-    pub session_key_plugin_salt: B256,
-    /// Salt of the account implementation.
-    pub modular_account_salt: B256,
-    /// Salt of the factory.
-    pub modular_account_factory_salt: B256,
-}
-
-impl Default for DeploymentParameters {
-    fn default() -> Self {
-        Self {
-            factory_owner: Deterministic::record().factory_owner,
-            multi_owner_plugin_salt: B256::ZERO,
-            session_key_plugin_salt: B256::ZERO,
-            modular_account_salt: B256::ZERO,
-            modular_account_factory_salt: B256::ZERO,
-        }
-    }
-}
+use session_key_bindings::{
+    DEPLOYMENT_PROXY,
+    deployment::{self, Contract, Creation, DeploymentParameters},
+};
 
 /// A deployment cannot be planned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,18 +49,27 @@ pub struct PlannedContract {
 }
 
 impl PlannedContract {
-    fn new(contract: Contract, salt: B256, init_code: Bytes) -> Self {
-        let address = DEPLOYMENT_PROXY.create2(salt, keccak256(&init_code));
+    fn new((contract, creation): (Contract, Creation)) -> Self {
+        let address = creation.address();
         // An address of CREATE2 stands for salt and init code. What the record says of its code holds there, and only there.
         let recorded = recorded(contract);
         let code_hash = recorded.code_hash.filter(|_| recorded.address == address);
         Self {
             contract,
-            salt,
-            init_code,
+            salt: creation.salt,
+            init_code: creation.init_code,
             address,
             code_hash,
         }
+    }
+
+    /// Data of the call to the deployment proxy that creates it.
+    pub fn call_data(&self) -> Bytes {
+        let creation = Creation {
+            salt: self.salt,
+            init_code: self.init_code.clone(),
+        };
+        creation.call_data()
     }
 
     /// The transaction that creates it, from anyone, on any chain that has the deployment proxy.
@@ -119,7 +77,7 @@ impl PlannedContract {
         TransactionRequest::default()
             .with_from(from)
             .with_to(DEPLOYMENT_PROXY)
-            .with_input([self.salt.as_slice(), &self.init_code].concat())
+            .with_input(self.call_data())
     }
 }
 
@@ -153,47 +111,19 @@ impl DeploymentPlan {
     }
 
     fn unchecked(parameters: &DeploymentParameters, entry_point_code: Bytes) -> Self {
-        let entry_point = PlannedContract::new(Contract::EntryPoint, B256::ZERO, entry_point_code);
-        let multi_owner_plugin = PlannedContract::new(
-            Contract::MultiOwnerPlugin,
-            parameters.multi_owner_plugin_salt,
-            bytecode::MULTI_OWNER_PLUGIN.bytes(),
-        );
-        let session_key_plugin = PlannedContract::new(
-            Contract::SessionKeyPlugin,
-            parameters.session_key_plugin_salt,
-            bytecode::SESSION_KEY_PLUGIN.bytes(),
-        );
-        let modular_account = PlannedContract::new(
-            Contract::ModularAccount,
-            parameters.modular_account_salt,
-            bytecode::modular_account(ENTRY_POINT),
-        );
-        let factory = PlannedContract::new(
-            Contract::ModularAccountFactory,
-            parameters.modular_account_factory_salt,
-            bytecode::modular_account_factory(
-                parameters.factory_owner,
-                multi_owner_plugin.address,
-                modular_account.address,
-                manifest_hash::MULTI_OWNER_PLUGIN,
-                ENTRY_POINT,
-            ),
-        );
         Self {
-            contracts: [
-                entry_point,
-                multi_owner_plugin,
-                session_key_plugin,
-                modular_account,
-                factory,
-            ],
+            contracts: deployment::plan(parameters, entry_point_code).map(PlannedContract::new),
         }
     }
 
     /// The contracts.
     pub fn contracts(&self) -> &[PlannedContract] {
         &self.contracts
+    }
+
+    /// One of the contracts.
+    pub(super) fn contract(&self, contract: Contract) -> Option<&PlannedContract> {
+        self.contracts.iter().find(|planned| planned.contract == contract)
     }
 
     /// The addresses that the plan leads to.

@@ -63,6 +63,20 @@ pub(super) async fn head_and_suggested(node: &Node) -> Result<(Head, SuggestedFe
     Ok((head, fees))
 }
 
+/// The priority fee that a node suggests, in wei per gas unit, or else one gwei.
+pub(super) async fn priority(node: &Node) -> Result<u128, RequestError> {
+    let fee = unless_missing(node.request("eth_maxPriorityFeePerGas", ()).await)?;
+    Ok(fee.and_then(Fee::value).unwrap_or(PRIORITY_FEE))
+}
+
+/// The price of a gas unit that a node suggests, in wei.
+pub(super) async fn price(node: &Node) -> Result<u128, RequestError> {
+    let price: Fee = node.request("eth_gasPrice", ()).await?;
+    price
+        .value()
+        .ok_or_else(|| RequestError::unreadable("eth_gasPrice", "null"))
+}
+
 async fn history(node: &Node) -> Result<Option<History>, RequestError> {
     let params = (U64::from(BLOCKS), BlockNumberOrTag::Latest, [PERCENTILE]);
     Ok(unless_missing(node.request("eth_feeHistory", params).await)?.flatten())

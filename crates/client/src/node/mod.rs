@@ -267,6 +267,16 @@ impl Node {
         fees::suggested(self, head).await
     }
 
+    /// The priority fee that the node suggests, in wei per gas unit, or else one gwei.
+    pub(crate) async fn priority_fee(&self) -> Result<u128, RequestError> {
+        fees::priority(self).await
+    }
+
+    /// The price of a gas unit that the node suggests, in wei.
+    pub(crate) async fn gas_price(&self) -> Result<u128, RequestError> {
+        fees::price(self).await
+    }
+
     /// The newest block and the fees, in one round trip where the node has `eth_feeHistory`.
     pub(crate) async fn head_and_fees(&self) -> Result<(Head, SuggestedFees), RequestError> {
         fees::head_and_suggested(self).await

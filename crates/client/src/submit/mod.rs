@@ -17,6 +17,7 @@ mod wire;
 pub use bundler::{BundlerFees, BundlerSubmitter};
 pub use entry_point::{Bundle, BundleError, EntryPointSubmitter};
 pub use receipt::Receipt;
+pub(crate) use refusal::sent_to_node;
 pub(crate) use simulate::{check_call_gas, estimate_call_gas};
 pub use simulate::{explain_validation, minimum_pre_verification_gas, simulate_call_gas, simulate_gas};
 

@@ -47,7 +47,7 @@ pub(super) fn sent_to_bundler(operation: &SignedOperation, error: RequestError) 
 
 /// How handing a transaction to a node went that ended with this error. That the transaction did not leave is
 /// [`Sent::NeverLeft`].
-pub(super) fn sent_to_node(error: RequestError) -> Sent {
+pub(crate) fn sent_to_node(error: RequestError) -> Sent {
     sent(NODE, error, node_said)
 }
 

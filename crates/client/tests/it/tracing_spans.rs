@@ -8,7 +8,7 @@ use crate::{
 use session_key_client::{
     OwnerAction, OwnerClient, SessionKeyClient, SmartAccount,
     alloy::primitives::{B256, U256},
-    deployment::{Deployer, DeploymentParameters, DeploymentPlan},
+    deployment::{Deployer, DeploymentParameters, DeploymentPlan, Keeper, KeeperError, SignedCreation},
     explain::{explain, explain_failure, load},
     node::Node,
     operation::{Cause, Gas},
@@ -24,6 +24,16 @@ fn plan() -> DeploymentPlan {
         ..Default::default()
     };
     DeploymentPlan::new(&parameters, ENTRY_POINT_CODE.bytes()).unwrap()
+}
+
+#[derive(Default)]
+struct Kept(Vec<SignedCreation>);
+
+impl Keeper for Kept {
+    fn keep(&mut self, transaction: &SignedCreation) -> Result<(), KeeperError> {
+        self.0.push(transaction.clone());
+        Ok(())
+    }
 }
 
 #[test]
@@ -45,7 +55,7 @@ async fn every_request_of_this_process_is_in_a_span() {
 
     let watched = Wire::new(fixture.testkit.transport());
     let signer = dev_accounts()[3].signer();
-    let from = signer.address();
+    let (from, payer) = (signer.address(), signer.clone());
     let node = wallet(watched.clone(), signer);
     let account = SmartAccount::from_factory(
         node.clone(),
@@ -71,7 +81,15 @@ async fn every_request_of_this_process_is_in_a_span() {
         .unwrap();
     let deployer = Deployer::new(node.clone(), 31337, plan());
     let survey = deployer.survey(Some(from)).await.unwrap();
-    deployer.deploy(&survey, from, |_| ()).await.unwrap();
+    let mut keeper = Kept::default();
+    deployer.deploy(&survey, &payer, &mut keeper).await.unwrap();
+    let last = keeper.0.pop().unwrap();
+    deployer
+        .resume(&[last], &payer, &mut Kept::default())
+        .await
+        .unwrap();
+    deployer.pending(from).await.unwrap();
+    deployer.settle(from).await.unwrap();
 
     let direct = EntryPointSubmitter::new(node.clone(), deployment.entry_point, from);
     let owner = OwnerClient::new(account.clone(), fixture.owner_signer.clone(), direct);

@@ -1,0 +1,333 @@
+//! What a deployment has signed, in a file: the next run takes it up, whatever happens to this one.
+
+use eyre::{Result, WrapErr as _, bail, ensure, eyre};
+use serde::{Deserialize, Serialize};
+use session_key_client::{
+    alloy::primitives::Address, deployment::SignedCreation, permissions::parse_address,
+};
+use std::{
+    env,
+    ffi::OsString,
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tempfile::NamedTempFile;
+use tokio::time::{Instant, sleep};
+
+/// The largest file that is read, in bytes. One transaction takes about 60 kB.
+const MAX_SIZE: u64 = 8 << 20;
+/// How long another process is waited for.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(600);
+/// How far apart it is looked whether that has ended.
+const LOCK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The file's content.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Content {
+    chain_id: u64,
+    sender: String,
+    /// All with the same nonce, the latest last.
+    transactions: Vec<SignedCreation>,
+}
+
+/// Where transactions of one account on one chain are kept until it is known what became of them. One process at a time has it.
+///
+/// Writing is atomic, and lasts once it has returned. Only the user can read the file (mode 0600 on Unix): whoever has a signed
+/// transaction can send it.
+#[derive(Debug)]
+pub(crate) struct StateFile {
+    path: PathBuf,
+    chain_id: u64,
+    sender: Address,
+    kept: Vec<SignedCreation>,
+    /// Released when the process ends, however it ends.
+    _lock: File,
+}
+
+/// Where the state of an account's deployments is kept unless another place is named.
+pub(crate) fn default_path(chain_id: u64, sender: Address) -> Result<PathBuf> {
+    // Relative ones are to be ignored, by the XDG base directory specification.
+    let folder = |variable: &str| {
+        let folder = env::var_os(variable).map(PathBuf::from);
+        folder.filter(|folder| folder.is_absolute())
+    };
+    let state = folder("XDG_STATE_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
+        .ok_or_else(|| eyre!("neither XDG_STATE_HOME nor HOME is a folder: name the file with --state"))?;
+    Ok(state.join(format!("session-key/deploy-{chain_id}-{sender}.json")))
+}
+
+/// The transactions in a file; none if there is no file. Changes nothing.
+pub(crate) fn read(path: &Path, chain_id: u64, sender: Option<Address>) -> Result<Vec<SignedCreation>> {
+    kept_in(path, chain_id, sender).wrap_err_with(|| format!("--state {}", path.display()))
+}
+
+fn kept_in(path: &Path, chain_id: u64, sender: Option<Address>) -> Result<Vec<SignedCreation>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut text = String::new();
+    file.take(MAX_SIZE + 1).read_to_string(&mut text)?;
+    ensure!(text.len() as u64 <= MAX_SIZE, "larger than {MAX_SIZE} bytes");
+    let content: Content = serde_json::from_str(&text)?;
+    ensure!(
+        content.chain_id == chain_id,
+        "its transactions are for chain {}, not {chain_id}",
+        content.chain_id
+    );
+    let kept_for = parse_address(&content.sender)?;
+    if let Some(sender) = sender {
+        ensure!(
+            kept_for == sender,
+            "its transactions are of {kept_for}, not {sender}"
+        );
+    }
+    Ok(content.transactions)
+}
+
+impl StateFile {
+    /// Opens the file, which need not exist. While another process has it, waits, after saying so.
+    pub(crate) async fn open(
+        path: PathBuf,
+        chain_id: u64,
+        sender: Address,
+        on_wait: impl FnOnce(),
+    ) -> Result<Self> {
+        let named = || format!("--state {}", path.display());
+        make_folder(&path).wrap_err_with(named)?;
+        let lock = lock(&path, LOCK_TIMEOUT, on_wait).await.wrap_err_with(named)?;
+        let kept = read(&path, chain_id, Some(sender))?;
+        Ok(Self {
+            path,
+            chain_id,
+            sender,
+            kept,
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The transactions, which all have the same nonce; the latest last.
+    pub(crate) fn kept(&self) -> &[SignedCreation] {
+        &self.kept
+    }
+
+    /// Adds a transaction. Those with another nonce are settled: they had to be, before this one could be signed.
+    pub(crate) fn keep(&mut self, transaction: &SignedCreation) -> io::Result<()> {
+        let before = self.kept.clone();
+        self.kept.retain(|kept| kept.nonce == transaction.nonce);
+        self.kept.push(transaction.clone());
+        self.write().inspect_err(|_| {
+            self.kept = before;
+            // What may be there already must not be sent: nobody has seen it.
+            let _ = if self.kept.is_empty() {
+                fs::remove_file(&self.path)
+            } else {
+                self.write()
+            };
+        })
+    }
+
+    /// Removes the file.
+    pub(crate) fn forget(&mut self) -> io::Result<()> {
+        self.kept.clear();
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => sync_folder(folder_of(&self.path)),
+        }
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let content = Content {
+            chain_id: self.chain_id,
+            sender: self.sender.to_string(),
+            transactions: self.kept.clone(),
+        };
+        let text = serde_json::to_string_pretty(&content)? + "\n";
+        let folder = folder_of(&self.path);
+        let mut file = NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path)?;
+        sync_folder(folder)
+    }
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes changes of a folder last.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    builder.create(folder_of(path))
+}
+
+/// Locks a file beside the state file, which is replaced and removed.
+async fn lock(path: &Path, timeout: Duration, on_wait: impl FnOnce()) -> Result<File> {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(".lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&name)?;
+    let until = Instant::now() + timeout;
+    let mut on_wait = Some(on_wait);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+            Err(TryLockError::WouldBlock) if Instant::now() >= until => {
+                bail!(
+                    "another process still deploys with it after {} s",
+                    timeout.as_secs()
+                );
+            }
+            Err(TryLockError::WouldBlock) => {
+                if let Some(on_wait) = on_wait.take() {
+                    on_wait();
+                }
+                sleep(LOCK_INTERVAL).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use session_key_client::{
+        alloy::primitives::{B256, Bytes},
+        deployment::Contract,
+    };
+
+    const SENDER: Address = Address::repeat_byte(0xab);
+
+    fn transaction(nonce: u64, number: u8) -> SignedCreation {
+        SignedCreation {
+            contract: Contract::EntryPoint,
+            nonce,
+            hash: B256::repeat_byte(number),
+            raw: Bytes::from(vec![number; 3]),
+        }
+    }
+
+    async fn open(path: &Path) -> Result<StateFile> {
+        StateFile::open(path.to_owned(), 7, SENDER, || ()).await
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_there_for_the_next_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/state.json");
+        let mut state = open(&path).await.unwrap();
+        assert_eq!(state.kept(), []);
+        state.keep(&transaction(4, 1)).unwrap();
+        state.keep(&transaction(5, 2)).unwrap();
+        state.keep(&transaction(5, 3)).unwrap();
+        drop(state);
+        let mut state = open(&path).await.unwrap();
+        assert_eq!(state.kept(), [transaction(5, 2), transaction(5, 3)]);
+        assert_eq!(read(&path, 7, None).unwrap(), state.kept());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(&path), mode(folder_of(&path))), (0o600, 0o700));
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(&SENDER.to_checksum(None)), "{text}");
+        state.forget().unwrap();
+        assert!(!path.exists());
+        state.forget().unwrap();
+        assert_eq!(read(&path, 7, Some(SENDER)).unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn files_of_others_and_garbage_are_refused_and_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let mut state = open(&path).await.unwrap();
+        state.keep(&transaction(1, 1)).unwrap();
+        drop(state);
+        let refused = |chain_id, sender| format!("{:#}", read(&path, chain_id, sender).unwrap_err());
+        assert!(refused(8, None).contains("for chain 7, not 8"));
+        let error = refused(7, Some(Address::ZERO));
+        assert!(error.contains(&format!("of {SENDER}, not 0x00")), "{error}");
+        for garbage in [
+            "",
+            "{}",
+            "[1",
+            "{\"chainId\":7,\"sender\":\"0x12\",\"transactions\":[]}",
+        ] {
+            fs::write(&path, garbage).unwrap();
+            assert!(refused(7, None).contains("--state "), "{garbage}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), garbage);
+        }
+        let large = File::create(&path).unwrap();
+        large.set_len(MAX_SIZE + 1).unwrap();
+        assert!(refused(7, None).contains("larger than"));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_cannot_be_written_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("folder/state.json");
+        let mut state = open(&path).await.unwrap();
+        state.keep(&transaction(1, 1)).unwrap();
+        fs::remove_dir_all(folder_of(&path)).unwrap();
+        state.keep(&transaction(1, 2)).unwrap_err();
+        assert_eq!(state.kept(), [transaction(1, 1)]);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn one_process_at_a_time_has_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let first = open(&path).await.unwrap();
+        let error = lock(&path, Duration::from_secs(1), || ()).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "another process still deploys with it after 1 s"
+        );
+        let mut has_waited = false;
+        let (second, ()) = tokio::join!(
+            StateFile::open(path.clone(), 7, SENDER, || has_waited = true),
+            async {
+                sleep(Duration::from_millis(500)).await;
+                drop(first);
+            }
+        );
+        second.unwrap();
+        assert!(has_waited);
+    }
+}

@@ -1,0 +1,558 @@
+//! Sending the transactions of a deployment, one after the other, and finding out what became of each.
+
+use super::{
+    Contract, DeployError, Deployer, KeptError, PlannedContract, SignedCreation, Survey,
+    signed::{Checked, Fees},
+};
+use crate::{
+    node::TransactionReceipt,
+    request::RequestError,
+    submit::{Sent, sent_to_node},
+};
+use alloy::{
+    network::TxSigner,
+    primitives::{Address, B256, Signature, U256},
+};
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a transaction may take to be included.
+pub(super) const INCLUSION_TIMEOUT: Duration = Duration::from_secs(180);
+/// How far apart the chain is asked for it, at first and at last.
+const INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+/// How long a node may take to know of a transaction that another one has in a block: behind one URL there may be many.
+const LAG: Duration = Duration::from_secs(20);
+/// How often a contract's creation is tried, if other transactions of the same account use the nonce.
+const ATTEMPTS: u32 = 3;
+
+/// Why a transaction could not be kept.
+pub type KeeperError = Box<dyn std::error::Error + Send + Sync>;
+
+type Signer = dyn TxSigner<Signature> + Send + Sync;
+
+/// Remembers what a deployment has signed, and hears how it goes.
+pub trait Keeper: Send {
+    /// Called with each transaction before it is sent. Once this returns `Ok`, it is sent: it must be kept where the next run
+    /// finds it ([`Deployer::resume`]), whatever happens to this process. On an error nothing is sent.
+    ///
+    /// There may be several with the same nonce, each with higher fees than the one before; keep all of them.
+    fn keep(&mut self, transaction: &SignedCreation) -> Result<(), KeeperError>;
+
+    /// What became of the kept transactions, which all have the same nonce, is known: they can be forgotten.
+    fn settled(&mut self, transactions: &[SignedCreation], fate: Fate) {
+        let _ = (transactions, fate);
+    }
+
+    /// A contract is there.
+    fn created(&mut self, created: &Created) {
+        let _ = created;
+    }
+}
+
+/// What became of transactions with the same nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fate {
+    /// One is in a block.
+    Included {
+        /// Which one.
+        transaction: B256,
+        /// Whether it succeeded; `None` where the node does not say.
+        success: Option<bool>,
+    },
+    /// None can be included: another transaction has used the nonce.
+    Void,
+    /// No byte of them left this process.
+    NeverSent,
+    /// The contract is there without them. One may still be included, and then fails.
+    Superfluous,
+}
+
+/// A contract that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Which one.
+    pub contract: Contract,
+    /// Where it is.
+    pub address: Address,
+    /// Hash of the transaction that created it. `None` if somebody else did.
+    pub transaction: Option<B256>,
+    /// Number of that transaction's block.
+    pub block: Option<u64>,
+    /// Hash of our transaction if it failed, because somebody else was faster.
+    pub failed: Option<B256>,
+    /// Gas that our transaction used; 0 if there was none.
+    pub gas_used: u64,
+}
+
+/// What became of a kept transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resumed {
+    /// The contract is there.
+    Created(Created),
+    /// The transaction was included and failed, and the contract is not there.
+    Failed {
+        /// What it should have created.
+        contract: Contract,
+        /// Its hash.
+        transaction: B256,
+    },
+    /// Another transaction has used the nonce, and the contract is not there.
+    Void {
+        /// What it should have created.
+        contract: Contract,
+        /// The nonce.
+        nonce: u64,
+    },
+}
+
+/// How waiting for transactions with the same nonce ended.
+enum End {
+    Included(Box<TransactionReceipt>),
+    Void,
+}
+
+/// What the chain shows of transactions with the same nonce.
+enum Seen {
+    Included(Box<TransactionReceipt>),
+    /// Nothing speaks against their inclusion.
+    Waiting,
+    /// The nonce is used, and the node knows none of them.
+    Used,
+}
+
+/// How handing a transaction over failed.
+enum NotHanded {
+    NeverLeft(RequestError),
+    Failed(DeployError),
+}
+
+impl Deployer {
+    /// Creates what the survey found missing, one contract after the other, and verifies each. `signer` signs, and pays. Each
+    /// transaction is [kept](Keeper::keep) before it is sent.
+    ///
+    /// While transactions of the signer wait to be included, none is signed: for 180 seconds, then that is an error.
+    #[tracing::instrument(level = "debug", skip_all, fields(chain_id = survey.chain_id))]
+    pub async fn deploy(
+        &self,
+        survey: &Survey,
+        signer: &Signer,
+        keeper: &mut dyn Keeper,
+    ) -> Result<(), DeployError> {
+        let chain_id = self.check_chain().await?;
+        let fees = Fees {
+            base_fee: 0,
+            max_fee: survey.max_fee_per_gas,
+            max_priority_fee: survey.max_priority_fee_per_gas,
+        };
+        let mut next_nonce = 0;
+        for (planned, surveyed) in self.plan.contracts().iter().zip(&survey.contracts) {
+            let Some(gas_limit) = surveyed.gas_limit else {
+                continue;
+            };
+            let offer = Checked {
+                planned,
+                gas_limit,
+                fees,
+            };
+            let created = self
+                .create(
+                    chain_id,
+                    &offer,
+                    surveyed.code_hash,
+                    signer,
+                    keeper,
+                    &mut next_nonce,
+                )
+                .await?;
+            keeper.created(&created);
+        }
+        Ok(())
+    }
+
+    /// Takes up transactions that an earlier run kept and did not see the end of; all have the same nonce. They must be of this
+    /// signer, this chain and this plan. `None` if there are none.
+    ///
+    /// What became of them is told if it is known. Otherwise the last one is sent again, or, if its fees are too low by now, a
+    /// replacement with the same nonce and fees that are at least a tenth higher, within the [bounds](Self::bounds); and it is
+    /// waited for.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn resume(
+        &self,
+        kept: &[SignedCreation],
+        signer: &Signer,
+        keeper: &mut dyn Keeper,
+    ) -> Result<Option<Resumed>, DeployError> {
+        let Some(last) = kept.last() else {
+            return Ok(None);
+        };
+        let chain_id = self.check_chain().await?;
+        let sender = signer.address();
+        let check = |signed: &SignedCreation| {
+            self.check_kept(signed, last, chain_id, sender).map_err(|error| {
+                DeployError::NotOfThisDeployment {
+                    transaction: signed.hash,
+                    error,
+                }
+            })
+        };
+        for signed in kept {
+            check(signed)?;
+        }
+        let offer = check(last)?;
+        let planned = offer.planned;
+        let code_hash = self.code_hash(planned).await?;
+        let mut kept = kept.to_vec();
+        let end = match self.look(sender, &kept).await? {
+            Seen::Included(receipt) => End::Included(receipt),
+            Seen::Used => self.wait(sender, &kept).await?,
+            Seen::Waiting if self.is_present(planned, code_hash).await? => {
+                keeper.settled(&kept, Fate::Superfluous);
+                let created = by_others(planned);
+                keeper.created(&created);
+                return Ok(Some(Resumed::Created(created)));
+            }
+            Seen::Waiting => {
+                let replacement = self.replacement(last, &offer, chain_id, signer).await?;
+                if let Some(replacement) = replacement {
+                    keep(keeper, &replacement)?;
+                    kept.push(replacement);
+                }
+                self.send(&kept).await.map_err(|error| match error {
+                    NotHanded::NeverLeft(error) => error.into(),
+                    NotHanded::Failed(error) => error,
+                })?;
+                self.wait(sender, &kept).await?
+            }
+        };
+        let nonce = last.nonce;
+        let resumed = match self.conclude(planned, code_hash, &kept, end, keeper).await {
+            Ok(Some(created)) => {
+                keeper.created(&created);
+                Resumed::Created(created)
+            }
+            Ok(None) => Resumed::Void {
+                contract: planned.contract,
+                nonce,
+            },
+            Err(DeployError::Reverted {
+                contract,
+                transaction,
+            }) => Resumed::Failed {
+                contract,
+                transaction,
+            },
+            Err(error) => return Err(error),
+        };
+        Ok(Some(resumed))
+    }
+
+    /// How many transactions of an account are known to the node and not included.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn pending(&self, sender: Address) -> Result<u64, DeployError> {
+        let (included, known) = self.counts(sender).await?;
+        Ok(known.saturating_sub(included))
+    }
+
+    /// Waits until no transaction of an account waits to be included: for 180 seconds, then that is an error.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn settle(&self, sender: Address) -> Result<(), DeployError> {
+        self.free_nonce(sender, 0).await.map(drop)
+    }
+
+    async fn counts(&self, sender: Address) -> Result<(u64, u64), RequestError> {
+        tokio::try_join!(
+            self.node.transaction_count(sender, false),
+            self.node.transaction_count(sender, true)
+        )
+    }
+
+    /// The next nonce of an account of which no transaction waits, at least `least`.
+    async fn free_nonce(&self, sender: Address, least: u64) -> Result<u64, DeployError> {
+        let until = Instant::now() + INCLUSION_TIMEOUT;
+        let [mut interval, longest] = INTERVALS;
+        loop {
+            let (included, known) = self.counts(sender).await?;
+            let next = included.max(least);
+            if known <= next {
+                return Ok(next);
+            }
+            if Instant::now() >= until {
+                return Err(DeployError::TransactionsPending {
+                    deployer: sender,
+                    included: next,
+                    known,
+                });
+            }
+            sleep(interval).await;
+            interval = (interval * 2).min(longest);
+        }
+    }
+
+    /// Creates a contract, unless somebody else does so first.
+    async fn create(
+        &self,
+        chain_id: u64,
+        offer: &Checked<'_>,
+        code_hash: B256,
+        signer: &Signer,
+        keeper: &mut dyn Keeper,
+        next_nonce: &mut u64,
+    ) -> Result<Created, DeployError> {
+        let (sender, planned) = (signer.address(), offer.planned);
+        for _ in 0..ATTEMPTS {
+            // A node that is behind does not know of the last transaction yet.
+            let nonce = self.free_nonce(sender, *next_nonce).await?;
+            // The address is the same for everyone: somebody else may have been faster.
+            if self.is_present(planned, code_hash).await? {
+                return Ok(by_others(planned));
+            }
+            let (gas_limit, fees) = (offer.gas_limit, &offer.fees);
+            let signed = SignedCreation::sign(planned, chain_id, nonce, gas_limit, fees, signer).await?;
+            keep(keeper, &signed)?;
+            let kept = [signed];
+            match self.send(&kept).await {
+                Ok(()) => {}
+                Err(NotHanded::NeverLeft(error)) => {
+                    keeper.settled(&kept, Fate::NeverSent);
+                    return Err(error.into());
+                }
+                Err(NotHanded::Failed(error)) => return Err(error),
+            }
+            let end = self.wait(sender, &kept).await?;
+            *next_nonce = nonce.saturating_add(1);
+            if let Some(created) = self.conclude(planned, code_hash, &kept, end, keeper).await? {
+                return Ok(created);
+            }
+        }
+        Err(DeployError::NoncesTaken {
+            contract: planned.contract,
+            deployer: sender,
+            attempts: ATTEMPTS,
+        })
+    }
+
+    /// Checks one of several transactions that were kept together.
+    fn check_kept(
+        &self,
+        signed: &SignedCreation,
+        last: &SignedCreation,
+        chain_id: u64,
+        sender: Address,
+    ) -> Result<Checked<'_>, KeptError> {
+        let checked = signed.check(chain_id, sender, &self.plan)?;
+        if signed.nonce != last.nonce {
+            return Err(KeptError::NonceDiffers {
+                expected: last.nonce,
+                actual: signed.nonce,
+            });
+        }
+        if signed.contract != last.contract {
+            return Err(KeptError::OtherCreation {
+                contract: last.contract,
+            });
+        }
+        Ok(checked)
+    }
+
+    /// A transaction in the place of one whose fees are too low by now.
+    async fn replacement(
+        &self,
+        last: &SignedCreation,
+        offer: &Checked<'_>,
+        chain_id: u64,
+        signer: &Signer,
+    ) -> Result<Option<SignedCreation>, DeployError> {
+        let now = self.current_fees().await?;
+        if !offer.fees.is_too_low_for(&now) {
+            return Ok(None);
+        }
+        let fees = offer.fees.replacement(&now);
+        self.check_fees(&fees)?;
+        let cost = U256::from(offer.gas_limit).saturating_mul(U256::from(fees.max_fee));
+        self.bounds.check_cost(cost)?;
+        SignedCreation::sign(
+            offer.planned,
+            chain_id,
+            last.nonce,
+            offer.gas_limit,
+            &fees,
+            signer,
+        )
+        .await
+        .map(Some)
+    }
+
+    /// Hands the last transaction over.
+    async fn send(&self, kept: &[SignedCreation]) -> Result<(), NotHanded> {
+        let Some(signed) = kept.last() else {
+            return Ok(());
+        };
+        let (contract, transaction) = (signed.contract, signed.hash);
+        // The hash that a node answers says nothing that is not known.
+        let answer: Result<IgnoredAny, _> = self.node.request("eth_sendRawTransaction", (&signed.raw,)).await;
+        let Err(error) = answer else {
+            return Ok(());
+        };
+        match sent_to_node(error.clone()) {
+            Sent::Taken => Ok(()),
+            Sent::NeverLeft { error } => Err(NotHanded::NeverLeft(error)),
+            Sent::NotTaken(_) => Err(NotHanded::Failed(DeployError::NotTaken {
+                contract,
+                transaction,
+                error,
+            })),
+            // The nonce is used, or another transaction has it: this one, or an earlier one of the same deployment, or one of
+            // somebody else. The chain will show.
+            Sent::NoAnswer { .. } if is_about_nonce(&error) => Ok(()),
+            Sent::NoAnswer { .. } => Err(NotHanded::Failed(DeployError::NoAnswer {
+                contract,
+                transaction,
+                error,
+            })),
+        }
+    }
+
+    /// Waits until one of the transactions is included, or none can be.
+    async fn wait(&self, sender: Address, kept: &[SignedCreation]) -> Result<End, DeployError> {
+        let until = Instant::now() + INCLUSION_TIMEOUT;
+        let [mut interval, longest] = INTERVALS;
+        let mut used_since = None;
+        loop {
+            let error = match self.look(sender, kept).await {
+                Ok(Seen::Included(receipt)) => return Ok(End::Included(receipt)),
+                Ok(Seen::Waiting) => {
+                    used_since = None;
+                    None
+                }
+                Ok(Seen::Used) => {
+                    if used_since.get_or_insert_with(Instant::now).elapsed() >= LAG {
+                        return Ok(End::Void);
+                    }
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            if Instant::now() >= until
+                && let Some(last) = kept.last()
+            {
+                let (contract, transaction) = (last.contract, last.hash);
+                return Err(match error {
+                    Some(error) => DeployError::Unread {
+                        contract,
+                        transaction,
+                        error,
+                    },
+                    None => DeployError::NotIncluded {
+                        contract,
+                        transaction,
+                    },
+                });
+            }
+            sleep(interval).await;
+            interval = (interval * 2).min(longest);
+        }
+    }
+
+    /// What the chain shows of the transactions now.
+    async fn look(&self, sender: Address, kept: &[SignedCreation]) -> Result<Seen, RequestError> {
+        for signed in kept.iter().rev() {
+            if let Some(receipt) = self.node.receipt(signed.hash).await? {
+                return Ok(Seen::Included(Box::new(receipt)));
+            }
+        }
+        let nonce = kept.last().map_or(u64::MAX, |signed| signed.nonce);
+        if self.node.transaction_count(sender, false).await? <= nonce {
+            return Ok(Seen::Waiting);
+        }
+        for signed in kept.iter().rev() {
+            let found: Value = self
+                .node
+                .request("eth_getTransactionByHash", (signed.hash,))
+                .await?;
+            // It is in a block, and its receipt follows.
+            if !found.is_null() {
+                return Ok(Seen::Waiting);
+            }
+        }
+        Ok(Seen::Used)
+    }
+
+    /// What the end of a wait comes to: a contract that is there, or `None` where none of the transactions can be included and
+    /// the contract is not there.
+    async fn conclude(
+        &self,
+        planned: &PlannedContract,
+        code_hash: B256,
+        kept: &[SignedCreation],
+        end: End,
+        keeper: &mut dyn Keeper,
+    ) -> Result<Option<Created>, DeployError> {
+        let receipt = match end {
+            End::Included(receipt) => receipt,
+            End::Void => {
+                keeper.settled(kept, Fate::Void);
+                let is_present = self.is_present(planned, code_hash).await?;
+                return Ok(is_present.then(|| by_others(planned)));
+            }
+        };
+        let (contract, transaction) = (planned.contract, receipt.transaction_hash);
+        let success = receipt.success;
+        keeper.settled(kept, Fate::Included { transaction, success });
+        let in_place = self.is_in_place(planned, code_hash, success != Some(false)).await;
+        let in_place = in_place.map_err(|error| match error {
+            DeployError::Rpc(error) => DeployError::Unread {
+                contract,
+                transaction,
+                error,
+            },
+            error => error,
+        })?;
+        if !in_place {
+            return Err(DeployError::Reverted {
+                contract,
+                transaction,
+            });
+        }
+        let is_ours = success == Some(true);
+        Ok(Some(Created {
+            transaction: is_ours.then_some(transaction),
+            block: is_ours.then_some(receipt.block_number),
+            failed: (success == Some(false)).then_some(transaction),
+            gas_used: receipt.gas_used.unwrap_or_default().saturating_to(),
+            ..by_others(planned)
+        }))
+    }
+}
+
+/// Has a transaction kept.
+fn keep(keeper: &mut dyn Keeper, signed: &SignedCreation) -> Result<(), DeployError> {
+    keeper.keep(signed).map_err(|error| DeployError::NotKept {
+        contract: signed.contract,
+        transaction: signed.hash,
+        error,
+    })
+}
+
+/// A contract that somebody else created.
+fn by_others(planned: &PlannedContract) -> Created {
+    Created {
+        contract: planned.contract,
+        address: planned.address,
+        transaction: None,
+        block: None,
+        failed: None,
+        gas_used: 0,
+    }
+}
+
+/// Whether a node says that something has the transaction's nonce.
+fn is_about_nonce(error: &RequestError) -> bool {
+    error.answer().is_some_and(|answer| {
+        let words = answer.message.to_ascii_lowercase();
+        words.contains("nonce") || words.contains("replac")
+    })
+}

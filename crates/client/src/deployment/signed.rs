@@ -1,0 +1,306 @@
+//! Signed transactions of a deployment: made, kept by the caller, and checked when they come back.
+
+use super::{Contract, DeployError, DeploymentPlan, PlannedContract};
+use alloy::{
+    consensus::{
+        SignableTransaction, Transaction as _, TxEip1559, TxEnvelope, TxLegacy,
+        transaction::SignerRecoverable as _,
+    },
+    eips::eip2718::{Decodable2718 as _, Encodable2718 as _},
+    network::TxSigner,
+    primitives::{Address, B256, Bytes, Signature, TxKind, U256, keccak256},
+};
+use serde::{Deserialize, Serialize};
+use session_key_bindings::DEPLOYMENT_PROXY;
+
+/// A signed transaction that creates a contract. Whoever has it can send it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SignedCreation {
+    /// What it creates.
+    pub contract: Contract,
+    /// The nonce of its sender.
+    pub nonce: u64,
+    /// Its hash.
+    pub hash: B256,
+    /// The transaction as nodes take it (EIP-2718).
+    pub raw: Bytes,
+}
+
+/// A kept transaction is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeptError {
+    /// It is no signed transaction of a kind that deployments send.
+    #[error("it is not a signed transaction of a known kind")]
+    NotATransaction,
+
+    /// It has another hash.
+    #[error("its hash is {actual}")]
+    HashDiffers {
+        /// The transaction's hash.
+        actual: B256,
+    },
+
+    /// It is for another chain, or for any.
+    #[error("it is for {}, not for chain {expected}", actual.map_or_else(|| "any chain".to_owned(), |id| format!("chain {id}")))]
+    ChainDiffers {
+        /// The chain that is meant.
+        expected: u64,
+        /// The transaction's chain.
+        actual: Option<u64>,
+    },
+
+    /// Somebody else signed it.
+    #[error("{actual} signed it, not {expected}")]
+    SignerDiffers {
+        /// Who deploys.
+        expected: Address,
+        /// Who signed.
+        actual: Address,
+    },
+
+    /// It has another nonce than it was kept under, or than those it was kept with.
+    #[error("its nonce is {actual}, not {expected}")]
+    NonceDiffers {
+        /// The nonce that it should have.
+        expected: u64,
+        /// The transaction's nonce.
+        actual: u64,
+    },
+
+    /// It does something else than call the deployment proxy without ether.
+    #[error("it does not call the deployment proxy, or sends ether")]
+    NotACreation,
+
+    /// It creates something else, possibly with other parameters.
+    #[error(
+        "it does not create {contract} with the parameters given: give those of the deployment that it is of"
+    )]
+    OtherCreation {
+        /// The contract that it was kept for.
+        contract: Contract,
+    },
+}
+
+/// What a transaction offers, in wei per gas unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fees {
+    /// The latest base fee; zero on chains without one.
+    pub(super) base_fee: u128,
+    pub(super) max_fee: u128,
+    /// `None`: `max_fee` is the price, in a transaction from before EIP-1559.
+    pub(super) max_priority_fee: Option<u128>,
+}
+
+impl Fees {
+    /// What is left for whoever includes it, at a base fee. `None` if it cannot be included.
+    fn tip(&self, base_fee: u128) -> Option<u128> {
+        let left = self.max_fee.checked_sub(base_fee)?;
+        Some(left.min(self.max_priority_fee.unwrap_or(left)))
+    }
+
+    /// Whether this offer is too low, now that a new transaction would make that one: it does not pay the base fee, or less than
+    /// half of the tip.
+    pub(super) fn is_too_low_for(&self, now: &Self) -> bool {
+        let wanted = now.tip(now.base_fee).unwrap_or_default();
+        match self.tip(now.base_fee) {
+            Some(tip) => tip < wanted.div_ceil(2),
+            None => true,
+        }
+    }
+
+    /// What a replacement of this offer makes: what a new transaction would, and at least a tenth more than this one in both
+    /// fees, which is what nodes ask for.
+    pub(super) fn replacement(&self, now: &Self) -> Self {
+        let more = |fee: u128| fee.saturating_add(fee / 10).saturating_add(1);
+        let now_tip = now.max_priority_fee.unwrap_or(now.max_fee);
+        Self {
+            base_fee: now.base_fee,
+            max_fee: more(self.max_fee).max(now.max_fee),
+            max_priority_fee: self.max_priority_fee.map(|tip| more(tip).max(now_tip)),
+        }
+    }
+}
+
+/// What a kept transaction creates and offers, once it was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Checked<'a> {
+    pub(super) planned: &'a PlannedContract,
+    pub(super) gas_limit: u64,
+    pub(super) fees: Fees,
+}
+
+impl SignedCreation {
+    /// What the transaction may cost at most, in wei: all its gas at its full fee. `None` if it cannot be read.
+    pub fn cost(&self) -> Option<U256> {
+        let transaction = TxEnvelope::decode_2718_exact(&self.raw).ok()?;
+        let gas = U256::from(transaction.gas_limit());
+        Some(gas.saturating_mul(U256::from(transaction.max_fee_per_gas())))
+    }
+
+    /// Checks that this is a transaction of `sender` that creates the contract of the plan, and nothing else.
+    pub(super) fn check<'a>(
+        &self,
+        chain_id: u64,
+        sender: Address,
+        plan: &'a DeploymentPlan,
+    ) -> Result<Checked<'a>, KeptError> {
+        let actual = keccak256(&self.raw);
+        if actual != self.hash {
+            return Err(KeptError::HashDiffers { actual });
+        }
+        let transaction = TxEnvelope::decode_2718_exact(&self.raw).map_err(|_| KeptError::NotATransaction)?;
+        if !(transaction.is_legacy() || transaction.is_eip1559()) {
+            return Err(KeptError::NotATransaction);
+        }
+        if transaction.chain_id() != Some(chain_id) {
+            return Err(KeptError::ChainDiffers {
+                expected: chain_id,
+                actual: transaction.chain_id(),
+            });
+        }
+        let signer = transaction
+            .recover_signer()
+            .map_err(|_| KeptError::NotATransaction)?;
+        if signer != sender {
+            return Err(KeptError::SignerDiffers {
+                expected: sender,
+                actual: signer,
+            });
+        }
+        if transaction.nonce() != self.nonce {
+            return Err(KeptError::NonceDiffers {
+                expected: self.nonce,
+                actual: transaction.nonce(),
+            });
+        }
+        if transaction.kind() != TxKind::Call(DEPLOYMENT_PROXY) || !transaction.value().is_zero() {
+            return Err(KeptError::NotACreation);
+        }
+        let contract = self.contract;
+        let planned = plan.contract(contract);
+        let planned = planned
+            .filter(|planned| planned.call_data() == *transaction.input())
+            .ok_or(KeptError::OtherCreation { contract })?;
+        Ok(Checked {
+            planned,
+            gas_limit: transaction.gas_limit(),
+            fees: Fees {
+                base_fee: 0,
+                max_fee: transaction.max_fee_per_gas(),
+                max_priority_fee: transaction.max_priority_fee_per_gas(),
+            },
+        })
+    }
+
+    /// Signs the transaction that creates a contract.
+    pub(super) async fn sign(
+        planned: &PlannedContract,
+        chain_id: u64,
+        nonce: u64,
+        gas_limit: u64,
+        fees: &Fees,
+        signer: &(dyn TxSigner<Signature> + Send + Sync),
+    ) -> Result<Self, DeployError> {
+        let (to, input) = (TxKind::Call(DEPLOYMENT_PROXY), planned.call_data());
+        let signed: Result<TxEnvelope, _> = match fees.max_priority_fee {
+            Some(max_priority_fee_per_gas) => {
+                let mut transaction = TxEip1559 {
+                    chain_id,
+                    nonce,
+                    gas_limit,
+                    max_fee_per_gas: fees.max_fee,
+                    max_priority_fee_per_gas,
+                    to,
+                    value: U256::ZERO,
+                    access_list: Default::default(),
+                    input,
+                };
+                let signature = signer.sign_transaction(&mut transaction).await;
+                signature.map(|signature| transaction.into_signed(signature).into())
+            }
+            None => {
+                let mut transaction = TxLegacy {
+                    chain_id: Some(chain_id),
+                    nonce,
+                    gas_price: fees.max_fee,
+                    gas_limit,
+                    to,
+                    value: U256::ZERO,
+                    input,
+                };
+                let signature = signer.sign_transaction(&mut transaction).await;
+                signature.map(|signature| transaction.into_signed(signature).into())
+            }
+        };
+        let signed = signed.map_err(|error| DeployError::NotSigned {
+            contract: planned.contract,
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            contract: planned.contract,
+            nonce,
+            hash: *signed.tx_hash(),
+            raw: signed.encoded_2718().into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn fees(max_fee: u128, max_priority_fee: Option<u128>) -> Fees {
+        Fees {
+            base_fee: 0,
+            max_fee,
+            max_priority_fee,
+        }
+    }
+
+    #[test]
+    fn an_offer_is_too_low_where_it_leaves_less_than_half_of_the_tip() {
+        let now = Fees {
+            base_fee: 100,
+            ..fees(210, Some(10))
+        };
+        for (offer, is_too_low) in [
+            (fees(99, Some(50)), true),
+            (fees(104, Some(50)), true),
+            (fees(105, Some(50)), false),
+            (fees(1_000, Some(4)), true),
+            (fees(1_000, Some(5)), false),
+            // One price.
+            (fees(104, None), true),
+            (fees(105, None), false),
+        ] {
+            assert_eq!(offer.is_too_low_for(&now), is_too_low, "{offer:?}");
+        }
+        let without_base_fee = fees(9, None);
+        assert!(fees(4, None).is_too_low_for(&without_base_fee));
+        assert!(!fees(5, None).is_too_low_for(&without_base_fee));
+    }
+
+    #[test]
+    fn a_replacement_offers_a_tenth_more_in_both_fees_and_at_least_what_is_usual_now() {
+        let now = Fees {
+            base_fee: 100,
+            ..fees(210, Some(10))
+        };
+        let replaced = fees(1_000, Some(3)).replacement(&now);
+        assert_eq!((replaced.max_fee, replaced.max_priority_fee), (1_101, Some(10)));
+        let replaced = fees(50, Some(50)).replacement(&now);
+        assert_eq!((replaced.max_fee, replaced.max_priority_fee), (210, Some(56)));
+        let replaced = fees(200, None).replacement(&now);
+        assert_eq!((replaced.max_fee, replaced.max_priority_fee), (221, None));
+        for old in [0, 1, 9, 10, 11, 99, 1_000_000_007] {
+            let new = fees(old, Some(old)).replacement(&Fees::default());
+            // As geth has it: more, and at least 110 % of it, rounded down.
+            assert!(new.max_fee > old && new.max_fee >= old * 110 / 100, "{old}");
+            assert!(new.max_priority_fee.unwrap() <= new.max_fee);
+        }
+        let most = fees(u128::MAX, Some(u128::MAX)).replacement(&now);
+        assert_eq!(most.max_fee, u128::MAX);
+    }
+}
