@@ -8,6 +8,7 @@ import {UserOperation} from "./interfaces/IAccount.sol";
 import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "./interfaces/ISessionKeyPlugin.sol";
 import {AccountRecord} from "./libraries/AccountRecord.sol";
 import {KeyRecord, LibKeyRecord} from "./libraries/KeyRecord.sol";
+import {LibGasLimit} from "./libraries/LibGasLimit.sol";
 import {LibSessionKeyCalls} from "./libraries/LibSessionKeyCalls.sol";
 import {LibSessionKeySlots} from "./libraries/LibSessionKeySlots.sol";
 import {LibSpendLimit, SpendLimit} from "./libraries/SpendLimit.sol";
@@ -25,7 +26,8 @@ import {LibSpendLimit, SpendLimit} from "./libraries/SpendLimit.sol";
 ///     limited tokens)
 ///     ERC-20 limits        -                                         booked, or `ERC20SpendLimitExceeded`
 ///     native token limit   `PermissionsCheckFailed`, or validAfter   booked, or `NativeTokenSpendLimitExceeded`
-///     gas limit            booked, or `PermissionsCheckFailed`       a new interval starts now
+///     gas limit            charged, or `PermissionsCheckFailed`      `PermissionsCheckFailed` if lowered below what is
+///                                                                    charged; the interval that begins, begins now
 ///     required paymaster   `PermissionsCheckFailed`                  -
 ///
 /// Amounts are added with saturation: a sum at the maximum of `uint256` fits no limit, since that value means "no limit".
@@ -43,9 +45,6 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
     uint256 private constant IS_ON_LIST = 1 << 0;
     uint256 private constant CHECK_SELECTORS = 1 << 1;
     uint256 private constant HAS_TOKEN_LIMIT = 1 << 2;
-
-    /// @dev Flag of a gas limit: validation opened a new interval, whose start execution has not recorded yet.
-    uint256 private constant RESET_PENDING = 1 << 0;
 
     uint256 private constant NO_LIMIT = type(uint256).max;
 
@@ -97,6 +96,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         if (key.has(LibKeyRecord.GAS_LIMIT_STORED)) {
             earliest = earliest.max(_bookGas(account, key, sessionKey, userOp));
         }
+        if (earliest == LibSpendLimit.NEVER) revert PermissionsCheckFailed();
         if (key.has(LibKeyRecord.PAYMASTER_REQUIRED)) _checkPaymaster(account, key, userOp.paymasterAndData);
         return (uint48(earliest), key.validUntil());
     }
@@ -123,7 +123,13 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         if (!key.has(LibKeyRecord.NO_NATIVE_LIMIT) && !_bookNative(account, key, totalValue)) {
             revert NativeTokenSpendLimitExceeded(account, sessionKey);
         }
-        if (key.has(LibKeyRecord.GAS_LIMIT_STORED)) _settleGasReset(account, key);
+        if (key.has(LibKeyRecord.GAS_LIMIT_STORED)) {
+            uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
+            // Validation charged no more than the limit. An owner's operation of the same bundle can have lowered it since.
+            SpendLimit gas = LibSpendLimit.load(slot);
+            if (gas.isExceeded(slot)) revert PermissionsCheckFailed();
+            LibGasLimit.settle(gas, slot, _now());
+        }
     }
 
     /// @dev Whether the key may make this call at all, amounts aside.
@@ -184,13 +190,18 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         }
     }
 
-    function _checkNativeLimit(address account, KeyRecord key, uint256 value) private view returns (uint48 validAfter) {
-        bool possible = value == 0;
-        if (key.has(LibKeyRecord.NATIVE_LIMIT_STORED)) {
-            uint256 slot = LibSessionKeySlots.nativeLimit(account, key.id());
-            (possible, validAfter) = LibSpendLimit.load(slot).check(slot, value);
+    function _checkNativeLimit(address account, KeyRecord key, uint256 value)
+        private
+        view
+        returns (uint256 validAfter)
+    {
+        if (!key.has(LibKeyRecord.NATIVE_LIMIT_STORED)) {
+            return value == 0 ? 0 : LibSpendLimit.NEVER;
         }
-        if (!possible) revert PermissionsCheckFailed();
+        uint256 slot = LibSessionKeySlots.nativeLimit(account, key.id());
+        SpendLimit limit = LibSpendLimit.load(slot);
+        (uint256 amount, uint256 used) = limit.limitAndUsed(slot);
+        return limit.check(amount, used, value);
     }
 
     function _bookNative(address account, KeyRecord key, uint256 value) private returns (bool) {
@@ -199,31 +210,14 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         return LibSpendLimit.load(slot).spend(slot, value, _now());
     }
 
-    /// @dev Gas is booked in validation, at the most that the operation can cost. Validation cannot know the time, so it
-    /// only notes that a new interval begins; `_settleGasReset` records when. One such reset can be pending, so that an
-    /// interval's limit cannot be used twice.
+    /// @dev Charges the gas limit, which the key must have, with the most that the operation can cost.
     function _bookGas(address account, KeyRecord key, address sessionKey, UserOperation calldata userOp)
         private
-        returns (uint48 validAfter)
+        returns (uint256 validAfter)
     {
         // With its own nonce lane, no operation of another signer can delay or reorder what is booked here.
         if (userOp.nonce >> 64 != uint160(sessionKey)) revert PermissionsCheckFailed();
-
-        uint256 cost = _maxCost(userOp);
-        uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
-        SpendLimit gas = LibSpendLimit.load(slot);
-        (uint256 limit, uint256 used) = gas.limitAndUsed(slot);
-        if (LibSpendLimit.fits(limit, used, cost)) {
-            if (gas.has(RESET_PENDING)) validAfter = gas.intervalEnd();
-            unchecked {
-                gas.storeUsed(slot, used + cost);
-            }
-        } else if (!gas.has(RESET_PENDING) && gas.fitsNextInterval(limit, cost)) {
-            validAfter = gas.intervalEnd();
-            gas.with(RESET_PENDING).storeUsed(slot, cost);
-        } else {
-            revert PermissionsCheckFailed();
-        }
+        return LibGasLimit.charge(LibSessionKeySlots.gasLimit(account, key.id()), _maxCost(userOp));
     }
 
     /// @dev What EntryPoint v0.6 may charge, in wei. With a paymaster, its `postOp` may use the verification gas limit
@@ -236,11 +230,12 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         return gas == type(uint256).max ? gas : gas.saturatingMul(userOp.maxFeePerGas);
     }
 
-    /// @dev Starts the interval that validation opened, if any. The key must have a gas limit.
+    /// @dev Starts the interval that validation began, if any.
     function _settleGasReset(address account, KeyRecord key) internal {
+        if (!key.has(LibKeyRecord.GAS_LIMIT_STORED)) return;
         uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
         SpendLimit gas = LibSpendLimit.load(slot);
-        if (gas.has(RESET_PENDING)) gas.without(RESET_PENDING).withLastUsed(_now()).store(slot);
+        LibGasLimit.settle(gas, slot, _now());
     }
 
     /* Updates */
@@ -345,7 +340,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         SpendLimit gas;
         // What is stored of a removed limit no longer counts.
         if (key.has(LibKeyRecord.GAS_LIMIT_STORED)) gas = LibSpendLimit.load(slot);
-        gas.without(RESET_PENDING).configure(slot, spendLimit, refreshInterval, _now());
+        LibGasLimit.configure(gas, slot, spendLimit, refreshInterval, _now());
         return key.with(LibKeyRecord.GAS_LIMIT_STORED);
     }
 
@@ -420,7 +415,7 @@ abstract contract SessionKeyPermissions is ISessionKeyPlugin {
         KeyRecord key = _requireKey(account, sessionKey);
         if (!key.has(LibKeyRecord.GAS_LIMIT_STORED)) return (info, false);
         uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
-        return (_info(slot, true), LibSpendLimit.load(slot).has(RESET_PENDING));
+        return (_info(slot, true), LibGasLimit.isResetPending(LibSpendLimit.load(slot)));
     }
 
     /// @inheritdoc ISessionKeyPlugin

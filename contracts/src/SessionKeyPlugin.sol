@@ -101,8 +101,7 @@ contract SessionKeyPlugin is SessionKeyPermissions, BasePlugin {
 
     /// @inheritdoc ISessionKeyPlugin
     function resetSessionKeyGasLimitTimestamp(address account, address sessionKey) external {
-        KeyRecord key = _requireKey(account, sessionKey);
-        if (key.has(LibKeyRecord.GAS_LIMIT_STORED)) _settleGasReset(account, key);
+        _settleGasReset(account, _requireKey(account, sessionKey));
     }
 
     /* Installation */

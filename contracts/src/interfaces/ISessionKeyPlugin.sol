@@ -92,8 +92,11 @@ interface ISessionKeyPlugin {
     /// @notice The key is not registered for the account.
     error SessionKeyNotFound(address sessionKey);
 
-    /// @notice Makes the calls in order, within the key's permissions. Only by a user operation that the key signed.
-    /// @dev Called on the account. Permissions are checked in validation and again here.
+    /// @notice Makes the calls in order, within the key's permissions. Called on the account, by a user operation that the key
+    /// signed. Runtime calls are denied.
+    /// @dev Permissions are checked in validation and again here. Warning: an installed plugin whose manifest permits it to
+    /// execute this function needs no signature of the key; only what is checked here binds it, which is all but the charge to
+    /// the gas limit and the required paymaster.
     /// @param calls At least one.
     /// @return What each call returned, raw.
     function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory);
@@ -216,10 +219,14 @@ interface ISessionKeyPermissionsUpdates {
 
     /// @notice Limits what the key's operations may cost at the most. The nonce key of each operation must then be the
     /// session key's address.
+    /// @dev Operations are charged in validation. Of those validated before, in the same bundle, execution refuses the ones
+    /// that a lowered limit does not cover any more; a limit that the key did not have, or that was removed in between, does not
+    /// bind them. An interval ends with the first operation that does not fit what is left of it.
     /// @param spendLimit Wei, not gas units; `type(uint256).max` removes the limit.
     /// @param refreshInterval Seconds; an interval starts now. Zero: the limit is a total.
     function setGasSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
 
     /// @notice Requires that this paymaster pays for every operation of the key; zero removes the rule.
+    /// @dev Only validation knows the paymaster: operations validated before, in the same bundle, are not bound.
     function setRequiredPaymaster(address requiredPaymaster) external;
 }

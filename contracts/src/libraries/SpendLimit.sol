@@ -33,6 +33,9 @@ library LibSpendLimit {
     using FixedPointMathLib for uint256;
     using LibSessionKeySlots for uint256;
 
+    /// @dev What `check` answers for an amount that cannot be spent.
+    uint256 internal constant NEVER = type(uint256).max;
+
     uint256 private constant WIDE = 1 << 7;
     uint256 private constant FLAGS = type(uint8).max & ~WIDE;
 
@@ -52,11 +55,6 @@ library LibSpendLimit {
         return used.saturatingAdd(amount) <= limit;
     }
 
-    /// @notice Whether `amount` fits into an interval of its own, should there be a next one.
-    function fitsNextInterval(SpendLimit self, uint256 limit, uint256 amount) internal pure returns (bool) {
-        return self.refreshInterval() != 0 && amount <= limit;
-    }
-
     /// @notice The first second of the next interval. Saturates, so that a huge interval never refreshes.
     function intervalEnd(SpendLimit self) internal pure returns (uint48) {
         unchecked {
@@ -65,16 +63,16 @@ library LibSpendLimit {
         }
     }
 
-    /// @notice The rule without a clock, for validation: whether `amount` can be spent now or later, and from when on
-    /// (0: at once).
-    function check(SpendLimit self, uint256 slot, uint256 amount)
+    /// @notice The rule without a clock, for validation: from when on `amount` can be spent. At once if it fits into what is
+    /// left of the current interval, or of the total; from the next interval on, should there be one, if it fits into that.
+    /// @return validAfter Unix seconds; 0: at once; `NEVER`.
+    function check(SpendLimit self, uint256 limit, uint256 used, uint256 amount)
         internal
-        view
-        returns (bool possible, uint48 validAfter)
+        pure
+        returns (uint256 validAfter)
     {
-        (uint256 limit, uint256 used) = self.limitAndUsed(slot);
-        if (fits(limit, used, amount)) return (true, 0);
-        if (self.fitsNextInterval(limit, amount)) return (true, self.intervalEnd());
+        if (fits(limit, used, amount)) return 0;
+        return self.refreshInterval() != 0 && amount <= limit ? self.intervalEnd() : NEVER;
     }
 
     /// @notice The rule with a clock, for execution: books `amount` at `time`. Opens the next interval if the current one
@@ -91,6 +89,12 @@ library LibSpendLimit {
             }
         }
         return true;
+    }
+
+    /// @notice Whether more is used than the limit. Spending never makes it so; lowering the limit does.
+    function isExceeded(SpendLimit self, uint256 slot) internal view returns (bool) {
+        (uint256 limit, uint256 used) = self.limitAndUsed(slot);
+        return used > limit;
     }
 
     /* Fields */
