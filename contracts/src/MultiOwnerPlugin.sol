@@ -36,6 +36,11 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
 
     bytes4 private constant INVALID_SIGNATURE = 0xffffffff;
 
+    /// @dev What a signature begins with that names its owner: see `IMultiOwnerPlugin`. 16 bytes of ones, then the last 16
+    /// bytes of keccak256("session-keys.MultiOwnerPlugin.namedOwner").
+    bytes32 private constant NAMED_OWNER = 0xffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c234690;
+    uint256 private constant NAME_LENGTH = 52;
+
     bytes32 private constant DOMAIN_TYPE_HASH =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)");
     bytes32 private constant MESSAGE_TYPE_HASH = keccak256("AlchemyModularAccountMessage(bytes message)");
@@ -59,22 +64,18 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     }
 
     /// @inheritdoc IPlugin
+    /// @dev `data` is `abi.encode(address[] owners)`. Owners that an uninstall without its callback left over are removed.
     function onInstall(bytes calldata data) external override {
         if (msg.sender.code.length == 0) revert NotContractCaller(msg.sender);
-        if (newestOwner[msg.sender] != address(0)) revert AlreadyInitialized();
+        address[] memory leftOver = _removeAllOwners(msg.sender);
         address[] memory owners = abi.decode(data, (address[]));
         _addOwners(msg.sender, owners);
-        emit OwnerUpdated(msg.sender, owners, new address[](0));
+        emit OwnerUpdated(msg.sender, owners, leftOver);
     }
 
     /// @inheritdoc IPlugin
     function onUninstall(bytes calldata) external override {
-        address[] memory owners = ownersOf(msg.sender);
-        for (uint256 i = 0; i < owners.length; ++i) {
-            ownerEntries[owners[i]][msg.sender] = OwnerEntry.wrap(0);
-        }
-        newestOwner[msg.sender] = address(0);
-        emit OwnerUpdated(msg.sender, new address[](0), owners);
+        emit OwnerUpdated(msg.sender, new address[](0), _removeAllOwners(msg.sender));
     }
 
     /// @inheritdoc IPlugin
@@ -251,6 +252,16 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
         ownerEntries[current][account] = OwnerEntry.wrap(PRESENT | uint160(next));
     }
 
+    /// @dev Takes about 5,000 gas units an owner.
+    /// @return owners Those that there were, newest first.
+    function _removeAllOwners(address account) private returns (address[] memory owners) {
+        owners = ownersOf(account);
+        for (uint256 i = 0; i < owners.length; ++i) {
+            ownerEntries[owners[i]][account] = OwnerEntry.wrap(0);
+        }
+        newestOwner[account] = address(0);
+    }
+
     function _nextOwner(address account, address owner) private view returns (address) {
         return address(uint160(OwnerEntry.unwrap(ownerEntries[owner][account])));
     }
@@ -264,15 +275,21 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
         return error == ECDSA.RecoverError.NoError && isOwnerOf(msg.sender, signer);
     }
 
-    /// @dev Nothing says which owner a contract signature belongs to, so that every owner with code is asked.
+    /// @dev The owner that the signature names is asked, and no other account is looked at. If it names none, then every owner
+    /// with code is asked.
     function _isSignedByContractOwner(bytes32 hash, bytes calldata signature) private view returns (bool) {
+        if (signature.length >= NAME_LENGTH && bytes32(signature) == NAMED_OWNER) {
+            address named = address(bytes20(signature[32:NAME_LENGTH]));
+            return isOwnerOf(msg.sender, named) && _isValidForContract(named, hash, signature[NAME_LENGTH:]);
+        }
         for (address owner = newestOwner[msg.sender]; owner != address(0); owner = _nextOwner(msg.sender, owner)) {
             if (owner.code.length != 0 && _isValidForContract(owner, hash, signature)) return true;
         }
         return false;
     }
 
-    /// @dev Whatever the owner does or returns, this does not revert. OpenZeppelin's `SignatureChecker` does not pad the
+    /// @dev Whatever the owner does or returns, this does not revert. An owner without code returns nothing, which is not valid.
+    /// OpenZeppelin's `SignatureChecker` does not pad the
     /// signature to whole words, as the ABI says.
     function _isValidForContract(address owner, bytes32 hash, bytes calldata signature) private view returns (bool) {
         // The answer is one word; the second word that is read is of no meaning.
