@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {EIP7702Utils} from "@openzeppelin/account/utils/EIP7702Utils.sol";
 import {ERC1967Utils} from "@openzeppelin/proxy/ERC1967/ERC1967Utils.sol";
 import {IERC1822Proxiable} from "@openzeppelin/interfaces/draft-IERC1822.sol";
 import {IERC1155Receiver} from "@openzeppelin/token/ERC1155/IERC1155Receiver.sol";
@@ -112,6 +113,10 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /// @inheritdoc IModularAccount
     function initialize(address[] calldata plugins, bytes calldata pluginInitData) external {
+        // An externally owned account that delegates to this contract (EIP-7702) has an owner already: itself.
+        if (msg.sender != address(this) && EIP7702Utils.fetchDelegate(address(this)) != address(0)) {
+            revert UnauthorizedCallContext();
+        }
         AccountStorage storage account = accountStorage();
         InitializationState state = account.initialization;
         if (state == InitializationState.DONE) revert AlreadyInitialized();

@@ -85,6 +85,22 @@ contract ExecutionTest is AccountTest {
         }
     }
 
+    /// @dev ERC-165 allows 30,000 gas units for an answer, and any word but zero is true. What it takes on top of that here is
+    /// the mock's own.
+    function test_item03_pluginsAnswerAtAnyCostAndWithAnyWord() public {
+        bytes memory expected = revertData(IModularAccount.PluginCallDenied.selector, address(plugin));
+        uint256[4] memory words = [uint256(1), 2, 1 << 255, type(uint256).max];
+        for (uint256 i = 0; i < words.length; ++i) {
+            plugin.setAnswerForTrue(words[i]);
+            reverts(owner.addr, executeCall(address(plugin), 0, ""), expected);
+        }
+        plugin.setAnswerGas(25_000);
+        reverts(owner.addr, executeCall(address(plugin), 0, ""), expected);
+        // What takes more than ERC-165 allows is no answer.
+        plugin.setAnswerGas(31_000);
+        succeeds(owner.addr, executeCall(address(plugin), 0, ""));
+    }
+
     /// @dev Each self-call is a runtime call whose caller is the account.
     function test_item03_selfCallsAreRuntimeCalls() public {
         vm.expectCall(

@@ -6,6 +6,8 @@ import {IERC1155Receiver} from "@openzeppelin/token/ERC1155/IERC1155Receiver.sol
 import {IERC721Receiver} from "@openzeppelin/token/ERC721/IERC721Receiver.sol";
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
+import {Vm} from "forge-std/Vm.sol";
+
 import {IAccount} from "../../src/interfaces/IAccount.sol";
 import {IAccountLoupe} from "../../src/interfaces/IAccountLoupe.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
@@ -205,6 +207,65 @@ contract ModularAccountTest is AccountTest {
         fresh.execute(stranger, 0, "");
     }
 
+    /* 35: externally owned accounts that delegate to the implementation (EIP-7702) */
+
+    /// @dev An account with this key, and code that says where it delegates to.
+    function _delegated(Vm.Wallet memory wallet) private returns (IModularAccount) {
+        vm.etch(wallet.addr, abi.encodePacked(hex"ef0100", implementation));
+        return IModularAccount(payable(wallet.addr));
+    }
+
+    function test_item35_aDelegatedAccountIsInitializedByItselfOnly() public {
+        Vm.Wallet memory wallet = vm.createWallet("delegated");
+        IModularAccount fresh = _delegated(wallet);
+        address[] memory plugins = _plugins(1);
+        bytes memory initData = _initData(1, 1);
+        address[4] memory others = [stranger, owner.addr, address(ENTRY_POINT), address(factory)];
+        for (uint256 i = 0; i < others.length; ++i) {
+            vm.prank(others[i]);
+            vm.expectRevert(revertData(IModularAccount.UnauthorizedCallContext.selector));
+            fresh.initialize(plugins, initData);
+        }
+        vm.prank(wallet.addr);
+        fresh.initialize(plugins, initData);
+        assertEq(ownerPlugin.ownersOf(wallet.addr), listOf(owner.addr));
+        vm.prank(owner.addr);
+        fresh.execute(stranger, 0, "");
+
+        // Whoever calls, once is enough.
+        vm.prank(wallet.addr);
+        vm.expectRevert(revertData(IModularAccount.AlreadyInitialized.selector));
+        fresh.initialize(plugins, initData);
+    }
+
+    /// @dev The same with a signed authorization, as a transaction carries it.
+    /// forge-config: default.evm_version = "prague"
+    function test_item35_aDelegatedAccountIsInitializedByItselfOnly_withAnAuthorization() public {
+        Vm.Wallet memory wallet = vm.createWallet("delegated");
+        IModularAccount fresh = IModularAccount(payable(wallet.addr));
+        address[] memory plugins = _plugins(1);
+        bytes memory initData = _initData(1, 1);
+        vm.signAndAttachDelegation(implementation, wallet.privateKey);
+        vm.prank(stranger);
+        (bool success, bytes memory reason) =
+            wallet.addr.call(abi.encodeCall(IModularAccount.initialize, (plugins, initData)));
+        assertEq(wallet.addr.code, abi.encodePacked(hex"ef0100", implementation));
+        assertFalse(success);
+        assertEq(reason, revertData(IModularAccount.UnauthorizedCallContext.selector));
+        vm.prank(wallet.addr);
+        fresh.initialize(plugins, initData);
+        assertEq(ownerPlugin.ownersOf(wallet.addr), listOf(owner.addr));
+    }
+
+    /// @dev A proxy has no code yet while its constructor runs.
+    function test_item35_initializesInAProxysConstructor() public {
+        bytes memory data = abi.encodeCall(IModularAccount.initialize, (new address[](0), _initData(0, 0)));
+        vm.prank(stranger);
+        IModularAccount fresh = IModularAccount(payable(address(new PlainProxy(implementation, data))));
+        vm.expectRevert(revertData(IModularAccount.AlreadyInitialized.selector));
+        fresh.initialize(new address[](0), _initData(0, 0));
+    }
+
     /* 35: upgrades */
 
     function _upgradeCall(address newImplementation, bytes memory data) private pure returns (bytes memory) {
@@ -240,6 +301,28 @@ contract ModularAccountTest is AccountTest {
         for (uint256 i = 0; i < targets.length; ++i) {
             reverts(owner.addr, _upgradeCall(targets[i], ""), revertData(IModularAccount.UpgradeFailed.selector));
         }
+    }
+
+    /// @dev The slot of ERC-1967, one word, and nothing else.
+    function test_item35_upgradeRevertsForAnyOtherAnswer() public {
+        bytes[5] memory answers = [
+            abi.encode(IMPLEMENTATION_SLOT, 0),
+            bytes.concat(IMPLEMENTATION_SLOT, hex"00"),
+            abi.encodePacked(bytes31(IMPLEMENTATION_SLOT)),
+            abi.encode(uint256(IMPLEMENTATION_SLOT) + 1),
+            bytes("")
+        ];
+        bytes4 proxiableUUID = IModularAccount.proxiableUUID.selector;
+        for (uint256 i = 0; i < answers.length; ++i) {
+            plugin.setReturn(proxiableUUID, 0, answers[i]);
+            plugin.setSilent(proxiableUUID, 0);
+            reverts(owner.addr, _upgradeCall(address(plugin), ""), revertData(IModularAccount.UpgradeFailed.selector));
+        }
+        plugin.setReturn(proxiableUUID, 0, abi.encode(IMPLEMENTATION_SLOT));
+        succeeds(owner.addr, _upgradeCall(address(plugin), ""));
+        vm.store(address(account), IMPLEMENTATION_SLOT, bytes32(uint256(uint160(implementation))));
+        plugin.setRevert(proxiableUUID, 0, abi.encode(IMPLEMENTATION_SLOT));
+        reverts(owner.addr, _upgradeCall(address(plugin), ""), revertData(IModularAccount.UpgradeFailed.selector));
     }
 
     function test_item35_upgradeKeepsState() public {

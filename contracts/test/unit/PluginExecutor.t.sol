@@ -186,6 +186,33 @@ contract PluginExecutorTest is AccountTest {
         assertEq(counter.count(), 1);
     }
 
+    /// @dev Every installed plugin is told that such calls are hooked, and that they no longer are, also if nothing else of what
+    /// it is told changes: the hooking plugin's bit of the filter is another's.
+    function test_item31_hooksRunWhateverTheirPluginsFilterBit() public {
+        for (uint160 i = 0; i < 2; ++i) {
+            uint256 state = vm.snapshotState();
+            install(plugin, anyAddressManifest());
+            uint160 at = 1 << 100;
+            while ((_filterBit(address(at)) == _filterBit(address(plugin))) != (i == 0)) ++at;
+            vm.etch(address(at), address(plugin2).code);
+            MockPlugin hooking = MockPlugin(payable(address(at)));
+            PluginManifest memory manifest;
+            manifest.executionHooks = add(
+                manifest.executionHooks,
+                IModularAccount.executeFromPluginExternal.selector,
+                selfFunction(3),
+                noFunction()
+            );
+            install(hooking, manifest);
+            hooking.setRevert(PRE_EXEC, 3, "no");
+            bytes memory data = _external(address(counter), 0, abi.encodeCall(Counter.increment, ()));
+            reverts(address(plugin), data, revertData(IModularAccount.PreExecHookReverted.selector, hooking, 3, "no"));
+            uninstall(address(hooking));
+            succeeds(address(plugin), data);
+            vm.revertToState(state);
+        }
+    }
+
     /// @dev Denies that it is a plugin once it is installed, and shares no bit of the filter with the other plugins.
     function _hiddenPlugin() private returns (MockPlugin hidden) {
         do {
