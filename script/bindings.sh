@@ -16,7 +16,8 @@ case "${1-}" in
   *) echo "usage: script/bindings.sh [--check]" >&2; exit 2 ;;
 esac
 
-bindings=(ModularAccount ModularAccountFactory MultiOwnerPlugin SessionKeyPlugin)
+# Under contracts/src.
+bindings=(account/ModularAccount account/ModularAccountFactory owner/MultiOwnerPlugin session-key/SessionKeyPlugin)
 mocks=(TestPaymaster TestToken VerifyingPaymaster)
 record=crates/client/deployments/deterministic.json
 work=$(mktemp -d)
@@ -74,9 +75,10 @@ if ! FOUNDRY_PROFILE=deploy forge script script/Deploy.s.sol --sig 'record()' >"
   cat "$work/log" >&2
   exit 1
 fi
-node - out/deterministic.json "$work/inputs/bindings" "$(script/solc --version)" >"$work/record.json" <<'JS'
+node - out/deterministic.json "$work/inputs/bindings" "$(script/solc --version)" "${bindings[@]}" >"$work/record.json" <<'JS'
 const { existsSync, readFileSync } = require("node:fs");
-const [recorded, inputs, solc] = process.argv.slice(2);
+const { basename } = require("node:path");
+const [recorded, inputs, solc, ...paths] = process.argv.slice(2);
 const read = (path) => JSON.parse(readFileSync(path, "utf8"));
 const { deploymentProxy, factoryOwner, contracts } = read(recorded);
 const version = /Version: ([^+]+\+commit\.[0-9a-f]+)/.exec(solc)[1];
@@ -98,7 +100,8 @@ const described = names.map((name) => {
     optimizerRuns: settings.optimizer.runs,
     ...settings.metadata,
   };
-  return [name, { ...deployed, source: `contracts/src/${name}.sol:${name}`, compiler }];
+  const path = paths.find((candidate) => basename(candidate) === name);
+  return [name, { ...deployed, source: `contracts/src/${path}.sol:${name}`, compiler }];
 });
 const record = { deploymentProxy, factoryOwner, contracts: Object.fromEntries(described) };
 console.log(JSON.stringify(record, null, 2));

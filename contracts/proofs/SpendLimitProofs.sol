@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {LibSessionKeySlots} from "../src/libraries/LibSessionKeySlots.sol";
-import {LibGasLimit} from "../src/libraries/LibGasLimit.sol";
-import {LibSpendLimit, SpendLimit} from "../src/libraries/SpendLimit.sol";
+import {LibSessionKeySlots} from "../src/session-key/LibSessionKeySlots.sol";
+import {LibGasLimit} from "../src/session-key/types/GasLimit.sol";
+import {LibSpendLimit, SpendLimit} from "../src/session-key/types/SpendLimit.sol";
 
 /// @notice Proofs of the rules of spend limits, for all words that storage can hold, small or wide, all amounts and all times.
 /// They read the words by the layout drawn above `SpendLimit`, not by its own functions, and say the rules in plain arithmetic.
@@ -74,13 +74,13 @@ contract SpendLimitProofs {
         assert(passed == (time >= validAfter));
     }
 
-    /// @notice A gas limit is charged exactly as the states above `LibGasLimit` say, and never with more than it allows.
+    /// @notice A gas limit is charged exactly as the states above `GasLimit` say, and never with more than it allows.
     function check_chargeOfGas(Words calldata words, uint256 cost) external {
         _put(words);
         Limit memory before = _read();
         if (before.limit == type(uint256).max) return;
 
-        uint256 validAfter = LibGasLimit.charge(SLOT, cost);
+        uint256 validAfter = LibGasLimit.load(SLOT).charge(SLOT, cost);
 
         Limit memory current = _read();
         bool isPending = before.flags & 1 != 0;

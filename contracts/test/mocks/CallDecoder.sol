@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
-import {LibSessionKeyCalls} from "../../src/libraries/LibSessionKeyCalls.sol";
+import {LibSessionKeyCalls} from "../../src/session-key/LibSessionKeyCalls.sol";
 
 /// @notice The decoder by itself: what it refuses, it refuses itself.
 contract CallDecoder {

@@ -270,7 +270,7 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         assertInfo(gasInfo(), true, 40, 50, DAY, START + DAY);
     }
 
-    /* The state machine drawn above `LibGasLimit` */
+    /* The state machine drawn above `GasLimit` */
 
     /// @dev Its interval does not end by itself: what fits the old one is charged to it, though it is over since long. All
     /// other limits begin an interval with the first use after the end, even with a use of zero.

@@ -198,7 +198,7 @@ impl KeyState {
         }
     }
 
-    // Validation: `SessionKeyPlugin.userOpValidationFunction` and `SessionKeyPermissions._checkOperation`.
+    // Validation: `SessionKeyPlugin.userOpValidationFunction`, and of `SessionKeyPermissions` the rules of validation.
 
     fn validate(
         &mut self,
@@ -376,7 +376,7 @@ impl KeyState {
         }
     }
 
-    /// `_bookGas`.
+    /// `SessionKeyPermissions._chargeGas`, and the nonce lane.
     fn validate_gas(
         &self,
         operation: &UserOperation,
@@ -430,7 +430,7 @@ impl KeyState {
         });
     }
 
-    // Execution: `SessionKeyPermissions._bookExecution`.
+    // Execution: `SessionKeyPermissions._authorizeExecution`.
 
     /// Books what the calls spend. What does not fit is not booked, and the rest is still checked.
     fn book_calls(&mut self, calls: &[Call], time: u64) -> Vec<Violation> {

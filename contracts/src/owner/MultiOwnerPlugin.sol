@@ -6,10 +6,10 @@ import {ECDSA} from "@openzeppelin/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/utils/cryptography/MessageHashUtils.sol";
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 
-import {BasePlugin} from "./BasePlugin.sol";
-import {UserOperation} from "./interfaces/IAccount.sol";
-import {IModularAccount} from "./interfaces/IModularAccount.sol";
-import {IMultiOwnerPlugin} from "./interfaces/IMultiOwnerPlugin.sol";
+import {BasePlugin} from "../plugin/BasePlugin.sol";
+import {UserOperation} from "../interfaces/IAccount.sol";
+import {IModularAccount} from "../interfaces/IModularAccount.sol";
+import {IMultiOwnerPlugin} from "../interfaces/IMultiOwnerPlugin.sol";
 import {
     IPlugin,
     ManifestAssociatedFunction,
@@ -18,21 +18,26 @@ import {
     PluginManifest,
     PluginMetadata,
     SelectorPermission
-} from "./interfaces/IPlugin.sol";
+} from "../interfaces/IPlugin.sol";
 
 /// @title Owners of an account
 /// @dev Storage: per account a list of its owners, newest first, in which an owner's entry also says that it is one. The
 /// account is the last key of each mapping, so that all of it is associated with the account (ERC-7562) and can be read in
 /// validation by a plugin without stake. Each validation of an externally owned account's signature reads one word.
 contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
-    /// @notice Present: bit 160. Next older owner, zero for the oldest: bits 0..159.
+    /// @notice An owner in the list of an account:
+    ///
+    ///     bits    255..161   160       159..0
+    ///            +----------+---------+------------------------------------+
+    ///            | zero     | present | next older owner; 0 for the oldest |
+    ///            +----------+---------+------------------------------------+
     type OwnerEntry is uint256;
 
-    uint256 private constant PRESENT = 1 << 160;
+    uint256 private constant PRESENT_FLAG = 1 << 160;
 
     string private constant NAME = "Multi Owner Plugin";
     string private constant VERSION = "1.0.0";
-    string private constant AUTHOR = "session-keys contributors";
+    string private constant AUTHOR = "The session-key authors";
 
     bytes4 private constant INVALID_SIGNATURE = 0xffffffff;
 
@@ -149,7 +154,7 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
 
     /// @inheritdoc IMultiOwnerPlugin
     function ownersOf(address account) public view returns (address[] memory owners) {
-        uint256 count = 0;
+        uint256 count;
         for (address owner = newestOwner[account]; owner != address(0); owner = _nextOwner(account, owner)) {
             ++count;
         }
@@ -222,19 +227,20 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
 
     /* Owners */
 
-    /// @dev The account must have an owner afterwards.
+    /// @dev Puts these before all others, the last first. The account must have an owner afterwards.
     function _addOwners(address account, address[] memory owners) private {
         address newest = newestOwner[account];
         for (uint256 i = 0; i < owners.length; ++i) {
             address owner = owners[i];
             if (owner == address(0) || isOwnerOf(account, owner)) revert InvalidOwner(owner);
-            ownerEntries[owner][account] = OwnerEntry.wrap(PRESENT | uint160(newest));
+            ownerEntries[owner][account] = OwnerEntry.wrap(PRESENT_FLAG | uint160(newest));
             newest = owner;
         }
         if (newest == address(0)) revert EmptyOwnersNotAllowed();
         newestOwner[account] = newest;
     }
 
+    /// @dev Takes an owner out of the list.
     function _removeOwner(address account, address owner) private {
         if (!isOwnerOf(account, owner)) revert OwnerDoesNotExist(owner);
         address next = _nextOwner(account, owner);
@@ -249,10 +255,10 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
             current = following;
             following = _nextOwner(account, current);
         }
-        ownerEntries[current][account] = OwnerEntry.wrap(PRESENT | uint160(next));
+        ownerEntries[current][account] = OwnerEntry.wrap(PRESENT_FLAG | uint160(next));
     }
 
-    /// @dev Takes about 5,000 gas units an owner.
+    /// @dev Empties the list, at about 5,000 gas units an owner.
     /// @return owners Those that there were, newest first.
     function _removeAllOwners(address account) private returns (address[] memory owners) {
         owners = ownersOf(account);
@@ -262,20 +268,22 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
         newestOwner[account] = address(0);
     }
 
+    /// @dev The next older owner; zero for the oldest.
     function _nextOwner(address account, address owner) private view returns (address) {
         return address(uint160(OwnerEntry.unwrap(ownerEntries[owner][account])));
     }
 
     /* Signatures */
 
+    /// @dev Whether an owner signed with ECDSA.
     function _isSignedByAccountOwner(bytes32 hash, bytes calldata signature) private view returns (bool) {
-        // The third tells more of an error, of which all are alike here.
+        // The third value details the error; all errors are treated alike.
         // slither-disable-next-line unused-return
         (address signer, ECDSA.RecoverError error,) = ECDSA.tryRecoverCalldata(hash, signature);
         return error == ECDSA.RecoverError.NoError && isOwnerOf(msg.sender, signer);
     }
 
-    /// @dev The owner that the signature names is asked, and no other account is looked at. If it names none, then every owner
+    /// @dev Whether a contract owner says so. The owner that the signature names is asked, and no other account is looked at. If it names none, then every owner
     /// with code is asked.
     function _isSignedByContractOwner(bytes32 hash, bytes calldata signature) private view returns (bool) {
         if (signature.length >= NAME_LENGTH && bytes32(signature) == NAMED_OWNER) {
@@ -288,7 +296,7 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
         return false;
     }
 
-    /// @dev Whatever the owner does or returns, this does not revert. An owner without code returns nothing, which is not valid.
+    /// @dev Whether this owner says so. Whatever it does or returns, this does not revert. An owner without code returns nothing, which is not valid.
     /// OpenZeppelin's `SignatureChecker` does not pad the
     /// signature to whole words, as the ABI says.
     function _isValidForContract(address owner, bytes32 hash, bytes calldata signature) private view returns (bool) {
@@ -299,10 +307,12 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
         return success && LowLevelCall.returnDataSize() >= 0x20 && answer == bytes32(IERC1271.isValidSignature.selector);
     }
 
+    /// @dev See `getMessageHash`.
     function _messageHash(address account, bytes memory message) private view returns (bytes32) {
         return keccak256(_encodeMessageData(account, message));
     }
 
+    /// @dev See `encodeMessageData`.
     function _encodeMessageData(address account, bytes memory message) private view returns (bytes memory) {
         bytes32 domainSeparator =
             keccak256(abi.encode(DOMAIN_TYPE_HASH, NAME_HASH, VERSION_HASH, block.chainid, account, SALT));
