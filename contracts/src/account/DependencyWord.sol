@@ -21,8 +21,8 @@ library LibDependencyWord {
     uint256 private constant MAX_COUNT = 11;
 
     /// @dev A word without functions of a plugin.
-    function create(address plugin) internal pure returns (DependencyWord) {
-        return DependencyWord.wrap(uint160(plugin));
+    function create(address dependency) internal pure returns (DependencyWord) {
+        return DependencyWord.wrap(uint160(dependency));
     }
 
     /// @dev The other plugin.

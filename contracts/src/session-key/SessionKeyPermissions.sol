@@ -110,6 +110,8 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
     /// @dev Checks everything that execution can check, and books all spending, before the first call is made.
     function _authorizeExecution(address account, address sessionKey, Call[] calldata calls) internal {
         KeyRecord key = _requireKey(account, sessionKey);
+        // As in `_now`.
+        // slither-disable-next-line timestamp
         if (calls.length == 0 || !_isInTimeRange(key)) revert PermissionsCheckFailed();
 
         uint256 totalValue;
@@ -136,6 +138,8 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
     /// @dev Whether the key's time range contains the block's time.
     function _isInTimeRange(KeyRecord key) private view returns (bool) {
         uint48 validUntil = key.validUntil();
+        // As in `_now`.
+        // slither-disable-next-line timestamp
         return key.validAfter() <= _now() && (validUntil == 0 || _now() <= validUntil);
     }
 
