@@ -8,17 +8,13 @@ pragma solidity ^0.8.30;
 /// contract, which is asked by ERC-1271. An account that has installed the plugin has at least one owner.
 ///
 /// A signature, of a user operation or of a message (ERC-1271), has one of three forms:
+/// - ECDSA: r (32 bytes), s (32), v (1), of the owner that is recovered;
+/// - named: a marker (32 bytes), the owner (20), its signature (any number): only that owner is asked, about its signature;
+/// - plain: any other bytes: every owner with code is asked about all of them, newest first, until one says yes.
 ///
-///     form     bytes                                            who signed
-///     -------  -----------------------------------------------  -----------------------------------------------------
-///     ECDSA    r (32), s (32), v (1)                            the owner that is recovered
-///     named    marker (32), owner (20), signature (any number)  that owner, which alone is asked about the signature
-///     plain    any others                                       the newest owner with code that says yes to all of it
-///
-///     marker = 0xffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c234690
-///
-/// The marker is larger than any r (the order of secp256k1), so no ECDSA signature begins with it. A contract owner whose own
-/// signatures begin with it, such as an account with this plugin, must be named.
+/// The marker is `0xffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c234690`. It
+/// is larger than any r (the order of secp256k1), so no ECDSA signature begins with it. A contract owner whose own signatures
+/// begin with it, such as an account with this plugin, must be named.
 ///
 /// Bundlers refuse an operation whose validation looks at an address without code (ERC-7562, OP-041). A signature that names
 /// its owner never makes it do so, if the owner has code. Without the name, it does if an owner without code is newer than the

@@ -99,6 +99,13 @@ contract ExecutionTest is AccountTest {
         // What takes more than ERC-165 allows is no answer.
         plugin.setAnswerGas(31_000);
         succeeds(owner.addr, executeCall(address(plugin), 0, ""));
+        plugin.setAnswerGas(0);
+
+        // Neither is less than a word.
+        for (uint256 length = 0; length < 32; ++length) {
+            plugin.setAnswerLength(length);
+            succeeds(owner.addr, executeCall(address(plugin), 0, ""));
+        }
     }
 
     /// @dev Each self-call is a runtime call whose caller is the account.

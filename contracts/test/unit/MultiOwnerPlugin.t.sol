@@ -349,6 +349,20 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_validateOp("hash", ""), 1);
     }
 
+    /// @dev A word is an answer, and 31 bytes are none, whatever was in memory before: here zeros, since accounts' addresses
+    /// end in one.
+    function test_userOpValidation_shortAnswersOfContractOwnersAreNone() public {
+        address at = address(uint160(uint256(keccak256("account"))) & ~uint160(0xff));
+        vm.etch(at, caller.code);
+        caller = at;
+        ContractOwner contractOwner = ContractOwner(address(uint160(uint256(keccak256("owner"))) & ~uint160(0xff)));
+        vm.etch(address(contractOwner), caller.code);
+        _onInstall(listOf(address(contractOwner)));
+        contractOwner.setMode(ContractOwner.Mode.RETURN_SHORT);
+        assertEq(_validateOp("hash", ""), 1);
+        assertEq(_validateOp("hash", _named(address(contractOwner), "")), 1);
+    }
+
     function test_userOpValidation_asksContractOwnersOfTheAccount() public {
         ContractOwner contractOwner = new ContractOwner();
         makeOwner(address(contractOwner));
