@@ -16,7 +16,8 @@ case "${1-}" in
   *) echo "usage: script/bindings.sh [--check]" >&2; exit 2 ;;
 esac
 
-bindings=(ModularAccount ModularAccountFactory MultiOwnerPlugin SessionKeyPlugin)
+# Under contracts/src.
+bindings=(account/ModularAccount account/ModularAccountFactory owner/MultiOwnerPlugin session-key/SessionKeyPlugin)
 mocks=(TestMulticall TestPaymaster TestToken VerifyingPaymaster)
 record=crates/client/deployments/deterministic.json
 work=$(mktemp -d)
@@ -78,9 +79,11 @@ if ! FOUNDRY_PROFILE=deploy forge script script/Deploy.s.sol --sig 'record(strin
   exit 1
 fi
 # The record: what both say, and how the contracts were compiled.
-node - out/plan.json out/deterministic.json "$work/inputs/bindings" "$(script/solc --version)" >"$work/record.json" <<'JS'
+node - out/plan.json out/deterministic.json "$work/inputs/bindings" "$(script/solc --version)" "${bindings[@]}" \
+  >"$work/record.json" <<'JS'
 const { existsSync, readFileSync } = require("node:fs");
-const [planned, recorded, inputs, solc] = process.argv.slice(2);
+const { basename } = require("node:path");
+const [planned, recorded, inputs, solc, ...paths] = process.argv.slice(2);
 const read = (path) => JSON.parse(readFileSync(path, "utf8"));
 const plan = read(planned);
 const { contracts } = read(recorded);
@@ -107,7 +110,8 @@ const described = names.map((name) => {
     optimizerRuns: settings.optimizer.runs,
     ...settings.metadata,
   };
-  return [name, { ...deployed, source: `contracts/src/${name}.sol:${name}`, compiler }];
+  const path = paths.find((candidate) => basename(candidate) === name);
+  return [name, { ...deployed, source: `contracts/src/${path}.sol:${name}`, compiler }];
 });
 const same = (list) => [...list].sort().join();
 if (same(Object.keys(contracts)) !== same(names) || same(Object.keys(plan.contracts)) !== same(names))

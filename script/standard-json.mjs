@@ -2,7 +2,7 @@
 // Writes, for each contract that is deployed, the standard JSON input that compiles to its checked-in bytecode: what block
 // explorers take to verify a source. `script/bindings.sh --check` proves that it does.
 //
-//     script/standard-json.mjs out/standard-json [contracts/src/SessionKeyPlugin …]
+//     script/standard-json.mjs out/standard-json [contracts/src/session-key/SessionKeyPlugin …]
 //
 // Needs forge on the PATH (`source script/toolchain.sh`), to read foundry.toml. An input holds the contract's sources and no
 // others, and the settings of foundry.toml for it.

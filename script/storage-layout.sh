@@ -48,7 +48,7 @@ shown=$(
   show AccountStorageLayout
   printf '\n%s\n\n' "ModularAccount: outside the namespace"
   show ModularAccount
-  printf '\n%s\n\n' "SessionKeyPlugin: slots are hashes (see src/libraries/LibSessionKeySlots.sol)"
+  printf '\n%s\n\n' "SessionKeyPlugin: slots are hashes (see src/session-key/LibSessionKeySlots.sol)"
   show SessionKeyPlugin
   for contract in MultiOwnerPlugin ModularAccountFactory; do
     printf '\n%s\n\n' "$contract"

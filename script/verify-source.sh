@@ -120,7 +120,7 @@ failed=()
 for contract in MultiOwnerPlugin SessionKeyPlugin ModularAccount ModularAccountFactory; do
   address=$(recorded "$contract" address)
   compiler=v$(recorded "$contract" compiler version)
-  name=contracts/src/$contract.sol:$contract
+  name=$(recorded "$contract" source)
   encoded=$(arguments "$contract")
   if [ "$(cast keccak "$(cat "crates/bindings/bytecode/$contract.hex")${encoded#0x}")" != "$(recorded "$contract" initCodeHash)" ]; then
     echo "verify-source.sh: $contract at $address was not created from this bytecode and ${encoded#0x}" >&2

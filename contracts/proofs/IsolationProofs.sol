@@ -3,9 +3,9 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
-import {SessionKeyPlugin} from "../src/SessionKeyPlugin.sol";
+import {SessionKeyPlugin} from "../src/session-key/SessionKeyPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../src/interfaces/ISessionKeyPlugin.sol";
-import {LibSessionKeySlots} from "../src/libraries/LibSessionKeySlots.sol";
+import {LibSessionKeySlots} from "../src/session-key/LibSessionKeySlots.sol";
 
 /// @notice Proofs that an update of permissions changes nothing but what it names: not another permission of the key, not
 /// another key's, not another account's. They run the whole plugin, with any storage, and look at any word that has a name.

@@ -2,15 +2,19 @@
 pragma solidity ^0.8.30;
 
 import {ISessionKeyPlugin} from "../src/interfaces/ISessionKeyPlugin.sol";
-import {AccountRecord, LibAccountRecord} from "../src/libraries/AccountRecord.sol";
-import {KeyRecord, LibKeyRecord} from "../src/libraries/KeyRecord.sol";
+import {AccountRecord, LibAccountRecord} from "../src/session-key/types/AccountRecord.sol";
+import {ContractEntry} from "../src/session-key/types/ContractEntry.sol";
+import {KeyRecord, LibKeyRecord, NativeLimit} from "../src/session-key/types/KeyRecord.sol";
+import {SpendLimit} from "../src/session-key/types/SpendLimit.sol";
 
-/// @notice Proofs that a field of `KeyRecord` or `AccountRecord` is where the drawn layout says, and that setting it changes no
+/// @notice Proofs that a field of `KeyRecord`, `ContractEntry` or `AccountRecord` is where the drawn layout says, and that setting it changes no
 /// bit of another, for all words.
 contract RecordProofs {
-    uint256 private constant KEY_ID = (1 << 48) - 1;
     uint256 private constant TIME_RANGE = (1 << 144) - (1 << 48);
     uint256 private constant LIST_TYPE = (1 << 152) - (1 << 144);
+    uint256 private constant NATIVE_LIMIT = 3 << 152;
+    uint256 private constant GAS_LIMIT = 1 << 154;
+    uint256 private constant PAYMASTER = 1 << 155;
 
     /* KeyRecord */
 
@@ -23,10 +27,14 @@ contract RecordProofs {
         if (listType <= uint256(type(ISessionKeyPlugin.ContractAccessControlType).max)) {
             assert(uint256(key.listType()) == listType);
         }
-        assert(key.has(LibKeyRecord.NO_NATIVE_LIMIT) == (word / 2 ** 152 % 2 == 1));
-        assert(key.has(LibKeyRecord.NATIVE_LIMIT_STORED) == (word / 2 ** 153 % 2 == 1));
-        assert(key.has(LibKeyRecord.GAS_LIMIT_STORED) == (word / 2 ** 154 % 2 == 1));
-        assert(key.has(LibKeyRecord.PAYMASTER_REQUIRED) == (word / 2 ** 155 % 2 == 1));
+        for (uint256 kind = 0; kind <= uint256(type(ISessionKeyPlugin.ContractAccessControlType).max); ++kind) {
+            assert(key.listTypeIs(ISessionKeyPlugin.ContractAccessControlType(kind)) == (listType == kind));
+        }
+        for (uint256 kind = 0; kind <= uint256(type(NativeLimit).max); ++kind) {
+            assert(key.nativeLimitIs(NativeLimit(kind)) == (word / 2 ** 152 % 4 == kind));
+        }
+        assert(key.hasGasLimit() == (word / 2 ** 154 % 2 == 1));
+        assert(key.requiresPaymaster() == (word / 2 ** 155 % 2 == 1));
     }
 
     function check_keyRecord_fresh(uint48 keyId) external pure {
@@ -48,21 +56,43 @@ contract RecordProofs {
         _assertChanged(word, KeyRecord.unwrap(key), LIST_TYPE);
     }
 
-    function check_keyRecord_flags(uint256 word, uint256 flags) external pure {
-        KeyRecord set = KeyRecord.wrap(word).with(flags);
-        assert(KeyRecord.unwrap(set) & flags == flags);
-        _assertChanged(word, KeyRecord.unwrap(set), flags);
-        KeyRecord cleared = KeyRecord.wrap(word).without(flags);
-        assert(!cleared.has(flags));
-        _assertChanged(word, KeyRecord.unwrap(cleared), flags);
+    function check_keyRecord_withNativeLimit(uint256 word, uint8 nativeLimit) external pure {
+        if (nativeLimit > uint8(type(NativeLimit).max)) return;
+        KeyRecord key = KeyRecord.wrap(word).withNativeLimit(NativeLimit(nativeLimit));
+        assert(key.nativeLimitIs(NativeLimit(nativeLimit)));
+        _assertChanged(word, KeyRecord.unwrap(key), NATIVE_LIMIT);
     }
 
-    /// @notice The four flags are different bits, outside of all fields.
-    function check_keyRecord_flagsAreApart() external pure {
-        uint256 sum = LibKeyRecord.NO_NATIVE_LIMIT + LibKeyRecord.NATIVE_LIMIT_STORED + LibKeyRecord.GAS_LIMIT_STORED
-            + LibKeyRecord.PAYMASTER_REQUIRED;
-        assert(sum == 15 * 2 ** 152);
-        assert(sum & (KEY_ID | TIME_RANGE | LIST_TYPE) == 0);
+    function check_keyRecord_flags(uint256 word, bool isSet) external pure {
+        KeyRecord key = KeyRecord.wrap(word).withGasLimit(isSet);
+        assert(key.hasGasLimit() == isSet);
+        _assertChanged(word, KeyRecord.unwrap(key), GAS_LIMIT);
+        key = KeyRecord.wrap(word).withPaymaster(isSet);
+        assert(key.requiresPaymaster() == isSet);
+        _assertChanged(word, KeyRecord.unwrap(key), PAYMASTER);
+    }
+
+    /* ContractEntry */
+
+    function check_contractEntry_fields(uint256 word) external pure {
+        ContractEntry entry = ContractEntry.wrap(word);
+        assert(entry.isOnList() == (word % 2 == 1));
+        assert(entry.checksSelectors() == (word / 2 % 2 == 1));
+        assert(entry.hasTokenLimit() == (word / 4 % 2 == 1));
+        assert(SpendLimit.unwrap(entry.tokenLimit()) == word);
+    }
+
+    function check_contractEntry_withListing(uint256 word, bool isOnList, bool checkSelectors) external pure {
+        ContractEntry entry = ContractEntry.wrap(word).withListing(isOnList, checkSelectors);
+        assert(entry.isOnList() == isOnList);
+        assert(entry.checksSelectors() == checkSelectors);
+        _assertChanged(word, ContractEntry.unwrap(entry), 3);
+    }
+
+    function check_contractEntry_withTokenLimit(uint256 word, bool isSet) external pure {
+        ContractEntry entry = ContractEntry.wrap(word).withTokenLimit(isSet);
+        assert(entry.hasTokenLimit() == isSet);
+        _assertChanged(word, ContractEntry.unwrap(entry), 4);
     }
 
     /* AccountRecord */

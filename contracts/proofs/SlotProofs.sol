@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {LibSessionKeySlots} from "../src/libraries/LibSessionKeySlots.sol";
+import {LibSessionKeySlots} from "../src/session-key/LibSessionKeySlots.sol";
 
 /// @notice Proofs that no two names share a slot, for all accounts, keys, contracts and selectors.
 ///

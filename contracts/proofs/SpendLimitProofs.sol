@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {LibSessionKeySlots} from "../src/libraries/LibSessionKeySlots.sol";
-import {LibSpendLimit, SpendLimit} from "../src/libraries/SpendLimit.sol";
+import {LibSessionKeySlots} from "../src/session-key/LibSessionKeySlots.sol";
+import {LibGasLimit} from "../src/session-key/types/GasLimit.sol";
+import {LibSpendLimit, SpendLimit} from "../src/session-key/types/SpendLimit.sol";
 
 /// @notice Proofs of the rules of spend limits, for all words that storage can hold, small or wide, all amounts and all times.
 /// They read the words by the layout drawn above `SpendLimit`, not by its own functions, and say the rules in plain arithmetic.
@@ -64,11 +65,39 @@ contract SpendLimitProofs {
         _put(words);
         if (_read().limit == type(uint256).max) return;
 
-        (bool possible, uint48 validAfter) = LibSpendLimit.load(SLOT).check(SLOT, amount);
+        (uint256 limit, uint256 used) = LibSpendLimit.load(SLOT).limitAndUsed(SLOT);
+        uint256 validAfter = LibSpendLimit.load(SLOT).check(limit, used, amount);
         _assertHolds(words);
         bool passed = LibSpendLimit.load(SLOT).spend(SLOT, amount, time);
 
-        assert(passed == (possible && time >= validAfter));
+        assert(validAfter == LibSpendLimit.NEVER || validAfter <= type(uint48).max);
+        assert(passed == (time >= validAfter));
+    }
+
+    /// @notice A gas limit is charged exactly as the states above `GasLimit` say, and never with more than it allows.
+    function check_chargeOfGas(Words calldata words, uint256 cost) external {
+        _put(words);
+        Limit memory before = _read();
+        if (before.limit == type(uint256).max) return;
+
+        uint256 validAfter = LibGasLimit.load(SLOT).charge(SLOT, cost);
+
+        Limit memory current = _read();
+        bool isPending = before.flags & 1 != 0;
+        bool fits = _fits(before.limit, before.used, cost);
+        bool fitsNext = !isPending && before.interval != 0 && cost <= before.limit;
+        if (!fits && !fitsNext) {
+            assert(validAfter == LibSpendLimit.NEVER);
+            _assertHolds(words);
+            return;
+        }
+        assert(validAfter == (fits && !isPending ? 0 : _intervalEnd(before)));
+        assert(current.used <= current.limit);
+        assert(current.used == (fits ? before.used + cost : cost));
+        assert(current.lastUsed == before.lastUsed);
+        assert(current.flags == (fits ? before.flags : before.flags | 1));
+        before.flags = current.flags;
+        _assertSameOtherwise(current, before);
     }
 
     /* Setting */

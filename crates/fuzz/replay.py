@@ -32,9 +32,11 @@ MOST_SECONDS = 300
 
 MODEL = "crates/permissions/src/model/"
 PERMISSIONS = "crates/permissions/src/"
-PLUGIN = "contracts/src/SessionKeyPlugin.sol"
-RULES = "contracts/src/SessionKeyPermissions.sol"
-LIBRARIES = "contracts/src/libraries/"
+SESSION_KEY = "contracts/src/session-key/"
+PLUGIN = SESSION_KEY + "SessionKeyPlugin.sol"
+REGISTRY = SESSION_KEY + "SessionKeyRegistry.sol"
+RULES = SESSION_KEY + "SessionKeyPermissions.sol"
+TYPES = SESSION_KEY + "types/"
 
 # (what is wrong, property, file, (what is replaced, by what)...). Each text must be in the file; its first occurrence is
 # replaced.
@@ -84,36 +86,38 @@ BUGS = [
      ("is_some_and(|end| end <= uint48(now))", "is_some_and(|end| end < uint48(now))")),
     ("a paymaster's share of the gas forgotten by the model", "verdict", PERMISSIONS + "user_operation.rs",
      ("{ 1 } else { 3 }", "{ 1 } else { 2 }")),
-    ("plugin: a limit above uint80 truncated", "encoder", LIBRARIES + "SpendLimit.sol",
+    ("plugin: a limit above uint80 truncated", "encoder", TYPES + "SpendLimit.sol",
      ("limit <= type(uint80).max && ", "")),
-    ("plugin: an offset of a call may lead anywhere", "bundled_calldata", LIBRARIES + "LibSessionKeyCalls.sol",
+    ("plugin: an offset of a call may lead anywhere", "bundled_calldata", SESSION_KEY + "LibSessionKeyCalls.sol",
      ("wellFormed := isInside(callOffset, 96, left)", "wellFormed := 1")),
     ("plugin: any signature is the key's", "user_operation", PLUGIN,
      ("signer == sessionKey ? 0 : 1", "0")),
     ("plugin: `approve` is free", "verdict", RULES,
-     ("SpendLimit.wrap(entry).spend(slot, _tokenAmount(data), _now())",
-      "SpendLimit.wrap(entry).spend(slot, bytes4(data) == IERC20.approve.selector ? 0 : _tokenAmount(data), _now())")),
-    ("plugin: intervals end a second early", "verdict", LIBRARIES + "SpendLimit.sol",
+     ("spend(slot, _tokenAmount(data), _now())",
+      "spend(slot, bytes4(data) == IERC20.approve.selector ? 0 : _tokenAmount(data), _now())")),
+    ("plugin: intervals end a second early", "verdict", TYPES + "SpendLimit.sol",
      ("self.intervalEnd() <= time", "self.intervalEnd() <= time + 1")),
     ("plugin: functions on a denylist not checked", "verdict", RULES,
      ("isOnList = isOnList && LibSessionKeySlots",
-      "isOnList = isOnList && listType == ContractAccessControlType.ALLOWLIST && LibSessionKeySlots")),
+      "isOnList = isOnList && isAllowlist && LibSessionKeySlots")),
     ("plugin: the sum of a batch wraps in validation", "verdict", RULES,
      ("totalValue = totalValue.saturatingAdd(value);", "unchecked { totalValue += value; }")),
-    ("plugin: a gas limit in any lane", "verdict", RULES,
+    ("plugin: a gas limit in any lane", "verdict", PLUGIN,
      ("if (userOp.nonce >> 64 != uint160(sessionKey)) revert PermissionsCheckFailed();", "")),
-    ("plugin: a paymaster's share of the gas forgotten", "verdict", RULES,
+    ("plugin: a paymaster's share of the gas forgotten", "verdict", PLUGIN,
      ("gas.saturatingMul(3)", "gas.saturatingMul(2)")),
-    ("plugin: a settled reset stays pending", "sequence", RULES,
-     ("gas.without(RESET_PENDING).withLastUsed(_now())", "gas.withLastUsed(_now())")),
-    ("plugin: the id of the last key used again", "sequence", PLUGIN,
+    ("plugin: a settled reset stays pending", "sequence", TYPES + "GasLimit.sol",
+     (".without(RESET_PENDING_FLAG).withLastUsed(time)", ".withLastUsed(time)")),
+    ("plugin: a lowered gas limit holds from the next bundle on", "sequence", RULES,
+     ("if (gas.asSpendLimit().isExceeded(slot)) revert PermissionsCheckFailed();", "")),
+    ("plugin: the id of the last key used again", "sequence", REGISTRY,
      ("uint48 keyId = record.lastId() + 1;",
       "uint48 keyId = record.newestKey() == address(0) ? record.retiredId() + 1 : record.lastId() + 1;")),
-    ("plugin: an uninstall leaves the keys", "sequence", LIBRARIES + "AccountRecord.sol",
+    ("plugin: an uninstall leaves the keys", "sequence", TYPES + "AccountRecord.sol",
      ("pack(address(0), self.lastId(), self.lastId())", "pack(address(0), self.retiredId(), self.lastId())")),
-    ("plugin: a rotated key starts afresh", "sequence", PLUGIN,
-     ("_storeKey(msg.sender, newSessionKey, key);", "_storeKey(msg.sender, newSessionKey, LibKeyRecord.fresh(key.id()));")),
-    ("plugin: any key passes for a predecessor", "sequence", PLUGIN,
+    ("plugin: a rotated key starts afresh", "sequence", REGISTRY,
+     ("_storeKey(account, newSessionKey, key);", "_storeKey(account, newSessionKey, LibKeyRecord.fresh(key.id()));")),
+    ("plugin: any key passes for a predecessor", "sequence", REGISTRY,
      (" || _nextKey(account, previous) != sessionKey", "")),
     ("plugin: execution does not look at the time range", "sequence", RULES,
      ("if (calls.length == 0 || !_isInTimeRange(key)) revert", "if (calls.length == 0) revert")),

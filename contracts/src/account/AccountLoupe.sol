@@ -67,7 +67,7 @@ abstract contract AccountLoupe is IModularAccount {
         address newest = accountStorage().newestPlugin;
         if (newest == address(0)) return pluginAddresses;
 
-        uint256 count = 0;
+        uint256 count;
         for (address plugin = newest; plugin != END_OF_PLUGINS; plugin = accountStorage().plugins[plugin].state.next()) {
             ++count;
         }
@@ -79,11 +79,12 @@ abstract contract AccountLoupe is IModularAccount {
         }
     }
 
+    /// @dev The hooks of a kind, newest first.
     function _loadHooks(SelectorStorage storage record, HookKind kind) private view returns (HookEntry[] memory) {
         return record.hooks[uint256(kind)].load(record.config.hookCount(kind));
     }
 
-    /// @dev In place.
+    /// @dev The references of these entries, in place.
     function _references(HookEntry[] memory entries) private pure returns (bytes21[] memory references) {
         assembly ("memory-safe") {
             references := entries

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {DependencyWord} from "./DependencyWord.sol";
 import {FunctionReference} from "./FunctionReference.sol";
 import {HookEntry} from "./HookList.sol";
 import {PluginState} from "./PluginState.sol";
@@ -12,13 +13,6 @@ enum InitializationState {
     RUNNING,
     DONE
 }
-
-/// @notice Consecutive dependencies of a plugin on functions of one other plugin.
-///
-///    bits   0..159  the other plugin
-///    bits 160..167  number of functions, 1 to 11
-///    bits 168..255  their function ids, 8 bits each, the first in the lowest bits
-type DependencyWord is uint256;
 
 /// @notice What the account knows of an execution selector.
 struct SelectorStorage {
@@ -67,6 +61,7 @@ struct AccountStorage {
 /// run other implementations.
 bytes32 constant ACCOUNT_STORAGE_SLOT = 0x2b86214eeb975618bda1530c17b8dda6792b5f01649774165c70bf92a1f56a00;
 
+/// @dev The account's storage.
 function accountStorage() pure returns (AccountStorage storage data) {
     assembly ("memory-safe") {
         data.slot := ACCOUNT_STORAGE_SLOT

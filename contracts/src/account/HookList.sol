@@ -3,46 +3,56 @@ pragma solidity ^0.8.30;
 
 import {FunctionReference} from "./FunctionReference.sol";
 
-/// @notice A hook in a list.
+/// @notice A hook in a list:
 ///
-///    bits   0..167  function reference
-///    bits 168..175  how many copies of it were added, less one
-///    bits 176..191  pre-execution hooks only: number of distinct post hooks paired with it
-///    bits 192..255  zero
+///     bits    255..192   191..176   175..168   167..0
+///            +----------+----------+----------+-------------------------------+
+///            | zero     | paired   | copies   | function reference            |
+///            +----------+----------+----------+-------------------------------+
+///
+///     paired   pre-execution hooks only: number of distinct post hooks paired with it
+///     copies   how many copies of it were added, less one
 type HookEntry is uint256;
 
 using LibHookEntry for HookEntry global;
 
+/// @title Fields of `HookEntry`
 library LibHookEntry {
-    uint256 private constant EXTRA_COPIES_POSITION = 168;
-    uint256 private constant PAIRED_COUNT_POSITION = 176;
+    uint256 private constant EXTRA_COPIES_SHIFT = 168;
+    uint256 private constant PAIRED_COUNT_SHIFT = 176;
 
+    /// @dev The hook itself.
     function hook(HookEntry self) internal pure returns (FunctionReference) {
         return FunctionReference.wrap(bytes21(uint168(HookEntry.unwrap(self))));
     }
 
+    /// @dev How many copies were added, less one.
     function extraCopies(HookEntry self) internal pure returns (uint256) {
-        return uint8(HookEntry.unwrap(self) >> EXTRA_COPIES_POSITION);
+        return uint8(HookEntry.unwrap(self) >> EXTRA_COPIES_SHIFT);
     }
 
+    /// @dev The entry with one copy more; the caller keeps within `LibHookList.MAX_COPIES`.
     function oneMoreCopy(HookEntry self) internal pure returns (HookEntry) {
-        return HookEntry.wrap(HookEntry.unwrap(self) + (uint256(1) << EXTRA_COPIES_POSITION));
+        return HookEntry.wrap(HookEntry.unwrap(self) + (uint256(1) << EXTRA_COPIES_SHIFT));
     }
 
+    /// @dev The entry with one copy less, of two or more.
     function oneCopyLess(HookEntry self) internal pure returns (HookEntry) {
-        return HookEntry.wrap(HookEntry.unwrap(self) - (uint256(1) << EXTRA_COPIES_POSITION));
+        return HookEntry.wrap(HookEntry.unwrap(self) - (uint256(1) << EXTRA_COPIES_SHIFT));
     }
 
+    /// @dev How many distinct post hooks are paired with it.
     function pairedCount(HookEntry self) internal pure returns (uint256) {
-        return uint16(HookEntry.unwrap(self) >> PAIRED_COUNT_POSITION);
+        return uint16(HookEntry.unwrap(self) >> PAIRED_COUNT_SHIFT);
     }
 
-    /// @dev Panics when the count does not fit: see `LibSelectorConfig.withHookCount`.
+    /// @dev The entry with another number of paired hooks. Panics when it does not fit: see `LibSelectorConfig.withHookCount`.
     function withPairedCount(HookEntry self, uint256 count) internal pure returns (HookEntry) {
         assert(count <= type(uint16).max);
-        return HookEntry.wrap(
-            HookEntry.unwrap(self) & ~(uint256(0xffff) << PAIRED_COUNT_POSITION) | count << PAIRED_COUNT_POSITION
-        );
+        return
+            HookEntry.wrap(
+                HookEntry.unwrap(self) & ~(uint256(0xffff) << PAIRED_COUNT_SHIFT) | count << PAIRED_COUNT_SHIFT
+            );
     }
 }
 
@@ -50,10 +60,10 @@ library LibHookEntry {
 /// @notice A list is a mapping from index to entry, oldest first; its length is kept elsewhere, packed with other things, so
 /// that a list of one hook is one word. Lists are short: a selector has a few hooks.
 library LibHookList {
-    /// @notice A hook is added no more than this often.
+    /// @dev A hook is added no more than this often.
     uint256 internal constant MAX_COPIES = 256;
 
-    /// @notice The index of a hook, or `length`.
+    /// @dev The index of a hook, or `length`.
     function indexOf(mapping(uint256 => HookEntry) storage list, uint256 length, FunctionReference hook)
         internal
         view
@@ -62,7 +72,7 @@ library LibHookList {
         while (index < length && list[index].hook() != hook) ++index;
     }
 
-    /// @notice Adds a copy of a hook: at the end if it is new, else where it is.
+    /// @dev Adds a copy of a hook: at the end if it is new, else where it is.
     /// @return newLength The length afterwards.
     /// @return full True if nothing was done because there are `MAX_COPIES` already.
     function add(mapping(uint256 => HookEntry) storage list, uint256 length, FunctionReference hook)
@@ -80,7 +90,7 @@ library LibHookList {
         return (length, false);
     }
 
-    /// @notice Removes a copy of a hook in the list; the hook itself with its last copy.
+    /// @dev Removes a copy of a hook in the list; the hook itself with its last copy.
     /// @return newLength The length afterwards.
     function remove(mapping(uint256 => HookEntry) storage list, uint256 length, FunctionReference hook)
         internal
@@ -99,7 +109,7 @@ library LibHookList {
         list[newLength] = HookEntry.wrap(0);
     }
 
-    /// @notice The entries of a list, newest first.
+    /// @dev The entries of a list, newest first.
     function load(mapping(uint256 => HookEntry) storage list, uint256 length)
         internal
         view

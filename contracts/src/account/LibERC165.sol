@@ -7,12 +7,12 @@ import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 /// @dev Agrees with OpenZeppelin's `ERC165Checker` on every address, but asks the wanted interface first. Most addresses
 /// that an account calls do not have it, and one question is then enough, where `ERC165Checker` asks up to three.
 library LibERC165 {
-    /// @notice Gas units that ERC-165 allows for an answer.
+    /// @dev Gas units that ERC-165 allows for an answer.
     uint256 private constant GAS_LIMIT = 30_000;
 
     bytes4 private constant INVALID_INTERFACE = 0xffffffff;
 
-    /// @notice Whether the address implements ERC-165, and the interface. False for an address without code, and for a
+    /// @dev Whether the address implements ERC-165, and the interface. False for an address without code, and for a
     /// precompile (which answers either nothing or true to all three questions).
     ///
     /// A caller that runs low on gas may make a question fail for lack of it (EIP-150 passes on 63/64 of what is left), which
@@ -23,6 +23,7 @@ library LibERC165 {
             && !_answersTrue(target, INVALID_INTERFACE);
     }
 
+    /// @dev One question: whether it answers in time, with at least a word, and that is not zero.
     function _answersTrue(address target, bytes4 interfaceId) private view returns (bool answer) {
         bytes4 selector = IERC165.supportsInterface.selector;
         assembly ("memory-safe") {

@@ -10,14 +10,14 @@ import {Role, SelectorConfig} from "./SelectorConfig.sol";
 library LibSelectorStorage {
     uint256 private constant CELLS = 3;
 
-    /// @notice The plugin of a role, zero if there is none.
+    /// @dev The plugin of a role, zero if there is none.
     /// @param config The first word of `self`, which the caller has read.
     function pluginOf(SelectorStorage storage self, SelectorConfig config, Role role) internal view returns (address) {
         uint256 cell = config.cellOf(role);
         return cell == 0 ? address(0) : _readCell(self, config, cell);
     }
 
-    /// @notice The function of a validation role; NONE or RUNTIME_VALIDATION_ALWAYS_ALLOW if no plugin has it.
+    /// @dev The function of a validation role; NONE or RUNTIME_VALIDATION_ALWAYS_ALLOW if no plugin has it.
     function functionOf(SelectorStorage storage self, SelectorConfig config, Role role)
         internal
         view
@@ -26,14 +26,14 @@ library LibSelectorStorage {
         return packReference(pluginOf(self, config, role), config.functionIdOf(role));
     }
 
-    /// @notice Gives a role, which nobody has, to a plugin.
+    /// @dev Gives a role, which nobody has, to a plugin.
     /// @param plugin Zero only for RUNTIME_VALIDATION_ALWAYS_ALLOW.
     /// @param functionId Zero for the executing plugin.
     function assign(SelectorStorage storage self, Role role, address plugin, uint8 functionId) internal {
         SelectorConfig config = self.config;
         if (role != Role.EXECUTION) config = config.withFunctionId(role, functionId);
         if (plugin != address(0)) {
-            uint256 cell = 0;
+            uint256 cell;
             for (uint256 i = CELLS; i != 0; --i) {
                 if (!config.usesCell(i)) {
                     cell = i;
@@ -48,7 +48,7 @@ library LibSelectorStorage {
         self.config = config;
     }
 
-    /// @notice Takes a role from whoever has it.
+    /// @dev Takes a role from whoever has it.
     function clear(SelectorStorage storage self, Role role) internal {
         SelectorConfig config = self.config;
         if (role != Role.EXECUTION) config = config.withFunctionId(role, 0);
@@ -60,6 +60,7 @@ library LibSelectorStorage {
         self.config = config;
     }
 
+    /// @dev The plugin in a cell, 1 to 3.
     function _readCell(SelectorStorage storage self, SelectorConfig config, uint256 cell)
         private
         view
@@ -69,6 +70,7 @@ library LibSelectorStorage {
         return cell == 2 ? self.cell2 : self.cell3;
     }
 
+    /// @dev Puts a plugin in a cell, 1 to 3. The first is in the returned config only.
     function _writeCell(SelectorStorage storage self, SelectorConfig config, uint256 cell, address plugin)
         private
         returns (SelectorConfig)

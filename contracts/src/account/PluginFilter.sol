@@ -11,18 +11,21 @@ type PluginFilter is uint256;
 
 using LibPluginFilter for PluginFilter global;
 
+/// @title Membership in a `PluginFilter`
 library LibPluginFilter {
-    uint256 internal constant BITS = 24;
+    uint256 private constant BITS = 24;
 
-    /// @notice Whether the address may be an installed plugin.
+    /// @dev Whether the address may be an installed plugin.
     function mayContain(PluginFilter self, address plugin) internal pure returns (bool) {
         return PluginFilter.unwrap(self) >> (uint160(plugin) % BITS) & 1 != 0;
     }
 
+    /// @dev The filter with this plugin.
     function with(PluginFilter self, address plugin) internal pure returns (PluginFilter) {
         return PluginFilter.wrap(PluginFilter.unwrap(self) | uint256(1) << (uint160(plugin) % BITS));
     }
 
+    /// @dev Whether two filters are the same.
     function equals(PluginFilter self, PluginFilter other) internal pure returns (bool) {
         return PluginFilter.unwrap(self) == PluginFilter.unwrap(other);
     }

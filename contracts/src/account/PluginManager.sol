@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
+
 import {IModularAccount} from "../interfaces/IModularAccount.sol";
 import {
     IPlugin,
@@ -14,11 +16,11 @@ import {
 import {
     AccountStorage,
     accountStorage,
-    DependencyWord,
     ExternalCallPermission,
     PluginStorage,
     SelectorStorage
 } from "./AccountStorage.sol";
+import {DependencyWord, LibDependencyWord} from "./DependencyWord.sol";
 import {
     FunctionReference,
     NONE,
@@ -44,11 +46,9 @@ abstract contract PluginManager is IModularAccount {
 
     bytes4 private constant INVALID_INTERFACE = 0xffffffff;
 
-    // Layout of a `DependencyWord`.
-    uint256 private constant MAX_FUNCTIONS_PER_DEPENDENCY_WORD = 11;
-    uint256 private constant FUNCTION_COUNT_POSITION = 160;
-    uint256 private constant FUNCTION_IDS_POSITION = 168;
+    /* Installing and uninstalling */
 
+    /// @dev Installs a plugin; see `installPlugin`. What is checked first is part of the behaviour.
     function _installPlugin(
         address plugin,
         bytes32 manifestHash,
@@ -82,6 +82,7 @@ abstract contract PluginManager is IModularAccount {
         emit PluginInstalled(plugin, manifestHash, _unwrap(dependencies));
     }
 
+    /// @dev Uninstalls a plugin; see `uninstallPlugin`.
     function _uninstallPlugin(address plugin, bytes calldata config, bytes calldata pluginUninstallData) internal {
         AccountStorage storage account = accountStorage();
         PluginStorage storage record = account.plugins[plugin];
@@ -120,22 +121,19 @@ abstract contract PluginManager is IModularAccount {
         emit PluginUninstalled(plugin, success);
     }
 
+    /// @dev Asks the plugin for its manifest.
     /// @return The encoded manifest. Reverts as the plugin does.
     function _requestManifest(address plugin) private view returns (bytes memory) {
         // Its error is passed on as it is. Only `initialize` installs several plugins, which the account's creator chose.
         // slither-disable-next-line calls-loop,low-level-calls
         (bool success, bytes memory answer) = plugin.staticcall(abi.encodeCall(IPlugin.pluginManifest, ()));
-        if (!success) {
-            assembly ("memory-safe") {
-                revert(add(answer, 0x20), mload(answer))
-            }
-        }
+        if (!success) LowLevelCall.bubbleRevert(answer);
         // An address without code succeeds, and returns nothing.
         if (answer.length == 0) revert InvalidPluginManifest();
         return answer;
     }
 
-    /// @dev The hash is that of the canonical encoding, whatever the given one is.
+    /// @dev The manifest, if it has this hash, which is that of the canonical encoding, whatever the given one is.
     function _checkedManifest(bytes memory serializedManifest, bytes32 manifestHash)
         private
         pure
@@ -184,6 +182,7 @@ abstract contract PluginManager is IModularAccount {
 
     /* Dependencies and permissions */
 
+    /// @dev Records the plugin's dependencies, and counts it as a dependent of each, once a word.
     /// @return words How many words were written.
     function _addDependencies(
         AccountStorage storage account,
@@ -195,34 +194,32 @@ abstract contract PluginManager is IModularAccount {
             revert InvalidDependenciesProvided();
         }
 
-        uint256 word = 0;
+        DependencyWord word;
         for (uint256 i = 0; i < dependencies.length; ++i) {
             (address dependency, uint8 functionId) = dependencies[i].unpack();
             if (!account.plugins[dependency].state.isInstalled()) revert MissingPluginDependency(dependency);
             if (!LibERC165.hasInterface(dependency, interfaceIds[i])) revert InvalidDependenciesProvided();
 
-            uint256 count = uint8(word >> FUNCTION_COUNT_POSITION);
-            if (count == 0 || address(uint160(word)) != dependency || count == MAX_FUNCTIONS_PER_DEPENDENCY_WORD) {
-                if (count != 0) record.dependencies[words++] = DependencyWord.wrap(word);
+            if (!word.takes(dependency)) {
+                if (word.count() != 0) record.dependencies[words++] = word;
                 account.plugins[dependency].state = account.plugins[dependency].state.oneMoreDependent();
-                word = uint160(dependency);
-                count = 0;
+                word = LibDependencyWord.create(dependency);
             }
-            word += 1 << FUNCTION_COUNT_POSITION;
-            word |= uint256(functionId) << (FUNCTION_IDS_POSITION + 8 * count);
+            word = word.withFunction(functionId);
         }
-        if (word != 0) record.dependencies[words++] = DependencyWord.wrap(word);
+        if (word.count() != 0) record.dependencies[words++] = word;
     }
 
+    /// @dev Undoes `_addDependencies`.
     function _removeDependencies(AccountStorage storage account, PluginStorage storage record, uint256 words) private {
         for (uint256 i = 0; i < words; ++i) {
-            address dependency = address(uint160(DependencyWord.unwrap(record.dependencies[i])));
+            address dependency = record.dependencies[i].plugin();
             account.plugins[dependency].state = account.plugins[dependency].state.oneDependentLess();
             record.dependencies[i] = DependencyWord.wrap(0);
         }
     }
 
-    /// @dev A manifest may name an address or a selector more than once; what is permitted once is permitted.
+    /// @dev Permits what the manifest asks for, or takes it back. A manifest may name an address or a selector more than once; what is permitted once is permitted.
     function _setPermissions(PluginStorage storage record, PluginManifest memory manifest, bool permitted) private {
         for (uint256 i = 0; i < manifest.permittedExecutionSelectors.length; ++i) {
             record.executionSelectorPermitted[manifest.permittedExecutionSelectors[i]] = permitted;
@@ -241,6 +238,7 @@ abstract contract PluginManager is IModularAccount {
         }
     }
 
+    /// @dev Takes a plugin out of the list of installed ones. `next` is the one before it.
     function _unlink(AccountStorage storage account, address plugin, address next) private {
         address current = account.newestPlugin;
         if (current == plugin) {
@@ -257,6 +255,7 @@ abstract contract PluginManager is IModularAccount {
 
     /* Functions */
 
+    /// @dev Gives the plugin an execution function, unless somebody else has it or nobody may.
     function _addExecutionFunction(SelectorStorage storage record, bytes4 selector, address plugin) private {
         if (record.config.cellOf(Role.EXECUTION) != 0) revert ExecutionFunctionAlreadySet(selector);
         if (ReservedSelectors.isNative(selector)) revert NativeFunctionNotAllowed(selector);
@@ -265,6 +264,7 @@ abstract contract PluginManager is IModularAccount {
         record.assign(Role.EXECUTION, plugin, 0);
     }
 
+    /// @dev Adds the manifest's validation functions of a role, or removes them.
     function _applyValidationFunctions(
         AccountStorage storage account,
         ManifestAssociatedFunction[] memory functions,
@@ -300,6 +300,7 @@ abstract contract PluginManager is IModularAccount {
         }
     }
 
+    /// @dev What a manifest means by a function.
     function _resolve(ManifestFunction memory manifestFunction, address plugin, FunctionReference[] memory dependencies)
         private
         pure
@@ -329,6 +330,7 @@ abstract contract PluginManager is IModularAccount {
         if (hook == RUNTIME_VALIDATION_ALWAYS_ALLOW) revert InvalidPluginManifest();
     }
 
+    /// @dev Adds the manifest's validation hooks of a kind, or removes them.
     function _applyValidationHooks(
         AccountStorage storage account,
         ManifestAssociatedFunction[] memory functions,
@@ -346,6 +348,7 @@ abstract contract PluginManager is IModularAccount {
         }
     }
 
+    /// @dev Adds an execution hook of the manifest, or removes it: a pre hook with or without its post hook, or a post hook alone.
     function _applyExecutionHook(
         AccountStorage storage account,
         ManifestExecutionHook memory manifestHook,
@@ -369,6 +372,7 @@ abstract contract PluginManager is IModularAccount {
         }
     }
 
+    /// @dev Pairs a post hook with a pre hook, or undoes that.
     /// @param preHook Is in its list.
     function _applyPairedPostHook(
         SelectorStorage storage record,
@@ -392,6 +396,7 @@ abstract contract PluginManager is IModularAccount {
         if (newLength != length) preHooks[index] = preHooks[index].withPairedCount(newLength);
     }
 
+    /// @dev Adds a copy of a hook to the list of its kind.
     function _addHook(SelectorStorage storage record, HookKind kind, FunctionReference hook, bytes4 selector) private {
         uint256 length = record.config.hookCount(kind);
         (uint256 newLength, bool full) = record.hooks[uint256(kind)].add(length, hook);
@@ -407,18 +412,16 @@ abstract contract PluginManager is IModularAccount {
         if (newLength != length) record.config = record.config.withHookCount(kind, newLength);
     }
 
+    /// @dev Removes a copy of a hook from the list of its kind.
     function _removeHook(SelectorStorage storage record, HookKind kind, FunctionReference hook) private {
         uint256 length = record.config.hookCount(kind);
         uint256 newLength = record.hooks[uint256(kind)].remove(length, hook);
         if (newLength != length) record.config = record.config.withHookCount(kind, newLength);
     }
 
-    /// @dev Five errors have these arguments.
+    /// @dev Reverts with one of the five errors that have these arguments.
     function _revertWithSelectorAnd(bytes4 errorSelector, bytes4 selector, FunctionReference argument) private pure {
-        bytes memory encoded = abi.encodeWithSelector(errorSelector, selector, argument);
-        assembly ("memory-safe") {
-            revert(add(encoded, 0x20), mload(encoded))
-        }
+        LowLevelCall.bubbleRevert(abi.encodeWithSelector(errorSelector, selector, argument));
     }
 
     /// @dev Brings all copies of what `executeFromPluginExternal`, `execute` and `executeBatch` need up to date: see
@@ -441,11 +444,13 @@ abstract contract PluginManager is IModularAccount {
         _setFilter(account.selectors[IModularAccount.executeBatch.selector], filter);
     }
 
+    /// @dev Stores the filter in a selector's word, if it is another.
     function _setFilter(SelectorStorage storage record, PluginFilter filter) private {
         SelectorConfig config = record.config;
         if (!config.filter().equals(filter)) record.config = config.withFilter(filter);
     }
 
+    /// @dev The newest plugin; `END_OF_PLUGINS` if there is none.
     function _newest(AccountStorage storage account) private view returns (address newest) {
         newest = account.newestPlugin;
         if (newest == address(0)) newest = END_OF_PLUGINS;
@@ -453,7 +458,7 @@ abstract contract PluginManager is IModularAccount {
 
     /* Callbacks */
 
-    /// @dev An address without code fails. What a plugin returns is copied only where it is needed, so that it cannot make the
+    /// @dev Calls `onInstall` or `onUninstall`. An address without code fails. What a plugin returns is copied only where it is needed, so that it cannot make the
     /// account run out of gas when it is uninstalled by force.
     /// @param gasLimit Gas units; zero: no limit.
     function _callback(address plugin, uint256 gasLimit, bytes memory data, bool wantsReason)
@@ -474,6 +479,7 @@ abstract contract PluginManager is IModularAccount {
         }
     }
 
+    /// @dev The same references, without their type, in place.
     function _unwrap(FunctionReference[] memory references) private pure returns (bytes21[] memory raw) {
         assembly ("memory-safe") {
             raw := references

@@ -5,16 +5,21 @@ import {PluginFilter} from "./PluginFilter.sol";
 
 /// @notice The first word of what the account knows of an address as a plugin. Zero: it is not installed.
 ///
-///    bits   0..159  the plugin installed just before this one; `END_OF_PLUGINS` for the oldest
-///    bits 160..191  number of dependents: entries of other plugins' dependency lists that name this plugin
-///    bits 192..207  number of words in the list of dependencies
-///    bit  208       may call any external address
-///    bit  209       may spend the native token
-///    bit  210       `executeFromPluginExternal` has execution hooks. The same for all installed plugins: a copy of what
-///                   the selector's own word says, kept here so that `executeFromPluginExternal`, which must read this
-///                   word for its caller's permissions, need not read that one
-///    bits 211..231  zero
-///    bits 232..255  the `PluginFilter`, for the same reason
+///     bits    255..232   231..211   210      209     208     207..192       191..160     159..0
+///            +----------+----------+--------+-------+-------+--------------+------------+--------------------+
+///            | filter   | zero     | hooked | spend | any   | dependencies | dependents | next older plugin  |
+///            +----------+----------+--------+-------+-------+--------------+------------+--------------------+
+///
+///     filter         the `PluginFilter`
+///     hooked         `executeFromPluginExternal` has execution hooks
+///     spend          may spend the native token
+///     any            may call any external address
+///     dependencies   number of words in the list of dependencies
+///     dependents     number of words in other plugins' lists that name this plugin
+///     next older     the plugin installed just before this one; `END_OF_PLUGINS` for the oldest
+///
+/// "filter" and "hooked" are the same for all installed plugins: copies of what selectors' words say, kept here because
+/// `executeFromPluginExternal` must read this word for its caller's permissions, and then need not read those.
 type PluginState is uint256;
 
 using LibPluginState for PluginState global;
@@ -22,15 +27,16 @@ using LibPluginState for PluginState global;
 /// @dev Ends the list of installed plugins. The address of a precompile, so never that of a plugin.
 address constant END_OF_PLUGINS = address(1);
 
+/// @title Fields of `PluginState`
 library LibPluginState {
-    uint256 private constant DEPENDENTS_POSITION = 160;
-    uint256 private constant DEPENDENCY_WORDS_POSITION = 192;
-    uint256 private constant ANY_EXTERNAL_ADDRESS_BIT = 1 << 208;
-    uint256 private constant CAN_SPEND_NATIVE_TOKEN_BIT = 1 << 209;
-    uint256 private constant EXTERNAL_CALLS_HOOKED_BIT = 1 << 210;
+    uint256 private constant DEPENDENTS_SHIFT = 160;
+    uint256 private constant DEPENDENCY_WORDS_SHIFT = 192;
+    uint256 private constant ANY_EXTERNAL_ADDRESS_FLAG = 1 << 208;
+    uint256 private constant CAN_SPEND_NATIVE_TOKEN_FLAG = 1 << 209;
+    uint256 private constant EXTERNAL_CALLS_HOOKED_FLAG = 1 << 210;
+    uint256 private constant FILTER_SHIFT = 232;
 
-    uint256 private constant FILTER_POSITION = 232;
-
+    /// @dev The state of a plugin that is being installed; `withShared` completes it.
     function create(
         address nextPlugin,
         uint256 numberOfDependencyWords,
@@ -40,68 +46,79 @@ library LibPluginState {
         // Every word holds at least one of the manifest's dependencies: the bound is that of calldata, never reached.
         assert(numberOfDependencyWords <= type(uint16).max);
         return PluginState.wrap(
-            uint160(nextPlugin) | numberOfDependencyWords << DEPENDENCY_WORDS_POSITION
-                | (anyExternalAddress ? ANY_EXTERNAL_ADDRESS_BIT : 0)
-                | (nativeTokenSpender ? CAN_SPEND_NATIVE_TOKEN_BIT : 0)
+            uint160(nextPlugin) | numberOfDependencyWords << DEPENDENCY_WORDS_SHIFT
+                | (anyExternalAddress ? ANY_EXTERNAL_ADDRESS_FLAG : 0)
+                | (nativeTokenSpender ? CAN_SPEND_NATIVE_TOKEN_FLAG : 0)
         );
     }
 
+    /// @dev Whether there is such a plugin.
     function isInstalled(PluginState self) internal pure returns (bool) {
         return PluginState.unwrap(self) != 0;
     }
 
+    /// @dev The plugin installed just before this one.
     function next(PluginState self) internal pure returns (address) {
         return address(uint160(PluginState.unwrap(self)));
     }
 
+    /// @dev The state with another plugin before this one.
     function withNext(PluginState self, address plugin) internal pure returns (PluginState) {
         return PluginState.wrap(PluginState.unwrap(self) >> 160 << 160 | uint160(plugin));
     }
 
+    /// @dev How many words of other plugins' lists name this plugin.
     function dependents(PluginState self) internal pure returns (uint256) {
-        return uint32(PluginState.unwrap(self) >> DEPENDENTS_POSITION);
+        return uint32(PluginState.unwrap(self) >> DEPENDENTS_SHIFT);
     }
 
+    /// @dev The state with one dependent more.
     function oneMoreDependent(PluginState self) internal pure returns (PluginState) {
         assert(self.dependents() < type(uint32).max);
-        return PluginState.wrap(PluginState.unwrap(self) + (uint256(1) << DEPENDENTS_POSITION));
+        return PluginState.wrap(PluginState.unwrap(self) + (uint256(1) << DEPENDENTS_SHIFT));
     }
 
+    /// @dev The state with one dependent less.
     function oneDependentLess(PluginState self) internal pure returns (PluginState) {
         assert(self.dependents() != 0);
-        return PluginState.wrap(PluginState.unwrap(self) - (uint256(1) << DEPENDENTS_POSITION));
+        return PluginState.wrap(PluginState.unwrap(self) - (uint256(1) << DEPENDENTS_SHIFT));
     }
 
+    /// @dev How many words the plugin's own list has.
     function dependencyWords(PluginState self) internal pure returns (uint256) {
-        return uint16(PluginState.unwrap(self) >> DEPENDENCY_WORDS_POSITION);
+        return uint16(PluginState.unwrap(self) >> DEPENDENCY_WORDS_SHIFT);
     }
 
+    /// @dev Whether the plugin may call any external address.
     function canCallAnyAddress(PluginState self) internal pure returns (bool) {
-        return PluginState.unwrap(self) & ANY_EXTERNAL_ADDRESS_BIT != 0;
+        return PluginState.unwrap(self) & ANY_EXTERNAL_ADDRESS_FLAG != 0;
     }
 
+    /// @dev Whether the plugin may spend the account's native token.
     function canSpendNativeToken(PluginState self) internal pure returns (bool) {
-        return PluginState.unwrap(self) & CAN_SPEND_NATIVE_TOKEN_BIT != 0;
+        return PluginState.unwrap(self) & CAN_SPEND_NATIVE_TOKEN_FLAG != 0;
     }
 
+    /// @dev Whether `executeFromPluginExternal` has execution hooks.
     function areExternalCallsHooked(PluginState self) internal pure returns (bool) {
-        return PluginState.unwrap(self) & EXTERNAL_CALLS_HOOKED_BIT != 0;
+        return PluginState.unwrap(self) & EXTERNAL_CALLS_HOOKED_FLAG != 0;
     }
 
+    /// @dev The filter of installed plugins.
     function filter(PluginState self) internal pure returns (PluginFilter) {
-        return PluginFilter.wrap(PluginState.unwrap(self) >> FILTER_POSITION);
+        return PluginFilter.wrap(PluginState.unwrap(self) >> FILTER_SHIFT);
     }
 
-    /// @notice Sets what is the same for all installed plugins.
+    /// @dev The state with other values of what is the same for all installed plugins.
     function withShared(PluginState self, bool externalCallsHooked, PluginFilter newFilter)
         internal
         pure
         returns (PluginState)
     {
-        uint256 rest = PluginState.unwrap(self) & ((1 << FILTER_POSITION) - 1) & ~EXTERNAL_CALLS_HOOKED_BIT;
+        uint256 rest = PluginState.unwrap(self) & ((1 << FILTER_SHIFT) - 1) & ~EXTERNAL_CALLS_HOOKED_FLAG;
         return PluginState.wrap(
-            rest | (externalCallsHooked ? EXTERNAL_CALLS_HOOKED_BIT : 0) | PluginFilter.unwrap(newFilter)
-                << FILTER_POSITION
+            rest | (externalCallsHooked ? EXTERNAL_CALLS_HOOKED_FLAG : 0) | PluginFilter.unwrap(newFilter)
+                << FILTER_SHIFT
         );
     }
 }

@@ -17,7 +17,7 @@ library ReservedSelectors {
     // ERC-4337 v0.6, `IAggregator`: aggregateSignatures(UserOperation[]).
     bytes4 private constant AGGREGATE_SIGNATURES = 0x275e2d79;
 
-    /// @notice Whether the account implements the function itself.
+    /// @dev Whether the account implements the function itself.
     function isNative(bytes4 selector) internal pure returns (bool) {
         return selector == IModularAccount.execute.selector || selector == IModularAccount.executeBatch.selector
             || selector == IModularAccount.executeFromPlugin.selector
@@ -39,7 +39,7 @@ library ReservedSelectors {
             || selector == IModularAccount.supportsInterface.selector;
     }
 
-    /// @notice Whether the function is one of `IPlugin`: the account must never look like a plugin to another account.
+    /// @dev Whether the function is one of `IPlugin`: the account must never look like a plugin to another account.
     function isPluginFunction(bytes4 selector) internal pure returns (bool) {
         return selector == IPlugin.onInstall.selector || selector == IPlugin.onUninstall.selector
             || selector == IPlugin.preUserOpValidationHook.selector
@@ -50,7 +50,7 @@ library ReservedSelectors {
             || selector == IPlugin.pluginMetadata.selector;
     }
 
-    /// @notice Whether the function is one of ERC-4337's paymasters or aggregators: the account must never be taken for one.
+    /// @dev Whether the function is one of ERC-4337's paymasters or aggregators: the account must never be taken for one.
     function isErc4337Function(bytes4 selector) internal pure returns (bool) {
         return selector == POST_OP || selector == VALIDATE_PAYMASTER_USER_OP || selector == VALIDATE_SIGNATURES
             || selector == VALIDATE_USER_OP_SIGNATURE || selector == AGGREGATE_SIGNATURES;

@@ -3,20 +3,18 @@ pragma solidity ^0.8.30;
 
 import {PluginFilter} from "./PluginFilter.sol";
 
-/// @notice The first word of what the account knows of an execution selector.
+/// @notice The first word of what the account knows of an execution selector:
 ///
-///    bits   0..159  cell 1: address of a plugin
-///    bits 160..161  cell of the executing plugin          (0: none; 1..3)
-///    bits 162..163  cell of the user operation validation (0: none; 1..3)
-///    bits 164..165  cell of the runtime validation        (0: none; 1..3)
-///    bits 166..167  zero
-///    bits 168..175  function id of the user operation validation
-///    bits 176..183  function id of the runtime validation
-///    bits 184..195  number of distinct pre-user-operation-validation hooks
-///    bits 196..207  number of distinct pre-runtime-validation hooks
-///    bits 208..219  number of distinct pre-execution hooks
-///    bits 220..231  number of distinct post-execution hooks that have no pre hook
-///    bits 232..255  `execute` and `executeBatch` only: the `PluginFilter`, else zero
+///     bits    255..232   231..184      183..176     175..168     167..166   165..160   159..0
+///            +----------+-------------+------------+------------+----------+----------+----------------------+
+///            | filter   | hook counts | runtime id | user op id | zero     | cells    | cell 1 (a plugin)    |
+///            +----------+-------------+------------+------------+----------+----------+----------------------+
+///
+///     filter        `execute` and `executeBatch` only: the `PluginFilter`; else zero
+///     hook counts   12 bits for each `HookKind`, the first in the lowest bits: how many distinct hooks its list has
+///     runtime id    function id of the runtime validation
+///     user op id    function id of the user operation validation
+///     cells         2 bits for each `Role`, the first in the lowest bits: the cell of its plugin, 1 to 3; 0: none
 ///
 /// A selector has three *roles* (who executes it, who validates its user operations, who validates its runtime calls). Most
 /// selectors have one or two plugins in these roles, so that addresses are kept in up to three *cells*, and each role says
@@ -43,79 +41,84 @@ enum HookKind {
     POST_ONLY_EXECUTION
 }
 
+/// @title Fields of `SelectorConfig`
 library LibSelectorConfig {
-    uint256 private constant CELL_POSITION = 160;
+    uint256 private constant CELL_SHIFT = 160;
     uint256 private constant CELL_SIZE = 2;
-    // Function ids of the two validation roles; the execution role has none.
-    uint256 private constant FUNCTION_ID_POSITION = 160;
+    // Of the execution role, which has no function id: the two validation roles come after it.
+    uint256 private constant FUNCTION_ID_SHIFT = 160;
     uint256 private constant FUNCTION_ID_SIZE = 8;
-    uint256 private constant COUNT_POSITION = 184;
+    uint256 private constant COUNT_SHIFT = 184;
     uint256 private constant COUNT_SIZE = 12;
     uint256 private constant MAX_COUNT = 0xfff;
-    uint256 private constant FILTER_POSITION = 232;
+    uint256 private constant FILTER_SHIFT = 232;
 
-    /// @notice The cell that holds the plugin of a role; 0 if the role is not taken or has no plugin.
+    /// @dev The cell that holds the plugin of a role; 0 if the role is not taken or has no plugin.
     function cellOf(SelectorConfig self, Role role) internal pure returns (uint256) {
-        return SelectorConfig.unwrap(self) >> (CELL_POSITION + CELL_SIZE * uint256(role)) & 3;
+        return SelectorConfig.unwrap(self) >> (CELL_SHIFT + CELL_SIZE * uint256(role)) & 3;
     }
 
+    /// @dev The config with a role's plugin in another cell.
     function withCell(SelectorConfig self, Role role, uint256 cell) internal pure returns (SelectorConfig) {
-        uint256 position = CELL_POSITION + CELL_SIZE * uint256(role);
-        return SelectorConfig.wrap(SelectorConfig.unwrap(self) & ~(uint256(3) << position) | cell << position);
+        uint256 shift = CELL_SHIFT + CELL_SIZE * uint256(role);
+        return SelectorConfig.wrap(SelectorConfig.unwrap(self) & ~(uint256(3) << shift) | cell << shift);
     }
 
-    /// @notice Whether any role has its plugin in the cell.
+    /// @dev Whether any role has its plugin in the cell.
     function usesCell(SelectorConfig self, uint256 cell) internal pure returns (bool) {
         return self.cellOf(Role.EXECUTION) == cell || self.cellOf(Role.USER_OP_VALIDATION) == cell
             || self.cellOf(Role.RUNTIME_VALIDATION) == cell;
     }
 
+    /// @dev The plugin in cell 1.
     function firstCell(SelectorConfig self) internal pure returns (address) {
         return address(uint160(SelectorConfig.unwrap(self)));
     }
 
+    /// @dev The config with another plugin in cell 1.
     function withFirstCell(SelectorConfig self, address plugin) internal pure returns (SelectorConfig) {
         return SelectorConfig.wrap(SelectorConfig.unwrap(self) >> 160 << 160 | uint160(plugin));
     }
 
-    /// @notice The function id of a validation role.
+    /// @dev The function id of a validation role.
     function functionIdOf(SelectorConfig self, Role role) internal pure returns (uint8) {
-        return uint8(SelectorConfig.unwrap(self) >> (FUNCTION_ID_POSITION + FUNCTION_ID_SIZE * uint256(role)));
+        return uint8(SelectorConfig.unwrap(self) >> (FUNCTION_ID_SHIFT + FUNCTION_ID_SIZE * uint256(role)));
     }
 
+    /// @dev The config with another function id of a validation role.
     function withFunctionId(SelectorConfig self, Role role, uint8 functionId) internal pure returns (SelectorConfig) {
-        uint256 position = FUNCTION_ID_POSITION + FUNCTION_ID_SIZE * uint256(role);
-        return SelectorConfig.wrap(
-            SelectorConfig.unwrap(self) & ~(uint256(0xff) << position) | uint256(functionId) << position
-        );
+        uint256 shift = FUNCTION_ID_SHIFT + FUNCTION_ID_SIZE * uint256(role);
+        return
+            SelectorConfig.wrap(SelectorConfig.unwrap(self) & ~(uint256(0xff) << shift) | uint256(functionId) << shift);
     }
 
-    /// @notice The number of distinct hooks in a list.
+    /// @dev The number of distinct hooks in a list.
     function hookCount(SelectorConfig self, HookKind kind) internal pure returns (uint256) {
-        return SelectorConfig.unwrap(self) >> (COUNT_POSITION + COUNT_SIZE * uint256(kind)) & MAX_COUNT;
+        return SelectorConfig.unwrap(self) >> (COUNT_SHIFT + COUNT_SIZE * uint256(kind)) & MAX_COUNT;
     }
 
-    /// @dev Panics when the count does not fit: 4,096 distinct hooks are 16 plugins with all of their 256 functions on one
+    /// @dev The config with another number of hooks. Panics when it does not fit: 4,096 distinct hooks are 16 plugins with all of their 256 functions on one
     /// selector, and could not run within a block.
     function withHookCount(SelectorConfig self, HookKind kind, uint256 count) internal pure returns (SelectorConfig) {
         assert(count <= MAX_COUNT);
-        uint256 position = COUNT_POSITION + COUNT_SIZE * uint256(kind);
-        return SelectorConfig.wrap(SelectorConfig.unwrap(self) & ~(MAX_COUNT << position) | count << position);
+        uint256 shift = COUNT_SHIFT + COUNT_SIZE * uint256(kind);
+        return SelectorConfig.wrap(SelectorConfig.unwrap(self) & ~(MAX_COUNT << shift) | count << shift);
     }
 
-    /// @notice Whether anything runs before or after execution.
+    /// @dev Whether anything runs before or after execution.
     function hasExecutionHooks(SelectorConfig self) internal pure returns (bool) {
         // Both counts, which are neighbours.
-        return
-            uint24(SelectorConfig.unwrap(self) >> (COUNT_POSITION + COUNT_SIZE * uint256(HookKind.PRE_EXECUTION))) != 0;
+        return uint24(SelectorConfig.unwrap(self) >> (COUNT_SHIFT + COUNT_SIZE * uint256(HookKind.PRE_EXECUTION))) != 0;
     }
 
+    /// @dev The filter of installed plugins: of `execute` and `executeBatch` only.
     function filter(SelectorConfig self) internal pure returns (PluginFilter) {
-        return PluginFilter.wrap(SelectorConfig.unwrap(self) >> FILTER_POSITION);
+        return PluginFilter.wrap(SelectorConfig.unwrap(self) >> FILTER_SHIFT);
     }
 
+    /// @dev The config with another filter.
     function withFilter(SelectorConfig self, PluginFilter newFilter) internal pure returns (SelectorConfig) {
-        uint256 rest = SelectorConfig.unwrap(self) & ((1 << FILTER_POSITION) - 1);
-        return SelectorConfig.wrap(rest | PluginFilter.unwrap(newFilter) << FILTER_POSITION);
+        uint256 rest = SelectorConfig.unwrap(self) & ((1 << FILTER_SHIFT) - 1);
+        return SelectorConfig.wrap(rest | PluginFilter.unwrap(newFilter) << FILTER_SHIFT);
     }
 }

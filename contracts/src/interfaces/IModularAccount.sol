@@ -168,7 +168,8 @@ interface IModularAccount {
     /// @notice The runtime validation function refused the call.
     error RuntimeValidationFunctionReverted(address plugin, uint8 functionId, bytes revertReason);
 
-    /// @notice A function of the proxy was called on the implementation, or the other way around.
+    /// @notice A function of the proxy was called on the implementation, or the other way around; or somebody else called
+    /// `initialize` of an externally owned account that delegates to the implementation (EIP-7702).
     error UnauthorizedCallContext();
 
     /// @notice A pre-user-operation-validation hook named an aggregator: it can only accept (0) or refuse (1).
@@ -195,7 +196,10 @@ interface IModularAccount {
     /// @notice Runs the execution functions that plugins added, and returns what they return, raw.
     fallback() external payable;
 
-    /// @notice Sets the account up: installs plugins, without dependencies. Open to the first caller, once.
+    /// @notice Sets the account up: installs plugins, without dependencies. Open to the first caller, once. An externally owned
+    /// account that delegates to the implementation (EIP-7702) can only be set up by itself: else `UnauthorizedCallContext`.
+    /// @dev Warning: behind a proxy, call it in the transaction that creates the proxy, as the factory does; whoever is first
+    /// chooses the owners.
     /// @param pluginInitData `abi.encode(bytes32[] manifestHashes, bytes[] pluginInstallDatas)`, an element per plugin.
     function initialize(address[] calldata plugins, bytes calldata pluginInitData) external;
 

@@ -5,7 +5,8 @@ pragma solidity ^0.8.30;
 
 /// @title Errors that every plugin of this repository can raise
 interface IPluginErrors {
-    /// @notice The plugin holds state for the account already.
+    /// @notice The plugin holds state for the account already. Neither plugin of this repository raises it: an installation
+    /// clears what an uninstall without its callback left over. They have it because the published ABI does.
     error AlreadyInitialized();
 
     /// @notice The call makes no sense here. The session key plugin raises it for install data that is not all there. The

@@ -86,14 +86,17 @@ interface ISessionKeyPlugin {
     /// @notice In execution: the batch sends more native token than the key may.
     error NativeTokenSpendLimitExceeded(address account, address sessionKey);
 
-    /// @notice A permission rule is broken.
+    /// @notice A permission rule is broken. The ABI has this one error for all rules but those of the two spend limits.
     error PermissionsCheckFailed();
 
     /// @notice The key is not registered for the account.
     error SessionKeyNotFound(address sessionKey);
 
-    /// @notice Makes the calls in order, within the key's permissions. Only by a user operation that the key signed.
-    /// @dev Called on the account. Permissions are checked in validation and again here.
+    /// @notice Makes the calls in order, within the key's permissions. Called on the account, by a user operation that the key
+    /// signed. Runtime calls are denied.
+    /// @dev Permissions are checked in validation and again here. Warning: an installed plugin whose manifest permits it to
+    /// execute this function needs no signature of the key; only what is checked here binds it, which is all but the charge to
+    /// the gas limit and the required paymaster.
     /// @param calls At least one.
     /// @return What each call returned, raw.
     function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory);
@@ -104,7 +107,7 @@ interface ISessionKeyPlugin {
     /// @param permissionUpdates Encoded calls of `ISessionKeyPermissionsUpdates`; may be empty.
     function addSessionKey(address sessionKey, bytes32 tag, bytes[] calldata permissionUpdates) external;
 
-    /// @notice Removes a key. Called on the account.
+    /// @notice Removes a key. Called on the account. Approvals that the key gave stay: an owner has to reset them.
     /// @param predecessor What `findPredecessor` answers for the key; or zero, to have it searched here.
     function removeSessionKey(address sessionKey, bytes32 predecessor) external;
 
@@ -189,6 +192,8 @@ interface ISessionKeyPlugin {
 /// `permissionUpdates`) of `ISessionKeyPlugin`.
 interface ISessionKeyPermissionsUpdates {
     /// @notice Sets how the access control list is read. Entries stay, and are read under the new type.
+    /// @dev Warning: under a denylist, and without a list, the key may call every function of every token that has no limit,
+    /// NFTs and permits included.
     function setAccessListType(ISessionKeyPlugin.ContractAccessControlType contractAccessControlType) external;
 
     /// @notice Sets the entry of a contract on the access control list.
@@ -202,13 +207,16 @@ interface ISessionKeyPermissionsUpdates {
     function updateTimeRange(uint48 validAfter, uint48 validUntil) external;
 
     /// @notice Limits what the key may send in the native token.
-    /// @dev This and the other limits keep what is already used, unless the limit is removed.
+    /// @dev This and the other limits keep what is already used, unless the limit is removed. Warning: with an interval, twice
+    /// the limit can be spent within a moment, at the end of one interval and the start of the next.
     /// @param spendLimit Wei; `type(uint256).max` removes the limit.
     /// @param refreshInterval Seconds; an interval starts now. Zero: the limit is a total.
     function setNativeTokenSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
 
     /// @notice Limits what the key may spend of a token: the amounts of `transfer` and `approve` count, and no other
     /// function of the token may be called.
+    /// @dev Warning: an approval counts once, when it is given, and outlives the key. What the token answers is not looked at.
+    /// On an NFT, ids count as amounts, and id 0 is free.
     /// @param token Not zero: else `InvalidToken`.
     /// @param spendLimit Base units of the token; `type(uint256).max` removes the limit.
     /// @param refreshInterval Seconds; an interval starts now. Zero: the limit is a total.
@@ -216,10 +224,14 @@ interface ISessionKeyPermissionsUpdates {
 
     /// @notice Limits what the key's operations may cost at the most. The nonce key of each operation must then be the
     /// session key's address.
+    /// @dev Operations are charged in validation. Of those validated before, in the same bundle, execution refuses the ones
+    /// that a lowered limit does not cover any more; a limit that the key did not have, or that was removed in between, does not
+    /// bind them. An interval ends with the first operation that does not fit what is left of it.
     /// @param spendLimit Wei, not gas units; `type(uint256).max` removes the limit.
     /// @param refreshInterval Seconds; an interval starts now. Zero: the limit is a total.
     function setGasSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
 
     /// @notice Requires that this paymaster pays for every operation of the key; zero removes the rule.
+    /// @dev Only validation knows the paymaster: operations validated before, in the same bundle, are not bound.
     function setRequiredPaymaster(address requiredPaymaster) external;
 }

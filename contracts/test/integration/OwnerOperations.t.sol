@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
+import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {listOf} from "../utils/ListLiterals.sol";
 import {StackTest} from "../utils/StackTest.sol";
@@ -86,6 +87,36 @@ contract OwnerOperationsTest is StackTest {
         vm.prank(newOwner);
         account.execute(address(counter), 0, _increment());
         assertEq(counter.count(), 1);
+    }
+
+    /// @dev One operation, both or neither. Nothing is carried over: the keys are named, with all of their permissions.
+    function test_executeBatch_exchangesTheSessionKeyPlugin() public {
+        address first = deployCode("SessionKeyPlugin.sol:SessionKeyPlugin");
+        address second = deployCode("SessionKeyPlugin.sol:SessionKeyPlugin");
+        address[2] memory keys = [makeAddr("key that lives on"), makeAddr("key that does not")];
+        bytes[][] memory updates = new bytes[][](2);
+        updates[0] = listOf(abi.encodeCall(ISessionKeyPermissionsUpdates.setNativeTokenSpendLimit, (10, 0)));
+        install(first, abi.encode(listOf(keys[0], keys[1]), new bytes32[](2), updates), ownerDependencies());
+
+        bytes[][] memory newUpdates = new bytes[][](1);
+        newUpdates[0] = listOf(abi.encodeCall(ISessionKeyPermissionsUpdates.setNativeTokenSpendLimit, (7, 0)));
+        IModularAccount.Call[] memory calls = new IModularAccount.Call[](2);
+        calls[0] = IModularAccount.Call(address(account), 0, uninstallCall(first));
+        // Without one of its dependencies, the new one cannot be installed: the old one stays as it is.
+        calls[1] = IModularAccount.Call(address(account), 0, installCall(second));
+        sendAsOwnerExpectingRevert(
+            batchCall(calls), abi.encodeWithSelector(IModularAccount.InvalidDependenciesProvided.selector)
+        );
+        assertTrue(ISessionKeyPlugin(first).isSessionKeyOf(address(account), keys[1]));
+
+        calls[1].data =
+            installCall(second, abi.encode(listOf(keys[0]), new bytes32[](1), newUpdates), ownerDependencies());
+        sendAsOwner(batchCall(calls));
+        assertEq(account.getInstalledPlugins(), listOf(second, address(ownerPlugin)));
+        assertEq(ISessionKeyPlugin(second).sessionKeysOf(address(account)), listOf(keys[0]));
+        assertEq(ISessionKeyPlugin(first).sessionKeysOf(address(account)).length, 0);
+        assertEq(ISessionKeyPlugin(second).getNativeTokenSpendLimitInfo(address(account), keys[0]).limit, 7);
+        assertEq(account.getExecutionFunctionConfig(ISessionKeyPlugin.executeWithSessionKey.selector).plugin, second);
     }
 
     function test_updateOwners_asUserOperation() public {

@@ -460,6 +460,53 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         assertEq(info.lastUsedTime, block.timestamp);
     }
 
+    /// @dev Whether the gas limit was charged or full when the operation was validated: now it does not cover it.
+    function test_bundle_gasLimitBelowWhatIsUsedLetsNothingRun() public {
+        // One operation may cost 0.008 ether.
+        grant(listOf(allow(address(target)), gasLimit(0.02 ether, INTERVAL)));
+        passes(ping());
+        uint256[3] memory limits = [uint256(0), 0.008 ether, 0.016 ether - 1];
+        for (uint256 i = 0; i < limits.length; ++i) {
+            for (uint48 interval = 0; interval <= INTERVAL; interval += INTERVAL) {
+                uint256 state = vm.snapshotState();
+                refusedInBundle(_updateOp(gasLimit(limits[i], interval)), keyOp(ping()), denied());
+                vm.revertToState(state);
+            }
+        }
+        (bool[2] memory success,) = sendBundle(_updateOp(gasLimit(0.016 ether, INTERVAL)), keyOp(ping()));
+        assertTrue(success[0] && success[1], "a limit that covers it");
+    }
+
+    /// @dev A documented limit. Execution sees neither what an operation costs nor who pays for it: what is validated already
+    /// is not charged to a limit that comes after, and needs no paymaster that is required after.
+    function test_bundle_laterGasLimitAndPaymasterBindTheNextBundle() public {
+        grant(listOf(allow(address(target))));
+        (bool[2] memory success,) = sendBundle(_updateOp(gasLimit(0, 0)), keyOp(ping()));
+        assertTrue(success[0] && success[1], "the first gas limit");
+        (ISessionKeyPlugin.SpendLimitInfo memory info,) = plugin.getGasSpendLimit(address(account), key.addr);
+        assertEq(info.limitUsed, 0);
+        refusedInValidation(ping());
+
+        // Removed and set anew in one list, it forgets what was charged.
+        update(gasLimit(1 ether, 0));
+        bytes[] memory afresh = listOf(gasLimit(NO_LIMIT, 0), gasLimit(0, 0));
+        (success,) = sendBundle(
+            ownerOp(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, afresh))), keyOp(ping())
+        );
+        assertTrue(success[0] && success[1], "a gas limit set afresh");
+        refusedInValidation(ping());
+
+        update(gasLimit(NO_LIMIT, 0));
+        (success,) = sendBundle(_updateOp(requiredPaymaster(payee)), keyOp(ping()));
+        assertTrue(success[0] && success[1], "a required paymaster");
+        refusedInValidation(ping());
+    }
+
+    /// @dev An operation of the owner that changes the session key's permissions.
+    function _updateOp(bytes memory change) private view returns (IEntryPoint.UserOperation memory) {
+        return ownerOp(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, listOf(change))));
+    }
+
     function test_bundle_limitsAreNotUsedTwice() public {
         grant(listOf(allow(address(target)), nativeLimit(10, 0)));
         IEntryPoint.UserOperation memory first = keyOp(ping(10));

@@ -194,6 +194,9 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         assertFalse(shouldReset);
         assertEq(info.lastUsedTime, block.timestamp);
         assertEq(info.limitUsed, 0.008 ether);
+        // What the key's own operations cost is more than the limit now: nothing runs in its name.
+        update(gasLimit(0.008 ether - 1, INTERVAL));
+        _refuses(ping(), denied());
     }
 
     /// @dev Who pays is a rule about operations of the key, and there is none.

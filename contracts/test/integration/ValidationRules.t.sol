@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Vm} from "forge-std/Vm.sol";
+import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
+import {LibString} from "solady/utils/LibString.sol";
 
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
@@ -9,19 +10,14 @@ import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {PingTarget} from "../mocks/PingTarget.sol";
 import {call, join, listOf} from "../utils/ListLiterals.sol";
-import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
+import {ContractOwner} from "../mocks/ContractOwner.sol";
+import {RuleBreaker} from "../mocks/RuleBreaker.sol";
+import {TestPaymaster} from "../mocks/TestPaymaster.sol";
+import {ValidationTrace} from "../utils/ValidationTrace.sol";
 
-/// @notice ERC-7562 for an unstaked account and plugin: traces the validation of operations of every kind, and fails on a
-/// forbidden opcode and on storage that is neither the account's own nor associated with it.
-contract ValidationRulesTest is SessionKeyStackTest {
-    /// @dev Words from an associated slot on that may be used. Source: ERC-7562, "associated storage".
-    uint256 private constant ASSOCIATED_WORDS = 128;
-
-    bytes1 private constant OP_KECCAK256 = 0x20;
-    bytes1 private constant OP_GAS = 0x5A;
-
-    mapping(bytes32 slot => bool) private isAssociated;
-
+/// @notice ERC-7562 for an account and plugins without stake, and the factory: operations of every kind break none of its rules
+/// in validation; those that do are shown, too. Then that the check itself sees what it is to see.
+contract ValidationRulesTest is ValidationTrace {
     function setUp() public override {
         super.setUp();
         grant(listOf(allow(address(target)), nativeLimit(1 ether, INTERVAL), tokenLimit(1 ether, INTERVAL)));
@@ -53,7 +49,9 @@ contract ValidationRulesTest is SessionKeyStackTest {
         // One operation may cost 0.008 ether.
         update(gasLimit(0.01 ether, INTERVAL));
         _obeysTheRules(keyOp(ping()));
+        validate(keyOp(ping()));
         _obeysTheRules(keyOp(ping()));
+        validate(keyOp(ping()));
         (, bool shouldReset) = plugin.getGasSpendLimit(address(account), key.addr);
         assertTrue(shouldReset);
     }
@@ -71,9 +69,12 @@ contract ValidationRulesTest is SessionKeyStackTest {
     }
 
     function test_requiredPaymaster_obeysTheRules() public {
-        update(requiredPaymaster(payee));
+        address paymaster = address(new TestPaymaster());
+        vm.deal(address(this), 1 ether);
+        ENTRY_POINT.depositTo{value: 1 ether}(paymaster);
+        update(requiredPaymaster(paymaster));
         IEntryPoint.UserOperation memory op = keyOp(ping());
-        op.paymasterAndData = abi.encodePacked(payee);
+        op.paymasterAndData = abi.encodePacked(paymaster);
         sign(op, key.privateKey);
         _obeysTheRules(op);
     }
@@ -108,88 +109,148 @@ contract ValidationRulesTest is SessionKeyStackTest {
         }
     }
 
-    /// @dev The rules hold for what is refused, too: a signature that is nobody's makes the plugin ask every owner.
-    function test_badSignature_obeysTheRules() public {
-        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(target), 0, ""));
-        sign(op, key.privateKey);
-        _obeysTheRules(op, 1);
+    /// @dev The account pays what its deposit lacks, and says nothing else to the EntryPoint.
+    function test_prefund_obeysTheRules() public {
+        IEntryPoint.UserOperation[2] memory ops = [keyOp(ping(0.1 ether)), ownerOp(executeCall(address(target), 0, ""))];
+        for (uint256 i = 0; i < ops.length; ++i) {
+            _obeysTheRules(ops[i]);
+            assertEq(prefunds, 0, "there is a deposit");
+        }
+        vm.prank(address(account));
+        ENTRY_POINT.withdrawTo(beneficiary, 10 ether);
+        for (uint256 i = 0; i < ops.length; ++i) {
+            _obeysTheRules(ops[i]);
+            assertEq(prefunds, 1, "there is none");
+        }
     }
 
-    /// @dev The check itself must see what is forbidden: execution reads the clock.
-    function test_theCheckSeesTheClock() public {
-        vm.startDebugTraceRecording();
-        vm.prank(address(account));
-        (bool success,) =
-            address(plugin).call(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr)));
-        Vm.DebugStep[] memory steps = vm.stopAndReturnDebugTraceRecording();
-        assertTrue(success);
-        bool seen;
-        for (uint256 i = 0; i < steps.length; ++i) {
-            if (steps[i].contractAddr == address(plugin) && _isForbidden(bytes1(steps[i].opcode))) seen = true;
+    /* The operation that creates its account */
+
+    function _creatingOp() private returns (IEntryPoint.UserOperation memory op) {
+        address[] memory owners = listOf(makeAddr("second owner"), owner.addr);
+        if (owners[0] > owners[1]) (owners[0], owners[1]) = (owners[1], owners[0]);
+        op = buildUserOp(executeCall(address(target), 0, ""));
+        op.sender = factory.getAddress(77, owners);
+        op.nonce = 0;
+        op.initCode = abi.encodePacked(factory, abi.encodeCall(factory.createAccount, (77, owners)));
+        sign(op, owner.privateKey);
+        vm.deal(op.sender, 1 ether);
+    }
+
+    function test_initCode_obeysTheRulesIfTheFactoryIsStaked() public {
+        vm.deal(factoryOwner, 1 ether);
+        vm.prank(factoryOwner);
+        factory.addStake{value: 1 ether}(1 days, 1 ether);
+        _obeysTheRules(_creatingOp());
+        assertGt(stepsOfFactory, 1000, "the factory and what it creates");
+        assertEq(prefunds, 1);
+    }
+
+    /// @dev The owner plugin's storage is associated with an account that does not exist yet.
+    function test_initCode_breaksOneRuleIfTheFactoryIsNotStaked() public {
+        string[] memory violations = this.violationsOf(_creatingOp(), false);
+        assertGt(violations.length, 0);
+        for (uint256 i = 0; i < violations.length; ++i) {
+            assertEq(violations[i], "STO-022: associated storage, and a factory without stake");
         }
-        assertTrue(seen);
+    }
+
+    /* Owners with code, behind owners without */
+
+    /// @dev An operation with this signature; all owners but one are externally owned accounts.
+    function _contractOwnersOp(bytes memory name) private returns (IEntryPoint.UserOperation memory op) {
+        ContractOwner contractOwner = ContractOwner(makeAddr("contract owner"));
+        vm.etch(address(contractOwner), address(new ContractOwner()).code);
+        makeOwner(address(contractOwner));
+        makeOwner(makeAddr("newer owner"));
+        op = buildUserOp(executeCall(address(target), 0, ""));
+        op.signature = abi.encodePacked(name, "any");
+        // An answer that takes no storage of the owner's own, which would be another owner's business.
+        vm.mockCall(
+            address(contractOwner),
+            abi.encodeCall(IERC1271.isValidSignature, (ENTRY_POINT.getUserOpHash(op), bytes("any"))),
+            abi.encode(IERC1271.isValidSignature.selector)
+        );
+    }
+
+    function test_signatureOfANamedOwner_obeysTheRules() public {
+        bytes memory marker = hex"ffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c234690";
+        _obeysTheRules(_contractOwnersOp(abi.encodePacked(marker, makeAddr("contract owner"))));
+    }
+
+    /// @dev Valid in `handleOps` all the same, but a bundler that traces it refuses it.
+    function test_signatureOfAnUnnamedContractOwner_touchesNewerOwnersWithoutCode() public {
+        IEntryPoint.UserOperation memory op = _contractOwnersOp("");
+        string[] memory violations = this.violationsOf(op, false);
+        assertEq(violations.length, 1);
+        assertEq(violations[0], _noCodeAt(makeAddr("newer owner")));
+        assertEq(validate(op), 0);
+    }
+
+    /// @dev Such an operation is nobody's: every owner is asked.
+    function test_badSignature_touchesOwnersWithoutCode() public {
+        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(target), 0, ""));
+        sign(op, key.privateKey);
+        string[] memory violations = this.violationsOf(op, true);
+        assertEq(violations.length, 1);
+        assertEq(violations[0], _noCodeAt(owner.addr));
+    }
+
+    function _noCodeAt(address without) private pure returns (string memory) {
+        return string.concat("OP-041: no code at ", vm.toString(without));
+    }
+
+    /* The check itself */
+
+    /// @dev One operation for each rule that can be broken: the check names the rule, and nothing else.
+    function test_theCheck_seesEveryRule() public {
+        RuleBreaker breaker = new RuleBreaker();
+        vm.deal(address(breaker), 1 ether);
+        install(address(breaker), "");
+        string memory noCode = vm.toString(address(0xC0DE1E55));
+        string memory slot = "0x0000000000000000000000000000000000000000000000000000000000000007";
+        string[21] memory expected = [
+            "",
+            "OP-011: opcode 0x32",
+            "OP-011: opcode 0x31",
+            "OP-011: opcode 0x42",
+            "OP-011: opcode 0x47",
+            "OP-011: opcode 0xf0",
+            "OP-011: opcode 0xf5",
+            "OP-012: GAS before 0x",
+            "OP-020: out of gas 0x",
+            string.concat("OP-041: no code at ", noCode),
+            string.concat("OP-041: no code at ", noCode),
+            string.concat("OP-041: no code at ", noCode),
+            string.concat("OP-041: no code at ", noCode),
+            string.concat("OP-041: no code at ", noCode),
+            string.concat("OP-041: no code at ", noCode),
+            string.concat("OP-061: call with value of ", vm.toString(address(account))),
+            "OP-054: access to the EntryPoint, opcode 0xf1",
+            string.concat("OP-062: precompile ", vm.toString(address(10))),
+            string.concat("STO-021: slot ", slot),
+            string.concat("STO-021: slot ", slot),
+            string.concat("STO-021: slot ", slot)
+        ];
+        assertEq(expected.length, uint256(type(RuleBreaker.Break).max) + 1);
+        for (uint256 i = 0; i < expected.length; ++i) {
+            IEntryPoint.UserOperation memory op = buildUserOp(abi.encodeCall(RuleBreaker.foo, ()));
+            op.signature = abi.encodePacked(uint8(i));
+            string[] memory violations = this.violationsOf(op, false);
+            if (i == 0) {
+                assertEq(violations.length, 0);
+                continue;
+            }
+            assertEq(violations.length, 1, expected[i]);
+            assertTrue(LibString.startsWith(violations[0], expected[i]), violations[0]);
+        }
     }
 
     function _obeysTheRules(IEntryPoint.UserOperation memory op) private {
-        _obeysTheRules(op, 0);
-    }
-
-    /// @param authorizer What validation must answer: 0, or 1 for a bad signature.
-    function _obeysTheRules(IEntryPoint.UserOperation memory op, uint160 authorizer) private {
-        vm.startStateDiffRecording();
-        vm.startDebugTraceRecording();
-        uint256 validationData = validate(op);
-        Vm.DebugStep[] memory steps = vm.stopAndReturnDebugTraceRecording();
-        Vm.AccountAccess[] memory accesses = vm.stopAndReturnStateDiff();
-        assertEq(uint160(validationData), authorizer, "signature");
-
-        uint256 hashes;
-        bool inside;
-        for (uint256 i = 0; i < steps.length; ++i) {
-            // The test's own steps come before and after.
-            if (steps[i].contractAddr == address(this) || steps[i].contractAddr == address(ENTRY_POINT)) continue;
-            inside = true;
-            bytes1 opcode = bytes1(steps[i].opcode);
-            assertFalse(_isForbidden(opcode), string.concat("opcode ", vm.toString(steps[i].opcode)));
-            if (opcode == OP_GAS) {
-                assertTrue(_isCall(bytes1(steps[i + 1].opcode)), "GAS that is not part of a call");
-            } else if (opcode == OP_KECCAK256 && _isAboutTheAccount(steps[i].memoryInput)) {
-                ++hashes;
-                bytes32 base = keccak256(steps[i].memoryInput);
-                for (uint256 n = 0; n < ASSOCIATED_WORDS; ++n) {
-                    isAssociated[bytes32(uint256(base) + n)] = true;
-                }
-            }
-        }
-        assertTrue(inside && hashes > 0, "no trace");
-
-        uint256 foreign;
-        for (uint256 i = 0; i < accesses.length; ++i) {
-            Vm.StorageAccess[] memory words = accesses[i].storageAccesses;
-            for (uint256 j = 0; j < words.length; ++j) {
-                address at = words[j].account;
-                if (at == address(account) || at == address(this) || at == address(ENTRY_POINT)) continue;
-                ++foreign;
-                assertTrue(isAssociated[words[j].slot], string.concat("slot ", vm.toString(words[j].slot)));
-            }
-        }
-        assertGt(foreign, 0, "no storage of a plugin seen");
-    }
-
-    function _isAboutTheAccount(bytes memory preimage) private view returns (bool) {
-        return preimage.length == 64 && address(uint160(uint256(bytes32(preimage)))) == address(account);
-    }
-
-    /// @dev Source: ERC-7562, OP-011 to OP-054, for code that is neither a factory nor staked.
-    function _isForbidden(bytes1 opcode) private pure returns (bool) {
-        bytes memory forbidden = hex"31323a4041424344454748494af0f5feff";
-        for (uint256 i = 0; i < forbidden.length; ++i) {
-            if (forbidden[i] == opcode) return true;
-        }
-        return false;
-    }
-
-    function _isCall(bytes1 opcode) private pure returns (bool) {
-        return opcode == 0xf1 || opcode == 0xf2 || opcode == 0xf4 || opcode == 0xfa;
+        string[] memory violations = this.violationsOf(op, false);
+        assertEq(violations.length, 0, violations.length == 0 ? "" : violations[0]);
+        assertGt(stepsOfAccount, 500, "the account and its plugins");
+        assertGt(associatedAccesses, 0, "storage of a plugin");
+        assertEq(stepsOfFactory == 0, op.initCode.length == 0, "the factory");
     }
 }

@@ -24,7 +24,7 @@ contract ModularAccountInvariants is Test {
     /// forge-config: default.invariant.depth = 60
     /// forge-config: deep.invariant.runs = 1000
     /// forge-config: deep.invariant.depth = 50
-    function invariant_item08_loupeAgreesWithTheBooks() public {
+    function invariant_loupeAgreesWithTheBooks() public {
         handler.checkLoupe();
         handler.checkTargets();
     }

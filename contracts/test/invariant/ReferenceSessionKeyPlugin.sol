@@ -245,7 +245,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
 
     /* Execution */
 
-    /// @dev Of several broken rules, that of the earlier call is named; the native limit is the last.
+    /// @dev Of several broken rules, that of the earlier call is named; then the native limit's, then the gas limit's.
     function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory) {
         Permissions storage one = permissions[_requireKey(msg.sender, sessionKey)];
         if (block.timestamp < one.validAfter) revert PermissionsCheckFailed();
@@ -262,6 +262,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
             (bool isSum, uint256 value) = _valueOf(calls);
             if (!isSum || !_spend(one.native, value)) revert NativeTokenSpendLimitExceeded(msg.sender, sessionKey);
         }
+        if (one.gas.exists && one.gas.used > one.gas.limit) revert PermissionsCheckFailed();
         _settle(one);
         return new bytes[](0);
     }

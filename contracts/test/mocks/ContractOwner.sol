@@ -9,6 +9,7 @@ contract ContractOwner {
         ACCEPT_HASH,
         REVERT,
         RETURN_NOTHING,
+        RETURN_SHORT,
         RETURN_GARBAGE,
         RETURN_MUCH,
         BURN_ALL_GAS
@@ -31,6 +32,13 @@ contract ContractOwner {
         if (mode == Mode.RETURN_NOTHING) {
             assembly {
                 return(0, 0)
+            }
+        }
+        if (mode == Mode.RETURN_SHORT) {
+            assembly {
+                // The magic value, but for the last byte of its word.
+                mstore(0, 0x1626ba7e00000000000000000000000000000000000000000000000000000000)
+                return(0, 0x1f)
             }
         }
         if (mode == Mode.RETURN_GARBAGE) {

@@ -29,6 +29,11 @@ contract MockPlugin {
     bool private hidesErc165;
     bool private hidesOnceInstalled;
     bool private answersEverythingTrue;
+    // Zero: 1.
+    uint256 private answerForTrue;
+    uint256 private answerGas;
+    // How many bytes of the word that is true are missing.
+    uint256 private missingBytes;
     mapping(bytes4 interfaceId => bool) private extraInterfaces;
     mapping(bytes4 selector => mapping(uint8 functionId => Behaviour)) private behaviours;
 
@@ -64,6 +69,21 @@ contract MockPlugin {
         answersEverythingTrue = value;
     }
 
+    /// @notice What it answers about interfaces that it has: any word but zero is true.
+    function setAnswerForTrue(uint256 word) external {
+        answerForTrue = word;
+    }
+
+    /// @notice How many bytes it answers about interfaces that it has, up to 32.
+    function setAnswerLength(uint256 length) external {
+        missingBytes = 32 - length;
+    }
+
+    /// @notice Gas units that an answer about an interface takes.
+    function setAnswerGas(uint256 amount) external {
+        answerGas = amount;
+    }
+
     function setInterface(bytes4 interfaceId, bool value) external {
         extraInterfaces[interfaceId] = value;
     }
@@ -96,10 +116,29 @@ contract MockPlugin {
     }
 
     function supportsInterface(bytes4 interfaceId) external view returns (bool) {
+        uint256 end = gasleft() > answerGas ? gasleft() - answerGas : 0;
+        uint256 trueWord = answerForTrue == 0 ? 1 : answerForTrue;
+        bytes memory answer = abi.encode(_supports(interfaceId) ? trueWord : 0);
+        if (_supports(interfaceId)) {
+            uint256 length = 32 - missingBytes;
+            assembly ("memory-safe") {
+                mstore(answer, length)
+            }
+        }
+        _returnRaw(answer, answerGas == 0 ? type(uint256).max : end);
+    }
+
+    function _supports(bytes4 interfaceId) private view returns (bool) {
         if (answersEverythingTrue) return true;
         if (isNoPlugin) return false;
         if (interfaceId == type(IERC165).interfaceId) return !hidesErc165;
         return interfaceId == type(IPlugin).interfaceId || extraInterfaces[interfaceId];
+    }
+
+    /// @dev Returns when no more gas is left than `end`.
+    function _returnRaw(bytes memory data, uint256 end) private view {
+        while (gasleft() > end) {}
+        _returnRaw(data);
     }
 
     function pluginManifest() external view {

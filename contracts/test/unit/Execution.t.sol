@@ -7,11 +7,11 @@ import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rules 3, 4 and 29: the calls that the account makes, and what comes back from them.
+/// @notice The calls that the account makes, and what comes back from them.
 contract ExecutionTest is AccountTest {
-    /* 3: plugins are no targets */
+    /* Plugins are no targets */
 
-    function test_item03_executeDeniesPlugins() public {
+    function test_execute_deniesPlugins() public {
         install(plugin, fooManifest());
         // Installed; not installed; the owner plugin; installed, but it has stopped to answer as a plugin.
         plugin.setNoPlugin(true);
@@ -28,7 +28,7 @@ contract ExecutionTest is AccountTest {
     }
 
     /// @dev Whatever the addresses: the filter of installed plugins has no false negatives.
-    function testFuzz_item03_installedPluginIsDenied(uint256 targetSeed, uint256 otherSeed) public {
+    function testFuzz_execute_deniesEveryInstalledPlugin(uint256 targetSeed, uint256 otherSeed) public {
         address target = makeAddr(vm.toString(targetSeed));
         address other = makeAddr(string.concat("other ", vm.toString(otherSeed)));
         vm.etch(other, address(plugin).code);
@@ -48,7 +48,7 @@ contract ExecutionTest is AccountTest {
         succeeds(owner.addr, executeCall(target, 0, ""));
     }
 
-    function test_item03_executeFromPluginExternalDeniesPlugins() public {
+    function test_executeFromPluginExternal_deniesPlugins() public {
         install(plugin, anyAddressManifest());
         plugin.setNoPlugin(true);
         address[3] memory targets = [address(plugin), address(plugin2), address(ownerPlugin)];
@@ -62,7 +62,7 @@ contract ExecutionTest is AccountTest {
     }
 
     /// @dev A batch installs a plugin that does not answer as one any more, and then calls it.
-    function test_item03_pluginInstalledInTheSameBatchIsDenied() public {
+    function test_executeBatch_deniesAPluginThatItInstalls() public {
         plugin.setManifest(fooManifest());
         IModularAccount.Call[] memory calls = increments(2);
         calls[0] = IModularAccount.Call(address(account), 0, installCall(address(plugin)));
@@ -72,7 +72,7 @@ contract ExecutionTest is AccountTest {
 
     /// @dev A target that says true to everything is no plugin (ERC-165), nor is one that does not say that it implements
     /// ERC-165, nor are precompiles and codeless addresses.
-    function test_item03_otherTargetsAreAllowed() public {
+    function test_execute_allowsOtherTargets() public {
         plugin.setAnswersEverythingTrue(true);
         plugin2.setHidesErc165(true);
         address[6] memory targets =
@@ -85,8 +85,31 @@ contract ExecutionTest is AccountTest {
         }
     }
 
+    /// @dev ERC-165 allows 30,000 gas units for an answer, and any word but zero is true. What it takes on top of that here is
+    /// the mock's own.
+    function test_execute_deniesPluginsWhateverTheirAnswerCostsAndWhateverItsWord() public {
+        bytes memory expected = revertData(IModularAccount.PluginCallDenied.selector, address(plugin));
+        uint256[4] memory words = [uint256(1), 2, 1 << 255, type(uint256).max];
+        for (uint256 i = 0; i < words.length; ++i) {
+            plugin.setAnswerForTrue(words[i]);
+            reverts(owner.addr, executeCall(address(plugin), 0, ""), expected);
+        }
+        plugin.setAnswerGas(25_000);
+        reverts(owner.addr, executeCall(address(plugin), 0, ""), expected);
+        // What takes more than ERC-165 allows is no answer.
+        plugin.setAnswerGas(31_000);
+        succeeds(owner.addr, executeCall(address(plugin), 0, ""));
+        plugin.setAnswerGas(0);
+
+        // Neither is less than a word.
+        for (uint256 length = 0; length < 32; ++length) {
+            plugin.setAnswerLength(length);
+            succeeds(owner.addr, executeCall(address(plugin), 0, ""));
+        }
+    }
+
     /// @dev Each self-call is a runtime call whose caller is the account.
-    function test_item03_selfCallsAreRuntimeCalls() public {
+    function test_execute_selfCallsAreRuntimeCalls() public {
         vm.expectCall(
             address(ownerPlugin), hookCall(RUNTIME, 0, address(account), 0, executeCall(address(counter), 0, ""))
         );
@@ -98,16 +121,16 @@ contract ExecutionTest is AccountTest {
         );
     }
 
-    function test_item03_ownerMayBeAPlugin() public {
+    function test_execute_ownerMayBeAPlugin() public {
         install(plugin, fooManifest());
         makeOwner(address(plugin));
         plugin.doCall(address(account), 0, executeCall(address(counter), 0, abi.encodeCall(Counter.increment, ())));
         assertEq(counter.count(), 1);
     }
 
-    /* 4: calls and batches */
+    /* Calls and batches */
 
-    function test_item04_oneFailingCallRevertsTheBatch() public {
+    function test_executeBatch_oneFailingCallRevertsAll() public {
         IModularAccount.Call[] memory calls = increments(3);
         calls[1].data = abi.encodeCall(Counter.refuse, (4));
         reverts(owner.addr, batchCall(calls), abi.encodeWithSelector(Counter.Refused.selector, 4));
@@ -137,15 +160,15 @@ contract ExecutionTest is AccountTest {
         assertTrue(success);
     }
 
-    /* 29: data comes back unchanged */
+    /* Data comes back unchanged */
 
-    function testFuzz_item29_fallbackReturnsRawData(bytes calldata data) public {
+    function testFuzz_fallback_returnsRawData(bytes calldata data) public {
         install(plugin, fooManifest());
         plugin.setReturn(FOO, 5, data);
         assertEq(succeeds(stranger, fooCall()), data);
     }
 
-    function testFuzz_item29_revertsBubbleUp(bytes calldata data) public {
+    function testFuzz_execution_bubblesRevertsUp(bytes calldata data) public {
         install(plugin, fooManifest());
         plugin.setRevert(FOO, 5, data);
         reverts(stranger, fooCall(), data);
@@ -154,7 +177,7 @@ contract ExecutionTest is AccountTest {
         reverts(owner.addr, executeCall(address(plugin2), 0, abi.encodeWithSelector(BAR)), data);
     }
 
-    function test_item29_worksUnderStaticCall() public {
+    function test_fallback_worksUnderStaticCall() public {
         PluginManifest memory manifest = fooManifest();
         install(plugin, manifest);
         plugin.setSilent(FOO, 5);
@@ -167,7 +190,7 @@ contract ExecutionTest is AccountTest {
     }
 
     /// @dev Functions whose return data nobody needs may return anything.
-    function test_item29_noReturnDataIsRequired() public {
+    function test_callbacks_needReturnNothing() public {
         PluginManifest memory manifest = fooManifest();
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
         manifest.executionHooks = add(manifest.executionHooks, FOO, noFunction(), selfFunction(6));

@@ -6,7 +6,7 @@ import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rule 27: what runs before and after execution, and in which order.
+/// @notice What runs before and after execution, and in which order.
 contract ExecutionHooksTest is AccountTest {
     bytes4 private constant INSTALL = IModularAccount.installPlugin.selector;
 
@@ -47,7 +47,7 @@ contract ExecutionHooksTest is AccountTest {
         assertEq(calls.length, start + 6);
     }
 
-    function test_item27_hooksOfAPluginFunctionRun() public {
+    function test_executionHooks_ofAPluginsFunctionRun() public {
         install(plugin, fooManifest());
         install(plugin2, _hookedManifest(FOO));
         vm.deal(address(ENTRY_POINT), 1 ether);
@@ -58,7 +58,7 @@ contract ExecutionHooksTest is AccountTest {
         _assertHookedCalls(mockCalls(), address(ENTRY_POINT), 3, fooCall(), true);
     }
 
-    function test_item27_hooksOfNativeFunctionsRun() public {
+    function test_executionHooks_ofNativeFunctionsRun() public {
         bytes[4] memory callDatas = [
             executeCall(address(counter), 1, ""),
             batchCall(increments(1)),
@@ -76,7 +76,7 @@ contract ExecutionHooksTest is AccountTest {
         }
     }
 
-    function test_item27_hooksOfInstallPluginRun() public {
+    function test_executionHooks_ofInstallPluginRun() public {
         install(plugin2, _hookedManifest(INSTALL));
         plugin.setManifest(fooManifest());
         plugin.setSilent(IPlugin.onInstall.selector, 0x20);
@@ -86,7 +86,7 @@ contract ExecutionHooksTest is AccountTest {
         _assertHookedCalls(mockCalls(), address(ENTRY_POINT), 0, callData, false);
     }
 
-    function test_item27_hooksOfExecuteFromPluginRun() public {
+    function test_executionHooks_ofTheInnerSelectorRun() public {
         install(plugin, permittedFooManifest());
         install(plugin2, _hookedManifest(FOO));
         vm.deal(address(plugin), 6);
@@ -97,7 +97,7 @@ contract ExecutionHooksTest is AccountTest {
     }
 
     /// @dev The hooks of `executeFromPlugin`'s own selector do not run.
-    function test_item27_hooksOfTheOuterSelectorDoNotRun() public {
+    function test_executionHooks_ofExecuteFromPluginDoNotRun() public {
         install(plugin, permittedFooManifest());
         PluginManifest memory deny;
         deny.executionHooks =
@@ -107,7 +107,7 @@ contract ExecutionHooksTest is AccountTest {
         account.executeFromPlugin(fooCall());
     }
 
-    function test_item27_hooksOfExecuteFromPluginExternalRun() public {
+    function test_executionHooks_ofExecuteFromPluginExternalRun() public {
         bytes memory callData = abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, ""));
         install(plugin, anyAddressManifest());
         install(plugin2, _hookedManifest(IModularAccount.executeFromPluginExternal.selector));
@@ -129,7 +129,7 @@ contract ExecutionHooksTest is AccountTest {
     }
 
     /// @dev Any hooks of two plugins: what runs, and when, follows from what the loupe lists.
-    function testFuzz_item27_orderFollowsTheLoupe(uint256 seed) public {
+    function testFuzz_executionHooks_runInTheLoupesOrder(uint256 seed) public {
         MockPlugin executor = new MockPlugin();
         install(executor, fooManifest());
         MockPlugin[2] memory mocks = [plugin, plugin2];
@@ -182,7 +182,7 @@ contract ExecutionHooksTest is AccountTest {
         assertEq(ref(made.plugin, made.functionId), hook);
     }
 
-    function test_item27_wrapsReverts() public {
+    function test_executionHooks_wrapReverts() public {
         install(plugin, fooManifest());
         install(plugin2, _hookedManifest(FOO));
         plugin2.setRevert(POST_EXEC, 12, "post");
@@ -191,7 +191,7 @@ contract ExecutionHooksTest is AccountTest {
         reverts(stranger, fooCall(), revertData(IModularAccount.PreExecHookReverted.selector, plugin2, 2, "pre"));
     }
 
-    function test_item27_alwaysDenyRefusesEveryone() public {
+    function test_executionHooks_alwaysDenyRefusesEveryone() public {
         install(plugin, fooManifest());
         PluginManifest memory manifest;
         manifest.executionHooks = add(manifest.executionHooks, FOO, denyFunction(), selfFunction(1));

@@ -7,36 +7,36 @@ import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rules 6 to 8, 15 and 16: what is checked of a plugin and its dependencies, and its callback.
+/// @notice Installing plugins: what is checked of a plugin and its dependencies, and its callback.
 contract InstallTest is AccountTest {
-    function test_item06_manifestIsAskedOfThePlugin() public {
+    function test_installPlugin_asksThePluginForItsManifest() public {
         plugin.setManifest(fooManifest());
         vm.expectCall(address(plugin), abi.encodeCall(IPlugin.pluginManifest, ()));
         install(plugin, fooManifest());
         assertEq(account.getExecutionFunctionConfig(FOO).plugin, address(plugin));
     }
 
-    function test_item06_revertsAsTheManifestDoes() public {
+    function test_installPlugin_revertsAsTheManifestDoes() public {
         plugin.setRevert(IPlugin.pluginManifest.selector, 0, "no manifest");
         vm.prank(owner.addr);
         vm.expectRevert("no manifest");
         account.installPlugin(address(plugin), 0, "", new bytes21[](0));
     }
 
-    function test_item07_revertsIfInstalled() public {
+    function test_installPlugin_revertsIfInstalled() public {
         install(plugin, fooManifest());
         expectInstallRevert(
             plugin, fooManifest(), revertData(IModularAccount.PluginAlreadyInstalled.selector, address(plugin))
         );
     }
 
-    function test_item07_revertsForTheZeroAddress() public {
+    function test_installPlugin_revertsForTheZeroAddress() public {
         vm.prank(owner.addr);
         vm.expectRevert(revertData(IModularAccount.PluginAlreadyInstalled.selector, address(0)));
         account.installPlugin(address(0), 0, "", new bytes21[](0));
     }
 
-    function test_item07_revertsIfNotAPlugin() public {
+    function test_installPlugin_revertsIfNotAPlugin() public {
         plugin.setNoPlugin(true);
         expectInstallRevert(
             plugin, fooManifest(), revertData(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
@@ -44,7 +44,7 @@ contract InstallTest is AccountTest {
     }
 
     /// @dev ERC-165: 0xffffffff must be answered with false.
-    function test_item07_revertsIfEverythingIsAnsweredTrue() public {
+    function test_installPlugin_revertsIfEverythingIsAnsweredTrue() public {
         plugin.setAnswersEverythingTrue(true);
         expectInstallRevert(
             plugin, fooManifest(), revertData(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
@@ -52,14 +52,14 @@ contract InstallTest is AccountTest {
     }
 
     /// @dev ERC-165: what does not say that it implements ERC-165 implements nothing.
-    function test_item07_revertsIfErc165IsNotAnswered() public {
+    function test_installPlugin_revertsIfErc165IsNotAnswered() public {
         plugin.setHidesErc165(true);
         expectInstallRevert(
             plugin, fooManifest(), revertData(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin))
         );
     }
 
-    function test_item07_revertsWithoutCode() public {
+    function test_installPlugin_revertsWithoutCode() public {
         address[4] memory codeless = [makeAddr("codeless"), address(1), address(2), address(4)];
         for (uint256 i = 0; i < codeless.length; ++i) {
             vm.prank(owner.addr);
@@ -68,7 +68,7 @@ contract InstallTest is AccountTest {
         }
     }
 
-    function test_item07_revertsIfTheManifestHashDiffers() public {
+    function test_installPlugin_revertsIfTheManifestHashDiffers() public {
         plugin.setManifest(fooManifest());
         vm.prank(owner.addr);
         vm.expectRevert(revertData(IModularAccount.InvalidPluginManifest.selector));
@@ -76,7 +76,7 @@ contract InstallTest is AccountTest {
     }
 
     /// @dev What counts is the hash of the canonical encoding, not of what the plugin returned.
-    function test_item07_hashesTheCanonicalManifest() public {
+    function test_installPlugin_hashesTheCanonicalManifest() public {
         bytes memory trailing = abi.encodePacked(abi.encode(fooManifest()), uint256(1));
         plugin.setEncodedManifest(trailing);
         vm.startPrank(owner.addr);
@@ -86,7 +86,7 @@ contract InstallTest is AccountTest {
         vm.stopPrank();
     }
 
-    function test_item07_revertsIfTheNumberOfDependenciesDiffers() public {
+    function test_installPlugin_revertsIfTheNumberOfDependenciesDiffers() public {
         PluginManifest memory manifest;
         bytes memory expected = revertData(IModularAccount.InvalidDependenciesProvided.selector);
         expectInstallRevert(plugin, manifest, ownerDependencies(), expected);
@@ -96,7 +96,7 @@ contract InstallTest is AccountTest {
         expectInstallRevert(plugin, manifest, ownerDependencies(), expected);
     }
 
-    function test_item07_revertsIfADependencyIsNotInstalled() public {
+    function test_installPlugin_revertsIfADependencyIsNotInstalled() public {
         expectInstallRevert(
             plugin,
             dependentManifest(1, type(IPlugin).interfaceId),
@@ -105,7 +105,7 @@ contract InstallTest is AccountTest {
         );
     }
 
-    function test_item07_revertsIfAPluginDependsOnItself() public {
+    function test_installPlugin_revertsIfAPluginDependsOnItself() public {
         expectInstallRevert(
             plugin,
             dependentManifest(1, type(IPlugin).interfaceId),
@@ -114,7 +114,7 @@ contract InstallTest is AccountTest {
         );
     }
 
-    function test_item07_revertsIfADependencyLacksTheInterface() public {
+    function test_installPlugin_revertsIfADependencyLacksTheInterface() public {
         bytes memory expected = revertData(IModularAccount.InvalidDependenciesProvided.selector);
         bytes21[] memory dependencies = refs(ownerDependencies()[0]);
         expectInstallRevert(plugin, dependentManifest(1, 0x12345678), dependencies, expected);
@@ -123,7 +123,7 @@ contract InstallTest is AccountTest {
     }
 
     /// @dev Each dependency must have the interface at its own index.
-    function test_item07_interfacesGoByIndex() public {
+    function test_installPlugin_asksEachDependencyForTheInterfaceAtItsIndex() public {
         plugin2.setInterface(0x12345678, true);
         install(plugin2, emptyManifest());
         PluginManifest memory manifest = dependentManifest(2, type(IMultiOwnerPlugin).interfaceId);
@@ -139,7 +139,7 @@ contract InstallTest is AccountTest {
     }
 
     /// @dev All of one dependency, then all of the next.
-    function test_item07_dependenciesAreCheckedOneByOne() public {
+    function test_installPlugin_checksDependenciesOneByOne() public {
         PluginManifest memory manifest = dependentManifest(2, 0x12345678);
         install(plugin2, emptyManifest());
         bytes21 lacksTheInterface = ref(address(plugin2), 0);
@@ -159,7 +159,7 @@ contract InstallTest is AccountTest {
     }
 
     /// @dev The references that stand for rules are of no plugin.
-    function test_item07_magicValuesAreNoDependencies() public {
+    function test_installPlugin_takesNoMagicValueForADependency() public {
         bytes21[3] memory magic = [bytes21(0), ALWAYS_ALLOW, ALWAYS_DENY];
         for (uint256 i = 0; i < magic.length; ++i) {
             expectInstallRevert(
@@ -172,7 +172,7 @@ contract InstallTest is AccountTest {
     }
 
     /// @dev Each check in turn is the only one that has been mended.
-    function test_item07_checksInOrder() public {
+    function test_installPlugin_checksInOrder() public {
         PluginManifest memory manifest = dependentManifest(1, 0x12345678);
         bytes32 hash = _manifestHash(manifest);
         bytes21[] memory none = new bytes21[](0);
@@ -202,7 +202,7 @@ contract InstallTest is AccountTest {
     }
 
     /// @dev Dependents are counted: the owner plugin stays while anyone depends on it, through any number of functions.
-    function test_item08_countsDependents() public {
+    function test_installPlugin_countsDependents() public {
         bytes4 id = type(IPlugin).interfaceId;
         bytes21[] memory many = new bytes21[](25);
         for (uint256 i = 0; i < many.length; ++i) {
@@ -230,7 +230,7 @@ contract InstallTest is AccountTest {
     }
 
     /// @dev The plugin finds itself installed, with all that its manifest says, when `onInstall` runs.
-    function test_item15_onInstallRunsOnceAndLast() public {
+    function test_onInstall_runsOnceAndLast() public {
         plugin.setReenter(IPlugin.onInstall.selector, 0x20, fooCall());
         plugin.setManifest(fooManifest());
         vm.expectCall(address(plugin), abi.encodeCall(IPlugin.onInstall, (abi.encode("data"))), 1);
@@ -238,7 +238,7 @@ contract InstallTest is AccountTest {
         install(address(plugin), abi.encode("data"));
     }
 
-    function test_item15_revertsIfOnInstallReverts() public {
+    function test_installPlugin_revertsIfOnInstallReverts() public {
         plugin.setRevert(IPlugin.onInstall.selector, 0x20, abi.encodeWithSignature("Oops(uint256)", 7));
         expectInstallRevert(
             plugin,
@@ -253,7 +253,7 @@ contract InstallTest is AccountTest {
         assertEq(account.getInstalledPlugins().length, 1);
     }
 
-    function test_item16_emitsPluginInstalled() public {
+    function test_installPlugin_emitsPluginInstalled() public {
         plugin.setManifest(dependentManifest(2, type(IPlugin).interfaceId));
         bytes32 hash = manifestHashOf(address(plugin));
         bytes21[] memory dependencies = ownerDependencies();

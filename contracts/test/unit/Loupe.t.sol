@@ -8,7 +8,7 @@ import {ManifestFunction, PluginManifest} from "../../src/interfaces/IPlugin.sol
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rules 32 and 33: looking into the account.
+/// @notice Looking into the account.
 contract LoupeTest is AccountTest {
     /// @notice A hook as it should be listed, and how many entries of manifests have added it.
     struct Listed {
@@ -23,14 +23,14 @@ contract LoupeTest is AccountTest {
     /// @dev What each of three plugins has added: pre and post hook.
     bytes21[2][][3] private added;
 
-    function test_item32_nativeFunctionsAreTheAccounts() public view {
+    function test_getExecutionFunctionConfig_nativeFunctionsAreTheAccounts() public view {
         bytes4[21] memory native = nativeSelectors();
         for (uint256 i = 0; i < native.length; ++i) {
             assertEq(account.getExecutionFunctionConfig(native[i]).plugin, address(account));
         }
     }
 
-    function test_item32_configsTellWhoExecutesAndValidates() public {
+    function test_getExecutionFunctionConfig_saysWhoExecutesAndValidates() public {
         IModularAccount.ExecutionFunctionConfig memory config =
             account.getExecutionFunctionConfig(IModularAccount.execute.selector);
         assertEq(config.userOpValidationFunction, ref(address(ownerPlugin), 1));
@@ -51,7 +51,7 @@ contract LoupeTest is AccountTest {
     }
 
     /// @dev Three plugins in the three roles of one selector, in every order of installing; then each of them uninstalled.
-    function test_item32_threePluginsOnOneSelector_inAnyOrder() public {
+    function test_getExecutionFunctionConfig_threePluginsOnOneSelector_inAnyOrder() public {
         MockPlugin[3] memory plugins = [plugin, plugin2, new MockPlugin()];
         PluginManifest[3] memory manifests;
         manifests[0].executionFunctions = add(manifests[0].executionFunctions, FOO);
@@ -80,7 +80,7 @@ contract LoupeTest is AccountTest {
         assertEq(config.runtimeValidationFunction, gone == 2 ? bytes21(0) : ref(address(plugins[2]), 255));
     }
 
-    function test_item33_installedPluginsNewestFirst() public {
+    function test_getInstalledPlugins_newestFirst() public {
         MockPlugin plugin3 = new MockPlugin();
         install(plugin, emptyManifest());
         install(plugin2, emptyManifest());
@@ -106,7 +106,7 @@ contract LoupeTest is AccountTest {
     }
 
     /// @dev Later entries of a manifest first; a duplicate keeps its first position.
-    function test_item33_preValidationHooksNewestFirst() public {
+    function test_getPreValidationHooks_newestFirst() public {
         PluginManifest memory manifest;
         uint8[5] memory ids = [7, 8, 9, 7, 7];
         for (uint256 i = 0; i < ids.length; ++i) {
@@ -139,7 +139,7 @@ contract LoupeTest is AccountTest {
         assertReferences(runtime, expected);
     }
 
-    function test_item33_executionHooksNewestFirst() public {
+    function test_getExecutionHooks_newestFirst() public {
         PluginManifest memory manifest;
         uint8[2][9] memory pairs = [[1, 11], [0, 11], [2, 12], [2, 13], [1, 12], [1, 11], [0, 14], [3, 0], [2, 0]];
         for (uint256 i = 0; i < pairs.length; ++i) {
@@ -179,7 +179,7 @@ contract LoupeTest is AccountTest {
     }
 
     /// @dev Two plugins forbid a function: uninstalling one leaves the rule, with the post hooks of the other.
-    function test_item33_alwaysDenyStaysWithTheOtherPlugin() public {
+    function test_getPreValidationHooks_alwaysDenyStaysWithTheOtherPlugin() public {
         PluginManifest memory manifest;
         manifest.executionHooks = add(manifest.executionHooks, FOO, denyFunction(), selfFunction(1));
         install(plugin, manifest);
@@ -197,7 +197,7 @@ contract LoupeTest is AccountTest {
 
     /// @dev Any hooks of three plugins, in any order of installing and uninstalling, against a reference model: lists in which
     /// a hook has the place of its first copy, and goes with its last.
-    function testFuzz_item33_executionHooksAgreeWithAModel(uint256 seed) public {
+    function testFuzz_getExecutionHooks_agreesWithAModel(uint256 seed) public {
         MockPlugin[3] memory plugins = [plugin, plugin2, new MockPlugin()];
         for (uint256 step = 0; step < 8; ++step) {
             seed = uint256(keccak256(abi.encode(seed)));

@@ -7,10 +7,10 @@ import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IPlugin, ManifestExecutionHook, ManifestFunction, PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rules 9 to 14: what each part of a manifest adds to the account, and what a manifest must not say.
+/// @notice What each part of a manifest adds to the account, and what a manifest must not say.
 contract ManifestRulesTest is AccountTest {
-    /// @dev Permissions come with the manifest, and are the plugin's alone. What they permit in detail: rules 30 and 31.
-    function test_item09_storesPermissions() public {
+    /// @dev Permissions come with the manifest, and are the plugin's alone. What they permit in detail: `PluginExecutorTest`.
+    function test_permissions_areStored() public {
         PluginManifest memory manifest = permittedFooManifest();
         manifest.permittedExternalCalls = add(
             manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), counter.increment.selector)
@@ -42,7 +42,7 @@ contract ManifestRulesTest is AccountTest {
     }
 
     /// @dev DEPENDENCY resolves to the reference at its index, of every index.
-    function test_item10_resolvesDependencies() public {
+    function test_validationFunction_mayBeADependencys() public {
         bytes21[] memory dependencies = new bytes21[](13);
         PluginManifest memory manifest = dependentManifest(13, type(IPlugin).interfaceId);
         install(plugin2, emptyManifest());
@@ -64,7 +64,7 @@ contract ManifestRulesTest is AccountTest {
         }
     }
 
-    function test_item10_revertsIfADependencyIndexIsOutOfRange() public {
+    function test_validationFunction_revertsIfADependencyIndexIsOutOfRange() public {
         PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, dependencyFunction(1));
         bytes memory expected = revertData(IModularAccount.InvalidPluginManifest.selector);
@@ -73,20 +73,20 @@ contract ManifestRulesTest is AccountTest {
         expectInstallRevert(plugin, manifest, refs(ownerDependencies()[0]), expected);
     }
 
-    function test_item11_revertsIfTheSelectorIsSet() public {
+    function test_executionFunction_revertsIfTheSelectorIsSet() public {
         install(plugin, fooManifest());
         PluginManifest memory manifest;
         manifest.executionFunctions = add(manifest.executionFunctions, FOO);
         expectInstallRevert(plugin2, manifest, revertData(IModularAccount.ExecutionFunctionAlreadySet.selector, FOO));
     }
 
-    function test_item11_revertsIfTheManifestRepeatsASelector() public {
+    function test_executionFunction_revertsIfTheManifestRepeatsASelector() public {
         PluginManifest memory manifest = fooManifest();
         manifest.executionFunctions = add(manifest.executionFunctions, FOO);
         expectInstallRevert(plugin, manifest, revertData(IModularAccount.ExecutionFunctionAlreadySet.selector, FOO));
     }
 
-    function test_item11_revertsForNativeFunctions() public {
+    function test_executionFunction_revertsForNativeFunctions() public {
         bytes4[21] memory native = nativeSelectors();
         for (uint256 i = 0; i < native.length; ++i) {
             PluginManifest memory manifest;
@@ -97,7 +97,7 @@ contract ManifestRulesTest is AccountTest {
         }
     }
 
-    function test_item11_revertsForPluginFunctions() public {
+    function test_executionFunction_revertsForPluginFunctions() public {
         bytes4[10] memory selectors = [
             IPlugin.onInstall.selector,
             IPlugin.onUninstall.selector,
@@ -119,7 +119,7 @@ contract ManifestRulesTest is AccountTest {
         }
     }
 
-    function test_item11_revertsForPaymasterAndAggregatorFunctions() public {
+    function test_executionFunction_revertsForPaymasterAndAggregatorFunctions() public {
         string memory op = "(address,uint256,bytes,bytes,uint256,uint256,uint256,uint256,uint256,bytes,bytes)";
         string[5] memory signatures = [
             "postOp(uint8,bytes,uint256)",
@@ -138,7 +138,7 @@ contract ManifestRulesTest is AccountTest {
         }
     }
 
-    function test_item12_revertsForASecondUserOpValidation() public {
+    function test_validationFunction_revertsForASecondOneOfUserOperations() public {
         install(plugin, fooManifest());
         PluginManifest memory manifest;
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, selfFunction(9));
@@ -151,7 +151,7 @@ contract ManifestRulesTest is AccountTest {
         );
     }
 
-    function test_item12_revertsForASecondRuntimeValidation() public {
+    function test_validationFunction_revertsForASecondOneOfRuntimeCalls() public {
         install(plugin, fooManifest());
         PluginManifest memory manifest;
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(9));
@@ -165,7 +165,7 @@ contract ManifestRulesTest is AccountTest {
     }
 
     /// @dev ALWAYS_ALLOW takes the place like any function.
-    function test_item12_alwaysAllowIsARuntimeValidation() public {
+    function test_validationFunction_alwaysAllowIsOneOfRuntimeCalls() public {
         PluginManifest memory manifest = fooManifest();
         manifest.runtimeValidationFunctions[0].associatedFunction = allowFunction();
         install(plugin, manifest);
@@ -182,7 +182,7 @@ contract ManifestRulesTest is AccountTest {
     }
 
     /// @dev Function id 0 of the plugin is a function like any other.
-    function test_item12_functionIdZeroIsAFunction() public {
+    function test_validationFunction_withIdZeroIsOne() public {
         PluginManifest memory manifest;
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, selfFunction(0));
         install(plugin, manifest);
@@ -195,7 +195,7 @@ contract ManifestRulesTest is AccountTest {
         );
     }
 
-    function test_item12_revertsForNoFunction() public {
+    function test_validationFunction_revertsForNone() public {
         bytes memory expected = revertData(IModularAccount.NullFunctionReference.selector);
         PluginManifest memory manifest;
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, noFunction());
@@ -214,18 +214,18 @@ contract ManifestRulesTest is AccountTest {
         expectInstallRevert(plugin, manifest, expected);
     }
 
-    function test_item13_dependencyCannotBeAHook() public {
+    function test_hook_cannotBeADependency() public {
         _forbidAsHook(dependencyFunction(0), true);
     }
 
-    function test_item13_alwaysAllowOnlyAsRuntimeValidation() public {
+    function test_alwaysAllow_onlyAsRuntimeValidation() public {
         _forbidAsHook(allowFunction(), true);
         PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, allowFunction());
         _expectInvalidManifest(manifest);
     }
 
-    function test_item13_alwaysDenyOnlyAsPreHook() public {
+    function test_alwaysDeny_onlyAsPreHook() public {
         _forbidAsHook(denyFunction(), false);
         PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, denyFunction());
@@ -263,7 +263,7 @@ contract ManifestRulesTest is AccountTest {
     }
 
     /// @dev What is not checked: whose selectors a manifest names, and function ids of dependencies.
-    function test_item13_mayNameAnySelector() public {
+    function test_manifest_mayNameAnySelector() public {
         PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
         bytes4 execute = IModularAccount.execute.selector;
         bytes4 getNonce = IModularAccount.getNonce.selector;
@@ -281,7 +281,7 @@ contract ManifestRulesTest is AccountTest {
         );
     }
 
-    function test_item14_countsInterfaces() public {
+    function test_interfaceIds_areCounted() public {
         bytes4 id = 0xaabbccdd;
         PluginManifest memory manifest;
         manifest.interfaceIds = add(add(manifest.interfaceIds, id), id);
@@ -295,7 +295,7 @@ contract ManifestRulesTest is AccountTest {
         assertFalse(account.supportsInterface(id));
     }
 
-    function test_item14_revertsForForbiddenInterfaces() public {
+    function test_interfaceIds_revertIfForbidden() public {
         bytes4[2] memory forbidden = [type(IPlugin).interfaceId, bytes4(0xffffffff)];
         for (uint256 i = 0; i < forbidden.length; ++i) {
             PluginManifest memory manifest;

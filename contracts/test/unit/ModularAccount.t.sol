@@ -6,6 +6,8 @@ import {IERC1155Receiver} from "@openzeppelin/token/ERC1155/IERC1155Receiver.sol
 import {IERC721Receiver} from "@openzeppelin/token/ERC721/IERC721Receiver.sol";
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
+import {Vm} from "forge-std/Vm.sol";
+
 import {IAccount} from "../../src/interfaces/IAccount.sol";
 import {IAccountLoupe} from "../../src/interfaces/IAccountLoupe.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
@@ -18,13 +20,13 @@ import {PlainProxy} from "../mocks/PlainProxy.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 import {listOf} from "../utils/ListLiterals.sol";
 
-/// @notice Rules 1, 2, 35 and 36: interfaces, initialization, upgrades, token receivers, opcodes.
+/// @notice The account as a whole: interfaces, initialization, upgrades, token receivers, opcodes.
 contract ModularAccountTest is AccountTest {
     bytes32 private constant IMPLEMENTATION_SLOT = 0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc;
 
-    /* 1, 2 */
+    /* Interfaces */
 
-    function test_item01_implementsTheInterfaces() public view {
+    function test_account_implementsTheInterfaces() public view {
         assertEq(IAccount.validateUserOp.selector, IModularAccount.validateUserOp.selector);
         assertEq(IPluginManager.installPlugin.selector, IModularAccount.installPlugin.selector);
         assertEq(IPluginManager.uninstallPlugin.selector, IModularAccount.uninstallPlugin.selector);
@@ -57,7 +59,7 @@ contract ModularAccountTest is AccountTest {
         assertFalse(account.supportsInterface(type(IPlugin).interfaceId));
     }
 
-    function test_item02_pluginsAnswerErc165() public view {
+    function test_plugins_answerErc165() public view {
         assertTrue(IERC165(address(ownerPlugin)).supportsInterface(type(IERC165).interfaceId));
         assertTrue(IERC165(address(ownerPlugin)).supportsInterface(type(IPlugin).interfaceId));
         assertTrue(IERC165(address(ownerPlugin)).supportsInterface(0xdb9b90a3));
@@ -74,7 +76,7 @@ contract ModularAccountTest is AccountTest {
         assertEq(account.getNonce(), 1);
     }
 
-    /* 35: initialization */
+    /* Initialization */
 
     function _initData(uint256 hashes, uint256 datas) private view returns (bytes memory) {
         bytes32[] memory manifestHashes = new bytes32[](hashes);
@@ -97,7 +99,7 @@ contract ModularAccountTest is AccountTest {
         return IModularAccount(payable(address(new PlainProxy(implementation, ""))));
     }
 
-    function test_item35_initializeIsOpenToTheFirstCaller() public {
+    function test_initialize_isOpenToTheFirstCaller() public {
         IModularAccount fresh = _proxy();
         plugin.setManifest(fooManifest());
         address[] memory plugins = _plugins(2);
@@ -117,7 +119,7 @@ contract ModularAccountTest is AccountTest {
         fresh.initialize(plugins, initData);
     }
 
-    function test_item35_initializesOnceWithoutPluginsToo() public {
+    function test_initialize_worksOnceWithoutPluginsToo() public {
         IModularAccount fresh = _proxy();
         fresh.initialize(new address[](0), _initData(0, 0));
         assertEq(fresh.getInstalledPlugins().length, 0);
@@ -125,7 +127,7 @@ contract ModularAccountTest is AccountTest {
         fresh.initialize(new address[](0), _initData(0, 0));
     }
 
-    function test_item35_revertsIfLengthsDiffer() public {
+    function test_initialize_revertsIfLengthsDiffer() public {
         IModularAccount fresh = _proxy();
         plugin.setManifest(fooManifest());
         uint256[3][5] memory lengths =
@@ -140,7 +142,7 @@ contract ModularAccountTest is AccountTest {
     }
 
     /// @dev A failure of any plugin leaves nothing, so that the account can be initialized again.
-    function test_item35_initializesWhollyOrNotAtAll() public {
+    function test_initialize_worksWhollyOrNotAtAll() public {
         IModularAccount fresh = _proxy();
         address[] memory plugins = _plugins(2);
         bytes memory initData = _initData(2, 2);
@@ -154,7 +156,7 @@ contract ModularAccountTest is AccountTest {
     }
 
     /// @dev As in `installPlugin`, without dependencies.
-    function test_item35_initializeChecksAsInstallPluginDoes() public {
+    function test_initialize_checksAsInstallPluginDoes() public {
         IModularAccount fresh = _proxy();
         plugin.setManifest(dependentManifest(1, type(IPlugin).interfaceId));
         address[] memory plugins = _plugins(2);
@@ -166,7 +168,7 @@ contract ModularAccountTest is AccountTest {
         fresh.initialize(plugins, initData);
     }
 
-    function test_item35_initializeIsNotReentrant() public {
+    function test_initialize_isNotReentrant() public {
         IModularAccount fresh = _proxy();
         plugin.setManifest(fooManifest());
         plugin.setReenter(
@@ -186,13 +188,13 @@ contract ModularAccountTest is AccountTest {
         fresh.initialize(plugins, initData);
     }
 
-    function test_item35_implementationCannotBeInitialized() public {
+    function test_initialize_revertsOnTheImplementation() public {
         vm.expectRevert(revertData(IModularAccount.AlreadyInitialized.selector));
         IModularAccount(payable(implementation)).initialize(new address[](0), _initData(0, 0));
     }
 
     /// @dev The proxy ran something else before, which used the first storage slots.
-    function test_item35_initializesBehindAUsedProxy() public {
+    function test_initialize_worksBehindAUsedProxy() public {
         OtherImplementation other = new OtherImplementation();
         address proxy = address(new PlainProxy(address(other), abi.encodeCall(OtherImplementation.fill, ())));
         OtherImplementation(proxy).upgrade(implementation);
@@ -205,13 +207,72 @@ contract ModularAccountTest is AccountTest {
         fresh.execute(stranger, 0, "");
     }
 
-    /* 35: upgrades */
+    /* Externally owned accounts that delegate to the implementation (EIP-7702) */
+
+    /// @dev An account with this key, and code that says where it delegates to.
+    function _delegated(Vm.Wallet memory wallet) private returns (IModularAccount) {
+        vm.etch(wallet.addr, abi.encodePacked(hex"ef0100", implementation));
+        return IModularAccount(payable(wallet.addr));
+    }
+
+    function test_initialize_ofADelegatedAccount_byItselfOnly() public {
+        Vm.Wallet memory wallet = vm.createWallet("delegated");
+        IModularAccount fresh = _delegated(wallet);
+        address[] memory plugins = _plugins(1);
+        bytes memory initData = _initData(1, 1);
+        address[4] memory others = [stranger, owner.addr, address(ENTRY_POINT), address(factory)];
+        for (uint256 i = 0; i < others.length; ++i) {
+            vm.prank(others[i]);
+            vm.expectRevert(revertData(IModularAccount.UnauthorizedCallContext.selector));
+            fresh.initialize(plugins, initData);
+        }
+        vm.prank(wallet.addr);
+        fresh.initialize(plugins, initData);
+        assertEq(ownerPlugin.ownersOf(wallet.addr), listOf(owner.addr));
+        vm.prank(owner.addr);
+        fresh.execute(stranger, 0, "");
+
+        // Whoever calls, once is enough.
+        vm.prank(wallet.addr);
+        vm.expectRevert(revertData(IModularAccount.AlreadyInitialized.selector));
+        fresh.initialize(plugins, initData);
+    }
+
+    /// @dev The same with a signed authorization, as a transaction carries it.
+    /// forge-config: default.evm_version = "prague"
+    function test_initialize_ofADelegatedAccount_byItselfOnly_withAnAuthorization() public {
+        Vm.Wallet memory wallet = vm.createWallet("delegated");
+        IModularAccount fresh = IModularAccount(payable(wallet.addr));
+        address[] memory plugins = _plugins(1);
+        bytes memory initData = _initData(1, 1);
+        vm.signAndAttachDelegation(implementation, wallet.privateKey);
+        vm.prank(stranger);
+        (bool success, bytes memory reason) =
+            wallet.addr.call(abi.encodeCall(IModularAccount.initialize, (plugins, initData)));
+        assertEq(wallet.addr.code, abi.encodePacked(hex"ef0100", implementation));
+        assertFalse(success);
+        assertEq(reason, revertData(IModularAccount.UnauthorizedCallContext.selector));
+        vm.prank(wallet.addr);
+        fresh.initialize(plugins, initData);
+        assertEq(ownerPlugin.ownersOf(wallet.addr), listOf(owner.addr));
+    }
+
+    /// @dev A proxy has no code yet while its constructor runs.
+    function test_initialize_worksInAProxysConstructor() public {
+        bytes memory data = abi.encodeCall(IModularAccount.initialize, (new address[](0), _initData(0, 0)));
+        vm.prank(stranger);
+        IModularAccount fresh = IModularAccount(payable(address(new PlainProxy(implementation, data))));
+        vm.expectRevert(revertData(IModularAccount.AlreadyInitialized.selector));
+        fresh.initialize(new address[](0), _initData(0, 0));
+    }
+
+    /* Upgrades */
 
     function _upgradeCall(address newImplementation, bytes memory data) private pure returns (bytes memory) {
         return abi.encodeCall(IModularAccount.upgradeToAndCall, (newImplementation, data));
     }
 
-    function test_item35_upgradeWithoutDataCallsNothing() public {
+    function test_upgradeToAndCall_withoutDataCallsNothing() public {
         OtherImplementation other = new OtherImplementation();
         vm.expectEmit(address(account));
         emit IModularAccount.Upgraded(address(other));
@@ -220,13 +281,13 @@ contract ModularAccountTest is AccountTest {
         assertEq(OtherImplementation(address(account)).filled(), 0);
     }
 
-    function test_item35_upgradeCallsTheNewImplementation() public {
+    function test_upgradeToAndCall_callsTheNewImplementation() public {
         OtherImplementation other = new OtherImplementation();
         succeeds(owner.addr, _upgradeCall(address(other), abi.encodeCall(OtherImplementation.fill, ())));
         assertEq(OtherImplementation(address(account)).filled(), 7);
     }
 
-    function test_item35_upgradeRevertsAsTheCallDoes() public {
+    function test_upgradeToAndCall_revertsAsTheCallDoes() public {
         OtherImplementation other = new OtherImplementation();
         reverts(
             owner.addr,
@@ -235,14 +296,36 @@ contract ModularAccountTest is AccountTest {
         );
     }
 
-    function test_item35_upgradeRevertsForWhatIsNoImplementation() public {
+    function test_upgradeToAndCall_revertsForWhatIsNoImplementation() public {
         address[4] memory targets = [stranger, address(counter), address(account), address(ownerPlugin)];
         for (uint256 i = 0; i < targets.length; ++i) {
             reverts(owner.addr, _upgradeCall(targets[i], ""), revertData(IModularAccount.UpgradeFailed.selector));
         }
     }
 
-    function test_item35_upgradeKeepsState() public {
+    /// @dev The slot of ERC-1967, one word, and nothing else.
+    function test_upgradeToAndCall_revertsForAnyOtherAnswer() public {
+        bytes[5] memory answers = [
+            abi.encode(IMPLEMENTATION_SLOT, 0),
+            bytes.concat(IMPLEMENTATION_SLOT, hex"00"),
+            abi.encodePacked(bytes31(IMPLEMENTATION_SLOT)),
+            abi.encode(uint256(IMPLEMENTATION_SLOT) + 1),
+            bytes("")
+        ];
+        bytes4 proxiableUUID = IModularAccount.proxiableUUID.selector;
+        for (uint256 i = 0; i < answers.length; ++i) {
+            plugin.setReturn(proxiableUUID, 0, answers[i]);
+            plugin.setSilent(proxiableUUID, 0);
+            reverts(owner.addr, _upgradeCall(address(plugin), ""), revertData(IModularAccount.UpgradeFailed.selector));
+        }
+        plugin.setReturn(proxiableUUID, 0, abi.encode(IMPLEMENTATION_SLOT));
+        succeeds(owner.addr, _upgradeCall(address(plugin), ""));
+        vm.store(address(account), IMPLEMENTATION_SLOT, bytes32(uint256(uint160(implementation))));
+        plugin.setRevert(proxiableUUID, 0, abi.encode(IMPLEMENTATION_SLOT));
+        reverts(owner.addr, _upgradeCall(address(plugin), ""), revertData(IModularAccount.UpgradeFailed.selector));
+    }
+
+    function test_upgradeToAndCall_keepsState() public {
         address second = deployCode("ModularAccount.sol:ModularAccount", abi.encode(ENTRY_POINT));
         sendAsOwner(_upgradeCall(second, ""));
         sendAsOwner(executeCall(address(counter), 0, abi.encodeCall(counter.increment, ())));
@@ -251,7 +334,7 @@ contract ModularAccountTest is AccountTest {
         account.initialize(new address[](0), _initData(0, 0));
     }
 
-    function test_item35_upgradesThroughAProxyOnly() public {
+    function test_upgradeToAndCall_worksThroughAProxyOnly() public {
         bytes memory unauthorized = revertData(IModularAccount.UnauthorizedCallContext.selector);
         IModularAccount direct = IModularAccount(payable(implementation));
         vm.expectRevert(unauthorized);
@@ -261,7 +344,7 @@ contract ModularAccountTest is AccountTest {
         assertEq(direct.proxiableUUID(), IMPLEMENTATION_SLOT);
     }
 
-    function test_item35_implementationObeysNobody() public {
+    function test_implementation_obeysNobody() public {
         IModularAccount direct = IModularAccount(payable(implementation));
         vm.expectRevert(
             revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, IModularAccount.execute.selector)
@@ -276,9 +359,9 @@ contract ModularAccountTest is AccountTest {
         direct.validateUserOp(op, 0, 0);
     }
 
-    /* 35: token receivers */
+    /* Token receivers */
 
-    function test_item35_tokenReceiversNeedNoValidation() public {
+    function test_tokenReceivers_needNoValidation() public {
         vm.startPrank(stranger);
         assertEq(account.onERC721Received(stranger, stranger, 1, "data"), IERC721Receiver.onERC721Received.selector);
         assertEq(
@@ -291,7 +374,7 @@ contract ModularAccountTest is AccountTest {
         account.tokensReceived(stranger, stranger, address(account), 1, "a", "b");
     }
 
-    function test_item35_tokenReceiversRunHooks() public {
+    function test_tokenReceivers_runHooks() public {
         bytes[4] memory callDatas = [
             abi.encodeCall(IModularAccount.onERC721Received, (stranger, stranger, 1, "data")),
             abi.encodeCall(IModularAccount.onERC1155Received, (stranger, stranger, 1, 2, "data")),
@@ -319,16 +402,16 @@ contract ModularAccountTest is AccountTest {
         }
     }
 
-    /* 36 */
+    /* Opcodes */
 
     /// @dev The code of the account and of the owner plugin has no opcode at all that ERC-7562 forbids in validation
     /// ([OP-011]), and no GAS that a call does not follow at once ([OP-012]).
-    function test_item36_noForbiddenOpcode() public view {
+    function test_bytecode_hasNoForbiddenOpcode() public view {
         _assertAllowed(implementation.code);
         _assertAllowed(address(ownerPlugin).code);
     }
 
-    function test_item36_checkFindsForbiddenOpcodes() public {
+    function test_bytecode_theCheckFindsForbiddenOpcodes() public {
         bytes1[16] memory forbidden =
             [bytes1(0x32), 0x3a, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x47, 0x48, 0x49, 0x4a, 0xf0, 0xf5, 0xff, 0x5a];
         for (uint256 i = 0; i < forbidden.length; ++i) {

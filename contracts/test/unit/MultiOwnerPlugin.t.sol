@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
+import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 import {Vm} from "forge-std/Vm.sol";
 
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
@@ -71,10 +72,59 @@ contract MultiOwnerPluginTest is AccountTest {
         assertFalse(ownerPlugin.isOwnerOf(address(account), address(1)));
     }
 
-    function test_onInstall_revertsWithOwners() public {
+    /// @dev An uninstall whose callback failed, and was forced through, leaves owners over.
+    function test_onInstall_replacesOwnersThatAreLeftOver() public {
+        _onInstall(listOf(stranger, second.addr, address(1)));
+        vm.expectEmit(address(ownerPlugin));
+        emit IMultiOwnerPlugin.OwnerUpdated(
+            caller, listOf(second.addr, owner.addr), listOf(address(1), second.addr, stranger)
+        );
+        _onInstall(listOf(second.addr, owner.addr));
+        assertEq(ownerPlugin.ownersOf(caller), listOf(owner.addr, second.addr));
+        assertFalse(ownerPlugin.isOwnerOf(caller, stranger));
+        assertFalse(ownerPlugin.isOwnerOf(caller, address(1)));
+        _update(listOf(stranger), new address[](0));
+        assertEq(ownerPlugin.ownersOf(caller), listOf(stranger, owner.addr, second.addr));
+    }
+
+    /// @dev Owners that are left over are replaced by others, or stay: bad install data changes nothing.
+    function test_onInstall_withBadOwners_keepsThoseThatAreLeftOver() public {
         _onInstall(listOf(stranger));
-        vm.expectRevert(revertData(IPluginErrors.AlreadyInitialized.selector));
-        _onInstall(listOf(second.addr));
+        vm.expectRevert(revertData(IMultiOwnerPlugin.EmptyOwnersNotAllowed.selector));
+        _onInstall(new address[](0));
+        assertEq(ownerPlugin.ownersOf(caller), listOf(stranger));
+    }
+
+    function test_uninstall_withAStarvedCallback_leavesNoOwnerForTheNextInstallation() public {
+        makeOwner(stranger);
+        // The account's batch, since afterwards nobody owns it.
+        IModularAccount.Call[] memory calls = new IModularAccount.Call[](2);
+        calls[0] = IModularAccount.Call(
+            address(account), 0, uninstallCall(address(ownerPlugin), uninstallConfig("", true, 3000))
+        );
+        calls[1] = IModularAccount.Call(
+            address(account), 0, installCall(address(ownerPlugin), abi.encode(listOf(second.addr)), new bytes21[](0))
+        );
+        vm.expectEmit(address(account));
+        emit IModularAccount.PluginUninstalled(address(ownerPlugin), false);
+        vm.expectEmit(address(ownerPlugin));
+        emit IMultiOwnerPlugin.OwnerUpdated(address(account), listOf(second.addr), listOf(stranger, owner.addr));
+        sendAsOwner(batchCall(calls));
+        assertEq(ownerPlugin.ownersOf(address(account)), listOf(second.addr));
+        succeeds(second.addr, executeCall(stranger, 1, ""));
+        address[2] memory former = [owner.addr, stranger];
+        for (uint256 i = 0; i < former.length; ++i) {
+            reverts(
+                former[i],
+                executeCall(stranger, 1, ""),
+                abi.encodeWithSelector(
+                    IModularAccount.RuntimeValidationFunctionReverted.selector,
+                    ownerPlugin,
+                    0,
+                    revertData(IMultiOwnerPlugin.NotAuthorized.selector)
+                )
+            );
+        }
     }
 
     function test_onInstall_revertsForBadOwners() public {
@@ -299,6 +349,20 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_validateOp("hash", ""), 1);
     }
 
+    /// @dev A word is an answer, and 31 bytes are none, whatever was in memory before: here zeros, since accounts' addresses
+    /// end in one.
+    function test_userOpValidation_shortAnswersOfContractOwnersAreNone() public {
+        address at = address(uint160(uint256(keccak256("account"))) & ~uint160(0xff));
+        vm.etch(at, caller.code);
+        caller = at;
+        ContractOwner contractOwner = ContractOwner(address(uint160(uint256(keccak256("owner"))) & ~uint160(0xff)));
+        vm.etch(address(contractOwner), caller.code);
+        _onInstall(listOf(address(contractOwner)));
+        contractOwner.setMode(ContractOwner.Mode.RETURN_SHORT);
+        assertEq(_validateOp("hash", ""), 1);
+        assertEq(_validateOp("hash", _named(address(contractOwner), "")), 1);
+    }
+
     function test_userOpValidation_asksContractOwnersOfTheAccount() public {
         ContractOwner contractOwner = new ContractOwner();
         makeOwner(address(contractOwner));
@@ -308,6 +372,113 @@ contract MultiOwnerPluginTest is AccountTest {
         (bool success,) = send(op);
         assertTrue(success);
         assertEq(stranger.balance, 1);
+    }
+
+    /* Signatures that name their owner */
+
+    /// @dev 16 bytes of ones, and half of a hash.
+    function _named(address namedOwner, bytes memory signature) private pure returns (bytes memory) {
+        bytes16 hash = bytes16(keccak256("session-keys.MultiOwnerPlugin.namedOwner") << 128);
+        return abi.encodePacked(bytes16(type(uint128).max), hash, namedOwner, signature);
+    }
+
+    /// @dev As it stands in the interface.
+    function test_namedOwner_markerIsThePublishedOne() public pure {
+        assertEq(
+            _named(address(1), hex"aa"),
+            hex"ffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c2346900000000000000000000000000000000000000001aa"
+        );
+        // No r of an ECDSA signature is as large as the order of secp256k1.
+        assertGt(
+            uint256(bytes32(_named(address(0), ""))), 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141
+        );
+    }
+
+    /// @dev No other owner is looked at, with code or without, newer or older.
+    function test_namedOwner_isTheOnlyOneAsked() public {
+        ContractOwner contractOwner = new ContractOwner();
+        ContractOwner newer = new ContractOwner();
+        ContractOwner older = new ContractOwner();
+        newer.setMode(ContractOwner.Mode.BURN_ALL_GAS);
+        older.accept("hash");
+        contractOwner.accept("hash");
+        _onInstall(listOf(address(older), address(contractOwner)));
+        _update(listOf(second.addr, address(newer)), new address[](0));
+        bytes[4] memory signatures = [bytes(""), hex"01", new bytes(13), new bytes(65)];
+        vm.expectCall(address(newer), "", 0);
+        vm.expectCall(address(older), "", 0);
+        for (uint256 i = 0; i < signatures.length; ++i) {
+            // It gets what follows its name.
+            vm.expectCall(address(contractOwner), abi.encodeCall(IERC1271.isValidSignature, ("hash", signatures[i])));
+            assertEq(_validateOp("hash", _named(address(contractOwner), signatures[i])), 0);
+        }
+        // Its no is not outvoted by what the older one would say.
+        contractOwner.accept("other hash");
+        assertEq(_validateOp("hash", _named(address(contractOwner), "any")), 1);
+    }
+
+    function test_namedOwner_mustBeAnOwner() public {
+        ContractOwner contractOwner = new ContractOwner();
+        ContractOwner notAnOwner = new ContractOwner();
+        contractOwner.accept("hash");
+        notAnOwner.accept("hash");
+        _onInstall(listOf(address(contractOwner), second.addr));
+        vm.expectCall(address(notAnOwner), "", 0);
+        vm.expectCall(address(contractOwner), "", 0);
+        assertEq(_validateOp("hash", _named(address(notAnOwner), "any")), 1);
+        assertEq(_validateOp("hash", _named(address(0), "any")), 1);
+    }
+
+    /// @dev An owner without code has nothing to say, and signs without its name.
+    function test_namedOwner_mustHaveCode() public {
+        _onInstall(listOf(second.addr));
+        bytes memory signature = _signature(second.privateKey, eip191Hash("hash"));
+        assertEq(_validateOp("hash", _named(second.addr, signature)), 1);
+        assertEq(_validateOp("hash", _named(second.addr, "")), 1);
+        assertEq(_validateOp("hash", signature), 0);
+    }
+
+    /// @dev 52 bytes are a name, and one less or another marker are a signature like any other.
+    function test_namedOwner_otherSignaturesArePlain() public {
+        ContractOwner contractOwner = new ContractOwner();
+        contractOwner.accept("hash");
+        _onInstall(listOf(address(contractOwner)));
+        bytes memory name = _named(address(0xdead), "");
+        assertEq(_validateOp("hash", name), 1);
+        bytes memory shorter = Bytes.slice(name, 0, 51);
+        vm.expectCall(address(contractOwner), abi.encodeCall(IERC1271.isValidSignature, ("hash", shorter)));
+        assertEq(_validateOp("hash", shorter), 0);
+        for (uint256 i = 0; i < 32; ++i) {
+            bytes memory other = _named(address(0xdead), "");
+            other[i] ^= 0x01;
+            assertEq(_validateOp("hash", other), 0);
+        }
+    }
+
+    /// @dev An owner that is an account itself names its own owner in what follows its name.
+    function test_namedOwner_namesInNames() public {
+        IModularAccount outer = createAccount(1, address(account));
+        ContractOwner contractOwner = new ContractOwner();
+        makeOwner(address(contractOwner));
+        bytes32 digest = keccak256("digest");
+        bytes32 outerHash = _expectedHash(address(outer), abi.encode(digest));
+        contractOwner.accept(_expectedHash(address(account), abi.encode(outerHash)));
+        bytes memory inner = _named(address(contractOwner), "any");
+        assertEq(_isValid(outer, digest, _named(address(account), inner)), VALID);
+        assertEq(_isValid(outer, digest, _named(address(account), "any")), VALID);
+        // Without a name before it, the inner name is taken for the outer one.
+        assertEq(_isValid(outer, digest, inner), INVALID);
+    }
+
+    function testFuzz_namedOwner_neverReverts(bytes32 hash, address namedOwner, bytes calldata signature) public {
+        ContractOwner contractOwner = new ContractOwner();
+        contractOwner.accept(~hash);
+        _onInstall(listOf(address(contractOwner), stranger));
+        for (uint256 mode = 0; mode <= uint256(type(ContractOwner.Mode).max); ++mode) {
+            contractOwner.setMode(ContractOwner.Mode(mode));
+            assertEq(_validateOp(hash, _named(namedOwner, signature)), 1);
+            assertEq(_validateOp(hash, _named(address(contractOwner), signature)), 1);
+        }
     }
 
     /* ERC-1271 and EIP-712 */
@@ -375,6 +546,8 @@ contract MultiOwnerPluginTest is AccountTest {
         for (uint256 i = 0; i < signatures.length; ++i) {
             assertEq(_isValid(account, digest, signatures[i]), VALID);
         }
+        assertEq(_isValid(account, digest, _named(address(contractOwner), "any")), VALID);
+        assertEq(_isValid(account, digest, _named(owner.addr, "any")), INVALID);
     }
 
     /// @dev A signature is good for one account, one chain, one plugin.

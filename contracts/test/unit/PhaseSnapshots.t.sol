@@ -7,14 +7,14 @@ import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rule 28: hooks and functions may install, uninstall and execute. Each phase (user operation validation, runtime
+/// @notice Phases: hooks and functions may install, uninstall and execute. Each phase (user operation validation, runtime
 /// validation, execution) runs what there was when it began; the next one sees what has changed.
 contract PhaseSnapshotsTest is AccountTest {
     /* User operation validation */
 
     /// @dev The first hook uninstalls its plugin, which has the other hook and the function as well, and installs another one
     /// that forbids everything: validation goes on as it began.
-    function test_item28_userOpValidationIsASnapshot() public {
+    function test_userOpValidation_isASnapshot() public {
         PluginManifest memory manifest = fooManifest();
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, selfFunction(3));
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, selfFunction(4));
@@ -42,7 +42,7 @@ contract PhaseSnapshotsTest is AccountTest {
     }
 
     /// @dev What validation installs takes effect in the execution of the same operation.
-    function test_item28_whatValidationInstallsRunsInExecution() public {
+    function test_execution_runsWhatUserOpValidationInstalled() public {
         install(plugin, fooManifest());
         PluginManifest memory hooks;
         hooks.executionHooks = add(hooks.executionHooks, FOO, selfFunction(1), selfFunction(2));
@@ -55,7 +55,7 @@ contract PhaseSnapshotsTest is AccountTest {
     }
 
     /// @dev What validation uninstalls is gone in the execution of the same operation.
-    function test_item28_whatValidationUninstallsDoesNotRunInExecution() public {
+    function test_execution_doesNotRunWhatUserOpValidationUninstalled() public {
         install(plugin, fooManifest());
         makeOwner(address(plugin));
         plugin.setReenter(USER_OP, 2, uninstallCall(address(plugin)));
@@ -68,7 +68,7 @@ contract PhaseSnapshotsTest is AccountTest {
 
     /// @dev The first pre-runtime hook uninstalls its own plugin: its other hook and its validation function still run, and
     /// its pre-execution hooks, which belong to the next phase, do not.
-    function test_item28_runtimePhaseIsASnapshot() public {
+    function test_runtimeValidation_isASnapshot() public {
         install(plugin, _onlyExecution());
         PluginManifest memory manifest;
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(1));
@@ -92,7 +92,7 @@ contract PhaseSnapshotsTest is AccountTest {
     }
 
     /// @dev A pre-runtime hook installs a plugin with a hook of each phase: only the one of the next phase runs.
-    function test_item28_whatRuntimeValidationAddsRunsInExecution() public {
+    function test_execution_runsWhatRuntimeValidationAdded() public {
         PluginManifest memory manifest = fooManifest();
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
         install(plugin, manifest);
@@ -115,7 +115,7 @@ contract PhaseSnapshotsTest is AccountTest {
     }
 
     /// @dev The validation function appears while the hooks run: too late.
-    function test_item28_validationAddedByAHookIsTooLate() public {
+    function test_runtimeValidation_addedByAHookIsTooLate() public {
         PluginManifest memory manifest;
         manifest.executionFunctions = add(manifest.executionFunctions, FOO);
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
@@ -129,16 +129,16 @@ contract PhaseSnapshotsTest is AccountTest {
 
     /* Execution */
 
-    function test_item28_executionPhaseIsASnapshot() public {
+    function test_execution_isASnapshot() public {
         _executionIsASnapshot(FOO, address(ENTRY_POINT), fooCall());
         reverts(address(ENTRY_POINT), fooCall(), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
     }
 
-    function test_item28_executeFromPluginIsASnapshot() public {
+    function test_executeFromPlugin_isASnapshot() public {
         _executionIsASnapshot(FOO, address(plugin), abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())));
     }
 
-    function test_item28_executionOfNativeFunctionsIsASnapshot() public {
+    function test_execution_ofNativeFunctionsIsASnapshot() public {
         bytes[4] memory callDatas = [
             executeCall(address(counter), 0, ""),
             abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, "")),
@@ -193,7 +193,7 @@ contract PhaseSnapshotsTest is AccountTest {
         assertEq(calls.length, next);
     }
 
-    function test_item28_executionMayReenter() public {
+    function test_execution_mayReenter() public {
         install(plugin, fooManifest());
         makeOwner(address(plugin));
         plugin.setReenter(FOO, 5, executeCall(address(counter), 0, abi.encodeCall(Counter.increment, ())));
@@ -202,7 +202,7 @@ contract PhaseSnapshotsTest is AccountTest {
     }
 
     /// @dev The functions that manage the account obey validation hooks like all others, in operations and runtime calls.
-    function test_item28_managementFunctionsObeyValidationHooks() public {
+    function test_managementFunctions_obeyValidationHooks() public {
         plugin.setManifest(fooManifest());
         bytes[3] memory callDatas = [
             installCall(plugin, fooManifest()),

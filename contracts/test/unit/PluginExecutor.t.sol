@@ -7,7 +7,7 @@ import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rules 30 and 31: what a plugin may make the account do.
+/// @notice What a plugin may make the account do.
 contract PluginExecutorTest is AccountTest {
     function _fromPlugin(bytes memory data) private pure returns (bytes memory) {
         return abi.encodeCall(IModularAccount.executeFromPlugin, (data));
@@ -23,9 +23,9 @@ contract PluginExecutorTest is AccountTest {
         );
     }
 
-    /* 30 */
+    /* executeFromPlugin */
 
-    function test_item30_callsAListedFunction() public {
+    function test_executeFromPlugin_callsAListedFunction() public {
         PluginManifest memory manifest;
         manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
         install(plugin, manifest);
@@ -41,7 +41,7 @@ contract PluginExecutorTest is AccountTest {
         assertCall(calls[0], plugin2, FOO, 5);
     }
 
-    function test_item30_revertsInOrder() public {
+    function test_executeFromPlugin_revertsInOrder() public {
         PluginManifest memory manifest;
         manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
         manifest.permittedExecutionSelectors =
@@ -69,7 +69,7 @@ contract PluginExecutorTest is AccountTest {
     }
 
     /// @dev What one plugin may do, another may not.
-    function test_item30_permissionIsThePlugins() public {
+    function test_executeFromPlugin_permissionIsThePlugins() public {
         install(plugin, permittedFooManifest());
         install(plugin2, emptyManifest());
         reverts(
@@ -79,15 +79,15 @@ contract PluginExecutorTest is AccountTest {
         );
     }
 
-    function testFuzz_item30_revertsBubbleUp(bytes calldata reason) public {
+    function testFuzz_executeFromPlugin_bubblesRevertsUp(bytes calldata reason) public {
         install(plugin, permittedFooManifest());
         plugin.setRevert(FOO, 5, reason);
         reverts(address(plugin), _fromPlugin(fooCall()), reason);
     }
 
-    /* 31 */
+    /* executeFromPluginExternal */
 
-    function test_item31_anyAddressMayBeCalled() public {
+    function test_executeFromPluginExternal_anyAddress() public {
         install(plugin, anyAddressManifest());
         bytes memory answer =
             succeeds(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
@@ -97,7 +97,7 @@ contract PluginExecutorTest is AccountTest {
         succeeds(address(plugin), _external(address(counter), 0, ""));
     }
 
-    function test_item31_onlyListedSelectorsOfAnAddress() public {
+    function test_executeFromPluginExternal_onlyListedSelectorsOfAnAddress() public {
         bytes memory increment = abi.encodeCall(Counter.increment, ());
         PluginManifest memory manifest;
         manifest.permittedExternalCalls = add(
@@ -113,7 +113,7 @@ contract PluginExecutorTest is AccountTest {
     }
 
     /// @dev One to three bytes are no selector, whatever they can be padded to.
-    function test_item31_shortDataIsNoSelector() public {
+    function test_executeFromPluginExternal_shortDataIsNoSelector() public {
         PluginManifest memory manifest;
         manifest.permittedExternalCalls =
             add(manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), bytes4(0x11000000)));
@@ -121,7 +121,7 @@ contract PluginExecutorTest is AccountTest {
         reverts(address(plugin), _external(address(counter), 0, hex"11"), _notPermitted(address(counter), 0, hex"11"));
     }
 
-    function test_item31_anySelectorOfAListedAddress() public {
+    function test_executeFromPluginExternal_anySelectorOfAListedAddress() public {
         PluginManifest memory manifest;
         manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(counter), true, new bytes4[](0));
         // A second entry for the address takes nothing away.
@@ -139,7 +139,7 @@ contract PluginExecutorTest is AccountTest {
     }
 
     /// @dev An entry without selectors permits calls without data only.
-    function test_item31_addressWithoutSelectorsTakesNoData() public {
+    function test_executeFromPluginExternal_addressWithoutSelectorsTakesNoData() public {
         PluginManifest memory manifest;
         manifest.canSpendNativeToken = true;
         manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(counter), false, new bytes4[](0));
@@ -152,7 +152,7 @@ contract PluginExecutorTest is AccountTest {
         );
     }
 
-    function test_item31_neverTheAccountItself() public {
+    function test_executeFromPluginExternal_neverTheAccountItself() public {
         PluginManifest memory manifest = anyAddressManifest();
         manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(account), true, new bytes4[](0));
         install(plugin, manifest);
@@ -162,7 +162,7 @@ contract PluginExecutorTest is AccountTest {
     }
 
     /// @dev The target is no plugin when the call begins, and does not look like one afterwards either.
-    function test_item31_pluginInstalledByAHookIsDenied() public {
+    function test_executeFromPluginExternal_deniesAPluginThatAHookInstalls() public {
         MockPlugin hidden = _hiddenPlugin();
         _installHookedCaller(installCall(address(hidden)));
         reverts(
@@ -172,7 +172,7 @@ contract PluginExecutorTest is AccountTest {
         );
     }
 
-    function test_item31_callerUninstalledByAHookReachesNoPlugin() public {
+    function test_executeFromPluginExternal_callerUninstalledByAHookReachesNoPlugin() public {
         MockPlugin hidden = _hiddenPlugin();
         install(hidden, emptyManifest());
         _installHookedCaller(uninstallCall(address(plugin)));
@@ -184,6 +184,33 @@ contract PluginExecutorTest is AccountTest {
         // What was permitted when the call began still is.
         succeeds(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
         assertEq(counter.count(), 1);
+    }
+
+    /// @dev Every installed plugin is told that such calls are hooked, and that they no longer are, also if nothing else of what
+    /// it is told changes: the hooking plugin's bit of the filter is another's.
+    function test_executeFromPluginExternal_hooksRunWhateverTheirPluginsFilterBit() public {
+        for (uint160 i = 0; i < 2; ++i) {
+            uint256 state = vm.snapshotState();
+            install(plugin, anyAddressManifest());
+            uint160 at = 1 << 100;
+            while ((_filterBit(address(at)) == _filterBit(address(plugin))) != (i == 0)) ++at;
+            vm.etch(address(at), address(plugin2).code);
+            MockPlugin hooking = MockPlugin(payable(address(at)));
+            PluginManifest memory manifest;
+            manifest.executionHooks = add(
+                manifest.executionHooks,
+                IModularAccount.executeFromPluginExternal.selector,
+                selfFunction(3),
+                noFunction()
+            );
+            install(hooking, manifest);
+            hooking.setRevert(PRE_EXEC, 3, "no");
+            bytes memory data = _external(address(counter), 0, abi.encodeCall(Counter.increment, ()));
+            reverts(address(plugin), data, revertData(IModularAccount.PreExecHookReverted.selector, hooking, 3, "no"));
+            uninstall(address(hooking));
+            succeeds(address(plugin), data);
+            vm.revertToState(state);
+        }
     }
 
     /// @dev Denies that it is a plugin once it is installed, and shares no bit of the filter with the other plugins.
@@ -212,7 +239,7 @@ contract PluginExecutorTest is AccountTest {
         plugin.setReenter(IPlugin.preExecutionHook.selector, 3, hookCallsAccount);
     }
 
-    function test_item31_nativeTokenOnlyAsSentAlong() public {
+    function test_executeFromPluginExternal_nativeTokenOnlyAsSentAlong() public {
         install(plugin, anyAddressManifest());
         vm.deal(address(plugin), 10);
         bytes memory denied = revertData(IModularAccount.NativeTokenSpendingNotPermitted.selector, address(plugin));
@@ -228,7 +255,7 @@ contract PluginExecutorTest is AccountTest {
         assertEq(address(account).balance, 100 ether + 1);
     }
 
-    function test_item31_spenderMaySpendNativeToken() public {
+    function test_executeFromPluginExternal_spenderMaySpendNativeToken() public {
         PluginManifest memory manifest = anyAddressManifest();
         manifest.canSpendNativeToken = true;
         install(plugin, manifest);
@@ -238,7 +265,7 @@ contract PluginExecutorTest is AccountTest {
         reverts(address(plugin), _external(address(counter), 60 ether, ""), "");
     }
 
-    function testFuzz_item31_revertsBubbleUp(uint256 code) public {
+    function testFuzz_executeFromPluginExternal_bubblesRevertsUp(uint256 code) public {
         install(plugin, anyAddressManifest());
         reverts(
             address(plugin),

@@ -5,10 +5,10 @@ import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rule 34: a plugin whose code is gone fails on every path. A call of an address without code succeeds and returns
+/// @notice A plugin whose code is gone fails on every path. A call of an address without code succeeds and returns
 /// nothing: it must not pass for an answer.
 contract PluginsWithoutCodeTest is AccountTest {
-    function test_item34_executionFails() public {
+    function test_pluginWithoutCode_executionFails() public {
         PluginManifest memory manifest = permittedFooManifest();
         manifest.runtimeValidationFunctions[0].associatedFunction = allowFunction();
         install(plugin, manifest);
@@ -19,7 +19,7 @@ contract PluginsWithoutCodeTest is AccountTest {
         reverts(address(plugin), abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())), expected);
     }
 
-    function test_item34_runtimeValidationAndItsHooksFail() public {
+    function test_pluginWithoutCode_runtimeValidationAndItsHooksFail() public {
         install(plugin, fooManifest());
         vm.etch(address(plugin), "");
         reverts(
@@ -34,7 +34,7 @@ contract PluginsWithoutCodeTest is AccountTest {
         );
     }
 
-    function test_item34_executionHooksFail() public {
+    function test_pluginWithoutCode_executionHooksFail() public {
         PluginManifest memory pre;
         pre.executionHooks = add(pre.executionHooks, IModularAccount.execute.selector, selfFunction(1), noFunction());
         PluginManifest memory post;
@@ -57,7 +57,7 @@ contract PluginsWithoutCodeTest is AccountTest {
         assertEq(counter.count(), 0);
     }
 
-    function test_item34_userOpValidationFails() public {
+    function test_pluginWithoutCode_userOpValidationFails() public {
         install(plugin, fooManifest());
         vm.etch(address(plugin), "");
         reverts(
@@ -67,7 +67,7 @@ contract PluginsWithoutCodeTest is AccountTest {
         );
     }
 
-    function test_item34_userOpValidationHookFails() public {
+    function test_pluginWithoutCode_userOpValidationHookFails() public {
         PluginManifest memory manifest;
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, selfFunction(3));
         install(plugin, fooManifest());
@@ -81,7 +81,7 @@ contract PluginsWithoutCodeTest is AccountTest {
     }
 
     /// @dev A plugin whose code is gone cannot be asked for its manifest, and its callback fails; it can be removed by force.
-    function test_item34_uninstallTakesForceAndTheManifest() public {
+    function test_pluginWithoutCode_uninstallTakesForceAndTheManifest() public {
         install(plugin, fooManifest());
         vm.etch(address(plugin), "");
         reverts(
@@ -101,7 +101,7 @@ contract PluginsWithoutCodeTest is AccountTest {
     }
 
     /// @dev Less than a word is no answer.
-    function test_item34_shortAnswerFails() public {
+    function test_userOpValidation_shortAnswerFails() public {
         install(plugin, fooManifest());
         plugin.setReturn(USER_OP, 2, new bytes(31));
         reverts(

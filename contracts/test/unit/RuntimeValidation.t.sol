@@ -6,7 +6,7 @@ import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rules 5, 25 and 26: validation of runtime calls.
+/// @notice Validation of runtime calls.
 contract RuntimeValidationTest is AccountTest {
     bytes4 private constant INSTALL = IModularAccount.installPlugin.selector;
 
@@ -24,9 +24,9 @@ contract RuntimeValidationTest is AccountTest {
         );
     }
 
-    /* 5: who may call */
+    /* Who may call */
 
-    function test_item05_strangersAreRefusedEverywhere() public {
+    function test_runtimeValidation_refusesStrangersEverywhere() public {
         bytes[6] memory callDatas = [
             executeCall(address(counter), 0, ""),
             batchCall(increments(1)),
@@ -52,9 +52,9 @@ contract RuntimeValidationTest is AccountTest {
         );
     }
 
-    /* 25: order of validation and look-up */
+    /* Order of validation and look-up */
 
-    function test_item25_unknownSelectorIsRefused() public {
+    function test_runtimeValidation_refusesUnknownSelectors() public {
         bytes memory missing = revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO);
         reverts(owner.addr, fooCall(), missing);
         reverts(stranger, fooCall(), missing);
@@ -62,7 +62,7 @@ contract RuntimeValidationTest is AccountTest {
     }
 
     /// @dev Less than a selector names nothing, even where it would be the beginning of an installed one.
-    function test_item25_shortCallDataNamesNothing() public {
+    function test_runtimeValidation_refusesShortCallData() public {
         PluginManifest memory manifest;
         manifest.executionFunctions = add(manifest.executionFunctions, 0x11223300);
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, 0x11223300, allowFunction());
@@ -76,7 +76,7 @@ contract RuntimeValidationTest is AccountTest {
         succeeds(stranger, hex"11223300");
     }
 
-    function test_item25_validationComesBeforeLookUp() public {
+    function test_runtimeValidation_comesBeforeTheLookUp() public {
         PluginManifest memory manifest;
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(1));
         install(plugin, manifest);
@@ -90,7 +90,7 @@ contract RuntimeValidationTest is AccountTest {
     }
 
     /// @dev Who may not call learns nothing of the execution hooks: none of them runs before the caller is validated.
-    function test_item25_validationComesBeforeExecutionHooks() public {
+    function test_runtimeValidation_comesBeforeExecutionHooks() public {
         bytes[5] memory callDatas = _managementCalls();
         PluginManifest memory hooks;
         for (uint256 i = 0; i < callDatas.length; ++i) {
@@ -104,7 +104,7 @@ contract RuntimeValidationTest is AccountTest {
     }
 
     /// @dev The runtime validation of FOO uninstalls the plugin that has FOO.
-    function test_item25_functionIsLookedUpAfterValidation() public {
+    function test_executionFunction_isLookedUpAfterValidation() public {
         PluginManifest memory executor;
         executor.executionFunctions = add(executor.executionFunctions, FOO);
         install(plugin, executor);
@@ -116,7 +116,7 @@ contract RuntimeValidationTest is AccountTest {
         reverts(stranger, fooCall(), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
     }
 
-    function test_item25_entryPointSkipsRuntimeValidationAndItsHooks() public {
+    function test_runtimeValidation_isSkippedForTheEntryPoint() public {
         PluginManifest memory manifest = fooManifest();
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, denyFunction());
         plugin.setRevert(RUNTIME, 1, "refused");
@@ -128,10 +128,10 @@ contract RuntimeValidationTest is AccountTest {
         assertCall(calls[0], plugin, FOO, 5);
     }
 
-    /* 26: hooks, then the function */
+    /* Hooks, then the function */
 
     /// @dev Pre hooks newest first, then the function, then execution; all get caller, value and call data.
-    function test_item26_hooksThenFunction() public {
+    function test_runtimeValidation_runsHooksThenFunction() public {
         PluginManifest memory manifest = fooManifest();
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(4));
@@ -156,7 +156,7 @@ contract RuntimeValidationTest is AccountTest {
         assertEq(address(account).balance, 100 ether + 9);
     }
 
-    function test_item26_wrapsReverts() public {
+    function test_runtimeValidation_wrapsReverts() public {
         PluginManifest memory manifest = fooManifest();
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
         install(plugin, manifest);
@@ -173,14 +173,14 @@ contract RuntimeValidationTest is AccountTest {
         );
     }
 
-    function test_item26_alwaysDenyRefusesEveryone() public {
+    function test_runtimeValidation_alwaysDenyRefusesEveryone() public {
         PluginManifest memory manifest = fooManifest();
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, denyFunction());
         install(plugin, manifest);
         reverts(owner.addr, fooCall(), revertData(IModularAccount.AlwaysDenyRule.selector));
     }
 
-    function test_item26_alwaysAllowSkipsTheFunctionNotTheHooks() public {
+    function test_runtimeValidation_alwaysAllowSkipsTheFunctionNotTheHooks() public {
         PluginManifest memory manifest = fooManifest();
         manifest.runtimeValidationFunctions[0].associatedFunction = allowFunction();
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));
@@ -196,7 +196,7 @@ contract RuntimeValidationTest is AccountTest {
     }
 
     /// @dev Without the owner plugin, self-calls may still install and upgrade; nothing else.
-    function test_item26_selfCallsToInstallAndUpgradeNeedNoFunction() public {
+    function test_runtimeValidation_selfCallsToInstallAndUpgradeNeedNoFunction() public {
         PluginManifest memory manifest;
         manifest.executionFunctions = add(manifest.executionFunctions, FOO);
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, allowFunction());
@@ -220,7 +220,7 @@ contract RuntimeValidationTest is AccountTest {
     }
 
     /// @dev The exception is for want of a function: one that exists is asked about self-calls too, and may refuse them.
-    function test_item26_selfCallsObeyTheFunctionThatThereIs() public {
+    function test_runtimeValidation_selfCallsObeyTheFunctionThatThereIs() public {
         PluginManifest memory manifest;
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, INSTALL, selfFunction(1));
         manifest.runtimeValidationFunctions =
@@ -251,7 +251,7 @@ contract RuntimeValidationTest is AccountTest {
     }
 
     /// @dev The hooks of the two functions run in the exception too.
-    function test_item26_selfCallExceptionRunsHooks() public {
+    function test_runtimeValidation_selfCallsRunHooks() public {
         PluginManifest memory manifest;
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, INSTALL, denyFunction());
         install(plugin, manifest);

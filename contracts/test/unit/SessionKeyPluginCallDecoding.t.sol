@@ -5,6 +5,7 @@ import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {CallDecoder} from "../mocks/CallDecoder.sol";
 import {RecordingAccount} from "../mocks/RecordingAccount.sol";
 import {call, join} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
@@ -126,6 +127,88 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
         for (uint256 length = 4; length < whole.length; ++length) {
             _refusedByBoth(Bytes.slice(whole, 0, length));
         }
+    }
+
+    /* The decoder by itself: no other rule can be what refuses */
+
+    /// @dev Whatever comes behind the arguments: here, what completes them. In a user operation that is the account's own bytes
+    /// or anybody's, and never zeros that can be relied on.
+    function test_decode_readsNothingBehindTheArguments() public {
+        CallDecoder decoder = new CallDecoder();
+        bytes memory whole = abi.encodePacked(_wellFormed(), uint256(0));
+        bytes memory withData = abi.encode(call(address(0xBEEF), 7, new bytes(40)), key);
+        bytes memory two = abi.encode(join(call(address(1), 2, hex"03"), call(address(4), 5, hex"06")), key);
+        bytes[3] memory all = [Bytes.slice(whole, 0, 256), withData, two];
+        // The last byte that is read is not padding.
+        uint256[3] memory ends = [uint256(256), withData.length - 24, two.length - 31];
+        for (uint256 i = 0; i < all.length; ++i) {
+            for (uint256 length = 0; length < ends[i]; ++length) {
+                _refuses(decoder, all[i], length);
+            }
+            (ISessionKeyPlugin.Call[] memory calls, address decodedKey) = decoder.decode(all[i], ends[i]);
+            (ISessionKeyPlugin.Call[] memory expected, address expectedKey) =
+                abi.decode(all[i], (ISessionKeyPlugin.Call[], address));
+            assertEq(abi.encode(calls, decodedKey), abi.encode(expected, expectedKey));
+        }
+    }
+
+    /// @dev The same in a whole operation: the bytes that complete the arguments are those behind `callData` in the encoding.
+    function test_decode_readsNothingBehindTheCallDataOfAnOperation() public {
+        bytes memory callData = _encode(_wellFormed());
+        bytes memory encoded =
+            abi.encodeCall(IPlugin.userOpValidationFunction, (0, rawOperation(callData), USER_OP_HASH));
+        uint256 start = _find(encoded, callData);
+        for (uint256 length = 4; length <= callData.length; ++length) {
+            assembly ("memory-safe") {
+                // The length of `callData`, in the word before it.
+                mstore(add(encoded, start), length)
+            }
+            (bool success, bytes memory answer) = address(account).call(encoded);
+            assertEq(success, length == callData.length, vm.toString(length));
+            if (!success) assertEq(answer, abi.encodeWithSelector(ISessionKeyPlugin.PermissionsCheckFailed.selector));
+        }
+    }
+
+    /// @dev Every crafted encoding of the tests above, without the plugin's other rules.
+    function test_decode_refusesByItself() public {
+        CallDecoder decoder = new CallDecoder();
+        uint256[2][15] memory bad = [
+            [uint256(0), 225],
+            [uint256(0), 0],
+            [uint256(0), 63],
+            [uint256(0), type(uint256).max],
+            [uint256(1), uint256(uint160(key)) | 1 << 160],
+            [uint256(2), 6],
+            [uint256(2), type(uint256).max],
+            [uint256(3), 65],
+            [uint256(3), 31],
+            [uint256(3), type(uint256).max - 95],
+            [uint256(4), 0xBEEF | 1 << 160],
+            [uint256(6), 97],
+            [uint256(6), 95],
+            [uint256(7), 1],
+            [uint256(7), type(uint256).max]
+        ];
+        for (uint256 i = 0; i < bad.length; ++i) {
+            uint256[] memory words = _wellFormed();
+            words[bad[i][0]] = bad[i][1];
+            // Ones behind the arguments, which pass for large lengths and for anything but zero.
+            bytes memory data = abi.encodePacked(words, type(uint256).max, type(uint256).max, type(uint256).max);
+            _refuses(decoder, data, 256);
+        }
+    }
+
+    function _refuses(CallDecoder decoder, bytes memory data, uint256 length) private view {
+        try decoder.decode(data, length) {
+            revert(string.concat("decoded ", vm.toString(length), " bytes of ", vm.toString(data)));
+        } catch (bytes memory reason) {
+            assertEq(reason, abi.encodeWithSelector(ISessionKeyPlugin.PermissionsCheckFailed.selector));
+        }
+    }
+
+    /// @dev Where `part` begins in `whole`.
+    function _find(bytes memory whole, bytes memory part) private pure returns (uint256 start) {
+        while (keccak256(Bytes.slice(whole, start, start + part.length)) != keccak256(part)) ++start;
     }
 
     /// @dev Unpadded data at the very end, and bytes after the end, are legal.

@@ -2,6 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {UserOperation} from "../../src/interfaces/IAccount.sol";
+import {IPlugin} from "../../src/interfaces/IPlugin.sol";
+import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {call, join} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
 
@@ -217,6 +219,114 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         assertEq(validate(gasOperation(50)), 0);
         setGas(49, 0);
         refused(gasOperation(0));
+    }
+
+    /// @dev What validation charged was within the limit that stood then. Lowered since, it no longer covers the operation.
+    function test_gas_executionRefusesMoreThanALoweredLimit() public {
+        uint48[2] memory intervals = [0, DAY];
+        uint256[2] memory units = [uint256(1), 1 << 90];
+        for (uint256 i = 0; i < 4; ++i) {
+            (uint48 interval, uint256 unit) = (intervals[i / 2], units[i % 2]);
+            uint256 snapshot = vm.snapshotState();
+            setGas(100 * unit, interval);
+            validate(gasOperation(60 * unit));
+            setGas(60 * unit, interval);
+            execute(increment());
+            setGas(60 * unit - 1, interval);
+            vm.expectRevert(ISessionKeyPlugin.PermissionsCheckFailed.selector);
+            execute(increment());
+            setGas(0, interval);
+            vm.expectRevert(ISessionKeyPlugin.PermissionsCheckFailed.selector);
+            execute(increment());
+            setGas(NO_LIMIT, 0);
+            execute(increment());
+            vm.revertToState(snapshot);
+        }
+    }
+
+    /// @dev The rules of calls and amounts come first: their errors say more.
+    function test_gas_executionNamesOtherBrokenRulesFirst() public {
+        setGas(100, 0);
+        validate(gasOperation(60));
+        setGas(0, 0);
+        expectNativeExceeded();
+        execute(pay(1));
+        setToken(1, 0);
+        expectTokenExceeded();
+        execute(transfer(2));
+    }
+
+    /// @dev A limit that is exceeded can still be settled, by anyone.
+    function test_resetSessionKeyGasLimitTimestamp_settlesAnExceededLimit() public {
+        setGas(100, DAY);
+        validate(gasOperation(60));
+        setGas(50, DAY);
+        vm.warp(START + DAY);
+        assertEq(validate(gasOperation(50)), packed(START + DAY, 0));
+        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        assertInfo(gasInfo(), true, 50, 50, DAY, START + DAY);
+        setGas(40, DAY);
+        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        assertInfo(gasInfo(), true, 40, 50, DAY, START + DAY);
+    }
+
+    /* The state machine drawn above `GasLimit` */
+
+    /// @dev Its interval does not end by itself: what fits the old one is charged to it, though it is over since long. All
+    /// other limits begin an interval with the first use after the end, even with a use of zero.
+    function test_gas_anIntervalEndsOnlyWithTheOperationThatDoesNotFit() public {
+        setGas(100, DAY);
+        setNative(100, DAY);
+        validate(gasOperation(60));
+        execute(pay(60));
+        vm.warp(START + 10 * DAY);
+        assertEq(validate(gasOperation(40)), 0);
+        execute(increment());
+        assertInfo(gasInfo(), true, 100, 100, DAY, START);
+        assertInfo(nativeInfo(), true, 100, 0, DAY, START + 10 * DAY);
+        assertEq(validate(gasOperation(1)), packed(START + DAY, 0));
+        execute(increment());
+        assertInfo(gasInfo(), true, 100, 1, DAY, START + 10 * DAY);
+    }
+
+    /// @dev Twice the limit within a second: what is left of an interval that is long over, and the next.
+    function test_gas_twiceTheLimitAtOnce() public {
+        setGas(100, DAY);
+        vm.warp(START + 10 * DAY);
+        assertEq(validate(gasOperation(100)), 0);
+        assertEq(validate(gasOperation(100)), packed(START + DAY, 0));
+        refused(gasOperation(1));
+        execute(increment());
+        assertEq(validate(gasOperation(1)), packed(START + 11 * DAY, 0));
+    }
+
+    /// @dev Whatever operations are included at whatever times, each when it is valid, and whether they succeed or fail or
+    /// somebody settles: no stretch of time as long as the interval is charged more than twice the limit.
+    function testFuzz_gas_noIntervalIsChargedMoreThanTwiceTheLimit(uint256 seed) public {
+        setGas(100, DAY);
+        uint256[40] memory times;
+        uint256[40] memory costs;
+        for (uint256 i = 0; i < times.length; ++i) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            vm.warp(vm.getBlockTimestamp() + (seed >> 8) % (DAY / 4));
+            uint256 cost = (seed >> 32) % 101;
+            uint256 snapshot = vm.snapshotState();
+            (bool isIncluded, bytes memory answer) = address(account)
+                .call(abi.encodeCall(IPlugin.userOpValidationFunction, (0, gasOperation(cost), USER_OP_HASH)));
+            isIncluded = isIncluded && abi.decode(answer, (uint256)) >> 208 <= vm.getBlockTimestamp();
+            if (!isIncluded) vm.revertToState(snapshot);
+            (times[i], costs[i]) = (vm.getBlockTimestamp(), isIncluded ? cost : 0);
+            uint256 kind = seed % 4;
+            if (isIncluded && kind != 0) execute(increment());
+            else if (kind == 1) plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        }
+        for (uint256 first = 0; first < times.length; ++first) {
+            uint256 sum;
+            for (uint256 i = first; i < times.length && times[i] < times[first] + DAY; ++i) {
+                sum += costs[i];
+            }
+            assertLe(sum, 200);
+        }
     }
 
     function test_gas_intervalEndSaturates() public {

@@ -83,6 +83,45 @@ contract StorageLayoutTest is AccountTest {
         assertEq(_load(_pluginSlot(address(ownerPlugin))), filter | uint256(1) << 210 | uint256(1) << 160 | 1);
     }
 
+    /// @dev A dependency word has eleven functions, and the twelfth begins another; so does another plugin's.
+    function test_dependencyWords() public {
+        install(plugin2, emptyManifest());
+        for (uint256 count = 11; count < 14; ++count) {
+            uint256 state = vm.snapshotState();
+            bytes21[] memory dependencies = new bytes21[](count + 1);
+            uint256 ids;
+            for (uint256 i = 0; i < count; ++i) {
+                dependencies[i] = ref(address(ownerPlugin), uint8(0xf0 + i));
+                if (i < 11) ids |= (0xf0 + i) << (8 * i);
+            }
+            dependencies[count] = ref(address(plugin2), 7);
+            install(plugin, dependentManifest(count + 1, type(IPlugin).interfaceId), dependencies);
+            uint256 words = count > 11 ? 3 : 2;
+            assertEq(uint16(_load(_pluginSlot(address(plugin))) >> 192), words);
+            assertEq(uint32(_load(_pluginSlot(address(ownerPlugin))) >> 160), words - 1);
+            assertEq(uint32(_load(_pluginSlot(address(plugin2))) >> 160), 1);
+            assertEq(_dependencyWord(0), ids << 168 | uint256(11) << 160 | uint160(address(ownerPlugin)));
+            if (count > 11) {
+                assertEq(
+                    _dependencyWord(1),
+                    uint256(count == 12 ? 0xfb : 0xfcfb) << 168 | (count - 11) << 160 | uint160(address(ownerPlugin))
+                );
+            }
+            assertEq(_dependencyWord(words - 1), uint256(7) << 168 | uint256(1) << 160 | uint160(address(plugin2)));
+            uninstall(address(plugin));
+            assertEq(uint32(_load(_pluginSlot(address(ownerPlugin))) >> 160), 0);
+            assertEq(uint32(_load(_pluginSlot(address(plugin2))) >> 160), 0);
+            for (uint256 i = 0; i < words; ++i) {
+                assertEq(_dependencyWord(i), 0);
+            }
+            vm.revertToState(state);
+        }
+    }
+
+    function _dependencyWord(uint256 index) private view returns (uint256) {
+        return _load(uint256(keccak256(abi.encode(index, _pluginSlot(address(plugin)) + 2))));
+    }
+
     /// @dev Validated by one plugin in both ways, executed by nobody: one word.
     function test_selectorConfig_native() public view {
         uint256 expected = _bit(address(ownerPlugin)) | uint256(1) << 168 | uint256(1) << 164 | uint256(1) << 162

@@ -13,7 +13,7 @@ import {
 } from "../../src/interfaces/IPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rule 18: installing and uninstalling a plugin leaves the account's storage as it was, slot by slot.
+/// @notice Installing and uninstalling a plugin leaves the account's storage as it was, slot by slot.
 contract StorageRestorationTest is AccountTest {
     uint256 private seed;
     /// @dev Slots that were written to, and what was in them before.
@@ -126,7 +126,7 @@ contract StorageRestorationTest is AccountTest {
     }
 
     /// @dev The first plugin stays; what the second one does to storage, and undoes, is recorded.
-    function testFuzz_item18_storageIsRestored(uint256 fuzzSeed) public {
+    function testFuzz_uninstallPlugin_restoresStorage(uint256 fuzzSeed) public {
         seed = fuzzSeed;
         plugin.setManifest(_randomManifest(0x2000));
         install(address(plugin), "", _randomDependencies());
@@ -140,7 +140,7 @@ contract StorageRestorationTest is AccountTest {
     }
 
     /// @dev With nothing installed before and after, all of the account's storage but its initialization is zero.
-    function testFuzz_item18_storageIsZeroAfterTheLastPlugin(uint256 fuzzSeed) public {
+    function testFuzz_uninstallPlugin_ofTheLastLeavesStorageZero(uint256 fuzzSeed) public {
         seed = fuzzSeed;
         vm.startStateDiffRecording();
         plugin.setManifest(_randomManifest(0x2000));

@@ -6,11 +6,11 @@ import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rules 17 to 20: uninstalling plugins.
+/// @notice Uninstalling plugins.
 contract UninstallTest is AccountTest {
     bytes4 private constant ON_UNINSTALL = IPlugin.onUninstall.selector;
 
-    function test_item17_revertsIfNotInstalled() public {
+    function test_uninstallPlugin_revertsIfNotInstalled() public {
         address[3] memory targets = [address(plugin), address(0), address(1)];
         for (uint256 i = 0; i < targets.length; ++i) {
             reverts(
@@ -21,7 +21,7 @@ contract UninstallTest is AccountTest {
         }
     }
 
-    function test_item17_revertsIfUninstalledAlready() public {
+    function test_uninstallPlugin_revertsIfUninstalledAlready() public {
         install(plugin, fooManifest());
         uninstall(address(plugin));
         reverts(
@@ -32,7 +32,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev Whether the plugin is installed comes first; force excuses no config that cannot be decoded.
-    function test_item17_revertsOnAMalformedConfig() public {
+    function test_uninstallPlugin_revertsOnAMalformedConfig() public {
         bytes[2] memory malformed = [bytes(hex"01"), uninstallConfig(hex"01", true, 0)];
         for (uint256 i = 0; i < malformed.length; ++i) {
             reverts(
@@ -48,7 +48,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev With the manifest in the config, the plugin is not asked for it, nor whether it is one.
-    function test_item17_needsNothingOfThePluginButItsManifest() public {
+    function test_uninstallPlugin_needsNothingOfThePluginButItsManifest() public {
         install(plugin, fooManifest());
         plugin.setRevert(IPlugin.pluginManifest.selector, 0, "no manifest");
         plugin.setNoPlugin(true);
@@ -58,7 +58,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev The plugin's manifest has changed: the old one, given in the config, drives the removal.
-    function test_item17_takesTheManifestOfTheInstallation() public {
+    function test_uninstallPlugin_takesTheManifestOfTheInstallation() public {
         install(plugin, fooManifest());
         PluginManifest memory changed;
         changed.executionFunctions = add(changed.executionFunctions, BAR);
@@ -74,7 +74,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev Checked after the manifest, which a forced uninstall needs too.
-    function test_item17_revertsWhileDependedOn() public {
+    function test_uninstallPlugin_revertsWhileDependedOn() public {
         PluginManifest memory manifest;
         manifest.dependencyInterfaceIds = new bytes4[](1);
         manifest.dependencyInterfaceIds[0] = type(IPlugin).interfaceId;
@@ -92,7 +92,7 @@ contract UninstallTest is AccountTest {
         uninstall(address(plugin));
     }
 
-    function test_item18_removesEverything() public {
+    function test_uninstallPlugin_removesEverything() public {
         PluginManifest memory manifest = fooManifest();
         manifest.interfaceIds = add(manifest.interfaceIds, 0x11223344);
         manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
@@ -127,7 +127,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev Two plugins add the same hook; it stays until both are gone.
-    function test_item18_hookAddedTwiceStaysUntilTheLastIsGone() public {
+    function test_uninstallPlugin_keepsAHookUntilItsLastCopyIsGone() public {
         PluginManifest memory manifest;
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, denyFunction());
         manifest.executionHooks = add(manifest.executionHooks, BAR, denyFunction(), noFunction());
@@ -145,7 +145,7 @@ contract UninstallTest is AccountTest {
 
     /// @dev A plugin's execution function stays when the plugin that added its validation function goes, and vice versa,
     /// also if all are of one plugin.
-    function test_item18_rolesOfASelectorAreIndependent() public {
+    function test_uninstallPlugin_keepsOtherRolesOfASelector() public {
         bytes4 id = type(IPlugin).interfaceId;
         PluginManifest memory executor;
         executor.executionFunctions = add(executor.executionFunctions, FOO);
@@ -178,7 +178,7 @@ contract UninstallTest is AccountTest {
 
     /// @dev What a plugin may do is what it was installed with: not what its manifest says by now, nor what an earlier
     /// installation permitted.
-    function test_item18_permissionsAreOfTheInstallation() public {
+    function test_uninstallPlugin_takesBackThePermissionsOfTheInstallation() public {
         bytes memory ofTheAccount = abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall()));
         bytes memory ofTheCounter = abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, ""));
         PluginManifest memory manifest = permittedFooManifest();
@@ -211,7 +211,7 @@ contract UninstallTest is AccountTest {
         assertEq(config.runtimeValidationFunction, runtime);
     }
 
-    function test_item19_callsOnUninstallWithItsData() public {
+    function test_onUninstall_getsItsData() public {
         install(plugin, fooManifest());
         vm.expectCall(address(plugin), abi.encodeCall(IPlugin.onUninstall, (abi.encode("bye"))), 1);
         vm.prank(owner.addr);
@@ -219,7 +219,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev The plugin's functions are gone when `onUninstall` runs.
-    function test_item19_onUninstallRunsLast() public {
+    function test_onUninstall_runsLast() public {
         install(plugin, fooManifest());
         plugin.setReenter(ON_UNINSTALL, 0x20, fooCall());
         reverts(
@@ -233,7 +233,7 @@ contract UninstallTest is AccountTest {
         );
     }
 
-    function test_item19_revertsIfOnUninstallReverts() public {
+    function test_uninstallPlugin_revertsIfOnUninstallReverts() public {
         install(plugin, fooManifest());
         bytes memory reason = abi.encodeWithSignature("Oops(uint256)", 7);
         plugin.setRevert(ON_UNINSTALL, 0x20, reason);
@@ -244,7 +244,7 @@ contract UninstallTest is AccountTest {
         assertEq(account.getExecutionFunctionConfig(FOO).plugin, address(plugin));
     }
 
-    function test_item19_forceExcusesTheCallback() public {
+    function test_uninstallPlugin_byForce_excusesTheCallback() public {
         install(plugin, fooManifest());
         plugin.setRevert(ON_UNINSTALL, 0x20, "no");
         _expectUninstalled(false);
@@ -253,7 +253,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev With force as without.
-    function test_item19_limitsTheCallbacksGas() public {
+    function test_uninstallPlugin_limitsTheCallbacksGas() public {
         vm.expectCall(address(plugin), 0, 77_777, abi.encodeCall(IPlugin.onUninstall, ("")), 2);
         for (uint256 force = 0; force < 2; ++force) {
             install(plugin, fooManifest());
@@ -263,7 +263,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev Too little gas for the callback fails it; force excuses that too.
-    function test_item19_forceExcusesACallbackOutOfGas() public {
+    function test_uninstallPlugin_byForce_excusesACallbackOutOfGas() public {
         install(plugin, fooManifest());
         reverts(
             owner.addr,
@@ -275,7 +275,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev A plugin cannot prevent a forced uninstall by what it returns.
-    function test_item19_hugeRevertReasonPreventsNothing() public {
+    function test_uninstallPlugin_byForce_survivesAHugeRevertReason() public {
         install(plugin, fooManifest());
         plugin.setRevert(ON_UNINSTALL, 0x20, new bytes(200_000));
         vm.prank(owner.addr);
@@ -284,7 +284,7 @@ contract UninstallTest is AccountTest {
         assertTrue(success);
     }
 
-    function test_item19_ownerPluginCanBeUninstalled() public {
+    function test_uninstallPlugin_mayTakeAwayTheOwnerPlugin() public {
         uninstall(address(ownerPlugin));
         assertEq(account.getInstalledPlugins().length, 0);
         assertEq(ownerPlugin.ownersOf(address(account)).length, 0);
@@ -295,7 +295,7 @@ contract UninstallTest is AccountTest {
         );
     }
 
-    function test_item20_emitsPluginUninstalled() public {
+    function test_uninstallPlugin_emitsPluginUninstalled() public {
         install(plugin, fooManifest());
         vm.expectEmit(address(plugin));
         emit MockPlugin.Called(address(account), ON_UNINSTALL, 0x20, 0, abi.encodeCall(IPlugin.onUninstall, ("")));
@@ -304,7 +304,7 @@ contract UninstallTest is AccountTest {
     }
 
     /// @dev Force changes nothing about what the event says of the callback.
-    function test_item20_forcedUninstallTellsOfTheCallback() public {
+    function test_uninstallPlugin_byForce_saysWhetherTheCallbackSucceeded() public {
         install(plugin, fooManifest());
         _expectUninstalled(true);
         succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", true, 0)));

@@ -8,7 +8,7 @@ import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Rules 21 to 24: validation of user operations.
+/// @notice Validation of user operations.
 contract UserOperationValidationTest is AccountTest {
     function _fooOp() private view returns (IEntryPoint.UserOperation memory) {
         return buildUserOp(fooCall());
@@ -26,9 +26,9 @@ contract UserOperationValidationTest is AccountTest {
         plugin.setReturn(selector, functionId, abi.encode(validationData));
     }
 
-    /* 21 */
+    /* What is refused before any plugin is asked */
 
-    function test_item21_onlyFromTheEntryPoint() public {
+    function test_validateUserOp_onlyFromTheEntryPoint() public {
         IEntryPoint.UserOperation memory op = _fooOp();
         bytes memory callData = validateCall(op, 0, 0);
         address[3] memory callers = [owner.addr, stranger, address(account)];
@@ -37,7 +37,7 @@ contract UserOperationValidationTest is AccountTest {
         }
     }
 
-    function test_item21_shortCallDataNamesNothing() public {
+    function test_validateUserOp_refusesShortCallData() public {
         IEntryPoint.UserOperation memory op = buildUserOp(hex"b61d27");
         reverts(
             address(ENTRY_POINT),
@@ -53,7 +53,7 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     /// @dev Before any hook runs.
-    function test_item21_revertsWithoutAValidationFunction() public {
+    function test_validateUserOp_revertsWithoutAValidationFunction() public {
         PluginManifest memory manifest;
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, denyFunction());
         install(plugin, manifest);
@@ -76,17 +76,17 @@ contract UserOperationValidationTest is AccountTest {
         }
     }
 
-    function test_item21_senderIsNotChecked() public {
+    function test_validateUserOp_doesNotCheckTheSender() public {
         IEntryPoint.UserOperation memory op = _fooOp();
         install(plugin, fooManifest());
         op.sender = stranger;
         assertEq(succeeds(address(ENTRY_POINT), validateCall(op, 0, 0)), abi.encode(0));
     }
 
-    /* 22 */
+    /* Hooks, then the function */
 
     /// @dev Everything of the operation arrives, whatever is in it.
-    function testFuzz_item22_hooksThenFunction(IEntryPoint.UserOperation memory op, bytes32 hash) public {
+    function testFuzz_validateUserOp_runsHooksThenFunction(IEntryPoint.UserOperation memory op, bytes32 hash) public {
         _installHooked();
         op.callData = fooCall();
         vm.recordLogs();
@@ -113,7 +113,7 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     /// @dev An operation whose parts are laid out in an unusual order, with gaps, and an offset behind the other arguments.
-    function test_item22_unusualEncodingIsPassedOn() public {
+    function test_validateUserOp_passesAnUnusualEncodingOn() public {
         install(plugin, fooManifest());
         IEntryPoint.UserOperation memory op = _fooOp();
         op.signature = hex"0102030405";
@@ -133,20 +133,20 @@ contract UserOperationValidationTest is AccountTest {
         _assertArguments(calls[0].data, 2, op, bytes32("hash"));
     }
 
-    function testFuzz_item22_withoutHooksTheWordIsReturnedAsItIs(uint256 word) public {
+    function testFuzz_validateUserOp_withoutHooksReturnsTheWordAsItIs(uint256 word) public {
         install(plugin, fooManifest());
         _answer(USER_OP, 2, word);
         assertEq(validate(_fooOp()), word);
     }
 
-    function test_item22_alwaysDenyRefusesEveryOperation() public {
+    function test_validateUserOp_alwaysDenyRefusesEveryOperation() public {
         PluginManifest memory manifest = fooManifest();
         manifest.preUserOpValidationHooks = add(manifest.preUserOpValidationHooks, FOO, denyFunction());
         install(plugin, manifest);
         reverts(address(ENTRY_POINT), validateCall(_fooOp(), 0, 0), revertData(IModularAccount.AlwaysDenyRule.selector));
     }
 
-    function testFuzz_item22_hookMustNotNameAnAggregator(uint160 aggregator, uint96 times) public {
+    function testFuzz_validateUserOp_refusesAHookThatNamesAnAggregator(uint160 aggregator, uint96 times) public {
         aggregator = uint160(bound(aggregator, 2, type(uint160).max));
         _installHooked();
         _answer(PRE_USER_OP, 3, uint256(times) << 160 | aggregator);
@@ -158,7 +158,7 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     /// @dev A reference model of the combination.
-    function testFuzz_item22_answersAreIntersected(uint48[6] memory times, bool[2] memory fails, uint160 authorizer)
+    function testFuzz_validateUserOp_intersectsAnswers(uint48[6] memory times, bool[2] memory fails, uint160 authorizer)
         public
     {
         _installHooked();
@@ -177,7 +177,7 @@ contract UserOperationValidationTest is AccountTest {
         assertEq(validate(_fooOp()), packValidationData(expected, uint48(until), uint48(afterTime)));
     }
 
-    function test_item22_zeroValidUntilIsUnbounded() public {
+    function test_validateUserOp_takesZeroValidUntilForUnbounded() public {
         _installHooked();
         _answer(PRE_USER_OP, 4, packValidationData(address(0), 0, 50));
         _answer(PRE_USER_OP, 3, packValidationData(address(0), 100, 20));
@@ -188,7 +188,7 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     /// @dev A hook's time bounds and its refusal reach the EntryPoint, though the owner's signature is good.
-    function test_item22_entryPointObeysTheHooksAnswer() public {
+    function test_validateUserOp_entryPointObeysTheHooksAnswer() public {
         bytes memory callData = executeCall(address(counter), 0, "");
         PluginManifest memory manifest;
         manifest.preUserOpValidationHooks =
@@ -209,7 +209,7 @@ contract UserOperationValidationTest is AccountTest {
         sendAsOwner(callData);
     }
 
-    function testFuzz_item22_revertsBubbleUp(bytes calldata reason) public {
+    function testFuzz_validateUserOp_bubblesRevertsUp(bytes calldata reason) public {
         _installHooked();
         plugin.setRevert(USER_OP, 2, reason);
         reverts(address(ENTRY_POINT), validateCall(_fooOp(), 0, 0), reason);
@@ -218,9 +218,9 @@ contract UserOperationValidationTest is AccountTest {
         reverts(address(ENTRY_POINT), validateCall(_fooOp(), 0, 0), reason);
     }
 
-    /* 23, 24 */
+    /* Prefund and failed signatures */
 
-    function test_item23_paysTheMissingPrefund() public {
+    function test_validateUserOp_paysTheMissingPrefund() public {
         install(plugin, fooManifest());
         uint256 deposit = ENTRY_POINT.balanceOf(address(account));
         succeeds(address(ENTRY_POINT), validateCall(_fooOp(), 0, 1 ether));
@@ -229,7 +229,7 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     /// @dev The answer of validation does not matter: an estimation with a dummy signature goes on to the payment.
-    function test_item23_paysForAFailedSignatureToo() public {
+    function test_validateUserOp_paysForAFailedSignatureToo() public {
         uint256 deposit = ENTRY_POINT.balanceOf(address(account));
         IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(counter), 0, ""));
         assertEq(succeeds(address(ENTRY_POINT), validateCall(op, 0, 1 ether)), abi.encode(1));
@@ -237,13 +237,13 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     /// @dev More than the account has: the EntryPoint finds out.
-    function test_item23_doesNotRevertIfItCannotPay() public {
+    function test_validateUserOp_doesNotRevertIfItCannotPay() public {
         install(plugin, fooManifest());
         succeeds(address(ENTRY_POINT), validateCall(_fooOp(), 0, 101 ether));
         assertEq(address(account).balance, 100 ether);
     }
 
-    function test_item24_aFailedSignatureIsReturned() public {
+    function test_validateUserOp_returnsAFailedSignature() public {
         IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(counter), 0, ""));
         bytes[4] memory signatures = [bytes(""), hex"01", new bytes(65), new bytes(1000)];
         for (uint256 i = 0; i < signatures.length; ++i) {

@@ -18,8 +18,7 @@ import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {StackTest} from "./StackTest.sol";
 
-/// @notice For tests of the account with mock plugins. Names of tests carry the number of the checked rule: the tests of
-/// rules 1 to 36 are `test_itemNN_...`.
+/// @notice For tests of the account with mock plugins. The rules that they show are in docs/account-rules.md.
 abstract contract AccountTest is StackTest {
     /// @notice Function references without a plugin.
     bytes21 internal constant ALWAYS_ALLOW = bytes21(uint168(1));

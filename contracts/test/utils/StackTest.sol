@@ -19,6 +19,8 @@ import {listOf} from "./ListLiterals.sol";
 abstract contract StackTest is Test {
     IEntryPoint internal constant ENTRY_POINT = IEntryPoint(0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789);
 
+    /// @dev Where the EntryPoint's constructor ran.
+    address internal deployedEntryPoint;
     address internal implementation;
     IMultiOwnerPlugin internal ownerPlugin;
     IModularAccountFactory internal factory;
@@ -60,6 +62,7 @@ abstract contract StackTest is Test {
         assembly ("memory-safe") {
             deployed := create(0, add(creationCode, 0x20), mload(creationCode))
         }
+        deployedEntryPoint = deployed;
         vm.etch(address(ENTRY_POINT), deployed.code);
         vm.label(address(ENTRY_POINT), "EntryPoint");
     }

@@ -330,12 +330,13 @@ fn code(violations: &[Violation]) -> Option<AaCode> {
     .entry_point_code()
 }
 
-/// What the plugin reverts with in execution when these rules are broken: it checks call by call, amounts included, and the
-/// native token last.
+/// What the plugin reverts with in execution when these rules are broken: it checks call by call, amounts included, then the
+/// native token, then the gas limit.
 pub(crate) fn error(violations: &[Violation], account: Address, session_key: Address) -> Option<PluginError> {
     let place = |violation: &Violation| match &violation.rule {
         Rule::KeyNotRegistered { .. } => (0, 0, 0),
         Rule::NativeLimitExceeded(_) => (3, 0, 0),
+        Rule::GasLimitExceeded { .. } => (4, 0, 0),
         Rule::Erc20LimitExceeded { .. } => (2, violation.call.unwrap_or_default(), 1),
         _ => match violation.call {
             Some(call) => (2, call, 0),

@@ -74,13 +74,29 @@ impl KeyState {
     /// The execution half of [`execute`](Self::execute): books what the calls spend, and settles a pending reset of the gas
     /// limit; unless a rule is broken: then nothing changes. For calls that fail themselves, leave it out: the plugin's
     /// bookings are undone with them.
+    ///
+    /// Between the halves, an owner's operation of the same bundle may have lowered the gas limit: if more is charged than it
+    /// allows now, the calls are refused.
     pub fn execute_calls(&mut self, calls: &[Call], time: u64) -> Vec<Violation> {
         let mut after = self.clone();
-        let violations = after.book_calls(calls, time);
+        let mut violations = after.book_calls(calls, time);
+        violations.extend(self.gas_overcharge());
         if violations.is_empty() {
             *self = after;
         }
         violations
+    }
+
+    /// More is charged to the gas limit than it allows. Validation never leaves it so.
+    fn gas_overcharge(&self) -> Option<Violation> {
+        let GasSpendLimitInfo { info, should_reset } = self.gas_limit;
+        (info.has_limit && info.limit_used > info.limit).then(|| {
+            let rule = Rule::GasLimitExceeded {
+                spending: spending(&info, U256::ZERO),
+                reset_pending: should_reset,
+            };
+            Violation::new(rule, Phase::Execution)
+        })
     }
 
     fn run(&mut self, operation: &UserOperation, hash: Option<B256>, time: u64) -> Verdict {
@@ -182,7 +198,7 @@ impl KeyState {
         }
     }
 
-    // Validation: `SessionKeyPlugin.userOpValidationFunction` and `SessionKeyPermissions._checkOperation`.
+    // Validation: `SessionKeyPlugin.userOpValidationFunction`, and of `SessionKeyPermissions` the rules of validation.
 
     fn validate(
         &mut self,
@@ -367,7 +383,7 @@ impl KeyState {
         }
     }
 
-    /// `_bookGas`.
+    /// `SessionKeyPermissions._chargeGas`, and the nonce lane.
     fn validate_gas(
         &self,
         operation: &UserOperation,
@@ -421,7 +437,7 @@ impl KeyState {
         });
     }
 
-    // Execution: `SessionKeyPermissions._bookExecution`.
+    // Execution: `SessionKeyPermissions._authorizeExecution`.
 
     /// Books what the calls spend. What does not fit is not booked, and the rest is still checked.
     fn book_calls(&mut self, calls: &[Call], time: u64) -> Vec<Violation> {

@@ -336,6 +336,30 @@ fn keeping_a_gas_limit_keeps_what_a_pending_reset_has_booked() {
     assert_eq!(state.gas_limit.remaining(time), Some(n(30)));
 }
 
+/// Between validation and execution, an operation of the owner in the same bundle.
+#[test]
+fn a_gas_limit_lowered_below_what_is_charged_refuses_the_calls() {
+    for interval in [0, 50] {
+        let limit = |wei| PermissionUpdates::new().gas_spend_limit(SpendLimit::per(n(wei), interval), LimitChange::Raw);
+        let mut state = state(limit(100));
+        assert!(state.execute_validation(&operation(60), None, NOW).is_empty());
+        state.apply(&limit(60), NOW).unwrap();
+        assert!(state.clone().execute_calls(&wei(0), NOW).is_empty());
+        state.apply(&limit(59), NOW).unwrap();
+        let before = state.clone();
+        let violations = state.execute_calls(&wei(0), NOW);
+        assert_eq!(violations.len(), 1);
+        assert_eq!((violations[0].code(), violations[0].phase), ("gas_limit_exceeded", Phase::Execution));
+        assert_eq!(state, before);
+        // Another plugin of the ABI need not look.
+        assert!(violations[0].is_beyond_abi());
+        // The calls by themselves are within the key's permissions; and an operation that fits the next interval begins it.
+        assert!(state.check_calls(&wei(0), NOW).is_accepted());
+        let next = state.execute(&operation(59), NOW + 50);
+        assert_eq!(next.is_accepted(), interval != 0, "{next}");
+    }
+}
+
 /// The builder refuses them; the plugin does not.
 #[test]
 fn times_that_can_hardly_be_meant_are_applied_as_on_chain() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice What the plugin knows of an account, in one word:
+/// @notice What is known of an account, in one word:
 ///
 ///     bits    255..96                         95..48       47..0
 ///            +-------------------------------+------------+-----------+
@@ -19,27 +19,32 @@ library LibAccountRecord {
     uint256 private constant RETIRED_ID_SHIFT = 48;
     uint256 private constant NEWEST_KEY_SHIFT = 96;
 
+    /// @dev The first of the account's keys; zero: it has none.
     function newestKey(AccountRecord self) internal pure returns (address) {
         return address(uint160(AccountRecord.unwrap(self) >> NEWEST_KEY_SHIFT));
     }
 
+    /// @dev The largest id that belongs to an earlier installation.
     function retiredId(AccountRecord self) internal pure returns (uint48) {
         return uint48(AccountRecord.unwrap(self) >> RETIRED_ID_SHIFT);
     }
 
+    /// @dev The largest id that was given out.
     function lastId(AccountRecord self) internal pure returns (uint48) {
         return uint48(AccountRecord.unwrap(self));
     }
 
+    /// @dev The record with another first key.
     function withNewestKey(AccountRecord self, address sessionKey) internal pure returns (AccountRecord) {
         return pack(sessionKey, self.retiredId(), self.lastId());
     }
 
-    /// @notice The record after all keys are removed: ids go on where they were.
+    /// @dev The record after all keys are removed: ids go on where they were.
     function retireAll(AccountRecord self) internal pure returns (AccountRecord) {
         return pack(address(0), self.lastId(), self.lastId());
     }
 
+    /// @dev A record of these fields.
     function pack(address newest, uint48 retired, uint48 last) internal pure returns (AccountRecord) {
         return AccountRecord.wrap(
             uint256(uint160(newest)) << NEWEST_KEY_SHIFT | uint256(retired) << RETIRED_ID_SHIFT | uint256(last)

@@ -6,10 +6,10 @@ import {ECDSA} from "@openzeppelin/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/utils/cryptography/MessageHashUtils.sol";
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 
-import {BasePlugin} from "./BasePlugin.sol";
-import {UserOperation} from "./interfaces/IAccount.sol";
-import {IModularAccount} from "./interfaces/IModularAccount.sol";
-import {IMultiOwnerPlugin} from "./interfaces/IMultiOwnerPlugin.sol";
+import {BasePlugin} from "../plugin/BasePlugin.sol";
+import {UserOperation} from "../interfaces/IAccount.sol";
+import {IModularAccount} from "../interfaces/IModularAccount.sol";
+import {IMultiOwnerPlugin} from "../interfaces/IMultiOwnerPlugin.sol";
 import {
     IPlugin,
     ManifestAssociatedFunction,
@@ -18,23 +18,33 @@ import {
     PluginManifest,
     PluginMetadata,
     SelectorPermission
-} from "./interfaces/IPlugin.sol";
+} from "../interfaces/IPlugin.sol";
 
 /// @title Owners of an account
 /// @dev Storage: per account a list of its owners, newest first, in which an owner's entry also says that it is one. The
 /// account is the last key of each mapping, so that all of it is associated with the account (ERC-7562) and can be read in
 /// validation by a plugin without stake. Each validation of an externally owned account's signature reads one word.
 contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
-    /// @notice Present: bit 160. Next older owner, zero for the oldest: bits 0..159.
+    /// @notice An owner in the list of an account:
+    ///
+    ///     bits    255..161   160       159..0
+    ///            +----------+---------+------------------------------------+
+    ///            | zero     | present | next older owner; 0 for the oldest |
+    ///            +----------+---------+------------------------------------+
     type OwnerEntry is uint256;
 
-    uint256 private constant PRESENT = 1 << 160;
+    uint256 private constant PRESENT_FLAG = 1 << 160;
 
     string private constant NAME = "Multi Owner Plugin";
     string private constant VERSION = "1.0.0";
-    string private constant AUTHOR = "session-keys contributors";
+    string private constant AUTHOR = "The session-key authors";
 
     bytes4 private constant INVALID_SIGNATURE = 0xffffffff;
+
+    /// @dev What a signature begins with that names its owner: see `IMultiOwnerPlugin`. 16 bytes of ones, then the last 16
+    /// bytes of keccak256("session-keys.MultiOwnerPlugin.namedOwner").
+    bytes32 private constant NAMED_OWNER = 0xffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c234690;
+    uint256 private constant NAME_LENGTH = 52;
 
     bytes32 private constant DOMAIN_TYPE_HASH =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)");
@@ -59,22 +69,18 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     }
 
     /// @inheritdoc IPlugin
+    /// @dev `data` is `abi.encode(address[] owners)`. Owners that an uninstall without its callback left over are removed.
     function onInstall(bytes calldata data) external override {
         if (msg.sender.code.length == 0) revert NotContractCaller(msg.sender);
-        if (newestOwner[msg.sender] != address(0)) revert AlreadyInitialized();
+        address[] memory leftOver = _removeAllOwners(msg.sender);
         address[] memory owners = abi.decode(data, (address[]));
         _addOwners(msg.sender, owners);
-        emit OwnerUpdated(msg.sender, owners, new address[](0));
+        emit OwnerUpdated(msg.sender, owners, leftOver);
     }
 
     /// @inheritdoc IPlugin
     function onUninstall(bytes calldata) external override {
-        address[] memory owners = ownersOf(msg.sender);
-        for (uint256 i = 0; i < owners.length; ++i) {
-            ownerEntries[owners[i]][msg.sender] = OwnerEntry.wrap(0);
-        }
-        newestOwner[msg.sender] = address(0);
-        emit OwnerUpdated(msg.sender, new address[](0), owners);
+        emit OwnerUpdated(msg.sender, new address[](0), _removeAllOwners(msg.sender));
     }
 
     /// @inheritdoc IPlugin
@@ -148,7 +154,7 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
 
     /// @inheritdoc IMultiOwnerPlugin
     function ownersOf(address account) public view returns (address[] memory owners) {
-        uint256 count = 0;
+        uint256 count;
         for (address owner = newestOwner[account]; owner != address(0); owner = _nextOwner(account, owner)) {
             ++count;
         }
@@ -221,19 +227,20 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
 
     /* Owners */
 
-    /// @dev The account must have an owner afterwards.
+    /// @dev Puts these before all others, the last first. The account must have an owner afterwards.
     function _addOwners(address account, address[] memory owners) private {
         address newest = newestOwner[account];
         for (uint256 i = 0; i < owners.length; ++i) {
             address owner = owners[i];
             if (owner == address(0) || isOwnerOf(account, owner)) revert InvalidOwner(owner);
-            ownerEntries[owner][account] = OwnerEntry.wrap(PRESENT | uint160(newest));
+            ownerEntries[owner][account] = OwnerEntry.wrap(PRESENT_FLAG | uint160(newest));
             newest = owner;
         }
         if (newest == address(0)) revert EmptyOwnersNotAllowed();
         newestOwner[account] = newest;
     }
 
+    /// @dev Takes an owner out of the list.
     function _removeOwner(address account, address owner) private {
         if (!isOwnerOf(account, owner)) revert OwnerDoesNotExist(owner);
         address next = _nextOwner(account, owner);
@@ -248,31 +255,49 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
             current = following;
             following = _nextOwner(account, current);
         }
-        ownerEntries[current][account] = OwnerEntry.wrap(PRESENT | uint160(next));
+        ownerEntries[current][account] = OwnerEntry.wrap(PRESENT_FLAG | uint160(next));
     }
 
+    /// @dev Empties the list, at about 5,000 gas units an owner.
+    /// @return owners Those that there were, newest first.
+    function _removeAllOwners(address account) private returns (address[] memory owners) {
+        owners = ownersOf(account);
+        for (uint256 i = 0; i < owners.length; ++i) {
+            ownerEntries[owners[i]][account] = OwnerEntry.wrap(0);
+        }
+        newestOwner[account] = address(0);
+    }
+
+    /// @dev The next older owner; zero for the oldest.
     function _nextOwner(address account, address owner) private view returns (address) {
         return address(uint160(OwnerEntry.unwrap(ownerEntries[owner][account])));
     }
 
     /* Signatures */
 
+    /// @dev Whether an owner signed with ECDSA.
     function _isSignedByAccountOwner(bytes32 hash, bytes calldata signature) private view returns (bool) {
-        // The third tells more of an error, of which all are alike here.
+        // The third value details the error; all errors are treated alike.
         // slither-disable-next-line unused-return
         (address signer, ECDSA.RecoverError error,) = ECDSA.tryRecoverCalldata(hash, signature);
         return error == ECDSA.RecoverError.NoError && isOwnerOf(msg.sender, signer);
     }
 
-    /// @dev Nothing says which owner a contract signature belongs to, so that every owner with code is asked.
+    /// @dev Whether a contract owner says so. The owner that the signature names is asked, and no other account is looked at. If it names none, then every owner
+    /// with code is asked.
     function _isSignedByContractOwner(bytes32 hash, bytes calldata signature) private view returns (bool) {
+        if (signature.length >= NAME_LENGTH && bytes32(signature) == NAMED_OWNER) {
+            address named = address(bytes20(signature[32:NAME_LENGTH]));
+            return isOwnerOf(msg.sender, named) && _isValidForContract(named, hash, signature[NAME_LENGTH:]);
+        }
         for (address owner = newestOwner[msg.sender]; owner != address(0); owner = _nextOwner(msg.sender, owner)) {
             if (owner.code.length != 0 && _isValidForContract(owner, hash, signature)) return true;
         }
         return false;
     }
 
-    /// @dev Whatever the owner does or returns, this does not revert. OpenZeppelin's `SignatureChecker` does not pad the
+    /// @dev Whether this owner says so. Whatever it does or returns, this does not revert. An owner without code returns nothing, which is not valid.
+    /// OpenZeppelin's `SignatureChecker` does not pad the
     /// signature to whole words, as the ABI says.
     function _isValidForContract(address owner, bytes32 hash, bytes calldata signature) private view returns (bool) {
         // The answer is one word; the second word that is read is of no meaning.
@@ -282,10 +307,12 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
         return success && LowLevelCall.returnDataSize() >= 0x20 && answer == bytes32(IERC1271.isValidSignature.selector);
     }
 
+    /// @dev See `getMessageHash`.
     function _messageHash(address account, bytes memory message) private view returns (bytes32) {
         return keccak256(_encodeMessageData(account, message));
     }
 
+    /// @dev See `encodeMessageData`.
     function _encodeMessageData(address account, bytes memory message) private view returns (bytes memory) {
         bytes32 domainSeparator =
             keccak256(abi.encode(DOMAIN_TYPE_HASH, NAME_HASH, VERSION_HASH, block.chainid, account, SALT));

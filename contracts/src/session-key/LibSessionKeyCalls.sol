@@ -8,7 +8,7 @@ import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
 /// this decoder, so that they agree on every input. Of what Solidity's own decoder accepts, it refuses only what no encoder
 /// makes: every offset must lead past the words that it stands among, and what it leads to must lie inside the arguments.
 library LibSessionKeyCalls {
-    /// @notice Decodes and checks everything. Reverts with `PermissionsCheckFailed` on malformed arguments.
+    /// @dev Decodes and checks everything. Reverts with `PermissionsCheckFailed` on malformed arguments.
     /// @param args The call data without its selector: offset of the calls, session key, the calls.
     /// @return calls To be read with `at` only, which does not check again.
     function decode(bytes calldata args)
@@ -61,7 +61,7 @@ library LibSessionKeyCalls {
         if (!wellFormed) revert ISessionKeyPlugin.PermissionsCheckFailed();
     }
 
-    /// @notice The call at `index`, which must be below `calls.length`, of calls that `decode` returned.
+    /// @dev The call at `index`, which must be below `calls.length`, of calls that `decode` returned.
     function at(ISessionKeyPlugin.Call[] calldata calls, uint256 index)
         internal
         pure

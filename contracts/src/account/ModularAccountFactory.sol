@@ -6,9 +6,9 @@ import {IERC20} from "@openzeppelin/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/token/ERC20/utils/SafeERC20.sol";
 import {LibClone} from "solady/utils/LibClone.sol";
 
-import {IEntryPoint} from "./interfaces/IEntryPoint.sol";
-import {IModularAccount} from "./interfaces/IModularAccount.sol";
-import {IModularAccountFactory} from "./interfaces/IModularAccountFactory.sol";
+import {IEntryPoint} from "../interfaces/IEntryPoint.sol";
+import {IModularAccount} from "../interfaces/IModularAccount.sol";
+import {IModularAccountFactory} from "../interfaces/IModularAccountFactory.sol";
 
 /// @title Creates modular accounts whose owners the multi owner plugin keeps
 /// @dev Accounts are minimal ERC-1967 proxies, deployed by CREATE2: the address depends on this factory, the implementation,
@@ -111,20 +111,23 @@ contract ModularAccountFactory is IModularAccountFactory, Ownable2Step {
         return _predict(_combinedSalt(salt, abi.encode(owners)));
     }
 
+    /// @dev Reverts unless there are 1 to `MAX_OWNERS` of them, ascending, none zero.
     function _checkOwners(address[] calldata owners) private pure {
         if (owners.length == 0) revert OwnersArrayEmpty();
         if (owners.length > MAX_OWNERS) revert OwnersLimitExceeded();
-        address previous = address(0);
+        address previous;
         for (uint256 i = 0; i < owners.length; ++i) {
             if (owners[i] <= previous) revert InvalidOwner();
             previous = owners[i];
         }
     }
 
+    /// @dev The salt of CREATE2, which depends on the owners.
     function _combinedSalt(uint256 salt, bytes memory encodedOwners) private pure returns (bytes32) {
         return keccak256(abi.encode(salt, encodedOwners));
     }
 
+    /// @dev Where an account is, or will be.
     function _predict(bytes32 combinedSalt) private view returns (address) {
         return LibClone.predictDeterministicAddressERC1967(IMPL, combinedSalt, address(this));
     }

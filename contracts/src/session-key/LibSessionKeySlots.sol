@@ -14,9 +14,8 @@ pragma solidity ^0.8.30;
 ///     kind        names                                words from there on
 ///     1 account   -                                    0: `AccountRecord`
 ///     2 key       address of the session key           0: `KeyRecord`, 1: the next older key (address, 0 for none)
-///     3 limits    key id                               0-2: native `SpendLimit`, 3-5: gas `SpendLimit`, 6: paymaster
-///     4 contract  key id, contract                     0-2: `SpendLimit` of the contract as a token; its flag bits hold
-///                                                      the contract's access control entry
+///     3 limits    key id                               0-2: native `SpendLimit`, 3-5: `GasLimit`, 6: paymaster
+///     4 contract  key id, contract                     0-2: `ContractEntry`, which is also the contract's `SpendLimit`
 ///     5 function  key id, contract, selector           0: 1 when on the access control list
 library LibSessionKeySlots {
     uint256 private constant KIND_ACCOUNT = 1 << 248;
@@ -33,41 +32,49 @@ library LibSessionKeySlots {
     uint256 private constant GAS_LIMIT_OFFSET = 3;
     uint256 private constant PAYMASTER_OFFSET = 6;
 
+    /// @dev Of the `AccountRecord`.
     function accountRecord(address account) internal pure returns (uint256) {
         return _slot(account, KIND_ACCOUNT);
     }
 
+    /// @dev Of the `KeyRecord`.
     function keyRecord(address account, address sessionKey) internal pure returns (uint256) {
         return _slot(account, KIND_KEY | uint256(uint160(sessionKey)) << ADDRESS_SHIFT);
     }
 
+    /// @dev Of the next older key.
     function nextKey(address account, address sessionKey) internal pure returns (uint256) {
         unchecked {
             return keyRecord(account, sessionKey) + NEXT_KEY_OFFSET;
         }
     }
 
+    /// @dev Of the native token's `SpendLimit`.
     function nativeLimit(address account, uint48 keyId) internal pure returns (uint256) {
         return _slot(account, KIND_LIMITS | uint256(keyId) << KEY_ID_SHIFT);
     }
 
+    /// @dev Of the `GasLimit`.
     function gasLimit(address account, uint48 keyId) internal pure returns (uint256) {
         unchecked {
             return nativeLimit(account, keyId) + GAS_LIMIT_OFFSET;
         }
     }
 
+    /// @dev Of the required paymaster.
     function requiredPaymaster(address account, uint48 keyId) internal pure returns (uint256) {
         unchecked {
             return nativeLimit(account, keyId) + PAYMASTER_OFFSET;
         }
     }
 
+    /// @dev Of the `ContractEntry`.
     function contractEntry(address account, uint48 keyId, address target) internal pure returns (uint256) {
         return
             _slot(account, KIND_CONTRACT | uint256(keyId) << KEY_ID_SHIFT | uint256(uint160(target)) << ADDRESS_SHIFT);
     }
 
+    /// @dev Of the word that says whether a function is on the list.
     function functionEntry(address account, uint48 keyId, address target, bytes4 selector)
         internal
         pure
@@ -80,12 +87,14 @@ library LibSessionKeySlots {
         );
     }
 
+    /// @dev The word at `slot`.
     function load(uint256 slot) internal view returns (uint256 word) {
         assembly ("memory-safe") {
             word := sload(slot)
         }
     }
 
+    /// @dev Stores a word at `slot`.
     function store(uint256 slot, uint256 word) internal {
         assembly ("memory-safe") {
             sstore(slot, word)

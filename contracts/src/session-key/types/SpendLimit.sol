@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 
-import {LibSessionKeySlots} from "./LibSessionKeySlots.sol";
+import {LibSessionKeySlots} from "../LibSessionKeySlots.sol";
 
 /// @notice A spend limit and what is used of it: the word at the limit's slot. Amounts in wei or token base units, times in
 /// unix seconds. Nearly every limit fits in this one word:
@@ -33,8 +33,11 @@ library LibSpendLimit {
     using FixedPointMathLib for uint256;
     using LibSessionKeySlots for uint256;
 
-    uint256 private constant WIDE = 1 << 7;
-    uint256 private constant FLAGS = type(uint8).max & ~WIDE;
+    /// @dev What `check` answers for an amount that cannot be spent.
+    uint256 internal constant NEVER = type(uint256).max;
+
+    uint256 private constant WIDE_FLAG = 1 << 7;
+    uint256 private constant OWNERS_FLAGS = type(uint8).max & ~WIDE_FLAG;
 
     uint256 private constant LAST_USED_SHIFT = 8;
     uint256 private constant INTERVAL_SHIFT = 56;
@@ -46,18 +49,13 @@ library LibSpendLimit {
 
     /* Rules */
 
-    /// @notice Whether `amount` fits into what is left of the current interval, or of the total.
-    /// @dev A saturated sum fits no limit, because the maximum of `uint256` is not a limit.
+    /// @dev Whether `amount` fits into what is left of an interval, or of the total. A saturated sum fits no limit, because
+    /// the maximum of `uint256` is not a limit.
     function fits(uint256 limit, uint256 used, uint256 amount) internal pure returns (bool) {
         return used.saturatingAdd(amount) <= limit;
     }
 
-    /// @notice Whether `amount` fits into an interval of its own, should there be a next one.
-    function fitsNextInterval(SpendLimit self, uint256 limit, uint256 amount) internal pure returns (bool) {
-        return self.refreshInterval() != 0 && amount <= limit;
-    }
-
-    /// @notice The first second of the next interval. Saturates, so that a huge interval never refreshes.
+    /// @dev The first second of the next interval. Saturates, so that a huge interval never refreshes.
     function intervalEnd(SpendLimit self) internal pure returns (uint48) {
         unchecked {
             uint256 end = uint256(self.lastUsed()) + self.refreshInterval();
@@ -65,64 +63,76 @@ library LibSpendLimit {
         }
     }
 
-    /// @notice The rule without a clock, for validation: whether `amount` can be spent now or later, and from when on
-    /// (0: at once).
-    function check(SpendLimit self, uint256 slot, uint256 amount)
+    /// @dev The rule without a clock, for validation: from when on `amount` can be spent. At once if it fits the current
+    /// interval, or the total; from the next interval on, should there be one, if it fits that.
+    /// @return validAfter Unix seconds; 0: at once; `NEVER`.
+    function check(SpendLimit self, uint256 limit, uint256 used, uint256 amount)
         internal
-        view
-        returns (bool possible, uint48 validAfter)
+        pure
+        returns (uint256 validAfter)
     {
-        (uint256 limit, uint256 used) = self.limitAndUsed(slot);
-        if (fits(limit, used, amount)) return (true, 0);
-        if (self.fitsNextInterval(limit, amount)) return (true, self.intervalEnd());
+        if (fits(limit, used, amount)) return 0;
+        return self.refreshInterval() != 0 && amount <= limit ? self.intervalEnd() : NEVER;
     }
 
-    /// @notice The rule with a clock, for execution: books `amount` at `time`. Opens the next interval if the current one
-    /// is over, even for an amount of zero. Nothing is booked when the answer is false.
+    /// @dev The rule with a clock, for execution: books `amount` at `time`. Opens the next interval if the current one is
+    /// over, even for an amount of zero. Nothing is booked when the answer is false.
     function spend(SpendLimit self, uint256 slot, uint256 amount, uint48 time) internal returns (bool) {
         (uint256 limit, uint256 used) = self.limitAndUsed(slot);
         if (self.refreshInterval() != 0 && self.intervalEnd() <= time) {
-            if (amount > limit) return false;
-            self.withLastUsed(time).storeUsed(slot, amount);
-        } else {
-            if (!fits(limit, used, amount)) return false;
-            unchecked {
-                self.storeUsed(slot, used + amount);
-            }
+            used = 0;
+            self = self.withLastUsed(time);
+        }
+        if (!fits(limit, used, amount)) return false;
+        unchecked {
+            self.storeUsed(slot, used + amount);
         }
         return true;
     }
 
+    /// @dev Whether more is used than the limit. Spending never makes it so; lowering the limit does.
+    function isExceeded(SpendLimit self, uint256 slot) internal view returns (bool) {
+        (uint256 limit, uint256 used) = self.limitAndUsed(slot);
+        return used > limit;
+    }
+
     /* Fields */
 
+    /// @dev Whether a flag is set.
     function has(SpendLimit self, uint256 flag) internal pure returns (bool) {
         return SpendLimit.unwrap(self) & flag != 0;
     }
 
+    /// @dev The limit with these flags set.
     function with(SpendLimit self, uint256 flags) internal pure returns (SpendLimit) {
         return SpendLimit.wrap(SpendLimit.unwrap(self) | flags);
     }
 
+    /// @dev The limit with these flags cleared.
     function without(SpendLimit self, uint256 flags) internal pure returns (SpendLimit) {
         return SpendLimit.wrap(SpendLimit.unwrap(self) & ~flags);
     }
 
+    /// @dev Seconds; zero: the limit is a total.
     function refreshInterval(SpendLimit self) internal pure returns (uint48) {
         uint256 word = SpendLimit.unwrap(self);
-        return word & WIDE == 0 ? uint40(word >> INTERVAL_SHIFT) : uint48(word >> INTERVAL_SHIFT);
+        return word & WIDE_FLAG == 0 ? uint40(word >> INTERVAL_SHIFT) : uint48(word >> INTERVAL_SHIFT);
     }
 
+    /// @dev Start of the current interval, unix seconds.
     function lastUsed(SpendLimit self) internal pure returns (uint48) {
         return uint48(SpendLimit.unwrap(self) >> LAST_USED_SHIFT);
     }
 
+    /// @dev The limit with an interval that starts at `time`.
     function withLastUsed(SpendLimit self, uint48 time) internal pure returns (SpendLimit) {
         return SpendLimit.wrap(SpendLimit.unwrap(self) & ~LAST_USED_MASK | uint256(time) << LAST_USED_SHIFT);
     }
 
+    /// @dev The amounts, from the word itself or from the two behind it.
     function limitAndUsed(SpendLimit self, uint256 slot) internal view returns (uint256 limit, uint256 used) {
         uint256 word = SpendLimit.unwrap(self);
-        if (word & WIDE == 0) return (word >> LIMIT_SHIFT, uint80(word >> USED_SHIFT));
+        if (word & WIDE_FLAG == 0) return (word >> LIMIT_SHIFT, uint80(word >> USED_SHIFT));
         unchecked {
             return ((slot + 1).load(), (slot + 2).load());
         }
@@ -130,18 +140,20 @@ library LibSpendLimit {
 
     /* Storage */
 
+    /// @dev The limit at `slot`.
     function load(uint256 slot) internal view returns (SpendLimit) {
         return SpendLimit.wrap(slot.load());
     }
 
+    /// @dev Stores the first word.
     function store(SpendLimit self, uint256 slot) internal {
         slot.store(SpendLimit.unwrap(self));
     }
 
-    /// @notice Stores the limit with another used amount, which must not be larger than the limit.
+    /// @dev Stores the limit with another used amount, which must not be larger than the limit.
     function storeUsed(SpendLimit self, uint256 slot, uint256 used) internal {
         uint256 word = SpendLimit.unwrap(self);
-        if (word & WIDE == 0) {
+        if (word & WIDE_FLAG == 0) {
             slot.store(word & ~USED_MASK | used << USED_SHIFT);
         } else {
             slot.store(word);
@@ -151,17 +163,17 @@ library LibSpendLimit {
         }
     }
 
-    /// @notice Sets another limit and interval, which starts at `time`. What is used stays, and so do the flags.
+    /// @dev Sets another limit and interval, which starts at `time`. What is used stays, and so do the flags.
     function configure(SpendLimit self, uint256 slot, uint256 limit, uint48 interval, uint48 time) internal {
         // The old limit is what is replaced.
         // slither-disable-next-line unused-return
         (, uint256 used) = self.limitAndUsed(slot);
-        uint256 word = SpendLimit.unwrap(self) & FLAGS | uint256(interval) << INTERVAL_SHIFT;
+        uint256 word = SpendLimit.unwrap(self) & OWNERS_FLAGS | uint256(interval) << INTERVAL_SHIFT;
         if (interval != 0) word |= uint256(time) << LAST_USED_SHIFT;
         if (limit <= type(uint80).max && used <= type(uint80).max && interval <= type(uint40).max) {
             slot.store(word | used << USED_SHIFT | limit << LIMIT_SHIFT);
         } else {
-            slot.store(word | WIDE);
+            slot.store(word | WIDE_FLAG);
             unchecked {
                 (slot + 1).store(limit);
                 (slot + 2).store(used);

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {EIP7702Utils} from "@openzeppelin/account/utils/EIP7702Utils.sol";
 import {ERC1967Utils} from "@openzeppelin/proxy/ERC1967/ERC1967Utils.sol";
 import {IERC1822Proxiable} from "@openzeppelin/interfaces/draft-IERC1822.sol";
 import {IERC1155Receiver} from "@openzeppelin/token/ERC1155/IERC1155Receiver.sol";
 import {IERC721Receiver} from "@openzeppelin/token/ERC721/IERC721Receiver.sol";
 import {IERC777Recipient} from "@openzeppelin/interfaces/IERC777Recipient.sol";
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
+import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {StorageSlot} from "@openzeppelin/utils/StorageSlot.sol";
 
-import {AccountLoupe} from "./account/AccountLoupe.sol";
+import {AccountLoupe} from "./AccountLoupe.sol";
 import {
     AccountStorage,
     accountStorage,
@@ -17,27 +19,23 @@ import {
     InitializationState,
     PluginStorage,
     SelectorStorage
-} from "./account/AccountStorage.sol";
-import {
-    FunctionReference,
-    PRE_HOOK_ALWAYS_DENY,
-    RUNTIME_VALIDATION_ALWAYS_ALLOW
-} from "./account/FunctionReference.sol";
-import {HookEntry, LibHookList} from "./account/HookList.sol";
-import {LibERC165} from "./account/LibERC165.sol";
-import {LibSelectorStorage} from "./account/LibSelectorStorage.sol";
-import {PluginFilter} from "./account/PluginFilter.sol";
-import {PluginManager} from "./account/PluginManager.sol";
-import {PluginState} from "./account/PluginState.sol";
-import {HookKind, Role, SelectorConfig} from "./account/SelectorConfig.sol";
-import {IAccount} from "./interfaces/IAccount.sol";
-import {IAccountLoupe} from "./interfaces/IAccountLoupe.sol";
-import {IEntryPoint} from "./interfaces/IEntryPoint.sol";
-import {IModularAccount} from "./interfaces/IModularAccount.sol";
-import {IPlugin} from "./interfaces/IPlugin.sol";
-import {IPluginExecutor} from "./interfaces/IPluginExecutor.sol";
-import {IPluginManager} from "./interfaces/IPluginManager.sol";
-import {IStandardExecutor} from "./interfaces/IStandardExecutor.sol";
+} from "./AccountStorage.sol";
+import {FunctionReference, PRE_HOOK_ALWAYS_DENY, RUNTIME_VALIDATION_ALWAYS_ALLOW} from "./FunctionReference.sol";
+import {HookEntry, LibHookList} from "./HookList.sol";
+import {LibERC165} from "./LibERC165.sol";
+import {LibSelectorStorage} from "./LibSelectorStorage.sol";
+import {PluginFilter} from "./PluginFilter.sol";
+import {PluginManager} from "./PluginManager.sol";
+import {PluginState} from "./PluginState.sol";
+import {HookKind, Role, SelectorConfig} from "./SelectorConfig.sol";
+import {IAccount} from "../interfaces/IAccount.sol";
+import {IAccountLoupe} from "../interfaces/IAccountLoupe.sol";
+import {IEntryPoint} from "../interfaces/IEntryPoint.sol";
+import {IModularAccount} from "../interfaces/IModularAccount.sol";
+import {IPlugin} from "../interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../interfaces/IPluginExecutor.sol";
+import {IPluginManager} from "../interfaces/IPluginManager.sol";
+import {IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
 
 /// @title An ERC-6900 v0.7 account with ERC-4337 EntryPoint v0.6
 /// @notice What the account can do and who may make it do so is up to the plugins installed on it. The account makes sure of
@@ -78,13 +76,14 @@ contract ModularAccount is AccountLoupe, PluginManager {
         _runPostExecutionHooks(postHooks);
     }
 
+    /// @dev Refuses a call of the implementation itself.
     modifier onlyProxy() {
         if (address(this) == SELF) revert UnauthorizedCallContext();
         _;
     }
 
-    constructor(IEntryPoint anEntryPoint) {
-        ENTRY_POINT = anEntryPoint;
+    constructor(IEntryPoint entryPoint_) {
+        ENTRY_POINT = entryPoint_;
         accountStorage().initialization = InitializationState.DONE;
     }
 
@@ -112,6 +111,10 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /// @inheritdoc IModularAccount
     function initialize(address[] calldata plugins, bytes calldata pluginInitData) external {
+        // An externally owned account that delegates to this contract (EIP-7702) has an owner already: itself.
+        if (msg.sender != address(this) && EIP7702Utils.fetchDelegate(address(this)) != address(0)) {
+            revert UnauthorizedCallContext();
+        }
         AccountStorage storage account = accountStorage();
         InitializationState state = account.initialization;
         if (state == InitializationState.DONE) revert AlreadyInitialized();
@@ -207,30 +210,6 @@ contract ModularAccount is AccountLoupe, PluginManager {
         return returnData;
     }
 
-    function _mayCall(PluginStorage storage caller, PluginState state, address target, bytes calldata data)
-        private
-        view
-        returns (bool)
-    {
-        if (state.canCallAnyAddress()) return true;
-        ExternalCallPermission storage permission = caller.externalCallPermissions[target];
-        if (!permission.addressPermitted) return false;
-        return permission.anySelectorPermitted || data.length == 0
-            || (data.length >= 4 && permission.selectorPermitted[bytes4(data)]);
-    }
-
-    /// @dev Plugins keep what they know of an account under `msg.sender`: nobody may speak to them in the account's name.
-    /// The account itself is no plugin.
-    function _denyPlugin(address target, PluginFilter filter) private view {
-        if (target == address(this)) return;
-        if (
-            (filter.mayContain(target) && accountStorage().plugins[target].state.isInstalled())
-                || LibERC165.hasInterface(target, type(IPlugin).interfaceId)
-        ) {
-            revert PluginCallDenied(target);
-        }
-    }
-
     /* Installing, uninstalling, upgrading */
 
     /// @inheritdoc IModularAccount
@@ -280,7 +259,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
             // Only validated callers get here: they choose the whole implementation, let alone its first call.
             // slither-disable-next-line controlled-delegatecall
             (success, reason) = newImplementation.delegatecall(data);
-            if (!success) _revertWith(reason);
+            if (!success) LowLevelCall.bubbleRevert(reason);
         }
     }
 
@@ -309,7 +288,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         if (plugin == address(0)) revert UserOpValidationFunctionMissing(selector);
 
         uint256 hookCount = config.hookCount(HookKind.PRE_USER_OP_VALIDATION);
-        uint256 hooksData = 0;
+        uint256 hooksData;
         if (hookCount != 0) {
             HookEntry[] memory hooks = record.hooks[uint256(HookKind.PRE_USER_OP_VALIDATION)].load(hookCount);
             for (uint256 i = 0; i < hookCount; ++i) {
@@ -333,6 +312,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         }
     }
 
+    /// @dev What a hook says. Its authorizer must be 0 or 1.
     function _runPreUserOpValidationHook(FunctionReference hook, UserOperation calldata userOp, bytes32 userOpHash)
         private
         returns (uint256 validationData)
@@ -346,7 +326,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         }
     }
 
-    /// @dev Both functions that take a user operation have the same arguments: (uint8, UserOperation, bytes32).
+    /// @dev Calls a plugin with the operation. Both functions that take one have the same arguments: (uint8, UserOperation, bytes32).
     ///
     /// The operation is passed on as it stands in call data, from its first word to the end: offsets within it count from its
     /// first word, so that they stay right, and encoding it again would cost some thousand gas.
@@ -377,7 +357,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         if (!answered) revert PluginInterfaceNotSupported(plugin);
     }
 
-    /// @dev Validation data, each: bits 0..159 authorizer, 160..207 validUntil (0: no end), 208..255 validAfter.
+    /// @dev What holds under both. Validation data, each: bits 0..159 authorizer, 160..207 validUntil (0: no end), 208..255 validAfter.
     /// @param hooksData Its authorizer is 0 or 1; 1 wins over any other.
     function _intersect(uint256 hooksData, uint256 other) private pure returns (uint256) {
         uint256 authorizer = uint160(hooksData) == 1 ? 1 : uint160(other);
@@ -389,7 +369,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         return authorizer | validUntil << 160 | validAfter << 208;
     }
 
-    /// @dev The caller is not the EntryPoint.
+    /// @dev Validates the called function for a caller other than the EntryPoint: hooks, then the validation function.
     function _validateRuntimeCall() private {
         if (msg.data.length < 4) revert RuntimeValidationFunctionMissing(msg.sig);
         SelectorStorage storage record = accountStorage().selectors[msg.sig];
@@ -427,6 +407,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /* Execution hooks */
 
+    /// @dev Reads all hooks of the function, then runs those that come before it.
     /// @param record That of the function that is about to run.
     /// @param config Its first word, from which the caller has read the executing plugin: one snapshot for both.
     /// @param data The call of that function.
@@ -469,6 +450,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         }
     }
 
+    /// @dev Runs these hooks, in order.
     function _runPostExecutionHooks(PostHookCall[] memory postHooks) private {
         for (uint256 i = 0; i < postHooks.length; ++i) {
             (address plugin, uint8 functionId) = postHooks[i].hook.unpack();
@@ -496,6 +478,33 @@ contract ModularAccount is AccountLoupe, PluginManager {
         );
     }
 
+    /* Targets */
+
+    /// @dev Whether a plugin's manifest permits this call. `state` is the first word of `caller`.
+    function _mayCall(PluginStorage storage caller, PluginState state, address target, bytes calldata data)
+        private
+        view
+        returns (bool)
+    {
+        if (state.canCallAnyAddress()) return true;
+        ExternalCallPermission storage permission = caller.externalCallPermissions[target];
+        if (!permission.addressPermitted) return false;
+        return permission.anySelectorPermitted || data.length == 0
+            || (data.length >= 4 && permission.selectorPermitted[bytes4(data)]);
+    }
+
+    /// @dev Reverts if the target is a plugin. Plugins keep what they know of an account under `msg.sender`: nobody may speak to them in the account's name.
+    /// The account itself is no plugin.
+    function _denyPlugin(address target, PluginFilter filter) private view {
+        if (target == address(this)) return;
+        if (
+            (filter.mayContain(target) && accountStorage().plugins[target].state.isInstalled())
+                || LibERC165.hasInterface(target, type(IPlugin).interfaceId)
+        ) {
+            revert PluginCallDenied(target);
+        }
+    }
+
     /* Calls */
 
     /// @dev `msg.data` of a call that has some. The offset is zero then, but the optimizer does not know it: it would make a
@@ -509,7 +518,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         }
     }
 
-    /// @dev Reverts as the target does.
+    /// @dev Makes the account call. Reverts as the target does.
     function _call(address target, uint256 value, bytes calldata data) private returns (bytes memory returnData) {
         assembly ("memory-safe") {
             returnData := mload(0x40)
@@ -523,7 +532,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         }
     }
 
-    /// @dev A call that fails reverts with the error, whose arguments are (address plugin, uint8 functionId, bytes reason).
+    /// @dev Calls a plugin. A call that fails reverts with the error, whose arguments are (address plugin, uint8 functionId, bytes reason).
     ///
     /// An address without code fails, with an empty reason: a call of it would succeed, and nothing would have been validated.
     /// It is looked for only where nothing was returned, since it returns nothing.
@@ -536,18 +545,13 @@ contract ModularAccount is AccountLoupe, PluginManager {
         // slither-disable-next-line calls-loop,low-level-calls
         (success, answer) = plugin.call(data);
         if (!success || (answer.length == 0 && plugin.code.length == 0)) {
-            _revertWith(abi.encodeWithSelector(errorSelector, plugin, functionId, answer));
+            LowLevelCall.bubbleRevert(abi.encodeWithSelector(errorSelector, plugin, functionId, answer));
         }
     }
 
+    /// @dev Reverts if nothing was returned because there is no code.
     function _requireAnswerFromCode(address plugin, bytes memory returnData) private view {
         if (returnData.length == 0 && plugin.code.length == 0) revert PluginInterfaceNotSupported(plugin);
-    }
-
-    function _revertWith(bytes memory reason) private pure {
-        assembly ("memory-safe") {
-            revert(add(reason, 0x20), mload(reason))
-        }
     }
 
     /* Token receivers: no validation, but hooks */

@@ -3,9 +3,9 @@ pragma solidity ^0.8.30;
 
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
-import {UserOperation} from "./interfaces/IAccount.sol";
-import {IPlugin, PluginManifest, PluginMetadata} from "./interfaces/IPlugin.sol";
-import {IPluginErrors} from "./interfaces/IPluginErrors.sol";
+import {UserOperation} from "../interfaces/IAccount.sol";
+import {IPlugin, PluginManifest, PluginMetadata} from "../interfaces/IPlugin.sol";
+import {IPluginErrors} from "../interfaces/IPluginErrors.sol";
 
 /// @title Base of the plugins in this repository
 /// @notice Every function of `IPlugin` that a plugin does not override reverts with `NotImplemented`.

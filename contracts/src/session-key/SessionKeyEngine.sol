@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
+import {LibInstallData} from "./LibInstallData.sol";
+import {SessionKeyPermissions} from "./SessionKeyPermissions.sol";
+import {KeyRecord} from "./types/KeyRecord.sol";
+
+/// @title Session keys, whatever the generation of the account
+/// @notice Keys, permissions and their management. What is left to a face, such as `SessionKeyPlugin`: how an account installs
+/// it, how user operations reach it and what they may cost, how it makes the account call, which address the EntryPoint has.
+abstract contract SessionKeyEngine is SessionKeyPermissions {
+    /// @dev Gas that an uninstall keeps to come to its end: more than reading one key and emitting its event takes.
+    uint256 private constant UNINSTALL_GAS_RESERVE = 10_000;
+
+    /* Management, called by the account on itself */
+
+    /// @inheritdoc ISessionKeyPlugin
+    function addSessionKey(address sessionKey, bytes32 tag, bytes[] calldata permissionUpdates) external {
+        _addKey(msg.sender, sessionKey, tag, permissionUpdates);
+    }
+
+    /// @inheritdoc ISessionKeyPlugin
+    function removeSessionKey(address sessionKey, bytes32 predecessor) external {
+        _remove(msg.sender, sessionKey, predecessor);
+    }
+
+    /// @inheritdoc ISessionKeyPlugin
+    function rotateSessionKey(address oldSessionKey, bytes32 predecessor, address newSessionKey) external {
+        _rotate(msg.sender, oldSessionKey, predecessor, newSessionKey);
+    }
+
+    /// @inheritdoc ISessionKeyPlugin
+    function updateKeyPermissions(address sessionKey, bytes[] calldata updates) external {
+        KeyRecord key = _requireKey(msg.sender, sessionKey);
+        _storeKey(msg.sender, sessionKey, _applyUpdates(msg.sender, sessionKey, key, updates, _now()));
+    }
+
+    /* Called by anyone */
+
+    /// @inheritdoc ISessionKeyPlugin
+    function resetSessionKeyGasLimitTimestamp(address account, address sessionKey) external {
+        _settleGasReset(account, _requireKey(account, sessionKey));
+    }
+
+    /* Installation */
+
+    /// @dev Registers the keys of an installation. Keys that an uninstall without its callback left over are retired, so that an
+    /// installation always starts without any.
+    /// @param data `abi.encode(address[] keys, bytes32[] tags, bytes[][] permissionUpdates)`.
+    function _installKeys(address account, bytes calldata data) internal {
+        (address[] calldata keys, bytes32[] calldata tags, bytes[][] calldata updates) = LibInstallData.decode(data);
+        if (keys.length != tags.length || keys.length != updates.length) revert LengthMismatch();
+
+        _retireAllKeys(account);
+        for (uint256 i = 0; i < keys.length; ++i) {
+            LibInstallData.requireInside(updates[i], data);
+            _addKey(account, keys[i], tags[i], updates[i]);
+        }
+    }
+
+    /// @dev One write removes all keys, whatever their number. Their events follow as far as gas allows.
+    function _uninstallKeys(address account) internal {
+        address sessionKey = _retireAllKeys(account);
+        while (sessionKey != address(0) && gasleft() > UNINSTALL_GAS_RESERVE) {
+            emit SessionKeyRemoved(account, sessionKey);
+            sessionKey = _nextKey(account, sessionKey);
+        }
+    }
+
+    /// @dev Registers a key, then applies `updates`, if there are any.
+    function _addKey(address account, address sessionKey, bytes32 tag, bytes[] calldata updates) private {
+        KeyRecord key = _register(account, sessionKey, tag);
+        if (updates.length > 0) key = _applyUpdates(account, sessionKey, key, updates, _now());
+        _storeKey(account, sessionKey, key);
+    }
+}
