@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @notice A user operation as EntryPoint v0.7 takes it.
+struct PackedUserOperation {
+    address sender;
+    // Key in the upper 192 bits, sequence in the lower 64.
+    uint256 nonce;
+    bytes initCode;
+    bytes callData;
+    // verificationGasLimit in the upper 128 bits, callGasLimit in the lower.
+    bytes32 accountGasLimits;
+    uint256 preVerificationGas;
+    // maxPriorityFeePerGas in the upper 128 bits, maxFeePerGas in the lower.
+    bytes32 gasFees;
+    // Paymaster (20 bytes), its two gas limits (16 bytes each: verification, postOp), its data.
+    bytes paymasterAndData;
+    bytes signature;
+}
+
+/// @title The part of ERC-4337's EntryPoint v0.7 that the tests use
+interface IEntryPointV07 {
+    event UserOperationEvent(
+        bytes32 indexed userOpHash,
+        address indexed sender,
+        address indexed paymaster,
+        uint256 nonce,
+        bool success,
+        uint256 actualGasCost,
+        uint256 actualGasUsed
+    );
+    event UserOperationRevertReason(
+        bytes32 indexed userOpHash, address indexed sender, uint256 nonce, bytes revertReason
+    );
+    event BeforeExecution();
+
+    error FailedOp(uint256 opIndex, string reason);
+    error FailedOpWithRevert(uint256 opIndex, string reason, bytes inner);
+
+    function handleOps(PackedUserOperation[] calldata ops, address payable beneficiary) external;
+    function getUserOpHash(PackedUserOperation calldata userOp) external view returns (bytes32);
+    function getNonce(address sender, uint192 key) external view returns (uint256);
+    function incrementNonce(uint192 key) external;
+    function depositTo(address account) external payable;
+    function withdrawTo(address payable withdrawAddress, uint256 withdrawAmount) external;
+    function balanceOf(address account) external view returns (uint256);
+    function addStake(uint32 unstakeDelaySec) external payable;
+}
+
+/// @notice What the EntryPoint calls of an account.
+interface IAccountV07 {
+    function validateUserOp(PackedUserOperation calldata userOp, bytes32 userOpHash, uint256 missingAccountFunds)
+        external
+        returns (uint256 validationData);
+    function executeUserOp(PackedUserOperation calldata userOp, bytes32 userOpHash) external;
+}
+
+/// @notice What the EntryPoint calls of a paymaster, as far as it asks for no `postOp`.
+interface IPaymasterV07 {
+    function validatePaymasterUserOp(PackedUserOperation calldata userOp, bytes32 userOpHash, uint256 maxCost)
+        external
+        returns (bytes memory context, uint256 validationData);
+}
