@@ -4,12 +4,9 @@ pragma solidity ^0.8.30;
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {Test} from "forge-std/Test.sol";
 import {Vm} from "forge-std/Vm.sol";
+import {LibClone} from "solady/utils/LibClone.sol";
 
 import {AccountFactory} from "../accounts/AccountFactory.sol";
-import {DelegatedAccount} from "../accounts/DelegatedAccount.sol";
-import {NonceAccount} from "../accounts/NonceAccount.sol";
-import {SemiModularAccount} from "../accounts/SemiModularAccount.sol";
-import {SignatureAccount} from "../accounts/SignatureAccount.sol";
 import {
     Call,
     ExecutionData,
@@ -21,7 +18,6 @@ import {
 import {IAccountV07, IEntryPointV07, PackedUserOperation} from "../interfaces/IEntryPointV07.sol";
 import {ExecutionManifest} from "../interfaces/IModules.sol";
 import {EcdsaValidationModule} from "../modules/EcdsaValidationModule.sol";
-import {LibClone} from "solady/utils/LibClone.sol";
 
 /// @notice An ERC-6900 v0.8 account of one kind behind the real EntryPoint v0.7, with an owner who is its global validation; and
 /// short ways to build, sign, and send operations.
@@ -103,7 +99,7 @@ abstract contract AccountV08Test is Test {
     /// @notice Creates an account with 100 ether and a deposit of 10 ether.
     function createAccount(Kind ofKind) internal returns (IAccountV08 created) {
         if (ofKind == Kind.SIGNATURE) {
-            created = IAccountV08(payable(LibClone.deployERC1967(address(new SignatureAccount()))));
+            created = IAccountV08(payable(LibClone.deployERC1967(deployCode("SignatureAccount.sol:SignatureAccount"))));
             bytes25 config = validation(address(ownerModule), OWNER_ENTITY, USER_OP | SIGNATURE | GLOBAL);
             INonceAccount(payable(address(created)))
                 .initializeWithValidation(
@@ -124,13 +120,15 @@ abstract contract AccountV08Test is Test {
 
     function deployFactory() internal {
         factory = new AccountFactory(
-            address(new NonceAccount()), address(new SemiModularAccount()), address(ownerModule)
+            deployCode("NonceAccount.sol:NonceAccount"),
+            deployCode("SemiModularAccount.sol:SemiModularAccount"),
+            address(ownerModule)
         );
     }
 
     /// @notice Gives a key's own address the account's code, as EIP-7702 does.
     function delegate(address authority, bool isEarlier) internal returns (IAccountV08) {
-        vm.etch(authority, address(new DelegatedAccount(isEarlier)).code);
+        vm.etch(authority, deployCode("DelegatedAccount.sol:DelegatedAccount", abi.encode(isEarlier)).code);
         return IAccountV08(payable(authority));
     }
 
@@ -495,7 +493,7 @@ abstract contract AccountV08Test is Test {
         return abi.encodeWithSelector(selector, argument);
     }
 
-    function err(bytes4 selector, bytes24 argument) internal pure returns (bytes memory) {
+    function errOf(bytes4 selector, bytes24 argument) internal pure returns (bytes memory) {
         return abi.encodeWithSelector(selector, argument);
     }
 
