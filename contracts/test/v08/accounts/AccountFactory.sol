@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {LibClone} from "solady/utils/LibClone.sol";
 
 import {IEntryPointV07} from "../interfaces/IEntryPointV07.sol";
-import {INonceAccount} from "../interfaces/IAccountV08.sol";
+import {IInitializable} from "../interfaces/IAccountV08.sol";
 
 /// @notice Creates accounts at addresses that can be known before.
 contract AccountFactory {
@@ -22,7 +22,7 @@ contract AccountFactory {
         (exists, account) = LibClone.createDeterministicERC1967(MODULAR, _salt(owner, salt, entityId));
         if (exists) return account;
         bytes25 config = bytes25(abi.encodePacked(OWNER_MODULE, entityId, uint8(7)));
-        INonceAccount(payable(account)).initializeWithValidation(
+        IInitializable(account).initializeWithValidation(
             config, new bytes4[](0), abi.encode(entityId, owner), new bytes[](0)
         );
     }

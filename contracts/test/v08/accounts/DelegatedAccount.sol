@@ -3,9 +3,8 @@ pragma solidity ^0.8.30;
 
 import {ECDSA} from "@openzeppelin/utils/cryptography/ECDSA.sol";
 
-import {IAccountV08, INonceAccount} from "../interfaces/IAccountV08.sol";
+import {IAccountV08} from "../interfaces/IAccountV08.sol";
 import {ModuleAccount} from "./ModuleAccount.sol";
-import {NonceAccount} from "./NonceAccount.sol";
 import {SemiModularAccount} from "./SemiModularAccount.sol";
 
 /// @notice The account of an externally owned account that delegates to it (EIP-7702): its own key is the fallback signer.
@@ -29,14 +28,6 @@ contract DelegatedAccount is SemiModularAccount {
     /// @dev Nobody but the key's holder says what the account runs.
     function upgradeToAndCall(address, bytes calldata) public payable override(IAccountV08, ModuleAccount) {
         revert UpgradeNotAllowed();
-    }
-
-    function initializeWithValidation(bytes25, bytes4[] calldata, bytes calldata, bytes[] calldata)
-        external
-        pure
-        override(INonceAccount, NonceAccount)
-    {
-        revert AlreadyInitialized();
     }
 
     function _maySignAsContract(address signer) internal view override returns (bool) {

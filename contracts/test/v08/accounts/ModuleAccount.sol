@@ -5,17 +5,17 @@ import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
 import {Call, ExecutionData, IAccountV08, ValidationData} from "../interfaces/IAccountV08.sol";
-import {IAccountV07, PackedUserOperation} from "../interfaces/IEntryPointV07.sol";
 import {
     ExecutionManifest,
-    IExecutionHookModule,
     IExecutionModule,
     IModule,
-    IValidationHookModule,
     IValidationModule,
     ManifestExecutionFunction,
-    ManifestExecutionHook
-} from "../interfaces/IModules.sol";
+    ManifestExecutionHook,
+    PackedUserOperation
+} from "../../../src/interfaces/IModule.sol";
+import {IAccountV07} from "../interfaces/IEntryPointV07.sol";
+import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 import {AccountCore} from "./AccountCore.sol";
 
 /// @notice What all accounts of the tests have in common: execution, installation, views.
@@ -29,6 +29,11 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
     }
 
     receive() external payable {}
+
+    function _initialize() internal {
+        if (_layout().isInitialized) revert AlreadyInitialized();
+        _layout().isInitialized = true;
+    }
 
     /* Who may call */
 

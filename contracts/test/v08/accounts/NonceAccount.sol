@@ -4,15 +4,14 @@ pragma solidity ^0.8.30;
 import {MessageHashUtils} from "@openzeppelin/utils/cryptography/MessageHashUtils.sol";
 
 import {IAccountV08, INonceAccount} from "../interfaces/IAccountV08.sol";
-import {PackedUserOperation} from "../interfaces/IEntryPointV07.sol";
-import {IValidationModule} from "../interfaces/IModules.sol";
+import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {ModuleAccount} from "./ModuleAccount.sol";
 
 /// @notice An account that selects the validation of a user operation in its nonce, as Modular Account v2 does.
 ///
 ///     key of the nonce = lane (19 bytes), entity id (4 bytes), options (1 byte)
 ///                     or lane (3 bytes), module of a direct-call validation (20 bytes), options (1 byte)
-contract NonceAccount is ModuleAccount, INonceAccount {
+abstract contract NonceAccount is ModuleAccount, INonceAccount {
     /// @dev Options; the other bits are not looked at.
     uint8 internal constant AS_GLOBAL = 1;
     uint8 internal constant HAS_DEFERRED_ACTION = 2;
@@ -20,25 +19,6 @@ contract NonceAccount is ModuleAccount, INonceAccount {
 
     bytes32 internal constant DOMAIN = keccak256("EIP712Domain(uint256 chainId,address verifyingContract)");
     bytes32 private constant DEFERRED_ACTION = keccak256("DeferredAction(uint256 nonce,uint48 deadline,bytes call)");
-
-    function accountId() external pure virtual override returns (string memory) {
-        return "session-keys.test-account.1.0.0";
-    }
-
-    function initializeWithValidation(
-        bytes25 validationConfig,
-        bytes4[] calldata selectors,
-        bytes calldata installData,
-        bytes[] calldata hooks
-    ) external virtual {
-        if (_layout().isInitialized) revert AlreadyInitialized();
-        _layout().isInitialized = true;
-        _installValidation(validationConfig, selectors, installData, hooks);
-    }
-
-    function _isNative(bytes4 selector) internal pure virtual override returns (bool) {
-        return super._isNative(selector) || selector == this.initializeWithValidation.selector;
-    }
 
     /* Selection */
 

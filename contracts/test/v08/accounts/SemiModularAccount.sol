@@ -8,7 +8,7 @@ import {LibBytes} from "solady/utils/LibBytes.sol";
 import {LibClone} from "solady/utils/LibClone.sol";
 
 import {IAccountV08, ISemiModularAccount} from "../interfaces/IAccountV08.sol";
-import {PackedUserOperation} from "../interfaces/IEntryPointV07.sol";
+import {PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {NonceAccount} from "./NonceAccount.sol";
 
 /// @notice An account whose owner, the fallback signer, needs no module: validation 0 is the account's own. The owner is an
@@ -23,7 +23,7 @@ contract SemiModularAccount is NonceAccount, ISemiModularAccount {
     bytes32 private constant FALLBACK_SIGNER = 0x5b9dc9aa943f8fa2653ceceda5e3798f0686455280432166ba472eca0bc17a32;
     bytes32 private constant REPLAY_SAFE_HASH = keccak256("ReplaySafeHash(bytes32 hash)");
 
-    function accountId() external pure virtual override(IAccountV08, NonceAccount) returns (string memory) {
+    function accountId() external pure virtual returns (string memory) {
         return "session-keys.test-semi-modular-account.1.0.0";
     }
 

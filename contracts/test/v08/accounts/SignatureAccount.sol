@@ -3,14 +3,14 @@ pragma solidity ^0.8.30;
 
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
-import {PackedUserOperation} from "../interfaces/IEntryPointV07.sol";
-import {IValidationModule} from "../interfaces/IModules.sol";
+import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
+import {IInitializable} from "../interfaces/IAccountV08.sol";
 import {ModuleAccount} from "./ModuleAccount.sol";
 
 /// @notice An account that selects the validation of a user operation in its signature, as the standard's reference does:
 /// module and entity id (24 bytes), whether it is used as a global validation (1 byte), then what every account has. The nonce is
 /// free. There are no deferred actions.
-contract SignatureAccount is ModuleAccount {
+contract SignatureAccount is ModuleAccount, IInitializable {
     function accountId() external pure returns (string memory) {
         return "session-keys.test-signature-account.1.0.0";
     }
@@ -21,8 +21,7 @@ contract SignatureAccount is ModuleAccount {
         bytes calldata installData,
         bytes[] calldata hooks
     ) external {
-        if (_layout().isInitialized) revert AlreadyInitialized();
-        _layout().isInitialized = true;
+        _initialize();
         _installValidation(validationConfig, selectors, installData, hooks);
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {ExecutionManifest} from "./IModules.sol";
+import {ExecutionManifest} from "../../../src/interfaces/IModule.sol";
 
 struct Call {
     address target;
@@ -114,7 +114,10 @@ interface IAccountV08 {
 interface INonceAccount is IAccountV08 {
     error DeferredActionSignatureInvalid();
     error DeferredValidationHasValidationHooks();
+}
 
+/// @notice What an account has whose first validation is a module's.
+interface IInitializable {
     function initializeWithValidation(
         bytes25 validationConfig,
         bytes4[] calldata selectors,

@@ -1,22 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice A user operation as EntryPoint v0.7 takes it.
-struct PackedUserOperation {
-    address sender;
-    // Key in the upper 192 bits, sequence in the lower 64.
-    uint256 nonce;
-    bytes initCode;
-    bytes callData;
-    // verificationGasLimit in the upper 128 bits, callGasLimit in the lower.
-    bytes32 accountGasLimits;
-    uint256 preVerificationGas;
-    // maxPriorityFeePerGas in the upper 128 bits, maxFeePerGas in the lower.
-    bytes32 gasFees;
-    // Paymaster (20 bytes), its two gas limits (16 bytes each: verification, postOp), its data.
-    bytes paymasterAndData;
-    bytes signature;
-}
+import {PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 
 /// @title The part of ERC-4337's EntryPoint v0.7 that the tests use
 interface IEntryPointV07 {

@@ -6,14 +6,13 @@ import {MessageHashUtils} from "@openzeppelin/utils/cryptography/MessageHashUtil
 import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
-import {PackedUserOperation} from "../interfaces/IEntryPointV07.sol";
-import {IModule, IValidationModule} from "../interfaces/IModules.sol";
+import {IModule, IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 
 /// @notice A validation by one signer without code, per entity id and account. Whoever speaks for the account can hand it to
 /// another signer: what such modules are like, and why a session key must not reach one.
 ///
 /// A signature is its type, 0 (1 byte), then ECDSA (65 bytes).
-contract EcdsaValidationModule is IValidationModule {
+contract EcdsaValidationModule is IValidationModule, IERC165 {
     error NotAuthorized();
 
     bytes32 private constant DOMAIN = keccak256("EIP712Domain(uint256 chainId,address verifyingContract,bytes32 salt)");

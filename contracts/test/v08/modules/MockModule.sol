@@ -3,7 +3,8 @@ pragma solidity ^0.8.30;
 
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
-import {IExecutionHookModule, IValidationHookModule, IValidationModule} from "../interfaces/IModules.sol";
+import {IValidationModule} from "../../../src/interfaces/IModule.sol";
+import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 
 /// @notice A module of every kind, with every execution function. It logs what it is called with, and does as it is told: answers,
 /// reverts, or asks its caller something. Told nothing, it agrees to everything but signatures.

@@ -6,8 +6,7 @@ import {Vm} from "forge-std/Vm.sol";
 
 import {AccountFactory} from "../accounts/AccountFactory.sol";
 import {IAccountV08} from "../interfaces/IAccountV08.sol";
-import {PackedUserOperation} from "../interfaces/IEntryPointV07.sol";
-import {IModule} from "../interfaces/IModules.sol";
+import {IModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {EcdsaValidationModule} from "../modules/EcdsaValidationModule.sol";
 import {MockModule} from "../modules/MockModule.sol";
 import {AccountRulesTest} from "../utils/AccountRulesTest.sol";
@@ -34,7 +33,7 @@ contract GoldenOperationsTest is AccountRulesTest {
         owner = vm.createWallet(uint256(_word(".ownerPrivateKey")));
         sessionKey = vm.createWallet(uint256(_word(".sessionKeyPrivateKey")));
 
-        vm.etch(MODULAR, deployCode("NonceAccount.sol:NonceAccount").code);
+        vm.etch(MODULAR, deployCode("ModuleOwnedAccount.sol:ModuleOwnedAccount").code);
         vm.etch(SEMI_MODULAR, deployCode("SemiModularAccount.sol:SemiModularAccount").code);
         vm.etch(SINGLE_SIGNER, address(new EcdsaValidationModule()).code);
         vm.etch(NATIVE_LIMIT, address(mock).code);

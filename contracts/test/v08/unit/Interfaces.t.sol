@@ -4,15 +4,10 @@ pragma solidity ^0.8.30;
 import {Test} from "forge-std/Test.sol";
 
 import {AccountFactory} from "../accounts/AccountFactory.sol";
-import {IAccountV08, INonceAccount, ISemiModularAccount} from "../interfaces/IAccountV08.sol";
+import {IAccountV08, IInitializable, INonceAccount, ISemiModularAccount} from "../interfaces/IAccountV08.sol";
+import {IExecutionModule, IModule, IValidationModule} from "../../../src/interfaces/IModule.sol";
 import {IAccountV07} from "../interfaces/IEntryPointV07.sol";
-import {
-    IExecutionHookModule,
-    IExecutionModule,
-    IModule,
-    IValidationHookModule,
-    IValidationModule
-} from "../interfaces/IModules.sol";
+import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 
 /// @notice The ABI of deployed v0.8 accounts and of their modules.
 contract InterfacesTest is Test {
@@ -55,7 +50,7 @@ contract InterfacesTest is Test {
         assertEq(IAccountV08.isValidSignature.selector, bytes4(0x1626ba7e));
         assertEq(IAccountV08.performCreate.selector, bytes4(0x5998db5c));
         assertEq(IAccountV08.upgradeToAndCall.selector, bytes4(0x4f1ef286));
-        assertEq(INonceAccount.initializeWithValidation.selector, bytes4(0xe919a623));
+        assertEq(IInitializable.initializeWithValidation.selector, bytes4(0xe919a623));
         assertEq(ISemiModularAccount.updateFallbackSignerData.selector, bytes4(0x30009d52));
         assertEq(ISemiModularAccount.getFallbackSignerData.selector, bytes4(0xa8b04729));
         assertEq(AccountFactory.createAccount.selector, bytes4(0xafa63a10));

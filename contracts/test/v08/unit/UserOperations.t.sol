@@ -2,8 +2,9 @@
 pragma solidity ^0.8.30;
 
 import {Call, IAccountV08} from "../interfaces/IAccountV08.sol";
-import {IAccountV07, PackedUserOperation} from "../interfaces/IEntryPointV07.sol";
-import {IValidationHookModule, IValidationModule} from "../interfaces/IModules.sol";
+import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
+import {IAccountV07} from "../interfaces/IEntryPointV07.sol";
+import {IValidationHookModule} from "../interfaces/IHookModules.sol";
 import {Counter} from "../../mocks/Counter.sol";
 import {listOf} from "../../utils/ListLiterals.sol";
 import {AccountRulesTest} from "../utils/AccountRulesTest.sol";
@@ -77,9 +78,10 @@ abstract contract UserOperationsTest is AccountRulesTest {
     /// @dev A global validation applies to `executeUserOp` itself, which then only the EntryPoint may call.
     function test_wrappedTwice_failsInExecution() public {
         install(USER_OP | GLOBAL, none());
-        refusedInExecution(
-            mockOp(wrapped(wrapped(increment())), AS_GLOBAL), err(IAccountV08.NotEntryPoint.selector)
-        );
+        refusedInExecution(mockOp(wrapped(wrapped(increment())), AS_GLOBAL), "");
+        // With arguments that can be decoded, the reason shows.
+        bytes memory inner = abi.encodeCall(IAccountV07.executeUserOp, (ownerOp(increment()), 0));
+        refusedInExecution(mockOp(wrapped(inner), AS_GLOBAL), err(IAccountV08.NotEntryPoint.selector));
     }
 
     function test_validation_isForUserOperationsOnlyIfItSaysSo() public {

@@ -4,15 +4,14 @@ pragma solidity ^0.8.30;
 import {Vm} from "forge-std/Vm.sol";
 
 import {IAccountV08} from "../interfaces/IAccountV08.sol";
-import {PackedUserOperation} from "../interfaces/IEntryPointV07.sol";
 import {
     ExecutionManifest,
-    IExecutionHookModule,
     IModule,
-    IValidationHookModule,
     IValidationModule,
-    ManifestExecutionFunction
-} from "../interfaces/IModules.sol";
+    ManifestExecutionFunction,
+    PackedUserOperation
+} from "../../../src/interfaces/IModule.sol";
+import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 import {MockModule} from "../modules/MockModule.sol";
 import {Counter} from "../../mocks/Counter.sol";
 import {AccountV08Test} from "./AccountV08Test.sol";

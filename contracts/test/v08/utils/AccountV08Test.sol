@@ -7,16 +7,20 @@ import {Vm} from "forge-std/Vm.sol";
 import {LibClone} from "solady/utils/LibClone.sol";
 
 import {AccountFactory} from "../accounts/AccountFactory.sol";
+import {DelegatedAccount} from "../accounts/DelegatedAccount.sol";
+import {ModuleOwnedAccount} from "../accounts/ModuleOwnedAccount.sol";
+import {SemiModularAccount} from "../accounts/SemiModularAccount.sol";
+import {SignatureAccount} from "../accounts/SignatureAccount.sol";
 import {
     Call,
     ExecutionData,
     IAccountV08,
-    INonceAccount,
+    IInitializable,
     ISemiModularAccount,
     ValidationData
 } from "../interfaces/IAccountV08.sol";
-import {IAccountV07, IEntryPointV07, PackedUserOperation} from "../interfaces/IEntryPointV07.sol";
-import {ExecutionManifest} from "../interfaces/IModules.sol";
+import {ExecutionManifest, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
+import {IAccountV07, IEntryPointV07} from "../interfaces/IEntryPointV07.sol";
 import {EcdsaValidationModule} from "../modules/EcdsaValidationModule.sol";
 
 /// @notice An ERC-6900 v0.8 account of one kind behind the real EntryPoint v0.7, with an owner who is its global validation; and
@@ -99,28 +103,28 @@ abstract contract AccountV08Test is Test {
     /// @notice Creates an account with 100 ether and a deposit of 10 ether.
     function createAccount(Kind ofKind) internal returns (IAccountV08 created) {
         if (ofKind == Kind.SIGNATURE) {
-            created = IAccountV08(payable(LibClone.deployERC1967(deployCode("SignatureAccount.sol:SignatureAccount"))));
+            address implementation = deployCode("SignatureAccount.sol:SignatureAccount");
+            created = SignatureAccount(payable(LibClone.deployERC1967(implementation)));
             bytes25 config = validation(address(ownerModule), OWNER_ENTITY, USER_OP | SIGNATURE | GLOBAL);
-            INonceAccount(payable(address(created)))
+            IInitializable(address(created))
                 .initializeWithValidation(
                     config, new bytes4[](0), abi.encode(OWNER_ENTITY, owner.addr), new bytes[](0)
                 );
         } else if (ofKind == Kind.DELEGATED || ofKind == Kind.EARLIER_DELEGATED) {
             created = delegate(owner.addr, ofKind == Kind.EARLIER_DELEGATED);
+        } else if (ofKind == Kind.MODULAR) {
+            deployFactory();
+            created = ModuleOwnedAccount(payable(factory.createAccount(owner.addr, 0, OWNER_ENTITY)));
         } else {
-            if (address(factory) == address(0)) deployFactory();
-            created = IAccountV08(
-                payable(ofKind == Kind.MODULAR
-                        ? factory.createAccount(owner.addr, 0, OWNER_ENTITY)
-                        : factory.createSemiModularAccount(owner.addr, 0))
-            );
+            deployFactory();
+            created = SemiModularAccount(payable(factory.createSemiModularAccount(owner.addr, 0)));
         }
         fund(address(created));
     }
 
     function deployFactory() internal {
         factory = new AccountFactory(
-            deployCode("NonceAccount.sol:NonceAccount"),
+            deployCode("ModuleOwnedAccount.sol:ModuleOwnedAccount"),
             deployCode("SemiModularAccount.sol:SemiModularAccount"),
             address(ownerModule)
         );
@@ -129,7 +133,7 @@ abstract contract AccountV08Test is Test {
     /// @notice Gives a key's own address the account's code, as EIP-7702 does.
     function delegate(address authority, bool isEarlier) internal returns (IAccountV08) {
         vm.etch(authority, deployCode("DelegatedAccount.sol:DelegatedAccount", abi.encode(isEarlier)).code);
-        return IAccountV08(payable(authority));
+        return DelegatedAccount(payable(authority));
     }
 
     function fund(address funded) internal {
