@@ -90,7 +90,7 @@ contract SessionKeyModuleAbiTest is ModuleFace {
         }
         assertEq(manifest.executionHooks.length, 0);
         assertEq(manifest.interfaceIds.length, 0);
-        assertEq(keccak256(abi.encode(manifest)), 0x0000000000000000000000000000000000000000000000000000000000000000);
+        assertEq(keccak256(abi.encode(manifest)), 0xa152696c31f7d8dfd66cbe40030a7261d3417d37c2919cfbb657bf4ddca656bf);
     }
 
     function testFuzz_validateRuntime_alwaysReverts(
@@ -131,9 +131,7 @@ contract SessionKeyModuleAbiTest is ModuleFace {
         IValidationModule module = IValidationModule(address(face));
         assertEq(module.validateSignature(address(account), entityId, sender, hash, data), bytes4(0xffffffff));
         assertEq(
-            module.validateSignature(
-                address(account), entityId, sender, USER_OP_HASH, signature(wallet.privateKey)
-            ),
+            module.validateSignature(address(account), entityId, sender, USER_OP_HASH, signature(wallet.privateKey)),
             bytes4(0xffffffff)
         );
     }
