@@ -6,6 +6,7 @@ import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 import {IValidationModule, PackedUserOperation} from "../../src/interfaces/IModule.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {Call, IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
+import {AnsweringAccount} from "../mocks/AnsweringAccount.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {call, join} from "../utils/ListLiterals.sol";
 import {ModuleFace} from "../utils/SessionKeyFaces.sol";
@@ -294,6 +295,72 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         results = execute(join(call(address(0xCAFE), 0, hex"11223344"), increment()));
         assertEq(results[0], answer);
         assertEq(results[1], abi.encode(1));
+    }
+
+    /* The encoding of calls back, and their answers */
+
+    function _answeringAccount() private returns (AnsweringAccount answering) {
+        answering = new AnsweringAccount(address(face));
+        account = ISessionKeyPlugin(address(answering));
+        install(account);
+        account.addSessionKey(key, TAG, new bytes[](0));
+        allowAll();
+        setNative(NO_LIMIT, 0);
+    }
+
+    /// @dev To the byte, whatever the calls.
+    function testFuzz_calls_areEncodedAsSolidityDoes(uint256 seed) public {
+        AnsweringAccount answering = _answeringAccount();
+        Call[] memory batch = new Call[](1 + seed % 4);
+        ISessionKeyPlugin.Call[] memory calls = new ISessionKeyPlugin.Call[](batch.length);
+        for (uint256 i = 0; i < batch.length; ++i) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            bytes memory data = Bytes.slice(abi.encode(seed, ~seed, seed >> 1), 0, seed % 97);
+            batch[i] = Call(address(uint160(seed)), seed >> seed % 256, data);
+            calls[i] = ISessionKeyPlugin.Call(batch[i].target, batch[i].value, data);
+        }
+        bytes[] memory answers = new bytes[](1);
+        answers[0] = "answer";
+        answering.setAnswer(batch.length == 1 ? abi.encode(answers[0]) : abi.encode(answers), false);
+        bytes[] memory results = execute(calls);
+        assertEq(results.length, 1);
+        assertEq(results[0], "answer");
+        bytes memory one = abi.encodeCall(IStandardExecutor.execute, (batch[0].target, batch[0].value, batch[0].data));
+        bytes memory several = abi.encodeCall(IStandardExecutor.executeBatch, (batch));
+        assertEq(answering.received(), keccak256(batch.length == 1 ? one : several));
+    }
+
+    function test_answers_tooShortToBeEncodedAreRefused() public {
+        AnsweringAccount answering = _answeringAccount();
+        bytes memory one = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (increment(), key));
+        bytes memory two =
+            abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (join(increment(), increment()), key));
+        bytes memory whole = abi.encode(bytes(""));
+        for (uint256 length = 0; length <= 64; length += 21) {
+            answering.setAnswer(Bytes.slice(whole, 0, length), false);
+            _failsWith(one, "");
+            _failsWith(two, "");
+        }
+        answering.setAnswer(whole, false);
+        assertEq(execute(increment()).length, 1);
+        assertEq(execute(join(increment(), increment())).length, 0);
+    }
+
+    function _failsWith(bytes memory data, bytes memory reason) private {
+        (bool success, bytes memory answer) = address(account).call(data);
+        assertFalse(success);
+        assertEq(answer, reason);
+    }
+
+    function test_reverts_comeBackWhole() public {
+        AnsweringAccount answering = _answeringAccount();
+        bytes memory reason = abi.encodePacked(bytes4(0x12345678), new bytes(200), "reason");
+        bytes[3] memory reasons = [reason, bytes(""), bytes("a")];
+        for (uint256 i = 0; i < reasons.length; ++i) {
+            answering.setAnswer(reasons[i], true);
+            _failsWith(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (pay(0), key)), reasons[i]);
+            _failsWith(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (join(pay(0), pay(0)), key)), reasons[i]);
+        }
     }
 
     /// @dev Whoever calls it has keys of its own, or none.
