@@ -5,8 +5,8 @@
     script/mutate.py 3 7        some of them, by number
     script/mutate.py --list     what there is
 
-Works on copies of the project in a temporary folder, so that the sources are never touched: one for the session key plugin,
-one for the account, the owner plugin and the factory, each with what its tests need and nothing else. The tests are compiled
+Works on copies of the project in a temporary folder, so that the sources are never touched: one for the session key plugin and
+module, one for the account, the owner plugin and the factory, each with what its tests need and nothing else. The tests are compiled
 once; per mutant only the contract is. Exit status 1 if a mutant survives that is not explained here.
 """
 
@@ -25,6 +25,9 @@ PERMISSIONS = KEYS + "SessionKeyPermissions.sol"
 REGISTRY = KEYS + "SessionKeyRegistry.sol"
 ENGINE = KEYS + "SessionKeyEngine.sol"
 PLUGIN = KEYS + "SessionKeyPlugin.sol"
+MODULE = KEYS + "SessionKeyModule.sol"
+QUESTION = KEYS + "LibModuleQuestion.sol"
+ACCOUNT_CALLS = KEYS + "LibAccountCalls.sol"
 INSTALL_DATA = KEYS + "LibInstallData.sol"
 CALLS = KEYS + "LibSessionKeyCalls.sol"
 SLOTS = KEYS + "LibSessionKeySlots.sol"
@@ -58,6 +61,7 @@ MUTANTS = [
     (PERMISSIONS, "totalValue = totalValue.saturatingAdd(value);", "unchecked { totalValue += value; }", ""),
     (PERMISSIONS, "totalValue = totalValue.saturatingAdd(value);", "totalValue = value;", ""),
     (PERMISSIONS, "if (target == account) revert PermissionsCheckFailed();", "", ""),
+    (PERMISSIONS, "        if (_isForbidden(target)) revert PermissionsCheckFailed();\n", "", ""),
     (PERMISSIONS, "if (_isEntryPoint(target) && ", "if (false && ", ""),
     (PERMISSIONS, "!(isOnList && isAllowlist)", "!isOnList", ""),
     (PERMISSIONS, "if (entry.hasTokenLimit() && !_isTokenCall(data))", "if (false)", ""),
@@ -98,6 +102,16 @@ MUTANTS = [
     (PERMISSIONS, "if (token == address(0)) revert InvalidToken(token);", "", ""),
     (PERMISSIONS, "store(isOnList ? 1 : 0)", "store(1)", ""),
     (PERMISSIONS, "            gas.settle(slot, _now());\n", "", ""),
+    (PERMISSIONS, "if (_addsKeysWithoutClock()) {", "if (false) {", ""),
+    (PERMISSIONS, " && earliest != LibSpendLimit.NEVER) earliest = 0;", ") earliest = 0;", ""),
+    (PERMISSIONS, "gas.asSpendLimit().isNotBegun() && earliest", "earliest", ""),
+    (PERMISSIONS, "_begun(entry.tokenLimit())", "entry.tokenLimit()", ""),
+    (PERMISSIONS, "_begun(LibSpendLimit.load(slot))", "LibSpendLimit.load(slot)", ""),
+    (PERMISSIONS, "_addsKeysWithoutClock() && limit.isNotBegun()", "_addsKeysWithoutClock()", ""),
+    (PERMISSIONS, "time == LibSpendLimit.NOT_BEGUN && refreshInterval != 0", "time == LibSpendLimit.NOT_BEGUN", ""),
+    (PERMISSIONS, "_addsKeysWithoutClock() && time == LibSpendLimit.NOT_BEGUN && refreshInterval",
+     "_addsKeysWithoutClock() && refreshInterval", ""),
+    (PERMISSIONS, "if (_addsKeysWithoutClock() && time", "if (false && time", ""),
     (PERMISSIONS, "if (key.nativeLimitIs(NativeLimit.ZERO)) return value == 0;",
      "if (key.nativeLimitIs(NativeLimit.ZERO)) return true;", ""),
     (PERMISSIONS, "earliest << 208 | uint256(key.validUntil()) << 160", "uint256(key.validUntil()) << 208 | earliest << 160", ""),
@@ -125,7 +139,9 @@ MUTANTS = [
      "", "What a removed key left behind in the list is refused as a predecessor anyway; clearing it earns the gas refund."),
     (ENGINE, "            emit SessionKeyRemoved(account, sessionKey);\n", "", ""),
     (ENGINE, "UNINSTALL_GAS_RESERVE = 10_000", "UNINSTALL_GAS_RESERVE = 2_000", ""),
-    (ENGINE, "if (updates.length > 0) key = ", "key = ", ""),
+    (ENGINE, "if (updates.length > 0) {", "{", ""),
+    (ENGINE, "_addsKeysWithoutClock() ? LibSpendLimit.NOT_BEGUN : _now()", "_now()", ""),
+    (ENGINE, "_addsKeysWithoutClock() ? LibSpendLimit.NOT_BEGUN : _now()", "LibSpendLimit.NOT_BEGUN", ""),
     (ENGINE, "keys.length != tags.length || ", "", ""),
     (ENGINE, " || keys.length != updates.length", "", ""),
     (ENGINE, "        _retireAllKeys(account);\n", "", ""),
@@ -146,6 +162,56 @@ MUTANTS = [
     (PLUGIN, " || bytes4(callData) != ISessionKeyPlugin.executeWithSessionKey.selector", "", ""),
     (PLUGIN, "if (error != ECDSA.RecoverError.NoError) revert", "if (false) revert", ""),
     (PLUGIN, "signer == sessionKey ? 0 : 1", "0", ""),
+    (MODULE, "userOp.sender != msg.sender || ", "", ""),
+    (MODULE, " || bytes4(callData) != ISessionKeyPlugin.executeWithSessionKey.selector", "", ""),
+    (MODULE, "        if (error != ECDSA.RecoverError.NoError) revert InvalidSignature(sessionKey);\n", "", ""),
+    (MODULE, "        if (userOp.nonce >> LANE_SHIFT != uint152(uint160(sessionKey))) revert PermissionsCheckFailed();\n", "", ""),
+    (MODULE, "uint152(uint160(sessionKey))", "uint160(sessionKey)", ""),
+    (MODULE, "LANE_SHIFT = 104", "LANE_SHIFT = 105", ""),
+    (MODULE, "earliest.max(_chargeGas(msg.sender, key, _maxCost(userOp)))",
+     "_chargeGas(msg.sender, key, _maxCost(userOp))", ""),
+    (MODULE, "if (key.requiresPaymaster()) {", "if (false) {", ""),
+    (MODULE, "            _requirePaymasterFields(userOp.paymasterAndData);\n", "", ""),
+    (MODULE, "                _requirePaymasterFields(paymasterAndData);\n", "", ""),
+    (MODULE, "PAYMASTER_FIELDS_LENGTH = 52", "PAYMASTER_FIELDS_LENGTH = 51", ""),
+    (MODULE, "PAYMASTER_FIELDS_LENGTH = 52", "PAYMASTER_FIELDS_LENGTH = 53", ""),
+    (MODULE, "signer == sessionKey ? 0 : 1", "0", ""),
+    (MODULE, "        revert NotImplemented(msg.sig, 0);\n", "", ""),
+    (MODULE, "INVALID_SIGNATURE = 0xffffffff", "INVALID_SIGNATURE = 0x1626ba7e", ""),
+    (MODULE, "gas = verificationGas + callGas;", "gas = callGas;", ""),
+    (MODULE, "gas = verificationGas + callGas;", "gas = verificationGas;", ""),
+    (MODULE, "gas += paymasterVerificationGas + postOpGas;", "gas += postOpGas;", ""),
+    (MODULE, "gas += paymasterVerificationGas + postOpGas;", "gas += paymasterVerificationGas;", ""),
+    (MODULE, "(, uint256 maxFeePerGas) = _halves", "(uint256 maxFeePerGas, ) = _halves", ""),
+    (MODULE, "gas = gas.saturatingAdd(userOp.preVerificationGas)", "unchecked { gas += userOp.preVerificationGas; }", ""),
+    (MODULE, "gas == type(uint256).max ? gas : gas.saturatingMul", "gas.saturatingMul", ""),
+    (MODULE, "target == ENTRY_POINT_V06 || ", "", ""),
+    (MODULE, "target == ENTRY_POINT_V07 || ", "", ""),
+    (MODULE, "target == ENTRY_POINT_V08\n            || ", "", ""),
+    (MODULE, "\n            || target == ENTRY_POINT_V09", "", ""),
+    (MODULE, "return target == address(this);", "return false;", ""),
+    (MODULE, "        calls.requireNoModules();\n", "", ""),
+    (MODULE, "        _authorizeExecution(msg.sender, sessionKey, calls);\n        calls.requireNoModules();\n",
+     "        calls.requireNoModules();\n        _authorizeExecution(msg.sender, sessionKey, calls);\n", ""),
+    (MODULE, "if (msg.sender.code.length == 0) revert NotContractCaller(msg.sender);", "", ""),
+    (QUESTION, "target != asked && ", "", ""),
+    (QUESTION, "            asked = target;\n", "", ""),
+    (QUESTION, "        if (target.code.length == 0) return false;\n", "", ""),
+    (QUESTION, "        if (gasleft() < GAS_TO_ASK) revert ISessionKeyModule.TargetNotAsked(target);\n", "", ""),
+    (QUESTION, "QUESTION_GAS * 64 / 63 + 300", "QUESTION_GAS", ""),
+    (QUESTION, "QUESTION_GAS = 10_000", "QUESTION_GAS = 10_001", ""),
+    (QUESTION, "QUESTION_GAS = 10_000", "QUESTION_GAS = 9_999", ""),
+    (QUESTION, "iszero(iszero(mload(0x00)))", "eq(mload(0x00), 1)", ""),
+    (QUESTION, "gt(returndatasize(), 0x1f)", "1", ""),
+    (QUESTION, "gt(returndatasize(), 0x1f)", "eq(returndatasize(), 0x20)", ""),
+    (QUESTION, "and(success, and(", "and(1, and(", ""),
+    (ACCOUNT_CALLS, "calls.length == 1 ? _execute(calls, account) : ", "", ""),
+    (ACCOUNT_CALLS, "            mstore(add(dataStart, data.length), 0)\n", "", ""),
+    (ACCOUNT_CALLS, "and(add(data.length, 0x1f), not(0x1f))", "data.length", ""),
+    (ACCOUNT_CALLS, "            if lt(returndatasize(), 0x40) { revert(0, 0) }\n", "", ""),
+    (ACCOUNT_CALLS, "lt(returndatasize(), 0x40)", "lt(returndatasize(), 0x41)", ""),
+    (ACCOUNT_CALLS, "                returndatacopy(start, 0, returndatasize())\n", "", ""),
+    (ACCOUNT_CALLS, "mstore(add(start, 0x20), value)", "mstore(add(start, 0x20), 0)", ""),
     (INSTALL_DATA, "if (length > elements.length / 32) revert IPluginErrors.InvalidAction();", "", ""),
     (INSTALL_DATA, "if (length > elements.length / 32) revert", "if (length > elements.length) revert", ""),
     (INSTALL_DATA, "        if (tail > end) revert IPluginErrors.InvalidAction();\n        for", "        for", ""),
@@ -385,8 +451,13 @@ MUTANTS = [
 ]
 
 # Tests that would fail for any change at all, or need the bytecode of every contract, are left out.
-PLUGIN_TESTS = ["SessionKeyPlugin", "CallDecoder", "Counter", "StubAccount", "RecordingAccount", "TestToken", "ListLiterals"]
-NOT_OF_ACCOUNT = ("SessionKey", "ValidationTrace", "CallDecoder")
+KEY_TESTS = (
+    *("SessionKey", "CallDecoder", "Counter", "TestToken", "ListLiterals", "InterfaceAnswer", "AnsweringAccount"),
+    *("IRecorder", "StubAccount", "RecordingAccount", "StubModuleAccount", "RecordingModuleAccount"),
+)
+# What starts like the tests above, but needs the whole stack.
+NOT_OF_KEYS = ("SessionKeyStack",)
+NOT_OF_ACCOUNT = ("SessionKey", "ValidationTrace", "CallDecoder", *KEY_TESTS[-5:])
 
 
 def is_of_account(mutant: tuple) -> bool:
@@ -403,10 +474,10 @@ def copy_project(copy: pathlib.Path, of_account: bool) -> None:
         if of_account:
             keep = path.parent.name != "script" and not path.name.startswith(NOT_OF_ACCOUNT)
         else:
-            keep = any(path.name.startswith(name) for name in PLUGIN_TESTS)
+            keep = path.name.startswith(KEY_TESTS) and not path.name.startswith(NOT_OF_KEYS)
         if not keep or "Abi" in path.name:
             path.unlink()
-    for path in [PLUGIN] if of_account else [ACCOUNT, FACTORY, OWNER_PLUGIN]:
+    for path in [PLUGIN, MODULE] if of_account else [ACCOUNT, FACTORY, OWNER_PLUGIN]:
         (copy / path).unlink()
     shutil.copy(ROOT / "foundry.toml", copy)
     shutil.copy(ROOT / "package.json", copy)

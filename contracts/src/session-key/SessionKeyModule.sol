@@ -17,7 +17,7 @@ import {
 import {IPluginErrors} from "../interfaces/IPluginErrors.sol";
 import {ISessionKeyModule} from "../interfaces/ISessionKeyModule.sol";
 import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
-import {Call as AccountCall, IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
+import {LibAccountCalls} from "./LibAccountCalls.sol";
 import {LibModuleQuestion} from "./LibModuleQuestion.sol";
 import {LibSessionKeyCalls} from "./LibSessionKeyCalls.sol";
 import {SessionKeyEngine} from "./SessionKeyEngine.sol";
@@ -43,8 +43,8 @@ contract SessionKeyModule is
     IERC165
 {
     using FixedPointMathLib for uint256;
+    using LibAccountCalls for Call[];
     using LibModuleQuestion for Call[];
-    using LibSessionKeyCalls for Call[];
 
     string private constant MODULE_ID = "session-keys.session-key-module.1.0.0";
 
@@ -67,22 +67,13 @@ contract SessionKeyModule is
     /// @inheritdoc ISessionKeyPlugin
     /// @dev The arguments are read from `msg.data`, by the same decoder as in validation. Targets are asked, after the rules of all
     /// calls are checked, before the first call is made.
-    function executeWithSessionKey(Call[] calldata, address) external returns (bytes[] memory results) {
+    function executeWithSessionKey(Call[] calldata, address) external returns (bytes[] memory) {
         (Call[] calldata calls, address sessionKey) = LibSessionKeyCalls.decode(msg.data[4:]);
         _authorizeExecution(msg.sender, sessionKey, calls);
         calls.requireNoModules();
-
-        if (calls.length != 1) return IStandardExecutor(msg.sender).executeBatch(_asAccountCalls(calls));
-        (address target, uint256 value, bytes calldata data) = calls.at(0);
-        results = new bytes[](1);
-        results[0] = IStandardExecutor(msg.sender).execute(target, value, data);
-    }
-
-    /// @dev The same calls, of the type that the account takes.
-    function _asAccountCalls(Call[] calldata calls) private pure returns (AccountCall[] calldata sameCalls) {
+        (uint256 start, uint256 size) = calls.makeThrough(msg.sender);
         assembly ("memory-safe") {
-            sameCalls.offset := calls.offset
-            sameCalls.length := calls.length
+            return(start, size)
         }
     }
 

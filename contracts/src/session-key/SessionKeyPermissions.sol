@@ -16,8 +16,8 @@ import {LibSpendLimit, SpendLimit} from "./types/SpendLimit.sol";
 /// @title The permissions of session keys: rules, updates, views
 /// @notice Every rule stands here once; those of amounts and intervals in `SpendLimit` and `GasLimit`. Limits have a form without
 /// a clock, for validation (ERC-7562 forbids TIMESTAMP there), and one with it, for execution. Execution repeats every rule
-/// that it can, because it must not trust what validation saw: an owner's operation in the same bundle, or another plugin, can
-/// come in between.
+/// that it can, because it must not trust what validation saw: an owner's operation in the same bundle, or another plugin or
+/// module, can come in between.
 ///
 ///     rule                 in validation                             in execution
 ///     -------------------  ----------------------------------------  --------------------------------------------
