@@ -19,6 +19,15 @@ interface IEntryPointV07 {
     );
     event BeforeExecution();
 
+    /// @notice What an address has deposited and staked.
+    struct DepositInfo {
+        uint256 deposit;
+        bool staked;
+        uint112 stake;
+        uint32 unstakeDelaySec;
+        uint48 withdrawTime;
+    }
+
     error FailedOp(uint256 opIndex, string reason);
     error FailedOpWithRevert(uint256 opIndex, string reason, bytes inner);
 
@@ -28,6 +37,7 @@ interface IEntryPointV07 {
     function incrementNonce(uint192 key) external;
     function depositTo(address account) external payable;
     function withdrawTo(address payable withdrawAddress, uint256 withdrawAmount) external;
+    function getDepositInfo(address account) external view returns (DepositInfo memory);
     function balanceOf(address account) external view returns (uint256);
     function addStake(uint32 unstakeDelaySec) external payable;
 }
