@@ -205,10 +205,8 @@ abstract contract AccountCore is IAccountV08 {
     function _validateUserOp(PackedUserOperation calldata userOp, bytes32 userOpHash) internal returns (uint256) {
         (Selection memory by, bytes calldata signature, uint48 deadline) = _selectForUserOp(userOp);
         _requireApplies(by, userOp.callData);
-        if (
-            _validation(by).executionHooks.length != 0
-                && bytes4(userOp.callData) != IAccountV07.executeUserOp.selector
-        ) {
+        if (_validation(by).executionHooks.length != 0 && bytes4(userOp.callData) != IAccountV07.executeUserOp.selector)
+        {
             revert RequireUserOperationContext();
         }
 

@@ -22,9 +22,8 @@ contract AccountFactory {
         (exists, account) = LibClone.createDeterministicERC1967(MODULAR, _salt(owner, salt, entityId));
         if (exists) return account;
         bytes25 config = bytes25(abi.encodePacked(OWNER_MODULE, entityId, uint8(7)));
-        IInitializable(account).initializeWithValidation(
-            config, new bytes4[](0), abi.encode(entityId, owner), new bytes[](0)
-        );
+        IInitializable(account)
+            .initializeWithValidation(config, new bytes4[](0), abi.encode(entityId, owner), new bytes[](0));
     }
 
     /// @notice An account with a fallback signer.

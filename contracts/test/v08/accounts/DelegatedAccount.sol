@@ -49,7 +49,11 @@ contract DelegatedAccount is SemiModularAccount {
         return isGood ? IAccountV08.isValidSignature.selector : bytes4(0xffffffff);
     }
 
-    function _recover(bytes32 hash, bytes calldata signature) private pure returns (address recovered, ECDSA.RecoverError error) {
+    function _recover(bytes32 hash, bytes calldata signature)
+        private
+        pure
+        returns (address recovered, ECDSA.RecoverError error)
+    {
         if (signature.length == 65) (recovered, error,) = ECDSA.tryRecoverCalldata(hash, signature);
         else (recovered, error,) = ECDSA.tryRecover(hash, bytes32(signature[:32]), bytes32(signature[32:]));
     }

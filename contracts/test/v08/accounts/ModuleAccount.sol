@@ -209,9 +209,7 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
         bytes[] calldata hookUninstallData
     ) external hooked {
         bool succeeded = _uninstallValidation(validationFunction, uninstallData, hookUninstallData);
-        emit ValidationUninstalled(
-            address(bytes20(validationFunction)), _entityIdOf(validationFunction), succeeded
-        );
+        emit ValidationUninstalled(address(bytes20(validationFunction)), _entityIdOf(validationFunction), succeeded);
     }
 
     /// @dev Everything is in place when the module's own callback runs.
@@ -285,9 +283,8 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
         bytes25[] memory second = validation.executionHooks;
         if (data.length != first.length + second.length) revert ArrayLengthMismatch();
         for (uint256 i = 0; i < data.length && succeeded; ++i) {
-            bytes25 hook = i < first.length
-                ? first[first.length - 1 - i]
-                : second[second.length - 1 - (i - first.length)];
+            bytes25 hook =
+                i < first.length ? first[first.length - 1 - i] : second[second.length - 1 - (i - first.length)];
             succeeded = _callOnUninstall(address(bytes20(hook)), data[i]);
         }
     }
@@ -406,9 +403,10 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
 
     function getValidationData(bytes24 validationFunction) external view returns (ValidationData memory) {
         Validation storage validation = _layout().validations[_keyOf(validationFunction)];
-        return ValidationData(
-            validation.flags, validation.validationHooks, validation.executionHooks, validation.selectors
-        );
+        return
+            ValidationData(
+                validation.flags, validation.validationHooks, validation.executionHooks, validation.selectors
+            );
     }
 
     function supportsInterface(bytes4 interfaceId) external view returns (bool) {

@@ -40,7 +40,12 @@ abstract contract NonceAccount is ModuleAccount, INonceAccount {
         by.applies = options & AS_GLOBAL != 0 ? Applies.TO_ALL : Applies.TO_ITS_SELECTORS;
     }
 
-    function _selectForExecution(PackedUserOperation calldata userOp) internal pure override returns (Selection memory) {
+    function _selectForExecution(PackedUserOperation calldata userOp)
+        internal
+        pure
+        override
+        returns (Selection memory)
+    {
         return _select(userOp.nonce >> 72, uint8(userOp.nonce >> 64));
     }
 
@@ -112,9 +117,7 @@ abstract contract NonceAccount is ModuleAccount, INonceAccount {
     }
 
     function _typedDataHash(bytes32 structHash) internal view returns (bytes32) {
-        return MessageHashUtils.toTypedDataHash(
-            keccak256(abi.encode(DOMAIN, block.chainid, address(this))), structHash
-        );
+        return MessageHashUtils.toTypedDataHash(keccak256(abi.encode(DOMAIN, block.chainid, address(this))), structHash);
     }
 
     function _requireDeferredSignature(Selection memory by, bytes32 hash, bytes calldata signature) private view {

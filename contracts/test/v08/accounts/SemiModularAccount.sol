@@ -89,7 +89,9 @@ contract SemiModularAccount is NonceAccount, ISemiModularAccount {
         bytes calldata installData,
         bytes[] calldata hooks
     ) internal override {
-        if (_entityIdOf(bytes24(config)) == 0 && bytes20(config) != 0) revert FallbackValidationInstallationNotAllowed();
+        if (_entityIdOf(bytes24(config)) == 0 && bytes20(config) != 0) {
+            revert FallbackValidationInstallationNotAllowed();
+        }
         super._installValidation(config, selectors, installData, hooks);
     }
 

@@ -43,8 +43,7 @@ contract SessionKeysOnAccountGasTest is SessionKeyAccountTest {
         bytes memory action = selfCalls(installCalls(oneKey(listOf(allow(address(target)), _timeRange()))));
         uint192 ofNonceKey = nonceKey(laneOf(key.addr), ENTITY, HAS_DEFERRED_ACTION);
         PackedUserOperation memory op = buildUserOp(useCall(ping()), ofNonceKey);
-        op.signature =
-            abi.encodePacked(deferred(op.nonce, 1_700_001_000, action), hex"ff", signatureOf(op, key));
+        op.signature = abi.encodePacked(deferred(op.nonce, 1_700_001_000, action), hex"ff", signatureOf(op, key));
         _measure(op, "key: deferred installation and first use");
     }
 

@@ -7,7 +7,15 @@ import {OtherImplementation} from "../../mocks/OtherImplementation.sol";
 import {PingTarget} from "../../mocks/PingTarget.sol";
 import {call, join, listOf} from "../../utils/ListLiterals.sol";
 import {IAccountV08} from "../interfaces/IAccountV08.sol";
-import {allow, entry, gasLimit, nativeLimit, requiredPaymaster, timeRange, tokenLimit} from "../utils/PermissionUpdates.sol";
+import {
+    allow,
+    entry,
+    gasLimit,
+    nativeLimit,
+    requiredPaymaster,
+    timeRange,
+    tokenLimit
+} from "../utils/PermissionUpdates.sol";
 import {SessionKeyAccountTest} from "../utils/SessionKeyAccountTest.sol";
 
 /// @notice All operations of a bundle are validated before the first is executed. What an owner's operation takes away, an
@@ -37,9 +45,7 @@ contract SessionKeyBundlesTest is SessionKeyAccountTest {
     function test_narrowedKey_doesNothingBeyond() public withKey {
         refusedAfter(updateCall(entry(address(target), false, false)), ping(1), denied());
         refusedAfter(updateCall(tokenLimit(address(token), 5, 0)), transfer(6), overTokenLimit());
-        refusedAfter(
-            updateCall(nativeLimit(1, 0)), call(address(token), 2, transfer(1)[0].data), overNativeLimit()
-        );
+        refusedAfter(updateCall(nativeLimit(1, 0)), call(address(token), 2, transfer(1)[0].data), overNativeLimit());
     }
 
     function test_expiredKey_doesNothing() public withKey {
@@ -90,9 +96,7 @@ contract SessionKeyBundlesTest is SessionKeyAccountTest {
                 "FailedOpWithRevert(uint256,string,bytes)",
                 1,
                 "AA23 reverted",
-                err(
-                    IAccountV08.UserOpValidationFunctionReverted.selector, entity(address(module), ENTITY), denied()
-                )
+                err(IAccountV08.UserOpValidationFunctionReverted.selector, entity(address(module), ENTITY), denied())
             )
         );
     }
@@ -114,9 +118,7 @@ contract SessionKeyBundlesTest is SessionKeyAccountTest {
         uint256 state = vm.snapshotState();
         refusedAfter(uninstallCall(direct, hex"01"), ping(1), keyIsGone());
         vm.revertToState(state);
-        refusedAfter(
-            uninstallCall(direct, ""), ping(1), err(IAccountV08.ValidationFunctionMissing.selector, EXECUTE)
-        );
+        refusedAfter(uninstallCall(direct, ""), ping(1), err(IAccountV08.ValidationFunctionMissing.selector, EXECUTE));
         vm.revertToState(state);
         refusedAfter(
             uninstallCall(direct, ""), join(ping(), ping()), err(IAccountV08.ValidationFunctionMissing.selector, BATCH)

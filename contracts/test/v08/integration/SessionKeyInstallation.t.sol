@@ -71,14 +71,10 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
     function test_installedTwice_isRefused() public onEveryAccount {
         grant(listOf(allow(address(target))));
         bytes[] memory parts = installCalls(oneKey(new bytes[](0)));
-        refusedInExecution(
-            ownerOp(selfCalls(parts)), err(IAccountV08.ExecutionFunctionAlreadySet.selector, USE)
-        );
+        refusedInExecution(ownerOp(selfCalls(parts)), err(IAccountV08.ExecutionFunctionAlreadySet.selector, USE));
         refusedInExecution(
             ownerOp(selfCalls(listOf(parts[1]))),
-            abi.encodeWithSelector(
-                IAccountV08.ValidationAlreadySet.selector, USE, entity(address(module), ENTITY)
-            )
+            abi.encodeWithSelector(IAccountV08.ValidationAlreadySet.selector, USE, entity(address(module), ENTITY))
         );
         runs(ping());
     }
@@ -185,8 +181,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
     }
 
     function _signDeferred(PackedUserOperation memory op, bytes memory action) private view {
-        op.signature =
-            abi.encodePacked(deferred(op.nonce, DEADLINE, action), hex"ff", signatureOf(op, key));
+        op.signature = abi.encodePacked(deferred(op.nonce, DEADLINE, action), hex"ff", signatureOf(op, key));
     }
 
     function _installation() private view returns (bytes memory) {

@@ -28,9 +28,9 @@ import {SessionKeyAccountTest} from "../utils/SessionKeyAccountTest.sol";
 /// @notice Session keys at work through the real EntryPoint v0.7, on every kind of ERC-6900 v0.8 account.
 contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
     ISessionKeyPlugin.ContractAccessControlType private constant DENYLIST =
-        ISessionKeyPlugin.ContractAccessControlType.DENYLIST;
+    ISessionKeyPlugin.ContractAccessControlType.DENYLIST;
     ISessionKeyPlugin.ContractAccessControlType private constant ALLOW_ALL =
-        ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS;
+    ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS;
 
     /* One operation */
 
@@ -272,7 +272,8 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         Vm.Wallet memory second = vm.createWallet("second key");
         grant(listOf(allow(address(target))));
         callAsOwner(addCall(second.addr, listOf(allow(address(target)))));
-        PackedUserOperation memory op = buildUserOp(useCall(ping(), second.addr), nonceKey(laneOf(second.addr), ENTITY, 0));
+        PackedUserOperation memory op =
+            buildUserOp(useCall(ping(), second.addr), nonceKey(laneOf(second.addr), ENTITY, 0));
         op.signature = abi.encodePacked(keyPrefix(), signatureOf(op, second));
         runs(ping());
         runs(ping());
@@ -428,7 +429,8 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
     }
 
     function _refusedAtRuntime(bytes24 name, bytes memory data) private {
-        bytes memory authorization = abi.encodePacked(authorizationOf(name, false), hex"ff", ecdsa(keccak256(data), key));
+        bytes memory authorization =
+            abi.encodePacked(authorizationOf(name, false), hex"ff", ecdsa(keccak256(data), key));
         bytes memory reason = err(
             IAccountV08.RuntimeValidationFunctionReverted.selector,
             name,

@@ -107,13 +107,13 @@ contract ValidationRulesOfModuleTest is ValidationTraceV07 {
 
     function _deferredOp(bytes memory action) private view returns (PackedUserOperation memory op) {
         op = buildUserOp(useCall(ping()), nonceKey(laneOf(key.addr), ENTITY, HAS_DEFERRED_ACTION));
-        op.signature =
-            abi.encodePacked(deferred(op.nonce, 1_700_001_000, action), hex"ff", signatureOf(op, key));
+        op.signature = abi.encodePacked(deferred(op.nonce, 1_700_001_000, action), hex"ff", signatureOf(op, key));
     }
 
     function test_deferredInstallation_obeysTheRules() public {
-        for (uint256 i = 0; i < uint256(Kind.SIGNATURE); ++i) {
-            useAccount(Kind(i));
+        Kind[3] memory kinds = [Kind.MODULAR, Kind.SEMI_MODULAR, Kind.DELEGATED];
+        for (uint256 i = 0; i < kinds.length; ++i) {
+            useAccount(kinds[i]);
             uninstallModule();
             _obeysTheRules(_deferredOp(selfCalls(installCalls(oneKey(_everything())))));
         }
@@ -146,9 +146,7 @@ contract ValidationRulesOfModuleTest is ValidationTraceV07 {
         callAsOwner(addCall(payee, new bytes[](0)));
         bytes memory rotation = abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (payee, 0, stranger));
         _obeysTheRules(_deferredOp(rotation));
-        _obeysTheRules(
-            _deferredOp(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (stranger, bytes32(0))))
-        );
+        _obeysTheRules(_deferredOp(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (stranger, bytes32(0)))));
     }
 
     /// @dev It begins an interval now: a bundler that traces it refuses it. Without an interval it does not.
@@ -165,8 +163,7 @@ contract ValidationRulesOfModuleTest is ValidationTraceV07 {
         op = buildUserOp(useCall(ping()), nonceKey(laneOf(key.addr), ENTITY, HAS_DEFERRED_ACTION));
         op.initCode = abi.encodePacked(factory, abi.encodeCall(factory.createSemiModularAccount, (owner.addr, 77)));
         bytes memory action = selfCalls(installCalls(oneKey(_everything())));
-        op.signature =
-            abi.encodePacked(deferred(op.nonce, 1_700_001_000, action), hex"ff", signatureOf(op, key));
+        op.signature = abi.encodePacked(deferred(op.nonce, 1_700_001_000, action), hex"ff", signatureOf(op, key));
         vm.deal(created, 1 ether);
     }
 

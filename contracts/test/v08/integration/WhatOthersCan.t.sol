@@ -62,8 +62,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         _installOther(EXECUTE);
         passes(_otherOp(executeCall(address(module), 0, useCall(ping(2)))));
         refusedInExecution(_otherOp(executeCall(address(module), 0, useCall(ping(2)))), overNativeLimit());
-        bytes[] memory everything =
-            listOf(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS));
+        bytes[] memory everything = listOf(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS));
         passes(_otherOp(executeCall(address(module), 0, addCall(other.addr, everything))));
         assertTrue(module.isSessionKeyOf(address(account), other.addr));
         // So does one that ends all keys.
@@ -105,9 +104,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         runs(ping());
         assertEq(_calls(hooking), 2);
         hooking.refuse(IExecutionHookModule.preExecutionHook.selector, "no");
-        refusesToRun(
-            ping(), err(IAccountV08.PreExecHookReverted.selector, entity(address(hooking), 1), bytes("no"))
-        );
+        refusesToRun(ping(), err(IAccountV08.PreExecHookReverted.selector, entity(address(hooking), 1), bytes("no")));
     }
 
     function _calls(MockModule hooking) private view returns (uint256 count) {

@@ -62,7 +62,8 @@ contract MockModule {
     }
 
     function _isView(bytes4 selector) private pure returns (bool) {
-        return selector == IERC165.supportsInterface.selector || selector == IValidationModule.validateSignature.selector
+        return selector == IERC165.supportsInterface.selector
+            || selector == IValidationModule.validateSignature.selector
             || selector == IValidationHookModule.preSignatureValidationHook.selector;
     }
 

@@ -85,11 +85,7 @@ abstract contract DeferredActionsTest is AccountRulesTest {
     function test_usedNonce_revokesTheAction() public {
         PackedUserOperation memory op = _op(installCall(validation(address(mock), ENTITY, USER_OP), none()), DEADLINE);
         callAsOwner(
-            executeCall(
-                address(ENTRY_POINT),
-                0,
-                abi.encodeCall(ENTRY_POINT.incrementNonce, (uint192(op.nonce >> 64)))
-            )
+            executeCall(address(ENTRY_POINT), 0, abi.encodeCall(ENTRY_POINT.incrementNonce, (uint192(op.nonce >> 64))))
         );
         callAsOwner(_install());
         refusedByEntryPoint(op, "AA25 invalid account nonce");
@@ -136,7 +132,8 @@ abstract contract DeferredActionsTest is AccountRulesTest {
 
     function test_action_obeysTheRulesOfCalls() public {
         refusedInValidation(
-            _op(executeCall(address(account), 0, ""), DEADLINE), err(IAccountV08.SelfCallRecursionDepthExceeded.selector)
+            _op(executeCall(address(account), 0, ""), DEADLINE),
+            err(IAccountV08.SelfCallRecursionDepthExceeded.selector)
         );
         refusedInValidation(
             _op(abi.encodePacked(FOO), DEADLINE), err(IAccountV08.ValidationFunctionMissing.selector, FOO)

@@ -8,7 +8,7 @@ import {
     ManifestExecutionHook,
     PackedUserOperation
 } from "../../../src/interfaces/IModule.sol";
-import {IAccountV07} from "../interfaces/IEntryPointV07.sol";
+import {IAccountV07, IEntryPointV07} from "../interfaces/IEntryPointV07.sol";
 import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 import {Counter} from "../../mocks/Counter.sol";
 import {listOf} from "../../utils/ListLiterals.sol";
@@ -21,8 +21,7 @@ abstract contract ExecutionTest is AccountRulesTest {
     /* By user operation */
 
     function test_hooks_runAroundTheCall_thenInReverse() public {
-        bytes[] memory hooks =
-            listOf(executionHook(1, BOTH), executionHook(2, POST_HOOK), executionHook(3, PRE_HOOK));
+        bytes[] memory hooks = listOf(executionHook(1, BOTH), executionHook(2, POST_HOOK), executionHook(3, PRE_HOOK));
         install(USER_OP, selectors(EXECUTE), hooks);
         other.answer(PRE_EXECUTION, abi.encode(bytes("kept")));
         PackedUserOperation memory op = mockOp(wrapped(increment()));
@@ -96,8 +95,7 @@ abstract contract ExecutionTest is AccountRulesTest {
     /// @dev No flag is needed: a module that wants user operations only must refuse.
     function test_anyValidation_canBeUsedAtRuntime() public {
         install(0, selectors(EXECUTE));
-        (bool success, bytes memory answer) =
-            callFrom(stranger, _runtimeCall(increment(), _authorize(false, hex"ff")));
+        (bool success, bytes memory answer) = callFrom(stranger, _runtimeCall(increment(), _authorize(false, hex"ff")));
         assertTrue(success);
         // What `execute` returns to the account itself.
         bytes memory returned = abi.decode(abi.decode(answer, (bytes)), (bytes));
@@ -183,10 +181,12 @@ abstract contract ExecutionTest is AccountRulesTest {
     function test_moduleWithoutCode_validatesNothing() public {
         callAsOwner(installCall(validation(stranger, ENTITY, USER_OP), selectors(EXECUTE)));
         bytes memory authorization = abi.encodePacked(authorizationOf(entity(stranger, ENTITY), false), hex"ff");
-        refusedTo(stranger, _runtimeCall(increment(), authorization), "");
+        // There is no data, but forge puts some in when it traces calls of addresses without code.
+        (bool success,) = callFrom(stranger, _runtimeCall(increment(), authorization));
+        assertFalse(success);
         PackedUserOperation memory op = buildUserOp(increment(), KEY);
         op.signature = abi.encodePacked(selectionPrefix(entity(stranger, ENTITY), false), hex"ff");
-        refusedInValidation(op, "");
+        assertEq(bytes4(refusal(op)), IEntryPointV07.FailedOpWithRevert.selector);
     }
 
     /// @dev What looks like an operation at runtime is the account's call of `executeUserOp`, which is the EntryPoint's.
@@ -220,9 +220,7 @@ abstract contract ExecutionTest is AccountRulesTest {
         (bool success, bytes memory answer) = callFrom(address(mock), increment());
         assertTrue(success);
         assertEq(abi.decode(abi.decode(answer, (bytes)), (uint256)), 1);
-        refusedTo(
-            address(mock), batchCall(new Call[](0)), err(IAccountV08.ValidationFunctionMissing.selector, BATCH)
-        );
+        refusedTo(address(mock), batchCall(new Call[](0)), err(IAccountV08.ValidationFunctionMissing.selector, BATCH));
         refusedTo(address(other), increment(), err(IAccountV08.ValidationFunctionMissing.selector, EXECUTE));
     }
 
@@ -292,9 +290,8 @@ abstract contract ExecutionTest is AccountRulesTest {
         ExecutionManifest memory manifest = fooManifest(false, true);
         callAsOwner(installExecutionCall(address(mock), manifest, ""));
         install(USER_OP, selectors(FOO));
-        Outcome[] memory outcomes = sendBundle(
-            ownerOp(uninstallExecutionCall(address(mock), manifest, "")), mockOp(abi.encodePacked(FOO))
-        );
+        Outcome[] memory outcomes =
+            sendBundle(ownerOp(uninstallExecutionCall(address(mock), manifest, "")), mockOp(abi.encodePacked(FOO)));
         assertTrue(outcomes[0].success);
         assertFalse(outcomes[1].success);
         assertEq(outcomes[1].reason, err(IAccountV08.UnrecognizedFunction.selector, FOO));

@@ -135,9 +135,7 @@ abstract contract InstallationTest is AccountRulesTest {
         bytes25 config = validation(address(mock), ENTITY, USER_OP);
         refusedToOwner(
             installCall(config, none(), "", listOf(executionHook(1, PRE_HOOK))),
-            abi.encodeWithSelector(
-                IAccountV08.ExecutionHookAlreadySet.selector, hook(address(other), 1, PRE_HOOK)
-            )
+            abi.encodeWithSelector(IAccountV08.ExecutionHookAlreadySet.selector, hook(address(other), 1, PRE_HOOK))
         );
         refusedToOwner(
             installCall(config, none(), "", listOf(validationHook(1))),

@@ -97,9 +97,7 @@ contract FallbackSignerOfSemiModularAccountTest is FallbackSignerTest {
         (success,) = callFrom(owner.addr, installCall(validation(address(mock), ENTITY, USER_OP), none()));
         assertTrue(success);
         refusedTo(
-            owner.addr,
-            executeCall(address(account), 0, ""),
-            err(IAccountV08.SelfCallRecursionDepthExceeded.selector)
+            owner.addr, executeCall(address(account), 0, ""), err(IAccountV08.SelfCallRecursionDepthExceeded.selector)
         );
         callAsOwner(_updateCall(owner.addr, true));
         refusedTo(owner.addr, increment(), err(IAccountV08.ValidationFunctionMissing.selector, EXECUTE));
@@ -140,8 +138,7 @@ contract FallbackSignerOfSemiModularAccountTest is FallbackSignerTest {
         address created = factory.getAddressSemiModular(owner.addr, 7);
         account = IAccountV08(payable(created));
         op = buildUserOp(increment(), AS_GLOBAL);
-        op.initCode =
-            abi.encodePacked(factory, abi.encodeCall(factory.createSemiModularAccount, (owner.addr, 7)));
+        op.initCode = abi.encodePacked(factory, abi.encodeCall(factory.createSemiModularAccount, (owner.addr, 7)));
         signAsOwner(op);
         vm.deal(created, 1 ether);
         passes(op);
@@ -180,10 +177,7 @@ contract FallbackSignerOfDelegatedAccountTest is FallbackSignerTest {
     function _installKey(uint8 flags, bytes4[] memory list) private {
         callAsOwner(
             installCall(
-                validation(address(ownerModule), ENTITY, flags),
-                list,
-                abi.encode(ENTITY, second.addr),
-                new bytes[](0)
+                validation(address(ownerModule), ENTITY, flags), list, abi.encode(ENTITY, second.addr), new bytes[](0)
             )
         );
     }

@@ -31,9 +31,7 @@ abstract contract SignaturesTest is AccountRulesTest {
         _answer();
         vm.expectCall(
             address(mock),
-            abi.encodeCall(
-                IValidationModule.validateSignature, (address(account), ENTITY, address(this), HASH, "part")
-            )
+            abi.encodeCall(IValidationModule.validateSignature, (address(account), ENTITY, address(this), HASH, "part"))
         );
         assertEq(account.isValidSignature(HASH, _signature(abi.encodePacked(hex"ff", "part"))), GOOD);
     }
@@ -55,9 +53,7 @@ abstract contract SignaturesTest is AccountRulesTest {
         );
         assertEq(account.isValidSignature(HASH, signature), GOOD);
         other.refuse(IValidationHookModule.preSignatureValidationHook.selector, "why");
-        vm.expectRevert(
-            err(IAccountV08.PreSignatureValidationHookReverted.selector, entity(address(other), 11), "why")
-        );
+        vm.expectRevert(err(IAccountV08.PreSignatureValidationHookReverted.selector, entity(address(other), 11), "why"));
         account.isValidSignature(HASH, signature);
     }
 

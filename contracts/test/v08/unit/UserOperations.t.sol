@@ -86,9 +86,7 @@ abstract contract UserOperationsTest is AccountRulesTest {
 
     function test_validation_isForUserOperationsOnlyIfItSaysSo() public {
         install(SIGNATURE | GLOBAL, selectors(EXECUTE));
-        refusedInValidation(
-            mockOp(increment()), errOf(IAccountV08.UserOpValidationInvalid.selector, mockEntity())
-        );
+        refusedInValidation(mockOp(increment()), errOf(IAccountV08.UserOpValidationInvalid.selector, mockEntity()));
     }
 
     function test_onlyTheEntryPoint_asksAndExecutes() public {
@@ -239,9 +237,8 @@ abstract contract UserOperationsTest is AccountRulesTest {
 
     function test_hooks_getTheirSegmentsInOrder() public {
         _installHooks();
-        PackedUserOperation memory op = _withSegments(
-            abi.encodePacked(hex"00", uint32(3), "one", hex"01", uint32(5), "three", hex"ff", "part")
-        );
+        PackedUserOperation memory op =
+            _withSegments(abi.encodePacked(hex"00", uint32(3), "one", hex"01", uint32(5), "three", hex"ff", "part"));
         bytes32 hash = ENTRY_POINT.getUserOpHash(op);
         passes(op);
         ModuleCall[] memory calls = moduleCalls();
@@ -260,9 +257,13 @@ abstract contract UserOperationsTest is AccountRulesTest {
         bytes32 hash = ENTRY_POINT.getUserOpHash(op);
         passes(op);
         op.signature = "";
-        assertCall(moduleCalls()[0], other, abi.encodeCall(IValidationHookModule.preUserOpValidationHook, (11, op, hash)));
+        assertCall(
+            moduleCalls()[0], other, abi.encodeCall(IValidationHookModule.preUserOpValidationHook, (11, op, hash))
+        );
         op.signature = "two";
-        assertCall(moduleCalls()[1], other, abi.encodeCall(IValidationHookModule.preUserOpValidationHook, (12, op, hash)));
+        assertCall(
+            moduleCalls()[1], other, abi.encodeCall(IValidationHookModule.preUserOpValidationHook, (12, op, hash))
+        );
     }
 
     function test_segmentOfLengthZero_isRefused() public {

@@ -69,8 +69,7 @@ abstract contract AccountRulesTest is AccountV08Test {
         returns (ExecutionManifest memory manifest)
     {
         manifest.executionFunctions = new ManifestExecutionFunction[](1);
-        manifest.executionFunctions[0] =
-            ManifestExecutionFunction(FOO, skipRuntimeValidation, allowGlobalValidation);
+        manifest.executionFunctions[0] = ManifestExecutionFunction(FOO, skipRuntimeValidation, allowGlobalValidation);
     }
 
     function none() internal pure returns (bytes4[] memory) {

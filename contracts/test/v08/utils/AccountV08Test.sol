@@ -107,9 +107,7 @@ abstract contract AccountV08Test is Test {
             created = SignatureAccount(payable(LibClone.deployERC1967(implementation)));
             bytes25 config = validation(address(ownerModule), OWNER_ENTITY, USER_OP | SIGNATURE | GLOBAL);
             IInitializable(address(created))
-                .initializeWithValidation(
-                    config, new bytes4[](0), abi.encode(OWNER_ENTITY, owner.addr), new bytes[](0)
-                );
+                .initializeWithValidation(config, new bytes4[](0), abi.encode(OWNER_ENTITY, owner.addr), new bytes[](0));
         } else if (ofKind == Kind.DELEGATED || ofKind == Kind.EARLIER_DELEGATED) {
             created = delegate(owner.addr, ofKind == Kind.EARLIER_DELEGATED);
         } else if (ofKind == Kind.MODULAR) {
@@ -394,7 +392,11 @@ abstract contract AccountV08Test is Test {
     }
 
     /// @notice Validation data: bits 0 to 159 authorizer, 160 to 207 validUntil, 208 to 255 validAfter.
-    function packValidationData(uint160 authorizer, uint48 validUntil, uint48 validAfter) internal pure returns (uint256) {
+    function packValidationData(uint160 authorizer, uint48 validUntil, uint48 validAfter)
+        internal
+        pure
+        returns (uint256)
+    {
         return authorizer | uint256(validUntil) << 160 | uint256(validAfter) << 208;
     }
 
@@ -456,9 +458,8 @@ abstract contract AccountV08Test is Test {
     }
 
     function tryAsOwner(bytes memory data) private returns (bool, bytes memory) {
-        bytes memory authorization = abi.encodePacked(
-            authorizationOf(entity(address(ownerModule), OWNER_ENTITY), true), hex"ff"
-        );
+        bytes memory authorization =
+            abi.encodePacked(authorizationOf(entity(address(ownerModule), OWNER_ENTITY), true), hex"ff");
         return callFrom(owner.addr, abi.encodeCall(IAccountV08.executeWithRuntimeValidation, (data, authorization)));
     }
 
@@ -466,7 +467,9 @@ abstract contract AccountV08Test is Test {
     function authorizationOf(bytes24 moduleEntity, bool asGlobal) internal view returns (bytes memory) {
         if (kind == Kind.SIGNATURE) return abi.encodePacked(moduleEntity, asGlobal);
         uint32 entityId = uint32(uint192(moduleEntity));
-        if (entityId == DIRECT_CALL) return abi.encodePacked(AS_DIRECT_CALL | (asGlobal ? 1 : 0), bytes20(moduleEntity));
+        if (entityId == DIRECT_CALL) {
+            return abi.encodePacked(AS_DIRECT_CALL | (asGlobal ? 1 : 0), bytes20(moduleEntity));
+        }
         return abi.encodePacked(asGlobal ? AS_GLOBAL : 0, entityId);
     }
 

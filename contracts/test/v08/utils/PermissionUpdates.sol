@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../../src/interfaces/ISessionKeyPlugin.sol";
+import {
+    ISessionKeyPermissionsUpdates as Updates,
+    ISessionKeyPlugin
+} from "../../../src/interfaces/ISessionKeyPlugin.sol";
 
 // Updates of a session key's permissions.
 

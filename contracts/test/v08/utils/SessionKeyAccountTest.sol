@@ -60,7 +60,8 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
         kind = ofKind;
         account = createAccount(ofKind);
         vm.label(
-            address(account), ["modular", "semi-modular", "delegated", "earlier delegated", "signature"][uint256(ofKind)]
+            address(account),
+            ["modular", "semi-modular", "delegated", "earlier delegated", "signature"][uint256(ofKind)]
         );
         token.mint(address(account), 1_000_000 ether);
         installModule(noKeys());
@@ -198,7 +199,9 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
     }
 
     /// @notice After an operation of the owner in the same bundle, the session key's must revert with exactly this.
-    function refusedAfter(bytes memory ownersCall, ISessionKeyPlugin.Call[] memory calls, bytes memory reason) internal {
+    function refusedAfter(bytes memory ownersCall, ISessionKeyPlugin.Call[] memory calls, bytes memory reason)
+        internal
+    {
         Outcome[] memory outcomes = sendBundle(ownerOp(ownersCall), keyOp(calls));
         assertTrue(outcomes[0].success, "the owner's operation");
         assertFalse(outcomes[1].success, "the key's operation");
