@@ -9,7 +9,8 @@ import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../sr
 import {LibSessionKeySlots} from "../src/session-key/LibSessionKeySlots.sol";
 
 /// @notice Proofs that an update of permissions changes nothing but what it names: not another permission of the key, not
-/// another key's, not another account's. They run the whole plugin, and the whole module, with any storage, and look at any word that has a name.
+/// another key's, not another account's. They run the whole plugin, and the whole module, with any storage, and look at any word
+/// that has a name.
 ///
 /// Which words are one and the same is a matter of their names here; that names have slots of their own is in `SlotProofs`.
 abstract contract IsolationProofs {
