@@ -140,7 +140,6 @@ contract SessionKeyModule is
     /// @dev What EntryPoint v0.7 may charge, in wei.
     function _maxCost(PackedUserOperation calldata userOp) private pure returns (uint256) {
         (uint256 verificationGas, uint256 callGas) = _halves(userOp.accountGasLimits);
-        // slither-disable-next-line unused-return
         (, uint256 maxFeePerGas) = _halves(userOp.gasFees);
         uint256 gas;
         unchecked {

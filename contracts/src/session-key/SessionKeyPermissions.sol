@@ -165,7 +165,7 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
 
     /// @dev The limit, whose interval begins now if it waits for that.
     function _begun(SpendLimit limit) private view returns (SpendLimit) {
-        return _addsKeysWithoutClock() && limit.isNotBegun() ? limit.withLastUsed(_now()) : limit;
+        return _addsKeysWithoutClock() ? limit.begun(_now()) : limit;
     }
 
     /// @dev Starts the interval of the gas limit that validation began, if any.
@@ -322,6 +322,8 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
         GasLimit gas;
         if (key.hasGasLimit()) gas = LibGasLimit.load(slot);
+        // No time at all is meant, not one moment.
+        // slither-disable-next-line incorrect-equality
         if (_addsKeysWithoutClock() && time == LibSpendLimit.NOT_BEGUN && refreshInterval != 0) {
             gas.configureNotBegun(slot, spendLimit, refreshInterval);
         } else {

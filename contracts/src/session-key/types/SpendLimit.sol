@@ -133,6 +133,11 @@ library LibSpendLimit {
         return self.lastUsed() == NOT_BEGUN && self.refreshInterval() != 0;
     }
 
+    /// @dev The limit, whose first interval starts at `time` if it has not begun.
+    function begun(SpendLimit self, uint48 time) internal pure returns (SpendLimit) {
+        return self.isNotBegun() ? self.withLastUsed(time) : self;
+    }
+
     /// @dev The limit with an interval that starts at `time`.
     function withLastUsed(SpendLimit self, uint48 time) internal pure returns (SpendLimit) {
         return SpendLimit.wrap(SpendLimit.unwrap(self) & ~LAST_USED_MASK | uint256(time) << LAST_USED_SHIFT);
