@@ -160,6 +160,56 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         assertLt(ENTRY_POINT.balanceOf(address(account)), deposit);
     }
 
+    /* Removal with little gas */
+
+    uint256 private constant MANY = 300;
+
+    /// @dev Installs the module anew, with `MANY` keys.
+    function _installMany() private {
+        uninstallModule();
+        address[] memory many = new address[](MANY);
+        for (uint256 i = 0; i < MANY; ++i) {
+            many[i] = address(uint160(0x1000 + i));
+        }
+        callAsOwner(selfCalls(installCalls(abi.encode(many, new bytes32[](MANY), new bytes[][](MANY)))));
+    }
+
+    function _opWithLittleGas(bytes[] memory calls) private view returns (PackedUserOperation memory op) {
+        op = ownerOp(selfCalls(calls));
+        op.accountGasLimits = gasLimits(3_000_000, 500_000);
+        signAsOwner(op);
+    }
+
+    /// @dev The callback ends all keys with one write, then emits events as long as there is gas: some, but not for all.
+    function test_uninstallation_whoseCallbackIsLast_needsNoGasForEveryKey() public onEveryAccount {
+        _installMany();
+        bytes[] memory calls = listOf(
+            uninstallCall(entity(address(module), ENTITY), ""),
+            uninstallCall(entity(address(module), DIRECT_CALL), ""),
+            uninstallExecutionCall(address(module), manifest(), hex"01")
+        );
+        passes(_opWithLittleGas(calls));
+        assertEq(module.sessionKeysOf(address(account)).length, 0);
+        assertFalse(module.isSessionKeyOf(address(account), address(0x1000)));
+        assertGt(_removals(), 10);
+        assertLt(_removals(), MANY);
+    }
+
+    /// @dev Nothing is left for what comes after it: all of the batch is undone.
+    function test_uninstallation_whoseCallbackIsFirst_needsGasForEveryKey() public onEveryAccount {
+        _installMany();
+        refusedInExecution(_opWithLittleGas(uninstallCalls()), "");
+        assertEq(module.sessionKeysOf(address(account)).length, MANY);
+        uninstallModule();
+        assertEq(module.sessionKeysOf(address(account)).length, 0);
+    }
+
+    function _removals() private view returns (uint256 count) {
+        for (uint256 i = 0; i < lastLogs.length; ++i) {
+            if (lastLogs[i].topics[0] == ISessionKeyPlugin.SessionKeyRemoved.selector) ++count;
+        }
+    }
+
     /* Deferred */
 
     modifier onNonceAccounts() {

@@ -6,7 +6,7 @@ import {Vm} from "forge-std/Vm.sol";
 import {ExecutionManifest, ManifestExecutionHook, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {ISessionKeyModule} from "../../../src/interfaces/ISessionKeyModule.sol";
 import {ISessionKeyPlugin} from "../../../src/interfaces/ISessionKeyPlugin.sol";
-import {call, listOf} from "../../utils/ListLiterals.sol";
+import {call, join, listOf} from "../../utils/ListLiterals.sol";
 import {IAccountV08} from "../interfaces/IAccountV08.sol";
 import {IExecutionHookModule} from "../interfaces/IHookModules.sol";
 import {MockModule} from "../modules/MockModule.sol";
@@ -74,8 +74,16 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
     function test_delegatedAccountsOwnTransaction_runsAnyKey() public {
         useAccount(Kind.DELEGATED);
         grant(listOf(allow(address(target)), nativeLimit(3, 0)));
-        (bool success,) = callFrom(owner.addr, useCall(ping(2)));
+        (bool success, bytes memory answer) = callFrom(owner.addr, useCall(ping(2)));
         assertTrue(success);
+        bytes[] memory returned = abi.decode(answer, (bytes[]));
+        assertEq(returned.length, 1);
+        assertEq(returned[0], abi.encode(1));
+        (success, answer) = callFrom(owner.addr, useCall(join(ping(), ping())));
+        assertTrue(success);
+        returned = abi.decode(answer, (bytes[]));
+        assertEq(returned.length, 2);
+        assertEq(returned[1], abi.encode(1));
         refusedTo(owner.addr, useCall(ping(2)), overNativeLimit());
     }
 
