@@ -360,6 +360,17 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         refusesToValidate(keyOp(wrapped(useCall(ping())), lane), denied());
     }
 
+    /// @dev Even where an owner gives the validation more selectors, and with arguments that the module could read.
+    function test_key_signsNothingButItsFunction_whateverTheSelectors() public onEveryAccount {
+        grant(listOf(listType(ALLOW_ALL)));
+        callAsOwner(installCall(validation(address(module), ENTITY, USER_OP), selectors(EXECUTE)));
+        bytes memory callData = useCall(ping());
+        for (uint256 i = 0; i < 4; ++i) {
+            callData[i] = EXECUTE[i];
+        }
+        refusesToValidate(keyOp(callData, nonceKey(laneOf(key.addr), ENTITY, 0)), denied());
+    }
+
     function test_key_isNoGlobalValidation() public onEveryAccount {
         grant(listOf(listType(ALLOW_ALL), nativeLimit(NO_LIMIT, 0)));
         PackedUserOperation memory op =
