@@ -3,17 +3,15 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
-import {SessionKeyModule} from "../src/session-key/SessionKeyModule.sol";
 import {SessionKeyPlugin} from "../src/session-key/SessionKeyPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../src/interfaces/ISessionKeyPlugin.sol";
 import {LibSessionKeySlots} from "../src/session-key/LibSessionKeySlots.sol";
 
 /// @notice Proofs that an update of permissions changes nothing but what it names: not another permission of the key, not
-/// another key's, not another account's. They run the whole plugin, and the whole module, with any storage, and look at any word
-/// that has a name.
+/// another key's, not another account's. They run the whole plugin, with any storage, and look at any word that has a name.
 ///
 /// Which words are one and the same is a matter of their names here; that names have slots of their own is in `SlotProofs`.
-abstract contract IsolationProofs {
+contract IsolationProofs {
     /// @notice The name of a word, with the fields of `LibSessionKeySlots`; `offset` counts from the name's first word.
     struct Name {
         uint8 kind;
@@ -41,16 +39,12 @@ abstract contract IsolationProofs {
     /// @dev Bits of a contract entry that are the access list's; all others are the token limit's.
     uint256 private constant LIST_ENTRY = 3;
 
-    /// @dev The contract that the proofs are about.
-    ISessionKeyPlugin internal face;
+    SessionKeyPlugin private plugin;
 
     function setUp() external {
-        face = _deploy();
-        vm.setArbitraryStorage(address(face));
+        plugin = new SessionKeyPlugin();
+        vm.setArbitraryStorage(address(plugin));
     }
-
-    /// @dev Deploys the contract.
-    function _deploy() internal virtual returns (ISessionKeyPlugin);
 
     function check_setAccessListType(address account, address key, uint8 listType, Name calldata name) external {
         if (listType > 2) return;
@@ -155,12 +149,12 @@ abstract contract IsolationProofs {
         bytes[] memory updates = new bytes[](1);
         updates[0] = data;
         vm.prank(account);
-        face.updateKeyPermissions(key, updates);
+        plugin.updateKeyPermissions(key, updates);
         changed = before ^ _load(slot);
     }
 
     function _load(uint256 slot) private view returns (uint256) {
-        return uint256(vm.load(address(face), bytes32(slot)));
+        return uint256(vm.load(address(plugin), bytes32(slot)));
     }
 
     /* Names */
@@ -201,17 +195,5 @@ abstract contract IsolationProofs {
         returns (bool)
     {
         return name.kind == CONTRACT && name.account == account && name.keyId == keyId && name.target == target;
-    }
-}
-
-contract PluginIsolationProofs is IsolationProofs {
-    function _deploy() internal override returns (ISessionKeyPlugin) {
-        return new SessionKeyPlugin();
-    }
-}
-
-contract ModuleIsolationProofs is IsolationProofs {
-    function _deploy() internal override returns (ISessionKeyPlugin) {
-        return new SessionKeyModule();
     }
 }

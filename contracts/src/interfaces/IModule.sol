@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
-
 /// @notice A user operation of ERC-4337 as EntryPoint v0.7 takes it. Gas in gas units, fees in wei per gas unit; two numbers in
 /// one word are 16 bytes each, the first in the upper half.
 struct PackedUserOperation {
@@ -32,7 +30,7 @@ struct ManifestExecutionFunction {
 }
 
 /// @notice Binds a hook of the module to an execution selector.
-struct ManifestExecutionHook {
+struct ManifestHook {
     bytes4 executionSelector;
     uint32 entityId;
     bool isPreHook;
@@ -42,7 +40,7 @@ struct ManifestExecutionHook {
 /// @notice What a module adds to an account.
 struct ExecutionManifest {
     ManifestExecutionFunction[] executionFunctions;
-    ManifestExecutionHook[] executionHooks;
+    ManifestHook[] executionHooks;
     // ERC-165 ids that the account answers true for while the module is installed.
     bytes4[] interfaceIds;
 }

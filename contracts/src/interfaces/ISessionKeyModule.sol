@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
-
 /// @title What `SessionKeyModule` adds to the ABI of `ISessionKeyPlugin`, `IValidationModule` and `IExecutionModule`
 interface ISessionKeyModule {
     /// @notice In execution: a call's target says that it is a module. Modules take orders from the account's calls.

@@ -1,32 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
-import {IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
+import {Call, IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
 import {LibSessionKeyCalls} from "./LibSessionKeyCalls.sol";
 
 /// @title Having an account make calls, and returning what they return
 /// @notice Calls are encoded anew, as every encoder does it: whatever reads them in the account reads what was checked. What the
 /// account returns is passed on as it stands, since the caller is the account itself.
 library LibAccountCalls {
-    using LibSessionKeyCalls for ISessionKeyPlugin.Call[];
+    using LibSessionKeyCalls for Call[];
 
     /// @dev Has the account make the calls: one by `execute`, several by `executeBatch`. Reverts as the account does.
     /// @param calls At least one, as `LibSessionKeyCalls.decode` returned them.
     /// @return start Where in memory the encoded `bytes[]` begins that the calls returned.
     /// @return size Its length, in bytes.
-    function makeThrough(ISessionKeyPlugin.Call[] calldata calls, address account)
-        internal
-        returns (uint256 start, uint256 size)
-    {
+    function makeThrough(Call[] calldata calls, address account) internal returns (uint256 start, uint256 size) {
         return calls.length == 1 ? _execute(calls, account) : _executeBatch(calls, account);
     }
 
     /// @dev The answer of `execute`, encoded `bytes`, is what follows the two words that make it the only element of an array.
-    function _execute(ISessionKeyPlugin.Call[] calldata calls, address account)
-        private
-        returns (uint256 start, uint256 size)
-    {
+    function _execute(Call[] calldata calls, address account) private returns (uint256 start, uint256 size) {
         bytes4 selector = IStandardExecutor.execute.selector;
         uint256 end;
         assembly ("memory-safe") {
@@ -45,10 +38,7 @@ library LibAccountCalls {
     }
 
     /// @dev The answer of `executeBatch` is what is returned.
-    function _executeBatch(ISessionKeyPlugin.Call[] calldata calls, address account)
-        private
-        returns (uint256 start, uint256 size)
-    {
+    function _executeBatch(Call[] calldata calls, address account) private returns (uint256 start, uint256 size) {
         bytes4 selector = IStandardExecutor.executeBatch.selector;
         uint256 heads;
         uint256 end;
@@ -75,11 +65,7 @@ library LibAccountCalls {
 
     /// @dev Encodes one call at `start`: target, value, offset, length, and data padded with zeros.
     /// @return end Where its encoding ends.
-    function _encode(ISessionKeyPlugin.Call[] calldata calls, uint256 index, uint256 start)
-        private
-        pure
-        returns (uint256 end)
-    {
+    function _encode(Call[] calldata calls, uint256 index, uint256 start) private pure returns (uint256 end) {
         (address target, uint256 value, bytes calldata data) = calls.at(index);
         assembly ("memory-safe") {
             mstore(start, target)

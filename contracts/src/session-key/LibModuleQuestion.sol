@@ -5,7 +5,7 @@ import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
 import {IModule} from "../interfaces/IModule.sol";
 import {ISessionKeyModule} from "../interfaces/ISessionKeyModule.sol";
-import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../interfaces/IStandardExecutor.sol";
 import {LibSessionKeyCalls} from "./LibSessionKeyCalls.sol";
 
 /// @title Asking targets whether they are modules
@@ -13,7 +13,7 @@ import {LibSessionKeyCalls} from "./LibSessionKeyCalls.sol";
 /// v0.8 account does not refuse to call it. ERC-6900 demands that every module answers true for `IModule` by ERC-165. Modules that
 /// do not, and targets that answer otherwise later, are not recognised.
 library LibModuleQuestion {
-    using LibSessionKeyCalls for ISessionKeyPlugin.Call[];
+    using LibSessionKeyCalls for Call[];
 
     /// @dev Gas units that a target gets to answer. A third of what ERC-165 allows, and many times what modules need: a fallback
     /// that does not know the question may use up all of it.
@@ -24,7 +24,7 @@ library LibModuleQuestion {
 
     /// @dev Reverts with `TargetIsModule` if one of the targets says that it is a module. Consecutive calls of one target are one
     /// question.
-    function requireNoModules(ISessionKeyPlugin.Call[] calldata calls) internal view {
+    function requireNoModules(Call[] calldata calls) internal view {
         address asked;
         for (uint256 i = 0; i < calls.length; ++i) {
             // The question is of the target alone.

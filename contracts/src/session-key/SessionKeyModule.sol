@@ -17,6 +17,7 @@ import {
 import {IPluginErrors} from "../interfaces/IPluginErrors.sol";
 import {ISessionKeyModule} from "../interfaces/ISessionKeyModule.sol";
 import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../interfaces/IStandardExecutor.sol";
 import {LibAccountCalls} from "./LibAccountCalls.sol";
 import {LibModuleQuestion} from "./LibModuleQuestion.sol";
 import {LibSessionKeyCalls} from "./LibSessionKeyCalls.sol";

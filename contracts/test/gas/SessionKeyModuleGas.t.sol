@@ -71,7 +71,7 @@ contract SessionKeyModuleGasTest is ModuleFace {
         _grant(_everything());
         setEntry(address(token), true, true);
         setFunction(address(token), token.transfer.selector, true);
-        ISessionKeyPlugin.Call[] memory pings = join(join(_ping(1), _ping(1)), _ping(1));
+        Call[] memory pings = join(join(_ping(1), _ping(1)), _ping(1));
         _measure("P, batch of five", join(pings, join(transfer(1 ether), transfer(2 ether))), 35_500, 28_500);
     }
 
@@ -88,12 +88,9 @@ contract SessionKeyModuleGasTest is ModuleFace {
     /* Measuring */
 
     /// @dev Uses the key twice; the second use is measured.
-    function _measure(
-        string memory name,
-        ISessionKeyPlugin.Call[] memory calls,
-        uint256 validationBound,
-        uint256 executionBound
-    ) private {
+    function _measure(string memory name, Call[] memory calls, uint256 validationBound, uint256 executionBound)
+        private
+    {
         Operation memory op = operation(calls);
         op.gas = 1_000_000;
         op.maxFeePerGas = 1 gwei;
@@ -110,15 +107,11 @@ contract SessionKeyModuleGasTest is ModuleFace {
     }
 
     /// @dev What the module has the account do.
-    function _callback(ISessionKeyPlugin.Call[] memory calls) private pure returns (bytes memory) {
+    function _callback(Call[] memory calls) private pure returns (bytes memory) {
         if (calls.length == 1) {
             return abi.encodeCall(IStandardExecutor.execute, (calls[0].target, calls[0].value, calls[0].data));
         }
-        Call[] memory batch = new Call[](calls.length);
-        for (uint256 i = 0; i < calls.length; ++i) {
-            batch[i] = Call(calls[i].target, calls[i].value, calls[i].data);
-        }
-        return abi.encodeCall(IStandardExecutor.executeBatch, (batch));
+        return abi.encodeCall(IStandardExecutor.executeBatch, (calls));
     }
 
     function _grant(bytes[] memory updates) private {
@@ -126,7 +119,7 @@ contract SessionKeyModuleGasTest is ModuleFace {
         account.addSessionKey(key, TAG, updates);
     }
 
-    function _ping(uint256 value) private view returns (ISessionKeyPlugin.Call[] memory) {
+    function _ping(uint256 value) private view returns (Call[] memory) {
         return call(address(target), value, abi.encodeCall(PingTarget.ping, (1)));
     }
 

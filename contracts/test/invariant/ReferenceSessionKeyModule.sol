@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {PackedUserOperation} from "../../src/interfaces/IModule.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {ReferenceSessionKeyPlugin} from "./ReferenceSessionKeyPlugin.sol";
 
 /// @title What differs in the module, in its plainest form

@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {Vm} from "forge-std/Vm.sol";
 
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {call, join} from "../utils/ListLiterals.sol";
@@ -54,11 +55,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
     function deployReference() internal virtual returns (ReferenceSessionKeyPlugin);
 
     /// @notice What the reference says of an operation; called with the account as its sender.
-    function encodeCheck(Operation memory op, ISessionKeyPlugin.Call[] memory calls)
-        internal
-        view
-        virtual
-        returns (bytes memory);
+    function encodeCheck(Operation memory op, Call[] memory calls) internal view virtual returns (bytes memory);
 
     /// @notice Whether the face has limits that have not begun.
     function hasNotBegunLimits() internal pure virtual returns (bool);
@@ -127,7 +124,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
     }
 
     function _validate(uint256 seed) private {
-        ISessionKeyPlugin.Call[] memory calls = _anyCalls(seed);
+        Call[] memory calls = _anyCalls(seed);
         Operation memory op = operation(calls);
         op.gas = _hash(seed, 2) % 60;
         op.maxFeePerGas = 1;
@@ -220,13 +217,13 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
         return abi.encodeCall(Updates.updateTimeRange, (flag ? 0 : time + 100, seed % 2 == 0 ? 0 : time + 1 days));
     }
 
-    function _anyCalls(uint256 seed) private view returns (ISessionKeyPlugin.Call[] memory calls) {
+    function _anyCalls(uint256 seed) private view returns (Call[] memory calls) {
         for (uint256 n = seed % 16 == 0 ? 0 : 1 + seed % 3; n > 0; --n) {
             calls = join(calls, _anyCall(_hash(seed, n)));
         }
     }
 
-    function _anyCall(uint256 seed) private view returns (ISessionKeyPlugin.Call[] memory) {
+    function _anyCall(uint256 seed) private view returns (Call[] memory) {
         uint256 amount = (seed >> 8) % 90;
         uint256 kind = seed % 16;
         if (kind < 3) return increment();
@@ -273,12 +270,7 @@ contract SessionKeyPluginHistoriesTest is SessionKeyHistoriesTest, PluginFace {
         return new ReferenceSessionKeyPlugin(ENTRY_POINT);
     }
 
-    function encodeCheck(Operation memory op, ISessionKeyPlugin.Call[] memory calls)
-        internal
-        view
-        override
-        returns (bytes memory)
-    {
+    function encodeCheck(Operation memory op, Call[] memory calls) internal view override returns (bytes memory) {
         // The same struct, of another interface.
         bytes memory encoded = abi.encode(unpacked(op), calls, key);
         return bytes.concat(ReferenceSessionKeyPlugin.checkOperation.selector, encoded);
@@ -298,12 +290,7 @@ contract SessionKeyModuleHistoriesTest is SessionKeyHistoriesTest, ModuleFace {
         return new ReferenceSessionKeyModule(address(face));
     }
 
-    function encodeCheck(Operation memory op, ISessionKeyPlugin.Call[] memory calls)
-        internal
-        view
-        override
-        returns (bytes memory)
-    {
+    function encodeCheck(Operation memory op, Call[] memory calls) internal view override returns (bytes memory) {
         return abi.encodeCall(ReferenceSessionKeyModule.checkPackedOperation, (packedOperation(op), calls, key));
     }
 

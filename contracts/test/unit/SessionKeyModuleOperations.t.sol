@@ -286,7 +286,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
     /* Calls back into the account */
 
     function test_oneCall_isExecute() public {
-        ISessionKeyPlugin.Call[] memory calls = increment();
+        Call[] memory calls = increment();
         calls[0].data = bytes.concat(calls[0].data, "more");
         vm.expectCall(
             address(account), abi.encodeCall(IStandardExecutor.execute, (calls[0].target, 0, calls[0].data)), 1
@@ -298,12 +298,8 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
 
     function test_severalCalls_areExecuteBatch() public {
         setNative(10, 0);
-        ISessionKeyPlugin.Call[] memory calls = join(join(increment(), pay(3)), increment());
-        Call[] memory batch = new Call[](calls.length);
-        for (uint256 i = 0; i < calls.length; ++i) {
-            batch[i] = Call(calls[i].target, calls[i].value, calls[i].data);
-        }
-        vm.expectCall(address(account), abi.encodeCall(IStandardExecutor.executeBatch, (batch)), 1);
+        Call[] memory calls = join(join(increment(), pay(3)), increment());
+        vm.expectCall(address(account), abi.encodeCall(IStandardExecutor.executeBatch, (calls)), 1);
         bytes[] memory results = execute(calls);
         assertEq(results.length, 3);
         assertEq(results[0], abi.encode(1));
@@ -314,9 +310,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
 
     /// @dev What is called is encoded anew, not as the key's call data happened to be.
     function test_severalCalls_areEncodedAnew() public {
-        ISessionKeyPlugin.Call[] memory calls = join(increment(), increment());
-        Call[] memory batch = new Call[](2);
-        batch[0] = batch[1] = Call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
+        Call[] memory calls = join(increment(), increment());
         // Two elements that are the same words, and bytes behind them.
         bytes memory data = abi.encodePacked(
             ISessionKeyPlugin.executeWithSessionKey.selector,
@@ -325,7 +319,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
             "behind"
         );
         assertLt(data.length, abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key)).length);
-        vm.expectCall(address(account), abi.encodeCall(IStandardExecutor.executeBatch, (batch)), 1);
+        vm.expectCall(address(account), abi.encodeCall(IStandardExecutor.executeBatch, (calls)), 1);
         (bool success,) = address(account).call(data);
         assertTrue(success);
         assertEq(counter.count(), 2);
@@ -356,23 +350,21 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
     /// @dev To the byte, whatever the calls.
     function testFuzz_calls_areEncodedAsSolidityDoes(uint256 seed) public {
         AnsweringAccount answering = _answeringAccount();
-        Call[] memory batch = new Call[](1 + seed % 4);
-        ISessionKeyPlugin.Call[] memory calls = new ISessionKeyPlugin.Call[](batch.length);
-        for (uint256 i = 0; i < batch.length; ++i) {
+        Call[] memory calls = new Call[](1 + seed % 4);
+        for (uint256 i = 0; i < calls.length; ++i) {
             seed = uint256(keccak256(abi.encode(seed)));
             bytes memory data = Bytes.slice(abi.encode(seed, ~seed, seed >> 1), 0, seed % 97);
-            batch[i] = Call(address(uint160(seed)), seed >> seed % 256, data);
-            calls[i] = ISessionKeyPlugin.Call(batch[i].target, batch[i].value, data);
+            calls[i] = Call(address(uint160(seed)), seed >> seed % 256, data);
         }
         bytes[] memory answers = new bytes[](1);
         answers[0] = "answer";
-        answering.setAnswer(batch.length == 1 ? abi.encode(answers[0]) : abi.encode(answers), false);
+        answering.setAnswer(calls.length == 1 ? abi.encode(answers[0]) : abi.encode(answers), false);
         bytes[] memory results = execute(calls);
         assertEq(results.length, 1);
         assertEq(results[0], "answer");
-        bytes memory one = abi.encodeCall(IStandardExecutor.execute, (batch[0].target, batch[0].value, batch[0].data));
-        bytes memory several = abi.encodeCall(IStandardExecutor.executeBatch, (batch));
-        assertEq(answering.received(), keccak256(batch.length == 1 ? one : several));
+        bytes memory one = abi.encodeCall(IStandardExecutor.execute, (calls[0].target, calls[0].value, calls[0].data));
+        bytes memory several = abi.encodeCall(IStandardExecutor.executeBatch, (calls));
+        assertEq(answering.received(), keccak256(calls.length == 1 ? one : several));
     }
 
     function test_answers_tooShortToBeEncodedAreRefused() public {

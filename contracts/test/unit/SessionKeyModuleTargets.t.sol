@@ -6,6 +6,7 @@ import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 import {IModule} from "../../src/interfaces/IModule.sol";
 import {ISessionKeyModule} from "../../src/interfaces/ISessionKeyModule.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {InterfaceAnswer} from "../mocks/InterfaceAnswer.sol";
 import {call, join} from "../utils/ListLiterals.sol";
@@ -28,7 +29,7 @@ contract SessionKeyModuleTargetsTest is ModuleFace {
         return address(new InterfaceAnswer(answer, reverts, gasToBurn));
     }
 
-    function _to(address target) private pure returns (ISessionKeyPlugin.Call[] memory) {
+    function _to(address target) private pure returns (Call[] memory) {
         return call(target, 0, hex"11223344");
     }
 

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
-import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {PluginFace} from "../utils/SessionKeyFaces.sol";
 
 /// @notice What is the plugin's own in validation: function ids, nonce lanes, the most that an operation of EntryPoint v0.6 can cost.
@@ -34,6 +34,20 @@ contract SessionKeyPluginOperationsTest is PluginFace {
             )
         );
         IPlugin(address(account)).userOpValidationFunction(functionId, op, USER_OP_HASH);
+    }
+
+    /// @dev The plugin has a clock when a key is added.
+    function test_addSessionKey_beginsIntervalsAtOnce() public {
+        bytes[] memory updates = new bytes[](3);
+        updates[0] = abi.encodeCall(Updates.setNativeTokenSpendLimit, (10, DAY));
+        updates[1] = abi.encodeCall(Updates.setERC20SpendLimit, (address(token), 10, DAY));
+        updates[2] = abi.encodeCall(Updates.setGasSpendLimit, (10, DAY));
+        key = makeAddr("second");
+        account.addSessionKey(key, TAG, updates);
+        assertInfo(nativeInfo(), true, 10, 0, DAY, START);
+        assertInfo(tokenInfo(), true, 10, 0, DAY, START);
+        assertInfo(gasInfo(), true, 10, 0, DAY, START);
+        assertFalse(resetPending());
     }
 
     /* Nonce lanes */

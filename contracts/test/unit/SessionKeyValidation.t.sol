@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {call, join} from "../utils/ListLiterals.sol";
 import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
@@ -110,7 +111,7 @@ abstract contract SessionKeyValidationTest is SessionKeyTest {
 
     function test_validate_needsACall() public {
         allowAll();
-        refusedTwice(new ISessionKeyPlugin.Call[](0));
+        refusedTwice(new Call[](0));
     }
 
     /* Access list */
@@ -132,8 +133,7 @@ abstract contract SessionKeyValidationTest is SessionKeyTest {
                 bool allowed = listType == 0
                     ? isOnList && (!checkSelectors || hit)
                     : listType == 1 ? !(isOnList && (!checkSelectors || hit)) : true;
-                ISessionKeyPlugin.Call[] memory calls =
-                    call(address(counter), 0, abi.encodePacked(callsListed ? INCREMENT : other));
+                Call[] memory calls = call(address(counter), 0, abi.encodePacked(callsListed ? INCREMENT : other));
                 if (allowed) accepted(calls);
                 else refusedTwice(calls);
             }

@@ -6,6 +6,7 @@ import {Test} from "forge-std/Test.sol";
 import {Vm} from "forge-std/Vm.sol";
 
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {call, listOf} from "./ListLiterals.sol";
@@ -151,29 +152,29 @@ abstract contract SessionKeyTest is Test {
 
     /* Calls */
 
-    function increment() internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function increment() internal view returns (Call[] memory) {
         return call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
     }
 
-    function pay(uint256 value) internal pure returns (ISessionKeyPlugin.Call[] memory) {
+    function pay(uint256 value) internal pure returns (Call[] memory) {
         return call(address(0xBEEF), value, "");
     }
 
-    function transfer(uint256 amount) internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function transfer(uint256 amount) internal view returns (Call[] memory) {
         return call(address(token), 0, abi.encodeCall(TestToken.transfer, (address(0xBEEF), amount)));
     }
 
-    function approve(uint256 amount) internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function approve(uint256 amount) internal view returns (Call[] memory) {
         return call(address(token), 0, abi.encodeCall(TestToken.approve, (address(0xBEEF), amount)));
     }
 
     /* Validation and execution */
 
-    function execute(ISessionKeyPlugin.Call[] memory calls) internal returns (bytes[] memory) {
+    function execute(Call[] memory calls) internal returns (bytes[] memory) {
         return account.executeWithSessionKey(calls, key);
     }
 
-    function operation(ISessionKeyPlugin.Call[] memory calls) internal view returns (Operation memory) {
+    function operation(Call[] memory calls) internal view returns (Operation memory) {
         return rawOperation(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key)));
     }
 
@@ -197,7 +198,7 @@ abstract contract SessionKeyTest is Test {
         return abi.decode(answer, (uint256));
     }
 
-    function validate(ISessionKeyPlugin.Call[] memory calls) internal returns (uint256) {
+    function validate(Call[] memory calls) internal returns (uint256) {
         return validate(operation(calls));
     }
 
@@ -209,7 +210,7 @@ abstract contract SessionKeyTest is Test {
     }
 
     /// @notice Validation refuses with `PermissionsCheckFailed`.
-    function refused(ISessionKeyPlugin.Call[] memory calls) internal {
+    function refused(Call[] memory calls) internal {
         refused(operation(calls));
     }
 
@@ -219,14 +220,14 @@ abstract contract SessionKeyTest is Test {
     }
 
     /// @notice Both validation and execution refuse with `PermissionsCheckFailed`.
-    function refusedTwice(ISessionKeyPlugin.Call[] memory calls) internal {
+    function refusedTwice(Call[] memory calls) internal {
         refused(calls);
         vm.expectRevert(ISessionKeyPlugin.PermissionsCheckFailed.selector);
         execute(calls);
     }
 
     /// @notice Validation accepts without a condition on the time, and execution runs.
-    function accepted(ISessionKeyPlugin.Call[] memory calls) internal {
+    function accepted(Call[] memory calls) internal {
         assertEq(validate(calls), 0, "validation data");
         execute(calls);
     }

@@ -13,7 +13,7 @@ use alloy::{
 };
 use serde_json::{Value, json};
 use session_key_bindings::{
-    ENTRY_POINT, IEntryPoint, IModularAccount, IModularAccountFactory, ISessionKeyPlugin, UserOperation,
+    Call, ENTRY_POINT, IEntryPoint, IModularAccount, IModularAccountFactory, ISessionKeyPlugin, UserOperation,
 };
 use session_key_testkit::{
     AbsentForm, Bundler, BundlerOptions, BundlerWords, Chain, Duplicates, ErrorAnswer, Fate, NodeOptions,
@@ -74,7 +74,7 @@ impl World {
     fn forbidden(&self, sequence: u64) -> UserOperation {
         self.changed_transfer(sequence, 1, |operation| {
             let call = ISessionKeyPlugin::executeWithSessionKeyCall {
-                calls: vec![ISessionKeyPlugin::Call {
+                calls: vec![Call {
                     target: RECIPIENT,
                     value: U256::ZERO,
                     data: Bytes::new(),
