@@ -246,7 +246,13 @@ impl Ledger {
         );
         let needs_memory = matches!(
             check,
-            Check::AtMostOnce | Check::NeverHappens | Check::Decided | Check::Lane | Check::Budget
+            Check::AtMostOnce
+                | Check::NeverHappens
+                | Check::Void
+                | Check::Decided
+                | Check::SentAgain
+                | Check::Lane
+                | Check::Budget
         );
         if self.is_hostile && needs_honesty || self.is_lossy && needs_memory {
             return;

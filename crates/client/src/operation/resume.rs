@@ -9,7 +9,7 @@ use super::{
     settle::{SettleError, View},
 };
 use crate::{
-    journal::{Handover, IntentId, IntentRecord, Lane, Lease},
+    journal::{Handover, IntentId, IntentRecord, Lane, Lease, OperationRecord},
     permissions::{UserOperation, session_key_nonce_key},
     request::RequestError,
 };
@@ -167,6 +167,14 @@ impl Core {
         again.sort_unstable();
         for (_, position, index) in again {
             let record = &mut records[position];
+            // What it read may be old by now: the chain can take long to answer.
+            let Ok(Some(newest)) = self.desk.journal().intent(record.id).await else {
+                continue;
+            };
+            *record = newest;
+            if !is_waited_for(record) || !record.operations.get(index).is_some_and(OperationRecord::is_open) {
+                continue;
+            }
             // A record that does not fit itself was damaged, or tampered with.
             if self.check_ours(record).is_err() {
                 continue;

@@ -877,6 +877,27 @@ async fn a_transaction_that_is_lost_frees_its_operations() {
 }
 
 #[tokio::test]
+async fn a_bundle_behind_a_lost_transaction_is_made_anew() {
+    let world = World::new(BundlerOptions::default());
+    world.testkit.chain().set_automine(false);
+    let forgotten = world.send(&world.transfer(0, 5)).await;
+    let lost = world.bundler.bundle_now().unwrap().unwrap();
+    // In another lane: it does not depend on the first.
+    let other = world.changed_transfer(0, 6, |operation| operation.nonce += U256::ONE << 224);
+    let hash = world.send(&other).await;
+    let behind = world.bundler.bundle_now().unwrap().unwrap();
+    assert_eq!(behind.operations, [hash]);
+    assert_eq!(world.bundler.bundle_now(), Ok(None), "both are on their way");
+
+    // Nothing else fills the gap in the executor's nonces.
+    assert!(world.bundler.drop_operation(forgotten));
+    world.testkit.chain().drop_pooled(lost.transaction).unwrap();
+    assert_eq!(world.bundled(), [hash]);
+    world.testkit.chain().mine();
+    assert_eq!(world.tokens(), 6);
+}
+
+#[tokio::test]
 async fn the_executors_funds_are_its_own() {
     let world = World::new(BundlerOptions::default());
     let hash = world.send(&world.transfer(0, 5)).await;
