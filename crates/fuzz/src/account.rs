@@ -32,7 +32,7 @@ pub const REFUSER: Address = Address::repeat_byte(0xfe);
 /// Who gets tokens and allowances.
 pub const RECIPIENT: Address = Address::repeat_byte(0x0e);
 
-/// Wei that the account holds: little, so that some calls cannot be paid for. Its gas is paid from its deposit.
+/// Wei that the account holds: too little for some calls. Its gas is paid from its deposit.
 pub const BALANCE: U256 = uint!(80_U256);
 
 /// Base units of the token that the account holds.

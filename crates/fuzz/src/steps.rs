@@ -267,7 +267,7 @@ impl Change {
         .boxed()
     }
 
-    /// Permissions that let calls through, so that not all fail for the first rule; then a few changes.
+    /// Permissions that let calls through, or all would fail for the first rule; then a few changes.
     pub fn any_permissions() -> BoxedStrategy<Vec<Self>> {
         let list_type = |kind| Self::Update(PermissionUpdate::AccessListType(kind));
         let list = prop_oneof![

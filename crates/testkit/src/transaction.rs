@@ -78,7 +78,7 @@ impl Execution {
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) transaction: Recovered<TxEnvelope>,
-    /// Sent without a signature. Contracts may send, too.
+    /// Sent without a signature; the sender may be a contract.
     pub(crate) unsigned: bool,
     /// Pays nothing, whatever the base fee.
     pub(crate) free: bool,
@@ -213,7 +213,7 @@ impl Chain {
     /// Sends a transaction as whoever `from` names, needing no signature, and mines it in a block of its own, past the pool.
     ///
     /// What the request leaves out: the nonce is the next one, the gas limit the block's; without any fee field the
-    /// transaction is free, whatever the base fee. That it reverts is no error of `send`: see [`Execution::ok`].
+    /// transaction is free, whatever the base fee. A revert is not an error of `send`: see [`Execution::ok`].
     ///
     /// # Errors
     ///

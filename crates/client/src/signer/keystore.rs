@@ -282,7 +282,7 @@ impl KeyStorage for KeystoreFile {
     }
 }
 
-/// Gives a file a second name; false if there is no file.
+/// Gives a file a second name; false if the file does not exist.
 fn keep(file: &Path, name: &Path) -> io::Result<bool> {
     match fs::hard_link(file, name) {
         Ok(()) => Ok(true),
