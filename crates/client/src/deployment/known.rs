@@ -297,7 +297,7 @@ mod tests {
     use std::{fs, path::Path};
 
     #[test]
-    fn every_file_is_read_and_is_of_the_chain_that_it_names() {
+    fn every_file_is_readable_and_names_its_own_chain() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deployments");
         let mut files: Vec<String> = fs::read_dir(folder)
             .unwrap()

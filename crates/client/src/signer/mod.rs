@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_are_none() {
+    fn malformed_keys_are_refused() {
         for text in [
             "",
             "0x",
