@@ -179,9 +179,10 @@ impl AccountWorld {
         self.chain.set_next_timestamp(time)?;
         let request = TransactionRequest::default().from(from).to(to).input(data.into());
         let execution = self.chain.send(request)?;
-        Ok(match execution.is_success() {
-            true => Sent::Done,
-            false => Sent::Reverted(Revert::decode(&execution.output)),
+        Ok(if execution.is_success() {
+            Sent::Done
+        } else {
+            Sent::Reverted(Revert::decode(&execution.output))
         })
     }
 

@@ -98,7 +98,7 @@ impl Target {
     ];
 
     /// Its address.
-    pub fn address(self, world: &AccountWorld) -> Address {
+    pub const fn address(self, world: &AccountWorld) -> Address {
         match self {
             Self::Shop => SHOP,
             Self::Token => world.stack.token,
@@ -191,7 +191,7 @@ pub enum Paymaster {
 }
 
 impl Paymaster {
-    fn address(self, world: &AccountWorld) -> Address {
+    const fn address(self, world: &AccountWorld) -> Address {
         match self {
             Self::None => Address::ZERO,
             Self::Number(index) => world.paymasters[index % 2],

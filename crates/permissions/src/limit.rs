@@ -204,7 +204,7 @@ impl SpendLimitInfo {
     }
 
     /// What is left of the current interval, or of the total.
-    pub(crate) fn left(&self) -> U256 {
+    pub(crate) const fn left(&self) -> U256 {
         self.limit.saturating_sub(self.limit_used)
     }
 
@@ -215,7 +215,7 @@ impl SpendLimitInfo {
 }
 
 /// Whether an interval that begins at `start` ends after [`MAX_SECONDS`]. Never without an interval.
-pub(crate) fn end_overflows(start: u64, refresh_interval: u64) -> bool {
+pub(crate) const fn end_overflows(start: u64, refresh_interval: u64) -> bool {
     refresh_interval > 0 && start.saturating_add(refresh_interval) > MAX_SECONDS
 }
 

@@ -284,12 +284,12 @@ impl Chain {
     }
 
     /// Moves the clock: the next block comes so many seconds later than it would have.
-    pub fn increase_time(&mut self, seconds: u64) {
+    pub const fn increase_time(&mut self, seconds: u64) {
         self.time_offset = self.time_offset.saturating_add(seconds);
     }
 
     /// Seconds that [`increase_time`](Self::increase_time) has added to the next block's time.
-    pub(crate) fn time_offset(&self) -> u64 {
+    pub(crate) const fn time_offset(&self) -> u64 {
         self.time_offset
     }
 
@@ -510,7 +510,7 @@ impl Chain {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn set_automine(&mut self, automine: bool) {
+    pub const fn set_automine(&mut self, automine: bool) {
         self.config.automine = automine;
     }
 

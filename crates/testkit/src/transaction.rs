@@ -110,7 +110,7 @@ impl Candidate {
         *self.transaction.tx_hash()
     }
 
-    pub(crate) fn sender(&self) -> Address {
+    pub(crate) const fn sender(&self) -> Address {
         self.transaction.signer()
     }
 
@@ -123,9 +123,10 @@ impl Candidate {
 
     /// Its payment above this base fee, in wei per gas unit; `None` if it does not pay the base fee.
     pub(crate) fn tip(&self, base_fee: u64) -> Option<u128> {
-        match self.free {
-            true => Some(0),
-            false => self.transaction.effective_tip_per_gas(base_fee),
+        if self.free {
+            Some(0)
+        } else {
+            self.transaction.effective_tip_per_gas(base_fee)
         }
     }
 

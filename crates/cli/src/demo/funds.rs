@@ -83,7 +83,7 @@ impl Costs {
     }
 
     /// What the account gets, and gives back.
-    pub(super) fn lent(&self) -> U256 {
+    pub(super) const fn lent(&self) -> U256 {
         self.funds.saturating_add(self.deposit)
     }
 

@@ -167,7 +167,7 @@ pub struct MemoryStorage(Mutex<Option<PrivateKey>>);
 
 impl MemoryStorage {
     /// A storage that holds this key.
-    pub fn new(key: PrivateKey) -> Self {
+    pub const fn new(key: PrivateKey) -> Self {
         Self(Mutex::new(Some(key)))
     }
 }
