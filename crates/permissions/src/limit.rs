@@ -41,7 +41,7 @@ impl SpendLimit {
     }
 
     /// Refuses an interval that must be in milliseconds.
-    pub(crate) fn check_plausible(&self) -> Result<(), PermissionError> {
+    pub(crate) const fn check_plausible(&self) -> Result<(), PermissionError> {
         plausible(
             TimeField::RefreshInterval,
             self.refresh_interval,
@@ -209,7 +209,7 @@ impl SpendLimitInfo {
     }
 
     /// Whether the current interval ends after [`MAX_SECONDS`]: later than a plugin can tell that does not saturate.
-    pub(crate) fn end_overflows(&self) -> bool {
+    pub(crate) const fn end_overflows(&self) -> bool {
         self.has_limit && end_overflows(self.last_used_time, self.refresh_interval)
     }
 }

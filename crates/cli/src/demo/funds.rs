@@ -88,7 +88,7 @@ impl Costs {
     }
 
     /// All that the funder must have.
-    pub(super) fn total(&self) -> U256 {
+    pub(super) const fn total(&self) -> U256 {
         self.fees.saturating_add(self.lent())
     }
 }

@@ -198,7 +198,7 @@ fn install(
     chain.transact(owner, account, &call).unwrap();
 }
 
-fn owner() -> Address {
+const fn owner() -> Address {
     dev_accounts()[1].address
 }
 

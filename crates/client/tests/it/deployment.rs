@@ -47,7 +47,7 @@ fn chain() -> Testkit {
     testkit
 }
 
-fn sender() -> Address {
+const fn sender() -> Address {
     dev_accounts()[0].address
 }
 
@@ -107,7 +107,7 @@ fn deployer(testkit: &Testkit) -> Deployer {
 }
 
 /// Other salts, and another owner of the factory.
-fn other_parameters() -> DeploymentParameters {
+const fn other_parameters() -> DeploymentParameters {
     DeploymentParameters {
         factory_owner: Address::repeat_byte(0x0f),
         multi_owner_plugin_salt: B256::repeat_byte(1),

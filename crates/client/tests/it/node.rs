@@ -422,7 +422,7 @@ const HEADER: &str = r#"{
     "baseFeePerGas": "0x7", "transactions": 7, "logsBloom": "what", "difficulty": null
 }"#;
 
-fn head() -> Head {
+const fn head() -> Head {
     Head {
         number: 5,
         hash: B256::repeat_byte(1),
