@@ -55,7 +55,7 @@ impl Answer {
     }
 
     /// The answer is no: the exit code is 1.
-    pub(crate) fn no(&mut self, is_no: bool) {
+    pub(crate) const fn no(&mut self, is_no: bool) {
         self.is_no |= is_no;
     }
 

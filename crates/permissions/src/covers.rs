@@ -70,7 +70,7 @@ pub struct Coverage(Vec<Missing>);
 
 impl Coverage {
     /// Whether everything is covered.
-    pub fn is_covered(&self) -> bool {
+    pub const fn is_covered(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -266,7 +266,7 @@ impl Example {
     }
 }
 
-fn put(limit: &mut SpendLimitInfo, used: Use) {
+const fn put(limit: &mut SpendLimitInfo, used: Use) {
     if limit.has_limit {
         limit.limit_used = used.used;
         limit.last_used_time = if limit.refresh_interval == 0 {

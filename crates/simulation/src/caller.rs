@@ -129,7 +129,7 @@ impl Default for WishState {
 }
 
 /// The name of an outcome.
-pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
+pub(crate) const fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Included(Included {
             success: true,

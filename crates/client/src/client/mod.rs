@@ -8,8 +8,8 @@ mod owner;
 mod session_key;
 
 pub use action::OwnerAction;
-pub use owner::{OwnerClient, Unblocked};
-pub use session_key::SessionKeyClient;
+pub use owner::{Owner, OwnerClient, Unblocked};
+pub use session_key::{SessionKey, SessionKeyClient};
 
 use crate::{
     account::SmartAccount,

@@ -150,9 +150,10 @@ pub async fn explain_failure(
     let is_changed = violations
         .iter()
         .any(|violation| state.rule_set == RuleSet::Strict || !violation.is_beyond_abi());
-    let violations = match is_changed {
-        true => Vec::new(),
-        false => bundle.execute(&mut state, &receipt, entry_point, signed.hash, time),
+    let violations = if is_changed {
+        Vec::new()
+    } else {
+        bundle.execute(&mut state, &receipt, entry_point, signed.hash, time)
     };
     Ok(Some(match reason {
         Revert::Plugin(_) if violations.is_empty() => Failure::ChangedInBlock(reason),

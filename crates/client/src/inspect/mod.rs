@@ -180,7 +180,7 @@ pub struct InspectedKey {
 
 impl InspectedKey {
     /// Whether everything is known: events without a hole back to the key's addition, and every entry as its view says.
-    pub fn is_complete(&self) -> bool {
+    pub const fn is_complete(&self) -> bool {
         self.missing.is_empty()
     }
 }

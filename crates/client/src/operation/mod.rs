@@ -154,7 +154,7 @@ impl Operation {
     }
 
     /// Another nonce lane. A session key with a gas limit must use its own, which is the default.
-    pub fn nonce_key(mut self, nonce_key: U192) -> Self {
+    pub const fn nonce_key(mut self, nonce_key: U192) -> Self {
         self.nonce_key = nonce_key;
         self.has_lane = true;
         self

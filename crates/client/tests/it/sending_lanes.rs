@@ -39,7 +39,7 @@ async fn all(tasks: Vec<Running>) -> Vec<Result<Included, OperationError>> {
     results
 }
 
-fn hash_of(included: &Included) -> B256 {
+const fn hash_of(included: &Included) -> B256 {
     included.receipt.user_op_hash
 }
 

@@ -37,7 +37,7 @@ fn run(operation: Operation) -> Running {
     tokio::spawn(operation.into_future())
 }
 
-fn hash_of(included: &Included) -> B256 {
+const fn hash_of(included: &Included) -> B256 {
     included.receipt.user_op_hash
 }
 

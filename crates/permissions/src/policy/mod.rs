@@ -187,7 +187,7 @@ impl Policy {
     }
 
     /// Whether its end is counted from the time of granting.
-    pub fn is_relative(&self) -> bool {
+    pub const fn is_relative(&self) -> bool {
         matches!(
             self.end,
             Some(At {

@@ -140,7 +140,7 @@ impl Lookup for Names {
 
 /// Signatures of functions that tokens have, by selector.
 #[must_use]
-pub fn well_known_function(selector: Selector) -> Option<&'static str> {
+pub const fn well_known_function(selector: Selector) -> Option<&'static str> {
     Some(match u32::from_be_bytes(selector.0) {
         0xa905_9cbb => "transfer(address,uint256)",
         0x095e_a7b3 => "approve(address,uint256)",

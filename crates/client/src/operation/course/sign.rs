@@ -410,7 +410,7 @@ impl Course {
     }
 
     /// Whether the caller wants the kept operation sent, and no other.
-    pub(super) fn is_sent_as_it_is(&self) -> bool {
+    pub(super) const fn is_sent_as_it_is(&self) -> bool {
         matches!(self.wanted.adopts, Some((_, false)))
     }
 
@@ -451,7 +451,7 @@ impl Course {
 }
 
 /// Never left, whatever the reason.
-fn never_left() -> Sent {
+const fn never_left() -> Sent {
     Sent::NeverLeft {
         error: RequestError::NotReached {
             message: String::new(),
