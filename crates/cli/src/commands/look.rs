@@ -25,7 +25,7 @@ use session_key_client::{
     explain::{Became, ExplainOptions, Explanation, Failure, NotFound, explain_hash},
     inspect::{InspectOptions, KeyEventKind},
     permissions::{
-        Call, DUMMY_SIGNATURE,
+        Call, DUMMY_SIGNATURE, Verdict,
         figures::KeyStatus,
         model::decode_execute_with_session_key,
         parse_address,
@@ -379,23 +379,30 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
     for (index, sentence) in verdict.describe(&names).into_iter().enumerate() {
         let tone = match (index, &verdict) {
             (0, verdict) if verdict.is_accepted() => Tone::Good,
-            (0, session_key_client::permissions::Verdict::MayPass { .. }) => Tone::Doubt,
+            (0, Verdict::MayPass { .. }) => Tone::Doubt,
             (0, _) => Tone::Bad,
             _ => Tone::Plain,
         };
         answer.line(tone, if index == 0 { 0 } else { 2 }, sentence);
     }
     show::verdict_json(&mut answer, &verdict, &names);
-    if !verdict.is_accepted() {
-        for sentence in state.remaining(now).describe(&names) {
-            answer.line(Tone::Quiet, 2, sentence);
+    let remaining = match &verdict {
+        // Its words say this, too.
+        Verdict::Accepted { remaining, .. } => remaining.clone(),
+        _ => {
+            let remaining = state.remaining(now);
+            for sentence in remaining.describe(&names) {
+                answer.line(Tone::Quiet, 2, sentence);
+            }
+            remaining
         }
-    }
+    };
     answer
         .data("sessionKey", arguments.key.to_string())
         .data("block", head.number)
+        .data("remaining", show::remaining_json(&remaining))
         .data("budgets", state.budget_figures(now));
-    let is_refused = matches!(verdict, session_key_client::permissions::Verdict::Refused { .. });
+    let is_refused = matches!(verdict, Verdict::Refused { .. });
     answer.no(is_refused);
     Ok(answer)
 }
@@ -573,14 +580,7 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
         "reason": reason,
         "words": words,
         "costWei": found.event.as_ref().map(|event| event.actual_gas_cost.to_string()),
-        "violations": violations.iter().map(|violation| json!({
-            "code": violation.code(),
-            "call": violation.call,
-            "phase": violation.phase,
-            "passesFrom": violation.passes_from,
-            "message": violation.to_string(),
-            "words": violation.describe(names),
-        })).collect::<Vec<_>>(),
+    "violations": violations.iter().map(|violation| show::violation_json(violation, names)).collect::<Vec<_>>(),
     })
 }
 

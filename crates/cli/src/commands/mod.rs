@@ -1,6 +1,7 @@
 //! The commands that grant, read, explain and change what session keys may do.
 
 mod chain;
+mod decode;
 mod generate;
 mod keys;
 mod look;
@@ -18,6 +19,8 @@ use clap::{Args, Subcommand};
 use eyre::Result;
 use session_key_client::request::clean_text;
 use std::process::ExitCode;
+
+pub(crate) use show::violation_json;
 
 /// What came of a command.
 pub(crate) type Outcome = Result<Answer, Ended>;
@@ -97,7 +100,7 @@ pub(crate) enum KeyCommand {
     Encode(offline::EncodeArguments),
 
     /// Say what updates, call data, a user operation or revert data are.
-    Decode(offline::DecodeArguments),
+    Decode(decode::DecodeArguments),
 
     /// Show keys added, used, refused and changed, and budgets going down, as it happens.
     Watch(watch::WatchArguments),
@@ -190,7 +193,7 @@ impl KeyCommand {
             Self::Keygen(arguments) => keys::keygen(arguments),
             Self::Keys(arguments) => keys::list(arguments),
             Self::Encode(arguments) => offline::encode(arguments),
-            Self::Decode(arguments) => offline::decode(arguments),
+            Self::Decode(arguments) => decode::decode(arguments),
             Self::Watch(arguments) => return watch::run(arguments).await,
             Self::Completions(arguments) => return generate::completions(arguments),
             Self::Man(arguments) => return generate::man(arguments),

@@ -6,9 +6,10 @@ use session_key_client::{
     alloy::primitives::{B256, U256},
     inspect::InspectedKey,
     permissions::{
-        KeyState, Verdict,
+        KeyState, Verdict, Violation,
         figures::{BudgetFigures, KeyStatus, LimitStatus},
         lint::{Lint, Severity, Warning},
+        model::Remaining,
         plan::Plan,
         policy::Policy,
         words::{Lookup, Names, UnixTime, decimal},
@@ -189,7 +190,19 @@ pub(crate) fn show_warnings(
     }
 }
 
-/// A verdict in JSON: `verdict`, `violations`, `passesFrom`, `remaining`.
+/// A broken rule in JSON.
+pub(crate) fn violation_json(violation: &Violation, names: &Names) -> Value {
+    json!({
+        "code": violation.code(),
+        "call": violation.call,
+        "phase": violation.phase,
+        "passesFrom": violation.passes_from,
+        "message": violation.to_string(),
+        "words": violation.describe(names),
+    })
+}
+
+/// A verdict in JSON: `verdict`, `violations`, `passesFrom`.
 pub(crate) fn verdict_json(answer: &mut Answer, verdict: &Verdict, names: &Names) {
     let word = match verdict {
         Verdict::Accepted { .. } => "accepted",
@@ -199,16 +212,7 @@ pub(crate) fn verdict_json(answer: &mut Answer, verdict: &Verdict, names: &Names
     let violations: Vec<Value> = verdict
         .violations()
         .iter()
-        .map(|violation| {
-            json!({
-                "code": violation.code(),
-                "call": violation.call,
-                "phase": violation.phase,
-                "passesFrom": violation.passes_from,
-                "message": violation.to_string(),
-                "words": violation.describe(names),
-            })
-        })
+        .map(|violation| violation_json(violation, names))
         .collect();
     let passes_from = if verdict.is_accepted() {
         None
@@ -221,6 +225,20 @@ pub(crate) fn verdict_json(answer: &mut Answer, verdict: &Verdict, names: &Names
         .data("passesFrom", passes_from);
 }
 
+/// What is left of limits, in JSON; null where there is no limit.
+pub(crate) fn remaining_json(remaining: &Remaining) -> Value {
+    let tokens: Vec<Value> = remaining
+        .erc20
+        .iter()
+        .map(|(token, left)| json!({ "token": token.to_string(), "baseUnits": left.to_string() }))
+        .collect();
+    json!({
+        "nativeWei": remaining.native.map(|left| left.to_string()),
+        "gasWei": remaining.gas.map(|left| left.to_string()),
+        "tokens": tokens,
+    })
+}
+
 /// What a plan changes, in JSON.
 pub(crate) fn plan_json(answer: &mut Answer, plan: &Plan, names: &Names) -> eyre::Result<()> {
     let mut changes = Vec::new();
@@ -230,8 +248,8 @@ pub(crate) fn plan_json(answer: &mut Answer, plan: &Plan, names: &Names) -> eyre
             "part": change.part,
             "widens": change.widens,
             "words": change.describe(names),
-            "usedBefore": change.limit.map(|effect| effect.used_before.to_string()),
-            "usedAfter": change.limit.map(|effect| effect.used_after.to_string()),
+            "usedBeforeBaseUnits": change.limit.map(|effect| effect.used_before.to_string()),
+            "usedAfterBaseUnits": change.limit.map(|effect| effect.used_after.to_string()),
             "refreshesBefore": change.limit.and_then(|effect| effect.refreshes_before),
             "refreshesAfter": change.limit.and_then(|effect| effect.refreshes_after),
             "updates": encoded?,

@@ -252,6 +252,8 @@ struct Done {
 struct Desk<'a> {
     writing: &'a Writing,
     chain: Chain,
+    /// With session keys: as it was given, or as the settings file says.
+    keystore: Keystore,
     has_signed: Arc<AtomicBool>,
 }
 
@@ -266,10 +268,18 @@ impl Writing {
 
     async fn desk(&self) -> Result<Desk<'_>> {
         let settings = self.settings()?;
-        let chain = self.sources.time_limit.all(Chain::connect(settings)).await?;
+        let mut chain = self.sources.time_limit.all(Chain::connect(settings)).await?;
+        let given = self.keystore.folder.clone();
+        if given.is_some() {
+            chain.settings.is_given("keystore");
+        }
+        let keystore = Keystore {
+            folder: given.or_else(|| chain.settings.keystore.clone()),
+        };
         Ok(Desk {
             writing: self,
             chain,
+            keystore,
             has_signed: Arc::default(),
         })
     }
@@ -331,12 +341,7 @@ impl Desk<'_> {
     }
 
     fn journal(&self) -> PathBuf {
-        let beside = self
-            .writing
-            .keystore
-            .folder
-            .as_ref()
-            .or(self.chain.settings.keystore.as_ref());
+        let beside = &self.keystore.folder;
         match (&self.writing.journal, beside) {
             (Some(path), _) => path.clone(),
             (None, Some(folder)) => folder.join("journal.sqlite"),
@@ -352,6 +357,24 @@ impl Desk<'_> {
         Interrupted {
             has_signed: self.has_signed.load(Ordering::SeqCst),
         }
+    }
+
+    /// One plain transaction, waited for; an interruption ends it.
+    async fn transaction(&self, what: &str, to: Address, call: Vec<u8>) -> Result<Done> {
+        let transactions = self.transactions(self.writing.owner()?);
+        let receipt = tokio::select! {
+            biased;
+            interrupted = self.interrupted() => return Err(interrupted.into()),
+            receipt = async {
+                self.has_signed.store(true, Ordering::SeqCst);
+                transactions.call(what, to, U256::ZERO, call).await
+            } => receipt?,
+        };
+        Ok(Done {
+            user_op_hash: None,
+            transaction_hash: Some(receipt.transaction_hash),
+            block: Some(receipt.block_number),
+        })
     }
 
     /// Does these things, all or none, and waits until they are done.
@@ -740,7 +763,8 @@ pub(crate) async fn grant_policy(
         begun: Option<Begun>,
     }
     let ready = async {
-        let desk = writing.desk().await?;
+        let mut desk = writing.desk().await?;
+        desk.chain.settings.of_options(owner.is_some(), salt.is_some());
         desk.within(async {
             let chain = &desk.chain;
             let signer = if writing.dry_run {
@@ -864,7 +888,7 @@ pub(crate) async fn grant_policy(
         let key = match (key, &begun) {
             (Some(key), _) => key,
             (None, Some(begun)) => begun.session_key,
-            (None, None) => writing.keystore.generate()?,
+            (None, None) => desk.keystore.generate()?,
         };
         note.write(&Begun {
             session_key: key,
@@ -1179,7 +1203,7 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
         let new = match (arguments.new, writing.dry_run) {
             (Some(new), _) => new,
             (None, true) => Address::ZERO,
-            (None, false) => writing.keystore.generate()?,
+            (None, false) => desk.keystore.generate()?,
         };
         answer.heading(format!("Rotate on account {}", account.address()));
         answer.plain(format!("{} → {new}", arguments.old));
@@ -1208,7 +1232,8 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
         answer
             .data("account", account.address().to_string())
             .data("sessionKey", arguments.key.to_string())
-            .data("wasPending", limit.should_reset);
+            .data("wasPending", limit.should_reset)
+            .data("calls", json!([]));
         let call = calldata::reset_session_key_gas_limit_timestamp(account.address(), arguments.key);
         let plugin = account.deployment().session_key_plugin;
         if !limit.should_reset {
@@ -1231,19 +1256,8 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
         return Ok(answer);
     };
     // Anybody may: a plain transaction.
-    let sent = async {
-        let transactions = desk.transactions(writing.owner()?);
-        desk.has_signed.store(true, Ordering::SeqCst);
-        Ok(transactions
-            .call("settling the reset", plugin, U256::ZERO, call.to_vec())
-            .await?)
-    };
-    let receipt = sent.await.map_err(failed)?;
-    let carried = Done {
-        user_op_hash: None,
-        transaction_hash: Some(receipt.transaction_hash),
-        block: Some(receipt.block_number),
-    };
+    let sent = desk.transaction("settling the reset", plugin, call.to_vec());
+    let carried = sent.await.map_err(failed)?;
     done(&mut answer, &carried);
     Ok(answer)
 }
@@ -1304,7 +1318,10 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
     let mut answer = Answer::new();
     let prepared =
         async {
-            let desk = writing.desk().await?;
+            let mut desk = writing.desk().await?;
+            desk.chain
+                .settings
+                .of_options(arguments.owner.is_some(), arguments.salt.is_some());
             let signer = writing.owner().ok().map(|owner| owner.address());
             let owner = arguments.owner.or(desk.chain.settings.owner).or(signer);
             let owner = owner.ok_or_else(|| WrongInput("whose account? Give --owner".to_owned()))?;
@@ -1361,18 +1378,8 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
         );
         return Ok(answer);
     }
-    let signer = writing.owner().map_err(Ended::NotBegun)?;
-    let transactions = desk.transactions(signer);
-    desk.has_signed.store(true, Ordering::SeqCst);
-    let receipt = transactions
-        .call("creating the account", factory, U256::ZERO, call.to_vec())
-        .await
-        .map_err(|error| failed(error.into()))?;
-    let carried = Done {
-        user_op_hash: None,
-        transaction_hash: Some(receipt.transaction_hash),
-        block: Some(receipt.block_number),
-    };
+    let sent = desk.transaction("creating the account", factory, call.to_vec());
+    let carried = sent.await.map_err(failed)?;
     done(&mut answer, &carried);
     Ok(answer)
 }

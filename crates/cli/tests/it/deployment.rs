@@ -175,7 +175,7 @@ fn deploy_refuses_before_anything_is_sent() {
         "11155111",
         &[],
         Some(PUBLIC_KEY),
-        "SessionKeyPlugin at 0xAaE22a1C",
+        &format!("SessionKeyPlugin at {plugin} has code with hash"),
     );
     testkit.chain().set_code(plugin, []).expect("no code");
 

@@ -34,14 +34,14 @@ const SHOP: Address = Address::repeat_byte(0x5a);
 
 /// A chain with the contracts behind a node and a bundler, an owner with ether, and a folder for files.
 pub(crate) struct Stage {
-    testkit: Testkit,
+    pub(crate) testkit: Testkit,
     stack: Stack,
     node: Server,
-    bundler: Server,
-    pool: Bundler,
+    pub(crate) bundler: Server,
+    pub(crate) pool: Bundler,
     /// Whether the bundler makes bundles.
-    mines: Arc<AtomicBool>,
-    owner: PrivateKeySigner,
+    pub(crate) mines: Arc<AtomicBool>,
+    pub(crate) owner: PrivateKeySigner,
     folder: TempDir,
 }
 
@@ -120,11 +120,13 @@ impl Stage {
         self.run_with(arguments, "")
     }
 
-    fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Output {
         let mut child = self.spawn(arguments);
         // Who does not read it closes it.
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-        self.ended(child)
+        let output = self.ended(child);
+        super::output::check(arguments, &output);
+        output
     }
 
     fn spawn(&self, arguments: &[&str]) -> Child {
@@ -170,7 +172,6 @@ impl Stage {
         );
         let document = json_of(&output);
         assert_eq!(document["ok"], exit < 2, "{document}");
-        is_as_published(arguments, &document);
         document
     }
 
@@ -200,7 +201,7 @@ impl Stage {
     }
 
     /// The key at work, from the keystore.
-    async fn agent(&self, key: Address) -> SessionKeyClient {
+    pub(crate) async fn agent(&self, key: Address) -> SessionKeyClient {
         let file = self.path("keys").join(format!("{key}.json"));
         let file =
             session_key_client::signer::KeystoreFile::new(file, "a password of more than twenty letters");
@@ -229,32 +230,11 @@ impl Stage {
     }
 }
 
-/// The document is as the schema of its command says, where there is one.
-#[track_caller]
-fn is_as_published(arguments: &[&str], document: &Value) {
-    let name = match arguments {
-        _ if document["ok"] == false => "failure",
-        ["request", "approve", ..] => "grant",
-        arguments => arguments[0],
-    };
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/schemas/{name}.json"));
-    let Ok(schema) = fs::read_to_string(path) else {
-        return;
-    };
-    let schema: Value = serde_json::from_str(&schema).expect("JSON");
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    let errors: Vec<String> = validator
-        .iter_errors(document)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
-    assert!(errors.is_empty(), "{name}: {errors:?}\n{document:#}");
-}
-
 fn alloy_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn key_of(document: &Value) -> String {
+pub(crate) fn key_of(document: &Value) -> String {
     document["sessionKey"].as_str().expect("a key").to_owned()
 }
 
@@ -381,7 +361,7 @@ fn life(direct: bool) {
     );
     let planned = stage.json(0, &["plan", &key, &wider, "--limits", "keep"]);
     assert_eq!(planned["widens"], true);
-    assert_eq!(planned["changes"][0]["usedAfter"], "60000000");
+    assert_eq!(planned["changes"][0]["usedAfterBaseUnits"], "60000000");
     let afresh = stage.json(0, &["plan", &key, &wider, "--limits", "afresh"]);
     assert_eq!(afresh["updates"].as_array().expect("a list").len(), 2);
     let applied = write(0, &["apply", &key, &wider, "--limits", "keep"]);
@@ -638,6 +618,31 @@ fn a_hash_is_explained() {
         .map(|event| event["event"].as_str().expect("a kind"))
         .collect();
     assert_eq!(kinds, ["added", "changed", "used"], "{events:?}");
+
+    // While it watches, something is spent, and something is refused.
+    let (url, account) = (stage.node.url(), stage.testkit_account());
+    let watch = ["watch", "--interval", "1", "--rounds", "6", "--json"];
+    let node = ["--rpc-url", url, "--account", &account];
+    let arguments = [&watch[..], &node].concat();
+    let watching = stage.spawn(&arguments);
+    thread::sleep(Duration::from_millis(1_500));
+    runtime.block_on(async {
+        let agent = stage.agent(key).await;
+        let pay = [Call::new(stage.stack.token, erc20::transfer(SHOP, U256::from(2)))];
+        agent.execute(pay).await.expect("it is paid");
+    });
+    let watched = stage.ended(watching);
+    super::output::check(&arguments, &watched);
+    let events: Vec<Value> = text(&watched.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON on each line"))
+        .collect();
+    let kinds: Vec<&str> = events
+        .iter()
+        .filter_map(|event| event["event"].as_str())
+        .collect();
+    assert_eq!(kinds, ["used", "budget"], "{events:?}");
+    assert_eq!(events[1]["budgets"][2]["usedBaseUnits"], "3");
 }
 
 #[test]

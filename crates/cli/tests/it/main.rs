@@ -4,6 +4,7 @@ mod demo;
 mod deployment;
 mod keys;
 mod manners;
+mod output;
 mod published;
 mod server;
 
@@ -46,7 +47,9 @@ fn command(arguments: &[&str], funder: Option<&str>) -> Command {
 }
 
 fn run(arguments: &[&str], funder: Option<&str>) -> Output {
-    command(arguments, funder).output().expect("the binary runs")
+    let output = command(arguments, funder).output().expect("the binary runs");
+    output::check(arguments, &output);
+    output
 }
 
 fn text(bytes: &[u8]) -> &str {
