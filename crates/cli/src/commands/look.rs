@@ -547,7 +547,7 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
                 }
                 Failure::Call(revert) => format!("A call failed: {}.", abis.words(revert)),
                 Failure::ChangedInBlock(revert) => format!(
-                    "{}. The key's state before the block does not explain it: something earlier in the block has changed it.",
+                    "{}. The key's state changed within the block, and it cannot be seen how.",
                     abis.words(revert)
                 ),
                 other => clean(&other.to_string()),
