@@ -158,6 +158,7 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
     let names = chain
         .names(inspection.keys().iter().map(|key| &key.state), Names::new())
         .await;
+    let nfts = chain.nfts(inspection.keys().iter().map(|key| &key.state)).await?;
     let now = inspection.block.timestamp;
     let mut answer = Answer::new();
     answer.line(
@@ -174,12 +175,12 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         answer.plain("No session keys.");
     }
     for key in inspection.keys() {
-        show::show_key(&mut answer, key, &names, now);
+        show::show_key(&mut answer, key, &names, &nfts, now);
     }
     let keys: Vec<Value> = inspection
         .keys()
         .iter()
-        .map(|key| show::key_json(key, &names, now))
+        .map(|key| show::key_json(key, &names, &nfts, now))
         .collect();
     answer
         .data("account", account.address().to_string())

@@ -183,7 +183,7 @@ impl KeyCommand {
             Self::Grant(arguments) => write::grant(arguments).await,
             Self::Plan(arguments) => write::plan(arguments).await,
             Self::Apply(arguments) => write::apply(arguments).await,
-            Self::Lint(arguments) => offline::lint(arguments),
+            Self::Lint(arguments) => offline::lint(arguments).await,
             Self::Covers(arguments) => offline::covers_command(arguments),
             Self::Request(command) => request::run(command).await,
             Self::Rotate(arguments) => write::rotate(arguments).await,

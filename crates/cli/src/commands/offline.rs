@@ -3,17 +3,20 @@
 use super::{Outcome, not_begun, show};
 use crate::{
     answer::{Answer, Tone},
+    endpoint::{Endpoint, RPC_URL, TimeLimit},
     failure::WrongInput,
     files::PolicyFile,
     settings::Sources,
 };
 use clap::Args;
-use eyre::Result;
+use eyre::{Result, ensure};
 use serde_json::{Value, json};
 use session_key_client::{
     alloy::primitives::Address,
     deployment::native_symbol,
+    nft::nfts,
     permissions::{
+        Permissions,
         covers::covers,
         lint::{Lint, Severity},
         parse_address,
@@ -21,6 +24,7 @@ use session_key_client::{
     },
 };
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -33,6 +37,13 @@ pub(crate) struct LintArguments {
     /// The chain that is meant, for the name of its coin.
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
     chain_id: Option<u64>,
+
+    /// JSON-RPC URL of a node of the chain: it is asked which contracts are NFTs. Without it, no node is asked.
+    #[arg(long, value_name = "URL")]
+    rpc_url: Option<String>,
+
+    #[command(flatten)]
+    time_limit: TimeLimit,
 
     /// Print one JSON document instead of lines.
     #[arg(long)]
@@ -82,8 +93,24 @@ fn symbol(chain_id: Option<u64>) -> &'static str {
 /// Decimals that make no difference to warnings.
 const ANY_DECIMALS: u8 = 18;
 
-pub(crate) fn lint(arguments: &LintArguments) -> Outcome {
-    not_begun((|| {
+/// Those of a policy's contracts that are NFTs, if a node is given.
+async fn nfts_of(arguments: &LintArguments, permissions: &Permissions) -> Result<BTreeSet<Address>> {
+    let Some(url) = &arguments.rpc_url else {
+        return Ok(BTreeSet::new());
+    };
+    let endpoint = Endpoint::new(RPC_URL, url, arguments.time_limit)?;
+    let chain_id = endpoint.chain_id().await?;
+    ensure!(
+        arguments.chain_id.is_none_or(|expected| expected == chain_id),
+        "this is chain {chain_id}, not {}",
+        arguments.chain_id.unwrap_or_default()
+    );
+    let limited = permissions.erc20_spend_limits.iter().map(|limit| limit.token);
+    Ok(nfts(&endpoint.node, limited).await?)
+}
+
+pub(crate) async fn lint(arguments: &LintArguments) -> Outcome {
+    let linting = async {
         let file = PolicyFile::read(&arguments.policy)?;
         let mut facts = Facts::new()
             .granted_at(now())
@@ -96,7 +123,12 @@ pub(crate) fn lint(arguments: &LintArguments) -> Outcome {
             .policy
             .names(&Facts::new().native_symbol(symbol(arguments.chain_id)));
         let tokens = file.policy.token_names().map(|(address, _)| address);
-        let warnings = Lint::new(&resolved.permissions).at(now()).tokens(tokens).run();
+        let nfts = nfts_of(arguments, &resolved.permissions).await?;
+        let warnings = Lint::new(&resolved.permissions)
+            .at(now())
+            .tokens(tokens)
+            .nfts(nfts)
+            .run();
         let mut answer = Answer::new();
         let count = |severity| {
             warnings
@@ -129,7 +161,8 @@ pub(crate) fn lint(arguments: &LintArguments) -> Outcome {
             .data("errors", errors);
         answer.no(errors > 0);
         Ok(answer)
-    })())
+    };
+    not_begun(arguments.time_limit.all(linting).await)
 }
 
 pub(crate) fn covers_command(arguments: &CoversArguments) -> Outcome {

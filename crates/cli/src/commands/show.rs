@@ -3,7 +3,7 @@
 use crate::answer::{Answer, Tone};
 use serde_json::{Value, json};
 use session_key_client::{
-    alloy::primitives::{B256, U256},
+    alloy::primitives::{Address, B256, U256},
     inspect::InspectedKey,
     permissions::{
         KeyState, Verdict, Violation,
@@ -15,13 +15,15 @@ use session_key_client::{
         words::{Lookup, Names, UnixTime, decimal},
     },
 };
+use std::collections::BTreeSet;
 
 /// Characters of a bar.
 const BAR: usize = 20;
 
 /// A key in JSON.
-pub(crate) fn key_json(key: &InspectedKey, names: &Names, now: u64) -> Value {
+pub(crate) fn key_json(key: &InspectedKey, names: &Names, nfts: &BTreeSet<Address>, now: u64) -> Value {
     let state = &key.state;
+    let warnings = Lint::of_key(state).at(now).nfts(nfts.iter().copied()).run();
     json!({
         "address": key.session_key.to_string(),
         "tag": key.tag,
@@ -32,12 +34,18 @@ pub(crate) fn key_json(key: &InspectedKey, names: &Names, now: u64) -> Value {
         "permissions": state.figures(),
         "words": state.describe(names),
         "budgets": state.budget_figures(now),
-        "warnings": warnings_json(&Lint::of_key(state).at(now).run(), names, None),
+        "warnings": warnings_json(&warnings, names, None),
     })
 }
 
 /// A key for people.
-pub(crate) fn show_key(answer: &mut Answer, key: &InspectedKey, names: &Names, now: u64) {
+pub(crate) fn show_key(
+    answer: &mut Answer,
+    key: &InspectedKey,
+    names: &Names,
+    nfts: &BTreeSet<Address>,
+    now: u64,
+) {
     let state = &key.state;
     let tag = match key.tag {
         Some(tag) if tag.is_zero() => String::new(),
@@ -52,7 +60,7 @@ pub(crate) fn show_key(answer: &mut Answer, key: &InspectedKey, names: &Names, n
     for missing in &key.missing {
         answer.line(Tone::Bad, 2, format!("not complete: {missing}"));
     }
-    let warnings = Lint::of_key(state).at(now).run();
+    let warnings = Lint::of_key(state).at(now).nfts(nfts.iter().copied()).run();
     show_warnings(answer, &warnings, names, None);
 }
 

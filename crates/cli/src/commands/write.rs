@@ -647,10 +647,16 @@ async fn resolve(
     Ok((resolved, file.policy.names(&facts)))
 }
 
-/// Names for what somebody else asks for: those that tokens give themselves, not those that the request gives them.
-async fn own_names(chain: &Chain, file: &PolicyFile, permissions: &Permissions) -> Result<Names> {
+/// A key that has just got these permissions.
+fn state_of(permissions: &Permissions) -> Result<KeyState> {
     let mut state = KeyState::fresh(Address::ZERO, Address::ZERO);
     state.apply(&permissions.updates().collect(), 0)?;
+    Ok(state)
+}
+
+/// Names for what somebody else asks for: those that tokens give themselves, not those that the request gives them.
+async fn own_names(chain: &Chain, file: &PolicyFile, permissions: &Permissions) -> Result<Names> {
+    let state = state_of(permissions)?;
     let signatures = file.policy.signatures();
     let names = signatures.fold(Names::new(), |names, (selector, signature)| {
         names.function(selector, signature)
@@ -811,6 +817,7 @@ pub(crate) async fn grant_policy(
             show_assumed(&mut answer, &resolved);
             let mut lint = Lint::new(permissions)
                 .at(now)
+                .nfts(chain.nfts([&state_of(permissions)?]).await?)
                 .tokens(file.policy.token_names().map(|(token, _)| token));
             if let Some(need) = need {
                 lint = lint.need(need);

@@ -564,6 +564,61 @@ fn a_policy_is_judged_without_a_chain() {
     assert_eq!(stage.run(&["decode", "nothing"]).status.code(), Some(2));
 }
 
+/// An NFT may have the functions of a token: it is known by what it says of itself.
+#[test]
+fn an_nft_is_not_taken_for_a_token() {
+    let stage = Stage::new();
+    stage.account();
+    let (nft, yes) = (Address::repeat_byte(0x4f), Address::repeat_byte(0x4e));
+    {
+        let mut chain = stage.testkit.chain();
+        // Whether it is asked for 0x80ac58cd; and one that says yes to everything.
+        let code = [0x60, 0x04, 0x35, 0x60, 0xe0, 0x1c, 0x63, 0x80, 0xac, 0x58, 0xcd];
+        let rest = [0x14, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3];
+        chain.set_code(nft, [&code[..], &rest].concat()).expect("code");
+        chain
+            .set_code(yes, [0x60, 0x01, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3])
+            .expect("code");
+    }
+    let policy = |name: &str, token: Address| {
+        let text = format!(
+            "valid_for = \"90 days\"\n[[allow]]\ncontract = \"{token}\"\nfunctions = [\"transfer(address,uint256)\"]\n\
+             [limits]\ngas = \"0.5 ETH\"\ntokens = [\"5 units of {token}\"]\n"
+        );
+        stage.file(name, &text)
+    };
+    let codes = |document: &Value| -> Vec<String> {
+        let warnings = document["warnings"].as_array().expect("a list");
+        let codes = warnings.iter().filter_map(|warning| warning["code"].as_str());
+        codes.map(str::to_owned).collect()
+    };
+    let (of_nft, of_yes) = (policy("nft.toml", nft), policy("yes.toml", yes));
+    let lint = |exit: i32, arguments: &[&str]| {
+        let output = stage.run(&[&["lint", "--json"], arguments].concat());
+        assert_eq!(output.status.code(), Some(exit), "{}", text(&output.stderr));
+        codes(&json_of(&output))
+    };
+    let url = stage.node.url();
+    // Nobody is asked, or the contract.
+    assert_eq!(lint(0, &[&of_nft]), ["recipients_unchecked"]);
+    assert_eq!(
+        lint(1, &[&of_nft, "--rpc-url", url]),
+        ["recipients_unchecked", "nft_as_token"]
+    );
+    assert_eq!(lint(0, &[&of_yes, "--rpc-url", url]), ["recipients_unchecked"]);
+    let grant = [
+        "grant",
+        &of_nft,
+        "--direct",
+        "--yes",
+        "--deployment",
+        "deterministic",
+    ];
+    assert!(codes(&stage.json(0, &grant)).contains(&"nft_as_token".to_owned()));
+    let inspected = stage.json(0, &["inspect"]);
+    assert!(codes(&inspected["keys"][0]).contains(&"nft_as_token".to_owned()));
+}
+
 #[test]
 fn a_hash_is_explained() {
     let stage = Stage::new();

@@ -217,6 +217,8 @@ set edit:completion:arg-completer[session-key] = {|@words|
         }
         &'session-key;lint'= {
             cand --chain-id 'The chain that is meant, for the name of its coin'
+            cand --rpc-url 'JSON-RPC URL of a node of the chain: it is asked which contracts are NFTs. Without it, no node is asked'
+            cand --timeout 'Time limit of each request, in seconds. To look at a chain takes at most ten times as long'
             cand --json 'Print one JSON document instead of lines'
             cand -h 'Print help'
             cand --help 'Print help'

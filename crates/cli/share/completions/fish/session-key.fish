@@ -185,6 +185,8 @@ complete -c session-key -n "__fish_session_key_using_subcommand apply" -l direct
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l again -d 'Do it once more, also if the same was asked for before and is still open'
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c session-key -n "__fish_session_key_using_subcommand lint" -l chain-id -d 'The chain that is meant, for the name of its coin' -r
+complete -c session-key -n "__fish_session_key_using_subcommand lint" -l rpc-url -d 'JSON-RPC URL of a node of the chain: it is asked which contracts are NFTs. Without it, no node is asked' -r
+complete -c session-key -n "__fish_session_key_using_subcommand lint" -l timeout -d 'Time limit of each request, in seconds. To look at a chain takes at most ten times as long' -r
 complete -c session-key -n "__fish_session_key_using_subcommand lint" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand lint" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand covers" -l chain-id -d 'The chain that is meant, for the name of its coin' -r

@@ -235,6 +235,8 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
         }
         'session-key;lint' {
             [CompletionResult]::new('--chain-id', '--chain-id', [CompletionResultType]::ParameterName, 'The chain that is meant, for the name of its coin')
+            [CompletionResult]::new('--rpc-url', '--rpc-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a node of the chain: it is asked which contracts are NFTs. Without it, no node is asked')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time limit of each request, in seconds. To look at a chain takes at most ten times as long')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of lines')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
