@@ -6,6 +6,7 @@ mod keys;
 mod manners;
 mod output;
 mod published;
+mod reference;
 mod server;
 
 use serde_json::Value;

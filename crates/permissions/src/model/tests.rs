@@ -340,7 +340,9 @@ fn keeping_a_gas_limit_keeps_what_a_pending_reset_has_booked() {
 #[test]
 fn a_gas_limit_lowered_below_what_is_charged_refuses_the_calls() {
     for interval in [0, 50] {
-        let limit = |wei| PermissionUpdates::new().gas_spend_limit(SpendLimit::per(n(wei), interval), LimitChange::Raw);
+        let limit = |wei| {
+            PermissionUpdates::new().gas_spend_limit(SpendLimit::per(n(wei), interval), LimitChange::Raw)
+        };
         let mut state = state(limit(100));
         assert!(state.execute_validation(&operation(60), None, NOW).is_empty());
         state.apply(&limit(60), NOW).unwrap();
@@ -349,7 +351,10 @@ fn a_gas_limit_lowered_below_what_is_charged_refuses_the_calls() {
         let before = state.clone();
         let violations = state.execute_calls(&wei(0), NOW);
         assert_eq!(violations.len(), 1);
-        assert_eq!((violations[0].code(), violations[0].phase), ("gas_limit_exceeded", Phase::Execution));
+        assert_eq!(
+            (violations[0].code(), violations[0].phase),
+            ("gas_limit_exceeded", Phase::Execution)
+        );
         assert_eq!(state, before);
         // Another plugin of the ABI need not look.
         assert!(violations[0].is_beyond_abi());
