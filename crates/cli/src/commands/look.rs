@@ -20,7 +20,7 @@ use session_key_client::{
     Revert, SignedOperation, UserOperation,
     alloy::{
         hex,
-        primitives::{Address, B256, Bytes, Selector, U256},
+        primitives::{Address, B256, Bytes, U256},
     },
     explain::{Became, ExplainOptions, Explanation, Failure, NotFound, explain_hash},
     inspect::{InspectOptions, KeyEventKind},
@@ -29,6 +29,7 @@ use session_key_client::{
         figures::KeyStatus,
         model::decode_execute_with_session_key,
         parse_address,
+        policy::parse_function,
         words::{Names, UnixTime},
     },
 };
@@ -106,6 +107,7 @@ pub(crate) struct CheckArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArguments {
     /// Of an operation or a transaction.
+    #[arg(value_parser = parse_hash)]
     hash: B256,
 
     /// ABI files of contracts that were called, to name their errors: JSON ABIs or compiler artifacts.
@@ -172,7 +174,10 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         ),
     );
     if inspection.keys().is_empty() {
-        answer.plain("No session keys.");
+        answer.plain(match arguments.key {
+            Some(key) => format!("{key} is not a session key of it."),
+            None => "No session keys.".to_owned(),
+        });
     }
     for key in inspection.keys() {
         show::show_key(&mut answer, key, &names, &nfts, now);
@@ -285,6 +290,12 @@ pub(crate) async fn budget(arguments: &BudgetArguments) -> Outcome {
     )
 }
 
+fn parse_hash(text: &str) -> Result<B256, String> {
+    let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 64);
+    let hash = digits.and_then(|digits| digits.parse().ok());
+    hash.ok_or_else(|| "a hash is 0x and 64 hexadecimal digits".to_owned())
+}
+
 /// Reads `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`.
 pub(crate) fn parse_call(text: &str) -> Result<Call> {
     let wrong = |why: String| WrongInput(format!("--call {}: {why}", clean(text)));
@@ -307,11 +318,8 @@ pub(crate) fn parse_call(text: &str) -> Result<Call> {
 
 /// Call data of a function with arguments that are separated by commas.
 fn call_data(signature: &str, arguments: &str) -> Result<Bytes, String> {
-    let types = signature
-        .find('(')
-        .map(|start| &signature[start..])
-        .ok_or("a function is written like transfer(address,uint256)")?;
-    let selector = Selector::from_slice(&session_key_client::alloy::primitives::keccak256(signature)[..4]);
+    let selector = parse_function(signature)?;
+    let types = signature.find('(').map_or("()", |start| &signature[start..]);
     let mut data = selector.to_vec();
     if types == "()" {
         if !arguments.is_empty() {
@@ -615,6 +623,8 @@ mod tests {
             &format!("{target}:0xabc"),
             &format!("{target}@5"),
             &format!("{target}:a():1"),
+            &format!("{target}:pay(uint):1"),
+            &format!("{target}:pay(uint256 amount):1"),
         ] {
             assert!(parse_call(bad).is_err(), "{bad}");
         }

@@ -241,9 +241,9 @@ async fn approve(arguments: &ApproveArguments) -> Outcome {
                 let coverage = covers(&wanted, &granted)
                     .map_err(|error| WrongInput(format!("{}: {error}", file.name)))?;
                 if let Some(more) = coverage.missing().first() {
-                    let words = more.describe(&file.policy.names(&Facts::new()));
+                    let words = more.describe_example(&file.policy.names(&Facts::new()));
                     return Err(WrongInput(format!(
-                        "{} allows more than the request asks for: {words}",
+                        "{} allows more than the request asks for, which would refuse this, {words}",
                         file.name
                     ))
                     .into());

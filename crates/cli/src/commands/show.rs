@@ -95,7 +95,7 @@ pub(crate) fn show_budgets(answer: &mut Answer, state: &KeyState, names: &Names,
                     }
                     None => (
                         token.to_string(),
-                        Box::new(|amount: U256| format!("{amount} units")),
+                        Box::new(|amount: U256| format!("{amount} base units")),
                     ),
                 }
             }

@@ -336,6 +336,18 @@ impl Writing {
 }
 
 impl Desk<'_> {
+    /// What would have to be found out later otherwise, when a key is made already: whether there is a way to send.
+    fn require_way(&self) -> Result<()> {
+        ensure!(
+            self.writing.dry_run || self.writing.direct || self.chain.bundler.is_some(),
+            WrongInput(
+                "an operation needs a bundler: give --bundler-url, or --direct for a plain transaction"
+                    .to_owned()
+            )
+        );
+        Ok(())
+    }
+
     async fn within<T>(&self, questions: impl Future<Output = Result<T>>) -> Result<T> {
         self.writing.sources.time_limit.all(questions).await
     }
@@ -401,12 +413,11 @@ impl Desk<'_> {
     }
 
     async fn client(&self, account: &SmartAccount, owner: PrivateKeySigner) -> Result<OwnerClient> {
-        let bundler = self.chain.bundler.as_ref().ok_or_else(|| {
-            WrongInput(
-                "an operation needs a bundler: give --bundler-url, or --direct for a plain transaction"
-                    .to_owned(),
-            )
-        })?;
+        let bundler = self
+            .chain
+            .bundler
+            .as_ref()
+            .ok_or_else(|| WrongInput("this goes through a bundler: give --bundler-url".to_owned()))?;
         let path = self.journal();
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).wrap_err_with(|| format!("{}", folder.display()))?;
@@ -771,6 +782,7 @@ pub(crate) async fn grant_policy(
     let ready = async {
         let mut desk = writing.desk().await?;
         desk.chain.settings.of_options(owner.is_some(), salt.is_some());
+        desk.require_way()?;
         desk.within(async {
             let chain = &desk.chain;
             let signer = if writing.dry_run {
@@ -798,6 +810,15 @@ pub(crate) async fn grant_policy(
             }
             // What no plugin takes is found out before a question is asked.
             permissions.encode()?;
+            if let (Some(key), None, true) = (key, &begun, is_installed) {
+                ensure!(
+                    !account.is_session_key(key).await?,
+                    WrongInput(format!(
+                        "{key} is a session key of {} already: plan and apply change what it may do",
+                        account.address()
+                    ))
+                );
+            }
             let mut answer = Answer::new();
             answer.heading(format!(
                 "Grant on account {} (chain {})",
@@ -1047,6 +1068,7 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
     let writing = &arguments.writing;
     let ready = async {
         let desk = writing.desk().await?;
+        desk.require_way()?;
         let file = PolicyFile::read(&arguments.policy)?;
         let (account, plan, names, resolved) = desk
             .within(planned(
@@ -1136,6 +1158,7 @@ async fn simply(
     let mut answer = Answer::new();
     let prepared = async {
         let desk = writing.desk().await?;
+        desk.require_way()?;
         let Some((account, actions)) = desk.within(ready(&desk, &mut answer)).await? else {
             hashes(&mut answer, None, None);
             answer
@@ -1234,6 +1257,12 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
     let prepared = async {
         let desk = writing.desk().await?;
         let account = desk.within(desk.chain.account()).await?;
+        ensure!(
+            account.is_session_key(arguments.key).await?,
+            "{} is not a session key of {}",
+            arguments.key,
+            account.address()
+        );
         let limit = account.gas_spend_limit(arguments.key).await?;
         answer.heading(format!("Settle the gas limit of {}", arguments.key));
         answer
@@ -1274,6 +1303,10 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
     let mut answer = Answer::new();
     let prepared = async {
         let desk = writing.desk().await?;
+        ensure!(
+            writing.dry_run || desk.chain.bundler.is_some(),
+            WrongInput("unblock goes through a bundler: give --bundler-url".to_owned())
+        );
         let account = desk.within(desk.chain.account()).await?;
         answer.heading(format!("End the open operations of {}", arguments.key));
         answer
