@@ -535,7 +535,7 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
         Became::Waiting(verdict) => {
             let words = match verdict {
                 Some(verdict) => verdict.describe(names).to_string().replace('\n', " "),
-                None => "It is no session key's.".to_owned(),
+                None => "It was not made by a session key.".to_owned(),
             };
             violations = verdict
                 .iter()

@@ -405,6 +405,18 @@ fn life(direct: bool) {
     assert_eq!(stage.json(0, &["inspect"])["keys"], json!([]));
     let none = write(0, &["revoke", "--all"]);
     assert_eq!(none["revoked"], json!([]));
+
+    // A key is added once.
+    let again = ["grant", &policy, "--key", &SHOP.to_string()];
+    write(0, &again);
+    let refused = write(2, &again);
+    assert!(
+        refused["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains("plan and apply"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -437,6 +449,15 @@ fn nothing_is_signed_without_a_word() {
     assert_eq!(
         (&refused["userOpHash"], &refused["transactionHash"]),
         (&json!(null), &json!(null))
+    );
+    // Nor where there is no way to send it.
+    let refused = stage.json(2, &["grant", &policy, "--yes", "--deployment", "deterministic"]);
+    assert!(
+        refused["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains("--bundler-url"),
+        "{refused}"
     );
     // Not even a key was made.
     assert!(!stage.path("keys").exists());
@@ -1045,6 +1066,42 @@ fn an_interrupted_grant_is_open_and_settled_the_next_time() {
     assert_eq!(settled["userOpHash"], json!(waiting), "{settled}");
     let keys = stage.json(0, &["inspect"]);
     assert_eq!(keys["keys"].as_array().expect("a list").len(), 1);
+}
+
+// The same of plain transactions.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_transaction_is_open() {
+    let stage = Stage::new();
+    stage.account();
+    stage.testkit.chain().set_automine(false);
+    let arguments = [
+        "account",
+        "new",
+        "--yes",
+        "--deployment",
+        "deterministic",
+        "--rpc-url",
+        stage.node.url(),
+        "--json",
+    ];
+    let child = stage.spawn(&arguments);
+    while stage.testkit.chain().pool().is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("it is there");
+    assert!(interrupt.success());
+    let output = stage.ended(child);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert_eq!(json_of(&output)["error"]["code"], "interrupted");
+    // It was sent, and is done.
+    stage.testkit.chain().mine();
+    stage.testkit.chain().set_automine(true);
+    let made = stage.json(0, &arguments[..5]);
+    assert_eq!(made["created"], false);
 }
 
 // What is piped into something that goes away is not taken for read.
