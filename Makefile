@@ -41,7 +41,7 @@ fuzz: ## Compare the client with the bytecode on random input
 	cargo run --release --locked -p session-key-fuzz
 
 mutants: ## Break the contracts on purpose, and name what no test notices (hours)
-	./script/mutate.py
+	./script/deliberate-bugs.py contracts
 
 proofs: ## Prove properties of the contracts symbolically
 	./script/prove.sh

@@ -232,7 +232,7 @@ contract Deploy is Script {
     {
         address proxy = shared.deploymentProxy;
         planned = new Planned[](5);
-        planned[0] = _planned(proxy, "EntryPoint", 0, _creationCode("testkit", "EntryPoint"));
+        planned[0] = _planned(proxy, "EntryPoint", 0, _creationCode("entry-point", "EntryPoint"));
         planned[1] = _planned(
             proxy, "MultiOwnerPlugin", parameters.multiOwnerPluginSalt, _creationCode("bindings", "MultiOwnerPlugin")
         );

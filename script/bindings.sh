@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Regenerates the creation bytecode that the Rust crates carry, from the Solidity sources with the pinned compiler; and the
-# record of what follows from it: the addresses and code hashes of the deployed contracts.
+# Regenerates the ABI (script/abi.mjs) and the creation bytecode that the Rust crates carry, from the Solidity sources with the
+# pinned compiler; and the record of what follows from it: the addresses and code hashes of the deployed contracts.
 # With --check it changes nothing, and fails if what is checked in is not what the sources compile to.
 #
 # Each contract is compiled by itself, from the standard JSON input that block explorers take to verify it
@@ -22,7 +22,7 @@ mocks=(TestMulticall TestPaymaster TestToken VerifyingPaymaster)
 record=crates/client/deployments/deterministic.json
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/bindings" "$work/testkit"
+mkdir -p "$work/bindings" "$work/entry-point" "$work/testkit"
 
 # The creation bytecode in an artifact or in solc's output for one contract, as one line of hex. Fails on an unlinked library.
 bytecode() {
@@ -49,7 +49,7 @@ compile() {
 export -f bytecode compile
 export work
 (cd "$work/inputs" && ls */*.json) | sed 's/\.json$//' | xargs -P "$(nproc)" -I {} bash -euc 'compile {}'
-bytecode node_modules/@account-abstraction/contracts/artifacts/EntryPoint.json >"$work/testkit/EntryPoint.hex"
+bytecode node_modules/@account-abstraction/contracts/artifacts/EntryPoint.json >"$work/entry-point/EntryPoint.hex"
 
 status=0
 # Puts a generated file in its place, or says that it differs from the one that is there.
@@ -66,7 +66,10 @@ checkin() { # generated checked-in
   fi
 }
 
-for crate in bindings testkit; do
+script/abi.mjs >"$work/abi.sol"
+checkin "$work/abi.sol" crates/bindings/sol/abi.sol
+
+for crate in bindings entry-point testkit; do
   for file in "$work/$crate"/*.hex; do
     checkin "$file" "crates/$crate/bytecode/$(basename "$file")"
   done
@@ -74,7 +77,7 @@ done
 
 # The plan of the Rust crates: constants, init codes and addresses.
 mkdir -p out
-cargo run --quiet --locked -p session-key-bindings --example plan -- crates/testkit/bytecode/EntryPoint.hex >out/plan.json
+cargo run --quiet --locked -p session-key-bindings --example plan -- crates/entry-point/bytecode/EntryPoint.hex >out/plan.json
 # The plan of the forge script, and code hashes, by deploying what is checked in to a chain of forge's own.
 if ! FOUNDRY_PROFILE=deploy forge script script/Deploy.s.sol --sig 'record(string)' out/plan.json >"$work/log" 2>&1; then
   cat "$work/log" >&2

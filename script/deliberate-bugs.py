@@ -1,26 +1,32 @@
 #!/usr/bin/env python3
-"""Puts deliberate bugs into the client, one at a time, and lets the simulation look for them.
+"""Puts deliberate bugs into a copy of the project, one at a time, and says what notices them.
 
-    ./script/deliberate-bugs.py                    all of crates/simulation/bugs.json
-    ./script/deliberate-bugs.py NAME ...           some of them
-    ./script/deliberate-bugs.py --seeds 4000       gives up after so many histories (default: 2000)
-    ./script/deliberate-bugs.py --write            writes the table into crates/simulation/README.md
+    ./script/deliberate-bugs.py simulation     bugs of the client's sending, which the simulation must find
+    ./script/deliberate-bugs.py fuzz           bugs of the client and the plugin, which the random tests must find
+    ./script/deliberate-bugs.py contracts      mutants of the contracts, which their unit tests must kill (hours)
 
-The bugs go into a copy of the repository below target/. Prints a table; exit 1 if a bug is not caught.
+    ... SUITE 3 7                              some of them, by number
+    ... SUITE --list                           the bugs and their numbers
+    ... simulation|fuzz --write                also writes the table into the README of the suite's crate
+    ... simulation --most 4000                 gives up after so many histories (or cases, of fuzz)
+
+The bugs are data: crates/simulation/bugs.json, crates/fuzz/bugs.json, contracts/mutants.json. Each edit replaces the first
+occurrence of a text, which must be there. The sources are never touched: copies are below target/ or in temporary folders. Exit
+status 1 if a bug is not noticed, and its `survives` does not say why it need not be.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BUGS = ROOT / "crates/simulation/bugs.json"
-README = ROOT / "crates/simulation/README.md"
 PLACE = ROOT / "target/deliberate-bugs"
 COPY = PLACE / "source"
 START, END = "<!-- deliberate bugs -->", "<!-- end of deliberate bugs -->"
@@ -38,89 +44,239 @@ ENVIRONMENT = os.environ | {
 }
 
 
+def run(command, folder=COPY):
+    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def must(command, folder=COPY):
+    done = run(command, folder)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))} fails:\n{done.stdout[-4000:]}")
+    return done.stdout
+
+
 def copy_repository():
     """Copies what Git knows, keeping times, so that only what a bug changes is built anew."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
-    for name in listed.decode().split("\0"):
+    listed = must(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
+    for name in filter(None, listed.split("\0")):
         source, target = ROOT / name, COPY / name
-        if not name or not source.is_file():
-            continue
-        if target.is_file() and target.read_bytes() == source.read_bytes():
+        if not source.is_file() or (target.is_file() and target.read_bytes() == source.read_bytes()):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
+    modules = COPY / "node_modules"
+    if not modules.is_symlink():
+        modules.symlink_to((ROOT / "node_modules").resolve())
 
 
-def put_in(bug):
-    """Puts a bug into the copy. Answers the files as they were."""
+@contextlib.contextmanager
+def put_in(bug, tree):
+    """The tree with a bug in it."""
     before = {}
-    for edit in bug["edits"]:
-        path = COPY / edit["file"]
-        text = path.read_text()
-        before.setdefault(path, text)
-        if text.count(edit["old"]) != 1:
-            sys.exit(f"{bug['name']}: {edit['file']} does not hold once: {edit['old']!r}")
-        path.write_text(text.replace(edit["old"], edit["new"]))
-    return before
+    try:
+        for edit in bug["edits"]:
+            path = tree / edit["file"]
+            text = path.read_text()
+            before.setdefault(path, text)
+            if edit["old"] not in text:
+                sys.exit(f"bug {bug['number']}: {edit['file']} does not hold {edit['old']!r}")
+            path.write_text(text.replace(edit["old"], edit["new"], 1))
+        yield
+    finally:
+        for path, text in before.items():
+            path.write_text(text)
 
 
-def look_for(bug, seeds):
-    """The check that caught it, the seed, and after how many histories; or None."""
-    build = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "session-key-simulation"]
-    for package in ("session-key-client", "session-key-simulation"):
-        build += ["--config", f"profile.release.package.{package}.opt-level=0"]
-    built = subprocess.run(build, cwd=COPY, env=ENVIRONMENT, capture_output=True, text=True)
-    if built.returncode:
-        sys.exit(f"{bug['name']} does not compile:\n{built.stderr}")
-    program = PLACE / "target/release/session-key-simulation"
-    run = [program, "--seeds", str(seeds), "--most-failures", "1", "--no-shrink", "--no-table", "--jobs", "1"]
-    if bug["hostile"]:
-        run.append("--hostile")
-    output = subprocess.run(run, cwd=COPY, env=ENVIRONMENT, capture_output=True, text=True).stdout
-    found = re.search(r"^FAILED \S+ --seed (\d+)(?: --hostile)?: (\w+):", output, re.M)
-    if not found:
-        return None
-    return found[2], int(found[1]), int(found[1]) + 1
+def build(package, *options):
+    must(["cargo", "build", "--quiet", "--release", "--locked", "-p", package, *options])
+    return PLACE / "target/release" / package
 
 
-def row(bug, found):
-    """A line of the table."""
-    if found is None:
-        return f"| {bug['rule']} | {bug['what']} | | not caught |"
-    check, _, histories = found
-    return f"| {bug['rule']} | {bug['what']} | {check} | {histories} |"
+class Simulation:
+    """Histories of a simulated world, from seed 0 on."""
+
+    data, readme, most = "crates/simulation/bugs.json", "crates/simulation/README.md", 2000
+    head = ["| rule | bug | caught by | after histories |", "| ---: | --- | --- | ---: |"]
+
+    def prepare(self, bugs):
+        copy_repository()
+
+    def notice(self, bug, most):
+        """A row of the table, and whether the bug is noticed."""
+        options = []
+        for package in ("session-key-client", "session-key-simulation"):
+            options += ["--config", f"profile.release.package.{package}.opt-level=0"]
+        with put_in(bug, COPY):
+            program = build("session-key-simulation", *options)
+        command = [program, "--seeds", str(most), "--most-failures", "1", "--no-shrink", "--no-table", "--jobs", "1"]
+        output = run(command + (["--hostile"] if bug["hostile"] else [])).stdout
+        found = re.search(r"^FAILED \S+ --seed (\d+)(?: --hostile)?: (\w+):", output, re.M)
+        how = f"{found[2]} | {int(found[1]) + 1}" if found else " | not caught"
+        return f"| {bug['rule']} | {bug['what']} | {how} |", found is not None
+
+
+class Fuzz:
+    """Random cases of a property, from seed 1 on."""
+
+    data, readme, most = "crates/fuzz/bugs.json", "crates/fuzz/README.md", 30_000
+    head = ["| bug | caught by | at case |", "| --- | --- | --- |"]
+    sound = None
+
+    def prepare(self, bugs):
+        copy_repository()
+
+    def notice(self, bug, most):
+        options = []
+        if all(edit["file"].endswith(".sol") for edit in bug["edits"]):
+            # The properties run against any bytecode.
+            with put_in(bug, COPY):
+                options = ["--plugin", str(self.compile_plugin())]
+            self.sound = self.sound or build("session-key-fuzz")
+            program = self.sound
+        else:
+            self.sound = None
+            with put_in(bug, COPY):
+                program = build("session-key-fuzz")
+        command = [str(program), "--property", bug["property"], "--seed", "1", "--cases", str(most), "--seconds", "300"]
+        done = run(command + options)
+        found = re.search(r"--seed (\d+) --cases 1", done.stdout)
+        if done.returncode and not found:
+            sys.exit(f"{' '.join(command + options)} fails, but not by a case:\n{done.stdout}")
+        how = f"{int(found[1]):,}" if found else "**not caught**"
+        return f"| {bug['what']} | `{bug['property']}` | {how} |", found is not None
+
+    def compile_plugin(self):
+        """The creation bytecode of the plugin, compiled as script/bindings.sh does."""
+        plugin = "contracts/src/session-key/SessionKeyPlugin"
+        inputs, output = PLACE / "inputs", PLACE / "output.json"
+        must(["bash", "-ec", f"""
+            source script/toolchain.sh
+            script/standard-json.mjs '{inputs}' {plugin}
+            script/solc --standard-json '{inputs}/SessionKeyPlugin.json' >'{output}'"""])
+        answer = json.loads(output.read_text())
+        for error in answer.get("errors", []):
+            if error["severity"] == "error":
+                sys.exit(error["formattedMessage"])
+        file = PLACE / "SessionKeyPlugin.hex"
+        file.write_text(answer["contracts"][f"{plugin}.sol"]["SessionKeyPlugin"]["evm"]["bytecode"]["object"] + "\n")
+        return file
+
+
+class Contracts:
+    """The contracts' unit tests. Each part has a copy with what its tests need and nothing else: the tests are compiled once, and
+    for each mutant only the contract is."""
+
+    data, readme, most = "contracts/mutants.json", None, None
+    head = []
+    # Tests that would fail for any change at all, or need the bytecode of every contract, are left out.
+    plugin_tests = ("SessionKeyPlugin", "CallDecoder", "Counter", "StubAccount", "RecordingAccount", "TestToken", "ListLiterals")
+    not_of_account = ("SessionKey", "ValidationTrace", "CallDecoder")
+    plugin = "contracts/src/session-key/SessionKeyPlugin.sol"
+    others = (
+        "contracts/src/account/ModularAccount.sol",
+        "contracts/src/account/ModularAccountFactory.sol",
+        "contracts/src/owner/MultiOwnerPlugin.sol",
+    )
+
+    def prepare(self, bugs):
+        # The binary itself: npm's wrapper of forge loses exit codes.
+        binaries = next((ROOT / "node_modules/@foundry-rs").glob("forge-*/bin"))
+        ENVIRONMENT["PATH"] = f"{binaries}:{ENVIRONMENT['PATH']}"
+        self.folder = tempfile.TemporaryDirectory()
+        self.copies = {}
+
+    def copy_of(self, of_account):
+        if of_account not in self.copies:
+            copy = Path(self.folder.name) / ("account" if of_account else "plugin")
+            for name in ["contracts/src", "contracts/test", "script"]:
+                shutil.copytree(ROOT / name, copy / name)
+            for path in copy.glob("contracts/test/*"):
+                if path.is_dir() and path.name not in ["unit", "mocks", "utils", "abi"]:
+                    shutil.rmtree(path)
+            for path in [*copy.glob("contracts/test/*/*.sol"), *copy.glob("script/*.sol")]:
+                if of_account:
+                    keep = path.parent.name != "script" and not path.name.startswith(self.not_of_account)
+                else:
+                    keep = path.name.startswith(self.plugin_tests)
+                if not keep or "Abi" in path.name:
+                    path.unlink()
+            for path in [self.plugin] if of_account else self.others:
+                (copy / path).unlink()
+            shutil.copy(ROOT / "foundry.toml", copy)
+            shutil.copy(ROOT / "package.json", copy)
+            (copy / "node_modules").symlink_to((ROOT / "node_modules").resolve())
+            clean = self.test(copy)
+            if clean.returncode:
+                sys.exit(f"{clean.stdout[-4000:]}\nthe tests fail without a mutant")
+            self.copies[of_account] = copy
+        return self.copies[of_account]
+
+    def test(self, copy):
+        return run(["forge", "test", "--fail-fast", "--fuzz-runs", "64"], copy)
+
+    def notice(self, bug, most):
+        copy = self.copy_of(bug["edits"][0]["file"].startswith(("contracts/src/account/", "contracts/src/owner/")))
+        with put_in(bug, copy):
+            result = self.test(copy)
+        if "Compiler run failed" in result.stdout or ("[FAIL" not in result.stdout and result.returncode):
+            return f"{bug['number']:3} INVALID   {bug['what']}\n{result.stdout[-1500:]}", False
+        if result.returncode:
+            return f"{bug['number']:3} killed    {bug['what']}", True
+        if reason := bug.get("survives"):
+            return f"{bug['number']:3} explained {bug['what']}\n              {reason}", True
+        return f"{bug['number']:3} SURVIVED  {bug['what']}", False
+
+
+SUITES = {"simulation": Simulation, "fuzz": Fuzz, "contracts": Contracts}
+
+
+def read(path):
+    """The bugs of a file. A mutant is one edit, and is described by it."""
+    bugs = json.loads((ROOT / path).read_text())
+    for number, bug in enumerate(bugs, 1):
+        bug["number"] = number
+        if "edits" not in bug:
+            bug["edits"] = [{name: bug[name] for name in ("file", "old", "new")}]
+            old, new = (" ".join(bug[side].split()) for side in ("old", "new"))
+            bug["what"] = f"{Path(bug['file']).name}: {old} -> {new or '(nothing)'}"
+    return bugs
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--seeds", type=int, default=2000)
+    parser.add_argument("suite", choices=SUITES)
+    parser.add_argument("numbers", nargs="*", type=int, metavar="NUMBER")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--most", type=int)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    bugs = json.loads(BUGS.read_text())
-    if unknown := set(arguments.names) - {bug["name"] for bug in bugs}:
-        sys.exit(f"no such bugs: {', '.join(sorted(unknown))}")
-    if arguments.names:
-        bugs = [bug for bug in bugs if bug["name"] in arguments.names]
-    copy_repository()
-    table = ["| rule | bug | caught by | after histories |", "| ---: | --- | --- | ---: |"]
-    print("\n".join(table), flush=True)
-    missed = 0
+    suite = SUITES[arguments.suite]()
+    bugs = read(suite.data)
+    if unknown := set(arguments.numbers) - {bug["number"] for bug in bugs}:
+        sys.exit(f"no such bugs: {', '.join(map(str, sorted(unknown)))}")
+    if arguments.write and (arguments.numbers or not suite.readme):
+        parser.error("--write takes all bugs of simulation or fuzz")
+    if arguments.numbers:
+        bugs = [bug for bug in bugs if bug["number"] in arguments.numbers]
+    if arguments.list:
+        for bug in bugs:
+            missing = [edit for edit in bug["edits"] if edit["old"] not in (ROOT / edit["file"]).read_text()]
+            print(f"{bug['number']:3} {bug['what']}{' (GONE)' if missing else ''}")
+        return 0
+    suite.prepare(bugs)
+    table, missed = list(suite.head), 0
+    print("\n".join(table), end="\n" if table else "", flush=True)
     for bug in bugs:
-        before = put_in(bug)
-        try:
-            found = look_for(bug, arguments.seeds)
-        finally:
-            for path, text in before.items():
-                path.write_text(text)
-        missed += found is None
-        table.append(row(bug, found))
-        print(table[-1], flush=True)
+        row, is_noticed = suite.notice(bug, arguments.most or suite.most)
+        missed += not is_noticed
+        table.append(row)
+        print(row, flush=True)
     if arguments.write:
-        text = README.read_text()
+        readme = ROOT / suite.readme
+        text = readme.read_text()
         start, end = text.index(START) + len(START), text.index(END)
-        README.write_text(text[:start] + "\n\n" + "\n".join(table) + "\n\n" + text[end:])
-    print(f"{len(bugs)} bugs, {missed} not caught")
+        readme.write_text(text[:start] + "\n\n" + "\n".join(table) + "\n\n" + text[end:])
+    print(f"{len(bugs)} bugs, {missed} not noticed")
     return 1 if missed else 0
 
 

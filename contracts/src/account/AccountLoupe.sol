@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IAccountLoupe} from "../interfaces/IAccountLoupe.sol";
 import {IModularAccount} from "../interfaces/IModularAccount.sol";
 import {accountStorage, SelectorStorage} from "./AccountStorage.sol";
 import {FunctionReference} from "./FunctionReference.sol";
@@ -15,7 +16,7 @@ abstract contract AccountLoupe is IModularAccount {
     using LibSelectorStorage for SelectorStorage;
     using LibHookList for mapping(uint256 => HookEntry);
 
-    /// @inheritdoc IModularAccount
+    /// @inheritdoc IAccountLoupe
     function getExecutionFunctionConfig(bytes4 selector) external view returns (ExecutionFunctionConfig memory config) {
         SelectorStorage storage record = accountStorage().selectors[selector];
         SelectorConfig word = record.config;
@@ -24,7 +25,7 @@ abstract contract AccountLoupe is IModularAccount {
         config.runtimeValidationFunction = FunctionReference.unwrap(record.functionOf(word, Role.RUNTIME_VALIDATION));
     }
 
-    /// @inheritdoc IModularAccount
+    /// @inheritdoc IAccountLoupe
     function getExecutionHooks(bytes4 selector) external view returns (ExecutionHooks[] memory execHooks) {
         SelectorStorage storage record = accountStorage().selectors[selector];
         HookEntry[] memory preHooks = _loadHooks(record, HookKind.PRE_EXECUTION);
@@ -51,7 +52,7 @@ abstract contract AccountLoupe is IModularAccount {
         }
     }
 
-    /// @inheritdoc IModularAccount
+    /// @inheritdoc IAccountLoupe
     function getPreValidationHooks(bytes4 selector)
         external
         view
@@ -62,7 +63,7 @@ abstract contract AccountLoupe is IModularAccount {
         preRuntimeValidationHooks = _references(_loadHooks(record, HookKind.PRE_RUNTIME_VALIDATION));
     }
 
-    /// @inheritdoc IModularAccount
+    /// @inheritdoc IAccountLoupe
     function getInstalledPlugins() external view returns (address[] memory pluginAddresses) {
         address newest = accountStorage().newestPlugin;
         if (newest == address(0)) return pluginAddresses;

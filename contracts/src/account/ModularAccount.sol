@@ -28,14 +28,14 @@ import {PluginFilter} from "./PluginFilter.sol";
 import {PluginManager} from "./PluginManager.sol";
 import {PluginState} from "./PluginState.sol";
 import {HookKind, Role, SelectorConfig} from "./SelectorConfig.sol";
-import {IAccount} from "../interfaces/IAccount.sol";
+import {IAccount, UserOperation} from "../interfaces/IAccount.sol";
 import {IAccountLoupe} from "../interfaces/IAccountLoupe.sol";
 import {IEntryPoint} from "../interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../interfaces/IModularAccount.sol";
 import {IPlugin} from "../interfaces/IPlugin.sol";
 import {IPluginExecutor} from "../interfaces/IPluginExecutor.sol";
 import {IPluginManager} from "../interfaces/IPluginManager.sol";
-import {IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
+import {Call, IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
 
 /// @title An ERC-6900 v0.7 account with ERC-4337 EntryPoint v0.6
 /// @notice What the account can do and who may make it do so is up to the plugins installed on it. The account makes sure of
@@ -137,7 +137,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /* Execution */
 
-    /// @inheritdoc IModularAccount
+    /// @inheritdoc IStandardExecutor
     function execute(address target, uint256 value, bytes calldata data)
         external
         payable
@@ -149,7 +149,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         return _call(target, value, data);
     }
 
-    /// @inheritdoc IModularAccount
+    /// @inheritdoc IStandardExecutor
     function executeBatch(Call[] calldata calls) external payable validated hooked returns (bytes[] memory results) {
         results = new bytes[](calls.length);
         for (uint256 i = 0; i < calls.length; ++i) {
@@ -159,7 +159,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         }
     }
 
-    /// @inheritdoc IModularAccount
+    /// @inheritdoc IPluginExecutor
     function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData) {
         bytes4 selector = bytes4(data);
         if (data.length < 4) revert UnrecognizedFunction(selector);
@@ -177,7 +177,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         _runPostExecutionHooks(postHooks);
     }
 
-    /// @inheritdoc IModularAccount
+    /// @inheritdoc IPluginExecutor
     /// @dev Reads one word of the account's storage that nothing has read before in a user operation: the caller's
     /// `PluginState` (is it installed, what may it do, are there hooks to run, which addresses are no plugins). That a target
     /// is an installed plugin, which must not be called whatever it says of itself, is looked up only for the few addresses
@@ -212,7 +212,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /* Installing, uninstalling, upgrading */
 
-    /// @inheritdoc IModularAccount
+    /// @inheritdoc IPluginManager
     function installPlugin(
         address plugin,
         bytes32 manifestHash,
@@ -226,7 +226,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         _installPlugin(plugin, manifestHash, pluginInstallData, references);
     }
 
-    /// @inheritdoc IModularAccount
+    /// @inheritdoc IPluginManager
     function uninstallPlugin(address plugin, bytes calldata config, bytes calldata pluginUninstallData)
         external
         validated
@@ -271,7 +271,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /* Validation */
 
-    /// @inheritdoc IModularAccount
+    /// @inheritdoc IAccount
     function validateUserOp(UserOperation calldata userOp, bytes32 userOpHash, uint256 missingAccountFunds)
         external
         returns (uint256 validationData)
@@ -392,7 +392,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         if (validationFunction.isNone()) {
             // The account itself may install plugins and upgrade even where no plugin says so: an execution function that
             // the owner called, or an operation's batch, can then repair an account whose owner plugin is gone.
-            bool isException = msg.sig == IModularAccount.installPlugin.selector
+            bool isException = msg.sig == IPluginManager.installPlugin.selector
                 || msg.sig == IModularAccount.upgradeToAndCall.selector;
             if (isException && msg.sender == address(this)) return;
             revert RuntimeValidationFunctionMissing(msg.sig);

@@ -13,6 +13,8 @@ import {
     ManifestFunction,
     PluginManifest
 } from "../interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../interfaces/IPluginExecutor.sol";
+import {IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
 import {
     AccountStorage,
     accountStorage,
@@ -427,7 +429,7 @@ abstract contract PluginManager is IModularAccount {
     /// @dev Brings all copies of what `executeFromPluginExternal`, `execute` and `executeBatch` need up to date: see
     /// `PluginState` and `PluginFilter`. Most words are read here already, and few change.
     function _share(AccountStorage storage account) private {
-        bool hooked = account.selectors[IModularAccount.executeFromPluginExternal.selector].config.hasExecutionHooks();
+        bool hooked = account.selectors[IPluginExecutor.executeFromPluginExternal.selector].config.hasExecutionHooks();
         PluginFilter filter;
         for (
             address plugin = _newest(account); plugin != END_OF_PLUGINS; plugin = account.plugins[plugin].state.next()) {
@@ -440,8 +442,8 @@ abstract contract PluginManager is IModularAccount {
             }
             plugin = state.next();
         }
-        _setFilter(account.selectors[IModularAccount.execute.selector], filter);
-        _setFilter(account.selectors[IModularAccount.executeBatch.selector], filter);
+        _setFilter(account.selectors[IStandardExecutor.execute.selector], filter);
+        _setFilter(account.selectors[IStandardExecutor.executeBatch.selector], filter);
     }
 
     /// @dev Stores the filter in a selector's word, if it is another.

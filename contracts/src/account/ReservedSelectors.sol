@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IAccount} from "../interfaces/IAccount.sol";
+import {IAccountLoupe} from "../interfaces/IAccountLoupe.sol";
 import {IModularAccount} from "../interfaces/IModularAccount.sol";
 import {IPlugin} from "../interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../interfaces/IPluginExecutor.sol";
+import {IPluginManager} from "../interfaces/IPluginManager.sol";
+import {IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
 
 /// @title Selectors that no plugin may add to the account
 library ReservedSelectors {
@@ -19,22 +24,20 @@ library ReservedSelectors {
 
     /// @dev Whether the account implements the function itself.
     function isNative(bytes4 selector) internal pure returns (bool) {
-        return selector == IModularAccount.execute.selector || selector == IModularAccount.executeBatch.selector
-            || selector == IModularAccount.executeFromPlugin.selector
-            || selector == IModularAccount.executeFromPluginExternal.selector
-            || selector == IModularAccount.installPlugin.selector
-            || selector == IModularAccount.uninstallPlugin.selector
+        return selector == IStandardExecutor.execute.selector || selector == IStandardExecutor.executeBatch.selector
+            || selector == IPluginExecutor.executeFromPlugin.selector
+            || selector == IPluginExecutor.executeFromPluginExternal.selector
+            || selector == IPluginManager.installPlugin.selector || selector == IPluginManager.uninstallPlugin.selector
             || selector == IModularAccount.upgradeToAndCall.selector || selector == IModularAccount.initialize.selector
-            || selector == IModularAccount.validateUserOp.selector
-            || selector == IModularAccount.onERC721Received.selector
+            || selector == IAccount.validateUserOp.selector || selector == IModularAccount.onERC721Received.selector
             || selector == IModularAccount.onERC1155Received.selector
             || selector == IModularAccount.onERC1155BatchReceived.selector
             || selector == IModularAccount.tokensReceived.selector || selector == IModularAccount.entryPoint.selector
             || selector == IModularAccount.getNonce.selector
-            || selector == IModularAccount.getExecutionFunctionConfig.selector
-            || selector == IModularAccount.getExecutionHooks.selector
-            || selector == IModularAccount.getPreValidationHooks.selector
-            || selector == IModularAccount.getInstalledPlugins.selector
+            || selector == IAccountLoupe.getExecutionFunctionConfig.selector
+            || selector == IAccountLoupe.getExecutionHooks.selector
+            || selector == IAccountLoupe.getPreValidationHooks.selector
+            || selector == IAccountLoupe.getInstalledPlugins.selector
             || selector == IModularAccount.proxiableUUID.selector
             || selector == IModularAccount.supportsInterface.selector;
     }

@@ -1,29 +1,36 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @title Looking into an account (ERC-6900 v0.7)
-/// @dev Only for its ERC-165 id, and for contracts that look into any account. What the account answers is said in
-/// `IModularAccount`.
+/// @title The plugins, functions and hooks of an account (ERC-6900 v0.7)
+/// @notice A `bytes21` is a function reference: see `IModularAccount`.
 interface IAccountLoupe {
+    /// @notice What executes and what validates an execution function.
     struct ExecutionFunctionConfig {
+        // Zero: nothing. The account itself for its own functions.
         address plugin;
         bytes21 userOpValidationFunction;
         bytes21 runtimeValidationFunction;
     }
 
+    /// @notice A pre-execution hook and a post-execution hook that gets its data. Either may be 0.
     struct ExecutionHooks {
         bytes21 preExecHook;
         bytes21 postExecHook;
     }
 
-    function getExecutionFunctionConfig(bytes4 selector) external view returns (ExecutionFunctionConfig memory);
+    /// @notice What executes and what validates an execution function.
+    function getExecutionFunctionConfig(bytes4 selector) external view returns (ExecutionFunctionConfig memory config);
 
-    function getExecutionHooks(bytes4 selector) external view returns (ExecutionHooks[] memory);
+    /// @notice The execution hooks of a function, newest first: each pre hook with each of its post hooks (or 0 if it has
+    /// none), then the post hooks without a pre hook.
+    function getExecutionHooks(bytes4 selector) external view returns (ExecutionHooks[] memory execHooks);
 
+    /// @notice The hooks that run before a function's validation, newest first.
     function getPreValidationHooks(bytes4 selector)
         external
         view
         returns (bytes21[] memory preUserOpValidationHooks, bytes21[] memory preRuntimeValidationHooks);
 
-    function getInstalledPlugins() external view returns (address[] memory);
+    /// @notice The installed plugins, newest first.
+    function getInstalledPlugins() external view returns (address[] memory pluginAddresses);
 }

@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
+import {UserOperation} from "./IAccount.sol";
 
 /// @title The part of ERC-4337's EntryPoint v0.6 that is used here
 /// @notice Declared from the ERC and the deployed contract's ABI; it is at 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789 on
 /// all chains.
 interface IEntryPoint {
-    /// @notice The same as the `UserOperation` of `IAccount`.
-    struct UserOperation {
-        address sender;
-        uint256 nonce;
-        bytes initCode;
-        bytes callData;
-        uint256 callGasLimit;
-        uint256 verificationGasLimit;
-        uint256 preVerificationGas;
-        uint256 maxFeePerGas;
-        uint256 maxPriorityFeePerGas;
-        bytes paymasterAndData;
+    /// @notice The operations whose signatures one aggregator checks.
+    struct UserOpsPerAggregator {
+        UserOperation[] userOps;
+        address aggregator;
         bytes signature;
     }
 
@@ -47,6 +39,12 @@ interface IEntryPoint {
         uint256 unstakeDelaySec;
     }
 
+    /// @notice An aggregator and its stake.
+    struct AggregatorStakeInfo {
+        address aggregator;
+        StakeInfo stakeInfo;
+    }
+
     /// @notice A user operation was included. `success` says whether its call succeeded; cost in wei.
     event UserOperationEvent(
         bytes32 indexed userOpHash,
@@ -58,7 +56,8 @@ interface IEntryPoint {
         uint256 actualGasUsed
     );
 
-    /// @notice The call of an included user operation reverted.
+    /// @notice The call of an included user operation reverted. `revertReason` holds at most 2,048 bytes; for an empty reason,
+    /// there is no event.
     event UserOperationRevertReason(
         bytes32 indexed userOpHash, address indexed sender, uint256 nonce, bytes revertReason
     );
@@ -69,8 +68,14 @@ interface IEntryPoint {
     /// @notice The calls of the bundle begin: all validation is done.
     event BeforeExecution();
 
+    /// @notice The operations that follow used this aggregator.
+    event SignatureAggregatorChanged(address indexed aggregator);
+
     /// @notice Wei were added to a deposit.
     event Deposited(address indexed account, uint256 totalDeposit);
+
+    /// @notice Wei were withdrawn from a deposit.
+    event Withdrawn(address indexed account, address withdrawAddress, uint256 amount);
 
     /// @notice A stake was added to, or its delay changed.
     event StakeLocked(address indexed account, uint256 totalStaked, uint256 unstakeDelaySec);
@@ -90,6 +95,15 @@ interface IEntryPoint {
     /// @notice The answer of `simulateValidation`, which always reverts.
     error ValidationResult(ReturnInfo returnInfo, StakeInfo senderInfo, StakeInfo factoryInfo, StakeInfo paymasterInfo);
 
+    /// @notice The answer of `simulateValidation` for an operation with an aggregator.
+    error ValidationResultWithAggregation(
+        ReturnInfo returnInfo,
+        StakeInfo senderInfo,
+        StakeInfo factoryInfo,
+        StakeInfo paymasterInfo,
+        AggregatorStakeInfo aggregatorInfo
+    );
+
     /// @notice The answer of `simulateHandleOp`, which always reverts.
     error ExecutionResult(
         uint256 preOpGas, uint256 paid, uint48 validAfter, uint48 validUntil, bool targetSuccess, bytes targetResult
@@ -100,6 +114,9 @@ interface IEntryPoint {
 
     /// @notice Includes user operations; the fees go to `beneficiary`.
     function handleOps(UserOperation[] calldata ops, address payable beneficiary) external;
+
+    /// @notice Includes user operations whose signatures aggregators check.
+    function handleAggregatedOps(UserOpsPerAggregator[] calldata opsPerAggregator, address payable beneficiary) external;
 
     /// @notice Validates a user operation and reverts with the result.
     function simulateValidation(UserOperation calldata userOp) external;
@@ -128,7 +145,8 @@ interface IEntryPoint {
     /// @notice Withdraws the caller's stake after the unstake delay.
     function withdrawStake(address payable withdrawAddress) external;
 
-    /// @notice What is hashed of a user operation: everything but the signature, with EntryPoint and chain id.
+    /// @notice The hash that is signed and that identifies the operation: of everything except the signature, with EntryPoint
+    /// and chain id.
     function getUserOpHash(UserOperation calldata userOp) external view returns (bytes32);
 
     /// @notice The next nonce of an account for a nonce key: key in the upper 192 bits, sequence in the lower 64.

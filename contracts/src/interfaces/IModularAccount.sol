@@ -1,73 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
+import {IAccount} from "./IAccount.sol";
+import {IAccountLoupe} from "./IAccountLoupe.sol";
+import {IPluginExecutor} from "./IPluginExecutor.sol";
+import {IPluginManager} from "./IPluginManager.sol";
+import {IStandardExecutor} from "./IStandardExecutor.sol";
 
 /// @title An ERC-6900 v0.7 account with ERC-4337 EntryPoint v0.6: its whole ABI
-/// @notice It is the union of `IAccount`, `IPluginManager`, `IStandardExecutor`, `IPluginExecutor` and `IAccountLoupe`, of
-/// ERC-1822, and of the ERC-721, ERC-1155 and ERC-777 receivers.
+/// @notice The interfaces of ERC-4337 and ERC-6900 that it inherits, with ERC-1822 and the ERC-721, ERC-1155 and ERC-777
+/// receivers.
 ///
 /// A `bytes21` is a function reference: the address of a plugin, then one byte, the function id within that plugin. Three
 /// values have no address and a meaning of their own: 0 "none"; 1 RUNTIME_VALIDATION_ALWAYS_ALLOW, a runtime validation
 /// that lets every caller pass; 2 PRE_HOOK_ALWAYS_DENY, a pre hook that lets nobody pass.
 ///
 /// A *runtime call* is a call of the account by anyone but the EntryPoint.
-interface IModularAccount {
-    /// @notice One call of the account to another contract. The same as the `Call` of `IStandardExecutor`.
-    struct Call {
-        address target;
-        // Wei.
-        uint256 value;
-        bytes data;
-    }
-
-    /// @notice A user operation of EntryPoint v0.6. The same as the `UserOperation` of `IAccount`.
-    struct UserOperation {
-        address sender;
-        uint256 nonce;
-        bytes initCode;
-        bytes callData;
-        uint256 callGasLimit;
-        uint256 verificationGasLimit;
-        uint256 preVerificationGas;
-        uint256 maxFeePerGas;
-        uint256 maxPriorityFeePerGas;
-        bytes paymasterAndData;
-        bytes signature;
-    }
-
-    /// @notice What executes and what validates an execution function.
-    struct ExecutionFunctionConfig {
-        // Zero: nothing. The account itself for its own functions.
-        address plugin;
-        bytes21 userOpValidationFunction;
-        bytes21 runtimeValidationFunction;
-    }
-
-    /// @notice A pre-execution hook and a post-execution hook that gets its data. Either may be 0.
-    struct ExecutionHooks {
-        bytes21 preExecHook;
-        bytes21 postExecHook;
-    }
-
-    /// @notice The `config` of `uninstallPlugin`, ABI-encoded as one value: `abi.encode(UninstallPluginConfig(...))`.
-    struct UninstallPluginConfig {
-        // `abi.encode(manifest)` of the manifest that the plugin was installed with; empty: the plugin is asked for it.
-        bytes serializedManifest;
-        // Uninstall even if `onUninstall` fails.
-        bool forceUninstall;
-        // The most gas that `onUninstall` gets; zero: all there is.
-        uint256 callbackGasLimit;
-    }
-
+interface IModularAccount is IAccount, IPluginManager, IStandardExecutor, IPluginExecutor, IAccountLoupe {
     /// @notice The account was set up, once, for this EntryPoint.
     event ModularAccountInitialized(address indexed entryPoint);
-
-    /// @notice A plugin was installed, and `onInstall` had run.
-    event PluginInstalled(address indexed plugin, bytes32 manifestHash, bytes21[] dependencies);
-
-    /// @notice A plugin was uninstalled. `onUninstallSucceeded` is false if its callback failed and was forced through.
-    event PluginUninstalled(address indexed plugin, bool indexed onUninstallSucceeded);
 
     /// @notice The account runs another implementation (ERC-1967).
     event Upgraded(address indexed implementation);
@@ -203,51 +154,8 @@ interface IModularAccount {
     /// @param pluginInitData `abi.encode(bytes32[] manifestHashes, bytes[] pluginInstallDatas)`, an element per plugin.
     function initialize(address[] calldata plugins, bytes calldata pluginInitData) external;
 
-    /// @notice Makes one call; reverts as the target does. The target must not be a plugin.
-    function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory result);
-
-    /// @notice Makes calls in order; reverts as the first that fails does. No target may be a plugin.
-    function executeBatch(Call[] calldata calls) external payable returns (bytes[] memory results);
-
-    /// @notice Calls an execution function that a plugin added and that the calling plugin's manifest lists.
-    /// @param data The call: selector and arguments.
-    /// @return returnData What the function returned, raw.
-    function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData);
-
-    /// @notice Makes a call where the calling plugin's manifest permits it.
-    /// @param value Wei to send along.
-    /// @return What the target returned, raw.
-    function executeFromPluginExternal(address target, uint256 value, bytes calldata data)
-        external
-        payable
-        returns (bytes memory);
-
-    /// @notice Installs a plugin.
-    /// @param manifestHash `keccak256(abi.encode(manifest))` of the manifest that the caller consents to.
-    /// @param pluginInstallData Passed to the plugin's `onInstall`.
-    /// @param dependencies Functions of installed plugins that the manifest asks for, in its order.
-    function installPlugin(
-        address plugin,
-        bytes32 manifestHash,
-        bytes calldata pluginInstallData,
-        bytes21[] calldata dependencies
-    ) external;
-
-    /// @notice Uninstalls a plugin.
-    /// @param config Empty, or an encoded `UninstallPluginConfig`.
-    /// @param pluginUninstallData Passed to the plugin's `onUninstall`.
-    function uninstallPlugin(address plugin, bytes calldata config, bytes calldata pluginUninstallData) external;
-
     /// @notice Makes the account run another implementation, and calls it with `data` unless that is empty.
     function upgradeToAndCall(address newImplementation, bytes calldata data) external payable;
-
-    /// @notice Validates a user operation and pays the EntryPoint what is missing. For the EntryPoint alone.
-    /// @param missingAccountFunds Wei.
-    /// @return validationData Bits 0..159: authorizer (0 valid, 1 invalid signature, else an aggregator); bits 160..207:
-    /// validUntil (0 means no end); bits 208..255: validAfter. Unix seconds, both inclusive.
-    function validateUserOp(UserOperation calldata userOp, bytes32 userOpHash, uint256 missingAccountFunds)
-        external
-        returns (uint256 validationData);
 
     /// @notice Accepts ERC-721 tokens. This and the other receivers need no validation but run execution hooks.
     function onERC721Received(address operator, address from, uint256 tokenId, bytes calldata data)
@@ -283,22 +191,6 @@ interface IModularAccount {
 
     /// @notice The next nonce of nonce key 0.
     function getNonce() external view returns (uint256);
-
-    /// @notice What executes and what validates an execution function.
-    function getExecutionFunctionConfig(bytes4 selector) external view returns (ExecutionFunctionConfig memory config);
-
-    /// @notice The execution hooks of a function, newest first: each pre hook with each of its post hooks (or 0 if it has
-    /// none), then the post hooks without a pre hook.
-    function getExecutionHooks(bytes4 selector) external view returns (ExecutionHooks[] memory execHooks);
-
-    /// @notice The hooks that run before a function's validation, newest first.
-    function getPreValidationHooks(bytes4 selector)
-        external
-        view
-        returns (bytes21[] memory preUserOpValidationHooks, bytes21[] memory preRuntimeValidationHooks);
-
-    /// @notice The installed plugins, newest first.
-    function getInstalledPlugins() external view returns (address[] memory pluginAddresses);
 
     /// @notice The storage slot of the implementation's address (ERC-1822). Answered by the implementation alone.
     function proxiableUUID() external view returns (bytes32);

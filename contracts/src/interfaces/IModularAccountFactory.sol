@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
-
 /// @title Creates modular accounts at addresses known beforehand
 /// @notice The factory has an owner of its own, who manages its stake at the EntryPoint; that part of the ABI (`owner`,
 /// `pendingOwner`, `transferOwnership`, `acceptOwnership` and their events) is OpenZeppelin's `Ownable2Step`.

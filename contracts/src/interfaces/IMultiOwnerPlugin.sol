@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
-
 /// @title Owners of an ERC-6900 v0.7 account
 /// @notice Each owner alone can do everything. An owner is an externally owned account, which signs with ECDSA, or a
 /// contract, which is asked by ERC-1271. An account that has installed the plugin has at least one owner.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
-
 /// @title Errors that every plugin of this repository can raise
 interface IPluginErrors {
     /// @notice The plugin holds state for the account already. Neither plugin of this repository raises it: an installation

@@ -3,12 +3,12 @@ pragma solidity ^0.8.30;
 
 /// @title What an installed plugin may make the account do (ERC-6900 v0.7)
 interface IPluginExecutor {
-    /// @notice Calls an execution function of the account that the calling plugin's manifest lists.
+    /// @notice Calls an execution function that a plugin added and that the calling plugin's manifest lists.
     /// @param data The call: selector and arguments.
-    /// @return What the function returned, raw.
-    function executeFromPlugin(bytes calldata data) external payable returns (bytes memory);
+    /// @return returnData What the function returned, raw.
+    function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData);
 
-    /// @notice Makes the account call another contract, where the calling plugin's manifest permits it.
+    /// @notice Makes a call where the calling plugin's manifest permits it.
     /// @param value Wei to send along.
     /// @return What the target returned, raw.
     function executeFromPluginExternal(address target, uint256 value, bytes calldata data)

@@ -2,13 +2,27 @@
 pragma solidity ^0.8.30;
 
 /// @title Installing plugins (ERC-6900 v0.7)
-/// @dev Only for its ERC-165 id, and for contracts that manage plugins of any account. What the account does is said in
-/// `IModularAccount`.
 interface IPluginManager {
+    /// @notice The `config` of `uninstallPlugin`, ABI-encoded as one value: `abi.encode(UninstallPluginConfig(...))`.
+    struct UninstallPluginConfig {
+        // `abi.encode(manifest)` of the manifest that the plugin was installed with; empty: the plugin is asked for it.
+        bytes serializedManifest;
+        // Uninstall even if `onUninstall` fails.
+        bool forceUninstall;
+        // The most gas that `onUninstall` gets; zero: all there is.
+        uint256 callbackGasLimit;
+    }
+
+    /// @notice A plugin was installed, and `onInstall` had run.
     event PluginInstalled(address indexed plugin, bytes32 manifestHash, bytes21[] dependencies);
 
+    /// @notice A plugin was uninstalled. `onUninstallSucceeded` is false if its callback failed and was forced through.
     event PluginUninstalled(address indexed plugin, bool indexed onUninstallSucceeded);
 
+    /// @notice Installs a plugin.
+    /// @param manifestHash `keccak256(abi.encode(manifest))` of the manifest that the caller consents to.
+    /// @param pluginInstallData Passed to the plugin's `onInstall`.
+    /// @param dependencies Functions of installed plugins that the manifest asks for, in its order.
     function installPlugin(
         address plugin,
         bytes32 manifestHash,
@@ -16,5 +30,8 @@ interface IPluginManager {
         bytes21[] calldata dependencies
     ) external;
 
+    /// @notice Uninstalls a plugin.
+    /// @param config Empty, or an encoded `UninstallPluginConfig`.
+    /// @param pluginUninstallData Passed to the plugin's `onUninstall`.
     function uninstallPlugin(address plugin, bytes calldata config, bytes calldata pluginUninstallData) external;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-// This file imports nothing, so that tools which read Solidity (alloy's `sol!` among them) can take the whole ABI from it.
+import {Call} from "./IStandardExecutor.sol";
 
 /// @title Session keys for ERC-6900 v0.7 accounts
 /// @notice The owner of an account registers a session key with a set of permissions. The key then signs user operations
@@ -16,14 +16,6 @@ pragma solidity ^0.8.30;
 /// Defaults of a newly added key: allowlist, with nothing on it (every call is denied); no time range; a native token limit
 /// of zero; no ERC-20 limits; no gas limit; no required paymaster.
 interface ISessionKeyPlugin {
-    /// @notice One call of the account. The same as the `Call` of `IStandardExecutor`.
-    struct Call {
-        address target;
-        // Wei.
-        uint256 value;
-        bytes data;
-    }
-
     /// @notice How the access control list of a key is read.
     enum ContractAccessControlType {
         // Only what is on the list may be called.

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice One call of the account to another contract. `value` in wei.
+/// @notice One call of the account to another contract.
 struct Call {
     address target;
+    // Wei.
     uint256 value;
     bytes data;
 }
 
 /// @title The calls every ERC-6900 v0.7 account can make
 interface IStandardExecutor {
-    /// @notice Makes one call; reverts as the target does.
-    function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory);
+    /// @notice Makes one call; reverts as the target does. The target must not be a plugin.
+    function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory result);
 
-    /// @notice Makes several calls in order; reverts as the first that fails does.
-    function executeBatch(Call[] calldata calls) external payable returns (bytes[] memory);
+    /// @notice Makes calls in order; reverts as the first that fails does. No target may be a plugin.
+    function executeBatch(Call[] calldata calls) external payable returns (bytes[] memory results);
 }

@@ -19,6 +19,8 @@ import {
     PluginMetadata,
     SelectorPermission
 } from "../interfaces/IPlugin.sol";
+import {IPluginManager} from "../interfaces/IPluginManager.sol";
+import {IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
 
 /// @title Owners of an account
 /// @dev Storage: per account a list of its owners, newest first, in which an owner's entry also says that it is one. The
@@ -175,10 +177,10 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
 
         bytes4[6] memory owned = [
             IMultiOwnerPlugin.updateOwners.selector,
-            IModularAccount.execute.selector,
-            IModularAccount.executeBatch.selector,
-            IModularAccount.installPlugin.selector,
-            IModularAccount.uninstallPlugin.selector,
+            IStandardExecutor.execute.selector,
+            IStandardExecutor.executeBatch.selector,
+            IPluginManager.installPlugin.selector,
+            IPluginManager.uninstallPlugin.selector,
             IModularAccount.upgradeToAndCall.selector
         ];
         ManifestFunction memory byUserOp = ManifestFunction({

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../interfaces/IStandardExecutor.sol";
 
 /// @title Decoding of the arguments of `executeWithSessionKey`
 /// @notice Validation reads them from the call data inside a user operation, execution from its own call data. Both use
@@ -11,11 +12,7 @@ library LibSessionKeyCalls {
     /// @dev Decodes and checks everything. Reverts with `PermissionsCheckFailed` on malformed arguments.
     /// @param args The call data without its selector: offset of the calls, session key, the calls.
     /// @return calls To be read with `at` only, which does not check again.
-    function decode(bytes calldata args)
-        internal
-        pure
-        returns (ISessionKeyPlugin.Call[] calldata calls, address sessionKey)
-    {
+    function decode(bytes calldata args) internal pure returns (Call[] calldata calls, address sessionKey) {
         bool wellFormed;
         assembly ("memory-safe") {
             // What offsets lead to comes after a head of fixed size. They are compared, as unsigned numbers, with what is left
@@ -62,7 +59,7 @@ library LibSessionKeyCalls {
     }
 
     /// @dev The call at `index`, which must be below `calls.length`, of calls that `decode` returned.
-    function at(ISessionKeyPlugin.Call[] calldata calls, uint256 index)
+    function at(Call[] calldata calls, uint256 index)
         internal
         pure
         returns (address target, uint256 value, bytes calldata data)

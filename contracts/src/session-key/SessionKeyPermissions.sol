@@ -5,6 +5,7 @@ import {IERC20} from "@openzeppelin/token/ERC20/IERC20.sol";
 import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 
 import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../interfaces/IStandardExecutor.sol";
 import {LibSessionKeyCalls} from "./LibSessionKeyCalls.sol";
 import {LibSessionKeySlots} from "./LibSessionKeySlots.sol";
 import {SessionKeyRegistry} from "./SessionKeyRegistry.sol";

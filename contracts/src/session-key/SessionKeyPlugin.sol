@@ -18,6 +18,7 @@ import {
 } from "../interfaces/IPlugin.sol";
 import {IPluginExecutor} from "../interfaces/IPluginExecutor.sol";
 import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../interfaces/IStandardExecutor.sol";
 import {BasePlugin} from "../plugin/BasePlugin.sol";
 import {LibSessionKeyCalls} from "./LibSessionKeyCalls.sol";
 import {SessionKeyEngine} from "./SessionKeyEngine.sol";

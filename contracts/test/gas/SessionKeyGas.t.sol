@@ -3,8 +3,10 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {PingTarget} from "../mocks/PingTarget.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {join, listOf} from "../utils/ListLiterals.sol";
@@ -27,7 +29,7 @@ contract SessionKeyGasTest is SessionKeyStackTest {
     /* Scenarios */
 
     function test_gas_ownerExecute() public {
-        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(target), 0, ping()[0].data));
+        UserOperation memory op = buildUserOp(executeCall(address(target), 0, ping()[0].data));
         _measure(op, owner, "owner: execute", 92_000);
     }
 
@@ -87,19 +89,17 @@ contract SessionKeyGasTest is SessionKeyStackTest {
             key.addr,
             listOf(entry(address(token), true, true), functionEntry(address(token), TestToken.transfer.selector, true))
         );
-        ISessionKeyPlugin.Call[] memory pings = join(join(ping(1), ping(1)), ping(1));
-        ISessionKeyPlugin.Call[] memory transfers = join(transfer(1 ether), transfer(2 ether));
+        Call[] memory pings = join(join(ping(1), ping(1)), ping(1));
+        Call[] memory transfers = join(transfer(1 ether), transfer(2 ether));
         _measureUse(join(pings, transfers), uint160(key.addr), "key: P, batch of five", 218_000);
     }
 
     /* Measuring */
 
     /// @dev Uses the key twice; the second use is measured.
-    function _measureUse(ISessionKeyPlugin.Call[] memory calls, uint192 nonceKey, string memory name, uint256 bound)
-        private
-    {
+    function _measureUse(Call[] memory calls, uint192 nonceKey, string memory name, uint256 bound) private {
         bytes memory callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key.addr));
-        IEntryPoint.UserOperation memory first = buildUserOp(callData, nonceKey);
+        UserOperation memory first = buildUserOp(callData, nonceKey);
         sign(first, key.privateKey);
         (bool success,) = send(first);
         assertTrue(success, "first use");
@@ -107,13 +107,11 @@ contract SessionKeyGasTest is SessionKeyStackTest {
         _measure(buildUserOp(callData, nonceKey), key, name, bound);
     }
 
-    function _measure(IEntryPoint.UserOperation memory op, Vm.Wallet memory signer, string memory name, uint256 bound)
-        private
-    {
+    function _measure(UserOperation memory op, Vm.Wallet memory signer, string memory name, uint256 bound) private {
         op.callGasLimit = 2_000_000;
         op.verificationGasLimit = 1_000_000;
         sign(op, signer.privateKey);
-        IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](1);
+        UserOperation[] memory ops = new UserOperation[](1);
         ops[0] = op;
         vm.recordLogs();
         vm.prank(bundler, bundler);

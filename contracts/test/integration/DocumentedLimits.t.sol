@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
-import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {RefusingToken} from "../mocks/RefusingToken.sol";
@@ -111,7 +111,7 @@ contract DocumentedLimitsTest is SessionKeyStackTest {
     function test_bundle_ownerWhoIsRemovedBeforeStillActs() public {
         Vm.Wallet memory second = vm.createWallet("second owner");
         makeOwner(second.addr);
-        IEntryPoint.UserOperation memory last = buildUserOp(executeCall(payee, 3, ""), 1);
+        UserOperation memory last = buildUserOp(executeCall(payee, 3, ""), 1);
         sign(last, second.privateKey);
         (bool[2] memory success,) = sendBundle(
             ownerOp(abi.encodeCall(IMultiOwnerPlugin.updateOwners, (new address[](0), listOf(second.addr)))), last

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {listOf} from "../utils/ListLiterals.sol";
 import {StackTest} from "../utils/StackTest.sol";
@@ -30,9 +31,9 @@ contract OwnerOperationsTest is StackTest {
     }
 
     function test_executeBatch_asUserOperation() public {
-        IModularAccount.Call[] memory calls = new IModularAccount.Call[](3);
+        Call[] memory calls = new Call[](3);
         for (uint256 i = 0; i < calls.length; ++i) {
-            calls[i] = IModularAccount.Call(address(counter), i, _increment());
+            calls[i] = Call(address(counter), i, _increment());
         }
         sendAsOwner(batchCall(calls));
         assertEq(counter.count(), 3);
@@ -46,9 +47,9 @@ contract OwnerOperationsTest is StackTest {
     }
 
     function test_handleOps_revertsIfSignedByAStranger() public {
-        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(counter), 0, _increment()));
+        UserOperation memory op = buildUserOp(executeCall(address(counter), 0, _increment()));
         sign(op, vm.createWallet("stranger").privateKey);
-        IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](1);
+        UserOperation[] memory ops = new UserOperation[](1);
         ops[0] = op;
         expectFailedOp("AA24 signature error");
         vm.prank(bundler, bundler);
@@ -62,7 +63,7 @@ contract OwnerOperationsTest is StackTest {
         assertEq(predicted.code.length, 0);
         vm.deal(predicted, 1 ether);
 
-        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(counter), 1, _increment()));
+        UserOperation memory op = buildUserOp(executeCall(address(counter), 1, _increment()));
         op.sender = predicted;
         op.nonce = 0;
         op.initCode = abi.encodePacked(factory, abi.encodeCall(factory.createAccount, (77, owners)));
@@ -77,11 +78,9 @@ contract OwnerOperationsTest is StackTest {
     function test_executeBatch_replacesTheOwnerPlugin() public {
         address other = deployCode("MultiOwnerPlugin.sol:MultiOwnerPlugin");
         address newOwner = makeAddr("new owner");
-        IModularAccount.Call[] memory calls = new IModularAccount.Call[](2);
-        calls[0] = IModularAccount.Call(address(account), 0, uninstallCall(address(ownerPlugin)));
-        calls[1] = IModularAccount.Call(
-            address(account), 0, installCall(other, abi.encode(listOf(newOwner)), new bytes21[](0))
-        );
+        Call[] memory calls = new Call[](2);
+        calls[0] = Call(address(account), 0, uninstallCall(address(ownerPlugin)));
+        calls[1] = Call(address(account), 0, installCall(other, abi.encode(listOf(newOwner)), new bytes21[](0)));
         sendAsOwner(batchCall(calls));
         assertEq(account.getInstalledPlugins(), listOf(other));
         vm.prank(newOwner);
@@ -100,10 +99,10 @@ contract OwnerOperationsTest is StackTest {
 
         bytes[][] memory newUpdates = new bytes[][](1);
         newUpdates[0] = listOf(abi.encodeCall(ISessionKeyPermissionsUpdates.setNativeTokenSpendLimit, (7, 0)));
-        IModularAccount.Call[] memory calls = new IModularAccount.Call[](2);
-        calls[0] = IModularAccount.Call(address(account), 0, uninstallCall(first));
+        Call[] memory calls = new Call[](2);
+        calls[0] = Call(address(account), 0, uninstallCall(first));
         // Without one of its dependencies, the new one cannot be installed: the old one stays as it is.
-        calls[1] = IModularAccount.Call(address(account), 0, installCall(second));
+        calls[1] = Call(address(account), 0, installCall(second));
         sendAsOwnerExpectingRevert(
             batchCall(calls), abi.encodeWithSelector(IModularAccount.InvalidDependenciesProvided.selector)
         );

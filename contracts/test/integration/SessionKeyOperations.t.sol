@@ -3,10 +3,13 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {PingTarget} from "../mocks/PingTarget.sol";
 import {TestToken} from "../mocks/TestToken.sol";
@@ -35,7 +38,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
 
     function test_wrongSigner_isRefusedBySignature() public {
         grant(listOf(allow(address(target))));
-        IEntryPoint.UserOperation memory op = keyOp(ping());
+        UserOperation memory op = keyOp(ping());
         sign(op, owner.privateKey);
         expectFailedOp("AA24 signature error");
         this.sendExternally(op);
@@ -101,7 +104,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     function test_timeRange_isInclusive() public {
         grant(listOf(allow(address(target)), timeRange(1_700_000_100, 1_700_000_200)));
         vm.warp(1_700_000_099);
-        IEntryPoint.UserOperation memory op = keyOp(ping());
+        UserOperation memory op = keyOp(ping());
         expectFailedOp("AA22 expired or not due");
         this.sendExternally(op);
         vm.warp(1_700_000_100);
@@ -133,7 +136,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         uint256 start = block.timestamp;
         passes(ping(10));
         vm.warp(start + INTERVAL - 1);
-        IEntryPoint.UserOperation memory op = keyOp(ping(1));
+        UserOperation memory op = keyOp(ping(1));
         expectFailedOp("AA22 expired or not due");
         this.sendExternally(op);
         vm.warp(start + INTERVAL);
@@ -186,7 +189,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         grant(listOf(allow(address(target)), gasLimit(1 ether, 0)));
         passes(ping());
         bytes memory callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr));
-        IEntryPoint.UserOperation memory op = buildUserOp(callData, 0);
+        UserOperation memory op = buildUserOp(callData, 0);
         sign(op, key.privateKey);
         expectFailedOp("AA23 reverted (or OOG)");
         this.sendExternally(op);
@@ -197,7 +200,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         grant(listOf(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
         uint256 start = block.timestamp;
         passes(ping());
-        IEntryPoint.UserOperation memory op = keyOp(ping());
+        UserOperation memory op = keyOp(ping());
         expectFailedOp("AA22 expired or not due");
         this.sendExternally(op);
 
@@ -257,7 +260,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     function test_answers_comeBackFromTheTargets() public {
         Counter counter = new Counter();
         grant(listOf(allow(address(counter))));
-        ISessionKeyPlugin.Call[] memory increment = call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
+        Call[] memory increment = call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
         vm.prank(address(ENTRY_POINT));
         bytes[] memory answers = keys.executeWithSessionKey(join(increment, increment), key.addr);
         assertEq(answers.length, 2);
@@ -313,7 +316,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         bytes[4] memory callDatas = _managementCalls();
         for (uint256 i = 0; i < callDatas.length; ++i) {
             for (uint256 lane = 0; lane < 2; ++lane) {
-                IEntryPoint.UserOperation memory op = buildUserOp(callDatas[i], lane == 0 ? 0 : uint160(key.addr));
+                UserOperation memory op = buildUserOp(callDatas[i], lane == 0 ? 0 : uint160(key.addr));
                 sign(op, key.privateKey);
                 expectFailedOp("AA24 signature error");
                 this.sendExternally(op);
@@ -378,13 +381,10 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     /// @dev The key that comes back is another registration: what the first was allowed, it is not.
     function test_bundle_keyRemovedAndAddedAgainDoesNothing() public {
         grant(listOf(allow(address(target))));
-        IModularAccount.Call[] memory batch = new IModularAccount.Call[](2);
-        batch[0] = IModularAccount.Call(
-            address(account), 0, abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, bytes32(0)))
-        );
-        batch[1] = IModularAccount.Call(
-            address(account), 0, abi.encodeCall(ISessionKeyPlugin.addSessionKey, (key.addr, 0, new bytes[](0)))
-        );
+        Call[] memory batch = new Call[](2);
+        batch[0] = Call(address(account), 0, abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, bytes32(0))));
+        batch[1] =
+            Call(address(account), 0, abi.encodeCall(ISessionKeyPlugin.addSessionKey, (key.addr, 0, new bytes[](0))));
         refusedInBundle(ownerOp(batchCall(batch)), keyOp(ping()), denied());
         assertTrue(plugin.isSessionKeyOf(address(account), key.addr));
     }
@@ -405,7 +405,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         Vm.Wallet memory heir = vm.createWallet("heir");
         grant(listOf(allow(address(target)), nativeLimit(10, 0)));
         passes(ping(4));
-        IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](2);
+        UserOperation[] memory ops = new UserOperation[](2);
         ops[0] = ownerOp(abi.encodeCall(ISessionKeyPlugin.rotateSessionKey, (key.addr, bytes32(0), heir.addr)));
         Vm.Wallet memory old = key;
         key = heir;
@@ -428,7 +428,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         bytes32[2] memory predecessors = [plugin.findPredecessor(address(account), key.addr), bytes32(0)];
         for (uint256 i = 0; i < predecessors.length; ++i) {
             uint256 state = vm.snapshotState();
-            IEntryPoint.UserOperation memory second =
+            UserOperation memory second =
                 ownerOp(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (key.addr, predecessors[i])));
             second.nonce += 1;
             sign(second, owner.privateKey);
@@ -503,14 +503,14 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     /// @dev An operation of the owner that changes the session key's permissions.
-    function _updateOp(bytes memory change) private view returns (IEntryPoint.UserOperation memory) {
+    function _updateOp(bytes memory change) private view returns (UserOperation memory) {
         return ownerOp(abi.encodeCall(ISessionKeyPlugin.updateKeyPermissions, (key.addr, listOf(change))));
     }
 
     function test_bundle_limitsAreNotUsedTwice() public {
         grant(listOf(allow(address(target)), nativeLimit(10, 0)));
-        IEntryPoint.UserOperation memory first = keyOp(ping(10));
-        IEntryPoint.UserOperation memory second = keyOp(ping(10));
+        UserOperation memory first = keyOp(ping(10));
+        UserOperation memory second = keyOp(ping(10));
         second.nonce += 1;
         sign(second, key.privateKey);
         refusedInBundle(first, second, overNativeLimit());
@@ -541,11 +541,11 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         bytes memory installData = abi.encode(many, new bytes32[](many.length), updates);
         install(address(plugin), installData, ownerDependencies());
         passes(ping());
-        IEntryPoint.UserOperation memory op = keyOp(ping());
+        UserOperation memory op = keyOp(ping());
 
         bytes memory config = uninstallConfig("", true, 100_000);
         vm.expectEmit(address(account));
-        emit IModularAccount.PluginUninstalled(address(plugin), true);
+        emit IPluginManager.PluginUninstalled(address(plugin), true);
         sendAsOwner(uninstallCall(address(plugin), config));
         assertEq(plugin.sessionKeysOf(address(account)).length, 0);
         assertFalse(plugin.isSessionKeyOf(address(account), key.addr));
@@ -564,7 +564,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         account.uninstallPlugin(address(plugin), config, "");
         assertTrue(plugin.isSessionKeyOf(address(account), key.addr), "the callback did not run");
 
-        IEntryPoint.UserOperation memory op = keyOp(ping());
+        UserOperation memory op = keyOp(ping());
         expectFailedOp("AA23 reverted (or OOG)");
         this.sendExternally(op);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {
     ManifestAssociatedFunction,
@@ -9,7 +9,9 @@ import {
     ManifestFunction,
     PluginManifest
 } from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {Relay} from "../mocks/Relay.sol";
 import {TestToken} from "../mocks/TestToken.sol";
@@ -65,12 +67,12 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     }
 
     /// @dev The plugin's functions execute these calls in the name of the key.
-    function _plan(ISessionKeyPlugin.Call[] memory calls) private {
+    function _plan(Call[] memory calls) private {
         _plan(_throughPlugin(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key.addr))));
     }
 
     function _throughPlugin(bytes memory data) private pure returns (bytes memory) {
-        return abi.encodeCall(IModularAccount.executeFromPlugin, (data));
+        return abi.encodeCall(IPluginExecutor.executeFromPlugin, (data));
     }
 
     function _callByAnyone() private returns (bool success, bytes memory answer) {
@@ -78,14 +80,14 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         return address(account).call(abi.encodeWithSelector(BY_ANYONE, 0));
     }
 
-    function _runs(ISessionKeyPlugin.Call[] memory calls) private {
+    function _runs(Call[] memory calls) private {
         _plan(calls);
         (bool success, bytes memory reason) = _callByAnyone();
         assertTrue(success, vm.toString(reason));
     }
 
     /// @dev Refused on both ways, each alone.
-    function _refuses(ISessionKeyPlugin.Call[] memory calls, bytes memory expected) private {
+    function _refuses(Call[] memory calls, bytes memory expected) private {
         _plan(calls);
         _refusesPlan(expected);
     }
@@ -100,7 +102,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     }
 
     /// @dev Signed by nobody: the plugin accepts it.
-    function _pluginOp() private view returns (IEntryPoint.UserOperation memory) {
+    function _pluginOp() private view returns (UserOperation memory) {
         return buildUserOp(abi.encodeWithSelector(BY_USER_OPERATION, 0), 7);
     }
 
@@ -148,7 +150,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         _runs(call(payee, 0, ""));
         _refuses(ping(), denied());
         _refuses(join(call(payee, 0, ""), ping()), denied());
-        _refuses(new ISessionKeyPlugin.Call[](0), denied());
+        _refuses(new Call[](0), denied());
         update(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS));
         _runs(ping());
         _refuses(call(address(account), 0, ""), denied());
@@ -241,9 +243,9 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         bytes memory data = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr));
         _plan(data);
         _refusesPlan(abi.encodeWithSelector(IModularAccount.AlwaysDenyRule.selector));
-        _plan(abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(plugin), 0, data)));
+        _plan(abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (address(plugin), 0, data)));
         _refusesPlan(abi.encodeWithSelector(IModularAccount.PluginCallDenied.selector, plugin));
-        _plan(abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(account), 0, data)));
+        _plan(abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (address(account), 0, data)));
         _refusesPlan(
             abi.encodeWithSelector(IModularAccount.ExecFromPluginExternalNotPermitted.selector, other, account, 0, data)
         );
@@ -298,7 +300,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     function test_reentrance_sharesTheLimit() public {
         grant(listOf(allow(address(target)), allow(address(relay)), nativeLimit(10, 0)));
         bytes memory back = abi.encodeCall(Relay.relay, (address(account), abi.encodeWithSelector(BY_ANYONE, 0)));
-        ISessionKeyPlugin.Call[] memory calls = join(call(address(relay), 0, back), ping(6));
+        Call[] memory calls = join(call(address(relay), 0, back), ping(6));
         _plan(ping(5));
         refusedInExecution(calls, overNativeLimit());
         assertEq(_nativeUsed(), 0);

@@ -4,10 +4,12 @@ pragma solidity ^0.8.30;
 import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
 import {LibString} from "solady/utils/LibString.sol";
 
-import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {PingTarget} from "../mocks/PingTarget.sol";
 import {call, join, listOf} from "../utils/ListLiterals.sol";
 import {ContractOwner} from "../mocks/ContractOwner.sol";
@@ -73,14 +75,14 @@ contract ValidationRulesTest is ValidationTrace {
         vm.deal(address(this), 1 ether);
         ENTRY_POINT.depositTo{value: 1 ether}(paymaster);
         update(requiredPaymaster(paymaster));
-        IEntryPoint.UserOperation memory op = keyOp(ping());
+        UserOperation memory op = keyOp(ping());
         op.paymasterAndData = abi.encodePacked(paymaster);
         sign(op, key.privateKey);
         _obeysTheRules(op);
     }
 
     function test_manyCalls_obeyTheRules() public {
-        ISessionKeyPlugin.Call[] memory calls = ping();
+        Call[] memory calls = ping();
         for (uint256 i = 0; i < 10; ++i) {
             calls = join(calls, ping());
         }
@@ -94,8 +96,8 @@ contract ValidationRulesTest is ValidationTrace {
 
         bytes[10] memory calls = [
             executeCall(address(target), 0, ""),
-            batchCall(new IModularAccount.Call[](2)),
-            abi.encodeCall(IModularAccount.installPlugin, (address(plugin), 0, "", new bytes21[](0))),
+            batchCall(new Call[](2)),
+            abi.encodeCall(IPluginManager.installPlugin, (address(plugin), 0, "", new bytes21[](0))),
             uninstallCall(address(plugin)),
             abi.encodeCall(IModularAccount.upgradeToAndCall, (address(target), "")),
             abi.encodeCall(IMultiOwnerPlugin.updateOwners, (new address[](0), listOf(second))),
@@ -111,7 +113,7 @@ contract ValidationRulesTest is ValidationTrace {
 
     /// @dev The account pays what its deposit lacks, and says nothing else to the EntryPoint.
     function test_prefund_obeysTheRules() public {
-        IEntryPoint.UserOperation[2] memory ops = [keyOp(ping(0.1 ether)), ownerOp(executeCall(address(target), 0, ""))];
+        UserOperation[2] memory ops = [keyOp(ping(0.1 ether)), ownerOp(executeCall(address(target), 0, ""))];
         for (uint256 i = 0; i < ops.length; ++i) {
             _obeysTheRules(ops[i]);
             assertEq(prefunds, 0, "there is a deposit");
@@ -126,7 +128,7 @@ contract ValidationRulesTest is ValidationTrace {
 
     /* The operation that creates its account */
 
-    function _creatingOp() private returns (IEntryPoint.UserOperation memory op) {
+    function _creatingOp() private returns (UserOperation memory op) {
         address[] memory owners = listOf(makeAddr("second owner"), owner.addr);
         if (owners[0] > owners[1]) (owners[0], owners[1]) = (owners[1], owners[0]);
         op = buildUserOp(executeCall(address(target), 0, ""));
@@ -158,7 +160,7 @@ contract ValidationRulesTest is ValidationTrace {
     /* Owners with code, behind owners without */
 
     /// @dev An operation with this signature; all owners but one are externally owned accounts.
-    function _contractOwnersOp(bytes memory name) private returns (IEntryPoint.UserOperation memory op) {
+    function _contractOwnersOp(bytes memory name) private returns (UserOperation memory op) {
         ContractOwner contractOwner = ContractOwner(makeAddr("contract owner"));
         vm.etch(address(contractOwner), address(new ContractOwner()).code);
         makeOwner(address(contractOwner));
@@ -180,7 +182,7 @@ contract ValidationRulesTest is ValidationTrace {
 
     /// @dev Valid in `handleOps` all the same, but a bundler that traces it refuses it.
     function test_signatureOfAnUnnamedContractOwner_touchesNewerOwnersWithoutCode() public {
-        IEntryPoint.UserOperation memory op = _contractOwnersOp("");
+        UserOperation memory op = _contractOwnersOp("");
         string[] memory violations = this.violationsOf(op, false);
         assertEq(violations.length, 1);
         assertEq(violations[0], _noCodeAt(makeAddr("newer owner")));
@@ -189,7 +191,7 @@ contract ValidationRulesTest is ValidationTrace {
 
     /// @dev Such an operation is nobody's: every owner is asked.
     function test_badSignature_touchesOwnersWithoutCode() public {
-        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(target), 0, ""));
+        UserOperation memory op = buildUserOp(executeCall(address(target), 0, ""));
         sign(op, key.privateKey);
         string[] memory violations = this.violationsOf(op, true);
         assertEq(violations.length, 1);
@@ -234,7 +236,7 @@ contract ValidationRulesTest is ValidationTrace {
         ];
         assertEq(expected.length, uint256(type(RuleBreaker.Break).max) + 1);
         for (uint256 i = 0; i < expected.length; ++i) {
-            IEntryPoint.UserOperation memory op = buildUserOp(abi.encodeCall(RuleBreaker.foo, ()));
+            UserOperation memory op = buildUserOp(abi.encodeCall(RuleBreaker.foo, ()));
             op.signature = abi.encodePacked(uint8(i));
             string[] memory violations = this.violationsOf(op, false);
             if (i == 0) {
@@ -246,7 +248,7 @@ contract ValidationRulesTest is ValidationTrace {
         }
     }
 
-    function _obeysTheRules(IEntryPoint.UserOperation memory op) private {
+    function _obeysTheRules(UserOperation memory op) private {
         string[] memory violations = this.violationsOf(op, false);
         assertEq(violations.length, 0, violations.length == 0 ? "" : violations[0]);
         assertGt(stepsOfAccount, 500, "the account and its plugins");

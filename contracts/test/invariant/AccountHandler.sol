@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IAccountLoupe} from "../../src/interfaces/IAccountLoupe.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IPlugin, ManifestFunction, PluginManifest} from "../../src/interfaces/IPlugin.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
@@ -181,7 +182,7 @@ contract AccountHandler is AccountTest {
     }
 
     function _listedHooks(uint256 index) private view returns (uint256 count) {
-        IModularAccount.ExecutionHooks[] memory listed = account.getExecutionHooks(_selector(index));
+        IAccountLoupe.ExecutionHooks[] memory listed = account.getExecutionHooks(_selector(index));
         bytes21 previousPre;
         for (uint256 i = 0; i < listed.length; ++i) {
             if (listed[i].preExecHook != 0 && listed[i].preExecHook != previousPre) ++count;
@@ -200,7 +201,7 @@ contract AccountHandler is AccountTest {
         }
         assertEq(listed[order.length], address(ownerPlugin));
         for (uint256 i = 0; i < SELECTORS; ++i) {
-            IModularAccount.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(_selector(i));
+            IAccountLoupe.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(_selector(i));
             assertEq(config.plugin, executor[i] == 0 ? address(0) : address(plugins[executor[i] - 1]));
             assertEq(
                 config.runtimeValidationFunction,
@@ -213,7 +214,7 @@ contract AccountHandler is AccountTest {
 
     /// @dev As sets: each pair of the books is listed once, and nothing else is.
     function _checkExecutionHooks(uint256 selector) private view {
-        IModularAccount.ExecutionHooks[] memory listed = account.getExecutionHooks(_selector(selector));
+        IAccountLoupe.ExecutionHooks[] memory listed = account.getExecutionHooks(_selector(selector));
         for (uint256 i = 0; i < listed.length; ++i) {
             bool found;
             bool hasPair;

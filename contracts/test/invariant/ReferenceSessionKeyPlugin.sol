@@ -3,8 +3,9 @@ pragma solidity ^0.8.30;
 
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 
-import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 
 /// @title The rules of session keys in their plainest form
@@ -191,7 +192,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
     /* Validation */
 
     /// @notice What the plugin checks in validation, but for the signature.
-    function checkOperation(IEntryPoint.UserOperation calldata op, Call[] calldata calls, address sessionKey)
+    function checkOperation(UserOperation calldata op, Call[] calldata calls, address sessionKey)
         external
         returns (uint48 validAfter, uint48 validUntil)
     {
@@ -220,7 +221,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
     }
 
     /// @dev Checked arithmetic: an operation whose cost overflows is refused, by a panic.
-    function _maxCost(IEntryPoint.UserOperation calldata op) private pure returns (uint256) {
+    function _maxCost(UserOperation calldata op) private pure returns (uint256) {
         uint256 verifications = op.paymasterAndData.length > 0 ? 3 : 1;
         return (op.callGasLimit + op.verificationGasLimit * verifications + op.preVerificationGas) * op.maxFeePerGas;
     }

@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {ObservedSpending} from "./ObservedSpending.sol";
@@ -105,7 +106,7 @@ contract SessionKeyHandler is ObservedSpending {
     /// @return refused The index of the operation for which the EntryPoint refused the bundle; the number of operations if
     /// it refused none.
     function _handle(Plan[] memory plans) private returns (uint256 refused) {
-        IEntryPoint.UserOperation[] memory ops = build(plans);
+        UserOperation[] memory ops = build(plans);
         State[KEYS][ACCOUNTS] memory before = statesOf();
         uint256[2][ACCOUNTS] memory balances = _balancesOf();
 
@@ -152,7 +153,7 @@ contract SessionKeyHandler is ObservedSpending {
 
     /// @notice What must come of a bundle; called by the handler itself, so that a revert undoes all of it. Reverts as the
     /// EntryPoint must, if it must refuse the bundle.
-    function expectBundle(Plan[] calldata plans, IEntryPoint.UserOperation[] calldata ops)
+    function expectBundle(Plan[] calldata plans, UserOperation[] calldata ops)
         external
         returns (Outcome[] memory outcomes)
     {
@@ -167,7 +168,7 @@ contract SessionKeyHandler is ObservedSpending {
     }
 
     /// @dev The codes are those of the EntryPoint: first the account's answer, then its signature, then its time.
-    function _expectValidation(uint256 k, Plan calldata plan, IEntryPoint.UserOperation calldata op) private {
+    function _expectValidation(uint256 k, Plan calldata plan, UserOperation calldata op) private {
         vm.prank(address(accounts[plan.account]));
         try reference_.checkOperation(op, plan.calls, wallets[plan.key].addr) returns (uint48 from, uint48 until) {
             if (plan.wrongSigner) revert IEntryPoint.FailedOp(k, "AA24 signature error");

@@ -3,11 +3,13 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {BurnableToken} from "../mocks/BurnableToken.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {Relay} from "../mocks/Relay.sol";
@@ -43,7 +45,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         // The calls of the plugin that it comes to, in order.
         bytes[] steps;
         // An operation of a key: its calls, and what they revert with once the plugin lets them run.
-        ISessionKeyPlugin.Call[] calls;
+        Call[] calls;
         bool callsFail;
         bytes failure;
         // Units of gas and wei.
@@ -164,7 +166,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
 
     function _planKeys(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
         (plan.account, plan.isKeys, plan.key) = (a, true, i);
-        plan.calls = new ISessionKeyPlugin.Call[](isDrawn(random, 32) ? 0 : 1 + draw(random, 3));
+        plan.calls = new Call[](isDrawn(random, 32) ? 0 : 1 + draw(random, 3));
         for (uint256 c = 0; c < plan.calls.length; ++c) {
             if (draw(random, 12) > 0) {
                 plan.calls[c] = _planCall(random);
@@ -183,18 +185,17 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     }
 
     /// @dev What keys mostly do: pay, transfer, approve, count.
-    function _planCall(Random memory random) private view returns (ISessionKeyPlugin.Call memory) {
+    function _planCall(Random memory random) private view returns (Call memory) {
         uint256 kind = draw(random, 8);
         uint256 amount = draw(random, 5);
-        if (kind < 4) return ISessionKeyPlugin.Call(address(till), amount, "");
+        if (kind < 4) return Call(address(till), amount, "");
         if (kind < 6) {
-            return
-                ISessionKeyPlugin.Call(address(token), 0, abi.encodeCall(TestToken.transfer, (address(till), amount)));
+            return Call(address(token), 0, abi.encodeCall(TestToken.transfer, (address(till), amount)));
         }
         if (kind == 6) {
-            return ISessionKeyPlugin.Call(address(token), 0, abi.encodeCall(TestToken.approve, (address(till), amount)));
+            return Call(address(token), 0, abi.encodeCall(TestToken.approve, (address(till), amount)));
         }
-        return ISessionKeyPlugin.Call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
+        return Call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
     }
 
     /// @return made The call.
@@ -203,7 +204,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     function _planOddCall(Random memory random, uint256 a)
         private
         view
-        returns (ISessionKeyPlugin.Call memory made, bool fails, bytes memory failure)
+        returns (Call memory made, bool fails, bytes memory failure)
     {
         uint256 kind = draw(random, 9);
         uint256 amount = draw(random, 7);
@@ -304,10 +305,10 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         returns (Plan memory)
     {
         plan.steps = listOf(_planRemoval(random, a, i), _planAddition(random, i));
-        IModularAccount.Call[] memory batch = new IModularAccount.Call[](3);
-        batch[0] = IModularAccount.Call(address(till), draw(random, 7), "");
-        batch[1] = IModularAccount.Call(address(accounts[a]), 0, plan.steps[0]);
-        batch[2] = IModularAccount.Call(address(accounts[a]), 0, plan.steps[1]);
+        Call[] memory batch = new Call[](3);
+        batch[0] = Call(address(till), draw(random, 7), "");
+        batch[1] = Call(address(accounts[a]), 0, plan.steps[0]);
+        batch[2] = Call(address(accounts[a]), 0, plan.steps[1]);
         plan.callData = batchCall(batch);
         return plan;
     }
@@ -316,10 +317,9 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     function _planReinstallation(Plan memory plan, uint256 a) private view returns (Plan memory) {
         plan.named = type(uint256).max;
         plan.steps = listOf(abi.encodeCall(IPlugin.onUninstall, ("")), abi.encodeCall(IPlugin.onInstall, (noKeys())));
-        IModularAccount.Call[] memory batch = new IModularAccount.Call[](2);
-        batch[0] = IModularAccount.Call(address(accounts[a]), 0, uninstallCall(address(plugin)));
-        batch[1] =
-            IModularAccount.Call(address(accounts[a]), 0, installCall(address(plugin), noKeys(), ownerDependencies()));
+        Call[] memory batch = new Call[](2);
+        batch[0] = Call(address(accounts[a]), 0, uninstallCall(address(plugin)));
+        batch[1] = Call(address(accounts[a]), 0, installCall(address(plugin), noKeys(), ownerDependencies()));
         plan.callData = batchCall(batch);
         return plan;
     }
@@ -450,8 +450,8 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     /* Operations */
 
     /// @notice The operations of a bundle, signed.
-    function build(Plan[] memory plans) internal view returns (IEntryPoint.UserOperation[] memory ops) {
-        ops = new IEntryPoint.UserOperation[](plans.length);
+    function build(Plan[] memory plans) internal view returns (UserOperation[] memory ops) {
+        ops = new UserOperation[](plans.length);
         for (uint256 k = 0; k < plans.length; ++k) {
             ops[k] = _build(plans[k]);
             // Earlier ones of the same nonce key.
@@ -462,7 +462,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         }
     }
 
-    function _build(Plan memory plan) private view returns (IEntryPoint.UserOperation memory op) {
+    function _build(Plan memory plan) private view returns (UserOperation memory op) {
         op.sender = address(accounts[plan.account]);
         bool isOwnLane = plan.isKeys && !plan.wrongNonceKey;
         op.nonce = ENTRY_POINT.getNonce(op.sender, isOwnLane ? uint160(wallets[plan.key].addr) : 0);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 
 /// @title A paymaster for tests (EntryPoint v0.6): pays for every operation, from what is deposited for it
 contract TestPaymaster {
     /// @notice Agrees to pay; asks for no `postOp`.
-    function validatePaymasterUserOp(IEntryPoint.UserOperation calldata, bytes32, uint256)
+    function validatePaymasterUserOp(UserOperation calldata, bytes32, uint256)
         external
         pure
         returns (bytes memory context, uint256 validationData)

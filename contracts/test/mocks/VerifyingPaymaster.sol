@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 
 /// @title A paymaster for tests (EntryPoint v0.6): pays for operations that its signer has signed, and books what they cost
 /// @dev After the paymaster's address, `paymasterAndData` holds the signature.
@@ -21,7 +21,7 @@ contract VerifyingPaymaster {
     }
 
     /// @notice What the signer signs: everything in the operation but the two signatures.
-    function hash(IEntryPoint.UserOperation calldata op) public view returns (bytes32) {
+    function hash(UserOperation calldata op) public view returns (bytes32) {
         bytes32 gas = keccak256(
             abi.encode(
                 op.callGasLimit,
@@ -39,7 +39,7 @@ contract VerifyingPaymaster {
     }
 
     /// @notice Agrees to pay if the signer did; reverts if there is nothing like a signature.
-    function validatePaymasterUserOp(IEntryPoint.UserOperation calldata op, bytes32, uint256)
+    function validatePaymasterUserOp(UserOperation calldata op, bytes32, uint256)
         external
         view
         returns (bytes memory context, uint256 validationData)

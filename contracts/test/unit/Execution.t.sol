@@ -3,6 +3,8 @@ pragma solidity ^0.8.30;
 
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
@@ -19,7 +21,7 @@ contract ExecutionTest is AccountTest {
         for (uint256 i = 0; i < targets.length; ++i) {
             bytes memory expected = revertData(IModularAccount.PluginCallDenied.selector, targets[i]);
             reverts(owner.addr, executeCall(targets[i], 0, ""), expected);
-            IModularAccount.Call[] memory calls = increments(2);
+            Call[] memory calls = increments(2);
             calls[1].target = targets[i];
             reverts(owner.addr, batchCall(calls), expected);
             sendAsOwnerExpectingRevert(executeCall(targets[i], 0, ""), expected);
@@ -38,7 +40,7 @@ contract ExecutionTest is AccountTest {
         MockPlugin(payable(target)).setNoPlugin(true);
         bytes memory expected = revertData(IModularAccount.PluginCallDenied.selector, target);
         reverts(owner.addr, executeCall(target, 0, ""), expected);
-        bytes memory callData = abi.encodeCall(IModularAccount.executeFromPluginExternal, (target, 0, ""));
+        bytes memory callData = abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (target, 0, ""));
         reverts(other, callData, expected);
         reverts(target, callData, expected);
         uninstall(other);
@@ -55,7 +57,7 @@ contract ExecutionTest is AccountTest {
         for (uint256 i = 0; i < targets.length; ++i) {
             reverts(
                 address(plugin),
-                abi.encodeCall(IModularAccount.executeFromPluginExternal, (targets[i], 0, "")),
+                abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (targets[i], 0, "")),
                 revertData(IModularAccount.PluginCallDenied.selector, targets[i])
             );
         }
@@ -64,8 +66,8 @@ contract ExecutionTest is AccountTest {
     /// @dev A batch installs a plugin that does not answer as one any more, and then calls it.
     function test_executeBatch_deniesAPluginThatItInstalls() public {
         plugin.setManifest(fooManifest());
-        IModularAccount.Call[] memory calls = increments(2);
-        calls[0] = IModularAccount.Call(address(account), 0, installCall(address(plugin)));
+        Call[] memory calls = increments(2);
+        calls[0] = Call(address(account), 0, installCall(address(plugin)));
         calls[1].target = address(plugin);
         reverts(owner.addr, batchCall(calls), revertData(IModularAccount.PluginCallDenied.selector, address(plugin)));
     }
@@ -116,7 +118,7 @@ contract ExecutionTest is AccountTest {
         sendAsOwner(executeCall(address(account), 0, executeCall(address(counter), 0, "")));
         reverts(
             owner.addr,
-            executeCall(address(account), 0, abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall()))),
+            executeCall(address(account), 0, abi.encodeCall(IPluginExecutor.executeFromPlugin, (fooCall()))),
             abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, account, FOO)
         );
     }
@@ -131,7 +133,7 @@ contract ExecutionTest is AccountTest {
     /* Calls and batches */
 
     function test_executeBatch_oneFailingCallRevertsAll() public {
-        IModularAccount.Call[] memory calls = increments(3);
+        Call[] memory calls = increments(3);
         calls[1].data = abi.encodeCall(Counter.refuse, (4));
         reverts(owner.addr, batchCall(calls), abi.encodeWithSelector(Counter.Refused.selector, 4));
         assertEq(counter.count(), 0);

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IAccountLoupe} from "../../src/interfaces/IAccountLoupe.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
 /// @notice What runs before and after execution, and in which order.
 contract ExecutionHooksTest is AccountTest {
-    bytes4 private constant INSTALL = IModularAccount.installPlugin.selector;
+    bytes4 private constant INSTALL = IPluginManager.installPlugin.selector;
 
     /// @dev Three pre hooks, one twice; post hooks shared and alone. Loupe order, newest first:
     /// [3,none], [2,13], [2,12], [1,12], [1,11]; then post-only 14, 11.
@@ -101,16 +104,16 @@ contract ExecutionHooksTest is AccountTest {
         install(plugin, permittedFooManifest());
         PluginManifest memory deny;
         deny.executionHooks =
-            add(deny.executionHooks, IModularAccount.executeFromPlugin.selector, denyFunction(), noFunction());
+            add(deny.executionHooks, IPluginExecutor.executeFromPlugin.selector, denyFunction(), noFunction());
         install(plugin2, deny);
         vm.prank(address(plugin));
         account.executeFromPlugin(fooCall());
     }
 
     function test_executionHooks_ofExecuteFromPluginExternalRun() public {
-        bytes memory callData = abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, ""));
+        bytes memory callData = abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (address(counter), 0, ""));
         install(plugin, anyAddressManifest());
-        install(plugin2, _hookedManifest(IModularAccount.executeFromPluginExternal.selector));
+        install(plugin2, _hookedManifest(IPluginExecutor.executeFromPluginExternal.selector));
         // Installed after the hooks.
         MockPlugin plugin3 = new MockPlugin();
         install(plugin3, anyAddressManifest());
@@ -149,7 +152,7 @@ contract ExecutionHooksTest is AccountTest {
             }
             install(mocks[i], manifest);
         }
-        IModularAccount.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
+        IAccountLoupe.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
         vm.recordLogs();
         succeeds(address(ENTRY_POINT), fooCall());
         MockCall[] memory calls = mockCalls();

@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
@@ -262,7 +263,7 @@ contract InstallTest is AccountTest {
             address(account), IPlugin.onInstall.selector, 0x20, 0, abi.encodeCall(IPlugin.onInstall, (bytes("hello")))
         );
         vm.expectEmit(address(account));
-        emit IModularAccount.PluginInstalled(address(plugin), hash, dependencies);
+        emit IPluginManager.PluginInstalled(address(plugin), hash, dependencies);
         install(address(plugin), "hello", dependencies);
     }
 

@@ -3,8 +3,9 @@ pragma solidity ^0.8.30;
 
 import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
 
-import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
+import {IAccountLoupe} from "../../src/interfaces/IAccountLoupe.sol";
 import {ManifestFunction, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
@@ -31,8 +32,8 @@ contract LoupeTest is AccountTest {
     }
 
     function test_getExecutionFunctionConfig_saysWhoExecutesAndValidates() public {
-        IModularAccount.ExecutionFunctionConfig memory config =
-            account.getExecutionFunctionConfig(IModularAccount.execute.selector);
+        IAccountLoupe.ExecutionFunctionConfig memory config =
+            account.getExecutionFunctionConfig(IStandardExecutor.execute.selector);
         assertEq(config.userOpValidationFunction, ref(address(ownerPlugin), 1));
         assertEq(config.runtimeValidationFunction, ref(address(ownerPlugin), 0));
         config = account.getExecutionFunctionConfig(IERC1271.isValidSignature.selector);
@@ -74,7 +75,7 @@ contract LoupeTest is AccountTest {
 
     /// @param gone The role whose plugin is uninstalled; 3 for none.
     function _assertRoles(MockPlugin[3] memory plugins, uint256 gone) private view {
-        IModularAccount.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
+        IAccountLoupe.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
         assertEq(config.plugin, gone == 0 ? address(0) : address(plugins[0]));
         assertEq(config.userOpValidationFunction, gone == 1 ? bytes21(0) : ref(address(plugins[1]), 77));
         assertEq(config.runtimeValidationFunction, gone == 2 ? bytes21(0) : ref(address(plugins[2]), 255));
@@ -157,7 +158,7 @@ contract LoupeTest is AccountTest {
         PluginManifest memory deny;
         deny.executionHooks = add(deny.executionHooks, FOO, denyFunction(), noFunction());
         install(plugin2, deny);
-        IModularAccount.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
+        IAccountLoupe.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
         assertEq(hooks.length, 8);
         assertEq(hooks[0].preExecHook, ALWAYS_DENY);
         assertEq(hooks[0].postExecHook, bytes21(0));
@@ -168,7 +169,7 @@ contract LoupeTest is AccountTest {
     }
 
     function _assertHooks(uint256 count, bytes memory encodedPairs) private view {
-        IModularAccount.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
+        IAccountLoupe.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
         assertEq(hooks.length, count);
         for (uint256 i = 0; i < count; ++i) {
             uint256 pre = uint8(encodedPairs[64 * i + 31]);
@@ -184,7 +185,7 @@ contract LoupeTest is AccountTest {
         manifest.executionHooks = add(manifest.executionHooks, FOO, denyFunction(), selfFunction(1));
         install(plugin, manifest);
         install(plugin2, manifest);
-        IModularAccount.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
+        IAccountLoupe.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
         assertEq(hooks.length, 2);
         assertEq(hooks[0].postExecHook, ref(address(plugin2), 1));
         assertEq(hooks[1].postExecHook, ref(address(plugin), 1));
@@ -259,7 +260,7 @@ contract LoupeTest is AccountTest {
     }
 
     function _assertModel() private view {
-        IModularAccount.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
+        IAccountLoupe.ExecutionHooks[] memory hooks = account.getExecutionHooks(FOO);
         uint256 next;
         for (uint256 i = preHooks.length; i != 0; --i) {
             Listed[] storage paired = pairedPostHooks[preHooks[i - 1].hook];
@@ -274,7 +275,7 @@ contract LoupeTest is AccountTest {
         assertEq(hooks.length, next);
     }
 
-    function _assertHook(IModularAccount.ExecutionHooks memory hook, bytes21 pre, bytes21 post) private pure {
+    function _assertHook(IAccountLoupe.ExecutionHooks memory hook, bytes21 pre, bytes21 post) private pure {
         assertEq(hook.preExecHook, pre, "pre hook");
         assertEq(hook.postExecHook, post, "post hook");
     }

@@ -3,8 +3,11 @@ pragma solidity ^0.8.30;
 
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
+import {IAccountLoupe} from "../../src/interfaces/IAccountLoupe.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IPlugin, ManifestExecutionHook, ManifestFunction, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
 /// @notice What each part of a manifest adds to the account, and what a manifest must not say.
@@ -16,10 +19,10 @@ contract ManifestRulesTest is AccountTest {
             manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), counter.increment.selector)
         );
         manifest.canSpendNativeToken = true;
-        bytes memory fromPlugin = abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall()));
+        bytes memory fromPlugin = abi.encodeCall(IPluginExecutor.executeFromPlugin, (fooCall()));
         bytes memory increment = abi.encodeCall(counter.increment, ());
         bytes memory external_ =
-            abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 5, increment));
+            abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (address(counter), 5, increment));
         bytes memory notPermitted = abi.encodeWithSelector(
             IModularAccount.ExecFromPluginExternalNotPermitted.selector, plugin, counter, 5, increment
         );
@@ -56,7 +59,7 @@ contract ManifestRulesTest is AccountTest {
         }
         install(plugin, manifest, dependencies);
         for (uint256 i = 0; i < 13; ++i) {
-            IModularAccount.ExecutionFunctionConfig memory config =
+            IAccountLoupe.ExecutionFunctionConfig memory config =
                 account.getExecutionFunctionConfig(bytes4(uint32(i + 1)));
             assertEq(config.userOpValidationFunction, dependencies[i]);
             assertEq(config.runtimeValidationFunction, dependencies[12 - i]);
@@ -265,7 +268,7 @@ contract ManifestRulesTest is AccountTest {
     /// @dev What is not checked: whose selectors a manifest names, and function ids of dependencies.
     function test_manifest_mayNameAnySelector() public {
         PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
-        bytes4 execute = IModularAccount.execute.selector;
+        bytes4 execute = IStandardExecutor.execute.selector;
         bytes4 getNonce = IModularAccount.getNonce.selector;
         manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, execute);
         manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, BAR);

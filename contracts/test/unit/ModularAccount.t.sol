@@ -8,7 +8,7 @@ import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
 import {Vm} from "forge-std/Vm.sol";
 
-import {IAccount} from "../../src/interfaces/IAccount.sol";
+import {IAccount, UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IAccountLoupe} from "../../src/interfaces/IAccountLoupe.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
@@ -27,19 +27,19 @@ contract ModularAccountTest is AccountTest {
     /* Interfaces */
 
     function test_account_implementsTheInterfaces() public view {
-        assertEq(IAccount.validateUserOp.selector, IModularAccount.validateUserOp.selector);
-        assertEq(IPluginManager.installPlugin.selector, IModularAccount.installPlugin.selector);
-        assertEq(IPluginManager.uninstallPlugin.selector, IModularAccount.uninstallPlugin.selector);
-        assertEq(IPluginManager.PluginInstalled.selector, IModularAccount.PluginInstalled.selector);
-        assertEq(IPluginManager.PluginUninstalled.selector, IModularAccount.PluginUninstalled.selector);
-        assertEq(IStandardExecutor.execute.selector, IModularAccount.execute.selector);
-        assertEq(IStandardExecutor.executeBatch.selector, IModularAccount.executeBatch.selector);
-        assertEq(IPluginExecutor.executeFromPlugin.selector, IModularAccount.executeFromPlugin.selector);
-        assertEq(IPluginExecutor.executeFromPluginExternal.selector, IModularAccount.executeFromPluginExternal.selector);
-        assertEq(IAccountLoupe.getExecutionFunctionConfig.selector, IModularAccount.getExecutionFunctionConfig.selector);
-        assertEq(IAccountLoupe.getExecutionHooks.selector, IModularAccount.getExecutionHooks.selector);
-        assertEq(IAccountLoupe.getPreValidationHooks.selector, IModularAccount.getPreValidationHooks.selector);
-        assertEq(IAccountLoupe.getInstalledPlugins.selector, IModularAccount.getInstalledPlugins.selector);
+        assertEq(IAccount.validateUserOp.selector, IAccount.validateUserOp.selector);
+        assertEq(IPluginManager.installPlugin.selector, IPluginManager.installPlugin.selector);
+        assertEq(IPluginManager.uninstallPlugin.selector, IPluginManager.uninstallPlugin.selector);
+        assertEq(IPluginManager.PluginInstalled.selector, IPluginManager.PluginInstalled.selector);
+        assertEq(IPluginManager.PluginUninstalled.selector, IPluginManager.PluginUninstalled.selector);
+        assertEq(IStandardExecutor.execute.selector, IStandardExecutor.execute.selector);
+        assertEq(IStandardExecutor.executeBatch.selector, IStandardExecutor.executeBatch.selector);
+        assertEq(IPluginExecutor.executeFromPlugin.selector, IPluginExecutor.executeFromPlugin.selector);
+        assertEq(IPluginExecutor.executeFromPluginExternal.selector, IPluginExecutor.executeFromPluginExternal.selector);
+        assertEq(IAccountLoupe.getExecutionFunctionConfig.selector, IAccountLoupe.getExecutionFunctionConfig.selector);
+        assertEq(IAccountLoupe.getExecutionHooks.selector, IAccountLoupe.getExecutionHooks.selector);
+        assertEq(IAccountLoupe.getPreValidationHooks.selector, IAccountLoupe.getPreValidationHooks.selector);
+        assertEq(IAccountLoupe.getInstalledPlugins.selector, IAccountLoupe.getInstalledPlugins.selector);
 
         bytes4[9] memory ids = [
             type(IERC165).interfaceId,
@@ -105,9 +105,9 @@ contract ModularAccountTest is AccountTest {
         address[] memory plugins = _plugins(2);
         bytes memory initData = _initData(2, 2);
         vm.expectEmit(address(fresh));
-        emit IModularAccount.PluginInstalled(plugins[0], manifestHashOf(plugins[0]), new bytes21[](0));
+        emit IPluginManager.PluginInstalled(plugins[0], manifestHashOf(plugins[0]), new bytes21[](0));
         vm.expectEmit(address(fresh));
-        emit IModularAccount.PluginInstalled(plugins[1], manifestHashOf(plugins[1]), new bytes21[](0));
+        emit IPluginManager.PluginInstalled(plugins[1], manifestHashOf(plugins[1]), new bytes21[](0));
         vm.expectEmit(address(fresh));
         emit IModularAccount.ModularAccountInitialized(address(ENTRY_POINT));
         vm.prank(stranger);
@@ -347,14 +347,14 @@ contract ModularAccountTest is AccountTest {
     function test_implementation_obeysNobody() public {
         IModularAccount direct = IModularAccount(payable(implementation));
         vm.expectRevert(
-            revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, IModularAccount.execute.selector)
+            revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, IStandardExecutor.execute.selector)
         );
         direct.execute(stranger, 0, "");
         vm.prank(address(ENTRY_POINT));
         vm.expectRevert(
-            revertData(IModularAccount.UserOpValidationFunctionMissing.selector, IModularAccount.execute.selector)
+            revertData(IModularAccount.UserOpValidationFunctionMissing.selector, IStandardExecutor.execute.selector)
         );
-        IModularAccount.UserOperation memory op;
+        UserOperation memory op;
         op.callData = executeCall(stranger, 0, "");
         direct.validateUserOp(op, 0, 0);
     }

@@ -5,11 +5,13 @@ import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
 import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 import {Vm} from "forge-std/Vm.sol";
 
-import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {ContractOwner} from "../mocks/ContractOwner.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 import {listOf} from "../utils/ListLiterals.sol";
@@ -98,15 +100,13 @@ contract MultiOwnerPluginTest is AccountTest {
     function test_uninstall_withAStarvedCallback_leavesNoOwnerForTheNextInstallation() public {
         makeOwner(stranger);
         // The account's batch, since afterwards nobody owns it.
-        IModularAccount.Call[] memory calls = new IModularAccount.Call[](2);
-        calls[0] = IModularAccount.Call(
-            address(account), 0, uninstallCall(address(ownerPlugin), uninstallConfig("", true, 3000))
-        );
-        calls[1] = IModularAccount.Call(
+        Call[] memory calls = new Call[](2);
+        calls[0] = Call(address(account), 0, uninstallCall(address(ownerPlugin), uninstallConfig("", true, 3000)));
+        calls[1] = Call(
             address(account), 0, installCall(address(ownerPlugin), abi.encode(listOf(second.addr)), new bytes21[](0))
         );
         vm.expectEmit(address(account));
-        emit IModularAccount.PluginUninstalled(address(ownerPlugin), false);
+        emit IPluginManager.PluginUninstalled(address(ownerPlugin), false);
         vm.expectEmit(address(ownerPlugin));
         emit IMultiOwnerPlugin.OwnerUpdated(address(account), listOf(second.addr), listOf(stranger, owner.addr));
         sendAsOwner(batchCall(calls));
@@ -269,7 +269,7 @@ contract MultiOwnerPluginTest is AccountTest {
     }
 
     function _validateOp(bytes32 hash, bytes memory signature) private returns (uint256) {
-        IEntryPoint.UserOperation memory op;
+        UserOperation memory op;
         op.signature = signature;
         vm.prank(caller);
         (bool success, bytes memory answer) = address(ownerPlugin).call(abi.encodeWithSelector(USER_OP, 1, op, hash));
@@ -366,7 +366,7 @@ contract MultiOwnerPluginTest is AccountTest {
     function test_userOpValidation_asksContractOwnersOfTheAccount() public {
         ContractOwner contractOwner = new ContractOwner();
         makeOwner(address(contractOwner));
-        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(stranger, 1, ""));
+        UserOperation memory op = buildUserOp(executeCall(stranger, 1, ""));
         op.signature = "any";
         contractOwner.accept(ENTRY_POINT.getUserOpHash(op));
         (bool success,) = send(op);
@@ -566,7 +566,7 @@ contract MultiOwnerPluginTest is AccountTest {
         address otherPlugin = deployCode("MultiOwnerPlugin.sol:MultiOwnerPlugin");
         sendAsOwner(
             executeCall(
-                address(account), 0, abi.encodeCall(IModularAccount.uninstallPlugin, (address(ownerPlugin), "", ""))
+                address(account), 0, abi.encodeCall(IPluginManager.uninstallPlugin, (address(ownerPlugin), "", ""))
             )
         );
         bytes32 hash = manifestHashOf(otherPlugin);

@@ -3,6 +3,8 @@ pragma solidity ^0.8.30;
 
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
@@ -24,9 +26,9 @@ contract PhaseSnapshotsTest is AccountTest {
         plugin2.setManifest(deny);
         plugin2.setSilent(IPlugin.onInstall.selector, 0x20);
         plugin.setSilent(IPlugin.onUninstall.selector, 0x20);
-        IModularAccount.Call[] memory calls = new IModularAccount.Call[](2);
-        calls[0] = IModularAccount.Call(address(account), 0, uninstallCall(address(plugin)));
-        calls[1] = IModularAccount.Call(address(account), 0, installCall(address(plugin2)));
+        Call[] memory calls = new Call[](2);
+        calls[0] = Call(address(account), 0, uninstallCall(address(plugin)));
+        calls[1] = Call(address(account), 0, installCall(address(plugin2)));
         plugin.setReenter(PRE_USER_OP, 4, batchCall(calls));
         makeOwner(address(plugin));
 
@@ -135,20 +137,20 @@ contract PhaseSnapshotsTest is AccountTest {
     }
 
     function test_executeFromPlugin_isASnapshot() public {
-        _executionIsASnapshot(FOO, address(plugin), abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())));
+        _executionIsASnapshot(FOO, address(plugin), abi.encodeCall(IPluginExecutor.executeFromPlugin, (fooCall())));
     }
 
     function test_execution_ofNativeFunctionsIsASnapshot() public {
         bytes[4] memory callDatas = [
             executeCall(address(counter), 0, ""),
-            abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, "")),
+            abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (address(counter), 0, "")),
             abi.encodeCall(IModularAccount.upgradeToAndCall, (implementation, "")),
             abi.encodeCall(IModularAccount.onERC721Received, (stranger, stranger, 1, ""))
         ];
         for (uint256 i = 0; i < callDatas.length; ++i) {
             uint256 state = vm.snapshotState();
             bytes4 selector = bytes4(callDatas[i]);
-            bool byPlugin = selector == IModularAccount.executeFromPluginExternal.selector;
+            bool byPlugin = selector == IPluginExecutor.executeFromPluginExternal.selector;
             _executionIsASnapshot(selector, byPlugin ? address(plugin) : address(ENTRY_POINT), callDatas[i]);
             vm.revertToState(state);
         }
@@ -171,10 +173,10 @@ contract PhaseSnapshotsTest is AccountTest {
         PluginManifest memory added;
         added.executionHooks = add(added.executionHooks, selector, denyFunction(), noFunction());
         added.executionHooks = add(added.executionHooks, selector, noFunction(), selfFunction(9));
-        IModularAccount.Call[] memory selfCalls = new IModularAccount.Call[](3);
-        selfCalls[0] = IModularAccount.Call(address(account), 0, uninstallCall(address(plugin)));
-        selfCalls[1] = IModularAccount.Call(address(account), 0, uninstallCall(address(plugin2)));
-        selfCalls[2] = IModularAccount.Call(address(account), 0, installCall(plugin3, added));
+        Call[] memory selfCalls = new Call[](3);
+        selfCalls[0] = Call(address(account), 0, uninstallCall(address(plugin)));
+        selfCalls[1] = Call(address(account), 0, uninstallCall(address(plugin2)));
+        selfCalls[2] = Call(address(account), 0, installCall(plugin3, added));
         plugin2.setReenter(PRE_EXEC, 4, batchCall(selfCalls));
         plugin.setSilent(IPlugin.onUninstall.selector, 0x20);
         plugin2.setSilent(IPlugin.onUninstall.selector, 0x20);

@@ -3,6 +3,8 @@ pragma solidity ^0.8.30;
 
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
@@ -10,11 +12,11 @@ import {AccountTest} from "../utils/AccountTest.sol";
 /// @notice What a plugin may make the account do.
 contract PluginExecutorTest is AccountTest {
     function _fromPlugin(bytes memory data) private pure returns (bytes memory) {
-        return abi.encodeCall(IModularAccount.executeFromPlugin, (data));
+        return abi.encodeCall(IPluginExecutor.executeFromPlugin, (data));
     }
 
     function _external(address target, uint256 value, bytes memory data) private pure returns (bytes memory) {
-        return abi.encodeCall(IModularAccount.executeFromPluginExternal, (target, value, data));
+        return abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (target, value, data));
     }
 
     function _notPermitted(address target, uint256 value, bytes memory data) private view returns (bytes memory) {
@@ -45,7 +47,7 @@ contract PluginExecutorTest is AccountTest {
         PluginManifest memory manifest;
         manifest.permittedExecutionSelectors = add(manifest.permittedExecutionSelectors, FOO);
         manifest.permittedExecutionSelectors =
-            add(manifest.permittedExecutionSelectors, IModularAccount.execute.selector);
+            add(manifest.permittedExecutionSelectors, IStandardExecutor.execute.selector);
         install(plugin, manifest);
         // Not permitted either, and not installed: the length comes first.
         reverts(
@@ -64,7 +66,7 @@ contract PluginExecutorTest is AccountTest {
         reverts(
             address(plugin),
             _fromPlugin(executeCall(address(counter), 0, "")),
-            revertData(IModularAccount.UnrecognizedFunction.selector, IModularAccount.execute.selector)
+            revertData(IModularAccount.UnrecognizedFunction.selector, IStandardExecutor.execute.selector)
         );
     }
 
@@ -199,7 +201,7 @@ contract PluginExecutorTest is AccountTest {
             PluginManifest memory manifest;
             manifest.executionHooks = add(
                 manifest.executionHooks,
-                IModularAccount.executeFromPluginExternal.selector,
+                IPluginExecutor.executeFromPluginExternal.selector,
                 selfFunction(3),
                 noFunction()
             );
@@ -232,7 +234,7 @@ contract PluginExecutorTest is AccountTest {
     function _installHookedCaller(bytes memory hookCallsAccount) private {
         PluginManifest memory manifest = anyAddressManifest();
         manifest.executionHooks = add(
-            manifest.executionHooks, IModularAccount.executeFromPluginExternal.selector, selfFunction(3), noFunction()
+            manifest.executionHooks, IPluginExecutor.executeFromPluginExternal.selector, selfFunction(3), noFunction()
         );
         install(plugin, manifest);
         makeOwner(address(plugin));

@@ -3,6 +3,9 @@ pragma solidity ^0.8.30;
 
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
+import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
 /// @notice A plugin whose code is gone fails on every path. A call of an address without code succeeds and returns
@@ -16,7 +19,7 @@ contract PluginsWithoutCodeTest is AccountTest {
         bytes memory expected = revertData(IModularAccount.PluginInterfaceNotSupported.selector, address(plugin));
         reverts(stranger, fooCall(), expected);
         reverts(address(ENTRY_POINT), fooCall(), expected);
-        reverts(address(plugin), abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())), expected);
+        reverts(address(plugin), abi.encodeCall(IPluginExecutor.executeFromPlugin, (fooCall())), expected);
     }
 
     function test_pluginWithoutCode_runtimeValidationAndItsHooksFail() public {
@@ -36,10 +39,10 @@ contract PluginsWithoutCodeTest is AccountTest {
 
     function test_pluginWithoutCode_executionHooksFail() public {
         PluginManifest memory pre;
-        pre.executionHooks = add(pre.executionHooks, IModularAccount.execute.selector, selfFunction(1), noFunction());
+        pre.executionHooks = add(pre.executionHooks, IStandardExecutor.execute.selector, selfFunction(1), noFunction());
         PluginManifest memory post;
         post.executionHooks =
-            add(post.executionHooks, IModularAccount.executeBatch.selector, noFunction(), selfFunction(2));
+            add(post.executionHooks, IStandardExecutor.executeBatch.selector, noFunction(), selfFunction(2));
         install(plugin, pre);
         install(plugin2, post);
         vm.etch(address(plugin), "");
@@ -95,7 +98,7 @@ contract PluginsWithoutCodeTest is AccountTest {
             abi.encodeWithSelector(IModularAccount.PluginUninstallCallbackFailed.selector, plugin, "")
         );
         vm.expectEmit(address(account));
-        emit IModularAccount.PluginUninstalled(address(plugin), false);
+        emit IPluginManager.PluginUninstalled(address(plugin), false);
         succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig(abi.encode(fooManifest()), true, 0)));
         assertEq(account.getInstalledPlugins().length, 1);
     }

@@ -4,11 +4,13 @@ pragma solidity ^0.8.30;
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
 /// @notice Validation of runtime calls.
 contract RuntimeValidationTest is AccountTest {
-    bytes4 private constant INSTALL = IModularAccount.installPlugin.selector;
+    bytes4 private constant INSTALL = IPluginManager.installPlugin.selector;
 
     /// @notice A stranger's call, which must fail because its validation function, the owner plugin's, says so.
     function _ownerPluginRefuses(bytes memory callData) private {
@@ -30,7 +32,7 @@ contract RuntimeValidationTest is AccountTest {
         bytes[6] memory callDatas = [
             executeCall(address(counter), 0, ""),
             batchCall(increments(1)),
-            abi.encodeCall(IModularAccount.installPlugin, (address(plugin), 0, "", new bytes21[](0))),
+            abi.encodeCall(IPluginManager.installPlugin, (address(plugin), 0, "", new bytes21[](0))),
             uninstallCall(address(ownerPlugin)),
             abi.encodeCall(IModularAccount.upgradeToAndCall, (implementation, "")),
             abi.encodeCall(IMultiOwnerPlugin.updateOwners, (new address[](0), new address[](0)))
@@ -40,12 +42,12 @@ contract RuntimeValidationTest is AccountTest {
         }
         reverts(
             stranger,
-            abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())),
+            abi.encodeCall(IPluginExecutor.executeFromPlugin, (fooCall())),
             abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, stranger, FOO)
         );
         reverts(
             stranger,
-            abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, "")),
+            abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (address(counter), 0, "")),
             abi.encodeWithSelector(
                 IModularAccount.ExecFromPluginExternalNotPermitted.selector, stranger, counter, 0, ""
             )
@@ -257,7 +259,7 @@ contract RuntimeValidationTest is AccountTest {
         install(plugin, manifest);
         reverts(
             address(account),
-            abi.encodeCall(IModularAccount.installPlugin, (address(plugin2), 0, "", new bytes21[](0))),
+            abi.encodeCall(IPluginManager.installPlugin, (address(plugin2), 0, "", new bytes21[](0))),
             revertData(IModularAccount.AlwaysDenyRule.selector)
         );
     }

@@ -5,6 +5,7 @@ import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {CallDecoder} from "../mocks/CallDecoder.sol";
 import {RecordingAccount} from "../mocks/RecordingAccount.sol";
 import {call, join} from "../utils/ListLiterals.sol";
@@ -145,9 +146,8 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
             for (uint256 length = 0; length < ends[i]; ++length) {
                 _refuses(decoder, all[i], length);
             }
-            (ISessionKeyPlugin.Call[] memory calls, address decodedKey) = decoder.decode(all[i], ends[i]);
-            (ISessionKeyPlugin.Call[] memory expected, address expectedKey) =
-                abi.decode(all[i], (ISessionKeyPlugin.Call[], address));
+            (Call[] memory calls, address decodedKey) = decoder.decode(all[i], ends[i]);
+            (Call[] memory expected, address expectedKey) = abi.decode(all[i], (Call[], address));
             assertEq(abi.encode(calls, decodedKey), abi.encode(expected, expectedKey));
         }
     }
@@ -291,8 +291,7 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
 
     /// @dev The arguments of two calls, of which up to three words are changed, and which may be cut short.
     function _crafted(uint256 seed) private view returns (bytes memory args) {
-        ISessionKeyPlugin.Call[] memory calls =
-            join(call(address(0xBEEF), 1, hex"aabbccddee"), call(address(0xCAFE), 2, new bytes(40)));
+        Call[] memory calls = join(call(address(0xBEEF), 1, hex"aabbccddee"), call(address(0xCAFE), 2, new bytes(40)));
         args = abi.encode(calls, key);
         for (uint256 mutations = seed % 4; mutations > 0; --mutations) {
             seed = uint256(keccak256(abi.encode(seed)));
@@ -330,7 +329,7 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
 
     /// @dev Decodes as Solidity does.
     function chain(bytes calldata args) external pure returns (bytes32 hash) {
-        (ISessionKeyPlugin.Call[] memory calls,) = abi.decode(args, (ISessionKeyPlugin.Call[], address));
+        (Call[] memory calls,) = abi.decode(args, (Call[], address));
         for (uint256 i = 0; i < calls.length; ++i) {
             hash = keccak256(abi.encode(hash, calls[i].target, calls[i].value, calls[i].data));
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {call, join} from "../utils/ListLiterals.sol";
@@ -26,7 +26,7 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
     }
 
     function test_execute_bubblesUpReverts() public {
-        ISessionKeyPlugin.Call[] memory refusing = call(address(counter), 0, abi.encodeCall(Counter.refuse, (42)));
+        Call[] memory refusing = call(address(counter), 0, abi.encodeCall(Counter.refuse, (42)));
         vm.expectRevert(abi.encodeWithSelector(Counter.Refused.selector, 42));
         execute(join(increment(), refusing));
         assertEq(counter.count(), 0);
@@ -35,7 +35,7 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
     function test_execute_failureLeavesNoUsage() public {
         setNative(10, DAY);
         setToken(10, DAY);
-        ISessionKeyPlugin.Call[] memory calls = new ISessionKeyPlugin.Call[](3);
+        Call[] memory calls = new Call[](3);
         calls[0] = pay(5)[0];
         calls[1] = transfer(5)[0];
         calls[2] = call(address(counter), 0, abi.encodeCall(Counter.refuse, (1)))[0];
@@ -284,7 +284,7 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
 
     function test_token_valueSentToItIsNative() public {
         setToken(10, 0);
-        ISessionKeyPlugin.Call[] memory calls = transfer(1);
+        Call[] memory calls = transfer(1);
         calls[0].value = 1;
         refused(calls);
         expectNativeExceeded();

@@ -5,6 +5,7 @@ import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 
 import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {call, join} from "../utils/ListLiterals.sol";

@@ -5,6 +5,7 @@ import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {call, join} from "../utils/ListLiterals.sol";
 import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
@@ -124,7 +125,7 @@ contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
 
     function test_validate_needsACall() public {
         allowAll();
-        refusedTwice(new ISessionKeyPlugin.Call[](0));
+        refusedTwice(new Call[](0));
     }
 
     /* Access list */
@@ -146,8 +147,7 @@ contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
                 bool allowed = listType == 0
                     ? isOnList && (!checkSelectors || hit)
                     : listType == 1 ? !(isOnList && (!checkSelectors || hit)) : true;
-                ISessionKeyPlugin.Call[] memory calls =
-                    call(address(counter), 0, abi.encodePacked(callsListed ? INCREMENT : other));
+                Call[] memory calls = call(address(counter), 0, abi.encodePacked(callsListed ? INCREMENT : other));
                 if (allowed) accepted(calls);
                 else refusedTwice(calls);
             }

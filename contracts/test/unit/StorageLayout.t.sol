@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
+import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
 /// @notice The account's storage is laid out as `contracts/src/account` documents it: an upgrade must read what is there.
@@ -72,7 +74,7 @@ contract StorageLayoutTest is AccountTest {
         PluginManifest memory second;
         second.canSpendNativeToken = true;
         second.executionHooks = add(
-            second.executionHooks, IModularAccount.executeFromPluginExternal.selector, selfFunction(1), noFunction()
+            second.executionHooks, IPluginExecutor.executeFromPluginExternal.selector, selfFunction(1), noFunction()
         );
         install(plugin2, second);
         filter |= _bit(address(plugin2));
@@ -126,10 +128,10 @@ contract StorageLayoutTest is AccountTest {
     function test_selectorConfig_native() public view {
         uint256 expected = _bit(address(ownerPlugin)) | uint256(1) << 168 | uint256(1) << 164 | uint256(1) << 162
             | uint160(address(ownerPlugin));
-        assertEq(_load(_selectorSlot(IModularAccount.execute.selector)), expected);
-        assertEq(_load(_selectorSlot(IModularAccount.executeBatch.selector)), expected);
-        assertEq(_load(_selectorSlot(IModularAccount.installPlugin.selector)), expected ^ _bit(address(ownerPlugin)));
-        assertEq(_load(_selectorSlot(IModularAccount.execute.selector) + 1), 0);
+        assertEq(_load(_selectorSlot(IStandardExecutor.execute.selector)), expected);
+        assertEq(_load(_selectorSlot(IStandardExecutor.executeBatch.selector)), expected);
+        assertEq(_load(_selectorSlot(IPluginManager.installPlugin.selector)), expected ^ _bit(address(ownerPlugin)));
+        assertEq(_load(_selectorSlot(IStandardExecutor.execute.selector) + 1), 0);
     }
 
     function test_selectorConfig_cellsAndHooks() public {

@@ -11,6 +11,9 @@ import {
     ManifestFunction,
     PluginManifest
 } from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
+import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
 /// @notice Installing and uninstalling a plugin leaves the account's storage as it was, slot by slot.
@@ -31,10 +34,10 @@ contract StorageRestorationTest is AccountTest {
             FOO,
             BAR,
             bytes4(0x00000001),
-            IModularAccount.execute.selector,
-            IModularAccount.installPlugin.selector,
-            IModularAccount.uninstallPlugin.selector,
-            IModularAccount.executeFromPluginExternal.selector,
+            IStandardExecutor.execute.selector,
+            IPluginManager.installPlugin.selector,
+            IPluginManager.uninstallPlugin.selector,
+            IPluginExecutor.executeFromPluginExternal.selector,
             IModularAccount.getNonce.selector
         ];
         return selectors[_random(selectors.length)];
@@ -45,7 +48,7 @@ contract StorageRestorationTest is AccountTest {
         do {
             selector = _randomSelector();
         } while (
-            selector == IModularAccount.installPlugin.selector || selector == IModularAccount.uninstallPlugin.selector
+            selector == IPluginManager.installPlugin.selector || selector == IPluginManager.uninstallPlugin.selector
         );
     }
 

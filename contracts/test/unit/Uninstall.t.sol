@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IAccountLoupe} from "../../src/interfaces/IAccountLoupe.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
+import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
@@ -103,10 +107,10 @@ contract UninstallTest is AccountTest {
         manifest.executionHooks = add(manifest.executionHooks, FOO, selfFunction(5), selfFunction(6));
         manifest.executionHooks = add(manifest.executionHooks, FOO, noFunction(), selfFunction(7));
         install(plugin, manifest);
-        plugin.doCall(address(account), 0, abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())));
+        plugin.doCall(address(account), 0, abi.encodeCall(IPluginExecutor.executeFromPlugin, (fooCall())));
         uninstall(address(plugin));
 
-        IModularAccount.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
+        IAccountLoupe.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
         assertEq(config.plugin, address(0));
         assertEq(config.userOpValidationFunction, bytes21(0));
         assertEq(config.runtimeValidationFunction, bytes21(0));
@@ -117,12 +121,12 @@ contract UninstallTest is AccountTest {
         assertEq(account.getInstalledPlugins().length, 1);
         reverts(owner.addr, fooCall(), revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, FOO));
         vm.expectRevert(abi.encodeWithSelector(IModularAccount.ExecFromPluginNotPermitted.selector, plugin, FOO));
-        plugin.doCall(address(account), 0, abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall())));
+        plugin.doCall(address(account), 0, abi.encodeCall(IPluginExecutor.executeFromPlugin, (fooCall())));
         vm.expectRevert(
             abi.encodeWithSelector(IModularAccount.ExecFromPluginExternalNotPermitted.selector, plugin, counter, 1, "")
         );
         plugin.doCall(
-            address(account), 0, abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 1, ""))
+            address(account), 0, abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (address(counter), 1, ""))
         );
     }
 
@@ -179,8 +183,8 @@ contract UninstallTest is AccountTest {
     /// @dev What a plugin may do is what it was installed with: not what its manifest says by now, nor what an earlier
     /// installation permitted.
     function test_uninstallPlugin_takesBackThePermissionsOfTheInstallation() public {
-        bytes memory ofTheAccount = abi.encodeCall(IModularAccount.executeFromPlugin, (fooCall()));
-        bytes memory ofTheCounter = abi.encodeCall(IModularAccount.executeFromPluginExternal, (address(counter), 0, ""));
+        bytes memory ofTheAccount = abi.encodeCall(IPluginExecutor.executeFromPlugin, (fooCall()));
+        bytes memory ofTheCounter = abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (address(counter), 0, ""));
         PluginManifest memory manifest = permittedFooManifest();
         manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(counter), true, new bytes4[](0));
         install(plugin, manifest);
@@ -205,7 +209,7 @@ contract UninstallTest is AccountTest {
     }
 
     function _assertConfig(address executor, bytes21 userOp, bytes21 runtime) private view {
-        IModularAccount.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
+        IAccountLoupe.ExecutionFunctionConfig memory config = account.getExecutionFunctionConfig(FOO);
         assertEq(config.plugin, executor);
         assertEq(config.userOpValidationFunction, userOp);
         assertEq(config.runtimeValidationFunction, runtime);
@@ -291,7 +295,7 @@ contract UninstallTest is AccountTest {
         reverts(
             owner.addr,
             executeCall(address(counter), 0, ""),
-            revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, IModularAccount.execute.selector)
+            revertData(IModularAccount.RuntimeValidationFunctionMissing.selector, IStandardExecutor.execute.selector)
         );
     }
 
@@ -313,6 +317,6 @@ contract UninstallTest is AccountTest {
     /// @param callbackSucceeded What the event of uninstalling `plugin` says.
     function _expectUninstalled(bool callbackSucceeded) private {
         vm.expectEmit(address(account));
-        emit IModularAccount.PluginUninstalled(address(plugin), callbackSucceeded);
+        emit IPluginManager.PluginUninstalled(address(plugin), callbackSucceeded);
     }
 }

@@ -3,14 +3,16 @@ pragma solidity ^0.8.30;
 
 import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 
-import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
+import {IAccount, UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {PluginManifest} from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
 /// @notice Validation of user operations.
 contract UserOperationValidationTest is AccountTest {
-    function _fooOp() private view returns (IEntryPoint.UserOperation memory) {
+    function _fooOp() private view returns (UserOperation memory) {
         return buildUserOp(fooCall());
     }
 
@@ -29,7 +31,7 @@ contract UserOperationValidationTest is AccountTest {
     /* What is refused before any plugin is asked */
 
     function test_validateUserOp_onlyFromTheEntryPoint() public {
-        IEntryPoint.UserOperation memory op = _fooOp();
+        UserOperation memory op = _fooOp();
         bytes memory callData = validateCall(op, 0, 0);
         address[3] memory callers = [owner.addr, stranger, address(account)];
         for (uint256 i = 0; i < callers.length; ++i) {
@@ -38,7 +40,7 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     function test_validateUserOp_refusesShortCallData() public {
-        IEntryPoint.UserOperation memory op = buildUserOp(hex"b61d27");
+        UserOperation memory op = buildUserOp(hex"b61d27");
         reverts(
             address(ENTRY_POINT),
             validateCall(op, 0, 0),
@@ -63,9 +65,9 @@ contract UserOperationValidationTest is AccountTest {
             revertData(IModularAccount.UserOpValidationFunctionMissing.selector, FOO)
         );
         bytes4[3] memory unvalidated = [
-            IModularAccount.executeFromPlugin.selector,
+            IPluginExecutor.executeFromPlugin.selector,
             IModularAccount.initialize.selector,
-            IModularAccount.validateUserOp.selector
+            IAccount.validateUserOp.selector
         ];
         for (uint256 i = 0; i < unvalidated.length; ++i) {
             reverts(
@@ -77,7 +79,7 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     function test_validateUserOp_doesNotCheckTheSender() public {
-        IEntryPoint.UserOperation memory op = _fooOp();
+        UserOperation memory op = _fooOp();
         install(plugin, fooManifest());
         op.sender = stranger;
         assertEq(succeeds(address(ENTRY_POINT), validateCall(op, 0, 0)), abi.encode(0));
@@ -86,7 +88,7 @@ contract UserOperationValidationTest is AccountTest {
     /* Hooks, then the function */
 
     /// @dev Everything of the operation arrives, whatever is in it.
-    function testFuzz_validateUserOp_runsHooksThenFunction(IEntryPoint.UserOperation memory op, bytes32 hash) public {
+    function testFuzz_validateUserOp_runsHooksThenFunction(UserOperation memory op, bytes32 hash) public {
         _installHooked();
         op.callData = fooCall();
         vm.recordLogs();
@@ -101,12 +103,9 @@ contract UserOperationValidationTest is AccountTest {
         _assertArguments(calls[2].data, 2, op, hash);
     }
 
-    function _assertArguments(bytes memory data, uint8 functionId, IEntryPoint.UserOperation memory op, bytes32 hash)
-        private
-        pure
-    {
-        (uint8 id, IEntryPoint.UserOperation memory passed, bytes32 passedHash) =
-            abi.decode(Bytes.slice(data, 4), (uint8, IEntryPoint.UserOperation, bytes32));
+    function _assertArguments(bytes memory data, uint8 functionId, UserOperation memory op, bytes32 hash) private pure {
+        (uint8 id, UserOperation memory passed, bytes32 passedHash) =
+            abi.decode(Bytes.slice(data, 4), (uint8, UserOperation, bytes32));
         assertEq(id, functionId);
         assertEq(abi.encode(passed), abi.encode(op));
         assertEq(passedHash, hash);
@@ -115,12 +114,12 @@ contract UserOperationValidationTest is AccountTest {
     /// @dev An operation whose parts are laid out in an unusual order, with gaps, and an offset behind the other arguments.
     function test_validateUserOp_passesAnUnusualEncodingOn() public {
         install(plugin, fooManifest());
-        IEntryPoint.UserOperation memory op = _fooOp();
+        UserOperation memory op = _fooOp();
         op.signature = hex"0102030405";
         // Without the offset that the canonical encoding begins with.
         bytes memory body = Bytes.slice(abi.encode(op), 0x20);
         bytes memory callData = abi.encodePacked(
-            abi.encodeWithSelector(IModularAccount.validateUserOp.selector, uint256(0xa0), bytes32("hash"), uint256(0)),
+            abi.encodeWithSelector(IAccount.validateUserOp.selector, uint256(0xa0), bytes32("hash"), uint256(0)),
             uint256(1),
             uint256(2),
             body,
@@ -192,9 +191,9 @@ contract UserOperationValidationTest is AccountTest {
         bytes memory callData = executeCall(address(counter), 0, "");
         PluginManifest memory manifest;
         manifest.preUserOpValidationHooks =
-            add(manifest.preUserOpValidationHooks, IModularAccount.execute.selector, selfFunction(3));
+            add(manifest.preUserOpValidationHooks, IStandardExecutor.execute.selector, selfFunction(3));
         install(plugin, manifest);
-        IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](1);
+        UserOperation[] memory ops = new UserOperation[](1);
         ops[0] = ownerOp(callData);
         uint48 time = uint48(block.timestamp);
         uint256[3] memory answers =
@@ -231,7 +230,7 @@ contract UserOperationValidationTest is AccountTest {
     /// @dev The answer of validation does not matter: an estimation with a dummy signature goes on to the payment.
     function test_validateUserOp_paysForAFailedSignatureToo() public {
         uint256 deposit = ENTRY_POINT.balanceOf(address(account));
-        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(counter), 0, ""));
+        UserOperation memory op = buildUserOp(executeCall(address(counter), 0, ""));
         assertEq(succeeds(address(ENTRY_POINT), validateCall(op, 0, 1 ether)), abi.encode(1));
         assertEq(ENTRY_POINT.balanceOf(address(account)), deposit + 1 ether);
     }
@@ -244,7 +243,7 @@ contract UserOperationValidationTest is AccountTest {
     }
 
     function test_validateUserOp_returnsAFailedSignature() public {
-        IEntryPoint.UserOperation memory op = buildUserOp(executeCall(address(counter), 0, ""));
+        UserOperation memory op = buildUserOp(executeCall(address(counter), 0, ""));
         bytes[4] memory signatures = [bytes(""), hex"01", new bytes(65), new bytes(1000)];
         for (uint256 i = 0; i < signatures.length; ++i) {
             op.signature = signatures[i];

@@ -4,6 +4,8 @@ pragma solidity ^0.8.30;
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {Vm} from "forge-std/Vm.sol";
 
+import {IAccount} from "../../src/interfaces/IAccount.sol";
+import {IAccountLoupe} from "../../src/interfaces/IAccountLoupe.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {
     IPlugin,
@@ -14,6 +16,9 @@ import {
     ManifestFunction,
     PluginManifest
 } from "../../src/interfaces/IPlugin.sol";
+import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
+import {Call, IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {StackTest} from "./StackTest.sol";
@@ -186,14 +191,14 @@ abstract contract AccountTest is StackTest {
     /// @notice The functions that the account has itself.
     function nativeSelectors() internal pure returns (bytes4[21] memory) {
         return [
-            IModularAccount.execute.selector,
-            IModularAccount.executeBatch.selector,
-            IModularAccount.executeFromPlugin.selector,
-            IModularAccount.executeFromPluginExternal.selector,
-            IModularAccount.installPlugin.selector,
-            IModularAccount.uninstallPlugin.selector,
+            IStandardExecutor.execute.selector,
+            IStandardExecutor.executeBatch.selector,
+            IPluginExecutor.executeFromPlugin.selector,
+            IPluginExecutor.executeFromPluginExternal.selector,
+            IPluginManager.installPlugin.selector,
+            IPluginManager.uninstallPlugin.selector,
             IModularAccount.initialize.selector,
-            IModularAccount.validateUserOp.selector,
+            IAccount.validateUserOp.selector,
             IModularAccount.upgradeToAndCall.selector,
             IModularAccount.proxiableUUID.selector,
             IModularAccount.entryPoint.selector,
@@ -203,10 +208,10 @@ abstract contract AccountTest is StackTest {
             IModularAccount.onERC1155Received.selector,
             IModularAccount.onERC1155BatchReceived.selector,
             IModularAccount.tokensReceived.selector,
-            IModularAccount.getExecutionFunctionConfig.selector,
-            IModularAccount.getExecutionHooks.selector,
-            IModularAccount.getPreValidationHooks.selector,
-            IModularAccount.getInstalledPlugins.selector
+            IAccountLoupe.getExecutionFunctionConfig.selector,
+            IAccountLoupe.getExecutionHooks.selector,
+            IAccountLoupe.getPreValidationHooks.selector,
+            IAccountLoupe.getInstalledPlugins.selector
         ];
     }
 
@@ -220,10 +225,10 @@ abstract contract AccountTest is StackTest {
     }
 
     /// @notice A batch that increments the counter some times.
-    function increments(uint256 count) internal view returns (IModularAccount.Call[] memory calls) {
-        calls = new IModularAccount.Call[](count);
+    function increments(uint256 count) internal view returns (Call[] memory calls) {
+        calls = new Call[](count);
         for (uint256 i = 0; i < count; ++i) {
-            calls[i] = IModularAccount.Call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
+            calls[i] = Call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 
 // Lists of a few elements, for which Solidity has no literals.
 
@@ -36,17 +36,14 @@ function listOf(bytes memory a, bytes memory b, bytes memory c) pure returns (by
 }
 
 /// @notice One call of a session key.
-function call(address target, uint256 value, bytes memory data) pure returns (ISessionKeyPlugin.Call[] memory calls) {
-    calls = new ISessionKeyPlugin.Call[](1);
-    calls[0] = ISessionKeyPlugin.Call(target, value, data);
+function call(address target, uint256 value, bytes memory data) pure returns (Call[] memory calls) {
+    calls = new Call[](1);
+    calls[0] = Call(target, value, data);
 }
 
 /// @notice The calls of `a`, then those of `b`.
-function join(ISessionKeyPlugin.Call[] memory a, ISessionKeyPlugin.Call[] memory b)
-    pure
-    returns (ISessionKeyPlugin.Call[] memory joined)
-{
-    joined = new ISessionKeyPlugin.Call[](a.length + b.length);
+function join(Call[] memory a, Call[] memory b) pure returns (Call[] memory joined) {
+    joined = new Call[](a.length + b.length);
     for (uint256 i = 0; i < joined.length; ++i) {
         joined[i] = i < a.length ? a[i] : b[i - a.length];
     }

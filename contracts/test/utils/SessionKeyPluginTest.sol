@@ -7,6 +7,7 @@ import {Vm} from "forge-std/Vm.sol";
 import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {StubAccount} from "../mocks/StubAccount.sol";
 import {TestToken} from "../mocks/TestToken.sol";
@@ -112,29 +113,29 @@ abstract contract SessionKeyPluginTest is Test {
 
     /* Calls */
 
-    function increment() internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function increment() internal view returns (Call[] memory) {
         return call(address(counter), 0, abi.encodeCall(Counter.increment, ()));
     }
 
-    function pay(uint256 value) internal pure returns (ISessionKeyPlugin.Call[] memory) {
+    function pay(uint256 value) internal pure returns (Call[] memory) {
         return call(address(0xBEEF), value, "");
     }
 
-    function transfer(uint256 amount) internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function transfer(uint256 amount) internal view returns (Call[] memory) {
         return call(address(token), 0, abi.encodeCall(TestToken.transfer, (address(0xBEEF), amount)));
     }
 
-    function approve(uint256 amount) internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function approve(uint256 amount) internal view returns (Call[] memory) {
         return call(address(token), 0, abi.encodeCall(TestToken.approve, (address(0xBEEF), amount)));
     }
 
     /* Validation and execution */
 
-    function execute(ISessionKeyPlugin.Call[] memory calls) internal returns (bytes[] memory) {
+    function execute(Call[] memory calls) internal returns (bytes[] memory) {
         return account.executeWithSessionKey(calls, key);
     }
 
-    function operation(ISessionKeyPlugin.Call[] memory calls) internal view returns (UserOperation memory) {
+    function operation(Call[] memory calls) internal view returns (UserOperation memory) {
         return rawOperation(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key)));
     }
 
@@ -156,7 +157,7 @@ abstract contract SessionKeyPluginTest is Test {
         return IPlugin(address(account)).userOpValidationFunction(0, op, USER_OP_HASH);
     }
 
-    function validate(ISessionKeyPlugin.Call[] memory calls) internal returns (uint256) {
+    function validate(Call[] memory calls) internal returns (uint256) {
         return validate(operation(calls));
     }
 
@@ -168,7 +169,7 @@ abstract contract SessionKeyPluginTest is Test {
     }
 
     /// @notice Validation refuses with `PermissionsCheckFailed`.
-    function refused(ISessionKeyPlugin.Call[] memory calls) internal {
+    function refused(Call[] memory calls) internal {
         refused(operation(calls));
     }
 
@@ -178,14 +179,14 @@ abstract contract SessionKeyPluginTest is Test {
     }
 
     /// @notice Both validation and execution refuse with `PermissionsCheckFailed`.
-    function refusedTwice(ISessionKeyPlugin.Call[] memory calls) internal {
+    function refusedTwice(Call[] memory calls) internal {
         refused(calls);
         vm.expectRevert(ISessionKeyPlugin.PermissionsCheckFailed.selector);
         execute(calls);
     }
 
     /// @notice Validation accepts without a condition on the time, and execution runs.
-    function accepted(ISessionKeyPlugin.Call[] memory calls) internal {
+    function accepted(Call[] memory calls) internal {
         assertEq(validate(calls), 0, "validation data");
         execute(calls);
     }

@@ -3,8 +3,10 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
+import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {PingTarget} from "../mocks/PingTarget.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {call, listOf} from "./ListLiterals.sol";
@@ -71,21 +73,21 @@ abstract contract SessionKeyStackTest is StackTest {
     /* Operations */
 
     /// @notice A signed operation of the session key, in its own nonce lane.
-    function keyOp(ISessionKeyPlugin.Call[] memory calls) internal view returns (IEntryPoint.UserOperation memory op) {
+    function keyOp(Call[] memory calls) internal view returns (UserOperation memory op) {
         bytes memory callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key.addr));
         op = buildUserOp(callData, uint160(key.addr));
         sign(op, key.privateKey);
     }
 
     /// @notice The session key's calls must run.
-    function passes(ISessionKeyPlugin.Call[] memory calls) internal {
+    function passes(Call[] memory calls) internal {
         (bool success, bytes memory reason) = send(keyOp(calls));
         assertTrue(success, string.concat("reverted: ", vm.toString(reason)));
     }
 
     /// @notice The EntryPoint must refuse the session key's calls, because the plugin reverts in validation.
-    function refusedInValidation(ISessionKeyPlugin.Call[] memory calls) internal {
-        IEntryPoint.UserOperation memory op = keyOp(calls);
+    function refusedInValidation(Call[] memory calls) internal {
+        UserOperation memory op = keyOp(calls);
         uint256 state = vm.snapshotState();
         vm.expectRevert(ISessionKeyPlugin.PermissionsCheckFailed.selector);
         this.validateExternally(op);
@@ -95,27 +97,27 @@ abstract contract SessionKeyStackTest is StackTest {
     }
 
     /// @notice The session key's calls must be included, and revert with exactly this.
-    function refusedInExecution(ISessionKeyPlugin.Call[] memory calls, bytes memory expectedReason) internal {
+    function refusedInExecution(Call[] memory calls, bytes memory expectedReason) internal {
         (bool success, bytes memory reason) = send(keyOp(calls));
         assertFalse(success, "the calls ran");
         assertEq(reason, expectedReason, "revert reason");
     }
 
-    function sendExternally(IEntryPoint.UserOperation memory op) external returns (bool success, bytes memory reason) {
+    function sendExternally(UserOperation memory op) external returns (bool success, bytes memory reason) {
         return send(op);
     }
 
-    function validateExternally(IEntryPoint.UserOperation memory op) external returns (uint256) {
+    function validateExternally(UserOperation memory op) external returns (uint256) {
         return validate(op);
     }
 
     /// @notice Sends two operations as one bundle.
     /// @return success Whether each one's call succeeded.
-    function sendBundle(IEntryPoint.UserOperation memory first, IEntryPoint.UserOperation memory second)
+    function sendBundle(UserOperation memory first, UserOperation memory second)
         internal
         returns (bool[2] memory success, bytes memory secondReason)
     {
-        IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](2);
+        UserOperation[] memory ops = new UserOperation[](2);
         (ops[0], ops[1]) = (first, second);
         vm.recordLogs();
         vm.prank(bundler, bundler);
@@ -134,11 +136,9 @@ abstract contract SessionKeyStackTest is StackTest {
 
     /// @notice Sends two operations as one bundle: the first one's call must succeed, the second one's revert with exactly
     /// this.
-    function refusedInBundle(
-        IEntryPoint.UserOperation memory first,
-        IEntryPoint.UserOperation memory second,
-        bytes memory expectedReason
-    ) internal {
+    function refusedInBundle(UserOperation memory first, UserOperation memory second, bytes memory expectedReason)
+        internal
+    {
         (bool[2] memory success, bytes memory reason) = sendBundle(first, second);
         assertTrue(success[0], "the first operation");
         assertFalse(success[1], "the second operation");
@@ -167,17 +167,17 @@ abstract contract SessionKeyStackTest is StackTest {
 
     /* Calls */
 
-    function ping() internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function ping() internal view returns (Call[] memory) {
         return ping(0);
     }
 
     /// @notice A call of the target with some wei.
-    function ping(uint256 value) internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function ping(uint256 value) internal view returns (Call[] memory) {
         return call(address(target), value, abi.encodeCall(PingTarget.ping, (1)));
     }
 
     /// @notice A transfer of the token.
-    function transfer(uint256 amount) internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function transfer(uint256 amount) internal view returns (Call[] memory) {
         return call(address(token), 0, abi.encodeCall(TestToken.transfer, (payee, amount)));
     }
 

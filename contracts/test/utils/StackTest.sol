@@ -5,11 +5,14 @@ import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {Test} from "forge-std/Test.sol";
 import {Vm} from "forge-std/Vm.sol";
 
+import {IAccount, UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../../src/interfaces/IModularAccount.sol";
 import {IModularAccountFactory} from "../../src/interfaces/IModularAccountFactory.sol";
 import {IMultiOwnerPlugin} from "../../src/interfaces/IMultiOwnerPlugin.sol";
 import {IPlugin} from "../../src/interfaces/IPlugin.sol";
+import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
+import {Call, IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {listOf} from "./ListLiterals.sol";
 
 /// @notice The stack of contracts, deployed for a test: the real EntryPoint v0.6 at its address, the account implementation,
@@ -133,11 +136,11 @@ abstract contract StackTest is Test {
     /* Call data of the account */
 
     function executeCall(address target, uint256 value, bytes memory data) internal pure returns (bytes memory) {
-        return abi.encodeCall(IModularAccount.execute, (target, value, data));
+        return abi.encodeCall(IStandardExecutor.execute, (target, value, data));
     }
 
-    function batchCall(IModularAccount.Call[] memory calls) internal pure returns (bytes memory) {
-        return abi.encodeCall(IModularAccount.executeBatch, (calls));
+    function batchCall(Call[] memory calls) internal pure returns (bytes memory) {
+        return abi.encodeCall(IStandardExecutor.executeBatch, (calls));
     }
 
     function installCall(address plugin) internal pure returns (bytes memory) {
@@ -149,8 +152,7 @@ abstract contract StackTest is Test {
         pure
         returns (bytes memory)
     {
-        return
-            abi.encodeCall(IModularAccount.installPlugin, (plugin, manifestHashOf(plugin), installData, dependencies));
+        return abi.encodeCall(IPluginManager.installPlugin, (plugin, manifestHashOf(plugin), installData, dependencies));
     }
 
     function uninstallCall(address plugin) internal pure returns (bytes memory) {
@@ -158,7 +160,7 @@ abstract contract StackTest is Test {
     }
 
     function uninstallCall(address plugin, bytes memory config) internal pure returns (bytes memory) {
-        return abi.encodeCall(IModularAccount.uninstallPlugin, (plugin, config, ""));
+        return abi.encodeCall(IPluginManager.uninstallPlugin, (plugin, config, ""));
     }
 
     /// @notice The `config` of an uninstall.
@@ -168,30 +170,26 @@ abstract contract StackTest is Test {
         pure
         returns (bytes memory)
     {
-        return abi.encode(IModularAccount.UninstallPluginConfig(serializedManifest, forceUninstall, callbackGasLimit));
+        return abi.encode(IPluginManager.UninstallPluginConfig(serializedManifest, forceUninstall, callbackGasLimit));
     }
 
-    function validateCall(IEntryPoint.UserOperation memory op, bytes32 userOpHash, uint256 missingAccountFunds)
+    function validateCall(UserOperation memory op, bytes32 userOpHash, uint256 missingAccountFunds)
         internal
         pure
         returns (bytes memory)
     {
-        return abi.encodeWithSelector(IModularAccount.validateUserOp.selector, op, userOpHash, missingAccountFunds);
+        return abi.encodeWithSelector(IAccount.validateUserOp.selector, op, userOpHash, missingAccountFunds);
     }
 
     /* User operations */
 
     /// @notice An operation of `account` with nonce key 0, gas for everything and no signature yet.
-    function buildUserOp(bytes memory callData) internal view returns (IEntryPoint.UserOperation memory) {
+    function buildUserOp(bytes memory callData) internal view returns (UserOperation memory) {
         return buildUserOp(callData, 0);
     }
 
     /// @notice An operation of `account`, gas for everything and no signature yet.
-    function buildUserOp(bytes memory callData, uint192 nonceKey)
-        internal
-        view
-        returns (IEntryPoint.UserOperation memory op)
-    {
+    function buildUserOp(bytes memory callData, uint192 nonceKey) internal view returns (UserOperation memory op) {
         op.sender = address(account);
         op.nonce = ENTRY_POINT.getNonce(address(account), nonceKey);
         op.callData = callData;
@@ -202,13 +200,13 @@ abstract contract StackTest is Test {
     }
 
     /// @notice A signed operation of the owner.
-    function ownerOp(bytes memory callData) internal view returns (IEntryPoint.UserOperation memory op) {
+    function ownerOp(bytes memory callData) internal view returns (UserOperation memory op) {
         op = buildUserOp(callData);
         sign(op, owner.privateKey);
     }
 
     /// @notice Signs an operation: ECDSA over the EIP-191 message of its hash.
-    function sign(IEntryPoint.UserOperation memory op, uint256 privateKey) internal view {
+    function sign(UserOperation memory op, uint256 privateKey) internal view {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(privateKey, eip191Hash(ENTRY_POINT.getUserOpHash(op)));
         op.signature = abi.encodePacked(r, s, v);
     }
@@ -220,8 +218,8 @@ abstract contract StackTest is Test {
     /// @notice Sends one operation as a bundle; reverts as `handleOps` does.
     /// @return success Whether the operation's call succeeded.
     /// @return revertReason What the call reverted with, if it did.
-    function send(IEntryPoint.UserOperation memory op) internal returns (bool success, bytes memory revertReason) {
-        IEntryPoint.UserOperation[] memory ops = new IEntryPoint.UserOperation[](1);
+    function send(UserOperation memory op) internal returns (bool success, bytes memory revertReason) {
+        UserOperation[] memory ops = new UserOperation[](1);
         ops[0] = op;
         bytes32 userOpHash = ENTRY_POINT.getUserOpHash(op);
         vm.recordLogs();
@@ -261,7 +259,7 @@ abstract contract StackTest is Test {
     }
 
     /// @notice What the account's `validateUserOp` answers for an operation, asked by the EntryPoint; state is kept.
-    function validate(IEntryPoint.UserOperation memory op) internal returns (uint256 validationData) {
+    function validate(UserOperation memory op) internal returns (uint256 validationData) {
         bytes memory callData = validateCall(op, ENTRY_POINT.getUserOpHash(op), 0);
         vm.prank(address(ENTRY_POINT));
         (bool success, bytes memory answer) = op.sender.call(callData);

@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {Vm} from "forge-std/Vm.sol";
 
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {SessionKeyStackTest} from "./SessionKeyStackTest.sol";
 
@@ -51,7 +52,7 @@ abstract contract ValidationTrace is SessionKeyStackTest {
     /// @notice The rules that the validation of `op` breaks, in their order in the trace, each as "rule: what". State is left
     /// as it was. Called by the test itself, so that the memory that a trace takes is free again afterwards.
     /// @param signatureFails What validation must say of the signature.
-    function violationsOf(IEntryPoint.UserOperation memory op, bool signatureFails) external returns (string[] memory) {
+    function violationsOf(UserOperation memory op, bool signatureFails) external returns (string[] memory) {
         delete found;
         (stepsOfAccount, stepsOfFactory, associatedAccesses, prefunds, creations) = (0, 0, 0, 0, 0);
         ++run;
@@ -83,7 +84,7 @@ abstract contract ValidationTrace is SessionKeyStackTest {
         return found;
     }
 
-    function _phaseOf(IEntryPoint.UserOperation memory op, address callee) private view returns (Phase) {
+    function _phaseOf(UserOperation memory op, address callee) private view returns (Phase) {
         if (callee == op.sender) return Phase.ACCOUNT;
         if (callee == _creator()) return Phase.FACTORY;
         if (op.paymasterAndData.length >= 20 && callee == _firstAddress(op.paymasterAndData)) return Phase.PAYMASTER;
@@ -123,7 +124,7 @@ abstract contract ValidationTrace is SessionKeyStackTest {
         }
     }
 
-    function _checkStorage(Vm.DebugStep memory step, IEntryPoint.UserOperation memory op) private {
+    function _checkStorage(Vm.DebugStep memory step, UserOperation memory op) private {
         if (step.opcode == KECCAK256) {
             bytes memory preimage = step.memoryInput;
             if (preimage.length != 64 || uint256(bytes32(preimage)) != uint160(op.sender)) return;

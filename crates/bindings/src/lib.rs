@@ -8,26 +8,11 @@ pub mod function_id;
 pub mod interface_id;
 pub mod manifest_hash;
 pub mod plugin_metadata;
-// Solidity has no place for NatSpec on enum variants and struct fields, so those have no docs here.
+// Not every field and enum variant in the Solidity sources has a comment.
 #[allow(missing_docs)]
-mod modular_account;
-#[allow(missing_docs)]
-mod modular_account_factory;
-#[allow(missing_docs)]
-mod multi_owner_plugin;
-#[allow(missing_docs)]
-mod plugin_errors;
-#[allow(missing_docs)]
-mod session_key_plugin;
-#[allow(missing_docs)]
-mod standards;
+mod abi;
 
-pub use modular_account::*;
-pub use modular_account_factory::*;
-pub use multi_owner_plugin::*;
-pub use plugin_errors::*;
-pub use session_key_plugin::*;
-pub use standards::*;
+pub use abi::*;
 
 use alloy_primitives::{Address, address, hex};
 

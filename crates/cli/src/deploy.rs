@@ -25,7 +25,7 @@ use session_key_client::{
     operation::{Bounds, OverBound, Setting},
     permissions::parse_address,
 };
-use session_key_testkit::ENTRY_POINT_CODE;
+use session_key_entry_point::ENTRY_POINT_CODE;
 use std::{collections::BTreeMap, path::PathBuf};
 
 #[derive(Debug, Args)]

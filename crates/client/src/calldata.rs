@@ -113,7 +113,7 @@ pub fn execute(call: &Call) -> Bytes {
 pub fn execute_batch(calls: &[Call]) -> Bytes {
     let calls = calls
         .iter()
-        .map(|call| Account::Call {
+        .map(|call| session_key_bindings::Call {
             target: call.target,
             value: call.value,
             data: call.data.clone(),

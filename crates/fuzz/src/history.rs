@@ -5,7 +5,7 @@ use crate::{
     Outcomes,
     account::{AccountWorld, Bundle, Included, RECIPIENT, Sent},
     model::{Expected, Model},
-    prepare::{Maker, Prepared},
+    prepared::{Maker, Prepared},
     steps::{Action, BundleOperation, OwnerAction, SELECTORS, Target},
     views::{Found, with_entries},
 };

@@ -3,10 +3,9 @@
 
 use crate::{
     Outcomes, Property,
-    account::{AccountWorld, START},
+    account::AccountWorld,
     history::{History, fail},
-    sequence::Case,
-    steps::{Action, OwnerAction},
+    sequence::{Case, histories, live},
 };
 use alloy::primitives::Bytes;
 use proptest::prelude::*;
@@ -38,7 +37,7 @@ impl Property for Inspections {
     }
 
     fn cases(&self) -> BoxedStrategy<Case> {
-        crate::sequence::histories(1..12)
+        histories(1..12)
     }
 
     fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
@@ -68,31 +67,11 @@ impl Property for Inspections {
             }
             found.rule_set = expected.rule_set;
             prop_assert_eq!(found, expected, "rebuilt (left) differs from the model (right)");
-            prop_assert_eq!(key.tag, Some(crate::prepare::TAG));
+            prop_assert_eq!(key.tag, Some(crate::prepared::TAG));
         }
         outcomes.reached(format!("{} keys", keys.len()));
         Ok(())
     }
-}
-
-/// Lives through a history. Returns the time of its end.
-pub(crate) fn live(
-    history: &mut History<'_>,
-    case: &Case,
-    outcomes: &mut Outcomes,
-) -> Result<u64, TestCaseError> {
-    let mut time = START;
-    for (key, permissions) in &case.keys {
-        let add = Action::Owner(OwnerAction::Add(*key, permissions.clone()));
-        history.step(&add, time, outcomes)?;
-        time += 1;
-    }
-    time -= 1;
-    for (pause, action) in &case.steps {
-        time = pause.until(time, &history.model.states());
-        history.step(action, time, outcomes)?;
-    }
-    Ok(time)
 }
 
 /// Inspects the account through a node that answers few blocks at once.

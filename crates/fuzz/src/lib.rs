@@ -12,6 +12,7 @@ mod model;
 mod outcomes;
 pub mod plan;
 mod prepare;
+mod prepared;
 mod property;
 pub mod sequence;
 pub mod steps;
@@ -21,5 +22,5 @@ mod views;
 mod world;
 
 pub use outcomes::Outcomes;
-pub use property::{Failure, Property, Seeded, run_seeds, run_with_regressions};
+pub use property::{Failure, OtherPlugin, Property, Seeded, run_seeds, run_with_regressions};
 pub use world::{ACCOUNT, World};

@@ -1,10 +1,9 @@
 //! Runs the properties for a given time, and reports what they reached.
 
-use alloy::primitives::Bytes;
 use clap::{Parser, ValueEnum};
-use eyre::{WrapErr, ensure};
+use eyre::ensure;
 use session_key_fuzz::{
-    Outcomes, Property, Seeded,
+    OtherPlugin, Outcomes, Property, Seeded,
     calldata::{BundledCalldata, Calldata},
     covers::Coverages,
     decoder::Decoder,
@@ -17,7 +16,7 @@ use session_key_fuzz::{
     verdict::Verdicts,
 };
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -75,7 +74,7 @@ fn main() -> eyre::Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         now.as_nanos() as u64
     });
-    let plugin = arguments.plugin.as_deref().map(creation_code).transpose()?;
+    let plugin = arguments.plugin.as_deref().map(OtherPlugin::read).transpose()?;
     let time = Duration::from_secs(arguments.seconds);
     let most = arguments.cases.unwrap_or(u64::MAX);
     let start = Instant::now();
@@ -104,12 +103,12 @@ fn main() -> eyre::Result<()> {
     Ok(())
 }
 
-fn creation_code(file: &Path) -> eyre::Result<Bytes> {
-    let hex = std::fs::read_to_string(file).wrap_err_with(|| file.display().to_string())?;
-    hex.trim().parse().wrap_err_with(|| file.display().to_string())
-}
-
-fn run<P: Property>(seed: u64, plugin: Option<&Bytes>, share: Duration, most: u64) -> eyre::Result<u64> {
+fn run<P: Property>(
+    seed: u64,
+    plugin: Option<&OtherPlugin>,
+    share: Duration,
+    most: u64,
+) -> eyre::Result<u64> {
     // The chain is set up before the first question for more.
     let mut start = None;
     let (seeded, outcomes) = run_seeds::<P>(seed, plugin, |cases| {

@@ -2,7 +2,7 @@
 
 use crate::{
     account::{AccountWorld, Holdings},
-    prepare::{Maker, NO_UPDATE, Prepared, updates},
+    prepared::{Maker, NO_UPDATE, Prepared, updates},
     steps::{Change, KEYS, OwnerAction, session_key},
 };
 use alloy::primitives::{Address, B256, Bytes};

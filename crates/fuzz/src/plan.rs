@@ -5,8 +5,7 @@ use crate::{
     Outcomes, Property,
     account::AccountWorld,
     history::{History, fail},
-    inspect::live,
-    sequence::Case as Lived,
+    sequence::{Case as Lived, live},
     steps::{Change, Target},
     views::with_entries,
 };

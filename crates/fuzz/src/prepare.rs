@@ -3,56 +3,26 @@
 use crate::{
     account::AccountWorld,
     model::Model,
+    prepared::{Maker, NO_UPDATE, Prepared, TAG, updates},
     steps::{Change, FEE, Fee, GAS, KEYS, Key, KeyOperation, Oddity, OwnerAction, Predecessor, session_key},
 };
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, hex, uint},
+    primitives::{Address, B256, Bytes, U256, uint},
     signers::local::PrivateKeySigner,
 };
 use session_key_client::{
     Call, SignedOperation, UserOperation,
     calldata::{self, NewSessionKey, UninstallConfig},
     key_list::SENTINEL,
-    permissions::{
-        PermissionUpdates, execute_with_session_key, model::decode_execute_with_session_key,
-        session_key_nonce_key,
-    },
+    permissions::{execute_with_session_key, model::decode_execute_with_session_key, session_key_nonce_key},
 };
 use session_key_testkit::ChainError;
 
 /// Order of secp256k1.
 const ORDER: U256 = uint!(0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141_U256);
 
-/// An update that no plugin knows.
-pub(crate) const NO_UPDATE: [u8; 4] = hex!("dead0001");
-
 /// Gas units that a callback gets which is to fail.
 const STARVED: U256 = uint!(100_U256);
-
-/// An operation as it is sent, and what is known of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Prepared {
-    pub(crate) signed: SignedOperation,
-    /// Who makes it.
-    pub(crate) maker: Maker,
-}
-
-impl Prepared {
-    /// The session key that the operation names; zero for an owner's.
-    pub(crate) fn key(&self) -> Address {
-        match &self.maker {
-            Maker::Key(key) => *key,
-            Maker::Owner(_) => Address::ZERO,
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Maker {
-    /// The session key that it names.
-    Key(Address),
-    Owner(OwnerAction),
-}
 
 impl Model {
     /// The key that was chosen.
@@ -238,13 +208,6 @@ impl Model {
         })
     }
 }
-
-pub(crate) fn updates(world: &AccountWorld, changes: &[Change]) -> PermissionUpdates {
-    changes.iter().map(|change| change.update(world)).collect()
-}
-
-/// The tag of all keys.
-pub(crate) const TAG: B256 = B256::repeat_byte(0x7a);
 
 fn new_key(world: &AccountWorld, key: usize, changes: &[Change]) -> eyre::Result<NewSessionKey> {
     Ok(NewSessionKey {

@@ -1,12 +1,19 @@
+//! What a property is, how its cases are run, and how one that fails is shown.
+
 use crate::Outcomes;
 use alloy::{hex, primitives::Bytes};
+use eyre::WrapErr as _;
 use proptest::{
     strategy::{BoxedStrategy, Strategy},
     test_runner::{
         Config, FileFailurePersistence, RngAlgorithm, RngSeed, TestCaseError, TestError, TestRng, TestRunner,
     },
 };
-use std::{cell::RefCell, fmt};
+use std::{
+    cell::RefCell,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// Something that must hold for every case, in Rust and on the chain alike.
 pub trait Property: Sized {
@@ -25,6 +32,42 @@ pub trait Property: Sized {
 
     /// Checks one case. Leaves nothing behind that another case could see.
     fn check(&mut self, case: &Self::Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError>;
+}
+
+/// A session key plugin that is not that of the bindings.
+#[derive(Clone, Debug)]
+pub struct OtherPlugin {
+    file: PathBuf,
+    code: Bytes,
+}
+
+impl OtherPlugin {
+    /// Reads creation bytecode, in hex, from a file.
+    pub fn read(file: &Path) -> eyre::Result<Self> {
+        let read = || {
+            let hex = std::fs::read_to_string(file)?;
+            Ok::<_, eyre::Report>(Self {
+                file: file.canonicalize()?,
+                code: hex.trim().parse()?,
+            })
+        };
+        read().wrap_err_with(|| file.display().to_string())
+    }
+
+    /// The creation bytecode.
+    pub const fn code(&self) -> &Bytes {
+        &self.code
+    }
+}
+
+/// A word of a shell's command.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// A case that breaks a property, as small as it could be made.
@@ -80,7 +123,12 @@ pub fn run_with_regressions<P: Property>(cases: u32, regressions: &'static str) 
         },
         ..defaults
     };
-    let reproduction = format!("cargo test -p {} {}", env!("CARGO_PKG_NAME"), P::NAME);
+    // Where the file of regressions cannot be written, the case comes up again only with the same settings.
+    let settings: String = ["PROPTEST_CASES", "PROPTEST_RNG_SEED"]
+        .into_iter()
+        .filter_map(|name| Some(format!("{name}={} ", quoted(&std::env::var(name).ok()?))))
+        .collect();
+    let reproduction = format!("{settings}cargo test -p {} {}", env!("CARGO_PKG_NAME"), P::NAME);
     let property = P::prepare(None)?;
     let strategy = property.cases();
     let mut runner = TestRunner::new(config);
@@ -100,14 +148,17 @@ pub struct Seeded {
     pub cases: u64,
 }
 
-/// Runs cases from consecutive seeds, for as long as `more` says so after so many cases, against a plugin with this creation
-/// code (`None`: that of the bindings). Keeps no regressions.
+/// Runs cases from consecutive seeds, for as long as `more` says so after so many cases, against the given plugin (`None`: that of
+/// the bindings). Keeps no regressions.
 pub fn run_seeds<P: Property>(
     first: u64,
-    plugin: Option<&Bytes>,
+    plugin: Option<&OtherPlugin>,
     mut more: impl FnMut(u64) -> bool,
 ) -> eyre::Result<(Seeded, Outcomes)> {
-    let mut property = P::prepare(plugin)?;
+    let mut property = P::prepare(plugin.map(OtherPlugin::code))?;
+    let options = plugin.map_or_else(String::new, |plugin| {
+        format!(" --plugin {}", quoted(&plugin.file.display().to_string()))
+    });
     let strategy = property.cases();
     let mut outcomes = Outcomes::default();
     let mut cases = 0;
@@ -124,7 +175,7 @@ pub fn run_seeds<P: Property>(
             .new_tree(&mut runner)
             .map_err(|reason| eyre::eyre!("{}: no case from seed {seed}: {reason}", P::NAME))?;
         let reproduction = format!(
-            "cargo run --release -p {} -- --property {} --seed {seed} --cases 1",
+            "cargo run --release -p {} -- --property {}{options} --seed {seed} --cases 1",
             env!("CARGO_PKG_NAME"),
             P::NAME
         );
@@ -162,5 +213,22 @@ fn check_with<P: Property>(
             regression,
         }
         .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_shell_reads_words_as_they_are() {
+        for (word, expected) in [
+            ("a/b-c_d.hex", "a/b-c_d.hex"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
     }
 }

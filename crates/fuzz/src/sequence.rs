@@ -4,10 +4,9 @@
 
 use crate::{
     Outcomes, Property,
-    account::AccountWorld,
+    account::{AccountWorld, START},
     history::History,
-    inspect::live,
-    steps::{Action, Change, Pause},
+    steps::{Action, Change, OwnerAction, Pause},
 };
 use alloy::primitives::Bytes;
 use proptest::prelude::*;
@@ -38,6 +37,26 @@ pub(crate) fn histories(steps: Range<usize>) -> BoxedStrategy<Case> {
             steps,
         })
         .boxed()
+}
+
+/// Lives through a history. Returns the time of its end.
+pub(crate) fn live(
+    history: &mut History<'_>,
+    case: &Case,
+    outcomes: &mut Outcomes,
+) -> Result<u64, TestCaseError> {
+    let mut time = START;
+    for (key, permissions) in &case.keys {
+        let add = Action::Owner(OwnerAction::Add(*key, permissions.clone()));
+        history.step(&add, time, outcomes)?;
+        time += 1;
+    }
+    time -= 1;
+    for (pause, action) in &case.steps {
+        time = pause.until(time, &history.model.states());
+        history.step(action, time, outcomes)?;
+    }
+    Ok(time)
 }
 
 /// See the [module](self).

@@ -7,7 +7,7 @@ use crate::{
     account::{AccountWorld, Bundle, START},
     history::{History, fail},
     model::Expected,
-    prepare::Prepared,
+    prepared::Prepared,
     steps::{Action, Change, Key, KeyOperation, OwnerAction, Pause},
 };
 use alloy::{

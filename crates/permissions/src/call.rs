@@ -60,7 +60,7 @@ impl Call {
 pub fn execute_with_session_key(calls: &[Call], session_key: Address) -> Bytes {
     let calls = calls
         .iter()
-        .map(|call| ISessionKeyPlugin::Call {
+        .map(|call| session_key_bindings::Call {
             target: call.target,
             value: call.value,
             data: call.data.clone(),

@@ -9,14 +9,14 @@ use crate::{
     world::{World, short},
 };
 use alloy::{
-    primitives::{Address, B256, Bytes, U256},
+    primitives::{Address, B256, Bytes, U256, aliases::U192},
     sol_types::SolCall,
 };
 use session_key_client::{
     Call, NewSessionKey, Operation, OperationError, OwnerClient, RequestError, SessionKeyClient,
     journal::{IntentId, IntentRecord},
     operation::{Advice, AfterRevert, Cause, Depth, Gas, Happened, Included, Open, Outcome, Progress},
-    permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit},
+    permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit, session_key_nonce_key},
 };
 use session_key_testkit::TestToken;
 use std::sync::Arc;
@@ -516,6 +516,13 @@ impl Caller {
             return End::Done;
         };
         let operation = self.configured(operation, purpose);
+        let operation = match (wish.lane, self.process.role) {
+            (Some(lane), Role::Key { account, kind }) => {
+                let own = session_key_nonce_key(key(account, kind).address());
+                operation.nonce_key(own | U192::from(lane) << 160)
+            }
+            _ => operation,
+        };
         let operation = match wish.shares {
             Some(true) => operation.share(AfterRevert::Alone),
             Some(false) => operation.share(AfterRevert::Fail),
@@ -593,6 +600,9 @@ impl Caller {
         }
         if wish.shares.is_some() {
             state.counts.outcome("asked for", "share");
+        }
+        if wish.lane.is_some() {
+            state.counts.outcome("asked for", "in another lane");
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     fault::Faults,
     ledger::{Check, Executed, Violation},
     net::Wire,
-    plan::{DepthPlan, Follow, Plan, Role, What},
+    plan::{Follow, Plan, Role, What},
     prepared::{CHAIN_ID, KeyKind, bundler_account, key},
     process::supervise,
     spot::Actor,
@@ -28,6 +28,7 @@ use session_key_client::{
     permissions::{model::decode_execute_with_session_key, session_key_nonce_key},
     submit::BundlerSubmitter,
 };
+use session_key_testkit::TestToken;
 use std::{
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -339,7 +340,20 @@ async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
         let address = world.prepared.accounts[usize::from(account)];
         let session_key = key(account, kind).address();
         let records = journal.intents(CHAIN_ID, address).await.unwrap_or_default();
-        let calls = || [Call::transfer(Address::repeat_byte(0x99), U256::ONE)];
+        let (token, somebody) = (world.prepared.stack.token, Address::repeat_byte(0x99));
+        let calls = || {
+            [match kind {
+                KeyKind::Token => Call::new(
+                    token,
+                    TestToken::transferCall {
+                        to: somebody,
+                        amount: U256::ONE,
+                    }
+                    .abi_encode(),
+                ),
+                _ => Call::transfer(somebody, U256::ONE),
+            }]
+        };
         let with = auditor(world, journal, usize::from(account), kind);
         let without = auditor(world, Arc::new(MemoryJournal::new()), usize::from(account), kind);
         let (Ok(with), Ok(without)) = (with.check(calls()).await, without.check(calls()).await) else {
@@ -348,7 +362,7 @@ async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
         };
         // Of operations that exclude each other, the one that uses the most.
         let mut native: BTreeMap<(Lane, U256), U256> = BTreeMap::new();
-        let mut gas = native.clone();
+        let (mut gas, mut tokens) = (native.clone(), native.clone());
         for record in records.iter().filter(|record| record.signer == session_key) {
             // Those at the next nonce exclude the one that is checked; those before it are over.
             let lane = record.lane;
@@ -367,6 +381,12 @@ async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
                 let value = calls.iter().fold(U256::ZERO, |sum, call| sum + call.value);
                 let of_native = native.entry(place).or_default();
                 *of_native = (*of_native).max(value);
+                let transfers = calls.iter().filter(|call| call.target == token);
+                let amount = transfers
+                    .filter_map(|call| TestToken::transferCall::abi_decode(&call.data).ok())
+                    .fold(U256::ZERO, |sum, call| sum.saturating_add(call.amount));
+                let of_token = tokens.entry(place).or_default();
+                *of_token = (*of_token).max(amount);
                 let of_gas = gas.entry(place).or_default();
                 *of_gas = (*of_gas).max(signed.max_cost().unwrap_or(U256::MAX));
             }
@@ -374,6 +394,12 @@ async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
         for (what, with, without, reserved) in [
             ("native", &with.budgets.native, &without.budgets.native, native),
             ("gas", &with.budgets.gas, &without.budgets.gas, gas),
+            (
+                "token",
+                &with.budgets.erc20.get(&token).cloned(),
+                &without.budgets.erc20.get(&token).cloned(),
+                tokens,
+            ),
         ] {
             let reserved = reserved
                 .values()
@@ -430,10 +456,6 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
                     .filter(|crash| crash.process == wish.process)
                     .count()
                     > 1
-            // Whoever waits until it is deep, and is gone, holds no lease that would show it before the time limit is over.
-            || matches!(wish.follow, Follow::Blind(_))
-                && wish.depth != DepthPlan::Latest
-                && world.plan.crashes.iter().any(|crash| crash.process == wish.process)
             // Each in a lane of its own, and not for the first time no more than once.
             || takes_away && matches!(wish.follow, Follow::Blind(_))
             // Who asks for the same as others without a name takes theirs for its own, and they its.

@@ -275,6 +275,9 @@ pub struct WishPlan {
     /// The wish whose name it has, though it asks for something else.
     #[serde(default)]
     pub borrows: Option<u8>,
+    /// Which other lane than its key's own it goes into.
+    #[serde(default)]
+    pub lane: Option<u8>,
 }
 
 /// Something that happens in the world.
@@ -394,6 +397,7 @@ impl Maker {
             .collect();
         let mut processes = self.processes(&nodes, &bundlers, &stores);
         let mut wishes = self.wishes(&processes);
+        self.spread(&processes, &mut wishes);
         let crashes = self.crashes(&processes);
         let mut events = self.events(&chain, &nodes, &bundlers, &processes, calm_at);
         if self.dice.chance(80) {
@@ -577,6 +581,7 @@ impl Maker {
                     named.push((number, process.role));
                 }
                 WishPlan {
+                    lane: None,
                     borrows,
                     number,
                     process: process.number,
@@ -608,6 +613,26 @@ impl Maker {
                 }
             })
             .collect()
+    }
+
+    /// Lets some keys use several lanes. A key with a gas limit cannot.
+    fn spread(&mut self, processes: &[ProcessPlan], wishes: &mut [WishPlan]) {
+        let mut dice = Dice::keyed(self.seed, &[0x1a9e]);
+        if !dice.chance(150) {
+            return;
+        }
+        let twins = Some(dice.between(1, 3) as u8);
+        for wish in wishes {
+            let lane = dice.chance(600).then(|| dice.between(1, 3) as u8);
+            let role = processes.iter().find(|process| process.number == wish.process);
+            let is_free = role.is_some_and(
+                |process| matches!(process.role, Role::Key { kind, .. } if kind != KeyKind::Budget),
+            );
+            if is_free {
+                // Equal wishes in different lanes are different wishes.
+                wish.lane = if wish.twin == 0x80 { twins } else { lane };
+            }
+        }
     }
 
     fn events(
@@ -671,6 +696,8 @@ impl Maker {
         let (dice, Role::Key { account, kind }) = (&mut self.dice, processes[0].role) else {
             return;
         };
+        // In another lane it stays open, and reserves what it may use.
+        let lane = (kind == KeyKind::Token && Dice::keyed(self.seed, &[0x0937]).chance(500)).then_some(1);
         processes[0].store = Some(0);
         processes[0].via = Via::Bundler(0);
         processes[0].start = 0;
@@ -678,6 +705,7 @@ impl Maker {
         processes[1].role = Role::Owner { account };
         for wish in wishes.iter_mut().filter(|wish| wish.process <= 1) {
             if wish.process == 0 {
+                wish.lane = lane;
                 wish.follow = Follow::Once;
                 wish.style = Style::Await;
                 wish.timeout = *dice.pick(&[2_000, 5_000]);

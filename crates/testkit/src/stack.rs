@@ -23,10 +23,8 @@ mod contracts {
 
 pub use contracts::TestToken;
 pub use session_key_bindings::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE};
+pub use session_key_entry_point::ENTRY_POINT_CODE;
 
-/// EntryPoint v0.6, unmodified; see `bytecode/README.md` for where it is from and its licence.
-pub static ENTRY_POINT_CODE: CreationCode =
-    CreationCode::new("EntryPoint", include_str!("../bytecode/EntryPoint.hex"));
 static TEST_TOKEN: CreationCode = CreationCode::new("TestToken", include_str!("../bytecode/TestToken.hex"));
 static TEST_MULTICALL: CreationCode =
     CreationCode::new("TestMulticall", include_str!("../bytecode/TestMulticall.hex"));

@@ -29,7 +29,8 @@ use session_key_client::{
     operation::Bounds,
     permissions::parse_address,
 };
-use session_key_testkit::{DEPLOYMENT_PROXY, ENTRY_POINT_CODE, PlannedContract, Stack};
+use session_key_entry_point::ENTRY_POINT_CODE;
+use session_key_testkit::{DEPLOYMENT_PROXY, PlannedContract, Stack};
 use std::io::{IsTerminal as _, stderr, stdin};
 use story::Story;
 

@@ -16,6 +16,7 @@ use crate::{
     journal::{IntentId, IntentRecord},
     operation::{Bounds, Core, DEFAULT_TIMEOUT, GivenCallData, Operation, OperationError, Paymaster},
     permissions::{UserOperation, session_key_nonce_key},
+    signer::Authority,
     submit::Submitter,
 };
 use alloy::signers::Signer;
@@ -60,7 +61,7 @@ impl<R> Client<R> {
         submitter: Arc<dyn Submitter>,
     ) -> Self {
         Self {
-            core: Arc::new(Core::new(account, signer, submitter)),
+            core: Arc::new(Core::new(account, Authority::Key(signer), submitter)),
             role: PhantomData,
         }
     }

@@ -6,16 +6,20 @@ use super::{
     within,
 };
 use crate::{
+    account::SmartAccount,
     calldata::{self, NewSessionKey, UninstallConfig},
     journal::IntentRecord,
-    operation::{DEFAULT_TIMEOUT, GivenCallData, Included, Operation, OperationError, Outcome},
+    operation::{Core, DEFAULT_TIMEOUT, GivenCallData, Included, Operation, OperationError, Outcome},
     permissions::{Call, PermissionUpdates, nonce, session_key_nonce_key},
+    signer::{Authority, ContractOwner},
+    submit::Submitter,
 };
 use alloy::{
     primitives::{Address, B256, Bytes, aliases::U192, eip191_hash_message},
     sol_types::{Eip712Domain, SolStruct},
 };
-use std::collections::BTreeSet;
+use async_trait::async_trait;
+use std::{collections::BTreeSet, marker::PhantomData, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
 /// An owner of an account: grants, changes and revokes session keys, and calls what it likes.
@@ -42,6 +46,35 @@ pub struct Unblocked {
 }
 
 impl Client<Owner> {
+    /// A client for an owner that is a contract. Its signatures, of operations and of messages, name it: see
+    /// [`named_owner_signature`](crate::signer::named_owner_signature).
+    ///
+    /// ```no_run
+    /// # use session_key_client::{OwnerClient, SmartAccount, alloy::{primitives::Address, signers::Signer}, signer::EcdsaContractOwner, submit::Submitter};
+    /// # fn example(account: SmartAccount, wallet: Address, signer: impl Signer + Send + Sync + 'static, submitter: impl Submitter + 'static) {
+    /// let owner = OwnerClient::for_contract(account, EcdsaContractOwner::new(wallet, signer), submitter);
+    /// # }
+    /// ```
+    pub fn for_contract(
+        account: SmartAccount,
+        owner: impl ContractOwner + 'static,
+        submitter: impl Submitter + 'static,
+    ) -> Self {
+        Self::shared_for_contract(account, Arc::new(owner), Arc::new(submitter))
+    }
+
+    /// The same with an owner and a submitter that others use, too.
+    pub fn shared_for_contract(
+        account: SmartAccount,
+        owner: Arc<dyn ContractOwner>,
+        submitter: Arc<dyn Submitter>,
+    ) -> Self {
+        Self {
+            core: Arc::new(Core::new(account, Authority::Contract(owner), submitter)),
+            role: PhantomData,
+        }
+    }
+
     /// All of these, in order, or none.
     pub fn batch(&self, actions: impl IntoIterator<Item = OwnerAction>) -> Operation {
         Operation::new(&self.core, Actions::new(actions), U192::ZERO)
@@ -143,7 +176,7 @@ impl Client<Owner> {
     /// For an account that does not exist yet, [`SmartAccount::erc6492_signature`](crate::SmartAccount::erc6492_signature) adds what verifiers need to know of it.
     pub async fn sign_digest(&self, digest: B256) -> Result<Bytes, OperationError> {
         let hash = self.core.account.message_hash(digest).await?;
-        Ok(self.core.signer.sign_hash(&hash).await?.as_bytes().into())
+        Ok(self.core.signer.sign_message_hash(hash).await?)
     }
 
     /// An operation with call data of your own.
@@ -208,5 +241,24 @@ impl Client<Owner> {
             }
         }
         Ok(unblocked)
+    }
+}
+
+/// An account that owns another account. Its `isValidSignature` reads its own owners, which a bundler's validation rules forbid in the
+/// other account's operations; submitters without a bundler send them.
+#[async_trait]
+impl ContractOwner for Client<Owner> {
+    fn address(&self) -> Address {
+        self.account().address()
+    }
+
+    async fn sign_hash(&self, hash: &B256) -> alloy::signers::Result<Bytes> {
+        self.sign_digest(*hash)
+            .await
+            .map_err(alloy::signers::Error::other)
+    }
+
+    fn stub(&self) -> Bytes {
+        self.core.signer.dummy_signature()
     }
 }

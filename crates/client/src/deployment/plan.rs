@@ -89,7 +89,7 @@ pub struct DeploymentPlan {
 
 impl DeploymentPlan {
     /// The plan with these parameters. The EntryPoint's creation bytecode is under another licence and not part of this
-    /// crate; `session_key_testkit::ENTRY_POINT_CODE` is it. The bytecode of the others is checked in
+    /// crate; `session_key_entry_point::ENTRY_POINT_CODE` is it. The bytecode of the others is checked in
     /// (`session_key_bindings::bytecode`): solc's output may depend on which files are compiled together, and an address on
     /// every byte.
     pub fn new(parameters: &DeploymentParameters, entry_point_code: Bytes) -> Result<Self, PlanError> {

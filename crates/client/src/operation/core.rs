@@ -10,12 +10,10 @@ use crate::{
     account::SmartAccount,
     journal::{IntentRecord, JournalError, Lane, Moment, Scope},
     node::Node,
+    signer::Authority,
     submit::Submitter,
 };
-use alloy::{
-    primitives::{Address, aliases::U192},
-    signers::Signer,
-};
+use alloy::primitives::{Address, aliases::U192};
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -26,7 +24,7 @@ use std::{
 pub(crate) struct Core {
     pub(crate) account: SmartAccount,
     pub(crate) node: Node,
-    pub(crate) signer: Arc<dyn Signer + Send + Sync>,
+    pub(crate) signer: Authority,
     pub(crate) submitter: Arc<dyn Submitter>,
     pub(crate) paymaster: Option<Arc<dyn Paymaster>>,
     pub(crate) bounds: Bounds,
@@ -36,11 +34,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(
-        account: SmartAccount,
-        signer: Arc<dyn Signer + Send + Sync>,
-        submitter: Arc<dyn Submitter>,
-    ) -> Self {
+    pub(crate) fn new(account: SmartAccount, signer: Authority, submitter: Arc<dyn Submitter>) -> Self {
         Self {
             node: Node::new(account.provider().clone()),
             bounds: Bounds::on_chain(account.chain_id()),

@@ -36,7 +36,6 @@ pub(crate) use source::{GivenCallData, Source, Used};
 use crate::{
     journal::IntentId,
     permissions::{SignedOperation, UserOperation},
-    signer::sign_hash,
 };
 use alloy::primitives::{B256, Bytes, U256, aliases::U192};
 use gas::Salt;
@@ -296,7 +295,7 @@ impl Operation {
 
     async fn signed(&self, mut operation: UserOperation) -> Result<SignedOperation, Cause> {
         let hash = operation.hash(self.core.entry_point(), self.core.chain_id());
-        operation.signature = sign_hash(&*self.core.signer, hash).await?;
+        operation.signature = self.core.signer.sign_operation(hash).await?;
         Ok(SignedOperation { operation, hash })
     }
 

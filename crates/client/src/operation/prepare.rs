@@ -12,7 +12,7 @@ use crate::{
     journal::{IntentRecord, Lane},
     node::{Head, SuggestedFees},
     permissions::{
-        DUMMY_SIGNATURE, UserOperation,
+        UserOperation,
         model::{KeyState, Spend, Verdict},
     },
     request::RequestError,
@@ -310,7 +310,7 @@ impl Operation {
             nonce,
             init_code: reads.init_code.clone(),
             call_data: reads.call_data.clone(),
-            signature: DUMMY_SIGNATURE,
+            signature: self.core.signer.dummy_signature(),
             ..Default::default()
         }
     }

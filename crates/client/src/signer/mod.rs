@@ -1,14 +1,19 @@
-//! Session keys that this process holds: where they are kept, and how they sign.
+//! Who signs: session keys that this process holds, and owners that are contracts.
 //!
 //! Any `alloy` [`Signer`] can be a session key's signer (a KMS, a hardware wallet, …): [`sign_user_operation`] takes them all.
 //! [`SessionKeySigner`] is for keys that live in this process: it loads the key from a [`KeyStorage`], makes one when there is
 //! none, and writes new keys to the storage they came from. Key bytes are zeroized when dropped and never printed.
+//!
+//! An owner that is a contract signs as a [`ContractOwner`].
 
+mod contract_owner;
 #[cfg(feature = "keystore")]
 mod keystore;
 mod local_key;
 mod user_operation;
 
+pub(crate) use contract_owner::Authority;
+pub use contract_owner::{ContractOwner, EcdsaContractOwner, NAMED_OWNER, named_owner_signature};
 #[cfg(feature = "keystore")]
 pub use keystore::KeystoreFile;
 pub use user_operation::{sign_hash, sign_user_operation};

@@ -3,6 +3,7 @@
 mod account;
 mod bundler;
 mod concurrency;
+mod contract_owners;
 mod deployment;
 mod entry_point;
 mod examples;

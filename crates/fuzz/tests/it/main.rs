@@ -1,5 +1,7 @@
 //! A modest number of cases of every property, always the same; `PROPTEST_CASES` asks for more, `PROPTEST_RNG_SEED` for others.
 
+mod reproduction;
+
 use session_key_fuzz::{
     Property,
     calldata::{BundledCalldata, Calldata},

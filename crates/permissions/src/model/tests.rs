@@ -478,8 +478,9 @@ fn the_work_is_linear_in_the_number_of_calls() {
             });
             best.min().unwrap().as_secs_f64()
         };
-        let (few, many) = (seconds(625), seconds(10_000));
-        assert!(many < 64.0 * few, "{few} s for 625 calls, {many} s for 10,000");
+        // A busy machine can spoil a measurement, but not each of five.
+        let is_linear = (0..5).any(|_| seconds(10_000) < 64.0 * seconds(625));
+        assert!(is_linear, "10,000 calls take more than 64 times as long as 625");
     }
 }
 

@@ -7,7 +7,7 @@ use alloy::{
     sol_types::{SolCall, SolError, SolValue},
 };
 use session_key_bindings::{
-    ENTRY_POINT, IEntryPoint, IModularAccount,
+    Call, ENTRY_POINT, IEntryPoint, IModularAccount,
     ISessionKeyPermissionsUpdates::{setERC20SpendLimitCall, updateAccessListAddressEntryCall},
     ISessionKeyPlugin, UserOperation,
     function_id::{RUNTIME_VALIDATION_OWNER_OR_SELF, USER_OP_VALIDATION_OWNER, function_reference},
@@ -99,7 +99,7 @@ impl Session {
             amount: U256::from(amount),
         };
         let call = ISessionKeyPlugin::executeWithSessionKeyCall {
-            calls: vec![ISessionKeyPlugin::Call {
+            calls: vec![Call {
                 target: self.stack.token,
                 value: U256::ZERO,
                 data: transfer.abi_encode().into(),

@@ -1,1 +1,0 @@
-../../../contracts/src/interfaces/IModularAccount.sol

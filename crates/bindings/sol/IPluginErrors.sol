@@ -1,1 +1,0 @@
-../../../contracts/src/interfaces/IPluginErrors.sol

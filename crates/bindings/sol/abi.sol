@@ -1,0 +1,1132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Generated from contracts/src/interfaces (and OpenZeppelin's IERC165, MIT) by script/bindings.sh. Do not edit.
+pragma solidity ^0.8.30;
+
+/// A user operation of ERC-4337 as EntryPoint v0.6 takes it. Gas in gas units, fees in wei per gas unit.
+struct UserOperation {
+    /// The account.
+    address sender;
+    /// Upper 192 bits: nonce key (a lane with a sequence of its own); lower 64 bits: sequence number in that lane.
+    uint256 nonce;
+    /// Empty, or factory address followed by the call that creates the account.
+    bytes initCode;
+    /// The call that the EntryPoint makes on the account.
+    bytes callData;
+    /// For the execution of `callData`.
+    uint256 callGasLimit;
+    /// For validation; with a paymaster, also for each of its two functions.
+    uint256 verificationGasLimit;
+    /// Paid to the bundler for what the EntryPoint does not measure.
+    uint256 preVerificationGas;
+    /// The highest fee that is paid, base fee included.
+    uint256 maxFeePerGas;
+    /// The highest fee that is paid on top of the base fee.
+    uint256 maxPriorityFeePerGas;
+    /// Empty, or paymaster address followed by data for it.
+    bytes paymasterAndData;
+    /// Not part of the operation's hash.
+    bytes signature;
+}
+
+/// An account of ERC-4337, EntryPoint v0.6.
+interface IAccount {
+    /// Validates a user operation and pays the EntryPoint what is missing. For the EntryPoint alone.
+    ///
+    /// - `missingAccountFunds`: Wei.
+    /// - `validationData`: Bits 0..159: authorizer (0 valid, 1 invalid signature, else an aggregator); bits 160..207:
+    ///   validUntil (0 means no end); bits 208..255: validAfter. Unix seconds, both inclusive.
+    function validateUserOp(UserOperation calldata userOp, bytes32 userOpHash, uint256 missingAccountFunds)
+        external
+        returns (uint256 validationData);
+}
+
+/// The plugins, functions and hooks of an account (ERC-6900 v0.7).
+///
+/// A `bytes21` is a function reference: see `IModularAccount`.
+interface IAccountLoupe {
+    /// What executes and what validates an execution function.
+    struct ExecutionFunctionConfig {
+        /// Zero: nothing. The account itself for its own functions.
+        address plugin;
+        bytes21 userOpValidationFunction;
+        bytes21 runtimeValidationFunction;
+    }
+
+    /// A pre-execution hook and a post-execution hook that gets its data. Either may be 0.
+    struct ExecutionHooks {
+        bytes21 preExecHook;
+        bytes21 postExecHook;
+    }
+
+    /// What executes and what validates an execution function.
+    function getExecutionFunctionConfig(bytes4 selector) external view returns (ExecutionFunctionConfig memory config);
+
+    /// The execution hooks of a function, newest first: each pre hook with each of its post hooks (or 0 if it has
+    /// none), then the post hooks without a pre hook.
+    function getExecutionHooks(bytes4 selector) external view returns (ExecutionHooks[] memory execHooks);
+
+    /// The hooks that run before a function's validation, newest first.
+    function getPreValidationHooks(bytes4 selector)
+        external
+        view
+        returns (bytes21[] memory preUserOpValidationHooks, bytes21[] memory preRuntimeValidationHooks);
+
+    /// The installed plugins, newest first.
+    function getInstalledPlugins() external view returns (address[] memory pluginAddresses);
+}
+
+/// The part of ERC-4337's EntryPoint v0.6 that is used here.
+///
+/// Declared from the ERC and the deployed contract's ABI; it is at 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789 on
+/// all chains.
+interface IEntryPoint {
+    /// The operations whose signatures one aggregator checks.
+    struct UserOpsPerAggregator {
+        UserOperation[] userOps;
+        address aggregator;
+        bytes signature;
+    }
+
+    /// What an address has deposited and staked.
+    struct DepositInfo {
+        uint112 deposit;
+        bool staked;
+        uint112 stake;
+        uint32 unstakeDelaySec;
+        uint48 withdrawTime;
+    }
+
+    /// What validation cost and said. Gas in gas units, `prefund` in wei, times in unix seconds.
+    struct ReturnInfo {
+        uint256 preOpGas;
+        uint256 prefund;
+        bool sigFailed;
+        uint48 validAfter;
+        uint48 validUntil;
+        bytes paymasterContext;
+    }
+
+    /// Stake in wei, delay in seconds.
+    struct StakeInfo {
+        uint256 stake;
+        uint256 unstakeDelaySec;
+    }
+
+    /// An aggregator and its stake.
+    struct AggregatorStakeInfo {
+        address aggregator;
+        StakeInfo stakeInfo;
+    }
+
+    /// A user operation was included. `success` says whether its call succeeded; cost in wei.
+    event UserOperationEvent(
+        bytes32 indexed userOpHash,
+        address indexed sender,
+        address indexed paymaster,
+        uint256 nonce,
+        bool success,
+        uint256 actualGasCost,
+        uint256 actualGasUsed
+    );
+
+    /// The call of an included user operation reverted. `revertReason` holds at most 2,048 bytes; for an empty reason,
+    /// there is no event.
+    event UserOperationRevertReason(
+        bytes32 indexed userOpHash, address indexed sender, uint256 nonce, bytes revertReason
+    );
+
+    /// An account was created by `initCode`.
+    event AccountDeployed(bytes32 indexed userOpHash, address indexed sender, address factory, address paymaster);
+
+    /// The calls of the bundle begin: all validation is done.
+    event BeforeExecution();
+
+    /// The operations that follow used this aggregator.
+    event SignatureAggregatorChanged(address indexed aggregator);
+
+    /// Wei were added to a deposit.
+    event Deposited(address indexed account, uint256 totalDeposit);
+
+    /// Wei were withdrawn from a deposit.
+    event Withdrawn(address indexed account, address withdrawAddress, uint256 amount);
+
+    /// A stake was added to, or its delay changed.
+    event StakeLocked(address indexed account, uint256 totalStaked, uint256 unstakeDelaySec);
+
+    /// The unstake delay runs.
+    event StakeUnlocked(address indexed account, uint256 withdrawTime);
+
+    /// A stake was withdrawn.
+    event StakeWithdrawn(address indexed account, address withdrawAddress, uint256 amount);
+
+    /// A bundle cannot be included because of operation `opIndex`. `reason` begins with an AAxx code.
+    error FailedOp(uint256 opIndex, string reason);
+
+    /// An aggregator refused its signature.
+    error SignatureValidationFailed(address aggregator);
+
+    /// The answer of `simulateValidation`, which always reverts.
+    error ValidationResult(ReturnInfo returnInfo, StakeInfo senderInfo, StakeInfo factoryInfo, StakeInfo paymasterInfo);
+
+    /// The answer of `simulateValidation` for an operation with an aggregator.
+    error ValidationResultWithAggregation(
+        ReturnInfo returnInfo,
+        StakeInfo senderInfo,
+        StakeInfo factoryInfo,
+        StakeInfo paymasterInfo,
+        AggregatorStakeInfo aggregatorInfo
+    );
+
+    /// The answer of `simulateHandleOp`, which always reverts.
+    error ExecutionResult(
+        uint256 preOpGas, uint256 paid, uint48 validAfter, uint48 validUntil, bool targetSuccess, bytes targetResult
+    );
+
+    /// The answer of `getSenderAddress`, which always reverts.
+    error SenderAddressResult(address sender);
+
+    /// Includes user operations; the fees go to `beneficiary`.
+    function handleOps(UserOperation[] calldata ops, address payable beneficiary) external;
+
+    /// Includes user operations whose signatures aggregators check.
+    function handleAggregatedOps(UserOpsPerAggregator[] calldata opsPerAggregator, address payable beneficiary) external;
+
+    /// Validates a user operation and reverts with the result.
+    function simulateValidation(UserOperation calldata userOp) external;
+
+    /// Validates and executes a user operation, then calls `target`, and reverts with the result.
+    function simulateHandleOp(UserOperation calldata op, address target, bytes calldata targetCallData) external;
+
+    /// Reverts with the address that `initCode` would create.
+    function getSenderAddress(bytes memory initCode) external;
+
+    /// Uses up the caller's next nonce of a nonce key.
+    function incrementNonce(uint192 key) external;
+
+    /// Adds the wei sent to an account's deposit.
+    function depositTo(address account) external payable;
+
+    /// Withdraws wei of the caller's deposit.
+    function withdrawTo(address payable withdrawAddress, uint256 withdrawAmount) external;
+
+    /// Adds the wei sent to the caller's stake.
+    function addStake(uint32 unstakeDelaySec) external payable;
+
+    /// Starts the caller's unstake delay.
+    function unlockStake() external;
+
+    /// Withdraws the caller's stake after the unstake delay.
+    function withdrawStake(address payable withdrawAddress) external;
+
+    /// The hash that is signed and that identifies the operation: of everything except the signature, with EntryPoint
+    /// and chain id.
+    function getUserOpHash(UserOperation calldata userOp) external view returns (bytes32);
+
+    /// The next nonce of an account for a nonce key: key in the upper 192 bits, sequence in the lower 64.
+    function getNonce(address sender, uint192 key) external view returns (uint256 nonce);
+
+    /// An account's deposit, in wei.
+    function balanceOf(address account) external view returns (uint256);
+
+    /// An account's deposit and stake.
+    function getDepositInfo(address account) external view returns (DepositInfo memory info);
+}
+
+/// An ERC-6900 v0.7 account with ERC-4337 EntryPoint v0.6: its whole ABI.
+///
+/// The interfaces of ERC-4337 and ERC-6900 that it inherits, with ERC-1822 and the ERC-721, ERC-1155 and ERC-777
+/// receivers.
+/// A `bytes21` is a function reference: the address of a plugin, then one byte, the function id within that plugin. Three
+/// values have no address and a meaning of their own: 0 "none"; 1 RUNTIME_VALIDATION_ALWAYS_ALLOW, a runtime validation
+/// that lets every caller pass; 2 PRE_HOOK_ALWAYS_DENY, a pre hook that lets nobody pass.
+/// A *runtime call* is a call of the account by anyone but the EntryPoint.
+interface IModularAccount {
+    /// Validates a user operation and pays the EntryPoint what is missing. For the EntryPoint alone.
+    ///
+    /// - `missingAccountFunds`: Wei.
+    /// - `validationData`: Bits 0..159: authorizer (0 valid, 1 invalid signature, else an aggregator); bits 160..207:
+    ///   validUntil (0 means no end); bits 208..255: validAfter. Unix seconds, both inclusive.
+    function validateUserOp(UserOperation calldata userOp, bytes32 userOpHash, uint256 missingAccountFunds)
+        external
+        returns (uint256 validationData);
+
+    /// The `config` of `uninstallPlugin`, ABI-encoded as one value: `abi.encode(UninstallPluginConfig(...))`.
+    struct UninstallPluginConfig {
+        /// `abi.encode(manifest)` of the manifest that the plugin was installed with; empty: the plugin is asked for it.
+        bytes serializedManifest;
+        /// Uninstall even if `onUninstall` fails.
+        bool forceUninstall;
+        /// The most gas that `onUninstall` gets; zero: all there is.
+        uint256 callbackGasLimit;
+    }
+
+    /// A plugin was installed, and `onInstall` had run.
+    event PluginInstalled(address indexed plugin, bytes32 manifestHash, bytes21[] dependencies);
+
+    /// A plugin was uninstalled. `onUninstallSucceeded` is false if its callback failed and was forced through.
+    event PluginUninstalled(address indexed plugin, bool indexed onUninstallSucceeded);
+
+    /// Installs a plugin.
+    ///
+    /// - `manifestHash`: `keccak256(abi.encode(manifest))` of the manifest that the caller consents to.
+    /// - `pluginInstallData`: Passed to the plugin's `onInstall`.
+    /// - `dependencies`: Functions of installed plugins that the manifest asks for, in its order.
+    function installPlugin(
+        address plugin,
+        bytes32 manifestHash,
+        bytes calldata pluginInstallData,
+        bytes21[] calldata dependencies
+    ) external;
+
+    /// Uninstalls a plugin.
+    ///
+    /// - `config`: Empty, or an encoded `UninstallPluginConfig`.
+    /// - `pluginUninstallData`: Passed to the plugin's `onUninstall`.
+    function uninstallPlugin(address plugin, bytes calldata config, bytes calldata pluginUninstallData) external;
+
+    /// Makes one call; reverts as the target does. The target must not be a plugin.
+    function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory result);
+
+    /// Makes calls in order; reverts as the first that fails does. No target may be a plugin.
+    function executeBatch(Call[] calldata calls) external payable returns (bytes[] memory results);
+
+    /// Calls an execution function that a plugin added and that the calling plugin's manifest lists.
+    ///
+    /// - `data`: The call: selector and arguments.
+    /// - `returnData`: What the function returned, raw.
+    function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData);
+
+    /// Makes a call where the calling plugin's manifest permits it.
+    ///
+    /// - `value`: Wei to send along.
+    /// - returned: What the target returned, raw.
+    function executeFromPluginExternal(address target, uint256 value, bytes calldata data)
+        external
+        payable
+        returns (bytes memory);
+
+    /// What executes and what validates an execution function.
+    struct ExecutionFunctionConfig {
+        /// Zero: nothing. The account itself for its own functions.
+        address plugin;
+        bytes21 userOpValidationFunction;
+        bytes21 runtimeValidationFunction;
+    }
+
+    /// A pre-execution hook and a post-execution hook that gets its data. Either may be 0.
+    struct ExecutionHooks {
+        bytes21 preExecHook;
+        bytes21 postExecHook;
+    }
+
+    /// What executes and what validates an execution function.
+    function getExecutionFunctionConfig(bytes4 selector) external view returns (ExecutionFunctionConfig memory config);
+
+    /// The execution hooks of a function, newest first: each pre hook with each of its post hooks (or 0 if it has
+    /// none), then the post hooks without a pre hook.
+    function getExecutionHooks(bytes4 selector) external view returns (ExecutionHooks[] memory execHooks);
+
+    /// The hooks that run before a function's validation, newest first.
+    function getPreValidationHooks(bytes4 selector)
+        external
+        view
+        returns (bytes21[] memory preUserOpValidationHooks, bytes21[] memory preRuntimeValidationHooks);
+
+    /// The installed plugins, newest first.
+    function getInstalledPlugins() external view returns (address[] memory pluginAddresses);
+
+    /// The account was set up, once, for this EntryPoint.
+    event ModularAccountInitialized(address indexed entryPoint);
+
+    /// The account runs another implementation (ERC-1967).
+    event Upgraded(address indexed implementation);
+
+    /// `initialize` ran already; on the implementation contract it can never run.
+    error AlreadyInitialized();
+
+    /// `initialize` is running: a plugin called it again from a callback.
+    error AlreadyInitializing();
+
+    /// A hook PRE_HOOK_ALWAYS_DENY is in force for the function.
+    error AlwaysDenyRule();
+
+    /// `initialize`: not as many manifest hashes or install data as plugins.
+    error ArrayLengthMismatch();
+
+    /// A manifest adds one more copy of an execution hook than the account can count (256).
+    error DuplicateHookLimitExceeded(bytes4 selector, bytes21 hook);
+
+    /// A manifest adds one more copy of a pre-runtime-validation hook than the account can count (256).
+    error DuplicatePreRuntimeValidationHookLimitExceeded(bytes4 selector, bytes21 hook);
+
+    /// A manifest adds one more copy of a pre-user-operation-validation hook than the account can count (256).
+    error DuplicatePreUserOpValidationHookLimitExceeded(bytes4 selector, bytes21 hook);
+
+    /// A manifest adds a function that ERC-4337 gives a meaning on paymasters or aggregators.
+    error Erc4337FunctionNotAllowed(bytes4 selector);
+
+    /// The plugin's manifest does not let it make this call, or nobody may.
+    error ExecFromPluginExternalNotPermitted(address plugin, address target, uint256 value, bytes data);
+
+    /// The plugin's manifest does not list this function.
+    error ExecFromPluginNotPermitted(address plugin, bytes4 selector);
+
+    /// A manifest adds an execution function that a plugin has added before.
+    error ExecutionFunctionAlreadySet(bytes4 selector);
+
+    /// A manifest adds a function of `IPlugin` to the account.
+    error IPluginFunctionNotAllowed(bytes4 selector);
+
+    /// A manifest makes the account claim the interface of plugins, or the invalid one (0xffffffff).
+    error InterfaceNotAllowed();
+
+    /// Not as many dependencies as the manifest asks for, or one of them lacks the interface asked for.
+    error InvalidDependenciesProvided();
+
+    /// The manifest does not have the given or the recorded hash, or says something that makes no sense.
+    error InvalidPluginManifest();
+
+    /// A dependency is not installed.
+    error MissingPluginDependency(address dependency);
+
+    /// A manifest adds a function that the account has itself.
+    error NativeFunctionNotAllowed(bytes4 selector);
+
+    /// The plugin may not spend the account's native token, and sent less along than it spends.
+    error NativeTokenSpendingNotPermitted(address plugin);
+
+    /// A manifest adds a validation function or a hook that is none.
+    error NullFunctionReference();
+
+    /// The plugin is installed, or its address is zero.
+    error PluginAlreadyInstalled(address plugin);
+
+    /// The account does not call plugins on behalf of anyone.
+    error PluginCallDenied(address plugin);
+
+    /// Another plugin depends on this one.
+    error PluginDependencyViolation(address plugin);
+
+    /// `onInstall` reverted.
+    error PluginInstallCallbackFailed(address plugin, bytes revertReason);
+
+    /// The address has no code, does not say by ERC-165 that it is a plugin, or does not answer as one.
+    error PluginInterfaceNotSupported(address plugin);
+
+    /// The plugin is not installed.
+    error PluginNotInstalled(address plugin);
+
+    /// `onUninstall` reverted.
+    error PluginUninstallCallbackFailed(address plugin, bytes revertReason);
+
+    /// A post-execution hook reverted.
+    error PostExecHookReverted(address plugin, uint8 functionId, bytes revertReason);
+
+    /// A pre-execution hook reverted.
+    error PreExecHookReverted(address plugin, uint8 functionId, bytes revertReason);
+
+    /// A pre-runtime-validation hook reverted.
+    error PreRuntimeValidationHookFailed(address plugin, uint8 functionId, bytes revertReason);
+
+    /// A manifest adds a second runtime validation function for an execution function.
+    error RuntimeValidationFunctionAlreadySet(bytes4 selector, bytes21 validationFunction);
+
+    /// Nothing validates runtime calls of the function.
+    error RuntimeValidationFunctionMissing(bytes4 selector);
+
+    /// The runtime validation function refused the call.
+    error RuntimeValidationFunctionReverted(address plugin, uint8 functionId, bytes revertReason);
+
+    /// A function of the proxy was called on the implementation, or the other way around; or somebody else called
+    /// `initialize` of an externally owned account that delegates to the implementation (EIP-7702).
+    error UnauthorizedCallContext();
+
+    /// A pre-user-operation-validation hook named an aggregator: it can only accept (0) or refuse (1).
+    error UnexpectedAggregator(address plugin, uint8 functionId, address aggregator);
+
+    /// No plugin has added the function. Call data under 4 bytes is padded with zeros on the right.
+    error UnrecognizedFunction(bytes4 selector);
+
+    /// The new implementation is not one (ERC-1822).
+    error UpgradeFailed();
+
+    /// `validateUserOp` is for the EntryPoint alone.
+    error UserOpNotFromEntryPoint();
+
+    /// A manifest adds a second user operation validation function for an execution function.
+    error UserOpValidationFunctionAlreadySet(bytes4 selector, bytes21 validationFunction);
+
+    /// Nothing validates user operations that call the function.
+    error UserOpValidationFunctionMissing(bytes4 selector);
+
+    /// The account accepts the native token from everyone.
+    receive() external payable;
+
+    /// Runs the execution functions that plugins added, and returns what they return, raw.
+    fallback() external payable;
+
+    /// Sets the account up: installs plugins, without dependencies. Open to the first caller, once. An externally owned
+    /// account that delegates to the implementation (EIP-7702) can only be set up by itself: else `UnauthorizedCallContext`.
+    ///
+    /// Warning: behind a proxy, call it in the transaction that creates the proxy, as the factory does; whoever is first
+    /// chooses the owners.
+    ///
+    /// - `pluginInitData`: `abi.encode(bytes32[] manifestHashes, bytes[] pluginInstallDatas)`, an element per plugin.
+    function initialize(address[] calldata plugins, bytes calldata pluginInitData) external;
+
+    /// Makes the account run another implementation, and calls it with `data` unless that is empty.
+    function upgradeToAndCall(address newImplementation, bytes calldata data) external payable;
+
+    /// Accepts ERC-721 tokens. This and the other receivers need no validation but run execution hooks.
+    function onERC721Received(address operator, address from, uint256 tokenId, bytes calldata data)
+        external
+        returns (bytes4 selector);
+
+    /// Accepts ERC-1155 tokens.
+    function onERC1155Received(address operator, address from, uint256 id, uint256 value, bytes calldata data)
+        external
+        returns (bytes4 selector);
+
+    /// Accepts ERC-1155 tokens.
+    function onERC1155BatchReceived(
+        address operator,
+        address from,
+        uint256[] calldata ids,
+        uint256[] calldata values,
+        bytes calldata data
+    ) external returns (bytes4 selector);
+
+    /// Accepts ERC-777 tokens.
+    function tokensReceived(
+        address operator,
+        address from,
+        address to,
+        uint256 amount,
+        bytes calldata userData,
+        bytes calldata operatorData
+    ) external;
+
+    /// The EntryPoint that the account obeys.
+    function entryPoint() external view returns (address);
+
+    /// The next nonce of nonce key 0.
+    function getNonce() external view returns (uint256);
+
+    /// The storage slot of the implementation's address (ERC-1822). Answered by the implementation alone.
+    function proxiableUUID() external view returns (bytes32);
+
+    /// ERC-165: what the account implements itself, and what the manifests of installed plugins claim.
+    function supportsInterface(bytes4 interfaceId) external view returns (bool);
+}
+
+/// Creates modular accounts at addresses known beforehand.
+///
+/// The factory has an owner of its own, who manages its stake at the EntryPoint; that part of the ABI (`owner`,
+/// `pendingOwner`, `transferOwnership`, `acceptOwnership` and their events) is OpenZeppelin's `Ownable2Step`.
+interface IModularAccountFactory {
+    /// This cannot be done.
+    error InvalidAction();
+
+    /// The owners are not strictly ascending, or the zero address is among them.
+    error InvalidOwner();
+
+    /// An account needs an owner.
+    error OwnersArrayEmpty();
+
+    /// More than 100 owners.
+    error OwnersLimitExceeded();
+
+    /// The native token was not accepted.
+    error TransferFailed();
+
+    /// The factory accepts the native token from everyone.
+    receive() external payable;
+
+    /// Creates an account for these owners, or returns the one that exists.
+    ///
+    /// - `salt`: Tells accounts of the same owners apart.
+    /// - `owners`: Strictly ascending and not zero; 1 to 100 of them.
+    function createAccount(uint256 salt, address[] calldata owners) external returns (address addr);
+
+    /// Puts wei of the factory into its stake at the EntryPoint. For its owner.
+    ///
+    /// - `unstakeDelay`: Seconds between `unlockStake` and `withdrawStake`.
+    /// - `amount`: Wei; what is sent beyond it stays on the factory.
+    function addStake(uint32 unstakeDelay, uint256 amount) external payable;
+
+    /// Starts the unstake delay. For the factory's owner.
+    function unlockStake() external;
+
+    /// Withdraws the whole stake after the unstake delay. For the factory's owner.
+    function withdrawStake(address payable to) external;
+
+    /// Sends what the factory itself holds. For its owner.
+    ///
+    /// - `token`: An ERC-20 token; zero: the native token, of which the whole balance goes whatever `amount` is.
+    function withdraw(address payable to, address token, uint256 amount) external;
+
+    /// Always reverts with `InvalidAction`: a stake without an owner would be lost.
+    function renounceOwnership() external view;
+
+    /// The address that `createAccount` would give, or gave, these owners.
+    function getAddress(uint256 salt, address[] calldata owners) external view returns (address);
+
+    /// The EntryPoint that the factory is staked at.
+    function ENTRYPOINT() external view returns (address);
+
+    /// The account implementation.
+    function IMPL() external view returns (address);
+
+    /// The plugin that gives accounts their owners.
+    function MULTI_OWNER_PLUGIN() external view returns (address);
+}
+
+/// Owners of an ERC-6900 v0.7 account.
+///
+/// Each owner alone can do everything. An owner is an externally owned account, which signs with ECDSA, or a
+/// contract, which is asked by ERC-1271. An account that has installed the plugin has at least one owner.
+/// A signature, of a user operation or of a message (ERC-1271), has one of three forms:
+/// - ECDSA: r (32 bytes), s (32), v (1), of the owner that is recovered;
+/// - named: a marker (32 bytes), the owner (20), its signature (any number): only that owner is asked, about its signature;
+/// - plain: any other bytes: every owner with code is asked about all of them, newest first, until one says yes.
+/// The marker is `0xffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c234690`. It
+/// is larger than any r (the order of secp256k1), so no ECDSA signature begins with it. A contract owner whose own signatures
+/// begin with it, such as an account with this plugin, must be named.
+/// Bundlers refuse an operation whose validation looks at an address without code (ERC-7562, OP-041). A signature that names
+/// its owner never makes it do so, if the owner has code. Without the name, it does if an owner without code is newer than the
+/// one that signed: the operation is valid in `handleOps` all the same.
+interface IMultiOwnerPlugin {
+    /// Ids of this plugin's validation functions.
+    enum FunctionId {
+        /// Runtime validation: the caller is an owner or the account itself.
+        RUNTIME_VALIDATION_OWNER_OR_SELF,
+        /// User operation validation: an owner signed.
+        USER_OP_VALIDATION_OWNER
+    }
+
+    /// Owners of an account changed: `removedOwners` went first, then `addedOwners` came.
+    event OwnerUpdated(address indexed account, address[] addedOwners, address[] removedOwners);
+
+    /// An account must have an owner.
+    error EmptyOwnersNotAllowed();
+
+    /// The address is zero, or an owner already.
+    error InvalidOwner(address owner);
+
+    /// The caller is neither an owner nor the account.
+    error NotAuthorized();
+
+    /// The address to remove is no owner.
+    error OwnerDoesNotExist(address owner);
+
+    /// Changes the owners. Called on the account.
+    ///
+    /// - `ownersToAdd`: None zero, none an owner (after the removal), none twice: else `InvalidOwner`.
+    /// - `ownersToRemove`: All of them owners: else `OwnerDoesNotExist`. They are removed first.
+    function updateOwners(address[] calldata ownersToAdd, address[] calldata ownersToRemove) external;
+
+    /// The EIP-712 domain of messages that the calling account signs (ERC-5267). Called on the account.
+    function eip712Domain()
+        external
+        view
+        returns (
+            bytes1 fields,
+            string memory name,
+            string memory version,
+            uint256 chainId,
+            address verifyingContract,
+            bytes32 salt,
+            uint256[] memory extensions
+        );
+
+    /// What is hashed and signed for a message of the account: 0x1901, domain separator, struct hash (EIP-712).
+    ///
+    /// - `message`: For ERC-1271, `abi.encode(digest)`.
+    function encodeMessageData(address account, bytes calldata message) external view returns (bytes memory);
+
+    /// Keccak-256 hash of `encodeMessageData`: what owners sign so that the account's `isValidSignature` is true.
+    function getMessageHash(address account, bytes calldata message) external view returns (bytes32);
+
+    /// Whether the address is an owner of the account.
+    function isOwnerOf(address account, address ownerToCheck) external view returns (bool);
+
+    /// The owners of the account, newest first.
+    function ownersOf(address account) external view returns (address[] memory);
+}
+
+/// How a manifest names a function. Source: ERC-6900 v0.7, "Plugin manifest".
+enum ManifestAssociatedFunctionType {
+    /// No function: only legal for one half of an execution hook pair.
+    NONE,
+    /// Function `functionId` of the plugin that owns the manifest.
+    SELF,
+    /// The function reference given at `dependencies[dependencyIndex]` when the plugin was installed.
+    DEPENDENCY,
+    /// Runtime validation that lets every caller pass.
+    RUNTIME_VALIDATION_ALWAYS_ALLOW,
+    /// A pre hook that lets nobody pass.
+    PRE_HOOK_ALWAYS_DENY
+}
+
+/// A function of this or of another plugin. `functionId` is read for SELF, `dependencyIndex` for DEPENDENCY.
+struct ManifestFunction {
+    ManifestAssociatedFunctionType functionType;
+    uint8 functionId;
+    uint256 dependencyIndex;
+}
+
+/// Binds a validation function or a pre-validation hook to an execution selector.
+struct ManifestAssociatedFunction {
+    bytes4 executionSelector;
+    ManifestFunction associatedFunction;
+}
+
+/// Binds a pair of execution hooks, either of which may be NONE, to an execution selector.
+struct ManifestExecutionHook {
+    bytes4 executionSelector;
+    ManifestFunction preExecHook;
+    ManifestFunction postExecHook;
+}
+
+/// Lets the plugin call `externalAddress` through the account: any selector, or those listed.
+struct ManifestExternalCallPermission {
+    address externalAddress;
+    bool permitAnySelector;
+    bytes4[] selectors;
+}
+
+/// Describes, for people, what granting `functionSelector` means.
+struct SelectorPermission {
+    bytes4 functionSelector;
+    string permissionDescription;
+}
+
+/// What a plugin says of itself to people. Never read on chain.
+struct PluginMetadata {
+    string name;
+    /// Semantic version 2.0.0.
+    string version;
+    string author;
+    SelectorPermission[] permissionDescriptors;
+}
+
+/// What a plugin adds to an account and what it may do there. An owner consents to it by its hash,
+/// `keccak256(abi.encode(manifest))`.
+struct PluginManifest {
+    /// ERC-165 ids that the account answers true for while the plugin is installed.
+    bytes4[] interfaceIds;
+    /// The interface that the plugin of each dependency must support, in the order of `dependencies`.
+    bytes4[] dependencyInterfaceIds;
+    /// Functions added to the account.
+    bytes4[] executionFunctions;
+    /// Functions of the account that the plugin may call through `executeFromPlugin`.
+    bytes4[] permittedExecutionSelectors;
+    /// Whether `executeFromPluginExternal` may reach every address.
+    bool permitAnyExternalAddress;
+    /// Whether the plugin may spend the account's native token.
+    bool canSpendNativeToken;
+    ManifestExternalCallPermission[] permittedExternalCalls;
+    ManifestAssociatedFunction[] userOpValidationFunctions;
+    ManifestAssociatedFunction[] runtimeValidationFunctions;
+    ManifestAssociatedFunction[] preUserOpValidationHooks;
+    ManifestAssociatedFunction[] preRuntimeValidationHooks;
+    ManifestExecutionHook[] executionHooks;
+}
+
+/// A plugin of an ERC-6900 v0.7 account.
+///
+/// All functions but the last two are called by the account that the plugin is installed on.
+interface IPlugin {
+    /// Sets the plugin up for the calling account.
+    function onInstall(bytes calldata data) external;
+
+    /// Clears the plugin's state for the calling account.
+    function onUninstall(bytes calldata data) external;
+
+    /// Runs before the user operation validation function.
+    ///
+    /// - `validationData`: Packed as in ERC-4337: authorizer (0 valid, 1 invalid), validUntil, validAfter.
+    function preUserOpValidationHook(uint8 functionId, UserOperation calldata userOp, bytes32 userOpHash)
+        external
+        returns (uint256 validationData);
+
+    /// Validates a user operation.
+    ///
+    /// - `validationData`: Packed as in ERC-4337: authorizer (0 valid, 1 invalid), validUntil, validAfter.
+    function userOpValidationFunction(uint8 functionId, UserOperation calldata userOp, bytes32 userOpHash)
+        external
+        returns (uint256 validationData);
+
+    /// Runs before the runtime validation function; reverts to refuse the call.
+    function preRuntimeValidationHook(uint8 functionId, address sender, uint256 value, bytes calldata data) external;
+
+    /// Validates a call that does not come from the EntryPoint; reverts to refuse it.
+    function runtimeValidationFunction(uint8 functionId, address sender, uint256 value, bytes calldata data) external;
+
+    /// Runs before execution; reverts to refuse it.
+    ///
+    /// - `hookData`: Passed to the post-execution hooks paired with this hook.
+    function preExecutionHook(uint8 functionId, address sender, uint256 value, bytes calldata data)
+        external
+        returns (bytes memory hookData);
+
+    /// Runs after execution; reverts to undo it.
+    function postExecutionHook(uint8 functionId, bytes calldata preExecHookData) external;
+
+    /// What the plugin adds to an account and may do there.
+    function pluginManifest() external pure returns (PluginManifest memory);
+
+    /// Name, version, author and permission descriptions, for people.
+    function pluginMetadata() external pure returns (PluginMetadata memory);
+}
+
+/// Errors that every plugin of this repository can raise.
+interface IPluginErrors {
+    /// The plugin holds state for the account already. Neither plugin of this repository raises it: an installation
+    /// clears what an uninstall without its callback left over. They have it because the published ABI does.
+    error AlreadyInitialized();
+
+    /// The call makes no sense here. The session key plugin raises it for install data that is not all there. The
+    /// owner plugin never does: every call of it that makes no sense has an error of its own. It has this one because the
+    /// published ABI does.
+    error InvalidAction();
+
+    /// Only a contract can install the plugin.
+    error NotContractCaller(address caller);
+
+    /// The plugin has no such function, or no such function id.
+    error NotImplemented(bytes4 selector, uint8 functionId);
+
+    /// The plugin holds no state for the account.
+    error NotInitialized();
+}
+
+/// What an installed plugin may make the account do (ERC-6900 v0.7).
+interface IPluginExecutor {
+    /// Calls an execution function that a plugin added and that the calling plugin's manifest lists.
+    ///
+    /// - `data`: The call: selector and arguments.
+    /// - `returnData`: What the function returned, raw.
+    function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData);
+
+    /// Makes a call where the calling plugin's manifest permits it.
+    ///
+    /// - `value`: Wei to send along.
+    /// - returned: What the target returned, raw.
+    function executeFromPluginExternal(address target, uint256 value, bytes calldata data)
+        external
+        payable
+        returns (bytes memory);
+}
+
+/// Installing plugins (ERC-6900 v0.7).
+interface IPluginManager {
+    /// The `config` of `uninstallPlugin`, ABI-encoded as one value: `abi.encode(UninstallPluginConfig(...))`.
+    struct UninstallPluginConfig {
+        /// `abi.encode(manifest)` of the manifest that the plugin was installed with; empty: the plugin is asked for it.
+        bytes serializedManifest;
+        /// Uninstall even if `onUninstall` fails.
+        bool forceUninstall;
+        /// The most gas that `onUninstall` gets; zero: all there is.
+        uint256 callbackGasLimit;
+    }
+
+    /// A plugin was installed, and `onInstall` had run.
+    event PluginInstalled(address indexed plugin, bytes32 manifestHash, bytes21[] dependencies);
+
+    /// A plugin was uninstalled. `onUninstallSucceeded` is false if its callback failed and was forced through.
+    event PluginUninstalled(address indexed plugin, bool indexed onUninstallSucceeded);
+
+    /// Installs a plugin.
+    ///
+    /// - `manifestHash`: `keccak256(abi.encode(manifest))` of the manifest that the caller consents to.
+    /// - `pluginInstallData`: Passed to the plugin's `onInstall`.
+    /// - `dependencies`: Functions of installed plugins that the manifest asks for, in its order.
+    function installPlugin(
+        address plugin,
+        bytes32 manifestHash,
+        bytes calldata pluginInstallData,
+        bytes21[] calldata dependencies
+    ) external;
+
+    /// Uninstalls a plugin.
+    ///
+    /// - `config`: Empty, or an encoded `UninstallPluginConfig`.
+    /// - `pluginUninstallData`: Passed to the plugin's `onUninstall`.
+    function uninstallPlugin(address plugin, bytes calldata config, bytes calldata pluginUninstallData) external;
+}
+
+/// Session keys for ERC-6900 v0.7 accounts.
+///
+/// The owner of an account registers a session key with a set of permissions. The key then signs user operations
+/// that call `executeWithSessionKey`; nothing else, and only what its permissions allow.
+/// Units and bounds, everywhere in this interface:
+/// - amounts of the native token and of gas are in wei, of an ERC-20 token in its base units;
+/// - times are unix seconds, and inclusive on both ends; zero means unbounded on that side;
+/// - a `refreshInterval` is in seconds; zero means that the limit is a total and never refreshes;
+/// - `type(uint256).max` as a spend limit means "no limit".
+/// Defaults of a newly added key: allowlist, with nothing on it (every call is denied); no time range; a native token limit
+/// of zero; no ERC-20 limits; no gas limit; no required paymaster.
+interface ISessionKeyPlugin {
+    /// How the access control list of a key is read.
+    enum ContractAccessControlType {
+        /// Only what is on the list may be called.
+        ALLOWLIST,
+        /// Everything may be called but what is on the list.
+        DENYLIST,
+        /// Everything may be called; the list is not read.
+        ALLOW_ALL_ACCESS
+    }
+
+    /// Ids of this plugin's validation functions.
+    enum FunctionId {
+        USER_OP_VALIDATION_SESSION_KEY
+    }
+
+    /// A spend limit and what is used of it.
+    struct SpendLimitInfo {
+        /// False: unlimited.
+        bool hasLimit;
+        /// The most that may be spent per interval, or in all without an interval.
+        uint256 limit;
+        /// Spent so far in the current interval, or in all.
+        uint256 limitUsed;
+        /// Seconds; zero: never refreshes.
+        uint48 refreshInterval;
+        /// Start of the current interval, unix seconds. Zero without an interval.
+        uint48 lastUsedTime;
+    }
+
+    /// A key was registered. `tag` is the owner's label for it; it is stored nowhere else.
+    event SessionKeyAdded(address indexed account, address indexed sessionKey, bytes32 indexed tag);
+
+    /// A key was removed; it can do nothing from now on.
+    event SessionKeyRemoved(address indexed account, address indexed sessionKey);
+
+    /// `newSessionKey` took over the permissions and the used-up limits of `oldSessionKey`, which is removed.
+    event SessionKeyRotated(address indexed account, address indexed oldSessionKey, address indexed newSessionKey);
+
+    /// Permissions of a key were changed by `updates`, in that order.
+    event PermissionsUpdated(address indexed account, address indexed sessionKey, bytes[] updates);
+
+    /// In execution: the batch spends more of `token` than the key may.
+    error ERC20SpendLimitExceeded(address account, address sessionKey, address token);
+
+    /// No permission update has this selector. Shorter data is padded with zeros on the right.
+    error InvalidPermissionsUpdate(bytes4 updateSelector);
+
+    /// The key is zero, registered already, not registered, or does not follow the given predecessor.
+    error InvalidSessionKey(address sessionKey);
+
+    /// No signer can be recovered from the signature at all (wrong length, high s, bad v).
+    error InvalidSignature(address sessionKey);
+
+    /// This address cannot have an ERC-20 limit.
+    error InvalidToken(address token);
+
+    /// Arrays that belong together differ in length.
+    error LengthMismatch();
+
+    /// In execution: the batch sends more native token than the key may.
+    error NativeTokenSpendLimitExceeded(address account, address sessionKey);
+
+    /// A permission rule is broken. The ABI has this one error for all rules but those of the two spend limits.
+    error PermissionsCheckFailed();
+
+    /// The key is not registered for the account.
+    error SessionKeyNotFound(address sessionKey);
+
+    /// Makes the calls in order, within the key's permissions. Called on the account, by a user operation that the key
+    /// signed. Runtime calls are denied.
+    ///
+    /// Permissions are checked in validation and again here. Warning: an installed plugin whose manifest permits it to
+    /// execute this function needs no signature of the key; only what is checked here binds it, which is all but the charge to
+    /// the gas limit and the required paymaster.
+    ///
+    /// - `calls`: At least one.
+    /// - returned: What each call returned, raw.
+    function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory);
+
+    /// Registers a key with default permissions, then applies `permissionUpdates`. Called on the account.
+    ///
+    /// - `sessionKey`: Not zero, not registered: else `InvalidSessionKey`.
+    /// - `tag`: The owner's label for the key; only emitted.
+    /// - `permissionUpdates`: Encoded calls of `ISessionKeyPermissionsUpdates`; may be empty.
+    function addSessionKey(address sessionKey, bytes32 tag, bytes[] calldata permissionUpdates) external;
+
+    /// Removes a key. Called on the account. Approvals that the key gave stay: an owner has to reset them.
+    ///
+    /// - `predecessor`: What `findPredecessor` answers for the key; or zero, to have it searched here.
+    function removeSessionKey(address sessionKey, bytes32 predecessor) external;
+
+    /// Gives the permissions and used-up limits of one key to another, and removes the first. Called on the account.
+    ///
+    /// The new key becomes the first of `sessionKeysOf`. Rotating a key onto itself changes nothing else.
+    ///
+    /// - `predecessor`: What `findPredecessor` answers for the old key; or zero, to have it searched here.
+    /// - `newSessionKey`: Not zero, not registered (unless it is the old key): else `InvalidSessionKey`.
+    function rotateSessionKey(address oldSessionKey, bytes32 predecessor, address newSessionKey) external;
+
+    /// Changes permissions of a key: all of the updates apply, or none. Called on the account.
+    ///
+    /// - `updates`: Encoded calls of `ISessionKeyPermissionsUpdates`, applied in order.
+    function updateKeyPermissions(address sessionKey, bytes[] calldata updates) external;
+
+    /// Settles the pending reset of a key's gas limit, now. Called on the plugin, by anyone.
+    ///
+    /// Needed only when the operation that opened a new interval in validation then failed in execution. Without a
+    /// pending reset this does nothing.
+    function resetSessionKeyGasLimitTimestamp(address account, address sessionKey) external;
+
+    /// All registered keys, newest first.
+    function sessionKeysOf(address account) external view returns (address[] memory);
+
+    /// Whether the key is registered.
+    function isSessionKeyOf(address account, address sessionKey) external view returns (bool);
+
+    /// The entry before the key in `sessionKeysOf`, as `bytes32(bytes20(address))`; `bytes32(uint256(1))` for the
+    /// first. Reverts with `SessionKeyNotFound` for a key that is not registered.
+    function findPredecessor(address account, address sessionKey) external view returns (bytes32);
+
+    /// How the key's access control list is read. Like all views below, reverts with `InvalidSessionKey` for a key
+    /// that is not registered.
+    function getAccessControlType(address account, address sessionKey) external view returns (ContractAccessControlType);
+
+    /// The entry of a contract on the key's access control list.
+    ///
+    /// - `isOnList`: Whether the contract is on the list.
+    /// - `checkSelectors`: Whether only listed functions of it are meant.
+    function getAccessControlEntry(address account, address sessionKey, address contractAddress)
+        external
+        view
+        returns (bool isOnList, bool checkSelectors);
+
+    /// Whether a function of a contract is on the key's access control list.
+    function isSelectorOnAccessControlList(
+        address account,
+        address sessionKey,
+        address contractAddress,
+        bytes4 selector
+    ) external view returns (bool isOnList);
+
+    /// When the key may be used.
+    function getKeyTimeRange(address account, address sessionKey)
+        external
+        view
+        returns (uint48 validAfter, uint48 validUntil);
+
+    /// The key's native token limit, in wei. All zero when there is none.
+    function getNativeTokenSpendLimitInfo(address account, address sessionKey)
+        external
+        view
+        returns (SpendLimitInfo memory info);
+
+    /// The key's gas limit, in wei. All zero when there is none.
+    ///
+    /// - `info`: The limit.
+    /// - `shouldReset`: Whether validation opened a new interval that is not settled yet.
+    function getGasSpendLimit(address account, address sessionKey)
+        external
+        view
+        returns (SpendLimitInfo memory info, bool shouldReset);
+
+    /// The key's limit on an ERC-20 token, in its base units. A removed limit keeps its last figures, but for
+    /// `limitUsed`, which is zero.
+    function getERC20SpendLimitInfo(address account, address sessionKey, address token)
+        external
+        view
+        returns (SpendLimitInfo memory);
+
+    /// The paymaster that every operation of the key must use; zero: none required.
+    function getRequiredPaymaster(address account, address sessionKey) external view returns (address);
+}
+
+/// Updates of a session key's permissions.
+///
+/// No contract implements these functions: an encoded call to one of them is an element of the `updates` (or
+/// `permissionUpdates`) of `ISessionKeyPlugin`.
+interface ISessionKeyPermissionsUpdates {
+    /// Sets how the access control list is read. Entries stay, and are read under the new type.
+    ///
+    /// Warning: under a denylist, and without a list, the key may call every function of every token that has no limit,
+    /// NFTs and permits included.
+    function setAccessListType(ISessionKeyPlugin.ContractAccessControlType contractAccessControlType) external;
+
+    /// Sets the entry of a contract on the access control list.
+    ///
+    /// - `checkSelectors`: Whether only listed functions of it are meant.
+    function updateAccessListAddressEntry(address contractAddress, bool isOnList, bool checkSelectors) external;
+
+    /// Puts a function of a contract on the access control list, or takes it off.
+    function updateAccessListFunctionEntry(address contractAddress, bytes4 selector, bool isOnList) external;
+
+    /// Sets when the key may be used. Unix seconds, both inclusive; zero: unbounded on that side.
+    function updateTimeRange(uint48 validAfter, uint48 validUntil) external;
+
+    /// Limits what the key may send in the native token.
+    ///
+    /// This and the other limits keep what is already used, unless the limit is removed. Warning: with an interval, twice
+    /// the limit can be spent within a moment, at the end of one interval and the start of the next.
+    ///
+    /// - `spendLimit`: Wei; `type(uint256).max` removes the limit.
+    /// - `refreshInterval`: Seconds; an interval starts now. Zero: the limit is a total.
+    function setNativeTokenSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
+
+    /// Limits what the key may spend of a token: the amounts of `transfer` and `approve` count, and no other
+    /// function of the token may be called.
+    ///
+    /// Warning: an approval counts once, when it is given, and outlives the key. What the token answers is not looked at.
+    /// On an NFT, ids count as amounts, and id 0 is free.
+    ///
+    /// - `token`: Not zero: else `InvalidToken`.
+    /// - `spendLimit`: Base units of the token; `type(uint256).max` removes the limit.
+    /// - `refreshInterval`: Seconds; an interval starts now. Zero: the limit is a total.
+    function setERC20SpendLimit(address token, uint256 spendLimit, uint48 refreshInterval) external;
+
+    /// Limits what the key's operations may cost at the most. The nonce key of each operation must then be the
+    /// session key's address.
+    ///
+    /// Operations are charged in validation. Of those validated before, in the same bundle, execution refuses the ones
+    /// that a lowered limit does not cover any more; a limit that the key did not have, or that was removed in between, does not
+    /// bind them. An interval ends with the first operation that does not fit what is left of it.
+    ///
+    /// - `spendLimit`: Wei, not gas units; `type(uint256).max` removes the limit.
+    /// - `refreshInterval`: Seconds; an interval starts now. Zero: the limit is a total.
+    function setGasSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
+
+    /// Requires that this paymaster pays for every operation of the key; zero removes the rule.
+    ///
+    /// Only validation knows the paymaster: operations validated before, in the same bundle, are not bound.
+    function setRequiredPaymaster(address requiredPaymaster) external;
+}
+
+/// One call of the account to another contract.
+struct Call {
+    address target;
+    /// Wei.
+    uint256 value;
+    bytes data;
+}
+
+/// The calls every ERC-6900 v0.7 account can make.
+interface IStandardExecutor {
+    /// Makes one call; reverts as the target does. The target must not be a plugin.
+    function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory result);
+
+    /// Makes calls in order; reverts as the first that fails does. No target may be a plugin.
+    function executeBatch(Call[] calldata calls) external payable returns (bytes[] memory results);
+}
+
+/// Interface of the ERC-165 standard, as defined in the
+/// https://eips.ethereum.org/EIPS/eip-165[ERC].
+/// Implementers can declare support of contract interfaces, which can then be
+/// queried by others ({ERC165Checker}).
+/// For an implementation, see {ERC165}.
+interface IERC165 {
+    /// Returns true if this contract implements the interface defined by
+    /// `interfaceId`. See the corresponding
+    /// https://eips.ethereum.org/EIPS/eip-165#how-interfaces-are-identified[ERC section]
+    /// to learn more about how these ids are created.
+    /// This function call must use less than 30 000 gas.
+    function supportsInterface(bytes4 interfaceId) external view returns (bool);
+}

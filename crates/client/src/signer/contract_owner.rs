@@ -1,0 +1,152 @@
+//! Owners that are contracts: they sign by ERC-1271, and the account's owner plugin is told which of them to ask.
+
+use alloy::{
+    primitives::{Address, B256, Bytes, b256},
+    signers::Signer,
+};
+use async_trait::async_trait;
+use session_key_permissions::DUMMY_SIGNATURE;
+use std::{fmt, sync::Arc};
+
+/// The first 32 bytes of a signature that names its owner. No ECDSA signature begins with them: they are larger than the order
+/// of the curve.
+pub const NAMED_OWNER: B256 = b256!("0xffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c234690");
+
+/// A signature that names the contract owner it is from: [`NAMED_OWNER`], the owner's address (20 bytes), then `signature`.
+///
+/// The owner plugin asks that owner alone, whatever the other owners are. A signature that names nobody makes it look at every
+/// owner, which bundlers refuse if one of the newer owners has no code (ERC-7562, OP-041).
+///
+/// The plugin that is deployed on public chains as 1.0.1 does not know this form.
+pub fn named_owner_signature(owner: Address, signature: &[u8]) -> Bytes {
+    [NAMED_OWNER.as_slice(), owner.as_slice(), signature]
+        .concat()
+        .into()
+}
+
+/// A contract that owns accounts, and how to sign for it. [`OwnerClient::for_contract`](crate::OwnerClient::for_contract) takes one.
+///
+/// Bundlers apply the validation rules to the contract, too: its `isValidSignature` must not read storage that is not the
+/// account's, unless the bundler makes an exception. Without such a bundler, it may.
+#[async_trait]
+pub trait ContractOwner: fmt::Debug + Send + Sync {
+    /// The contract: an owner of the account, with code.
+    fn address(&self) -> Address;
+
+    /// A signature that the contract's `isValidSignature` (ERC-1271) accepts for this hash. The hash of a user operation comes as
+    /// it is, without the prefix of a personal message. The owner's name is put before the signature afterwards.
+    async fn sign_hash(&self, hash: &B256) -> alloy::signers::Result<Bytes>;
+
+    /// A signature of the same form and length for gas estimation: the contract runs on it and does not accept it. By default, 65
+    /// bytes of ECDSA.
+    fn stub(&self) -> Bytes {
+        DUMMY_SIGNATURE
+    }
+}
+
+/// A contract whose `isValidSignature` accepts an ECDSA signature of one key, over the hash itself: r, s, v (65 bytes).
+#[derive(Clone)]
+pub struct EcdsaContractOwner {
+    owner: Address,
+    signer: Arc<dyn Signer + Send + Sync>,
+}
+
+impl EcdsaContractOwner {
+    /// The contract, and the key that it obeys.
+    pub fn new(owner: Address, signer: impl Signer + Send + Sync + 'static) -> Self {
+        Self {
+            owner,
+            signer: Arc::new(signer),
+        }
+    }
+}
+
+impl fmt::Debug for EcdsaContractOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EcdsaContractOwner")
+            .field("owner", &self.owner)
+            .field("signer", &self.signer.address())
+            .finish()
+    }
+}
+
+#[async_trait]
+impl ContractOwner for EcdsaContractOwner {
+    fn address(&self) -> Address {
+        self.owner
+    }
+
+    async fn sign_hash(&self, hash: &B256) -> alloy::signers::Result<Bytes> {
+        Ok(self.signer.sign_hash(hash).await?.as_bytes().into())
+    }
+}
+
+/// Who signs for a client: a key, or a contract.
+#[derive(Clone)]
+pub(crate) enum Authority {
+    Key(Arc<dyn Signer + Send + Sync>),
+    Contract(Arc<dyn ContractOwner>),
+}
+
+impl Authority {
+    pub(crate) fn address(&self) -> Address {
+        match self {
+            Self::Key(signer) => signer.address(),
+            Self::Contract(owner) => owner.address(),
+        }
+    }
+
+    /// The signature of an operation whose hash this is.
+    pub(crate) async fn sign_operation(&self, hash: B256) -> alloy::signers::Result<Bytes> {
+        match self {
+            Self::Key(signer) => super::sign_hash(&**signer, hash).await,
+            Self::Contract(owner) => Self::named(&**owner, &hash).await,
+        }
+    }
+
+    /// The signature of a message of the account, by the hash that the owner plugin makes of it.
+    pub(crate) async fn sign_message_hash(&self, hash: B256) -> alloy::signers::Result<Bytes> {
+        match self {
+            Self::Key(signer) => Ok(signer.sign_hash(&hash).await?.as_bytes().into()),
+            Self::Contract(owner) => Self::named(&**owner, &hash).await,
+        }
+    }
+
+    /// What stands for an operation's signature while gas is estimated.
+    pub(crate) fn dummy_signature(&self) -> Bytes {
+        match self {
+            Self::Key(_) => DUMMY_SIGNATURE,
+            Self::Contract(owner) => named_owner_signature(owner.address(), &owner.stub()),
+        }
+    }
+
+    async fn named(owner: &dyn ContractOwner, hash: &B256) -> alloy::signers::Result<Bytes> {
+        Ok(named_owner_signature(
+            owner.address(),
+            &owner.sign_hash(hash).await?,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::primitives::keccak256;
+
+    #[test]
+    fn the_marker_is_the_published_one() {
+        let hash = keccak256("session-keys.MultiOwnerPlugin.namedOwner");
+        assert_eq!(NAMED_OWNER[..16], [0xff; 16]);
+        assert_eq!(NAMED_OWNER[16..], hash[16..]);
+    }
+
+    #[test]
+    fn a_name_stands_between_marker_and_signature() {
+        let owner = Address::repeat_byte(0x22);
+        let signature = named_owner_signature(owner, &[1, 2, 3]);
+        assert_eq!(signature.len(), 32 + 20 + 3);
+        assert_eq!(signature[..32], NAMED_OWNER[..]);
+        assert_eq!(signature[32..52], owner[..]);
+        assert_eq!(signature[52..], [1, 2, 3]);
+    }
+}

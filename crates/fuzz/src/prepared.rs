@@ -1,0 +1,46 @@
+//! Operations as they are sent, with what is known of them.
+
+use crate::{
+    account::AccountWorld,
+    steps::{Change, OwnerAction},
+};
+use alloy::{
+    hex,
+    primitives::{Address, B256},
+};
+use session_key_client::{SignedOperation, permissions::PermissionUpdates};
+
+/// An update that no plugin knows.
+pub(crate) const NO_UPDATE: [u8; 4] = hex!("dead0001");
+
+/// An operation as it is sent, and what is known of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    pub(crate) signed: SignedOperation,
+    /// Who makes it.
+    pub(crate) maker: Maker,
+}
+
+impl Prepared {
+    /// The session key that the operation names; zero for an owner's.
+    pub(crate) fn key(&self) -> Address {
+        match &self.maker {
+            Maker::Key(key) => *key,
+            Maker::Owner(_) => Address::ZERO,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Maker {
+    /// The session key that it names.
+    Key(Address),
+    Owner(OwnerAction),
+}
+
+pub(crate) fn updates(world: &AccountWorld, changes: &[Change]) -> PermissionUpdates {
+    changes.iter().map(|change| change.update(world)).collect()
+}
+
+/// The tag of all keys.
+pub(crate) const TAG: B256 = B256::repeat_byte(0x7a);
