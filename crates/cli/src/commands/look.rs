@@ -1,6 +1,6 @@
 //! Commands that look at the chain and change nothing.
 
-use super::{Json, Outcome, chain::Chain, clean, not_begun, show};
+use super::{ASKING, Json, Outcome, chain::Chain, clean, not_begun, show, waited};
 use crate::{
     amount::parse_amount,
     answer::{Answer, Tone},
@@ -140,7 +140,7 @@ pub(crate) fn address(arguments: &AddressArguments) -> Outcome {
 
 pub(crate) async fn inspect(arguments: &InspectArguments) -> Outcome {
     let limit = arguments.sources.time_limit;
-    not_begun(limit.all(inspected(arguments)).await)
+    not_begun(waited(ASKING, limit.all(inspected(arguments))).await)
 }
 
 async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
@@ -262,8 +262,9 @@ async fn history(
 pub(crate) async fn budget(arguments: &BudgetArguments) -> Outcome {
     let limit = arguments.sources.time_limit;
     not_begun(
-        limit
-            .all(async {
+        waited(
+            ASKING,
+            limit.all(async {
                 let chain = Chain::connect(arguments.sources.settings()?).await?;
                 let (account, block, key) = chain.inspect_key(arguments.key).await?;
                 let names = chain.names([&key.state], Names::new()).await;
@@ -285,8 +286,9 @@ pub(crate) async fn budget(arguments: &BudgetArguments) -> Outcome {
                     .data("budgets", key.state.budget_figures(now));
                 answer.no(status != KeyStatus::Active);
                 Ok(answer)
-            })
-            .await,
+            }),
+        )
+        .await,
     )
 }
 
@@ -342,7 +344,7 @@ fn call_data(signature: &str, arguments: &str) -> Result<Bytes, String> {
 
 pub(crate) async fn check(arguments: &CheckArguments) -> Outcome {
     let limit = arguments.sources.time_limit;
-    not_begun(limit.all(checked(arguments)).await)
+    not_begun(waited(ASKING, limit.all(checked(arguments))).await)
 }
 
 async fn checked(arguments: &CheckArguments) -> Result<Answer> {
@@ -467,7 +469,7 @@ impl Abis {
 
 pub(crate) async fn explain(arguments: &ExplainArguments) -> Outcome {
     let limit = arguments.sources.time_limit;
-    not_begun(limit.all(explained(arguments)).await)
+    not_begun(waited(ASKING, limit.all(explained(arguments))).await)
 }
 
 async fn explained(arguments: &ExplainArguments) -> Result<Answer> {

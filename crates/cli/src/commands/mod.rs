@@ -17,8 +17,9 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use eyre::Result;
+use indicatif::ProgressBar;
 use session_key_client::request::clean_text;
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 pub(crate) use show::violation_json;
 
@@ -29,6 +30,21 @@ pub(crate) type Outcome = Result<Answer, Ended>;
 fn not_begun(result: Result<Answer>) -> Outcome {
     result.map_err(Ended::NotBegun)
 }
+
+/// Waits for something: with a spinner on standard error, if that is a terminal.
+async fn waited<T>(what: &'static str, work: impl Future<Output = T>) -> T {
+    /// How often it turns.
+    const TURN: Duration = Duration::from_millis(100);
+    // Where there is no terminal, it is hidden.
+    let spinner = ProgressBar::new_spinner().with_message(what);
+    spinner.enable_steady_tick(TURN);
+    let done = work.await;
+    spinner.finish_and_clear();
+    done
+}
+
+/// What is waited for while a node is asked.
+const ASKING: &str = "asking the node";
 
 /// A text from outside.
 pub(crate) fn clean(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! Commands of an owner: grant, apply, rotate, revoke and the like.
 
-use super::{Outcome, chain::Chain, keys::Keystore, not_begun, show};
+use super::{ASKING, Outcome, chain::Chain, keys::Keystore, not_begun, show, waited};
 use crate::{
     answer::{Answer, Tone, hashes},
     failure::{Ended, Interrupted, NotReported, WrongInput, asked_to_end},
@@ -46,6 +46,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+/// What is waited for when something was sent.
+const INCLUSION: &str = "waiting until it is in a block";
 /// Environment variable with the owner's private key.
 const OWNER: &str = "SESSION_KEY_OWNER";
 /// Environment variable with the password of the owner's keystore.
@@ -268,7 +270,7 @@ impl Writing {
 
     async fn desk(&self) -> Result<Desk<'_>> {
         let settings = self.settings()?;
-        let mut chain = self.sources.time_limit.all(Chain::connect(settings)).await?;
+        let mut chain = waited(ASKING, self.sources.time_limit.all(Chain::connect(settings))).await?;
         let given = self.keystore.folder.clone();
         if given.is_some() {
             chain.settings.is_given("keystore");
@@ -349,7 +351,7 @@ impl Desk<'_> {
     }
 
     async fn within<T>(&self, questions: impl Future<Output = Result<T>>) -> Result<T> {
-        self.writing.sources.time_limit.all(questions).await
+        waited(ASKING, self.writing.sources.time_limit.all(questions)).await
     }
 
     fn journal(&self) -> PathBuf {
@@ -377,10 +379,10 @@ impl Desk<'_> {
         let receipt = tokio::select! {
             biased;
             interrupted = self.interrupted() => return Err(interrupted.into()),
-            receipt = async {
+            receipt = waited(INCLUSION, async {
                 self.has_signed.store(true, Ordering::SeqCst);
                 transactions.call(what, to, U256::ZERO, call).await
-            } => receipt?,
+            }) => receipt?,
         };
         Ok(Done {
             user_op_hash: None,
@@ -401,14 +403,14 @@ impl Desk<'_> {
         tokio::select! {
             biased;
             interrupted = self.interrupted() => Err(interrupted.into()),
-            done = async {
+            done = waited(INCLUSION, async {
                 if self.writing.direct {
                     self.directly(account, owner, actions).await
                 } else {
                     let client = self.client(account, owner).await?;
                     self.operation(client.batch(actions), name).await
                 }
-            } => done,
+            }) => done,
         }
     }
 
@@ -1061,7 +1063,7 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
         answer.no(arguments.check && !plan.is_empty());
         Ok(answer)
     };
-    not_begun(limit.all(planning).await)
+    not_begun(waited(ASKING, limit.all(planning)).await)
 }
 
 pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
@@ -1333,7 +1335,7 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
     let unblocked = tokio::select! {
         biased;
         interrupted = desk.interrupted() => Err(eyre::Report::new(interrupted)),
-        unblocked = client.unblock(arguments.key, arguments.nonce) => unblocked.map_err(eyre::Report::new),
+        unblocked = waited(INCLUSION, client.unblock(arguments.key, arguments.nonce)) => unblocked.map_err(eyre::Report::new),
     }
     .map_err(failed)?;
     let receipt = &unblocked.included.receipt;
