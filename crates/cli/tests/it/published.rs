@@ -268,10 +268,14 @@ fn readmes_show_what_is_printed() {
         if std::env::var_os("UPDATE_READMES").is_some() {
             fs::write(root().join(file), &after).expect("a file");
         } else {
-            assert_eq!(
-                masked(&before),
-                masked(&after),
-                "{file}: run this test with UPDATE_READMES=1"
+            let (before, after) = (masked(&before), masked(&after));
+            let differing = before
+                .lines()
+                .zip(after.lines())
+                .find(|(before, after)| before != after);
+            assert!(
+                before == after,
+                "{file}: run this test with UPDATE_READMES=1: {differing:?}"
             );
         }
     }

@@ -29,6 +29,7 @@ mod rebuild;
 mod views;
 
 pub use history::{KeyEvent, KeyEventKind, MissingBlocks, UnknownUpdates};
+pub(crate) use history::{key_event, key_events};
 pub use rebuild::Missing;
 
 use crate::{
