@@ -555,7 +555,17 @@ impl World {
                 .iter()
                 .any(|executed| executed.sender == operation.sender && executed.nonce == before)
         });
-        if !is_used && self.next_nonce(operation.sender, operation.nonce_key()) < operation.nonce {
+        // What `incrementNonce` used on a branch that has lost since left no event.
+        let may_have_been_ended = self.state().reorganizations > 0
+            && self
+                .plan
+                .wishes
+                .iter()
+                .any(|wish| matches!(wish.what, What::Unblock(_)));
+        if !is_used
+            && !may_have_been_ended
+            && self.next_nonce(operation.sender, operation.nonce_key()) < operation.nonce
+        {
             self.violate(
                 Check::Lane,
                 format!(
