@@ -76,7 +76,8 @@ fn commands() -> BTreeSet<String> {
             return Vec::new();
         };
         let lines = list.lines().take_while(|line| line.starts_with("  "));
-        let names = lines.filter_map(|line| line.split_whitespace().next());
+        // What is said of a command goes on in lines that are indented further.
+        let names = lines.filter_map(|line| line[2..].split(' ').next().filter(|name| !name.is_empty()));
         names.filter(|name| *name != "help").map(str::to_owned).collect()
     };
     let mut all = BTreeSet::new();

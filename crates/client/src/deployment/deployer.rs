@@ -183,7 +183,11 @@ impl Deployer {
             let gas_limit = if is_present {
                 None
             } else {
-                Some(self.gas_limit(planned).await?)
+                match self.gas_limit(planned).await {
+                    // Another deployer has created it since.
+                    Err(DeployError::CreationFails { .. }) if self.is_present(planned, code_hash).await? => None,
+                    gas_limit => Some(gas_limit?),
+                }
             };
             contracts.push(SurveyedContract {
                 contract: planned.contract,
