@@ -2,7 +2,7 @@
 
 use crate::{
     bundler::Bundler,
-    caller::WishState,
+    caller::{Belief, WishState},
     dice::Dice,
     fault::Fates,
     ledger::{BlockFacts, Check, Executed, Ledger},
@@ -697,8 +697,10 @@ impl World {
             state.counts.fault("crash", step);
         }
         for wish in self.plan.wishes_of(process) {
+            let was_told = state.ledger.was_told(wish.number);
             if let Some(wish) = state.wishes.get_mut(&wish.number) {
                 wish.has_lost_journal |= has_lost_journal;
+                wish.has_lost_answer |= was_told && wish.belief == Belief::Asking;
             }
         }
     }
