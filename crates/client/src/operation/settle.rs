@@ -126,9 +126,14 @@ impl Core {
         }
     }
 
-    /// The account's operations up to the one that ended others, from where those were made. It is among them: a node that does not show
-    /// it yet does not show all of those before it either, and is asked again.
-    pub(crate) async fn read_back(&self, records: &[IntentRecord], last: &Included) -> BTreeSet<B256> {
+    /// The account's operations up to the one that ended others, from where those were made, and the lane's next nonce in its block. It
+    /// is among them: a node that does not show it yet does not show all of those before it either, and is asked again.
+    pub(crate) async fn read_back(
+        &self,
+        lane: &Lane,
+        records: &[IntentRecord],
+        last: &Included,
+    ) -> (BTreeSet<B256>, U256) {
         let to = last.receipt.block_number;
         let made = records
             .iter()
@@ -152,7 +157,13 @@ impl Core {
                 .map(|event| event.user_op_hash)
                 .collect();
             if hashes.contains(&last.receipt.user_op_hash) {
-                return hashes;
+                let block = BlockId::hash(last.receipt.block_hash);
+                let next = self
+                    .node
+                    .nonce(lane.entry_point, lane.account, lane.nonce_key, block);
+                if let Ok(next) = next.await {
+                    return (hashes, next);
+                }
             }
             sleep(pause).await;
             pause = (pause * 3 / 2).min(Duration::from_secs(2));
