@@ -181,13 +181,13 @@ impl<R> Client<R> {
     }
 }
 
-/// Asks, for so long.
+/// Asks about intents, for so long. An error says nothing about them.
 async fn within<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, OperationError>>,
 ) -> Result<T, OperationError> {
     match tokio::time::timeout(limit, answer).await {
-        Ok(answer) => answer,
+        Ok(answer) => answer.map_err(OperationError::about_intents),
         Err(_) => Err(OperationError::no_answer_in_time(limit)),
     }
 }

@@ -416,6 +416,19 @@ impl OperationError {
     /// An error of somebody who asked what became of intents: it says nothing about them.
     pub(crate) fn no_answer_in_time(waited: Duration) -> Self {
         Self {
+    /// The same error of somebody who asked what became of intents: that there was no answer does not say that nothing happened.
+    pub(crate) fn about_intents(mut self) -> Self {
+        if self.happened == Happened::No
+            && matches!(
+                *self.cause,
+                Cause::Read { .. } | Cause::Request { .. } | Cause::Journal(_) | Cause::WrongChain { .. }
+            )
+        {
+            self.happened = Happened::Unknown;
+        }
+        self
+    }
+
             happened: Happened::Unknown,
             ..Self::nothing_sent(Cause::NoAnswerInTime { waited })
         }

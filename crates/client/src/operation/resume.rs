@@ -33,6 +33,9 @@ fn settling_failed(error: SettleError) -> OperationError {
     match error {
         SettleError::Request(error) => node_failed(error),
         SettleError::Journal(error) => OperationError::nothing_sent(error),
+        SettleError::WrongChain { expected, found } => {
+            OperationError::nothing_sent(Cause::WrongChain { expected, found })
+        }
     }
 }
 
@@ -222,7 +225,13 @@ impl Core {
             return Ok(());
         };
         if let Some(open) = record.open_operations().next() {
-            return Err(Cause::BlockedBy { by: open.signed.hash }.into());
+            let by = open.signed.hash;
+            return Err(OperationError {
+                cause: Box::new(Cause::BlockedBy { by }),
+                happened: record.outcome().happened(),
+                intent: Some(id),
+                user_op_hash: Some(by),
+            });
         }
         Ok(self.desk.journal().remove(id).await?)
     }

@@ -223,7 +223,7 @@ impl Core {
             return Ok(());
         }
         // Read first: what is asked for after it is asked for when this block has the depth.
-        let last = self.final_block(&view.head).await?;
+        let (last, ()) = tokio::try_join!(self.final_block(&view.head), self.check_chain())?;
         let mut events = Events::default();
         for record in &mut *records {
             let mut changed = record.clone();
@@ -270,6 +270,7 @@ impl Core {
                 continue;
             };
             if !is_canonical {
+                self.check_chain().await?;
                 operation.included = None;
                 operation.nonce_past = None;
                 is_changed = true;
@@ -300,11 +301,22 @@ impl Core {
             let is_free = operation.is_open() && operation.nonce() >= view.nonce;
             // A node that is behind does not have the block. Only another block in its place is evidence.
             if is_free && self.is_canonical(view, past.block).await? == Some(false) {
+                self.check_chain().await?;
                 operation.nonce_past = None;
                 is_changed = true;
             }
         }
         Ok(is_changed)
+    }
+
+    /// Nothing is decided by a node of another chain: an address may lead to one from one moment to the next.
+    async fn check_chain(&self) -> Result<(), SettleError> {
+        let (expected, found) = (self.chain_id(), self.node.chain_id().await?);
+        if expected == found {
+            Ok(())
+        } else {
+            Err(SettleError::WrongChain { expected, found })
+        }
     }
 
     /// Whether the canonical chain has this block. `None`: whoever answered does not know a block with this number.
@@ -586,6 +598,7 @@ impl Events {
 /// Settling failed. What was known before still is.
 #[derive(Debug)]
 pub(crate) enum SettleError {
+    WrongChain { expected: u64, found: u64 },
     Request(RequestError),
     Journal(crate::journal::JournalError),
 }
