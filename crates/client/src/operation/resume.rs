@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     journal::{Handover, IntentId, IntentRecord, Lane, Lease},
-    permissions::{UserOperation, session_key_nonce_key},
+    permissions::UserOperation,
     request::RequestError,
 };
 use alloy::primitives::B256;
@@ -251,13 +251,10 @@ impl Core {
         Ok(newest.signed.operation.clone())
     }
 
-    /// Whether an intent's operation does what the intent asks for, and nothing else.
-    pub(crate) async fn is_own_operation(&self, id: IntentId, request: B256) -> Result<bool, OperationError> {
+    /// Whether an intent asks for this, and nothing else.
+    pub(crate) async fn asks_for(&self, id: IntentId, request: B256) -> Result<bool, OperationError> {
         let record = self.desk.journal().intent(id).await?;
-        // Owners' requests are not their call data.
-        Ok(record.is_none_or(|record| {
-            record.request == request || record.lane.nonce_key != session_key_nonce_key(record.signer)
-        }))
+        Ok(record.is_none_or(|record| record.request == request))
     }
 
     /// Kept operations are used with the chain, EntryPoint and account that they were signed for, and their hashes are checked.
