@@ -56,6 +56,8 @@ pub(crate) async fn pay(
         match (error.happened(), error.advice()) {
             // It may still happen. The same name again takes it up: it is never paid twice.
             (Happened::Unknown | Happened::NotYet, _) => tokio::time::sleep(Duration::from_secs(30)).await,
+            // It is done, and was only seen when the time was over: the same name again answers with it.
+            (Happened::Yes, _) => tokio::time::sleep(Duration::from_secs(2)).await,
             // Nothing happened, and what was in the way passes by itself.
             (Happened::No, Advice::TryAgain { after }) => {
                 tokio::time::sleep(Duration::from_secs(after)).await
