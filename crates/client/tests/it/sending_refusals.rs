@@ -698,6 +698,7 @@ async fn what_another_plugin_may_let_pass_is_sent_unless_the_caller_is_strict() 
     assert_eq!(pays.doubt, None);
 
     // Nor does a strict one ride along with others that are not.
+    fixture.mine_every(seconds(2));
     let tasks = [false, false, true, false].map(|is_strict| {
         let call = Call::new(token, transfer(RECIPIENT, 1));
         let pays = process.agent.execute([call]).share(AfterRevert::Fail);

@@ -529,6 +529,20 @@ proptest! {
 }
 
 #[test]
+fn a_refusal_under_its_former_names_is_read() {
+    let refusal = Refusal {
+        code: Some(AaCode::AccountReverted),
+        reason: "AA23 reverted (or OOG)".to_owned(),
+        cause: Some(Revert::decode(&[0xb4, 0xd7, 0x83, 0x04])),
+    };
+    let mut written = serde_json::to_value(&refusal).unwrap();
+    let members = written.as_object_mut().unwrap();
+    let revert = members.remove("revert").unwrap();
+    members.insert("cause".to_owned(), revert);
+    assert_eq!(serde_json::from_value::<Refusal>(written).unwrap(), refusal);
+}
+
+#[test]
 fn a_file_keeps_any_record() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
