@@ -40,6 +40,8 @@ bytecode() {
 # crate/contract of each input in $work/inputs.
 ./script/standard-json.mjs "$work/inputs/bindings" "${bindings[@]/#/contracts/src/}"
 ./script/standard-json.mjs "$work/inputs/testkit" "${mocks[@]/#/contracts/test/mocks/}"
+./script/plugin-without-strict-rules.mjs "$work/inputs/bindings/SessionKeyPlugin.json" \
+  "$work/inputs/testkit/PluginWithoutStrictRules.json"
 compile() {
   script/solc --standard-json "$work/inputs/$1.json" >"$work/$1.output.json"
   bytecode "$work/$1.output.json" >"$work/$1.hex"

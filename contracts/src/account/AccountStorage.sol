@@ -14,7 +14,7 @@ enum InitializationState {
     DONE
 }
 
-/// @notice What the account knows of an execution selector.
+/// @notice The account's record of an execution selector.
 struct SelectorStorage {
     SelectorConfig config;
     // Cells 2 and 3 of `config`.
@@ -33,7 +33,7 @@ struct ExternalCallPermission {
     mapping(bytes4 selector => bool) selectorPermitted;
 }
 
-/// @notice What the account knows of a plugin.
+/// @notice The account's record of a plugin.
 struct PluginStorage {
     PluginState state;
     bytes32 manifestHash;
@@ -57,7 +57,7 @@ struct AccountStorage {
 }
 
 /// @dev ERC-7201: keccak256(abi.encode(uint256(keccak256("session-keys.ModularAccount")) - 1)) & ~bytes32(uint256(0xff)).
-/// Nothing else is stored but the implementation's address (ERC-1967), so that the account can run behind a proxy that has
+/// Apart from this, only the implementation's address is stored (ERC-1967): the account can run behind a proxy that has
 /// run other implementations.
 bytes32 constant ACCOUNT_STORAGE_SLOT = 0x2b86214eeb975618bda1530c17b8dda6792b5f01649774165c70bf92a1f56a00;
 

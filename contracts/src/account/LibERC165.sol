@@ -16,7 +16,7 @@ library LibERC165 {
     /// precompile (which answers either nothing or true to all three questions).
     ///
     /// A caller that runs low on gas may make a question fail for lack of it (EIP-150 passes on 63/64 of what is left), which
-    /// counts as false. What it then has left is 1/64, a few hundred gas units at most: not enough to do anything with the
+    /// counts as false. It then has 1/64 left, a few hundred gas units at most: not enough to do anything with the
     /// target.
     function hasInterface(address target, bytes4 interfaceId) internal view returns (bool) {
         return _answersTrue(target, interfaceId) && _answersTrue(target, type(IERC165).interfaceId)

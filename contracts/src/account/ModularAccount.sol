@@ -38,14 +38,14 @@ import {IPluginManager} from "../interfaces/IPluginManager.sol";
 import {Call, IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
 
 /// @title An ERC-6900 v0.7 account with ERC-4337 EntryPoint v0.6
-/// @notice What the account can do and who may make it do so is up to the plugins installed on it. The account makes sure of
+/// @notice The plugins installed on the account determine what it can do and who may make it do so. The account makes sure of
 /// three things: that no execution function runs without the validation that belongs to it, that plugins stay within what
 /// their manifests say, and that uninstalling a plugin undoes installing it.
 ///
-/// Plugins are called by CALL, and there is no re-entrancy guard: hooks, validation functions and execution functions may
-/// install, uninstall and execute. What keeps this sound is that each phase (user operation validation, runtime validation,
-/// execution) reads all that it will run before it runs the first hook. What a phase adds does not run in it; what it removes
-/// still does.
+/// Plugins are called by CALL, without a re-entrancy guard: hooks, validation functions and execution functions may
+/// install, uninstall and execute. This is sound because each phase (user operation validation, runtime validation,
+/// execution) reads all that it will run before it runs the first hook. Hooks added during a phase do not run in it;
+/// hooks removed during it still do.
 contract ModularAccount is AccountLoupe, PluginManager {
     using LibSelectorStorage for SelectorStorage;
     using LibHookList for mapping(uint256 => HookEntry);
@@ -283,7 +283,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
         SelectorStorage storage record = accountStorage().selectors[selector];
         SelectorConfig config = record.config;
-        // No magic value is a user operation validation, so that there is a plugin if there is a function.
+        // No magic value is a user operation validation: a function implies a plugin.
         address plugin = record.pluginOf(config, Role.USER_OP_VALIDATION);
         if (plugin == address(0)) revert UserOpValidationFunctionMissing(selector);
 
@@ -312,7 +312,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         }
     }
 
-    /// @dev What a hook says. Its authorizer must be 0 or 1.
+    /// @dev A hook's answer. Its authorizer must be 0 or 1.
     function _runPreUserOpValidationHook(FunctionReference hook, UserOperation calldata userOp, bytes32 userOpHash)
         private
         returns (uint256 validationData)
@@ -357,7 +357,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         if (!answered) revert PluginInterfaceNotSupported(plugin);
     }
 
-    /// @dev What holds under both. Validation data, each: bits 0..159 authorizer, 160..207 validUntil (0: no end), 208..255 validAfter.
+    /// @dev The intersection of both. Validation data, each: bits 0..159 authorizer, 160..207 validUntil (0: no end), 208..255 validAfter.
     /// @param hooksData Its authorizer is 0 or 1; 1 wins over any other.
     function _intersect(uint256 hooksData, uint256 other) private pure returns (uint256) {
         uint256 authorizer = uint160(hooksData) == 1 ? 1 : uint160(other);
@@ -494,7 +494,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
     }
 
     /// @dev Reverts if the target is a plugin. Plugins keep what they know of an account under `msg.sender`: nobody may speak to them in the account's name.
-    /// The account itself is no plugin.
+    /// The account itself is not a plugin.
     function _denyPlugin(address target, PluginFilter filter) private view {
         if (target == address(this)) return;
         if (

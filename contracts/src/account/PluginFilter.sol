@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice A set of 24 bits that tells of most addresses that they are not installed plugins: each installed plugin sets
+/// @notice A set of 24 bits that rules out most addresses as installed plugins: each installed plugin sets
 /// one bit. A clear bit is certain; a set one means that the plugin's own word has to be read.
 ///
 /// It says at no cost what would cost every call of the account a cold read (2,100 gas units), because copies of it are kept

@@ -41,7 +41,7 @@ import {HookKind, Role, SelectorConfig} from "./SelectorConfig.sol";
 /// @title Installing and uninstalling plugins
 /// @dev Uninstalling undoes what installing did, step by step, from the manifest that the plugin was installed with: what a
 /// manifest adds is either the plugin's alone (execution functions, validation functions, permissions) or counted (hooks,
-/// interfaces, dependents), so that it can be taken away whatever was installed in between.
+/// interfaces, dependents), and can be taken away whatever was installed in between.
 abstract contract PluginManager is IModularAccount {
     using LibSelectorStorage for SelectorStorage;
     using LibHookList for mapping(uint256 => HookEntry);
@@ -50,7 +50,7 @@ abstract contract PluginManager is IModularAccount {
 
     /* Installing and uninstalling */
 
-    /// @dev Installs a plugin; see `installPlugin`. What is checked first is part of the behaviour.
+    /// @dev Installs a plugin; see `installPlugin`. The order of the checks is part of the behaviour.
     function _installPlugin(
         address plugin,
         bytes32 manifestHash,
@@ -302,7 +302,7 @@ abstract contract PluginManager is IModularAccount {
         }
     }
 
-    /// @dev What a manifest means by a function.
+    /// @dev The function that a manifest refers to.
     function _resolve(ManifestFunction memory manifestFunction, address plugin, FunctionReference[] memory dependencies)
         private
         pure
@@ -460,7 +460,7 @@ abstract contract PluginManager is IModularAccount {
 
     /* Callbacks */
 
-    /// @dev Calls `onInstall` or `onUninstall`. An address without code fails. What a plugin returns is copied only where it is needed, so that it cannot make the
+    /// @dev Calls `onInstall` or `onUninstall`. An address without code fails. A plugin's return data is copied only where it is needed: it cannot make the
     /// account run out of gas when it is uninstalled by force.
     /// @param gasLimit Gas units; zero: no limit.
     function _callback(address plugin, uint256 gasLimit, bytes memory data, bool wantsReason)

@@ -17,8 +17,8 @@ import {PluginFilter} from "./PluginFilter.sol";
 ///     cells         2 bits for each `Role`, the first in the lowest bits: the cell of its plugin, 1 to 3; 0: none
 ///
 /// A selector has three *roles* (who executes it, who validates its user operations, who validates its runtime calls). Most
-/// selectors have one or two plugins in these roles, so that addresses are kept in up to three *cells*, and each role says
-/// which cell holds its plugin: 1 is in this word, 2 and 3 are words of their own. What a user operation needs is then
+/// selectors have one or two plugins in these roles, so addresses are kept in up to three *cells*, and each role says
+/// which cell holds its plugin: 1 is in this word, 2 and 3 are words of their own. All that a user operation needs is then
 /// mostly in this one word: one cold read instead of two for validation, and none for execution.
 ///
 /// RUNTIME_VALIDATION_ALWAYS_ALLOW, which has no plugin, is cell 0 with its function id 1.
@@ -26,7 +26,7 @@ type SelectorConfig is uint256;
 
 using LibSelectorConfig for SelectorConfig global;
 
-/// @notice What a plugin can be to an execution selector.
+/// @notice The roles of a plugin for an execution selector.
 enum Role {
     EXECUTION,
     USER_OP_VALIDATION,

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 /// @title The plugins, functions and hooks of an account (ERC-6900 v0.7)
 /// @notice A `bytes21` is a function reference: see `IModularAccount`.
 interface IAccountLoupe {
-    /// @notice What executes and what validates an execution function.
+    /// @notice The plugin that executes a function, and the functions that validate it.
     struct ExecutionFunctionConfig {
         // Zero: nothing. The account itself for its own functions.
         address plugin;
@@ -18,7 +18,7 @@ interface IAccountLoupe {
         bytes21 postExecHook;
     }
 
-    /// @notice What executes and what validates an execution function.
+    /// @notice The plugin that executes a function, and the functions that validate it.
     function getExecutionFunctionConfig(bytes4 selector) external view returns (ExecutionFunctionConfig memory config);
 
     /// @notice The execution hooks of a function, newest first: each pre hook with each of its post hooks (or 0 if it has

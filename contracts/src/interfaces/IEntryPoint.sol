@@ -14,7 +14,7 @@ interface IEntryPoint {
         bytes signature;
     }
 
-    /// @notice What an address has deposited and staked.
+    /// @notice Deposit and stake of an address.
     struct DepositInfo {
         uint112 deposit;
         bool staked;
@@ -23,7 +23,7 @@ interface IEntryPoint {
         uint48 withdrawTime;
     }
 
-    /// @notice What validation cost and said. Gas in gas units, `prefund` in wei, times in unix seconds.
+    /// @notice Cost and result of a validation. Gas in gas units, `prefund` in wei, times in unix seconds.
     struct ReturnInfo {
         uint256 preOpGas;
         uint256 prefund;

@@ -38,7 +38,7 @@ interface IMultiOwnerPlugin {
     /// @notice The caller is neither an owner nor the account.
     error NotAuthorized();
 
-    /// @notice The address to remove is no owner.
+    /// @notice The address to remove is not an owner.
     error OwnerDoesNotExist(address owner);
 
     /// @notice Changes the owners. Called on the account.
@@ -60,11 +60,11 @@ interface IMultiOwnerPlugin {
             uint256[] memory extensions
         );
 
-    /// @notice What is hashed and signed for a message of the account: 0x1901, domain separator, struct hash (EIP-712).
+    /// @notice The data that is hashed and signed for a message of the account: 0x1901, domain separator, struct hash (EIP-712).
     /// @param message For ERC-1271, `abi.encode(digest)`.
     function encodeMessageData(address account, bytes calldata message) external view returns (bytes memory);
 
-    /// @notice Keccak-256 hash of `encodeMessageData`: what owners sign so that the account's `isValidSignature` is true.
+    /// @notice Keccak-256 hash of `encodeMessageData`: owners sign it, and the account's `isValidSignature` accepts the signature.
     function getMessageHash(address account, bytes calldata message) external view returns (bytes32);
 
     /// @notice Whether the address is an owner of the account.

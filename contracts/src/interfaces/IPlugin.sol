@@ -50,7 +50,7 @@ struct SelectorPermission {
     string permissionDescription;
 }
 
-/// @notice What a plugin says of itself to people. Never read on chain.
+/// @notice A plugin's description for people. Never read on chain.
 struct PluginMetadata {
     string name;
     // Semantic version 2.0.0.
@@ -59,7 +59,7 @@ struct PluginMetadata {
     SelectorPermission[] permissionDescriptors;
 }
 
-/// @notice What a plugin adds to an account and what it may do there. An owner consents to it by its hash,
+/// @notice The functions that a plugin adds to an account, and its permissions there. An owner consents to it by its hash,
 /// `keccak256(abi.encode(manifest))`.
 struct PluginManifest {
     // ERC-165 ids that the account answers true for while the plugin is installed.
@@ -118,7 +118,7 @@ interface IPlugin {
     /// @notice Runs after execution; reverts to undo it.
     function postExecutionHook(uint8 functionId, bytes calldata preExecHookData) external;
 
-    /// @notice What the plugin adds to an account and may do there.
+    /// @notice The functions that the plugin adds to an account, and its permissions there.
     function pluginManifest() external pure returns (PluginManifest memory);
 
     /// @notice Name, version, author and permission descriptions, for people.

@@ -5,12 +5,12 @@ pragma solidity ^0.8.30;
 interface IPluginExecutor {
     /// @notice Calls an execution function that a plugin added and that the calling plugin's manifest lists.
     /// @param data The call: selector and arguments.
-    /// @return returnData What the function returned, raw.
+    /// @return returnData The function's return data, raw.
     function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData);
 
     /// @notice Makes a call where the calling plugin's manifest permits it.
     /// @param value Wei to send along.
-    /// @return What the target returned, raw.
+    /// @return The target's return data, raw.
     function executeFromPluginExternal(address target, uint256 value, bytes calldata data)
         external
         payable

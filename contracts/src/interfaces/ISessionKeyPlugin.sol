@@ -91,7 +91,7 @@ interface ISessionKeyPlugin {
     /// execute this function needs no signature of the key; only what is checked here binds it, which is all but the charge to
     /// the gas limit and the required paymaster.
     /// @param calls At least one.
-    /// @return What each call returned, raw.
+    /// @return The return data of each call, raw.
     function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory);
 
     /// @notice Registers a key with default permissions, then applies `permissionUpdates`. Called on the account.
@@ -209,14 +209,14 @@ interface ISessionKeyPermissionsUpdates {
 
     /// @notice Limits what the key may spend of a token: the amounts of `transfer` and `approve` count, and no other
     /// function of the token may be called.
-    /// @dev Warning: an approval counts once, when it is given, and outlives the key. What the token answers is not looked at.
+    /// @dev Warning: an approval counts once, when it is given, and outlives the key. The token's answer is ignored.
     /// On an NFT, ids count as amounts, and id 0 is free.
     /// @param token Not zero: else `InvalidToken`.
     /// @param spendLimit Base units of the token; `type(uint256).max` removes the limit.
     /// @param refreshInterval Seconds. Zero: the limit is a total.
     function setERC20SpendLimit(address token, uint256 spendLimit, uint48 refreshInterval) external;
 
-    /// @notice Limits what the key's operations may cost at the most. The nonce key of each operation must then be the
+    /// @notice Limits the worst-case cost of the key's operations. The nonce key of each operation must then be the
     /// session key's address.
     /// @dev Operations are charged in validation. Of those validated before, in the same bundle, execution refuses the ones
     /// that a lowered limit does not cover any more; a limit that the key did not have, or that was removed in between, does not

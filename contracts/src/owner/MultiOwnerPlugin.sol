@@ -24,7 +24,7 @@ import {IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
 
 /// @title Owners of an account
 /// @dev Storage: per account a list of its owners, newest first, in which an owner's entry also says that it is one. The
-/// account is the last key of each mapping, so that all of it is associated with the account (ERC-7562) and can be read in
+/// account is the last key of each mapping, so all of it is associated with the account (ERC-7562) and can be read in
 /// validation by a plugin without stake. Each validation of an externally owned account's signature reads one word.
 contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     /// @notice An owner in the list of an account:
@@ -43,7 +43,7 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
 
     bytes4 private constant INVALID_SIGNATURE = 0xffffffff;
 
-    /// @dev What a signature begins with that names its owner: see `IMultiOwnerPlugin`. 16 bytes of ones, then the last 16
+    /// @dev The prefix of a signature that names its owner: see `IMultiOwnerPlugin`. 16 bytes of ones, then the last 16
     /// bytes of keccak256("session-keys.MultiOwnerPlugin.namedOwner").
     bytes32 private constant NAMED_OWNER = 0xffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c234690;
     uint256 private constant NAME_LENGTH = 52;
@@ -112,7 +112,7 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     }
 
     /// @inheritdoc IERC1271
-    /// @dev Called on the account. The digest is wrapped in EIP-712 data of the account, so that a signature cannot be
+    /// @dev Called on the account. The digest is wrapped in EIP-712 data of the account: a signature cannot be
     /// replayed on another account of the same owner, on another chain, or through another plugin.
     function isValidSignature(bytes32 digest, bytes calldata signature) external view returns (bytes4) {
         bytes32 messageHash = _messageHash(msg.sender, abi.encode(digest));

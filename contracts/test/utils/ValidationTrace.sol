@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {Vm} from "forge-std/Vm.sol";
 
+import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {Erc7562} from "./Erc7562.sol";
 import {SessionKeyStackTest} from "./SessionKeyStackTest.sol";
@@ -13,7 +14,7 @@ abstract contract ValidationTrace is SessionKeyStackTest, Erc7562 {
     /// @notice The rules that the validation of `op` breaks, in their order in the trace, each as "rule: what". State is left
     /// as it was. Called by the test itself, so that the memory that a trace takes is free again afterwards.
     /// @param signatureFails What validation must say of the signature.
-    function violationsOf(IEntryPoint.UserOperation memory op, bool signatureFails) external returns (string[] memory) {
+    function violationsOf(UserOperation memory op, bool signatureFails) external returns (string[] memory) {
         vm.startDebugTraceRecording();
         (bool success, bytes memory answer) =
             address(ENTRY_POINT).call(abi.encodeCall(IEntryPoint.simulateValidation, (op)));

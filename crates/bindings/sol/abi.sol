@@ -44,7 +44,7 @@ interface IAccount {
 ///
 /// A `bytes21` is a function reference: see `IModularAccount`.
 interface IAccountLoupe {
-    /// What executes and what validates an execution function.
+    /// The plugin that executes a function, and the functions that validate it.
     struct ExecutionFunctionConfig {
         /// Zero: nothing. The account itself for its own functions.
         address plugin;
@@ -58,7 +58,7 @@ interface IAccountLoupe {
         bytes21 postExecHook;
     }
 
-    /// What executes and what validates an execution function.
+    /// The plugin that executes a function, and the functions that validate it.
     function getExecutionFunctionConfig(bytes4 selector) external view returns (ExecutionFunctionConfig memory config);
 
     /// The execution hooks of a function, newest first: each pre hook with each of its post hooks (or 0 if it has
@@ -87,7 +87,7 @@ interface IEntryPoint {
         bytes signature;
     }
 
-    /// What an address has deposited and staked.
+    /// Deposit and stake of an address.
     struct DepositInfo {
         uint112 deposit;
         bool staked;
@@ -96,7 +96,7 @@ interface IEntryPoint {
         uint48 withdrawTime;
     }
 
-    /// What validation cost and said. Gas in gas units, `prefund` in wei, times in unix seconds.
+    /// Cost and result of a validation. Gas in gas units, `prefund` in wei, times in unix seconds.
     struct ReturnInfo {
         uint256 preOpGas;
         uint256 prefund;
@@ -293,19 +293,19 @@ interface IModularAccount {
     /// Calls an execution function that a plugin added and that the calling plugin's manifest lists.
     ///
     /// - `data`: The call: selector and arguments.
-    /// - `returnData`: What the function returned, raw.
+    /// - `returnData`: The function's return data, raw.
     function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData);
 
     /// Makes a call where the calling plugin's manifest permits it.
     ///
     /// - `value`: Wei to send along.
-    /// - returned: What the target returned, raw.
+    /// - returned: The target's return data, raw.
     function executeFromPluginExternal(address target, uint256 value, bytes calldata data)
         external
         payable
         returns (bytes memory);
 
-    /// What executes and what validates an execution function.
+    /// The plugin that executes a function, and the functions that validate it.
     struct ExecutionFunctionConfig {
         /// Zero: nothing. The account itself for its own functions.
         address plugin;
@@ -319,7 +319,7 @@ interface IModularAccount {
         bytes21 postExecHook;
     }
 
-    /// What executes and what validates an execution function.
+    /// The plugin that executes a function, and the functions that validate it.
     function getExecutionFunctionConfig(bytes4 selector) external view returns (ExecutionFunctionConfig memory config);
 
     /// The execution hooks of a function, newest first: each pre hook with each of its post hooks (or 0 if it has
@@ -616,7 +616,7 @@ interface IMultiOwnerPlugin {
     /// The caller is neither an owner nor the account.
     error NotAuthorized();
 
-    /// The address to remove is no owner.
+    /// The address to remove is not an owner.
     error OwnerDoesNotExist(address owner);
 
     /// Changes the owners. Called on the account.
@@ -639,12 +639,12 @@ interface IMultiOwnerPlugin {
             uint256[] memory extensions
         );
 
-    /// What is hashed and signed for a message of the account: 0x1901, domain separator, struct hash (EIP-712).
+    /// The data that is hashed and signed for a message of the account: 0x1901, domain separator, struct hash (EIP-712).
     ///
     /// - `message`: For ERC-1271, `abi.encode(digest)`.
     function encodeMessageData(address account, bytes calldata message) external view returns (bytes memory);
 
-    /// Keccak-256 hash of `encodeMessageData`: what owners sign so that the account's `isValidSignature` is true.
+    /// Keccak-256 hash of `encodeMessageData`: owners sign it, and the account's `isValidSignature` accepts the signature.
     function getMessageHash(address account, bytes calldata message) external view returns (bytes32);
 
     /// Whether the address is an owner of the account.
@@ -701,7 +701,7 @@ struct SelectorPermission {
     string permissionDescription;
 }
 
-/// What a plugin says of itself to people. Never read on chain.
+/// A plugin's description for people. Never read on chain.
 struct PluginMetadata {
     string name;
     /// Semantic version 2.0.0.
@@ -710,7 +710,7 @@ struct PluginMetadata {
     SelectorPermission[] permissionDescriptors;
 }
 
-/// What a plugin adds to an account and what it may do there. An owner consents to it by its hash,
+/// The functions that a plugin adds to an account, and its permissions there. An owner consents to it by its hash,
 /// `keccak256(abi.encode(manifest))`.
 struct PluginManifest {
     /// ERC-165 ids that the account answers true for while the plugin is installed.
@@ -773,7 +773,7 @@ interface IPlugin {
     /// Runs after execution; reverts to undo it.
     function postExecutionHook(uint8 functionId, bytes calldata preExecHookData) external;
 
-    /// What the plugin adds to an account and may do there.
+    /// The functions that the plugin adds to an account, and its permissions there.
     function pluginManifest() external pure returns (PluginManifest memory);
 
     /// Name, version, author and permission descriptions, for people.
@@ -806,13 +806,13 @@ interface IPluginExecutor {
     /// Calls an execution function that a plugin added and that the calling plugin's manifest lists.
     ///
     /// - `data`: The call: selector and arguments.
-    /// - `returnData`: What the function returned, raw.
+    /// - `returnData`: The function's return data, raw.
     function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData);
 
     /// Makes a call where the calling plugin's manifest permits it.
     ///
     /// - `value`: Wei to send along.
-    /// - returned: What the target returned, raw.
+    /// - returned: The target's return data, raw.
     function executeFromPluginExternal(address target, uint256 value, bytes calldata data)
         external
         payable
@@ -944,7 +944,7 @@ interface ISessionKeyPlugin {
     /// the gas limit and the required paymaster.
     ///
     /// - `calls`: At least one.
-    /// - returned: What each call returned, raw.
+    /// - returned: The return data of each call, raw.
     function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory);
 
     /// Registers a key with default permissions, then applies `permissionUpdates`. Called on the account.
@@ -1075,7 +1075,7 @@ interface ISessionKeyPermissionsUpdates {
     /// Limits what the key may spend of a token: the amounts of `transfer` and `approve` count, and no other
     /// function of the token may be called.
     ///
-    /// Warning: an approval counts once, when it is given, and outlives the key. What the token answers is not looked at.
+    /// Warning: an approval counts once, when it is given, and outlives the key. The token's answer is ignored.
     /// On an NFT, ids count as amounts, and id 0 is free.
     ///
     /// - `token`: Not zero: else `InvalidToken`.
@@ -1083,7 +1083,7 @@ interface ISessionKeyPermissionsUpdates {
     /// - `refreshInterval`: Seconds; an interval starts now. Zero: the limit is a total.
     function setERC20SpendLimit(address token, uint256 spendLimit, uint48 refreshInterval) external;
 
-    /// Limits what the key's operations may cost at the most. The nonce key of each operation must then be the
+    /// Limits the worst-case cost of the key's operations. The nonce key of each operation must then be the
     /// session key's address.
     ///
     /// Operations are charged in validation. Of those validated before, in the same bundle, execution refuses the ones

@@ -55,7 +55,7 @@ impl Answer {
     }
 
     /// The answer is no: the exit code is 1.
-    pub(crate) fn no(&mut self, is_no: bool) {
+    pub(crate) const fn no(&mut self, is_no: bool) {
         self.is_no |= is_no;
     }
 
@@ -161,9 +161,15 @@ fn written(result: io::Result<()>, exit: Exit) -> ExitCode {
 /// Says why there is no answer. `writes`: the command would have written something, and hashes stand beside the reason.
 pub(crate) fn print_failure(failure: &Failure, is_json: bool, writes: bool) -> ExitCode {
     print_error(&failure.message);
-    if !is_json {
-        return failure.exit.into();
+    if is_json {
+        print_json(failure, writes)
+    } else {
+        failure.exit.into()
     }
+}
+
+/// The same as a JSON document alone.
+pub(crate) fn print_json(failure: &Failure, writes: bool) -> ExitCode {
     let mut document = json!({ "ok": false, "error": { "code": failure.code, "message": failure.message } });
     if writes {
         document["userOpHash"] = json!(failure.user_op_hash);

@@ -22,13 +22,13 @@ use demo::DemoArguments;
 use deploy::DeployArguments;
 use doctor::DoctorArguments;
 use failure::{Ended, Failure};
-use report::{Format, Report, print_error, print_refusal};
+use report::{Format, Report, print_error};
 use session_key_client::request::clean_text;
 use std::{io::Write as _, process::ExitCode};
 
 /// Session keys for ERC-6900 accounts: keys that act within limits, without being trusted.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "session-key", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -112,7 +112,7 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
         let line = without_urls(&plain);
         let message = line.lines().next().unwrap_or_default();
         let message = message.strip_prefix("error: ").unwrap_or(message);
-        return print_refusal(&Failure::of_arguments(message));
+        return answer::print_json(&Failure::of_arguments(message), true);
     }
     failure::Exit::NotBegun.into()
 }

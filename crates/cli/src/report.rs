@@ -1,10 +1,16 @@
 //! What the commands print: for people line by line as it happens, for machines one JSON document at the end.
 
-use crate::failure::{Ended, Exit, Failure};
+use crate::{
+    commands::violation_json,
+    failure::{Ended, Exit, Failure},
+};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use session_key_client::{permissions::Violation, request::clean_text};
+use session_key_client::{
+    permissions::{Violation, words::Names},
+    request::clean_text,
+};
 use std::{
     io::{self, Write as _},
     process::ExitCode,
@@ -48,7 +54,7 @@ enum Line {
     Refused {
         label: String,
         /// The rule that it breaks, with its figures.
-        violation: Violation,
+        violation: Value,
         /// What the chain says of it.
         answer: String,
     },
@@ -178,7 +184,7 @@ impl Report {
             ),
             Line::Refused {
                 label,
-                violation: violation.clone(),
+                violation: violation_json(violation, &Names::new()),
                 answer,
             },
         );
@@ -260,14 +266,6 @@ impl Report {
             self.broken.get_or_insert(error);
         }
     }
-}
-
-/// Prints what is wrong with the arguments as a JSON document.
-pub(crate) fn print_refusal(failure: &Failure) -> ExitCode {
-    let mut report = Report::new(Format::Json);
-    let document = report.document(Some(failure));
-    report.print(&format!("{document:#}"));
-    report.exit(failure.exit, None)
 }
 
 /// A text that may be from outside: without control characters, cut. Its columns stay apart.

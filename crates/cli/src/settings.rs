@@ -101,7 +101,12 @@ pub(crate) struct FromFile {
 }
 
 impl FromFile {
-    fn read(named: Option<&Path>) -> Result<Self> {
+    /// The folder with session keys that it names.
+    pub(crate) fn keystore(&self) -> Option<&Path> {
+        self.values.keystore.as_deref()
+    }
+
+    pub(crate) fn read(named: Option<&Path>) -> Result<Self> {
         let path = named.unwrap_or(Path::new(FILE));
         if named.is_none() && !path.exists() {
             return Ok(Self::default());
@@ -142,6 +147,23 @@ pub(crate) struct Settings {
     pub(crate) time_limit: TimeLimit,
     /// What came from the file, to be shown before anything is signed.
     pub(crate) of_file: Vec<String>,
+}
+
+impl Settings {
+    /// The same for the owner and the salt of an account that is made.
+    pub(crate) fn of_options(&mut self, owner: bool, salt: bool) {
+        for (name, is_given) in [("owner", owner), ("salt", salt)] {
+            if is_given {
+                self.is_given(name);
+            }
+        }
+    }
+
+    /// Takes a name off what came from the file: an option was stronger.
+    pub(crate) fn is_given(&mut self, name: &str) {
+        let start = format!("{name} = ");
+        self.of_file.retain(|value| !value.starts_with(&start));
+    }
 }
 
 impl Sources {
@@ -193,6 +215,13 @@ impl Sources {
             && let Some(chain_id) = values.chain_id
         {
             of_file.push(format!("chain_id = {chain_id}"));
+        }
+        // Options that are stronger are the command's own: it takes these off.
+        of_file.extend(values.owner.map(|owner| format!("owner = {owner}")));
+        of_file.extend(values.salt.map(|salt| format!("salt = {salt}")));
+        if let Some(keystore) = &values.keystore {
+            let keystore = keystore.display().to_string();
+            of_file.push(format!("keystore = {}", clean_text(&keystore, 200)));
         }
         Settings {
             rpc_url,

@@ -2,7 +2,7 @@
 
 use eyre::{Result, bail};
 use session_key_client::{
-    Node, RequestError,
+    Node, RequestError, Revert,
     alloy::{
         network::TransactionBuilder as _,
         primitives::{Address, B256, Bytes, U64, U256},
@@ -11,6 +11,7 @@ use session_key_client::{
     },
     node::TransactionReceipt,
     operation::{Bounds, OverBound},
+    request::ErrorAnswer,
 };
 use std::{fmt, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -26,7 +27,7 @@ const LAG: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TransactionError {
     /// It would revert, cannot be paid, or the node does not answer.
-    #[error("{what}: {error}")]
+    #[error("{what}: {}", words(error))]
     NotSent { what: String, error: RequestError },
 
     /// The node suggests absurd fees.
@@ -52,6 +53,17 @@ pub(crate) enum TransactionError {
     /// It was included, and reverted.
     #[error("{what}: transaction {transaction} reverted")]
     Reverted { what: String, transaction: B256 },
+}
+
+/// The error; of a revert, what it says, where that is known.
+fn words(error: &RequestError) -> String {
+    if let RequestError::Answered(ErrorAnswer { data: Some(data), .. }) = error {
+        match Revert::decode(data) {
+            Revert::Unknown(_) => {}
+            revert => return format!("it would revert: {revert}"),
+        }
+    }
+    error.to_string()
 }
 
 fn because(error: Option<&RequestError>) -> impl fmt::Display {

@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod journal;
 pub mod key_list;
 pub mod key_request;
+pub mod nft;
 pub mod node;
 pub mod operation;
 pub mod request;

@@ -1,4 +1,4 @@
-//! A JSON-RPC transport over HTTP that sends every request once and tells how it ended.
+//! A JSON-RPC transport over HTTP that sends every request once and reports how it ended.
 //!
 //! ```
 //! use session_key_client::{node::Node, transport};
@@ -66,7 +66,7 @@ pub fn connect(url: &str) -> Result<DynProvider, ConnectError> {
 /// connection that had been kept open is sent over a new one.) Its errors convert into [`RequestError`] without
 /// loss. Credentials, path and query of the URL, which can hold API keys, are never printed.
 ///
-/// [`RequestError::NotReached`] tells of one request. A layer over this transport that repeats requests is noticed and gets
+/// [`RequestError::NotReached`] is about one request. A layer over this transport that repeats requests is noticed and gets
 /// [`RequestError::NoAnswer`] instead; one that tries several transports is not, so do not put such a layer over it.
 #[derive(Clone)]
 pub struct HttpTransport {
@@ -167,7 +167,7 @@ impl HttpTransport {
         self
     }
 
-    /// What may be printed of the URL: its scheme, host and port. What else is in it may hold an API key.
+    /// The printable part of the URL: its scheme, host and port. The rest may hold an API key.
     #[must_use]
     pub fn origin(&self) -> String {
         format!("{:?}", self.endpoint)

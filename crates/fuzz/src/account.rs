@@ -32,7 +32,7 @@ pub const REFUSER: Address = Address::repeat_byte(0xfe);
 /// Who gets tokens and allowances.
 pub const RECIPIENT: Address = Address::repeat_byte(0x0e);
 
-/// Wei that the account holds: little, so that some calls cannot be paid for. Its gas is paid from its deposit.
+/// Wei that the account holds: too little for some calls. Its gas is paid from its deposit.
 pub const BALANCE: U256 = uint!(80_U256);
 
 /// Base units of the token that the account holds.
@@ -179,9 +179,10 @@ impl AccountWorld {
         self.chain.set_next_timestamp(time)?;
         let request = TransactionRequest::default().from(from).to(to).input(data.into());
         let execution = self.chain.send(request)?;
-        Ok(match execution.is_success() {
-            true => Sent::Done,
-            false => Sent::Reverted(Revert::decode(&execution.output)),
+        Ok(if execution.is_success() {
+            Sent::Done
+        } else {
+            Sent::Reverted(Revert::decode(&execution.output))
         })
     }
 

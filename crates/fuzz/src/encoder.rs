@@ -203,7 +203,7 @@ fn expected(permissions: &Permissions, time: u64) -> KeyState {
     state
 }
 
-fn unused(limit: SpendLimit, time: u64) -> SpendLimitInfo {
+const fn unused(limit: SpendLimit, time: u64) -> SpendLimitInfo {
     SpendLimitInfo {
         has_limit: true,
         limit: limit.spend_limit,

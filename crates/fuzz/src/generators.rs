@@ -1,4 +1,4 @@
-//! What the cases are made of. Everything leans to boundaries, and to few distinct values, so that entries meet.
+//! What the cases are made of. Everything leans to boundaries, and to few distinct values: entries meet.
 
 use alloy::primitives::{Address, Selector, U256, address};
 use proptest::prelude::*;

@@ -127,9 +127,10 @@ impl<'a> History<'a> {
             prop_assert_eq!(sent, Sent::Done);
             let pending = state.gas_limit.should_reset;
             state.settle_gas_reset(time);
-            match pending {
-                true => "settled by anyone",
-                false => "none is pending",
+            if pending {
+                "settled by anyone"
+            } else {
+                "none is pending"
             }
         };
         outcomes.reached(format!("gas reset: {kind}"));

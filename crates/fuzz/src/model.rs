@@ -188,25 +188,28 @@ impl Model {
     }
 
     fn require(&self, key: Address) -> Result<(), Refusal> {
-        match self.states[&key].registered {
-            true => Ok(()),
-            false => Err(invalid(key)),
+        if self.states[&key].registered {
+            Ok(())
+        } else {
+            Err(invalid(key))
         }
     }
 
     fn require_addable(&self, key: Address) -> Result<(), Refusal> {
-        match self.states[&key].registered {
-            true => Err(invalid(key)),
-            false => Ok(()),
+        if self.states[&key].registered {
+            Err(invalid(key))
+        } else {
+            Ok(())
         }
     }
 
     /// The second argument of `removeSessionKey` and `rotateSessionKey`.
     fn require_predecessor(&self, call_data: &Bytes, key: Address) -> Result<(), Refusal> {
         let given = B256::from_slice(&call_data[36..68]);
-        match given.is_zero() || self.keys.predecessor(key) == Ok(given) {
-            true => Ok(()),
-            false => Err(invalid(key)),
+        if given.is_zero() || self.keys.predecessor(key) == Ok(given) {
+            Ok(())
+        } else {
+            Err(invalid(key))
         }
     }
 
@@ -240,9 +243,12 @@ impl Model {
                 .get(&key)
                 .is_some_and(|state| state.gas_limit.should_reset)
         };
-        is_pending(self).then(|| match is_pending(after) {
-            true => "still pending after an execution that failed",
-            false => "settled by execution",
+        is_pending(self).then(|| {
+            if is_pending(after) {
+                "still pending after an execution that failed"
+            } else {
+                "settled by execution"
+            }
         })
     }
 
@@ -272,10 +278,11 @@ impl Model {
             .states
             .entry(key)
             .or_insert_with(|| KeyState::unregistered(account, key));
-        let violations = match self.installed {
-            true => state.execute_validation(operation, Some(*hash), time),
-            // What the EntryPoint itself finds comes first.
-            false => KeyState::unregistered(account, key).execute_validation(operation, Some(*hash), time),
+        let violations = if self.installed {
+            state.execute_validation(operation, Some(*hash), time)
+        } else {
+            // The EntryPoint's own checks come first.
+            KeyState::unregistered(account, key).execute_validation(operation, Some(*hash), time)
         };
         if violations.is_empty() {
             return Ok(());
@@ -318,7 +325,7 @@ impl Model {
     }
 }
 
-fn invalid(key: Address) -> Refusal {
+const fn invalid(key: Address) -> Refusal {
     Refusal::Plugin(PluginError::InvalidSessionKey { session_key: key })
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// The session key that the operation names; zero for an owner's.
-    pub(crate) fn key(&self) -> Address {
+    pub(crate) const fn key(&self) -> Address {
         match &self.maker {
             Maker::Key(key) => *key,
             Maker::Owner(_) => Address::ZERO,

@@ -107,7 +107,7 @@ impl std::error::Error for Failure {}
 /// Runs all cases in this file of regressions, then as many others as asked for, or as `PROPTEST_CASES` says. A case that fails
 /// is shrunk and its seed is written to the file.
 ///
-/// The cases are the same ones every time, so that a test passes or fails by the code and not by luck; `PROPTEST_RNG_SEED` asks
+/// The cases are the same ones every time, so a test passes or fails by the code and not by luck; `PROPTEST_RNG_SEED` asks
 /// for others. [`run_seeds`] is what searches for new failures.
 pub fn run_with_regressions<P: Property>(cases: u32, regressions: &'static str) -> eyre::Result<Outcomes> {
     let defaults = Config::default();
@@ -190,7 +190,7 @@ pub fn run_seeds<P: Property>(
 
 type Checked<P> = Result<(), TestError<<P as Property>::Case>>;
 
-/// proptest's tests are `Fn`, so that the property is in a cell while they run.
+/// proptest's tests are `Fn`, so the property is in a cell while they run.
 fn check_with<P: Property>(
     property: P,
     outcomes: Outcomes,

@@ -98,7 +98,7 @@ impl Target {
     ];
 
     /// Its address.
-    pub fn address(self, world: &AccountWorld) -> Address {
+    pub const fn address(self, world: &AccountWorld) -> Address {
         match self {
             Self::Shop => SHOP,
             Self::Token => world.stack.token,
@@ -191,7 +191,7 @@ pub enum Paymaster {
 }
 
 impl Paymaster {
-    fn address(self, world: &AccountWorld) -> Address {
+    const fn address(self, world: &AccountWorld) -> Address {
         match self {
             Self::None => Address::ZERO,
             Self::Number(index) => world.paymasters[index % 2],
@@ -267,7 +267,7 @@ impl Change {
         .boxed()
     }
 
-    /// Permissions that let calls through, so that not all fail for the first rule; then a few changes.
+    /// Permissions that let calls through, or all would fail for the first rule; then a few changes.
     pub fn any_permissions() -> BoxedStrategy<Vec<Self>> {
         let list_type = |kind| Self::Update(PermissionUpdate::AccessListType(kind));
         let list = prop_oneof![

@@ -321,7 +321,7 @@ fn recovered(signature: &[u8], hash: B256) -> Option<Address> {
     Signature::new(r, s, *v == 28).recover_address_from_msg(hash).ok()
 }
 
-fn kind(tampering: &Tampering) -> &'static str {
+const fn kind(tampering: &Tampering) -> &'static str {
     match tampering {
         Tampering::None => "untouched",
         Tampering::OtherSigner => "by another key",

@@ -185,12 +185,13 @@ fn check_validation(
         Err(ChainError::Reverted { output }) => {
             prop_assert_eq!(code, Some(AaCode::AccountReverted), "{}", verdict);
             let is_malformed = broken(|rule| matches!(rule, Rule::MalformedCallData { .. }));
-            let expected = match !is_malformed && broken(|rule| matches!(rule, Rule::MalformedSignature)) {
-                true => InvalidSignature {
+            let expected = if !is_malformed && broken(|rule| matches!(rule, Rule::MalformedSignature)) {
+                InvalidSignature {
                     sessionKey: prepared.key(),
                 }
-                .abi_encode(),
-                false => PermissionsCheckFailed {}.abi_encode(),
+                .abi_encode()
+            } else {
+                PermissionsCheckFailed {}.abi_encode()
             };
             prop_assert_eq!(&output[..], &expected[..], "{}", verdict);
             return Ok(());
@@ -285,9 +286,12 @@ fn left(state: &KeyState, time: u64) -> Remaining {
     let of = |limit: &SpendLimitInfo, time: Option<u64>| {
         let end = (limit.last_used_time + limit.refresh_interval).min(MAX_SECONDS);
         let is_over = limit.refresh_interval != 0 && time.is_some_and(|time| end <= time);
-        limit.has_limit.then(|| match is_over {
-            true => limit.limit,
-            false => limit.limit.checked_sub(limit.limit_used).unwrap_or(U256::ZERO),
+        limit.has_limit.then(|| {
+            if is_over {
+                limit.limit
+            } else {
+                limit.limit.checked_sub(limit.limit_used).unwrap_or(U256::ZERO)
+            }
         })
     };
     let mut remaining = Remaining::default();

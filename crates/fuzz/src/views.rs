@@ -173,8 +173,8 @@ impl Batch {
     }
 }
 
-/// The contracts of a footprint, and the functions of each. Of a key that is not registered, one of each, so that these views
-/// are asked too.
+/// The contracts of a footprint, and the functions of each. For an unregistered key, one of each: these views
+/// are asked as well.
 fn entries(footprint: &KeyState) -> Vec<(Address, BTreeSet<Selector>)> {
     if !footprint.registered {
         return vec![(Address::ZERO, [Selector::ZERO].into())];

@@ -100,7 +100,7 @@ pub(crate) fn deploy(chain: &mut Chain, plugin: Option<&Bytes>) -> Result<Stack,
 }
 
 /// An operation of the account that asks for nothing.
-pub(crate) fn operation(call_data: Bytes, nonce: U256) -> UserOperation {
+pub(crate) const fn operation(call_data: Bytes, nonce: U256) -> UserOperation {
     UserOperation {
         sender: ACCOUNT,
         nonce,

@@ -34,7 +34,7 @@ impl Call {
     }
 
     /// A plain transfer of the native token, in wei.
-    pub fn transfer(to: Address, value: U256) -> Self {
+    pub const fn transfer(to: Address, value: U256) -> Self {
         Self {
             target: to,
             value,
@@ -44,7 +44,7 @@ impl Call {
 
     /// The same call with value, in wei.
     #[must_use]
-    pub fn with_value(mut self, value: U256) -> Self {
+    pub const fn with_value(mut self, value: U256) -> Self {
         self.value = value;
         self
     }

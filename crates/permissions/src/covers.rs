@@ -70,7 +70,7 @@ pub struct Coverage(Vec<Missing>);
 
 impl Coverage {
     /// Whether everything is covered.
-    pub fn is_covered(&self) -> bool {
+    pub const fn is_covered(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -100,6 +100,16 @@ impl Missing {
     /// What is missing, in words.
     #[must_use]
     pub fn describe(&self, names: &dyn Lookup) -> String {
+        format!(
+            "{} For example, {}",
+            self.code.sentence(),
+            self.describe_example(names)
+        )
+    }
+
+    /// The operation that the policy refuses and the need accepts, and why it is refused: `at 2027-01-15T08:00:00Z: …`.
+    #[must_use]
+    pub fn describe_example(&self, names: &dyn Lookup) -> String {
         let verdict = self
             .example
             .policy
@@ -111,11 +121,7 @@ impl Missing {
             .or(verdict.violations().first())
             .map(|violation| violation.describe(names));
         let reason = reason.unwrap_or_default();
-        format!(
-            "{} For example, at {}: {reason}",
-            self.code.sentence(),
-            UnixTime(self.example.time)
-        )
+        format!("at {}: {reason}", UnixTime(self.example.time))
     }
 }
 
@@ -266,7 +272,7 @@ impl Example {
     }
 }
 
-fn put(limit: &mut SpendLimitInfo, used: Use) {
+const fn put(limit: &mut SpendLimitInfo, used: Use) {
     if limit.has_limit {
         limit.limit_used = used.used;
         limit.last_used_time = if limit.refresh_interval == 0 {

@@ -75,7 +75,7 @@ struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    fn new(selector: Selector, data: &'a [u8], count: usize) -> Result<Self, PermissionError> {
+    const fn new(selector: Selector, data: &'a [u8], count: usize) -> Result<Self, PermissionError> {
         let words = data.as_chunks().0;
         if words.len() < count {
             return Err(PermissionError::ShortArguments {

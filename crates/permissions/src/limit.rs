@@ -41,7 +41,7 @@ impl SpendLimit {
     }
 
     /// Refuses an interval that must be in milliseconds.
-    pub(crate) fn check_plausible(&self) -> Result<(), PermissionError> {
+    pub(crate) const fn check_plausible(&self) -> Result<(), PermissionError> {
         plausible(
             TimeField::RefreshInterval,
             self.refresh_interval,
@@ -204,18 +204,18 @@ impl SpendLimitInfo {
     }
 
     /// What is left of the current interval, or of the total.
-    pub(crate) fn left(&self) -> U256 {
+    pub(crate) const fn left(&self) -> U256 {
         self.limit.saturating_sub(self.limit_used)
     }
 
     /// Whether the current interval ends after [`MAX_SECONDS`]: later than a plugin can tell that does not saturate.
-    pub(crate) fn end_overflows(&self) -> bool {
+    pub(crate) const fn end_overflows(&self) -> bool {
         self.has_limit && end_overflows(self.last_used_time, self.refresh_interval)
     }
 }
 
 /// Whether an interval that begins at `start` ends after [`MAX_SECONDS`]. Never without an interval.
-pub(crate) fn end_overflows(start: u64, refresh_interval: u64) -> bool {
+pub(crate) const fn end_overflows(start: u64, refresh_interval: u64) -> bool {
     refresh_interval > 0 && start.saturating_add(refresh_interval) > MAX_SECONDS
 }
 

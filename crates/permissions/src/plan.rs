@@ -169,7 +169,7 @@ impl Plan {
     }
 
     /// Whether nothing has to change.
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 

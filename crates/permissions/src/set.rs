@@ -144,7 +144,7 @@ impl Permissions {
     }
 
     /// Refuses a set whose end time has passed at `now` (unix seconds): a key granted with it could never be used.
-    pub fn check_not_over(&self, now: u64) -> Result<(), PermissionError> {
+    pub const fn check_not_over(&self, now: u64) -> Result<(), PermissionError> {
         match self.time_range {
             Some(TimeRange { valid_until, .. }) if valid_until != 0 && valid_until < now => {
                 Err(PermissionError::Over { valid_until, now })

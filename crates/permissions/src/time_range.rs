@@ -44,7 +44,7 @@ impl TimeRange {
 }
 
 /// Refuses more seconds than `most`.
-pub(crate) fn plausible(field: TimeField, seconds: u64, most: u64) -> Result<(), PermissionError> {
+pub(crate) const fn plausible(field: TimeField, seconds: u64, most: u64) -> Result<(), PermissionError> {
     if seconds > most {
         return Err(PermissionError::ImplausibleSeconds { field, seconds, most });
     }

@@ -43,9 +43,12 @@ pub struct UserOperation {
 impl UserOperation {
     /// The hash that is signed and that identifies the operation: `EntryPoint.getUserOpHash`.
     pub fn hash(&self, entry_point: Address, chain_id: u64) -> B256 {
-        let hashed = |data: &Bytes| match data.is_empty() {
-            true => KECCAK256_EMPTY,
-            false => keccak256(data),
+        let hashed = |data: &Bytes| {
+            if data.is_empty() {
+                KECCAK256_EMPTY
+            } else {
+                keccak256(data)
+            }
         };
         let packed = keccak256(
             (

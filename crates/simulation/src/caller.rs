@@ -107,6 +107,8 @@ pub(crate) struct WishState {
     has_doubts: bool,
     /// Whether a crash took a journal that was only in memory.
     pub(crate) has_lost_journal: bool,
+    /// Whether a crash came between an answer and its caller: the journal says that it was told.
+    pub(crate) has_lost_answer: bool,
     /// The last answer, in words.
     pub(crate) last: String,
     /// Faults that its process had met when it asked.
@@ -122,6 +124,7 @@ impl Default for WishState {
             is_in_flight: false,
             has_doubts: false,
             has_lost_journal: false,
+            has_lost_answer: false,
             last: String::new(),
             faults_before: 0,
         }
@@ -129,7 +132,7 @@ impl Default for WishState {
 }
 
 /// The name of an outcome.
-pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
+pub(crate) const fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Included(Included {
             success: true,

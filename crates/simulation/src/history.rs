@@ -448,14 +448,7 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
         );
         let is_exempt = matches!(wish.what, What::Unblock(_))
             // What an attempt was told that then crashed, nobody else is told.
-            || matches!(wish.follow, Follow::Blind(_))
-                && world
-                    .plan
-                    .crashes
-                    .iter()
-                    .filter(|crash| crash.process == wish.process)
-                    .count()
-                    > 1
+            || matches!(wish.follow, Follow::Blind(_)) && known.has_lost_answer
             // Each in a lane of its own, and not for the first time no more than once.
             || takes_away && matches!(wish.follow, Follow::Blind(_))
             // Who asks for the same as others without a name takes theirs for its own, and they its.

@@ -148,6 +148,8 @@ pub(crate) struct Ledger {
     social: BTreeSet<u8>,
     /// Intents whose callers were given errors, and since when this is written, in milliseconds.
     given_up: BTreeMap<IntentId, u64>,
+    /// Intents whose callers were told what became of them, as is written.
+    told: BTreeSet<IntentId>,
     /// What processes had estimated.
     estimates: BTreeSet<(u8, B256)>,
 }
@@ -200,6 +202,7 @@ impl Ledger {
                 .map(|wish| wish.number)
                 .collect(),
             given_up: BTreeMap::new(),
+            told: BTreeSet::new(),
             estimates: BTreeSet::new(),
         }
     }
@@ -246,7 +249,13 @@ impl Ledger {
         );
         let needs_memory = matches!(
             check,
-            Check::AtMostOnce | Check::NeverHappens | Check::Decided | Check::Lane | Check::Budget
+            Check::AtMostOnce
+                | Check::NeverHappens
+                | Check::Void
+                | Check::Decided
+                | Check::SentAgain
+                | Check::Lane
+                | Check::Budget
         );
         if self.is_hostile && needs_honesty || self.is_lossy && needs_memory {
             return;
@@ -259,6 +268,9 @@ impl Ledger {
 
     /// A record was written to a journal, by a process.
     pub(crate) fn written(&mut self, record: &IntentRecord, process: u8, now: u64) {
+        if record.told {
+            self.told.insert(record.id);
+        }
         if record.given_up.is_some() && !record.told {
             self.given_up.entry(record.id).or_insert(now);
         } else {
@@ -479,6 +491,12 @@ impl Ledger {
             .filter(|(_, (of, _))| *of == wish)
             .map(|(intent, (_, attempt))| (*intent, *attempt))
             .collect()
+    }
+
+    /// Whether it is written that somebody was told what became of an intent of the wish.
+    pub(crate) fn was_told(&self, wish: u8) -> bool {
+        let intents = self.intents_of(wish);
+        intents.iter().any(|(intent, _)| self.told.contains(intent))
     }
 
     // ---- In the end

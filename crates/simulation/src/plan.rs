@@ -457,7 +457,7 @@ impl Maker {
         }
     }
 
-    fn bundler(&mut self) -> BundlerPlan {
+    const fn bundler(&mut self) -> BundlerPlan {
         let dice = &mut self.dice;
         BundlerPlan {
             interval: dice.between(300, 3_000),

@@ -2,7 +2,7 @@
 
 use crate::{
     bundler::Bundler,
-    caller::WishState,
+    caller::{Belief, WishState},
     dice::Dice,
     fault::Fates,
     ledger::{BlockFacts, Check, Executed, Ledger},
@@ -555,7 +555,17 @@ impl World {
                 .iter()
                 .any(|executed| executed.sender == operation.sender && executed.nonce == before)
         });
-        if !is_used && self.next_nonce(operation.sender, operation.nonce_key()) < operation.nonce {
+        // What `incrementNonce` used on a branch that has lost since left no event.
+        let may_have_been_ended = self.state().reorganizations > 0
+            && self
+                .plan
+                .wishes
+                .iter()
+                .any(|wish| matches!(wish.what, What::Unblock(_)));
+        if !is_used
+            && !may_have_been_ended
+            && self.next_nonce(operation.sender, operation.nonce_key()) < operation.nonce
+        {
             self.violate(
                 Check::Lane,
                 format!(
@@ -687,8 +697,10 @@ impl World {
             state.counts.fault("crash", step);
         }
         for wish in self.plan.wishes_of(process) {
+            let was_told = state.ledger.was_told(wish.number);
             if let Some(wish) = state.wishes.get_mut(&wish.number) {
                 wish.has_lost_journal |= has_lost_journal;
+                wish.has_lost_answer |= was_told && wish.belief == Belief::Asking;
             }
         }
     }

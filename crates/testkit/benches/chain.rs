@@ -101,7 +101,7 @@ fn user_operation_through_the_bundler(bencher: divan::Bencher<'_, '_>) {
     let session = session::Session::new();
     let operation = session.sign(session.unsigned_transfer(HOLDER, 1));
     let hash = session.hash(&operation);
-    let testkit = Testkit::from(session.chain.clone());
+    let testkit = Testkit::from(session.chain);
     let client = testkit
         .bundler(BundlerOptions {
             auto: true,

@@ -10,7 +10,7 @@ use alloy::{
 pub struct DevAccount {
     /// Its address.
     pub address: Address,
-    /// Its private key, which is no secret.
+    /// Its private key, which is public knowledge.
     pub private_key: B256,
 }
 
@@ -19,7 +19,7 @@ impl DevAccount {
     ///
     /// # Panics
     ///
-    /// When `private_key` was replaced by what is no key. Those of [`dev_accounts`] are.
+    /// If `private_key` was replaced by something that is not a key. Those of [`dev_accounts`] are keys.
     #[must_use]
     pub fn signer(&self) -> PrivateKeySigner {
         PrivateKeySigner::from_bytes(&self.private_key).expect("a valid private key")

@@ -73,7 +73,7 @@ impl MinedTransaction {
 impl Block {
     /// Seals a block. `header` comes without the roots, which are set here.
     ///
-    /// The state root is that of an empty state: there is no state trie.
+    /// The state root is that of an empty state: the chain keeps no state trie.
     pub(crate) fn seal(mut header: Header, transactions: Vec<MinedTransaction>, before: Position) -> Self {
         header.ommers_hash = constants::EMPTY_OMMER_ROOT_HASH;
         header.withdrawals_root = Some(constants::EMPTY_WITHDRAWALS);

@@ -284,12 +284,12 @@ impl Chain {
     }
 
     /// Moves the clock: the next block comes so many seconds later than it would have.
-    pub fn increase_time(&mut self, seconds: u64) {
+    pub const fn increase_time(&mut self, seconds: u64) {
         self.time_offset = self.time_offset.saturating_add(seconds);
     }
 
     /// Seconds that [`increase_time`](Self::increase_time) has added to the next block's time.
-    pub(crate) fn time_offset(&self) -> u64 {
+    pub(crate) const fn time_offset(&self) -> u64 {
         self.time_offset
     }
 
@@ -316,7 +316,7 @@ impl Chain {
         self.next_base_fee = Some(base_fee.min(MAX_BASE_FEE));
     }
 
-    /// [Mines](Self::mine) a block with this timestamp, unix seconds, so that views see the time too.
+    /// [Mines](Self::mine) a block with this timestamp, unix seconds; views then see that time.
     ///
     /// # Errors
     ///
@@ -347,7 +347,7 @@ impl Chain {
         id
     }
 
-    /// Goes back to a snapshot. That snapshot and all later ones are gone afterwards, as on other development nodes.
+    /// Reverts to a snapshot. That snapshot and all later ones are then gone, as on other development nodes.
     ///
     /// # Errors
     ///
@@ -402,7 +402,7 @@ impl Chain {
         self.impersonated.contains(&address)
     }
 
-    /// The header of the block to come, but for what depends on its transactions.
+    /// The header of the next block, without the fields that depend on its transactions.
     pub(crate) fn next_header(&self) -> Header {
         self.vantage().next_header()
     }
@@ -476,7 +476,7 @@ impl Chain {
         self.fork
     }
 
-    /// Changes how many blocks `safe` and `finalized` are behind the latest, from the next block on. What is final stays so.
+    /// Changes how many blocks `safe` and `finalized` are behind the latest, from the next block on. Final blocks stay final.
     pub const fn set_finality_distances(&mut self, safe: u64, finalized: u64) {
         self.config.safe_distance = safe;
         self.config.finalized_distance = finalized;
@@ -510,7 +510,7 @@ impl Chain {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn set_automine(&mut self, automine: bool) {
+    pub const fn set_automine(&mut self, automine: bool) {
         self.config.automine = automine;
     }
 

@@ -137,7 +137,7 @@ pub enum ChainError {
 impl ChainError {
     /// The revert data, if the call reverted.
     #[must_use]
-    pub fn revert_data(&self) -> Option<&Bytes> {
+    pub const fn revert_data(&self) -> Option<&Bytes> {
         match self {
             Self::Reverted { output } => Some(output),
             _ => None,

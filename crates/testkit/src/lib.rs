@@ -38,8 +38,8 @@ pub use rpc::ErrorAnswer;
 #[cfg(feature = "serve")]
 pub use serve::Server;
 pub use stack::{
-    DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, MULTICALL3, PlannedContract, Stack, TestToken,
-    VERIFYING_PAYMASTER_CODE,
+    DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, MULTICALL3, PLUGIN_WITHOUT_STRICT_RULES,
+    PlannedContract, Stack, TestToken, VERIFYING_PAYMASTER_CODE,
 };
 pub use testkit::Testkit;
 pub use trace::{CallKind, CallTrace};

@@ -37,6 +37,13 @@ pub static VERIFYING_PAYMASTER_CODE: CreationCode = CreationCode::new(
     include_str!("../bytecode/VerifyingPaymaster.hex"),
 );
 
+/// The session key plugin without what it demands beyond the ABI, and with version 1.0.1: a stand-in, for tests, for the plugins of
+/// the same ABI that are deployed elsewhere. Not part of the stack, and for no other chain.
+pub static PLUGIN_WITHOUT_STRICT_RULES: CreationCode = CreationCode::new(
+    "PluginWithoutStrictRules",
+    include_str!("../bytecode/PluginWithoutStrictRules.hex"),
+);
+
 /// Where `Multicall3` is on most chains. Not part of the stack; see [`Stack::deploy_multicall`].
 pub const MULTICALL3: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
 

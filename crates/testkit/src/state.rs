@@ -49,7 +49,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn position(&self) -> Position {
+    pub(crate) const fn position(&self) -> Position {
         Position(self.undo.len())
     }
 

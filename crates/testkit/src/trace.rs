@@ -117,7 +117,7 @@ impl CallTrace {
 }
 
 impl Chain {
-    /// Runs a call and shows what it calls. That it fails is part of the trace, not an error.
+    /// Runs a call and shows what it calls. A failing call is part of the trace, not an error.
     ///
     /// # Errors
     ///

@@ -78,7 +78,7 @@ impl Execution {
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) transaction: Recovered<TxEnvelope>,
-    /// Sent without a signature. Contracts may send, too.
+    /// Sent without a signature; the sender may be a contract.
     pub(crate) unsigned: bool,
     /// Pays nothing, whatever the base fee.
     pub(crate) free: bool,
@@ -110,7 +110,7 @@ impl Candidate {
         *self.transaction.tx_hash()
     }
 
-    pub(crate) fn sender(&self) -> Address {
+    pub(crate) const fn sender(&self) -> Address {
         self.transaction.signer()
     }
 
@@ -123,9 +123,10 @@ impl Candidate {
 
     /// Its payment above this base fee, in wei per gas unit; `None` if it does not pay the base fee.
     pub(crate) fn tip(&self, base_fee: u64) -> Option<u128> {
-        match self.free {
-            true => Some(0),
-            false => self.transaction.effective_tip_per_gas(base_fee),
+        if self.free {
+            Some(0)
+        } else {
+            self.transaction.effective_tip_per_gas(base_fee)
         }
     }
 
@@ -213,7 +214,7 @@ impl Chain {
     /// Sends a transaction as whoever `from` names, needing no signature, and mines it in a block of its own, past the pool.
     ///
     /// What the request leaves out: the nonce is the next one, the gas limit the block's; without any fee field the
-    /// transaction is free, whatever the base fee. That it reverts is no error of `send`: see [`Execution::ok`].
+    /// transaction is free, whatever the base fee. A revert is not an error of `send`: see [`Execution::ok`].
     ///
     /// # Errors
     ///

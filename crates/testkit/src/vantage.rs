@@ -64,7 +64,7 @@ impl<'a> Vantage<'a> {
         self.head
     }
 
-    /// Whether this is the chain as it is: what was set for the next block then holds for this vantage's, too.
+    /// Whether this is the chain as it is: settings for the next block then apply to this vantage as well.
     fn is_latest(&self) -> bool {
         self.head == self.chain.block_number()
     }
@@ -86,7 +86,7 @@ impl<'a> Vantage<'a> {
         }
     }
 
-    /// The block that an id names; `None` for one that is not there. Pending is no block.
+    /// The block that an id names; `None` if it does not exist. Pending does not count as a block.
     pub(crate) fn block(&self, id: BlockId) -> Option<&'a Block> {
         let number = match id {
             BlockId::Hash(hash) => self.chain.number_of_block(hash.block_hash)?,
@@ -177,7 +177,7 @@ impl<'a> Vantage<'a> {
         }
     }
 
-    /// The header of the block to come, but for what depends on its transactions.
+    /// The header of the next block, without the fields that depend on its transactions.
     pub(crate) fn next_header(&self) -> Header {
         let parent = self.head_block();
         Header {

@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
+import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
 import {Call, ExecutionData, IAccountV08, ValidationData} from "../interfaces/IAccountV08.sol";
 import {
     ExecutionManifest,

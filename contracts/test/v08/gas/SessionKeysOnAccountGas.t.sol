@@ -4,10 +4,10 @@ pragma solidity ^0.8.30;
 import {Vm} from "forge-std/Vm.sol";
 
 import {PackedUserOperation} from "../../../src/interfaces/IModule.sol";
-import {ISessionKeyPlugin} from "../../../src/interfaces/ISessionKeyPlugin.sol";
 import {PingTarget} from "../../mocks/PingTarget.sol";
 import {TestToken} from "../../mocks/TestToken.sol";
 import {join, listOf} from "../../utils/ListLiterals.sol";
+import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
 import {IEntryPointV07} from "../interfaces/IEntryPointV07.sol";
 import {
     allow,
@@ -87,14 +87,14 @@ contract SessionKeysOnAccountGasTest is SessionKeyAccountTest {
         grant(_everything());
         update(entry(address(token), true, true));
         update(functionEntry(address(token), TestToken.transfer.selector, true));
-        ISessionKeyPlugin.Call[] memory pings = join(join(ping(1), ping(1)), ping(1));
+        Call[] memory pings = join(join(ping(1), ping(1)), ping(1));
         _measureUse(join(pings, join(transfer(1 ether), transfer(2 ether))), "key: P, batch of five");
     }
 
     /* Measuring */
 
     /// @dev Uses the key twice; the second use is measured.
-    function _measureUse(ISessionKeyPlugin.Call[] memory calls, string memory name) private {
+    function _measureUse(Call[] memory calls, string memory name) private {
         runs(calls);
         vm.warp(block.timestamp + 60);
         _measure(keyOp(calls), name);

@@ -10,6 +10,7 @@ import {Counter} from "../../mocks/Counter.sol";
 import {PingTarget} from "../../mocks/PingTarget.sol";
 import {TestToken} from "../../mocks/TestToken.sol";
 import {call, join, listOf} from "../../utils/ListLiterals.sol";
+import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
 import {IAccountV08} from "../interfaces/IAccountV08.sol";
 import {IEntryPointV07, IPaymasterV07} from "../interfaces/IEntryPointV07.sol";
 import {
@@ -37,7 +38,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
     function test_key_callsAsTheAccount() public onEveryAccount {
         Counter counter = new Counter();
         grant(listOf(allow(address(counter)), nativeLimit(3, 0)));
-        ISessionKeyPlugin.Call[] memory calls = call(address(counter), 1, abi.encodeCall(Counter.increment, ()));
+        Call[] memory calls = call(address(counter), 1, abi.encodeCall(Counter.increment, ()));
         runs(calls);
         assertEq(counter.lastCaller(), address(account));
         runs(join(calls, calls));
@@ -435,7 +436,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         _refusedAtRuntime(entity(address(module), ENTITY), useCall(ping()));
         _refusedAtRuntime(entity(address(module), DIRECT_CALL), executeCall(payee, 1, ""));
         _refusedAtRuntime(
-            entity(address(module), DIRECT_CALL), abi.encodeWithSelector(BATCH, new ISessionKeyPlugin.Call[](0))
+            entity(address(module), DIRECT_CALL), abi.encodeWithSelector(BATCH, new Call[](0))
         );
     }
 
@@ -462,9 +463,9 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
 
     function test_executionOfNoCalls_isRefused() public onEveryAccount {
         grant(listOf(listType(ALLOW_ALL)));
-        refusesToValidate(new ISessionKeyPlugin.Call[](0));
+        refusesToValidate(new Call[](0));
         vm.prank(address(account));
         vm.expectRevert(ISessionKeyPlugin.PermissionsCheckFailed.selector);
-        module.executeWithSessionKey(new ISessionKeyPlugin.Call[](0), key.addr);
+        module.executeWithSessionKey(new Call[](0), key.addr);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
 import {Call, ExecutionData, IAccountV08} from "../interfaces/IAccountV08.sol";
 import {
     ExecutionManifest,

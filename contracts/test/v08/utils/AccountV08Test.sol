@@ -11,6 +11,7 @@ import {DelegatedAccount} from "../accounts/DelegatedAccount.sol";
 import {ModuleOwnedAccount} from "../accounts/ModuleOwnedAccount.sol";
 import {SemiModularAccount} from "../accounts/SemiModularAccount.sol";
 import {SignatureAccount} from "../accounts/SignatureAccount.sol";
+import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
 import {
     Call,
     ExecutionData,

@@ -8,6 +8,7 @@ import {ISessionKeyPlugin} from "../../../src/interfaces/ISessionKeyPlugin.sol";
 import {PingTarget} from "../../mocks/PingTarget.sol";
 import {TestToken} from "../../mocks/TestToken.sol";
 import {call, listOf} from "../../utils/ListLiterals.sol";
+import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
 import {IAccountV08} from "../interfaces/IAccountV08.sol";
 import {AccountV08Test} from "./AccountV08Test.sol";
 
@@ -145,11 +146,11 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
 
     /* Operations of session keys */
 
-    function useCall(ISessionKeyPlugin.Call[] memory calls) internal view returns (bytes memory) {
+    function useCall(Call[] memory calls) internal view returns (bytes memory) {
         return useCall(calls, key.addr);
     }
 
-    function useCall(ISessionKeyPlugin.Call[] memory calls, address sessionKey) internal pure returns (bytes memory) {
+    function useCall(Call[] memory calls, address sessionKey) internal pure returns (bytes memory) {
         return abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, sessionKey));
     }
 
@@ -159,7 +160,7 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
     }
 
     /// @notice A signed operation of the session key, in its own lane.
-    function keyOp(ISessionKeyPlugin.Call[] memory calls) internal view returns (PackedUserOperation memory) {
+    function keyOp(Call[] memory calls) internal view returns (PackedUserOperation memory) {
         return keyOp(useCall(calls), nonceKey(laneOf(key.addr), ENTITY, 0));
     }
 
@@ -178,12 +179,12 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
     }
 
     /// @notice The session key's calls must run.
-    function runs(ISessionKeyPlugin.Call[] memory calls) internal {
+    function runs(Call[] memory calls) internal {
         passes(keyOp(calls));
     }
 
     /// @notice The module must refuse the session key's calls in validation.
-    function refusesToValidate(ISessionKeyPlugin.Call[] memory calls) internal {
+    function refusesToValidate(Call[] memory calls) internal {
         refusesToValidate(keyOp(calls), denied());
     }
 
@@ -194,12 +195,12 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
     }
 
     /// @notice The session key's calls must be included, and revert with exactly this.
-    function refusesToRun(ISessionKeyPlugin.Call[] memory calls, bytes memory reason) internal {
+    function refusesToRun(Call[] memory calls, bytes memory reason) internal {
         refusedInExecution(keyOp(calls), reason);
     }
 
     /// @notice After an operation of the owner in the same bundle, the session key's must revert with exactly this.
-    function refusedAfter(bytes memory ownersCall, ISessionKeyPlugin.Call[] memory calls, bytes memory reason)
+    function refusedAfter(bytes memory ownersCall, Call[] memory calls, bytes memory reason)
         internal
     {
         Outcome[] memory outcomes = sendBundle(ownerOp(ownersCall), keyOp(calls));
@@ -231,15 +232,15 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
 
     /* Calls */
 
-    function ping() internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function ping() internal view returns (Call[] memory) {
         return ping(0);
     }
 
-    function ping(uint256 value) internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function ping(uint256 value) internal view returns (Call[] memory) {
         return call(address(target), value, abi.encodeCall(PingTarget.ping, (1)));
     }
 
-    function transfer(uint256 amount) internal view returns (ISessionKeyPlugin.Call[] memory) {
+    function transfer(uint256 amount) internal view returns (Call[] memory) {
         return call(address(token), 0, abi.encodeCall(TestToken.transfer, (payee, amount)));
     }
 }

@@ -20,6 +20,7 @@ use session_key_client::{
     },
     deployment::native_symbol,
     inspect::{InspectOptions, InspectedKey, Inspection, inspect},
+    nft::nfts,
     node::Head,
     permissions::{
         ERC20_APPROVE, ERC20_TRANSFER, KeyState,
@@ -167,18 +168,8 @@ impl Chain {
 
     /// Names for what a key may do: those that a file gives, and the symbols of tokens on the chain.
     pub(crate) async fn names(&self, states: impl IntoIterator<Item = &KeyState>, names: Names) -> Names {
-        let is_token = |functions: &BTreeMap<Selector, bool>| {
-            [ERC20_TRANSFER, ERC20_APPROVE]
-                .iter()
-                .any(|function| functions.get(function) == Some(&true))
-        };
-        let tokens = states.into_iter().flat_map(|state| {
-            let contracts = state.contracts.iter();
-            contracts
-                .filter(|(_, entry)| entry.token_limit.has_limit || is_token(&entry.functions))
-                .map(|(contract, _)| *contract)
-        });
         let known: BTreeSet<Address> = names.tokens().keys().copied().collect();
+        let tokens = tokens_of(states).into_iter();
         let unknown: Vec<Address> = tokens.filter(|token| !known.contains(token)).collect();
         let found = self.tokens(unknown).await;
         found
@@ -187,6 +178,31 @@ impl Chain {
                 names.token(address, token)
             })
     }
+
+    /// Those of the contracts that keys take for tokens, and that say that they are NFTs.
+    pub(crate) async fn nfts(
+        &self,
+        states: impl IntoIterator<Item = &KeyState>,
+    ) -> Result<BTreeSet<Address>> {
+        let nfts = nfts(&self.node, tokens_of(states)).await;
+        nfts.wrap_err("whether tokens are NFTs")
+    }
+}
+
+/// Contracts that are taken for tokens: they have a limit, or a token's functions are on the list.
+fn tokens_of<'a>(states: impl IntoIterator<Item = &'a KeyState>) -> BTreeSet<Address> {
+    let is_token = |functions: &BTreeMap<Selector, bool>| {
+        [ERC20_TRANSFER, ERC20_APPROVE]
+            .iter()
+            .any(|function| functions.get(function) == Some(&true))
+    };
+    let tokens = states.into_iter().flat_map(|state| {
+        let contracts = state.contracts.iter();
+        contracts
+            .filter(|(_, entry)| entry.token_limit.has_limit || is_token(&entry.functions))
+            .map(|(contract, _)| *contract)
+    });
+    tokens.collect()
 }
 
 /// A text, or what some tokens answer in its place: 32 bytes of it.

@@ -14,7 +14,11 @@ pub(crate) struct CompletionsArguments {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ManArguments {}
+pub(crate) struct ManArguments {
+    /// The command whose page is printed, such as `request new` [default: the page of all].
+    #[arg(value_name = "COMMAND")]
+    command: Vec<String>,
+}
 
 pub(crate) fn completions(arguments: &CompletionsArguments) -> ExitCode {
     let mut text = Vec::new();
@@ -22,9 +26,23 @@ pub(crate) fn completions(arguments: &CompletionsArguments) -> ExitCode {
     print(&text)
 }
 
-pub(crate) fn man(_: &ManArguments) -> ExitCode {
+pub(crate) fn man(arguments: &ManArguments) -> ExitCode {
+    let mut all = Cli::command();
+    all.build();
+    let mut command = &all;
+    for name in &arguments.command {
+        match command.find_subcommand(name) {
+            Some(found) => command = found,
+            None => {
+                print_error(&format!("there is no command {name:?}: see session-key help"));
+                return Exit::NotBegun.into();
+            }
+        }
+    }
     let mut text = Vec::new();
-    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut text);
+    let rendered = clap_mangen::Man::new(command.clone())
+        .source(concat!("session-key ", env!("CARGO_PKG_VERSION")))
+        .render(&mut text);
     match rendered {
         Ok(()) => print(&text),
         Err(error) => {

@@ -4,6 +4,7 @@ use super::{Json, Outcome, not_begun};
 use crate::{
     answer::{Answer, Tone},
     failure::WrongInput,
+    settings::FromFile,
 };
 use clap::Args;
 use eyre::{Result, WrapErr as _, ensure};
@@ -50,6 +51,15 @@ impl Keystore {
         Ok(folder.ok_or_else(|| {
             WrongInput("a keystore is needed: give --keystore or SESSION_KEY_KEYSTORE".to_owned())
         })?)
+    }
+
+    /// The same, or that of the settings file in the working directory.
+    pub(crate) fn or_of_file(&self) -> Result<Self> {
+        let folder = match &self.folder {
+            Some(folder) => Some(folder.clone()),
+            None => FromFile::read(None)?.keystore().map(Path::to_owned),
+        };
+        Ok(Self { folder })
     }
 
     fn password() -> Result<String> {
@@ -102,7 +112,7 @@ impl Keystore {
 
 pub(crate) fn keygen(arguments: &KeygenArguments) -> Outcome {
     not_begun((|| {
-        let address = arguments.keystore.generate()?;
+        let address = arguments.keystore.or_of_file()?.generate()?;
         let mut answer = Answer::new();
         answer
             .raw(address.to_string())
@@ -113,7 +123,7 @@ pub(crate) fn keygen(arguments: &KeygenArguments) -> Outcome {
 
 pub(crate) fn list(arguments: &KeysArguments) -> Outcome {
     not_begun((|| {
-        let keys = arguments.keystore.list()?;
+        let keys = arguments.keystore.or_of_file()?.list()?;
         let mut answer = Answer::new();
         for key in &keys {
             answer.raw(key.to_string());

@@ -1,6 +1,6 @@
 //! Commands that look at the chain and change nothing.
 
-use super::{Json, Outcome, chain::Chain, clean, not_begun, show};
+use super::{ASKING, Json, Outcome, chain::Chain, clean, not_begun, show, waited};
 use crate::{
     amount::parse_amount,
     answer::{Answer, Tone},
@@ -20,15 +20,16 @@ use session_key_client::{
     Revert, SignedOperation, UserOperation,
     alloy::{
         hex,
-        primitives::{Address, B256, Bytes, Selector, U256},
+        primitives::{Address, B256, Bytes, U256},
     },
     explain::{Became, ExplainOptions, Explanation, Failure, NotFound, explain_hash},
     inspect::{InspectOptions, KeyEventKind},
     permissions::{
-        Call, DUMMY_SIGNATURE,
+        Call, DUMMY_SIGNATURE, Verdict,
         figures::KeyStatus,
         model::decode_execute_with_session_key,
         parse_address,
+        policy::parse_function,
         words::{Names, UnixTime},
     },
 };
@@ -106,6 +107,7 @@ pub(crate) struct CheckArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArguments {
     /// Of an operation or a transaction.
+    #[arg(value_parser = parse_hash)]
     hash: B256,
 
     /// ABI files of contracts that were called, to name their errors: JSON ABIs or compiler artifacts.
@@ -138,7 +140,7 @@ pub(crate) fn address(arguments: &AddressArguments) -> Outcome {
 
 pub(crate) async fn inspect(arguments: &InspectArguments) -> Outcome {
     let limit = arguments.sources.time_limit;
-    not_begun(limit.all(inspected(arguments)).await)
+    not_begun(waited(ASKING, limit.all(inspected(arguments))).await)
 }
 
 async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
@@ -158,6 +160,7 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
     let names = chain
         .names(inspection.keys().iter().map(|key| &key.state), Names::new())
         .await;
+    let nfts = chain.nfts(inspection.keys().iter().map(|key| &key.state)).await?;
     let now = inspection.block.timestamp;
     let mut answer = Answer::new();
     answer.line(
@@ -171,15 +174,18 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         ),
     );
     if inspection.keys().is_empty() {
-        answer.plain("No session keys.");
+        answer.plain(match arguments.key {
+            Some(key) => format!("{key} is not a session key of it."),
+            None => "No session keys.".to_owned(),
+        });
     }
     for key in inspection.keys() {
-        show::show_key(&mut answer, key, &names, now);
+        show::show_key(&mut answer, key, &names, &nfts, now);
     }
     let keys: Vec<Value> = inspection
         .keys()
         .iter()
-        .map(|key| show::key_json(key, &names, now))
+        .map(|key| show::key_json(key, &names, &nfts, now))
         .collect();
     answer
         .data("account", account.address().to_string())
@@ -256,8 +262,9 @@ async fn history(
 pub(crate) async fn budget(arguments: &BudgetArguments) -> Outcome {
     let limit = arguments.sources.time_limit;
     not_begun(
-        limit
-            .all(async {
+        waited(
+            ASKING,
+            limit.all(async {
                 let chain = Chain::connect(arguments.sources.settings()?).await?;
                 let (account, block, key) = chain.inspect_key(arguments.key).await?;
                 let names = chain.names([&key.state], Names::new()).await;
@@ -279,9 +286,16 @@ pub(crate) async fn budget(arguments: &BudgetArguments) -> Outcome {
                     .data("budgets", key.state.budget_figures(now));
                 answer.no(status != KeyStatus::Active);
                 Ok(answer)
-            })
-            .await,
+            }),
+        )
+        .await,
     )
+}
+
+fn parse_hash(text: &str) -> Result<B256, String> {
+    let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 64);
+    let hash = digits.and_then(|digits| digits.parse().ok());
+    hash.ok_or_else(|| "a hash is 0x and 64 hexadecimal digits".to_owned())
 }
 
 /// Reads `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`.
@@ -306,11 +320,8 @@ pub(crate) fn parse_call(text: &str) -> Result<Call> {
 
 /// Call data of a function with arguments that are separated by commas.
 fn call_data(signature: &str, arguments: &str) -> Result<Bytes, String> {
-    let types = signature
-        .find('(')
-        .map(|start| &signature[start..])
-        .ok_or("a function is written like transfer(address,uint256)")?;
-    let selector = Selector::from_slice(&session_key_client::alloy::primitives::keccak256(signature)[..4]);
+    let selector = parse_function(signature)?;
+    let types = signature.find('(').map_or("()", |start| &signature[start..]);
     let mut data = selector.to_vec();
     if types == "()" {
         if !arguments.is_empty() {
@@ -333,7 +344,7 @@ fn call_data(signature: &str, arguments: &str) -> Result<Bytes, String> {
 
 pub(crate) async fn check(arguments: &CheckArguments) -> Outcome {
     let limit = arguments.sources.time_limit;
-    not_begun(limit.all(checked(arguments)).await)
+    not_begun(waited(ASKING, limit.all(checked(arguments))).await)
 }
 
 async fn checked(arguments: &CheckArguments) -> Result<Answer> {
@@ -379,23 +390,30 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
     for (index, sentence) in verdict.describe(&names).into_iter().enumerate() {
         let tone = match (index, &verdict) {
             (0, verdict) if verdict.is_accepted() => Tone::Good,
-            (0, session_key_client::permissions::Verdict::MayPass { .. }) => Tone::Doubt,
+            (0, Verdict::MayPass { .. }) => Tone::Doubt,
             (0, _) => Tone::Bad,
             _ => Tone::Plain,
         };
         answer.line(tone, if index == 0 { 0 } else { 2 }, sentence);
     }
     show::verdict_json(&mut answer, &verdict, &names);
-    if !verdict.is_accepted() {
-        for sentence in state.remaining(now).describe(&names) {
-            answer.line(Tone::Quiet, 2, sentence);
+    let remaining = match &verdict {
+        // Its words say this, too.
+        Verdict::Accepted { remaining, .. } => remaining.clone(),
+        _ => {
+            let remaining = state.remaining(now);
+            for sentence in remaining.describe(&names) {
+                answer.line(Tone::Quiet, 2, sentence);
+            }
+            remaining
         }
-    }
+    };
     answer
         .data("sessionKey", arguments.key.to_string())
         .data("block", head.number)
+        .data("remaining", show::remaining_json(&remaining))
         .data("budgets", state.budget_figures(now));
-    let is_refused = matches!(verdict, session_key_client::permissions::Verdict::Refused { .. });
+    let is_refused = matches!(verdict, Verdict::Refused { .. });
     answer.no(is_refused);
     Ok(answer)
 }
@@ -451,7 +469,7 @@ impl Abis {
 
 pub(crate) async fn explain(arguments: &ExplainArguments) -> Outcome {
     let limit = arguments.sources.time_limit;
-    not_begun(limit.all(explained(arguments)).await)
+    not_begun(waited(ASKING, limit.all(explained(arguments))).await)
 }
 
 async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
@@ -519,7 +537,7 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
         Became::Waiting(verdict) => {
             let words = match verdict {
                 Some(verdict) => verdict.describe(names).to_string().replace('\n', " "),
-                None => "It is no session key's.".to_owned(),
+                None => "It was not made by a session key.".to_owned(),
             };
             violations = verdict
                 .iter()
@@ -540,7 +558,7 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
                 }
                 Failure::Call(revert) => format!("A call failed: {}.", abis.words(revert)),
                 Failure::ChangedInBlock(revert) => format!(
-                    "{}. The key's state before the block does not explain it: something earlier in the block has changed it.",
+                    "{}. The key's state changed within the block, and it cannot be seen how.",
                     abis.words(revert)
                 ),
                 other => clean(&other.to_string()),
@@ -573,14 +591,7 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
         "reason": reason,
         "words": words,
         "costWei": found.event.as_ref().map(|event| event.actual_gas_cost.to_string()),
-        "violations": violations.iter().map(|violation| json!({
-            "code": violation.code(),
-            "call": violation.call,
-            "phase": violation.phase,
-            "passesFrom": violation.passes_from,
-            "message": violation.to_string(),
-            "words": violation.describe(names),
-        })).collect::<Vec<_>>(),
+    "violations": violations.iter().map(|violation| show::violation_json(violation, names)).collect::<Vec<_>>(),
     })
 }
 
@@ -614,6 +625,8 @@ mod tests {
             &format!("{target}:0xabc"),
             &format!("{target}@5"),
             &format!("{target}:a():1"),
+            &format!("{target}:pay(uint):1"),
+            &format!("{target}:pay(uint256 amount):1"),
         ] {
             assert!(parse_call(bad).is_err(), "{bad}");
         }

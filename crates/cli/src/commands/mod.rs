@@ -1,6 +1,7 @@
 //! The commands that grant, read, explain and change what session keys may do.
 
 mod chain;
+mod decode;
 mod generate;
 mod keys;
 mod look;
@@ -16,8 +17,11 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use eyre::Result;
+use indicatif::ProgressBar;
 use session_key_client::request::clean_text;
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
+
+pub(crate) use show::violation_json;
 
 /// What came of a command.
 pub(crate) type Outcome = Result<Answer, Ended>;
@@ -26,6 +30,21 @@ pub(crate) type Outcome = Result<Answer, Ended>;
 fn not_begun(result: Result<Answer>) -> Outcome {
     result.map_err(Ended::NotBegun)
 }
+
+/// Waits for something: with a spinner on standard error, if that is a terminal.
+async fn waited<T>(what: &'static str, work: impl Future<Output = T>) -> T {
+    /// How often it turns.
+    const TURN: Duration = Duration::from_millis(100);
+    // Where there is no terminal, it is hidden.
+    let spinner = ProgressBar::new_spinner().with_message(what);
+    spinner.enable_steady_tick(TURN);
+    let done = work.await;
+    spinner.finish_and_clear();
+    done
+}
+
+/// What is waited for while a node is asked.
+const ASKING: &str = "asking the node";
 
 /// A text from outside.
 pub(crate) fn clean(text: &str) -> String {
@@ -97,7 +116,7 @@ pub(crate) enum KeyCommand {
     Encode(offline::EncodeArguments),
 
     /// Say what updates, call data, a user operation or revert data are.
-    Decode(offline::DecodeArguments),
+    Decode(decode::DecodeArguments),
 
     /// Show keys added, used, refused and changed, and budgets going down, as it happens.
     Watch(watch::WatchArguments),
@@ -180,7 +199,7 @@ impl KeyCommand {
             Self::Grant(arguments) => write::grant(arguments).await,
             Self::Plan(arguments) => write::plan(arguments).await,
             Self::Apply(arguments) => write::apply(arguments).await,
-            Self::Lint(arguments) => offline::lint(arguments),
+            Self::Lint(arguments) => offline::lint(arguments).await,
             Self::Covers(arguments) => offline::covers_command(arguments),
             Self::Request(command) => request::run(command).await,
             Self::Rotate(arguments) => write::rotate(arguments).await,
@@ -190,7 +209,7 @@ impl KeyCommand {
             Self::Keygen(arguments) => keys::keygen(arguments),
             Self::Keys(arguments) => keys::list(arguments),
             Self::Encode(arguments) => offline::encode(arguments),
-            Self::Decode(arguments) => offline::decode(arguments),
+            Self::Decode(arguments) => decode::decode(arguments),
             Self::Watch(arguments) => return watch::run(arguments).await,
             Self::Completions(arguments) => return generate::completions(arguments),
             Self::Man(arguments) => return generate::man(arguments),

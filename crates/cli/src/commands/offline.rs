@@ -1,35 +1,30 @@
-//! Commands that need no chain: lint, covers, encode, decode, and what is generated.
+//! Commands that need no chain: lint, covers, encode.
 
-use super::{Outcome, clean, not_begun, show};
+use super::{Outcome, not_begun, show};
 use crate::{
     answer::{Answer, Tone},
+    endpoint::{Endpoint, RPC_URL, TimeLimit},
     failure::WrongInput,
-    files::{PolicyFile, read},
+    files::PolicyFile,
     settings::Sources,
 };
 use clap::Args;
-use eyre::{Result, eyre};
+use eyre::{Result, ensure};
 use serde_json::{Value, json};
-use session_key_bindings::ISessionKeyPlugin;
 use session_key_client::{
-    Revert, UserOperation,
-    alloy::{
-        hex,
-        primitives::{Address, Bytes},
-        sol_types::SolCall,
-    },
+    alloy::primitives::Address,
     deployment::native_symbol,
+    nft::nfts,
     permissions::{
-        PermissionUpdates, Permissions,
+        Permissions,
         covers::covers,
         lint::{Lint, Severity},
-        model::decode_execute_with_session_key,
         parse_address,
-        policy::{Facts, Policy, PolicyFormat, PolicyLock, Resolved},
-        words::Names,
+        policy::{Facts, PolicyLock, Resolved},
     },
 };
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -42,6 +37,13 @@ pub(crate) struct LintArguments {
     /// The chain that is meant, for the name of its coin.
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
     chain_id: Option<u64>,
+
+    /// JSON-RPC URL of a node of the chain: it is asked which contracts are NFTs. Without it, no node is asked.
+    #[arg(long, value_name = "URL")]
+    rpc_url: Option<String>,
+
+    #[command(flatten)]
+    time_limit: TimeLimit,
 
     /// Print one JSON document instead of lines.
     #[arg(long)]
@@ -78,27 +80,6 @@ pub(crate) struct EncodeArguments {
     pub(crate) sources: Sources,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct DecodeArguments {
-    /// Updates, call data, a user operation or revert data, in hexadecimal; or the JSON that `encode` prints; `-` reads standard
-    /// input.
-    hex: String,
-
-    /// How a policy is printed.
-    #[arg(long, value_enum, default_value_t = As::Toml)]
-    format: As,
-
-    /// Print one JSON document instead of lines.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum As {
-    Toml,
-    Json,
-}
-
 /// The time, unix seconds.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -112,8 +93,24 @@ fn symbol(chain_id: Option<u64>) -> &'static str {
 /// Decimals that make no difference to warnings.
 const ANY_DECIMALS: u8 = 18;
 
-pub(crate) fn lint(arguments: &LintArguments) -> Outcome {
-    not_begun((|| {
+/// Those of a policy's contracts that are NFTs, if a node is given.
+async fn nfts_of(arguments: &LintArguments, permissions: &Permissions) -> Result<BTreeSet<Address>> {
+    let Some(url) = &arguments.rpc_url else {
+        return Ok(BTreeSet::new());
+    };
+    let endpoint = Endpoint::new(RPC_URL, url, arguments.time_limit)?;
+    let chain_id = endpoint.chain_id().await?;
+    ensure!(
+        arguments.chain_id.is_none_or(|expected| expected == chain_id),
+        "this is chain {chain_id}, not {}",
+        arguments.chain_id.unwrap_or_default()
+    );
+    let limited = permissions.erc20_spend_limits.iter().map(|limit| limit.token);
+    Ok(nfts(&endpoint.node, limited).await?)
+}
+
+pub(crate) async fn lint(arguments: &LintArguments) -> Outcome {
+    let linting = async {
         let file = PolicyFile::read(&arguments.policy)?;
         let mut facts = Facts::new()
             .granted_at(now())
@@ -126,7 +123,12 @@ pub(crate) fn lint(arguments: &LintArguments) -> Outcome {
             .policy
             .names(&Facts::new().native_symbol(symbol(arguments.chain_id)));
         let tokens = file.policy.token_names().map(|(address, _)| address);
-        let warnings = Lint::new(&resolved.permissions).at(now()).tokens(tokens).run();
+        let nfts = nfts_of(arguments, &resolved.permissions).await?;
+        let warnings = Lint::new(&resolved.permissions)
+            .at(now())
+            .tokens(tokens)
+            .nfts(nfts)
+            .run();
         let mut answer = Answer::new();
         let count = |severity| {
             warnings
@@ -159,7 +161,8 @@ pub(crate) fn lint(arguments: &LintArguments) -> Outcome {
             .data("errors", errors);
         answer.no(errors > 0);
         Ok(answer)
-    })())
+    };
+    not_begun(arguments.time_limit.all(linting).await)
 }
 
 pub(crate) fn covers_command(arguments: &CoversArguments) -> Outcome {
@@ -200,7 +203,7 @@ pub(crate) fn covers_command(arguments: &CoversArguments) -> Outcome {
             let words = item.describe(&names);
             answer.line(Tone::Plain, 2, format!("– {words}"));
             let example = item.example();
-            let uses = |used: U| json!({ "used": used.used.to_string(), "since": used.since });
+            let uses = |used: U| json!({ "usedWei": used.used.to_string(), "since": used.since });
             let calls: Vec<Value> = example
                 .calls
                 .iter()
@@ -214,11 +217,11 @@ pub(crate) fn covers_command(arguments: &CoversArguments) -> Outcome {
                     "time": example.time,
                     "native": uses(example.native),
                     "gas": uses(example.gas),
-                    "tokens": example.tokens.iter().map(|(token, used)| {
-                        let mut entry = uses(*used);
-                        entry["token"] = json!(token.to_string());
-                        entry
-                    }).collect::<Vec<_>>(),
+                    "tokens": example.tokens.iter().map(|(token, used)| json!({
+                        "token": token.to_string(),
+                        "usedBaseUnits": used.used.to_string(),
+                        "since": used.since,
+                    })).collect::<Vec<_>>(),
                     "calls": calls,
                     "maxCostWei": example.max_cost.to_string(),
                     "paymaster": example.paymaster.map(|paymaster| paymaster.to_string()),
@@ -293,163 +296,4 @@ pub(crate) fn encode(arguments: &EncodeArguments) -> Outcome {
             .data("words", words);
         Ok(answer)
     })())
-}
-
-pub(crate) fn decode(arguments: &DecodeArguments) -> Outcome {
-    not_begun((|| {
-        let text = if arguments.hex == "-" {
-            read(&PathBuf::from("-"))?
-        } else {
-            arguments.hex.clone()
-        };
-        let text = text.trim();
-        if text.starts_with('{') {
-            return decode_json(text, arguments);
-        }
-        let lines: Vec<Bytes> = text
-            .split_whitespace()
-            .map(|word| hex::decode(word).map(Bytes::from))
-            .collect::<Result<_, _>>()
-            .map_err(|_| WrongInput("expected hexadecimal digits, or the JSON that encode prints".into()))?;
-        match &lines[..] {
-            [] => Err(WrongInput("there is nothing to decode".into()).into()),
-            [one] => decode_bytes(one, arguments),
-            updates => decode_updates(updates, arguments),
-        }
-    })())
-}
-
-fn decode_json(text: &str, arguments: &DecodeArguments) -> Result<Answer> {
-    let value: Value = serde_json::from_str(text).map_err(|error| WrongInput(clean(&error.to_string())))?;
-    if let Some(updates) = value.get("updates") {
-        let updates: Vec<Bytes> = serde_json::from_value(updates.clone())
-            .map_err(|_| WrongInput("\"updates\" are not a list of hexadecimal texts".into()))?;
-        return decode_updates(&updates, arguments);
-    }
-    let operation: UserOperation = serde_json::from_value(value)
-        .map_err(|error| WrongInput(format!("not a user operation: {}", clean(&error.to_string()))))?;
-    let mut answer = decode_bytes(&operation.call_data, arguments)?;
-    answer
-        .data("what", "userOperation")
-        .data("sender", operation.sender.to_string());
-    Ok(answer)
-}
-
-fn decode_updates(updates: &[Bytes], arguments: &DecodeArguments) -> Result<Answer> {
-    let decoded = PermissionUpdates::decode(updates)?;
-    let names = Names::new();
-    let mut answer = Answer::new();
-    let permissions = decoded
-        .as_slice()
-        .iter()
-        .fold(Permissions::new(), |set, update| set.update(*update));
-    let format = match arguments.format {
-        As::Toml => PolicyFormat::Toml,
-        As::Json => PolicyFormat::Json,
-    };
-    answer
-        .data("what", "updates")
-        .data("words", decoded.describe(&names));
-    match Policy::of(&permissions, None, &names) {
-        Ok((policy, not_shown)) => {
-            let text = policy.to_text(format);
-            answer.data("policy", &text).data("notShown", &not_shown);
-            answer.raw(text.trim_end().to_owned());
-            if !not_shown.is_empty() {
-                answer.raw(format!(
-                    "# {} entries without effect are left out",
-                    not_shown.len()
-                ));
-            }
-        }
-        Err(error) => {
-            answer.data("policy", Value::Null).data("notShown", json!([]));
-            answer.line(Tone::Bad, 0, format!("no policy says this: {error}"));
-            for sentence in decoded.describe(&names) {
-                answer.plain(sentence);
-            }
-        }
-    }
-    Ok(answer)
-}
-
-fn decode_bytes(bytes: &Bytes, arguments: &DecodeArguments) -> Result<Answer> {
-    if PermissionUpdates::decode([bytes]).is_ok() {
-        return decode_updates(std::slice::from_ref(bytes), arguments);
-    }
-    let mut answer = Answer::new();
-    if let Ok((calls, key)) = decode_execute_with_session_key(bytes) {
-        let shown: Vec<Value> = calls
-            .iter()
-            .map(|call| json!({ "target": call.target.to_string(), "valueWei": call.value.to_string(), "data": call.data }))
-            .collect();
-        answer.heading(format!(
-            "executeWithSessionKey by {key}, {}",
-            super::calls(calls.len())
-        ));
-        for call in &calls {
-            answer.plain(format!(
-                "{} with {} wei and {}",
-                call.target, call.value, call.data
-            ));
-        }
-        answer
-            .data("what", "executeWithSessionKey")
-            .data("sessionKey", key.to_string())
-            .data("calls", shown);
-        return Ok(answer);
-    }
-    if let Some((what, keys)) = owner_call(bytes) {
-        answer.heading(what);
-        for (key, updates) in &keys {
-            answer.plain(key.to_string());
-            for sentence in updates.describe(&Names::new()) {
-                answer.line(Tone::Plain, 4, sentence);
-            }
-        }
-        let keys: Vec<Value> = keys
-            .iter()
-            .map(|(key, updates)| json!({ "sessionKey": key.to_string(), "words": updates.describe(&Names::new()) }))
-            .collect();
-        answer.data("what", what).data("keys", keys);
-        return Ok(answer);
-    }
-    match Revert::decode(bytes) {
-        Revert::Unknown(_) => Err(eyre!(WrongInput(
-            "neither updates nor call data nor a revert that is known here".into()
-        ))),
-        revert => {
-            answer.line(Tone::Plain, 0, format!("revert: {}", clean(&revert.to_string())));
-            answer
-                .data("what", "revert")
-                .data("message", clean(&revert.to_string()));
-            Ok(answer)
-        }
-    }
-}
-
-/// An owner's call that changes keys, and what each key gets.
-fn owner_call(call_data: &Bytes) -> Option<(&'static str, Vec<(Address, PermissionUpdates)>)> {
-    if let Ok(call) = ISessionKeyPlugin::addSessionKeyCall::abi_decode_validate(call_data) {
-        let updates = PermissionUpdates::decode(&call.permissionUpdates).ok()?;
-        return Some(("addSessionKey", vec![(call.sessionKey, updates)]));
-    }
-    if let Ok(call) = ISessionKeyPlugin::updateKeyPermissionsCall::abi_decode_validate(call_data) {
-        let updates = PermissionUpdates::decode(&call.updates).ok()?;
-        return Some(("updateKeyPermissions", vec![(call.sessionKey, updates)]));
-    }
-    if let Ok(call) = ISessionKeyPlugin::removeSessionKeyCall::abi_decode_validate(call_data) {
-        return Some((
-            "removeSessionKey",
-            vec![(call.sessionKey, PermissionUpdates::new())],
-        ));
-    }
-    if let Ok(call) = ISessionKeyPlugin::rotateSessionKeyCall::abi_decode_validate(call_data) {
-        let keys = [call.oldSessionKey, call.newSessionKey];
-        return Some((
-            "rotateSessionKey",
-            keys.map(|key| (key, PermissionUpdates::new())).into(),
-        ));
-    }
-    None
 }

@@ -116,11 +116,12 @@ pub(crate) async fn run(command: &RequestCommand) -> Outcome {
 
 async fn new(arguments: &NewArguments) -> Result<Answer> {
     let need = PolicyFile::read(&arguments.need)?;
+    let keystore = arguments.keystore.or_of_file()?;
     let key = match arguments.key {
         Some(key) => key,
-        None => arguments.keystore.generate()?,
+        None => keystore.generate()?,
     };
-    let signer = arguments.keystore.load(key)?;
+    let signer = keystore.load(key)?;
     let expires_at = offline::now().saturating_add(arguments.valid_days * 86_400);
     let request = KeyRequest::new(
         &signer,
@@ -240,9 +241,9 @@ async fn approve(arguments: &ApproveArguments) -> Outcome {
                 let coverage = covers(&wanted, &granted)
                     .map_err(|error| WrongInput(format!("{}: {error}", file.name)))?;
                 if let Some(more) = coverage.missing().first() {
-                    let words = more.describe(&file.policy.names(&Facts::new()));
+                    let words = more.describe_example(&file.policy.names(&Facts::new()));
                     return Err(WrongInput(format!(
-                        "{} allows more than the request asks for: {words}",
+                        "{} allows more than the request asks for, which would refuse this, {words}",
                         file.name
                     ))
                     .into());

@@ -3,24 +3,27 @@
 use crate::answer::{Answer, Tone};
 use serde_json::{Value, json};
 use session_key_client::{
-    alloy::primitives::{B256, U256},
+    alloy::primitives::{Address, B256, U256},
     inspect::InspectedKey,
     permissions::{
-        KeyState, Verdict,
+        KeyState, Verdict, Violation,
         figures::{BudgetFigures, KeyStatus, LimitStatus},
         lint::{Lint, Severity, Warning},
+        model::Remaining,
         plan::Plan,
         policy::Policy,
         words::{Lookup, Names, UnixTime, decimal},
     },
 };
+use std::collections::BTreeSet;
 
 /// Characters of a bar.
 const BAR: usize = 20;
 
 /// A key in JSON.
-pub(crate) fn key_json(key: &InspectedKey, names: &Names, now: u64) -> Value {
+pub(crate) fn key_json(key: &InspectedKey, names: &Names, nfts: &BTreeSet<Address>, now: u64) -> Value {
     let state = &key.state;
+    let warnings = Lint::of_key(state).at(now).nfts(nfts.iter().copied()).run();
     json!({
         "address": key.session_key.to_string(),
         "tag": key.tag,
@@ -31,12 +34,18 @@ pub(crate) fn key_json(key: &InspectedKey, names: &Names, now: u64) -> Value {
         "permissions": state.figures(),
         "words": state.describe(names),
         "budgets": state.budget_figures(now),
-        "warnings": warnings_json(&Lint::of_key(state).at(now).run(), names, None),
+        "warnings": warnings_json(&warnings, names, None),
     })
 }
 
 /// A key for people.
-pub(crate) fn show_key(answer: &mut Answer, key: &InspectedKey, names: &Names, now: u64) {
+pub(crate) fn show_key(
+    answer: &mut Answer,
+    key: &InspectedKey,
+    names: &Names,
+    nfts: &BTreeSet<Address>,
+    now: u64,
+) {
     let state = &key.state;
     let tag = match key.tag {
         Some(tag) if tag.is_zero() => String::new(),
@@ -51,7 +60,7 @@ pub(crate) fn show_key(answer: &mut Answer, key: &InspectedKey, names: &Names, n
     for missing in &key.missing {
         answer.line(Tone::Bad, 2, format!("not complete: {missing}"));
     }
-    let warnings = Lint::of_key(state).at(now).run();
+    let warnings = Lint::of_key(state).at(now).nfts(nfts.iter().copied()).run();
     show_warnings(answer, &warnings, names, None);
 }
 
@@ -86,7 +95,7 @@ pub(crate) fn show_budgets(answer: &mut Answer, state: &KeyState, names: &Names,
                     }
                     None => (
                         token.to_string(),
-                        Box::new(|amount: U256| format!("{amount} units")),
+                        Box::new(|amount: U256| format!("{amount} base units")),
                     ),
                 }
             }
@@ -189,7 +198,19 @@ pub(crate) fn show_warnings(
     }
 }
 
-/// A verdict in JSON: `verdict`, `violations`, `passesFrom`, `remaining`.
+/// A broken rule in JSON.
+pub(crate) fn violation_json(violation: &Violation, names: &Names) -> Value {
+    json!({
+        "code": violation.code(),
+        "call": violation.call,
+        "phase": violation.phase,
+        "passesFrom": violation.passes_from,
+        "message": violation.to_string(),
+        "words": violation.describe(names),
+    })
+}
+
+/// A verdict in JSON: `verdict`, `violations`, `passesFrom`.
 pub(crate) fn verdict_json(answer: &mut Answer, verdict: &Verdict, names: &Names) {
     let word = match verdict {
         Verdict::Accepted { .. } => "accepted",
@@ -199,16 +220,7 @@ pub(crate) fn verdict_json(answer: &mut Answer, verdict: &Verdict, names: &Names
     let violations: Vec<Value> = verdict
         .violations()
         .iter()
-        .map(|violation| {
-            json!({
-                "code": violation.code(),
-                "call": violation.call,
-                "phase": violation.phase,
-                "passesFrom": violation.passes_from,
-                "message": violation.to_string(),
-                "words": violation.describe(names),
-            })
-        })
+        .map(|violation| violation_json(violation, names))
         .collect();
     let passes_from = if verdict.is_accepted() {
         None
@@ -221,6 +233,20 @@ pub(crate) fn verdict_json(answer: &mut Answer, verdict: &Verdict, names: &Names
         .data("passesFrom", passes_from);
 }
 
+/// What is left of limits, in JSON; null where there is no limit.
+pub(crate) fn remaining_json(remaining: &Remaining) -> Value {
+    let tokens: Vec<Value> = remaining
+        .erc20
+        .iter()
+        .map(|(token, left)| json!({ "token": token.to_string(), "baseUnits": left.to_string() }))
+        .collect();
+    json!({
+        "nativeWei": remaining.native.map(|left| left.to_string()),
+        "gasWei": remaining.gas.map(|left| left.to_string()),
+        "tokens": tokens,
+    })
+}
+
 /// What a plan changes, in JSON.
 pub(crate) fn plan_json(answer: &mut Answer, plan: &Plan, names: &Names) -> eyre::Result<()> {
     let mut changes = Vec::new();
@@ -230,8 +256,8 @@ pub(crate) fn plan_json(answer: &mut Answer, plan: &Plan, names: &Names) -> eyre
             "part": change.part,
             "widens": change.widens,
             "words": change.describe(names),
-            "usedBefore": change.limit.map(|effect| effect.used_before.to_string()),
-            "usedAfter": change.limit.map(|effect| effect.used_after.to_string()),
+            "usedBeforeBaseUnits": change.limit.map(|effect| effect.used_before.to_string()),
+            "usedAfterBaseUnits": change.limit.map(|effect| effect.used_after.to_string()),
             "refreshesBefore": change.limit.and_then(|effect| effect.refreshes_before),
             "refreshesAfter": change.limit.and_then(|effect| effect.refreshes_after),
             "updates": encoded?,

@@ -11,7 +11,7 @@ use clap::Args;
 use eyre::Result;
 use session_key_client::{
     SmartAccount,
-    alloy::primitives::Address,
+    alloy::primitives::{Address, B256},
     explain::{Became, ExplainOptions, explain_hash},
     inspect::{InspectOptions, KeyEventKind, inspect},
     node::{Head, OperationFilter},
@@ -39,6 +39,44 @@ pub(crate) struct WatchArguments {
 
     #[command(flatten)]
     pub(crate) sources: Sources,
+}
+
+/// Something that happened.
+struct Event {
+    block: u64,
+    kind: &'static str,
+    key: Address,
+    new_key: Option<Address>,
+    words: String,
+    transaction: Option<B256>,
+    operation: Option<B256>,
+    budgets: Vec<BudgetFigures>,
+}
+
+impl Event {
+    fn answer(&self) -> Answer {
+        let mut answer = Answer::new();
+        let tone = match self.kind {
+            "refused" => Tone::Bad,
+            "budget" => Tone::Quiet,
+            _ => Tone::Plain,
+        };
+        answer.line(
+            tone,
+            0,
+            format!("block {}: {} {}", self.block, self.key, self.words),
+        );
+        answer
+            .data("event", self.kind)
+            .data("block", self.block)
+            .data("sessionKey", self.key.to_string())
+            .data("newSessionKey", self.new_key.map(|key| key.to_string()))
+            .data("transactionHash", self.transaction)
+            .data("userOpHash", self.operation)
+            .data("words", &self.words)
+            .data("budgets", &self.budgets);
+        answer
+    }
 }
 
 struct Watch<'a> {
@@ -139,19 +177,35 @@ impl Watch<'_> {
         let inspection = inspect(&self.account, &options).await?;
         let mut events = Vec::new();
         for event in inspection.events().iter().rev() {
-            let (kind, key, words) = match &event.kind {
+            let (kind, key, new_key, words) = match &event.kind {
                 KeyEventKind::Added { session_key, tag } => {
-                    ("added", *session_key, format!("added, tag {tag}"))
+                    ("added", *session_key, None, format!("added, tag {tag}"))
                 }
-                KeyEventKind::Updated { session_key, .. } => {
-                    ("changed", *session_key, "its permissions were changed".to_owned())
+                KeyEventKind::Updated { session_key, .. } => (
+                    "changed",
+                    *session_key,
+                    None,
+                    "its permissions were changed".to_owned(),
+                ),
+                KeyEventKind::Rotated { old, new } => {
+                    ("rotated", *old, Some(*new), format!("rotated to {new}"))
                 }
-                KeyEventKind::Rotated { old, new } => ("rotated", *old, format!("rotated to {new}")),
-                KeyEventKind::Removed { session_key } => ("removed", *session_key, "removed".to_owned()),
+                KeyEventKind::Removed { session_key } => {
+                    ("removed", *session_key, None, "removed".to_owned())
+                }
                 _ => continue,
             };
             if self.is_watched(&key) {
-                events.push((event.block, kind, key, words, event.transaction_hash));
+                events.push(Event {
+                    block: event.block,
+                    kind,
+                    key,
+                    new_key,
+                    words,
+                    transaction: Some(event.transaction_hash),
+                    operation: None,
+                    budgets: Vec::new(),
+                });
             }
         }
         let entry_point = self.account.deployment().entry_point;
@@ -174,47 +228,33 @@ impl Watch<'_> {
                     ),
                     _ => ("refused", "an operation failed".to_owned()),
                 };
-                events.push((
-                    operation.block_number,
+                events.push(Event {
+                    block: operation.block_number,
                     kind,
                     key,
+                    new_key: None,
                     words,
-                    operation.transaction_hash,
-                ));
+                    transaction: Some(operation.transaction_hash),
+                    operation: Some(found.user_op_hash),
+                    budgets: Vec::new(),
+                });
             }
         }
-        events.sort_by_key(|event| event.0);
-        for (block, kind, key, words, transaction) in events {
-            let mut answer = Answer::new();
-            let tone = if kind == "refused" { Tone::Bad } else { Tone::Plain };
-            answer.line(tone, 0, format!("block {block}: {key} {words}"));
-            answer
-                .data("event", kind)
-                .data("block", block)
-                .data("sessionKey", key.to_string())
-                .data("transactionHash", transaction)
-                .data("words", words);
-            if let Err(error) = answer.print_event(self.arguments.sources.json) {
-                return Ok(Err(error));
-            }
-        }
+        events.sort_by_key(|event| event.block);
         for (key, budgets) in self.remember(head).await? {
-            let mut answer = Answer::new();
-            answer.line(
-                Tone::Quiet,
-                0,
-                format!(
-                    "block {}: {key} has other budgets at {}",
-                    head.number,
-                    UnixTime(head.timestamp)
-                ),
-            );
-            answer
-                .data("event", "budget")
-                .data("block", head.number)
-                .data("sessionKey", key.to_string())
-                .data("budgets", budgets);
-            if let Err(error) = answer.print_event(self.arguments.sources.json) {
+            events.push(Event {
+                block: head.number,
+                kind: "budget",
+                key,
+                new_key: None,
+                words: format!("has other budgets at {}", UnixTime(head.timestamp)),
+                transaction: None,
+                operation: None,
+                budgets,
+            });
+        }
+        for event in events {
+            if let Err(error) = event.answer().print_event(self.arguments.sources.json) {
                 return Ok(Err(error));
             }
         }

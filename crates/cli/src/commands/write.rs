@@ -1,6 +1,6 @@
 //! Commands of an owner: grant, apply, rotate, revoke and the like.
 
-use super::{Outcome, chain::Chain, keys::Keystore, not_begun, show};
+use super::{ASKING, Outcome, chain::Chain, keys::Keystore, not_begun, show, waited};
 use crate::{
     answer::{Answer, Tone, hashes},
     failure::{Ended, Interrupted, NotReported, WrongInput, asked_to_end},
@@ -46,6 +46,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+/// What is waited for when something was sent.
+const INCLUSION: &str = "waiting until it is in a block";
 /// Environment variable with the owner's private key.
 const OWNER: &str = "SESSION_KEY_OWNER";
 /// Environment variable with the password of the owner's keystore.
@@ -252,6 +254,8 @@ struct Done {
 struct Desk<'a> {
     writing: &'a Writing,
     chain: Chain,
+    /// With session keys: as it was given, or as the settings file says.
+    keystore: Keystore,
     has_signed: Arc<AtomicBool>,
 }
 
@@ -266,10 +270,18 @@ impl Writing {
 
     async fn desk(&self) -> Result<Desk<'_>> {
         let settings = self.settings()?;
-        let chain = self.sources.time_limit.all(Chain::connect(settings)).await?;
+        let mut chain = waited(ASKING, self.sources.time_limit.all(Chain::connect(settings))).await?;
+        let given = self.keystore.folder.clone();
+        if given.is_some() {
+            chain.settings.is_given("keystore");
+        }
+        let keystore = Keystore {
+            folder: given.or_else(|| chain.settings.keystore.clone()),
+        };
         Ok(Desk {
             writing: self,
             chain,
+            keystore,
             has_signed: Arc::default(),
         })
     }
@@ -326,17 +338,24 @@ impl Writing {
 }
 
 impl Desk<'_> {
+    /// What would have to be found out later otherwise, when a key is made already: whether there is a way to send.
+    fn require_way(&self) -> Result<()> {
+        ensure!(
+            self.writing.dry_run || self.writing.direct || self.chain.bundler.is_some(),
+            WrongInput(
+                "an operation needs a bundler: give --bundler-url, or --direct for a plain transaction"
+                    .to_owned()
+            )
+        );
+        Ok(())
+    }
+
     async fn within<T>(&self, questions: impl Future<Output = Result<T>>) -> Result<T> {
-        self.writing.sources.time_limit.all(questions).await
+        waited(ASKING, self.writing.sources.time_limit.all(questions)).await
     }
 
     fn journal(&self) -> PathBuf {
-        let beside = self
-            .writing
-            .keystore
-            .folder
-            .as_ref()
-            .or(self.chain.settings.keystore.as_ref());
+        let beside = &self.keystore.folder;
         match (&self.writing.journal, beside) {
             (Some(path), _) => path.clone(),
             (None, Some(folder)) => folder.join("journal.sqlite"),
@@ -354,6 +373,24 @@ impl Desk<'_> {
         }
     }
 
+    /// One plain transaction, waited for; an interruption ends it.
+    async fn transaction(&self, what: &str, to: Address, call: Vec<u8>) -> Result<Done> {
+        let transactions = self.transactions(self.writing.owner()?);
+        let receipt = tokio::select! {
+            biased;
+            interrupted = self.interrupted() => return Err(interrupted.into()),
+            receipt = waited(INCLUSION, async {
+                self.has_signed.store(true, Ordering::SeqCst);
+                transactions.call(what, to, U256::ZERO, call).await
+            }) => receipt?,
+        };
+        Ok(Done {
+            user_op_hash: None,
+            transaction_hash: Some(receipt.transaction_hash),
+            block: Some(receipt.block_number),
+        })
+    }
+
     /// Does these things, all or none, and waits until they are done.
     /// Under a name, what was asked for before under it is what is answered.
     async fn carry_out(
@@ -366,24 +403,23 @@ impl Desk<'_> {
         tokio::select! {
             biased;
             interrupted = self.interrupted() => Err(interrupted.into()),
-            done = async {
+            done = waited(INCLUSION, async {
                 if self.writing.direct {
                     self.directly(account, owner, actions).await
                 } else {
                     let client = self.client(account, owner).await?;
                     self.operation(client.batch(actions), name).await
                 }
-            } => done,
+            }) => done,
         }
     }
 
     async fn client(&self, account: &SmartAccount, owner: PrivateKeySigner) -> Result<OwnerClient> {
-        let bundler = self.chain.bundler.as_ref().ok_or_else(|| {
-            WrongInput(
-                "an operation needs a bundler: give --bundler-url, or --direct for a plain transaction"
-                    .to_owned(),
-            )
-        })?;
+        let bundler = self
+            .chain
+            .bundler
+            .as_ref()
+            .ok_or_else(|| WrongInput("this goes through a bundler: give --bundler-url".to_owned()))?;
         let path = self.journal();
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).wrap_err_with(|| format!("{}", folder.display()))?;
@@ -624,10 +660,16 @@ async fn resolve(
     Ok((resolved, file.policy.names(&facts)))
 }
 
-/// Names for what somebody else asks for: those that tokens give themselves, not those that the request gives them.
-async fn own_names(chain: &Chain, file: &PolicyFile, permissions: &Permissions) -> Result<Names> {
+/// A key that has just got these permissions.
+fn state_of(permissions: &Permissions) -> Result<KeyState> {
     let mut state = KeyState::fresh(Address::ZERO, Address::ZERO);
     state.apply(&permissions.updates().collect(), 0)?;
+    Ok(state)
+}
+
+/// Names for what somebody else asks for: those that tokens give themselves, not those that the request gives them.
+async fn own_names(chain: &Chain, file: &PolicyFile, permissions: &Permissions) -> Result<Names> {
+    let state = state_of(permissions)?;
     let signatures = file.policy.signatures();
     let names = signatures.fold(Names::new(), |names, (selector, signature)| {
         names.function(selector, signature)
@@ -740,7 +782,9 @@ pub(crate) async fn grant_policy(
         begun: Option<Begun>,
     }
     let ready = async {
-        let desk = writing.desk().await?;
+        let mut desk = writing.desk().await?;
+        desk.chain.settings.of_options(owner.is_some(), salt.is_some());
+        desk.require_way()?;
         desk.within(async {
             let chain = &desk.chain;
             let signer = if writing.dry_run {
@@ -768,6 +812,15 @@ pub(crate) async fn grant_policy(
             }
             // What no plugin takes is found out before a question is asked.
             permissions.encode()?;
+            if let (Some(key), None, true) = (key, &begun, is_installed) {
+                ensure!(
+                    !account.is_session_key(key).await?,
+                    WrongInput(format!(
+                        "{key} is a session key of {} already: plan and apply change what it may do",
+                        account.address()
+                    ))
+                );
+            }
             let mut answer = Answer::new();
             answer.heading(format!(
                 "Grant on account {} (chain {})",
@@ -787,6 +840,7 @@ pub(crate) async fn grant_policy(
             show_assumed(&mut answer, &resolved);
             let mut lint = Lint::new(permissions)
                 .at(now)
+                .nfts(chain.nfts([&state_of(permissions)?]).await?)
                 .tokens(file.policy.token_names().map(|(token, _)| token));
             if let Some(need) = need {
                 lint = lint.need(need);
@@ -864,7 +918,7 @@ pub(crate) async fn grant_policy(
         let key = match (key, &begun) {
             (Some(key), _) => key,
             (None, Some(begun)) => begun.session_key,
-            (None, None) => writing.keystore.generate()?,
+            (None, None) => desk.keystore.generate()?,
         };
         note.write(&Begun {
             session_key: key,
@@ -1009,13 +1063,14 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
         answer.no(arguments.check && !plan.is_empty());
         Ok(answer)
     };
-    not_begun(limit.all(planning).await)
+    not_begun(waited(ASKING, limit.all(planning)).await)
 }
 
 pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
     let writing = &arguments.writing;
     let ready = async {
         let desk = writing.desk().await?;
+        desk.require_way()?;
         let file = PolicyFile::read(&arguments.policy)?;
         let (account, plan, names, resolved) = desk
             .within(planned(
@@ -1105,6 +1160,7 @@ async fn simply(
     let mut answer = Answer::new();
     let prepared = async {
         let desk = writing.desk().await?;
+        desk.require_way()?;
         let Some((account, actions)) = desk.within(ready(&desk, &mut answer)).await? else {
             hashes(&mut answer, None, None);
             answer
@@ -1179,7 +1235,7 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
         let new = match (arguments.new, writing.dry_run) {
             (Some(new), _) => new,
             (None, true) => Address::ZERO,
-            (None, false) => writing.keystore.generate()?,
+            (None, false) => desk.keystore.generate()?,
         };
         answer.heading(format!("Rotate on account {}", account.address()));
         answer.plain(format!("{} → {new}", arguments.old));
@@ -1203,12 +1259,19 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
     let prepared = async {
         let desk = writing.desk().await?;
         let account = desk.within(desk.chain.account()).await?;
+        ensure!(
+            account.is_session_key(arguments.key).await?,
+            "{} is not a session key of {}",
+            arguments.key,
+            account.address()
+        );
         let limit = account.gas_spend_limit(arguments.key).await?;
         answer.heading(format!("Settle the gas limit of {}", arguments.key));
         answer
             .data("account", account.address().to_string())
             .data("sessionKey", arguments.key.to_string())
-            .data("wasPending", limit.should_reset);
+            .data("wasPending", limit.should_reset)
+            .data("calls", json!([]));
         let call = calldata::reset_session_key_gas_limit_timestamp(account.address(), arguments.key);
         let plugin = account.deployment().session_key_plugin;
         if !limit.should_reset {
@@ -1231,19 +1294,8 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
         return Ok(answer);
     };
     // Anybody may: a plain transaction.
-    let sent = async {
-        let transactions = desk.transactions(writing.owner()?);
-        desk.has_signed.store(true, Ordering::SeqCst);
-        Ok(transactions
-            .call("settling the reset", plugin, U256::ZERO, call.to_vec())
-            .await?)
-    };
-    let receipt = sent.await.map_err(failed)?;
-    let carried = Done {
-        user_op_hash: None,
-        transaction_hash: Some(receipt.transaction_hash),
-        block: Some(receipt.block_number),
-    };
+    let sent = desk.transaction("settling the reset", plugin, call.to_vec());
+    let carried = sent.await.map_err(failed)?;
     done(&mut answer, &carried);
     Ok(answer)
 }
@@ -1253,6 +1305,10 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
     let mut answer = Answer::new();
     let prepared = async {
         let desk = writing.desk().await?;
+        ensure!(
+            writing.dry_run || desk.chain.bundler.is_some(),
+            WrongInput("unblock goes through a bundler: give --bundler-url".to_owned())
+        );
         let account = desk.within(desk.chain.account()).await?;
         answer.heading(format!("End the open operations of {}", arguments.key));
         answer
@@ -1279,7 +1335,7 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
     let unblocked = tokio::select! {
         biased;
         interrupted = desk.interrupted() => Err(eyre::Report::new(interrupted)),
-        unblocked = client.unblock(arguments.key, arguments.nonce) => unblocked.map_err(eyre::Report::new),
+        unblocked = waited(INCLUSION, client.unblock(arguments.key, arguments.nonce)) => unblocked.map_err(eyre::Report::new),
     }
     .map_err(failed)?;
     let receipt = &unblocked.included.receipt;
@@ -1304,7 +1360,10 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
     let mut answer = Answer::new();
     let prepared =
         async {
-            let desk = writing.desk().await?;
+            let mut desk = writing.desk().await?;
+            desk.chain
+                .settings
+                .of_options(arguments.owner.is_some(), arguments.salt.is_some());
             let signer = writing.owner().ok().map(|owner| owner.address());
             let owner = arguments.owner.or(desk.chain.settings.owner).or(signer);
             let owner = owner.ok_or_else(|| WrongInput("whose account? Give --owner".to_owned()))?;
@@ -1361,18 +1420,8 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
         );
         return Ok(answer);
     }
-    let signer = writing.owner().map_err(Ended::NotBegun)?;
-    let transactions = desk.transactions(signer);
-    desk.has_signed.store(true, Ordering::SeqCst);
-    let receipt = transactions
-        .call("creating the account", factory, U256::ZERO, call.to_vec())
-        .await
-        .map_err(|error| failed(error.into()))?;
-    let carried = Done {
-        user_op_hash: None,
-        transaction_hash: Some(receipt.transaction_hash),
-        block: Some(receipt.block_number),
-    };
+    let sent = desk.transaction("creating the account", factory, call.to_vec());
+    let carried = sent.await.map_err(failed)?;
     done(&mut answer, &carried);
     Ok(answer)
 }

@@ -101,7 +101,7 @@ impl Chain {
     }
 
     /// Whether nothing on the chain is worth anything.
-    pub(super) fn is_simulated(&self) -> bool {
+    pub(super) const fn is_simulated(&self) -> bool {
         matches!(self.clock, Clock::Simulated(_))
     }
 
@@ -112,7 +112,7 @@ impl Chain {
 
     /// How long the limit that the demonstration refreshes takes to do so, in seconds: a day where time can be moved, else
     /// as short as can be waited for.
-    pub(super) fn refresh_interval(&self) -> u64 {
+    pub(super) const fn refresh_interval(&self) -> u64 {
         match self.clock {
             Clock::Simulated(_) | Clock::Development => 86_400,
             Clock::Real => 60,

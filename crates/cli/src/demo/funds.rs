@@ -83,12 +83,12 @@ impl Costs {
     }
 
     /// What the account gets, and gives back.
-    pub(super) fn lent(&self) -> U256 {
+    pub(super) const fn lent(&self) -> U256 {
         self.funds.saturating_add(self.deposit)
     }
 
     /// All that the funder must have.
-    pub(super) fn total(&self) -> U256 {
+    pub(super) const fn total(&self) -> U256 {
         self.fees.saturating_add(self.lent())
     }
 }

@@ -24,7 +24,7 @@ const CHAIN: u64 = 31337;
 /// Who owns nothing here: another development key, public as well.
 const OTHER_KEY: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
 
-fn funder() -> Address {
+const fn funder() -> Address {
     dev_accounts()[0].address
 }
 

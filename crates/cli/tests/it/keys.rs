@@ -34,14 +34,14 @@ const SHOP: Address = Address::repeat_byte(0x5a);
 
 /// A chain with the contracts behind a node and a bundler, an owner with ether, and a folder for files.
 pub(crate) struct Stage {
-    testkit: Testkit,
+    pub(crate) testkit: Testkit,
     stack: Stack,
     node: Server,
-    bundler: Server,
-    pool: Bundler,
+    pub(crate) bundler: Server,
+    pub(crate) pool: Bundler,
     /// Whether the bundler makes bundles.
-    mines: Arc<AtomicBool>,
-    owner: PrivateKeySigner,
+    pub(crate) mines: Arc<AtomicBool>,
+    pub(crate) owner: PrivateKeySigner,
     folder: TempDir,
 }
 
@@ -120,11 +120,13 @@ impl Stage {
         self.run_with(arguments, "")
     }
 
-    fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Output {
         let mut child = self.spawn(arguments);
         // Who does not read it closes it.
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-        self.ended(child)
+        let output = self.ended(child);
+        super::output::check(arguments, &output);
+        output
     }
 
     fn spawn(&self, arguments: &[&str]) -> Child {
@@ -170,7 +172,6 @@ impl Stage {
         );
         let document = json_of(&output);
         assert_eq!(document["ok"], exit < 2, "{document}");
-        is_as_published(arguments, &document);
         document
     }
 
@@ -200,7 +201,7 @@ impl Stage {
     }
 
     /// The key at work, from the keystore.
-    async fn agent(&self, key: Address) -> SessionKeyClient {
+    pub(crate) async fn agent(&self, key: Address) -> SessionKeyClient {
         let file = self.path("keys").join(format!("{key}.json"));
         let file =
             session_key_client::signer::KeystoreFile::new(file, "a password of more than twenty letters");
@@ -229,32 +230,11 @@ impl Stage {
     }
 }
 
-/// The document is as the schema of its command says, where there is one.
-#[track_caller]
-fn is_as_published(arguments: &[&str], document: &Value) {
-    let name = match arguments {
-        _ if document["ok"] == false => "failure",
-        ["request", "approve", ..] => "grant",
-        arguments => arguments[0],
-    };
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/schemas/{name}.json"));
-    let Ok(schema) = fs::read_to_string(path) else {
-        return;
-    };
-    let schema: Value = serde_json::from_str(&schema).expect("JSON");
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    let errors: Vec<String> = validator
-        .iter_errors(document)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
-    assert!(errors.is_empty(), "{name}: {errors:?}\n{document:#}");
-}
-
 fn alloy_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn key_of(document: &Value) -> String {
+pub(crate) fn key_of(document: &Value) -> String {
     document["sessionKey"].as_str().expect("a key").to_owned()
 }
 
@@ -381,7 +361,7 @@ fn life(direct: bool) {
     );
     let planned = stage.json(0, &["plan", &key, &wider, "--limits", "keep"]);
     assert_eq!(planned["widens"], true);
-    assert_eq!(planned["changes"][0]["usedAfter"], "60000000");
+    assert_eq!(planned["changes"][0]["usedAfterBaseUnits"], "60000000");
     let afresh = stage.json(0, &["plan", &key, &wider, "--limits", "afresh"]);
     assert_eq!(afresh["updates"].as_array().expect("a list").len(), 2);
     let applied = write(0, &["apply", &key, &wider, "--limits", "keep"]);
@@ -425,6 +405,18 @@ fn life(direct: bool) {
     assert_eq!(stage.json(0, &["inspect"])["keys"], json!([]));
     let none = write(0, &["revoke", "--all"]);
     assert_eq!(none["revoked"], json!([]));
+
+    // A key is added once.
+    let again = ["grant", &policy, "--key", &SHOP.to_string()];
+    write(0, &again);
+    let refused = write(2, &again);
+    assert!(
+        refused["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains("plan and apply"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -457,6 +449,15 @@ fn nothing_is_signed_without_a_word() {
     assert_eq!(
         (&refused["userOpHash"], &refused["transactionHash"]),
         (&json!(null), &json!(null))
+    );
+    // Nor where there is no way to send it.
+    let refused = stage.json(2, &["grant", &policy, "--yes", "--deployment", "deterministic"]);
+    assert!(
+        refused["error"]["message"]
+            .as_str()
+            .expect("a text")
+            .contains("--bundler-url"),
+        "{refused}"
     );
     // Not even a key was made.
     assert!(!stage.path("keys").exists());
@@ -584,6 +585,61 @@ fn a_policy_is_judged_without_a_chain() {
     assert_eq!(stage.run(&["decode", "nothing"]).status.code(), Some(2));
 }
 
+/// An NFT may have the functions of a token: it is known by what it says of itself.
+#[test]
+fn an_nft_is_not_taken_for_a_token() {
+    let stage = Stage::new();
+    stage.account();
+    let (nft, yes) = (Address::repeat_byte(0x4f), Address::repeat_byte(0x4e));
+    {
+        let mut chain = stage.testkit.chain();
+        // Whether it is asked for 0x80ac58cd; and one that says yes to everything.
+        let code = [0x60, 0x04, 0x35, 0x60, 0xe0, 0x1c, 0x63, 0x80, 0xac, 0x58, 0xcd];
+        let rest = [0x14, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3];
+        chain.set_code(nft, [&code[..], &rest].concat()).expect("code");
+        chain
+            .set_code(yes, [0x60, 0x01, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3])
+            .expect("code");
+    }
+    let policy = |name: &str, token: Address| {
+        let text = format!(
+            "valid_for = \"90 days\"\n[[allow]]\ncontract = \"{token}\"\nfunctions = [\"transfer(address,uint256)\"]\n\
+             [limits]\ngas = \"0.5 ETH\"\ntokens = [\"5 units of {token}\"]\n"
+        );
+        stage.file(name, &text)
+    };
+    let codes = |document: &Value| -> Vec<String> {
+        let warnings = document["warnings"].as_array().expect("a list");
+        let codes = warnings.iter().filter_map(|warning| warning["code"].as_str());
+        codes.map(str::to_owned).collect()
+    };
+    let (of_nft, of_yes) = (policy("nft.toml", nft), policy("yes.toml", yes));
+    let lint = |exit: i32, arguments: &[&str]| {
+        let output = stage.run(&[&["lint", "--json"], arguments].concat());
+        assert_eq!(output.status.code(), Some(exit), "{}", text(&output.stderr));
+        codes(&json_of(&output))
+    };
+    let url = stage.node.url();
+    // Nobody is asked, or the contract.
+    assert_eq!(lint(0, &[&of_nft]), ["recipients_unchecked"]);
+    assert_eq!(
+        lint(1, &[&of_nft, "--rpc-url", url]),
+        ["recipients_unchecked", "nft_as_token"]
+    );
+    assert_eq!(lint(0, &[&of_yes, "--rpc-url", url]), ["recipients_unchecked"]);
+    let grant = [
+        "grant",
+        &of_nft,
+        "--direct",
+        "--yes",
+        "--deployment",
+        "deterministic",
+    ];
+    assert!(codes(&stage.json(0, &grant)).contains(&"nft_as_token".to_owned()));
+    let inspected = stage.json(0, &["inspect"]);
+    assert!(codes(&inspected["keys"][0]).contains(&"nft_as_token".to_owned()));
+}
+
 #[test]
 fn a_hash_is_explained() {
     let stage = Stage::new();
@@ -638,6 +694,31 @@ fn a_hash_is_explained() {
         .map(|event| event["event"].as_str().expect("a kind"))
         .collect();
     assert_eq!(kinds, ["added", "changed", "used"], "{events:?}");
+
+    // While it watches, something is spent, and something is refused.
+    let (url, account) = (stage.node.url(), stage.testkit_account());
+    let watch = ["watch", "--interval", "1", "--rounds", "6", "--json"];
+    let node = ["--rpc-url", url, "--account", &account];
+    let arguments = [&watch[..], &node].concat();
+    let watching = stage.spawn(&arguments);
+    thread::sleep(Duration::from_millis(1_500));
+    runtime.block_on(async {
+        let agent = stage.agent(key).await;
+        let pay = [Call::new(stage.stack.token, erc20::transfer(SHOP, U256::from(2)))];
+        agent.execute(pay).await.expect("it is paid");
+    });
+    let watched = stage.ended(watching);
+    super::output::check(&arguments, &watched);
+    let events: Vec<Value> = text(&watched.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON on each line"))
+        .collect();
+    let kinds: Vec<&str> = events
+        .iter()
+        .filter_map(|event| event["event"].as_str())
+        .collect();
+    assert_eq!(kinds, ["used", "budget"], "{events:?}");
+    assert_eq!(events[1]["budgets"][2]["usedBaseUnits"], "3");
 }
 
 #[test]
@@ -985,6 +1066,42 @@ fn an_interrupted_grant_is_open_and_settled_the_next_time() {
     assert_eq!(settled["userOpHash"], json!(waiting), "{settled}");
     let keys = stage.json(0, &["inspect"]);
     assert_eq!(keys["keys"].as_array().expect("a list").len(), 1);
+}
+
+// The same of plain transactions.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_transaction_is_open() {
+    let stage = Stage::new();
+    stage.account();
+    stage.testkit.chain().set_automine(false);
+    let arguments = [
+        "account",
+        "new",
+        "--yes",
+        "--deployment",
+        "deterministic",
+        "--rpc-url",
+        stage.node.url(),
+        "--json",
+    ];
+    let child = stage.spawn(&arguments);
+    while stage.testkit.chain().pool().is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("it is there");
+    assert!(interrupt.success());
+    let output = stage.ended(child);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert_eq!(json_of(&output)["error"]["code"], "interrupted");
+    // It was sent, and is done.
+    stage.testkit.chain().mine();
+    stage.testkit.chain().set_automine(true);
+    let made = stage.json(0, &arguments[..5]);
+    assert_eq!(made["created"], false);
 }
 
 // What is piped into something that goes away is not taken for read.

@@ -4,7 +4,9 @@ mod demo;
 mod deployment;
 mod keys;
 mod manners;
+mod output;
 mod published;
+mod reference;
 mod server;
 
 use serde_json::Value;
@@ -46,7 +48,9 @@ fn command(arguments: &[&str], funder: Option<&str>) -> Command {
 }
 
 fn run(arguments: &[&str], funder: Option<&str>) -> Output {
-    command(arguments, funder).output().expect("the binary runs")
+    let output = command(arguments, funder).output().expect("the binary runs");
+    output::check(arguments, &output);
+    output
 }
 
 fn text(bytes: &[u8]) -> &str {

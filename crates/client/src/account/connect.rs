@@ -91,7 +91,7 @@ impl Connected {
 
 impl SmartAccount {
     /// An account that exists. Its contracts are those that the account itself names: EntryPoint, session key plugin and owner
-    /// plugin. [`connected`](Self::connected) tells what it has.
+    /// plugin. [`connected`](Self::connected) shows what it has.
     ///
     /// Where no session key plugin is installed, the account's [`Deployment`] names the one to install: that of a known
     /// deployment of the chain, preferably one with the account's owner plugin. The deployment's factory is one that makes

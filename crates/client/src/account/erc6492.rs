@@ -6,7 +6,7 @@ use alloy::{
     sol_types::SolValue,
 };
 
-/// What a wrapped signature ends with, so that nobody takes it for another kind of signature.
+/// The suffix of a wrapped signature, which distinguishes it from every other kind.
 const SUFFIX: B256 = b256!("6492649264926492649264926492649264926492649264926492649264926492");
 
 /// `abi.encode(factory, factoryCallData, signature)`.

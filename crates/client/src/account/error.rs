@@ -40,7 +40,7 @@ pub enum ReadError {
         function: &'static str,
     },
 
-    /// The account's session keys are kept by another plugin than the one asked. What that one says of a key means nothing.
+    /// The account's session keys are kept by another plugin than the one asked, whose answer about a key means nothing.
     #[error("session keys of {account} are kept by plugin {found}, not by {expected}: connect again")]
     OtherSessionKeyPlugin {
         /// The account.

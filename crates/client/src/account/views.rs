@@ -242,7 +242,7 @@ impl SmartAccount {
         Ok(answer == VALID)
     }
 
-    /// The hash that an owner signs (without EIP-191) so that the account accepts the signature for `digest` (ERC-1271).
+    /// The hash that an owner signs, without EIP-191. The account accepts that signature for `digest` (ERC-1271).
     pub async fn message_hash(&self, digest: B256) -> Result<B256, ReadError> {
         let message = digest.to_vec().into();
         let call = Owners::getMessageHashCall {

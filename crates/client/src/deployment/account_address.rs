@@ -59,7 +59,7 @@ mod tests {
 
     // What the deployed factory answered on Sepolia, Polygon Amoy and OP Sepolia, as the tests of an application note it.
     #[test]
-    fn addresses_of_the_deployed_factory_are_those_that_it_answered() {
+    fn computed_addresses_match_the_deployed_factorys() {
         for chain_id in [11_155_111, 80_002, 11_155_420] {
             let deployment = Deployment::on_chain(chain_id).unwrap();
             for (owner, account) in [
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_init_code_hash_there_is_no_address() {
+    fn an_address_needs_the_init_code_hash() {
         let unknown = Deployment {
             account_init_code_hash: None,
             ..Deployment::deterministic()

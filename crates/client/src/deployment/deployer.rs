@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 alloy::sol! {
-    /// Predeployed on OP Stack chains, where posting a transaction's data is paid for besides its gas.
+    /// Predeployed on OP Stack chains, where posting a transaction's data costs a fee on top of its gas.
     interface IGasPriceOracle {
         /// Wei for posting a transaction's data to the layer below.
         function getL1Fee(bytes calldata transaction) external view returns (uint256);
@@ -86,7 +86,7 @@ impl Survey {
     }
 }
 
-/// Deploys a plan. What is there already is verified and skipped: deploying again completes what a failure left half done.
+/// Deploys a plan. Contracts that are already there are verified and skipped: deploying again completes a partial deployment.
 ///
 /// ```
 /// use session_key_client::deployment::{
@@ -183,7 +183,13 @@ impl Deployer {
             let gas_limit = if is_present {
                 None
             } else {
-                Some(self.gas_limit(planned).await?)
+                match self.gas_limit(planned).await {
+                    // Another deployer has created it since.
+                    Err(DeployError::CreationFails { .. }) if self.is_present(planned, code_hash).await? => {
+                        None
+                    }
+                    gas_limit => Some(gas_limit?),
+                }
             };
             contracts.push(SurveyedContract {
                 contract: planned.contract,
@@ -376,7 +382,7 @@ impl Deployer {
         Ok(u64::try_from(limit).unwrap_or(u64::MAX))
     }
 
-    /// What is paid besides gas, in wei: the OP Stack's fee for posting the transactions' data.
+    /// The cost on top of gas, in wei: the OP Stack's fee for posting the transactions' data.
     async fn data_fees(&self, contracts: &[SurveyedContract]) -> Result<U256, DeployError> {
         let mut fees = U256::ZERO;
         if self.code(GAS_PRICE_ORACLE).await?.is_empty() {

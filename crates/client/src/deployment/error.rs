@@ -66,7 +66,7 @@ pub enum DeployError {
         actual: B256,
     },
 
-    /// The node cannot tell which code a contract will have: it ignores state overrides of `eth_call`.
+    /// The node cannot predict a contract's code: it ignores state overrides of `eth_call`.
     #[error("the node does not simulate the creation of {contract}: use another node, or default salts")]
     SimulationUnsupported {
         /// The contract.
@@ -153,7 +153,7 @@ pub enum DeployError {
         error: RequestError,
     },
 
-    /// A transaction was handed over, and nobody said that it was taken. It may still be included. What came before it is in place;
+    /// A transaction was handed over, and no answer said that it was accepted. It may still be included. What came before it is in place;
     /// deploying again goes on from there.
     #[error("{contract}: transaction {transaction} may have been sent: {error}")]
     NoAnswer {
@@ -178,7 +178,7 @@ pub enum DeployError {
         attempts: u32,
     },
 
-    /// A transaction was sent, and the node does not tell what became of it. Deploying again goes on from there.
+    /// A transaction was sent, and the node does not report its outcome. Deploying again goes on from there.
     #[error("{contract}: transaction {transaction} was sent, but what became of it cannot be read: {error}")]
     Unread {
         /// What it creates.

@@ -30,7 +30,7 @@ static KNOWN_CHAINS: LazyLock<Vec<ChainDeployments>> =
 static DETERMINISTIC: LazyLock<Deterministic> =
     LazyLock::new(|| of_this_crate(include_str!("../../deployments/deterministic.json")));
 
-/// Reads a file that is part of this crate: the tests read each of them, so that this does not fail.
+/// Reads a file that is part of this crate. It cannot fail: the tests read each of them.
 fn of_this_crate<T: for<'a> Deserialize<'a>>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("a file of this crate: {error}"))
 }
@@ -51,7 +51,7 @@ pub struct ChainDeployments {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KnownDeployment {
-    /// A name, to tell it from others on the same chain.
+    /// A name that distinguishes it from others on the same chain.
     pub name: String,
     /// `keccak256` of the init code that the factory creates accounts from, where that is known: see
     /// [`Deployment::account_init_code_hash`].
@@ -297,7 +297,7 @@ mod tests {
     use std::{fs, path::Path};
 
     #[test]
-    fn every_file_is_read_and_is_of_the_chain_that_it_names() {
+    fn every_file_is_readable_and_names_its_own_chain() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deployments");
         let mut files: Vec<String> = fs::read_dir(folder)
             .unwrap()

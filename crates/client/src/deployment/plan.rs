@@ -117,7 +117,7 @@ impl DeploymentPlan {
     }
 
     /// The contracts.
-    pub fn contracts(&self) -> &[PlannedContract] {
+    pub const fn contracts(&self) -> &[PlannedContract] {
         &self.contracts
     }
 

@@ -538,7 +538,7 @@ fn keep(keeper: &mut dyn Keeper, signed: &SignedCreation) -> Result<(), DeployEr
 }
 
 /// A contract that somebody else created.
-fn by_others(planned: &PlannedContract) -> Created {
+const fn by_others(planned: &PlannedContract) -> Created {
     Created {
         contract: planned.contract,
         address: planned.address,

@@ -31,7 +31,7 @@ pub struct SignedCreation {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeptError {
-    /// It is no signed transaction of a kind that deployments send.
+    /// It is not a signed transaction of a kind that deployments send.
     #[error("it is not a signed transaction of a known kind")]
     NotATransaction,
 

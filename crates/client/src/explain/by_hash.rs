@@ -1,19 +1,16 @@
 //! What became of an operation, and why, from a hash alone.
 
-use super::{Failure, explain, explain_failure};
+use super::{Failure, carried::carried, explain, explain_failure};
 use crate::{
-    abi::EntryPoint,
     account::{ReadError, SmartAccount},
     node::{Node, OperationEvent, OperationFilter, TransactionReceipt},
     request::{RequestError, lenient, patiently},
 };
 use alloy::{
-    primitives::{Address, B256, Bytes},
+    primitives::{Address, B256},
     providers::DynProvider,
-    sol_types::SolCall,
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
 use session_key_permissions::{
     Call, SignedOperation, UserOperation, Verdict, model::decode_execute_with_session_key,
 };
@@ -372,60 +369,13 @@ impl Search<'_> {
         })
     }
 
-    /// The operations that a transaction carries: in its own call data, or in a call to the EntryPoint further down.
+    /// The operations that a transaction carries.
     async fn bundle(&self, transaction: B256) -> Result<Vec<UserOperation>, ReadError> {
-        #[derive(Deserialize)]
-        struct Transaction {
-            #[serde(default, deserialize_with = "lenient::optional")]
-            to: Option<Address>,
-            #[serde(default, deserialize_with = "lenient::bytes")]
-            input: Bytes,
-        }
-        let found: Option<Transaction> =
-            patiently(|| self.node.request("eth_getTransactionByHash", [transaction])).await?;
-        if let Some(found) = found
-            && found.to == Some(self.entry_point())
-            && let Some(bundle) = operations_of(&found.input)
-        {
-            return Ok(bundle);
-        }
-        // A contract sends the bundle. A node that makes no traces says so, and then it stays unknown.
-        let tracer = json!({ "tracer": "callTracer" });
-        let trace: Result<Value, _> = self
-            .node
-            .request("debug_traceTransaction", (transaction, tracer))
-            .await;
-        let mut bundle = Vec::new();
-        if let Ok(trace) = trace {
-            collect(&trace, self.entry_point(), &mut bundle);
-        }
-        Ok(bundle)
+        let carried = carried(self.node, self.entry_point(), transaction).await?;
+        Ok(carried.map_or(Vec::new(), |carried| {
+            carried.bundles.into_iter().flatten().collect()
+        }))
     }
-}
-
-/// Finds calls of `handleOps` in a trace.
-fn collect(trace: &Value, entry_point: Address, found: &mut Vec<UserOperation>) {
-    let mut open = vec![trace];
-    while let Some(call) = open.pop() {
-        let to = call["to"].as_str().and_then(|to| to.parse::<Address>().ok());
-        let input = call["input"]
-            .as_str()
-            .and_then(|input| input.parse::<Bytes>().ok());
-        if to == Some(entry_point)
-            && let Some(operations) = input.as_ref().and_then(operations_of)
-        {
-            found.extend(operations);
-            continue;
-        }
-        if let Some(calls) = call["calls"].as_array() {
-            open.extend(calls.iter().rev());
-        }
-    }
-}
-
-fn operations_of(call_data: &Bytes) -> Option<Vec<UserOperation>> {
-    let bundle = EntryPoint::handleOpsCall::abi_decode(call_data).ok()?;
-    Some(bundle.ops.into_iter().map(UserOperation::from).collect())
 }
 
 /// The session key of an operation, and its calls.

@@ -1,24 +1,21 @@
 //! Why an operation failed, after the fact.
 
-use super::load_for_calls;
+use super::{carried::carried, replay::replay};
 use crate::{
-    abi::EntryPoint,
     account::{ReadError, SmartAccount},
-    node::{Node, TransactionReceipt},
+    node::Node,
+    request::patiently,
     revert::{FailedOp, Revert},
     submit::Receipt,
 };
 use alloy::{
-    consensus::Transaction as _,
     eips::BlockId,
-    network::TransactionResponse,
     primitives::{Address, B256},
     providers::Provider,
     rpc::types::TransactionRequest,
-    sol_types::SolCall,
 };
 use session_key_permissions::{
-    Call, SignedOperation, UserOperation,
+    SignedOperation,
     model::{KeyState, RuleSet, Violation, decode_execute_with_session_key},
 };
 use std::fmt;
@@ -36,8 +33,8 @@ pub enum Failure {
     /// The EntryPoint did not take its bundle, for reasons that are not the key's: the nonce, the deposit, another operation of
     /// the bundle, a paymaster.
     EntryPoint(FailedOp),
-    /// The plugin refused to execute it, with this. The key's state before the block does not explain it: something earlier in the
-    /// block has changed the state, such as an owner's operation in the same bundle.
+    /// The plugin refused to execute it, with this. The key's state changed within the block, and what changed it cannot be seen:
+    /// a contract's bundle on a node without traces, for one.
     ChangedInBlock(Revert),
     /// The transaction as a whole failed, for no reason that can be seen any more.
     Unknown,
@@ -71,7 +68,7 @@ impl fmt::Display for Failure {
             Self::ChangedInBlock(revert) => {
                 write!(
                     f,
-                    "{revert}; the key's state before the block does not explain it"
+                    "{revert}; the key's state changed within the block, and it cannot be seen how"
                 )
             }
             Self::Unknown => f.write_str("the transaction failed as a whole; it cannot be seen why"),
@@ -79,11 +76,13 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Finds out why an operation failed, from the transaction that carried it: the key's operations of that bundle are run again in
-/// the model, on the key's state as it was before the block. The node must still have that state.
+/// Finds out why an operation failed, from the transaction that carried it. Everything that touched the key earlier in the block is
+/// run again in the model, on the key's state as it was before the block: the key's operations, of that bundle and of earlier ones,
+/// and changes of its permissions, by operations or otherwise. The node must still have that state.
 ///
-/// What else changed the key's state earlier in the block is not run again: owners' operations, and other transactions. Where the
-/// plugin refused for that, the answer is [`Failure::ChangedInBlock`], with the plugin's error.
+/// What a contract sends to the EntryPoint is seen where the node makes traces (`debug_traceTransaction`). Where something that
+/// touched the key cannot be run again, and the plugin refused the operation, the answer is [`Failure::ChangedInBlock`], with the
+/// plugin's error.
 ///
 /// `None`: it did not fail, or there is no such transaction.
 #[tracing::instrument(level = "debug", skip_all, fields(operation = %signed.hash, %transaction_hash))]
@@ -94,17 +93,14 @@ pub async fn explain_failure(
 ) -> Result<Option<Failure>, ReadError> {
     let provider = account.provider();
     let node = Node::new(provider.clone());
+    let entry_point = account.deployment().entry_point;
     let (receipt, transaction) = tokio::try_join!(
-        async { node.receipt(transaction_hash).await.map_err(ReadError::from) },
-        async {
-            let transaction = provider.get_transaction_by_hash(transaction_hash).await;
-            transaction.map_err(ReadError::from)
-        },
+        patiently(|| node.receipt(transaction_hash)),
+        carried(&node, entry_point, transaction_hash),
     )?;
     let (Some(receipt), Some(transaction)) = (receipt, transaction) else {
         return Ok(None);
     };
-    let entry_point = account.deployment().entry_point;
     let reason = match Receipt::find(&receipt, entry_point, signed.hash, signed.operation.sender) {
         Some((_, false, reason)) => reason,
         None if receipt.success == Some(false) => None,
@@ -115,13 +111,7 @@ pub async fn explain_failure(
         return Ok(None);
     };
     let time = header.header.timestamp;
-    let before = block.saturating_sub(1);
 
-    // A contract that sends bundles hides them. Then the operation is taken for alone.
-    let bundle = match EntryPoint::handleOpsCall::abi_decode(transaction.input()) {
-        Ok(bundle) => bundle.ops.into_iter().map(UserOperation::from).collect(),
-        Err(_) => vec![signed.operation.clone()],
-    };
     let Ok((_, session_key)) = decode_execute_with_session_key(&signed.operation.call_data) else {
         // Included, it has passed validation: it is an owner's.
         if let Some(reason) = reason {
@@ -131,34 +121,42 @@ pub async fn explain_failure(
         let violations = unregistered.execute_validation(&signed.operation, None, time);
         return Ok(Some(Failure::Rules(violations)));
     };
-    let bundle = Bundle::of_key(account, bundle, session_key);
-    let calls: Vec<Call> = bundle.calls().cloned().collect();
-    let mut state = load_for_calls(&account.clone().at(before), session_key, &calls).await?;
-
-    let violations = bundle.validate(&mut state, signed.hash, time);
+    let request = TransactionRequest::default()
+        .from(transaction.from.unwrap_or_default())
+        .to(entry_point)
+        .input(transaction.input.clone().into());
+    let operation = (&signed.operation, signed.hash);
+    let replayed = replay(
+        account,
+        &node,
+        operation,
+        session_key,
+        (receipt, transaction),
+        time,
+    )
+    .await?;
     let Some(reason) = reason else {
-        if !violations.is_empty() {
-            return Ok(Some(Failure::Rules(violations)));
+        if !replayed.in_validation.is_empty() && !replayed.is_unclear {
+            return Ok(Some(Failure::Rules(replayed.in_validation)));
         }
-        let request: TransactionRequest = TransactionRequest::default()
-            .from(transaction.from())
-            .to(entry_point)
-            .input(transaction.input().clone().into());
+        let before = block.saturating_sub(1);
         return simulate_again(account, request, before).await.map(Some);
     };
-    // Included, it has passed validation. If it would not have before the block, the key's state is not that any more.
-    let is_changed = violations
+    // Included, it has passed validation. If the model says otherwise, the key's state was another one.
+    let is_other = replayed
+        .in_validation
         .iter()
-        .any(|violation| state.rule_set == RuleSet::Strict || !violation.is_beyond_abi());
-    let violations = match is_changed {
-        true => Vec::new(),
-        false => bundle.execute(&mut state, &receipt, entry_point, signed.hash, time),
+        .any(|violation| replayed.rule_set() == RuleSet::Strict || !violation.is_beyond_abi());
+    let violations = if replayed.is_unclear || is_other {
+        Vec::new()
+    } else {
+        replayed.in_execution
     };
     Ok(Some(match reason {
         Revert::Plugin(_) if violations.is_empty() => Failure::ChangedInBlock(reason),
         // Other plugins panic where they cannot reckon with the end of an interval.
         Revert::Plugin(_) | Revert::Panic(_) if !violations.is_empty() => Failure::Rules(violations),
-        // What the state before the block would not have allowed, something in the block has: the plugin let it pass.
+        // What the model would not have allowed, the plugin let pass.
         _ => Failure::Call(reason),
     }))
 }
@@ -182,58 +180,4 @@ async fn simulate_again(
             None => return Err(error.into()),
         },
     })
-}
-
-/// The operations of one key in a bundle, in order.
-struct Bundle(Vec<(UserOperation, B256, Vec<Call>)>);
-
-impl Bundle {
-    fn of_key(account: &SmartAccount, bundle: Vec<UserOperation>, session_key: Address) -> Self {
-        let (entry_point, chain_id) = (account.deployment().entry_point, account.chain_id());
-        let of_key = bundle.into_iter().filter_map(|operation| {
-            let (calls, named) = decode_execute_with_session_key(&operation.call_data).ok()?;
-            let hash = operation.hash(entry_point, chain_id);
-            (operation.sender == account.address() && named == session_key)
-                .then_some((operation, hash, calls))
-        });
-        Self(of_key.collect())
-    }
-
-    fn calls(&self) -> impl Iterator<Item = &Call> {
-        self.0.iter().flat_map(|(_, _, calls)| calls)
-    }
-
-    /// Validation of all of them. Returns what the operation breaks.
-    fn validate(&self, state: &mut KeyState, hash: B256, time: u64) -> Vec<Violation> {
-        let mut broken = Vec::new();
-        for (operation, its_hash, _) in &self.0 {
-            let violations = state.execute_validation(operation, Some(*its_hash), time);
-            if *its_hash == hash {
-                broken = violations;
-            }
-        }
-        broken
-    }
-
-    /// Execution up to the operation. Returns what it breaks.
-    fn execute(
-        &self,
-        state: &mut KeyState,
-        receipt: &TransactionReceipt,
-        entry_point: Address,
-        hash: B256,
-        time: u64,
-    ) -> Vec<Violation> {
-        for (_, its_hash, calls) in &self.0 {
-            if *its_hash == hash {
-                return state.execute_calls(calls, time);
-            }
-            let found = Receipt::find(receipt, entry_point, *its_hash, state.account);
-            // What failed has booked nothing.
-            if found.is_some_and(|(_, success, _)| success) {
-                state.execute_calls(calls, time);
-            }
-        }
-        Vec::new()
-    }
 }

@@ -2,11 +2,14 @@
 //! [model](session_key_permissions::model).
 //!
 //! [`explain`] fetches the state that an operation touches, and checks; [`explain_failure`] does so after the fact, on the
-//! state before the block; [`explain_hash`] finds the operation first.
+//! state before the block, with everything run again that touched the key earlier in the block; [`explain_hash`] finds the
+//! operation first.
 
 mod by_hash;
+mod carried;
 mod failure;
 mod load;
+mod replay;
 
 pub use by_hash::{Became, ExplainOptions, Explanation, NotFound, explain_hash};
 pub use failure::{Failure, explain_failure};

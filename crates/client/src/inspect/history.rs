@@ -118,15 +118,9 @@ impl<'a> Backwards<'a> {
         (first, last): (u64, u64),
         most_requests: usize,
     ) -> Self {
-        let events = vec![
-            Plugin::SessionKeyAdded::SIGNATURE_HASH,
-            Plugin::SessionKeyRemoved::SIGNATURE_HASH,
-            Plugin::SessionKeyRotated::SIGNATURE_HASH,
-            Plugin::PermissionsUpdated::SIGNATURE_HASH,
-        ];
         Self {
             node,
-            filter: LogFilter::new(plugin, vec![events, vec![account.into_word()]]),
+            filter: filter(plugin, account),
             first,
             next: (first <= last).then_some(last),
             width: 1,
@@ -220,7 +214,7 @@ impl<'a> Backwards<'a> {
         self.next = from.checked_sub(1).filter(|next| *next >= self.first);
         let mut events = Vec::new();
         for log in &logs {
-            match event(log) {
+            match key_event(log) {
                 Some(event) => events.push(event),
                 None => missing.push(malformed(log)),
             }
@@ -235,6 +229,33 @@ impl<'a> Backwards<'a> {
     }
 }
 
+/// Events of an account's keys.
+fn filter(plugin: Address, account: Address) -> LogFilter {
+    let events = vec![
+        Plugin::SessionKeyAdded::SIGNATURE_HASH,
+        Plugin::SessionKeyRemoved::SIGNATURE_HASH,
+        Plugin::SessionKeyRotated::SIGNATURE_HASH,
+        Plugin::PermissionsUpdated::SIGNATURE_HASH,
+    ];
+    LogFilter::new(plugin, vec![events, vec![account.into_word()]])
+}
+
+/// What happened to an account's keys in one block, in order.
+pub(crate) async fn key_events(
+    node: &Node,
+    plugin: Address,
+    account: Address,
+    block: u64,
+) -> Result<Vec<KeyEvent>, RequestError> {
+    let filter = filter(plugin, account);
+    let logs = patiently(|| node.logs(&filter, block, block)).await?;
+    let events: Option<Vec<KeyEvent>> = logs.iter().map(key_event).collect();
+    let mut events =
+        events.ok_or_else(|| RequestError::unreadable("eth_getLogs", "malformed event of the plugin"))?;
+    events.sort_by_key(|event| event.log_index);
+    Ok(events)
+}
+
 fn malformed(log: &Log) -> MissingBlocks {
     let block = log.block_number.unwrap_or_default();
     let error = RequestError::unreadable("eth_getLogs", "malformed event of the plugin");
@@ -245,7 +266,8 @@ fn malformed(log: &Log) -> MissingBlocks {
     }
 }
 
-fn event(log: &Log) -> Option<KeyEvent> {
+/// What the plugin's log says. `None`: it is none of a key, or malformed.
+pub(crate) fn key_event(log: &Log) -> Option<KeyEvent> {
     let (topics, data) = (log.topics(), &log.data().data);
     let kind = match *log.topic0()? {
         Plugin::SessionKeyAdded::SIGNATURE_HASH => {

@@ -29,6 +29,7 @@ mod rebuild;
 mod views;
 
 pub use history::{KeyEvent, KeyEventKind, MissingBlocks, UnknownUpdates};
+pub(crate) use history::{key_event, key_events};
 pub use rebuild::Missing;
 
 use crate::{
@@ -180,7 +181,7 @@ pub struct InspectedKey {
 
 impl InspectedKey {
     /// Whether everything is known: events without a hole back to the key's addition, and every entry as its view says.
-    pub fn is_complete(&self) -> bool {
+    pub const fn is_complete(&self) -> bool {
         self.missing.is_empty()
     }
 }

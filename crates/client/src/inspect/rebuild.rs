@@ -73,6 +73,9 @@ impl fmt::Display for Missing {
             Self::Blocks(MissingBlocks { from, to, reason }) => {
                 write!(f, "the logs of blocks {from} to {to} could not be read: {reason}")
             }
+            Self::Addition { read_from: 0 } => {
+                f.write_str("logs are missing: the key's addition is in no block")
+            }
             Self::Addition { read_from } => {
                 write!(
                     f,

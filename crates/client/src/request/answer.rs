@@ -95,7 +95,7 @@ impl<'a> Envelope<'a> {
     }
 
     /// Whether it is an answer as a whole, and not the result of one.
-    pub(super) fn is_answer(&self) -> bool {
+    pub(super) const fn is_answer(&self) -> bool {
         self.jsonrpc.is_some() || self.error.is_some()
     }
 

@@ -107,7 +107,7 @@ revert_errors! {
 }
 
 revert_errors! {
-    /// An error that every plugin can raise. The account and the factory raise some of them, too.
+    /// An error that every plugin can raise. The account and the factory also raise some of them.
     PluginBaseError of PluginBase {
         "already initialized" AlreadyInitialized,
         "the action is not valid here" InvalidAction,

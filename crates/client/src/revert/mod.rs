@@ -206,7 +206,7 @@ impl Revert {
     }
 
     /// The EntryPoint's code, if this is a [`FailedOp`].
-    pub fn aa_code(&self) -> Option<AaCode> {
+    pub const fn aa_code(&self) -> Option<AaCode> {
         match self {
             Self::FailedOp(failed) => failed.code,
             _ => None,

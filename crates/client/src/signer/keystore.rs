@@ -282,7 +282,7 @@ impl KeyStorage for KeystoreFile {
     }
 }
 
-/// Gives a file a second name; false if there is no file.
+/// Gives a file a second name; false if the file does not exist.
 fn keep(file: &Path, name: &Path) -> io::Result<bool> {
     match fs::hard_link(file, name) {
         Ok(()) => Ok(true),
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_may_cost_to_open_is_bounded() {
+    fn the_cost_of_opening_a_file_is_bounded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.json");
         let storage = KeystoreFile::new(&path, "right");

@@ -91,7 +91,7 @@ pub enum KeyError {
         error: io::Error,
     },
 
-    /// A file could not be written. What it held before is still there.
+    /// A file could not be written. Its previous content is still there.
     #[error("could not write {path}; a key that was there before is still there")]
     Write {
         /// The file.
@@ -118,7 +118,7 @@ pub enum KeyError {
     #[error("wrong password for {0}")]
     WrongPassword(PathBuf),
 
-    /// The file is no keystore.
+    /// The file is not a keystore.
     #[error("{path} is not an encrypted keystore: {reason}")]
     NotAKeystore {
         /// The file.
@@ -167,7 +167,7 @@ pub struct MemoryStorage(Mutex<Option<PrivateKey>>);
 
 impl MemoryStorage {
     /// A storage that holds this key.
-    pub fn new(key: PrivateKey) -> Self {
+    pub const fn new(key: PrivateKey) -> Self {
         Self(Mutex::new(Some(key)))
     }
 }
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_are_none() {
+    fn malformed_keys_are_refused() {
         for text in [
             "",
             "0x",

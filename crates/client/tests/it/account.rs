@@ -198,7 +198,7 @@ fn install(
     chain.transact(owner, account, &call).unwrap();
 }
 
-fn owner() -> Address {
+const fn owner() -> Address {
     dev_accounts()[1].address
 }
 
@@ -299,7 +299,7 @@ async fn with_contracts_that_are_known_connecting_takes_one_round() {
 }
 
 #[tokio::test]
-async fn where_there_is_no_account_that_is_the_error() {
+async fn a_missing_account_is_the_error() {
     let (testkit, stack, account) = account_without_keys();
     let error = refused(Front::honest(&testkit), RECIPIENT).await;
     assert!(
@@ -525,7 +525,7 @@ async fn plugins_that_do_not_fit_together_are_errors() {
 }
 
 #[tokio::test]
-async fn an_owner_plugin_that_does_not_answer_as_one_is_none() {
+async fn a_plugin_that_does_not_answer_as_an_owner_plugin_is_not_one() {
     let (testkit, own, address) = account_of_other_contracts();
     let selector = hex::encode(IMultiOwnerPlugin::isOwnerOfCall::SELECTOR);
     let front = Front::lying(&testkit, move |_, params| {

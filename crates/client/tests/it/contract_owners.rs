@@ -65,7 +65,7 @@ fn assert_refused_signature(error: OperationError) {
     }
 }
 
-fn payment() -> Call {
+const fn payment() -> Call {
     Call::transfer(RECIPIENT, U256::ONE)
 }
 

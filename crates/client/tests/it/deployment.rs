@@ -47,7 +47,7 @@ fn chain() -> Testkit {
     testkit
 }
 
-fn sender() -> Address {
+const fn sender() -> Address {
     dev_accounts()[0].address
 }
 
@@ -107,7 +107,7 @@ fn deployer(testkit: &Testkit) -> Deployer {
 }
 
 /// Other salts, and another owner of the factory.
-fn other_parameters() -> DeploymentParameters {
+const fn other_parameters() -> DeploymentParameters {
     DeploymentParameters {
         factory_owner: Address::repeat_byte(0x0f),
         multi_owner_plugin_salt: B256::repeat_byte(1),
@@ -204,7 +204,7 @@ fn the_testkit_deploys_to_the_same_addresses() {
 }
 
 #[test]
-fn what_cannot_be_planned_is_refused() {
+fn impossible_plans_are_refused() {
     let nobody = DeploymentParameters {
         factory_owner: Address::ZERO,
         ..DeploymentParameters::default()
@@ -688,7 +688,7 @@ async fn every_transaction_is_kept_before_it_is_sent_and_settled_after() {
 }
 
 #[tokio::test]
-async fn what_never_left_is_settled_and_what_may_have_left_stays() {
+async fn a_transaction_that_never_left_is_settled_and_one_that_may_have_left_stays() {
     for (fault, code, stays) in [
         (Fault::NotReached, "request_failed", false),
         (Fault::Break, "no_answer", true),
@@ -828,7 +828,7 @@ async fn send_another(testkit: &Testkit, nonce: u64, fee: u128) -> B256 {
 }
 
 #[tokio::test]
-async fn a_transaction_that_was_included_meanwhile_is_told() {
+async fn a_transaction_included_in_the_meantime_is_reported() {
     let testkit = chain();
     let (deployer, kept) = interrupted(&testkit).await;
     testkit.chain().mine();
@@ -891,7 +891,7 @@ async fn a_transaction_that_waits_is_sent_again_as_it_is_and_awaited() {
 }
 
 #[tokio::test]
-async fn fees_that_are_too_low_by_now_are_raised_in_a_replacement_that_is_kept_too() {
+async fn fees_that_are_too_low_by_now_are_raised_in_a_replacement_that_is_also_kept() {
     let testkit = chain();
     let (deployer, kept) = interrupted(&testkit).await;
     let old = decoded(&kept[0]);
@@ -1061,7 +1061,7 @@ fn resigned(signed: &SignedCreation, change: impl FnOnce(&mut TransactionRequest
 }
 
 #[tokio::test]
-async fn what_somebody_else_created_meanwhile_is_not_sent_again() {
+async fn contracts_that_somebody_else_created_are_not_sent_again() {
     let testkit = chain();
     let (deployer, kept) = interrupted(&testkit).await;
     create_factory_first(&testkit, &deployer);
@@ -1080,7 +1080,7 @@ async fn what_somebody_else_created_meanwhile_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn what_was_kept_is_checked_before_it_is_sent() {
+async fn a_kept_transaction_is_checked_before_it_is_sent() {
     let testkit = chain();
     let (_, kept) = interrupted(&testkit).await;
     let kept = &kept[0];
@@ -1233,7 +1233,7 @@ async fn transactions_that_wait_are_waited_for_before_anything_is_signed() {
 }
 
 #[tokio::test]
-async fn somebody_faster_is_no_failure() {
+async fn a_faster_deployer_is_not_a_failure() {
     let testkit = chain();
     let deployer = deployer(&testkit);
     create(&testkit, &deployer, |contract| {

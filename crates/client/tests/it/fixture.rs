@@ -278,7 +278,7 @@ pub(crate) fn transfer(to: Address, amount: u64) -> Bytes {
 }
 
 /// A call that sends the recipient 1 wei.
-pub(crate) fn one() -> [Call; 1] {
+pub(crate) const fn one() -> [Call; 1] {
     [Call::transfer(RECIPIENT, U256::ONE)]
 }
 

@@ -91,7 +91,7 @@ async fn a_pending_gas_reset_is_seen_and_settled() {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_used_up_is_told_in_figures() {
+async fn a_used_up_limit_is_reported_in_figures() {
     for left in [0, 1, 1_000_000] {
         let permissions = Permissions::new()
             .contract(RECIPIENT)

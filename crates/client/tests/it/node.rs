@@ -221,7 +221,7 @@ const ALICE: Address = Address::repeat_byte(0xa1);
 const BOB: Address = Address::repeat_byte(0xb0);
 
 #[tokio::test]
-async fn operations_are_read_from_the_chain_with_what_became_of_them() {
+async fn operations_are_read_from_the_chain_with_their_outcomes() {
     let (fixture, client) = Fixture::with_spender().await;
     let mut receipts = Vec::new();
     for amount in 1..=3 {
@@ -381,7 +381,7 @@ async fn a_node_that_allows_a_thousand_results_is_asked_for_less() {
 }
 
 #[tokio::test]
-async fn what_a_node_lacks_is_done_without() {
+async fn a_missing_method_of_the_node_is_done_without() {
     let testkit = Testkit::default();
     testkit.chain().mine();
     let node = limited(&testkit).node();
@@ -422,7 +422,7 @@ const HEADER: &str = r#"{
     "baseFeePerGas": "0x7", "transactions": 7, "logsBloom": "what", "difficulty": null
 }"#;
 
-fn head() -> Head {
+const fn head() -> Head {
     Head {
         number: 5,
         hash: B256::repeat_byte(1),
@@ -524,7 +524,7 @@ async fn an_answer_over_the_limit_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
-async fn results_that_are_none_say_what_was_there() {
+async fn unreadable_results_say_what_was_there() {
     let node = Scripted::says("eth_call", r#"{"oh":"\u001b[2Jhttps://node.example/s3cr3t"}"#).node();
     let error = node
         .call(&TransactionRequest::default(), BlockId::latest())

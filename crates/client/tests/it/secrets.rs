@@ -157,7 +157,7 @@ fn all_of(error: &(dyn Error + 'static)) -> String {
 
 // The transport prints its URL in every error.
 #[tokio::test]
-async fn no_error_shows_what_is_secret_in_a_url() {
+async fn no_error_shows_the_secrets_of_a_url() {
     // Nobody listens there.
     let url = "http://us3r:pa55w0rd@127.0.0.1:1/v2/s3cr3tpath?key=s3cr3tkey";
     let node = ProviderBuilder::new().connect_http(url.parse().unwrap());

@@ -21,7 +21,7 @@ fn pay(process: &Process, amount: u64) -> Operation {
         .execute([Call::transfer(RECIPIENT, U256::from(amount))])
 }
 
-fn hash_of(included: &Included) -> B256 {
+const fn hash_of(included: &Included) -> B256 {
     included.receipt.user_op_hash
 }
 

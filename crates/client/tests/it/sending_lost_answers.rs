@@ -22,7 +22,7 @@ use session_key_client::{
 use session_key_testkit::{LogLimits, NodeOptions, dev_accounts};
 use std::sync::Arc;
 
-fn hash_of(included: &Included) -> B256 {
+const fn hash_of(included: &Included) -> B256 {
     included.receipt.user_op_hash
 }
 

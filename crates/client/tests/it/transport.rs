@@ -215,7 +215,7 @@ async fn nobody_who_listens_is_not_reached() {
 }
 
 #[tokio::test]
-async fn a_connection_that_closes_without_an_answer_is_no_answer() {
+async fn a_connection_closed_without_an_answer_counts_as_unanswered() {
     let found = error_of(&Server::new(|_, _| false)).await;
     assert_no_answer(&found, "");
     // Before it read anything.
@@ -232,7 +232,7 @@ async fn a_connection_that_closes_without_an_answer_is_no_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut_is_no_answer() {
+async fn a_truncated_answer_counts_as_unanswered() {
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":\"0x7\"}",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"jso\r\n",
@@ -337,7 +337,7 @@ async fn an_error_object_is_an_answer_with_any_status() {
 }
 
 #[tokio::test]
-async fn what_is_not_an_answer_to_this_request_is_no_answer() {
+async fn an_answer_to_another_request_counts_as_unanswered() {
     for (body, words) in [
         ("<!DOCTYPE html><html>oh</html>", "a page"),
         ("", "empty"),

@@ -192,7 +192,7 @@ impl KeyState {
         }
     }
 
-    fn not_registered(&self) -> Rule {
+    const fn not_registered(&self) -> Rule {
         Rule::KeyNotRegistered {
             session_key: self.session_key,
         }
@@ -505,7 +505,7 @@ struct Validation {
 }
 
 impl Validation {
-    fn new(state: &KeyState) -> Self {
+    const fn new(state: &KeyState) -> Self {
         Self {
             violations: Vec::new(),
             valid_after: state.time_range.valid_after,

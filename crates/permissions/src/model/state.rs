@@ -161,7 +161,7 @@ impl KeyState {
 
     /// `resetSessionKeyGasLimitTimestamp` in a block with timestamp `time`: starts the interval of the gas limit that
     /// validation opened, if there is one.
-    pub fn settle_gas_reset(&mut self, time: u64) {
+    pub const fn settle_gas_reset(&mut self, time: u64) {
         if self.gas_limit.should_reset {
             self.gas_limit.should_reset = false;
             self.gas_limit.info.last_used_time = uint48(time);
@@ -169,7 +169,7 @@ impl KeyState {
     }
 }
 
-fn configured(old: &SpendLimitInfo, limit: &SpendLimit, time: u64) -> SpendLimitInfo {
+const fn configured(old: &SpendLimitInfo, limit: &SpendLimit, time: u64) -> SpendLimitInfo {
     let last_used_time = if limit.refresh_interval == 0 {
         0
     } else {

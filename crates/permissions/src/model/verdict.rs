@@ -40,7 +40,7 @@ pub struct Spending {
 
 impl Spending {
     /// What is left of the limit.
-    pub fn remaining(&self) -> U256 {
+    pub const fn remaining(&self) -> U256 {
         self.limit.saturating_sub(self.used)
     }
 

@@ -70,6 +70,12 @@ pub use scalar::Decimal;
 pub use tree::PolicyFormat;
 pub use write::NotShown;
 
+/// The selector of a function, as policies write it: a signature with canonical types, such as `approve(address,uint256)`, or the
+/// selector itself, such as `0x095ea7b3`. The error says what was expected.
+pub fn parse_function(text: &str) -> Result<Selector, String> {
+    scalar::function(text).map_err(|wrong| wrong.message)
+}
+
 use crate::{AccessControlType, Part};
 use alloy_primitives::{Address, Selector};
 use std::collections::{BTreeMap, BTreeSet};
@@ -187,7 +193,7 @@ impl Policy {
     }
 
     /// Whether its end is counted from the time of granting.
-    pub fn is_relative(&self) -> bool {
+    pub const fn is_relative(&self) -> bool {
         matches!(
             self.end,
             Some(At {

@@ -240,7 +240,7 @@ fn tokens(node: &Node) -> Result<BTreeMap<String, At<NamedToken>>, PolicyError> 
     for (name, (place, node)) in table("tokens by name", node)? {
         if !is_name(name) {
             let message = format!(
-                "{:?} is no name for a token: it takes a letter, then letters, digits and . _ - +, at most {MAX_NAME}, \
+                "{:?} cannot be the name of a token: it takes a letter, then letters, digits and . _ - +, at most {MAX_NAME}, \
                  and none of {}",
                 clean(name),
                 RESERVED.join(", ")
@@ -299,7 +299,7 @@ fn address(node: &Node) -> Result<Address, PolicyError> {
 fn paymaster(node: &Node) -> Result<At<Address>, PolicyError> {
     let paymaster = address(node)?;
     if paymaster.is_zero() {
-        let message = "the zero address is no paymaster: leave the member out if any will do";
+        let message = "the zero address cannot be a paymaster: leave the member out if any will do";
         return Err(PolicyError::new(Code::BadAddress, node.place, message));
     }
     Ok(At::new(node.place, paymaster))

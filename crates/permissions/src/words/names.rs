@@ -140,7 +140,7 @@ impl Lookup for Names {
 
 /// Signatures of functions that tokens have, by selector.
 #[must_use]
-pub fn well_known_function(selector: Selector) -> Option<&'static str> {
+pub const fn well_known_function(selector: Selector) -> Option<&'static str> {
     Some(match u32::from_be_bytes(selector.0) {
         0xa905_9cbb => "transfer(address,uint256)",
         0x095e_a7b3 => "approve(address,uint256)",
@@ -175,6 +175,21 @@ pub(crate) fn clean(text: &str) -> String {
     cleaned.trim().to_owned()
 }
 
+/// A signature, without its types if they make it too long.
+fn signature(text: &str) -> String {
+    match text.split_once('(') {
+        Some((name, _)) if text.chars().count() > MAX_NAME => {
+            let name = clean(name);
+            if name.is_empty() {
+                name
+            } else {
+                format!("{name}(…)")
+            }
+        }
+        _ => clean(text),
+    }
+}
+
 /// A lookup whose texts are fit to be shown.
 pub(crate) struct Shown<'a>(pub(crate) &'a dyn Lookup);
 
@@ -205,7 +220,7 @@ impl Shown<'_> {
                 signature.split('(').next().unwrap_or(signature).to_owned()
             }
             Some(signature) => signature.to_owned(),
-            None => match self.0.function(contract, selector).map(|name| clean(&name)) {
+            None => match self.0.function(contract, selector).map(|name| signature(&name)) {
                 Some(name) if !name.is_empty() => name,
                 _ => format!("the function {selector}"),
             },
@@ -270,6 +285,16 @@ mod tests {
         let names = Names::new().contract(token, &long);
         let shown = Shown(&names).contract(token);
         assert_eq!(shown, format!("{}… ({token})", "x".repeat(39)));
+        let selector = Selector::repeat_byte(7);
+        let tuple = "exactInputSingle((address,address,uint24,address,uint256))";
+        for (signature, shown) in [
+            ("buy(uint256)", "buy(uint256)"),
+            (tuple, "exactInputSingle(…)"),
+            (&*format!("\u{1b}{long}("), &*format!("{}…(…)", "x".repeat(39))),
+        ] {
+            let names = Names::new().function(selector, signature);
+            assert_eq!(Shown(&names).function(token, selector), shown);
+        }
         // Nothing is left of it.
         let names = Names::new().token(token, Token::new("\u{200b}\u{feff}", 6));
         assert_eq!(Shown(&names).contract(token), token.to_string());

@@ -463,6 +463,9 @@ fn effect_in_words(names: &Shown<'_>, part: Part, effect: &LimitEffect) -> Strin
         )
     };
     let refresh = match (effect.refreshes_before, effect.refreshes_after) {
+        (Some(before), Some(after)) if before == after => {
+            format!("; refreshes from {} on, as before", UnixTime(after))
+        }
         (Some(before), Some(after)) => {
             format!(
                 "; refreshes from {} on, not from {}",

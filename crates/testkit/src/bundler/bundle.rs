@@ -54,7 +54,7 @@ pub(super) fn send(state: &mut State, chain: &mut Chain) -> Result<Option<Bundle
     }))
 }
 
-/// Chooses the operations of the next bundle, in its order; answers the hashes of those that fail, too.
+/// Chooses the operations of the next bundle, in its order; also returns the hashes of those that fail.
 fn choose(
     state: &State,
     seen: &Vantage<'_>,
@@ -138,7 +138,7 @@ fn handle_ops(ops: Vec<UserOperation>, beneficiary: Address) -> Bytes {
 }
 
 /// Gas units that an operation can use in a bundle. The EntryPoint wants the gas for validation once more before the call; with
-/// a paymaster, it counts for that one's validation, too.
+/// a paymaster, it also counts for the paymaster's validation.
 fn gas_limit(operation: &UserOperation) -> u64 {
     let validation = if operation.paymasterAndData.is_empty() {
         2

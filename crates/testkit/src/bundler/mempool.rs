@@ -141,7 +141,7 @@ impl Mempool {
     }
 
     /// Takes note of what happened on the chain: what came into a block waits no longer; what was in a block that is undone, or
-    /// in a transaction that is lost, waits again; what can no longer come into a block is gone.
+    /// in a transaction that is lost or waits for one that is, waits again; what can no longer come into a block is gone.
     pub(super) fn observe(&mut self, chain: &Chain, options: &BundlerOptions) {
         let seen = chain.vantage_behind(options.lag, true);
         let finalized = chain.finality().finalized;
@@ -164,6 +164,8 @@ impl Mempool {
             .iter()
             .filter_map(|entry| Some((entry.hash, entry.transaction?)))
             .collect();
+        let executor = options.executor.address;
+        let next_nonce = chain.pending_nonce(executor);
         for (hash, transaction) in sent {
             match seen.place_of_transaction(transaction) {
                 Some((block, index)) => {
@@ -186,7 +188,12 @@ impl Mempool {
                     }
                 }
                 None => {
-                    let waits = chain.pool.find(transaction).is_some()
+                    // Behind a nonce that no transaction has any more, it would wait for ever.
+                    let mut ready = chain
+                        .pool
+                        .of(executor)
+                        .take_while(|(nonce, _)| *nonce < next_nonce);
+                    let waits = ready.any(|(_, waiting)| waiting.candidate.hash() == transaction)
                         || chain.place_of_transaction(transaction).is_some();
                     if let (false, Some(entry)) = (waits, self.find_mut(hash)) {
                         entry.transaction = None;

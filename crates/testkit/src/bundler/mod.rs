@@ -34,7 +34,7 @@ use std::{
 /// them in a mempool of its own, and sends them in transactions of its own account when it is told to
 /// ([`bundle_now`](Self::bundle_now), or [`BundlerOptions::auto`]). It looks at no clock and rolls no dice.
 ///
-/// Its mempool is no part of the chain's snapshots. Do not call it while holding [`Testkit::chain`].
+/// Snapshots of the chain do not include its mempool. Do not call it while holding [`Testkit::chain`].
 ///
 /// ```
 /// use alloy::{primitives::{Address, U64}, providers::Provider};
@@ -217,7 +217,7 @@ impl Bundler {
     /// Sends a bundle of what waits, the highest priority fees first: into the pool, or into a block with
     /// [`automine`](Chain::automine). `None` if nothing can be bundled now.
     ///
-    /// Each operation is simulated again, alone and then with the others. What fails is dropped without a word.
+    /// Each operation is simulated again, alone and then with the others. Those that fail are dropped silently.
     ///
     /// # Errors
     ///

@@ -25,7 +25,7 @@ const GAS_OF_BYTE: u64 = 16;
 /// Who sends, and in which place: only one operation can be included there.
 pub(super) type Place = (Address, U256);
 
-pub(super) fn place(operation: &UserOperation) -> Place {
+pub(super) const fn place(operation: &UserOperation) -> Place {
     (operation.sender, operation.nonce)
 }
 
@@ -35,7 +35,7 @@ pub(super) fn lane(nonce: U256) -> U256 {
 }
 
 /// The place of a nonce in its lane.
-pub(super) fn sequence(nonce: U256) -> u64 {
+pub(super) const fn sequence(nonce: U256) -> u64 {
     nonce.as_limbs()[0]
 }
 

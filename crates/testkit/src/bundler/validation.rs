@@ -20,7 +20,7 @@ const SIMULATION_GAS: u64 = 100_000_000;
 pub(super) enum Checked {
     /// It can be taken in.
     New,
-    /// It is there already, and that is no error.
+    /// It is there already, which is not an error.
     Known,
 }
 

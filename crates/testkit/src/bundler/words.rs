@@ -15,7 +15,7 @@ pub enum BundlerWords {
     /// Pimlico's bundler. A replacement that pays too little is an "AA25 invalid account nonce: …" (-32602); refusals in
     /// validation begin with "UserOperation reverted during simulation with reason: ".
     Alto,
-    /// Alchemy's bundler. What it checks before it simulates is -32000 "precheck failed: …".
+    /// Alchemy's bundler. Its checks before simulation are -32000 "precheck failed: …".
     Rundler,
     /// The reference bundler of ERC-4337. It takes the same operation again for a replacement that pays too little (-32602).
     Reference,

@@ -143,7 +143,7 @@ fn revert_restores_state_blocks_and_clock() {
 }
 
 #[test]
-fn revert_restores_what_was_set_for_the_next_block() {
+fn revert_restores_the_settings_of_the_next_block() {
     let mut chain = Chain::default();
     let timestamp = chain.timestamp() + 500;
     chain.set_next_timestamp(timestamp).unwrap();

@@ -270,7 +270,7 @@ async fn an_operation_waits_is_bundled_and_has_a_receipt() {
 }
 
 #[tokio::test]
-async fn operations_are_bundled_at_once_if_it_is_told_so() {
+async fn with_auto_operations_are_bundled_immediately() {
     let world = World::automatic();
     let hash = world.send(&world.transfer(0, 5)).await;
     assert_eq!(world.tokens(), 5);
@@ -383,7 +383,7 @@ async fn operations_are_read_strictly() {
 }
 
 #[tokio::test]
-async fn what_the_entry_point_refuses_is_refused_in_its_words() {
+async fn refusals_of_the_entry_point_keep_its_words() {
     let world = World::new(BundlerOptions::default());
     let start = |(code, message): (i64, String)| (code, message.chars().take(4).collect::<String>());
     let refused = |code: i64, aa: &str| (code, aa.to_owned());
@@ -549,7 +549,7 @@ async fn fees_and_gas_have_bounds() {
 }
 
 #[tokio::test]
-async fn the_same_operation_again_is_answered_as_told() {
+async fn a_duplicate_operation_gets_the_configured_answer() {
     let world = World::new(BundlerOptions::default());
     let operation = world.transfer(0, 5);
     let hash = world.send(&operation).await;
@@ -613,7 +613,7 @@ async fn a_replacement_pays_a_tenth_more_of_both_fees() {
 }
 
 #[tokio::test]
-async fn what_is_in_a_bundle_is_replaced_or_not_as_told() {
+async fn replacing_a_bundled_operation_follows_the_options() {
     let world = World::new(BundlerOptions {
         replaces_bundled: false,
         ..Default::default()
@@ -760,7 +760,7 @@ async fn bundles_take_the_best_first_and_few_of_each_sender() {
 }
 
 #[tokio::test]
-async fn what_fails_behind_others_is_dropped_from_the_bundle() {
+async fn an_operation_that_fails_behind_others_is_dropped_from_the_bundle() {
     let world = World::new(BundlerOptions::default());
     let paymaster = world.session.stack.paymaster;
     let accounts: Vec<Address> = (0..3)
@@ -877,6 +877,27 @@ async fn a_transaction_that_is_lost_frees_its_operations() {
 }
 
 #[tokio::test]
+async fn a_bundle_behind_a_lost_transaction_is_made_anew() {
+    let world = World::new(BundlerOptions::default());
+    world.testkit.chain().set_automine(false);
+    let forgotten = world.send(&world.transfer(0, 5)).await;
+    let lost = world.bundler.bundle_now().unwrap().unwrap();
+    // In another lane: it does not depend on the first.
+    let other = world.changed_transfer(0, 6, |operation| operation.nonce += U256::ONE << 224);
+    let hash = world.send(&other).await;
+    let behind = world.bundler.bundle_now().unwrap().unwrap();
+    assert_eq!(behind.operations, [hash]);
+    assert_eq!(world.bundler.bundle_now(), Ok(None), "both are on their way");
+
+    // Nothing else fills the gap in the executor's nonces.
+    assert!(world.bundler.drop_operation(forgotten));
+    world.testkit.chain().drop_pooled(lost.transaction).unwrap();
+    assert_eq!(world.bundled(), [hash]);
+    world.testkit.chain().mine();
+    assert_eq!(world.tokens(), 6);
+}
+
+#[tokio::test]
 async fn the_executors_funds_are_its_own() {
     let world = World::new(BundlerOptions::default());
     let hash = world.send(&world.transfer(0, 5)).await;
@@ -893,7 +914,7 @@ async fn the_executors_funds_are_its_own() {
 }
 
 #[tokio::test]
-async fn what_others_include_is_found_and_waits_no_longer() {
+async fn operations_included_by_others_leave_the_mempool() {
     let world = World::new(BundlerOptions::default());
     let operation = world.transfer(0, 5);
     let hash = world.send(&operation).await;
@@ -966,7 +987,7 @@ async fn operations_are_refused_passed_on_or_lost() {
 }
 
 #[tokio::test]
-async fn an_estimate_is_enough_for_the_operation_that_it_is_of() {
+async fn an_estimate_suffices_for_its_operation() {
     let world = World::automatic();
     let mut unsigned = world.session.unsigned_transfer(RECIPIENT, 5);
     // Of the right form, and by nobody; the gas is to be found.
@@ -1035,7 +1056,7 @@ async fn an_estimate_is_enough_for_the_operation_that_it_is_of() {
 }
 
 #[tokio::test]
-async fn an_estimate_says_why_there_is_none() {
+async fn a_failed_estimate_says_why() {
     let world = World::new(BundlerOptions::default());
     let too_much = wire(&world.transfer(0, 101));
     let params = json!([too_much, ENTRY_POINT]);
@@ -1209,7 +1230,7 @@ async fn pre_verification_gas_depends_on_fees_where_data_costs() {
 }
 
 #[tokio::test]
-async fn a_receipt_tells_of_one_operation_of_the_bundle() {
+async fn a_receipt_is_about_one_operation_of_the_bundle() {
     let world = World::new(BundlerOptions::default());
     let paymaster = world.session.stack.paymaster;
     world.deposit(paymaster, 10u64.pow(17));
@@ -1242,7 +1263,7 @@ async fn a_receipt_tells_of_one_operation_of_the_bundle() {
 
 /// Anybody can log what looks like the EntryPoint's event, also in a block with true ones.
 #[tokio::test]
-async fn an_event_of_another_contract_is_no_receipt() {
+async fn an_event_of_another_contract_is_not_a_receipt() {
     let world = World::new(BundlerOptions::default());
     let forger = Address::repeat_byte(0x73);
     // Logs the input from the fifth word on, with the first four as topics.

@@ -200,7 +200,7 @@ async fn a_late_node_answers_everything_as_of_its_own_latest_block() {
 
 /// Transactions reach the pools of all nodes before the blocks that hold them do.
 #[tokio::test]
-async fn what_a_late_node_has_not_seen_in_a_block_waits_in_its_pool() {
+async fn a_late_nodes_pool_holds_transactions_of_blocks_that_it_has_not_seen() {
     let testkit = chain_with_logs(ChainConfig::default(), 1);
     let hash = log(&mut testkit.chain(), 2);
     log(&mut testkit.chain(), 3);
@@ -250,7 +250,7 @@ async fn what_a_late_node_has_not_seen_in_a_block_waits_in_its_pool() {
 }
 
 #[tokio::test]
-async fn a_late_node_takes_transactions_by_what_it_has_seen() {
+async fn a_late_node_accepts_transactions_by_the_state_that_it_has_seen() {
     let testkit = Testkit::new(ChainConfig {
         automine: false,
         ..Default::default()
@@ -307,7 +307,7 @@ async fn a_late_node_takes_transactions_by_what_it_has_seen() {
 }
 
 #[tokio::test]
-async fn a_late_node_does_not_know_what_was_spent_since() {
+async fn a_late_node_does_not_know_of_later_spending() {
     let testkit = Testkit::default();
     let bob = dev_accounts()[1];
     testkit

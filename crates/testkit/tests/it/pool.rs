@@ -142,7 +142,7 @@ async fn a_pool_is_shown_by_sender_and_nonce() {
 }
 
 #[test]
-fn what_follows_a_gap_waits_until_the_gap_is_filled() {
+fn transactions_after_a_nonce_gap_wait_until_it_is_filled() {
     let mut chain = pooling();
     let alice = dev_accounts()[0].address;
     let first = send(&mut chain, 0, 0, |_| ());
@@ -472,7 +472,7 @@ fn a_transaction_that_does_not_fit_lets_others_pass() {
 }
 
 #[test]
-fn what_pays_less_than_the_base_fee_waits_for_a_lower_one() {
+fn a_transaction_below_the_base_fee_waits_for_a_lower_one() {
     let mut chain = pooling();
     send(&mut chain, 0, 0, |transaction| {
         transaction.max_fee_per_gas = GWEI / 2;
@@ -514,7 +514,7 @@ fn transactions_are_held_and_dropped() {
 
 /// As on geth, when a new block leaves too little to pay.
 #[test]
-fn a_block_drops_what_can_no_longer_come_into_one() {
+fn a_block_drops_transactions_that_can_no_longer_be_included() {
     let mut chain = pooling();
     let [alice, bob] = [dev_accounts()[0].address, dev_accounts()[1].address];
     let stale = send(&mut chain, 0, 0, |_| ());
@@ -570,7 +570,7 @@ fn a_snapshot_keeps_the_pool() {
 
 /// `pending` is the block that would be mined now.
 #[tokio::test]
-async fn the_pending_block_holds_what_waits() {
+async fn the_pending_block_holds_waiting_transactions() {
     let testkit = Testkit::from(pooling());
     let provider = testkit.provider();
     let call = {
@@ -605,7 +605,7 @@ async fn the_pending_block_holds_what_waits() {
 }
 
 #[test]
-fn a_trace_replays_what_came_before_in_the_block() {
+fn a_trace_replays_the_transactions_before_it_in_the_block() {
     let mut chain = pooling();
     chain.set_code(CONTRACT, COUNTER).unwrap();
     let hashes: Vec<B256> = (0..3)
@@ -674,7 +674,7 @@ async fn development_accounts_send_one_after_the_other() {
 }
 
 #[test]
-fn mining_at_once_leaves_alone_what_waits() {
+fn automining_leaves_waiting_transactions_alone() {
     let mut chain = pooling();
     let waits = send(&mut chain, 1, 0, |_| ());
     chain.set_automine(true);

@@ -113,7 +113,7 @@ async fn an_undone_block_is_gone_with_all_that_came_of_it() {
 }
 
 #[test]
-fn the_caller_chooses_what_waits_again() {
+fn the_caller_chooses_which_transactions_wait_again() {
     let mut chain = chain(10);
     let kept = pay(&mut chain, 0, 0);
     let hashes = [
@@ -256,7 +256,7 @@ fn safe_and_finalized_follow_the_latest_block_and_never_go_back() {
 }
 
 #[test]
-fn what_was_set_by_hand_since_is_undone_and_what_was_set_before_is_not() {
+fn a_reorganization_undoes_later_changes_by_hand_and_keeps_earlier_ones() {
     let mut chain = chain(10);
     chain.set_balance(CONTRACT, U256::from(1));
     chain.mine();
@@ -286,7 +286,7 @@ fn snapshots_of_undone_blocks_are_gone() {
 }
 
 #[test]
-fn what_can_no_longer_be_paid_does_not_wait_again() {
+fn transactions_that_can_no_longer_be_paid_do_not_wait_again() {
     let mut chain = chain(10);
     let poor = dev_accounts()[7];
     let fund = TransactionRequest::default()
@@ -311,7 +311,7 @@ fn what_can_no_longer_be_paid_does_not_wait_again() {
 }
 
 #[test]
-fn what_was_sent_without_a_signature_can_be_mined_again() {
+fn unsigned_transactions_can_be_mined_again() {
     let mut chain = chain(10);
     chain.set_code(CONTRACT, LOG).unwrap();
     let request = TransactionRequest::default().from(CONTRACT).to(CONTRACT);

@@ -37,7 +37,7 @@ async fn a_batch_keeps_its_order_whoever_answers() {
 }
 
 #[tokio::test]
-async fn what_is_intercepted_does_not_happen_and_what_is_rewritten_does() {
+async fn intercepted_requests_do_not_happen_and_rewritten_ones_do() {
     let testkit = Testkit::default();
     let lost = || Err(ErrorAnswer::new(-32000, "context deadline exceeded"));
     let before = testkit.transport().intercept(move |_, _| Some(lost()));

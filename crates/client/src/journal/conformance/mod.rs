@@ -171,19 +171,19 @@ fn lane() -> Lane {
     }
 }
 
-fn on_chain(lane: Lane, chain_id: u64) -> Lane {
+const fn on_chain(lane: Lane, chain_id: u64) -> Lane {
     Lane { chain_id, ..lane }
 }
 
-fn at_entry_point(lane: Lane, entry_point: Address) -> Lane {
+const fn at_entry_point(lane: Lane, entry_point: Address) -> Lane {
     Lane { entry_point, ..lane }
 }
 
-fn of_account(lane: Lane, account: Address) -> Lane {
+const fn of_account(lane: Lane, account: Address) -> Lane {
     Lane { account, ..lane }
 }
 
-fn with_nonce_key(lane: Lane, nonce_key: U192) -> Lane {
+const fn with_nonce_key(lane: Lane, nonce_key: U192) -> Lane {
     Lane { nonce_key, ..lane }
 }
 
@@ -338,7 +338,7 @@ fn name_taken(name: &str, holder: &IntentRecord) -> JournalError {
     JournalError::NameTaken { name, holder }
 }
 
-fn held_by(holder: ProcessId, until: u64) -> Acquired {
+const fn held_by(holder: ProcessId, until: u64) -> Acquired {
     Acquired::Held { holder, until }
 }
 

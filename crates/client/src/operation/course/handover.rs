@@ -31,7 +31,7 @@ pub(in crate::operation) fn handover_after(before: Handover, sent: &Sent, is_fir
 }
 
 /// Whether an operation's own inclusion, or its being on the way, can be why it is not taken once more.
-fn can_come_from_inclusion(reason: &NotTaken) -> bool {
+const fn can_come_from_inclusion(reason: &NotTaken) -> bool {
     match &reason.reason {
         NotTakenReason::Refused(refusal) => matches!(
             refusal.code,

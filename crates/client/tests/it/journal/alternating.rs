@@ -14,7 +14,7 @@ pub(super) struct AlternatingJournal<J> {
 }
 
 impl<J> AlternatingJournal<J> {
-    pub(super) fn new(journals: Vec<J>) -> Self {
+    pub(super) const fn new(journals: Vec<J>) -> Self {
         Self {
             journals,
             asked: AtomicUsize::new(0),

@@ -64,7 +64,7 @@ fn lane(account: u8) -> Lane {
     }
 }
 
-fn moment(at: u64) -> Moment {
+const fn moment(at: u64) -> Moment {
     Moment {
         at,
         process: ProcessId(FixedBytes::repeat_byte(0xAA)),

@@ -124,18 +124,16 @@ async fn failures_are_explained_afterwards() {
         ("native_limit_exceeded", Phase::Execution)
     );
 
-    // The owner changes the limit in the same bundle: what the plugin said of it stands.
+    // The owner changes the limit in the same bundle.
     for (limit, calls, expected) in [
         (
             10,
             vec![transfer(n(11))],
             (
-                "changed_in_block",
+                "rules",
                 format!(
-                    "session key {} of account {} would exceed its spend limit for token {TOKEN}; the key's state \
-                     before the block does not explain it",
-                    key.address(),
-                    world.account.address()
+                    "call 0 would spend 11 of token {TOKEN}, but 10 are left of 10 until 2027-01-16T08:00:{:02}Z",
+                    time + 1 - START
                 ),
             ),
         ),
@@ -190,17 +188,9 @@ async fn what_was_included_broke_no_rule_of_validation() {
             .encode()
             .unwrap(),
     };
-    let exceeded = PluginError::ERC20SpendLimitExceeded {
-        account: World::new(&PermissionUpdates::new()).account.address(),
-        session_key: granted.address(),
-        token: TOKEN,
-    };
     for (calls, expected) in [
-        (vec![Call::new(refuser, Bytes::new())], failed.clone()),
-        (
-            vec![transfer(n(11))],
-            Failure::ChangedInBlock(Revert::Plugin(exceeded)),
-        ),
+        (vec![Call::new(refuser, Bytes::new())], Err(failed.clone())),
+        (vec![transfer(n(11))], Ok("erc20_limit_exceeded")),
     ] {
         let mut world = World::new(&PermissionUpdates::new());
         let mut operation = world.operation(&[]);
@@ -226,8 +216,19 @@ async fn what_was_included_broke_no_rule_of_validation() {
             let request = transaction(world.owner, relay, Bytes::new());
             chain.send(request).unwrap().ok().unwrap().transaction_hash
         };
-        let failure = explain_failure(&world.account, &signed, hash).await.unwrap();
-        assert_eq!(failure, Some(expected));
+        let failure = explain_failure(&world.account, &signed, hash)
+            .await
+            .unwrap()
+            .unwrap();
+        match (expected, &failure) {
+            (Ok(code), Failure::Rules(violations)) => {
+                assert_eq!(
+                    violations.iter().map(|broken| broken.code()).collect::<Vec<_>>(),
+                    [code]
+                );
+            }
+            (expected, _) => assert_eq!(expected, Err(failure)),
+        }
     }
 
     // An owner's operation breaks no rules of a key.
@@ -242,6 +243,166 @@ async fn what_was_included_broke_no_rule_of_validation() {
         .transaction_hash;
     let failure = explain_failure(&world.account, &signed, hash).await.unwrap();
     assert_eq!(failure, Some(failed));
+}
+
+/// What happened earlier in the block counts: other transactions of the key, and the owner's, by operation or not. What happened
+/// later does not.
+#[tokio::test]
+async fn what_happened_earlier_in_the_block_is_run_again() {
+    use alloy::providers::Provider as _;
+
+    let limit = |limit: u64| {
+        PermissionUpdates::new().erc20_spend_limit(TOKEN, SpendLimit::per(n(limit), DAY), LimitChange::Raw)
+    };
+    let new_world = || {
+        World::new(&list(AccessControlType::AllowAllAccess).erc20_spend_limit(
+            TOKEN,
+            SpendLimit::per(n(100), DAY),
+            LimitChange::Raw,
+        ))
+    };
+    // Transactions of one sender, in this order, in one block.
+    let block = async |world: &World, requests: Vec<TransactionRequest>| {
+        let provider = world.testkit.provider();
+        world.testkit.chain().set_automine(false);
+        let mut hashes = Vec::new();
+        for request in requests {
+            let sent = provider
+                .send_transaction(request.gas_limit(5_000_000))
+                .await
+                .unwrap();
+            hashes.push(*sent.tx_hash());
+        }
+        world.testkit.chain().mine_at(START + 10).unwrap();
+        world.testkit.chain().set_automine(true);
+        hashes
+    };
+    let bundle = |world: &World, signed: &SignedOperation| {
+        let entry_point = world.account.deployment().entry_point;
+        let bundle = IEntryPoint::handleOpsCall {
+            ops: vec![signed.operation.clone().into()],
+            beneficiary: world.owner,
+        };
+        transaction(world.owner, entry_point, bundle.abi_encode().into())
+    };
+    let at = |world: &World, calls: &[Call], sequence: u64| {
+        let mut operation = world.operation(calls);
+        operation.nonce = nonce(session_key_nonce_key(world.key.address()), sequence);
+        world.sign_as_is(operation, &world.key)
+    };
+    let owners = |world: &World, data: Bytes| transaction(world.owner, world.account.address(), data);
+    let update = |world: &World, to: u64| {
+        let updates = limit(to).encode().unwrap();
+        owners(
+            world,
+            calldata::update_key_permissions(world.key.address(), updates),
+        )
+    };
+    let until = "until 2027-01-16T08:00:10Z";
+
+    // The key's other transaction has spent of it.
+    let world = new_world();
+    let (first, second) = (
+        at(&world, &[transfer(n(60))], 0),
+        at(&world, &[transfer(n(50))], 1),
+    );
+    let hashes = block(&world, vec![bundle(&world, &first), bundle(&world, &second)]).await;
+    let failure = explain_failure(&world.account, &second, hashes[1])
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        failure.to_string(),
+        format!("call 0 would spend 50 of token {TOKEN}, but 40 are left of 100 until 2027-01-16T08:00:00Z")
+    );
+
+    // The owner's transaction has lowered the limit before, or lowers it afterwards.
+    for (amount, is_before, left) in [
+        (11, true, format!("10 are left of 10 {until}")),
+        (
+            101,
+            false,
+            "100 are left of 100 until 2027-01-16T08:00:00Z".to_owned(),
+        ),
+    ] {
+        let world = new_world();
+        let operation = at(&world, &[transfer(n(amount))], 0);
+        let mut requests = vec![bundle(&world, &operation), update(&world, 10)];
+        if is_before {
+            requests.reverse();
+        }
+        let hashes = block(&world, requests).await;
+        let hash = hashes[usize::from(is_before)];
+        let failure = explain_failure(&world.account, &operation, hash)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            failure.to_string(),
+            format!("call 0 would spend {amount} of token {TOKEN}, but {left}")
+        );
+    }
+
+    // The owner's transaction has removed the key: the bundle fails as a whole.
+    let world = new_world();
+    let operation = at(&world, &[transfer(n(1))], 0);
+    let remove = owners(
+        &world,
+        calldata::remove_session_key(world.key.address(), B256::ZERO),
+    );
+    let hashes = block(&world, vec![remove, bundle(&world, &operation)]).await;
+    let failure = explain_failure(&world.account, &operation, hashes[1])
+        .await
+        .unwrap()
+        .unwrap();
+    let Failure::Rules(violations) = failure else {
+        panic!("{failure:?}");
+    };
+    assert_eq!(violations[0].code(), "key_not_registered");
+
+    // A contract has sent the first bundle. Where the node makes no traces, it cannot be seen what it was.
+    let world = new_world();
+    let entry_point = world.account.deployment().entry_point;
+    let forwarder = Address::repeat_byte(0xf0);
+    let code = [
+        &hex!("365f5f375f5f365f5f73")[..],
+        entry_point.as_slice(),
+        &hex!("5af100"),
+    ]
+    .concat();
+    world.testkit.chain().set_code(forwarder, code).unwrap();
+    let (first, second) = (
+        at(&world, &[transfer(n(60))], 0),
+        at(&world, &[transfer(n(50))], 1),
+    );
+    let hidden = bundle(&world, &first).to(forwarder);
+    let hashes = block(&world, vec![hidden, bundle(&world, &second)]).await;
+    let failure = explain_failure(&world.account, &second, hashes[1])
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(failure.code(), "rules");
+    let no_traces = NodeOptions {
+        missing_methods: ["debug_traceTransaction".to_owned()].into(),
+        ..NodeOptions::default()
+    };
+    let blind = SmartAccount::new(
+        world.testkit.node(no_traces).provider(),
+        31_337,
+        world.account.address(),
+        *world.account.deployment(),
+    );
+    let failure = explain_failure(&blind, &second, hashes[1])
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(failure.code(), "changed_in_block");
+    assert!(
+        failure
+            .to_string()
+            .ends_with("the key's state changed within the block, and it cannot be seen how"),
+        "{failure}"
+    );
 }
 
 /// Code that makes these calls, one after the other.

@@ -98,7 +98,7 @@ impl World {
         self.state.apply(updates, time).unwrap();
     }
 
-    pub(super) fn paymaster(&self) -> Address {
+    pub(super) const fn paymaster(&self) -> Address {
         self.stack.paymaster
     }
 
@@ -175,9 +175,10 @@ impl World {
                 reason = Some(Revert::decode(&event.revertReason));
             }
             if let Ok(event) = IEntryPoint::UserOperationEvent::decode_log(log) {
-                outcomes.push(match event.success {
-                    true => Outcome::Success,
-                    false => Outcome::Reverted(reason.take().unwrap()),
+                outcomes.push(if event.success {
+                    Outcome::Success
+                } else {
+                    Outcome::Reverted(reason.take().unwrap())
                 });
             }
         }

@@ -1,0 +1,96 @@
+//! The operations that a transaction carries: in its own call data, or in a call to the EntryPoint further down.
+
+use crate::{
+    abi::EntryPoint,
+    node::Node,
+    request::{RequestError, lenient, patiently},
+};
+use alloy::{
+    primitives::{Address, B256, Bytes},
+    sol_types::SolCall,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use session_key_permissions::UserOperation;
+
+/// A transaction, and what it carries.
+#[derive(Debug)]
+pub(super) struct Carried {
+    /// Its position in its block, where the node says.
+    pub(super) index: Option<u64>,
+    /// Who sent it, where the node says.
+    pub(super) from: Option<Address>,
+    /// Its call data.
+    pub(super) input: Bytes,
+    /// The operations of each `handleOps` that can be seen, in order.
+    pub(super) bundles: Vec<Vec<UserOperation>>,
+}
+
+/// Reads what a transaction carries. Where a contract sends the bundle, the node is asked for a trace; one that makes none says so,
+/// and then what it carries stays unknown. `None`: there is no such transaction.
+pub(super) async fn carried(
+    node: &Node,
+    entry_point: Address,
+    transaction: B256,
+) -> Result<Option<Carried>, RequestError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Transaction {
+        #[serde(default, deserialize_with = "lenient::optional")]
+        from: Option<Address>,
+        #[serde(default, deserialize_with = "lenient::optional")]
+        to: Option<Address>,
+        #[serde(default, deserialize_with = "lenient::bytes")]
+        input: Bytes,
+        #[serde(default, deserialize_with = "lenient::optional_number")]
+        transaction_index: Option<u64>,
+    }
+    let found: Option<Transaction> =
+        patiently(|| node.request("eth_getTransactionByHash", [transaction])).await?;
+    let Some(found) = found else { return Ok(None) };
+    let mut carried = Carried {
+        index: found.transaction_index,
+        from: found.from,
+        input: found.input,
+        bundles: Vec::new(),
+    };
+    if found.to == Some(entry_point)
+        && let Some(bundle) = operations_of(&carried.input)
+    {
+        carried.bundles.push(bundle);
+        return Ok(Some(carried));
+    }
+    let tracer = json!({ "tracer": "callTracer" });
+    let trace: Result<Value, _> = node
+        .request("debug_traceTransaction", (transaction, tracer))
+        .await;
+    if let Ok(trace) = trace {
+        collect(&trace, entry_point, &mut carried.bundles);
+    }
+    Ok(Some(carried))
+}
+
+/// Finds calls of `handleOps` in a trace.
+fn collect(trace: &Value, entry_point: Address, found: &mut Vec<Vec<UserOperation>>) {
+    let mut open = vec![trace];
+    while let Some(call) = open.pop() {
+        let to = call["to"].as_str().and_then(|to| to.parse::<Address>().ok());
+        let input = call["input"]
+            .as_str()
+            .and_then(|input| input.parse::<Bytes>().ok());
+        if to == Some(entry_point)
+            && let Some(operations) = input.as_ref().and_then(operations_of)
+        {
+            found.push(operations);
+            continue;
+        }
+        if let Some(calls) = call["calls"].as_array() {
+            open.extend(calls.iter().rev());
+        }
+    }
+}
+
+fn operations_of(call_data: &Bytes) -> Option<Vec<UserOperation>> {
+    let bundle = EntryPoint::handleOpsCall::abi_decode(call_data).ok()?;
+    Some(bundle.ops.into_iter().map(UserOperation::from).collect())
+}
