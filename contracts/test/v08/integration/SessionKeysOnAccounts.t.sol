@@ -435,9 +435,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         grant(listOf(listType(ALLOW_ALL), nativeLimit(NO_LIMIT, 0)));
         _refusedAtRuntime(entity(address(module), ENTITY), useCall(ping()));
         _refusedAtRuntime(entity(address(module), DIRECT_CALL), executeCall(payee, 1, ""));
-        _refusedAtRuntime(
-            entity(address(module), DIRECT_CALL), abi.encodeWithSelector(BATCH, new Call[](0))
-        );
+        _refusedAtRuntime(entity(address(module), DIRECT_CALL), abi.encodeWithSelector(BATCH, new Call[](0)));
     }
 
     function _refusedAtRuntime(bytes24 name, bytes memory data) private {

@@ -200,9 +200,7 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
     }
 
     /// @notice After an operation of the owner in the same bundle, the session key's must revert with exactly this.
-    function refusedAfter(bytes memory ownersCall, Call[] memory calls, bytes memory reason)
-        internal
-    {
+    function refusedAfter(bytes memory ownersCall, Call[] memory calls, bytes memory reason) internal {
         Outcome[] memory outcomes = sendBundle(ownerOp(ownersCall), keyOp(calls));
         assertTrue(outcomes[0].success, "the owner's operation");
         assertFalse(outcomes[1].success, "the key's operation");
