@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {Call, ExecutionData, IAccountV08, ValidationData} from "../interfaces/IAccountV08.sol";
+import {ExecutionData, IAccountV08, ValidationData} from "../interfaces/IAccountV08.sol";
 import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {IAccountV07} from "../interfaces/IEntryPointV07.sol";
 import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";

@@ -5,14 +5,14 @@ import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {Call, ExecutionData, IAccountV08, ValidationData} from "../interfaces/IAccountV08.sol";
+import {ExecutionData, IAccountV08, ValidationData} from "../interfaces/IAccountV08.sol";
 import {
     ExecutionManifest,
     IExecutionModule,
     IModule,
     IValidationModule,
     ManifestExecutionFunction,
-    ManifestExecutionHook,
+    ManifestHook,
     PackedUserOperation
 } from "../../../src/interfaces/IModule.sol";
 import {IAccountV07} from "../interfaces/IEntryPointV07.sol";
@@ -307,7 +307,7 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
             execution.allowGlobalValidation = added.allowGlobalValidation;
         }
         for (uint256 i = 0; i < manifest.executionHooks.length; ++i) {
-            ManifestExecutionHook calldata added = manifest.executionHooks[i];
+            ManifestHook calldata added = manifest.executionHooks[i];
             bytes25[] storage list = _layout().executions[added.executionSelector].executionHooks;
             bytes25 hook = _hookOf(module, added);
             if (_contains(list, hook)) revert ExecutionHookAlreadySet(hook);
@@ -325,7 +325,7 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
         hooked
     {
         for (uint256 i = 0; i < manifest.executionHooks.length; ++i) {
-            ManifestExecutionHook calldata removed = manifest.executionHooks[i];
+            ManifestHook calldata removed = manifest.executionHooks[i];
             _removeHook(removed.executionSelector, _hookOf(module, removed));
         }
         for (uint256 i = 0; i < manifest.executionFunctions.length; ++i) {
@@ -345,7 +345,7 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
         emit ExecutionUninstalled(module, _callOnUninstall(module, uninstallData), manifest);
     }
 
-    function _hookOf(address module, ManifestExecutionHook calldata hook) private pure returns (bytes25) {
+    function _hookOf(address module, ManifestHook calldata hook) private pure returns (bytes25) {
         uint8 flags = (hook.isPreHook ? PRE_HOOK : 0) | (hook.isPostHook ? POST_HOOK : 0);
         return bytes25(abi.encodePacked(module, hook.entityId, flags));
     }

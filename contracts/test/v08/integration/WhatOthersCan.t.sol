@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
-import {ExecutionManifest, ManifestExecutionHook, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
+import {ExecutionManifest, ManifestHook, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {ISessionKeyModule} from "../../../src/interfaces/ISessionKeyModule.sol";
 import {ISessionKeyPlugin} from "../../../src/interfaces/ISessionKeyPlugin.sol";
 import {call, join, listOf} from "../../utils/ListLiterals.sol";
@@ -98,8 +98,8 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
 
     function _installHook(MockModule hooking, bytes4 selector) private {
         ExecutionManifest memory hooks;
-        hooks.executionHooks = new ManifestExecutionHook[](1);
-        hooks.executionHooks[0] = ManifestExecutionHook(selector, 1, true, false);
+        hooks.executionHooks = new ManifestHook[](1);
+        hooks.executionHooks[0] = ManifestHook(selector, 1, true, false);
         callAsOwner(installExecutionCall(address(hooking), hooks, ""));
     }
 

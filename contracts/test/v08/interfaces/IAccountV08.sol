@@ -2,12 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ExecutionManifest} from "../../../src/interfaces/IModule.sol";
-
-struct Call {
-    address target;
-    uint256 value;
-    bytes data;
-}
+import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
 
 /// @notice What an account says of a validation. Lists are in order of installation.
 struct ValidationData {

@@ -2,11 +2,11 @@
 pragma solidity ^0.8.30;
 
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {Call, ExecutionData, IAccountV08} from "../interfaces/IAccountV08.sol";
+import {ExecutionData, IAccountV08} from "../interfaces/IAccountV08.sol";
 import {
     ExecutionManifest,
     IValidationModule,
-    ManifestExecutionHook,
+    ManifestHook,
     PackedUserOperation
 } from "../../../src/interfaces/IModule.sol";
 import {IAccountV07, IEntryPointV07} from "../interfaces/IEntryPointV07.sol";
@@ -317,8 +317,8 @@ abstract contract ExecutionTest is AccountRulesTest {
     /// @dev Of a native function, too, whoever calls it; the caller is the account itself by `executeUserOp`.
     function test_hooksOfAFunction_runForEveryCaller() public {
         ExecutionManifest memory manifest;
-        manifest.executionHooks = new ManifestExecutionHook[](1);
-        manifest.executionHooks[0] = ManifestExecutionHook(EXECUTE, 8, true, true);
+        manifest.executionHooks = new ManifestHook[](1);
+        manifest.executionHooks[0] = ManifestHook(EXECUTE, 8, true, true);
         callAsOwner(installExecutionCall(address(other), manifest, ""));
         passes(ownerOp(increment()));
         ModuleCall[] memory calls = moduleCalls();
@@ -335,8 +335,8 @@ abstract contract ExecutionTest is AccountRulesTest {
 
     function test_directCall_asksItsValidationsHooksBeforeTheFunctions() public {
         ExecutionManifest memory manifest;
-        manifest.executionHooks = new ManifestExecutionHook[](1);
-        manifest.executionHooks[0] = ManifestExecutionHook(EXECUTE, 8, true, true);
+        manifest.executionHooks = new ManifestHook[](1);
+        manifest.executionHooks[0] = ManifestHook(EXECUTE, 8, true, true);
         callAsOwner(installExecutionCall(address(other), manifest, ""));
         _installDirect(0, selectors(EXECUTE), listOf(executionHook(7, BOTH)));
         vm.recordLogs();

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {Vm} from "forge-std/Vm.sol";
 
 import {ExecutionData, IAccountV08, IInitializable, ValidationData} from "../interfaces/IAccountV08.sol";
-import {ExecutionManifest, IModule, ManifestExecutionHook} from "../../../src/interfaces/IModule.sol";
+import {ExecutionManifest, IModule, ManifestHook} from "../../../src/interfaces/IModule.sol";
 import {StoringFallback} from "../modules/StoringFallback.sol";
 import {listOf} from "../../utils/ListLiterals.sol";
 import {AccountRulesTest} from "../utils/AccountRulesTest.sol";
@@ -334,9 +334,9 @@ abstract contract InstallationTest is AccountRulesTest {
 
     function test_hooksOfFunctions_areInstalledAndRemoved() public {
         ExecutionManifest memory manifest;
-        manifest.executionHooks = new ManifestExecutionHook[](2);
-        manifest.executionHooks[0] = ManifestExecutionHook(EXECUTE, 1, true, false);
-        manifest.executionHooks[1] = ManifestExecutionHook(EXECUTE, 2, true, true);
+        manifest.executionHooks = new ManifestHook[](2);
+        manifest.executionHooks[0] = ManifestHook(EXECUTE, 1, true, false);
+        manifest.executionHooks[1] = ManifestHook(EXECUTE, 2, true, true);
         callAsOwner(installExecutionCall(address(other), manifest, ""));
         assertEq(account.getExecutionData(EXECUTE).executionHooks[0], hook(address(other), 1, 0x04));
         assertEq(account.getExecutionData(EXECUTE).executionHooks[1], hook(address(other), 2, 0x06));

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {Call, IAccountV08} from "../interfaces/IAccountV08.sol";
+import {IAccountV08} from "../interfaces/IAccountV08.sol";
 import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {IAccountV07} from "../interfaces/IEntryPointV07.sol";
 import {IValidationHookModule} from "../interfaces/IHookModules.sol";
