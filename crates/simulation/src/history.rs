@@ -463,8 +463,8 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
             What::Revoke(_) | What::Rotate(_) | What::Narrow(_) | What::Widen(_)
         );
         let is_exempt = matches!(wish.what, What::Unblock(_))
-            // What an attempt was told that then crashed, nobody else is told.
-            || matches!(wish.follow, Follow::Blind(_)) && known.has_lost_answer
+            // What an attempt was told that then crashed, nobody else is told: only a name says that it is the same.
+            || known.has_lost_answer && !wish.is_named && wish.borrows.is_none()
             // Each in a lane of its own, and not for the first time no more than once.
             || takes_away && matches!(wish.follow, Follow::Blind(_))
             // Who asks for the same as others without a name takes theirs for its own, and they its.
