@@ -185,7 +185,9 @@ impl Deployer {
             } else {
                 match self.gas_limit(planned).await {
                     // Another deployer has created it since.
-                    Err(DeployError::CreationFails { .. }) if self.is_present(planned, code_hash).await? => None,
+                    Err(DeployError::CreationFails { .. }) if self.is_present(planned, code_hash).await? => {
+                        None
+                    }
                     gas_limit => Some(gas_limit?),
                 }
             };
