@@ -40,7 +40,7 @@ use std::{
     io::{IsTerminal as _, Write as _, stderr, stdin},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -48,6 +48,8 @@ use std::{
 
 /// What is waited for when something was sent.
 const INCLUSION: &str = "waiting until it is in a block";
+/// What is waited for before a transaction is sent.
+const EARLIER: &str = "waiting for earlier transactions of the owner";
 /// Environment variable with the owner's private key.
 const OWNER: &str = "SESSION_KEY_OWNER";
 /// Environment variable with the password of the owner's keystore.
@@ -257,6 +259,8 @@ struct Desk<'a> {
     /// With session keys: as it was given, or as the settings file says.
     keystore: Keystore,
     has_signed: Arc<AtomicBool>,
+    /// The operation that was signed last.
+    signed: Arc<Mutex<Option<B256>>>,
 }
 
 impl Writing {
@@ -278,12 +282,21 @@ impl Writing {
         let keystore = Keystore {
             folder: given.or_else(|| chain.settings.keystore.clone()),
         };
-        Ok(Desk {
+        let desk = Desk {
             writing: self,
             chain,
             keystore,
             has_signed: Arc::default(),
-        })
+            signed: Arc::default(),
+        };
+        // What an earlier run sent decides first: all that follows is read after it.
+        if self.direct && !self.dry_run && !self.again {
+            let transactions = desk.transactions(self.owner()?);
+            waited(EARLIER, transactions.settle())
+                .await
+                .wrap_err("nothing was signed; with --again, it is sent behind what waits")?;
+        }
+        Ok(desk)
     }
 
     /// Whoever signs for the account.
@@ -370,6 +383,7 @@ impl Desk<'_> {
         }
         Interrupted {
             has_signed: self.has_signed.load(Ordering::SeqCst),
+            user_op_hash: *self.signed.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 
@@ -436,10 +450,15 @@ impl Desk<'_> {
 
     async fn operation(&self, operation: Operation, name: Option<String>) -> Result<Done> {
         let has_signed = self.has_signed.clone();
+        let signed = self.signed.clone();
         let mut operation = operation.timeout(INCLUSION_TIMEOUT).on_progress(move |progress| {
-            if matches!(progress, Progress::Signed(_) | Progress::Sent(_)) {
-                has_signed.store(true, Ordering::SeqCst);
-            }
+            let hash = match progress {
+                Progress::Signed(operation) => operation.hash,
+                Progress::Sent(hash) => *hash,
+                _ => return,
+            };
+            *signed.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+            has_signed.store(true, Ordering::SeqCst);
         });
         if let Some(name) = name {
             operation = operation.id(name);
@@ -928,13 +947,14 @@ pub(crate) async fn grant_policy(
         Ok((key, actions(key)?, is_done))
     };
     let (key, actions, is_done) = prepared.await.map_err(Ended::NotBegun)?;
-    if is_done {
+    let (user_op_hash, transaction_hash) = if is_done {
         answer.line(Tone::Good, 0, "Done before: the key is there.");
         hashes(&mut answer, None, None);
         answer
             .data("block", Value::Null)
             .data("dryRun", false)
             .data("calls", json!([]));
+        (None, None)
     } else {
         let name = format!("grant {key} {now}");
         let carried = desk
@@ -942,7 +962,8 @@ pub(crate) async fn grant_policy(
             .await
             .map_err(failed)?;
         done(&mut answer, &carried);
-    }
+        (carried.user_op_hash, carried.transaction_hash)
+    };
     answer
         .raw(key.to_string())
         .data("sessionKey", key.to_string())
@@ -952,6 +973,8 @@ pub(crate) async fn grant_policy(
     let not_reported = |error: eyre::Report| {
         failed(eyre!(NotReported {
             what: format!("the key was granted ({key}), but {error:#}"),
+            user_op_hash,
+            transaction_hash,
         }))
     };
     let mut lock = file.lock().map_err(not_reported)?;
@@ -1147,6 +1170,8 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
     .map_err(|error| {
         failed(eyre!(NotReported {
             what: format!("the change was made, but {error:#}"),
+            user_op_hash: carried.user_op_hash,
+            transaction_hash: carried.transaction_hash,
         }))
     })?;
     Ok(answer)
