@@ -1331,6 +1331,10 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
     let prepared = async {
         let desk = writing.desk().await?;
         ensure!(
+            !writing.direct,
+            WrongInput("unblock goes through a bundler: leave --direct out".to_owned())
+        );
+        ensure!(
             writing.dry_run || desk.chain.bundler.is_some(),
             WrongInput("unblock goes through a bundler: give --bundler-url".to_owned())
         );
@@ -1351,7 +1355,9 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
             .data("block", Value::Null)
             .data("dryRun", true)
             .data("calls", json!([]))
-            .data("ended", json!([]));
+            .data("ended", json!([]))
+            .data("includedBefore", json!([]))
+            .data("notReadBack", json!([]));
         return Ok(answer);
     }
     let client = async { desk.client(&account, writing.owner()?).await };
@@ -1370,13 +1376,28 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
         block: Some(receipt.block_number),
     };
     done(&mut answer, &carried);
-    let ended: Vec<B256> = unblocked
-        .ended
-        .iter()
-        .flat_map(|record| record.open_operations())
-        .map(|operation| operation.signed.hash)
-        .collect();
-    answer.data("ended", ended);
+    for (name, tone, words, records) in [
+        ("ended", Tone::Good, "ended", &unblocked.ended),
+        (
+            "includedBefore",
+            Tone::Doubt,
+            "was in a block before",
+            &unblocked.included_before,
+        ),
+        (
+            "notReadBack",
+            Tone::Doubt,
+            "was ended, or was in a block before: the node did not say which",
+            &unblocked.not_read_back,
+        ),
+    ] {
+        let operations = records.iter().flat_map(|record| &record.operations);
+        let hashes: Vec<B256> = operations.map(|operation| operation.signed.hash).collect();
+        for hash in &hashes {
+            answer.line(tone, 2, format!("operation {hash} {words}"));
+        }
+        answer.data(name, hashes);
+    }
     Ok(answer)
 }
 
