@@ -3,7 +3,7 @@
 use crate::{
     bundler::Bundler,
     caller::{Belief, outcome_name},
-    fault::Faults,
+    fault::{Faults, Rates},
     ledger::{Check, Executed, Violation},
     net::Wire,
     plan::{Follow, Plan, Role, What},
@@ -58,8 +58,24 @@ pub struct History {
     pub took: Duration,
 }
 
-/// Runs a history.
+/// Runs a history. One with too few faults for a history gets them earlier.
 pub fn run(plan: &Plan, keeps_lines: bool) -> History {
+    let history = run_once(plan, keeps_lines);
+    let Faults::Drawn(rates) = plan.faults else {
+        return history;
+    };
+    if history.misfortunes >= 2 || rates.early {
+        return history;
+    }
+    let faults = Faults::Drawn(Rates { early: true, ..rates });
+    let plan = Plan {
+        faults,
+        ..plan.clone()
+    };
+    run_once(&plan, keeps_lines)
+}
+
+fn run_once(plan: &Plan, keeps_lines: bool) -> History {
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

@@ -15,7 +15,7 @@ use crate::{
     account::SmartAccount,
     journal::{IntentId, IntentRecord},
     operation::{Bounds, Core, DEFAULT_TIMEOUT, GivenCallData, Operation, OperationError, Paymaster},
-    permissions::{UserOperation, session_key_nonce_key},
+    permissions::UserOperation,
     signer::Authority,
     submit::Submitter,
 };
@@ -154,13 +154,11 @@ impl<R> Client<R> {
     /// [`EntryPointSubmitter`](crate::submit::EntryPointSubmitter) that sent the first, it does not.
     pub async fn replace(&self, id: IntentId) -> Result<Operation, OperationError> {
         let operation = self.of_intent(id).await?;
-        // An operation that several intents share has the calls of all of them: only all of them can replace it.
-        let is_own = within(
-            DEFAULT_TIMEOUT,
-            self.core.is_own_operation(id, operation.request()),
-        )
-        .await?;
-        if !is_own {
+        // An operation that several intents share has the calls of all of them: only all of them can replace it. Only session keys'
+        // are shared; owners' requests are not their call data.
+        if operation.is_session_keys()
+            && !within(DEFAULT_TIMEOUT, self.core.asks_for(id, operation.request())).await?
+        {
             return Err(OperationError::shared(id));
         }
         Ok(operation.adopting(id, true))
@@ -171,23 +169,22 @@ impl<R> Client<R> {
         let operation: UserOperation = within(DEFAULT_TIMEOUT, self.core.newest_operation(id)).await?;
         let signer = self.core.signer.address();
         let nonce_key = operation.nonce_key();
-        let is_session_keys = nonce_key == session_key_nonce_key(signer);
-        Ok(if is_session_keys {
-            let source = session_key::Execution::of_call_data(operation.call_data, signer);
-            Operation::new(&self.core, source, nonce_key)
-        } else {
-            Operation::new(&self.core, GivenCallData(operation.call_data), nonce_key)
-        })
+        Ok(
+            match session_key::Execution::of_call_data(&operation.call_data, signer) {
+                Some(source) => Operation::new(&self.core, source, nonce_key),
+                None => Operation::new(&self.core, GivenCallData(operation.call_data), nonce_key),
+            },
+        )
     }
 }
 
-/// Asks, for so long.
+/// Asks about intents, for so long. An error says nothing about them.
 async fn within<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, OperationError>>,
 ) -> Result<T, OperationError> {
     match tokio::time::timeout(limit, answer).await {
-        Ok(answer) => answer,
+        Ok(answer) => answer.map_err(OperationError::about_intents),
         Err(_) => Err(OperationError::no_answer_in_time(limit)),
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     submit::Submitter,
 };
 use alloy::{
-    primitives::{Address, B256, Bytes, aliases::U192, eip191_hash_message},
+    primitives::{Address, B256, Bytes, U256, aliases::U192, eip191_hash_message},
     sol_types::{Eip712Domain, SolStruct},
 };
 use async_trait::async_trait;
@@ -41,6 +41,8 @@ pub struct Unblocked {
     pub ended: Vec<IntentRecord>,
     /// Intents that were included before.
     pub included_before: Vec<IntentRecord>,
+    /// Intents with an operation above the nonces that were ended.
+    pub still_open: Vec<IntentRecord>,
     /// Intents of which the node did not say in time which of the two holds.
     pub not_read_back: Vec<IntentRecord>,
 }
@@ -185,7 +187,7 @@ impl Client<Owner> {
     }
 
     /// Ends the open operations of a session key's nonce lane, by using up their nonces (`EntryPoint.incrementNonce`, called by the
-    /// account): up to the sequence number given or, without one, up to the last that the journal knows.
+    /// account): up to the sequence number given or, without one, up to the last that the journal knows, and 64 at a time.
     pub async fn unblock(
         &self,
         session_key: Address,
@@ -215,11 +217,13 @@ impl Client<Owner> {
             included,
             ended: Vec::new(),
             included_before: Vec::new(),
+            still_open: Vec::new(),
             not_read_back: Vec::new(),
         };
         // The operation is included: that reading back fails does not undo it.
         let until = Instant::now() + DEFAULT_TIMEOUT;
-        let events = timeout_at(until, self.core.read_back(&before, &unblocked.included)).await;
+        let read_back = self.core.read_back(&lane, &before, &unblocked.included);
+        let read_back = timeout_at(until, read_back).await;
         for record in before {
             let looked_up = timeout_at(until, self.core.looked_up(record.id)).await;
             let record = match looked_up {
@@ -233,10 +237,13 @@ impl Client<Owner> {
                 let mut operations = record.operations.iter();
                 operations.any(|operation| events.contains(&operation.signed.hash))
             };
-            match (record.outcome(), &events) {
+            let is_ended = |next: U256| record.open_operations().all(|operation| operation.nonce() < next);
+            match (record.outcome(), &read_back) {
                 (Outcome::Included(_), _) => unblocked.included_before.push(record),
-                (_, Ok(events)) if stands(events) => unblocked.included_before.push(record),
-                (Outcome::Void(_) | Outcome::NeverSent, _) | (_, Ok(_)) => unblocked.ended.push(record),
+                (_, Ok((events, _))) if stands(events) => unblocked.included_before.push(record),
+                (Outcome::Void(_) | Outcome::NeverSent, _) => unblocked.ended.push(record),
+                (_, Ok((_, next))) if is_ended(*next) => unblocked.ended.push(record),
+                (_, Ok(_)) => unblocked.still_open.push(record),
                 (_, Err(_)) => unblocked.not_read_back.push(record),
             }
         }

@@ -47,12 +47,13 @@ impl Execution {
         }
     }
 
-    pub(super) fn of_call_data(call_data: Bytes, key: Address) -> Self {
-        let calls = decode_execute_with_session_key(&call_data).map_or(Vec::new(), |(calls, _)| calls);
-        Self {
-            call_data,
+    /// The calls of this key that the call data hold. `None`: they are something else.
+    pub(super) fn of_call_data(call_data: &Bytes, key: Address) -> Option<Self> {
+        let (calls, used) = decode_execute_with_session_key(call_data).ok()?;
+        (used == key).then(|| Self {
+            call_data: call_data.clone(),
             used: Used { key, calls },
-        }
+        })
     }
 }
 

@@ -36,6 +36,8 @@ pub const STATED_CALL_GAS: u64 = 100_000;
 pub struct Check {
     /// What the plugin says: accepted, refused by which rules, or possibly accepted by a plugin that does not enforce them.
     pub verdict: Verdict,
+    /// Whether the operation is [strict](Operation::strict): then what may pass is not sent.
+    pub strict: bool,
     /// What is left of the key's limits, before this operation.
     pub budgets: Budgets,
     /// The earliest time at which it would pass as it is, unix seconds. `None`: now, or not by waiting.
@@ -59,9 +61,12 @@ pub struct Check {
 impl Check {
     /// Whether the operation would be sent.
     pub const fn passes(&self) -> bool {
-        !matches!(self.verdict, Verdict::Refused { .. })
-            && self.refusal.is_none()
-            && self.would_revert.is_none()
+        let is_allowed = match self.verdict {
+            Verdict::Accepted { .. } => true,
+            Verdict::MayPass { .. } => !self.strict,
+            _ => false,
+        };
+        is_allowed && self.refusal.is_none() && self.would_revert.is_none()
     }
 }
 
@@ -101,6 +106,7 @@ impl Operation {
         let time = reads.head.timestamp;
         let mut check = Check {
             verdict: state.check_calls(&used.calls, time),
+            strict: self.strict,
             budgets: state.budgets(time),
             earliest: None,
             refusal: None,

@@ -54,7 +54,7 @@ impl fmt::Display for OperationError {
 pub enum Advice {
     /// The same again, now or after so many seconds: nothing of it happened, and what was in the way passes.
     TryAgain {
-        /// Seconds to wait.
+        /// Seconds to wait: an hour at most, whatever the other side says.
         after: u64,
     },
     /// The same again from this time on, unix seconds.
@@ -69,6 +69,9 @@ pub enum Advice {
     /// It is done; there is nothing to do.
     Nothing,
 }
+
+/// The longest that a rate limit makes callers wait, in seconds: nobody outside puts them to sleep for ever.
+const LONGEST_WAIT: u64 = 3_600;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -413,6 +416,19 @@ impl OperationError {
         }
     }
 
+    /// The same error of somebody who asked what became of intents: that there was no answer does not say that nothing happened.
+    pub(crate) fn about_intents(mut self) -> Self {
+        if self.happened == Happened::No
+            && matches!(
+                *self.cause,
+                Cause::Read { .. } | Cause::Request { .. } | Cause::Journal(_) | Cause::WrongChain { .. }
+            )
+        {
+            self.happened = Happened::Unknown;
+        }
+        self
+    }
+
     /// An error of somebody who asked what became of intents: it says nothing about them.
     pub(crate) fn no_answer_in_time(waited: Duration) -> Self {
         Self {
@@ -478,7 +494,7 @@ impl OperationError {
                     RequestError::RateLimited {
                         retry_after: Some(after),
                         ..
-                    } => *after,
+                    } => (*after).min(LONGEST_WAIT),
                     _ => 2,
                 };
                 Advice::TryAgain { after }

@@ -153,15 +153,19 @@ impl Operation {
         self
     }
 
-    /// Another nonce lane. A session key with a gas limit must use its own, which is the default.
-    pub const fn nonce_key(mut self, nonce_key: U192) -> Self {
+    /// Another nonce lane. A session key with a gas limit must use its own, which is the default. A [nonce](Self::nonce) of another
+    /// lane that was given before is dropped.
+    pub fn nonce_key(mut self, nonce_key: U192) -> Self {
         self.nonce_key = nonce_key;
         self.has_lane = true;
+        self.nonce = self.nonce.filter(|nonce| lane_of(*nonce) == nonce_key);
         self
     }
 
-    /// This nonce, lane included. One above the lane's next waits for those before it; one that is used is an error.
-    pub const fn nonce(mut self, nonce: U256) -> Self {
+    /// This nonce: its upper 192 bits are the [lane](Self::nonce_key), the others the sequence number there. One above the lane's
+    /// next waits for those before it; one that is used is an error.
+    pub fn nonce(mut self, nonce: U256) -> Self {
+        self.nonce_key = lane_of(nonce);
         self.nonce = Some(nonce);
         self
     }
@@ -312,6 +316,11 @@ impl Operation {
         self.source.takes_away(&self.core.account).await
     }
 
+    /// Whether a session key makes it.
+    pub(crate) const fn is_session_keys(&self) -> bool {
+        self.session_key.is_some()
+    }
+
     /// Identifies what is asked for.
     pub(crate) fn request(&self) -> B256 {
         self.source.request()
@@ -326,6 +335,11 @@ impl Operation {
             callback(&progress());
         }
     }
+}
+
+/// The nonce key in a nonce.
+fn lane_of(nonce: U256) -> U192 {
+    U192::from(nonce >> 64)
 }
 
 impl IntoFuture for Operation {

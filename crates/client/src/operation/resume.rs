@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     journal::{Handover, IntentId, IntentRecord, Lane, Lease, OperationRecord},
-    permissions::{UserOperation, session_key_nonce_key},
+    permissions::UserOperation,
     request::RequestError,
 };
 use alloy::primitives::B256;
@@ -33,6 +33,9 @@ fn settling_failed(error: SettleError) -> OperationError {
     match error {
         SettleError::Request(error) => node_failed(error),
         SettleError::Journal(error) => OperationError::nothing_sent(error),
+        SettleError::WrongChain { expected, found } => {
+            OperationError::nothing_sent(Cause::WrongChain { expected, found })
+        }
     }
 }
 
@@ -230,7 +233,13 @@ impl Core {
             return Ok(());
         };
         if let Some(open) = record.open_operations().next() {
-            return Err(Cause::BlockedBy { by: open.signed.hash }.into());
+            let by = open.signed.hash;
+            return Err(OperationError {
+                cause: Box::new(Cause::BlockedBy { by }),
+                happened: record.outcome().happened(),
+                intent: Some(id),
+                user_op_hash: Some(by),
+            });
         }
         Ok(self.desk.journal().remove(id).await?)
     }
@@ -250,13 +259,10 @@ impl Core {
         Ok(newest.signed.operation.clone())
     }
 
-    /// Whether an intent's operation does what the intent asks for, and nothing else.
-    pub(crate) async fn is_own_operation(&self, id: IntentId, request: B256) -> Result<bool, OperationError> {
+    /// Whether an intent asks for this, and nothing else.
+    pub(crate) async fn asks_for(&self, id: IntentId, request: B256) -> Result<bool, OperationError> {
         let record = self.desk.journal().intent(id).await?;
-        // Owners' requests are not their call data.
-        Ok(record.is_none_or(|record| {
-            record.request == request || record.lane.nonce_key != session_key_nonce_key(record.signer)
-        }))
+        Ok(record.is_none_or(|record| record.request == request))
     }
 
     /// Kept operations are used with the chain, EntryPoint and account that they were signed for, and their hashes are checked.

@@ -126,9 +126,14 @@ impl Core {
         }
     }
 
-    /// The account's operations up to the one that ended others, from where those were made. It is among them: a node that does not show
-    /// it yet does not show all of those before it either, and is asked again.
-    pub(crate) async fn read_back(&self, records: &[IntentRecord], last: &Included) -> BTreeSet<B256> {
+    /// The account's operations up to the one that ended others, from where those were made, and the lane's next nonce in its block. It
+    /// is among them: a node that does not show it yet does not show all of those before it either, and is asked again.
+    pub(crate) async fn read_back(
+        &self,
+        lane: &Lane,
+        records: &[IntentRecord],
+        last: &Included,
+    ) -> (BTreeSet<B256>, U256) {
         let to = last.receipt.block_number;
         let made = records
             .iter()
@@ -152,7 +157,13 @@ impl Core {
                 .map(|event| event.user_op_hash)
                 .collect();
             if hashes.contains(&last.receipt.user_op_hash) {
-                return hashes;
+                let block = BlockId::hash(last.receipt.block_hash);
+                let next = self
+                    .node
+                    .nonce(lane.entry_point, lane.account, lane.nonce_key, block);
+                if let Ok(next) = next.await {
+                    return (hashes, next);
+                }
             }
             sleep(pause).await;
             pause = (pause * 3 / 2).min(Duration::from_secs(2));
@@ -212,7 +223,7 @@ impl Core {
             return Ok(());
         }
         // Read first: what is asked for after it is asked for when this block has the depth.
-        let last = self.final_block(&view.head).await?;
+        let (last, ()) = tokio::try_join!(self.final_block(&view.head), self.check_chain())?;
         let mut events = Events::default();
         for record in &mut *records {
             let mut changed = record.clone();
@@ -259,6 +270,7 @@ impl Core {
                 continue;
             };
             if !is_canonical {
+                self.check_chain().await?;
                 operation.included = None;
                 operation.nonce_past = None;
                 is_changed = true;
@@ -289,11 +301,22 @@ impl Core {
             let is_free = operation.is_open() && operation.nonce() >= view.nonce;
             // A node that is behind does not have the block. Only another block in its place is evidence.
             if is_free && self.is_canonical(view, past.block).await? == Some(false) {
+                self.check_chain().await?;
                 operation.nonce_past = None;
                 is_changed = true;
             }
         }
         Ok(is_changed)
+    }
+
+    /// Nothing is decided by a node of another chain: an address may lead to one from one moment to the next.
+    async fn check_chain(&self) -> Result<(), SettleError> {
+        let (expected, found) = (self.chain_id(), self.node.chain_id().await?);
+        if expected == found {
+            Ok(())
+        } else {
+            Err(SettleError::WrongChain { expected, found })
+        }
     }
 
     /// Whether the canonical chain has this block. `None`: whoever answered does not know a block with this number.
@@ -575,6 +598,7 @@ impl Events {
 /// Settling failed. What was known before still is.
 #[derive(Debug)]
 pub(crate) enum SettleError {
+    WrongChain { expected: u64, found: u64 },
     Request(RequestError),
     Journal(crate::journal::JournalError),
 }

@@ -32,6 +32,7 @@ pub(super) struct Rider {
     pub(super) name: Option<String>,
     pub(super) request: B256,
     pub(super) calls: Vec<Call>,
+    pub(super) strict: bool,
     pub(super) asked: Moment,
     pub(super) deadline: u64,
     /// Gets the intent's record once its operation is written down.
@@ -115,10 +116,21 @@ impl Operation {
     /// simulated behind those before it, and left out if it would fail. All or none of an operation's calls take effect: if it is
     /// included and reverts, all its intents failed.
     ///
-    /// Only a session key's intents ride together.
+    /// Only a session key's intents ride together. One with a nonce, gas limits, fees or paymaster data of its own goes alone: the
+    /// operation could not have them for one intent only. If one of them is [strict](Self::strict), the operation is.
     pub const fn share(mut self, after_revert: AfterRevert) -> Self {
         self.shares = Some(after_revert);
         self
+    }
+
+    /// Whether it has settings that are for it alone.
+    pub(super) const fn has_own_settings(&self) -> bool {
+        self.nonce.is_some()
+            || self.fees.is_some()
+            || self.paymaster_and_data.is_some()
+            || self.gas.call_gas_limit.is_some()
+            || self.gas.verification_gas_limit.is_some()
+            || self.gas.pre_verification_gas.is_some()
     }
 
     /// The operation with the riders' calls behind its own.
@@ -130,6 +142,7 @@ impl Operation {
         Some(Self {
             session_key: source.session_key(),
             source,
+            strict: self.strict || riders.iter().any(|rider| rider.strict),
             ..self.clone()
         })
     }

@@ -24,7 +24,7 @@ use alloy::{
 use async_trait::async_trait;
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -246,6 +246,7 @@ impl EntryPointSubmitter {
         drop_refused: bool,
     ) -> Result<Bundle, BundleError> {
         let _one_at_a_time = self.sending.lock().await;
+        let operations = &each_once(operations);
         let mut bundle = Bundle::default();
         let chain_id = self.check_chain(operations).await?;
         let (again, new) = self.sort(operations, &mut bundle).await?;
@@ -858,6 +859,13 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
         .saturating_add(data)
         .saturating_add(U256::from(100_000));
     gas.try_into().unwrap_or(u64::MAX)
+}
+
+/// The operations without those that come again.
+fn each_once(operations: &[SignedOperation]) -> Vec<SignedOperation> {
+    let mut known = BTreeSet::new();
+    let is_new = |operation: &&SignedOperation| known.insert(operation.hash);
+    operations.iter().filter(is_new).cloned().collect()
 }
 
 fn hashes_of(operations: &[SignedOperation]) -> Vec<B256> {

@@ -46,6 +46,8 @@ pub struct Refusal {
     pub reason: String,
     /// What the account or its plugin said, where that could be found out. The EntryPoint itself flattens it to
     /// "AA23 reverted (or OOG)".
+    // A `Cause` around it is named by its `cause`.
+    #[serde(rename = "revert", alias = "cause")]
     pub cause: Option<Revert>,
 }
 

@@ -324,3 +324,22 @@ async fn a_sender_without_funds_is_told_as_such() {
     }
     assert_not_included(&fixture, signed.hash).await;
 }
+
+// One hash is one operation, however often it is in the list.
+#[tokio::test]
+async fn an_operation_that_is_given_twice_goes_out_once() {
+    let (fixture, client) = Fixture::with_spender().await;
+    let submitter = submitter_over(&fixture, fixture.testkit.transport());
+    for all in [true, false] {
+        let before = fixture.balance(RECIPIENT);
+        let signed = client.execute(one()).sign().await.unwrap();
+        let twice = [signed.clone(), signed.clone()];
+        let bundle = if all {
+            submitter.send_all(&twice).await.unwrap()
+        } else {
+            submitter.send_all_valid(&twice).await.unwrap()
+        };
+        assert_eq!((bundle.sent, bundle.refused), (vec![signed.hash], Vec::new()));
+        assert_eq!(fixture.balance(RECIPIENT), before + U256::ONE);
+    }
+}

@@ -705,3 +705,111 @@ async fn a_refused_task_gives_the_lane_to_the_next() {
     assert_eq!(fixture.balance(RECIPIENT), U256::from(4));
     assert!(start.elapsed() < seconds(10), "{:?}", start.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_given_nonce_names_its_lane() {
+    for way in Way::BOTH {
+        let (fixture, _) = Fixture::with_spender().await;
+        let process = Process::new(&fixture, way);
+        // Below the key's own lane, and above it.
+        for lane in [U192::from(7), U192::MAX] {
+            for sequence in 0..2 {
+                let given = process.agent.execute(one()).nonce(nonce(lane, sequence));
+                let included = given.timeout(seconds(20)).await.unwrap();
+                assert_eq!(included.receipt.nonce, nonce(lane, sequence), "{way:?}");
+            }
+            let used = process.agent.execute(one()).nonce(nonce(lane, 1));
+            let error = used.timeout(seconds(20)).await.unwrap_err();
+            assert_eq!(
+                (error.code(), error.happened()),
+                ("nonce_used", Happened::No),
+                "{way:?}"
+            );
+        }
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(4));
+        // The lane that was named last holds.
+        let given = process.agent.execute(one()).nonce(nonce(U192::from(7), 2));
+        let built = given.nonce_key(U192::from(8)).build().await.unwrap();
+        assert_eq!(built.nonce, nonce(U192::from(8), 0));
+    }
+}
+
+// An operation of several intents has the calls of all of them. A replacement for one of them alone would leave the others to be done
+// once more.
+#[tokio::test(start_paused = true)]
+async fn what_several_intents_share_is_replaced_for_none_of_them_whatever_its_lane() {
+    let (fixture, _) = Fixture::with_spender().await;
+    for lane in [session_key_nonce_key(key(1).address()), U192::from(7)] {
+        let process = Process::new(&fixture, Way::Bundler);
+        process
+            .out
+            .fault("eth_sendUserOperation", Fault::Answer(Ok("taken".into())));
+        let tasks = (1..=4)
+            .map(|amount| {
+                let pays = process.agent.execute(pay(amount)).nonce_key(lane);
+                run(pays.share(AfterRevert::Fail).timeout(seconds(20)))
+            })
+            .collect();
+        let mut shared = 0;
+        for result in all(tasks).await {
+            let error = result.unwrap_err();
+            let Some(intent) = error.intent else {
+                continue;
+            };
+            let calls = kept(&process, &error).await.operations[0]
+                .signed
+                .operation
+                .call_data
+                .len();
+            let replaced = process.agent.replace(intent).await.map(drop);
+            if calls > 400 {
+                shared += 1;
+                let error = replaced.unwrap_err();
+                assert_eq!((error.code(), error.happened()), ("shared", Happened::Unknown));
+            } else {
+                replaced.unwrap();
+            }
+        }
+        assert!(
+            shared > 1,
+            "{shared} intents share an operation in lane {lane:#x}"
+        );
+    }
+}
+
+// One operation cannot have other limits for one of those that share it.
+#[tokio::test(start_paused = true)]
+async fn an_intent_with_settings_of_its_own_goes_alone() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    fixture.mine_every(seconds(2));
+    let share = |amount| {
+        let pays = process.agent.execute(pay(amount)).share(AfterRevert::Fail);
+        pays.timeout(seconds(300))
+    };
+    // The second one waits for the first, and so do all after it.
+    let tasks = vec![
+        run(share(1)),
+        run(share(2)),
+        run(share(4).gas_limits(ample_gas()).id("own")),
+        run(share(8)),
+    ];
+    let hashes: Vec<B256> = all(tasks)
+        .await
+        .into_iter()
+        .map(|result| hash_of(&result.unwrap()))
+        .collect();
+    assert_eq!(hashes.iter().filter(|hash| **hash == hashes[2]).count(), 1);
+    assert_eq!(hashes[1], hashes[3], "the others ride together");
+    let record = process.agent.named("own").await.unwrap().unwrap();
+    let [operation] = record.operations.as_slice() else {
+        panic!("{record:?}")
+    };
+    let given = ample_gas();
+    assert_eq!(operation.signed.operation.call_gas_limit, given.call_gas_limit);
+    assert_eq!(
+        operation.signed.operation.pre_verification_gas,
+        given.pre_verification_gas
+    );
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(15));
+}

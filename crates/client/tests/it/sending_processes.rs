@@ -1,18 +1,19 @@
 //! Several processes: on one journal they take turns, and on journals of their own nonces keep them apart.
 
 use crate::{
-    fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, is_undecided, key, operations_of},
+    fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, is_undecided, key, one, operations_of},
     process::{Clock, Process, Way, journal, seconds},
     wire::Fault,
 };
 use async_trait::async_trait;
+use serde_json::{Value, json};
 use session_key_client::{
     Call, OperationError,
     alloy::primitives::{Address, B256, U256},
     journal::{
         Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope,
     },
-    operation::{Advice, Cause, Depth, Happened, Included, Operation},
+    operation::{Advice, Cause, Depth, Happened, Included, Operation, Outcome},
     permissions::{Permissions, SpendLimit, session_key_nonce_key},
 };
 use std::time::Duration;
@@ -1086,4 +1087,91 @@ async fn a_handover_is_written_down_as_it_went() {
         assert_eq!(record.lane, lane(&fixture));
         assert_eq!(record.signer, key(1).address());
     }
+}
+
+// An address can lead to a node of another chain from one moment to the next. There, the account may have used any nonce.
+#[tokio::test(start_paused = true)]
+async fn a_node_of_another_chain_decides_nothing() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    process
+        .out
+        .fault("eth_sendUserOperation", Fault::Answer(Ok("taken".into())));
+    let rent = || process.agent.execute(one()).id("rent").timeout(seconds(5));
+    let error = rent().await.unwrap_err();
+    assert_eq!(error.happened(), Happened::Unknown);
+    let id = error.intent.unwrap();
+    let other = Process::new(&fixture, Way::Bundler);
+    let other = other.agent.execute([Call::transfer(RECIPIENT, U256::from(5))]);
+    other.await.unwrap();
+    fixture.mine_blocks(70);
+
+    process.node.fault("eth_chainId", Fault::Answer(Ok(json!("0x1"))));
+    for error in [
+        process.agent.intent(id).await.unwrap_err(),
+        process.agent.named("rent").await.unwrap_err(),
+        process.agent.resume().await.unwrap_err(),
+        rent().await.unwrap_err(),
+    ] {
+        assert_eq!(error.code(), "wrong_chain", "{error:?}");
+        assert!(is_undecided(error.happened()), "{error:?}");
+    }
+    process.node.repair();
+    let record = process.agent.intent(id).await.unwrap().unwrap();
+    assert!(matches!(record.outcome(), Outcome::Void(_)), "{record:?}");
+}
+
+// Whoever asks what became of an intent and gets no answer knows nothing about it.
+#[tokio::test(start_paused = true)]
+async fn an_error_of_a_question_about_an_intent_does_not_say_that_nothing_happened() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    // Included, and the node says nothing from then on.
+    let is_sent = Arc::new(AtomicBool::new(false));
+    process.out.rule({
+        let is_sent = is_sent.clone();
+        move |asked| {
+            (asked.method == "eth_sendUserOperation").then(|| {
+                is_sent.store(true, Ordering::SeqCst);
+                Fault::Break
+            })
+        }
+    });
+    process
+        .node
+        .rule(move |_| is_sent.load(Ordering::SeqCst).then_some(Fault::Lose));
+    let pays = process.agent.execute(one()).id("rent").gas_limits(ample_gas());
+    let error = pays.timeout(seconds(5)).await.unwrap_err();
+    let id = error.intent.unwrap();
+    assert_eq!(error.happened(), Happened::Unknown);
+    assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
+    for error in [
+        process.agent.intent(id).await.unwrap_err(),
+        process.agent.named("rent").await.unwrap_err(),
+        process.agent.forget(id).await.unwrap_err(),
+        process.agent.resume().await.unwrap_err(),
+    ] {
+        assert_eq!(
+            (error.code(), error.happened(), error.advice()),
+            ("request_failed", Happened::Unknown, Advice::Settle),
+            "{error:?}"
+        );
+    }
+    process.node.repair();
+    process.node.fault("eth_getLogs", Fault::Answer(Ok(json!([]))));
+    process
+        .out
+        .fault("eth_getUserOperationReceipt", Fault::Answer(Ok(Value::Null)));
+    process
+        .out
+        .fault("eth_getUserOperationByHash", Fault::Answer(Ok(Value::Null)));
+    // Open: it cannot be forgotten.
+    let error = process.agent.forget(id).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.happened(), error.intent),
+        ("blocked_by", Happened::Unknown, Some(id))
+    );
+    process.node.repair();
+    let record = process.agent.intent(id).await.unwrap().unwrap();
+    assert_eq!(record.outcome().happened(), Happened::Yes);
 }

@@ -7,13 +7,13 @@ use crate::{
 };
 use serde_json::{Value, json};
 use session_key_client::{
-    Call, OperationError, Revert, SessionKeyClient, SmartAccount,
+    Call, OperationError, RequestError, Revert, SessionKeyClient, SmartAccount,
     alloy::{
         primitives::{Address, U256},
         providers::{Provider as _, ProviderBuilder},
     },
     calldata,
-    operation::{Advice, Cause, Happened, NotTakenReason, Outcome},
+    operation::{Advice, AfterRevert, Cause, Happened, NotTakenReason, Outcome},
     permissions::{
         AaCode, LimitChange, MAX_SECONDS, PermissionUpdates, Permissions, SpendLimit, TimeRange, Verdict,
         Violation,
@@ -669,6 +669,9 @@ async fn what_another_plugin_may_let_pass_is_sent_unless_the_caller_is_strict() 
     let pays_tokens = || process.agent.execute([Call::new(token, transfer(RECIPIENT, 5))]);
     let check = pays_tokens().check().await.unwrap();
     assert!(check.passes() && matches!(check.verdict, Verdict::MayPass { .. }));
+    // For a caller who is strict, that is a no.
+    let check = pays_tokens().strict().check().await.unwrap();
+    assert!(!check.passes() && matches!(check.verdict, Verdict::MayPass { .. }));
     assert_not_allowed(
         pays_tokens().strict().await.unwrap_err(),
         &["interval_end_overflow"],
@@ -693,4 +696,46 @@ async fn what_another_plugin_may_let_pass_is_sent_unless_the_caller_is_strict() 
     assert_eq!(fixture.token_balance(RECIPIENT), U256::from(10));
     let pays = process.agent.execute(one()).await.unwrap();
     assert_eq!(pays.doubt, None);
+
+    // Nor does a strict one ride along with others that are not.
+    fixture.mine_every(seconds(2));
+    let tasks = [false, false, true, false].map(|is_strict| {
+        let call = Call::new(token, transfer(RECIPIENT, 1));
+        let pays = process.agent.execute([call]).share(AfterRevert::Fail);
+        let pays = if is_strict { pays.strict() } else { pays };
+        (is_strict, tokio::spawn(pays.into_future()))
+    });
+    for (is_strict, task) in tasks {
+        match task.await.unwrap() {
+            Ok(_) => assert!(!is_strict),
+            Err(error) if is_strict => assert_not_allowed(error, &["interval_end_overflow"]),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert_eq!(fixture.token_balance(RECIPIENT), U256::from(13));
+}
+
+#[test]
+fn nobody_outside_says_that_a_caller_sleeps_for_ever() {
+    for (said, after) in [
+        (None, 2),
+        (Some(7), 7),
+        (Some(3_600), 3_600),
+        (Some(u64::MAX), 3_600),
+    ] {
+        let error = RequestError::RateLimited {
+            message: String::new(),
+            retry_after: said,
+        };
+        let error = OperationError {
+            cause: Box::new(Cause::Request {
+                by: "bundler".to_owned(),
+                error,
+            }),
+            happened: Happened::No,
+            intent: None,
+            user_op_hash: None,
+        };
+        assert_eq!(error.advice(), Advice::TryAgain { after });
+    }
 }

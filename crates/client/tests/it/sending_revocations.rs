@@ -11,7 +11,7 @@ use session_key_client::{
     calldata::UninstallConfig,
     journal::IntentRecord,
     operation::{Cause, Happened, Included, Operation, Outcome},
-    permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit, session_key_nonce_key},
+    permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit, nonce, session_key_nonce_key},
 };
 use std::collections::BTreeSet;
 
@@ -423,4 +423,31 @@ async fn what_was_included_before_it_could_be_ended_is_told_as_included() {
     assert_eq!(unblocked.included_before.len(), 1);
     assert_eq!(unblocked.included_before[0].id, stuck.intent.unwrap());
     assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
+}
+
+// A caller may end fewer nonces than are open.
+#[tokio::test(start_paused = true)]
+async fn what_is_above_the_nonces_that_are_ended_stays_open() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    let lane = session_key_nonce_key(key(1).address());
+    let pay = |amount: u64| {
+        let call = Call::transfer(RECIPIENT, U256::from(amount));
+        process.agent.execute([call]).gas_limits(ample_gas())
+    };
+    let first = open(&process, pay(5)).await;
+    let above = open(&process, pay(7).nonce(nonce(lane, 2))).await;
+
+    let unblocked = process.owner.unblock(key(1).address(), Some(0)).await.unwrap();
+    let ids = |records: &[IntentRecord]| -> Vec<_> { records.iter().map(|record| Some(record.id)).collect() };
+    assert_eq!(ids(&unblocked.ended), [first.intent]);
+    assert_eq!(ids(&unblocked.still_open), [above.intent]);
+    include_anyway(&fixture, &kept(&process, &first).await).await;
+    assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+
+    // The nonce below it is used, and it happens.
+    let other = Process::new(&fixture, Way::Bundler);
+    other.agent.execute(one()).await.unwrap();
+    include_anyway(&fixture, &kept(&process, &above).await).await;
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(8));
 }

@@ -191,6 +191,7 @@ fn settling_failed(error: SettleError) -> Cause {
             error,
         },
         SettleError::Journal(error) => error.into(),
+        SettleError::WrongChain { expected, found } => Cause::WrongChain { expected, found },
     }
 }
 

@@ -30,8 +30,9 @@ enum First {
 impl Course {
     /// Takes the lane's turn; or rides along in the operation of whoever has it, if the caller allowed that. True: it rides.
     pub(super) async fn ride(&mut self) -> Result<bool, Cause> {
-        let is_new = self.wanted.adopts.is_none() && self.named().await?.is_none();
-        let (Some(_), Some(used), true) = (self.wanted.shares, self.wanted.session_key.clone(), is_new)
+        let may_ride =
+            self.wanted.adopts.is_none() && !self.wanted.has_own_settings() && self.named().await?.is_none();
+        let (Some(_), Some(used), true) = (self.wanted.shares, self.wanted.session_key.clone(), may_ride)
         else {
             self.take_turn().await?;
             return Ok(false);
@@ -44,6 +45,7 @@ impl Course {
             name: self.wanted.name.clone(),
             request: self.request,
             calls: used.calls,
+            strict: self.wanted.strict,
             asked: self.asked,
             deadline: self.deadline,
             seat: sender,
@@ -116,7 +118,11 @@ impl Course {
 
     /// Takes along others that wait for it, unless the intent has an operation already.
     pub(super) fn take_along(&mut self) {
-        if self.wanted.shares.is_none() || self.wanted.session_key.is_none() || self.record.is_some() {
+        if self.wanted.shares.is_none()
+            || self.wanted.session_key.is_none()
+            || self.wanted.has_own_settings()
+            || self.record.is_some()
+        {
             return;
         }
         let desk = self.wanted.core.desk.clone();

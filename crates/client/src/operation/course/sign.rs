@@ -15,7 +15,7 @@ use crate::{
     request::RequestError,
     submit::Sent,
 };
-use alloy::primitives::{B256, U256};
+use alloy::primitives::{B256, U256, aliases::U192};
 use tokio::time::{Instant, sleep};
 
 impl Course {
@@ -64,7 +64,12 @@ impl Course {
                 }
             }
             let next = self.next_nonce(&view).await?;
-            let nonce = self.wanted.nonce.unwrap_or(next);
+            // An intent that was taken up keeps its lane, whatever nonce is given for another.
+            let given = self
+                .wanted
+                .nonce
+                .filter(|nonce| U192::from(*nonce >> 64) == self.lane.nonce_key);
+            let nonce = given.unwrap_or(next);
             if nonce < next && self.open_operation().is_none() {
                 return Err(Cause::NonceUsed { by: None });
             }

@@ -13,14 +13,19 @@ use session_key_client::{
         rpc::types::Log,
     },
     journal::{
-        BlockRef, Handover, IntentId, IntentRecord, Journal, Lane, Moment, NoncePast, OperationRecord,
-        ProcessId, SqliteJournal, VoidDepth,
+        BlockRef, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Moment, NoncePast,
+        OperationRecord, ProcessId, SqliteJournal, VoidDepth,
     },
-    operation::{Included, NotTaken, NotTakenReason, Void},
+    operation::{
+        Cause, Happened, Included, NotTaken, NotTakenReason, Open, OperationError, Outcome, OverBound,
+        PaymasterError, Setting, Void,
+    },
     permissions::{AaCode, Verdict, model::Remaining},
+    request::{ErrorAnswer, RequestError},
     revert::Revert,
     submit::{Receipt, Refusal},
 };
+use std::time::Duration;
 
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![
@@ -141,19 +146,24 @@ fn reason() -> impl Strategy<Value = NotTakenReason> {
     ]
 }
 
+fn not_taken() -> BoxedStrategy<NotTaken> {
+    (text(), option::of(any::<i64>()), text(), reason())
+        .prop_map(|(by, code, message, reason)| NotTaken {
+            by,
+            code,
+            message,
+            reason,
+        })
+        .boxed()
+}
+
 fn handover() -> BoxedStrategy<Handover> {
-    let not_taken = (text(), option::of(any::<i64>()), text(), reason());
     prop_oneof![
         Just(Handover::Written),
         Just(Handover::NeverLeft),
         Just(Handover::NoAnswer),
         Just(Handover::InPool),
-        not_taken.prop_map(|(by, code, message, reason)| Handover::NotTaken(NotTaken {
-            by,
-            code,
-            message,
-            reason
-        })),
+        not_taken().prop_map(Handover::NotTaken),
     ]
     .boxed()
 }
@@ -300,6 +310,164 @@ fn record() -> BoxedStrategy<IntentRecord> {
         .boxed()
 }
 
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        included().prop_map(Outcome::Included),
+        void().prop_map(Outcome::Void),
+        Just(Outcome::NeverSent),
+        Just(Outcome::Open(Open::NoAnswer)),
+        Just(Outcome::Open(Open::InPool)),
+        not_taken().prop_map(|reason| Outcome::Open(Open::NotTaken(reason))),
+        option::of(hash()).prop_map(|by| Outcome::Open(Open::NonceUsed { by })),
+    ]
+}
+
+fn request_error() -> impl Strategy<Value = RequestError> {
+    prop_oneof![
+        text().prop_map(|message| RequestError::NotReached { message }),
+        text().prop_map(|message| RequestError::NotMade { message }),
+        (any::<u16>(), text()).prop_map(|(status, message)| RequestError::TurnedAway { status, message }),
+        (text(), option::of(number()))
+            .prop_map(|(message, retry_after)| RequestError::RateLimited { message, retry_after }),
+        (text(), option::of(any::<u16>()))
+            .prop_map(|(message, status)| RequestError::NoAnswer { message, status }),
+        (option::of(any::<i64>()), text(), option::of(bytes())).prop_map(|(code, message, data)| {
+            let mut answer = ErrorAnswer::new(code, &message);
+            answer.data = data;
+            RequestError::Answered(answer)
+        }),
+        (text(), text()).prop_map(|(method, found)| RequestError::Unreadable { method, found }),
+        any::<usize>().prop_map(|limit| RequestError::TooLarge { limit }),
+    ]
+}
+
+/// Every way in which an operation can end in an error.
+fn cause() -> impl Strategy<Value = Cause> {
+    let waited =
+        || (number(), 0..1_000_000_000u32).prop_map(|(seconds, nanos)| Duration::new(seconds, nanos));
+    let key = || (address(), address());
+    let settings = [
+        Setting::MaxCost,
+        Setting::MaxPriorityFee,
+        Setting::MaxFee,
+        Setting::VerificationGasLimit,
+        Setting::CallGasLimit,
+        Setting::PreVerificationGas,
+    ];
+    let before = prop_oneof![
+        (text(), any::<bool>()).prop_map(|(message, is_transient)| Cause::Read {
+            message,
+            is_transient
+        }),
+        (text(), request_error()).prop_map(|(by, error)| Cause::Request { by, error }),
+        text().prop_map(|message| Cause::Permission { message }),
+        key().prop_map(|(account, session_key)| Cause::KeyNotFound { account, session_key }),
+        address().prop_map(|account| Cause::AccountNotDeployed { account }),
+        key().prop_map(|(account, plugin)| Cause::PluginNotInstalled { account, plugin }),
+        (number(), number()).prop_map(|(expected, found)| Cause::WrongChain { expected, found }),
+        Just(Cause::NoAction),
+        Just(Cause::NoVerdict),
+        verdict().prop_map(|verdict| Cause::NotAllowed {
+            verdict: Box::new(verdict)
+        }),
+        refusal().prop_map(Cause::Refused),
+        revert().prop_map(|revert| Cause::WouldRevert { revert }),
+        (word(), word()).prop_map(|(max_fee_per_gas, max_priority_fee_per_gas)| {
+            Cause::ReplacementUnderpriced {
+                max_fee_per_gas,
+                max_priority_fee_per_gas,
+            }
+        }),
+        (word(), word()).prop_map(|(needed, remaining)| Cause::GasBudget { needed, remaining }),
+        (prop::sample::select(settings.to_vec()), word(), word()).prop_map(|(setting, asked, bound)| {
+            Cause::OverBound(OverBound {
+                setting,
+                asked,
+                bound,
+            })
+        }),
+        text().prop_map(|message| Cause::Signer { message }),
+    ];
+    let outside = prop_oneof![
+        prop_oneof![
+            text().prop_map(|message| PaymasterError::Declined { message }),
+            Just(PaymasterError::NoData),
+            key().prop_map(|(expected, found)| PaymasterError::OtherPaymaster { expected, found }),
+            any::<usize>().prop_map(|length| PaymasterError::TooShort { length }),
+        ]
+        .prop_map(Cause::Paymaster),
+        prop_oneof![
+            Just(JournalError::LeaseLost),
+            id().prop_map(|id| JournalError::Conflict { id: IntentId(id) }),
+            (text(), id()).prop_map(|(name, holder)| JournalError::NameTaken {
+                name,
+                holder: IntentId(holder)
+            }),
+            text().prop_map(|message| JournalError::Store { message }),
+            text().prop_map(|message| JournalError::Unreadable { message }),
+        ]
+        .prop_map(Cause::Journal),
+        (text(), text(), text()).prop_map(|(what, expected, found)| Cause::NotOurs {
+            what,
+            expected,
+            found
+        }),
+        request_error().prop_map(|error| Cause::NotReached { error }),
+        not_taken().prop_map(Cause::NotTaken),
+    ];
+    let after = prop_oneof![
+        waited().prop_map(|waited| Cause::LaneBusy { waited }),
+        waited().prop_map(|waited| Cause::NotSentInTime { waited }),
+        waited().prop_map(|waited| Cause::NoAnswerInTime { waited }),
+        waited().prop_map(|waited| Cause::NotIncludedInTime { waited }),
+        hash().prop_map(|by| Cause::BlockedBy { by }),
+        option::of(hash()).prop_map(|by| Cause::NonceUsed { by }),
+        (id(), included()).prop_map(|(intent, included)| Cause::AlreadyHappened {
+            intent: IntentId(intent),
+            included: Box::new(included)
+        }),
+        Just(Cause::Shared),
+        (text(), id(), outcome()).prop_map(|(name, intent, outcome)| Cause::NameTaken {
+            name,
+            intent: IntentId(intent),
+            outcome: Box::new(outcome)
+        }),
+        (included(), waited()).prop_map(|(included, waited)| Cause::NotDeepInTime {
+            included: Box::new(included),
+            waited
+        }),
+        included().prop_map(|included| Cause::Reverted {
+            included: Box::new(included)
+        }),
+        key().prop_map(|(account, session_key)| Cause::StillThere { account, session_key }),
+        Just(Cause::NeverSent),
+        void().prop_map(|void| Cause::Void { void: Box::new(void) }),
+    ];
+    prop_oneof![before, outside, after]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1024, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_error_is_read_as_it_was_written(
+        cause in cause(), intent in option::of(id()), user_op_hash in option::of(hash()),
+        happened in prop::sample::select(vec![
+            Happened::Yes, Happened::No, Happened::Reverted, Happened::NotYet, Happened::Unknown,
+        ]),
+    ) {
+        let error = OperationError { cause: Box::new(cause), happened, intent: intent.map(IntentId), user_op_hash };
+        let written = serde_json::to_string(&error).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<OperationError>(&written).unwrap(), &error);
+        // In whatever order the members come.
+        let sorted: Value = serde_json::from_str(&written).unwrap();
+        prop_assert_eq!(&serde_json::from_value::<OperationError>(sorted).unwrap(), &error);
+        prop_assert!(!error.code().is_empty());
+        prop_assert_eq!(error.happened(), happened);
+        let _ = (error.to_string(), error.advice());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -358,6 +526,20 @@ proptest! {
             prop_assert!(serde_json::from_value::<IntentRecord>(changed).is_err(), "{object}/{member} was not missed");
         }
     }
+}
+
+#[test]
+fn a_refusal_under_its_former_names_is_read() {
+    let refusal = Refusal {
+        code: Some(AaCode::AccountReverted),
+        reason: "AA23 reverted (or OOG)".to_owned(),
+        cause: Some(Revert::decode(&[0xb4, 0xd7, 0x83, 0x04])),
+    };
+    let mut written = serde_json::to_value(&refusal).unwrap();
+    let members = written.as_object_mut().unwrap();
+    let revert = members.remove("revert").unwrap();
+    members.insert("cause".to_owned(), revert);
+    assert_eq!(serde_json::from_value::<Refusal>(written).unwrap(), refusal);
 }
 
 #[test]
