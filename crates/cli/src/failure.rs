@@ -198,7 +198,8 @@ impl Failure {
             if let Some(error) = cause.downcast_ref::<OperationError>() {
                 failure.code = error.code();
                 failure.user_op_hash = error.user_op_hash;
-                if matches!(error.happened(), Happened::Unknown | Happened::NotYet) {
+                // What happened is done, and could not be reported.
+                if !matches!(error.happened(), Happened::No | Happened::Reverted) {
                     failure.exit = Exit::Open;
                 }
             } else if let Some(Unsettled { transaction, error }) = cause.downcast_ref() {

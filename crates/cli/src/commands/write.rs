@@ -3,7 +3,7 @@
 use super::{ASKING, Outcome, chain::Chain, keys::Keystore, not_begun, show, waited};
 use crate::{
     answer::{Answer, Tone, hashes},
-    failure::{Ended, Interrupted, NotReported, WrongInput, asked_to_end},
+    failure::{Ended, Exit, Failure, Interrupted, NotReported, WrongInput, asked_to_end},
     files::{PolicyFile, write_whole},
     purse::Purse,
     settings::{Settings, Sources},
@@ -579,6 +579,11 @@ fn done(answer: &mut Answer, done: &Done) {
         .data("calls", json!([]));
 }
 
+/// Whether nothing came of what was tried, and nothing will.
+fn is_void(error: &eyre::Report) -> bool {
+    Failure::during(std::slice::from_ref(error)).exit != Exit::Open
+}
+
 /// An error after something was sent.
 fn failed(error: eyre::Report) -> Ended {
     Ended::Failed(vec![error])
@@ -739,9 +744,10 @@ pub(crate) async fn grant(arguments: &GrantArguments) -> Outcome {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Begun {
     session_key: Address,
-    granted_at: u64,
+    /// Unless an earlier attempt is decided, and nothing came of it: what is granted later lasts from then on.
+    granted_at: Option<u64>,
     /// Whether it installs the plugin.
-    installs: bool,
+    installs: Option<bool>,
 }
 
 /// Where a begun grant is noted: beside the journal, by all that the command was given.
@@ -772,6 +778,17 @@ impl BegunNote {
         }
         let text = serde_json::to_string(begun)?;
         write_whole(&self.0, &text).wrap_err_with(|| format!("{}", self.0.display()))
+    }
+
+    /// Nothing came of it, and nothing will. Only the key is kept for another attempt.
+    fn forget_attempt(&self, session_key: Address) {
+        let begun = Begun {
+            session_key,
+            granted_at: None,
+            installs: None,
+        };
+        // Where that fails, so does the next attempt's own note, before anything is sent.
+        let _ = self.write(&begun);
     }
 
     /// It is decided.
@@ -815,7 +832,10 @@ pub(crate) async fn grant_policy(
             let account = account_to_grant_on(chain, signer, owner, salt).await?;
             let note = BegunNote::of(&desk, file, account.address(), (key, tag));
             let begun = note.read().filter(|_| !writing.again && !writing.dry_run);
-            let now = begun.as_ref().map_or(latest, |begun| begun.granted_at);
+            let now = begun
+                .as_ref()
+                .and_then(|begun| begun.granted_at)
+                .unwrap_or(latest);
             let (resolved, names) = resolve(file, chain, None, Some(now), writing.yes).await?;
             let permissions = &resolved.permissions;
             let names = match need {
@@ -831,7 +851,8 @@ pub(crate) async fn grant_policy(
             }
             // What no plugin takes is found out before a question is asked.
             permissions.encode()?;
-            if let (Some(key), None, true) = (key, &begun, is_installed) {
+            let goes_on = begun.as_ref().is_some_and(|begun| begun.granted_at.is_some());
+            if let (Some(key), false, true) = (key, goes_on, is_installed) {
                 ensure!(
                     !account.is_session_key(key).await?,
                     WrongInput(format!(
@@ -875,7 +896,10 @@ pub(crate) async fn grant_policy(
                     show::warnings_json(&warnings, &names, Some(&file.policy)),
                 );
             // What was begun goes on as it was.
-            let is_installed = begun.as_ref().map_or(is_installed, |begun| !begun.installs);
+            let is_installed = begun
+                .as_ref()
+                .and_then(|begun| begun.installs)
+                .map_or(is_installed, |installs| !installs);
             Ok((answer, account, resolved, now, is_installed, note, begun))
         })
         .await
@@ -941,8 +965,8 @@ pub(crate) async fn grant_policy(
         };
         note.write(&Begun {
             session_key: key,
-            granted_at: now,
-            installs: !is_installed,
+            granted_at: Some(now),
+            installs: Some(!is_installed),
         })?;
         Ok((key, actions(key)?, is_done))
     };
@@ -960,7 +984,12 @@ pub(crate) async fn grant_policy(
         let carried = desk
             .carry_out(&account, actions, Some(name))
             .await
-            .map_err(failed)?;
+            .map_err(|error| {
+                if is_void(&error) {
+                    note.forget_attempt(key);
+                }
+                failed(error)
+            })?;
         done(&mut answer, &carried);
         (carried.user_op_hash, carried.transaction_hash)
     };

@@ -1028,6 +1028,47 @@ fn a_grant_that_was_begun_goes_on_with_the_same_key() {
     assert!(notes().is_empty());
 }
 
+#[test]
+fn a_grant_that_failed_does_not_shorten_the_next_one() {
+    const DAY: u64 = 24 * 60 * 60;
+    let mut stage = Stage::new();
+    let account = stage.account().to_string();
+    let url = stage.node.url().to_owned();
+    let grant = |stage: &Stage, policy: &str| {
+        let way = ["--rpc-url", &url, "--account", &account, "--direct"];
+        let how = ["--yes", "--json", "--deployment", "deterministic"];
+        stage.run(&[&["grant", policy][..], &way, &how].concat())
+    };
+    let first = stage.weekly("first.toml", "100 TEST per 7 days");
+    assert_eq!(grant(&stage, &first).status.code(), Some(0));
+
+    // Nothing is sent: it would be signed by somebody who owns nothing.
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let owner = std::mem::replace(&mut stage.owner, dev_accounts()[7].signer());
+    let failed = grant(&stage, &policy);
+    stage.owner = owner;
+    assert_eq!(failed.status.code(), Some(2), "{}", text(&failed.stdout));
+    let files = || fs::read_dir(stage.path("keys")).expect("a folder").count();
+    let before = files();
+
+    let later = stage.testkit.chain().timestamp() + 40 * DAY;
+    stage.testkit.chain().mine_at(later).expect("a later time");
+    let granted = grant(&stage, &policy);
+    assert_eq!(granted.status.code(), Some(0), "{}", text(&granted.stdout));
+    let key = json_of(&granted)["sessionKey"]
+        .as_str()
+        .expect("a key")
+        .to_owned();
+    let keys = stage.json(0, &["inspect", &key]);
+    let until = keys["keys"][0]["permissions"]["validUntil"].as_u64();
+    assert!(
+        until.is_some_and(|until| until >= later + 90 * DAY),
+        "{later}: {keys}"
+    );
+    // It is the key that was made for the first attempt, whose note is gone.
+    assert_eq!(files(), before - 1);
+}
+
 // Whoever presses Ctrl-C after it was signed does not know what becomes of it; asked again, the command finds out.
 #[cfg(unix)]
 #[test]
