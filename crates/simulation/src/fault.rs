@@ -253,6 +253,11 @@ impl Fates {
         }
     }
 
+    /// How many messages processes have sent.
+    pub(crate) const fn messages(&self) -> u64 {
+        self.messages
+    }
+
     /// Where the next such message is.
     pub(crate) fn next_spot(&mut self, from: Actor, to: Actor, step: Step) -> Spot {
         let count = self.counts.entry((from, to, step)).or_default();
