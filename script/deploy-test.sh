@@ -161,7 +161,7 @@ done
 
 for tool in with_forge with_command; do
   start 11155111
-  create testkit EntryPoint
+  create entry-point EntryPoint
   create bindings SessionKeyPlugin
   same_need 11155111
   run "$tool" 11155111 --broadcast
@@ -226,7 +226,7 @@ broadcast_and_kill() { # chain-id: once something waits in the pool
 }
 for meanwhile in waits included dropped outbid; do
   start 11155111
-  create testkit EntryPoint
+  create entry-point EntryPoint
   create bindings MultiOwnerPlugin
   cast rpc --rpc-url "$rpc" evm_setAutomine false >/dev/null
   broadcast_and_kill 11155111

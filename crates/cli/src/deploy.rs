@@ -154,8 +154,8 @@ pub(crate) async fn run(arguments: &DeployArguments, report: &mut Report) -> End
             has_sent = !state.kept().is_empty();
             tokio::select! {
                 biased;
-                Interrupted { has_signed } = interrupted(&purse) => {
-                    Err(Interrupted { has_signed: has_signed || has_sent }.into())
+                Interrupted { has_signed, .. } = interrupted(&purse) => {
+                    Err(Interrupted { has_signed: has_signed || has_sent, user_op_hash: None }.into())
                 }
                 taken_up = take_up(&mut job, &purse, state, report) => taken_up,
             }
@@ -550,6 +550,7 @@ fn write_record(job: Job, survey: &Survey, report: &mut Report) -> Result<()> {
     let path = draft.path().display().to_string();
     draft.finish(&record).map_err(|error| NotReported {
         what: format!("the contracts are there, but --record {path} is not written: {error:#}"),
+        ..NotReported::default()
     })?;
     report.fact("Recorded in", path);
     Ok(())

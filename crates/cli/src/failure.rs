@@ -42,6 +42,8 @@ impl From<eyre::Result<()>> for Ended {
 pub(crate) struct Interrupted {
     /// Whether something was signed before.
     pub(crate) has_signed: bool,
+    /// The operation that was signed.
+    pub(crate) user_op_hash: Option<B256>,
 }
 
 /// Ends when the process is asked to end: by Ctrl-C, or a closed terminal.
@@ -52,6 +54,7 @@ pub(crate) async fn interrupted(purse: &Purse) -> Interrupted {
     }
     Interrupted {
         has_signed: purse.has_signed(),
+        user_op_hash: None,
     }
 }
 
@@ -87,10 +90,14 @@ pub(crate) struct Unsettled {
 }
 
 /// It is done, but could not be reported.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub(crate) struct NotReported {
     pub(crate) what: String,
+    /// The operation that did it.
+    pub(crate) user_op_hash: Option<B256>,
+    /// The transaction that did it.
+    pub(crate) transaction_hash: Option<B256>,
 }
 
 /// What a process can say at its end.
@@ -191,7 +198,8 @@ impl Failure {
             if let Some(error) = cause.downcast_ref::<OperationError>() {
                 failure.code = error.code();
                 failure.user_op_hash = error.user_op_hash;
-                if matches!(error.happened(), Happened::Unknown | Happened::NotYet) {
+                // What happened is done, and could not be reported.
+                if !matches!(error.happened(), Happened::No | Happened::Reverted) {
                     failure.exit = Exit::Open;
                 }
             } else if let Some(Unsettled { transaction, error }) = cause.downcast_ref() {
@@ -217,11 +225,18 @@ impl Failure {
             } else if let Some(WrongInput(..)) = cause.downcast_ref() {
                 failure.code = "bad_arguments";
                 failure.exit = Exit::NotBegun;
-            } else if cause.is::<NotReported>() {
+            } else if let Some(error) = cause.downcast_ref::<NotReported>() {
                 failure.code = "not_reported";
+                failure.user_op_hash = error.user_op_hash;
+                failure.transaction_hash = error.transaction_hash;
                 failure.exit = Exit::Open;
-            } else if let Some(Interrupted { has_signed }) = cause.downcast_ref() {
+            } else if let Some(Interrupted {
+                has_signed,
+                user_op_hash,
+            }) = cause.downcast_ref()
+            {
                 failure.code = "interrupted";
+                failure.user_op_hash = *user_op_hash;
                 failure.exit = if *has_signed {
                     Exit::Open
                 } else {
@@ -297,7 +312,13 @@ mod tests {
         };
         assert_eq!(Failure::during(&[eyre!("first"), lost.into()]).exit, Exit::Open);
         for (has_signed, exit) in [(false, Exit::Interrupted), (true, Exit::Open)] {
-            assert_eq!(Failure::during(&[Interrupted { has_signed }.into()]).exit, exit);
+            let user_op_hash = has_signed.then_some(B256::repeat_byte(9));
+            let failure = Failure::during(&[Interrupted {
+                has_signed,
+                user_op_hash,
+            }
+            .into()]);
+            assert_eq!((failure.exit, failure.user_op_hash), (exit, user_op_hash));
         }
         assert_eq!(Failure::before(&eyre!("no node")).exit, Exit::NotBegun);
     }

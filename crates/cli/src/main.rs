@@ -110,8 +110,14 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
     let _ = write!(anstream::stderr(), "{shown}");
     if std::env::args_os().any(|argument| argument == "--json") {
         let line = without_urls(&plain);
-        let message = line.lines().next().unwrap_or_default();
-        let message = message.strip_prefix("error: ").unwrap_or(message);
+        // What is missing stands in lines of its own.
+        let said: Vec<&str> = line
+            .lines()
+            .map(str::trim)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        let message = said.join(" ");
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
         return answer::print_json(&Failure::of_arguments(message), true);
     }
     failure::Exit::NotBegun.into()

@@ -22,6 +22,43 @@ pub fn parse_address(text: &str) -> Result<Address, PermissionError> {
     Ok(address)
 }
 
+/// Addresses with their checksum: for `serde(with)`.
+pub mod checksummed {
+    use super::parse_address;
+    use alloy_primitives::Address;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes the address.
+    pub fn serialize<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(address)
+    }
+
+    /// Reads an address. A wrong checksum is an error.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+        parse_address(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    /// The same of an address that may not be there.
+    pub mod optional {
+        use super::{Address, Deserialize, Deserializer, Error, Serializer, parse_address};
+
+        /// Writes the address, or null.
+        pub fn serialize<S: Serializer>(address: &Option<Address>, serializer: S) -> Result<S::Ok, S::Error> {
+            match address {
+                Some(address) => serializer.collect_str(address),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        /// Reads an address, or null. The member has to be there.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
+            let text = Option::<String>::deserialize(deserializer)?;
+            text.map(|text| parse_address(&text).map_err(D::Error::custom))
+                .transpose()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

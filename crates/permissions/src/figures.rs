@@ -3,6 +3,8 @@
 //! In JSON, members are in camel case and always there, amounts are decimal strings with their unit in the name (`…Wei`,
 //! `…BaseUnits`), times are unix seconds, and addresses have their EIP-55 checksum.
 
+pub use crate::address::checksummed;
+
 use crate::{AccessControlType, GasSpendLimitInfo, KeyState, SpendLimit, SpendLimitInfo, plan::limit_of};
 use alloy_primitives::{Address, Selector, U256};
 use serde::{Deserialize, Serialize};
@@ -24,43 +26,6 @@ pub mod decimal_string {
             return Err(D::Error::custom("an amount is a text of decimal digits"));
         }
         U256::from_str_radix(&text, 10).map_err(D::Error::custom)
-    }
-}
-
-/// Addresses with their checksum: for `serde(with)`.
-pub mod checksummed {
-    use crate::parse_address;
-    use alloy_primitives::Address;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    /// Writes the address.
-    pub fn serialize<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(address)
-    }
-
-    /// Reads an address. A wrong checksum is an error.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
-        parse_address(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-
-    /// The same of an address that may not be there.
-    pub mod optional {
-        use super::{Address, Deserialize, Deserializer, Error, Serializer, parse_address};
-
-        /// Writes the address, or null.
-        pub fn serialize<S: Serializer>(address: &Option<Address>, serializer: S) -> Result<S::Ok, S::Error> {
-            match address {
-                Some(address) => serializer.collect_str(address),
-                None => serializer.serialize_none(),
-            }
-        }
-
-        /// Reads an address, or null. The member has to be there.
-        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
-            let text = Option::<String>::deserialize(deserializer)?;
-            text.map(|text| parse_address(&text).map_err(D::Error::custom))
-                .transpose()
-        }
     }
 }
 

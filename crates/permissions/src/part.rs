@@ -1,5 +1,6 @@
 //! The parts of a permission set: what plans, warnings and files point at.
 
+use crate::address::checksummed;
 use alloy_primitives::{Address, Selector};
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +14,13 @@ pub enum Part {
     /// A contract's entry on the access control list.
     Contract {
         /// The contract.
+        #[serde(with = "checksummed")]
         contract: Address,
     },
     /// A function's entry on the access control list.
     Function {
         /// The contract.
+        #[serde(with = "checksummed")]
         contract: Address,
         /// The function.
         selector: Selector,
@@ -29,6 +32,7 @@ pub enum Part {
     /// What the key may spend of a token.
     TokenLimit {
         /// The token.
+        #[serde(with = "checksummed")]
         token: Address,
     },
     /// What the key's operations may cost.
@@ -55,6 +59,37 @@ impl Part {
             Update::Erc20SpendLimit(limit) => Self::TokenLimit { token: limit.token },
             Update::GasSpendLimit(_) => Self::GasLimit,
             Update::RequiredPaymaster(_) => Self::RequiredPaymaster,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::address;
+    use serde_json::json;
+
+    #[test]
+    fn addresses_have_their_checksum_in_json() {
+        let contract = address!("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed");
+        let shown = contract.to_checksum(None);
+        let selector = Selector::from([1, 2, 3, 4]);
+        for (part, json) in [
+            (
+                Part::Contract { contract },
+                json!({ "part": "contract", "contract": shown }),
+            ),
+            (
+                Part::Function { contract, selector },
+                json!({ "part": "function", "contract": shown, "selector": "0x01020304" }),
+            ),
+            (
+                Part::TokenLimit { token: contract },
+                json!({ "part": "tokenLimit", "token": shown }),
+            ),
+        ] {
+            assert_eq!(serde_json::to_value(part).unwrap(), json);
+            assert_eq!(serde_json::from_value::<Part>(json).unwrap(), part);
         }
     }
 }

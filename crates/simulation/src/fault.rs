@@ -194,6 +194,9 @@ pub struct Rates {
     /// Of all messages, those that somebody answers who wants to do harm.
     #[serde(default)]
     pub hostile: u16,
+    /// Whether the very first two messages go wrong: where processes crash so early that there are few.
+    #[serde(default)]
+    pub early: bool,
 }
 
 /// What goes wrong in a history.
@@ -233,10 +236,14 @@ impl Fates {
         let mut dice = Dice::keyed(seed, &[0xce47]);
         let first = dice.below(FIRST_MESSAGES);
         let second = (first + 1 + dice.below(FIRST_MESSAGES - 1)) % FIRST_MESSAGES;
+        let certain = match faults {
+            Faults::Drawn(rates) if rates.early => [0, 1],
+            _ => [first, second],
+        };
         Self {
             seed,
             messages: 0,
-            certain: [first, second],
+            certain,
             source: match faults {
                 Faults::Drawn(rates) => Source::Drawn(*rates),
                 Faults::Listed(listed) => Source::Listed(listed.iter().copied().collect()),
@@ -244,6 +251,11 @@ impl Fates {
             counts: BTreeMap::new(),
             happened: Vec::new(),
         }
+    }
+
+    /// How many messages processes have sent.
+    pub(crate) const fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// Where the next such message is.

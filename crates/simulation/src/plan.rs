@@ -757,6 +757,7 @@ impl Maker {
         };
         let mut rate = |rates: &[u16]| *dice.pick(rates);
         Rates {
+            early: false,
             hostile,
             send: rate(&[0, 100, 300, 600]),
             ask_bundler: rate(&[0, 30, 100, 250]),

@@ -3,7 +3,7 @@
 use super::{ASKING, Outcome, chain::Chain, keys::Keystore, not_begun, show, waited};
 use crate::{
     answer::{Answer, Tone, hashes},
-    failure::{Ended, Interrupted, NotReported, WrongInput, asked_to_end},
+    failure::{Ended, Exit, Failure, Interrupted, NotReported, WrongInput, asked_to_end},
     files::{PolicyFile, write_whole},
     purse::Purse,
     settings::{Settings, Sources},
@@ -40,7 +40,7 @@ use std::{
     io::{IsTerminal as _, Write as _, stderr, stdin},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -48,6 +48,8 @@ use std::{
 
 /// What is waited for when something was sent.
 const INCLUSION: &str = "waiting until it is in a block";
+/// What is waited for before a transaction is sent.
+const EARLIER: &str = "waiting for earlier transactions of the owner";
 /// Environment variable with the owner's private key.
 const OWNER: &str = "SESSION_KEY_OWNER";
 /// Environment variable with the password of the owner's keystore.
@@ -257,6 +259,8 @@ struct Desk<'a> {
     /// With session keys: as it was given, or as the settings file says.
     keystore: Keystore,
     has_signed: Arc<AtomicBool>,
+    /// The operation that was signed last.
+    signed: Arc<Mutex<Option<B256>>>,
 }
 
 impl Writing {
@@ -278,12 +282,21 @@ impl Writing {
         let keystore = Keystore {
             folder: given.or_else(|| chain.settings.keystore.clone()),
         };
-        Ok(Desk {
+        let desk = Desk {
             writing: self,
             chain,
             keystore,
             has_signed: Arc::default(),
-        })
+            signed: Arc::default(),
+        };
+        // What an earlier run sent decides first: all that follows is read after it.
+        if self.direct && !self.dry_run && !self.again {
+            let transactions = desk.transactions(self.owner()?);
+            waited(EARLIER, transactions.settle())
+                .await
+                .wrap_err("nothing was signed; with --again, it is sent behind what waits")?;
+        }
+        Ok(desk)
     }
 
     /// Whoever signs for the account.
@@ -370,6 +383,7 @@ impl Desk<'_> {
         }
         Interrupted {
             has_signed: self.has_signed.load(Ordering::SeqCst),
+            user_op_hash: *self.signed.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 
@@ -436,10 +450,15 @@ impl Desk<'_> {
 
     async fn operation(&self, operation: Operation, name: Option<String>) -> Result<Done> {
         let has_signed = self.has_signed.clone();
+        let signed = self.signed.clone();
         let mut operation = operation.timeout(INCLUSION_TIMEOUT).on_progress(move |progress| {
-            if matches!(progress, Progress::Signed(_) | Progress::Sent(_)) {
-                has_signed.store(true, Ordering::SeqCst);
-            }
+            let hash = match progress {
+                Progress::Signed(operation) => operation.hash,
+                Progress::Sent(hash) => *hash,
+                _ => return,
+            };
+            *signed.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+            has_signed.store(true, Ordering::SeqCst);
         });
         if let Some(name) = name {
             operation = operation.id(name);
@@ -558,6 +577,11 @@ fn done(answer: &mut Answer, done: &Done) {
         .data("block", done.block)
         .data("dryRun", false)
         .data("calls", json!([]));
+}
+
+/// Whether nothing came of what was tried, and nothing will.
+fn is_void(error: &eyre::Report) -> bool {
+    Failure::during(std::slice::from_ref(error)).exit != Exit::Open
 }
 
 /// An error after something was sent.
@@ -720,9 +744,10 @@ pub(crate) async fn grant(arguments: &GrantArguments) -> Outcome {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Begun {
     session_key: Address,
-    granted_at: u64,
+    /// Unless an earlier attempt is decided, and nothing came of it: what is granted later lasts from then on.
+    granted_at: Option<u64>,
     /// Whether it installs the plugin.
-    installs: bool,
+    installs: Option<bool>,
 }
 
 /// Where a begun grant is noted: beside the journal, by all that the command was given.
@@ -753,6 +778,17 @@ impl BegunNote {
         }
         let text = serde_json::to_string(begun)?;
         write_whole(&self.0, &text).wrap_err_with(|| format!("{}", self.0.display()))
+    }
+
+    /// Nothing came of it, and nothing will. Only the key is kept for another attempt.
+    fn forget_attempt(&self, session_key: Address) {
+        let begun = Begun {
+            session_key,
+            granted_at: None,
+            installs: None,
+        };
+        // Where that fails, so does the next attempt's own note, before anything is sent.
+        let _ = self.write(&begun);
     }
 
     /// It is decided.
@@ -796,7 +832,10 @@ pub(crate) async fn grant_policy(
             let account = account_to_grant_on(chain, signer, owner, salt).await?;
             let note = BegunNote::of(&desk, file, account.address(), (key, tag));
             let begun = note.read().filter(|_| !writing.again && !writing.dry_run);
-            let now = begun.as_ref().map_or(latest, |begun| begun.granted_at);
+            let now = begun
+                .as_ref()
+                .and_then(|begun| begun.granted_at)
+                .unwrap_or(latest);
             let (resolved, names) = resolve(file, chain, None, Some(now), writing.yes).await?;
             let permissions = &resolved.permissions;
             let names = match need {
@@ -812,7 +851,8 @@ pub(crate) async fn grant_policy(
             }
             // What no plugin takes is found out before a question is asked.
             permissions.encode()?;
-            if let (Some(key), None, true) = (key, &begun, is_installed) {
+            let goes_on = begun.as_ref().is_some_and(|begun| begun.granted_at.is_some());
+            if let (Some(key), false, true) = (key, goes_on, is_installed) {
                 ensure!(
                     !account.is_session_key(key).await?,
                     WrongInput(format!(
@@ -856,7 +896,10 @@ pub(crate) async fn grant_policy(
                     show::warnings_json(&warnings, &names, Some(&file.policy)),
                 );
             // What was begun goes on as it was.
-            let is_installed = begun.as_ref().map_or(is_installed, |begun| !begun.installs);
+            let is_installed = begun
+                .as_ref()
+                .and_then(|begun| begun.installs)
+                .map_or(is_installed, |installs| !installs);
             Ok((answer, account, resolved, now, is_installed, note, begun))
         })
         .await
@@ -922,27 +965,34 @@ pub(crate) async fn grant_policy(
         };
         note.write(&Begun {
             session_key: key,
-            granted_at: now,
-            installs: !is_installed,
+            granted_at: Some(now),
+            installs: Some(!is_installed),
         })?;
         Ok((key, actions(key)?, is_done))
     };
     let (key, actions, is_done) = prepared.await.map_err(Ended::NotBegun)?;
-    if is_done {
+    let (user_op_hash, transaction_hash) = if is_done {
         answer.line(Tone::Good, 0, "Done before: the key is there.");
         hashes(&mut answer, None, None);
         answer
             .data("block", Value::Null)
             .data("dryRun", false)
             .data("calls", json!([]));
+        (None, None)
     } else {
         let name = format!("grant {key} {now}");
         let carried = desk
             .carry_out(&account, actions, Some(name))
             .await
-            .map_err(failed)?;
+            .map_err(|error| {
+                if is_void(&error) {
+                    note.forget_attempt(key);
+                }
+                failed(error)
+            })?;
         done(&mut answer, &carried);
-    }
+        (carried.user_op_hash, carried.transaction_hash)
+    };
     answer
         .raw(key.to_string())
         .data("sessionKey", key.to_string())
@@ -952,6 +1002,8 @@ pub(crate) async fn grant_policy(
     let not_reported = |error: eyre::Report| {
         failed(eyre!(NotReported {
             what: format!("the key was granted ({key}), but {error:#}"),
+            user_op_hash,
+            transaction_hash,
         }))
     };
     let mut lock = file.lock().map_err(not_reported)?;
@@ -1147,6 +1199,8 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
     .map_err(|error| {
         failed(eyre!(NotReported {
             what: format!("the change was made, but {error:#}"),
+            user_op_hash: carried.user_op_hash,
+            transaction_hash: carried.transaction_hash,
         }))
     })?;
     Ok(answer)
@@ -1306,6 +1360,10 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
     let prepared = async {
         let desk = writing.desk().await?;
         ensure!(
+            !writing.direct,
+            WrongInput("unblock goes through a bundler: leave --direct out".to_owned())
+        );
+        ensure!(
             writing.dry_run || desk.chain.bundler.is_some(),
             WrongInput("unblock goes through a bundler: give --bundler-url".to_owned())
         );
@@ -1326,7 +1384,9 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
             .data("block", Value::Null)
             .data("dryRun", true)
             .data("calls", json!([]))
-            .data("ended", json!([]));
+            .data("ended", json!([]))
+            .data("includedBefore", json!([]))
+            .data("notReadBack", json!([]));
         return Ok(answer);
     }
     let client = async { desk.client(&account, writing.owner()?).await };
@@ -1345,13 +1405,28 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
         block: Some(receipt.block_number),
     };
     done(&mut answer, &carried);
-    let ended: Vec<B256> = unblocked
-        .ended
-        .iter()
-        .flat_map(|record| record.open_operations())
-        .map(|operation| operation.signed.hash)
-        .collect();
-    answer.data("ended", ended);
+    for (name, tone, words, records) in [
+        ("ended", Tone::Good, "ended", &unblocked.ended),
+        (
+            "includedBefore",
+            Tone::Doubt,
+            "was in a block before",
+            &unblocked.included_before,
+        ),
+        (
+            "notReadBack",
+            Tone::Doubt,
+            "was ended, or was in a block before: the node did not say which",
+            &unblocked.not_read_back,
+        ),
+    ] {
+        let operations = records.iter().flat_map(|record| &record.operations);
+        let hashes: Vec<B256> = operations.map(|operation| operation.signed.hash).collect();
+        for hash in &hashes {
+            answer.line(tone, 2, format!("operation {hash} {words}"));
+        }
+        answer.data(name, hashes);
+    }
     Ok(answer)
 }
 

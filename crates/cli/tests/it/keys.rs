@@ -1009,6 +1009,9 @@ fn a_grant_that_was_begun_goes_on_with_the_same_key() {
     fs::remove_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
     let found = grant(0);
     assert!(found["userOpHash"].is_string(), "{found}");
+    for hash in ["userOpHash", "transactionHash"] {
+        assert_eq!(unreported[hash], found[hash], "{unreported}");
+    }
     assert!(
         unreported["error"]["message"]
             .as_str()
@@ -1023,6 +1026,47 @@ fn a_grant_that_was_begun_goes_on_with_the_same_key() {
         3
     );
     assert!(notes().is_empty());
+}
+
+#[test]
+fn a_grant_that_failed_does_not_shorten_the_next_one() {
+    const DAY: u64 = 24 * 60 * 60;
+    let mut stage = Stage::new();
+    let account = stage.account().to_string();
+    let url = stage.node.url().to_owned();
+    let grant = |stage: &Stage, policy: &str| {
+        let way = ["--rpc-url", &url, "--account", &account, "--direct"];
+        let how = ["--yes", "--json", "--deployment", "deterministic"];
+        stage.run(&[&["grant", policy][..], &way, &how].concat())
+    };
+    let first = stage.weekly("first.toml", "100 TEST per 7 days");
+    assert_eq!(grant(&stage, &first).status.code(), Some(0));
+
+    // Nothing is sent: it would be signed by somebody who owns nothing.
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let owner = std::mem::replace(&mut stage.owner, dev_accounts()[7].signer());
+    let failed = grant(&stage, &policy);
+    stage.owner = owner;
+    assert_eq!(failed.status.code(), Some(2), "{}", text(&failed.stdout));
+    let files = || fs::read_dir(stage.path("keys")).expect("a folder").count();
+    let before = files();
+
+    let later = stage.testkit.chain().timestamp() + 40 * DAY;
+    stage.testkit.chain().mine_at(later).expect("a later time");
+    let granted = grant(&stage, &policy);
+    assert_eq!(granted.status.code(), Some(0), "{}", text(&granted.stdout));
+    let key = json_of(&granted)["sessionKey"]
+        .as_str()
+        .expect("a key")
+        .to_owned();
+    let keys = stage.json(0, &["inspect", &key]);
+    let until = keys["keys"][0]["permissions"]["validUntil"].as_u64();
+    assert!(
+        until.is_some_and(|until| until >= later + 90 * DAY),
+        "{later}: {keys}"
+    );
+    // It is the key that was made for the first attempt, whose note is gone.
+    assert_eq!(files(), before - 1);
 }
 
 // Whoever presses Ctrl-C after it was signed does not know what becomes of it; asked again, the command finds out.
@@ -1058,9 +1102,11 @@ fn an_interrupted_grant_is_open_and_settled_the_next_time() {
     assert!(interrupt.success());
     let output = stage.ended(child);
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
-    assert_eq!(json_of(&output)["error"]["code"], "interrupted");
+    let interrupted = json_of(&output);
+    assert_eq!(interrupted["error"]["code"], "interrupted");
 
     let waiting = stage.pool.pool()[0].hash;
+    assert_eq!(interrupted["userOpHash"], json!(waiting), "{interrupted}");
     stage.mines.store(true, Ordering::SeqCst);
     let settled = stage.json(0, &arguments[..7]);
     assert_eq!(settled["userOpHash"], json!(waiting), "{settled}");
@@ -1102,6 +1148,40 @@ fn an_interrupted_transaction_is_open() {
     stage.testkit.chain().set_automine(true);
     let made = stage.json(0, &arguments[..5]);
     assert_eq!(made["created"], false);
+}
+
+// It waits in the pool when the command is given again: a second one would only cost, and fail.
+#[cfg(unix)]
+#[test]
+fn a_waiting_transaction_is_settled_before_another_is_sent() {
+    let stage = Stage::new();
+    let account = stage.account().to_string();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let way = ["--yes", "--direct", "--deployment", "deterministic"];
+    let key = key_of(&stage.json(0, &[&["grant", policy.as_str()][..], &way].concat()));
+    stage.testkit.chain().set_automine(false);
+    let node = ["--rpc-url", stage.node.url(), "--account", &account, "--json"];
+    let revoke = ["revoke", "--all", "--yes", "--direct"];
+    let arguments = [&revoke[..], &node].concat();
+    let child = stage.spawn(&arguments);
+    while stage.testkit.chain().pool().is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("it is there");
+    assert!(interrupt.success());
+    assert_eq!(stage.ended(child).status.code(), Some(3));
+
+    let again = stage.spawn(&arguments);
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(stage.testkit.chain().pool().len(), 1, "{key}");
+    stage.testkit.chain().mine();
+    let output = stage.ended(again);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(json_of(&output)["revoked"], json!([]));
+    assert!(stage.testkit.chain().pool().is_empty());
 }
 
 // What is piped into something that goes away is not taken for read.

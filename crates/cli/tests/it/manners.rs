@@ -64,6 +64,14 @@ fn garbage_arguments_are_reported_as_json_too() {
     );
     let printed = format!("{document}{}", text(&output.stderr));
     assert!(!printed.contains("s3cr3t"), "{printed}");
+
+    let output = run(&["check", "--json"], None);
+    assert_eq!(output.status.code(), Some(2));
+    let document = json_of(&output);
+    let message = document["error"]["message"].as_str().expect("a text");
+    for missing in ["--call <CALL>", "<KEY>"] {
+        assert!(message.contains(missing), "{message}");
+    }
 }
 
 // The case of the last digit is wrong, as it would be if some digit were mistyped.

@@ -47,6 +47,26 @@ fn check_document(name: &str, document: &Value) {
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
     assert!(errors.is_empty(), "{name}: {errors:?}\n{document:#}");
+    let wrong = addresses_without_checksum(document);
+    assert!(wrong.is_empty(), "{name}: {wrong:?}\n{document:#}");
+}
+
+/// What is as long as an address, and is not written as one.
+fn addresses_without_checksum(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) if text.len() == 42 => match text.parse::<Address>() {
+            Ok(address) if address.to_checksum(None) != *text => vec![text.clone()],
+            _ => Vec::new(),
+        },
+        Value::Array(items) => items.iter().flat_map(addresses_without_checksum).collect(),
+        Value::Object(members) => members
+            .iter()
+            // Call data is none, however long it is.
+            .filter(|(name, _)| *name != "data")
+            .flat_map(|(_, value)| addresses_without_checksum(value))
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Compares what was printed with its schema, and returns the schema's name. `None`: it is not for machines.
@@ -264,6 +284,7 @@ fn every_command_prints_what_its_schema_says() {
         .expect("a key")
         .to_owned();
     on_node!(0, "unblock", &newest, "--dry-run", "--bundler-url", &bundler);
+    on_node!(2, "unblock", &newest, "--dry-run", "--direct");
     on_node!(
         0,
         "unblock",

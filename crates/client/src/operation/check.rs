@@ -66,9 +66,7 @@ impl Check {
             Verdict::MayPass { .. } => !self.strict,
             _ => false,
         };
-        is_allowed
-            && self.refusal.is_none()
-            && self.would_revert.is_none()
+        is_allowed && self.refusal.is_none() && self.would_revert.is_none()
     }
 }
 

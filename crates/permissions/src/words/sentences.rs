@@ -426,8 +426,14 @@ fn change_in_words(names: &Shown<'_>, change: &Change) -> String {
         Part::AccessControlType => "May call".to_owned(),
         Part::Contract { contract } => names.contract(contract),
         Part::Function { contract, selector } => {
-            let function = names.function(contract, selector);
-            format!("{} of {}", capitalized(&function), names.contract(contract))
+            // A name is another one with a capital letter.
+            let function = match names.function(contract, selector) {
+                words if words.starts_with("the function ") || words.starts_with("plain payments ") => {
+                    capitalized(&words)
+                }
+                name => format!("The function {name}"),
+            };
+            format!("{function} of {}", names.contract(contract))
         }
         Part::TimeRange => "May be used".to_owned(),
         Part::NativeLimit => format!("May send ({})", names.native_symbol()),

@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(
             plan.describe(&names()).lines(),
             [
-                format!("– Approve of USDC ({USDC}): listed → not listed"),
+                format!("– The function approve of USDC ({USDC}): listed → not listed"),
                 "+ May be used: until 2027-03-01T00:00:00Z → at any time".to_owned(),
                 format!(
                     "+ May spend of USDC ({USDC}): 1,234.5 USDC every 7 days → 2,000 USDC every 7 days; nothing counts as \

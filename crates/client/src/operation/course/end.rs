@@ -118,7 +118,8 @@ impl Course {
     }
 
     /// Gives the caller an error: from here on nobody waits for the intent.
-    pub(super) async fn fail(mut self, mut cause: Cause) -> OperationError {
+    pub(super) async fn fail(mut self, cause: Cause) -> OperationError {
+        let mut cause = self.already.take().unwrap_or(cause);
         let given_up = self.wanted.core.desk.moment();
         let knows_included = matches!(cause, Cause::NotDeepInTime { .. });
         // It may be taken along at this very moment.

@@ -49,6 +49,8 @@ const RESEND_AFTER: Duration = Duration::from_secs(1);
 const RESEND_TAKEN_AFTER: Duration = Duration::from_secs(10);
 /// How often a reading that failed is tried again before anything is signed.
 const READ_TRIES: u32 = 4;
+/// How often equal intents are looked at whose records change at the same time.
+const ALREADY_TRIES: u32 = 4;
 /// The longest time limit.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400 * 365);
 /// What writing down an end may take, beyond the caller's time limit.
@@ -147,6 +149,8 @@ struct Course {
     is_fresh: bool,
     /// Equal intents that the journal had when this one was asked for, and whether their callers had been given errors.
     equals: BTreeMap<IntentId, bool>,
+    /// What happened in its place, as soon as it is found: its caller is told so, whether or not that can be written down.
+    already: Option<Cause>,
     /// Where the record comes from if another intent takes this one along.
     seat: Option<oneshot::Receiver<IntentRecord>>,
     /// Whether its operation carries others, or is another's that carries it.
@@ -213,6 +217,7 @@ impl Course {
             writing: None,
             is_fresh: wanted.name.is_none() && wanted.adopts.is_none(),
             equals: BTreeMap::new(),
+            already: None,
             carried: None,
             seat: None,
             is_shared: false,

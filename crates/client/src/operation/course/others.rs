@@ -1,7 +1,7 @@
 //! Other intents of the same lane: what is open there comes first.
 
 use super::{
-    Course, FIRST_PAUSE, LONGEST_PAUSE,
+    ALREADY_TRIES, Course, FIRST_PAUSE, LONGEST_PAUSE,
     handover::{handover_after, is_waiting},
 };
 use crate::{
@@ -181,31 +181,40 @@ impl Course {
 
     /// An unnamed intent ends here if an equal one, whose caller was given an error before this one was asked for, proves to be
     /// included: the caller most likely asks for the same once more.
-    pub(super) async fn check_already_happened(&self) -> Result<(), Cause> {
+    pub(super) async fn check_already_happened(&mut self) -> Result<(), Cause> {
         if self.wanted.name.is_some() || self.wanted.adopts.is_some() {
             return Ok(());
         }
-        let core = &self.wanted.core;
+        let core = self.wanted.core.clone();
         let journal = core.desk.journal();
-        for mut older in journal.untold(&core.scope(), self.request).await? {
-            let is_concerned = older.id != self.id && self.was_asked_after_error_of(&older);
-            let Outcome::Included(included) = older.outcome() else {
-                continue;
-            };
-            if !is_concerned {
-                continue;
-            }
-            older.told_to = Some(self.id);
-            match journal.put(older.clone(), None).await {
-                Ok(_) => {
-                    return Err(Cause::AlreadyHappened {
-                        intent: older.id,
-                        included: Box::new(included),
-                    });
+        // A record that somebody else has changed is looked at once more.
+        for _ in 0..ALREADY_TRIES {
+            let mut has_changed = false;
+            for mut older in journal.untold(&core.scope(), self.request).await? {
+                let is_concerned = older.id != self.id && self.was_asked_after_error_of(&older);
+                let Outcome::Included(included) = older.outcome() else {
+                    continue;
+                };
+                if !is_concerned {
+                    continue;
                 }
-                // Somebody else was told.
-                Err(JournalError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
+                let already = Cause::AlreadyHappened {
+                    intent: older.id,
+                    included: Box::new(included),
+                };
+                self.already = Some(already.clone());
+                older.told_to = Some(self.id);
+                // Where the journal fails, or the time is over, it may be written all the same: then nobody else would be told.
+                match journal.put(older, None).await {
+                    Err(JournalError::Conflict { .. }) => {
+                        self.already = None;
+                        has_changed = true;
+                    }
+                    _ => return Err(already),
+                }
+            }
+            if !has_changed {
+                break;
             }
         }
         Ok(())
