@@ -17,7 +17,10 @@ case "${1-}" in
 esac
 
 # Under contracts/src.
-bindings=(account/ModularAccount account/ModularAccountFactory owner/MultiOwnerPlugin session-key/SessionKeyPlugin)
+bindings=(
+  account/ModularAccount account/ModularAccountFactory owner/MultiOwnerPlugin session-key/SessionKeyPlugin
+  session-key/SessionKeyModule
+)
 mocks=(TestMulticall TestPaymaster TestToken VerifyingPaymaster)
 record=crates/client/deployments/deterministic.json
 work=$(mktemp -d)

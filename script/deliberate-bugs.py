@@ -169,9 +169,12 @@ class Contracts:
     data, readme, most = "contracts/mutants.json", None, None
     head = []
     # Tests that would fail for any change at all, or need the bytecode of every contract, are left out.
-    plugin_tests = ("SessionKeyPlugin", "CallDecoder", "Counter", "StubAccount", "RecordingAccount", "TestToken", "ListLiterals")
-    not_of_account = ("SessionKey", "ValidationTrace", "CallDecoder")
-    plugin = "contracts/src/session-key/SessionKeyPlugin.sol"
+    accounts_of_keys = ("StubAccount", "RecordingAccount", "StubModuleAccount", "RecordingModuleAccount", "AnsweringAccount", "IRecorder")
+    tests_of_keys = ("SessionKey", "CallDecoder", "Counter", "TestToken", "ListLiterals", "InterfaceAnswer", *accounts_of_keys)
+    # What is named like those, but needs the whole stack.
+    not_of_keys = ("SessionKeyStack",)
+    not_of_account = ("SessionKey", "ValidationTrace", "CallDecoder", *accounts_of_keys)
+    faces = ("contracts/src/session-key/SessionKeyPlugin.sol", "contracts/src/session-key/SessionKeyModule.sol")
     others = (
         "contracts/src/account/ModularAccount.sol",
         "contracts/src/account/ModularAccountFactory.sol",
@@ -187,7 +190,7 @@ class Contracts:
 
     def copy_of(self, of_account):
         if of_account not in self.copies:
-            copy = Path(self.folder.name) / ("account" if of_account else "plugin")
+            copy = Path(self.folder.name) / ("account" if of_account else "keys")
             for name in ["contracts/src", "contracts/test", "script"]:
                 shutil.copytree(ROOT / name, copy / name)
             for path in copy.glob("contracts/test/*"):
@@ -197,10 +200,10 @@ class Contracts:
                 if of_account:
                     keep = path.parent.name != "script" and not path.name.startswith(self.not_of_account)
                 else:
-                    keep = path.name.startswith(self.plugin_tests)
+                    keep = path.name.startswith(self.tests_of_keys) and not path.name.startswith(self.not_of_keys)
                 if not keep or "Abi" in path.name:
                     path.unlink()
-            for path in [self.plugin] if of_account else self.others:
+            for path in self.faces if of_account else self.others:
                 (copy / path).unlink()
             shutil.copy(ROOT / "foundry.toml", copy)
             shutil.copy(ROOT / "package.json", copy)

@@ -4,7 +4,7 @@
     script/gas-report.py            writes docs/gas.md's tables, docs/gas/use.svg and docs/gas/breakdown.svg
     script/gas-report.py --check    changes nothing; exit status 1 if they are not what is measured
 
-Reads contracts/test/gas/snapshots/SessionKeyGas.json (written by `forge test --mc SessionKeyGasTest`),
+Reads contracts/test/gas/snapshots/SessionKeyGas.json (written by `forge test --mc SessionKeyGasTest`), SessionKeyModuleGas.json beside it,
 docs/gas/deployed.json (which says where its figures are from), and runs the example gas_breakdown of the client crate.
 """
 
@@ -17,6 +17,7 @@ from html import escape
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RECORD = ROOT / "contracts/test/gas/snapshots/SessionKeyGas.json"
+MODULE_RECORD = ROOT / "contracts/test/gas/snapshots/SessionKeyModuleGas.json"
 DEPLOYED = ROOT / "docs/gas/deployed.json"
 PAGE = ROOT / "docs/gas.md"
 
@@ -95,6 +96,15 @@ def use_table(rows: list[tuple[str, int, int]]) -> str:
     return "\n".join(lines)
 
 
+def module_table(record: dict[str, int]) -> str:
+    lines = ["| operation | validation | execution |", "| --- | --: | --: |"]
+    for key, gas in record.items():
+        phase, _, name = key.partition(": ")
+        if phase == "validation":
+            lines.append(f"| key: {name} | {gas:,} | {record[f'execution: {name}']:,} |")
+    return "\n".join(lines)
+
+
 def breakdown_table(operations: dict[str, list[tuple[str, int]]]) -> str:
     names = list(operations)
     lines = ["| part | " + " | ".join(names) + " |", "| --- |" + " --: |" * len(names)]
@@ -133,6 +143,8 @@ def main() -> int:
 
     page = with_table(PAGE.read_text(), "use", use_table(rows))
     page = with_table(page, "breakdown", breakdown_table(operations))
+    module = {name: int(gas) for name, gas in json.loads(MODULE_RECORD.read_text()).items()}
+    page = with_table(page, "module", module_table(module))
     files = {
         PAGE: page,
         ROOT / "docs/gas/use.svg": use_chart(rows),

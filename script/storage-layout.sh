@@ -50,6 +50,8 @@ shown=$(
   show ModularAccount
   printf '\n%s\n\n' "SessionKeyPlugin: slots are hashes (see src/session-key/LibSessionKeySlots.sol)"
   show SessionKeyPlugin
+  printf '\n%s\n\n' "SessionKeyModule: the same slots"
+  show SessionKeyModule
   for contract in MultiOwnerPlugin ModularAccountFactory; do
     printf '\n%s\n\n' "$contract"
     show "$contract"

@@ -74,6 +74,38 @@ contract SpendLimitProofs {
         assert(passed == (time >= validAfter));
     }
 
+    /// @notice A limit that has not begun lets pass what it allows, whatever its interval and the time, and begins with that.
+    function check_spendBegins(Words calldata words, uint256 amount, uint48 time) external {
+        _put(words);
+        Limit memory before = _read();
+        if (before.limit == type(uint256).max) return;
+        // Of a limit that has not begun nothing is used.
+        if (before.interval == 0 || before.lastUsed != 0 || before.used != 0) return;
+
+        bool passed = LibSpendLimit.load(SLOT).begun(time).spend(SLOT, amount, time);
+
+        Limit memory current = _read();
+        assert(passed == (amount <= before.limit));
+        if (passed) {
+            assert(current.used == amount);
+            assert(current.lastUsed == time);
+            _assertSameOtherwise(current, before);
+        } else {
+            _assertHolds(words);
+        }
+    }
+
+    /// @notice A limit that has begun, or has no interval, is what it was.
+    function check_begunChangesNothingElse(Words calldata words, uint48 time) external {
+        _put(words);
+        Limit memory stored = _read();
+        SpendLimit self = LibSpendLimit.load(SLOT);
+        bool isNotBegun = stored.interval != 0 && stored.lastUsed == 0;
+        assert(self.isNotBegun() == isNotBegun);
+        uint256 begins = isNotBegun ? uint256(time) << 8 : 0;
+        assert(SpendLimit.unwrap(self.begun(time)) == words.first | begins);
+    }
+
     /// @notice A gas limit is charged exactly as the states above `GasLimit` say, and never with more than it allows.
     function check_chargeOfGas(Words calldata words, uint256 cost) external {
         _put(words);
@@ -115,6 +147,22 @@ contract SpendLimitProofs {
         assert(current.lastUsed == (interval == 0 ? 0 : time));
         assert(current.used == before.used);
         assert(current.flags == before.flags);
+    }
+
+    /// @notice Setting a gas limit without a clock leaves its interval to begin, with a reset pending.
+    function check_configureNotBegun(Words calldata words, uint256 limit, uint48 interval) external {
+        _put(words);
+        Limit memory before = _read();
+
+        LibGasLimit.load(SLOT).configureNotBegun(SLOT, limit, interval);
+
+        Limit memory current = _read();
+        assert(current.limit == limit);
+        assert(current.interval == interval);
+        assert(current.lastUsed == 0);
+        assert(current.used == before.used);
+        assert(current.flags == before.flags | 1);
+        assert(LibGasLimit.load(SLOT).isResetPending());
     }
 
     /// @notice Storing what is used and when an interval began changes nothing else.

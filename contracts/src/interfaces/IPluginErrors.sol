@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @title Errors that every plugin of this repository can raise
+/// @title Errors that every plugin of this repository can raise, and the session key module
 interface IPluginErrors {
     /// @notice The plugin holds state for the account already. Neither plugin of this repository raises it: an installation
     /// clears what an uninstall without its callback left over. They have it because the published ABI does.
     error AlreadyInitialized();
 
-    /// @notice The call makes no sense here. The session key plugin raises it for install data that is not all there. The
+    /// @notice The call makes no sense here. The session key plugin and module raise it for install data that is not all there. The
     /// owner plugin never does: every call of it that makes no sense has an error of its own. It has this one because the
     /// published ABI does.
     error InvalidAction();

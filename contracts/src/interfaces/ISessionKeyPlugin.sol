@@ -3,14 +3,15 @@ pragma solidity ^0.8.30;
 
 import {Call} from "./IStandardExecutor.sol";
 
-/// @title Session keys for ERC-6900 v0.7 accounts
+/// @title Session keys for ERC-6900 accounts: as a plugin of v0.7, and as a module of v0.8
 /// @notice The owner of an account registers a session key with a set of permissions. The key then signs user operations
 /// that call `executeWithSessionKey`; nothing else, and only what its permissions allow.
 ///
 /// Units and bounds, everywhere in this interface:
 /// - amounts of the native token and of gas are in wei, of an ERC-20 token in its base units;
 /// - times are unix seconds, and inclusive on both ends; zero means unbounded on that side;
-/// - a `refreshInterval` is in seconds; zero means that the limit is a total and never refreshes;
+/// - a `refreshInterval` is in seconds; zero means that the limit is a total and never refreshes. An interval starts when the limit
+///   is set; with the module, if that is while the key is added, with the next execution;
 /// - `type(uint256).max` as a spend limit means "no limit".
 ///
 /// Defaults of a newly added key: allowlist, with nothing on it (every call is denied); no time range; a native token limit
@@ -26,7 +27,7 @@ interface ISessionKeyPlugin {
         ALLOW_ALL_ACCESS
     }
 
-    /// @notice Ids of this plugin's validation functions.
+    /// @notice Ids of the plugin's validation functions. The module does not look at ids.
     enum FunctionId {
         USER_OP_VALIDATION_SESSION_KEY
     }
@@ -41,7 +42,7 @@ interface ISessionKeyPlugin {
         uint256 limitUsed;
         // Seconds; zero: never refreshes.
         uint48 refreshInterval;
-        // Start of the current interval, unix seconds. Zero without an interval.
+        // Start of the current interval, unix seconds. Zero without an interval, and for one that has not begun.
         uint48 lastUsedTime;
     }
 
@@ -113,7 +114,7 @@ interface ISessionKeyPlugin {
     /// @param updates Encoded calls of `ISessionKeyPermissionsUpdates`, applied in order.
     function updateKeyPermissions(address sessionKey, bytes[] calldata updates) external;
 
-    /// @notice Settles the pending reset of a key's gas limit, now. Called on the plugin, by anyone.
+    /// @notice Settles the pending reset of a key's gas limit, now. Called on the plugin or module, by anyone.
     /// @dev Needed only when the operation that opened a new interval in validation then failed in execution. Without a
     /// pending reset this does nothing.
     function resetSessionKeyGasLimitTimestamp(address account, address sessionKey) external;
@@ -162,7 +163,8 @@ interface ISessionKeyPlugin {
 
     /// @notice The key's gas limit, in wei. All zero when there is none.
     /// @return info The limit.
-    /// @return shouldReset Whether validation opened a new interval that is not settled yet.
+    /// @return shouldReset Whether there is an interval that has not begun: one that validation opened, or that was set without a
+    /// clock.
     function getGasSpendLimit(address account, address sessionKey)
         external
         view
@@ -202,7 +204,7 @@ interface ISessionKeyPermissionsUpdates {
     /// @dev This and the other limits keep what is already used, unless the limit is removed. Warning: with an interval, twice
     /// the limit can be spent within a moment, at the end of one interval and the start of the next.
     /// @param spendLimit Wei; `type(uint256).max` removes the limit.
-    /// @param refreshInterval Seconds; an interval starts now. Zero: the limit is a total.
+    /// @param refreshInterval Seconds. Zero: the limit is a total.
     function setNativeTokenSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
 
     /// @notice Limits what the key may spend of a token: the amounts of `transfer` and `approve` count, and no other
@@ -211,7 +213,7 @@ interface ISessionKeyPermissionsUpdates {
     /// On an NFT, ids count as amounts, and id 0 is free.
     /// @param token Not zero: else `InvalidToken`.
     /// @param spendLimit Base units of the token; `type(uint256).max` removes the limit.
-    /// @param refreshInterval Seconds; an interval starts now. Zero: the limit is a total.
+    /// @param refreshInterval Seconds. Zero: the limit is a total.
     function setERC20SpendLimit(address token, uint256 spendLimit, uint48 refreshInterval) external;
 
     /// @notice Limits the worst-case cost of the key's operations. The nonce key of each operation must then be the
@@ -220,7 +222,7 @@ interface ISessionKeyPermissionsUpdates {
     /// that a lowered limit does not cover any more; a limit that the key did not have, or that was removed in between, does not
     /// bind them. An interval ends with the first operation that does not fit what is left of it.
     /// @param spendLimit Wei, not gas units; `type(uint256).max` removes the limit.
-    /// @param refreshInterval Seconds; an interval starts now. Zero: the limit is a total.
+    /// @param refreshInterval Seconds. Zero: the limit is a total.
     function setGasSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
 
     /// @notice Requires that this paymaster pays for every operation of the key; zero removes the rule.

@@ -9,7 +9,7 @@ struct Call {
     bytes data;
 }
 
-/// @title The calls every ERC-6900 v0.7 account can make
+/// @title The calls every ERC-6900 account can make, v0.7 and v0.8
 interface IStandardExecutor {
     /// @notice Makes one call; reverts as the target does. The target must not be a plugin.
     function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory result);

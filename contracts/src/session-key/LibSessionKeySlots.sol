@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @title Where the session key plugin keeps what
+/// @title Where session keys are stored
 /// @notice Every slot is `keccak256(abi.encode(account, x))`, plus a small offset. Such a slot is "associated with the
 /// account" in the sense of ERC-7562, so that user operation validation may read and write it. `x` names what is stored;
 /// the fields below have places of their own in it, so that no two names are equal:

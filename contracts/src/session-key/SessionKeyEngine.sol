@@ -5,6 +5,7 @@ import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
 import {LibInstallData} from "./LibInstallData.sol";
 import {SessionKeyPermissions} from "./SessionKeyPermissions.sol";
 import {KeyRecord} from "./types/KeyRecord.sol";
+import {LibSpendLimit} from "./types/SpendLimit.sol";
 
 /// @title Session keys, whatever the generation of the account
 /// @notice Keys, permissions and their management. What is left to a face, such as `SessionKeyPlugin`: how an account installs
@@ -71,7 +72,10 @@ abstract contract SessionKeyEngine is SessionKeyPermissions {
     /// @dev Registers a key, then applies `updates`, if there are any.
     function _addKey(address account, address sessionKey, bytes32 tag, bytes[] calldata updates) private {
         KeyRecord key = _register(account, sessionKey, tag);
-        if (updates.length > 0) key = _applyUpdates(account, sessionKey, key, updates, _now());
+        if (updates.length > 0) {
+            uint48 time = _addsKeysWithoutClock() ? LibSpendLimit.NOT_BEGUN : _now();
+            key = _applyUpdates(account, sessionKey, key, updates, time);
+        }
         _storeKey(account, sessionKey, key);
     }
 }

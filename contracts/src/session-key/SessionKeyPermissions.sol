@@ -17,8 +17,8 @@ import {LibSpendLimit, SpendLimit} from "./types/SpendLimit.sol";
 /// @title The permissions of session keys: rules, updates, views
 /// @notice Every rule stands here once; those of amounts and intervals in `SpendLimit` and `GasLimit`. Limits have a form without
 /// a clock, for validation (ERC-7562 forbids TIMESTAMP there), and one with it, for execution. Execution repeats every rule
-/// that it can, because it must not trust what validation saw: an owner's operation in the same bundle, or another plugin, can
-/// come in between.
+/// that it can, because it must not trust what validation saw: an owner's operation in the same bundle, or another plugin or
+/// module, can come in between.
 ///
 ///     rule                 in validation                             in execution
 ///     -------------------  ----------------------------------------  --------------------------------------------
@@ -50,6 +50,13 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
     /// @dev Whether this is the account's EntryPoint. Asking the account would read storage that validation must not read.
     function _isEntryPoint(address target) internal pure virtual returns (bool);
 
+    /// @dev Whether, besides the account, no permission can make this a target.
+    function _isForbidden(address target) internal view virtual returns (bool);
+
+    /// @dev Whether keys are added without a clock. A limit that is set with an interval then has not begun: the next execution
+    /// begins it.
+    function _addsKeysWithoutClock() internal pure virtual returns (bool);
+
     /* Rules of validation */
 
     /// @dev The rules of the key and its calls.
@@ -78,7 +85,12 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
     /// @return earliest From when on the limit allows the operation, as `_checkCalls`.
     function _chargeGas(address account, KeyRecord key, uint256 cost) internal returns (uint256 earliest) {
         uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
-        return LibGasLimit.load(slot).charge(slot, cost);
+        GasLimit gas = LibGasLimit.load(slot);
+        earliest = gas.charge(slot, cost);
+        if (_addsKeysWithoutClock()) {
+            // There is no interval yet whose end would have to be awaited.
+            if (gas.asSpendLimit().isNotBegun() && earliest != LibSpendLimit.NEVER) earliest = 0;
+        }
     }
 
     /// @dev Reverts unless the operation uses the required paymaster, which the key must have.
@@ -120,7 +132,7 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
             (address target, uint256 value, bytes calldata data) = calls.at(i);
             (uint256 slot, ContractEntry entry) = _checkCall(account, key, target, data);
             if (entry.hasTokenLimit()) {
-                if (!entry.tokenLimit().spend(slot, _tokenAmount(data), _now())) {
+                if (!_begun(entry.tokenLimit()).spend(slot, _tokenAmount(data), _now())) {
                     revert ERC20SpendLimitExceeded(account, sessionKey, target);
                 }
             }
@@ -149,7 +161,12 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         if (key.nativeLimitIs(NativeLimit.NONE)) return true;
         if (key.nativeLimitIs(NativeLimit.ZERO)) return value == 0;
         uint256 slot = LibSessionKeySlots.nativeLimit(account, key.id());
-        return LibSpendLimit.load(slot).spend(slot, value, _now());
+        return _begun(LibSpendLimit.load(slot)).spend(slot, value, _now());
+    }
+
+    /// @dev The limit, whose interval begins now if it waits for that.
+    function _begun(SpendLimit limit) private view returns (SpendLimit) {
+        return _addsKeysWithoutClock() ? limit.begun(_now()) : limit;
     }
 
     /// @dev Starts the interval of the gas limit that validation began, if any.
@@ -177,6 +194,7 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         // The account would take its own call for an owner's. Who can call the EntryPoint can withdraw the account's deposit,
         // so it must be named by an allowlist.
         if (target == account) revert PermissionsCheckFailed();
+        if (_isForbidden(target)) revert PermissionsCheckFailed();
         if (_isEntryPoint(target) && !(isOnList && isAllowlist)) revert PermissionsCheckFailed();
 
         // A limit is worth nothing if tokens can leave by a function whose amount is not counted.
@@ -206,7 +224,7 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
     /* Updates */
 
     /// @dev Applies `updates` in order. What they change in the record is in the returned one only.
-    /// @param time Unix seconds; intervals of limits that are set start then.
+    /// @param time Unix seconds; intervals of limits that are set start then. Or `LibSpendLimit.NOT_BEGUN`.
     function _applyUpdates(address account, address sessionKey, KeyRecord key, bytes[] calldata updates, uint48 time)
         internal
         returns (KeyRecord)
@@ -305,7 +323,13 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
         GasLimit gas;
         if (key.hasGasLimit()) gas = LibGasLimit.load(slot);
-        gas.configure(slot, spendLimit, refreshInterval, time);
+        // No time at all is meant, not one moment.
+        // slither-disable-next-line incorrect-equality
+        if (_addsKeysWithoutClock() && time == LibSpendLimit.NOT_BEGUN && refreshInterval != 0) {
+            gas.configureNotBegun(slot, spendLimit, refreshInterval);
+        } else {
+            gas.configure(slot, spendLimit, refreshInterval, time);
+        }
         return key.withGasLimit(true);
     }
 

@@ -122,6 +122,16 @@ contract SessionKeyPlugin is SessionKeyEngine, BasePlugin {
         return target == ENTRY_POINT;
     }
 
+    /// @dev None: the account itself refuses to call plugins.
+    function _isForbidden(address) internal pure override returns (bool) {
+        return false;
+    }
+
+    /// @dev Installation and management are always executions, which have a clock.
+    function _addsKeysWithoutClock() internal pure override returns (bool) {
+        return false;
+    }
+
     /* Views */
 
     /// @inheritdoc IPlugin

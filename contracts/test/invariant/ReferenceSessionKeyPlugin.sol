@@ -46,11 +46,11 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
     /// @dev Oldest first.
     mapping(address account => address[]) private lists;
     mapping(address account => mapping(address sessionKey => uint256)) private registrations;
-    mapping(uint256 registration => Permissions) private permissions;
+    mapping(uint256 registration => Permissions) internal permissions;
     uint256 private lastRegistration;
 
     /// @dev The registration that an update is for, while it runs.
-    uint256 private updated;
+    uint256 internal updated;
 
     constructor(address entryPoint) {
         ENTRY_POINT = entryPoint;
@@ -63,7 +63,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
 
     /* Keys */
 
-    function addSessionKey(address sessionKey, bytes32 tag, bytes[] calldata updates) public {
+    function addSessionKey(address sessionKey, bytes32 tag, bytes[] calldata updates) public virtual {
         if (sessionKey == address(0)) revert InvalidSessionKey(sessionKey);
         if (registrationOf(msg.sender, sessionKey) != 0) revert InvalidSessionKey(sessionKey);
         lists[msg.sender].push(sessionKey);
@@ -174,7 +174,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         else _set(one, limit, interval);
     }
 
-    function setGasSpendLimit(uint256 limit, uint48 interval) external {
+    function setGasSpendLimit(uint256 limit, uint48 interval) public virtual {
         permissions[updated].isResetPending = false;
         if (limit == type(uint256).max) delete permissions[updated].gas;
         else _set(permissions[updated].gas, limit, interval);
@@ -186,7 +186,12 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
 
     function _set(Limit storage one, uint256 limit, uint48 interval) private {
         (one.exists, one.limit, one.interval) = (true, limit, interval);
-        one.start = interval == 0 ? 0 : uint48(block.timestamp);
+        one.start = interval == 0 ? 0 : startOfIntervals();
+    }
+
+    /// @dev When an interval begins that is set now.
+    function startOfIntervals() internal view virtual returns (uint48) {
+        return uint48(block.timestamp);
     }
 
     /* Validation */
@@ -196,20 +201,11 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         external
         returns (uint48 validAfter, uint48 validUntil)
     {
-        uint256 registration = registrationOf(msg.sender, sessionKey);
-        if (registration == 0) revert PermissionsCheckFailed();
-        Permissions storage one = permissions[registration];
-        _checkCalls(one, msg.sender, calls);
-        validAfter = one.validAfter;
-
-        if (one.native.exists) {
-            (bool possible, uint48 from) = _canSpend(one.native, calls);
-            if (!possible) revert PermissionsCheckFailed();
-            if (from > validAfter) validAfter = from;
-        }
+        Permissions storage one;
+        (one, validAfter) = checkKeyAndCalls(calls, sessionKey);
         if (one.gas.exists) {
             if (op.nonce >> 64 != uint160(sessionKey)) revert PermissionsCheckFailed();
-            uint48 from = _countGas(one, _maxCost(op));
+            uint48 from = countGas(one, _maxCost(op));
             if (from > validAfter) validAfter = from;
         }
         if (one.paymaster != address(0)) {
@@ -218,6 +214,24 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
             }
         }
         return (validAfter, one.validUntil);
+    }
+
+    /// @dev All but what depends on the operation.
+    function checkKeyAndCalls(Call[] calldata calls, address sessionKey)
+        internal
+        view
+        returns (Permissions storage one, uint48 validAfter)
+    {
+        uint256 registration = registrationOf(msg.sender, sessionKey);
+        if (registration == 0) revert PermissionsCheckFailed();
+        one = permissions[registration];
+        _checkCalls(one, msg.sender, calls);
+        validAfter = one.validAfter;
+        if (one.native.exists) {
+            (bool possible, uint48 from) = _canSpend(one.native, calls);
+            if (!possible) revert PermissionsCheckFailed();
+            if (from > validAfter) validAfter = from;
+        }
     }
 
     /// @dev Checked arithmetic: an operation whose cost overflows is refused, by a panic.
@@ -233,7 +247,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         return (one.interval != 0, _end(one));
     }
 
-    function _countGas(Permissions storage one, uint256 cost) private returns (uint48 from) {
+    function countGas(Permissions storage one, uint256 cost) internal virtual returns (uint48 from) {
         if (cost > one.gas.limit) revert PermissionsCheckFailed();
         if (_fits(one.gas, cost)) {
             one.gas.used += cost;
@@ -255,13 +269,13 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         for (uint256 i = 0; i < calls.length; ++i) {
             _checkCall(one, msg.sender, calls[i]);
             Limit storage limit = one.tokens[calls[i].target];
-            if (limit.exists && !_spend(limit, uint256(bytes32(calls[i].data[36:])))) {
+            if (limit.exists && !spend(limit, uint256(bytes32(calls[i].data[36:])))) {
                 revert ERC20SpendLimitExceeded(msg.sender, sessionKey, calls[i].target);
             }
         }
         if (one.native.exists) {
             (bool isSum, uint256 value) = _valueOf(calls);
-            if (!isSum || !_spend(one.native, value)) revert NativeTokenSpendLimitExceeded(msg.sender, sessionKey);
+            if (!isSum || !spend(one.native, value)) revert NativeTokenSpendLimitExceeded(msg.sender, sessionKey);
         }
         if (one.gas.exists && one.gas.used > one.gas.limit) revert PermissionsCheckFailed();
         _settle(one);
@@ -272,7 +286,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         _settle(permissions[_requireKey(account, sessionKey)]);
     }
 
-    function _spend(Limit storage one, uint256 amount) private returns (bool) {
+    function spend(Limit storage one, uint256 amount) internal virtual returns (bool) {
         if (one.interval != 0 && _end(one) <= block.timestamp) (one.used, one.start) = (0, uint48(block.timestamp));
         if (!_fits(one, amount)) return false;
         one.used += amount;
@@ -303,8 +317,8 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
     {
         bytes4 selector = bytes4(data);
         Entry storage entry = one.entries[target];
-        if (target == account) return false;
-        if (target == ENTRY_POINT && (one.listType != ContractAccessControlType.ALLOWLIST || !entry.isOnList)) {
+        if (target == account || isForbidden(target)) return false;
+        if (isEntryPoint(target) && (one.listType != ContractAccessControlType.ALLOWLIST || !entry.isOnList)) {
             return false;
         }
         if (one.tokens[target].exists) {
@@ -315,6 +329,14 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         if (entry.checkSelectors && data.length > 0 && data.length < 4) return false;
         bool isListed = entry.isOnList && (!entry.checkSelectors || one.functions[target][selector]);
         return one.listType == ContractAccessControlType.ALLOWLIST ? isListed : !isListed;
+    }
+
+    function isForbidden(address) internal view virtual returns (bool) {
+        return false;
+    }
+
+    function isEntryPoint(address target) internal view virtual returns (bool) {
+        return target == ENTRY_POINT;
     }
 
     function _fits(Limit storage one, uint256 amount) private view returns (bool) {

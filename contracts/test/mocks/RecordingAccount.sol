@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IRecorder} from "./IRecorder.sol";
 import {StubAccount} from "./StubAccount.sol";
 
-/// @title An account that makes no call, but remembers which it should have made
-contract RecordingAccount is StubAccount {
-    /// @notice A hash chain over `(target, value, data)`.
+/// @title The recorder with the plugin
+contract RecordingAccount is StubAccount, IRecorder {
     bytes32 public recorded;
 
     constructor(address plugin) StubAccount(plugin) {}

@@ -5,11 +5,11 @@ import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {IPlugin, PluginMetadata} from "../../src/interfaces/IPlugin.sol";
 import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
 import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
-import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+import {PluginFace} from "../utils/SessionKeyFaces.sol";
 
 /// @notice The constants that clients know: interface ids, selectors, the hash of the manifest. `PublishedAbi` compares the
 /// whole ABI.
-contract SessionKeyPluginAbiTest is SessionKeyPluginTest {
+contract SessionKeyPluginAbiTest is PluginFace {
     function test_interfaceIds_areThePublishedOnes() public view {
         assertEq(type(ISessionKeyPlugin).interfaceId, bytes4(0x5b051d22));
         assertEq(type(IPlugin).interfaceId, bytes4(0xf23b1ed7));
@@ -24,20 +24,20 @@ contract SessionKeyPluginAbiTest is SessionKeyPluginTest {
 
     function _isSupported(bytes4 id) private view returns (bool) {
         (bool success, bytes memory answer) =
-            address(plugin).staticcall(abi.encodeWithSignature("supportsInterface(bytes4)", id));
+            address(face).staticcall(abi.encodeWithSignature("supportsInterface(bytes4)", id));
         assertTrue(success);
         return abi.decode(answer, (bool));
     }
 
     function test_pluginManifest_isThePublishedOne() public view {
         assertEq(
-            keccak256(abi.encode(IPlugin(address(plugin)).pluginManifest())),
+            keccak256(abi.encode(IPlugin(address(face)).pluginManifest())),
             0x833a1f0442e68769684efcd91c9fbd90948637d3d3bae76a4c7fd65f58e2947b
         );
     }
 
     function test_pluginMetadata_describesWhatOwnersCall() public view {
-        PluginMetadata memory metadata = IPlugin(address(plugin)).pluginMetadata();
+        PluginMetadata memory metadata = IPlugin(address(face)).pluginMetadata();
         assertEq(metadata.name, "Session Key Plugin");
         assertEq(vm.split(metadata.version, ".").length, 3);
         assertGt(bytes(metadata.author).length, 0);
@@ -76,7 +76,7 @@ contract SessionKeyPluginAbiTest is SessionKeyPluginTest {
             abi.encodeCall(IPlugin.postExecutionHook, (functionId, ""))
         ];
         for (uint256 i = 0; i < calls.length; ++i) {
-            (bool success, bytes memory answer) = address(plugin).call(calls[i]);
+            (bool success, bytes memory answer) = address(face).call(calls[i]);
             assertFalse(success);
             assertEq(
                 answer, abi.encodeWithSelector(IPluginErrors.NotImplemented.selector, bytes4(calls[i]), functionId)

@@ -581,6 +581,117 @@ interface IModularAccountFactory {
     function MULTI_OWNER_PLUGIN() external view returns (address);
 }
 
+/// A user operation of ERC-4337 as EntryPoint v0.7 takes it. Gas in gas units, fees in wei per gas unit; two numbers in
+/// one word are 16 bytes each, the first in the upper half.
+struct PackedUserOperation {
+    address sender;
+    /// Upper 192 bits: nonce key (a lane of its own sequence); lower 64 bits: sequence number in that lane.
+    uint256 nonce;
+    /// Empty, or factory address followed by the call that creates the account.
+    bytes initCode;
+    bytes callData;
+    /// verificationGasLimit, callGasLimit
+    bytes32 accountGasLimits;
+    uint256 preVerificationGas;
+    /// maxPriorityFeePerGas, maxFeePerGas
+    bytes32 gasFees;
+    /// Empty, or paymaster address, paymasterVerificationGasLimit, paymasterPostOpGasLimit (16 bytes each), data for it.
+    bytes paymasterAndData;
+    bytes signature;
+}
+
+/// A function that a module adds to an account.
+struct ManifestExecutionFunction {
+    bytes4 executionSelector;
+    /// Whether anybody may call it.
+    bool skipRuntimeValidation;
+    /// Whether validations that are global may validate it.
+    bool allowGlobalValidation;
+}
+
+/// Binds a hook of the module to an execution selector.
+struct ManifestHook {
+    bytes4 executionSelector;
+    uint32 entityId;
+    bool isPreHook;
+    bool isPostHook;
+}
+
+/// What a module adds to an account.
+struct ExecutionManifest {
+    ManifestExecutionFunction[] executionFunctions;
+    ManifestHook[] executionHooks;
+    /// ERC-165 ids that the account answers true for while the module is installed.
+    bytes4[] interfaceIds;
+}
+
+/// A module of an ERC-6900 v0.8 account.
+interface IModule {
+    /// Sets the module up for the calling account.
+    function onInstall(bytes calldata data) external;
+
+    /// Clears the module's state for the calling account.
+    function onUninstall(bytes calldata data) external;
+
+    /// Name and version: "vendor.module.semver".
+    function moduleId() external view returns (string memory);
+}
+
+/// A module that validates what an account is asked to do.
+interface IValidationModule {
+    /// Sets the module up for the calling account.
+    function onInstall(bytes calldata data) external;
+
+    /// Clears the module's state for the calling account.
+    function onUninstall(bytes calldata data) external;
+
+    /// Name and version: "vendor.module.semver".
+    function moduleId() external view returns (string memory);
+
+    /// Validates a user operation of the calling account.
+    ///
+    /// - `entityId`: Which of the module's validations on the account is asked; the account's own number for it.
+    /// - `userOp`: As the EntryPoint got it, but with the module's part of the signature alone.
+    /// - `validationData`: Bits 0..159: authorizer (0 valid, 1 invalid signature); bits 160..207: validUntil (0 means no end);
+    ///   bits 208..255: validAfter. Unix seconds, both inclusive.
+    function validateUserOp(uint32 entityId, PackedUserOperation calldata userOp, bytes32 userOpHash)
+        external
+        returns (uint256 validationData);
+
+    /// Validates a call that comes from anywhere but the EntryPoint; reverts to refuse it.
+    function validateRuntime(
+        address account,
+        uint32 entityId,
+        address sender,
+        uint256 value,
+        bytes calldata data,
+        bytes calldata authorization
+    ) external;
+
+    /// Validates a signature of the account by ERC-1271.
+    ///
+    /// - returned: 0x1626ba7e if it is valid, else 0xffffffff.
+    function validateSignature(address account, uint32 entityId, address sender, bytes32 hash, bytes calldata signature)
+        external
+        view
+        returns (bytes4);
+}
+
+/// A module that adds functions to an account.
+interface IExecutionModule {
+    /// Sets the module up for the calling account.
+    function onInstall(bytes calldata data) external;
+
+    /// Clears the module's state for the calling account.
+    function onUninstall(bytes calldata data) external;
+
+    /// Name and version: "vendor.module.semver".
+    function moduleId() external view returns (string memory);
+
+    /// What the module adds to an account.
+    function executionManifest() external pure returns (ExecutionManifest memory);
+}
+
 /// Owners of an ERC-6900 v0.7 account.
 ///
 /// Each owner alone can do everything. An owner is an externally owned account, which signs with ECDSA, or a
@@ -780,13 +891,13 @@ interface IPlugin {
     function pluginMetadata() external pure returns (PluginMetadata memory);
 }
 
-/// Errors that every plugin of this repository can raise.
+/// Errors that every plugin of this repository can raise, and the session key module.
 interface IPluginErrors {
     /// The plugin holds state for the account already. Neither plugin of this repository raises it: an installation
     /// clears what an uninstall without its callback left over. They have it because the published ABI does.
     error AlreadyInitialized();
 
-    /// The call makes no sense here. The session key plugin raises it for install data that is not all there. The
+    /// The call makes no sense here. The session key plugin and module raise it for install data that is not all there. The
     /// owner plugin never does: every call of it that makes no sense has an error of its own. It has this one because the
     /// published ABI does.
     error InvalidAction();
@@ -856,14 +967,24 @@ interface IPluginManager {
     function uninstallPlugin(address plugin, bytes calldata config, bytes calldata pluginUninstallData) external;
 }
 
-/// Session keys for ERC-6900 v0.7 accounts.
+/// What `SessionKeyModule` adds to the ABI of `ISessionKeyPlugin`, `IValidationModule` and `IExecutionModule`.
+interface ISessionKeyModule {
+    /// In execution: a call's target says that it is a module. Modules take orders from the account's calls.
+    error TargetIsModule(address target);
+
+    /// In execution: too little gas is left to ask a call's target whether it is a module.
+    error TargetNotAsked(address target);
+}
+
+/// Session keys for ERC-6900 accounts: as a plugin of v0.7, and as a module of v0.8.
 ///
 /// The owner of an account registers a session key with a set of permissions. The key then signs user operations
 /// that call `executeWithSessionKey`; nothing else, and only what its permissions allow.
 /// Units and bounds, everywhere in this interface:
 /// - amounts of the native token and of gas are in wei, of an ERC-20 token in its base units;
 /// - times are unix seconds, and inclusive on both ends; zero means unbounded on that side;
-/// - a `refreshInterval` is in seconds; zero means that the limit is a total and never refreshes;
+/// - a `refreshInterval` is in seconds; zero means that the limit is a total and never refreshes. An interval starts when the limit
+/// is set; with the module, if that is while the key is added, with the next execution;
 /// - `type(uint256).max` as a spend limit means "no limit".
 /// Defaults of a newly added key: allowlist, with nothing on it (every call is denied); no time range; a native token limit
 /// of zero; no ERC-20 limits; no gas limit; no required paymaster.
@@ -878,7 +999,7 @@ interface ISessionKeyPlugin {
         ALLOW_ALL_ACCESS
     }
 
-    /// Ids of this plugin's validation functions.
+    /// Ids of the plugin's validation functions. The module does not look at ids.
     enum FunctionId {
         USER_OP_VALIDATION_SESSION_KEY
     }
@@ -893,7 +1014,7 @@ interface ISessionKeyPlugin {
         uint256 limitUsed;
         /// Seconds; zero: never refreshes.
         uint48 refreshInterval;
-        /// Start of the current interval, unix seconds. Zero without an interval.
+        /// Start of the current interval, unix seconds. Zero without an interval, and for one that has not begun.
         uint48 lastUsedTime;
     }
 
@@ -972,7 +1093,7 @@ interface ISessionKeyPlugin {
     /// - `updates`: Encoded calls of `ISessionKeyPermissionsUpdates`, applied in order.
     function updateKeyPermissions(address sessionKey, bytes[] calldata updates) external;
 
-    /// Settles the pending reset of a key's gas limit, now. Called on the plugin, by anyone.
+    /// Settles the pending reset of a key's gas limit, now. Called on the plugin or module, by anyone.
     ///
     /// Needed only when the operation that opened a new interval in validation then failed in execution. Without a
     /// pending reset this does nothing.
@@ -1024,7 +1145,8 @@ interface ISessionKeyPlugin {
     /// The key's gas limit, in wei. All zero when there is none.
     ///
     /// - `info`: The limit.
-    /// - `shouldReset`: Whether validation opened a new interval that is not settled yet.
+    /// - `shouldReset`: Whether there is an interval that has not begun: one that validation opened, or that was set without a
+    ///   clock.
     function getGasSpendLimit(address account, address sessionKey)
         external
         view
@@ -1069,7 +1191,7 @@ interface ISessionKeyPermissionsUpdates {
     /// the limit can be spent within a moment, at the end of one interval and the start of the next.
     ///
     /// - `spendLimit`: Wei; `type(uint256).max` removes the limit.
-    /// - `refreshInterval`: Seconds; an interval starts now. Zero: the limit is a total.
+    /// - `refreshInterval`: Seconds. Zero: the limit is a total.
     function setNativeTokenSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
 
     /// Limits what the key may spend of a token: the amounts of `transfer` and `approve` count, and no other
@@ -1080,7 +1202,7 @@ interface ISessionKeyPermissionsUpdates {
     ///
     /// - `token`: Not zero: else `InvalidToken`.
     /// - `spendLimit`: Base units of the token; `type(uint256).max` removes the limit.
-    /// - `refreshInterval`: Seconds; an interval starts now. Zero: the limit is a total.
+    /// - `refreshInterval`: Seconds. Zero: the limit is a total.
     function setERC20SpendLimit(address token, uint256 spendLimit, uint48 refreshInterval) external;
 
     /// Limits the worst-case cost of the key's operations. The nonce key of each operation must then be the
@@ -1091,7 +1213,7 @@ interface ISessionKeyPermissionsUpdates {
     /// bind them. An interval ends with the first operation that does not fit what is left of it.
     ///
     /// - `spendLimit`: Wei, not gas units; `type(uint256).max` removes the limit.
-    /// - `refreshInterval`: Seconds; an interval starts now. Zero: the limit is a total.
+    /// - `refreshInterval`: Seconds. Zero: the limit is a total.
     function setGasSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
 
     /// Requires that this paymaster pays for every operation of the key; zero removes the rule.
@@ -1108,7 +1230,7 @@ struct Call {
     bytes data;
 }
 
-/// The calls every ERC-6900 v0.7 account can make.
+/// The calls every ERC-6900 account can make, v0.7 and v0.8.
 interface IStandardExecutor {
     /// Makes one call; reverts as the target does. The target must not be a plugin.
     function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory result);

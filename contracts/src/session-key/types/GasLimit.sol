@@ -21,7 +21,9 @@ import {LibSpendLimit, SpendLimit} from "./SpendLimit.sol";
 ///     2, 3      validation; the operation is valid from the interval's end on, which is start + interval
 ///     4         the execution of the key's calls succeeds, or anyone calls `resetSessionKeyGasLimitTimestamp`
 ///
-/// An operation that no arrow takes is refused. This means:
+/// An operation that no arrow takes is refused. Where the owner sets the limit without a clock, it is pending from the first: no
+/// interval has begun whose end would have to be awaited, so that operations that fit (3) are valid at once, and arrow 4 begins
+/// the first interval. This means:
 ///
 /// - An interval does not end by itself. Operations that fit what is left of it are charged to it even long after its end; only
 ///   the first that does not fit begins the next.
@@ -74,7 +76,12 @@ library LibGasLimit {
         self.asSpendLimit().without(RESET_PENDING_FLAG).configure(slot, limit, interval, time);
     }
 
-    /// @dev Whether validation began an interval that has not started yet.
+    /// @dev The same without a clock: an interval begins when it is settled.
+    function configureNotBegun(GasLimit self, uint256 slot, uint256 limit, uint48 interval) internal {
+        self.asSpendLimit().with(RESET_PENDING_FLAG).configure(slot, limit, interval, LibSpendLimit.NOT_BEGUN);
+    }
+
+    /// @dev Whether an interval is to start that has not started yet.
     function isResetPending(GasLimit self) internal pure returns (bool) {
         return self.asSpendLimit().has(RESET_PENDING_FLAG);
     }

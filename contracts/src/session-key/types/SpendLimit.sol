@@ -23,7 +23,8 @@ import {LibSessionKeySlots} from "../LibSessionKeySlots.sol";
 ///
 /// Whether a limit is wide is decided when it is set: spending never makes the used amount larger than the limit.
 /// The other flags belong to the owner of the limit. A refresh interval of zero means that the limit is a total; else
-/// "last used" is the start of the current interval.
+/// "last used" is the start of the current interval. Where a limit is set without a clock, that is `NOT_BEGUN` until the interval
+/// begins, with the next execution that books; up to then nothing is booked.
 type SpendLimit is uint256;
 
 using LibSpendLimit for SpendLimit global;
@@ -35,6 +36,9 @@ library LibSpendLimit {
 
     /// @dev What `check` answers for an amount that cannot be spent.
     uint256 internal constant NEVER = type(uint256).max;
+
+    /// @dev The start of an interval that is set without a clock, and has not begun.
+    uint48 internal constant NOT_BEGUN = 0;
 
     uint256 private constant WIDE_FLAG = 1 << 7;
     uint256 private constant OWNERS_FLAGS = type(uint8).max & ~WIDE_FLAG;
@@ -124,6 +128,16 @@ library LibSpendLimit {
         return uint48(SpendLimit.unwrap(self) >> LAST_USED_SHIFT);
     }
 
+    /// @dev Whether the limit refreshes, but its first interval has not begun.
+    function isNotBegun(SpendLimit self) internal pure returns (bool) {
+        return self.lastUsed() == NOT_BEGUN && self.refreshInterval() != 0;
+    }
+
+    /// @dev The limit, whose first interval starts at `time` if it has not begun.
+    function begun(SpendLimit self, uint48 time) internal pure returns (SpendLimit) {
+        return self.isNotBegun() ? self.withLastUsed(time) : self;
+    }
+
     /// @dev The limit with an interval that starts at `time`.
     function withLastUsed(SpendLimit self, uint48 time) internal pure returns (SpendLimit) {
         return SpendLimit.wrap(SpendLimit.unwrap(self) & ~LAST_USED_MASK | uint256(time) << LAST_USED_SHIFT);
@@ -163,7 +177,7 @@ library LibSpendLimit {
         }
     }
 
-    /// @dev Sets another limit and interval, which starts at `time`. What is used stays, and so do the flags.
+    /// @dev Sets another limit and interval, which starts at `time`, or is `NOT_BEGUN`. What is used stays, and so do the flags.
     function configure(SpendLimit self, uint256 slot, uint256 limit, uint48 interval, uint48 time) internal {
         // The old limit is what is replaced.
         // slither-disable-next-line unused-return

@@ -3,10 +3,10 @@
 use alloy_primitives::{B256, FixedBytes, address, b256, keccak256};
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolInterface, SolValue};
 use session_key_bindings::{
-    IERC165, IEntryPoint, IModularAccount, IModularAccountFactory, IMultiOwnerPlugin, IPlugin, IPluginErrors,
-    ISessionKeyPermissionsUpdates, ISessionKeyPlugin, ManifestAssociatedFunction,
-    ManifestAssociatedFunctionType, ManifestFunction, PluginManifest, function_id, interface_id,
-    manifest_hash,
+    ExecutionManifest, IERC165, IEntryPoint, IExecutionModule, IModularAccount, IModularAccountFactory,
+    IModule, IMultiOwnerPlugin, IPlugin, IPluginErrors, ISessionKeyModule, ISessionKeyPermissionsUpdates,
+    ISessionKeyPlugin, IValidationModule, ManifestAssociatedFunction, ManifestAssociatedFunctionType,
+    ManifestExecutionFunction, ManifestFunction, PluginManifest, function_id, interface_id, manifest_hash,
 };
 
 /// ERC-165: the exclusive or of all selectors.
@@ -26,6 +26,47 @@ fn interface_ids_follow_from_the_selectors() {
         interface_id::<IMultiOwnerPlugin::IMultiOwnerPluginCalls>(),
         interface_id::IMULTI_OWNER_PLUGIN
     );
+}
+
+/// Solidity's `interfaceId` leaves out what an interface inherits, which the generated ABI repeats.
+#[test]
+fn interface_ids_of_modules_follow_from_the_selectors() {
+    let inherited = interface_id::<IModule::IModuleCalls>();
+    assert_eq!(inherited, interface_id::IMODULE);
+    assert_eq!(
+        interface_id::<IValidationModule::IValidationModuleCalls>() ^ inherited,
+        interface_id::IVALIDATION_MODULE
+    );
+    assert_eq!(
+        interface_id::<IExecutionModule::IExecutionModuleCalls>() ^ inherited,
+        interface_id::IEXECUTION_MODULE
+    );
+}
+
+/// Selectors of the standard, which every ERC-6900 v0.8 account calls.
+#[test]
+fn selectors_of_modules() {
+    let selectors = [
+        (IModule::onInstallCall::SELECTOR, 0x6d61_fe70_u32),
+        (IModule::onUninstallCall::SELECTOR, 0x8a91_b0e3),
+        (IModule::moduleIdCall::SELECTOR, 0xa130_8f27),
+        (IValidationModule::validateUserOpCall::SELECTOR, 0x0ab8_785f),
+        (IValidationModule::validateRuntimeCall::SELECTOR, 0x465d_33e0),
+        (IValidationModule::validateSignatureCall::SELECTOR, 0xe7db_7f7e),
+        (IExecutionModule::executionManifestCall::SELECTOR, 0xae56_28c6),
+    ];
+    for (selector, expected) in selectors {
+        assert_eq!(u32::from_be_bytes(selector), expected, "{expected:#010x}");
+    }
+}
+
+#[test]
+fn errors_of_the_session_key_module_have_their_documented_signatures() {
+    let signatures = [
+        ISessionKeyModule::TargetIsModule::SIGNATURE,
+        ISessionKeyModule::TargetNotAsked::SIGNATURE,
+    ];
+    assert_eq!(signatures, ["TargetIsModule(address)", "TargetNotAsked(address)"]);
 }
 
 #[test]
@@ -155,6 +196,34 @@ fn manifest_of_the_session_key_plugin_has_the_known_hash() {
     );
 }
 
+/// The same of the module's: only `executeWithSessionKey` is not for global validation.
+#[test]
+fn manifest_of_the_session_key_module_has_the_known_hash() {
+    use ISessionKeyPlugin::*;
+    let selectors = [
+        executeWithSessionKeyCall::SELECTOR,
+        addSessionKeyCall::SELECTOR,
+        removeSessionKeyCall::SELECTOR,
+        rotateSessionKeyCall::SELECTOR,
+        updateKeyPermissionsCall::SELECTOR,
+    ];
+    let manifest = ExecutionManifest {
+        executionFunctions: selectors
+            .map(|selector| ManifestExecutionFunction {
+                executionSelector: selector.into(),
+                skipRuntimeValidation: false,
+                allowGlobalValidation: selector != executeWithSessionKeyCall::SELECTOR,
+            })
+            .to_vec(),
+        executionHooks: vec![],
+        interfaceIds: vec![],
+    };
+    assert_eq!(
+        keccak256(manifest.abi_encode()),
+        manifest_hash::SESSION_KEY_MODULE
+    );
+}
+
 #[test]
 fn errors_of_every_plugin_have_their_published_signatures() {
     let signatures = [
@@ -196,6 +265,7 @@ mod bytecode {
     fn every_contract_has_creation_code_that_a_chain_takes() {
         let contracts = [
             bytecode::SESSION_KEY_PLUGIN,
+            bytecode::SESSION_KEY_MODULE,
             bytecode::MULTI_OWNER_PLUGIN,
             bytecode::MODULAR_ACCOUNT,
             bytecode::MODULAR_ACCOUNT_FACTORY,

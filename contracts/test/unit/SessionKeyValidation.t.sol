@@ -1,32 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {UserOperation} from "../../src/interfaces/IAccount.sol";
-import {IPlugin} from "../../src/interfaces/IPlugin.sol";
-import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {call, join} from "../utils/ListLiterals.sol";
-import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
+import {SessionKeyTest} from "../utils/SessionKeyTest.sol";
 
 /// @notice Validation of user operations: signature, access list, paymaster, packing, order of checks.
-contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
+abstract contract SessionKeyValidationTest is SessionKeyTest {
     bytes4 private constant INCREMENT = Counter.increment.selector;
 
-    /* Function id, signature, membership: in this order */
-
-    function testFuzz_validate_revertsIfFunctionIdIsUnknown(uint8 functionId) public {
-        functionId = uint8(bound(functionId, 1, type(uint8).max));
-        UserOperation memory op = operation(increment());
-        op.signature = "";
-        vm.expectRevert(
-            abi.encodeWithSelector(
-                IPluginErrors.NotImplemented.selector, IPlugin.userOpValidationFunction.selector, functionId
-            )
-        );
-        IPlugin(address(account)).userOpValidationFunction(functionId, op, USER_OP_HASH);
-    }
+    /* Signature, membership: in this order */
 
     function test_validate_revertsIfNoSignerCanBeRecovered() public {
         allowAll();
@@ -50,7 +36,7 @@ contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
             abi.encodePacked(bytes32(0), s, v),
             abi.encodePacked(r, bytes32(0), v)
         ];
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         for (uint256 i = 0; i < bad.length; ++i) {
             op.signature = bad[i];
             vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidSignature.selector, key));
@@ -61,7 +47,7 @@ contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
     }
 
     function test_validate_checksTheSignatureBeforeMembershipAndPermissions() public {
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         op.signature = hex"00";
         vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidSignature.selector, key));
         validate(op);
@@ -72,7 +58,7 @@ contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
 
     function test_validate_refusesUnregisteredKeys() public {
         allowAll();
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         account.removeSessionKey(key, 0);
         refused(op);
         op.callData = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (increment(), address(0)));
@@ -81,7 +67,7 @@ contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
 
     function test_validate_refusesKeysOfAnotherAccount() public {
         allowAll();
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         account = newAccount();
         op.sender = address(account);
         refused(op);
@@ -90,14 +76,14 @@ contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
     function test_validate_wrongSignerFailsTheSignatureAlone() public {
         allowAll();
         setTimeRange(5, 6);
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         op.signature = signature(0xBAD);
         assertEq(validate(op), packed(5, 6) | 1);
     }
 
     /// @dev So that an estimation with a dummy signature runs the full check.
     function test_validate_wrongSignerIsCheckedInFull() public {
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         op.signature = signature(0xBAD);
         refused(op);
         // Another registered key is a wrong signer, too.
@@ -111,7 +97,7 @@ contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
     /// @dev The signature is over the EIP-191 hash, not over the hash itself.
     function test_validate_rawHashSignatureIsWrong() public {
         allowAll();
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(wallet.privateKey, USER_OP_HASH);
         op.signature = abi.encodePacked(r, s, v);
         assertEq(validate(op), 1);
@@ -190,16 +176,20 @@ contract SessionKeyPluginValidationTest is SessionKeyPluginTest {
         allowAll();
         address paymaster = makeAddr("paymaster");
         setPaymaster(paymaster);
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         refused(op);
-        op.paymasterAndData = abi.encodePacked(makeAddr("other"), "data");
+        op.paymasterAndData = bytes.concat(paymasterData(makeAddr("other")), "data");
         refused(op);
-        op.paymasterAndData = abi.encodePacked(paymaster);
+        op.paymasterAndData = paymasterData(paymaster);
         assertEq(validate(op), 0);
-        op.paymasterAndData = abi.encodePacked(paymaster, "data");
+        op.paymasterAndData = bytes.concat(paymasterData(paymaster), "data");
         assertEq(validate(op), 0);
         setPaymaster(address(0));
         op.paymasterAndData = "";
         assertEq(validate(op), 0);
     }
 }
+
+contract SessionKeyPluginValidationTest is SessionKeyValidationTest, PluginFace {}
+
+contract SessionKeyModuleValidationTest is SessionKeyValidationTest, ModuleFace {}

@@ -5,11 +5,12 @@ import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {call, join} from "../utils/ListLiterals.sol";
-import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
+import {SessionKeyTest} from "../utils/SessionKeyTest.sol";
 
 /// @notice Execution: what is booked, and what runs.
-contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
-    function setUp() public override {
+abstract contract SessionKeyExecutionTest is SessionKeyTest {
+    function setUp() public virtual override {
         super.setUp();
         allowAll();
     }
@@ -326,5 +327,17 @@ contract SessionKeyPluginExecutionTest is SessionKeyPluginTest {
             assertInfo(nativeInfo(), true, limit, used, interval, uint48(lastUsed));
             assertInfo(tokenInfo(), true, limit, used, interval, uint48(lastUsed));
         }
+    }
+}
+
+contract SessionKeyPluginExecutionTest is SessionKeyExecutionTest, PluginFace {
+    function setUp() public override(SessionKeyExecutionTest, SessionKeyTest) {
+        super.setUp();
+    }
+}
+
+contract SessionKeyModuleExecutionTest is SessionKeyExecutionTest, ModuleFace {
+    function setUp() public override(SessionKeyExecutionTest, SessionKeyTest) {
+        super.setUp();
     }
 }

@@ -5,21 +5,20 @@ import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 
 import {Vm} from "forge-std/Vm.sol";
 
-import {UserOperation} from "../../src/interfaces/IAccount.sol";
-import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {listOf} from "../utils/ListLiterals.sol";
-import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
+import {IInstallable, SessionKeyTest} from "../utils/SessionKeyTest.sol";
 
 /// @notice Installation and uninstallation.
-contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
+abstract contract SessionKeyInstallTest is SessionKeyTest {
     function _onInstall(bytes memory data) private {
-        IPlugin(address(account)).onInstall(data);
+        IInstallable(address(account)).onInstall(data);
     }
 
     function _onUninstall() private {
-        IPlugin(address(account)).onUninstall("");
+        IInstallable(address(account)).onUninstall("");
     }
 
     function _many(uint256 count) private pure returns (bytes memory) {
@@ -39,15 +38,15 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
         (tags[0], tags[1]) = ("one", "two");
         bytes[][] memory updates = new bytes[][](2);
         updates[0] = listOf(abi.encodeCall(Updates.updateTimeRange, (1, 2)));
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.SessionKeyAdded(address(account), key, "one");
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.PermissionsUpdated(address(account), key, updates[0]);
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.SessionKeyAdded(address(account), second, "two");
         _onInstall(abi.encode(listOf(key, second), tags, updates));
         assertKeys(listOf(second, key));
-        (uint48 validAfter,) = plugin.getKeyTimeRange(address(account), key);
+        (uint48 validAfter,) = face.getKeyTimeRange(address(account), key);
         assertEq(validAfter, 1);
     }
 
@@ -74,7 +73,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
     function test_onInstall_revertsIfCallerHasNoCode() public {
         vm.expectRevert(abi.encodeWithSelector(IPluginErrors.NotContractCaller.selector, key));
         vm.prank(key);
-        IPlugin(address(plugin)).onInstall(_many(0));
+        IInstallable(address(face)).onInstall(_many(0));
     }
 
     function test_onInstall_revertsIfAKeyIsZeroOrTwice() public {
@@ -95,7 +94,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
 
     function test_onInstall_revertsOnMalformedData() public {
         bytes memory good = _many(2);
-        IPlugin installer = IPlugin(address(account));
+        IInstallable installer = IInstallable(address(account));
         for (uint256 length = 0; length < good.length; length += 16) {
             bytes memory part = Bytes.slice(good, 0, length);
             vm.expectRevert();
@@ -117,7 +116,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
             }
         }
         installer.onInstall(good);
-        assertEq(plugin.sessionKeysOf(address(account)).length, 2);
+        assertEq(face.sessionKeysOf(address(account)).length, 2);
     }
 
     function test_onInstall_revertsIfAnArrayIsNotAllThere() public {
@@ -129,7 +128,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
             mstore(add(add(data, 32), keysOffset), add(wordsAfterTheLength, 1))
         }
         vm.expectRevert(IPluginErrors.InvalidAction.selector);
-        IPlugin(address(account)).onInstall(data);
+        IInstallable(address(account)).onInstall(data);
     }
 
     /// @dev Down to the last byte of an update: what is cut off is not read as zero.
@@ -139,7 +138,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
         bytes memory data = abi.encode(listOf(address(5)), new bytes32[](1), updates);
         // The update's 68 bytes are padded to 96.
         uint256 needed = data.length - 28;
-        IPlugin installer = IPlugin(address(account));
+        IInstallable installer = IInstallable(address(account));
         for (uint256 length = data.length; length > needed - 40; --length) {
             assembly ("memory-safe") {
                 mstore(data, length)
@@ -156,11 +155,11 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
     /// @dev Nothing of what a lost uninstallation left over is usable.
     function test_onInstall_startsEmptyIfKeysAreLeftOver() public {
         allowAll();
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         assertEq(validate(op), 0);
         install(account);
         assertKeys(new address[](0));
-        assertFalse(plugin.isSessionKeyOf(address(account), key));
+        assertFalse(face.isSessionKeyOf(address(account), key));
         refused(op);
         expectInvalidKey(key);
         execute(increment());
@@ -170,14 +169,14 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
 
     function test_onUninstall_removesAllKeysWithTheirEvents() public {
         address second = addKey("second");
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.SessionKeyRemoved(address(account), second);
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.SessionKeyRemoved(address(account), key);
         _onUninstall();
         assertKeys(new address[](0));
-        assertFalse(plugin.isSessionKeyOf(address(account), key));
-        assertFalse(plugin.isSessionKeyOf(address(account), second));
+        assertFalse(face.isSessionKeyOf(address(account), key));
+        assertFalse(face.isSessionKeyOf(address(account), second));
         // Once.
         vm.recordLogs();
         _onUninstall();
@@ -196,7 +195,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
         _onInstall(_many(50));
         vm.record();
         _onUninstall();
-        (, bytes32[] memory writes) = vm.accesses(address(plugin));
+        (, bytes32[] memory writes) = vm.accesses(address(face));
         assertEq(writes.length, 1);
     }
 
@@ -218,15 +217,15 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
     /// installation starts empty.
     function test_onUninstall_starvedOfGas_leavesNoUsableKey() public {
         _onInstall(_many(300));
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         uint256 complete;
         for (uint256 gas = 3_000; gas < 1_300_000; gas += gas / 3) {
             uint256 snapshot = vm.snapshotState();
             vm.recordLogs();
-            (bool success,) = address(account).call{gas: gas}(abi.encodeCall(IPlugin.onUninstall, ("")));
+            (bool success,) = address(account).call{gas: gas}(abi.encodeCall(IInstallable.onUninstall, ("")));
             uint256 removed = vm.getRecordedLogs().length;
             if (success) {
-                assertEq(plugin.sessionKeysOf(address(account)).length, 0);
+                assertEq(face.sessionKeysOf(address(account)).length, 0);
                 if (removed == 300) ++complete;
             } else {
                 assertEq(removed, 0);
@@ -235,7 +234,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
             }
             install(account);
             assertKeys(new address[](0));
-            assertFalse(plugin.isSessionKeyOf(address(account), address(0x1000)));
+            assertFalse(face.isSessionKeyOf(address(account), address(0x1000)));
             op.callData =
                 abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (increment(), address(uint160(0x1000))));
             refused(op);
@@ -247,7 +246,7 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
     /// @dev Key ids go on over generations: a permission set of an earlier one never comes back.
     function test_generations_neverShareAPermissionSet() public {
         for (uint48 round = 1; round < 6; ++round) {
-            (uint48 validAfter,) = plugin.getKeyTimeRange(address(account), key);
+            (uint48 validAfter,) = face.getKeyTimeRange(address(account), key);
             assertEq(validAfter, 0);
             setTimeRange(round, 0);
             setEntry(address(counter), true, false);
@@ -257,11 +256,15 @@ contract SessionKeyPluginInstallTest is SessionKeyPluginTest {
             install(account);
             address other = addKey("other");
             account.addSessionKey(key, TAG, new bytes[](0));
-            (bool isOnList,) = plugin.getAccessControlEntry(address(account), key, address(counter));
+            (bool isOnList,) = face.getAccessControlEntry(address(account), key, address(counter));
             assertFalse(isOnList);
-            assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
+            assertFalse(face.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
             assertInfo(tokenInfo(), false, 0, 0, 0, 0);
             assertKeys(listOf(key, other));
         }
     }
 }
+
+contract SessionKeyPluginInstallTest is SessionKeyInstallTest, PluginFace {}
+
+contract SessionKeyModuleInstallTest is SessionKeyInstallTest, ModuleFace {}

@@ -3,16 +3,16 @@ pragma solidity ^0.8.30;
 
 import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 
-import {UserOperation} from "../../src/interfaces/IAccount.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {call, join} from "../utils/ListLiterals.sol";
-import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
+import {SessionKeyTest} from "../utils/SessionKeyTest.sol";
 
 /// @notice What is refused although the ABI would allow it.
-contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
+abstract contract SessionKeyStrictnessTest is SessionKeyTest {
     /* Tokens with a limit */
 
     /// @dev Puts the token on the list such that the list alone would let everything through.
@@ -131,7 +131,7 @@ contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
 
     function test_validate_requiresTheSelector() public {
         allowAll();
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         bytes memory callData = op.callData;
         callData[3] = bytes1(uint8(callData[3]) ^ 1);
         refused(op);
@@ -147,7 +147,7 @@ contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
 
     function test_validate_requiresTheSender() public {
         allowAll();
-        UserOperation memory op = operation(increment());
+        Operation memory op = operation(increment());
         op.sender = address(0);
         refused(op);
         op.sender = key;
@@ -218,15 +218,17 @@ contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
 
     /* Paymaster data */
 
-    function test_paymasterData_needs20Bytes() public {
+    /// @dev Whatever is missing, zeros do not complete it.
+    function test_paymasterData_mustBeWhole() public {
         allowAll();
         setPaymaster(address(uint160(0x11) << 152));
-        UserOperation memory op = operation(increment());
-        op.paymasterAndData = hex"11";
-        refused(op);
-        op.paymasterAndData = abi.encodePacked(hex"11", new bytes(18));
-        refused(op);
-        op.paymasterAndData = abi.encodePacked(hex"11", new bytes(19));
+        Operation memory op = operation(increment());
+        bytes memory whole = paymasterData(address(uint160(0x11) << 152));
+        for (uint256 length = 0; length < whole.length; ++length) {
+            op.paymasterAndData = Bytes.slice(whole, 0, length);
+            refused(op);
+        }
+        op.paymasterAndData = whole;
         assertEq(validate(op), 0);
     }
 
@@ -240,11 +242,11 @@ contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
         setNative(type(uint256).max - 1, DAY);
         setGas(type(uint256).max - 1, DAY);
         setPaymaster(address(7));
-        UserOperation memory op = gasOperation(5);
-        op.paymasterAndData = abi.encodePacked(address(7));
+        Operation memory op = gasOperation(5);
+        op.paymasterAndData = paymasterData(address(7));
         vm.record();
         validate(op);
-        (bytes32[] memory reads,) = vm.accesses(address(plugin));
+        (bytes32[] memory reads,) = vm.accesses(address(face));
         uint256[5] memory names = [
             uint256(1) << 248,
             uint256(2) << 248 | uint256(uint160(key)) << 40,
@@ -267,3 +269,7 @@ contract SessionKeyPluginStrictnessTest is SessionKeyPluginTest {
         }
     }
 }
+
+contract SessionKeyPluginStrictnessTest is SessionKeyStrictnessTest, PluginFace {}
+
+contract SessionKeyModuleStrictnessTest is SessionKeyStrictnessTest, ModuleFace {}

@@ -5,20 +5,21 @@ import {Vm} from "forge-std/Vm.sol";
 
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {join, listOf} from "../utils/ListLiterals.sol";
-import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
+import {SessionKeyTest} from "../utils/SessionKeyTest.sol";
 
 /// @notice Adding, removing and rotating keys, and their list.
-contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
+abstract contract SessionKeyKeysTest is SessionKeyTest {
     /* addSessionKey */
 
     function test_addSessionKey_putsTheNewestFirstAndEmits() public {
         address second = makeAddr("second");
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.SessionKeyAdded(address(account), second, "label");
         account.addSessionKey(second, "label", new bytes[](0));
         address third = addKey("third");
         assertKeys(listOf(third, second, key));
-        assertTrue(plugin.isSessionKeyOf(address(account), second));
+        assertTrue(face.isSessionKeyOf(address(account), second));
     }
 
     function test_addSessionKey_emitsNoUpdateEventWithoutUpdates() public {
@@ -32,15 +33,15 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         bytes[] memory updates = new bytes[](2);
         updates[0] = abi.encodeCall(Updates.updateTimeRange, (1, 2));
         updates[1] = abi.encodeCall(Updates.setRequiredPaymaster, (address(7)));
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.SessionKeyAdded(address(account), second, TAG);
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.PermissionsUpdated(address(account), second, updates);
         account.addSessionKey(second, TAG, updates);
-        (uint48 validAfter, uint48 validUntil) = plugin.getKeyTimeRange(address(account), second);
+        (uint48 validAfter, uint48 validUntil) = face.getKeyTimeRange(address(account), second);
         assertEq(validAfter, 1);
         assertEq(validUntil, 2);
-        assertEq(plugin.getRequiredPaymaster(address(account), second), address(7));
+        assertEq(face.getRequiredPaymaster(address(account), second), address(7));
     }
 
     function test_addSessionKey_revertsIfZeroOrRegistered() public {
@@ -57,7 +58,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         updates[1] = hex"12345678";
         vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.InvalidPermissionsUpdate.selector, bytes4(0x12345678)));
         account.addSessionKey(second, TAG, updates);
-        assertFalse(plugin.isSessionKeyOf(address(account), second));
+        assertFalse(face.isSessionKeyOf(address(account), second));
         assertKeys(listOf(key));
     }
 
@@ -79,23 +80,23 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
 
     function test_addSessionKey_isPerAccount() public {
         ISessionKeyPlugin other = newAccount();
-        assertFalse(plugin.isSessionKeyOf(address(other), key));
+        assertFalse(face.isSessionKeyOf(address(other), key));
         other.addSessionKey(key, TAG, listOf(abi.encodeCall(Updates.updateTimeRange, (5, 6))));
-        (uint48 validAfter,) = plugin.getKeyTimeRange(address(account), key);
+        (uint48 validAfter,) = face.getKeyTimeRange(address(account), key);
         assertEq(validAfter, 0);
         other.removeSessionKey(key, 0);
-        assertTrue(plugin.isSessionKeyOf(address(account), key));
+        assertTrue(face.isSessionKeyOf(address(account), key));
     }
 
     /* removeSessionKey */
 
     function test_removeSessionKey_takesOutTheFirst() public {
         address second = addKey("second");
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.SessionKeyRemoved(address(account), second);
         account.removeSessionKey(second, SENTINEL);
         assertKeys(listOf(key));
-        assertFalse(plugin.isSessionKeyOf(address(account), second));
+        assertFalse(face.isSessionKeyOf(address(account), second));
     }
 
     function test_removeSessionKey_takesOutMiddleAndLastByPredecessor() public {
@@ -181,18 +182,18 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         ISessionKeyPlugin.SpendLimitInfo memory gas = gasInfo();
         assertTrue(native.limitUsed > 0 && erc20.limitUsed > 0 && gas.limitUsed > 0 && resetPending());
 
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.SessionKeyRotated(address(account), key, heir);
         account.rotateSessionKey(key, 0, heir);
 
-        assertFalse(plugin.isSessionKeyOf(address(account), key));
+        assertFalse(face.isSessionKeyOf(address(account), key));
         assertKeys(listOf(heir, makeAddr("second")));
         key = heir;
         assertEq(keccak256(abi.encode(native, erc20, gas)), keccak256(abi.encode(nativeInfo(), tokenInfo(), gasInfo())));
         assertTrue(resetPending());
-        assertEq(uint8(plugin.getAccessControlType(address(account), key)), 2);
-        assertTrue(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0xaabbccdd));
-        assertEq(plugin.getRequiredPaymaster(address(account), key), address(77));
+        assertEq(uint8(face.getAccessControlType(address(account), key)), 2);
+        assertTrue(face.isSelectorOnAccessControlList(address(account), key, address(counter), 0xaabbccdd));
+        assertEq(face.getRequiredPaymaster(address(account), key), address(77));
     }
 
     function test_rotateSessionKey_putsTheNewKeyFirst() public {
@@ -210,7 +211,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         address second = addKey("second");
         address third = addKey("third");
         ISessionKeyPlugin.SpendLimitInfo memory native = nativeInfo();
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.SessionKeyRotated(address(account), key, key);
         account.rotateSessionKey(key, pred(second), key);
         assertKeys(listOf(key, third, second));
@@ -251,20 +252,20 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         account.addSessionKey(key, TAG, new bytes[](0));
         _assertDefaults();
         setTimeRange(11, 22);
-        (uint48 validAfter,) = plugin.getKeyTimeRange(address(account), heir);
+        (uint48 validAfter,) = face.getKeyTimeRange(address(account), heir);
         assertEq(validAfter, 3);
     }
 
     /* Events */
 
-    /// @dev One event for each change, by the plugin; a rotation is no addition or removal. Settling a gas limit has none.
+    /// @dev One event for each change, by the face; a rotation is no addition or removal. Settling a gas limit has none.
     function test_changes_emitOneEventEach() public {
         address second = addKey("second");
         vm.recordLogs();
         account.removeSessionKey(second, 0);
         account.rotateSessionKey(key, 0, second);
         account.updateKeyPermissions(second, listOf(abi.encodeCall(Updates.updateTimeRange, (1, 2))));
-        plugin.resetSessionKeyGasLimitTimestamp(address(account), second);
+        face.resetSessionKeyGasLimitTimestamp(address(account), second);
         Vm.Log[] memory logs = vm.getRecordedLogs();
         bytes32[3] memory expected = [
             ISessionKeyPlugin.SessionKeyRemoved.selector,
@@ -273,7 +274,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
         ];
         assertEq(logs.length, expected.length);
         for (uint256 i = 0; i < expected.length; ++i) {
-            assertEq(logs[i].emitter, address(plugin));
+            assertEq(logs[i].emitter, address(face));
             assertEq(logs[i].topics[0], expected[i]);
         }
     }
@@ -282,19 +283,19 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
 
     function test_findPredecessor_answersTheKeyBefore() public {
         address second = addKey("second");
-        assertEq(plugin.findPredecessor(address(account), second), SENTINEL);
-        assertEq(plugin.findPredecessor(address(account), key), bytes32(bytes20(second)));
+        assertEq(face.findPredecessor(address(account), second), SENTINEL);
+        assertEq(face.findPredecessor(address(account), key), bytes32(bytes20(second)));
         vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.SessionKeyNotFound.selector, address(5)));
-        plugin.findPredecessor(address(account), address(5));
+        face.findPredecessor(address(account), address(5));
         account.removeSessionKey(second, SENTINEL);
         vm.expectRevert(abi.encodeWithSelector(ISessionKeyPlugin.SessionKeyNotFound.selector, second));
-        plugin.findPredecessor(address(account), second);
+        face.findPredecessor(address(account), second);
     }
 
     function test_isSessionKeyOf_isFalseForZeroAndStrangers() public view {
-        assertFalse(plugin.isSessionKeyOf(address(account), address(0)));
-        assertFalse(plugin.isSessionKeyOf(address(this), key));
-        assertEq(plugin.sessionKeysOf(address(this)).length, 0);
+        assertFalse(face.isSessionKeyOf(address(account), address(0)));
+        assertFalse(face.isSessionKeyOf(address(this), key));
+        assertEq(face.sessionKeysOf(address(this)).length, 0);
     }
 
     /// @dev Random additions, removals and rotations against a list in memory.
@@ -322,7 +323,7 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
             }
             assertKeys(model);
             for (uint256 i = 0; i < model.length; ++i) {
-                assertEq(plugin.findPredecessor(address(account), model[i]), _predecessorIn(model, i, 0));
+                assertEq(face.findPredecessor(address(account), model[i]), _predecessorIn(model, i, 0));
             }
         }
     }
@@ -370,18 +371,22 @@ contract SessionKeyPluginKeysTest is SessionKeyPluginTest {
 
     function _assertDefaults() private {
         address target = address(counter);
-        assertEq(uint8(plugin.getAccessControlType(address(account), key)), 0);
-        (bool isOnList, bool checkSelectors) = plugin.getAccessControlEntry(address(account), key, target);
+        assertEq(uint8(face.getAccessControlType(address(account), key)), 0);
+        (bool isOnList, bool checkSelectors) = face.getAccessControlEntry(address(account), key, target);
         assertFalse(isOnList || checkSelectors);
-        assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, target, 0xaabbccdd));
-        (uint48 validAfter, uint48 validUntil) = plugin.getKeyTimeRange(address(account), key);
+        assertFalse(face.isSelectorOnAccessControlList(address(account), key, target, 0xaabbccdd));
+        (uint48 validAfter, uint48 validUntil) = face.getKeyTimeRange(address(account), key);
         assertEq(validAfter, 0);
         assertEq(validUntil, 0);
         assertInfo(nativeInfo(), true, 0, 0, 0, 0);
         assertInfo(tokenInfo(), false, 0, 0, 0, 0);
         assertInfo(gasInfo(), false, 0, 0, 0, 0);
         assertFalse(resetPending());
-        assertEq(plugin.getRequiredPaymaster(address(account), key), address(0));
+        assertEq(face.getRequiredPaymaster(address(account), key), address(0));
         refusedTwice(increment());
     }
 }
+
+contract SessionKeyPluginKeysTest is SessionKeyKeysTest, PluginFace {}
+
+contract SessionKeyModuleKeysTest is SessionKeyKeysTest, ModuleFace {}

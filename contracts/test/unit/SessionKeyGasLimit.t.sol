@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {UserOperation} from "../../src/interfaces/IAccount.sol";
-import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {call, join} from "../utils/ListLiterals.sol";
-import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
+import {SessionKeyTest} from "../utils/SessionKeyTest.sol";
 
 /// @notice The gas limit: counted in validation, its interval settled later.
-contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
-    function setUp() public override {
+abstract contract SessionKeyGasLimitTest is SessionKeyTest {
+    function setUp() public virtual override {
         super.setUp();
         allowAll();
     }
 
     function test_gas_withoutALimitIsNotCounted() public {
-        UserOperation memory op = gasOperation(type(uint256).max);
-        op.nonce = 5;
-        assertEq(validate(op), 0);
+        assertEq(validate(gasOperation(type(uint256).max)), 0);
         assertInfo(gasInfo(), false, 0, 0, 0, 0);
     }
 
@@ -32,21 +29,6 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         assertInfo(gasInfo(), true, 100, 100, 0, 0);
     }
 
-    function test_gas_nonceKeyMustBeTheSessionKey() public {
-        setGas(100, 0);
-        UserOperation memory op = gasOperation(1);
-        op.nonce |= type(uint64).max;
-        assertEq(validate(op), 0);
-        op.nonce = 0;
-        refused(op);
-        op.nonce = (uint256(uint160(key)) << 64) + (1 << 64);
-        refused(op);
-        op.nonce = uint256(uint160(key)) << 64 | uint256(1) << 224;
-        refused(op);
-        op.nonce = uint160(key);
-        refused(op);
-    }
-
     /// @dev The heir signs in a nonce lane of its own, and goes on with the interval, the usage and the pending reset.
     function test_gas_rotatedKeyHasItsOwnNonceLane() public {
         setGas(100, DAY);
@@ -57,7 +39,7 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         account.rotateSessionKey(key, 0, wallet.addr);
         key = wallet.addr;
         assertTrue(resetPending());
-        UserOperation memory op = gasOperation(10);
+        Operation memory op = gasOperation(10);
         op.nonce = oldNonce;
         refused(op);
         assertEq(validate(gasOperation(10)), packed(START + DAY, 0));
@@ -66,46 +48,18 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         assertInfo(gasInfo(), true, 100, 70, DAY, START + DAY + 1);
     }
 
-    function test_gas_countsTheMostThatAnOperationCanCost() public {
-        setGas(1_000_000, 0);
-        UserOperation memory op = operation(increment());
-        op.callGasLimit = 2;
-        op.verificationGasLimit = 30;
-        op.preVerificationGas = 500;
-        op.maxFeePerGas = 7;
-        op.maxPriorityFeePerGas = 3;
-        validate(op);
-        assertEq(gasInfo().limitUsed, 532 * 7);
-        op.paymasterAndData = hex"01";
-        validate(op);
-        assertEq(gasInfo().limitUsed, 532 * 7 + 592 * 7);
-    }
-
     /// @dev Each operation of the sum, each way over the edge; also where a fee of zero would make the product zero.
     function test_gas_overflowIsRefused() public {
         setGas(type(uint256).max - 1, 0);
         for (uint256 fee = 0; fee < 3; ++fee) {
-            UserOperation memory op = operation(increment());
+            Operation memory op = gasOperation(type(uint256).max);
             op.maxFeePerGas = fee;
-            op.callGasLimit = type(uint256).max;
-            op.preVerificationGas = 1;
-            refused(op);
-            op.preVerificationGas = 0;
-            op.verificationGasLimit = 1;
-            refused(op);
-            op.callGasLimit = 0;
-            op.verificationGasLimit = type(uint256).max / 3 + 1;
-            op.paymasterAndData = hex"01";
-            refused(op);
-            op.verificationGasLimit = type(uint256).max / 3;
-            op.preVerificationGas = 1;
             refused(op);
         }
-        UserOperation memory product = operation(increment());
-        product.callGasLimit = 1 << 128;
-        product.maxFeePerGas = 1 << 128;
+        Operation memory product = gasOperation((1 << 128) + 2);
+        product.maxFeePerGas = type(uint128).max;
         refused(product);
-        product.maxFeePerGas = (1 << 128) - 1;
+        product.gas = 1 << 128;
         assertEq(validate(product), 0);
         // used + cost overflows
         refused(product);
@@ -165,24 +119,24 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         validate(gasOperation(60));
         vm.warp(START + DAY + 7);
         vm.prank(makeAddr("anyone"));
-        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        face.resetSessionKeyGasLimitTimestamp(address(account), key);
         assertFalse(resetPending());
         assertInfo(gasInfo(), true, 100, 60, DAY, START + DAY + 7);
     }
 
     function test_resetSessionKeyGasLimitTimestamp_doesNothingWithoutAPendingReset() public {
-        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        face.resetSessionKeyGasLimitTimestamp(address(account), key);
         assertInfo(gasInfo(), false, 0, 0, 0, 0);
         setGas(100, DAY);
         validate(gasOperation(60));
         vm.warp(START + 5 * DAY);
         vm.record();
-        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
-        (, bytes32[] memory writes) = vm.accesses(address(plugin));
+        face.resetSessionKeyGasLimitTimestamp(address(account), key);
+        (, bytes32[] memory writes) = vm.accesses(address(face));
         assertEq(writes.length, 0);
         assertInfo(gasInfo(), true, 100, 60, DAY, START);
         setGas(NO_LIMIT, 0);
-        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        face.resetSessionKeyGasLimitTimestamp(address(account), key);
         assertInfo(gasInfo(), false, 0, 0, 0, 0);
     }
 
@@ -263,10 +217,10 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         setGas(50, DAY);
         vm.warp(START + DAY);
         assertEq(validate(gasOperation(50)), packed(START + DAY, 0));
-        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        face.resetSessionKeyGasLimitTimestamp(address(account), key);
         assertInfo(gasInfo(), true, 50, 50, DAY, START + DAY);
         setGas(40, DAY);
-        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        face.resetSessionKeyGasLimitTimestamp(address(account), key);
         assertInfo(gasInfo(), true, 40, 50, DAY, START + DAY);
     }
 
@@ -311,14 +265,13 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
             vm.warp(vm.getBlockTimestamp() + (seed >> 8) % (DAY / 4));
             uint256 cost = (seed >> 32) % 101;
             uint256 snapshot = vm.snapshotState();
-            (bool isIncluded, bytes memory answer) = address(account)
-                .call(abi.encodeCall(IPlugin.userOpValidationFunction, (0, gasOperation(cost), USER_OP_HASH)));
+            (bool isIncluded, bytes memory answer) = address(account).call(encodeValidation(gasOperation(cost)));
             isIncluded = isIncluded && abi.decode(answer, (uint256)) >> 208 <= vm.getBlockTimestamp();
             if (!isIncluded) vm.revertToState(snapshot);
             (times[i], costs[i]) = (vm.getBlockTimestamp(), isIncluded ? cost : 0);
             uint256 kind = seed % 4;
             if (isIncluded && kind != 0) execute(increment());
-            else if (kind == 1) plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+            else if (kind == 1) face.resetSessionKeyGasLimitTimestamp(address(account), key);
         }
         for (uint256 first = 0; first < times.length; ++first) {
             uint256 sum;
@@ -343,7 +296,7 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         assertEq(validate(gasOperation(limit)), packed(START + interval, 0));
         assertInfo(gasInfo(), true, limit, limit, interval, START);
         assertTrue(resetPending());
-        plugin.resetSessionKeyGasLimitTimestamp(address(account), key);
+        face.resetSessionKeyGasLimitTimestamp(address(account), key);
         assertInfo(gasInfo(), true, limit, limit, interval, START);
         assertFalse(resetPending());
     }
@@ -353,8 +306,8 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         setNative(100, 2 * DAY);
         validate(gasOperation(60));
         execute(pay(60));
-        UserOperation memory op = operation(pay(60));
-        op.callGasLimit = 60;
+        Operation memory op = operation(pay(60));
+        op.gas = 60;
         op.maxFeePerGas = 1;
         uint256 snapshot = vm.snapshotState();
         assertEq(validate(op), packed(START + 2 * DAY, 0));
@@ -372,19 +325,19 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
         setToken(100, DAY);
         vm.record();
         validate(join(pay(5), transfer(5)));
-        (, bytes32[] memory writes) = vm.accesses(address(plugin));
+        (, bytes32[] memory writes) = vm.accesses(address(face));
         assertEq(writes.length, 0);
         setGas(100, DAY);
         vm.record();
         validate(gasOperation(5));
-        (, writes) = vm.accesses(address(plugin));
+        (, writes) = vm.accesses(address(face));
         assertEq(writes.length, 1);
     }
 
     /// @dev With a wrong signer gas is counted all the same, so that an estimation with a dummy signature sees it.
     function test_gas_isCountedForAWrongSigner() public {
         setGas(100, 0);
-        UserOperation memory op = gasOperation(100);
+        Operation memory op = gasOperation(100);
         op.signature = signature(0xBAD);
         assertEq(validate(op), 1);
         assertEq(gasInfo().limitUsed, 100);
@@ -422,5 +375,17 @@ contract SessionKeyPluginGasLimitTest is SessionKeyPluginTest {
             assertInfo(gasInfo(), true, limit, used, interval, lastUsed);
             assertEq(resetPending(), pending);
         }
+    }
+}
+
+contract SessionKeyPluginGasLimitTest is SessionKeyGasLimitTest, PluginFace {
+    function setUp() public override(SessionKeyGasLimitTest, SessionKeyTest) {
+        super.setUp();
+    }
+}
+
+contract SessionKeyModuleGasLimitTest is SessionKeyGasLimitTest, ModuleFace {
+    function setUp() public override(SessionKeyGasLimitTest, SessionKeyTest) {
+        super.setUp();
     }
 }

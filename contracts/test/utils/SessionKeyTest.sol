@@ -1,20 +1,38 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {Test} from "forge-std/Test.sol";
 import {Vm} from "forge-std/Vm.sol";
 
-import {UserOperation} from "../../src/interfaces/IAccount.sol";
-import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {Counter} from "../mocks/Counter.sol";
-import {StubAccount} from "../mocks/StubAccount.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {call, listOf} from "./ListLiterals.sol";
 
-/// @notice The plugin on its own, installed on a stub account with one registered key, `key`.
-abstract contract SessionKeyPluginTest is Test {
+/// @notice What every face of the engine has for its installation, with the same selectors.
+interface IInstallable {
+    function onInstall(bytes calldata data) external;
+    function onUninstall(bytes calldata data) external;
+}
+
+/// @notice One face of the engine on its own, installed on a stub account with one registered key, `key`. The tests of the rules
+/// are written against this alone, and run for each face: see `SessionKeyFaces`.
+abstract contract SessionKeyTest is Test {
+    /// @notice A user operation, as far as all EntryPoints have it.
+    struct Operation {
+        address sender;
+        uint256 nonce;
+        bytes callData;
+        // All the gas that it may use, in gas units.
+        uint256 gas;
+        // Wei per gas unit.
+        uint256 maxFeePerGas;
+        bytes paymasterAndData;
+        bytes signature;
+    }
+
     address internal constant ENTRY_POINT = 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789;
     bytes32 internal constant SENTINEL = bytes32(uint256(1));
     bytes32 internal constant TAG = "tag";
@@ -23,8 +41,9 @@ abstract contract SessionKeyPluginTest is Test {
     uint48 internal constant START = 1_700_000_000;
     uint48 internal constant DAY = 1 days;
 
-    ISessionKeyPlugin internal plugin;
-    /// @dev Calls of it reach the plugin with the account as their sender.
+    /// @dev The contract under test.
+    ISessionKeyPlugin internal face;
+    /// @dev Calls of it reach the face with the account as their sender.
     ISessionKeyPlugin internal account;
     Vm.Wallet internal wallet;
     address internal key;
@@ -33,7 +52,7 @@ abstract contract SessionKeyPluginTest is Test {
 
     function setUp() public virtual {
         vm.warp(START);
-        plugin = ISessionKeyPlugin(deployCode("SessionKeyPlugin.sol:SessionKeyPlugin"));
+        face = ISessionKeyPlugin(deployFace());
         account = newAccount();
         wallet = vm.createWallet("session key");
         key = wallet.addr;
@@ -44,15 +63,35 @@ abstract contract SessionKeyPluginTest is Test {
         account.addSessionKey(key, TAG, new bytes[](0));
     }
 
+    /* The face */
+
+    /// @notice Deploys the contract under test.
+    function deployFace() internal virtual returns (address);
+
+    /// @notice An account that has the face, makes the calls that it asks for, and passes all else on to it.
+    function deployAccount() internal virtual returns (address);
+
+    /// @notice The same, but it makes no call, and remembers which it should have made: an `IRecorder`.
+    function deployRecorder() internal virtual returns (address);
+
+    /// @notice The first nonce of a session key's own lane.
+    function firstNonce(address sessionKey) internal pure virtual returns (uint256);
+
+    /// @notice The shortest `paymasterAndData` of a paymaster.
+    function paymasterData(address paymaster) internal pure virtual returns (bytes memory);
+
+    /// @notice The call by which an account has an operation validated, whose hash is `USER_OP_HASH`.
+    function encodeValidation(Operation memory op) internal pure virtual returns (bytes memory);
+
     /* Accounts and keys */
 
     function newAccount() internal returns (ISessionKeyPlugin created) {
-        created = ISessionKeyPlugin(address(new StubAccount(address(plugin))));
+        created = ISessionKeyPlugin(deployAccount());
         vm.deal(address(created), 1000 ether);
     }
 
     function install(ISessionKeyPlugin on) internal {
-        IPlugin(address(on)).onInstall(abi.encode(new address[](0), new bytes32[](0), new bytes[][](0)));
+        IInstallable(address(on)).onInstall(abi.encode(new address[](0), new bytes32[](0), new bytes[][](0)));
     }
 
     /// @notice Adds a key with default permissions.
@@ -135,14 +174,14 @@ abstract contract SessionKeyPluginTest is Test {
         return account.executeWithSessionKey(calls, key);
     }
 
-    function operation(Call[] memory calls) internal view returns (UserOperation memory) {
+    function operation(Call[] memory calls) internal view returns (Operation memory) {
         return rawOperation(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key)));
     }
 
     /// @notice Signed by `key`, in its nonce lane.
-    function rawOperation(bytes memory callData) internal view returns (UserOperation memory op) {
+    function rawOperation(bytes memory callData) internal view returns (Operation memory op) {
         op.sender = address(account);
-        op.nonce = uint256(uint160(key)) << 64;
+        op.nonce = firstNonce(key);
         op.callData = callData;
         op.signature = signature(wallet.privateKey);
     }
@@ -153,8 +192,10 @@ abstract contract SessionKeyPluginTest is Test {
         return abi.encodePacked(r, s, v);
     }
 
-    function validate(UserOperation memory op) internal returns (uint256) {
-        return IPlugin(address(account)).userOpValidationFunction(0, op, USER_OP_HASH);
+    function validate(Operation memory op) internal returns (uint256) {
+        (bool success, bytes memory answer) = address(account).call(encodeValidation(op));
+        if (!success) LowLevelCall.bubbleRevert(answer);
+        return abi.decode(answer, (uint256));
     }
 
     function validate(Call[] memory calls) internal returns (uint256) {
@@ -162,9 +203,9 @@ abstract contract SessionKeyPluginTest is Test {
     }
 
     /// @notice An operation that may cost `cost` wei.
-    function gasOperation(uint256 cost) internal view returns (UserOperation memory op) {
+    function gasOperation(uint256 cost) internal view returns (Operation memory op) {
         op = operation(increment());
-        op.callGasLimit = cost;
+        op.gas = cost;
         op.maxFeePerGas = 1;
     }
 
@@ -173,7 +214,7 @@ abstract contract SessionKeyPluginTest is Test {
         refused(operation(calls));
     }
 
-    function refused(UserOperation memory op) internal {
+    function refused(Operation memory op) internal {
         vm.expectRevert(ISessionKeyPlugin.PermissionsCheckFailed.selector);
         validate(op);
     }
@@ -217,19 +258,19 @@ abstract contract SessionKeyPluginTest is Test {
     /* Views */
 
     function nativeInfo() internal view returns (ISessionKeyPlugin.SpendLimitInfo memory) {
-        return plugin.getNativeTokenSpendLimitInfo(address(account), key);
+        return face.getNativeTokenSpendLimitInfo(address(account), key);
     }
 
     function tokenInfo() internal view returns (ISessionKeyPlugin.SpendLimitInfo memory) {
-        return plugin.getERC20SpendLimitInfo(address(account), key, address(token));
+        return face.getERC20SpendLimitInfo(address(account), key, address(token));
     }
 
     function gasInfo() internal view returns (ISessionKeyPlugin.SpendLimitInfo memory info) {
-        (info,) = plugin.getGasSpendLimit(address(account), key);
+        (info,) = face.getGasSpendLimit(address(account), key);
     }
 
     function resetPending() internal view returns (bool pending) {
-        (, pending) = plugin.getGasSpendLimit(address(account), key);
+        (, pending) = face.getGasSpendLimit(address(account), key);
     }
 
     function assertInfo(
@@ -248,6 +289,6 @@ abstract contract SessionKeyPluginTest is Test {
     }
 
     function assertKeys(address[] memory expected) internal view {
-        assertEq(plugin.sessionKeysOf(address(account)), expected, "keys");
+        assertEq(face.sessionKeysOf(address(account)), expected, "keys");
     }
 }

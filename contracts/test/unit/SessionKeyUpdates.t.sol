@@ -3,26 +3,26 @@ pragma solidity ^0.8.30;
 
 import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 
-import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {call, join, listOf} from "../utils/ListLiterals.sol";
-import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
+import {IInstallable, SessionKeyTest} from "../utils/SessionKeyTest.sol";
 
 /// @notice Updates of permissions, and the views that show them.
-contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
+abstract contract SessionKeyUpdatesTest is SessionKeyTest {
     function test_updateKeyPermissions_emits() public {
         bytes[] memory updates = new bytes[](2);
         updates[0] = abi.encodeCall(Updates.updateTimeRange, (1, 2));
         updates[1] = abi.encodeCall(Updates.updateTimeRange, (3, 4));
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.PermissionsUpdated(address(account), key, updates);
         account.updateKeyPermissions(key, updates);
         _assertTimeRange(3, 4);
     }
 
     function test_updateKeyPermissions_emitsWithoutUpdates() public {
-        vm.expectEmit(address(plugin));
+        vm.expectEmit(address(face));
         emit ISessionKeyPlugin.PermissionsUpdated(address(account), key, new bytes[](0));
         account.updateKeyPermissions(key, new bytes[](0));
     }
@@ -31,7 +31,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         expectInvalidKey(address(9));
         account.updateKeyPermissions(address(9), new bytes[](0));
         expectInvalidKey(address(9));
-        plugin.resetSessionKeyGasLimitTimestamp(address(account), address(9));
+        face.resetSessionKeyGasLimitTimestamp(address(account), address(9));
     }
 
     function test_updateKeyPermissions_appliesAllOrNone() public {
@@ -47,7 +47,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         _assertTimeRange(0, 0);
         assertInfo(nativeInfo(), true, 0, 0, 0, 0);
         _assertEntry(false, false);
-        assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
+        assertFalse(face.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
         assertInfo(tokenInfo(), false, 0, 0, 0, 0);
     }
 
@@ -63,7 +63,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         account.updateKeyPermissions(key, updates);
         assertInfo(nativeInfo(), true, 20, 0, 0, 0);
         assertInfo(gasInfo(), false, 0, 0, 0, 0);
-        assertEq(plugin.getRequiredPaymaster(address(account), key), address(9));
+        assertEq(face.getRequiredPaymaster(address(account), key), address(9));
     }
 
     function test_updateKeyPermissions_revertsOnUnknownSelectors() public {
@@ -124,14 +124,14 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
             update(bytes.concat(all[i], hex"ff"));
         }
         _assertTimeRange(1, 2);
-        assertEq(plugin.getRequiredPaymaster(address(account), key), address(7));
+        assertEq(face.getRequiredPaymaster(address(account), key), address(7));
     }
 
     function test_setAccessListType_keepsEntries() public {
         setEntry(address(counter), true, true);
         for (uint8 listType = 0; listType < 3; ++listType) {
             setListType(ISessionKeyPlugin.ContractAccessControlType(listType));
-            assertEq(uint8(plugin.getAccessControlType(address(account), key)), listType);
+            assertEq(uint8(face.getAccessControlType(address(account), key)), listType);
             _assertEntry(true, true);
         }
     }
@@ -140,24 +140,24 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         setToken(5, 0);
         setEntry(address(token), !isOnList, !checkSelectors);
         setEntry(address(token), isOnList, checkSelectors);
-        (bool onList, bool check) = plugin.getAccessControlEntry(address(account), key, address(token));
+        (bool onList, bool check) = face.getAccessControlEntry(address(account), key, address(token));
         assertEq(onList, isOnList);
         assertEq(check, checkSelectors);
         assertInfo(tokenInfo(), true, 5, 0, 0, 0);
         setToken(NO_LIMIT, 0);
-        (onList, check) = plugin.getAccessControlEntry(address(account), key, address(token));
+        (onList, check) = face.getAccessControlEntry(address(account), key, address(token));
         assertEq(onList, isOnList);
         assertEq(check, checkSelectors);
     }
 
     function test_updateAccessListFunctionEntry_isPerContractAndSelector() public {
         setFunction(address(counter), 0x11223344, true);
-        assertTrue(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
-        assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223345));
-        assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(token), 0x11223344));
+        assertTrue(face.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
+        assertFalse(face.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223345));
+        assertFalse(face.isSelectorOnAccessControlList(address(account), key, address(token), 0x11223344));
         _assertEntry(false, false);
         setFunction(address(counter), 0x11223344, false);
-        assertFalse(plugin.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
+        assertFalse(face.isSelectorOnAccessControlList(address(account), key, address(counter), 0x11223344));
     }
 
     function testFuzz_updateTimeRange_storesAnyRange(uint48 validAfter, uint48 validUntil) public {
@@ -167,9 +167,9 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
 
     function test_setRequiredPaymaster_zeroRemoves() public {
         setPaymaster(address(7));
-        assertEq(plugin.getRequiredPaymaster(address(account), key), address(7));
+        assertEq(face.getRequiredPaymaster(address(account), key), address(7));
         setPaymaster(address(0));
-        assertEq(plugin.getRequiredPaymaster(address(account), key), address(0));
+        assertEq(face.getRequiredPaymaster(address(account), key), address(0));
     }
 
     /// @dev Any value survives, whatever the packing: limits over 80 bits, intervals over 40 and 32, late times.
@@ -323,7 +323,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
         account.rotateSessionKey(key, 0, heir);
         _assertRegistered(key, false);
         _assertRegistered(heir, true);
-        IPlugin(address(account)).onUninstall("");
+        IInstallable(address(account)).onUninstall("");
         _assertRegistered(heir, false);
         install(account);
         _assertRegistered(heir, false);
@@ -348,14 +348,14 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
             abi.encodeCall(ISessionKeyPlugin.resetSessionKeyGasLimitTimestamp, (a, sessionKey))
         ];
         for (uint256 i = 0; i < calls.length; ++i) {
-            (bool success, bytes memory answer) = address(plugin).call(calls[i]);
+            (bool success, bytes memory answer) = address(face).call(calls[i]);
             assertEq(success, registered);
             if (registered) continue;
             bytes4 selector =
                 i == 0 ? ISessionKeyPlugin.SessionKeyNotFound.selector : ISessionKeyPlugin.InvalidSessionKey.selector;
             assertEq(answer, abi.encodeWithSelector(selector, sessionKey));
         }
-        assertEq(plugin.isSessionKeyOf(a, sessionKey), registered);
+        assertEq(face.isSessionKeyOf(a, sessionKey), registered);
         if (registered) return;
         expectInvalidKey(sessionKey);
         account.updateKeyPermissions(sessionKey, new bytes[](0));
@@ -398,7 +398,7 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
             abi.encodeCall(ISessionKeyPlugin.getRequiredPaymaster, (a, k))
         ];
         for (uint256 i = 0; i < 8; ++i) {
-            (bool success, bytes memory answer) = address(plugin).staticcall(views[i]);
+            (bool success, bytes memory answer) = address(face).staticcall(views[i]);
             assertTrue(success);
             all[i] = keccak256(answer);
         }
@@ -412,14 +412,18 @@ contract SessionKeyPluginUpdatesTest is SessionKeyPluginTest {
     }
 
     function _assertTimeRange(uint48 after_, uint48 until) private view {
-        (uint48 validAfter, uint48 validUntil) = plugin.getKeyTimeRange(address(account), key);
+        (uint48 validAfter, uint48 validUntil) = face.getKeyTimeRange(address(account), key);
         assertEq(validAfter, after_);
         assertEq(validUntil, until);
     }
 
     function _assertEntry(bool isOnList, bool checkSelectors) private view {
-        (bool onList, bool check) = plugin.getAccessControlEntry(address(account), key, address(counter));
+        (bool onList, bool check) = face.getAccessControlEntry(address(account), key, address(counter));
         assertEq(onList, isOnList);
         assertEq(check, checkSelectors);
     }
 }
+
+contract SessionKeyPluginUpdatesTest is SessionKeyUpdatesTest, PluginFace {}
+
+contract SessionKeyModuleUpdatesTest is SessionKeyUpdatesTest, ModuleFace {}

@@ -3,21 +3,21 @@ pragma solidity ^0.8.30;
 
 import {Bytes} from "@openzeppelin/utils/Bytes.sol";
 
-import {IPlugin} from "../../src/interfaces/IPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {CallDecoder} from "../mocks/CallDecoder.sol";
-import {RecordingAccount} from "../mocks/RecordingAccount.sol";
 import {call, join} from "../utils/ListLiterals.sol";
-import {SessionKeyPluginTest} from "../utils/SessionKeyPluginTest.sol";
+import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
+import {IRecorder} from "../mocks/IRecorder.sol";
+import {SessionKeyTest} from "../utils/SessionKeyTest.sol";
 
 /// @notice Crafted encodings of the arguments: what validates is what runs.
-contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
-    RecordingAccount private recorder;
+abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
+    IRecorder private recorder;
 
-    function setUp() public override {
+    function setUp() public virtual override {
         super.setUp();
-        recorder = new RecordingAccount(address(plugin));
+        recorder = IRecorder(deployRecorder());
         account = ISessionKeyPlugin(address(recorder));
         install(account);
         account.addSessionKey(key, TAG, new bytes[](0));
@@ -50,8 +50,7 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
 
     function _validates(bytes memory callData) private returns (bool success) {
         bytes memory answer;
-        (success, answer) = address(account)
-            .call(abi.encodeCall(IPlugin.userOpValidationFunction, (0, rawOperation(callData), USER_OP_HASH)));
+        (success, answer) = address(account).call(encodeValidation(rawOperation(callData)));
         if (success) assertEq(abi.decode(answer, (uint256)), 0, "signature");
         else assertEq(answer, abi.encodeWithSelector(ISessionKeyPlugin.PermissionsCheckFailed.selector));
     }
@@ -155,8 +154,7 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
     /// @dev The same in a whole operation: the bytes that complete the arguments are those behind `callData` in the encoding.
     function test_decode_readsNothingBehindTheCallDataOfAnOperation() public {
         bytes memory callData = _encode(_wellFormed());
-        bytes memory encoded =
-            abi.encodeCall(IPlugin.userOpValidationFunction, (0, rawOperation(callData), USER_OP_HASH));
+        bytes memory encoded = encodeValidation(rawOperation(callData));
         uint256 start = _find(encoded, callData);
         for (uint256 length = 4; length <= callData.length; ++length) {
             assembly ("memory-safe") {
@@ -169,7 +167,7 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
         }
     }
 
-    /// @dev Every crafted encoding of the tests above, without the plugin's other rules.
+    /// @dev Every crafted encoding of the tests above, without the other rules.
     function test_decode_refusesByItself() public {
         CallDecoder decoder = new CallDecoder();
         uint256[2][15] memory bad = [
@@ -333,5 +331,17 @@ contract SessionKeyPluginCallDecodingTest is SessionKeyPluginTest {
         for (uint256 i = 0; i < calls.length; ++i) {
             hash = keccak256(abi.encode(hash, calls[i].target, calls[i].value, calls[i].data));
         }
+    }
+}
+
+contract SessionKeyPluginCallDecodingTest is SessionKeyCallDecodingTest, PluginFace {
+    function setUp() public override(SessionKeyCallDecodingTest, SessionKeyTest) {
+        super.setUp();
+    }
+}
+
+contract SessionKeyModuleCallDecodingTest is SessionKeyCallDecodingTest, ModuleFace {
+    function setUp() public override(SessionKeyCallDecodingTest, SessionKeyTest) {
+        super.setUp();
     }
 }

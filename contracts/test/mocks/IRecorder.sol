@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @title An account that makes no call, but remembers which it should have made
+interface IRecorder {
+    /// @notice Forgets everything.
+    function forget() external;
+
+    /// @notice A hash chain over `(target, value, data)`.
+    function recorded() external view returns (bytes32);
+}
