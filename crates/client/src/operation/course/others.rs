@@ -187,9 +187,10 @@ impl Course {
         }
         let core = self.wanted.core.clone();
         let journal = core.desk.journal();
-        // A record that somebody else has changed is looked at once more.
+        // A record that somebody else has changed is looked at once more. Until it is known who was told, nothing may be signed.
+        let mut conflict = None;
         for _ in 0..ALREADY_TRIES {
-            let mut has_changed = false;
+            conflict = None;
             for mut older in journal.untold(&core.scope(), self.request).await? {
                 let is_concerned = older.id != self.id && self.was_asked_after_error_of(&older);
                 let Outcome::Included(included) = older.outcome() else {
@@ -206,18 +207,18 @@ impl Course {
                 older.told_to = Some(self.id);
                 // Where the journal fails, or the time is over, it may be written all the same: then nobody else would be told.
                 match journal.put(older, None).await {
-                    Err(JournalError::Conflict { .. }) => {
+                    Err(error @ JournalError::Conflict { .. }) => {
                         self.already = None;
-                        has_changed = true;
+                        conflict = Some(error);
                     }
                     _ => return Err(already),
                 }
             }
-            if !has_changed {
+            if conflict.is_none() {
                 break;
             }
         }
-        Ok(())
+        conflict.map_or(Ok(()), |conflict| Err(conflict.into()))
     }
 }
 
