@@ -39,8 +39,8 @@ pub struct ValidationNonceKey {
 }
 
 impl ValidationNonceKey {
-    /// Bits of the lane.
-    pub const LANE_BITS: usize = 152;
+    /// Bits of the nonce key below the lane: entity id and options.
+    pub const LANE_SHIFT: usize = 40;
 
     const GLOBAL: u8 = 1;
     const DEFERRED_ACTION: u8 = 2;
@@ -72,7 +72,7 @@ impl ValidationNonceKey {
             0
         };
         let options = global | deferred_action;
-        self.lane << 40 | U192::from(self.entity_id) << 8 | U192::from(options)
+        self.lane << Self::LANE_SHIFT | U192::from(self.entity_id) << 8 | U192::from(options)
     }
 
     /// Takes a nonce key apart. Options that are not known are left out, as the account ignores them.
@@ -80,7 +80,7 @@ impl ValidationNonceKey {
     pub fn from_nonce_key(nonce_key: U192) -> Self {
         let [.., a, b, c, d, options] = nonce_key.to_be_bytes::<24>();
         Self {
-            lane: nonce_key >> 40,
+            lane: nonce_key >> Self::LANE_SHIFT,
             entity_id: u32::from_be_bytes([a, b, c, d]),
             is_global: options & Self::GLOBAL != 0,
             has_deferred_action: options & Self::DEFERRED_ACTION != 0,
