@@ -412,7 +412,8 @@ impl KeyState {
         let expected = if self.rule_set.module().is_some() {
             let lane = ValidationNonceKey::of_session_key(self.session_key, 0).lane;
             let below = ValidationNonceKey::LANE_SHIFT;
-            lane << below | nonce_key - (nonce_key >> below << below)
+            let entity_and_options = nonce_key - (nonce_key >> below << below);
+            (lane << below) | entity_and_options
         } else {
             session_key_nonce_key(self.session_key)
         };
