@@ -19,6 +19,7 @@ pub mod signer;
 pub mod submit;
 #[cfg(feature = "http")]
 pub mod transport;
+pub mod v08;
 
 pub use account::SmartAccount;
 pub use alloy;

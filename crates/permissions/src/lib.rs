@@ -36,7 +36,7 @@ pub use set::Permissions;
 pub use time_range::{LATEST_PLAUSIBLE_TIME, LONGEST_PLAUSIBLE_INTERVAL, MAX_SECONDS, TimeRange};
 pub use update::{PermissionUpdate, PermissionUpdates};
 pub use user_operation::{
-    DUMMY_SIGNATURE, EIP7702_INIT_CODE_MARKER, EntryPointVersion, OtherForm, PaymasterFields,
+    AbiOperation, DUMMY_SIGNATURE, EIP7702_INIT_CODE_MARKER, EntryPointVersion, OtherForm, PaymasterFields,
     SignedOperation, UserOperation, ValidationNonceKey, nonce, session_key_nonce_key,
 };
 

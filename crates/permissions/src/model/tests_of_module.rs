@@ -295,7 +295,11 @@ fn the_signature_is_what_follows_the_marker_of_the_last_segment() {
         },
         hash,
     };
-    assert!(state.check_signed(&signed([&[0xff], own.as_ref()].concat()), NOW).is_accepted());
+    assert!(
+        state
+            .check_signed(&signed([&[0xff], own.as_ref()].concat()), NOW)
+            .is_accepted()
+    );
     let deferred = [&[0, 0, 0, 1, 2, 0xff], own.as_ref()].concat();
     assert!(state.check_signed(&signed(deferred), NOW).is_accepted());
 }

@@ -10,7 +10,7 @@ mod version;
 
 pub use hash::EIP7702_INIT_CODE_MARKER;
 pub use nonce::{ValidationNonceKey, nonce, session_key_nonce_key};
-pub use packed::{OtherForm, PaymasterFields};
+pub use packed::{AbiOperation, OtherForm, PaymasterFields};
 pub use version::EntryPointVersion;
 
 use alloy_primitives::{Address, B256, Bytes, U256, aliases::U192, bytes};

@@ -3,10 +3,12 @@
 
 use super::{EntryPointVersion, UserOperation, hash::PAYMASTER_DATA_OFFSET};
 use alloy_primitives::{Address, B256, Bytes, U256};
+use serde::{Deserialize, Serialize};
 use session_key_bindings::PackedUserOperation;
 
 /// An operation has not the form that was asked for: it is of another version of the EntryPoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "camelCase")]
 #[error("the operation is of EntryPoint {found}, which takes another form of operations than {expected}")]
 pub struct OtherForm {
     /// The version asked for.
@@ -120,27 +122,59 @@ impl UserOperation {
     }
 }
 
+/// An operation in the form in which the EntryPoint of its version takes it.
+#[derive(Clone, Debug)]
+pub enum AbiOperation {
+    /// As v0.6 takes it.
+    Unpacked(session_key_bindings::UserOperation),
+    /// As later versions take it.
+    Packed(PackedUserOperation),
+}
+
+impl From<UserOperation> for AbiOperation {
+    fn from(operation: UserOperation) -> Self {
+        if operation.version.is_packed() {
+            Self::Packed(PackedUserOperation {
+                accountGasLimits: operation.account_gas_limits(),
+                gasFees: operation.gas_fees(),
+                sender: operation.sender,
+                nonce: operation.nonce,
+                initCode: operation.init_code,
+                callData: operation.call_data,
+                preVerificationGas: operation.pre_verification_gas,
+                paymasterAndData: operation.paymaster_and_data,
+                signature: operation.signature,
+            })
+        } else {
+            Self::Unpacked(session_key_bindings::UserOperation {
+                sender: operation.sender,
+                nonce: operation.nonce,
+                initCode: operation.init_code,
+                callData: operation.call_data,
+                callGasLimit: operation.call_gas_limit,
+                verificationGasLimit: operation.verification_gas_limit,
+                preVerificationGas: operation.pre_verification_gas,
+                maxFeePerGas: operation.max_fee_per_gas,
+                maxPriorityFeePerGas: operation.max_priority_fee_per_gas,
+                paymasterAndData: operation.paymaster_and_data,
+                signature: operation.signature,
+            })
+        }
+    }
+}
+
 impl TryFrom<UserOperation> for PackedUserOperation {
     type Error = OtherForm;
 
     fn try_from(operation: UserOperation) -> Result<Self, OtherForm> {
-        if !operation.version.is_packed() {
-            return Err(OtherForm {
+        let found = operation.version;
+        match operation.into() {
+            AbiOperation::Packed(packed) => Ok(packed),
+            AbiOperation::Unpacked(_) => Err(OtherForm {
                 expected: EntryPointVersion::V07,
-                found: operation.version,
-            });
+                found,
+            }),
         }
-        Ok(Self {
-            accountGasLimits: operation.account_gas_limits(),
-            gasFees: operation.gas_fees(),
-            sender: operation.sender,
-            nonce: operation.nonce,
-            initCode: operation.init_code,
-            callData: operation.call_data,
-            preVerificationGas: operation.pre_verification_gas,
-            paymasterAndData: operation.paymaster_and_data,
-            signature: operation.signature,
-        })
     }
 }
 
@@ -148,25 +182,14 @@ impl TryFrom<UserOperation> for session_key_bindings::UserOperation {
     type Error = OtherForm;
 
     fn try_from(operation: UserOperation) -> Result<Self, OtherForm> {
-        if operation.version.is_packed() {
-            return Err(OtherForm {
+        let found = operation.version;
+        match operation.into() {
+            AbiOperation::Unpacked(unpacked) => Ok(unpacked),
+            AbiOperation::Packed(_) => Err(OtherForm {
                 expected: EntryPointVersion::V06,
-                found: operation.version,
-            });
+                found,
+            }),
         }
-        Ok(Self {
-            sender: operation.sender,
-            nonce: operation.nonce,
-            initCode: operation.init_code,
-            callData: operation.call_data,
-            callGasLimit: operation.call_gas_limit,
-            verificationGasLimit: operation.verification_gas_limit,
-            preVerificationGas: operation.pre_verification_gas,
-            maxFeePerGas: operation.max_fee_per_gas,
-            maxPriorityFeePerGas: operation.max_priority_fee_per_gas,
-            paymasterAndData: operation.paymaster_and_data,
-            signature: operation.signature,
-        })
     }
 }
 
