@@ -203,7 +203,7 @@ async fn what_was_included_broke_no_rule_of_validation() {
         let bundle = calldata::handle_op(signed.operation.clone(), world.owner);
         let code = relay_code(&[
             (world.account.address(), calldata::add_session_key(&grant)),
-            (world.account.deployment().entry_point, bundle.into()),
+            (world.account.deployment().entry_point, bundle),
         ]);
         world.owner_calls(calldata::update_owners(&[relay], &[]), START + 1);
         let hash = {
@@ -277,7 +277,7 @@ async fn what_happened_earlier_in_the_block_is_run_again() {
     let bundle = |world: &World, signed: &SignedOperation| {
         let entry_point = world.account.deployment().entry_point;
         let bundle = calldata::handle_op(signed.operation.clone(), world.owner);
-        transaction(world.owner, entry_point, bundle.into())
+        transaction(world.owner, entry_point, bundle)
     };
     let at = |world: &World, calls: &[Call], sequence: u64| {
         let mut operation = world.operation(calls);
@@ -601,7 +601,7 @@ async fn a_hash_is_enough_to_explain_an_operation() {
     world.testkit.chain().set_code(forwarder, code).unwrap();
     let hidden = world.sign(world.operation(&[transfer(n(70))]), &key);
     let bundle = calldata::handle_op(hidden.operation.clone(), world.owner);
-    let request = transaction(world.owner, forwarder, bundle.into());
+    let request = transaction(world.owner, forwarder, bundle);
     assert!(world.testkit.chain().send(request).unwrap().is_success());
     let found = explained(&world, hidden.hash, &options).await;
     assert_eq!(found.operation.as_ref(), Some(&hidden.operation));

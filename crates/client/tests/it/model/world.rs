@@ -148,7 +148,7 @@ impl World {
         let bundle = calldata::handle_ops(operations, self.owner).unwrap();
         let mut chain = self.testkit.chain();
         chain.set_next_timestamp(time).unwrap();
-        let request = transaction(self.owner, entry_point, bundle.into());
+        let request = transaction(self.owner, entry_point, bundle);
         chain.send(request).unwrap()
     }
 
