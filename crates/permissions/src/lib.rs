@@ -40,6 +40,8 @@ pub use user_operation::{
     SignedOperation, UserOperation, ValidationNonceKey, nonce, session_key_nonce_key,
 };
 
+pub use user_operation::kept as kept_operation;
+
 use alloy_primitives::{FixedBytes, Selector, hex};
 
 /// `transfer(address,uint256)` of ERC-20. With [`ERC20_APPROVE`], all that a key may call on a token with a spend limit.

@@ -2,6 +2,7 @@
 
 mod hash;
 mod json;
+pub mod kept;
 mod nonce;
 mod packed;
 #[cfg(test)]
@@ -14,7 +15,7 @@ pub use packed::{AbiOperation, OtherForm, PaymasterFields};
 pub use version::EntryPointVersion;
 
 use alloy_primitives::{Address, B256, Bytes, U256, aliases::U192, bytes};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Serialize};
 
 /// A signature of valid form that is nobody's: for gas estimation, and the same that the TypeScript client uses.
 ///
@@ -98,51 +99,12 @@ impl UserOperation {
 
 /// A signed operation with its hash, which is its identity: whether it was sent once or twice, through one way or another,
 /// the EntryPoint executes it once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignedOperation {
     /// The operation.
+    #[serde(with = "kept")]
     pub operation: UserOperation,
     /// Its hash, for the EntryPoint and chain that it was signed for.
     pub hash: B256,
-}
-
-/// How a [`SignedOperation`] is written: with the version where the operation's own JSON does not say it.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SignedMembers<O> {
-    operation: O,
-    hash: B256,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    entry_point_version: Option<EntryPointVersion>,
-}
-
-impl Serialize for SignedOperation {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let version = self.operation.version;
-        let members = SignedMembers {
-            operation: &self.operation,
-            hash: self.hash,
-            entry_point_version: version.is_packed().then_some(version),
-        };
-        members.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for SignedOperation {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let SignedMembers {
-            mut operation,
-            hash,
-            entry_point_version,
-        } = SignedMembers::<UserOperation>::deserialize(deserializer)?;
-        if let Some(version) = entry_point_version {
-            if version.is_packed() != operation.version.is_packed() {
-                let found = operation.version;
-                let error = format!("an operation in the form of EntryPoint {found} is not one of {version}");
-                return Err(D::Error::custom(error));
-            }
-            operation.version = version;
-        }
-        Ok(Self { operation, hash })
-    }
 }

@@ -338,11 +338,9 @@ fn json_that_means_nothing_is_refused() {
     // In v0.6 every number has a word of its own.
     assert!(with(&v06, &[("callGasLimit", large)]).is_ok());
 
-    let signed = serde_json::json!({
-        "operation": v06,
-        "hash": B256::ZERO,
-        "entryPointVersion": "0.7",
-    });
+    let mut other_form = v06;
+    other_form["entryPointVersion"] = "0.7".into();
+    let signed = serde_json::json!({ "operation": other_form, "hash": B256::ZERO });
     let error = serde_json::from_value::<SignedOperation>(signed)
         .unwrap_err()
         .to_string();

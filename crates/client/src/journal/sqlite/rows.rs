@@ -7,14 +7,14 @@ use crate::{
         Scope,
     },
     operation::{Open, Outcome},
-    permissions::SignedOperation,
+    permissions::{SignedOperation, UserOperation, kept_operation},
 };
 use alloy::primitives::{Address, FixedBytes, aliases::U192, hex};
 use rusqlite::{
     Connection, Params, Row, ToSql, named_params,
     types::{ToSqlOutput, Value, ValueRef},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// A number of 64 bits. SQLite's integers have a sign: what does not fit is kept as text.
 pub(super) struct Number(pub(super) u64);
@@ -104,6 +104,7 @@ impl Derived {
             Outcome::Open(Open::InPool) => "in_pool",
             Outcome::Open(Open::NotTaken(_)) => "not_taken",
             Outcome::Open(Open::NonceUsed { .. }) => "nonce_used",
+            Outcome::Open(Open::NonceGap { .. }) => "nonce_gap",
         };
         let included_nonce = match &outcome {
             Outcome::Included(included) => Some(text(included.receipt.nonce.to_be_bytes::<32>())),
@@ -195,11 +196,11 @@ pub(super) fn write(connection: &Connection, record: &IntentRecord) -> Result<()
         .execute([&id])?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO operations (
-             intent, position, hash, nonce, operation, made_number, made_hash, doubt, handover, nonce_past, void,
-             included
+             intent, position, hash, nonce, operation, made_number, made_hash, doubt, handover, nonce_past,
+             nonce_gap, void, included
          ) VALUES (
              :intent, :position, :hash, :nonce, :operation, :made_number, :made_hash, :doubt, :handover, :nonce_past,
-             :void, :included
+             :nonce_gap, :void, :included
          )",
     )?;
     for (position, operation) in (0..).zip(operations) {
@@ -209,6 +210,7 @@ pub(super) fn write(connection: &Connection, record: &IntentRecord) -> Result<()
             doubt,
             handover,
             nonce_past,
+            nonce_gap,
             void,
             included,
         } = operation;
@@ -217,12 +219,13 @@ pub(super) fn write(connection: &Connection, record: &IntentRecord) -> Result<()
             ":position": Number(position),
             ":hash": text(hash),
             ":nonce": text(operation.nonce.to_be_bytes::<32>()),
-            ":operation": json(operation)?,
+            ":operation": json(&Kept(operation.clone()))?,
             ":made_number": Number(made.number),
             ":made_hash": text(made.hash),
             ":doubt": doubt.as_ref().map(json).transpose()?,
             ":handover": json(handover)?,
             ":nonce_past": nonce_past.as_ref().map(json).transpose()?,
+            ":nonce_gap": nonce_gap.as_ref().map(json).transpose()?,
             ":void": void.as_ref().map(json).transpose()?,
             ":included": included.as_ref().map(json).transpose()?,
         })?;
@@ -311,13 +314,17 @@ fn read_intent(connection: &Connection, row: &Row<'_>) -> Result<IntentRecord, F
     }
 }
 
+/// An operation with its version, in JSON.
+#[derive(Serialize, Deserialize)]
+struct Kept(#[serde(with = "kept_operation")] UserOperation);
+
 fn read_operation(columns: &Columns<'_>, position: usize) -> Result<OperationRecord, Failure> {
     if usize::try_from(columns.number("position")?) != Ok(position) {
         return Err(columns.unreadable(&format!("its operation {position} is missing")));
     }
     let record = OperationRecord {
         signed: SignedOperation {
-            operation: columns.json("operation")?,
+            operation: columns.json::<Kept>("operation")?.0,
             hash: columns.bytes("hash")?,
         },
         made: BlockRef {
@@ -327,6 +334,7 @@ fn read_operation(columns: &Columns<'_>, position: usize) -> Result<OperationRec
         doubt: columns.optional("doubt", Columns::json)?,
         handover: columns.json("handover")?,
         nonce_past: columns.optional("nonce_past", Columns::json)?,
+        nonce_gap: columns.optional("nonce_gap", Columns::json)?,
         void: columns.optional("void", Columns::json)?,
         included: columns.optional("included", Columns::json)?,
     };
