@@ -16,7 +16,7 @@ use alloy::{
 };
 use session_key_bindings::{ExecutionManifest, ISessionKeyPlugin, ManifestExecutionFunction};
 
-/// Install or uninstall data that say nothing, but make the account call the module: with empty data it would not.
+/// Uninstall data that mean nothing, but make the account call the module: with empty data it would not.
 const NOT_EMPTY: [u8; 1] = [1];
 
 /// `executeUserOp`, which wraps the call data of operations whose validation has execution hooks. Not ABI-encoded further.
@@ -198,17 +198,18 @@ pub fn install_session_key_module(
     .map(|data| Call::new(account, data))
 }
 
-/// What takes the session key module off: three calls of the account to itself, for one batch, in an order in which every key
-/// is ended while the account can still be told. The module is called twice, and each call ends all keys.
+/// Takes the session key module off: three calls of the account to itself, for one batch. Both validations go without telling the
+/// module; then, last, its functions, with the one callback that removes all keys. That callback emits events for as long as its
+/// gas lasts: earlier in the batch, it could leave too little for the rest.
 ///
 /// The account swallows a callback that reverts: read back that no key is left.
 #[must_use]
 pub fn uninstall_session_key_module(account: Address, module: Address, entity_id: u32) -> [Call; 3] {
     let operations = ModuleEntity::new(module, entity_id);
     [
-        uninstall_validation(operations, NOT_EMPTY.into(), Vec::new()),
-        uninstall_execution(module, session_key_module_manifest(), NOT_EMPTY.into()),
+        uninstall_validation(operations, Bytes::new(), Vec::new()),
         uninstall_validation(ModuleEntity::direct_call(module), Bytes::new(), Vec::new()),
+        uninstall_execution(module, session_key_module_manifest(), NOT_EMPTY.into()),
     ]
     .map(|data| Call::new(account, data))
 }
