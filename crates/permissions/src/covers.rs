@@ -826,7 +826,7 @@ mod tests {
         );
     }
 
-    // Few values, so that they meet.
+    // Few values, so they coincide.
     fn contract() -> impl Strategy<Value = Address> {
         prop_oneof![6 => Just(A), 3 => Just(B), 1 => Just(ENTRY_POINT)]
     }

@@ -575,7 +575,7 @@ fn budgets_and_spends_have_all_of_their_members_in_json() {
     assert_eq!(assert_strict(&spend, &["/erc20"]), 3);
 }
 
-/// A number for each rule. Without a wildcard, so that a new rule is not forgotten in the test below.
+/// A number for each rule. Without a wildcard, so a new rule cannot be missing from the test below.
 fn position(rule: &Rule) -> usize {
     match rule {
         Rule::InvalidPaymasterAndData { .. } => 0,
