@@ -148,6 +148,7 @@ pub(crate) const fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::Open(Open::InPool) => "open, in pool",
         Outcome::Open(Open::NotTaken(_)) => "open, not taken",
         Outcome::Open(Open::NonceUsed { .. }) => "open, nonce used",
+        Outcome::Open(Open::NonceGap { .. }) => "open, nonce gap",
         _ => "another",
     }
 }
@@ -852,6 +853,11 @@ impl Caller {
             self.world
                 .violate(Check::Answers, format!("{text}: and nothing was wrong with it"));
         }
+        if let Cause::NonceGap { nonce, next } = &*error.cause {
+            let has_lost_journal = self.state(|state| state.has_lost_journal);
+            self.world
+                .check_gap(&self.process, has_lost_journal, *nonce, *next);
+        }
         let mut included = None;
         match &*error.cause {
             Cause::AlreadyHappened { included: other, .. } => included = Some(other),
@@ -897,7 +903,9 @@ impl Caller {
         }
         let may_say = match error.code() {
             "not_included_in_time" => &[Happened::Unknown, Happened::NotYet][..],
-            "not_taken" | "blocked_by" | "nonce_used" => &[Happened::NotYet, Happened::Unknown, Happened::No],
+            "not_taken" | "blocked_by" | "nonce_used" | "nonce_gap" => {
+                &[Happened::NotYet, Happened::Unknown, Happened::No]
+            }
             "not_sent_in_time" | "not_reached" | "void" | "name_taken" | "no_action" => {
                 &[Happened::No, Happened::NotYet, Happened::Unknown]
             }
@@ -991,7 +999,14 @@ impl Caller {
 fn is_blocking(code: &str) -> bool {
     matches!(
         code,
-        "blocked_by" | "not_taken" | "gas_budget" | "not_allowed" | "over_bound" | "refused" | "would_revert"
+        "blocked_by"
+            | "nonce_gap"
+            | "not_taken"
+            | "gas_budget"
+            | "not_allowed"
+            | "over_bound"
+            | "refused"
+            | "would_revert"
     )
 }
 

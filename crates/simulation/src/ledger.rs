@@ -4,7 +4,7 @@ use crate::plan::Plan;
 use alloy::primitives::{Address, B256, U256, keccak256};
 use session_key_client::{
     SignedOperation, UserOperation,
-    journal::{BlockRef, Handover, IntentId, IntentRecord},
+    journal::{BlockRef, Handover, IntentId, IntentRecord, NonceGap},
     operation::{Included, Outcome, Void},
 };
 use std::{
@@ -30,6 +30,8 @@ pub enum Check {
     NeverSent,
     /// What leaves the process is in the journal.
     WrittenFirst,
+    /// A gap that is named is there: the lane's next nonce is the one that is told, and nothing that the journal knows has it.
+    Gap,
     /// An operation has the hash, the account, and the chain that it should have, and no other operation has its hash.
     Identity,
     /// Two fresh intents never share an operation.
@@ -155,7 +157,7 @@ pub(crate) struct Ledger {
 }
 
 /// How long after a record is written another process may still act on what it read before, in milliseconds.
-const READ_BEFORE: u64 = 5_000;
+pub(crate) const READ_BEFORE: u64 = 5_000;
 
 /// What of an operation an estimate depends on.
 fn estimated(operation: &UserOperation) -> B256 {
@@ -246,6 +248,7 @@ impl Ledger {
                 | Check::Budget
                 | Check::Revoked
                 | Check::Lane
+                | Check::Gap
         );
         let needs_memory = matches!(
             check,
@@ -255,6 +258,7 @@ impl Ledger {
                 | Check::Decided
                 | Check::SentAgain
                 | Check::Lane
+                | Check::Gap
                 | Check::Budget
         );
         if self.is_hostile && needs_honesty || self.is_lossy && needs_memory {
@@ -359,6 +363,36 @@ impl Ledger {
             if operation.handover == Handover::NeverLeft {
                 self.told_never_sent(hash, by);
             }
+            if let Some(gap) = operation.nonce_gap.filter(|_| operation.is_open()) {
+                self.told_gap(&operation.signed, &gap, by);
+            }
+        }
+    }
+
+    /// An operation is told to wait above a gap: on the branch of the block that is named, nothing has used the lane's next nonce.
+    fn told_gap(&mut self, signed: &SignedOperation, gap: &NonceGap, by: &str) {
+        let operation = &signed.operation;
+        let is_above = |executed: &&Executed| {
+            executed.sender == operation.sender
+                && executed.nonce >> 64 == operation.nonce >> 64
+                && executed.nonce >= gap.next
+        };
+        let mut block = self.blocks.get(&gap.block.hash);
+        let mut problem = match block {
+            None => Some("there never was such a block".to_owned()),
+            Some(_) if gap.next >= operation.nonce => Some("that is not below its own".to_owned()),
+            Some(_) => None,
+        };
+        while let Some(facts) = block.filter(|_| problem.is_none()) {
+            let used = facts.executed.iter().find(is_above);
+            problem = used.map(|used| format!("{} has used {:#x} there", used.hash, used.nonce));
+            block = self.blocks.get(&facts.parent);
+        }
+        if let Some(problem) = problem {
+            let (hash, next, number) = (signed.hash, gap.next, gap.block.number);
+            let text =
+                format!("{by} says that {hash} waits for nonce {next:#x} in block {number}: {problem}");
+            self.violate(Check::Gap, text);
         }
     }
 

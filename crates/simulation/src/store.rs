@@ -278,6 +278,19 @@ impl SimJournal {
                 self.world.check_removal(written);
             }
         }
+        for operation in written.open_operations() {
+            let was_named = before.is_some_and(|before| {
+                let mut known = before.operations.iter();
+                known.any(|known| {
+                    known.signed.hash == operation.signed.hash && known.nonce_gap == operation.nonce_gap
+                })
+            });
+            if let Some(gap) = operation.nonce_gap
+                && !was_named
+            {
+                self.world.check_named_gap(operation, &gap, others);
+            }
+        }
         self.say_changes(written, before);
         let now = self.world.now();
         let mut state = self.world.state();
@@ -330,6 +343,9 @@ impl SimJournal {
             }
             if operation.nonce_past.is_some() && known.is_none_or(|known| known.nonce_past.is_none()) {
                 changes.push(format!("{name} nonce past"));
+            }
+            if operation.nonce_gap.is_some() && known.is_none_or(|known| known.nonce_gap.is_none()) {
+                changes.push(format!("{name} above a gap"));
             }
         }
         if changes.is_empty() {
@@ -397,7 +413,11 @@ impl Journal for SimJournal {
             for record in &records {
                 let known = kept.intent(record.id).await?;
                 let count = known.as_ref().map_or(0, |known| known.operations.len());
-                if record.operations.len() > count && others.is_empty() {
+                let names_gap = record
+                    .operations
+                    .iter()
+                    .any(|operation| operation.nonce_gap.is_some());
+                if (record.operations.len() > count || names_gap) && others.is_empty() {
                     others = kept.unsettled(&record.lane).await?;
                 }
                 before.push(known);

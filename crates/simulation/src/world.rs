@@ -5,9 +5,9 @@ use crate::{
     caller::{Belief, WishState},
     dice::Dice,
     fault::Fates,
-    ledger::{BlockFacts, Check, Executed, Ledger},
-    plan::{Event, NodePlan, Plan, Tags, Via, What, WishPlan},
-    prepared::{CHAIN_ID, Prepared, prepared},
+    ledger::{BlockFacts, Check, Executed, Ledger, READ_BEFORE},
+    plan::{Event, NodePlan, Plan, ProcessPlan, Tags, Via, What, WishPlan},
+    prepared::{CHAIN_ID, Prepared, key, prepared},
     spot::{Actor, Step},
     table::Counts,
     trace::Trace,
@@ -16,15 +16,16 @@ use crate::{
 use alloy::{
     consensus::{Transaction as _, TxEnvelope},
     eips::BlockId,
-    primitives::{B256, Bytes, U256, aliases::U192},
+    primitives::{Address, B256, Bytes, U256, aliases::U192},
     rpc::types::Filter,
     sol_types::SolEvent,
 };
 use session_key_bindings::IEntryPoint;
 use session_key_client::{
     SignedOperation,
-    journal::{IntentId, IntentRecord},
+    journal::{IntentId, IntentRecord, NonceGap, OperationRecord},
     operation::Bounds,
+    permissions::session_key_nonce_key,
 };
 use session_key_testkit::{
     Chain, Fate, FinalityTags, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit,
@@ -35,6 +36,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::time::{Duration, Instant, sleep};
+
+/// How long after the faults, and after an operation has arrived somewhere, everybody knows of it, in milliseconds.
+const SETTLED_AFTER: u64 = 60_000;
 
 /// Everything that is shared in one history. One thread runs it.
 #[derive(Debug)]
@@ -529,7 +533,7 @@ impl World {
     }
 
     /// The next nonce of an operation's lane on the winning branch.
-    pub(crate) fn next_nonce(&self, sender: alloy::primitives::Address, nonce_key: U192) -> U256 {
+    pub(crate) fn next_nonce(&self, sender: Address, nonce_key: U192) -> U256 {
         let call = IEntryPoint::getNonceCall {
             sender,
             key: nonce_key,
@@ -556,12 +560,8 @@ impl World {
                 .any(|executed| executed.sender == operation.sender && executed.nonce == before)
         });
         // What `incrementNonce` used on a branch that has lost since left no event.
-        let may_have_been_ended = self.state().reorganizations > 0
-            && self
-                .plan
-                .wishes
-                .iter()
-                .any(|wish| matches!(wish.what, What::Unblock(_)));
+        let lane = (operation.sender, operation.nonce_key());
+        let may_have_been_ended = self.state().reorganizations > 0 && self.may_be_unblocked(lane);
         if !is_used
             && !may_have_been_ended
             && self.next_nonce(operation.sender, operation.nonce_key()) < operation.nonce
@@ -573,6 +573,88 @@ impl World {
                     signed.hash
                 ),
             );
+        }
+    }
+
+    /// Whether somebody wants this lane unblocked.
+    fn may_be_unblocked(&self, lane: (Address, U192)) -> bool {
+        self.plan.wishes.iter().any(|wish| {
+            let mut processes = self.plan.processes.iter();
+            let process = processes.find(|process| process.number == wish.process);
+            let (What::Unblock(kind), Some(process)) = (wish.what, process) else {
+                return false;
+            };
+            let account = process.role.account();
+            let session_key = key(account, kind).address();
+            lane == (
+                self.prepared.accounts[usize::from(account)],
+                session_key_nonce_key(session_key),
+            )
+        })
+    }
+
+    /// A gap is written down: the journal has known nothing that fills it for a while.
+    pub(crate) fn check_named_gap(&self, above: &OperationRecord, gap: &NonceGap, known: &[IntentRecord]) {
+        let now = self.now();
+        let fills = |operation: &&OperationRecord| {
+            operation.nonce() == gap.next && (operation.is_open() || operation.included.is_some())
+        };
+        let filling = known.iter().flat_map(|record| &record.operations).filter(fills);
+        for operation in filling {
+            let hash = operation.signed.hash;
+            let arrived = {
+                let state = self.state();
+                let facts = state.ledger.operations.get(&hash);
+                facts.and_then(|facts| facts.arrived)
+            };
+            if arrived.is_some_and(|arrived| arrived + READ_BEFORE < now) {
+                let text = format!(
+                    "{} is told to wait above a gap that {hash} fills",
+                    above.signed.hash
+                );
+                self.violate(Check::Gap, text);
+            }
+        }
+    }
+
+    /// Somebody is told that an operation waits above a gap. When nodes agree, it is there, and its journal knows nothing that fills
+    /// it.
+    pub(crate) fn check_gap(&self, process: &ProcessPlan, has_lost_journal: bool, nonce: U256, next: U256) {
+        let sender = self.prepared.accounts[usize::from(process.role.account())];
+        let nonce_key = U192::from(next >> 64);
+        let now = self.now();
+        let settled_at = self.plan.calm_at + SETTLED_AFTER;
+        let mut problem = (next >= nonce).then(|| "which is not below its own".to_owned());
+        if now > settled_at && problem.is_none() {
+            let found = self.next_nonce(sender, nonce_key);
+            let shares = |other: u8| {
+                other == process.number && !has_lost_journal
+                    || process.store.is_some()
+                        && self
+                            .plan
+                            .processes
+                            .iter()
+                            .any(|plan| plan.number == other && plan.store == process.store)
+            };
+            let state = self.state();
+            let mut at_next = state.ledger.operations.values().filter(|facts| {
+                let operation = &facts.signed.operation;
+                operation.sender == sender && operation.nonce == next
+            });
+            let is_new = |arrived: Option<u64>| arrived.is_none_or(|arrived| arrived + SETTLED_AFTER > now);
+            let has_new = at_next.clone().any(|facts| is_new(facts.arrived));
+            let known = at_next.find(|facts| !is_new(facts.arrived) && shares(facts.process));
+            problem = if let Some(known) = known {
+                Some(format!("which {} has, in the same journal", known.signed.hash))
+            } else if found != next && !has_new && !self.may_be_unblocked((sender, nonce_key)) {
+                Some(format!("but the next one is {found:#x}"))
+            } else {
+                None
+            };
+        }
+        if let Some(problem) = problem {
+            let text = format!("{nonce:#x} is told to wait for nonce {next:#x}, {problem}");
+            self.violate(Check::Gap, text);
         }
     }
 
@@ -723,7 +805,7 @@ impl World {
 }
 
 /// The newest block of a chain.
-fn facts_of(chain: &Chain, entry_point: alloy::primitives::Address) -> (B256, BlockFacts) {
+fn facts_of(chain: &Chain, entry_point: Address) -> (B256, BlockFacts) {
     let number = chain.block_number();
     let block = chain
         .block_at(BlockId::number(number))

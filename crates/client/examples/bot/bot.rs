@@ -10,7 +10,11 @@ use session_key_client::{
     submit::BundlerSubmitter,
     transport,
 };
-use std::{error::Error, path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 pub(crate) struct Settings {
     pub(crate) chain_id: u64,
@@ -22,6 +26,25 @@ pub(crate) struct Settings {
     pub(crate) journal: PathBuf,
     pub(crate) token: Address,
     pub(crate) shop: Address,
+}
+
+impl Settings {
+    /// Reads them from wherever a name leads: the environment, or a store of secrets.
+    pub(crate) fn read<E: Error + 'static>(
+        value: impl Fn(&str) -> Result<String, E>,
+    ) -> Result<Self, Box<dyn Error>> {
+        Ok(Self {
+            chain_id: value("CHAIN_ID")?.parse()?,
+            node_url: value("NODE_URL")?,
+            bundler_url: value("BUNDLER_URL")?,
+            account: value("ACCOUNT")?.parse()?,
+            key_file: value("KEY_FILE")?.into(),
+            key_password: value("KEY_PASSWORD")?,
+            journal: value("JOURNAL")?.into(),
+            token: value("TOKEN")?.parse()?,
+            shop: value("SHOP")?.parse()?,
+        })
+    }
 }
 
 /// Makes the agent. The chain id is the bot's own knowledge: a node of another chain is an error.
@@ -101,4 +124,12 @@ pub(crate) async fn run(settings: &Settings, week: u64) -> Result<(), Box<dyn Er
     let included = pay(&agent, settings, week).await?;
     println!("paid in block {}", included.receipt.block_number);
     Ok(())
+}
+
+/// `AGENT_NODE_URL=... AGENT_KEY_PASSWORD=... cargo run`: once a day, by cron or a timer.
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let settings = Settings::read(|name| std::env::var(format!("AGENT_{name}")))?;
+    let week = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / (7 * 86_400);
+    run(&settings, week).await
 }

@@ -1,6 +1,8 @@
 //! Runs the bot of the README against an in-process chain and bundler over HTTP: once until it crashes while its payment waits at the
 //! bundler, and once more from the start.
 
+// Its own start is for whoever copies it.
+#[allow(dead_code)]
 mod bot;
 #[path = "../simulated_chain/mod.rs"]
 mod simulated_chain;
@@ -14,7 +16,7 @@ use session_key_client::{
 };
 use session_key_testkit::{BundlerOptions, TestToken};
 use simulated_chain::{RECIPIENT, start};
-use std::{error::Error, time::Duration};
+use std::{env::VarError, error::Error, time::Duration};
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
@@ -23,17 +25,21 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let bundler = start.testkit.bundler(BundlerOptions::default());
     let (node_server, bundler_server) = (start.testkit.serve()?, bundler.serve()?);
     let folder = tempfile::tempdir()?;
-    let settings = Settings {
-        chain_id: start.account.chain_id(),
-        node_url: node_server.url().to_owned(),
-        bundler_url: bundler_server.url().to_owned(),
-        account: start.account.address(),
-        key_file: folder.path().join("session-key.json"),
-        key_password: "9f86d081884c7d659a2feaa0".to_owned(),
-        journal: folder.path().join("journal.sqlite"),
-        token,
-        shop: RECIPIENT,
-    };
+    let file = |name| folder.path().join(name).display().to_string();
+    let settings = Settings::read(|name| {
+        Ok::<_, VarError>(match name {
+            "CHAIN_ID" => start.account.chain_id().to_string(),
+            "NODE_URL" => node_server.url().to_owned(),
+            "BUNDLER_URL" => bundler_server.url().to_owned(),
+            "ACCOUNT" => start.account.address().to_string(),
+            "KEY_FILE" => file("session-key.json"),
+            "KEY_PASSWORD" => "9f86d081884c7d659a2feaa0".to_owned(),
+            "JOURNAL" => file("journal.sqlite"),
+            "TOKEN" => token.to_string(),
+            "SHOP" => RECIPIENT.to_string(),
+            _ => return Err(VarError::NotPresent),
+        })
+    })?;
 
     // The bot's key is made once; the owner grants it 100 tokens a week.
     let key = SessionKeySigner::open(KeystoreFile::new(&settings.key_file, &settings.key_password))?;

@@ -109,11 +109,12 @@ impl<R> Client<R> {
     }
 
     /// Does what [`resume`](Self::resume) does again and again, until it is dropped: a task of its own that notices when a
-    /// reorganization undoes what was included, and sends it again. Errors are left to the next time.
+    /// reorganization undoes what was included, and sends it again. Errors are left to the next time. It pauses for a second at least.
     pub async fn watch(&self, every: Duration) {
+        let pause = every.max(SHORTEST_WATCH);
         loop {
             let _ = self.resume().await;
-            tokio::time::sleep(every).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -177,6 +178,9 @@ impl<R> Client<R> {
         )
     }
 }
+
+/// The shortest pause of [`Client::watch`]: journal and node have other work, too.
+const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 
 /// Asks about intents, for so long. An error says nothing about them.
 async fn within<T>(

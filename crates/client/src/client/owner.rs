@@ -205,7 +205,12 @@ impl Client<Owner> {
     ) -> Result<Unblocked, OperationError> {
         let lane = self.core.lane(nonce_key);
         let before = within(DEFAULT_TIMEOUT, async {
-            Ok(self.core.desk.journal().unsettled(&lane).await?)
+            let mut before = self.core.desk.journal().unsettled(&lane).await?;
+            // What a reorganization has undone is open again: the journal may not know that yet.
+            if let Ok(view) = self.core.view(&lane).await {
+                let _ = self.core.settle(&view, &mut before).await;
+            }
+            Ok(before)
         })
         .await?;
         let source = Unblock {

@@ -18,8 +18,8 @@ mod sqlite;
 pub use memory::MemoryJournal;
 pub(crate) use patient::Patient;
 pub use record::{
-    BlockRef, Handover, IntentId, IntentRecord, Lane, Moment, NoncePast, OperationRecord, ProcessId, Scope,
-    VoidDepth,
+    BlockRef, Handover, IntentId, IntentRecord, Lane, Moment, NonceGap, NoncePast, OperationRecord,
+    ProcessId, Scope, VoidDepth,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteError, SqliteJournal};

@@ -134,6 +134,16 @@ pub struct NoncePast {
     pub used_by: Option<B256>,
 }
 
+/// An operation's nonce is above the lane's next one, and no operation that the journal knows has that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NonceGap {
+    /// The lane's next nonce: the lowest that is missing.
+    pub next: U256,
+    /// The block in which this was first seen.
+    pub block: BlockRef,
+}
+
 /// An operation that was signed for an intent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -148,6 +158,8 @@ pub struct OperationRecord {
     pub handover: Handover,
     /// Set while the lane's nonce is past the operation's.
     pub nonce_past: Option<NoncePast>,
+    /// Set while it waits for nonces below its own that no known operation has.
+    pub nonce_gap: Option<NonceGap>,
     /// Set once it can never be included.
     pub void: Option<Void>,
     /// Set while the canonical chain includes it, as far as is known.

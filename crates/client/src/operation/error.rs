@@ -2,7 +2,7 @@
 
 use super::{
     bounds::OverBound,
-    outcome::{Happened, Included, NotTaken, Outcome},
+    outcome::{Depth, Happened, Included, NotTaken, Outcome},
     paymaster::PaymasterError,
 };
 use crate::{
@@ -269,6 +269,16 @@ pub enum Cause {
         by: Option<B256>,
     },
 
+    /// Its nonce is above the lane's next one, and no known operation has that one. The lane's next intent fills the gap, and so does an
+    /// owner ([`unblock`](crate::OwnerClient::unblock)).
+    #[error("{}", waits_above(*nonce, *next))]
+    NonceGap {
+        /// The operation's nonce.
+        nonce: U256,
+        /// The lane's next nonce.
+        next: U256,
+    },
+
     /// An equal intent was asked for before, ended with an error, and proved to be included. This one was not signed.
     #[error("the same was asked for before and happened in operation {}", included.receipt.user_op_hash)]
     AlreadyHappened {
@@ -294,11 +304,15 @@ pub enum Cause {
         outcome: Box<Outcome>,
     },
 
-    /// It is included, but did not get as deep as was asked for in time.
-    #[error("operation {} is included, but not so deep within {waited:?}", included.receipt.user_op_hash)]
+    /// It is included, but did not get as deep as was asked for in time; or it did, and that was seen too late to be the answer: when the
+    /// time was over, or another error was on its way.
+    #[error("{}", too_late(.included, *.depth, *.waited))]
     NotDeepInTime {
         /// What became of it so far.
         included: Box<Included>,
+        /// How deep it was to lie.
+        #[serde(default)]
+        depth: Depth,
         /// The time limit.
         waited: Duration,
     },
@@ -338,6 +352,25 @@ fn used_by(by: &Option<B256>) -> String {
     by.map_or_else(
         || "the nonce is used, and no event says yet by which operation".to_owned(),
         |by| format!("operation {by} used the nonce"),
+    )
+}
+
+fn too_late(included: &Included, depth: Depth, waited: Duration) -> String {
+    let hash = included.receipt.user_op_hash;
+    if included.has_depth(depth) {
+        format!("operation {hash} is included, which was seen too late to be the answer")
+    } else {
+        format!("operation {hash} is included, but not so deep within {waited:?}")
+    }
+}
+
+fn waits_above(nonce: U256, next: U256) -> String {
+    let sequence = |nonce: U256| nonce & U256::from(u64::MAX);
+    format!(
+        "nonce {} waits above a gap: the lane's next nonce is {}, and no known operation has it; another operation of the lane \
+         fills the gap, or an owner unblocks the lane",
+        sequence(nonce),
+        sequence(next)
     )
 }
 
@@ -384,6 +417,7 @@ impl Cause {
             Self::NotReached { .. } => "not_reached",
             Self::BlockedBy { .. } => "blocked_by",
             Self::NonceUsed { .. } => "nonce_used",
+            Self::NonceGap { .. } => "nonce_gap",
             Self::AlreadyHappened { .. } => "already_happened",
             Self::Shared => "shared",
             Self::NameTaken { .. } => "name_taken",

@@ -2,7 +2,7 @@
 
 use crate::{
     journal::{BlockRef, Handover, OperationRecord, VoidDepth},
-    permissions::Verdict,
+    permissions::{AaCode, Verdict},
     revert::Revert,
     submit::{Receipt, Refusal},
 };
@@ -142,6 +142,17 @@ pub struct NotTaken {
     pub reason: NotTakenReason,
 }
 
+impl NotTaken {
+    /// Whether waiting alone may make the other side take it.
+    pub(super) fn is_passing(&self) -> bool {
+        match &self.reason {
+            NotTakenReason::NonceAhead | NotTakenReason::RateLimited { .. } => true,
+            NotTakenReason::Refused(refusal) => refusal.code == Some(AaCode::InvalidNonce),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for NotTaken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -203,6 +214,13 @@ pub enum Open {
         /// The other operation, if its event was found.
         by: Option<B256>,
     },
+    /// Its nonce is above the lane's next one, and no known operation has that one: it waits for whatever fills the gap.
+    NonceGap {
+        /// Its nonce.
+        nonce: U256,
+        /// The lane's next nonce.
+        next: U256,
+    },
 }
 
 /// What became of an intent: each answer holds for the block and the depth that it names.
@@ -257,6 +275,17 @@ impl Outcome {
             let by = open().find_map(|operation| operation.nonce_past?.used_by);
             return Self::Open(Open::NonceUsed { by });
         }
+        // What else was said of it may only be about that.
+        let is_refused = matches!(&last.handover, Handover::NotTaken(not_taken) if !not_taken.is_passing());
+        if let Some(gap) = last.nonce_gap
+            && !is_refused
+            && open().all(|operation| operation.nonce_gap.is_some())
+        {
+            return Self::Open(Open::NonceGap {
+                nonce: last.nonce(),
+                next: gap.next,
+            });
+        }
         if open().any(|operation| operation.handover == Handover::InPool) {
             return Self::Open(Open::InPool);
         }
@@ -272,7 +301,9 @@ impl Outcome {
             Self::Included(included) if included.success => Happened::Yes,
             Self::Included(_) => Happened::Reverted,
             Self::Void(_) | Self::NeverSent => Happened::No,
-            Self::Open(Open::NotTaken(_) | Open::NonceUsed { by: Some(_) }) => Happened::NotYet,
+            Self::Open(Open::NotTaken(_) | Open::NonceUsed { by: Some(_) } | Open::NonceGap { .. }) => {
+                Happened::NotYet
+            }
             Self::Open(_) => Happened::Unknown,
         }
     }

@@ -3,7 +3,7 @@
 use super::{
     DEFAULT_TIMEOUT,
     core::Core,
-    course::{handover_after, is_passing},
+    course::handover_after,
     desk::{LEASE, TurnError},
     error::{Cause, OperationError},
     settle::{SettleError, View},
@@ -122,7 +122,7 @@ impl Core {
                 (is_undone || is_in_time)
                     && self.desk.dropped_at(record.id).is_none()
                     && record.open_operations().any(|operation| {
-                        !matches!(&operation.handover, Handover::NotTaken(reason) if !is_passing(reason))
+                        !matches!(&operation.handover, Handover::NotTaken(reason) if !reason.is_passing())
                     })
             };
             if !records.iter().any(is_waited_for) {
@@ -221,6 +221,15 @@ impl Core {
         };
         self.check_ours(&record)?;
         let view = self.view(&record.lane).await.map_err(node_failed)?;
+        // What it may wait for has to be known as it is.
+        if record
+            .open_operations()
+            .any(|operation| operation.nonce() > view.nonce)
+        {
+            let mut others = self.desk.journal().unsettled(&record.lane).await?;
+            others.retain(|other| other.id != id);
+            self.settle(&view, &mut others).await.map_err(settling_failed)?;
+        }
         let mut records = [record];
         self.settle(&view, &mut records).await.map_err(settling_failed)?;
         let [record] = records;

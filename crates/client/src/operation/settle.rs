@@ -6,10 +6,10 @@
 
 use super::{
     core::Core,
-    outcome::{Included, Void},
+    outcome::{Included, Outcome, Void},
 };
 use crate::{
-    journal::{BlockRef, IntentRecord, Lane, NoncePast, OperationRecord, VoidDepth},
+    journal::{BlockRef, IntentRecord, Lane, NonceGap, NoncePast, OperationRecord, VoidDepth},
     node::{Head, OperationEvent, OperationFilter},
     request::RequestError,
     submit::Receipt,
@@ -218,6 +218,7 @@ impl Core {
                 *record = self.write_fact(changed).await?;
             }
         }
+        self.note_gaps(view, records).await?;
         let is_past = |operation: &OperationRecord| operation.is_open() && operation.nonce() < view.nonce;
         if !records.iter().any(|record| record.operations.iter().any(is_past)) {
             return Ok(());
@@ -307,6 +308,65 @@ impl Core {
             }
         }
         Ok(is_changed)
+    }
+
+    /// Notes which open operations wait for nonces that no known operation has. Nothing is read unless there may be such.
+    async fn note_gaps(&self, view: &View, records: &mut [IntentRecord]) -> Result<(), SettleError> {
+        let is_above = |operation: &OperationRecord| operation.is_open() && operation.nonce() > view.nonce;
+        let mut operations = records.iter().flat_map(|record| &record.operations);
+        if !operations.any(|operation| is_above(operation) || operation.nonce_gap.is_some()) {
+            return Ok(());
+        }
+        let Some(lane) = records.first().map(|record| record.lane) else {
+            return Ok(());
+        };
+        let is_missing = !self.knows_user_of(&lane, view.nonce, records).await?;
+        for record in &mut *records {
+            let mut changed = record.clone();
+            for operation in &mut changed.operations {
+                let known = operation.nonce_gap;
+                // A node that is behind may not have what was there already.
+                let since = known.map_or(operation.made.number, |gap| gap.block.number);
+                if operation.is_open() && view.head.number < since {
+                    continue;
+                }
+                operation.nonce_gap = (is_missing && is_above(operation)).then(|| NonceGap {
+                    next: view.nonce,
+                    block: known
+                        .filter(|gap| gap.next == view.nonce)
+                        .map_or(view.head_ref(), |gap| gap.block),
+                });
+            }
+            if changed != *record {
+                self.check_chain().await?;
+                *record = self.write_fact(changed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an operation is known that has used this nonce of the lane, or can.
+    async fn knows_user_of(
+        &self,
+        lane: &Lane,
+        nonce: U256,
+        records: &[IntentRecord],
+    ) -> Result<bool, SettleError> {
+        let has_it = |operation: &OperationRecord| {
+            operation.nonce() == nonce && (operation.is_open() || operation.included.is_some())
+        };
+        let is_known =
+            |records: &[IntentRecord]| records.iter().any(|record| record.operations.iter().any(has_it));
+        let journal = self.desk.journal();
+        if is_known(records) || is_known(&journal.unsettled(lane).await?) {
+            return Ok(true);
+        }
+        // What is included there or above it: the node is behind.
+        let highest = journal.highest_included(lane).await?;
+        Ok(highest.is_some_and(|record| match record.outcome() {
+            Outcome::Included(included) => included.receipt.nonce >= nonce,
+            _ => false,
+        }))
     }
 
     /// Nothing is decided by a node of another chain: an address may lead to one from one moment to the next.

@@ -32,6 +32,7 @@ mod secrets;
 mod sending_bundlers;
 mod sending_depth;
 mod sending_dropped;
+mod sending_gaps;
 mod sending_lag;
 mod sending_lanes;
 mod sending_lost_answers;

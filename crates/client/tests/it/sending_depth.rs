@@ -138,13 +138,30 @@ async fn what_does_not_get_deep_in_time_is_told_as_included() {
         ("not_deep_in_time", Happened::Yes)
     );
     assert_eq!(error.advice(), Advice::Nothing);
-    let Cause::NotDeepInTime { included, .. } = *error.cause else {
+    let Cause::NotDeepInTime {
+        included,
+        depth,
+        waited,
+    } = *error.cause
+    else {
         panic!()
     };
-    assert_eq!(
-        operations_of(&fixture).await.last(),
-        Some(&(hash_of(&included), true))
-    );
+    let hash = hash_of(&included);
+    assert_eq!(operations_of(&fixture).await.last(), Some(&(hash, true)));
+    let words = |depth| {
+        let included = included.clone();
+        let cause = Cause::NotDeepInTime {
+            included,
+            depth,
+            waited,
+        };
+        cause.to_string()
+    };
+    let not_deep = format!("operation {hash} is included, but not so deep within 10s");
+    assert_eq!(words(depth), not_deep);
+    // Of what is as deep as was asked for, nothing of the kind is said.
+    let too_late = format!("operation {hash} is included, which was seen too late to be the answer");
+    assert_eq!(words(Depth::Latest), too_late);
     // Its caller knows: the same again is another one.
     pay(&process, 1).await.unwrap();
     assert_eq!(fixture.balance(RECIPIENT), U256::from(2));
@@ -286,6 +303,25 @@ async fn a_task_of_its_own_makes_good_what_is_undone() {
         assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
     }
     watch.abort();
+}
+
+// By the clock of the world: one that is paused stands still as long as somebody spins.
+#[tokio::test]
+async fn a_task_that_watches_without_a_pause_pauses() {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::EntryPoint);
+    // There is something to look at.
+    pay(&process, 1).await.unwrap();
+    let asked = || process.node.asked().len();
+    let before = asked();
+    let watch = process.agent.watch(seconds(0));
+    assert!(
+        tokio::time::timeout(std::time::Duration::from_millis(700), watch)
+            .await
+            .is_err()
+    );
+    let looks = asked() - before;
+    assert!((1..=8).contains(&looks), "{looks} requests");
 }
 
 // Its nonce is used by somebody else's operation in the blocks that took their place.

@@ -248,6 +248,7 @@ fn operation(record: &IntentRecord, nonce: U256, handover: Handover) -> Operatio
         doubt: None,
         handover,
         nonce_past: None,
+        nonce_gap: None,
         void: None,
         included: None,
     }

@@ -1,7 +1,7 @@
 //! What is written, and what is not.
 
 use super::*;
-use crate::journal::NoncePast;
+use crate::journal::{NonceGap, NoncePast};
 
 pub(super) async fn a_new_record_is_written(journal: Arc<dyn Journal>) {
     let record = open(lane());
@@ -327,6 +327,10 @@ pub(super) async fn everything_in_a_record_is_kept(journal: Arc<dyn Journal>) {
         operation.nonce_past = Some(NoncePast {
             block: block(u64::MAX),
             used_by: Some(B256::repeat_byte(0xee)),
+        });
+        operation.nonce_gap = Some(NonceGap {
+            next: U256::MAX,
+            block: block(u64::MAX),
         });
         if let Some(void) = &mut operation.void {
             void.depth = VoidDepth::Blocks(u64::MAX);

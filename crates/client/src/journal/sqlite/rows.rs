@@ -104,6 +104,7 @@ impl Derived {
             Outcome::Open(Open::InPool) => "in_pool",
             Outcome::Open(Open::NotTaken(_)) => "not_taken",
             Outcome::Open(Open::NonceUsed { .. }) => "nonce_used",
+            Outcome::Open(Open::NonceGap { .. }) => "nonce_gap",
         };
         let included_nonce = match &outcome {
             Outcome::Included(included) => Some(text(included.receipt.nonce.to_be_bytes::<32>())),
@@ -195,11 +196,11 @@ pub(super) fn write(connection: &Connection, record: &IntentRecord) -> Result<()
         .execute([&id])?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO operations (
-             intent, position, hash, nonce, operation, made_number, made_hash, doubt, handover, nonce_past, void,
-             included
+             intent, position, hash, nonce, operation, made_number, made_hash, doubt, handover, nonce_past,
+             nonce_gap, void, included
          ) VALUES (
              :intent, :position, :hash, :nonce, :operation, :made_number, :made_hash, :doubt, :handover, :nonce_past,
-             :void, :included
+             :nonce_gap, :void, :included
          )",
     )?;
     for (position, operation) in (0..).zip(operations) {
@@ -209,6 +210,7 @@ pub(super) fn write(connection: &Connection, record: &IntentRecord) -> Result<()
             doubt,
             handover,
             nonce_past,
+            nonce_gap,
             void,
             included,
         } = operation;
@@ -223,6 +225,7 @@ pub(super) fn write(connection: &Connection, record: &IntentRecord) -> Result<()
             ":doubt": doubt.as_ref().map(json).transpose()?,
             ":handover": json(handover)?,
             ":nonce_past": nonce_past.as_ref().map(json).transpose()?,
+            ":nonce_gap": nonce_gap.as_ref().map(json).transpose()?,
             ":void": void.as_ref().map(json).transpose()?,
             ":included": included.as_ref().map(json).transpose()?,
         })?;
@@ -327,6 +330,7 @@ fn read_operation(columns: &Columns<'_>, position: usize) -> Result<OperationRec
         doubt: columns.optional("doubt", Columns::json)?,
         handover: columns.json("handover")?,
         nonce_past: columns.optional("nonce_past", Columns::json)?,
+        nonce_gap: columns.optional("nonce_gap", Columns::json)?,
         void: columns.optional("void", Columns::json)?,
         included: columns.optional("included", Columns::json)?,
     };

@@ -107,11 +107,13 @@ impl Course {
         match record.outcome() {
             Outcome::Included(included) => Cause::NotDeepInTime {
                 included: Box::new(included),
+                depth: self.wanted.depth,
                 waited,
             },
             Outcome::Void(void) => Cause::Void { void: Box::new(void) },
             Outcome::NeverSent => Cause::NotSentInTime { waited },
             Outcome::Open(Open::NonceUsed { by }) => Cause::NonceUsed { by },
+            Outcome::Open(Open::NonceGap { nonce, next }) => Cause::NonceGap { nonce, next },
             Outcome::Open(Open::NotTaken(reason)) => Cause::NotTaken(reason),
             Outcome::Open(_) => Cause::NotIncludedInTime { waited },
         }
@@ -156,6 +158,7 @@ impl Course {
             cause = if included.success {
                 Cause::NotDeepInTime {
                     included,
+                    depth: self.wanted.depth,
                     waited: self.wanted.timeout,
                 }
             } else {

@@ -49,15 +49,6 @@ const fn can_come_from_inclusion(reason: &NotTaken) -> bool {
     }
 }
 
-/// Whether waiting alone may make the other side take it.
-pub(in crate::operation) fn is_passing(reason: &NotTaken) -> bool {
-    match &reason.reason {
-        NotTakenReason::NonceAhead | NotTakenReason::RateLimited { .. } => true,
-        NotTakenReason::Refused(refusal) => refusal.code == Some(AaCode::InvalidNonce),
-        _ => false,
-    }
-}
-
 /// Whether an operation is in a pool, or nobody said what became of it.
 pub(super) const fn is_waiting(handover: &Handover) -> bool {
     matches!(

@@ -15,7 +15,7 @@ mod ride;
 mod sign;
 mod watch;
 
-pub(super) use handover::{handover_after, is_passing};
+pub(super) use handover::handover_after;
 
 use super::{
     Operation,

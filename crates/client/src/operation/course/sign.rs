@@ -2,7 +2,7 @@
 
 use super::{
     Course, FIRST_PAUSE, LONGEST_PAUSE, Seen,
-    handover::{handover_after, is_passing, is_waiting},
+    handover::{handover_after, is_waiting},
     others::{rivals, undone},
     settling_failed,
 };
@@ -92,7 +92,7 @@ impl Course {
                     }
                     match self.hand_over(index).await? {
                         Sent::NotTaken(reason)
-                            if is_next && !is_passing(&reason) && !self.is_in_its_own_way(index, &reason) =>
+                            if is_next && !reason.is_passing() && !self.is_in_its_own_way(index, &reason) =>
                         {
                             if self.is_sent_as_it_is() {
                                 return self.check_decided(reason).await;
@@ -108,14 +108,18 @@ impl Course {
             // Operations whose callers were given no error keep their nonces: a reorganization has undone them, and they come first.
             if let Some((lowest, undone)) = undone(&others, nonce) {
                 // Each is waited for once: some bundlers take no more than the next one.
-                if waited_for == Some(undone) {
+                if waited_for != Some(undone) {
+                    waited_for = Some(undone);
+                    self.send_others(&mut others, |other| other >= nonce).await;
+                    self.wait_for_others(&others, |operation| operation.nonce() == lowest)
+                        .await;
+                    continue;
+                }
+                if lowest == nonce {
                     return Err(Cause::BlockedBy { by: undone });
                 }
-                waited_for = Some(undone);
-                self.send_others(&mut others, |other| other >= nonce).await;
-                self.wait_for_others(&others, |operation| operation.nonce() == lowest)
-                    .await;
-                continue;
+                // It waits above a gap, or above what nobody takes: this one takes none of its nonces, and lets it pass.
+                has_waited = true;
             }
             let rivals = rivals(&others, nonce);
             if !has_waited && rivals.iter().any(|rival| is_waiting(&rival.handover)) {
@@ -216,6 +220,7 @@ impl Course {
                 doubt,
                 handover: Handover::Written,
                 nonce_past: None,
+                nonce_gap: None,
                 void: None,
                 included: None,
             };
@@ -287,7 +292,7 @@ impl Course {
             .saturating_sub(1);
         match self.hand_over_first(index).await? {
             Sent::NeverLeft { error } => Err(Cause::NotReached { error }),
-            Sent::NotTaken(reason) if !is_passing(&reason) => {
+            Sent::NotTaken(reason) if !reason.is_passing() => {
                 // Inclusion itself can be the reason.
                 match self.look().await {
                     Ok(Seen::Included(_) | Seen::Void) => Ok(()),

@@ -1,8 +1,7 @@
 //! Looking at the chain until it has decided.
 
 use super::{
-    Course, FIRST_PAUSE, LONGEST_PAUSE, READ_TRIES, RESEND_AFTER, RESEND_TAKEN_AFTER, Seen,
-    handover::is_passing, settling_failed,
+    Course, FIRST_PAUSE, LONGEST_PAUSE, READ_TRIES, RESEND_AFTER, RESEND_TAKEN_AFTER, Seen, settling_failed,
 };
 use crate::{
     journal::IntentRecord,
@@ -130,7 +129,7 @@ impl Course {
                 // One above a gap waits for whatever fills the gap.
                 self.send_those_below(index).await;
                 match self.hand_over(index).await {
-                    Ok(Sent::NotTaken(reason)) if !is_passing(&reason) => {
+                    Ok(Sent::NotTaken(reason)) if !reason.is_passing() => {
                         match self.look().await {
                             Ok(Seen::Included(included)) => return Ok(Some(included)),
                             Ok(Seen::Void) => return Ok(None),

@@ -13,11 +13,11 @@ use session_key_client::{
         rpc::types::Log,
     },
     journal::{
-        BlockRef, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Moment, NoncePast,
+        BlockRef, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Moment, NonceGap, NoncePast,
         OperationRecord, ProcessId, SqliteJournal, VoidDepth,
     },
     operation::{
-        Cause, Happened, Included, NotTaken, NotTakenReason, Open, OperationError, Outcome, OverBound,
+        Cause, Depth, Happened, Included, NotTaken, NotTakenReason, Open, OperationError, Outcome, OverBound,
         PaymasterError, Setting, Void,
     },
     permissions::{AaCode, Verdict, model::Remaining},
@@ -252,9 +252,23 @@ fn signed() -> BoxedStrategy<SignedOperation> {
         .boxed()
 }
 
+fn depth() -> impl Strategy<Value = Depth> {
+    prop_oneof![
+        Just(Depth::Latest),
+        number().prop_map(Depth::Blocks),
+        Just(Depth::Final)
+    ]
+}
+
 fn operation() -> BoxedStrategy<OperationRecord> {
     let past = (block(), option::of(hash())).prop_map(|(block, used_by)| NoncePast { block, used_by });
-    let became = (option::of(past), option::of(void()), option::of(included()));
+    let gap = (word(), block()).prop_map(|(next, block)| NonceGap { next, block });
+    let became = (
+        option::of(past),
+        option::of(gap),
+        option::of(void()),
+        option::of(included()),
+    );
     (signed(), block(), option::of(verdict()), handover(), became)
         .prop_map(|(signed, made, doubt, handover, became)| OperationRecord {
             signed,
@@ -262,8 +276,9 @@ fn operation() -> BoxedStrategy<OperationRecord> {
             doubt,
             handover,
             nonce_past: became.0,
-            void: became.1,
-            included: became.2,
+            nonce_gap: became.1,
+            void: became.2,
+            included: became.3,
         })
         .boxed()
 }
@@ -319,6 +334,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(Outcome::Open(Open::InPool)),
         not_taken().prop_map(|reason| Outcome::Open(Open::NotTaken(reason))),
         option::of(hash()).prop_map(|by| Outcome::Open(Open::NonceUsed { by })),
+        (word(), word()).prop_map(|(nonce, next)| Outcome::Open(Open::NonceGap { nonce, next })),
     ]
 }
 
@@ -422,6 +438,7 @@ fn cause() -> impl Strategy<Value = Cause> {
         waited().prop_map(|waited| Cause::NotIncludedInTime { waited }),
         hash().prop_map(|by| Cause::BlockedBy { by }),
         option::of(hash()).prop_map(|by| Cause::NonceUsed { by }),
+        (word(), word()).prop_map(|(nonce, next)| Cause::NonceGap { nonce, next }),
         (id(), included()).prop_map(|(intent, included)| Cause::AlreadyHappened {
             intent: IntentId(intent),
             included: Box::new(included)
@@ -432,7 +449,8 @@ fn cause() -> impl Strategy<Value = Cause> {
             intent: IntentId(intent),
             outcome: Box::new(outcome)
         }),
-        (included(), waited()).prop_map(|(included, waited)| Cause::NotDeepInTime {
+        (included(), depth(), waited()).prop_map(|(included, depth, waited)| Cause::NotDeepInTime {
+            depth,
             included: Box::new(included),
             waited
         }),
