@@ -1,17 +1,17 @@
-//! Whose rules a plugin has.
+//! The rule set of a plugin.
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of the rules of the plugin that a key lives on.
+/// What is known about the rules of a key's plugin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RuleSet {
-    /// They are those of this project's plugin, all of which the model has.
+    /// The rules of this project's plugin, all of which are modelled.
     #[default]
     Strict,
-    /// It is another plugin of the same ABI, so that it has the rules that the ABI documents. The model refuses what this
-    /// project's plugin would refuse, and what such a plugin may refuse beyond that. Where the other plugin may let an operation
-    /// pass, the verdict is [`MayPass`](crate::Verdict::MayPass).
+    /// Another plugin with the same ABI, which has the rules that the ABI documents. The model refuses what
+    /// this project's plugin would refuse, and what such a plugin may refuse beyond that. If the other plugin
+    /// may accept an operation, the verdict is [`MayPass`](crate::Verdict::MayPass).
     Compatible,
 }

@@ -4,10 +4,10 @@ use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, aliases::U19
 use alloy_sol_types::SolValue;
 use serde::{Deserialize, Serialize};
 
-/// A signature of valid form that is nobody's: for gas estimation, and the same that the TypeScript client uses.
+/// A well-formed signature of no known signer, for gas estimation; the TypeScript client uses the same.
 ///
-/// It recovers to some address, so that the plugin runs its full permission check and reports a wrong signer instead of
-/// reverting.
+/// It recovers to some address, so the plugin runs its full permission check and reports a wrong signer
+/// instead of reverting.
 pub const DUMMY_SIGNATURE: Bytes = bytes!(
     "fffffffffffffffffffffffffffffff0000000000000000000000000000000007aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1c"
 );
@@ -18,7 +18,7 @@ pub const DUMMY_SIGNATURE: Bytes = bytes!(
 pub struct UserOperation {
     /// The account.
     pub sender: Address,
-    /// Upper 192 bits: nonce key, a lane with a sequence of its own; lower 64 bits: sequence number in that lane.
+    /// Upper 192 bits: nonce key, a lane with its own sequence; lower 64 bits: sequence number in that lane.
     pub nonce: U256,
     /// Empty, or the factory's address followed by the call that creates the account.
     pub init_code: Bytes,
@@ -28,11 +28,11 @@ pub struct UserOperation {
     pub call_gas_limit: U256,
     /// Gas units for validation, creation of the account included; with a paymaster, for its two functions too.
     pub verification_gas_limit: U256,
-    /// Gas units paid to whoever bundles the operation, for what the EntryPoint cannot measure.
+    /// Gas units paid to the bundler for what the EntryPoint cannot measure.
     pub pre_verification_gas: U256,
-    /// Wei per gas unit, at the most.
+    /// The maximum fee, in wei per gas unit.
     pub max_fee_per_gas: U256,
-    /// Wei per gas unit to the bundler on top of the base fee, at the most.
+    /// The maximum fee to the bundler on top of the base fee, in wei per gas unit.
     pub max_priority_fee_per_gas: U256,
     /// Empty, or the paymaster's address followed by data for it.
     pub paymaster_and_data: Bytes,
@@ -73,15 +73,16 @@ impl UserOperation {
         U192::from(self.nonce >> 64)
     }
 
-    /// What the operation costs at the most, in wei, as the EntryPoint prefunds it and as a key's gas limit counts it:
-    /// `(callGasLimit + verificationGasLimit * (paymaster ? 3 : 1) + preVerificationGas) * maxFeePerGas`. `None` when that
-    /// overflows.
+    /// The maximum cost of the operation, in wei, as the EntryPoint prefunds it and as a key's gas limit
+    /// counts it:
+    /// `(callGasLimit + verificationGasLimit * (paymaster ? 3 : 1) + preVerificationGas) * maxFeePerGas`.
+    /// `None` if that overflows.
     pub fn max_cost(&self) -> Option<U256> {
         self.max_gas()?.checked_mul(self.max_fee_per_gas)
     }
 
-    /// The gas units that [`max_cost`](Self::max_cost) counts. `None` when that overflows; a sum of [`U256::MAX`] counts as an
-    /// overflow too.
+    /// The gas units that [`max_cost`](Self::max_cost) counts. `None` if that overflows; a sum of
+    /// [`U256::MAX`] counts as an overflow too.
     pub fn max_gas(&self) -> Option<U256> {
         let verifications = U256::from(if self.paymaster_and_data.is_empty() { 1 } else { 3 });
         self.verification_gas_limit
@@ -97,8 +98,8 @@ impl UserOperation {
     }
 }
 
-/// A signed operation with its hash, which is its identity: whether it was sent once or twice, through one way or another,
-/// the EntryPoint executes it once.
+/// A signed operation with its hash, which identifies it: however often and by whatever route it is sent, the
+/// EntryPoint executes it at most once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignedOperation {
@@ -108,13 +109,13 @@ pub struct SignedOperation {
     pub hash: B256,
 }
 
-/// The nonce lane of a session key: its address. The plugin insists on it for a key with a gas limit; this crate uses it
-/// unless told otherwise, so that operations of different keys do not wait for each other.
+/// The nonce lane of a session key: its address. The plugin requires it for a key with a gas limit. This
+/// project's clients use it by default, so operations of different keys do not wait for each other.
 pub fn session_key_nonce_key(session_key: Address) -> U192 {
     U192::from_be_slice(session_key.as_slice())
 }
 
-/// Puts a nonce together from lane and sequence number.
+/// Composes a nonce from lane and sequence number.
 pub fn nonce(nonce_key: U192, sequence: u64) -> U256 {
     U256::from(nonce_key) << 64 | U256::from(sequence)
 }
@@ -185,7 +186,7 @@ mod tests {
         assert_eq!(op.paymaster(), None);
         op.verification_gas_limit = U256::MAX;
         assert_eq!(op.max_cost(), None);
-        // The largest number counts as an overflow, also at a fee of zero.
+        // The largest number counts as an overflow, even at a fee of zero.
         let largest = UserOperation {
             call_gas_limit: U256::MAX,
             ..Default::default()
