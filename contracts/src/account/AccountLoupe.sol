@@ -11,7 +11,7 @@ import {END_OF_PLUGINS} from "./PluginState.sol";
 import {ReservedSelectors} from "./ReservedSelectors.sol";
 import {HookKind, Role, SelectorConfig} from "./SelectorConfig.sol";
 
-/// @title Looking into the account
+/// @title Views of an account's plugins, functions and hooks
 abstract contract AccountLoupe is IModularAccount {
     using LibSelectorStorage for SelectorStorage;
     using LibHookList for mapping(uint256 => HookEntry);

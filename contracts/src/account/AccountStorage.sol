@@ -7,7 +7,7 @@ import {HookEntry} from "./HookList.sol";
 import {PluginState} from "./PluginState.sol";
 import {SelectorConfig} from "./SelectorConfig.sol";
 
-/// @notice Where `initialize` stands.
+/// @notice The progress of `initialize`.
 enum InitializationState {
     NOT_STARTED,
     RUNNING,
@@ -45,14 +45,14 @@ struct PluginStorage {
 
 /// @notice All storage of the account.
 struct AccountStorage {
-    // Slot 0: the newest plugin, of which the others follow by `PluginState.next`; zero: none is installed.
+    // Slot 0: the newest plugin; `PluginState.next` leads to the others. Zero if none is installed.
     address newestPlugin;
     InitializationState initialization;
     // Slot 1.
     mapping(address plugin => PluginStorage) plugins;
     // Slot 2.
     mapping(bytes4 selector => SelectorStorage) selectors;
-    // Slot 3. How many installed plugins' manifests claim an interface (with repetitions).
+    // Slot 3. How often the manifests of installed plugins claim an interface, repetitions included.
     mapping(bytes4 interfaceId => uint256) supportedInterfaces;
 }
 

@@ -9,7 +9,7 @@ pragma solidity ^0.8.30;
 ///            +----------------------------------+-----------+-------------------------+
 ///
 ///     function ids   8 bits each, the first in the lowest bits
-///     count          how many they are, 1 to 11
+///     count          number of functions, 1 to 11
 type DependencyWord is uint256;
 
 using LibDependencyWord for DependencyWord global;
@@ -30,7 +30,7 @@ library LibDependencyWord {
         return address(uint160(DependencyWord.unwrap(self)));
     }
 
-    /// @dev How many functions it has; zero in a word that is none yet.
+    /// @dev The number of functions; zero in a word that is not in use.
     function count(DependencyWord self) internal pure returns (uint256) {
         return uint8(DependencyWord.unwrap(self) >> COUNT_SHIFT);
     }
@@ -40,7 +40,7 @@ library LibDependencyWord {
         return self.count() != 0 && self.plugin() == other && self.count() != MAX_COUNT;
     }
 
-    /// @dev The word with one function more, which must fit.
+    /// @dev The word with one more function, which must fit.
     function withFunction(DependencyWord self, uint8 functionId) internal pure returns (DependencyWord) {
         uint256 word = DependencyWord.unwrap(self) + (1 << COUNT_SHIFT);
         return DependencyWord.wrap(word | uint256(functionId) << (FUNCTION_IDS_SHIFT + 8 * self.count()));

@@ -15,7 +15,7 @@ function packReference(address plugin, uint8 functionId) pure returns (FunctionR
     return FunctionReference.wrap(bytes21(uint168(uint160(plugin)) << 8 | functionId));
 }
 
-/// @dev Whether it refers to nothing.
+/// @dev Whether the reference is null.
 function isNone(FunctionReference self) pure returns (bool) {
     return FunctionReference.unwrap(self) == bytes21(0);
 }

@@ -11,7 +11,7 @@ import {FunctionReference} from "./FunctionReference.sol";
 ///            +----------+----------+----------+-------------------------------+
 ///
 ///     paired   pre-execution hooks only: number of distinct post hooks paired with it
-///     copies   how many copies of it were added, less one
+///     copies   number of copies added, minus one
 type HookEntry is uint256;
 
 using LibHookEntry for HookEntry global;
@@ -26,27 +26,28 @@ library LibHookEntry {
         return FunctionReference.wrap(bytes21(uint168(HookEntry.unwrap(self))));
     }
 
-    /// @dev How many copies were added, less one.
+    /// @dev The number of copies added, minus one.
     function extraCopies(HookEntry self) internal pure returns (uint256) {
         return uint8(HookEntry.unwrap(self) >> EXTRA_COPIES_SHIFT);
     }
 
-    /// @dev The entry with one copy more; the caller keeps within `LibHookList.MAX_COPIES`.
+    /// @dev The entry with one more copy; the caller enforces `LibHookList.MAX_COPIES`.
     function oneMoreCopy(HookEntry self) internal pure returns (HookEntry) {
         return HookEntry.wrap(HookEntry.unwrap(self) + (uint256(1) << EXTRA_COPIES_SHIFT));
     }
 
-    /// @dev The entry with one copy less, of two or more.
+    /// @dev The entry with one copy less; it must have two or more.
     function oneCopyLess(HookEntry self) internal pure returns (HookEntry) {
         return HookEntry.wrap(HookEntry.unwrap(self) - (uint256(1) << EXTRA_COPIES_SHIFT));
     }
 
-    /// @dev How many distinct post hooks are paired with it.
+    /// @dev The number of distinct post hooks paired with it.
     function pairedCount(HookEntry self) internal pure returns (uint256) {
         return uint16(HookEntry.unwrap(self) >> PAIRED_COUNT_SHIFT);
     }
 
-    /// @dev The entry with another number of paired hooks. Panics when it does not fit: see `LibSelectorConfig.withHookCount`.
+    /// @dev The entry with another number of paired hooks. Panics if it does not fit: see
+    /// `LibSelectorConfig.withHookCount`.
     function withPairedCount(HookEntry self, uint256 count) internal pure returns (HookEntry) {
         assert(count <= type(uint16).max);
         return
@@ -57,13 +58,13 @@ library LibHookEntry {
 }
 
 /// @title Lists of distinct hooks, with the number of copies of each
-/// @notice A list is a mapping from index to entry, oldest first; its length is kept elsewhere, packed with other things, so
-/// that a list of one hook is one word. Lists are short: a selector has a few hooks.
+/// @notice A list is a mapping from index to entry, oldest first; its length is packed into another word, so a list of
+/// one hook takes one word. Lists are short: a selector has a few hooks.
 library LibHookList {
-    /// @dev A hook is added no more than this often.
+    /// @dev The maximum number of copies of a hook.
     uint256 internal constant MAX_COPIES = 256;
 
-    /// @dev The index of a hook, or `length`.
+    /// @dev The index of a hook, or `length` if it is not in the list.
     function indexOf(mapping(uint256 => HookEntry) storage list, uint256 length, FunctionReference hook)
         internal
         view
@@ -72,9 +73,9 @@ library LibHookList {
         while (index < length && list[index].hook() != hook) ++index;
     }
 
-    /// @dev Adds a copy of a hook: at the end if it is new, else where it is.
+    /// @dev Adds a copy of a hook: at the end if it is new, else in place.
     /// @return newLength The length afterwards.
-    /// @return full True if nothing was done because there are `MAX_COPIES` already.
+    /// @return full True if nothing was added because there are `MAX_COPIES` already.
     function add(mapping(uint256 => HookEntry) storage list, uint256 length, FunctionReference hook)
         internal
         returns (uint256 newLength, bool full)
@@ -90,7 +91,7 @@ library LibHookList {
         return (length, false);
     }
 
-    /// @dev Removes a copy of a hook in the list; the hook itself with its last copy.
+    /// @dev Removes a copy of a hook that is in the list, and with its last copy the hook itself.
     /// @return newLength The length afterwards.
     function remove(mapping(uint256 => HookEntry) storage list, uint256 length, FunctionReference hook)
         internal

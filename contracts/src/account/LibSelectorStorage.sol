@@ -10,7 +10,7 @@ import {Role, SelectorConfig} from "./SelectorConfig.sol";
 library LibSelectorStorage {
     uint256 private constant CELLS = 3;
 
-    /// @dev The plugin of a role, zero if there is none.
+    /// @dev The plugin of a role; zero if there is none.
     /// @param config The first word of `self`, which the caller has read.
     function pluginOf(SelectorStorage storage self, SelectorConfig config, Role role) internal view returns (address) {
         uint256 cell = config.cellOf(role);
@@ -26,7 +26,7 @@ library LibSelectorStorage {
         return packReference(pluginOf(self, config, role), config.functionIdOf(role));
     }
 
-    /// @dev Gives a role, which nobody has, to a plugin.
+    /// @dev Assigns a vacant role to a plugin.
     /// @param plugin Zero only for RUNTIME_VALIDATION_ALWAYS_ALLOW.
     /// @param functionId Zero for the executing plugin.
     function assign(SelectorStorage storage self, Role role, address plugin, uint8 functionId) internal {
@@ -48,7 +48,7 @@ library LibSelectorStorage {
         self.config = config;
     }
 
-    /// @dev Takes a role from whoever has it.
+    /// @dev Vacates a role.
     function clear(SelectorStorage storage self, Role role) internal {
         SelectorConfig config = self.config;
         if (role != Role.EXECUTION) config = config.withFunctionId(role, 0);
@@ -70,7 +70,7 @@ library LibSelectorStorage {
         return cell == 2 ? self.cell2 : self.cell3;
     }
 
-    /// @dev Puts a plugin in a cell, 1 to 3. The first is in the returned config only.
+    /// @dev Puts a plugin in a cell, 1 to 3. Cell 1 is in the returned config only.
     function _writeCell(SelectorStorage storage self, SelectorConfig config, uint256 cell, address plugin)
         private
         returns (SelectorConfig)

@@ -38,11 +38,11 @@ import {IPluginManager} from "../interfaces/IPluginManager.sol";
 import {Call, IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
 
 /// @title An ERC-6900 v0.7 account with ERC-4337 EntryPoint v0.6
-/// @notice The plugins installed on the account determine what it can do and who may make it do so. The account makes sure of
-/// three things: that no execution function runs without the validation that belongs to it, that plugins stay within what
-/// their manifests say, and that uninstalling a plugin undoes installing it.
+/// @notice The installed plugins determine what the account can do, and who may make it do so. The account ensures
+/// three things: no execution function runs without its validation, plugins stay within their manifests, and
+/// uninstalling a plugin undoes installing it.
 ///
-/// Plugins are called by CALL, without a re-entrancy guard: hooks, validation functions and execution functions may
+/// Plugins are called with CALL, without a re-entrancy guard: hooks, validation functions and execution functions may
 /// install, uninstall and execute. This is sound because each phase (user operation validation, runtime validation,
 /// execution) reads all that it will run before it runs the first hook. Hooks added during a phase do not run in it;
 /// hooks removed during it still do.
@@ -56,13 +56,13 @@ contract ModularAccount is AccountLoupe, PluginManager {
         bytes preHookData;
     }
 
-    // Immutables are written as constants are.
+    // Immutables are named like constants.
     // slither-disable-start naming-convention
     IEntryPoint private immutable ENTRY_POINT;
     address private immutable SELF = address(this);
     // slither-disable-end naming-convention
 
-    /// @dev Validates the call if it is a runtime call. In an operation of the EntryPoint, `validateUserOp` has done so.
+    /// @dev Validates the call if it is a runtime call. For a call by the EntryPoint, `validateUserOp` has done so.
     modifier validated() {
         if (msg.sender != address(ENTRY_POINT)) _validateRuntimeCall();
         _;
@@ -76,7 +76,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         _runPostExecutionHooks(postHooks);
     }
 
-    /// @dev Refuses a call of the implementation itself.
+    /// @dev Refuses calls to the implementation itself.
     modifier onlyProxy() {
         if (address(this) == SELF) revert UnauthorizedCallContext();
         _;
@@ -94,7 +94,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
     fallback() external payable {
         if (msg.sender != address(ENTRY_POINT)) _validateRuntimeCall();
 
-        // Fewer than 4 bytes name no function, even if they can be padded to the selector of one.
+        // Fewer than 4 bytes do not name a function, even if padding makes them a selector.
         if (msg.data.length < 4) revert UnrecognizedFunction(msg.sig);
         SelectorStorage storage record = accountStorage().selectors[msg.sig];
         SelectorConfig config = record.config;
@@ -178,11 +178,11 @@ contract ModularAccount is AccountLoupe, PluginManager {
     }
 
     /// @inheritdoc IPluginExecutor
-    /// @dev Reads one word of the account's storage that nothing has read before in a user operation: the caller's
-    /// `PluginState` (is it installed, what may it do, are there hooks to run, which addresses are no plugins). That a target
-    /// is an installed plugin, which must not be called whatever it says of itself, is looked up only for the few addresses
-    /// that the filter in that word does not clear. A caller that may not call every address costs one or two words more (its
-    /// permissions). The target is asked one question by ERC-165; access to it has to be paid for the call anyway.
+    /// @dev Reads one word of the account's storage that is still cold in a user operation: the caller's `PluginState`
+    /// (whether it is installed, what it may do, whether hooks run, which addresses are not plugins). An installed
+    /// plugin must not be called, whatever it reports about itself; this is looked up only for the few addresses that
+    /// the filter in that word does not rule out. A caller that may not call every address costs one or two more words
+    /// (its permissions). The target gets one ERC-165 query, whose cold access the call would pay anyway.
     function executeFromPluginExternal(address target, uint256 value, bytes calldata data)
         external
         payable
@@ -201,8 +201,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
         }
         SelectorStorage storage record = accountStorage().selectors[msg.sig];
         PostHookCall[] memory postHooks = _runPreExecutionHooks(record, record.config, _callData());
-        // The state is read again: a hook may have installed a plugin. If it has uninstalled the caller, then there is no
-        // filter any more.
+        // The state is read again: a hook may have installed a plugin. If it uninstalled the caller, the filter is
+        // gone.
         state = caller.state;
         _denyPlugin(target, state.isInstalled() ? state.filter() : PluginFilter.wrap(type(uint256).max));
         bytes memory returnData = _call(target, value, data);
@@ -243,7 +243,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         validated
         hooked
     {
-        // Any answer but the right one is refused, and zero gives none.
+        // Any other answer is refused, and the zero address gives none.
         // slither-disable-next-line low-level-calls,missing-zero-check
         (bool success, bytes memory answer) =
             newImplementation.staticcall(abi.encodeCall(IERC1822Proxiable.proxiableUUID, ()));
@@ -256,7 +256,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         emit Upgraded(newImplementation);
         if (data.length != 0) {
             bytes memory reason;
-            // Only validated callers get here: they choose the whole implementation, let alone its first call.
+            // Only validated callers get here, and they choose the implementation anyway.
             // slither-disable-next-line controlled-delegatecall
             (success, reason) = newImplementation.delegatecall(data);
             if (!success) LowLevelCall.bubbleRevert(reason);
@@ -283,7 +283,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
         SelectorStorage storage record = accountStorage().selectors[selector];
         SelectorConfig config = record.config;
-        // No magic value is a user operation validation: a function implies a plugin.
+        // User operation validation has no magic value: a function implies a plugin.
         address plugin = record.pluginOf(config, Role.USER_OP_VALIDATION);
         if (plugin == address(0)) revert UserOpValidationFunctionMissing(selector);
 
@@ -305,14 +305,14 @@ contract ModularAccount is AccountLoupe, PluginManager {
         if (hookCount != 0) validationData = _intersect(hooksData, validationData);
 
         if (missingAccountFunds != 0) {
-            // Whether it arrived is for the EntryPoint to check.
+            // The EntryPoint checks that it arrived.
             assembly ("memory-safe") {
                 pop(call(gas(), caller(), missingAccountFunds, 0, 0, 0, 0))
             }
         }
     }
 
-    /// @dev A hook's answer. Its authorizer must be 0 or 1.
+    /// @dev Runs a hook and returns its validation data, whose authorizer must be 0 or 1.
     function _runPreUserOpValidationHook(FunctionReference hook, UserOperation calldata userOp, bytes32 userOpHash)
         private
         returns (uint256 validationData)
@@ -328,8 +328,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /// @dev Calls a plugin with the operation. Both functions that take one have the same arguments: (uint8, UserOperation, bytes32).
     ///
-    /// The operation is passed on as it stands in call data, from its first word to the end: offsets within it count from its
-    /// first word, so that they stay right, and encoding it again would cost some thousand gas.
+    /// The operation is passed on as it is in call data, from its first word to the end. Its offsets count from its
+    /// first word, so they stay valid; encoding it again would cost a few thousand gas.
     function _callUserOpFunction(
         bytes4 selector,
         address plugin,
@@ -350,14 +350,15 @@ contract ModularAccount is AccountLoupe, PluginManager {
                 returndatacopy(pointer, 0, returndatasize())
                 revert(pointer, returndatasize())
             }
-            // An address without code succeeds, and returns nothing.
+            // A call to an address without code succeeds and returns nothing.
             answered := gt(returndatasize(), 0x1f)
             validationData := mload(0x00)
         }
         if (!answered) revert PluginInterfaceNotSupported(plugin);
     }
 
-    /// @dev The intersection of both. Validation data, each: bits 0..159 authorizer, 160..207 validUntil (0: no end), 208..255 validAfter.
+    /// @dev The intersection of two validation data: bits 0..159 authorizer, 160..207 validUntil (0: no end), 208..255
+    /// validAfter.
     /// @param hooksData Its authorizer is 0 or 1; 1 wins over any other.
     function _intersect(uint256 hooksData, uint256 other) private pure returns (uint256) {
         uint256 authorizer = uint160(hooksData) == 1 ? 1 : uint160(other);
@@ -390,8 +391,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
         if (validationFunction == RUNTIME_VALIDATION_ALWAYS_ALLOW) return;
         if (validationFunction.isNone()) {
-            // The account itself may install plugins and upgrade even where no plugin says so: an execution function that
-            // the owner called, or an operation's batch, can then repair an account whose owner plugin is gone.
+            // The account itself may install plugins and upgrade even if no plugin allows it: an execution function
+            // that the owner called, or an operation's batch, can then repair an account whose owner plugin is gone.
             bool isException = msg.sig == IPluginManager.installPlugin.selector
                 || msg.sig == IModularAccount.upgradeToAndCall.selector;
             if (isException && msg.sender == address(this)) return;
@@ -407,8 +408,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /* Execution hooks */
 
-    /// @dev Reads all hooks of the function, then runs those that come before it.
-    /// @param record That of the function that is about to run.
+    /// @dev Reads all hooks of the function, then runs its pre hooks.
+    /// @param record The record of the function that is about to run.
     /// @param config Its first word, from which the caller has read the executing plugin: one snapshot for both.
     /// @param data The call of that function.
     /// @return postHooks The post hooks to run, in order.
@@ -471,7 +472,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
     {
         if (hook == PRE_HOOK_ALWAYS_DENY) revert AlwaysDenyRule();
         (address plugin, uint8 functionId) = hook.unpack();
-        // The value is told to every hook, and spent by none.
+        // Every hook is passed the value; none spends it.
         // slither-disable-next-line msg-value-loop
         return _callPlugin(
             plugin, functionId, abi.encodeWithSelector(selector, functionId, msg.sender, msg.value, data), errorSelector
@@ -493,8 +494,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
             || (data.length >= 4 && permission.selectorPermitted[bytes4(data)]);
     }
 
-    /// @dev Reverts if the target is a plugin. Plugins keep what they know of an account under `msg.sender`: nobody may speak to them in the account's name.
-    /// The account itself is not a plugin.
+    /// @dev Reverts if the target is a plugin. Plugins keep an account's state under `msg.sender`, so nobody may call
+    /// them in the account's name. The account itself is not a plugin.
     function _denyPlugin(address target, PluginFilter filter) private view {
         if (target == address(this)) return;
         if (
@@ -507,8 +508,8 @@ contract ModularAccount is AccountLoupe, PluginManager {
 
     /* Calls */
 
-    /// @dev `msg.data` of a call that has some. The offset is zero then, but the optimizer does not know it: it would make a
-    /// second copy of every function that takes call data, for the constant.
+    /// @dev `msg.data` of a call that has some. Its offset is zero, in a form that the optimizer does not see through:
+    /// for the constant, it would emit a second copy of every function that takes call data.
     function _callData() private pure returns (bytes calldata data) {
         assembly ("memory-safe") {
             // Offset and length are two parts of `data`, not the same variable twice.
@@ -518,7 +519,7 @@ contract ModularAccount is AccountLoupe, PluginManager {
         }
     }
 
-    /// @dev Makes the account call. Reverts as the target does.
+    /// @dev Makes a call from the account. Bubbles up the target's revert.
     function _call(address target, uint256 value, bytes calldata data) private returns (bytes memory returnData) {
         assembly ("memory-safe") {
             returnData := mload(0x40)
@@ -532,10 +533,11 @@ contract ModularAccount is AccountLoupe, PluginManager {
         }
     }
 
-    /// @dev Calls a plugin. A call that fails reverts with the error, whose arguments are (address plugin, uint8 functionId, bytes reason).
+    /// @dev Calls a plugin. Reverts, if the call fails, with the error that has the arguments (address plugin, uint8
+    /// functionId, bytes reason).
     ///
-    /// An address without code fails, with an empty reason: a call of it would succeed, and nothing would have been validated.
-    /// It is looked for only where nothing was returned, since it returns nothing.
+    /// An address without code counts as a failure, with an empty reason: a call to it would succeed without validating
+    /// anything. Code is looked for only if nothing was returned, which is all that such an address returns.
     function _callPlugin(address plugin, uint8 functionId, bytes memory data, bytes4 errorSelector)
         private
         returns (bytes memory answer)

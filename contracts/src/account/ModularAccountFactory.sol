@@ -10,11 +10,11 @@ import {IEntryPoint} from "../interfaces/IEntryPoint.sol";
 import {IModularAccount} from "../interfaces/IModularAccount.sol";
 import {IModularAccountFactory} from "../interfaces/IModularAccountFactory.sol";
 
-/// @title Creates modular accounts whose owners the multi owner plugin keeps
-/// @dev Accounts are minimal ERC-1967 proxies, deployed by CREATE2: the address depends on this factory, the implementation,
-/// the salt and the owners.
+/// @title Factory of modular accounts with the multi owner plugin
+/// @dev Accounts are minimal ERC-1967 proxies, deployed with CREATE2: the address depends on this factory, the
+/// implementation, the salt and the owners.
 contract ModularAccountFactory is IModularAccountFactory, Ownable2Step {
-    // Getters that the ABI names so; immutables are written as constants are.
+    // The ABI fixes the names of these getters; immutables are named like constants.
     // slither-disable-start naming-convention
 
     /// @inheritdoc IModularAccountFactory
@@ -30,10 +30,11 @@ contract ModularAccountFactory is IModularAccountFactory, Ownable2Step {
 
     uint256 private constant MAX_OWNERS = 100;
 
-    // A wrong address makes the factory useless, zero no more than any other: it cannot be told from a right one here.
+    // Any wrong address makes the factory useless, zero no more than others, and none can be told from a right one
+    // here.
     // slither-disable-start missing-zero-check
     constructor(
-        // Hides the getter of the same name, which nothing here needs: the ABI names the argument so.
+        // Shadows the getter of the same name, which nothing here needs: the ABI fixes the argument's name.
         // slither-disable-next-line shadowing-local
         address owner,
         address multiOwnerPlugin,
@@ -57,11 +58,11 @@ contract ModularAccountFactory is IModularAccountFactory, Ownable2Step {
         bytes memory pluginInstallData = abi.encode(owners);
         bytes32 combinedSalt = _combinedSalt(salt, pluginInstallData);
         addr = _predict(combinedSalt);
-        // An account at the address was created with these very owners, whose order was checked then.
+        // An account at this address was created with exactly these owners, whose order was checked then.
         if (addr.code.length != 0) return addr;
 
         _checkOwners(owners);
-        // It returns the address that was predicted, or reverts.
+        // Returns the predicted address, or reverts.
         // slither-disable-next-line unused-return
         LibClone.deployDeterministicERC1967(IMPL, combinedSalt);
         address[] memory plugins = new address[](1);
@@ -91,7 +92,8 @@ contract ModularAccountFactory is IModularAccountFactory, Ownable2Step {
     /// @inheritdoc IModularAccountFactory
     function withdraw(address payable to, address token, uint256 amount) external onlyOwner {
         if (token == address(0)) {
-            // The owner says where to, and takes the risk of zero; a transfer's 2,300 gas do not reach every wallet.
+            // The owner chooses the recipient and takes the risk of zero; the 2,300 gas of `transfer` do not suffice
+            // for every wallet.
             // slither-disable-next-line missing-zero-check,low-level-calls
             (bool success,) = to.call{value: address(this).balance}("");
             if (!success) revert TransferFailed();
@@ -127,7 +129,7 @@ contract ModularAccountFactory is IModularAccountFactory, Ownable2Step {
         return keccak256(abi.encode(salt, encodedOwners));
     }
 
-    /// @dev Where an account is, or will be.
+    /// @dev The address of an account, created or not.
     function _predict(bytes32 combinedSalt) private view returns (address) {
         return LibClone.predictDeterministicAddressERC1967(IMPL, combinedSalt, address(this));
     }

@@ -4,9 +4,9 @@ pragma solidity ^0.8.30;
 /// @notice A set of 24 bits that rules out most addresses as installed plugins: each installed plugin sets
 /// one bit. A clear bit is certain; a set one means that the plugin's own word has to be read.
 ///
-/// It says at no cost what would cost every call of the account a cold read (2,100 gas units), because copies of it are kept
-/// in words that are read anyway: the configs of `execute` and `executeBatch`, and the state of each installed plugin. All
-/// copies are the same at any time. It is a function of the set of installed plugins alone.
+/// It saves every call of the account a cold read (2,100 gas units), because copies of it are kept in words that are
+/// read anyway: the configs of `execute` and `executeBatch`, and the state of each installed plugin. All copies are
+/// always equal. The filter depends only on the set of installed plugins.
 type PluginFilter is uint256;
 
 using LibPluginFilter for PluginFilter global;

@@ -39,9 +39,9 @@ import {ReservedSelectors} from "./ReservedSelectors.sol";
 import {HookKind, Role, SelectorConfig} from "./SelectorConfig.sol";
 
 /// @title Installing and uninstalling plugins
-/// @dev Uninstalling undoes what installing did, step by step, from the manifest that the plugin was installed with: what a
-/// manifest adds is either the plugin's alone (execution functions, validation functions, permissions) or counted (hooks,
-/// interfaces, dependents), and can be taken away whatever was installed in between.
+/// @dev Uninstalling undoes what installing did, step by step, from the manifest that the plugin was installed with.
+/// Everything a manifest adds either belongs to the plugin alone (execution functions, validation functions,
+/// permissions) or is counted (hooks, interfaces, dependents), so it can be removed whatever was installed in between.
 abstract contract PluginManager is IModularAccount {
     using LibSelectorStorage for SelectorStorage;
     using LibHookList for mapping(uint256 => HookEntry);
@@ -118,7 +118,7 @@ abstract contract PluginManager is IModularAccount {
         );
         if (!success && !decodedConfig.forceUninstall) revert PluginUninstallCallbackFailed(plugin, reason);
 
-        // It says whether the callback succeeded.
+        // The event reports whether the callback succeeded.
         // slither-disable-next-line reentrancy-events
         emit PluginUninstalled(plugin, success);
     }
@@ -130,12 +130,12 @@ abstract contract PluginManager is IModularAccount {
         // slither-disable-next-line calls-loop,low-level-calls
         (bool success, bytes memory answer) = plugin.staticcall(abi.encodeCall(IPlugin.pluginManifest, ()));
         if (!success) LowLevelCall.bubbleRevert(answer);
-        // An address without code succeeds, and returns nothing.
+        // A call to an address without code succeeds and returns nothing.
         if (answer.length == 0) revert InvalidPluginManifest();
         return answer;
     }
 
-    /// @dev The manifest, if it has this hash, which is that of the canonical encoding, whatever the given one is.
+    /// @dev The manifest, whose canonical encoding must have this hash; the given encoding need not be canonical.
     function _checkedManifest(bytes memory serializedManifest, bytes32 manifestHash)
         private
         pure
@@ -145,8 +145,8 @@ abstract contract PluginManager is IModularAccount {
         if (keccak256(abi.encode(manifest)) != manifestHash) revert InvalidPluginManifest();
     }
 
-    /// @dev Adds what the manifest says, or removes it. The order within a list matters only for adding: newest first is
-    /// later entries first.
+    /// @dev Adds or removes everything in the manifest. The order within a list matters only for adding: later entries
+    /// are newer.
     function _applyManifest(
         AccountStorage storage account,
         PluginStorage storage record,
@@ -184,8 +184,8 @@ abstract contract PluginManager is IModularAccount {
 
     /* Dependencies and permissions */
 
-    /// @dev Records the plugin's dependencies, and counts it as a dependent of each, once a word.
-    /// @return words How many words were written.
+    /// @dev Records the plugin's dependencies, and counts it as a dependent of each, once per word.
+    /// @return words The number of words written.
     function _addDependencies(
         AccountStorage storage account,
         PluginStorage storage record,
@@ -221,7 +221,8 @@ abstract contract PluginManager is IModularAccount {
         }
     }
 
-    /// @dev Permits what the manifest asks for, or takes it back. A manifest may name an address or a selector more than once; what is permitted once is permitted.
+    /// @dev Grants or revokes the permissions of the manifest. A manifest may name an address or a selector more than
+    /// once; one grant is enough.
     function _setPermissions(PluginStorage storage record, PluginManifest memory manifest, bool permitted) private {
         for (uint256 i = 0; i < manifest.permittedExecutionSelectors.length; ++i) {
             record.executionSelectorPermitted[manifest.permittedExecutionSelectors[i]] = permitted;
@@ -240,7 +241,7 @@ abstract contract PluginManager is IModularAccount {
         }
     }
 
-    /// @dev Takes a plugin out of the list of installed ones. `next` is the one before it.
+    /// @dev Removes a plugin from the list of installed plugins. `next` is the next older one.
     function _unlink(AccountStorage storage account, address plugin, address next) private {
         address current = account.newestPlugin;
         if (current == plugin) {
@@ -257,7 +258,7 @@ abstract contract PluginManager is IModularAccount {
 
     /* Functions */
 
-    /// @dev Gives the plugin an execution function, unless somebody else has it or nobody may.
+    /// @dev Assigns an execution function to the plugin. Reverts if it is taken or reserved.
     function _addExecutionFunction(SelectorStorage storage record, bytes4 selector, address plugin) private {
         if (record.config.cellOf(Role.EXECUTION) != 0) revert ExecutionFunctionAlreadySet(selector);
         if (ReservedSelectors.isNative(selector)) revert NativeFunctionNotAllowed(selector);
@@ -426,8 +427,8 @@ abstract contract PluginManager is IModularAccount {
         LowLevelCall.bubbleRevert(abi.encodeWithSelector(errorSelector, selector, argument));
     }
 
-    /// @dev Brings all copies of what `executeFromPluginExternal`, `execute` and `executeBatch` need up to date: see
-    /// `PluginState` and `PluginFilter`. Most words are read here already, and few change.
+    /// @dev Updates all copies of what `executeFromPluginExternal`, `execute` and `executeBatch` need: see
+    /// `PluginState` and `PluginFilter`. Most of these words are warm already, and few change.
     function _share(AccountStorage storage account) private {
         bool hooked = account.selectors[IPluginExecutor.executeFromPluginExternal.selector].config.hasExecutionHooks();
         PluginFilter filter;
@@ -446,7 +447,7 @@ abstract contract PluginManager is IModularAccount {
         _setFilter(account.selectors[IStandardExecutor.executeBatch.selector], filter);
     }
 
-    /// @dev Stores the filter in a selector's word, if it is another.
+    /// @dev Stores the filter in a selector's word if it differs.
     function _setFilter(SelectorStorage storage record, PluginFilter filter) private {
         SelectorConfig config = record.config;
         if (!config.filter().equals(filter)) record.config = config.withFilter(filter);
@@ -460,15 +461,15 @@ abstract contract PluginManager is IModularAccount {
 
     /* Callbacks */
 
-    /// @dev Calls `onInstall` or `onUninstall`. An address without code fails. A plugin's return data is copied only where it is needed: it cannot make the
-    /// account run out of gas when it is uninstalled by force.
-    /// @param gasLimit Gas units; zero: no limit.
+    /// @dev Calls `onInstall` or `onUninstall`. An address without code counts as a failure. Return data is copied only
+    /// if it is needed, so a plugin cannot make a forced uninstall run out of gas.
+    /// @param gasLimit Gas units; zero for no limit.
     function _callback(address plugin, uint256 gasLimit, bytes memory data, bool wantsReason)
         private
         returns (bool success, bytes memory reason)
     {
         assembly ("memory-safe") {
-            // More than there is means all that a call can pass on (EIP-150).
+            // More than is left means all that a call can pass on (EIP-150).
             if iszero(gasLimit) { gasLimit := not(0) }
             let called := call(gasLimit, plugin, 0, add(data, 0x20), mload(data), 0, 0)
             success := and(called, iszero(iszero(extcodesize(plugin))))

@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {PluginFilter} from "./PluginFilter.sol";
 
-/// @notice The first word of what the account knows of an address as a plugin. Zero: it is not installed.
+/// @notice The first word of the account's record of a plugin. Zero if it is not installed.
 ///
 ///     bits    255..232   231..211   210      209     208     207..192       191..160     159..0
 ///            +----------+----------+--------+-------+-------+--------------+------------+--------------------+
@@ -18,8 +18,8 @@ import {PluginFilter} from "./PluginFilter.sol";
 ///     dependents     number of words in other plugins' lists that name this plugin
 ///     next older     the plugin installed just before this one; `END_OF_PLUGINS` for the oldest
 ///
-/// "filter" and "hooked" are the same for all installed plugins: copies of what selectors' words say, kept here because
-/// `executeFromPluginExternal` must read this word for its caller's permissions, and then need not read those.
+/// "filter" and "hooked" are the same for all installed plugins: copies from selectors' words, kept here because
+/// `executeFromPluginExternal` must read this word for its caller's permissions, and then need not read the others.
 type PluginState is uint256;
 
 using LibPluginState for PluginState global;
@@ -52,7 +52,7 @@ library LibPluginState {
         );
     }
 
-    /// @dev Whether there is such a plugin.
+    /// @dev Whether the plugin is installed.
     function isInstalled(PluginState self) internal pure returns (bool) {
         return PluginState.unwrap(self) != 0;
     }
@@ -67,12 +67,12 @@ library LibPluginState {
         return PluginState.wrap(PluginState.unwrap(self) >> 160 << 160 | uint160(plugin));
     }
 
-    /// @dev How many words of other plugins' lists name this plugin.
+    /// @dev The number of words in other plugins' lists that name this plugin.
     function dependents(PluginState self) internal pure returns (uint256) {
         return uint32(PluginState.unwrap(self) >> DEPENDENTS_SHIFT);
     }
 
-    /// @dev The state with one dependent more.
+    /// @dev The state with one more dependent.
     function oneMoreDependent(PluginState self) internal pure returns (PluginState) {
         assert(self.dependents() < type(uint32).max);
         return PluginState.wrap(PluginState.unwrap(self) + (uint256(1) << DEPENDENTS_SHIFT));
@@ -84,7 +84,7 @@ library LibPluginState {
         return PluginState.wrap(PluginState.unwrap(self) - (uint256(1) << DEPENDENTS_SHIFT));
     }
 
-    /// @dev How many words the plugin's own list has.
+    /// @dev The number of words in the plugin's own list.
     function dependencyWords(PluginState self) internal pure returns (uint256) {
         return uint16(PluginState.unwrap(self) >> DEPENDENCY_WORDS_SHIFT);
     }
@@ -109,7 +109,7 @@ library LibPluginState {
         return PluginFilter.wrap(PluginState.unwrap(self) >> FILTER_SHIFT);
     }
 
-    /// @dev The state with other values of what is the same for all installed plugins.
+    /// @dev The state with other values of the fields that all installed plugins share.
     function withShared(PluginState self, bool externalCallsHooked, PluginFilter newFilter)
         internal
         pure

@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {PluginFilter} from "./PluginFilter.sol";
 
-/// @notice The first word of what the account knows of an execution selector:
+/// @notice The first word of the account's record of an execution selector:
 ///
 ///     bits    255..232   231..184      183..176     175..168     167..166   165..160   159..0
 ///            +----------+-------------+------------+------------+----------+----------+----------------------+
@@ -11,15 +11,15 @@ import {PluginFilter} from "./PluginFilter.sol";
 ///            +----------+-------------+------------+------------+----------+----------+----------------------+
 ///
 ///     filter        `execute` and `executeBatch` only: the `PluginFilter`; else zero
-///     hook counts   12 bits for each `HookKind`, the first in the lowest bits: how many distinct hooks its list has
+///     hook counts   12 bits for each `HookKind`, the first in the lowest bits: number of distinct hooks in its list
 ///     runtime id    function id of the runtime validation
 ///     user op id    function id of the user operation validation
 ///     cells         2 bits for each `Role`, the first in the lowest bits: the cell of its plugin, 1 to 3; 0: none
 ///
-/// A selector has three *roles* (who executes it, who validates its user operations, who validates its runtime calls). Most
-/// selectors have one or two plugins in these roles, so addresses are kept in up to three *cells*, and each role says
-/// which cell holds its plugin: 1 is in this word, 2 and 3 are words of their own. All that a user operation needs is then
-/// mostly in this one word: one cold read instead of two for validation, and none for execution.
+/// A selector has three *roles* (who executes it, who validates its user operations, who validates its runtime calls).
+/// Most selectors have one or two plugins in these roles, so addresses are kept in up to three *cells*, and each role
+/// says which cell holds its plugin: 1 is in this word, 2 and 3 are separate words. A user operation then mostly needs
+/// just this word: one cold read instead of two for validation, and none for execution.
 ///
 /// RUNTIME_VALIDATION_ALWAYS_ALLOW, which has no plugin, is cell 0 with its function id 1.
 type SelectorConfig is uint256;
@@ -45,7 +45,7 @@ enum HookKind {
 library LibSelectorConfig {
     uint256 private constant CELL_SHIFT = 160;
     uint256 private constant CELL_SIZE = 2;
-    // Of the execution role, which has no function id: the two validation roles come after it.
+    // The position for the execution role, which has no function id: the two validation roles come after it.
     uint256 private constant FUNCTION_ID_SHIFT = 160;
     uint256 private constant FUNCTION_ID_SIZE = 8;
     uint256 private constant COUNT_SHIFT = 184;
@@ -97,8 +97,8 @@ library LibSelectorConfig {
         return SelectorConfig.unwrap(self) >> (COUNT_SHIFT + COUNT_SIZE * uint256(kind)) & MAX_COUNT;
     }
 
-    /// @dev The config with another number of hooks. Panics when it does not fit: 4,096 distinct hooks are 16 plugins with all of their 256 functions on one
-    /// selector, and could not run within a block.
+    /// @dev The config with another number of hooks. Panics if it does not fit: 4,096 distinct hooks are 16 plugins
+    /// with all of their 256 functions on one selector, and could not run within a block.
     function withHookCount(SelectorConfig self, HookKind kind, uint256 count) internal pure returns (SelectorConfig) {
         assert(count <= MAX_COUNT);
         uint256 shift = COUNT_SHIFT + COUNT_SIZE * uint256(kind);
@@ -107,7 +107,7 @@ library LibSelectorConfig {
 
     /// @dev Whether anything runs before or after execution.
     function hasExecutionHooks(SelectorConfig self) internal pure returns (bool) {
-        // Both counts, which are neighbours.
+        // Both counts, which are adjacent.
         return uint24(SelectorConfig.unwrap(self) >> (COUNT_SHIFT + COUNT_SIZE * uint256(HookKind.PRE_EXECUTION))) != 0;
     }
 

@@ -5,7 +5,7 @@ pragma solidity ^0.8.30;
 struct UserOperation {
     // The account.
     address sender;
-    // Upper 192 bits: nonce key (a lane with a sequence of its own); lower 64 bits: sequence number in that lane.
+    // Upper 192 bits: nonce key (a lane with its own sequence); lower 64 bits: sequence number in that lane.
     uint256 nonce;
     // Empty, or factory address followed by the call that creates the account.
     bytes initCode;
@@ -29,7 +29,8 @@ struct UserOperation {
 
 /// @title An account of ERC-4337, EntryPoint v0.6
 interface IAccount {
-    /// @notice Validates a user operation and pays the EntryPoint what is missing. For the EntryPoint alone.
+    /// @notice Validates a user operation and pays the missing funds to the EntryPoint. Only the EntryPoint may call
+    /// it.
     /// @param missingAccountFunds Wei.
     /// @return validationData Bits 0..159: authorizer (0 valid, 1 invalid signature, else an aggregator); bits 160..207:
     /// validUntil (0 means no end); bits 208..255: validAfter. Unix seconds, both inclusive.

@@ -6,7 +6,7 @@ pragma solidity ^0.8.30;
 interface IAccountLoupe {
     /// @notice The plugin that executes a function, and the functions that validate it.
     struct ExecutionFunctionConfig {
-        // Zero: nothing. The account itself for its own functions.
+        // Zero if there is none; the account itself for its own functions.
         address plugin;
         bytes21 userOpValidationFunction;
         bytes21 runtimeValidationFunction;

@@ -56,8 +56,8 @@ interface IEntryPoint {
         uint256 actualGasUsed
     );
 
-    /// @notice The call of an included user operation reverted. `revertReason` holds at most 2,048 bytes; for an empty reason,
-    /// there is no event.
+    /// @notice The call of an included user operation reverted. `revertReason` holds at most 2,048 bytes; an empty
+    /// reason emits no event.
     event UserOperationRevertReason(
         bytes32 indexed userOpHash, address indexed sender, uint256 nonce, bytes revertReason
     );
@@ -80,7 +80,7 @@ interface IEntryPoint {
     /// @notice A stake was added to, or its delay changed.
     event StakeLocked(address indexed account, uint256 totalStaked, uint256 unstakeDelaySec);
 
-    /// @notice The unstake delay runs.
+    /// @notice The unstake delay started.
     event StakeUnlocked(address indexed account, uint256 withdrawTime);
 
     /// @notice A stake was withdrawn.
@@ -92,10 +92,10 @@ interface IEntryPoint {
     /// @notice An aggregator refused its signature.
     error SignatureValidationFailed(address aggregator);
 
-    /// @notice The answer of `simulateValidation`, which always reverts.
+    /// @notice The result of `simulateValidation`, which always reverts.
     error ValidationResult(ReturnInfo returnInfo, StakeInfo senderInfo, StakeInfo factoryInfo, StakeInfo paymasterInfo);
 
-    /// @notice The answer of `simulateValidation` for an operation with an aggregator.
+    /// @notice The result of `simulateValidation` for an operation with an aggregator.
     error ValidationResultWithAggregation(
         ReturnInfo returnInfo,
         StakeInfo senderInfo,
@@ -104,12 +104,12 @@ interface IEntryPoint {
         AggregatorStakeInfo aggregatorInfo
     );
 
-    /// @notice The answer of `simulateHandleOp`, which always reverts.
+    /// @notice The result of `simulateHandleOp`, which always reverts.
     error ExecutionResult(
         uint256 preOpGas, uint256 paid, uint48 validAfter, uint48 validUntil, bool targetSuccess, bytes targetResult
     );
 
-    /// @notice The answer of `getSenderAddress`, which always reverts.
+    /// @notice The result of `getSenderAddress`, which always reverts.
     error SenderAddressResult(address sender);
 
     /// @notice Includes user operations; the fees go to `beneficiary`.
@@ -145,8 +145,8 @@ interface IEntryPoint {
     /// @notice Withdraws the caller's stake after the unstake delay.
     function withdrawStake(address payable withdrawAddress) external;
 
-    /// @notice The hash that is signed and that identifies the operation: of everything except the signature, with EntryPoint
-    /// and chain id.
+    /// @notice The hash that is signed and that identifies the operation. Covers everything except the signature, and
+    /// the EntryPoint and chain id.
     function getUserOpHash(UserOperation calldata userOp) external view returns (bytes32);
 
     /// @notice The next nonce of an account for a nonce key: key in the upper 192 bits, sequence in the lower 64.

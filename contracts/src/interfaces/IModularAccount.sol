@@ -11,9 +11,9 @@ import {IStandardExecutor} from "./IStandardExecutor.sol";
 /// @notice The interfaces of ERC-4337 and ERC-6900 that it inherits, with ERC-1822 and the ERC-721, ERC-1155 and ERC-777
 /// receivers.
 ///
-/// A `bytes21` is a function reference: the address of a plugin, then one byte, the function id within that plugin. Three
-/// values have no address and a meaning of their own: 0 "none"; 1 RUNTIME_VALIDATION_ALWAYS_ALLOW, a runtime validation
-/// that lets every caller pass; 2 PRE_HOOK_ALWAYS_DENY, a pre hook that lets nobody pass.
+/// A `bytes21` is a function reference: the address of a plugin, then one byte, the function id within that plugin.
+/// Three values have no address and a special meaning: 0 "none"; 1 RUNTIME_VALIDATION_ALWAYS_ALLOW, a runtime
+/// validation that lets every caller pass; 2 PRE_HOOK_ALWAYS_DENY, a pre hook that lets nobody pass.
 ///
 /// A *runtime call* is a call of the account by anyone but the EntryPoint.
 interface IModularAccount is IAccount, IPluginManager, IStandardExecutor, IPluginExecutor, IAccountLoupe {
@@ -23,16 +23,16 @@ interface IModularAccount is IAccount, IPluginManager, IStandardExecutor, IPlugi
     /// @notice The account runs another implementation (ERC-1967).
     event Upgraded(address indexed implementation);
 
-    /// @notice `initialize` ran already; on the implementation contract it can never run.
+    /// @notice `initialize` has already run. It can never run on the implementation contract.
     error AlreadyInitialized();
 
     /// @notice `initialize` is running: a plugin called it again from a callback.
     error AlreadyInitializing();
 
-    /// @notice A hook PRE_HOOK_ALWAYS_DENY is in force for the function.
+    /// @notice A PRE_HOOK_ALWAYS_DENY hook applies to the function.
     error AlwaysDenyRule();
 
-    /// @notice `initialize`: not as many manifest hashes or install data as plugins.
+    /// @notice `initialize`: the number of manifest hashes or of install data differs from the number of plugins.
     error ArrayLengthMismatch();
 
     /// @notice A manifest adds one more copy of an execution hook than the account can count (256).
@@ -44,16 +44,16 @@ interface IModularAccount is IAccount, IPluginManager, IStandardExecutor, IPlugi
     /// @notice A manifest adds one more copy of a pre-user-operation-validation hook than the account can count (256).
     error DuplicatePreUserOpValidationHookLimitExceeded(bytes4 selector, bytes21 hook);
 
-    /// @notice A manifest adds a function that ERC-4337 gives a meaning on paymasters or aggregators.
+    /// @notice A manifest adds a function of ERC-4337's paymasters or aggregators.
     error Erc4337FunctionNotAllowed(bytes4 selector);
 
-    /// @notice The plugin's manifest does not let it make this call, or nobody may.
+    /// @notice The plugin's manifest does not permit this call, or no plugin may make it.
     error ExecFromPluginExternalNotPermitted(address plugin, address target, uint256 value, bytes data);
 
     /// @notice The plugin's manifest does not list this function.
     error ExecFromPluginNotPermitted(address plugin, bytes4 selector);
 
-    /// @notice A manifest adds an execution function that a plugin has added before.
+    /// @notice A manifest adds an execution function that a plugin has already added.
     error ExecutionFunctionAlreadySet(bytes4 selector);
 
     /// @notice A manifest adds a function of `IPlugin` to the account.
@@ -62,22 +62,22 @@ interface IModularAccount is IAccount, IPluginManager, IStandardExecutor, IPlugi
     /// @notice A manifest makes the account claim the interface of plugins, or the invalid one (0xffffffff).
     error InterfaceNotAllowed();
 
-    /// @notice Not as many dependencies as the manifest asks for, or one of them lacks the interface asked for.
+    /// @notice The number of dependencies differs from the manifest's, or one of them lacks the required interface.
     error InvalidDependenciesProvided();
 
-    /// @notice The manifest does not have the given or the recorded hash, or says something that makes no sense.
+    /// @notice The manifest does not have the given or the recorded hash, or is inconsistent.
     error InvalidPluginManifest();
 
     /// @notice A dependency is not installed.
     error MissingPluginDependency(address dependency);
 
-    /// @notice A manifest adds a function that the account has itself.
+    /// @notice A manifest adds one of the account's own functions.
     error NativeFunctionNotAllowed(bytes4 selector);
 
-    /// @notice The plugin may not spend the account's native token, and sent less along than it spends.
+    /// @notice The plugin may not spend the account's native token, and sent along less than it spends.
     error NativeTokenSpendingNotPermitted(address plugin);
 
-    /// @notice A manifest adds a validation function or a hook that is none.
+    /// @notice A manifest adds a null validation function or hook.
     error NullFunctionReference();
 
     /// @notice The plugin is installed, or its address is zero.
@@ -92,7 +92,7 @@ interface IModularAccount is IAccount, IPluginManager, IStandardExecutor, IPlugi
     /// @notice `onInstall` reverted.
     error PluginInstallCallbackFailed(address plugin, bytes revertReason);
 
-    /// @notice The address has no code, does not say by ERC-165 that it is a plugin, or does not answer as one.
+    /// @notice The address has no code, does not report itself as a plugin through ERC-165, or does not answer as one.
     error PluginInterfaceNotSupported(address plugin);
 
     /// @notice The plugin is not installed.
@@ -119,20 +119,20 @@ interface IModularAccount is IAccount, IPluginManager, IStandardExecutor, IPlugi
     /// @notice The runtime validation function refused the call.
     error RuntimeValidationFunctionReverted(address plugin, uint8 functionId, bytes revertReason);
 
-    /// @notice A function of the proxy was called on the implementation, or the other way around; or somebody else called
-    /// `initialize` of an externally owned account that delegates to the implementation (EIP-7702).
+    /// @notice A function of the proxy was called on the implementation, or the other way around; or someone else
+    /// called `initialize` of an externally owned account that delegates to the implementation (EIP-7702).
     error UnauthorizedCallContext();
 
-    /// @notice A pre-user-operation-validation hook named an aggregator: it can only accept (0) or refuse (1).
+    /// @notice A pre-user-operation-validation hook named an aggregator; it may only accept (0) or refuse (1).
     error UnexpectedAggregator(address plugin, uint8 functionId, address aggregator);
 
     /// @notice No plugin has added the function. Call data under 4 bytes is padded with zeros on the right.
     error UnrecognizedFunction(bytes4 selector);
 
-    /// @notice The new implementation is not one (ERC-1822).
+    /// @notice The new implementation does not identify itself as one (ERC-1822).
     error UpgradeFailed();
 
-    /// @notice `validateUserOp` is for the EntryPoint alone.
+    /// @notice Only the EntryPoint may call `validateUserOp`.
     error UserOpNotFromEntryPoint();
 
     /// @notice A manifest adds a second user operation validation function for an execution function.
@@ -144,13 +144,14 @@ interface IModularAccount is IAccount, IPluginManager, IStandardExecutor, IPlugi
     /// @notice The account accepts the native token from everyone.
     receive() external payable;
 
-    /// @notice Runs the execution functions that plugins added, and returns what they return, raw.
+    /// @notice Runs the execution functions that plugins added, and returns their return data, raw.
     fallback() external payable;
 
-    /// @notice Sets the account up: installs plugins, without dependencies. Open to the first caller, once. An externally owned
-    /// account that delegates to the implementation (EIP-7702) can only be set up by itself: else `UnauthorizedCallContext`.
-    /// @dev Warning: behind a proxy, call it in the transaction that creates the proxy, as the factory does; whoever is first
-    /// chooses the owners.
+    /// @notice Sets the account up: installs plugins, without dependencies. Open to the first caller, once. Only an
+    /// externally owned account itself can set itself up when it delegates to the implementation (EIP-7702): else
+    /// `UnauthorizedCallContext`.
+    /// @dev Warning: behind a proxy, call it in the transaction that creates the proxy, as the factory does; the first
+    /// caller chooses the owners.
     /// @param pluginInitData `abi.encode(bytes32[] manifestHashes, bytes[] pluginInstallDatas)`, an element per plugin.
     function initialize(address[] calldata plugins, bytes calldata pluginInitData) external;
 
@@ -186,13 +187,13 @@ interface IModularAccount is IAccount, IPluginManager, IStandardExecutor, IPlugi
         bytes calldata operatorData
     ) external;
 
-    /// @notice The EntryPoint that the account obeys.
+    /// @notice The EntryPoint that the account trusts.
     function entryPoint() external view returns (address);
 
     /// @notice The next nonce of nonce key 0.
     function getNonce() external view returns (uint256);
 
-    /// @notice The storage slot of the implementation's address (ERC-1822). Answered by the implementation alone.
+    /// @notice The storage slot of the implementation's address (ERC-1822). Only the implementation answers.
     function proxiableUUID() external view returns (bytes32);
 
     /// @notice ERC-165: what the account implements itself, and what the manifests of installed plugins claim.

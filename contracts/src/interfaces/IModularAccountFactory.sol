@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @title Creates modular accounts at addresses known beforehand
-/// @notice The factory has an owner of its own, who manages its stake at the EntryPoint; that part of the ABI (`owner`,
-/// `pendingOwner`, `transferOwnership`, `acceptOwnership` and their events) is OpenZeppelin's `Ownable2Step`.
+/// @title Factory of modular accounts at addresses known in advance
+/// @notice The factory's owner manages its stake at the EntryPoint; that part of the ABI (`owner`, `pendingOwner`,
+/// `transferOwnership`, `acceptOwnership` and their events) is OpenZeppelin's `Ownable2Step`.
 interface IModularAccountFactory {
-    /// @notice This cannot be done.
+    /// @notice The action is not possible.
     error InvalidAction();
 
     /// @notice The owners are not strictly ascending, or the zero address is among them.
     error InvalidOwner();
 
-    /// @notice An account needs an owner.
+    /// @notice There are no owners; an account needs one.
     error OwnersArrayEmpty();
 
     /// @notice More than 100 owners.
@@ -24,29 +24,29 @@ interface IModularAccountFactory {
     receive() external payable;
 
     /// @notice Creates an account for these owners, or returns the one that exists.
-    /// @param salt Tells accounts of the same owners apart.
+    /// @param salt Distinguishes accounts of the same owners.
     /// @param owners Strictly ascending and not zero; 1 to 100 of them.
     function createAccount(uint256 salt, address[] calldata owners) external returns (address addr);
 
-    /// @notice Puts wei of the factory into its stake at the EntryPoint. For its owner.
+    /// @notice Moves wei of the factory into its stake at the EntryPoint. Only its owner may call it.
     /// @param unstakeDelay Seconds between `unlockStake` and `withdrawStake`.
-    /// @param amount Wei; what is sent beyond it stays on the factory.
+    /// @param amount Wei; any excess sent stays on the factory.
     function addStake(uint32 unstakeDelay, uint256 amount) external payable;
 
-    /// @notice Starts the unstake delay. For the factory's owner.
+    /// @notice Starts the unstake delay. Only the factory's owner may call it.
     function unlockStake() external;
 
-    /// @notice Withdraws the whole stake after the unstake delay. For the factory's owner.
+    /// @notice Withdraws the whole stake after the unstake delay. Only the factory's owner may call it.
     function withdrawStake(address payable to) external;
 
-    /// @notice Sends what the factory itself holds. For its owner.
-    /// @param token An ERC-20 token; zero: the native token, of which the whole balance goes whatever `amount` is.
+    /// @notice Sends native or ERC-20 tokens that the factory holds. Only its owner may call it.
+    /// @param token An ERC-20 token, or zero for the native token, whose whole balance is sent whatever `amount` is.
     function withdraw(address payable to, address token, uint256 amount) external;
 
     /// @notice Always reverts with `InvalidAction`: a stake without an owner would be lost.
     function renounceOwnership() external view;
 
-    /// @notice The address that `createAccount` would give, or gave, these owners.
+    /// @notice The address at which `createAccount` would create, or created, the account of these owners.
     function getAddress(uint256 salt, address[] calldata owners) external view returns (address);
 
     // The names of the deployed factory's getters.
@@ -58,7 +58,7 @@ interface IModularAccountFactory {
     /// @notice The account implementation.
     function IMPL() external view returns (address);
 
-    /// @notice The plugin that gives accounts their owners.
+    /// @notice The plugin that keeps the owners of accounts.
     function MULTI_OWNER_PLUGIN() external view returns (address);
 
     // slither-disable-end naming-convention

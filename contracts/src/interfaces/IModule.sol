@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice A user operation of ERC-4337 as EntryPoint v0.7 takes it. Gas in gas units, fees in wei per gas unit; two numbers in
-/// one word are 16 bytes each, the first in the upper half.
+/// @notice A user operation of ERC-4337 as EntryPoint v0.7 takes it. Gas in gas units, fees in wei per gas unit; two
+/// numbers in one word take 16 bytes each, the first in the upper half.
 struct PackedUserOperation {
     address sender;
-    // Upper 192 bits: nonce key (a lane of its own sequence); lower 64 bits: sequence number in that lane.
+    // Upper 192 bits: nonce key (a lane with its own sequence); lower 64 bits: sequence number in that lane.
     uint256 nonce;
     // Empty, or factory address followed by the call that creates the account.
     bytes initCode;
@@ -23,9 +23,9 @@ struct PackedUserOperation {
 /// @notice A function that a module adds to an account.
 struct ManifestExecutionFunction {
     bytes4 executionSelector;
-    // Whether anybody may call it.
+    // Whether anyone may call it.
     bool skipRuntimeValidation;
-    // Whether validations that are global may validate it.
+    // Whether global validations may validate it.
     bool allowGlobalValidation;
 }
 
@@ -57,18 +57,18 @@ interface IModule {
     function moduleId() external view returns (string memory);
 }
 
-/// @title A module that validates what an account is asked to do
+/// @title A module that validates operations, calls and signatures of an account
 interface IValidationModule is IModule {
     /// @notice Validates a user operation of the calling account.
-    /// @param entityId Which of the module's validations on the account is asked; the account's own number for it.
-    /// @param userOp As the EntryPoint got it, but with the module's part of the signature alone.
+    /// @param entityId The account's number for the validation of the module that is asked.
+    /// @param userOp As the EntryPoint received it, except that the signature is only the module's part of it.
     /// @return validationData Bits 0..159: authorizer (0 valid, 1 invalid signature); bits 160..207: validUntil (0 means no end);
     /// bits 208..255: validAfter. Unix seconds, both inclusive.
     function validateUserOp(uint32 entityId, PackedUserOperation calldata userOp, bytes32 userOpHash)
         external
         returns (uint256 validationData);
 
-    /// @notice Validates a call that comes from anywhere but the EntryPoint; reverts to refuse it.
+    /// @notice Validates a call that does not come from the EntryPoint; reverts to refuse it.
     function validateRuntime(
         address account,
         uint32 entityId,
@@ -78,7 +78,7 @@ interface IValidationModule is IModule {
         bytes calldata authorization
     ) external;
 
-    /// @notice Validates a signature of the account by ERC-1271.
+    /// @notice Validates an ERC-1271 signature of the account.
     /// @return 0x1626ba7e if it is valid, else 0xffffffff.
     function validateSignature(address account, uint32 entityId, address sender, bytes32 hash, bytes calldata signature)
         external
@@ -88,6 +88,6 @@ interface IValidationModule is IModule {
 
 /// @title A module that adds functions to an account
 interface IExecutionModule is IModule {
-    /// @notice What the module adds to an account.
+    /// @notice The functions and hooks that the module adds to an account.
     function executionManifest() external pure returns (ExecutionManifest memory);
 }

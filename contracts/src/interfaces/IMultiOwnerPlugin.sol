@@ -3,20 +3,21 @@ pragma solidity ^0.8.30;
 
 /// @title Owners of an ERC-6900 v0.7 account
 /// @notice Each owner alone can do everything. An owner is an externally owned account, which signs with ECDSA, or a
-/// contract, which is asked by ERC-1271. An account that has installed the plugin has at least one owner.
+/// contract, which is asked through ERC-1271. An account with the plugin has at least one owner.
 ///
 /// A signature, of a user operation or of a message (ERC-1271), has one of three forms:
 /// - ECDSA: r (32 bytes), s (32), v (1), of the owner that is recovered;
-/// - named: a marker (32 bytes), the owner (20), its signature (any number): only that owner is asked, about its signature;
-/// - plain: any other bytes: every owner with code is asked about all of them, newest first, until one says yes.
+/// - named: a marker (32 bytes), the owner (20), its signature (any length): only that owner is asked, about its
+///   signature;
+/// - plain: any other bytes: every owner with code is asked about all of them, newest first, until one accepts.
 ///
 /// The marker is `0xffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c234690`. It
 /// is larger than any r (the order of secp256k1), so no ECDSA signature begins with it. A contract owner whose own signatures
 /// begin with it, such as an account with this plugin, must be named.
 ///
-/// Bundlers refuse an operation whose validation looks at an address without code (ERC-7562, OP-041). A signature that names
-/// its owner never makes it do so, if the owner has code. Without the name, it does if an owner without code is newer than the
-/// one that signed: the operation is valid in `handleOps` all the same.
+/// Bundlers refuse an operation whose validation accesses an address without code (ERC-7562, OP-041). A named signature
+/// never causes this if the named owner has code. A plain signature does if an owner without code is newer than the
+/// signer; the operation is still valid in `handleOps`.
 interface IMultiOwnerPlugin {
     /// @notice Ids of this plugin's validation functions.
     enum FunctionId {
@@ -26,13 +27,13 @@ interface IMultiOwnerPlugin {
         USER_OP_VALIDATION_OWNER
     }
 
-    /// @notice Owners of an account changed: `removedOwners` went first, then `addedOwners` came.
+    /// @notice Owners of an account changed: `removedOwners` were removed first, then `addedOwners` added.
     event OwnerUpdated(address indexed account, address[] addedOwners, address[] removedOwners);
 
     /// @notice An account must have an owner.
     error EmptyOwnersNotAllowed();
 
-    /// @notice The address is zero, or an owner already.
+    /// @notice The address is zero or already an owner.
     error InvalidOwner(address owner);
 
     /// @notice The caller is neither an owner nor the account.

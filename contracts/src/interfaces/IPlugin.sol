@@ -5,7 +5,7 @@ import {UserOperation} from "./IAccount.sol";
 
 /// @notice How a manifest names a function. Source: ERC-6900 v0.7, "Plugin manifest".
 enum ManifestAssociatedFunctionType {
-    // No function: only legal for one half of an execution hook pair.
+    // No function: only valid for one half of an execution hook pair.
     NONE,
     // Function `functionId` of the plugin that owns the manifest.
     SELF,
@@ -83,7 +83,7 @@ struct PluginManifest {
 }
 
 /// @title A plugin of an ERC-6900 v0.7 account
-/// @notice All functions but the last two are called by the account that the plugin is installed on.
+/// @notice The account that the plugin is installed on calls all functions except the last two.
 interface IPlugin {
     /// @notice Sets the plugin up for the calling account.
     function onInstall(bytes calldata data) external;

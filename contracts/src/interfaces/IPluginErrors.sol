@@ -3,12 +3,13 @@ pragma solidity ^0.8.30;
 
 /// @title Errors that every plugin of this repository can raise, and the session key module
 interface IPluginErrors {
-    /// @notice The plugin holds state for the account already. Neither plugin of this repository raises it: an installation
-    /// clears what an uninstall without its callback left over. They have it because the published ABI does.
+    /// @notice The plugin already holds state for the account. Neither plugin of this repository raises it: an
+    /// installation clears what an uninstall without callback left behind. They declare it because the published ABI
+    /// does.
     error AlreadyInitialized();
 
-    /// @notice The call makes no sense here. The session key plugin and module raise it for install data that is not all there. The
-    /// owner plugin never does: every call of it that makes no sense has an error of its own. It has this one because the
+    /// @notice The call is invalid. The session key plugin and module raise it for incomplete install data. The owner
+    /// plugin never raises it: each of its invalid calls has a specific error. It declares this one because the
     /// published ABI does.
     error InvalidAction();
 

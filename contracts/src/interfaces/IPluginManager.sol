@@ -5,18 +5,18 @@ pragma solidity ^0.8.30;
 interface IPluginManager {
     /// @notice The `config` of `uninstallPlugin`, ABI-encoded as one value: `abi.encode(UninstallPluginConfig(...))`.
     struct UninstallPluginConfig {
-        // `abi.encode(manifest)` of the manifest that the plugin was installed with; empty: the plugin is asked for it.
+        // `abi.encode(manifest)` of the manifest that the plugin was installed with; empty to ask the plugin for it.
         bytes serializedManifest;
         // Uninstall even if `onUninstall` fails.
         bool forceUninstall;
-        // The most gas that `onUninstall` gets; zero: all there is.
+        // The gas limit of `onUninstall`; zero for no limit.
         uint256 callbackGasLimit;
     }
 
-    /// @notice A plugin was installed, and `onInstall` had run.
+    /// @notice A plugin was installed, and its `onInstall` has run.
     event PluginInstalled(address indexed plugin, bytes32 manifestHash, bytes21[] dependencies);
 
-    /// @notice A plugin was uninstalled. `onUninstallSucceeded` is false if its callback failed and was forced through.
+    /// @notice A plugin was uninstalled. `onUninstallSucceeded` is false if its callback failed in a forced uninstall.
     event PluginUninstalled(address indexed plugin, bool indexed onUninstallSucceeded);
 
     /// @notice Installs a plugin.

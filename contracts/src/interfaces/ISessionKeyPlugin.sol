@@ -4,14 +4,15 @@ pragma solidity ^0.8.30;
 import {Call} from "./IStandardExecutor.sol";
 
 /// @title Session keys for ERC-6900 accounts: as a plugin of v0.7, and as a module of v0.8
-/// @notice The owner of an account registers a session key with a set of permissions. The key then signs user operations
-/// that call `executeWithSessionKey`; nothing else, and only what its permissions allow.
+/// @notice The owner of an account registers a session key with a set of permissions. The key then signs user
+/// operations that call `executeWithSessionKey`, and nothing else, within its permissions.
 ///
 /// Units and bounds, everywhere in this interface:
 /// - amounts of the native token and of gas are in wei, of an ERC-20 token in its base units;
 /// - times are unix seconds, and inclusive on both ends; zero means unbounded on that side;
-/// - a `refreshInterval` is in seconds; zero means that the limit is a total and never refreshes. An interval starts when the limit
-///   is set; with the module, if that is while the key is added, with the next execution;
+/// - a `refreshInterval` is in seconds; zero means that the limit is a total and never refreshes. An interval starts
+///   when the limit is set; with the module, the interval of a limit set while the key is added starts with the next
+///   execution;
 /// - `type(uint256).max` as a spend limit means "no limit".
 ///
 /// Defaults of a newly added key: allowlist, with nothing on it (every call is denied); no time range; a native token limit
@@ -21,18 +22,18 @@ interface ISessionKeyPlugin {
     enum ContractAccessControlType {
         // Only what is on the list may be called.
         ALLOWLIST,
-        // Everything may be called but what is on the list.
+        // Everything may be called except what is on the list.
         DENYLIST,
         // Everything may be called; the list is not read.
         ALLOW_ALL_ACCESS
     }
 
-    /// @notice Ids of the plugin's validation functions. The module does not look at ids.
+    /// @notice Ids of the plugin's validation functions. The module ignores ids.
     enum FunctionId {
         USER_OP_VALIDATION_SESSION_KEY
     }
 
-    /// @notice A spend limit and what is used of it.
+    /// @notice A spend limit and its used amount.
     struct SpendLimitInfo {
         // False: unlimited.
         bool hasLimit;
@@ -64,10 +65,10 @@ interface ISessionKeyPlugin {
     /// @notice No permission update has this selector. Shorter data is padded with zeros on the right.
     error InvalidPermissionsUpdate(bytes4 updateSelector);
 
-    /// @notice The key is zero, registered already, not registered, or does not follow the given predecessor.
+    /// @notice The key is zero, already registered, not registered, or does not follow the given predecessor.
     error InvalidSessionKey(address sessionKey);
 
-    /// @notice No signer can be recovered from the signature at all (wrong length, high s, bad v).
+    /// @notice No signer can be recovered from the signature (wrong length, high s, bad v).
     error InvalidSignature(address sessionKey);
 
     /// @notice This address cannot have an ERC-20 limit.
@@ -79,7 +80,8 @@ interface ISessionKeyPlugin {
     /// @notice In execution: the batch sends more native token than the key may.
     error NativeTokenSpendLimitExceeded(address account, address sessionKey);
 
-    /// @notice A permission rule is broken. The ABI has this one error for all rules but those of the two spend limits.
+    /// @notice A permission rule is broken. The ABI has this one error for all rules except those of the two spend
+    /// limits.
     error PermissionsCheckFailed();
 
     /// @notice The key is not registered for the account.
@@ -87,9 +89,9 @@ interface ISessionKeyPlugin {
 
     /// @notice Makes the calls in order, within the key's permissions. Called on the account, by a user operation that the key
     /// signed. Runtime calls are denied.
-    /// @dev Permissions are checked in validation and again here. Warning: an installed plugin whose manifest permits it to
-    /// execute this function needs no signature of the key; only what is checked here binds it, which is all but the charge to
-    /// the gas limit and the required paymaster.
+    /// @dev Permissions are checked in validation and again here. Warning: an installed plugin whose manifest permits
+    /// it to execute this function needs no signature of the key. Only the checks made here bind it: all except the
+    /// charge to the gas limit and the required paymaster.
     /// @param calls At least one.
     /// @return The return data of each call, raw.
     function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory);
@@ -100,13 +102,13 @@ interface ISessionKeyPlugin {
     /// @param permissionUpdates Encoded calls of `ISessionKeyPermissionsUpdates`; may be empty.
     function addSessionKey(address sessionKey, bytes32 tag, bytes[] calldata permissionUpdates) external;
 
-    /// @notice Removes a key. Called on the account. Approvals that the key gave stay: an owner has to reset them.
-    /// @param predecessor What `findPredecessor` answers for the key; or zero, to have it searched here.
+    /// @notice Removes a key. Called on the account. Approvals that the key gave stay; an owner has to reset them.
+    /// @param predecessor The result of `findPredecessor` for the key, or zero to search for it here.
     function removeSessionKey(address sessionKey, bytes32 predecessor) external;
 
     /// @notice Gives the permissions and used-up limits of one key to another, and removes the first. Called on the account.
     /// @dev The new key becomes the first of `sessionKeysOf`. Rotating a key onto itself changes nothing else.
-    /// @param predecessor What `findPredecessor` answers for the old key; or zero, to have it searched here.
+    /// @param predecessor The result of `findPredecessor` for the old key, or zero to search for it here.
     /// @param newSessionKey Not zero, not registered (unless it is the old key): else `InvalidSessionKey`.
     function rotateSessionKey(address oldSessionKey, bytes32 predecessor, address newSessionKey) external;
 
@@ -135,7 +137,7 @@ interface ISessionKeyPlugin {
 
     /// @notice The entry of a contract on the key's access control list.
     /// @return isOnList Whether the contract is on the list.
-    /// @return checkSelectors Whether only listed functions of it are meant.
+    /// @return checkSelectors Whether the entry covers only listed functions of it.
     function getAccessControlEntry(address account, address sessionKey, address contractAddress)
         external
         view
@@ -170,14 +172,14 @@ interface ISessionKeyPlugin {
         view
         returns (SpendLimitInfo memory info, bool shouldReset);
 
-    /// @notice The key's limit on an ERC-20 token, in its base units. A removed limit keeps its last figures, but for
+    /// @notice The key's limit on an ERC-20 token, in its base units. A removed limit keeps its last figures, except
     /// `limitUsed`, which is zero.
     function getERC20SpendLimitInfo(address account, address sessionKey, address token)
         external
         view
         returns (SpendLimitInfo memory);
 
-    /// @notice The paymaster that every operation of the key must use; zero: none required.
+    /// @notice The paymaster that every operation of the key must use; zero if none is required.
     function getRequiredPaymaster(address account, address sessionKey) external view returns (address);
 }
 
@@ -191,7 +193,7 @@ interface ISessionKeyPermissionsUpdates {
     function setAccessListType(ISessionKeyPlugin.ContractAccessControlType contractAccessControlType) external;
 
     /// @notice Sets the entry of a contract on the access control list.
-    /// @param checkSelectors Whether only listed functions of it are meant.
+    /// @param checkSelectors Whether the entry covers only listed functions of it.
     function updateAccessListAddressEntry(address contractAddress, bool isOnList, bool checkSelectors) external;
 
     /// @notice Puts a function of a contract on the access control list, or takes it off.
@@ -209,8 +211,8 @@ interface ISessionKeyPermissionsUpdates {
 
     /// @notice Limits what the key may spend of a token: the amounts of `transfer` and `approve` count, and no other
     /// function of the token may be called.
-    /// @dev Warning: an approval counts once, when it is given, and outlives the key. The token's answer is ignored.
-    /// On an NFT, ids count as amounts, and id 0 is free.
+    /// @dev Warning: an approval counts once, when it is given, and outlives the key. The token's return value is
+    /// ignored. On an NFT, ids count as amounts, and id 0 is free.
     /// @param token Not zero: else `InvalidToken`.
     /// @param spendLimit Base units of the token; `type(uint256).max` removes the limit.
     /// @param refreshInterval Seconds. Zero: the limit is a total.
@@ -218,14 +220,14 @@ interface ISessionKeyPermissionsUpdates {
 
     /// @notice Limits the worst-case cost of the key's operations. The nonce key of each operation must then be the
     /// session key's address.
-    /// @dev Operations are charged in validation. Of those validated before, in the same bundle, execution refuses the ones
-    /// that a lowered limit does not cover any more; a limit that the key did not have, or that was removed in between, does not
-    /// bind them. An interval ends with the first operation that does not fit what is left of it.
+    /// @dev Operations are charged in validation. Of those validated earlier in the same bundle, execution refuses the
+    /// ones that a lowered limit no longer covers; a limit that the key did not have, or that was removed in between,
+    /// does not bind them. An interval ends with the first operation that does not fit what is left of it.
     /// @param spendLimit Wei, not gas units; `type(uint256).max` removes the limit.
     /// @param refreshInterval Seconds. Zero: the limit is a total.
     function setGasSpendLimit(uint256 spendLimit, uint48 refreshInterval) external;
 
     /// @notice Requires that this paymaster pays for every operation of the key; zero removes the rule.
-    /// @dev Only validation knows the paymaster: operations validated before, in the same bundle, are not bound.
+    /// @dev Only validation knows the paymaster: operations validated earlier in the same bundle are not bound.
     function setRequiredPaymaster(address requiredPaymaster) external;
 }

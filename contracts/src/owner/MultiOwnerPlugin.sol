@@ -23,9 +23,9 @@ import {IPluginManager} from "../interfaces/IPluginManager.sol";
 import {IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
 
 /// @title Owners of an account
-/// @dev Storage: per account a list of its owners, newest first, in which an owner's entry also says that it is one. The
-/// account is the last key of each mapping, so all of it is associated with the account (ERC-7562) and can be read in
-/// validation by a plugin without stake. Each validation of an externally owned account's signature reads one word.
+/// @dev Storage: a list of owners per account, newest first, whose entries also mark their owners as such. The account
+/// is the last key of each mapping, so all of it is associated with the account (ERC-7562), and a plugin without stake
+/// can read it in validation. Validating the signature of an externally owned account reads one word.
 contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     /// @notice An owner in the list of an account:
     ///
@@ -53,7 +53,7 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     bytes32 private constant MESSAGE_TYPE_HASH = keccak256("AlchemyModularAccountMessage(bytes message)");
     bytes32 private constant NAME_HASH = keccak256(bytes(NAME));
     bytes32 private constant VERSION_HASH = keccak256(bytes(VERSION));
-    // Immutables are written as constants are.
+    // Immutables are named like constants.
     // slither-disable-next-line naming-convention
     bytes32 private immutable SALT = bytes32(bytes20(address(this)));
 
@@ -71,7 +71,8 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
     }
 
     /// @inheritdoc IPlugin
-    /// @dev `data` is `abi.encode(address[] owners)`. Owners that an uninstall without its callback left over are removed.
+    /// @dev `data` is `abi.encode(address[] owners)`. Removes any owners that an uninstall without callback left
+    /// behind.
     function onInstall(bytes calldata data) external override {
         if (msg.sender.code.length == 0) revert NotContractCaller(msg.sender);
         address[] memory leftOver = _removeAllOwners(msg.sender);
@@ -229,7 +230,7 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
 
     /* Owners */
 
-    /// @dev Puts these before all others, the last first. The account must have an owner afterwards.
+    /// @dev Adds owners at the front of the list, the last one first. Reverts if the account then has no owner.
     function _addOwners(address account, address[] memory owners) private {
         address newest = newestOwner[account];
         for (uint256 i = 0; i < owners.length; ++i) {
@@ -242,7 +243,7 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
         newestOwner[account] = newest;
     }
 
-    /// @dev Takes an owner out of the list.
+    /// @dev Removes an owner from the list.
     function _removeOwner(address account, address owner) private {
         if (!isOwnerOf(account, owner)) revert OwnerDoesNotExist(owner);
         address next = _nextOwner(account, owner);
@@ -260,8 +261,8 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
         ownerEntries[current][account] = OwnerEntry.wrap(PRESENT_FLAG | uint160(next));
     }
 
-    /// @dev Empties the list, at about 5,000 gas units an owner.
-    /// @return owners Those that there were, newest first.
+    /// @dev Empties the list, at about 5,000 gas units per owner.
+    /// @return owners The removed owners, newest first.
     function _removeAllOwners(address account) private returns (address[] memory owners) {
         owners = ownersOf(account);
         for (uint256 i = 0; i < owners.length; ++i) {
@@ -285,8 +286,8 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
         return error == ECDSA.RecoverError.NoError && isOwnerOf(msg.sender, signer);
     }
 
-    /// @dev Whether a contract owner says so. The owner that the signature names is asked, and no other account is looked at. If it names none, then every owner
-    /// with code is asked.
+    /// @dev Whether a contract owner accepts the signature. If the signature names an owner, only that owner is asked,
+    /// and no other account is accessed. Otherwise every owner with code is asked.
     function _isSignedByContractOwner(bytes32 hash, bytes calldata signature) private view returns (bool) {
         if (signature.length >= NAME_LENGTH && bytes32(signature) == NAMED_OWNER) {
             address named = address(bytes20(signature[32:NAME_LENGTH]));
@@ -298,11 +299,11 @@ contract MultiOwnerPlugin is BasePlugin, IMultiOwnerPlugin, IERC1271 {
         return false;
     }
 
-    /// @dev Whether this owner says so. Whatever it does or returns, this does not revert. An owner without code returns nothing, which is not valid.
-    /// OpenZeppelin's `SignatureChecker` does not pad the
-    /// signature to whole words, as the ABI says.
+    /// @dev Whether this owner accepts the signature. Never reverts, whatever the owner does or returns. An owner
+    /// without code returns nothing, which is not valid. OpenZeppelin's `SignatureChecker` is not used: it does not pad
+    /// the signature to whole words, as the ABI requires.
     function _isValidForContract(address owner, bytes32 hash, bytes calldata signature) private view returns (bool) {
-        // The answer is one word; the second word that is read is of no meaning.
+        // The answer is one word; the second word has no meaning.
         // slither-disable-next-line unused-return
         (bool success, bytes32 answer,) =
             LowLevelCall.staticcallReturn64Bytes(owner, abi.encodeCall(IERC1271.isValidSignature, (hash, signature)));

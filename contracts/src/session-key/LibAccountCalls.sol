@@ -4,21 +4,22 @@ pragma solidity ^0.8.30;
 import {Call, IStandardExecutor} from "../interfaces/IStandardExecutor.sol";
 import {LibSessionKeyCalls} from "./LibSessionKeyCalls.sol";
 
-/// @title Having an account make calls, and returning what they return
-/// @notice Calls are encoded anew, as every encoder does it: whatever reads them in the account reads what was checked. What the
-/// account returns is passed on as it stands, since the caller is the account itself.
+/// @title Making calls through an account
+/// @notice Calls are re-encoded in the standard way, so the account reads exactly what was checked. Its return data is
+/// passed on unchanged: the caller is the account itself.
 library LibAccountCalls {
     using LibSessionKeyCalls for Call[];
 
-    /// @dev Has the account make the calls: one by `execute`, several by `executeBatch`. Reverts as the account does.
+    /// @dev Makes the calls through the account: one with `execute`, several with `executeBatch`. Bubbles up the
+    /// account's revert.
     /// @param calls At least one, as `LibSessionKeyCalls.decode` returned them.
-    /// @return start Where in memory the encoded `bytes[]` begins that the calls returned.
+    /// @return start The memory offset of the encoded `bytes[]` that the calls returned.
     /// @return size Its length, in bytes.
     function makeThrough(Call[] calldata calls, address account) internal returns (uint256 start, uint256 size) {
         return calls.length == 1 ? _execute(calls, account) : _executeBatch(calls, account);
     }
 
-    /// @dev The answer of `execute`, encoded `bytes`, is what follows the two words that make it the only element of an array.
+    /// @dev `execute` returns encoded `bytes`. Two words before it make it the only element of an array.
     function _execute(Call[] calldata calls, address account) private returns (uint256 start, uint256 size) {
         bytes4 selector = IStandardExecutor.execute.selector;
         uint256 end;
@@ -37,7 +38,7 @@ library LibAccountCalls {
         }
     }
 
-    /// @dev The answer of `executeBatch` is what is returned.
+    /// @dev The return data of `executeBatch` is returned as it is.
     function _executeBatch(Call[] calldata calls, address account) private returns (uint256 start, uint256 size) {
         bytes4 selector = IStandardExecutor.executeBatch.selector;
         uint256 heads;
@@ -79,7 +80,8 @@ library LibAccountCalls {
         }
     }
 
-    /// @dev Calls the account with what is in memory; reverts as it does, or without data if its answer cannot be an encoded one.
+    /// @dev Calls the account with the call data in memory and bubbles up its revert. Reverts without data if it
+    /// returns less than the two words that every encoded answer has.
     function _call(address account, uint256 start, uint256 end) private {
         assembly ("memory-safe") {
             if iszero(call(gas(), account, 0, start, sub(end, start), 0, 0)) {

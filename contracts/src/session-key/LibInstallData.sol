@@ -3,13 +3,13 @@ pragma solidity ^0.8.30;
 
 import {IPluginErrors} from "../interfaces/IPluginErrors.sol";
 
-/// @title Decoding of the install data of session keys
-/// @notice `abi.encode(address[] keys, bytes32[] tags, bytes[][] permissionUpdates)`, read where it stands in the call data. All
-/// of it must lie inside the install data: Solidity compares with the end of the call data alone, which may be padded, so it
-/// would complete truncated install data with zeros.
+/// @title Decoder of session key install data
+/// @notice `abi.encode(address[] keys, bytes32[] tags, bytes[][] permissionUpdates)`, read in place from the call data.
+/// All of it must lie inside the install data: Solidity only checks against the end of the call data, which may be
+/// padded, so it would fill up truncated install data with zeros.
 library LibInstallData {
-    /// @dev Decodes the three arrays. Solidity checks what is inside them when it is read; `requireInside` does for updates.
-    /// Reverts with `InvalidAction`, or by Solidity's own checks, if an array is not inside `data`.
+    /// @dev Decodes the three arrays. Solidity checks their elements when they are read; `requireInside` checks the
+    /// updates. Reverts with `InvalidAction`, or by Solidity's own checks, if an array is not inside `data`.
     function decode(bytes calldata data)
         internal
         pure
@@ -46,8 +46,8 @@ library LibInstallData {
         }
     }
 
-    /// @dev Where, in the call data, the elements of the array begin whose offset is the word at `index` of `data`, and
-    /// how many there are. Reverts if they are not inside `data`. An element takes one word here (or its offset does).
+    /// @dev The array whose offset is word `index` of `data`: the call data offset of its elements, and their number.
+    /// Reverts if they are not inside `data`. An element, or its offset, takes one word.
     function _arrayAt(bytes calldata data, uint256 index) private pure returns (uint256 offset, uint256 length) {
         uint256 head = uint256(bytes32(data[index * 32:index * 32 + 32]));
         length = uint256(bytes32(data[head:][:32]));

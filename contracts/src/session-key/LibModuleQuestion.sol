@@ -8,39 +8,40 @@ import {ISessionKeyModule} from "../interfaces/ISessionKeyModule.sol";
 import {Call} from "../interfaces/IStandardExecutor.sol";
 import {LibSessionKeyCalls} from "./LibSessionKeyCalls.sol";
 
-/// @title Asking targets whether they are modules
-/// @notice A module takes orders from the account's calls (one that validates would hand the account over), and an ERC-6900
-/// v0.8 account does not refuse to call it. ERC-6900 demands that every module answers true for `IModule` by ERC-165. Modules that
-/// do not, and targets that answer otherwise later, are not recognised.
+/// @title Module check of call targets
+/// @notice A module obeys calls from the account (one that validates would hand the account over), and an ERC-6900 v0.8
+/// account does not refuse to call it. ERC-6900 requires every module to report `IModule` through ERC-165. Modules that
+/// do not, and targets that change their answer later, are not detected.
 library LibModuleQuestion {
     using LibSessionKeyCalls for Call[];
 
-    /// @dev Gas units that a target gets to answer. A third of what ERC-165 allows, and many times what modules need: a fallback
-    /// that does not know the question may use up all of it.
+    /// @dev Gas units for the target's answer: a third of what ERC-165 allows, and many times what modules need. A
+    /// fallback that does not know the selector may burn all of it.
     uint256 private constant QUESTION_GAS = 10_000;
 
-    /// @dev What must be left before the question, so that 63/64 of it (EIP-150) are enough: and some for the call itself.
+    /// @dev Gas units that must be left before the query: enough that 63/64 of them (EIP-150) suffice, and some for the
+    /// call itself.
     uint256 private constant GAS_TO_ASK = QUESTION_GAS * 64 / 63 + 300;
 
-    /// @dev Reverts with `TargetIsModule` if one of the targets says that it is a module. Consecutive calls of one target are one
-    /// question.
+    /// @dev Reverts with `TargetIsModule` if a target reports itself as a module. Consecutive calls to the same target
+    /// cost one query.
     function requireNoModules(Call[] calldata calls) internal view {
         address asked;
         for (uint256 i = 0; i < calls.length; ++i) {
-            // The question is of the target alone.
+            // Only the target matters here.
             // slither-disable-next-line unused-return
             (address target,,) = calls.at(i);
-            // The zero address, which is the first not to be asked, has no code.
+            // `asked` starts as the zero address, which has no code.
             if (target != asked && _isModule(target)) revert ISessionKeyModule.TargetIsModule(target);
             asked = target;
         }
     }
 
-    /// @dev Whether the target says that it is a module: in time, with at least a word, and not zero. Of a target without code
-    /// there is nothing to ask; a precompile would take the question for its input.
+    /// @dev Whether the target reports itself as a module: within the gas, with at least one word that is not zero. A
+    /// target without code is not asked: a precompile would take the query as its input.
     ///
-    /// A target that got less gas than it should might fail for lack of it, which reads as "no". So it is not asked then: reverts
-    /// with `TargetNotAsked`. Reading its code made it warm, so that the call itself costs 100.
+    /// With too little gas the query could fail for lack of it, which would read as "no". So this reverts with
+    /// `TargetNotAsked` instead of asking. Reading the code has warmed the target, so the call itself costs 100.
     function _isModule(address target) private view returns (bool isModule) {
         if (target.code.length == 0) return false;
         if (gasleft() < GAS_TO_ASK) revert ISessionKeyModule.TargetNotAsked(target);

@@ -4,19 +4,20 @@ pragma solidity ^0.8.30;
 import {ISessionKeyPlugin} from "../interfaces/ISessionKeyPlugin.sol";
 import {Call} from "../interfaces/IStandardExecutor.sol";
 
-/// @title Decoding of the arguments of `executeWithSessionKey`
+/// @title Decoder of the arguments of `executeWithSessionKey`
 /// @notice Validation reads them from the call data inside a user operation, execution from its own call data. Both use
-/// this decoder, so that they agree on every input. Of what Solidity's own decoder accepts, it refuses only what no encoder
-/// makes: every offset must lead past the words that it stands among, and what it leads to must lie inside the arguments.
+/// this decoder, so they agree on every input. Of the encodings that Solidity's own decoder accepts, it refuses only
+/// those that no encoder produces: every offset must point past the words that it stands among, and its target must lie
+/// inside the arguments.
 library LibSessionKeyCalls {
     /// @dev Decodes and checks everything. Reverts with `PermissionsCheckFailed` on malformed arguments.
     /// @param args The call data without its selector: offset of the calls, session key, the calls.
-    /// @return calls To be read with `at` only, which does not check again.
+    /// @return calls Read these with `at` only, which does not check again.
     function decode(bytes calldata args) internal pure returns (Call[] calldata calls, address sessionKey) {
         bool wellFormed;
         assembly ("memory-safe") {
-            // What offsets lead to comes after a head of fixed size. They are compared, as unsigned numbers, with what is left
-            // after the head: one that leads into it, or back before it, is huge.
+            // Offsets point past a head of fixed size. Counted from its end, they are compared as unsigned numbers with
+            // the bytes left: an offset into the head, or before it, is huge.
             function isInside(offset, need, left) -> inside {
                 inside := and(iszero(lt(left, need)), iszero(gt(offset, sub(left, need))))
             }
@@ -58,7 +59,7 @@ library LibSessionKeyCalls {
         if (!wellFormed) revert ISessionKeyPlugin.PermissionsCheckFailed();
     }
 
-    /// @dev The call at `index`, which must be below `calls.length`, of calls that `decode` returned.
+    /// @dev The call at `index`, below `calls.length`, of calls that `decode` returned.
     function at(Call[] calldata calls, uint256 index)
         internal
         pure

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @title Where session keys are stored
+/// @title Storage slots of session keys
 /// @notice Every slot is `keccak256(abi.encode(account, x))`, plus a small offset. Such a slot is "associated with the
-/// account" in the sense of ERC-7562, so that user operation validation may read and write it. `x` names what is stored;
-/// the fields below have places of their own in it, so that no two names are equal:
+/// account" in the sense of ERC-7562, so user operation validation may read and write it. `x` names what is stored; its
+/// fields do not overlap, so no two names are equal:
 ///
 ///     bits    255..248   247..200   199..40    39..8      7..0
 ///            +---------+----------+----------+----------+------+
@@ -32,49 +32,49 @@ library LibSessionKeySlots {
     uint256 private constant GAS_LIMIT_OFFSET = 3;
     uint256 private constant PAYMASTER_OFFSET = 6;
 
-    /// @dev Of the `AccountRecord`.
+    /// @dev Slot of the `AccountRecord`.
     function accountRecord(address account) internal pure returns (uint256) {
         return _slot(account, KIND_ACCOUNT);
     }
 
-    /// @dev Of the `KeyRecord`.
+    /// @dev Slot of the `KeyRecord`.
     function keyRecord(address account, address sessionKey) internal pure returns (uint256) {
         return _slot(account, KIND_KEY | uint256(uint160(sessionKey)) << ADDRESS_SHIFT);
     }
 
-    /// @dev Of the next older key.
+    /// @dev Slot of the next older key.
     function nextKey(address account, address sessionKey) internal pure returns (uint256) {
         unchecked {
             return keyRecord(account, sessionKey) + NEXT_KEY_OFFSET;
         }
     }
 
-    /// @dev Of the native token's `SpendLimit`.
+    /// @dev Slot of the native token's `SpendLimit`.
     function nativeLimit(address account, uint48 keyId) internal pure returns (uint256) {
         return _slot(account, KIND_LIMITS | uint256(keyId) << KEY_ID_SHIFT);
     }
 
-    /// @dev Of the `GasLimit`.
+    /// @dev Slot of the `GasLimit`.
     function gasLimit(address account, uint48 keyId) internal pure returns (uint256) {
         unchecked {
             return nativeLimit(account, keyId) + GAS_LIMIT_OFFSET;
         }
     }
 
-    /// @dev Of the required paymaster.
+    /// @dev Slot of the required paymaster.
     function requiredPaymaster(address account, uint48 keyId) internal pure returns (uint256) {
         unchecked {
             return nativeLimit(account, keyId) + PAYMASTER_OFFSET;
         }
     }
 
-    /// @dev Of the `ContractEntry`.
+    /// @dev Slot of the `ContractEntry`.
     function contractEntry(address account, uint48 keyId, address target) internal pure returns (uint256) {
         return
             _slot(account, KIND_CONTRACT | uint256(keyId) << KEY_ID_SHIFT | uint256(uint160(target)) << ADDRESS_SHIFT);
     }
 
-    /// @dev Of the word that says whether a function is on the list.
+    /// @dev Slot of the word that is 1 if the function is on the access control list.
     function functionEntry(address account, uint48 keyId, address target, bytes4 selector)
         internal
         pure

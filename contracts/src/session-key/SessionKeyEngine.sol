@@ -7,11 +7,12 @@ import {SessionKeyPermissions} from "./SessionKeyPermissions.sol";
 import {KeyRecord} from "./types/KeyRecord.sol";
 import {LibSpendLimit} from "./types/SpendLimit.sol";
 
-/// @title Session keys, whatever the generation of the account
-/// @notice Keys, permissions and their management. What is left to a face, such as `SessionKeyPlugin`: how an account installs
-/// it, how user operations reach it and what they may cost, how it makes the account call, which address the EntryPoint has.
+/// @title Session keys, for accounts of any generation
+/// @notice Keys, permissions and their management. A face, such as `SessionKeyPlugin`, provides the rest: how an
+/// account installs it, how user operations reach it and what they may cost, how it makes calls through the account,
+/// and the address of the EntryPoint.
 abstract contract SessionKeyEngine is SessionKeyPermissions {
-    /// @dev Gas that an uninstall keeps to come to its end: more than reading one key and emitting its event takes.
+    /// @dev Gas units that an uninstall reserves to finish: more than it takes to read one key and emit its event.
     uint256 private constant UNINSTALL_GAS_RESERVE = 10_000;
 
     /* Management, called by the account on itself */
@@ -46,8 +47,8 @@ abstract contract SessionKeyEngine is SessionKeyPermissions {
 
     /* Installation */
 
-    /// @dev Registers the keys of an installation. Keys that an uninstall without its callback left over are retired, so that an
-    /// installation always starts without any.
+    /// @dev Registers the keys of an installation. Retires any keys that an uninstall without callback left behind, so
+    /// an installation always starts without keys.
     /// @param data `abi.encode(address[] keys, bytes32[] tags, bytes[][] permissionUpdates)`.
     function _installKeys(address account, bytes calldata data) internal {
         (address[] calldata keys, bytes32[] calldata tags, bytes[][] calldata updates) = LibInstallData.decode(data);
@@ -60,7 +61,7 @@ abstract contract SessionKeyEngine is SessionKeyPermissions {
         }
     }
 
-    /// @dev One write removes all keys, whatever their number. Their events follow as far as gas allows.
+    /// @dev One write removes all keys, however many. Their events follow as far as gas allows.
     function _uninstallKeys(address account) internal {
         address sessionKey = _retireAllKeys(account);
         while (sessionKey != address(0) && gasleft() > UNINSTALL_GAS_RESERVE) {

@@ -25,16 +25,16 @@ import {SessionKeyEngine} from "./SessionKeyEngine.sol";
 import {KeyRecord} from "./types/KeyRecord.sol";
 
 /// @title Session keys for ERC-6900 v0.8 accounts
-/// @notice The module as an account with EntryPoint v0.7 sees it: its manifest, the validation of user operations, the execution
-/// of their calls. What a key may do stands in `SessionKeyPermissions`; where everything is stored, in `LibSessionKeySlots`: both
-/// are those of `SessionKeyPlugin`.
+/// @notice The module as an account with EntryPoint v0.7 sees it: its manifest, the validation of user operations, the
+/// execution of their calls. `SessionKeyPermissions` defines what a key may do, `LibSessionKeySlots` where everything
+/// is stored; `SessionKeyPlugin` shares both.
 ///
-/// An account has it as three things: the functions of `executionManifest`; a validation of user operations, for
-/// `executeWithSessionKey` alone; and a direct-call validation for `execute` and `executeBatch`, by which the module makes the
-/// account call. Anybody can name any validation in a runtime call: that `validateRuntime` always reverts is what keeps both
-/// from being used so.
+/// An account installs it as three things: the functions of `executionManifest`; a validation of user operations, for
+/// `executeWithSessionKey` alone; and a direct-call validation for `execute` and `executeBatch`, through which the
+/// module makes the calls. Anyone can name any validation in a runtime call; `validateRuntime` always reverts, and only
+/// this keeps both validations from being used that way.
 ///
-/// Which entity ids it is installed under does not matter: keys are the account's.
+/// The entity ids it is installed under do not matter: keys belong to the account.
 contract SessionKeyModule is
     SessionKeyEngine,
     IValidationModule,
@@ -49,7 +49,7 @@ contract SessionKeyModule is
 
     string private constant MODULE_ID = "session-keys.session-key-module.1.0.0";
 
-    /// @dev Of the EntryPoints: at the same addresses on every chain.
+    /// @dev The EntryPoints, at the same addresses on every chain.
     address private constant ENTRY_POINT_V06 = 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789;
     address private constant ENTRY_POINT_V07 = 0x0000000071727De22E5E9d8BAf0edAc6f37da032;
     address private constant ENTRY_POINT_V08 = 0x4337084D9E255Ff0702461CF8895CE9E3b5Ff108;
@@ -58,7 +58,7 @@ contract SessionKeyModule is
     /// @dev Bits of the nonce below the lane: options (8), entity id (32), sequence (64).
     uint256 private constant LANE_SHIFT = 104;
 
-    /// @dev Bytes of `paymasterAndData` before the paymaster's own: its address and two gas limits.
+    /// @dev Bytes of `paymasterAndData` before the paymaster's data: its address and two gas limits.
     uint256 private constant PAYMASTER_FIELDS_LENGTH = 52;
 
     bytes4 private constant INVALID_SIGNATURE = 0xffffffff;
@@ -66,8 +66,8 @@ contract SessionKeyModule is
     /* Execution, called by the account on itself */
 
     /// @inheritdoc ISessionKeyPlugin
-    /// @dev The arguments are read from `msg.data`, by the same decoder as in validation. Targets are asked, after the rules of all
-    /// calls are checked, before the first call is made.
+    /// @dev The arguments are read from `msg.data`, with the same decoder as in validation. Targets are asked whether
+    /// they are modules after the rules of all calls are checked, and before the first call is made.
     function executeWithSessionKey(Call[] calldata, address) external returns (bytes[] memory) {
         (Call[] calldata calls, address sessionKey) = LibSessionKeyCalls.decode(msg.data[4:]);
         _authorizeExecution(msg.sender, sessionKey, calls);
@@ -81,14 +81,15 @@ contract SessionKeyModule is
     /* Installation */
 
     /// @inheritdoc IModule
-    /// @dev `data` is `abi.encode(address[] keys, bytes32[] tags, bytes[][] permissionUpdates)`. Ends all keys that the account has.
+    /// @dev `data` is `abi.encode(address[] keys, bytes32[] tags, bytes[][] permissionUpdates)`. Removes all keys that
+    /// the account has.
     function onInstall(bytes calldata data) external {
         if (msg.sender.code.length == 0) revert NotContractCaller(msg.sender);
         _installKeys(msg.sender, data);
     }
 
     /// @inheritdoc IModule
-    /// @dev Ends all keys that the account has, whatever part of the module is uninstalled.
+    /// @dev Removes all keys that the account has, whichever part of the module is uninstalled.
     function onUninstall(bytes calldata) external {
         _uninstallKeys(msg.sender);
     }
@@ -96,8 +97,8 @@ contract SessionKeyModule is
     /* Validation */
 
     /// @inheritdoc IValidationModule
-    /// @dev The order of the checks is part of the behaviour: call data, signature, then everything else. With a wrong signer
-    /// everything is checked all the same, so that gas can be estimated with a dummy signature.
+    /// @dev The order of the checks is part of the behaviour: call data, signature, then everything else. With a wrong
+    /// signer everything is still checked, so gas can be estimated with a dummy signature.
     function validateUserOp(uint32, PackedUserOperation calldata userOp, bytes32 userOpHash)
         external
         returns (uint256 validationData)
@@ -114,7 +115,8 @@ contract SessionKeyModule is
             ECDSA.tryRecoverCalldata(MessageHashUtils.toEthSignedMessageHash(userOpHash), userOp.signature);
         if (error != ECDSA.RecoverError.NoError) revert InvalidSignature(sessionKey);
 
-        // No key can use up, delay or reorder operations of another signer. A lane has no room for the address's first byte.
+        // No key can use up another signer's nonces, or delay or reorder its operations. A lane has no room for the
+        // address's first byte.
         if (userOp.nonce >> LANE_SHIFT != uint152(uint160(sessionKey))) revert PermissionsCheckFailed();
 
         (KeyRecord key, uint256 earliest) = _checkCalls(msg.sender, sessionKey, calls);
@@ -127,18 +129,18 @@ contract SessionKeyModule is
     }
 
     /// @inheritdoc IValidationModule
-    /// @dev A session key acts by user operations only. Everything rests on this: see above.
+    /// @dev Session keys act through user operations only. The module's safety rests on this: see above.
     function validateRuntime(address, uint32, address, uint256, bytes calldata, bytes calldata) external pure {
         revert NotImplemented(msg.sig, 0);
     }
 
     /// @inheritdoc IValidationModule
-    /// @dev No session key signs for the account.
+    /// @dev Session keys do not sign for the account.
     function validateSignature(address, uint32, address, bytes32, bytes calldata) external pure returns (bytes4) {
         return INVALID_SIGNATURE;
     }
 
-    /// @dev What EntryPoint v0.7 may charge, in wei.
+    /// @dev The most that EntryPoint v0.7 may charge, in wei.
     function _maxCost(PackedUserOperation calldata userOp) private pure returns (uint256) {
         (uint256 verificationGas, uint256 callGas) = _halves(userOp.accountGasLimits);
         (, uint256 maxFeePerGas) = _halves(userOp.gasFees);
@@ -158,7 +160,8 @@ contract SessionKeyModule is
         return gas == type(uint256).max ? gas : gas.saturatingMul(maxFeePerGas);
     }
 
-    /// @dev Reverts if `paymasterAndData` is too short for a paymaster and its gas limits. The EntryPoint refuses that, too.
+    /// @dev Reverts if `paymasterAndData` is too short for a paymaster and its gas limits. The EntryPoint refuses that
+    /// too.
     function _requirePaymasterFields(bytes calldata paymasterAndData) private pure {
         if (paymasterAndData.length < PAYMASTER_FIELDS_LENGTH) revert PermissionsCheckFailed();
     }
@@ -168,21 +171,21 @@ contract SessionKeyModule is
         return (uint256(word) >> 128, uint128(uint256(word)));
     }
 
-    /* What the engine asks */
+    /* Provided to the engine */
 
-    /// @dev All of them, because an account can have deposits at several. Validation may not read from the account which one it
-    /// trusts.
+    /// @dev Covers all of them, because an account can have deposits at several. Validation must not read from the
+    /// account which one it trusts.
     function _isEntryPoint(address target) internal pure override returns (bool) {
         return target == ENTRY_POINT_V06 || target == ENTRY_POINT_V07 || target == ENTRY_POINT_V08
             || target == ENTRY_POINT_V09;
     }
 
-    /// @dev The module itself, which is managed by the account's calls.
+    /// @dev The module itself: the account manages it by calls.
     function _isForbidden(address target) internal view override returns (bool) {
         return target == address(this);
     }
 
-    /// @dev Keys can be added inside of validation, by a deferred action, where ERC-7562 forbids TIMESTAMP.
+    /// @dev Keys can be added in validation, by a deferred action, where ERC-7562 forbids TIMESTAMP.
     function _addsKeysWithoutClock() internal pure override returns (bool) {
         return true;
     }

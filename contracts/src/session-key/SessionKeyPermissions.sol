@@ -15,10 +15,10 @@ import {KeyRecord, NativeLimit} from "./types/KeyRecord.sol";
 import {LibSpendLimit, SpendLimit} from "./types/SpendLimit.sol";
 
 /// @title The permissions of session keys: rules, updates, views
-/// @notice Every rule stands here once; those of amounts and intervals in `SpendLimit` and `GasLimit`. Limits have a form without
-/// a clock, for validation (ERC-7562 forbids TIMESTAMP there), and one with it, for execution. Execution repeats every rule
-/// that it can, because it must not trust what validation saw: an owner's operation in the same bundle, or another plugin or
-/// module, can come in between.
+/// @notice Every rule is defined here, once; the rules of amounts and intervals are in `SpendLimit` and `GasLimit`.
+/// Limits have a form without a clock for validation, where ERC-7562 forbids TIMESTAMP, and one with a clock for
+/// execution. Execution repeats every rule that it can, because it must not rely on what validation saw: an owner's
+/// operation in the same bundle, or another plugin or module, can run in between.
 ///
 ///     rule                 in validation                             in execution
 ///     -------------------  ----------------------------------------  --------------------------------------------
@@ -33,11 +33,11 @@ import {LibSpendLimit, SpendLimit} from "./types/SpendLimit.sol";
 ///     required paymaster   `PermissionsCheckFailed`                  -
 ///
 /// Validation: `_checkCalls`, then `_chargeGas` if the key has a gas limit, then `_checkPaymaster`, then `_timeRange`.
-/// Execution: `_authorizeExecution`. What begins with "check" or "require" writes nothing.
+/// Execution: `_authorizeExecution`. Functions named "check" or "require" write nothing.
 ///
-/// Amounts are added with saturation: a sum at the maximum of `uint256` fits no limit, since that value means "no limit".
-/// @dev The account is always an argument, and what differs from one generation of accounts to the next is a face's: nothing
-/// here looks at `msg.sender`, or knows how a user operation is laid out.
+/// Sums of amounts saturate: a sum at the maximum of `uint256` fits no limit, since that value means "no limit".
+/// @dev The account is always an argument, and the face provides whatever differs between generations of accounts:
+/// nothing here reads `msg.sender` or knows the layout of a user operation.
 abstract contract SessionKeyPermissions is SessionKeyRegistry {
     using FixedPointMathLib for uint256;
     using LibSessionKeyCalls for Call[];
@@ -45,23 +45,24 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
 
     uint256 private constant NO_LIMIT = type(uint256).max;
 
-    /* What the face says */
+    /* Provided by the face */
 
     /// @dev Whether this is the account's EntryPoint. Asking the account would read storage that validation must not read.
     function _isEntryPoint(address target) internal pure virtual returns (bool);
 
-    /// @dev Whether, besides the account, no permission can make this a target.
+    /// @dev Whether no permission can allow this target. The account itself is never allowed: see `_checkCall`.
     function _isForbidden(address target) internal view virtual returns (bool);
 
-    /// @dev Whether keys are added without a clock. A limit that is set with an interval then has not begun: the next execution
-    /// begins it.
+    /// @dev Whether keys are added without a clock. A limit that is set with an interval has then not begun: the next
+    /// execution begins it.
     function _addsKeysWithoutClock() internal pure virtual returns (bool);
 
     /* Rules of validation */
 
     /// @dev The rules of the key and its calls.
     /// @return key The key's record.
-    /// @return earliest From when on they allow the calls; `LibSpendLimit.NEVER`: not at all, which `_timeRange` refuses.
+    /// @return earliest When the rules first allow the calls, unix seconds; `LibSpendLimit.NEVER`, which `_timeRange`
+    /// refuses, if they never do.
     function _checkCalls(address account, address sessionKey, Call[] calldata calls)
         internal
         view
@@ -79,16 +80,16 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         earliest = uint256(key.validAfter()).max(_checkNativeLimit(account, key, totalValue));
     }
 
-    /// @dev Charges the gas limit, which the key must have, with the most that an operation can cost. The operation must be
-    /// in the key's own nonce lane: there, no operation of another signer can delay or reorder what is charged.
+    /// @dev Charges the gas limit, which the key must have, with the most that an operation can cost. The operation
+    /// must be in the key's own nonce lane, where no other signer's operation can delay or reorder it.
     /// @param cost Wei.
-    /// @return earliest From when on the limit allows the operation, as `_checkCalls`.
+    /// @return earliest When the limit first allows the operation, as in `_checkCalls`.
     function _chargeGas(address account, KeyRecord key, uint256 cost) internal returns (uint256 earliest) {
         uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
         GasLimit gas = LibGasLimit.load(slot);
         earliest = gas.charge(slot, cost);
         if (_addsKeysWithoutClock()) {
-            // There is no interval yet whose end would have to be awaited.
+            // No interval has begun, so there is no end to wait for.
             if (gas.asSpendLimit().isNotBegun() && earliest != LibSpendLimit.NEVER) earliest = 0;
         }
     }
@@ -101,14 +102,14 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         }
     }
 
-    /// @dev When an operation is valid, as ERC-4337 packs it: bits 255..208 validAfter, 207..160 validUntil. Reverts if that is
-    /// never.
+    /// @dev When an operation is valid, packed as in ERC-4337: bits 255..208 validAfter, 207..160 validUntil. Reverts
+    /// if `earliest` is `LibSpendLimit.NEVER`.
     function _timeRange(KeyRecord key, uint256 earliest) internal pure returns (uint256 validationData) {
         if (earliest == LibSpendLimit.NEVER) revert PermissionsCheckFailed();
         return earliest << 208 | uint256(key.validUntil()) << 160;
     }
 
-    /// @dev From when on the native token limit allows this sum, as `_checkCalls`.
+    /// @dev When the native token limit first allows this sum, as in `_checkCalls`.
     function _checkNativeLimit(address account, KeyRecord key, uint256 value) private view returns (uint256 earliest) {
         if (key.nativeLimitIs(NativeLimit.NONE)) return 0;
         if (key.nativeLimitIs(NativeLimit.ZERO)) return value == 0 ? 0 : LibSpendLimit.NEVER;
@@ -142,7 +143,8 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         if (key.hasGasLimit()) {
             uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
             GasLimit gas = LibGasLimit.load(slot);
-            // Validation charged no more than the limit. An owner's operation of the same bundle can have lowered it since.
+            // Validation charged no more than the limit. An owner's operation in the same bundle may have lowered it
+            // since.
             if (gas.asSpendLimit().isExceeded(slot)) revert PermissionsCheckFailed();
             gas.settle(slot, _now());
         }
@@ -156,7 +158,7 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         return key.validAfter() <= _now() && (validUntil == 0 || _now() <= validUntil);
     }
 
-    /// @dev Books the sum of a batch's values; false, and nothing booked, if the limit does not allow it.
+    /// @dev Books the sum of a batch's values. Returns false, and books nothing, if the limit does not allow it.
     function _bookNative(address account, KeyRecord key, uint256 value) private returns (bool) {
         if (key.nativeLimitIs(NativeLimit.NONE)) return true;
         if (key.nativeLimitIs(NativeLimit.ZERO)) return value == 0;
@@ -164,7 +166,7 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         return _begun(LibSpendLimit.load(slot)).spend(slot, value, _now());
     }
 
-    /// @dev The limit, whose interval begins now if it waits for that.
+    /// @dev The limit; an interval that has not begun begins now.
     function _begun(SpendLimit limit) private view returns (SpendLimit) {
         return _addsKeysWithoutClock() ? limit.begun(_now()) : limit;
     }
@@ -179,7 +181,7 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
     /* Rules of both */
 
     /// @dev Reverts unless the key may make this call at all, amounts aside.
-    /// @return slot Where the target's entry is.
+    /// @return slot The slot of the target's entry.
     /// @return entry That entry.
     function _checkCall(address account, KeyRecord key, address target, bytes calldata data)
         private
@@ -191,18 +193,18 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         bool isAllowlist = key.listTypeIs(ContractAccessControlType.ALLOWLIST);
         bool isOnList = entry.isOnList();
 
-        // The account would take its own call for an owner's. Who can call the EntryPoint can withdraw the account's deposit,
-        // so it must be named by an allowlist.
+        // The account would treat its own call as an owner's. A call to the EntryPoint can withdraw the account's
+        // deposit, so an allowlist must name it.
         if (target == account) revert PermissionsCheckFailed();
         if (_isForbidden(target)) revert PermissionsCheckFailed();
         if (_isEntryPoint(target) && !(isOnList && isAllowlist)) revert PermissionsCheckFailed();
 
-        // A limit is worth nothing if tokens can leave by a function whose amount is not counted.
+        // A limit is worthless if tokens can leave through a function whose amount is not counted.
         if (entry.hasTokenLimit() && !_isTokenCall(data)) revert PermissionsCheckFailed();
 
         if (key.listTypeIs(ContractAccessControlType.ALLOW_ALL_ACCESS)) return (slot, entry);
         if (entry.checksSelectors()) {
-            // One to three bytes name no function.
+            // One to three bytes do not name a function.
             if (data.length < 4 && data.length > 0) revert PermissionsCheckFailed();
             isOnList = isOnList && LibSessionKeySlots.functionEntry(account, key.id(), target, bytes4(data)).load() != 0;
         }
@@ -223,8 +225,8 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
 
     /* Updates */
 
-    /// @dev Applies `updates` in order. What they change in the record is in the returned one only.
-    /// @param time Unix seconds; intervals of limits that are set start then. Or `LibSpendLimit.NOT_BEGUN`.
+    /// @dev Applies `updates` in order. Changes to the record are only in the returned one.
+    /// @param time When the intervals of limits that are set start, unix seconds; or `LibSpendLimit.NOT_BEGUN`.
     function _applyUpdates(address account, address sessionKey, KeyRecord key, bytes[] calldata updates, uint48 time)
         internal
         returns (KeyRecord)
@@ -282,7 +284,7 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         revert InvalidPermissionsUpdate(selector);
     }
 
-    /// @dev What is stored of a limit that was removed no longer counts.
+    /// @dev The stored figures of a removed limit no longer count.
     function _setNativeLimit(address account, KeyRecord key, uint256 spendLimit, uint48 refreshInterval, uint48 time)
         private
         returns (KeyRecord)
@@ -295,7 +297,7 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         return key.withNativeLimit(NativeLimit.STORED);
     }
 
-    /// @dev A limit that is removed keeps its figures, except what is used, for the view.
+    /// @dev A removed limit keeps its figures for the view, except the used amount.
     function _setTokenLimit(
         address account,
         KeyRecord key,
@@ -323,7 +325,7 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         uint256 slot = LibSessionKeySlots.gasLimit(account, key.id());
         GasLimit gas;
         if (key.hasGasLimit()) gas = LibGasLimit.load(slot);
-        // No time at all is meant, not one moment.
+        // The constant stands for no time at all, not for a moment.
         // slither-disable-next-line incorrect-equality
         if (_addsKeysWithoutClock() && time == LibSpendLimit.NOT_BEGUN && refreshInterval != 0) {
             gas.configureNotBegun(slot, spendLimit, refreshInterval);
@@ -333,7 +335,7 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
         return key.withGasLimit(true);
     }
 
-    /// @dev Zero removes the rule; what is stored of it stays.
+    /// @dev Zero removes the rule; the stored paymaster stays.
     function _setRequiredPaymaster(address account, KeyRecord key, address paymaster) private returns (KeyRecord) {
         if (paymaster == address(0)) return key.withPaymaster(false);
         LibSessionKeySlots.requiredPaymaster(account, key.id()).store(uint160(paymaster));
@@ -441,8 +443,8 @@ abstract contract SessionKeyPermissions is SessionKeyRegistry {
 
     /* Time */
 
-    /// @dev Unix seconds. Never called in validation (ERC-7562). Time ranges and intervals are of the block's time by definition;
-    /// the few seconds that a proposer can shift gain nothing.
+    /// @dev Unix seconds. Never called in validation (ERC-7562). Time ranges and intervals refer to block time by
+    /// definition; the few seconds that a proposer can shift gain nothing.
     function _now() internal view returns (uint48) {
         return uint48(block.timestamp);
     }

@@ -25,8 +25,9 @@ import {SessionKeyEngine} from "./SessionKeyEngine.sol";
 import {KeyRecord} from "./types/KeyRecord.sol";
 
 /// @title Session keys for ERC-6900 v0.7 accounts
-/// @notice The plugin as an account with EntryPoint v0.6 sees it: its manifest, the validation of user operations, the execution
-/// of their calls. What a key may do stands in `SessionKeyPermissions`; where everything is stored, in `LibSessionKeySlots`.
+/// @notice The plugin as an account with EntryPoint v0.6 sees it: its manifest, the validation of user operations, the
+/// execution of their calls. `SessionKeyPermissions` defines what a key may do, `LibSessionKeySlots` where everything
+/// is stored.
 contract SessionKeyPlugin is SessionKeyEngine, BasePlugin {
     using FixedPointMathLib for uint256;
     using LibSessionKeyCalls for Call[];
@@ -38,14 +39,14 @@ contract SessionKeyPlugin is SessionKeyEngine, BasePlugin {
     /// @dev EntryPoint v0.6, at the same address on every chain.
     address private constant ENTRY_POINT = 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789;
 
-    /// @dev Places of the owner's validation functions among the dependencies given at installation.
+    /// @dev Indices of the owner's validation functions among the dependencies given at installation.
     uint256 private constant RUNTIME_DEPENDENCY = 0;
     uint256 private constant USER_OP_DEPENDENCY = 1;
 
     /* Execution, called by the account on itself */
 
     /// @inheritdoc ISessionKeyPlugin
-    /// @dev The arguments are read from `msg.data`, by the same decoder as in validation.
+    /// @dev The arguments are read from `msg.data`, with the same decoder as in validation.
     function executeWithSessionKey(Call[] calldata, address) external returns (bytes[] memory results) {
         (Call[] calldata calls, address sessionKey) = LibSessionKeyCalls.decode(msg.data[4:]);
         _authorizeExecution(msg.sender, sessionKey, calls);
@@ -53,7 +54,7 @@ contract SessionKeyPlugin is SessionKeyEngine, BasePlugin {
         results = new bytes[](calls.length);
         for (uint256 i = 0; i < calls.length; ++i) {
             (address target, uint256 value, bytes calldata data) = calls.at(i);
-            // What the calls of a batch are: the key asked for all of them, and one that fails reverts all.
+            // The key signed the whole batch, and one call that fails reverts all.
             // slither-disable-next-line calls-loop
             results[i] = IPluginExecutor(msg.sender).executeFromPluginExternal(target, value, data);
         }
@@ -76,8 +77,8 @@ contract SessionKeyPlugin is SessionKeyEngine, BasePlugin {
     /* Validation */
 
     /// @inheritdoc IPlugin
-    /// @dev The order of the checks is part of the behaviour: function id, signature, then everything else. With a wrong
-    /// signer everything is checked all the same, so that gas can be estimated with a dummy signature.
+    /// @dev The order of the checks is part of the behaviour: function id, signature, then everything else. With a
+    /// wrong signer everything is still checked, so gas can be estimated with a dummy signature.
     function userOpValidationFunction(uint8 functionId, UserOperation calldata userOp, bytes32 userOpHash)
         external
         override
@@ -107,8 +108,8 @@ contract SessionKeyPlugin is SessionKeyEngine, BasePlugin {
         return _timeRange(key, earliest) | (signer == sessionKey ? 0 : 1);
     }
 
-    /// @dev What EntryPoint v0.6 may charge, in wei. With a paymaster, its `postOp` may use the verification gas limit
-    /// twice more.
+    /// @dev The most that EntryPoint v0.6 may charge, in wei. With a paymaster, its `postOp` may use the verification
+    /// gas limit twice more.
     function _maxCost(UserOperation calldata userOp) private pure returns (uint256) {
         uint256 gas = userOp.verificationGasLimit;
         if (userOp.paymasterAndData.length > 0) gas = gas.saturatingMul(3);
@@ -175,7 +176,7 @@ contract SessionKeyPlugin is SessionKeyEngine, BasePlugin {
                 ManifestAssociatedFunction(functions[i], ownerRuntimeValidation);
         }
 
-        // A session key acts by user operations only.
+        // Session keys act through user operations only.
         manifest.preRuntimeValidationHooks = new ManifestAssociatedFunction[](1);
         manifest.preRuntimeValidationHooks[0] = ManifestAssociatedFunction(functions[0], nobody);
     }

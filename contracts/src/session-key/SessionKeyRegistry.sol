@@ -6,15 +6,15 @@ import {LibSessionKeySlots} from "./LibSessionKeySlots.sol";
 import {AccountRecord, LibAccountRecord} from "./types/AccountRecord.sol";
 import {KeyRecord, LibKeyRecord} from "./types/KeyRecord.sol";
 
-/// @title The registered keys of accounts
-/// @notice The keys of an account are a linked list of their addresses, newest first. A key has an id, never used twice, under
-/// which its permissions are stored: a key that is added again starts from the defaults, and a rotated one keeps what its
-/// predecessor had, because it takes over the id.
+/// @title Registry of session keys
+/// @notice The keys of an account form a linked list of addresses, newest first. Permissions are stored under the key's
+/// id, which is never reused: a key that is added again starts from the defaults, and a rotated key takes over its
+/// predecessor's id, with the permissions and used-up limits.
 /// @dev The account is always an argument; nothing here looks at `msg.sender` or at the time.
 abstract contract SessionKeyRegistry is ISessionKeyPlugin {
     using LibSessionKeySlots for uint256;
 
-    /// @dev What stands for the predecessor of the newest key.
+    /// @dev Stands for the predecessor of the newest key.
     bytes32 private constant SENTINEL = bytes32(uint256(1));
 
     /* Records */
@@ -56,9 +56,9 @@ abstract contract SessionKeyRegistry is ISessionKeyPlugin {
         LibSessionKeySlots.nextKey(account, sessionKey).store(uint160(next));
     }
 
-    /* Keys come and go */
+    /* Adding and removing keys */
 
-    /// @dev Puts a key before all others, under a new id. The caller stores the record.
+    /// @dev Adds a key at the front of the list, under a new id. The caller stores the record.
     /// @return A record with default permissions.
     function _register(address account, address sessionKey, bytes32 tag) internal returns (KeyRecord) {
         _requireAddable(account, sessionKey);
@@ -78,7 +78,7 @@ abstract contract SessionKeyRegistry is ISessionKeyPlugin {
         emit SessionKeyRemoved(account, sessionKey);
     }
 
-    /// @dev Gives a key's record to another; see `rotateSessionKey`. Of two errors, that of the old key comes first.
+    /// @dev Moves a key's record to another key; see `rotateSessionKey`. Errors of the old key come first.
     function _rotate(address account, address oldSessionKey, bytes32 predecessor, address newSessionKey) internal {
         KeyRecord key = _requireKey(account, oldSessionKey);
         _unlink(account, oldSessionKey, predecessor);
@@ -90,8 +90,8 @@ abstract contract SessionKeyRegistry is ISessionKeyPlugin {
         emit SessionKeyRotated(account, oldSessionKey, newSessionKey);
     }
 
-    /// @dev Removes all keys at once, whatever their number, without events.
-    /// @return newest The first of the list as it was, which can still be followed by `_nextKey`.
+    /// @dev Removes all keys at once, however many, without events.
+    /// @return newest The newest key before the removal; the list can still be followed with `_nextKey`.
     function _retireAllKeys(address account) internal returns (address newest) {
         AccountRecord record = _loadAccount(account);
         newest = record.newestKey();
@@ -105,14 +105,14 @@ abstract contract SessionKeyRegistry is ISessionKeyPlugin {
 
     /* The list */
 
-    /// @dev Puts a key before all others. `record` is stored with it as the newest.
+    /// @dev Adds a key at the front of the list, and stores `record` with it as the newest.
     function _link(address account, AccountRecord record, address sessionKey) private {
         _storeNextKey(account, sessionKey, record.newestKey());
         _storeAccount(account, record.withNewestKey(sessionKey));
     }
 
-    /// @dev Takes a registered key out of the list. Reverts with `InvalidSessionKey` if `predecessor` is not its own; zero
-    /// means that it is to be searched.
+    /// @dev Takes a registered key out of the list. Reverts with `InvalidSessionKey` if `predecessor` is not its own;
+    /// if zero, it is searched.
     function _unlink(address account, address sessionKey, bytes32 predecessor) private {
         AccountRecord record = _loadAccount(account);
         address next = _nextKey(account, sessionKey);
@@ -121,7 +121,7 @@ abstract contract SessionKeyRegistry is ISessionKeyPlugin {
             previous = _searchPredecessor(account, sessionKey);
         } else if (predecessor != SENTINEL) {
             previous = address(bytes20(predecessor));
-            // Next to a word of other shape, what a removed key left behind in the list is no predecessor either.
+            // Besides a word of another shape, this refuses a removed key that left its link behind.
             if (
                 bytes32(bytes20(previous)) != predecessor || _findKey(account, previous).id() == 0
                     || _nextKey(account, previous) != sessionKey

@@ -23,8 +23,8 @@ contract AccountGasTest is AccountTest {
         return vm.lastCallGas().gasTotalUsed;
     }
 
-    /// @dev Plugins make no call dearer, but for the few targets whose bit in the filter one of them has: their own word must
-    /// be read then, which is cold (2,100).
+    /// @dev Plugins make calls no more expensive, except for the few targets that share a bit in the filter with one of
+    /// them: the target's own word must then be read, cold (2,100).
     /// forge-config: default.isolate = true
     function test_execute_costsTheSameWithPlugins() public {
         while (uint160(address(counter)) % 24 == uint160(address(ownerPlugin)) % 24) counter = new Counter();

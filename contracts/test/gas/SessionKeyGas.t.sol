@@ -12,9 +12,9 @@ import {TestToken} from "../mocks/TestToken.sol";
 import {join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
 
-/// @notice Gas of whole `handleOps` transactions with one operation each, in the steady state (second use). What is measured
-/// is recorded in `contracts/test/gas/snapshots/SessionKeyGas.json`, which is checked in; each scenario also has a bound, so
-/// that the record cannot grow unnoticed.
+/// @notice Gas of whole `handleOps` transactions with one operation each, in the steady state (second use). The figures
+/// are recorded in `contracts/test/gas/snapshots/SessionKeyGas.json`, which is checked in; each scenario also has a
+/// bound, so the record cannot grow unnoticed.
 ///
 /// "P" is a key with everything: a time range, one contract with one function on the allowlist, a native and a gas limit that
 /// refresh, and an ERC-20 limit.

@@ -8,9 +8,10 @@ import {PingTarget} from "../mocks/PingTarget.sol";
 import {call, join, listOf} from "../utils/ListLiterals.sol";
 import {ModuleFace} from "../utils/SessionKeyFaces.sol";
 
-/// @notice Gas of the module's own frames: a validation, then an execution in the same transaction, in the steady state (second
-/// use). What the account does, for validation and in the calls back, is not in it; the question to the target is. Recorded in
-/// `contracts/test/gas/snapshots/SessionKeyModuleGas.json`, as `SessionKeyGasTest` does.
+/// @notice Gas of the module's own frames: a validation, then an execution in the same transaction, in the steady state
+/// (second use). The account's own work, in validation and in the calls back, is excluded; the module query to the
+/// target is included. Recorded in `contracts/test/gas/snapshots/SessionKeyModuleGas.json`, as `SessionKeyGasTest`
+/// does.
 /// forge-config: default.isolate = true
 contract SessionKeyModuleGasTest is ModuleFace {
     PingTarget private target;
@@ -106,7 +107,7 @@ contract SessionKeyModuleGasTest is ModuleFace {
         vm.snapshotValue("SessionKeyModuleGas", string.concat("execution: ", name), executionGas);
     }
 
-    /// @dev What the module has the account do.
+    /// @dev The calls that the module makes through the account.
     function _callback(Call[] memory calls) private pure returns (bytes memory) {
         if (calls.length == 1) {
             return abi.encodeCall(IStandardExecutor.execute, (calls[0].target, calls[0].value, calls[0].data));

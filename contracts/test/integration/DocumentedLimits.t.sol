@@ -11,16 +11,17 @@ import {TestNft} from "../mocks/TestNft.sol";
 import {call, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
 
-/// @notice Each limit of the threat model that a test can show, as it is. A change that lifts one must change its sentence.
+/// @notice Each limit of the threat model that a test can demonstrate. A change that lifts one must change its
+/// sentence.
 contract DocumentedLimitsTest is SessionKeyStackTest {
-    /* Limits on what is no ERC-20 token */
+    /* Limits on contracts that are not ERC-20 tokens */
 
     function _limit(address contractAddress, uint256 amount) private pure returns (bytes memory) {
         return abi.encodeCall(ISessionKeyPermissionsUpdates.setERC20SpendLimit, (contractAddress, amount, 0));
     }
 
-    /// @dev An NFT's id is taken for an amount: the id 0 costs nothing, even of a limit of zero; and large ids are refused
-    /// as if they were much.
+    /// @dev An NFT's id counts as an amount: id 0 is free, even under a limit of zero, and large ids are refused like
+    /// large amounts.
     function test_limitOnAnNft_countsIds() public {
         TestNft nft = new TestNft();
         nft.mint(address(account), 0);
@@ -42,7 +43,7 @@ contract DocumentedLimitsTest is SessionKeyStackTest {
         assertEq(nft.ownerOf(7), payee);
     }
 
-    /// @dev What the token answers is not looked at: a transfer that it refused with false counts, and the operation succeeds.
+    /// @dev The token's return value is ignored: a transfer that returns false counts, and the operation succeeds.
     function test_limitOnATokenThatAnswersFalse_counts() public {
         RefusingToken refusing = new RefusingToken();
         grant(listOf(allow(address(refusing)), _limit(address(refusing), 10)));
@@ -59,7 +60,7 @@ contract DocumentedLimitsTest is SessionKeyStackTest {
 
     uint256 private constant MANY = 300;
 
-    /// @dev Installs the plugin anew, with `MANY` keys.
+    /// @dev Reinstalls the plugin with `MANY` keys.
     function _installMany() private returns (address[] memory many) {
         uninstall(address(plugin));
         many = new address[](MANY);
@@ -69,7 +70,8 @@ contract DocumentedLimitsTest is SessionKeyStackTest {
         install(address(plugin), abi.encode(many, new bytes32[](MANY), new bytes[][](MANY)), ownerDependencies());
     }
 
-    /// @dev An event takes 2,400 gas units with its key cold, a tenth more in all; the limit of the callback bounds them.
+    /// @dev An event takes 2,400 gas units with its key cold, a tenth more in total; the callback's gas limit bounds
+    /// them.
     /// forge-config: default.isolate = true
     function test_uninstall_ofManyKeys_paysForEventsUpToTheCallbacksGasLimit() public {
         address[] memory many = _installMany();
@@ -107,7 +109,7 @@ contract DocumentedLimitsTest is SessionKeyStackTest {
 
     /* Owners in a bundle */
 
-    /// @dev All operations of a bundle are validated before the first is executed, and nothing asks again who owns the account.
+    /// @dev All operations of a bundle are validated before the first is executed, and nothing checks the owners again.
     function test_bundle_ownerWhoIsRemovedBeforeStillActs() public {
         Vm.Wallet memory second = vm.createWallet("second owner");
         makeOwner(second.addr);

@@ -10,7 +10,7 @@ import {Counter} from "../mocks/Counter.sol";
 import {listOf} from "../utils/ListLiterals.sol";
 import {StackTest} from "../utils/StackTest.sol";
 
-/// @notice What an owner does, through the real EntryPoint.
+/// @notice Owners' operations, through the real EntryPoint.
 contract OwnerOperationsTest is StackTest {
     Counter internal counter;
 
@@ -56,7 +56,7 @@ contract OwnerOperationsTest is StackTest {
         ENTRY_POINT.handleOps(ops, beneficiary);
     }
 
-    /// @dev The account does not exist yet, pays for its own creation, and does something in the same operation.
+    /// @dev The account does not exist yet, pays for its own creation, and makes a call in the same operation.
     function test_handleOps_createsTheAccount() public {
         address[] memory owners = listOf(owner.addr);
         address payable predicted = payable(factory.getAddress(77, owners));
@@ -74,7 +74,7 @@ contract OwnerOperationsTest is StackTest {
         assertEq(ownerPlugin.ownersOf(predicted), owners);
     }
 
-    /// @dev Between the two calls no plugin validates anything: the account may still install by itself.
+    /// @dev Between the two calls no plugin validates anything: the account itself may still install.
     function test_executeBatch_replacesTheOwnerPlugin() public {
         address other = deployCode("MultiOwnerPlugin.sol:MultiOwnerPlugin");
         address newOwner = makeAddr("new owner");
@@ -88,7 +88,8 @@ contract OwnerOperationsTest is StackTest {
         assertEq(counter.count(), 1);
     }
 
-    /// @dev One operation, both or neither. Nothing is carried over: the keys are named, with all of their permissions.
+    /// @dev One operation, both or neither. Nothing is carried over: the install data lists the keys with all
+    /// permissions.
     function test_executeBatch_exchangesTheSessionKeyPlugin() public {
         address first = deployCode("SessionKeyPlugin.sol:SessionKeyPlugin");
         address second = deployCode("SessionKeyPlugin.sol:SessionKeyPlugin");
@@ -101,7 +102,7 @@ contract OwnerOperationsTest is StackTest {
         newUpdates[0] = listOf(abi.encodeCall(ISessionKeyPermissionsUpdates.setNativeTokenSpendLimit, (7, 0)));
         Call[] memory calls = new Call[](2);
         calls[0] = Call(address(account), 0, uninstallCall(first));
-        // Without one of its dependencies, the new one cannot be installed: the old one stays as it is.
+        // Without one of its dependencies, the new plugin cannot be installed: the old one stays unchanged.
         calls[1] = Call(address(account), 0, installCall(second));
         sendAsOwnerExpectingRevert(
             batchCall(calls), abi.encodeWithSelector(IModularAccount.InvalidDependenciesProvided.selector)

@@ -44,7 +44,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         this.sendExternally(op);
     }
 
-    function test_allowlist_letsOnlyListedCallsPass() public {
+    function test_allowlist_allowsOnlyListedCalls() public {
         grant(
             listOf(
                 allow(payee),
@@ -61,7 +61,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         refusedInValidation(transfer(1));
     }
 
-    function test_denylist_letsAllButListedCallsPass() public {
+    function test_denylist_allowsAllExceptListedCalls() public {
         grant(
             listOf(
                 listType(ISessionKeyPlugin.ContractAccessControlType.DENYLIST),
@@ -85,7 +85,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         refusedInValidation(call(address(ENTRY_POINT), 0, ""));
     }
 
-    /// @dev The account lets nobody speak to a plugin in its name, the session key plugin included.
+    /// @dev The account makes no calls to plugins in its name, the session key plugin included.
     function test_allowAll_reachesNoPlugin() public {
         grant(listOf(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS)));
         refusedInExecution(
@@ -169,7 +169,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         grant(listOf(allow(address(token)), tokenLimit(100, 0)));
         for (uint256 kind = 0; kind < 3; ++kind) {
             update(listType(ISessionKeyPlugin.ContractAccessControlType(kind)));
-            // A denylist that does not name the token would let it pass.
+            // A denylist that does not name the token would allow it.
             update(entry(address(token), kind == 0, false));
             refusedInValidation(
                 call(address(token), 0, abi.encodeCall(TestToken.transferFrom, (address(account), payee, 1)))
@@ -196,7 +196,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
     }
 
     function test_gasLimit_rolloverIsSettledByExecution() public {
-        // An operation of `buildUserOp` costs 8,000,000 gas units at 1 gwei at the most.
+        // An operation of `buildUserOp` costs at most 8,000,000 gas units at 1 gwei.
         grant(listOf(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
         uint256 start = block.timestamp;
         passes(ping());
@@ -238,7 +238,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         passes(ping());
     }
 
-    function test_batch_aLaterBrokenRuleLetsNoCallRun() public {
+    function test_batch_aLaterBrokenRulePreventsAllCalls() public {
         grant(listOf(allow(address(target)), allow(address(token)), tokenLimit(10, 0)));
         uint256 before = token.balanceOf(payee);
         refusedInExecution(join(transfer(10), transfer(1)), overTokenLimit());
@@ -256,7 +256,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         }
     }
 
-    /// @dev What the targets return comes back through plugin and account, and so does what one of them reverts with.
+    /// @dev Return and revert data of the targets is passed back through plugin and account.
     function test_answers_comeBackFromTheTargets() public {
         Counter counter = new Counter();
         grant(listOf(allow(address(counter))));
@@ -284,7 +284,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         ];
     }
 
-    /// @dev The owner alone: not a key of the account, nor the one in question, nor the plugin.
+    /// @dev Only the owner: not another key of the account, nor the key itself, nor the plugin.
     function test_management_isForTheOwner() public {
         grant(listOf(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS)));
         address[3] memory others = [key.addr, payee, address(plugin)];
@@ -310,7 +310,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         }
     }
 
-    /// @dev A key's signature is none of the owner's, in either nonce lane.
+    /// @dev A key's signature is not an owner's, in either nonce lane.
     function test_management_isNotSignedByKeys() public {
         grant(listOf(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS)));
         bytes[4] memory callDatas = _managementCalls();
@@ -367,7 +367,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         );
     }
 
-    /// @dev What was left of a token's limit in validation plays no part there, and is less in execution.
+    /// @dev Validation ignores what is left of a token's limit, which is less in execution.
     function test_bundle_loweredTokenLimitHolds() public {
         grant(listOf(allow(address(token)), tokenLimit(100, 0)));
         passes(transfer(60));
@@ -378,7 +378,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         );
     }
 
-    /// @dev The key that comes back is another registration: what the first was allowed, it is not.
+    /// @dev The key that is added again is another registration: it does not have the first one's permissions.
     function test_bundle_keyRemovedAndAddedAgainDoesNothing() public {
         grant(listOf(allow(address(target))));
         Call[] memory batch = new Call[](2);
@@ -400,8 +400,9 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         );
     }
 
-    /// @dev The heir has what the old key had left, and only from the next bundle on: validation comes before the rotation.
-    function test_bundle_heirOfARotationWaitsForTheNextBundle() public {
+    /// @dev The new key has what the old key had left, but only from the next bundle on: validation precedes the
+    /// rotation.
+    function test_bundle_newKeyOfARotationWaitsForTheNextBundle() public {
         Vm.Wallet memory heir = vm.createWallet("heir");
         grant(listOf(allow(address(target)), nativeLimit(10, 0)));
         passes(ping(4));
@@ -421,7 +422,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         refusedInValidation(ping());
     }
 
-    /// @dev An owner's earlier operation moves the list; a removal that lets the plugin search is not stopped by that.
+    /// @dev An owner's earlier operation changes the list; that does not stop a removal in which the plugin searches.
     function test_bundle_removalWithoutAPredecessorOutlivesAMovedList() public {
         grant(listOf(allow(address(target))));
         bytes memory addition = abi.encodeCall(ISessionKeyPlugin.addSessionKey, (payee, 0, new bytes[](0)));
@@ -460,8 +461,9 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         assertEq(info.lastUsedTime, block.timestamp);
     }
 
-    /// @dev Whether the gas limit was charged or full when the operation was validated: now it does not cover it.
-    function test_bundle_gasLimitBelowWhatIsUsedLetsNothingRun() public {
+    /// @dev Whether or not the gas limit was charged when the operation was validated, it no longer covers the
+    /// operation.
+    function test_bundle_gasLimitBelowTheUsedAmountPreventsAllCalls() public {
         // One operation may cost 0.008 ether.
         grant(listOf(allow(address(target)), gasLimit(0.02 ether, INTERVAL)));
         passes(ping());
@@ -477,8 +479,8 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         assertTrue(success[0] && success[1], "a limit that covers it");
     }
 
-    /// @dev A documented limit. Execution sees neither what an operation costs nor who pays for it: what is validated already
-    /// is not charged to a limit that comes after, and needs no paymaster that is required after.
+    /// @dev A documented limit. Execution sees neither the cost of an operation nor its payer: an operation that is
+    /// already validated is not charged to a later limit, and does not need a paymaster that is required later.
     function test_bundle_laterGasLimitAndPaymasterBindTheNextBundle() public {
         grant(listOf(allow(address(target))));
         (bool[2] memory success,) = sendBundle(_updateOp(gasLimit(0, 0)), keyOp(ping()));
@@ -487,7 +489,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         assertEq(info.limitUsed, 0);
         refusedInValidation(ping());
 
-        // Removed and set anew in one list, it forgets what was charged.
+        // Removed and set again in one list, it clears what was charged.
         update(gasLimit(1 ether, 0));
         bytes[] memory afresh = listOf(gasLimit(NO_LIMIT, 0), gasLimit(0, 0));
         (success,) = sendBundle(
@@ -528,7 +530,7 @@ contract SessionKeyOperationsTest is SessionKeyStackTest {
         refusedInValidation(ping());
     }
 
-    /// @dev Thousands of keys, and gas for the events of a few: the callback ends well, and no key is left.
+    /// @dev Thousands of keys, and gas for the events of a few: the callback succeeds, and no key is left.
     function test_uninstall_ofThousandsOfKeys() public {
         uninstall(address(plugin));
         address[] memory many = new address[](2000);

@@ -18,12 +18,12 @@ import {TestToken} from "../mocks/TestToken.sol";
 import {call, join, listOf} from "../utils/ListLiterals.sol";
 import {SessionKeyStackTest} from "../utils/SessionKeyStackTest.sol";
 
-/// @notice Another plugin of the account calls `executeWithSessionKey`, which the owner agreed to by its manifest. No
-/// signature of the key and no validation comes before that. What the key may do still bounds what the plugin can do in its
-/// name: everything that execution checks, it checks here, too.
+/// @notice Another plugin of the account calls `executeWithSessionKey`, as the owner agreed to by its manifest, without
+/// a signature of the key and without validation. The key's permissions still bound the plugin: execution makes all of
+/// its checks here too.
 ///
-/// The plugin adds two functions to the account: one for user operations, which it validates itself and always accepts, and
-/// one that anyone may call. Both do what `_plan` says.
+/// The plugin adds two functions to the account: one for user operations, which it validates itself and always accepts,
+/// and one that anyone may call. Both execute `_plan`.
 contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
     bytes4 private constant BY_USER_OPERATION = bytes4(keccak256("byUserOperation(uint256)"));
     bytes4 private constant BY_ANYONE = bytes4(keccak256("byAnyone(uint256)"));
@@ -60,13 +60,13 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         install(address(mock), "");
     }
 
-    /// @dev What the plugin's functions call on the account.
+    /// @dev The account's function that the plugin's functions call.
     function _plan(bytes memory callOfTheAccount) private {
         other.setReenter(BY_USER_OPERATION, 0, callOfTheAccount);
         other.setReenter(BY_ANYONE, 0, callOfTheAccount);
     }
 
-    /// @dev The plugin's functions execute these calls in the name of the key.
+    /// @dev The plugin's functions execute these calls as the key.
     function _plan(Call[] memory calls) private {
         _plan(_throughPlugin(abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, key.addr))));
     }
@@ -86,7 +86,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         assertTrue(success, vm.toString(reason));
     }
 
-    /// @dev Refused on both ways, each alone.
+    /// @dev Refused through both functions, each alone.
     function _refuses(Call[] memory calls, bytes memory expected) private {
         _plan(calls);
         _refusesPlan(expected);
@@ -101,7 +101,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         assertEq(reason, expected, "by a user operation");
     }
 
-    /// @dev Signed by nobody: the plugin accepts it.
+    /// @dev Unsigned: the plugin accepts it.
     function _pluginOp() private view returns (UserOperation memory) {
         return buildUserOp(abi.encodeWithSelector(BY_USER_OPERATION, 0), 7);
     }
@@ -169,7 +169,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         _refuses(ping(), denied());
     }
 
-    function test_limitOfATokenHolds() public {
+    function test_tokenLimitHolds() public {
         grant(listOf(allow(address(token)), tokenLimit(10, 0)));
         _runs(transfer(6));
         _runs(call(address(token), 0, abi.encodeCall(TestToken.approve, (payee, 4))));
@@ -180,10 +180,10 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         assertEq(token.balanceOf(payee), 1 ether + 6);
     }
 
-    /// @dev Nothing is charged to the gas limit, because no operation of the key was validated; a reset that is pending is
+    /// @dev Nothing is charged to the gas limit, because no operation of the key was validated; a pending reset is
     /// settled, as by every execution.
     function test_gasLimit_isSettledAndNotCharged() public {
-        // An operation of `keyOp` costs 0.008 ether at the most.
+        // An operation of `keyOp` costs at most 0.008 ether.
         grant(listOf(allow(address(target)), gasLimit(0.012 ether, INTERVAL)));
         passes(ping());
         vm.warp(block.timestamp + INTERVAL);
@@ -196,12 +196,12 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         assertFalse(shouldReset);
         assertEq(info.lastUsedTime, block.timestamp);
         assertEq(info.limitUsed, 0.008 ether);
-        // What the key's own operations cost is more than the limit now: nothing runs in its name.
+        // The cost of the key's own operations now exceeds the limit: nothing runs in its name.
         update(gasLimit(0.008 ether - 1, INTERVAL));
         _refuses(ping(), denied());
     }
 
-    /// @dev Who pays is a rule about operations of the key, and there is none.
+    /// @dev The paymaster rule is about operations of the key, and there is none.
     function test_requiredPaymaster_isNotAskedFor() public {
         grant(listOf(allow(address(target)), requiredPaymaster(payee)));
         refusedInValidation(ping());
@@ -236,8 +236,8 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
         );
     }
 
-    /// @dev Not as a runtime call of the account, not by a call in the account's name, and not on the plugin itself, to which
-    /// the caller is an account without keys.
+    /// @dev Not as a runtime call of the account, not by a call from the account, and not on the plugin itself, for
+    /// which the caller is an account without keys.
     function test_otherWays_areRefused() public {
         grant(listOf(allow(address(target))));
         bytes memory data = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (ping(), key.addr));
@@ -255,7 +255,7 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
 
     /* In a bundle */
 
-    /// @dev Both are validated before either executes; they share the limit all the same.
+    /// @dev Both are validated before either executes; they still share the limit.
     function test_bundle_pluginBeforeTheKey() public {
         grant(listOf(allow(address(target)), nativeLimit(10, 0)));
         _plan(ping(6));
@@ -295,8 +295,8 @@ contract SessionKeysThroughAPluginTest is SessionKeyStackTest {
 
     /* Within the key's own operation */
 
-    /// @dev A contract that the key calls comes back by way of the plugin. The key's own spending is booked before its first
-    /// call, so that both together stay within the limit.
+    /// @dev A contract that the key calls re-enters through the plugin. The key's own spending is booked before its
+    /// first call, so both together stay within the limit.
     function test_reentrance_sharesTheLimit() public {
         grant(listOf(allow(address(target)), allow(address(relay)), nativeLimit(10, 0)));
         bytes memory back = abi.encodeCall(Relay.relay, (address(account), abi.encodeWithSelector(BY_ANYONE, 0)));

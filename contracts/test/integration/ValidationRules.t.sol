@@ -17,8 +17,8 @@ import {RuleBreaker} from "../mocks/RuleBreaker.sol";
 import {TestPaymaster} from "../mocks/TestPaymaster.sol";
 import {ValidationTrace} from "../utils/ValidationTrace.sol";
 
-/// @notice ERC-7562 for an account and plugins without stake, and the factory: operations of every kind break none of its rules
-/// in validation; those that do are shown, too. Then that the check itself sees what it is to see.
+/// @notice ERC-7562 for an account and plugins without stake, and the factory: operations of every kind break none of
+/// its rules in validation, and the exceptions are shown. Then tests of the check itself.
 contract ValidationRulesTest is ValidationTrace {
     function setUp() public override {
         super.setUp();
@@ -89,7 +89,7 @@ contract ValidationRulesTest is ValidationTrace {
         _obeysTheRules(keyOp(calls));
     }
 
-    /// @dev Every function that an owner's signature validates, with a second owner so that the list of owners is one.
+    /// @dev Every function that an owner's signature validates, with a second owner so the list has more than one.
     function test_ownersOperations_obeyTheRules() public {
         address second = makeAddr("second owner");
         makeOwner(second);
@@ -111,7 +111,7 @@ contract ValidationRulesTest is ValidationTrace {
         }
     }
 
-    /// @dev The account pays what its deposit lacks, and says nothing else to the EntryPoint.
+    /// @dev The account pays what its deposit lacks, and makes no other call to the EntryPoint.
     function test_prefund_obeysTheRules() public {
         UserOperation[2] memory ops = [keyOp(ping(0.1 ether)), ownerOp(executeCall(address(target), 0, ""))];
         for (uint256 i = 0; i < ops.length; ++i) {
@@ -167,7 +167,7 @@ contract ValidationRulesTest is ValidationTrace {
         makeOwner(makeAddr("newer owner"));
         op = buildUserOp(executeCall(address(target), 0, ""));
         op.signature = abi.encodePacked(name, "any");
-        // An answer that takes no storage of the owner's own, which would be another owner's business.
+        // An answer that needs no storage of the owner itself.
         vm.mockCall(
             address(contractOwner),
             abi.encodeCall(IERC1271.isValidSignature, (ENTRY_POINT.getUserOpHash(op), bytes("any"))),
@@ -180,7 +180,7 @@ contract ValidationRulesTest is ValidationTrace {
         _obeysTheRules(_contractOwnersOp(abi.encodePacked(marker, makeAddr("contract owner"))));
     }
 
-    /// @dev Valid in `handleOps` all the same, but a bundler that traces it refuses it.
+    /// @dev Still valid in `handleOps`, but a tracing bundler refuses it.
     function test_signatureOfAnUnnamedContractOwner_touchesNewerOwnersWithoutCode() public {
         UserOperation memory op = _contractOwnersOp("");
         string[] memory violations = this.violationsOf(op, false);
@@ -189,7 +189,7 @@ contract ValidationRulesTest is ValidationTrace {
         assertEq(validate(op), 0);
     }
 
-    /// @dev Such an operation is nobody's: every owner is asked.
+    /// @dev No owner signed the operation: every owner is asked.
     function test_badSignature_touchesOwnersWithoutCode() public {
         UserOperation memory op = buildUserOp(executeCall(address(target), 0, ""));
         sign(op, key.privateKey);
@@ -204,7 +204,7 @@ contract ValidationRulesTest is ValidationTrace {
 
     /* The check itself */
 
-    /// @dev One operation for each rule that can be broken: the check names the rule, and nothing else.
+    /// @dev One operation per rule that can be broken: the check names exactly that rule.
     function test_theCheck_seesEveryRule() public {
         RuleBreaker breaker = new RuleBreaker();
         vm.deal(address(breaker), 1 ether);

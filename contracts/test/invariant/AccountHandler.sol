@@ -7,7 +7,7 @@ import {IPlugin, ManifestFunction, PluginManifest} from "../../src/interfaces/IP
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Installs, uninstalls and calls at random, and keeps its own books of what must come of it.
+/// @notice Installs, uninstalls and calls at random, and keeps its own model of the expected results.
 contract AccountHandler is AccountTest {
     uint256 private constant PLUGINS = 5;
     uint256 private constant SELECTORS = 4;
@@ -138,8 +138,8 @@ contract AccountHandler is AccountTest {
         while (hooks.length > kept) hooks.pop();
     }
 
-    /// @dev Anyone calls an execution function: it runs if and only if it is there, something validates it, and nothing
-    /// forbids it; and exactly the hooks that the books know run.
+    /// @dev Anyone calls an execution function: it runs if and only if it is installed, something validates it, and
+    /// nothing forbids it; and exactly the hooks of the model run.
     function call(uint256 index, address sender, bool refuse) external {
         index %= SELECTORS;
         if (sender == address(ENTRY_POINT) || sender == address(vm)) return;
@@ -212,7 +212,7 @@ contract AccountHandler is AccountTest {
         }
     }
 
-    /// @dev As sets: each pair of the books is listed once, and nothing else is.
+    /// @dev As sets: each pair of the model is listed once, and nothing else.
     function _checkExecutionHooks(uint256 selector) private view {
         IAccountLoupe.ExecutionHooks[] memory listed = account.getExecutionHooks(_selector(selector));
         for (uint256 i = 0; i < listed.length; ++i) {
@@ -262,7 +262,7 @@ contract AccountHandler is AccountTest {
         assertEq(listed.length, expected + (denies ? 1 : 0), "pre-runtime-validation hooks");
     }
 
-    /// @dev Plugins, and only they, are denied as targets; whatever the filter says.
+    /// @dev Plugins, and only plugins, are denied as targets, whatever the filter.
     function checkTargets() external {
         for (uint256 i = 0; i < PLUGINS; ++i) {
             plugins[i].setNoPlugin(true);

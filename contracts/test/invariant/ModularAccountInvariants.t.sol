@@ -5,7 +5,7 @@ import {Test} from "forge-std/Test.sol";
 
 import {AccountHandler} from "./AccountHandler.sol";
 
-/// @notice The account under random installing, uninstalling and calling. What is checked: see `AccountHandler`.
+/// @notice The account under random installing, uninstalling and calling. See `AccountHandler` for the checks.
 contract ModularAccountInvariants is Test {
     AccountHandler private handler;
 
@@ -19,7 +19,7 @@ contract ModularAccountInvariants is Test {
         targetSelector(FuzzSelector(address(handler), selectors));
     }
 
-    /// @dev Cheap, so that there are more runs. What is said here hides what foundry.toml says of the other profile, too.
+    /// @dev Cheap, so it has more runs. Settings here also override those of the other profile in foundry.toml.
     /// forge-config: default.invariant.runs = 32
     /// forge-config: default.invariant.depth = 60
     /// forge-config: deep.invariant.runs = 1000
@@ -29,14 +29,15 @@ contract ModularAccountInvariants is Test {
         handler.checkTargets();
     }
 
-    /// @dev Calls succeed and are refused, and so are uninstalls: else the checks would say little. Always the same actions.
+    /// @dev Calls and uninstalls both succeed and are refused; else the checks would prove little. Always the same
+    /// actions.
     function test_everythingHappens() public {
         // 0x0f: takes both roles of the first selector, and forbids calling it.
         handler.installPlugin(0, uint256(0x0f) << 8);
         handler.call(0, address(7), false);
         assertEq(handler.executed(), 0);
         handler.uninstallPlugin(0);
-        // Everything but what forbids: executor, validator, hooks 3; depends on nothing.
+        // Everything except forbidding: executor, validator, hooks 3; no dependencies.
         uint256 seed = 0x0f7f;
         handler.installPlugin(0, (seed | seed << 16 | seed << 32 | seed << 48) << 8 | 5);
         handler.call(0, address(7), false);

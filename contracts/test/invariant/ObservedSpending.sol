@@ -10,15 +10,16 @@ import {TestToken} from "../mocks/TestToken.sol";
 import {Till} from "../mocks/Till.sol";
 import {SessionKeyPlans} from "./SessionKeyPlans.sol";
 
-/// @notice What a bundle took from the accounts, as the chain shows it, and what that must never be. None of this asks the
+/// @notice What a bundle took from the accounts, as observed on the chain, and the bounds on it. None of this uses the
 /// reference.
 ///
-/// The rule of a window, of native token and of each token with a limit. Without an interval the one window is the life of
-/// the limit. With one, a window begins when the owner sets the limit, or with the first successful operation that executes
-/// an interval or more after the last window began (of a token's limit: that transfers or approves it; nothing at all is
-/// enough); it lasts until the next begins. So windows do not overlap, and begin at least an interval apart. What leaves in
-/// a window through the key, added to what was used when the owner set the limit, never exceeds it. In a stretch of time as
-/// long as the interval that begins anywhere, it is twice the limit at the most: such a stretch touches two windows.
+/// The rule of a window, of native token and of each token with a limit. Without an interval the one window is the life
+/// of the limit. With one, a window begins when the owner sets the limit, or with the first successful operation that
+/// executes an interval or more after the last window began (of a token's limit: that transfers or approves it; nothing
+/// at all is enough); it lasts until the next begins. So windows do not overlap, and begin at least an interval apart.
+/// What leaves in a window through the key, added to what was used when the owner set the limit, never exceeds it. In a
+/// stretch of time as long as the interval that begins anywhere, it is at most twice the limit: such a stretch touches
+/// two windows.
 abstract contract ObservedSpending is SessionKeyPlans {
     using FixedPointMathLib for uint256;
 
@@ -34,10 +35,10 @@ abstract contract ObservedSpending is SessionKeyPlans {
         uint256 allowances;
     }
 
-    /// @notice All that there is to know of a key.
+    /// @notice Everything known about a key.
     struct State {
         bool isRegistered;
-        // Of everything that only an owner changes.
+        // A hash of everything that only an owner changes.
         bytes32 permissions;
         ISessionKeyPlugin.SpendLimitInfo native;
         ISessionKeyPlugin.SpendLimitInfo erc20;
@@ -45,7 +46,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
         bool isResetPending;
     }
 
-    /// @notice What one key's operations of a bundle did.
+    /// @notice The effect of one key's operations in a bundle.
     struct Activity {
         uint256 included;
         uint256 succeeded;
@@ -68,14 +69,14 @@ abstract contract ObservedSpending is SessionKeyPlans {
 
     /* Observation */
 
-    /// @dev Foundry records what a reverted call emitted as well; of an operation without success nothing counts.
+    /// @dev Foundry also records the events of reverted calls; nothing in a failed operation counts.
     function readOutcomes(Vm.Log[] memory logs, Plan[] memory plans) internal view returns (Outcome[] memory outcomes) {
         outcomes = new Outcome[](plans.length);
         uint256 k;
         for (uint256 i = 0; i < logs.length; ++i) {
             Vm.Log memory log = logs[i];
             if (log.emitter == address(till) || log.emitter == address(token)) {
-                // No operation moves what is another account's.
+                // No operation moves another account's assets.
                 assertEq(address(uint160(uint256(log.topics[1]))), address(accounts[plans[k].account]), "whose");
                 if (log.topics[0] == Till.Received.selector) outcomes[k].native += abi.decode(log.data, (uint256));
                 if (log.topics[0] == TestToken.Transfer.selector) {
@@ -205,8 +206,8 @@ abstract contract ObservedSpending is SessionKeyPlans {
         }
     }
 
-    /// @dev What the owner did to a key is compared with the reference alone. What is used by then is where the windows
-    /// are taken up again.
+    /// @dev The owner's changes to a key are only compared with the reference. The windows continue from the amounts
+    /// used by then.
     function restartWindows(uint256 a, uint256 i, State memory state) internal {
         nativeSpent[a][i] = state.native.limitUsed;
         tokensSpent[a][i] = state.erc20.limitUsed;
@@ -255,13 +256,13 @@ abstract contract ObservedSpending is SessionKeyPlans {
             spent = 0;
         }
         assertLe(out, charged, "more left than was charged");
-        // The owner can have set the limit below what was used: then nothing leaves.
+        // The owner can have set the limit below the used amount: then nothing leaves.
         if (out > 0) assertLe(spent + out, before.limit, "a window's limit exceeded");
         return spent + out;
     }
 
-    /// @dev What operations may cost is charged in validation: to the current window, or to the next, with which a reset
-    /// is pending until an operation succeeds.
+    /// @dev Validation charges the maximum cost of operations: to the current window, or to the next, whose reset is
+    /// pending until an operation succeeds.
     /// @return isOpened Whether a window was opened.
     function _checkGas(uint256 paid, State memory before, State memory afterwards)
         private
@@ -276,7 +277,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
             assertEq(gas.lastUsedTime, vm.getBlockTimestamp(), "gas: a window begins when it is settled");
             assertGe(gas.lastUsedTime - before.gas.lastUsedTime, gas.refreshInterval, "gas: windows overlap");
         }
-        // What is pending already keeps a second window from being opened in validation.
+        // A pending reset prevents validation from opening a second window.
         isOpened = !before.isResetPending && (afterwards.isResetPending || isSettled);
         uint256 charged = gas.limitUsed;
         if (!isOpened) charged -= before.gas.limitUsed;

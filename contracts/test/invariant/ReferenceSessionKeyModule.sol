@@ -5,7 +5,7 @@ import {PackedUserOperation} from "../../src/interfaces/IModule.sol";
 import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {ReferenceSessionKeyPlugin} from "./ReferenceSessionKeyPlugin.sol";
 
-/// @title What differs in the module, in its plainest form
+/// @title The module's differences from the plugin, in their plainest form
 /// @notice A limit with an interval that starts at 0 has not begun.
 contract ReferenceSessionKeyModule is ReferenceSessionKeyPlugin {
     address private immutable MODULE;
@@ -48,7 +48,7 @@ contract ReferenceSessionKeyModule is ReferenceSessionKeyPlugin {
 
     /* Operations */
 
-    /// @notice What the module checks in validation, but for the signature.
+    /// @notice The module's checks in validation, except the signature.
     function checkPackedOperation(PackedUserOperation calldata op, Call[] calldata calls, address sessionKey)
         external
         returns (uint48 validAfter, uint48 validUntil)

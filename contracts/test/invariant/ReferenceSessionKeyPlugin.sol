@@ -9,9 +9,9 @@ import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 
 /// @title The rules of session keys in their plainest form
-/// @notice What the plugin must do, written from the text of `ISessionKeyPlugin` and from no line of the plugin: nothing is
-/// packed, nothing is cheap. Amounts are compared by subtraction, so that no sum can overflow. It answers the same calls,
-/// with the account as their sender; only, it makes no call in the account's name, and looks at no signature.
+/// @notice The required behaviour of the plugin, written from the text of `ISessionKeyPlugin` and not from its code:
+/// nothing is packed or optimized. Amounts are compared by subtraction, so no sum can overflow. It answers the same
+/// calls, with the account as their sender, but makes no calls through the account and ignores signatures.
 contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsUpdates {
     struct Entry {
         bool isOnList;
@@ -49,7 +49,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
     mapping(uint256 registration => Permissions) internal permissions;
     uint256 private lastRegistration;
 
-    /// @dev The registration that an update is for, while it runs.
+    /// @dev The registration that the running update is for.
     uint256 internal updated;
 
     constructor(address entryPoint) {
@@ -129,7 +129,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         }
     }
 
-    /* Updates. Each is a call of the reference by itself, so that Solidity decodes it and a failure undoes all of them */
+    /* Updates. Each is a call of the reference to itself, so Solidity decodes it and a failure undoes all of them */
 
     function updateKeyPermissions(address sessionKey, bytes[] calldata updates) public {
         updated = _requireKey(msg.sender, sessionKey);
@@ -169,7 +169,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
     function setERC20SpendLimit(address token, uint256 limit, uint48 interval) external {
         if (token == address(0)) revert InvalidToken(token);
         Limit storage one = permissions[updated].tokens[token];
-        // What is no limit any more still shows its last figures.
+        // A removed limit still shows its last figures.
         if (limit == type(uint256).max) (one.exists, one.used) = (false, 0);
         else _set(one, limit, interval);
     }
@@ -189,14 +189,14 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         one.start = interval == 0 ? 0 : startOfIntervals();
     }
 
-    /// @dev When an interval begins that is set now.
+    /// @dev The start of an interval that is set now.
     function startOfIntervals() internal view virtual returns (uint48) {
         return uint48(block.timestamp);
     }
 
     /* Validation */
 
-    /// @notice What the plugin checks in validation, but for the signature.
+    /// @notice The plugin's checks in validation, except the signature.
     function checkOperation(UserOperation calldata op, Call[] calldata calls, address sessionKey)
         external
         returns (uint48 validAfter, uint48 validUntil)
@@ -216,7 +216,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         return (validAfter, one.validUntil);
     }
 
-    /// @dev All but what depends on the operation.
+    /// @dev Everything that does not depend on the operation.
     function checkKeyAndCalls(Call[] calldata calls, address sessionKey)
         internal
         view
@@ -260,7 +260,8 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
 
     /* Execution */
 
-    /// @dev Of several broken rules, that of the earlier call is named; then the native limit's, then the gas limit's.
+    /// @dev Of several broken rules, the one of the earlier call is reported; then the native limit's, then the gas
+    /// limit's.
     function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory) {
         Permissions storage one = permissions[_requireKey(msg.sender, sessionKey)];
         if (block.timestamp < one.validAfter) revert PermissionsCheckFailed();

@@ -9,15 +9,15 @@ import {IEntryPoint} from "../../src/interfaces/IEntryPoint.sol";
 import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {ObservedSpending} from "./ObservedSpending.sol";
 
-/// @notice Acts as owners, keys, anyone and time, through the real EntryPoint. Before each bundle the reference says what
-/// will come of it, in the EntryPoint's order: validation of all operations, one after the other, then execution of all,
-/// one after the other, each undone by itself if it fails. So what an owner's operation does to a key reaches the key's
-/// later operations of the same bundle in execution, though not in validation.
+/// @notice Acts as owners, keys, anyone and time, through the real EntryPoint. Before each bundle the reference
+/// predicts the result, in the EntryPoint's order: validation of all operations, one after the other, then execution of
+/// all, one after the other, each undone by itself if it fails. So what an owner's operation does to a key reaches the
+/// key's later operations of the same bundle in execution, though not in validation.
 ///
-/// What comes of it must be the same to the last byte: which operation the EntryPoint refuses and why, which fails in
-/// execution and with what, and every view of the plugin afterwards.
+/// The result must be the same to the last byte: which operation the EntryPoint refuses and why, which one fails in
+/// execution and with what data, and every view of the plugin afterwards.
 contract SessionKeyHandler is ObservedSpending {
-    /// @notice What can come of a bundle, and of an operation in it.
+    /// @notice The possible results of a bundle, and of an operation in it.
     enum Event {
         BUNDLE,
         REFUSED_BY_PLUGIN,
@@ -34,7 +34,7 @@ contract SessionKeyHandler is ObservedSpending {
         GAS_WINDOW_OPENED
     }
 
-    /// @notice How often what happened.
+    /// @notice How often each event happened.
     mapping(Event what => uint256) public counts;
 
     /// @dev The plugin's id of each registration that was seen, and back.
@@ -67,7 +67,7 @@ contract SessionKeyHandler is ObservedSpending {
         }
     }
 
-    /// @notice The owner acts by a call, not by a user operation.
+    /// @notice The owner acts through a call, not a user operation.
     function ownerCalls(uint256 seed) external {
         Random memory random = Random(seed);
         _callAsOwner(planOwners(random, draw(random, ACCOUNTS), draw(random, KEYS)));
@@ -149,10 +149,10 @@ contract SessionKeyHandler is ObservedSpending {
         }
     }
 
-    /* What the reference expects */
+    /* Expectations of the reference */
 
-    /// @notice What must come of a bundle; called by the handler itself, so that a revert undoes all of it. Reverts as the
-    /// EntryPoint must, if it must refuse the bundle.
+    /// @notice The required result of a bundle; the handler calls it on itself, so a revert undoes all of it. Reverts
+    /// as the EntryPoint must if it must refuse the bundle.
     function expectBundle(Plan[] calldata plans, UserOperation[] calldata ops)
         external
         returns (Outcome[] memory outcomes)
@@ -189,7 +189,7 @@ contract SessionKeyHandler is ObservedSpending {
         }
     }
 
-    /// @notice Called by the handler itself, so that a revert undoes all of it.
+    /// @notice The handler calls it on itself, so a revert undoes all of it.
     function execute(Plan calldata plan) external {
         require(msg.sender == address(this));
         for (uint256 s = 0; s < plan.steps.length; ++s) {
@@ -202,7 +202,7 @@ contract SessionKeyHandler is ObservedSpending {
 
     /* Comparison */
 
-    /// @notice Every view of the plugin answers what the reference answers; ids are distinct and never come back.
+    /// @notice Every view of the plugin returns the reference's result; ids are distinct and never reused.
     function check() public {
         for (uint256 a = 0; a < ACCOUNTS; ++a) {
             address of_ = address(accounts[a]);
@@ -246,7 +246,7 @@ contract SessionKeyHandler is ObservedSpending {
         }
     }
 
-    /// @dev A registration has one id as long as it lasts, through rotations; no other of the account ever has it.
+    /// @dev A registration keeps one id, through rotations; no other registration of the account ever has it.
     function _checkId(uint256 a, uint256 i) private {
         uint256 registration = reference_.registrationOf(address(accounts[a]), wallets[i].addr);
         if (registration == 0) return;

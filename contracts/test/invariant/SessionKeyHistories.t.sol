@@ -13,15 +13,16 @@ import {IInstallable, SessionKeyTest} from "../utils/SessionKeyTest.sol";
 import {ReferenceSessionKeyModule} from "./ReferenceSessionKeyModule.sol";
 import {ReferenceSessionKeyPlugin} from "./ReferenceSessionKeyPlugin.sol";
 
-/// @notice Random histories of an account with three keys, against the reference: keys come and go, owners change permissions,
-/// operations are validated and executed in any order, time passes. After each step every view answers the same.
+/// @notice Random histories of an account with three keys, against the reference: keys come and go, owners change
+/// permissions, operations are validated and executed in any order, time passes. After each step every view returns the
+/// same.
 ///
 /// `SessionKeyInvariants` does this through the EntryPoint, for the plugin; here both faces are alone with their stub accounts.
 abstract contract SessionKeyHistoriesTest is SessionKeyTest {
     uint256 private constant KEYS = 3;
     uint256 private constant STEPS = 16;
 
-    /// @notice What can come of a step.
+    /// @notice The possible results of a step.
     enum Event {
         MANAGED,
         MANAGEMENT_REFUSED,
@@ -38,7 +39,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
     Vm.Wallet[KEYS] private wallets;
     address private immutable PAYMASTER = makeAddr("paymaster");
 
-    /// @dev How often what happened.
+    /// @dev How often each result happened.
     uint256[9] internal counts;
 
     function setUp() public virtual override {
@@ -54,7 +55,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
     /// @notice The reference of the face.
     function deployReference() internal virtual returns (ReferenceSessionKeyPlugin);
 
-    /// @notice What the reference says of an operation; called with the account as its sender.
+    /// @notice The reference's result for an operation; called with the account as its sender.
     function encodeCheck(Operation memory op, Call[] memory calls) internal view virtual returns (bytes memory);
 
     /// @notice Whether the face has limits that have not begun.
@@ -66,7 +67,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
         }
     }
 
-    /// @dev Everything that can happen does: else the comparison would say little.
+    /// @dev Everything that can happen does; else the comparison would prove little.
     function test_histories_areOfEveryKind() public {
         for (uint256 seed = 0; seed < 36 * STEPS; ++seed) {
             _step(_hash(seed, 0));
@@ -148,7 +149,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
         (uint48 validAfter, uint48 validUntil) = abi.decode(expectedAnswer, (uint48, uint48));
         assertEq(abi.decode(answer, (uint256)), packed(validAfter, validUntil), "validation data");
         bool isTimely = validAfter <= vm.getBlockTimestamp();
-        // What the EntryPoint refuses leaves nothing behind.
+        // A refused operation leaves nothing behind.
         if (!isTimely) vm.revertToState(snapshot);
         ++counts[uint256(isTimely ? Event.VALID : Event.VALID_LATER)];
     }
@@ -171,7 +172,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
         return native.refreshInterval != 0 && native.lastUsedTime == 0;
     }
 
-    /// @dev The reference answers as the face does that the account calls.
+    /// @dev The reference answers like the face that the account calls.
     function _askReference(bytes memory data) private returns (bool success, bytes memory answer) {
         vm.prank(address(account));
         (success, answer) = address(reference_).call(data);
@@ -231,7 +232,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
         if (kind < 11) return transfer(amount);
         if (kind < 14) return approve(amount);
         if (kind == 14) return call(address(token), 0, abi.encodeCall(TestToken.approve, (address(1), NO_LIMIT)));
-        // None of them has to be called: the plugin leaves it to accounts to refuse plugins.
+        // None of these need be called: the plugin relies on accounts to refuse plugins.
         address forbidden = hasNotBegunLimits() ? address(face) : address(account);
         return call(seed >> 8 & 1 == 0 ? forbidden : ENTRY_POINT, 0, hex"d0");
     }

@@ -6,8 +6,8 @@ import {console} from "forge-std/console.sol";
 
 import {SessionKeyHandler} from "./SessionKeyHandler.sol";
 
-/// @notice Random bundles of owners and keys, calls and time, against a reference and against what must never happen. What
-/// is checked, after every action: see `SessionKeyHandler` and `ObservedSpending`.
+/// @notice Random bundles of owners and keys, calls and time, against a reference and against invariants. See
+/// `SessionKeyHandler` and `ObservedSpending` for the checks after every action.
 contract SessionKeyInvariants is Test {
     /// @dev Number of `SessionKeyHandler.Event`.
     uint256 private constant EVENTS = 13;
@@ -34,8 +34,8 @@ contract SessionKeyInvariants is Test {
         handler.check();
     }
 
-    /// @dev Shows how often what happened, in all runs together: the environment of the process outlives a run. Forge makes
-    /// the last run once more to show its output, so the sum is shown as it was before that.
+    /// @dev Shows how often each event happened in all runs: the environment of the process outlives a run. Forge
+    /// repeats the last run to show its output, so the sum from before that is shown.
     function afterInvariant() public {
         for (uint256 i = 0; i < EVENTS; ++i) {
             string memory variable = string.concat("SESSION_KEY_EVENTS_", vm.toString(i));
@@ -47,7 +47,7 @@ contract SessionKeyInvariants is Test {
         assertGt(handler.counts(SessionKeyHandler.Event.BUNDLE), 0);
     }
 
-    /// @dev Everything that can happen does: else the checks would say little. Always the same actions.
+    /// @dev Everything that can happen does; else the checks would prove little. Always the same actions.
     function test_everythingHappens() public {
         for (uint256 seed = 0; seed < 200; ++seed) {
             handler.sendBundle(seed);

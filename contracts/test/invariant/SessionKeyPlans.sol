@@ -22,7 +22,7 @@ import {ReferenceSessionKeyPlugin} from "./ReferenceSessionKeyPlugin.sol";
 
 /// @notice Random user operations of two accounts: of their owners, and of three keys that each may have registered.
 ///
-/// A random number is used up from its low end by `draw`.
+/// `draw` consumes a random number from its low end.
 abstract contract SessionKeyPlans is SessionKeyStackTest {
     uint256 internal constant ACCOUNTS = 2;
     uint256 internal constant KEYS = 3;
@@ -31,7 +31,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     uint256 private constant CALL_GAS = 600_000;
     uint256 private constant VERIFICATION_GAS = 400_000;
 
-    /// @notice An operation, and what the reference needs to know of it.
+    /// @notice An operation, with what the reference needs to know about it.
     struct Plan {
         uint256 account;
         bool isKeys;
@@ -42,9 +42,9 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         bool wrongSigner;
         bool wrongNonceKey;
         bytes callData;
-        // The calls of the plugin that it comes to, in order.
+        // The resulting calls of the plugin, in order.
         bytes[] steps;
-        // An operation of a key: its calls, and what they revert with once the plugin lets them run.
+        // An operation of a key: its calls, and their revert data once the plugin allows them.
         Call[] calls;
         bool callsFail;
         bytes failure;
@@ -120,8 +120,8 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
 
     /* Plans */
 
-    /// @notice One to four operations. Most of them are about one key of one account, so that they meet; in some bundles the
-    /// owner goes first and takes from the key what it has.
+    /// @notice One to four operations. Most of them are about one key of one account, so they interact; in some bundles
+    /// the owner goes first and takes the key's permissions away.
     function planBundle(Random memory random) internal view returns (Plan[] memory plans) {
         plans = new Plan[](1 + draw(random, 4));
         uint256 a = draw(random, ACCOUNTS);
@@ -184,7 +184,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         plan.hasPaymaster = isDrawn(random, 4);
     }
 
-    /// @dev What keys mostly do: pay, transfer, approve, count.
+    /// @dev The usual calls of keys: pay, transfer, approve, count.
     function _planCall(Random memory random) private view returns (Call memory) {
         uint256 kind = draw(random, 8);
         uint256 amount = draw(random, 5);
@@ -221,7 +221,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
             // Fewer bytes than a selector has.
             made.data = hex"d09de0";
         } else if (kind == 5) {
-            // The account takes no call of a plugin's, whatever the list.
+            // The account refuses calls to plugins, whatever the list.
             made.target = address(ownerPlugin);
             made.data = abi.encodeCall(IMultiOwnerPlugin.updateOwners, (listOf(payee), new address[](0)));
             failure = abi.encodeWithSelector(IModularAccount.PluginCallDenied.selector, ownerPlugin);
@@ -270,7 +270,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (wallets[i].addr, _predecessor(random, a, i)));
     }
 
-    /// @notice The key is added with permissions that let operations through.
+    /// @notice Adds the key with permissions that allow operations.
     function planFirstKey(uint256 a, uint256 i) internal view returns (Plan memory plan) {
         (plan.account, plan.named) = (a, 1 << i);
         bytes[] memory updates = _planOpening(Random(a << 8 | i));
@@ -283,13 +283,13 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return plan.named >> i & 1 == 1;
     }
 
-    /// @dev Mostly with permissions that let operations through.
+    /// @dev Mostly with permissions that allow operations.
     function _planAddition(Random memory random, uint256 i) private view returns (bytes memory) {
         bytes[] memory updates = isDrawn(random, 4) ? _planUpdates(random) : _planOpening(random);
         return abi.encodeCall(ISessionKeyPlugin.addSessionKey, (wallets[i].addr, bytes32(random.word), updates));
     }
 
-    /// @dev Anyone may reset; here it is the account, by way of another contract, because it must not call a plugin.
+    /// @dev Anyone may reset; here the account does, through another contract, because it must not call a plugin.
     function _planReset(Plan memory plan, uint256 i, uint256 a) private view returns (Plan memory) {
         bytes memory reset =
             abi.encodeCall(ISessionKeyPlugin.resetSessionKeyGasLimitTimestamp, (address(accounts[a]), wallets[i].addr));
@@ -335,7 +335,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
 
     /* Updates */
 
-    /// @dev What an owner does to a key: opens it, narrows it, or anything.
+    /// @dev An owner's change to a key: opens it, narrows it, or anything.
     function _planUpdates(Random memory random) private view returns (bytes[] memory updates) {
         uint256 kind = draw(random, 5);
         if (kind < 2) return _planOpening(random);
@@ -354,7 +354,8 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return tokenLimit(draw(random, 7), _anyInterval(random));
     }
 
-    /// @dev Every call can be made from now on, whatever the list's type. Native and token limit, and maybe a gas limit.
+    /// @dev Every call can be made from now on, whatever the list's type. Native and token limit, and sometimes a gas
+    /// limit.
     function _planOpening(Random memory random) private view returns (bytes[] memory updates) {
         uint256 kind = draw(random, 3);
         updates = new bytes[](isDrawn(random, 2) ? 9 : 8);
@@ -409,7 +410,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return functionEntry(one.target, one.selector, draw(random, 3) > 0);
     }
 
-    /// @dev Mostly one that contains now, sometimes one that has ended or begins later.
+    /// @dev Mostly a range that contains now, sometimes one that has ended or begins later.
     function _planTimeRange(Random memory random) private view returns (bytes memory) {
         uint48 time = uint48(vm.getBlockTimestamp());
         uint256 kind = draw(random, 6);
@@ -426,7 +427,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return tokenLimit(_anyLimit(random, 30), _anyInterval(random));
     }
 
-    /// @dev At 1 to 3 gwei an operation costs 0.001 to 0.01 ether at the most, so that windows are soon used up.
+    /// @dev At 1 to 3 gwei an operation costs at most 0.001 to 0.01 ether, so windows are soon used up.
     function _planGasLimit(Random memory random) private pure returns (bytes memory) {
         uint48 interval = isDrawn(random, 4) ? _anyInterval(random) : uint48(1 + draw(random, 1 hours));
         return gasLimit(0.003 ether + draw(random, 0.004 ether), interval);

@@ -3,8 +3,8 @@ pragma solidity ^0.8.30;
 
 import {AccountStorage} from "../../src/account/AccountStorage.sol";
 
-/// @notice Declares the account's namespaced storage as a state variable, so that the compiler shows its layout: of a
-/// namespace that only assembly reaches, it knows nothing.
+/// @notice Declares the account's namespaced storage as a state variable, so the compiler outputs its layout: it does
+/// not see a namespace that only assembly reaches.
 contract AccountStorageLayout {
     AccountStorage internal atNamespace;
 }

@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 
-/// @title An account that gives one answer to whatever its module calls it with, which it remembers
+/// @title An account that gives one answer to every call of its module, and records the call
 contract AnsweringAccount {
     address private immutable MODULE;
 

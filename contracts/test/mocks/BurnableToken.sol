@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {TestToken} from "./TestToken.sol";
 
-/// @notice A token that a holder can lose by a function other than `transfer`, too.
+/// @notice A token that can also leave its holder by a function other than `transfer`.
 contract BurnableToken is TestToken {
     constructor() TestToken("Burnable Token", "BURN", 18) {}
 

@@ -4,11 +4,11 @@ pragma solidity ^0.8.30;
 import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {LibSessionKeyCalls} from "../../src/session-key/LibSessionKeyCalls.sol";
 
-/// @notice The decoder by itself: what it refuses, it refuses itself.
+/// @notice The decoder alone: no other rule can refuse.
 contract CallDecoder {
     using LibSessionKeyCalls for Call[];
 
-    /// @notice Decodes the first `length` bytes of `data` as arguments; the others are what comes behind them.
+    /// @notice Decodes the first `length` bytes of `data` as arguments; the others follow them.
     function decode(bytes calldata data, uint256 length)
         external
         pure

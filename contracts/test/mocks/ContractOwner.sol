@@ -36,14 +36,14 @@ contract ContractOwner {
         }
         if (mode == Mode.RETURN_SHORT) {
             assembly {
-                // The magic value, but for the last byte of its word.
+                // The magic value, except the last byte of its word.
                 mstore(0, 0x1626ba7e00000000000000000000000000000000000000000000000000000000)
                 return(0, 0x1f)
             }
         }
         if (mode == Mode.RETURN_GARBAGE) {
             assembly {
-                // The magic value with something behind it.
+                // The magic value with data after it.
                 mstore(0, 0x1626ba7e00000000000000000000000000000000000000000000000000000001)
                 return(0, 0x20)
             }

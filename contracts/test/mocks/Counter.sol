@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice A target that remembers how often it was called and by whom.
+/// @notice A target that records how often it was called and by whom.
 contract Counter {
     error Refused(uint256 code);
 

@@ -5,7 +5,7 @@ import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 
 import {Call, IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 
-/// @title An account that measures what calls of its module take, and makes no call itself
+/// @title An account that measures the gas of its module's calls, and makes no call itself
 contract GasMeter is IStandardExecutor {
     address private constant NO_CODE = address(0xC0DE1E55);
 
@@ -24,7 +24,8 @@ contract GasMeter is IStandardExecutor {
     }
 
     /// @notice Gas units of the module's own frames, of a validation and then an execution, in one transaction.
-    /// @param callback What the module has the account do in the execution, which does not count; the call of it does.
+    /// @param callback The module's call through the account in the execution, whose own gas does not count; making the
+    /// call does.
     function measure(bytes memory validation, bytes memory execution, bytes memory callback)
         external
         returns (uint256 validationGas, uint256 executionGas)
@@ -41,7 +42,7 @@ contract GasMeter is IStandardExecutor {
         return new bytes[](calls.length);
     }
 
-    /// @dev What the callee uses, without what it takes to call it.
+    /// @dev The gas that the callee uses, without the cost of the call.
     function _frame(address callee, bytes memory data) private returns (uint256) {
         // Makes them warm.
         _call(NO_CODE, "");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @title An account that makes no call, but remembers which it should have made
+/// @title An account that makes no calls, but records those it should have made
 interface IRecorder {
     /// @notice Forgets everything.
     function forget() external;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice A target that gives one answer to every question for an interface, and takes every other call.
+/// @notice A target that gives one answer to every interface query, and accepts every other call.
 contract InterfaceAnswer {
     bytes private answer;
     bool private reverts;

@@ -6,18 +6,19 @@ import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
 import {IPlugin, PluginManifest} from "../../src/interfaces/IPlugin.sol";
 
-/// @notice A plugin that does what a test tells it to: any manifest, any behaviour of any function.
-/// @dev It does not inherit `IPlugin`, of which `pluginManifest` is pure. All functions but three come to the fallback.
+/// @notice A configurable plugin: any manifest, any behaviour of any function.
+/// @dev It does not inherit `IPlugin`, whose `pluginManifest` is pure. All functions except three reach the fallback.
 contract MockPlugin {
-    /// @notice What a function does when the account calls it.
+    /// @notice The behaviour of a function when the account calls it.
     struct Behaviour {
         // The account is called with this first, if it is not empty; a failure bubbles up.
         bytes reenter;
-        // Then the function reverts or returns with `data`; without `hasData` it returns what the account needs at the least.
+        // Then the function reverts or returns with `data`; without `hasData` it returns the minimum that the account
+        // needs.
         bool reverts;
         bool hasData;
         bytes data;
-        // Emit no event, so that the function works in a static call.
+        // Emit no event, so the function works in a static call.
         bool silent;
     }
 
@@ -69,7 +70,7 @@ contract MockPlugin {
         answersEverythingTrue = value;
     }
 
-    /// @notice What it answers about interfaces that it has: any word but zero is true.
+    /// @notice The answer about interfaces that it has: any word except zero is true.
     function setAnswerForTrue(uint256 word) external {
         answerForTrue = word;
     }
@@ -110,7 +111,7 @@ contract MockPlugin {
         delete behaviours[selector][functionId];
     }
 
-    /// @notice Makes a call in the plugin's name; reverts as the target does.
+    /// @notice Makes a call from the plugin; bubbles up the target's revert.
     function doCall(address target, uint256 value, bytes calldata data) external payable returns (bytes memory) {
         return _bubble(target, value, data);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice Call target without an effect on storage, so that it costs the same on every use.
+/// @notice A call target without storage effects, so every use costs the same.
 contract PingTarget {
     receive() external payable {}
 

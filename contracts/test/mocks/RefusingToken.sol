@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice A token of the old kind: what it refuses it answers with false, and it refuses everything.
+/// @notice An old-style token that returns false instead of reverting, and refuses everything.
 contract RefusingToken {
     function transfer(address, uint256) external pure returns (bool) {
         return false;

@@ -12,8 +12,8 @@ import {
     PluginManifest
 } from "../../src/interfaces/IPlugin.sol";
 
-/// @notice A plugin whose validation breaks the rule of ERC-7562 that the operation's signature names, to show that the test
-/// of the rules sees it. `IPlugin`'s `pluginManifest` is pure, so it does not inherit it.
+/// @notice A plugin whose validation breaks the ERC-7562 rule that the operation's signature names, to show that the
+/// test of the rules detects it. `IPlugin`'s `pluginManifest` is pure, so it does not inherit it.
 contract RuleBreaker {
     enum Break {
         NOTHING,
@@ -58,7 +58,7 @@ contract RuleBreaker {
 
     receive() external payable {}
 
-    /// @dev Everything is logged, so that the compiler leaves nothing out.
+    /// @dev Everything is logged, so the compiler removes nothing.
     function userOpValidationFunction(uint8, UserOperation calldata userOp, bytes32) external returns (uint256) {
         Break broken = Break(uint8(bytes1(userOp.signature)));
         address noCode = address(0xC0DE1E55);

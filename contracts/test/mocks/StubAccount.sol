@@ -3,8 +3,8 @@ pragma solidity ^0.8.30;
 
 import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
 
-/// @title The least of an account that the session key plugin needs: no validation at all
-/// @notice Every call but those of `IPluginExecutor` is passed on to the plugin, with the account as its caller.
+/// @title The minimal account for the session key plugin: no validation at all
+/// @notice Every call except those of `IPluginExecutor` is passed on to the plugin, with the account as its caller.
 contract StubAccount is IPluginExecutor {
     error NotThePlugin();
 

@@ -5,8 +5,8 @@ import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 
 import {Call, IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 
-/// @title The least of an account that the session key module needs: no validation at all
-/// @notice Every call but those of `IStandardExecutor` is passed on to the module, with the account as its caller.
+/// @title The minimal account for the session key module: no validation at all
+/// @notice Every call except those of `IStandardExecutor` is passed on to the module, with the account as its caller.
 contract StubModuleAccount is IStandardExecutor {
     error NotTheModule();
 

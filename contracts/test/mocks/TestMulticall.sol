@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @title Many calls in one, for tests: speaks the part of Multicall3's ABI that views are read with
+/// @title Many calls in one, for tests: implements the part of Multicall3's ABI used to read views
 contract TestMulticall {
     /// @notice A call.
     struct Call3 {
@@ -10,13 +10,13 @@ contract TestMulticall {
         bytes callData;
     }
 
-    /// @notice What came of it.
+    /// @notice Its result.
     struct Result {
         bool success;
         bytes returnData;
     }
 
-    /// @notice A call failed that may not.
+    /// @notice A call failed that was not allowed to.
     error CallFailed(uint256 index);
 
     /// @notice Makes the calls in order.

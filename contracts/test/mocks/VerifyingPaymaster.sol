@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {UserOperation} from "../../src/interfaces/IAccount.sol";
 
-/// @title A paymaster for tests (EntryPoint v0.6): pays for operations that its signer has signed, and books what they cost
+/// @title A paymaster for tests (EntryPoint v0.6): pays for operations that its signer has signed, and books their cost
 /// @dev After the paymaster's address, `paymasterAndData` holds the signature.
 contract VerifyingPaymaster {
     error NotFromEntryPoint();
@@ -20,7 +20,7 @@ contract VerifyingPaymaster {
         SIGNER = signer;
     }
 
-    /// @notice What the signer signs: everything in the operation but the two signatures.
+    /// @notice The hash that the signer signs: everything in the operation except the two signatures.
     function hash(UserOperation calldata op) public view returns (bytes32) {
         bytes32 gas = keccak256(
             abi.encode(
@@ -38,7 +38,7 @@ contract VerifyingPaymaster {
         );
     }
 
-    /// @notice Agrees to pay if the signer did; reverts if there is nothing like a signature.
+    /// @notice Agrees to pay if the signer did; reverts without a well-formed signature.
     function validatePaymasterUserOp(UserOperation calldata op, bytes32, uint256)
         external
         view

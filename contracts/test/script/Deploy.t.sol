@@ -17,10 +17,10 @@ contract DeployHarness is Deploy {
     string private chosenRecord;
     uint256 private waiting;
 
-    /// @dev What the node suggests for a gas unit: as a price, and on top of the base fee.
+    /// @dev The node's suggestions per gas unit: the gas price, and the priority fee.
     uint256 public constant GAS_PRICE = 7 gwei;
     uint256 public constant TIP = 3 gwei;
-    /// @dev What the node estimates for each byte of data.
+    /// @dev The node's estimate per byte of data.
     uint256 public constant GAS_PER_BYTE = 100;
 
     function useDeployer(address deployer) external {
@@ -70,7 +70,7 @@ contract DeployHarness is Deploy {
     }
 }
 
-/// @notice The deployment script on a chain of forge's own; `script/deploy-test.sh` runs it on nodes.
+/// @notice The deployment script on forge's own chain; `script/deploy-test.sh` runs it on nodes.
 contract DeployTest is Test {
     DeployHarness private script;
     Deploy.Parameters private parameters;
@@ -120,7 +120,7 @@ contract DeployTest is Test {
     }
 
     /// forge-config: default.fuzz.runs = 16
-    function testFuzz_deploy_completesWhatIsThere(uint256 present) public {
+    function testFuzz_deploy_completesAPartialDeployment(uint256 present) public {
         present = bound(present, 0, 31);
         Deploy.Planned[] memory planned = script.plan(parameters);
         uint256 missing = 5;
@@ -194,7 +194,7 @@ contract DeployTest is Test {
         script.deploy(parameters);
     }
 
-    function test_deploy_revertsIfThereIsNoProxy() public {
+    function test_deploy_revertsWithoutProxy() public {
         vm.etch(proxy, "");
         vm.expectRevert(abi.encodeWithSelector(Deploy.NoDeploymentProxy.selector, proxy, block.chainid));
         script.deploy(parameters);
@@ -212,7 +212,7 @@ contract DeployTest is Test {
         script.deploy(parameters);
     }
 
-    function test_deploy_revertsIfTheBytecodeIsNotTheRecorded() public {
+    function test_deploy_revertsIfTheBytecodeDiffersFromTheRecord() public {
         string memory record = vm.readFile(script.RECORD());
         Deploy.Planned memory plugin = script.plan(parameters)[2];
         address other = makeAddr("other");
@@ -233,7 +233,7 @@ contract DeployTest is Test {
         assertEq(script.deploy(parameters), 5);
     }
 
-    function test_deploy_needsNothingForWhatIsThere() public {
+    function test_deploy_needsNoFundsForDeployedContracts() public {
         address poor = makeAddr("poor");
         script.useDeployer(poor);
         vm.fee(10 gwei);
@@ -245,7 +245,7 @@ contract DeployTest is Test {
         assertEq(_needed(poor, 0), _gas(2) * (2 * 10 gwei + script.TIP()));
     }
 
-    function test_deploy_needsTheGasPriceWhereThereIsNoBaseFee() public {
+    function test_deploy_needsTheGasPriceWithoutBaseFee() public {
         address poor = makeAddr("poor");
         script.useDeployer(poor);
         vm.fee(0);
@@ -263,7 +263,7 @@ contract DeployTest is Test {
         assertEq(_needed(poor, 0), withoutFee + 2 * 5 ether);
     }
 
-    function test_deploy_revertsWhileTransactionsOfTheDeployerWait() public {
+    function test_deploy_revertsWhileTransactionsOfTheDeployerArePending() public {
         address deployer = makeAddr("deployer");
         vm.deal(deployer, 100 ether);
         script.useDeployer(deployer);
@@ -272,7 +272,7 @@ contract DeployTest is Test {
         script.deploy(parameters);
         script.useWaiting(0);
         assertEq(script.deploy(parameters), 5);
-        // Where there is nothing to do, nothing has to be waited for.
+        // Without anything to do, there is nothing to wait for.
         script.useWaiting(1);
         assertEq(script.deploy(parameters), 0);
     }
@@ -326,7 +326,7 @@ contract DeployTest is Test {
         vm.expectRevert(abi.encodeWithSelector(Deploy.MalformedParameter.selector, "THE_VARIABLE", value, expected));
     }
 
-    /// @dev Gas that the transactions of the contracts from `first` on may use: what the node estimates, and three tenths.
+    /// @dev The gas limit of the transactions of the contracts from `first` on: the node's estimate, plus three tenths.
     function _gas(uint256 first) private view returns (uint256 gas) {
         Deploy.Planned[] memory planned = script.plan(parameters);
         for (uint256 i = first; i < planned.length; ++i) {
@@ -334,7 +334,7 @@ contract DeployTest is Test {
         }
     }
 
-    /// @dev What a deployer must have, from the refusal.
+    /// @dev The funds that a deployer must have, from the refusal.
     function _needed(address poor, uint256 balance) private returns (uint256 needed) {
         try script.deploy(parameters) {
             fail();

@@ -9,13 +9,13 @@ import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice The calls that the account makes, and what comes back from them.
+/// @notice The calls that the account makes, and their return data.
 contract ExecutionTest is AccountTest {
-    /* Plugins are no targets */
+    /* Plugins are not targets */
 
     function test_execute_deniesPlugins() public {
         install(plugin, fooManifest());
-        // Installed; not installed; the owner plugin; installed, but it has stopped to answer as a plugin.
+        // Installed; not installed; the owner plugin; installed, but no longer answering as a plugin.
         plugin.setNoPlugin(true);
         address[3] memory targets = [address(plugin), address(plugin2), address(ownerPlugin)];
         for (uint256 i = 0; i < targets.length; ++i) {
@@ -29,7 +29,7 @@ contract ExecutionTest is AccountTest {
         assertEq(counter.count(), 0);
     }
 
-    /// @dev Whatever the addresses: the filter of installed plugins has no false negatives.
+    /// @dev For any addresses: the filter of installed plugins has no false negatives.
     function testFuzz_execute_deniesEveryInstalledPlugin(uint256 targetSeed, uint256 otherSeed) public {
         address target = makeAddr(vm.toString(targetSeed));
         address other = makeAddr(string.concat("other ", vm.toString(otherSeed)));
@@ -63,7 +63,7 @@ contract ExecutionTest is AccountTest {
         }
     }
 
-    /// @dev A batch installs a plugin that does not answer as one any more, and then calls it.
+    /// @dev A batch installs a plugin that no longer answers as one, and then calls it.
     function test_executeBatch_deniesAPluginThatItInstalls() public {
         plugin.setManifest(fooManifest());
         Call[] memory calls = increments(2);
@@ -72,8 +72,8 @@ contract ExecutionTest is AccountTest {
         reverts(owner.addr, batchCall(calls), revertData(IModularAccount.PluginCallDenied.selector, address(plugin)));
     }
 
-    /// @dev A target that says true to everything is no plugin (ERC-165), nor is one that does not say that it implements
-    /// ERC-165, nor are precompiles and codeless addresses.
+    /// @dev A target that answers true to everything is not a plugin (ERC-165), nor is one that does not report
+    /// ERC-165, nor are precompiles and addresses without code.
     function test_execute_allowsOtherTargets() public {
         plugin.setAnswersEverythingTrue(true);
         plugin2.setHidesErc165(true);
@@ -87,9 +87,9 @@ contract ExecutionTest is AccountTest {
         }
     }
 
-    /// @dev ERC-165 allows 30,000 gas units for an answer, and any word but zero is true. What it takes on top of that here is
-    /// the mock's own.
-    function test_execute_deniesPluginsWhateverTheirAnswerCostsAndWhateverItsWord() public {
+    /// @dev ERC-165 allows 30,000 gas units for an answer, and any word except zero is true. The gas beyond that here
+    /// is the mock's own.
+    function test_execute_deniesPluginsForAnyCostAndWordOfTheAnswer() public {
         bytes memory expected = revertData(IModularAccount.PluginCallDenied.selector, address(plugin));
         uint256[4] memory words = [uint256(1), 2, 1 << 255, type(uint256).max];
         for (uint256 i = 0; i < words.length; ++i) {
@@ -98,7 +98,7 @@ contract ExecutionTest is AccountTest {
         }
         plugin.setAnswerGas(25_000);
         reverts(owner.addr, executeCall(address(plugin), 0, ""), expected);
-        // What takes more than ERC-165 allows is no answer.
+        // An answer that takes more than ERC-165 allows does not count.
         plugin.setAnswerGas(31_000);
         succeeds(owner.addr, executeCall(address(plugin), 0, ""));
         plugin.setAnswerGas(0);
@@ -162,7 +162,7 @@ contract ExecutionTest is AccountTest {
         assertTrue(success);
     }
 
-    /* Data comes back unchanged */
+    /* Data is returned unchanged */
 
     function testFuzz_fallback_returnsRawData(bytes calldata data) public {
         install(plugin, fooManifest());
@@ -191,7 +191,7 @@ contract ExecutionTest is AccountTest {
         assertEq(answer, abi.encode(uint256(42)));
     }
 
-    /// @dev Functions whose return data nobody needs may return anything.
+    /// @dev Functions whose return data is not needed may return anything.
     function test_callbacks_needReturnNothing() public {
         PluginManifest memory manifest = fooManifest();
         manifest.preRuntimeValidationHooks = add(manifest.preRuntimeValidationHooks, FOO, selfFunction(3));

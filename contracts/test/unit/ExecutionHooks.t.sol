@@ -9,12 +9,12 @@ import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice What runs before and after execution, and in which order.
+/// @notice The hooks before and after execution, and their order.
 contract ExecutionHooksTest is AccountTest {
     bytes4 private constant INSTALL = IPluginManager.installPlugin.selector;
 
-    /// @dev Three pre hooks, one twice; post hooks shared and alone. Loupe order, newest first:
-    /// [3,none], [2,13], [2,12], [1,12], [1,11]; then post-only 14, 11.
+    /// @dev Three pre hooks, one twice; post hooks shared and unpaired. Loupe order, newest first: [3,none], [2,13],
+    /// [2,12], [1,12], [1,11]; then post-only 14, 11.
     function _hookedManifest(bytes4 selector) private pure returns (PluginManifest memory manifest) {
         manifest.executionHooks = add(manifest.executionHooks, selector, selfFunction(1), selfFunction(11));
         manifest.executionHooks = add(manifest.executionHooks, selector, noFunction(), selfFunction(11));
@@ -131,7 +131,7 @@ contract ExecutionHooksTest is AccountTest {
         }
     }
 
-    /// @dev Any hooks of two plugins: what runs, and when, follows from what the loupe lists.
+    /// @dev Any hooks of two plugins: the order in the loupe determines what runs, and when.
     function testFuzz_executionHooks_runInTheLoupesOrder(uint256 seed) public {
         MockPlugin executor = new MockPlugin();
         install(executor, fooManifest());

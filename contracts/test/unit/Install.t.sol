@@ -8,7 +8,7 @@ import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Installing plugins: what is checked of a plugin and its dependencies, and its callback.
+/// @notice Installing plugins: the checks of a plugin and its dependencies, and its callback.
 contract InstallTest is AccountTest {
     function test_installPlugin_asksThePluginForItsManifest() public {
         plugin.setManifest(fooManifest());
@@ -52,7 +52,7 @@ contract InstallTest is AccountTest {
         );
     }
 
-    /// @dev ERC-165: what does not say that it implements ERC-165 implements nothing.
+    /// @dev ERC-165: a contract that does not report ERC-165 implements nothing.
     function test_installPlugin_revertsIfErc165IsNotAnswered() public {
         plugin.setHidesErc165(true);
         expectInstallRevert(
@@ -76,7 +76,7 @@ contract InstallTest is AccountTest {
         account.installPlugin(address(plugin), bytes32(uint256(_manifestHash(fooManifest())) ^ 1), "", new bytes21[](0));
     }
 
-    /// @dev What counts is the hash of the canonical encoding, not of what the plugin returned.
+    /// @dev The hash of the canonical encoding counts, not that of the returned bytes.
     function test_installPlugin_hashesTheCanonicalManifest() public {
         bytes memory trailing = abi.encodePacked(abi.encode(fooManifest()), uint256(1));
         plugin.setEncodedManifest(trailing);
@@ -159,7 +159,7 @@ contract InstallTest is AccountTest {
         );
     }
 
-    /// @dev The references that stand for rules are of no plugin.
+    /// @dev The references that stand for rules have no plugin.
     function test_installPlugin_takesNoMagicValueForADependency() public {
         bytes21[3] memory magic = [bytes21(0), ALWAYS_ALLOW, ALWAYS_DENY];
         for (uint256 i = 0; i < magic.length; ++i) {
@@ -172,7 +172,7 @@ contract InstallTest is AccountTest {
         }
     }
 
-    /// @dev Each check in turn is the only one that has been mended.
+    /// @dev Fixes one violation after the other: each check in turn refuses first.
     function test_installPlugin_checksInOrder() public {
         PluginManifest memory manifest = dependentManifest(1, 0x12345678);
         bytes32 hash = _manifestHash(manifest);
@@ -230,7 +230,7 @@ contract InstallTest is AccountTest {
         uninstall(address(ownerPlugin));
     }
 
-    /// @dev The plugin finds itself installed, with all that its manifest says, when `onInstall` runs.
+    /// @dev The plugin is already installed, with everything in its manifest, when `onInstall` runs.
     function test_onInstall_runsOnceAndLast() public {
         plugin.setReenter(IPlugin.onInstall.selector, 0x20, fooCall());
         plugin.setManifest(fooManifest());

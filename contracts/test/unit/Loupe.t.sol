@@ -9,7 +9,7 @@ import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Looking into the account.
+/// @notice The account's loupe.
 contract LoupeTest is AccountTest {
     /// @notice A hook as it should be listed, and how many entries of manifests have added it.
     struct Listed {
@@ -21,7 +21,7 @@ contract LoupeTest is AccountTest {
     Listed[] private preHooks;
     mapping(bytes21 preHook => Listed[]) private pairedPostHooks;
     Listed[] private postOnlyHooks;
-    /// @dev What each of three plugins has added: pre and post hook.
+    /// @dev The pre and post hooks that each of three plugins added.
     bytes21[2][][3] private added;
 
     function test_getExecutionFunctionConfig_nativeFunctionsAreTheAccounts() public view {
@@ -31,7 +31,7 @@ contract LoupeTest is AccountTest {
         }
     }
 
-    function test_getExecutionFunctionConfig_saysWhoExecutesAndValidates() public {
+    function test_getExecutionFunctionConfig_returnsExecutorAndValidators() public {
         IAccountLoupe.ExecutionFunctionConfig memory config =
             account.getExecutionFunctionConfig(IStandardExecutor.execute.selector);
         assertEq(config.userOpValidationFunction, ref(address(ownerPlugin), 1));
@@ -131,7 +131,7 @@ contract LoupeTest is AccountTest {
         (ref(address(plugin2), 1), ref(address(plugin), 9), ALWAYS_DENY, ref(address(plugin), 7));
         assertReferences(runtime, expected);
 
-        // The rule of the second plugin stays, where it was.
+        // The rule of the second plugin stays in place.
         uninstall(address(plugin));
         (userOp, runtime) = account.getPreValidationHooks(FOO);
         assertEq(userOp.length, 0);
@@ -215,7 +215,7 @@ contract LoupeTest is AccountTest {
         }
     }
 
-    /// @param pairs Gets what the manifest adds, one entry at least.
+    /// @param pairs Receives the entries that the manifest adds, at least one.
     function _randomHooks(MockPlugin mock, bytes21[2][] storage pairs, uint256 seed)
         private
         returns (PluginManifest memory manifest)

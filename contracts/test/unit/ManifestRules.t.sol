@@ -10,9 +10,10 @@ import {IPluginExecutor} from "../../src/interfaces/IPluginExecutor.sol";
 import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice What each part of a manifest adds to the account, and what a manifest must not say.
+/// @notice The effect of each part of a manifest on the account, and invalid manifests.
 contract ManifestRulesTest is AccountTest {
-    /// @dev Permissions come with the manifest, and are the plugin's alone. What they permit in detail: `PluginExecutorTest`.
+    /// @dev Permissions come from the manifest, and belong to the plugin alone. `PluginExecutorTest` tests them in
+    /// detail.
     function test_permissions_areStored() public {
         PluginManifest memory manifest = permittedFooManifest();
         manifest.permittedExternalCalls = add(
@@ -141,7 +142,7 @@ contract ManifestRulesTest is AccountTest {
         }
     }
 
-    function test_validationFunction_revertsForASecondOneOfUserOperations() public {
+    function test_validationFunction_revertsForASecondUserOpValidation() public {
         install(plugin, fooManifest());
         PluginManifest memory manifest;
         manifest.userOpValidationFunctions = add(manifest.userOpValidationFunctions, FOO, selfFunction(9));
@@ -154,7 +155,7 @@ contract ManifestRulesTest is AccountTest {
         );
     }
 
-    function test_validationFunction_revertsForASecondOneOfRuntimeCalls() public {
+    function test_validationFunction_revertsForASecondRuntimeValidation() public {
         install(plugin, fooManifest());
         PluginManifest memory manifest;
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, FOO, selfFunction(9));
@@ -167,8 +168,8 @@ contract ManifestRulesTest is AccountTest {
         );
     }
 
-    /// @dev ALWAYS_ALLOW takes the place like any function.
-    function test_validationFunction_alwaysAllowIsOneOfRuntimeCalls() public {
+    /// @dev ALWAYS_ALLOW occupies the place like any function.
+    function test_validationFunction_alwaysAllowIsARuntimeValidation() public {
         PluginManifest memory manifest = fooManifest();
         manifest.runtimeValidationFunctions[0].associatedFunction = allowFunction();
         install(plugin, manifest);
@@ -265,7 +266,7 @@ contract ManifestRulesTest is AccountTest {
         _expectInvalidManifest(manifest);
     }
 
-    /// @dev What is not checked: whose selectors a manifest names, and function ids of dependencies.
+    /// @dev Not checked: whose selectors a manifest names, and function ids of dependencies.
     function test_manifest_mayNameAnySelector() public {
         PluginManifest memory manifest = dependentManifest(1, type(IPlugin).interfaceId);
         bytes4 execute = IStandardExecutor.execute.selector;
@@ -344,7 +345,7 @@ contract ManifestRulesTest is AccountTest {
         );
     }
 
-    /// @dev A pre hook, a post hook alone, and a post hook under a pre hook.
+    /// @dev A pre hook, an unpaired post hook, and a post hook paired with a pre hook.
     function test_duplicateExecutionHooks_areLimited() public {
         for (uint256 kind = 0; kind < 3; ++kind) {
             PluginManifest memory manifest;

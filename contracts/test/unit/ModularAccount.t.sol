@@ -141,7 +141,7 @@ contract ModularAccountTest is AccountTest {
         fresh.initialize(_plugins(2), _initData(2, 2));
     }
 
-    /// @dev A failure of any plugin leaves nothing, so that the account can be initialized again.
+    /// @dev A failure of any plugin leaves no state, so the account can be initialized again.
     function test_initialize_worksWhollyOrNotAtAll() public {
         IModularAccount fresh = _proxy();
         address[] memory plugins = _plugins(2);
@@ -209,7 +209,7 @@ contract ModularAccountTest is AccountTest {
 
     /* Externally owned accounts that delegate to the implementation (EIP-7702) */
 
-    /// @dev An account with this key, and code that says where it delegates to.
+    /// @dev An account with this key, and delegation code.
     function _delegated(Vm.Wallet memory wallet) private returns (IModularAccount) {
         vm.etch(wallet.addr, abi.encodePacked(hex"ef0100", implementation));
         return IModularAccount(payable(wallet.addr));
@@ -232,7 +232,7 @@ contract ModularAccountTest is AccountTest {
         vm.prank(owner.addr);
         fresh.execute(stranger, 0, "");
 
-        // Whoever calls, once is enough.
+        // Only once, whoever calls.
         vm.prank(wallet.addr);
         vm.expectRevert(revertData(IModularAccount.AlreadyInitialized.selector));
         fresh.initialize(plugins, initData);
@@ -296,7 +296,7 @@ contract ModularAccountTest is AccountTest {
         );
     }
 
-    function test_upgradeToAndCall_revertsForWhatIsNoImplementation() public {
+    function test_upgradeToAndCall_revertsForNonImplementations() public {
         address[4] memory targets = [stranger, address(counter), address(account), address(ownerPlugin)];
         for (uint256 i = 0; i < targets.length; ++i) {
             reverts(owner.addr, _upgradeCall(targets[i], ""), revertData(IModularAccount.UpgradeFailed.selector));

@@ -12,7 +12,7 @@ import {TestToken} from "../mocks/TestToken.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 import {listOf} from "../utils/ListLiterals.sol";
 
-/// @notice Accounts at addresses known beforehand, and what is the factory's own: its owner, stake and balance.
+/// @notice Accounts at addresses known in advance, and the factory's owner, stake and balance.
 contract ModularAccountFactoryTest is AccountTest {
     function _owners(uint256 count) private pure returns (address[] memory owners) {
         owners = new address[](count);
@@ -91,8 +91,8 @@ contract ModularAccountFactoryTest is AccountTest {
         assertEq(counter.count(), 3);
     }
 
-    /// @dev The address is that of the first owners, whoever owns the account by now.
-    function test_createAccount_again_leavesTheOwnersOfToday() public {
+    /// @dev The address depends on the first owners, whoever owns the account now.
+    function test_createAccount_again_keepsTheCurrentOwners() public {
         vm.prank(owner.addr);
         IMultiOwnerPlugin(address(account)).updateOwners(listOf(stranger), listOf(owner.addr));
         assertEq(factory.createAccount(0, listOf(owner.addr)), address(account));
@@ -106,7 +106,7 @@ contract ModularAccountFactoryTest is AccountTest {
         assertLt(vm.lastCallGas().gasTotalUsed, 32_000);
     }
 
-    /// @dev Some came before: who sends the first operation cannot make the account anyone else's.
+    /// @dev With assets sent in advance: the sender of the first operation cannot give the account to anyone else.
     function test_createAccount_byAnyone_isItsOwners() public {
         vm.prank(stranger);
         address created = factory.createAccount(9, _owners(1));
@@ -126,7 +126,7 @@ contract ModularAccountFactoryTest is AccountTest {
         _expectRevertInBoth(new address[](1), IModularAccountFactory.InvalidOwner.selector);
         _expectRevertInBoth(new address[](0), IModularAccountFactory.OwnersArrayEmpty.selector);
         _expectRevertInBoth(_owners(101), IModularAccountFactory.OwnersLimitExceeded.selector);
-        // The number comes before the order.
+        // The number is checked before the order.
         _expectRevertInBoth(new address[](101), IModularAccountFactory.OwnersLimitExceeded.selector);
     }
 

@@ -16,12 +16,12 @@ import {ContractOwner} from "../mocks/ContractOwner.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 import {listOf} from "../utils/ListLiterals.sol";
 
-/// @notice Owners of an account: the list of them, what they sign, and where the plugin keeps them.
+/// @notice Owners of an account: their list, their signatures, and the plugin's storage.
 contract MultiOwnerPluginTest is AccountTest {
     bytes4 private constant VALID = 0x1626ba7e;
     bytes4 private constant INVALID = 0xffffffff;
 
-    /// @dev A contract that plays the account towards the plugin.
+    /// @dev A contract that acts as the account towards the plugin.
     address private caller;
     Vm.Wallet private second;
     /// @dev The owners as they should be, oldest first.
@@ -74,7 +74,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertFalse(ownerPlugin.isOwnerOf(address(account), address(1)));
     }
 
-    /// @dev An uninstall whose callback failed, and was forced through, leaves owners over.
+    /// @dev A forced uninstall whose callback failed leaves owners behind.
     function test_onInstall_replacesOwnersThatAreLeftOver() public {
         _onInstall(listOf(stranger, second.addr, address(1)));
         vm.expectEmit(address(ownerPlugin));
@@ -89,7 +89,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(ownerPlugin.ownersOf(caller), listOf(stranger, owner.addr, second.addr));
     }
 
-    /// @dev Owners that are left over are replaced by others, or stay: bad install data changes nothing.
+    /// @dev Leftover owners are replaced by others, or stay: bad install data changes nothing.
     function test_onInstall_withBadOwners_keepsThoseThatAreLeftOver() public {
         _onInstall(listOf(stranger));
         vm.expectRevert(revertData(IMultiOwnerPlugin.EmptyOwnersNotAllowed.selector));
@@ -99,7 +99,7 @@ contract MultiOwnerPluginTest is AccountTest {
 
     function test_uninstall_withAStarvedCallback_leavesNoOwnerForTheNextInstallation() public {
         makeOwner(stranger);
-        // The account's batch, since afterwards nobody owns it.
+        // A batch by the account, which has no owners afterwards.
         Call[] memory calls = new Call[](2);
         calls[0] = Call(address(account), 0, uninstallCall(address(ownerPlugin), uninstallConfig("", true, 3000)));
         calls[1] = Call(
@@ -240,7 +240,7 @@ contract MultiOwnerPluginTest is AccountTest {
         IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, address(0), 0, "");
     }
 
-    /// @dev An account that has no owners obeys itself alone.
+    /// @dev Without owners, only the account itself is authorized.
     function test_runtimeValidation_withoutOwners_acceptsSelfAlone() public {
         vm.startPrank(caller);
         IPlugin(address(ownerPlugin)).runtimeValidationFunction(0, caller, 0, "");
@@ -292,7 +292,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_validateOp(keccak256(abi.encode(hash)), _signature(key, eip191Hash(hash))), 1);
     }
 
-    /// @dev A malleable signature (high s) is none.
+    /// @dev A malleable signature (high s) is invalid.
     function test_userOpValidation_refusesHighS() public {
         _onInstall(listOf(second.addr));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(second.privateKey, eip191Hash("hash"));
@@ -301,7 +301,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_validateOp("hash", abi.encodePacked(r, order - uint256(s), v ^ 7)), 1);
     }
 
-    /// @dev 65 bytes, the last 27 or 28: no compact signature (ERC-2098), no parity bit, nothing behind.
+    /// @dev 65 bytes, the last 27 or 28: no compact signature (ERC-2098), no parity bit, no trailing bytes.
     function test_userOpValidation_refusesOtherEncodings() public {
         _onInstall(listOf(second.addr));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(second.privateKey, eip191Hash("hash"));
@@ -310,7 +310,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_validateOp("hash", abi.encodePacked(r, s, v, uint8(0))), 1);
     }
 
-    /// @dev An owner that burns all gas it is given cannot keep another owner from signing.
+    /// @dev An owner that burns all its gas cannot prevent another owner from signing.
     function test_userOpValidation_ofASignatureAsksNoContractOwner() public {
         ContractOwner burner = new ContractOwner();
         burner.setMode(ContractOwner.Mode.BURN_ALL_GAS);
@@ -329,7 +329,7 @@ contract MultiOwnerPluginTest is AccountTest {
         }
     }
 
-    /// @dev A contract owner is asked about the operation's hash itself, whatever the signature is, and whoever else owns.
+    /// @dev A contract owner is asked about the operation's hash itself, for any signature and any other owners.
     function test_userOpValidation_asksContractOwners() public {
         ContractOwner contractOwner = new ContractOwner();
         ContractOwner other = new ContractOwner();
@@ -349,9 +349,9 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_validateOp("hash", ""), 1);
     }
 
-    /// @dev A word is an answer, and 31 bytes are none, whatever was in memory before: here zeros, since accounts' addresses
-    /// end in one.
-    function test_userOpValidation_shortAnswersOfContractOwnersAreNone() public {
+    /// @dev A word is an answer and 31 bytes are not, whatever memory held before: here zeros, since the accounts'
+    /// addresses end in one.
+    function test_userOpValidation_shortAnswersOfContractOwnersDoNotCount() public {
         address at = address(uint160(uint256(keccak256("account"))) & ~uint160(0xff));
         vm.etch(at, caller.code);
         caller = at;
@@ -382,7 +382,7 @@ contract MultiOwnerPluginTest is AccountTest {
         return abi.encodePacked(bytes16(type(uint128).max), hash, namedOwner, signature);
     }
 
-    /// @dev As it stands in the interface.
+    /// @dev As documented in the interface.
     function test_namedOwner_markerIsThePublishedOne() public pure {
         assertEq(
             _named(address(1), hex"aa"),
@@ -394,7 +394,7 @@ contract MultiOwnerPluginTest is AccountTest {
         );
     }
 
-    /// @dev No other owner is looked at, with code or without, newer or older.
+    /// @dev No other owner is accessed, with code or without, newer or older.
     function test_namedOwner_isTheOnlyOneAsked() public {
         ContractOwner contractOwner = new ContractOwner();
         ContractOwner newer = new ContractOwner();
@@ -408,11 +408,11 @@ contract MultiOwnerPluginTest is AccountTest {
         vm.expectCall(address(newer), "", 0);
         vm.expectCall(address(older), "", 0);
         for (uint256 i = 0; i < signatures.length; ++i) {
-            // It gets what follows its name.
+            // It receives the bytes after its name.
             vm.expectCall(address(contractOwner), abi.encodeCall(IERC1271.isValidSignature, ("hash", signatures[i])));
             assertEq(_validateOp("hash", _named(address(contractOwner), signatures[i])), 0);
         }
-        // Its no is not outvoted by what the older one would say.
+        // The older owner cannot override its refusal.
         contractOwner.accept("other hash");
         assertEq(_validateOp("hash", _named(address(contractOwner), "any")), 1);
     }
@@ -429,7 +429,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_validateOp("hash", _named(address(0), "any")), 1);
     }
 
-    /// @dev An owner without code has nothing to say, and signs without its name.
+    /// @dev An owner without code cannot be named; it signs without its name.
     function test_namedOwner_mustHaveCode() public {
         _onInstall(listOf(second.addr));
         bytes memory signature = _signature(second.privateKey, eip191Hash("hash"));
@@ -455,7 +455,7 @@ contract MultiOwnerPluginTest is AccountTest {
         }
     }
 
-    /// @dev An owner that is an account itself names its own owner in what follows its name.
+    /// @dev An owner that is an account itself names its own owner after its name.
     function test_namedOwner_namesInNames() public {
         IModularAccount outer = createAccount(1, address(account));
         ContractOwner contractOwner = new ContractOwner();
@@ -466,7 +466,7 @@ contract MultiOwnerPluginTest is AccountTest {
         bytes memory inner = _named(address(contractOwner), "any");
         assertEq(_isValid(outer, digest, _named(address(account), inner)), VALID);
         assertEq(_isValid(outer, digest, _named(address(account), "any")), VALID);
-        // Without a name before it, the inner name is taken for the outer one.
+        // Without an outer name, the inner name reads as the outer one.
         assertEq(_isValid(outer, digest, inner), INVALID);
     }
 
@@ -531,7 +531,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_isValid(account, keccak256("other"), _signature(owner.privateKey, messageHash)), INVALID);
     }
 
-    /// @dev Whatever the signature is, also one that looks like somebody's.
+    /// @dev For any signature, including one that looks like an owner's.
     function test_isValidSignature_asksContractOwners() public {
         ContractOwner contractOwner = new ContractOwner();
         makeOwner(address(contractOwner));
@@ -550,7 +550,7 @@ contract MultiOwnerPluginTest is AccountTest {
         assertEq(_isValid(account, digest, _named(owner.addr, "any")), INVALID);
     }
 
-    /// @dev A signature is good for one account, one chain, one plugin.
+    /// @dev A signature is valid for one account, one chain, one plugin.
     function test_isValidSignature_isNotReplayed() public {
         bytes32 digest = keccak256("digest");
         bytes memory signature = _signature(owner.privateKey, _expectedHash(address(account), abi.encode(digest)));

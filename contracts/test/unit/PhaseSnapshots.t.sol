@@ -9,8 +9,8 @@ import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice Phases: hooks and functions may install, uninstall and execute. Each phase (user operation validation, runtime
-/// validation, execution) runs what there was when it began; the next one sees what has changed.
+/// @notice Phases: hooks and functions may install, uninstall and execute. Each phase (user operation validation,
+/// runtime validation, execution) runs the functions that existed when it began; the next phase sees the changes.
 contract PhaseSnapshotsTest is AccountTest {
     /* User operation validation */
 
@@ -116,7 +116,7 @@ contract PhaseSnapshotsTest is AccountTest {
         assertCall(calls[4], plugin2, POST_EXEC, 2);
     }
 
-    /// @dev The validation function appears while the hooks run: too late.
+    /// @dev The validation function is added while the hooks run: too late.
     function test_runtimeValidation_addedByAHookIsTooLate() public {
         PluginManifest memory manifest;
         manifest.executionFunctions = add(manifest.executionFunctions, FOO);
@@ -156,9 +156,9 @@ contract PhaseSnapshotsTest is AccountTest {
         }
     }
 
-    /// @dev The first pre-execution hook uninstalls the executing (or calling) plugin and the hooks' plugin, and installs
-    /// another hook: what was there runs, what is new does not.
-    /// @param selector Of the function that has the hooks.
+    /// @dev The first pre-execution hook uninstalls the executing (or calling) plugin and the hooks' plugin, and
+    /// installs another hook: the existing functions run, the new ones do not.
+    /// @param selector The selector of the function with the hooks.
     /// @param callData The call that runs them.
     function _executionIsASnapshot(bytes4 selector, address caller, bytes memory callData) private {
         PluginManifest memory executor = permittedFooManifest();

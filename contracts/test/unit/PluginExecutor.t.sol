@@ -9,7 +9,7 @@ import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice What a plugin may make the account do.
+/// @notice The calls that a plugin may make through the account.
 contract PluginExecutorTest is AccountTest {
     function _fromPlugin(bytes memory data) private pure returns (bytes memory) {
         return abi.encodeCall(IPluginExecutor.executeFromPlugin, (data));
@@ -33,7 +33,7 @@ contract PluginExecutorTest is AccountTest {
         install(plugin, manifest);
         install(plugin2, fooManifest());
         plugin2.setReturn(FOO, 5, hex"c0ffee");
-        // No runtime validation: the manifest is what the owner agreed to.
+        // No runtime validation: the owner agreed to the manifest.
         plugin2.setRevert(RUNTIME, 1, "refused");
         vm.recordLogs();
         bytes memory answer = succeeds(address(plugin), _fromPlugin(fooCall()));
@@ -70,7 +70,7 @@ contract PluginExecutorTest is AccountTest {
         );
     }
 
-    /// @dev What one plugin may do, another may not.
+    /// @dev One plugin's permissions are not another's.
     function test_executeFromPlugin_permissionIsThePlugins() public {
         install(plugin, permittedFooManifest());
         install(plugin2, emptyManifest());
@@ -114,8 +114,8 @@ contract PluginExecutorTest is AccountTest {
         reverts(address(plugin), _external(stranger, 0, ""), _notPermitted(stranger, 0, ""));
     }
 
-    /// @dev One to three bytes are no selector, whatever they can be padded to.
-    function test_executeFromPluginExternal_shortDataIsNoSelector() public {
+    /// @dev One to three bytes are not a selector, whatever padding makes of them.
+    function test_executeFromPluginExternal_shortDataIsNotASelector() public {
         PluginManifest memory manifest;
         manifest.permittedExternalCalls =
             add(manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), bytes4(0x11000000)));
@@ -126,7 +126,7 @@ contract PluginExecutorTest is AccountTest {
     function test_executeFromPluginExternal_anySelectorOfAListedAddress() public {
         PluginManifest memory manifest;
         manifest.permittedExternalCalls = add(manifest.permittedExternalCalls, address(counter), true, new bytes4[](0));
-        // A second entry for the address takes nothing away.
+        // A second entry for the address revokes nothing.
         manifest.permittedExternalCalls =
             add(manifest.permittedExternalCalls, address(counter), false, add(new bytes4[](0), bytes4(0x11111111)));
         install(plugin, manifest);
@@ -163,7 +163,7 @@ contract PluginExecutorTest is AccountTest {
         reverts(address(plugin), _external(address(account), 0, ""), _notPermitted(address(account), 0, ""));
     }
 
-    /// @dev The target is no plugin when the call begins, and does not look like one afterwards either.
+    /// @dev The target is not a plugin when the call begins, and does not look like one afterwards either.
     function test_executeFromPluginExternal_deniesAPluginThatAHookInstalls() public {
         MockPlugin hidden = _hiddenPlugin();
         _installHookedCaller(installCall(address(hidden)));
@@ -183,14 +183,14 @@ contract PluginExecutorTest is AccountTest {
             _external(address(hidden), 0, fooCall()),
             revertData(IModularAccount.PluginCallDenied.selector, address(hidden))
         );
-        // What was permitted when the call began still is.
+        // The permissions from the start of the call still apply.
         succeeds(address(plugin), _external(address(counter), 0, abi.encodeCall(Counter.increment, ())));
         assertEq(counter.count(), 1);
     }
 
-    /// @dev Every installed plugin is told that such calls are hooked, and that they no longer are, also if nothing else of what
-    /// it is told changes: the hooking plugin's bit of the filter is another's.
-    function test_executeFromPluginExternal_hooksRunWhateverTheirPluginsFilterBit() public {
+    /// @dev Every installed plugin's state records that such calls are hooked, and that they no longer are, even if
+    /// nothing else in it changes: the hooking plugin shares its filter bit with another.
+    function test_executeFromPluginExternal_hooksRunForAnyFilterBitOfTheirPlugin() public {
         for (uint160 i = 0; i < 2; ++i) {
             uint256 state = vm.snapshotState();
             install(plugin, anyAddressManifest());
@@ -263,7 +263,7 @@ contract PluginExecutorTest is AccountTest {
         install(plugin, manifest);
         succeeds(address(plugin), _external(stranger, 60 ether, ""));
         assertEq(stranger.balance, 60 ether);
-        // To a contract: forge words the revert of a call without code itself when it traces.
+        // To a contract: when tracing, forge replaces the revert data of a call to an address without code.
         reverts(address(plugin), _external(address(counter), 60 ether, ""), "");
     }
 

@@ -8,8 +8,8 @@ import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
 import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice A plugin whose code is gone fails on every path. A call of an address without code succeeds and returns
-/// nothing: it must not pass for an answer.
+/// @notice A plugin whose code is gone fails on every path. A call to an address without code succeeds and returns
+/// nothing, which must not count as an answer.
 contract PluginsWithoutCodeTest is AccountTest {
     function test_pluginWithoutCode_executionFails() public {
         PluginManifest memory manifest = permittedFooManifest();
@@ -103,7 +103,7 @@ contract PluginsWithoutCodeTest is AccountTest {
         assertEq(account.getInstalledPlugins().length, 1);
     }
 
-    /// @dev Less than a word is no answer.
+    /// @dev Less than a word is not an answer.
     function test_userOpValidation_shortAnswerFails() public {
         install(plugin, fooManifest());
         plugin.setReturn(USER_OP, 2, new bytes(31));

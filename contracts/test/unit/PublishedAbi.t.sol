@@ -93,7 +93,7 @@ contract PublishedAbiTest is Test {
     function _type(string memory json, string memory path) private view returns (string memory) {
         string memory name = vm.parseJsonString(json, string.concat(path, ".type"));
         if (!vm.keyExistsJson(json, string.concat(path, ".components"))) return name;
-        // "tuple", "tuple[]": what follows the word stays.
+        // "tuple", "tuple[]": keeps the suffix.
         string memory suffix = string(Bytes.slice(bytes(name), 5));
         return string.concat(_parameters(json, string.concat(path, ".components"), false, false), suffix);
     }

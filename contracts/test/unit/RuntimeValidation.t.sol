@@ -12,7 +12,7 @@ import {AccountTest} from "../utils/AccountTest.sol";
 contract RuntimeValidationTest is AccountTest {
     bytes4 private constant INSTALL = IPluginManager.installPlugin.selector;
 
-    /// @notice A stranger's call, which must fail because its validation function, the owner plugin's, says so.
+    /// @notice A stranger's call, which the owner plugin's validation function must refuse.
     function _ownerPluginRefuses(bytes memory callData) private {
         reverts(
             stranger,
@@ -26,7 +26,7 @@ contract RuntimeValidationTest is AccountTest {
         );
     }
 
-    /* Who may call */
+    /* Authorized callers */
 
     function test_runtimeValidation_refusesStrangersEverywhere() public {
         bytes[6] memory callDatas = [
@@ -63,7 +63,7 @@ contract RuntimeValidationTest is AccountTest {
         reverts(address(ENTRY_POINT), fooCall(), revertData(IModularAccount.UnrecognizedFunction.selector, FOO));
     }
 
-    /// @dev Less than a selector names nothing, even where it would be the beginning of an installed one.
+    /// @dev Fewer bytes than a selector name nothing, even if they begin an installed one.
     function test_runtimeValidation_refusesShortCallData() public {
         PluginManifest memory manifest;
         manifest.executionFunctions = add(manifest.executionFunctions, 0x11223300);
@@ -91,7 +91,7 @@ contract RuntimeValidationTest is AccountTest {
         );
     }
 
-    /// @dev Who may not call learns nothing of the execution hooks: none of them runs before the caller is validated.
+    /// @dev No execution hook runs before the caller is validated.
     function test_runtimeValidation_comesBeforeExecutionHooks() public {
         bytes[5] memory callDatas = _managementCalls();
         PluginManifest memory hooks;
@@ -221,7 +221,8 @@ contract RuntimeValidationTest is AccountTest {
         }
     }
 
-    /// @dev The exception is for want of a function: one that exists is asked about self-calls too, and may refuse them.
+    /// @dev The exception applies only without a function: an existing one validates self-calls too, and may refuse
+    /// them.
     function test_runtimeValidation_selfCallsObeyTheFunctionThatThereIs() public {
         PluginManifest memory manifest;
         manifest.runtimeValidationFunctions = add(manifest.runtimeValidationFunctions, INSTALL, selfFunction(1));

@@ -11,7 +11,7 @@ import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
 import {IRecorder} from "../mocks/IRecorder.sol";
 import {SessionKeyTest} from "../utils/SessionKeyTest.sol";
 
-/// @notice Crafted encodings of the arguments: what validates is what runs.
+/// @notice Crafted encodings of the arguments: exactly the validated calls run.
 abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
     IRecorder private recorder;
 
@@ -129,10 +129,10 @@ abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
         }
     }
 
-    /* The decoder by itself: no other rule can be what refuses */
+    /* The decoder alone: no other rule can refuse */
 
-    /// @dev Whatever comes behind the arguments: here, what completes them. In a user operation that is the account's own bytes
-    /// or anybody's, and never zeros that can be relied on.
+    /// @dev For any bytes after the arguments; here, bytes that complete them. In a user operation these can be
+    /// anyone's, and are not reliably zeros.
     function test_decode_readsNothingBehindTheArguments() public {
         CallDecoder decoder = new CallDecoder();
         bytes memory whole = abi.encodePacked(_wellFormed(), uint256(0));
@@ -151,8 +151,8 @@ abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
         }
     }
 
-    /// @dev The same in a whole operation: the bytes that complete the arguments are those behind `callData` in the encoding.
-    function test_decode_readsNothingBehindTheCallDataOfAnOperation() public {
+    /// @dev The same in a whole operation: the bytes after `callData` in the encoding complete the arguments.
+    function test_decode_readsNothingPastTheCallDataOfAnOperation() public {
         bytes memory callData = _encode(_wellFormed());
         bytes memory encoded = encodeValidation(rawOperation(callData));
         uint256 start = _find(encoded, callData);
@@ -190,7 +190,7 @@ abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
         for (uint256 i = 0; i < bad.length; ++i) {
             uint256[] memory words = _wellFormed();
             words[bad[i][0]] = bad[i][1];
-            // Ones behind the arguments, which pass for large lengths and for anything but zero.
+            // Ones after the arguments, which read as large lengths and nonzero words.
             bytes memory data = abi.encodePacked(words, type(uint256).max, type(uint256).max, type(uint256).max);
             _refuses(decoder, data, 256);
         }
@@ -224,7 +224,7 @@ abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
         assertEq(recorder.recorded(), expected);
     }
 
-    /// @dev Two elements that are the same words: both count, and both run.
+    /// @dev Two elements that share the same words: both count, and both run.
     function test_decode_countsAliasedElementsTwice() public {
         uint256[] memory words = new uint256[](9);
         words[0] = 64;
@@ -246,7 +246,7 @@ abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
         assertEq(nativeInfo().limitUsed, 14);
     }
 
-    /// @dev An offset leads past the words that it stands among, even where Solidity's decoder would read others there.
+    /// @dev An offset must point past the words that it stands among, even if Solidity's decoder would accept others.
     function test_decode_refusesOffsetsIntoTheHeads() public {
         // The array of calls would be: no call; the same calls, counted by a key that is 1.
         _refusedByBoth(_with(0, 0));
@@ -274,10 +274,10 @@ abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
         assertTrue(_runs(_encode(words)));
     }
 
-    /// @dev Whatever is done to the words of two calls: validation and execution say the same, nothing is read outside,
-    /// and what runs is what Solidity's own decoder reads.
+    /// @dev For any change to the words of two calls: validation and execution agree, nothing is read outside, and the
+    /// calls that run are those that Solidity's own decoder reads.
     function testFuzz_decode_validationAgreesWithExecution(uint256 seed) public {
-        // Cheap, so that one case is many; for the number of cases itself see foundry.toml.
+        // Cheap, so one fuzz run covers many cases; foundry.toml sets the number of runs.
         for (uint256 i = 0; i < 16; ++i) {
             bytes memory args = _crafted(uint256(keccak256(abi.encode(seed, i))));
             bytes memory callData = bytes.concat(ISessionKeyPlugin.executeWithSessionKey.selector, args);

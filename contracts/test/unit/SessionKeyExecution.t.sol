@@ -8,7 +8,7 @@ import {call, join} from "../utils/ListLiterals.sol";
 import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
 import {SessionKeyTest} from "../utils/SessionKeyTest.sol";
 
-/// @notice Execution: what is booked, and what runs.
+/// @notice Execution: bookings and calls.
 abstract contract SessionKeyExecutionTest is SessionKeyTest {
     function setUp() public virtual override {
         super.setUp();
@@ -116,7 +116,7 @@ abstract contract SessionKeyExecutionTest is SessionKeyTest {
         assertInfo(nativeInfo(), true, limit, limit, 0, 0);
     }
 
-    function test_native_whatFitsTheNextIntervalIsValidAfterThisOne() public {
+    function test_native_anAmountThatFitsTheNextIntervalIsValidAfterThisOne() public {
         setNative(10, DAY);
         execute(pay(6));
         assertEq(validate(pay(4)), 0);
@@ -148,7 +148,7 @@ abstract contract SessionKeyExecutionTest is SessionKeyTest {
         assertInfo(nativeInfo(), true, 10, 0, DAY, START + 2 * DAY);
     }
 
-    function test_native_loweredBelowWhatIsUsed_leavesNothing() public {
+    function test_native_loweredBelowTheUsedAmount_leavesNothing() public {
         setNative(10, DAY);
         execute(pay(6));
         setNative(5, DAY);
@@ -292,7 +292,7 @@ abstract contract SessionKeyExecutionTest is SessionKeyTest {
         execute(calls);
     }
 
-    /// @dev Native and token limits of all widths against a model that knows only the rules of the text.
+    /// @dev Native and token limits of all widths against a model of the documented rules.
     function testFuzz_limits_agreeWithAModel(uint256 seed, uint256 limit, uint48 interval, uint8 shift) public {
         limit = bound(limit >> shift, 1, type(uint256).max - 1);
         interval = seed & 1 == 0 ? interval % DAY : interval;

@@ -29,7 +29,8 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
         assertInfo(gasInfo(), true, 100, 100, 0, 0);
     }
 
-    /// @dev The heir signs in a nonce lane of its own, and goes on with the interval, the usage and the pending reset.
+    /// @dev The new key signs in its own nonce lane, and continues with the interval, the used amount and the pending
+    /// reset.
     function test_gas_rotatedKeyHasItsOwnNonceLane() public {
         setGas(100, DAY);
         validate(gasOperation(60));
@@ -48,7 +49,7 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
         assertInfo(gasInfo(), true, 100, 70, DAY, START + DAY + 1);
     }
 
-    /// @dev Each operation of the sum, each way over the edge; also where a fee of zero would make the product zero.
+    /// @dev Each operand of the sum, each overflow; even if a fee of zero would make the product zero.
     function test_gas_overflowIsRefused() public {
         setGas(type(uint256).max - 1, 0);
         for (uint256 fee = 0; fee < 3; ++fee) {
@@ -79,7 +80,7 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
         refused(gasOperation(1));
     }
 
-    function test_gas_whatFitsNoIntervalIsRefused() public {
+    function test_gas_aCostThatFitsNoIntervalIsRefused() public {
         setGas(100, DAY);
         refused(gasOperation(101));
         assertEq(validate(gasOperation(100)), 0);
@@ -162,7 +163,7 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
         assertEq(validate(gasOperation(100)), 0);
     }
 
-    function test_gas_loweredBelowWhatIsUsed_leavesNothing() public {
+    function test_gas_loweredBelowTheUsedAmount_leavesNothing() public {
         setGas(100, DAY);
         validate(gasOperation(60));
         setGas(50, DAY);
@@ -175,7 +176,8 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
         refused(gasOperation(0));
     }
 
-    /// @dev What validation charged was within the limit that stood then. Lowered since, it no longer covers the operation.
+    /// @dev Validation's charge was within the limit at that time. Lowered since, the limit no longer covers the
+    /// operation.
     function test_gas_executionRefusesMoreThanALoweredLimit() public {
         uint48[2] memory intervals = [0, DAY];
         uint256[2] memory units = [uint256(1), 1 << 90];
@@ -198,7 +200,7 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
         }
     }
 
-    /// @dev The rules of calls and amounts come first: their errors say more.
+    /// @dev The rules of calls and amounts come first: their errors are more specific.
     function test_gas_executionNamesOtherBrokenRulesFirst() public {
         setGas(100, 0);
         validate(gasOperation(60));
@@ -210,7 +212,7 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
         execute(transfer(2));
     }
 
-    /// @dev A limit that is exceeded can still be settled, by anyone.
+    /// @dev Anyone can still settle an exceeded limit.
     function test_resetSessionKeyGasLimitTimestamp_settlesAnExceededLimit() public {
         setGas(100, DAY);
         validate(gasOperation(60));
@@ -226,8 +228,8 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
 
     /* The state machine drawn above `GasLimit` */
 
-    /// @dev Its interval does not end by itself: what fits the old one is charged to it, though it is over since long. All
-    /// other limits begin an interval with the first use after the end, even with a use of zero.
+    /// @dev Its interval does not end by itself: a cost that fits the old one is charged to it, even long after its
+    /// end. All other limits begin an interval with the first use after the end, even a use of zero.
     function test_gas_anIntervalEndsOnlyWithTheOperationThatDoesNotFit() public {
         setGas(100, DAY);
         setNative(100, DAY);
@@ -243,7 +245,7 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
         assertInfo(gasInfo(), true, 100, 1, DAY, START + 10 * DAY);
     }
 
-    /// @dev Twice the limit within a second: what is left of an interval that is long over, and the next.
+    /// @dev Twice the limit within a second: what is left of a long finished interval, and the next.
     function test_gas_twiceTheLimitAtOnce() public {
         setGas(100, DAY);
         vm.warp(START + 10 * DAY);
@@ -254,8 +256,8 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
         assertEq(validate(gasOperation(1)), packed(START + 11 * DAY, 0));
     }
 
-    /// @dev Whatever operations are included at whatever times, each when it is valid, and whether they succeed or fail or
-    /// somebody settles: no stretch of time as long as the interval is charged more than twice the limit.
+    /// @dev For any operations included at any valid times, whether they succeed, fail or anyone settles: no stretch of
+    /// time as long as the interval is charged more than twice the limit.
     function testFuzz_gas_noIntervalIsChargedMoreThanTwiceTheLimit(uint256 seed) public {
         setGas(100, DAY);
         uint256[40] memory times;
@@ -334,7 +336,7 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
         assertEq(writes.length, 1);
     }
 
-    /// @dev With a wrong signer gas is counted all the same, so that an estimation with a dummy signature sees it.
+    /// @dev With a wrong signer gas is still counted, so an estimation with a dummy signature includes it.
     function test_gas_isCountedForAWrongSigner() public {
         setGas(100, 0);
         Operation memory op = gasOperation(100);
@@ -344,7 +346,7 @@ abstract contract SessionKeyGasLimitTest is SessionKeyTest {
         refused(op);
     }
 
-    /// @dev Against a model that knows only the rules of the text.
+    /// @dev Against a model of the documented rules.
     function testFuzz_gas_agreesWithAModel(uint256 seed, uint256 limit, uint48 interval, bool wide) public {
         if (wide) (limit, interval) = (bound(limit, 1 << 90, type(uint256).max - 1), interval);
         else (limit, interval) = (bound(limit, 1, 1 ether), interval % DAY);

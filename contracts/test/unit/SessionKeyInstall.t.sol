@@ -119,7 +119,7 @@ abstract contract SessionKeyInstallTest is SessionKeyTest {
         assertEq(face.sessionKeysOf(address(account)).length, 2);
     }
 
-    function test_onInstall_revertsIfAnArrayIsNotAllThere() public {
+    function test_onInstall_revertsIfAnArrayIsIncomplete() public {
         // One key more than there are words after the length.
         bytes memory data = abi.encode(listOf(address(5)), new bytes32[](0), new bytes[][](0));
         uint256 keysOffset = 0x60;
@@ -131,7 +131,7 @@ abstract contract SessionKeyInstallTest is SessionKeyTest {
         IInstallable(address(account)).onInstall(data);
     }
 
-    /// @dev Down to the last byte of an update: what is cut off is not read as zero.
+    /// @dev Down to the last byte of an update: missing bytes are not read as zero.
     function test_onInstall_revertsOnTruncatedUpdates() public {
         bytes[][] memory updates = new bytes[][](1);
         updates[0] = listOf(abi.encodeCall(Updates.setNativeTokenSpendLimit, (type(uint128).max, type(uint48).max)));
@@ -152,7 +152,7 @@ abstract contract SessionKeyInstallTest is SessionKeyTest {
         }
     }
 
-    /// @dev Nothing of what a lost uninstallation left over is usable.
+    /// @dev State left behind by an uninstallation without callback is not usable.
     function test_onInstall_startsEmptyIfKeysAreLeftOver() public {
         allowAll();
         Operation memory op = operation(increment());
@@ -190,7 +190,7 @@ abstract contract SessionKeyInstallTest is SessionKeyTest {
         assertEq(vm.getRecordedLogs().length, 0);
     }
 
-    /// @dev What is written does not depend on the number of keys.
+    /// @dev The number of writes does not depend on the number of keys.
     function test_onUninstall_writesOneWord() public {
         _onInstall(_many(50));
         vm.record();
@@ -213,7 +213,7 @@ abstract contract SessionKeyInstallTest is SessionKeyTest {
         assertKeys(new address[](0));
     }
 
-    /// @dev Whatever the gas: the callback ends well without any key, or does nothing at all. Then, too, a new
+    /// @dev For any gas, the callback either succeeds and leaves no key, or does nothing. In both cases a new
     /// installation starts empty.
     function test_onUninstall_starvedOfGas_leavesNoUsableKey() public {
         _onInstall(_many(300));
@@ -243,7 +243,7 @@ abstract contract SessionKeyInstallTest is SessionKeyTest {
         assertGt(complete, 0);
     }
 
-    /// @dev Key ids go on over generations: a permission set of an earlier one never comes back.
+    /// @dev Key ids continue across installations: a permission set of an earlier one never returns.
     function test_generations_neverShareAPermissionSet() public {
         for (uint48 round = 1; round < 6; ++round) {
             (uint48 validAfter,) = face.getKeyTimeRange(address(account), key);

@@ -162,7 +162,7 @@ abstract contract SessionKeyKeysTest is SessionKeyTest {
         assertKeys(listOf(third, second, key));
     }
 
-    /// @dev After an uninstallation and a new installation, what an old list left in storage is no predecessor.
+    /// @dev After an uninstallation and a new installation, remnants of the old list are not predecessors.
     function test_removeSessionKey_revertsIfPredecessorIsOfAnEarlierInstallation() public {
         address second = addKey("second");
         install(account);
@@ -244,7 +244,7 @@ abstract contract SessionKeyKeysTest is SessionKeyTest {
         assertKeys(listOf(second, key));
     }
 
-    /// @dev The old key gets nothing back when it is added again: its permission set went to the heir for good.
+    /// @dev The old key gets nothing back when it is added again: its permission set moved to the new key permanently.
     function test_rotateSessionKey_doesNotShareStateWithTheOldKeyAddedAgain() public {
         _changeEverything();
         address heir = makeAddr("heir");
@@ -258,7 +258,8 @@ abstract contract SessionKeyKeysTest is SessionKeyTest {
 
     /* Events */
 
-    /// @dev One event for each change, by the face; a rotation is no addition or removal. Settling a gas limit has none.
+    /// @dev One event for each change, by the face; a rotation is neither an addition nor a removal. Settling a gas
+    /// limit has none.
     function test_changes_emitOneEventEach() public {
         address second = addKey("second");
         vm.recordLogs();
@@ -354,7 +355,7 @@ abstract contract SessionKeyKeysTest is SessionKeyTest {
 
     /* Everything about a key */
 
-    /// @dev No permission of `key` is at its default, and something is used of every limit.
+    /// @dev No permission of `key` is at its default, and every limit is partly used.
     function _changeEverything() private {
         allowAll();
         setEntry(address(counter), true, true);

@@ -45,7 +45,7 @@ contract SessionKeyModuleAbiTest is ModuleFace {
         }
         assertFalse(_isSupported(0xffffffff));
         assertFalse(_isSupported(0x00000000));
-        // A validation hook, an execution hook, a v0.7 plugin: what the module is not.
+        // Not supported: a validation hook, an execution hook, a v0.7 plugin.
         assertFalse(_isSupported(0x28171ad0));
         assertFalse(_isSupported(0xb02cc192));
         assertFalse(_isSupported(0xf23b1ed7));

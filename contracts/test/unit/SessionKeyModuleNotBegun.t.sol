@@ -48,7 +48,7 @@ contract SessionKeyModuleNotBegunTest is ModuleFace {
         assertEq(_clockReads(abi.encodeCall(IInstallable.onUninstall, (""))), 0);
     }
 
-    /// @dev Validation neither, before the first execution and after; execution and updates do read it.
+    /// @dev Nor does validation, before or after the first execution; execution and updates do read it.
     function test_clock_isReadByExecutionAndUpdates() public {
         _add(100, DAY);
         bytes memory validation = encodeValidation(gasOperation(60));
@@ -73,7 +73,7 @@ contract SessionKeyModuleNotBegunTest is ModuleFace {
         assertGt(ofModule, 0);
     }
 
-    /// @dev What it stores depends on the time in no way.
+    /// @dev The stored state does not depend on the time.
     function testFuzz_addSessionKey_storesTheSameAtAnyTime(uint48 time, uint256 limit, uint48 interval) public {
         uint256 snapshot = vm.snapshotState();
         vm.record();
@@ -103,7 +103,7 @@ contract SessionKeyModuleNotBegunTest is ModuleFace {
         assertEq(resetPending(), interval != 0);
     }
 
-    function test_removedInTheSameCall_isNoLimit() public {
+    function test_removedInTheSameCall_isNotALimit() public {
         bytes[] memory updates = new bytes[](4);
         updates[0] = abi.encodeCall(Updates.setNativeTokenSpendLimit, (100, DAY));
         updates[1] = abi.encodeCall(Updates.setNativeTokenSpendLimit, (NO_LIMIT, DAY));
@@ -115,7 +115,7 @@ contract SessionKeyModuleNotBegunTest is ModuleFace {
         assertFalse(resetPending());
     }
 
-    /// @dev The last word counts: a total is no interval that could begin.
+    /// @dev The last update counts: a total has no interval that could begin.
     function test_madeATotalInTheSameCall_hasNothingToBegin() public {
         bytes[] memory updates = new bytes[](2);
         updates[0] = abi.encodeCall(Updates.setGasSpendLimit, (100, DAY));
@@ -125,9 +125,9 @@ contract SessionKeyModuleNotBegunTest is ModuleFace {
         assertFalse(resetPending());
     }
 
-    /* Through their life */
+    /* Life cycle */
 
-    /// @dev Whatever the interval's length, also where the interval, counted from the beginning of time, is over or is not.
+    /// @dev For any interval length, whether or not the interval would be over if counted from time 0.
     function test_nextExecution_beginsTheInterval() public {
         uint48[6] memory intervals = [uint48(1), DAY, START, START + DAY, type(uint48).max - START, type(uint48).max];
         uint256[2] memory units = [uint256(1), 1 << 90];
@@ -159,7 +159,7 @@ contract SessionKeyModuleNotBegunTest is ModuleFace {
         }
     }
 
-    /// @dev It is a limit all the same.
+    /// @dev The limit still applies.
     function test_notBegun_limitsTheFirstSpend() public {
         _add(100, DAY);
         refused(pay(101));
@@ -173,7 +173,7 @@ contract SessionKeyModuleNotBegunTest is ModuleFace {
         accepted(join(pay(100), transfer(100)));
     }
 
-    /// @dev Native limits with every execution, ERC-20 limits with the first that counts for them.
+    /// @dev Native limits begin with any execution, ERC-20 limits with the first that counts against them.
     function test_executionWithoutSpending_begins() public {
         _add(100, DAY);
         vm.warp(START + 7);
@@ -197,7 +197,7 @@ contract SessionKeyModuleNotBegunTest is ModuleFace {
 
     /* The gas limit */
 
-    /// @dev Charged at once, without a condition on the time, whatever the interval; no second interval before the first begins.
+    /// @dev Charged at once, without a time condition, for any interval; no second interval before the first begins.
     function test_gas_isChargedBeforeItBegins() public {
         uint48[4] memory intervals = [uint48(1), DAY, START + DAY, type(uint48).max];
         for (uint256 i = 0; i < intervals.length; ++i) {
@@ -235,13 +235,13 @@ contract SessionKeyModuleNotBegunTest is ModuleFace {
     }
 
     /// @dev The validAfter of the key itself stays.
-    function test_gas_imposesNoTimeOfItsOwn() public {
+    function test_gas_addsNoTimeCondition() public {
         _add(100, DAY);
         setTimeRange(START + 3, START + 9);
         assertEq(validate(gasOperation(1)), packed(START + 3, START + 9));
     }
 
-    function test_gas_anybodyCanBeginIt() public {
+    function test_gas_anyoneCanBeginIt() public {
         _add(100, DAY);
         validate(gasOperation(30));
         vm.warp(START + 11);
@@ -320,7 +320,8 @@ contract SessionKeyModuleNotBegunTest is ModuleFace {
         assertInfo(gasInfo(), true, 100, 100, DAY, START);
     }
 
-    /// @dev A native and an ERC-20 limit of any size and interval against a model: nothing is ever in the way before it begins.
+    /// @dev A native and an ERC-20 limit of any size and interval against a model: nothing has to be waited for before
+    /// it begins.
     function testFuzz_limits_agreeWithAModel(uint256 seed, uint256 limit, uint48 interval, uint8 shift) public {
         limit = bound(limit >> shift, 1, type(uint256).max - 1);
         interval = seed & 1 == 0 ? interval % DAY : interval;

@@ -11,8 +11,8 @@ import {Counter} from "../mocks/Counter.sol";
 import {call, join} from "../utils/ListLiterals.sol";
 import {ModuleFace} from "../utils/SessionKeyFaces.sol";
 
-/// @notice What is the module's own in operations: nonce lanes, the most that an operation of EntryPoint v0.7 can cost, the
-/// paymaster's fields; and how it has the account make calls.
+/// @notice Module-specific behaviour in operations: nonce lanes, the maximum cost of an operation of EntryPoint v0.7,
+/// the paymaster's fields, and its calls through the account.
 contract SessionKeyModuleOperationsTest is ModuleFace {
     function setUp() public override {
         super.setUp();
@@ -32,7 +32,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         return bytes32(upper << 128 | lower);
     }
 
-    /* What is validated */
+    /* Validated */
 
     function testFuzz_entityId_doesNotMatter(uint32 entityId) public {
         PackedUserOperation memory op = packedOperation(operation(increment()));
@@ -50,7 +50,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         refused(op);
     }
 
-    /// @dev The account hands on the module's part of the signature alone: nothing may come before or after it.
+    /// @dev The account passes on only the module's part of the signature: nothing may precede or follow it.
     function test_signature_is65BytesExactly() public {
         Operation memory op = operation(increment());
         bytes memory good = op.signature;
@@ -63,7 +63,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         }
     }
 
-    /// @dev Before the lane and the rules are looked at.
+    /// @dev Checked before the lane and the rules.
     function test_signature_isCheckedFirst() public {
         Operation memory op = operation(pay(1));
         op.nonce = 0;
@@ -72,7 +72,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         validate(op);
     }
 
-    /* What is not validated */
+    /* Not validated */
 
     function testFuzz_validateRuntime_alwaysReverts(
         address caller,
@@ -88,7 +88,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         IValidationModule(address(face)).validateRuntime(of_, entityId, sender, 0, data, authorization);
     }
 
-    /// @dev Above all for the direct calls of the module itself, and for what a key validly signed.
+    /// @dev Above all for the direct calls of the module itself, and for validly signed data of a key.
     function test_validateRuntime_revertsForTheModuleAndTheAccount() public {
         allowAll();
         address[3] memory senders = [address(face), address(account), key];
@@ -105,10 +105,12 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         }
     }
 
-    function testFuzz_validateSignature_alwaysSaysNo(address sender, uint32 entityId, bytes32 hash, bytes calldata data)
-        public
-        view
-    {
+    function testFuzz_validateSignature_alwaysRefuses(
+        address sender,
+        uint32 entityId,
+        bytes32 hash,
+        bytes calldata data
+    ) public view {
         IValidationModule module = IValidationModule(address(face));
         assertEq(module.validateSignature(address(account), entityId, sender, hash, data), bytes4(0xffffffff));
         assertEq(
@@ -119,15 +121,15 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
 
     /* Nonce lanes */
 
-    /// @dev Entity id, options and sequence are the account's and the EntryPoint's.
-    function testFuzz_lane_isTheKeysWhateverIsBelow(uint104 below, bool hasGasLimit) public {
+    /// @dev Entity id, options and sequence belong to the account and the EntryPoint.
+    function testFuzz_lane_isTheKeysForAnyLowerBits(uint104 below, bool hasGasLimit) public {
         if (hasGasLimit) setGas(100, 0);
         Operation memory op = gasOperation(1);
         op.nonce = uint256(uint160(key)) << 104 | below;
         assertEq(validate(op), 0);
     }
 
-    function testFuzz_lane_ofAnythingElseIsRefused(uint256 nonce, bool hasGasLimit) public {
+    function testFuzz_lane_otherLanesAreRefused(uint256 nonce, bool hasGasLimit) public {
         if (hasGasLimit) setGas(100, 0);
         vm.assume(nonce >> 104 != uint152(uint160(key)));
         Operation memory op = gasOperation(1);
@@ -154,7 +156,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         assertEq(validate(op), 0);
     }
 
-    /// @dev Two keys that agree in their low 19 bytes share a lane, and nothing else.
+    /// @dev Two keys with equal low 19 bytes share only a lane.
     function test_lane_hasNoRoomForTheFirstByte() public {
         address twin = address(uint160(key) ^ uint160(1) << 152);
         assertEq(firstNonce(twin), firstNonce(key));
@@ -164,7 +166,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         refused(op);
     }
 
-    /* What an operation can cost */
+    /* The cost of an operation */
 
     function test_cost_isTheMostThatTheEntryPointCanCharge() public {
         setGas(1_000_000, 0);
@@ -224,7 +226,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         return (true, sum * price);
     }
 
-    /// @dev Each way over the edge; also where a fee of zero would make the product zero.
+    /// @dev Each overflow; even if a fee of zero would make the product zero.
     function test_cost_overflowIsRefused() public {
         setGas(NO_LIMIT - 1, 0);
         for (uint256 fee = 0; fee < 3; ++fee) {
@@ -248,7 +250,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
 
     /* The paymaster's fields */
 
-    /// @dev Where they are read: with a gas limit, or a required paymaster. Elsewhere the EntryPoint refuses them.
+    /// @dev Refused if they are read: with a gas limit, or a required paymaster. Otherwise the EntryPoint refuses them.
     function test_paymasterFields_mustBeWhole() public {
         Operation memory op = gasOperation(1);
         bytes memory whole = abi.encodePacked(address(9), uint128(0), uint128(0));
@@ -273,7 +275,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         assertEq(gasInfo().limitUsed, 2);
     }
 
-    /// @dev The paymaster's own data say nothing of the paymaster.
+    /// @dev The paymaster's own data does not affect the rule.
     function test_requiredPaymaster_isTheFirst20Bytes() public {
         setPaymaster(address(9));
         Operation memory op = operation(increment());
@@ -308,10 +310,10 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         assertEq(address(0xBEEF).balance, 3);
     }
 
-    /// @dev What is called is encoded anew, not as the key's call data happened to be.
+    /// @dev Calls are re-encoded, not copied from the key's call data.
     function test_severalCalls_areEncodedAnew() public {
         Call[] memory calls = join(increment(), increment());
-        // Two elements that are the same words, and bytes behind them.
+        // Two elements that share the same words, and trailing bytes.
         bytes memory data = abi.encodePacked(
             ISessionKeyPlugin.executeWithSessionKey.selector,
             abi.encode(64, key, 2, 64, 64, address(counter), 0, 96, 4),
@@ -347,7 +349,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         setNative(NO_LIMIT, 0);
     }
 
-    /// @dev To the byte, whatever the calls.
+    /// @dev Byte for byte, for any calls.
     function testFuzz_calls_areEncodedAsSolidityDoes(uint256 seed) public {
         AnsweringAccount answering = _answeringAccount();
         Call[] memory calls = new Call[](1 + seed % 4);
@@ -400,7 +402,7 @@ contract SessionKeyModuleOperationsTest is ModuleFace {
         }
     }
 
-    /// @dev Whoever calls it has keys of its own, or none.
+    /// @dev Every caller has its own keys, or none.
     function test_strangers_haveNoKeys() public {
         expectInvalidKey(key);
         face.executeWithSessionKey(increment(), key);

@@ -12,7 +12,8 @@ import {InterfaceAnswer} from "../mocks/InterfaceAnswer.sol";
 import {call, join} from "../utils/ListLiterals.sol";
 import {ModuleFace} from "../utils/SessionKeyFaces.sol";
 
-/// @notice What the module never calls: itself, EntryPoints, other modules; and how it asks whether a target is one.
+/// @notice Targets that the module refuses: itself, EntryPoints, other modules; and its query whether a target is a
+/// module.
 contract SessionKeyModuleTargetsTest is ModuleFace {
     address private constant ENTRY_POINT_V07 = 0x0000000071727De22E5E9d8BAf0edAc6f37da032;
     address private constant ENTRY_POINT_V08 = 0x4337084D9E255Ff0702461CF8895CE9E3b5Ff108;
@@ -24,7 +25,7 @@ contract SessionKeyModuleTargetsTest is ModuleFace {
         vm.expectRevert(abi.encodeWithSelector(ISessionKeyModule.TargetIsModule.selector, target));
     }
 
-    /// @dev A target with this answer to the question.
+    /// @dev A target with this answer to the query.
     function _answering(bytes memory answer, bool reverts, uint256 gasToBurn) private returns (address) {
         return address(new InterfaceAnswer(answer, reverts, gasToBurn));
     }
@@ -65,7 +66,7 @@ contract SessionKeyModuleTargetsTest is ModuleFace {
 
     /* Modules */
 
-    /// @dev In every list mode: an owner's slip does not hand over the account.
+    /// @dev Under every list type: an owner's mistake does not hand over the account.
     function test_modules_areRefusedInExecutionInEveryListMode() public {
         address target = _answering(abi.encode(1), false, 0);
         for (uint8 listType = 0; listType < 3; ++listType) {
@@ -121,7 +122,7 @@ contract SessionKeyModuleTargetsTest is ModuleFace {
         }
     }
 
-    /// @dev There is nothing to ask, and precompiles take any call data for their input.
+    /// @dev They are not asked: precompiles take any call data as their input.
     function test_targetsWithoutCode_areNotAsked() public {
         allowAll();
         accepted(pay(0));
@@ -133,7 +134,7 @@ contract SessionKeyModuleTargetsTest is ModuleFace {
         }
     }
 
-    /// @dev The question gets 10,000 gas units, neither more nor less.
+    /// @dev The query gets exactly 10,000 gas units.
     function test_question_gets10000Gas() public {
         allowAll();
         _etchGate(address(0xAA), 9_994);
@@ -158,8 +159,8 @@ contract SessionKeyModuleTargetsTest is ModuleFace {
         accepted(_to(_answering(abi.encode(1), false, 1_000_000)));
     }
 
-    /// @dev A target that says what it is with enough gas only: however little there is, either it is recognised, or nothing runs.
-    function test_question_starvedOfGas_letsNothingRun() public {
+    /// @dev A target that reports itself only with enough gas: for any gas, either it is detected, or nothing runs.
+    function test_moduleQuery_starvedOfGas_runsNothing() public {
         allowAll();
         address gate = address(0xAA);
         _etchGate(gate, 9_994);
@@ -167,7 +168,7 @@ contract SessionKeyModuleTargetsTest is ModuleFace {
         uint256 notAsked;
         uint256 recognised;
         for (uint256 gas = 20_000; gas < 80_000; gas += 50) {
-            // Cold, as in a transaction of its own.
+            // Cold, as in a separate transaction.
             vm.cool(address(face));
             vm.cool(gate);
             (bool success, bytes memory reason) = address(account).call{gas: gas}(data);
@@ -178,7 +179,7 @@ contract SessionKeyModuleTargetsTest is ModuleFace {
         }
         assertGt(notAsked, 0);
         assertGt(recognised, 0);
-        // With gas that is too little for the question, a target without code can be called.
+        // With too little gas for the query, a target without code can still be called.
         data = abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (_to(address(0xBB)), key));
         vm.cool(address(face));
         (bool runs,) = address(account).call{gas: notAsked}(data);
@@ -187,7 +188,7 @@ contract SessionKeyModuleTargetsTest is ModuleFace {
 
     /* When it asks */
 
-    function test_questions_areOneForConsecutiveCallsOfATarget() public {
+    function test_moduleQuery_isMadeOnceForConsecutiveCallsToATarget() public {
         allowAll();
         address a = _answering(abi.encode(0), false, 0);
         address b = _answering(abi.encode(0), false, 0);
@@ -202,7 +203,7 @@ contract SessionKeyModuleTargetsTest is ModuleFace {
         assertEq(validate(increment()), 0);
     }
 
-    /// @dev The last of the targets, too, before the first call.
+    /// @dev Even the last target is asked before the first call.
     function test_questions_comeBeforeTheFirstCall() public {
         allowAll();
         address target = _answering(abi.encode(1), false, 0);
@@ -211,7 +212,7 @@ contract SessionKeyModuleTargetsTest is ModuleFace {
         execute(join(increment(), join(increment(), _to(target))));
     }
 
-    function test_questions_comeAfterTheRulesOfAllCalls() public {
+    function test_moduleQuery_comesAfterTheRulesOfAllCalls() public {
         allowAll();
         address target = _answering(abi.encode(1), false, 0);
         vm.expectCall(target, QUESTION, 0);

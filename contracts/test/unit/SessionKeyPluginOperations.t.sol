@@ -7,7 +7,7 @@ import {IPluginErrors} from "../../src/interfaces/IPluginErrors.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {PluginFace} from "../utils/SessionKeyFaces.sol";
 
-/// @notice What is the plugin's own in validation: function ids, nonce lanes, the most that an operation of EntryPoint v0.6 can cost.
+/// @notice Plugin-specific validation: function ids, nonce lanes, the maximum cost of an operation of EntryPoint v0.6.
 contract SessionKeyPluginOperationsTest is PluginFace {
     function setUp() public override {
         super.setUp();
@@ -23,7 +23,7 @@ contract SessionKeyPluginOperationsTest is PluginFace {
         _validate(op);
     }
 
-    /// @dev Before anything else is looked at.
+    /// @dev Checked before anything else.
     function testFuzz_validate_revertsIfFunctionIdIsUnknown(uint8 functionId) public {
         functionId = uint8(bound(functionId, 1, type(uint8).max));
         UserOperation memory op = unpacked(operation(increment()));
@@ -73,7 +73,7 @@ contract SessionKeyPluginOperationsTest is PluginFace {
         assertEq(validate(op), 0);
     }
 
-    /* What an operation can cost */
+    /* The cost of an operation */
 
     function test_gas_countsTheMostThatAnOperationCanCost() public {
         setGas(1_000_000, 0);
@@ -90,7 +90,7 @@ contract SessionKeyPluginOperationsTest is PluginFace {
         assertEq(gasInfo().limitUsed, 532 * 7 + 592 * 7);
     }
 
-    /// @dev Each operation of the sum, each way over the edge; also where a fee of zero would make the product zero.
+    /// @dev Each operand of the sum, each overflow; even if a fee of zero would make the product zero.
     function test_gas_everyOverflowIsRefused() public {
         setGas(type(uint256).max - 1, 0);
         for (uint256 fee = 0; fee < 3; ++fee) {

@@ -11,11 +11,11 @@ import {call, join} from "../utils/ListLiterals.sol";
 import {ModuleFace, PluginFace} from "../utils/SessionKeyFaces.sol";
 import {SessionKeyTest} from "../utils/SessionKeyTest.sol";
 
-/// @notice What is refused although the ABI would allow it.
+/// @notice Refusals beyond the ABI's rules.
 abstract contract SessionKeyStrictnessTest is SessionKeyTest {
     /* Tokens with a limit */
 
-    /// @dev Puts the token on the list such that the list alone would let everything through.
+    /// @dev Puts the token on the list so the list alone would allow everything.
     function _openList(uint8 listType) private {
         setListType(ISessionKeyPlugin.ContractAccessControlType(listType));
         setEntry(address(token), listType == 0, false);
@@ -60,7 +60,7 @@ abstract contract SessionKeyStrictnessTest is SessionKeyTest {
         assertEq(tokenInfo().limitUsed, 6);
     }
 
-    /// @dev The list can still refuse what the limit's rule lets through.
+    /// @dev The list can still refuse calls that the limit's rule allows.
     function test_limitedToken_isSubjectToTheListAsWell() public {
         setToken(100, 0);
         refusedTwice(transfer(1));
@@ -74,7 +74,7 @@ abstract contract SessionKeyStrictnessTest is SessionKeyTest {
         accepted(approve(1));
     }
 
-    /* Execution trusts nothing that validation saw */
+    /* Execution does not rely on validation */
 
     function test_execution_requiresThatTheKeyIsRegisteredNow() public {
         allowAll();
@@ -218,7 +218,7 @@ abstract contract SessionKeyStrictnessTest is SessionKeyTest {
 
     /* Paymaster data */
 
-    /// @dev Whatever is missing, zeros do not complete it.
+    /// @dev Missing bytes are not filled up with zeros.
     function test_paymasterData_mustBeWhole() public {
         allowAll();
         setPaymaster(address(uint160(0x11) << 152));
@@ -234,8 +234,9 @@ abstract contract SessionKeyStrictnessTest is SessionKeyTest {
 
     /* Storage */
 
-    /// @dev Every word that validation touches is `keccak256(account || x) + n`, n below 128; `x` is built from what the
-    /// layout says, so this fails if a slot is derived in any other way. See the integration tests for the whole trace.
+    /// @dev Every word that validation touches is `keccak256(account || x) + n`, n below 128; `x` is built from the
+    /// documented layout, so this fails if a slot is derived in any other way. See the integration tests for the whole
+    /// trace.
     function test_storage_isAssociatedWithTheAccount() public {
         setEntry(address(counter), true, true);
         setFunction(address(counter), Counter.increment.selector, true);

@@ -51,7 +51,7 @@ abstract contract SessionKeyUpdatesTest is SessionKeyTest {
         assertInfo(tokenInfo(), false, 0, 0, 0, 0);
     }
 
-    /// @dev The last word counts, and a removal in between starts from nothing; updates of other things do not interfere.
+    /// @dev The last update counts, and a removal in between starts from nothing; other updates do not interfere.
     function test_updateKeyPermissions_appliesInOrder() public {
         bytes[] memory updates = new bytes[](6);
         updates[0] = abi.encodeCall(Updates.setNativeTokenSpendLimit, (10, DAY));
@@ -77,8 +77,8 @@ abstract contract SessionKeyUpdatesTest is SessionKeyTest {
         }
     }
 
-    /// @dev Every update with one word too many of dirt, a word missing, a byte missing; each alone must revert, and with
-    /// no data, as Solidity's decoder does.
+    /// @dev Every update with dirty bits in one word, a word missing, or a byte missing; each alone must revert without
+    /// data, as Solidity's decoder does.
     function test_updateKeyPermissions_revertsOnMalformedArguments() public {
         uint256 dirtyAddress = uint256(type(uint160).max) + 1;
         uint256 dirtyTime = uint256(type(uint48).max) + 1;
@@ -117,7 +117,7 @@ abstract contract SessionKeyUpdatesTest is SessionKeyTest {
         }
     }
 
-    /// @dev As Solidity's decoder, which ignores what follows the arguments.
+    /// @dev Like Solidity's decoder, which ignores bytes after the arguments.
     function test_updateKeyPermissions_acceptsTrailingData() public {
         bytes[] memory all = _oneOfEach();
         for (uint256 i = 0; i < all.length; ++i) {
@@ -172,7 +172,7 @@ abstract contract SessionKeyUpdatesTest is SessionKeyTest {
         assertEq(face.getRequiredPaymaster(address(account), key), address(0));
     }
 
-    /// @dev Any value survives, whatever the packing: limits over 80 bits, intervals over 40 and 32, late times.
+    /// @dev Any value survives any packing: limits over 80 bits, intervals over 40 and 32, late times.
     function testFuzz_limits_areStoredWhole(uint256 limit, uint48 interval, uint48 time, uint8 shift) public {
         vm.warp(time);
         limit >>= shift;
@@ -213,8 +213,8 @@ abstract contract SessionKeyUpdatesTest is SessionKeyTest {
         }
     }
 
-    /// @dev What is used stays, through every form of storage and every change of the interval.
-    function testFuzz_limits_keepWhatIsUsed(uint256 used, uint256 limit, uint48 interval, uint8 shift) public {
+    /// @dev The used amount stays, through every form of storage and every change of the interval.
+    function testFuzz_limits_keepTheUsedAmount(uint256 used, uint256 limit, uint48 interval, uint8 shift) public {
         used = bound(used >> shift, 1, type(uint256).max - 1);
         vm.deal(address(account), used);
         allowAll();
@@ -234,7 +234,7 @@ abstract contract SessionKeyUpdatesTest is SessionKeyTest {
         assertInfo(gasInfo(), true, limit, used, interval, lastUsed);
     }
 
-    function testFuzz_limits_removalForgetsWhatIsUsed(uint256 limit, uint48 interval) public {
+    function testFuzz_limits_removalClearsTheUsedAmount(uint256 limit, uint48 interval) public {
         limit = bound(limit, 10, type(uint256).max - 1);
         allowAll();
         setNative(limit, interval);
@@ -257,7 +257,7 @@ abstract contract SessionKeyUpdatesTest is SessionKeyTest {
         assertInfo(gasInfo(), true, limit, 0, 0, 0);
     }
 
-    /// @dev Removing what is not there stores nothing, the interval least of all.
+    /// @dev Removing an absent limit stores nothing, not even the interval.
     function test_limits_removalOfNoneChangesNothing() public {
         setNative(NO_LIMIT, 0);
         setNative(NO_LIMIT, 77);
@@ -268,7 +268,7 @@ abstract contract SessionKeyUpdatesTest is SessionKeyTest {
         assertInfo(gasInfo(), false, 0, 0, 0, 0);
     }
 
-    /// @dev A token whose limit is removed is not counted, though the view still tells what the limit was.
+    /// @dev A token whose limit is removed is not counted, though the view still shows the old limit.
     function test_limits_removedTokenLimitIsNotCounted() public {
         allowAll();
         setToken(NO_LIMIT - 1, type(uint48).max);
@@ -312,7 +312,7 @@ abstract contract SessionKeyUpdatesTest is SessionKeyTest {
         _assertRegistered(address(0), false);
     }
 
-    /// @dev Whatever a key has been: added, removed, added again, rotated, retired with all others, and all that again.
+    /// @dev For any history of a key: added, removed, added again, rotated, retired with all others, and repeated.
     function test_views_knowRegisteredKeysAlone() public {
         address heir = makeAddr("heir");
         _assertRegistered(key, true);
@@ -331,7 +331,7 @@ abstract contract SessionKeyUpdatesTest is SessionKeyTest {
         _assertRegistered(heir, true);
     }
 
-    /// @dev All that asks for a key answers, or all reverts with the key's error.
+    /// @dev All functions that look up a key succeed, or all revert with the key's error.
     function _assertRegistered(address sessionKey, bool registered) private {
         address a = address(account);
         bytes[11] memory calls = [

@@ -81,7 +81,7 @@ abstract contract SessionKeyValidationTest is SessionKeyTest {
         assertEq(validate(op), packed(5, 6) | 1);
     }
 
-    /// @dev So that an estimation with a dummy signature runs the full check.
+    /// @dev An estimation with a dummy signature thus runs the full check.
     function test_validate_wrongSignerIsCheckedInFull() public {
         Operation memory op = operation(increment());
         op.signature = signature(0xBAD);

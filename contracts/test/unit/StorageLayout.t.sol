@@ -7,7 +7,8 @@ import {IPluginManager} from "../../src/interfaces/IPluginManager.sol";
 import {IStandardExecutor} from "../../src/interfaces/IStandardExecutor.sol";
 import {AccountTest} from "../utils/AccountTest.sol";
 
-/// @notice The account's storage is laid out as `contracts/src/account` documents it: an upgrade must read what is there.
+/// @notice The account's storage is laid out as `contracts/src/account` documents it: an upgrade must be able to read
+/// it.
 contract StorageLayoutTest is AccountTest {
     uint256 private constant BASE = 0x2b86214eeb975618bda1530c17b8dda6792b5f01649774165c70bf92a1f56a00;
 
@@ -41,7 +42,7 @@ contract StorageLayoutTest is AccountTest {
         );
     }
 
-    /// @dev Nothing is stored outside the namespace but the implementation.
+    /// @dev Nothing is stored outside the namespace except the implementation.
     function test_nothingAtTheFirstSlots() public view {
         for (uint256 i = 0; i < 20; ++i) {
             assertEq(_load(i), 0);
@@ -124,7 +125,7 @@ contract StorageLayoutTest is AccountTest {
         return _load(uint256(keccak256(abi.encode(index, _pluginSlot(address(plugin)) + 2))));
     }
 
-    /// @dev Validated by one plugin in both ways, executed by nobody: one word.
+    /// @dev One plugin validates both ways, none executes: one word.
     function test_selectorConfig_native() public view {
         uint256 expected = _bit(address(ownerPlugin)) | uint256(1) << 168 | uint256(1) << 164 | uint256(1) << 162
             | uint160(address(ownerPlugin));

@@ -19,7 +19,7 @@ import {AccountTest} from "../utils/AccountTest.sol";
 /// @notice Installing and uninstalling a plugin leaves the account's storage as it was, slot by slot.
 contract StorageRestorationTest is AccountTest {
     uint256 private seed;
-    /// @dev Slots that were written to, and what was in them before.
+    /// @dev Written slots, with their previous values.
     mapping(bytes32 slot => bool) private seen;
     mapping(bytes32 slot => bytes32) private before;
 
@@ -28,7 +28,7 @@ contract StorageRestorationTest is AccountTest {
         return seed % bound;
     }
 
-    /// @dev Few selectors, so that plugins meet on them.
+    /// @dev Few selectors, so plugins share them.
     function _randomSelector() private returns (bytes4) {
         bytes4[8] memory selectors = [
             FOO,
@@ -43,7 +43,7 @@ contract StorageRestorationTest is AccountTest {
         return selectors[_random(selectors.length)];
     }
 
-    /// @dev Selectors whose hooks and validations nobody runs into when plugins are installed and uninstalled.
+    /// @dev Selectors whose hooks and validations do not run when plugins are installed and uninstalled.
     function _harmlessSelector() private returns (bytes4 selector) {
         do {
             selector = _randomSelector();
@@ -62,7 +62,7 @@ contract StorageRestorationTest is AccountTest {
         }
     }
 
-    /// @dev Each validation function has a selector of its own, since a second one would be refused.
+    /// @dev Each validation function has its own selector, since a second one would be refused.
     function _randomValidation(uint256 base, bool isRuntime)
         private
         returns (ManifestAssociatedFunction[] memory functions)
@@ -128,7 +128,7 @@ contract StorageRestorationTest is AccountTest {
         }
     }
 
-    /// @dev The first plugin stays; what the second one does to storage, and undoes, is recorded.
+    /// @dev The first plugin stays; the storage changes of the second one, and their undoing, are recorded.
     function testFuzz_uninstallPlugin_restoresStorage(uint256 fuzzSeed) public {
         seed = fuzzSeed;
         plugin.setManifest(_randomManifest(0x2000));
@@ -142,7 +142,7 @@ contract StorageRestorationTest is AccountTest {
         assertGt(written, 0, "nothing was written");
     }
 
-    /// @dev With nothing installed before and after, all of the account's storage but its initialization is zero.
+    /// @dev With nothing installed before and after, all of the account's storage except its initialization is zero.
     function testFuzz_uninstallPlugin_ofTheLastLeavesStorageZero(uint256 fuzzSeed) public {
         seed = fuzzSeed;
         vm.startStateDiffRecording();

@@ -51,8 +51,8 @@ contract UninstallTest is AccountTest {
         }
     }
 
-    /// @dev With the manifest in the config, the plugin is not asked for it, nor whether it is one.
-    function test_uninstallPlugin_needsNothingOfThePluginButItsManifest() public {
+    /// @dev With the manifest in the config, the plugin is asked neither for it nor for its interface.
+    function test_uninstallPlugin_needsOnlyThePluginsManifest() public {
         install(plugin, fooManifest());
         plugin.setRevert(IPlugin.pluginManifest.selector, 0, "no manifest");
         plugin.setNoPlugin(true);
@@ -180,9 +180,9 @@ contract UninstallTest is AccountTest {
         _assertConfig(address(0), 0, 0);
     }
 
-    /// @dev What a plugin may do is what it was installed with: not what its manifest says by now, nor what an earlier
-    /// installation permitted.
-    function test_uninstallPlugin_takesBackThePermissionsOfTheInstallation() public {
+    /// @dev A plugin has the permissions of its installation, not those of its current manifest or an earlier
+    /// installation.
+    function test_uninstallPlugin_revokesThePermissionsOfTheInstallation() public {
         bytes memory ofTheAccount = abi.encodeCall(IPluginExecutor.executeFromPlugin, (fooCall()));
         bytes memory ofTheCounter = abi.encodeCall(IPluginExecutor.executeFromPluginExternal, (address(counter), 0, ""));
         PluginManifest memory manifest = permittedFooManifest();
@@ -193,7 +193,7 @@ contract UninstallTest is AccountTest {
         succeeds(address(plugin), ofTheCounter);
         succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig(abi.encode(manifest), false, 0)));
 
-        // The function is there again, by another plugin.
+        // Another plugin provides the function again.
         install(plugin2, fooManifest());
         install(plugin, emptyManifest());
         reverts(
@@ -278,7 +278,7 @@ contract UninstallTest is AccountTest {
         succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", true, 100)));
     }
 
-    /// @dev A plugin cannot prevent a forced uninstall by what it returns.
+    /// @dev A plugin cannot prevent a forced uninstall by its return data.
     function test_uninstallPlugin_byForce_survivesAHugeRevertReason() public {
         install(plugin, fooManifest());
         plugin.setRevert(ON_UNINSTALL, 0x20, new bytes(200_000));
@@ -307,14 +307,14 @@ contract UninstallTest is AccountTest {
         uninstall(address(plugin));
     }
 
-    /// @dev Force changes nothing about what the event says of the callback.
-    function test_uninstallPlugin_byForce_saysWhetherTheCallbackSucceeded() public {
+    /// @dev Force does not change what the event reports about the callback.
+    function test_uninstallPlugin_byForce_reportsWhetherTheCallbackSucceeded() public {
         install(plugin, fooManifest());
         _expectUninstalled(true);
         succeeds(owner.addr, uninstallCall(address(plugin), uninstallConfig("", true, 0)));
     }
 
-    /// @param callbackSucceeded What the event of uninstalling `plugin` says.
+    /// @param callbackSucceeded The flag in the event of uninstalling `plugin`.
     function _expectUninstalled(bool callbackSucceeded) private {
         vm.expectEmit(address(account));
         emit IPluginManager.PluginUninstalled(address(plugin), callbackSucceeded);

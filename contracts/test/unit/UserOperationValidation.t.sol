@@ -28,7 +28,7 @@ contract UserOperationValidationTest is AccountTest {
         plugin.setReturn(selector, functionId, abi.encode(validationData));
     }
 
-    /* What is refused before any plugin is asked */
+    /* Refused before any plugin is called */
 
     function test_validateUserOp_onlyFromTheEntryPoint() public {
         UserOperation memory op = _fooOp();
@@ -87,7 +87,7 @@ contract UserOperationValidationTest is AccountTest {
 
     /* Hooks, then the function */
 
-    /// @dev Everything of the operation arrives, whatever is in it.
+    /// @dev The whole operation arrives, for any contents.
     function testFuzz_validateUserOp_runsHooksThenFunction(UserOperation memory op, bytes32 hash) public {
         _installHooked();
         op.callData = fooCall();
@@ -111,7 +111,7 @@ contract UserOperationValidationTest is AccountTest {
         assertEq(passedHash, hash);
     }
 
-    /// @dev An operation whose parts are laid out in an unusual order, with gaps, and an offset behind the other arguments.
+    /// @dev An operation with its parts in an unusual order, with gaps, and an offset past the other arguments.
     function test_validateUserOp_passesAnUnusualEncodingOn() public {
         install(plugin, fooManifest());
         UserOperation memory op = _fooOp();
@@ -227,7 +227,7 @@ contract UserOperationValidationTest is AccountTest {
         assertEq(address(account).balance, 99 ether);
     }
 
-    /// @dev The answer of validation does not matter: an estimation with a dummy signature goes on to the payment.
+    /// @dev The result of validation does not matter: an estimation with a dummy signature continues with the payment.
     function test_validateUserOp_paysForAFailedSignatureToo() public {
         uint256 deposit = ENTRY_POINT.balanceOf(address(account));
         UserOperation memory op = buildUserOp(executeCall(address(counter), 0, ""));
@@ -235,7 +235,7 @@ contract UserOperationValidationTest is AccountTest {
         assertEq(ENTRY_POINT.balanceOf(address(account)), deposit + 1 ether);
     }
 
-    /// @dev More than the account has: the EntryPoint finds out.
+    /// @dev More than the account has: the EntryPoint detects it.
     function test_validateUserOp_doesNotRevertIfItCannotPay() public {
         install(plugin, fooManifest());
         succeeds(address(ENTRY_POINT), validateCall(_fooOp(), 0, 101 ether));

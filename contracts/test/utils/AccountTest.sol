@@ -23,7 +23,7 @@ import {Counter} from "../mocks/Counter.sol";
 import {MockPlugin} from "../mocks/MockPlugin.sol";
 import {StackTest} from "./StackTest.sol";
 
-/// @notice For tests of the account with mock plugins. The rules that they show are in docs/account-rules.md.
+/// @notice Base of tests of the account with mock plugins. The rules they test are in docs/account-rules.md.
 abstract contract AccountTest is StackTest {
     /// @notice Function references without a plugin.
     bytes21 internal constant ALWAYS_ALLOW = bytes21(uint168(1));
@@ -188,7 +188,7 @@ abstract contract AccountTest is StackTest {
 
     /* Calls */
 
-    /// @notice The functions that the account has itself.
+    /// @notice The account's own functions.
     function nativeSelectors() internal pure returns (bytes4[21] memory) {
         return [
             IStandardExecutor.execute.selector,
@@ -263,7 +263,7 @@ abstract contract AccountTest is StackTest {
         return abi.encodeWithSelector(errorSelector, argument);
     }
 
-    /// @notice What the account makes of a plugin's revert.
+    /// @notice The account's wrapping of a plugin's revert.
     function revertData(bytes4 errorSelector, MockPlugin mock, uint8 functionId, bytes memory reason)
         internal
         pure
@@ -272,7 +272,7 @@ abstract contract AccountTest is StackTest {
         return abi.encodeWithSelector(errorSelector, mock, functionId, reason);
     }
 
-    /* What mock plugins were called with */
+    /* Calls of mock plugins */
 
     struct MockCall {
         address plugin;

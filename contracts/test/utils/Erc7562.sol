@@ -8,7 +8,7 @@ import {Vm} from "forge-std/Vm.sol";
 /// modules without stake break in it, and the factory: forbidden opcodes, access to addresses without code, calls with value and of
 /// the EntryPoint, precompiles, and storage that is neither the account's own nor associated with it.
 abstract contract Erc7562 is Test {
-    /// @notice Whose code runs.
+    /// @notice The party whose code runs.
     enum Phase {
         ENTRY_POINT,
         FACTORY,
@@ -16,7 +16,7 @@ abstract contract Erc7562 is Test {
         PAYMASTER
     }
 
-    /// @notice Who takes part. Zero: nobody.
+    /// @notice The parties. Zero for none.
     struct Parties {
         address entryPoint;
         // The EntryPoint's own helper, which calls the factory.
@@ -49,7 +49,7 @@ abstract contract Erc7562 is Test {
     uint256 private run;
 
     string[] private found;
-    /// @dev What a trace contains, so that a test can tell that it saw something.
+    /// @dev Features of a trace, so a test can assert that it is not empty.
     uint256 internal stepsOfAccount;
     uint256 internal stepsOfFactory;
     uint256 internal associatedAccesses;
@@ -105,7 +105,7 @@ abstract contract Erc7562 is Test {
             if (accessed != parties.entryPoint) _reportAddress("OP-061: call with value of", accessed);
         }
         if (accessed == parties.entryPoint) {
-            // The account pays what the EntryPoint misses; nothing else may be said to it.
+            // The account pays the missing funds to the EntryPoint; no other call to it is allowed.
             if (calls && step.contractAddr == parties.sender && step.stack[4] == 0) ++prefunds;
             else _reportOpcode("OP-054: access to the EntryPoint, opcode", step.opcode);
         } else if (calls && uint160(accessed) < 0x100) {

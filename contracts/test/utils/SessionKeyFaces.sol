@@ -50,7 +50,7 @@ abstract contract PluginFace is SessionKeyTest {
 
 /// @notice The module of ERC-6900 v0.8 accounts with EntryPoint v0.7.
 abstract contract ModuleFace is SessionKeyTest {
-    /// @dev Under which the validation of operations is installed: no matter which.
+    /// @dev The entity id under which the validation of operations is installed; any will do.
     uint32 internal constant ENTITY_ID = 0x80000001;
 
     function deployFace() internal virtual override returns (address) {

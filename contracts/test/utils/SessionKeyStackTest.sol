@@ -19,7 +19,7 @@ abstract contract SessionKeyStackTest is StackTest {
     uint256 internal constant NO_LIMIT = type(uint256).max;
 
     ISessionKeyPlugin internal plugin;
-    /// @dev The account, spoken to as the functions that the plugin adds to it.
+    /// @dev The account, through the functions that the plugin adds to it.
     ISessionKeyPlugin internal keys;
     PingTarget internal target;
     TestToken internal token;
@@ -145,7 +145,7 @@ abstract contract SessionKeyStackTest is StackTest {
         assertEq(reason, expectedReason, "revert reason");
     }
 
-    /// @notice What the plugin reverts with when the session key's calls break a rule.
+    /// @notice The plugin's revert data when the session key's calls break a rule.
     function denied() internal pure returns (bytes memory) {
         return abi.encodeWithSelector(ISessionKeyPlugin.PermissionsCheckFailed.selector);
     }

@@ -11,16 +11,16 @@ import {Counter} from "../mocks/Counter.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {call, listOf} from "./ListLiterals.sol";
 
-/// @notice What every face of the engine has for its installation, with the same selectors.
+/// @notice The installation functions that every face of the engine has, with the same selectors.
 interface IInstallable {
     function onInstall(bytes calldata data) external;
     function onUninstall(bytes calldata data) external;
 }
 
-/// @notice One face of the engine on its own, installed on a stub account with one registered key, `key`. The tests of the rules
-/// are written against this alone, and run for each face: see `SessionKeyFaces`.
+/// @notice One face of the engine alone, installed on a stub account with one registered key, `key`. The tests of the
+/// rules are written against it, and run for each face: see `SessionKeyFaces`.
 abstract contract SessionKeyTest is Test {
-    /// @notice A user operation, as far as all EntryPoints have it.
+    /// @notice The part of a user operation that all EntryPoints share.
     struct Operation {
         address sender;
         uint256 nonce;
@@ -43,7 +43,7 @@ abstract contract SessionKeyTest is Test {
 
     /// @dev The contract under test.
     ISessionKeyPlugin internal face;
-    /// @dev Calls of it reach the face with the account as their sender.
+    /// @dev Calls to it reach the face with the account as their sender.
     ISessionKeyPlugin internal account;
     Vm.Wallet internal wallet;
     address internal key;
@@ -68,10 +68,10 @@ abstract contract SessionKeyTest is Test {
     /// @notice Deploys the contract under test.
     function deployFace() internal virtual returns (address);
 
-    /// @notice An account that has the face, makes the calls that it asks for, and passes all else on to it.
+    /// @notice An account with the face, which makes the calls it asks for, and passes everything else on to it.
     function deployAccount() internal virtual returns (address);
 
-    /// @notice The same, but it makes no call, and remembers which it should have made: an `IRecorder`.
+    /// @notice The same, but it makes no calls and records those it should have made: an `IRecorder`.
     function deployRecorder() internal virtual returns (address);
 
     /// @notice The first nonce of a session key's own lane.

@@ -18,11 +18,11 @@ import {listOf} from "./ListLiterals.sol";
 /// @notice The stack of contracts, deployed for a test: the real EntryPoint v0.6 at its address, the account implementation,
 /// the owner plugin, the factory, and an account with one owner that has native token and a deposit.
 ///
-/// Contracts are deployed from their artifacts, which are what is deployed in earnest.
+/// Contracts are deployed from their artifacts, as in production.
 abstract contract StackTest is Test {
     IEntryPoint internal constant ENTRY_POINT = IEntryPoint(0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789);
 
-    /// @dev Where the EntryPoint's constructor ran.
+    /// @dev The address at which the EntryPoint's constructor ran.
     address internal deployedEntryPoint;
     address internal implementation;
     IMultiOwnerPlugin internal ownerPlugin;
@@ -217,7 +217,7 @@ abstract contract StackTest is Test {
 
     /// @notice Sends one operation as a bundle; reverts as `handleOps` does.
     /// @return success Whether the operation's call succeeded.
-    /// @return revertReason What the call reverted with, if it did.
+    /// @return revertReason The revert data of the call, if it reverted.
     function send(UserOperation memory op) internal returns (bool success, bytes memory revertReason) {
         UserOperation[] memory ops = new UserOperation[](1);
         ops[0] = op;
@@ -258,7 +258,8 @@ abstract contract StackTest is Test {
         vm.expectRevert(abi.encodeWithSelector(IEntryPoint.FailedOp.selector, 0, reason));
     }
 
-    /// @notice What the account's `validateUserOp` answers for an operation, asked by the EntryPoint; state is kept.
+    /// @notice The result of the account's `validateUserOp` for an operation, called by the EntryPoint; state changes
+    /// are kept.
     function validate(UserOperation memory op) internal returns (uint256 validationData) {
         bytes memory callData = validateCall(op, ENTRY_POINT.getUserOpHash(op), 0);
         vm.prank(address(ENTRY_POINT));

@@ -11,9 +11,9 @@ import {SessionKeyStackTest} from "./SessionKeyStackTest.sol";
 
 /// @notice Traces the validation of a user operation in the real EntryPoint v0.6, by ERC-7562.
 abstract contract ValidationTrace is SessionKeyStackTest, Erc7562 {
-    /// @notice The rules that the validation of `op` breaks, in their order in the trace, each as "rule: what". State is left
-    /// as it was. Called by the test itself, so that the memory that a trace takes is free again afterwards.
-    /// @param signatureFails What validation must say of the signature.
+    /// @notice The rules that the validation of `op` breaks, in their order in the trace, each as "rule: what". State
+    /// is left as it was. The test calls it on itself, so the memory of a trace is freed afterwards.
+    /// @param signatureFails The expected result for the signature.
     function violationsOf(UserOperation memory op, bool signatureFails) external returns (string[] memory) {
         vm.startDebugTraceRecording();
         (bool success, bytes memory answer) =

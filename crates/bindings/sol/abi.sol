@@ -6,7 +6,7 @@ pragma solidity ^0.8.30;
 struct UserOperation {
     /// The account.
     address sender;
-    /// Upper 192 bits: nonce key (a lane with a sequence of its own); lower 64 bits: sequence number in that lane.
+    /// Upper 192 bits: nonce key (a lane with its own sequence); lower 64 bits: sequence number in that lane.
     uint256 nonce;
     /// Empty, or factory address followed by the call that creates the account.
     bytes initCode;
@@ -30,7 +30,8 @@ struct UserOperation {
 
 /// An account of ERC-4337, EntryPoint v0.6.
 interface IAccount {
-    /// Validates a user operation and pays the EntryPoint what is missing. For the EntryPoint alone.
+    /// Validates a user operation and pays the missing funds to the EntryPoint. Only the EntryPoint may call
+    /// it.
     ///
     /// - `missingAccountFunds`: Wei.
     /// - `validationData`: Bits 0..159: authorizer (0 valid, 1 invalid signature, else an aggregator); bits 160..207:
@@ -46,7 +47,7 @@ interface IAccount {
 interface IAccountLoupe {
     /// The plugin that executes a function, and the functions that validate it.
     struct ExecutionFunctionConfig {
-        /// Zero: nothing. The account itself for its own functions.
+        /// Zero if there is none; the account itself for its own functions.
         address plugin;
         bytes21 userOpValidationFunction;
         bytes21 runtimeValidationFunction;
@@ -759,8 +760,8 @@ interface IEntryPoint {
         uint256 actualGasUsed
     );
 
-    /// The call of an included user operation reverted. `revertReason` holds at most 2,048 bytes; for an empty reason,
-    /// there is no event.
+    /// The call of an included user operation reverted. `revertReason` holds at most 2,048 bytes; an empty
+    /// reason emits no event.
     event UserOperationRevertReason(
         bytes32 indexed userOpHash, address indexed sender, uint256 nonce, bytes revertReason
     );
@@ -783,7 +784,7 @@ interface IEntryPoint {
     /// A stake was added to, or its delay changed.
     event StakeLocked(address indexed account, uint256 totalStaked, uint256 unstakeDelaySec);
 
-    /// The unstake delay runs.
+    /// The unstake delay started.
     event StakeUnlocked(address indexed account, uint256 withdrawTime);
 
     /// A stake was withdrawn.
@@ -795,10 +796,10 @@ interface IEntryPoint {
     /// An aggregator refused its signature.
     error SignatureValidationFailed(address aggregator);
 
-    /// The answer of `simulateValidation`, which always reverts.
+    /// The result of `simulateValidation`, which always reverts.
     error ValidationResult(ReturnInfo returnInfo, StakeInfo senderInfo, StakeInfo factoryInfo, StakeInfo paymasterInfo);
 
-    /// The answer of `simulateValidation` for an operation with an aggregator.
+    /// The result of `simulateValidation` for an operation with an aggregator.
     error ValidationResultWithAggregation(
         ReturnInfo returnInfo,
         StakeInfo senderInfo,
@@ -807,12 +808,12 @@ interface IEntryPoint {
         AggregatorStakeInfo aggregatorInfo
     );
 
-    /// The answer of `simulateHandleOp`, which always reverts.
+    /// The result of `simulateHandleOp`, which always reverts.
     error ExecutionResult(
         uint256 preOpGas, uint256 paid, uint48 validAfter, uint48 validUntil, bool targetSuccess, bytes targetResult
     );
 
-    /// The answer of `getSenderAddress`, which always reverts.
+    /// The result of `getSenderAddress`, which always reverts.
     error SenderAddressResult(address sender);
 
     /// Includes user operations; the fees go to `beneficiary`.
@@ -848,8 +849,8 @@ interface IEntryPoint {
     /// Withdraws the caller's stake after the unstake delay.
     function withdrawStake(address payable withdrawAddress) external;
 
-    /// The hash that is signed and that identifies the operation: of everything except the signature, with EntryPoint
-    /// and chain id.
+    /// The hash that is signed and that identifies the operation. Covers everything except the signature, and
+    /// the EntryPoint and chain id.
     function getUserOpHash(UserOperation calldata userOp) external view returns (bytes32);
 
     /// The next nonce of an account for a nonce key: key in the upper 192 bits, sequence in the lower 64.
@@ -953,12 +954,13 @@ interface IPaymasterV07 {
 ///
 /// The interfaces of ERC-4337 and ERC-6900 that it inherits, with ERC-1822 and the ERC-721, ERC-1155 and ERC-777
 /// receivers.
-/// A `bytes21` is a function reference: the address of a plugin, then one byte, the function id within that plugin. Three
-/// values have no address and a meaning of their own: 0 "none"; 1 RUNTIME_VALIDATION_ALWAYS_ALLOW, a runtime validation
-/// that lets every caller pass; 2 PRE_HOOK_ALWAYS_DENY, a pre hook that lets nobody pass.
+/// A `bytes21` is a function reference: the address of a plugin, then one byte, the function id within that plugin.
+/// Three values have no address and a special meaning: 0 "none"; 1 RUNTIME_VALIDATION_ALWAYS_ALLOW, a runtime
+/// validation that lets every caller pass; 2 PRE_HOOK_ALWAYS_DENY, a pre hook that lets nobody pass.
 /// A *runtime call* is a call of the account by anyone but the EntryPoint.
 interface IModularAccount {
-    /// Validates a user operation and pays the EntryPoint what is missing. For the EntryPoint alone.
+    /// Validates a user operation and pays the missing funds to the EntryPoint. Only the EntryPoint may call
+    /// it.
     ///
     /// - `missingAccountFunds`: Wei.
     /// - `validationData`: Bits 0..159: authorizer (0 valid, 1 invalid signature, else an aggregator); bits 160..207:
@@ -969,18 +971,18 @@ interface IModularAccount {
 
     /// The `config` of `uninstallPlugin`, ABI-encoded as one value: `abi.encode(UninstallPluginConfig(...))`.
     struct UninstallPluginConfig {
-        /// `abi.encode(manifest)` of the manifest that the plugin was installed with; empty: the plugin is asked for it.
+        /// `abi.encode(manifest)` of the manifest that the plugin was installed with; empty to ask the plugin for it.
         bytes serializedManifest;
         /// Uninstall even if `onUninstall` fails.
         bool forceUninstall;
-        /// The most gas that `onUninstall` gets; zero: all there is.
+        /// The gas limit of `onUninstall`; zero for no limit.
         uint256 callbackGasLimit;
     }
 
-    /// A plugin was installed, and `onInstall` had run.
+    /// A plugin was installed, and its `onInstall` has run.
     event PluginInstalled(address indexed plugin, bytes32 manifestHash, bytes21[] dependencies);
 
-    /// A plugin was uninstalled. `onUninstallSucceeded` is false if its callback failed and was forced through.
+    /// A plugin was uninstalled. `onUninstallSucceeded` is false if its callback failed in a forced uninstall.
     event PluginUninstalled(address indexed plugin, bool indexed onUninstallSucceeded);
 
     /// Installs a plugin.
@@ -1013,7 +1015,7 @@ interface IModularAccount {
     /// - `returnData`: The function's return data, raw.
     function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData);
 
-    /// Makes a call where the calling plugin's manifest permits it.
+    /// Makes a call that the calling plugin's manifest permits.
     ///
     /// - `value`: Wei to send along.
     /// - returned: The target's return data, raw.
@@ -1024,7 +1026,7 @@ interface IModularAccount {
 
     /// The plugin that executes a function, and the functions that validate it.
     struct ExecutionFunctionConfig {
-        /// Zero: nothing. The account itself for its own functions.
+        /// Zero if there is none; the account itself for its own functions.
         address plugin;
         bytes21 userOpValidationFunction;
         bytes21 runtimeValidationFunction;
@@ -1058,16 +1060,16 @@ interface IModularAccount {
     /// The account runs another implementation (ERC-1967).
     event Upgraded(address indexed implementation);
 
-    /// `initialize` ran already; on the implementation contract it can never run.
+    /// `initialize` has already run. It can never run on the implementation contract.
     error AlreadyInitialized();
 
     /// `initialize` is running: a plugin called it again from a callback.
     error AlreadyInitializing();
 
-    /// A hook PRE_HOOK_ALWAYS_DENY is in force for the function.
+    /// A PRE_HOOK_ALWAYS_DENY hook applies to the function.
     error AlwaysDenyRule();
 
-    /// `initialize`: not as many manifest hashes or install data as plugins.
+    /// `initialize`: the number of manifest hashes or of install data differs from the number of plugins.
     error ArrayLengthMismatch();
 
     /// A manifest adds one more copy of an execution hook than the account can count (256).
@@ -1079,16 +1081,16 @@ interface IModularAccount {
     /// A manifest adds one more copy of a pre-user-operation-validation hook than the account can count (256).
     error DuplicatePreUserOpValidationHookLimitExceeded(bytes4 selector, bytes21 hook);
 
-    /// A manifest adds a function that ERC-4337 gives a meaning on paymasters or aggregators.
+    /// A manifest adds a function of ERC-4337's paymasters or aggregators.
     error Erc4337FunctionNotAllowed(bytes4 selector);
 
-    /// The plugin's manifest does not let it make this call, or nobody may.
+    /// The plugin's manifest does not permit this call, or no plugin may make it.
     error ExecFromPluginExternalNotPermitted(address plugin, address target, uint256 value, bytes data);
 
     /// The plugin's manifest does not list this function.
     error ExecFromPluginNotPermitted(address plugin, bytes4 selector);
 
-    /// A manifest adds an execution function that a plugin has added before.
+    /// A manifest adds an execution function that a plugin has already added.
     error ExecutionFunctionAlreadySet(bytes4 selector);
 
     /// A manifest adds a function of `IPlugin` to the account.
@@ -1097,22 +1099,22 @@ interface IModularAccount {
     /// A manifest makes the account claim the interface of plugins, or the invalid one (0xffffffff).
     error InterfaceNotAllowed();
 
-    /// Not as many dependencies as the manifest asks for, or one of them lacks the interface asked for.
+    /// The number of dependencies differs from the manifest's, or one of them lacks the required interface.
     error InvalidDependenciesProvided();
 
-    /// The manifest does not have the given or the recorded hash, or says something that makes no sense.
+    /// The manifest does not have the given or the recorded hash, or is inconsistent.
     error InvalidPluginManifest();
 
     /// A dependency is not installed.
     error MissingPluginDependency(address dependency);
 
-    /// A manifest adds a function that the account has itself.
+    /// A manifest adds one of the account's own functions.
     error NativeFunctionNotAllowed(bytes4 selector);
 
-    /// The plugin may not spend the account's native token, and sent less along than it spends.
+    /// The plugin may not spend the account's native token, and sent along less than it spends.
     error NativeTokenSpendingNotPermitted(address plugin);
 
-    /// A manifest adds a validation function or a hook that is none.
+    /// A manifest adds a null validation function or hook.
     error NullFunctionReference();
 
     /// The plugin is installed, or its address is zero.
@@ -1127,7 +1129,7 @@ interface IModularAccount {
     /// `onInstall` reverted.
     error PluginInstallCallbackFailed(address plugin, bytes revertReason);
 
-    /// The address has no code, does not say by ERC-165 that it is a plugin, or does not answer as one.
+    /// The address has no code, does not report itself as a plugin through ERC-165, or does not answer as one.
     error PluginInterfaceNotSupported(address plugin);
 
     /// The plugin is not installed.
@@ -1154,20 +1156,20 @@ interface IModularAccount {
     /// The runtime validation function refused the call.
     error RuntimeValidationFunctionReverted(address plugin, uint8 functionId, bytes revertReason);
 
-    /// A function of the proxy was called on the implementation, or the other way around; or somebody else called
-    /// `initialize` of an externally owned account that delegates to the implementation (EIP-7702).
+    /// A function of the proxy was called on the implementation, or the other way around; or someone else
+    /// called `initialize` of an externally owned account that delegates to the implementation (EIP-7702).
     error UnauthorizedCallContext();
 
-    /// A pre-user-operation-validation hook named an aggregator: it can only accept (0) or refuse (1).
+    /// A pre-user-operation-validation hook named an aggregator; it may only accept (0) or refuse (1).
     error UnexpectedAggregator(address plugin, uint8 functionId, address aggregator);
 
     /// No plugin has added the function. Call data under 4 bytes is padded with zeros on the right.
     error UnrecognizedFunction(bytes4 selector);
 
-    /// The new implementation is not one (ERC-1822).
+    /// The new implementation does not identify itself as one (ERC-1822).
     error UpgradeFailed();
 
-    /// `validateUserOp` is for the EntryPoint alone.
+    /// Only the EntryPoint may call `validateUserOp`.
     error UserOpNotFromEntryPoint();
 
     /// A manifest adds a second user operation validation function for an execution function.
@@ -1179,14 +1181,15 @@ interface IModularAccount {
     /// The account accepts the native token from everyone.
     receive() external payable;
 
-    /// Runs the execution functions that plugins added, and returns what they return, raw.
+    /// Runs the execution functions that plugins added, and returns their return data, raw.
     fallback() external payable;
 
-    /// Sets the account up: installs plugins, without dependencies. Open to the first caller, once. An externally owned
-    /// account that delegates to the implementation (EIP-7702) can only be set up by itself: else `UnauthorizedCallContext`.
+    /// Sets the account up: installs plugins, without dependencies. Open to the first caller, once. Only an
+    /// externally owned account itself can set itself up when it delegates to the implementation (EIP-7702): else
+    /// `UnauthorizedCallContext`.
     ///
-    /// Warning: behind a proxy, call it in the transaction that creates the proxy, as the factory does; whoever is first
-    /// chooses the owners.
+    /// Warning: behind a proxy, call it in the transaction that creates the proxy, as the factory does; the first
+    /// caller chooses the owners.
     ///
     /// - `pluginInitData`: `abi.encode(bytes32[] manifestHashes, bytes[] pluginInstallDatas)`, an element per plugin.
     function initialize(address[] calldata plugins, bytes calldata pluginInitData) external;
@@ -1223,31 +1226,31 @@ interface IModularAccount {
         bytes calldata operatorData
     ) external;
 
-    /// The EntryPoint that the account obeys.
+    /// The EntryPoint that the account trusts.
     function entryPoint() external view returns (address);
 
     /// The next nonce of nonce key 0.
     function getNonce() external view returns (uint256);
 
-    /// The storage slot of the implementation's address (ERC-1822). Answered by the implementation alone.
+    /// The storage slot of the implementation's address (ERC-1822). Only the implementation answers.
     function proxiableUUID() external view returns (bytes32);
 
     /// ERC-165: what the account implements itself, and what the manifests of installed plugins claim.
     function supportsInterface(bytes4 interfaceId) external view returns (bool);
 }
 
-/// Creates modular accounts at addresses known beforehand.
+/// Factory of modular accounts at addresses known in advance.
 ///
-/// The factory has an owner of its own, who manages its stake at the EntryPoint; that part of the ABI (`owner`,
-/// `pendingOwner`, `transferOwnership`, `acceptOwnership` and their events) is OpenZeppelin's `Ownable2Step`.
+/// The factory's owner manages its stake at the EntryPoint; that part of the ABI (`owner`, `pendingOwner`,
+/// `transferOwnership`, `acceptOwnership` and their events) is OpenZeppelin's `Ownable2Step`.
 interface IModularAccountFactory {
-    /// This cannot be done.
+    /// The action is not possible.
     error InvalidAction();
 
     /// The owners are not strictly ascending, or the zero address is among them.
     error InvalidOwner();
 
-    /// An account needs an owner.
+    /// There are no owners; an account needs one.
     error OwnersArrayEmpty();
 
     /// More than 100 owners.
@@ -1261,31 +1264,31 @@ interface IModularAccountFactory {
 
     /// Creates an account for these owners, or returns the one that exists.
     ///
-    /// - `salt`: Tells accounts of the same owners apart.
+    /// - `salt`: Distinguishes accounts of the same owners.
     /// - `owners`: Strictly ascending and not zero; 1 to 100 of them.
     function createAccount(uint256 salt, address[] calldata owners) external returns (address addr);
 
-    /// Puts wei of the factory into its stake at the EntryPoint. For its owner.
+    /// Moves wei of the factory into its stake at the EntryPoint. Only its owner may call it.
     ///
     /// - `unstakeDelay`: Seconds between `unlockStake` and `withdrawStake`.
-    /// - `amount`: Wei; what is sent beyond it stays on the factory.
+    /// - `amount`: Wei; any excess sent stays on the factory.
     function addStake(uint32 unstakeDelay, uint256 amount) external payable;
 
-    /// Starts the unstake delay. For the factory's owner.
+    /// Starts the unstake delay. Only the factory's owner may call it.
     function unlockStake() external;
 
-    /// Withdraws the whole stake after the unstake delay. For the factory's owner.
+    /// Withdraws the whole stake after the unstake delay. Only the factory's owner may call it.
     function withdrawStake(address payable to) external;
 
-    /// Sends what the factory itself holds. For its owner.
+    /// Sends native or ERC-20 tokens that the factory holds. Only its owner may call it.
     ///
-    /// - `token`: An ERC-20 token; zero: the native token, of which the whole balance goes whatever `amount` is.
+    /// - `token`: An ERC-20 token, or zero for the native token, whose whole balance is sent whatever `amount` is.
     function withdraw(address payable to, address token, uint256 amount) external;
 
     /// Always reverts with `InvalidAction`: a stake without an owner would be lost.
     function renounceOwnership() external view;
 
-    /// The address that `createAccount` would give, or gave, these owners.
+    /// The address at which `createAccount` would create, or created, the account of these owners.
     function getAddress(uint256 salt, address[] calldata owners) external view returns (address);
 
     /// The EntryPoint that the factory is staked at.
@@ -1294,15 +1297,15 @@ interface IModularAccountFactory {
     /// The account implementation.
     function IMPL() external view returns (address);
 
-    /// The plugin that gives accounts their owners.
+    /// The plugin that keeps the owners of accounts.
     function MULTI_OWNER_PLUGIN() external view returns (address);
 }
 
-/// A user operation of ERC-4337 as EntryPoint v0.7 takes it. Gas in gas units, fees in wei per gas unit; two numbers in
-/// one word are 16 bytes each, the first in the upper half.
+/// A user operation of ERC-4337 as EntryPoint v0.7 takes it. Gas in gas units, fees in wei per gas unit; two
+/// numbers in one word take 16 bytes each, the first in the upper half.
 struct PackedUserOperation {
     address sender;
-    /// Upper 192 bits: nonce key (a lane of its own sequence); lower 64 bits: sequence number in that lane.
+    /// Upper 192 bits: nonce key (a lane with its own sequence); lower 64 bits: sequence number in that lane.
     uint256 nonce;
     /// Empty, or factory address followed by the call that creates the account.
     bytes initCode;
@@ -1320,9 +1323,9 @@ struct PackedUserOperation {
 /// A function that a module adds to an account.
 struct ManifestExecutionFunction {
     bytes4 executionSelector;
-    /// Whether anybody may call it.
+    /// Whether anyone may call it.
     bool skipRuntimeValidation;
-    /// Whether validations that are global may validate it.
+    /// Whether global validations may validate it.
     bool allowGlobalValidation;
 }
 
@@ -1354,7 +1357,7 @@ interface IModule {
     function moduleId() external view returns (string memory);
 }
 
-/// A module that validates what an account is asked to do.
+/// A module that validates operations, calls and signatures of an account.
 interface IValidationModule {
     /// Sets the module up for the calling account.
     function onInstall(bytes calldata data) external;
@@ -1367,15 +1370,15 @@ interface IValidationModule {
 
     /// Validates a user operation of the calling account.
     ///
-    /// - `entityId`: Which of the module's validations on the account is asked; the account's own number for it.
-    /// - `userOp`: As the EntryPoint got it, but with the module's part of the signature alone.
+    /// - `entityId`: The account's number for the validation of the module that is asked.
+    /// - `userOp`: As the EntryPoint received it, except that the signature is only the module's part of it.
     /// - `validationData`: Bits 0..159: authorizer (0 valid, 1 invalid signature); bits 160..207: validUntil (0 means no end);
     ///   bits 208..255: validAfter. Unix seconds, both inclusive.
     function validateUserOp(uint32 entityId, PackedUserOperation calldata userOp, bytes32 userOpHash)
         external
         returns (uint256 validationData);
 
-    /// Validates a call that comes from anywhere but the EntryPoint; reverts to refuse it.
+    /// Validates a call that does not come from the EntryPoint; reverts to refuse it.
     function validateRuntime(
         address account,
         uint32 entityId,
@@ -1385,7 +1388,7 @@ interface IValidationModule {
         bytes calldata authorization
     ) external;
 
-    /// Validates a signature of the account by ERC-1271.
+    /// Validates an ERC-1271 signature of the account.
     ///
     /// - returned: 0x1626ba7e if it is valid, else 0xffffffff.
     function validateSignature(address account, uint32 entityId, address sender, bytes32 hash, bytes calldata signature)
@@ -1405,24 +1408,25 @@ interface IExecutionModule {
     /// Name and version: "vendor.module.semver".
     function moduleId() external view returns (string memory);
 
-    /// What the module adds to an account.
+    /// The functions and hooks that the module adds to an account.
     function executionManifest() external pure returns (ExecutionManifest memory);
 }
 
 /// Owners of an ERC-6900 v0.7 account.
 ///
 /// Each owner alone can do everything. An owner is an externally owned account, which signs with ECDSA, or a
-/// contract, which is asked by ERC-1271. An account that has installed the plugin has at least one owner.
+/// contract, which is asked through ERC-1271. An account with the plugin has at least one owner.
 /// A signature, of a user operation or of a message (ERC-1271), has one of three forms:
 /// - ECDSA: r (32 bytes), s (32), v (1), of the owner that is recovered;
-/// - named: a marker (32 bytes), the owner (20), its signature (any number): only that owner is asked, about its signature;
-/// - plain: any other bytes: every owner with code is asked about all of them, newest first, until one says yes.
+/// - named: a marker (32 bytes), the owner (20), its signature (any length): only that owner is asked, about its
+/// signature;
+/// - plain: any other bytes: every owner with code is asked about all of them, newest first, until one accepts.
 /// The marker is `0xffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c234690`. It
 /// is larger than any r (the order of secp256k1), so no ECDSA signature begins with it. A contract owner whose own signatures
 /// begin with it, such as an account with this plugin, must be named.
-/// Bundlers refuse an operation whose validation looks at an address without code (ERC-7562, OP-041). A signature that names
-/// its owner never makes it do so, if the owner has code. Without the name, it does if an owner without code is newer than the
-/// one that signed: the operation is valid in `handleOps` all the same.
+/// Bundlers refuse an operation whose validation accesses an address without code (ERC-7562, OP-041). A named signature
+/// never causes this if the named owner has code. A plain signature does if an owner without code is newer than the
+/// signer; the operation is still valid in `handleOps`.
 interface IMultiOwnerPlugin {
     /// Ids of this plugin's validation functions.
     enum FunctionId {
@@ -1432,13 +1436,13 @@ interface IMultiOwnerPlugin {
         USER_OP_VALIDATION_OWNER
     }
 
-    /// Owners of an account changed: `removedOwners` went first, then `addedOwners` came.
+    /// Owners of an account changed: `removedOwners` were removed first, then `addedOwners` added.
     event OwnerUpdated(address indexed account, address[] addedOwners, address[] removedOwners);
 
     /// An account must have an owner.
     error EmptyOwnersNotAllowed();
 
-    /// The address is zero, or an owner already.
+    /// The address is zero or already an owner.
     error InvalidOwner(address owner);
 
     /// The caller is neither an owner nor the account.
@@ -1484,7 +1488,7 @@ interface IMultiOwnerPlugin {
 
 /// How a manifest names a function. Source: ERC-6900 v0.7, "Plugin manifest".
 enum ManifestAssociatedFunctionType {
-    /// No function: only legal for one half of an execution hook pair.
+    /// No function: only valid for one half of an execution hook pair.
     NONE,
     /// Function `functionId` of the plugin that owns the manifest.
     SELF,
@@ -1563,7 +1567,7 @@ struct PluginManifest {
 
 /// A plugin of an ERC-6900 v0.7 account.
 ///
-/// All functions but the last two are called by the account that the plugin is installed on.
+/// The account that the plugin is installed on calls all functions except the last two.
 interface IPlugin {
     /// Sets the plugin up for the calling account.
     function onInstall(bytes calldata data) external;
@@ -1610,12 +1614,13 @@ interface IPlugin {
 
 /// Errors that every plugin of this repository can raise, and the session key module.
 interface IPluginErrors {
-    /// The plugin holds state for the account already. Neither plugin of this repository raises it: an installation
-    /// clears what an uninstall without its callback left over. They have it because the published ABI does.
+    /// The plugin already holds state for the account. Neither plugin of this repository raises it: an
+    /// installation clears what an uninstall without callback left behind. They declare it because the published ABI
+    /// does.
     error AlreadyInitialized();
 
-    /// The call makes no sense here. The session key plugin and module raise it for install data that is not all there. The
-    /// owner plugin never does: every call of it that makes no sense has an error of its own. It has this one because the
+    /// The call is invalid. The session key plugin and module raise it for incomplete install data. The owner
+    /// plugin never raises it: each of its invalid calls has a specific error. It declares this one because the
     /// published ABI does.
     error InvalidAction();
 
@@ -1629,7 +1634,7 @@ interface IPluginErrors {
     error NotInitialized();
 }
 
-/// What an installed plugin may make the account do (ERC-6900 v0.7).
+/// Calls that installed plugins make through the account (ERC-6900 v0.7).
 interface IPluginExecutor {
     /// Calls an execution function that a plugin added and that the calling plugin's manifest lists.
     ///
@@ -1637,7 +1642,7 @@ interface IPluginExecutor {
     /// - `returnData`: The function's return data, raw.
     function executeFromPlugin(bytes calldata data) external payable returns (bytes memory returnData);
 
-    /// Makes a call where the calling plugin's manifest permits it.
+    /// Makes a call that the calling plugin's manifest permits.
     ///
     /// - `value`: Wei to send along.
     /// - returned: The target's return data, raw.
@@ -1651,18 +1656,18 @@ interface IPluginExecutor {
 interface IPluginManager {
     /// The `config` of `uninstallPlugin`, ABI-encoded as one value: `abi.encode(UninstallPluginConfig(...))`.
     struct UninstallPluginConfig {
-        /// `abi.encode(manifest)` of the manifest that the plugin was installed with; empty: the plugin is asked for it.
+        /// `abi.encode(manifest)` of the manifest that the plugin was installed with; empty to ask the plugin for it.
         bytes serializedManifest;
         /// Uninstall even if `onUninstall` fails.
         bool forceUninstall;
-        /// The most gas that `onUninstall` gets; zero: all there is.
+        /// The gas limit of `onUninstall`; zero for no limit.
         uint256 callbackGasLimit;
     }
 
-    /// A plugin was installed, and `onInstall` had run.
+    /// A plugin was installed, and its `onInstall` has run.
     event PluginInstalled(address indexed plugin, bytes32 manifestHash, bytes21[] dependencies);
 
-    /// A plugin was uninstalled. `onUninstallSucceeded` is false if its callback failed and was forced through.
+    /// A plugin was uninstalled. `onUninstallSucceeded` is false if its callback failed in a forced uninstall.
     event PluginUninstalled(address indexed plugin, bool indexed onUninstallSucceeded);
 
     /// Installs a plugin.
@@ -1684,9 +1689,9 @@ interface IPluginManager {
     function uninstallPlugin(address plugin, bytes calldata config, bytes calldata pluginUninstallData) external;
 }
 
-/// What `SessionKeyModule` adds to the ABI of `ISessionKeyPlugin`, `IValidationModule` and `IExecutionModule`.
+/// Additions of `SessionKeyModule` to the ABI of `ISessionKeyPlugin`, `IValidationModule` and `IExecutionModule`.
 interface ISessionKeyModule {
-    /// In execution: a call's target says that it is a module. Modules take orders from the account's calls.
+    /// In execution: a call's target reports itself as a module. Modules obey calls from the account.
     error TargetIsModule(address target);
 
     /// In execution: too little gas is left to ask a call's target whether it is a module.
@@ -1695,13 +1700,14 @@ interface ISessionKeyModule {
 
 /// Session keys for ERC-6900 accounts: as a plugin of v0.7, and as a module of v0.8.
 ///
-/// The owner of an account registers a session key with a set of permissions. The key then signs user operations
-/// that call `executeWithSessionKey`; nothing else, and only what its permissions allow.
+/// The owner of an account registers a session key with a set of permissions. The key then signs user
+/// operations that call `executeWithSessionKey`, and nothing else, within its permissions.
 /// Units and bounds, everywhere in this interface:
 /// - amounts of the native token and of gas are in wei, of an ERC-20 token in its base units;
 /// - times are unix seconds, and inclusive on both ends; zero means unbounded on that side;
-/// - a `refreshInterval` is in seconds; zero means that the limit is a total and never refreshes. An interval starts when the limit
-/// is set; with the module, if that is while the key is added, with the next execution;
+/// - a `refreshInterval` is in seconds; zero means that the limit is a total and never refreshes. An interval starts
+/// when the limit is set; with the module, the interval of a limit set while the key is added starts with the next
+/// execution;
 /// - `type(uint256).max` as a spend limit means "no limit".
 /// Defaults of a newly added key: allowlist, with nothing on it (every call is denied); no time range; a native token limit
 /// of zero; no ERC-20 limits; no gas limit; no required paymaster.
@@ -1710,18 +1716,18 @@ interface ISessionKeyPlugin {
     enum ContractAccessControlType {
         /// Only what is on the list may be called.
         ALLOWLIST,
-        /// Everything may be called but what is on the list.
+        /// Everything may be called except what is on the list.
         DENYLIST,
         /// Everything may be called; the list is not read.
         ALLOW_ALL_ACCESS
     }
 
-    /// Ids of the plugin's validation functions. The module does not look at ids.
+    /// Ids of the plugin's validation functions. The module ignores ids.
     enum FunctionId {
         USER_OP_VALIDATION_SESSION_KEY
     }
 
-    /// A spend limit and what is used of it.
+    /// A spend limit and its used amount.
     struct SpendLimitInfo {
         /// False: unlimited.
         bool hasLimit;
@@ -1753,10 +1759,10 @@ interface ISessionKeyPlugin {
     /// No permission update has this selector. Shorter data is padded with zeros on the right.
     error InvalidPermissionsUpdate(bytes4 updateSelector);
 
-    /// The key is zero, registered already, not registered, or does not follow the given predecessor.
+    /// The key is zero, already registered, not registered, or does not follow the given predecessor.
     error InvalidSessionKey(address sessionKey);
 
-    /// No signer can be recovered from the signature at all (wrong length, high s, bad v).
+    /// No signer can be recovered from the signature (wrong length, high s, bad v).
     error InvalidSignature(address sessionKey);
 
     /// This address cannot have an ERC-20 limit.
@@ -1768,7 +1774,8 @@ interface ISessionKeyPlugin {
     /// In execution: the batch sends more native token than the key may.
     error NativeTokenSpendLimitExceeded(address account, address sessionKey);
 
-    /// A permission rule is broken. The ABI has this one error for all rules but those of the two spend limits.
+    /// A permission rule is broken. The ABI has this one error for all rules except those of the two spend
+    /// limits.
     error PermissionsCheckFailed();
 
     /// The key is not registered for the account.
@@ -1777,9 +1784,9 @@ interface ISessionKeyPlugin {
     /// Makes the calls in order, within the key's permissions. Called on the account, by a user operation that the key
     /// signed. Runtime calls are denied.
     ///
-    /// Permissions are checked in validation and again here. Warning: an installed plugin whose manifest permits it to
-    /// execute this function needs no signature of the key; only what is checked here binds it, which is all but the charge to
-    /// the gas limit and the required paymaster.
+    /// Permissions are checked in validation and again here. Warning: an installed plugin whose manifest permits
+    /// it to execute this function needs no signature of the key. Only the checks made here bind it: all except the
+    /// charge to the gas limit and the required paymaster.
     ///
     /// - `calls`: At least one.
     /// - returned: The return data of each call, raw.
@@ -1792,16 +1799,16 @@ interface ISessionKeyPlugin {
     /// - `permissionUpdates`: Encoded calls of `ISessionKeyPermissionsUpdates`; may be empty.
     function addSessionKey(address sessionKey, bytes32 tag, bytes[] calldata permissionUpdates) external;
 
-    /// Removes a key. Called on the account. Approvals that the key gave stay: an owner has to reset them.
+    /// Removes a key. Called on the account. Approvals that the key gave stay; an owner has to reset them.
     ///
-    /// - `predecessor`: What `findPredecessor` answers for the key; or zero, to have it searched here.
+    /// - `predecessor`: The result of `findPredecessor` for the key, or zero to search for it here.
     function removeSessionKey(address sessionKey, bytes32 predecessor) external;
 
     /// Gives the permissions and used-up limits of one key to another, and removes the first. Called on the account.
     ///
     /// The new key becomes the first of `sessionKeysOf`. Rotating a key onto itself changes nothing else.
     ///
-    /// - `predecessor`: What `findPredecessor` answers for the old key; or zero, to have it searched here.
+    /// - `predecessor`: The result of `findPredecessor` for the old key, or zero to search for it here.
     /// - `newSessionKey`: Not zero, not registered (unless it is the old key): else `InvalidSessionKey`.
     function rotateSessionKey(address oldSessionKey, bytes32 predecessor, address newSessionKey) external;
 
@@ -1833,7 +1840,7 @@ interface ISessionKeyPlugin {
     /// The entry of a contract on the key's access control list.
     ///
     /// - `isOnList`: Whether the contract is on the list.
-    /// - `checkSelectors`: Whether only listed functions of it are meant.
+    /// - `checkSelectors`: Whether the entry covers only listed functions of it.
     function getAccessControlEntry(address account, address sessionKey, address contractAddress)
         external
         view
@@ -1869,14 +1876,14 @@ interface ISessionKeyPlugin {
         view
         returns (SpendLimitInfo memory info, bool shouldReset);
 
-    /// The key's limit on an ERC-20 token, in its base units. A removed limit keeps its last figures, but for
+    /// The key's limit on an ERC-20 token, in its base units. A removed limit keeps its last figures, except
     /// `limitUsed`, which is zero.
     function getERC20SpendLimitInfo(address account, address sessionKey, address token)
         external
         view
         returns (SpendLimitInfo memory);
 
-    /// The paymaster that every operation of the key must use; zero: none required.
+    /// The paymaster that every operation of the key must use; zero if none is required.
     function getRequiredPaymaster(address account, address sessionKey) external view returns (address);
 }
 
@@ -1893,7 +1900,7 @@ interface ISessionKeyPermissionsUpdates {
 
     /// Sets the entry of a contract on the access control list.
     ///
-    /// - `checkSelectors`: Whether only listed functions of it are meant.
+    /// - `checkSelectors`: Whether the entry covers only listed functions of it.
     function updateAccessListAddressEntry(address contractAddress, bool isOnList, bool checkSelectors) external;
 
     /// Puts a function of a contract on the access control list, or takes it off.
@@ -1914,8 +1921,8 @@ interface ISessionKeyPermissionsUpdates {
     /// Limits what the key may spend of a token: the amounts of `transfer` and `approve` count, and no other
     /// function of the token may be called.
     ///
-    /// Warning: an approval counts once, when it is given, and outlives the key. The token's answer is ignored.
-    /// On an NFT, ids count as amounts, and id 0 is free.
+    /// Warning: an approval counts once, when it is given, and outlives the key. The token's return value is
+    /// ignored. On an NFT, ids count as amounts, and id 0 is free.
     ///
     /// - `token`: Not zero: else `InvalidToken`.
     /// - `spendLimit`: Base units of the token; `type(uint256).max` removes the limit.
@@ -1925,9 +1932,9 @@ interface ISessionKeyPermissionsUpdates {
     /// Limits the worst-case cost of the key's operations. The nonce key of each operation must then be the
     /// session key's address.
     ///
-    /// Operations are charged in validation. Of those validated before, in the same bundle, execution refuses the ones
-    /// that a lowered limit does not cover any more; a limit that the key did not have, or that was removed in between, does not
-    /// bind them. An interval ends with the first operation that does not fit what is left of it.
+    /// Operations are charged in validation. Of those validated earlier in the same bundle, execution refuses the
+    /// ones that a lowered limit no longer covers; a limit that the key did not have, or that was removed in between,
+    /// does not bind them. An interval ends with the first operation that does not fit what is left of it.
     ///
     /// - `spendLimit`: Wei, not gas units; `type(uint256).max` removes the limit.
     /// - `refreshInterval`: Seconds. Zero: the limit is a total.
@@ -1935,7 +1942,7 @@ interface ISessionKeyPermissionsUpdates {
 
     /// Requires that this paymaster pays for every operation of the key; zero removes the rule.
     ///
-    /// Only validation knows the paymaster: operations validated before, in the same bundle, are not bound.
+    /// Only validation knows the paymaster: operations validated earlier in the same bundle are not bound.
     function setRequiredPaymaster(address requiredPaymaster) external;
 }
 

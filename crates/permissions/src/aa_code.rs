@@ -1,14 +1,15 @@
-//! Codes of the EntryPoint.
+//! Error codes of the EntryPoint.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! aa_codes {
     ($($code:literal $variant:ident $text:literal,)*) => {
-        /// Why EntryPoint v0.6 did not take an operation: the code that the reason of its `FailedOp` starts with.
+        /// The reason EntryPoint v0.6 refused an operation: the code at the start of the reason in its
+        /// `FailedOp`.
         ///
-        /// The first digit says whose fault it is: 1 factory, 2 account, 3 paymaster, 4 gas of the operation, 5 the paymaster's
-        /// `postOp`, 9 the bundler.
+        /// The first digit is the cause: 1 factory, 2 account, 3 paymaster, 4 gas of the operation, 5 the
+        /// paymaster's `postOp`, 9 the bundler.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
         pub enum AaCode {
@@ -35,16 +36,16 @@ macro_rules! aa_codes {
                 }
             }
 
-            /// Finds a code in a text: the first that EntryPoint v0.6 has. Bundlers put the EntryPoint's reason into
-            /// sentences of their own. A code is a word of its own: "AA21" inside an address is none.
+            /// Finds the first code of EntryPoint v0.6 in a text. Bundlers wrap the EntryPoint's reason in
+            /// their own messages. A code must be a separate word: "AA21" inside an address does not count.
             pub fn find(text: &str) -> Option<Self> {
                 text.match_indices("AA")
                     .filter(|(at, _)| !text[..*at].ends_with(char::is_alphanumeric))
                     .find_map(|(at, _)| Self::parse(&text[at..]))
             }
 
-            /// Reads the code at the start of a reason. `None` for one that EntryPoint v0.6 does not have, or that a letter or
-            /// digit follows.
+            /// Parses the code at the start of a reason. `None` if EntryPoint v0.6 does not have it, or if a
+            /// letter or digit follows.
             pub fn parse(reason: &str) -> Option<Self> {
                 let (code, rest) = reason.split_at_checked(4)?;
                 if rest.starts_with(char::is_alphanumeric) {
@@ -61,7 +62,7 @@ macro_rules! aa_codes {
 
 // Source: `core/EntryPoint.sol` of @account-abstraction/contracts 0.6.0.
 aa_codes! {
-    "AA10" SenderAlreadyConstructed "the operation would create an account that exists already",
+    "AA10" SenderAlreadyConstructed "the operation would create an account that already exists",
     "AA13" InitCodeFailed "creating the account failed or ran out of gas",
     "AA14" InitCodeWrongSender "the factory created another account than the operation's sender",
     "AA15" InitCodeCreatedNothing "the factory did not create the account",
@@ -69,8 +70,8 @@ aa_codes! {
     "AA21" PrefundNotPaid "the account cannot pay for the operation",
     "AA22" ExpiredOrNotDue "the operation is not valid at this time",
     "AA23" AccountReverted "the account refused the operation in validation, or validation ran out of gas",
-    "AA24" AccountSignature "the signature is not of whoever may sign this operation",
-    "AA25" InvalidNonce "the nonce is used already, or not the next of its lane",
+    "AA24" AccountSignature "the signer may not sign this operation",
+    "AA25" InvalidNonce "the nonce was already used, or is not the next in its lane",
     "AA30" PaymasterNotDeployed "the paymaster does not exist",
     "AA31" PaymasterDepositTooLow "the paymaster's deposit cannot pay for the operation",
     "AA32" PaymasterExpiredOrNotDue "the paymaster's consent is not valid at this time",
@@ -79,10 +80,10 @@ aa_codes! {
     "AA40" OverVerificationGasLimit "validation used more than the verification gas limit",
     "AA41" TooLittleVerificationGas "the verification gas limit is too low",
     "AA50" PostOpReverted "the paymaster failed after the operation",
-    "AA51" PrefundBelowCost "the operation cost more than was paid for it in advance",
+    "AA51" PrefundBelowCost "the operation cost more than its prefund",
     "AA90" InvalidBeneficiary "the bundle has no beneficiary",
-    "AA91" BeneficiaryTransferFailed "the beneficiary did not take the fees",
-    "AA92" InternalCallOnly "a function that is for the EntryPoint only was called",
+    "AA91" BeneficiaryTransferFailed "the beneficiary did not accept the fees",
+    "AA92" InternalCallOnly "only the EntryPoint itself may call this function",
     "AA93" InvalidPaymasterAndData "the paymaster data is too short to name a paymaster",
     "AA94" GasValuesOverflow "a gas value is too large",
     "AA95" OutOfGas "the bundle has too little gas",
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_a_word_of_its_own() {
+    fn a_code_is_a_separate_word() {
         for (text, code) in [
             ("AA21", Some(AaCode::PrefundNotPaid)),
             ("AA21 didn't pay prefund", Some(AaCode::PrefundNotPaid)),
@@ -130,7 +131,7 @@ mod tests {
             ("AA21ec", None),
             ("éAA21", None),
             ("AA21é", None),
-            // Codes of other EntryPoints are passed over.
+            // Codes of other EntryPoints are skipped.
             ("AA99, then AA10", Some(AaCode::SenderAlreadyConstructed)),
             ("AA2", None),
             ("AA", None),

@@ -13,7 +13,7 @@ pub enum AccessControlType {
     /// Only what is on the list may be called. A new key has this, with an empty list.
     #[default]
     Allowlist = 0,
-    /// Everything may be called but what is on the list.
+    /// Everything may be called except what is on the list.
     Denylist = 1,
     /// Everything may be called; the list is not read.
     AllowAllAccess = 2,
@@ -64,11 +64,11 @@ pub struct AddressEntry {
     pub contract: Address,
     /// Whether it is on the list.
     pub is_on_list: bool,
-    /// Whether the entry means only those functions that have an entry of their own ([`FunctionEntry`]).
+    /// Whether the entry covers only functions with their own entry ([`FunctionEntry`]).
     pub check_selectors: bool,
 }
 
-/// A function's entry on the access control list. Read only where the contract's entry checks selectors.
+/// A function's entry on the access control list. Only read if the contract's entry checks selectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FunctionEntry {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn access_control_types_are_three() {
+    fn there_are_three_access_control_types() {
         for value in [
             AccessControlType::Allowlist,
             AccessControlType::Denylist,

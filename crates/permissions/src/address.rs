@@ -3,8 +3,8 @@
 use crate::PermissionError;
 use alloy_primitives::{Address, hex};
 
-/// Reads an address as people write it: `0x` and 40 hexadecimal digits, either all in lower case or with a correct
-/// EIP-55 checksum. A mistyped address fails here instead of receiving permissions.
+/// Parses an address as people write it: `0x` and 40 hexadecimal digits, either all in lower case or with a
+/// correct EIP-55 checksum. A mistyped address fails here instead of receiving permissions.
 pub fn parse_address(text: &str) -> Result<Address, PermissionError> {
     let invalid = || PermissionError::InvalidAddress(text.to_owned());
     let digits = text
@@ -22,7 +22,7 @@ pub fn parse_address(text: &str) -> Result<Address, PermissionError> {
     Ok(address)
 }
 
-/// Addresses with their checksum: for `serde(with)`.
+/// Addresses with their checksum, for `serde(with)`.
 pub mod checksummed {
     use super::parse_address;
     use alloy_primitives::Address;
@@ -38,7 +38,7 @@ pub mod checksummed {
         parse_address(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 
-    /// The same of an address that may not be there.
+    /// The same for an optional address.
     pub mod optional {
         use super::{Address, Deserialize, Deserializer, Error, Serializer, parse_address};
 
@@ -50,7 +50,7 @@ pub mod checksummed {
             }
         }
 
-        /// Reads an address, or null. The member has to be there.
+        /// Reads an address, or null. The member must be present.
         pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
             let text = Option::<String>::deserialize(deserializer)?;
             text.map(|text| parse_address(&text).map_err(D::Error::custom))

@@ -1,7 +1,7 @@
 //! The builder methods that sets and lists of updates have in common.
 
-/// Builder methods of a type with a method `update(self, PermissionUpdate) -> Self`. Setters of limits are not among them: for
-/// an existing key they must say what becomes of the amount used.
+/// Builder methods of a type with a method `update(self, PermissionUpdate) -> Self`. Setters of limits are
+/// not among them: for an existing key they must say what happens to the amount used.
 macro_rules! builder_methods {
     () => {
         /// Sets how the access control list is read. Entries stay, and are read under the new type.
@@ -30,7 +30,7 @@ macro_rules! builder_methods {
             })
         }
 
-        /// Puts these functions of a contract on the list. Functions of it that are on the list already stay there.
+        /// Puts these functions of a contract on the list. Functions that are already on the list stay there.
         pub fn contract_functions(
             self,
             contract: ::alloy_primitives::Address,

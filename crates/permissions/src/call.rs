@@ -1,4 +1,4 @@
-//! The only thing that a session key can do: calls through `executeWithSessionKey`.
+//! Calls through `executeWithSessionKey`, the only function that a session key can call.
 
 use alloy_primitives::{Address, Bytes, FixedBytes, Selector, U256};
 use alloy_sol_types::SolCall;
@@ -15,7 +15,7 @@ pub const EXECUTE_WITH_SESSION_KEY: Selector =
 pub struct Call {
     /// The contract or account called.
     pub target: Address,
-    /// Wei to send along.
+    /// Wei to send.
     #[serde(default)]
     pub value: U256,
     /// Call data; empty for a plain transfer of the native token.

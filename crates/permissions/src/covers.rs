@@ -1,15 +1,16 @@
 //! Whether a policy allows everything that a need asks for.
 //!
-//! It is about one operation: in every state that keys with the two sets could be in alike (the same amounts used, the same starts of
-//! intervals, a pending reset of the gas limit in both, the same time before [`MAX_SECONDS`]), whatever the
-//! need's key may do, the policy's key may do. So a policy covers a need if
+//! The comparison is about single operations: in every state that keys with the two sets can share (the same
+//! amounts used, the same starts of intervals, a pending reset of the gas limit in both, the same time before
+//! [`MAX_SECONDS`]), the policy's key may do everything that the need's key may do. So a policy covers a need
+//! if
 //!
-//! - it lets every call pass that the need lets pass;
-//! - its time range holds the need's;
+//! - it allows every call that the need allows;
+//! - its time range contains the need's;
 //! - each of its limits is at least as large, and refreshes at least as soon (an interval of 0 never refreshes);
-//! - it limits nothing, and requires nothing, that the need does not.
+//! - it limits and requires nothing that the need does not.
 //!
-//! It does not say anything about sums over time: a policy of 100 a week does not fall behind a need of 100 a week that is used at
+//! It says nothing about sums over time: a policy of 100 a week covers a need of 100 a week that is spent at
 //! another pace. The rules are those of this project's plugin.
 //!
 //! ```
@@ -46,20 +47,20 @@ use alloy_primitives::{Address, U256};
 use session_key_bindings::ENTRY_POINT;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A need that no operation can fulfil: nothing can be said about what covers it.
+/// A need that no operation satisfies, so nothing can be said about what covers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NothingNeeded {
-    /// Its list lets no call pass.
+    /// Its list allows no call.
     #[error("the need does not allow any call")]
     NoCall,
 
-    /// Its time range is empty, or begins later than the plugin can tell.
+    /// Its time range is empty, or begins later than the plugin can represent.
     #[error("the need is never valid: it ends at {valid_until} and begins at {valid_after} (unix seconds)")]
     NoTime {
-        /// First second.
+        /// The first second.
         valid_after: u64,
-        /// Last second; 0: no end.
+        /// The last second; 0 for no end.
         valid_until: u64,
     },
 }
@@ -74,7 +75,7 @@ impl Coverage {
         self.0.is_empty()
     }
 
-    /// What is missing: at most one for each part.
+    /// What is missing, at most one item per part.
     pub fn missing(&self) -> &[Missing] {
         &self.0
     }
@@ -84,7 +85,7 @@ impl Coverage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Missing {
-    /// The part of the policy that stands in the way.
+    /// The part of the policy that refuses.
     pub part: Part,
     /// A stable code.
     pub code: MissingCode,
@@ -92,7 +93,7 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// A state and an operation that the need's key may make in it, and the policy's may not.
+    /// A state, and an operation that the need's key may make in it but the policy's key may not.
     pub const fn example(&self) -> &Example {
         &self.example
     }
@@ -107,7 +108,8 @@ impl Missing {
         )
     }
 
-    /// The operation that the policy refuses and the need accepts, and why it is refused: `at 2027-01-15T08:00:00Z: …`.
+    /// The operation that the policy refuses and the need accepts, with the reason:
+    /// `at 2027-01-15T08:00:00Z: …`.
     #[must_use]
     pub fn describe_example(&self, names: &dyn Lookup) -> String {
         let verdict = self
@@ -125,12 +127,12 @@ impl Missing {
     }
 }
 
-/// How a policy falls behind a need. Codes never change their meaning.
+/// How a policy fails to cover a need. Codes never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MissingCode {
-    /// A call does not pass.
+    /// A call is not allowed.
     CallNotAllowed,
     /// The policy begins later.
     BeginsLater,
@@ -190,7 +192,7 @@ impl MissingCode {
     }
 }
 
-/// What is used of a limit, and since when.
+/// The amount used of a limit, and since when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Use {
     /// The amount used, in wei or base units.
@@ -199,23 +201,23 @@ pub struct Use {
     pub since: u64,
 }
 
-/// A state that two keys are in alike, and an operation.
+/// A state that two keys share, and an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Example {
-    /// When, unix seconds.
+    /// The time, unix seconds.
     pub time: u64,
-    /// What is used of the native token's limit, of both.
+    /// The use of the native token limit, for both keys.
     pub native: Use,
-    /// What is used of the gas limit, of both.
+    /// The use of the gas limit, for both keys.
     pub gas: Use,
-    /// What is used of tokens' limits, of both; nothing of those that are not there.
+    /// The use of token limits, for both keys; absent tokens are unused.
     pub tokens: BTreeMap<Address, Use>,
     /// The calls that the key makes.
     pub calls: Vec<Call>,
-    /// What the operation may cost, in wei, below 2^120.
+    /// The most that the operation may cost, in wei, below 2^120.
     pub max_cost: U256,
-    /// Who pays for it, if not the account.
+    /// The paymaster, if the account does not pay itself.
     pub paymaster: Option<Address>,
     /// Whether the operation uses the nonce lane of the key.
     pub uses_keys_lane: bool,
@@ -291,23 +293,24 @@ fn key_of(permissions: &Permissions, account: Address, session_key: Address) -> 
     state
 }
 
-/// Whether everything that `need` allows, `policy` allows; and if not, what is missing. Takes time linear in the number of entries.
+/// Whether `policy` allows everything that `need` allows, and if not, what is missing. Takes time linear in
+/// the number of entries.
 ///
-/// On which account is left open: one that neither set names. A key never calls its own account, so that for sets that name it,
-/// [`covers_on`] says more.
+/// Assumes an account that neither set names. A key never calls its own account, so for sets that name it,
+/// use [`covers_on`].
 pub fn covers(policy: &Permissions, need: &Permissions) -> Result<Coverage, NothingNeeded> {
     let named = named(policy, need);
     let account = some_address("an account", |address| !named.contains(address));
     covers_on(account, policy, need)
 }
 
-/// The same of keys of one account.
+/// The same for keys of a given account.
 pub fn covers_on(
     account: Address,
     policy: &Permissions,
     need: &Permissions,
 ) -> Result<Coverage, NothingNeeded> {
-    // Which key is of no matter, as long as neither set names it.
+    // Any key will do that neither set names.
     let named = named(policy, need);
     let key = some_address("a session key", |address| {
         !named.contains(address) && *address != account
@@ -315,7 +318,7 @@ pub fn covers_on(
     Comparison::new(key_of(policy, account, key), key_of(need, account, key))?.run()
 }
 
-/// Every address that has a meaning.
+/// The contracts and tokens that either set names, the EntryPoint, and the zero address.
 fn named(policy: &Permissions, need: &Permissions) -> BTreeSet<Address> {
     let mut named: BTreeSet<Address> = BTreeSet::from([ENTRY_POINT, Address::ZERO]);
     for permissions in [policy, need] {
@@ -355,7 +358,8 @@ impl Comparison {
             uses_keys_lane: true,
             policy: policy.clone(),
         };
-        // A call that the need lets pass: rather one that the policy lets pass, too, so that it is not refused for that.
+        // A call that the need allows, preferably one that the policy allows too, so it is not refused for
+        // that.
         let mut any = None;
         let shared = contracts(&policy, &need).into_iter().find_map(|contract| {
             calls_to(contract, [&policy, &need]).into_iter().find(|call| {
@@ -412,7 +416,7 @@ impl Comparison {
                     continue;
                 }
                 let selector = call.selector();
-                // Too short for a limited token: that the token is limited says it all.
+                // Too short for a limited token: the limit itself is the reason.
                 let is_limited = |state: &KeyState| {
                     let entry = state.contracts.get(&contract);
                     entry.is_some_and(|entry| entry.token_limit.has_limit)
@@ -488,7 +492,7 @@ impl Comparison {
         for token in limited {
             let [policy, need] = [&self.policy, &self.need]
                 .map(|state| state.contracts.get(&token).unwrap_or(&absent).token_limit);
-            // A call that spends, if the need allows one: rather one that the policy lets pass.
+            // A call that spends, if the need allows one, preferably one that the policy allows too.
             let spending = [ERC20_TRANSFER, ERC20_APPROVE].map(|function| {
                 let mut data = function.to_vec();
                 data.resize(TOKEN_CALL_LENGTH, 0);
@@ -519,7 +523,7 @@ impl Comparison {
         let (policy, need) = (self.policy.gas_limit.info, self.need.gas_limit.info);
         let base = self.base.clone();
         self.limit(Part::GasLimit, policy, need, |used, amount, time| {
-            // A single amount cannot cost any sum: what is used makes up for it.
+            // A single amount cannot reach every sum: the used amount makes up the rest.
             let most = U256::from(u64::MAX);
             let (used, amount) = if amount > most {
                 let used = Use {
@@ -539,7 +543,7 @@ impl Comparison {
         });
     }
 
-    /// Compares a limit. `example` makes one from what is used, what is asked for, and the time.
+    /// Compares a limit. `example` makes an example from the use, the amount asked for, and the time.
     fn limit(
         &mut self,
         part: Part,
@@ -609,7 +613,7 @@ const fn last_second(range: &TimeRange) -> u64 {
     }
 }
 
-/// Every contract that either set names, the EntryPoint, and one that stands for all others.
+/// Every contract that either set names, the EntryPoint, and one that represents all others.
 fn contracts(policy: &KeyState, need: &KeyState) -> BTreeSet<Address> {
     let named = policy.contracts.keys().chain(need.contracts.keys()).copied();
     named
@@ -660,7 +664,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_fall_behind_has_its_code() {
+    fn each_kind_of_gap_has_its_code() {
         let need = Permissions::new()
             .contract_functions(A, [ERC20_TRANSFER])
             .contract(B)
@@ -740,7 +744,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_other_types_are_compared_by_what_they_let_pass() {
+    fn lists_of_different_types_are_compared_by_what_they_allow() {
         let list = |list| Permissions::new().access_control_type(list);
         let everything = list(AccessControlType::AllowAllAccess);
         let denied = list(AccessControlType::Denylist).contract(A);
@@ -791,7 +795,7 @@ mod tests {
         assert_eq!(covers(&policy, &Permissions::new()), Err(NothingNeeded::NoCall));
         let no_functions = Permissions::new().contract_functions(A, []);
         assert_eq!(covers(&policy, &no_functions), Err(NothingNeeded::NoCall));
-        // The only function is none that a limited token has.
+        // A limited token does not accept its only function.
         let useless = Permissions::new()
             .contract_functions(A, [Selector::repeat_byte(1)])
             .erc20_spend_limit(A, SpendLimit::total(n(1)));
@@ -807,7 +811,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_in_words() {
+    fn missing_permissions_are_described() {
         let policy = Permissions::new()
             .contract(A)
             .native_token_spend_limit(SpendLimit::total(n(4)));
@@ -822,7 +826,7 @@ mod tests {
         );
     }
 
-    // Few values, so that they meet.
+    // Few values, so they coincide.
     fn contract() -> impl Strategy<Value = Address> {
         prop_oneof![6 => Just(A), 3 => Just(B), 1 => Just(ENTRY_POINT)]
     }

@@ -1,4 +1,4 @@
-//! Single updates from their encoding.
+//! Decoder of single updates.
 
 use crate::{
     AddressEntry, Erc20SpendLimit, FunctionEntry, MAX_SECONDS, PermissionError, PermissionUpdate, SpendLimit,
@@ -9,11 +9,11 @@ use alloy_sol_types::SolCall;
 use session_key_bindings::ISessionKeyPermissionsUpdates as Updates;
 
 impl PermissionUpdate {
-    /// Decodes an update exactly as the plugin does: what this takes, the plugin takes, with the same meaning, and nothing
-    /// else.
+    /// Decodes an update exactly as the plugin does: accepts what the plugin accepts, with the same meaning,
+    /// and nothing else.
     ///
-    /// alloy's own decoder is not the measure: it reads a `bool` word of 2 as true and ignores bits outside of a type, where
-    /// Solidity's decoder reverts. Bytes after the arguments are allowed, in both.
+    /// alloy's own decoder is more lenient: it reads a `bool` word of 2 as true and ignores bits outside a
+    /// type, where Solidity's decoder reverts. Both allow bytes after the arguments.
     pub fn decode(update: &[u8]) -> Result<Self, PermissionError> {
         let Some((selector, arguments)) = update.split_first_chunk::<4>() else {
             let mut selector = Selector::ZERO;
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_outside_of_a_type_are_refused() {
+    fn bits_outside_a_type_are_refused() {
         let address = Address::repeat_byte(1);
         let entry = PermissionUpdates::new()
             .contract(address)

@@ -11,8 +11,8 @@ pub fn transfer(to: Address, amount: U256) -> Bytes {
     token_call(ERC20_TRANSFER, to, amount)
 }
 
-/// Call data of `approve`: lets `spender` take `amount` base units of the token in all. Counts against the spend limit like a
-/// transfer of that amount.
+/// Call data of `approve`: allows `spender` to take `amount` base units of the token in total. Counts against
+/// the spend limit like a transfer of that amount.
 pub fn approve(spender: Address, amount: U256) -> Bytes {
     token_call(ERC20_APPROVE, spender, amount)
 }

@@ -1,9 +1,9 @@
-//! What is wrong with permissions.
+//! Errors of permissions.
 
 use alloy_primitives::{Address, Selector, U256};
 use std::fmt;
 
-/// Which quantity of seconds an error is about.
+/// The quantity of seconds that an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TimeField {
     /// The start of a time range.
@@ -24,7 +24,7 @@ impl fmt::Display for TimeField {
     }
 }
 
-/// A permission that no plugin would take, or bytes that are no permission update.
+/// A permission that no plugin accepts, or bytes that are not a permission update.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PermissionError {
@@ -35,27 +35,27 @@ pub enum PermissionError {
     /// A time or an interval that does not fit the plugin's `uint48`.
     #[error("{field} of {seconds} seconds is over the maximum of 2^48 - 1")]
     SecondsOutOfRange {
-        /// What it was for.
+        /// The quantity.
         field: TimeField,
         /// The value.
         seconds: U256,
     },
 
-    /// A time or an interval that can hardly be in seconds. [`encode_unchecked`](crate::PermissionUpdate::encode_unchecked)
-    /// encodes it all the same.
+    /// A time or an interval that is implausible in seconds.
+    /// [`encode_unchecked`](crate::PermissionUpdate::encode_unchecked) encodes it anyway.
     #[error("{field} of {seconds} is over {most}: times are in seconds, not milliseconds")]
     ImplausibleSeconds {
-        /// What it was for.
+        /// The quantity.
         field: TimeField,
         /// The value.
         seconds: u64,
-        /// The largest value taken for seconds: [`LATEST_PLAUSIBLE_TIME`](crate::LATEST_PLAUSIBLE_TIME) or
+        /// The largest value accepted as seconds: [`LATEST_PLAUSIBLE_TIME`](crate::LATEST_PLAUSIBLE_TIME) or
         /// [`LONGEST_PLAUSIBLE_INTERVAL`](crate::LONGEST_PLAUSIBLE_INTERVAL).
         most: u64,
     },
 
-    /// A time range in which the key can never be used. [`encode_unchecked`](crate::PermissionUpdate::encode_unchecked)
-    /// encodes it all the same.
+    /// A time range in which the key can never be used.
+    /// [`encode_unchecked`](crate::PermissionUpdate::encode_unchecked) encodes it anyway.
     #[error("the end time {valid_until} is before the start time {valid_after}")]
     EndBeforeStart {
         /// First second in which the key may be used.
@@ -64,7 +64,7 @@ pub enum PermissionError {
         valid_until: u64,
     },
 
-    /// A new key whose time is over already.
+    /// A new key that has already expired.
     #[error("the end time {valid_until} has passed: it is {now}")]
     Over {
         /// Last second in which the key may be used.
@@ -104,9 +104,9 @@ pub enum PermissionError {
     ShortArguments {
         /// Selector of the update.
         selector: Selector,
-        /// Bytes that the arguments take.
+        /// The number of bytes that the arguments take.
         expected: usize,
-        /// Bytes that are there.
+        /// The number of bytes found.
         found: usize,
     },
 

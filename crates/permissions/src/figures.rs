@@ -1,7 +1,8 @@
-//! What a key may do and has left, in figures: for monitoring, and the JSON of the command line.
+//! A key's permissions and what is left of its limits, in figures: for monitoring, and for the JSON of the
+//! command line.
 //!
-//! In JSON, members are in camel case and always there, amounts are decimal strings with their unit in the name (`…Wei`,
-//! `…BaseUnits`), times are unix seconds, and addresses have their EIP-55 checksum.
+//! In JSON, members are in camel case and always present, amounts are decimal strings with their unit in the
+//! name (`…Wei`, `…BaseUnits`), times are unix seconds, and addresses have their EIP-55 checksum.
 
 pub use crate::address::checksummed;
 
@@ -9,7 +10,7 @@ use crate::{AccessControlType, KeyState, SpendLimit, SpendLimitInfo, plan::limit
 use alloy_primitives::{Address, Selector, U256};
 use serde::{Deserialize, Serialize};
 
-/// Amounts as decimal strings: for `serde(with)`.
+/// Amounts as decimal strings, for `serde(with)`.
 pub mod decimal_string {
     use alloy_primitives::U256;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -19,11 +20,11 @@ pub mod decimal_string {
         serializer.collect_str(amount)
     }
 
-    /// Reads an amount. Takes decimal digits only.
+    /// Reads an amount. Accepts decimal digits only.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<U256, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.is_empty() || !text.bytes().all(|digit| digit.is_ascii_digit()) {
-            return Err(D::Error::custom("an amount is a text of decimal digits"));
+            return Err(D::Error::custom("an amount is a string of decimal digits"));
         }
         U256::from_str_radix(&text, 10).map_err(D::Error::custom)
     }
@@ -34,11 +35,11 @@ pub mod decimal_string {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum KeyStatus {
-    /// Its time has come and is not over.
+    /// It is valid now.
     Active,
-    /// Its time has not come.
+    /// It is not valid yet.
     NotYetValid,
-    /// Its time is over.
+    /// It has expired.
     Expired,
     /// The account does not have it.
     NotRegistered,
@@ -51,43 +52,43 @@ pub enum KeyStatus {
 pub enum LimitStatus {
     /// Something is left.
     Available,
-    /// Nothing is left, and it refreshes at the time that stands beside it.
+    /// Nothing is left until it refreshes, at `refreshes_at`.
     Waiting,
     /// Nothing is left, and it does not refresh.
     Exhausted,
-    /// It does not refresh before its pending reset is settled (the gas limit only).
+    /// It does not refresh until its pending reset is settled (gas limit only).
     ResetPending,
 }
 
-/// What is left of a limit at some time.
+/// What is left of a limit at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum BudgetFigures {
-    /// Of what the key may send in the native token.
+    /// The limit on the native token that the key may send.
     Native {
-        /// The limit, in all or per interval.
+        /// The limit, in total or per interval.
         #[serde(with = "decimal_string")]
         limit_wei: U256,
-        /// What is used of it.
+        /// The amount used.
         #[serde(with = "decimal_string")]
         used_wei: U256,
-        /// What is left of it.
+        /// The amount left.
         #[serde(with = "decimal_string")]
         remaining_wei: U256,
         /// When it refreshes.
         #[serde(flatten)]
         interval: IntervalFigures,
     },
-    /// Of what the key's operations may cost.
+    /// The limit on the cost of the key's operations.
     Gas {
-        /// The limit, in all or per interval.
+        /// The limit, in total or per interval.
         #[serde(with = "decimal_string")]
         limit_wei: U256,
-        /// What is used of it.
+        /// The amount used.
         #[serde(with = "decimal_string")]
         used_wei: U256,
-        /// What is left of it.
+        /// The amount left.
         #[serde(with = "decimal_string")]
         remaining_wei: U256,
         /// Whether a reset is pending.
@@ -96,18 +97,18 @@ pub enum BudgetFigures {
         #[serde(flatten)]
         interval: IntervalFigures,
     },
-    /// Of what the key may spend of a token.
+    /// The limit on a token that the key may spend.
     Token {
         /// The token.
         #[serde(with = "checksummed")]
         token: Address,
-        /// The limit, in all or per interval.
+        /// The limit, in total or per interval.
         #[serde(with = "decimal_string")]
         limit_base_units: U256,
-        /// What is used of it.
+        /// The amount used.
         #[serde(with = "decimal_string")]
         used_base_units: U256,
-        /// What is left of it.
+        /// The amount left.
         #[serde(with = "decimal_string")]
         remaining_base_units: U256,
         /// When it refreshes.
@@ -120,10 +121,10 @@ pub enum BudgetFigures {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IntervalFigures {
-    /// The interval's length; `None`: it never refreshes.
+    /// The interval's length; `None` if it never refreshes.
     #[serde(deserialize_with = "Option::deserialize")]
     pub refresh_interval_seconds: Option<u64>,
-    /// When the interval began that runs now, unix seconds. `None`: none runs; the next use begins one.
+    /// When the current interval began, unix seconds. `None` if there is none; the next use begins one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub started_at: Option<u64>,
     /// When it ends, unix seconds.
@@ -134,7 +135,7 @@ pub struct IntervalFigures {
 }
 
 impl BudgetFigures {
-    /// What is left, in wei or base units.
+    /// The amount left, in wei or base units.
     pub const fn remaining(&self) -> U256 {
         match self {
             Self::Native { remaining_wei, .. } | Self::Gas { remaining_wei, .. } => *remaining_wei,
@@ -144,7 +145,7 @@ impl BudgetFigures {
         }
     }
 
-    /// What is used, in wei or base units.
+    /// The amount used, in wei or base units.
     pub const fn used(&self) -> U256 {
         match self {
             Self::Native { used_wei, .. } | Self::Gas { used_wei, .. } => *used_wei,
@@ -174,10 +175,10 @@ impl BudgetFigures {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WeiLimitFigures {
-    /// The limit, in all or per interval.
+    /// The limit, in total or per interval.
     #[serde(with = "decimal_string")]
     pub limit_wei: U256,
-    /// The interval's length; `None`: it never refreshes.
+    /// The interval's length; `None` if it never refreshes.
     #[serde(deserialize_with = "Option::deserialize")]
     pub refresh_interval_seconds: Option<u64>,
 }
@@ -189,10 +190,10 @@ pub struct TokenLimitFigures {
     /// The token.
     #[serde(with = "checksummed")]
     pub token: Address,
-    /// The limit, in all or per interval.
+    /// The limit, in total or per interval.
     #[serde(with = "decimal_string")]
     pub limit_base_units: U256,
-    /// The interval's length; `None`: it never refreshes.
+    /// The interval's length; `None` if it never refreshes.
     #[serde(deserialize_with = "Option::deserialize")]
     pub refresh_interval_seconds: Option<u64>,
 }
@@ -206,13 +207,13 @@ pub struct ContractFigures {
     pub contract: Address,
     /// Whether it is on the list.
     pub is_on_list: bool,
-    /// Whether only those functions are meant that are on the list themselves.
+    /// Whether the entry covers only functions that are on the list themselves.
     pub check_selectors: bool,
     /// The functions that are on the list, whether the contract is or not.
     pub functions: Vec<Selector>,
 }
 
-/// Everything that a key's permissions are, apart from what is used.
+/// A key's full permissions, without the amounts used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
@@ -221,32 +222,32 @@ pub struct PermissionsFigures {
     pub access: AccessFigures,
     /// The entries that are on the list, or check functions, or have functions that are on it.
     pub contracts: Vec<ContractFigures>,
-    /// First second in which the key may be used; `None`: no bound.
+    /// First second in which the key may be used; `None` for no bound.
     #[serde(deserialize_with = "Option::deserialize")]
     pub valid_after: Option<u64>,
-    /// Last second in which the key may be used; `None`: no bound.
+    /// Last second in which the key may be used; `None` for no bound.
     #[serde(deserialize_with = "Option::deserialize")]
     pub valid_until: Option<u64>,
-    /// What it may send in the native token; `None`: unlimited.
+    /// The limit on the native token it may send; `None` if unlimited.
     #[serde(deserialize_with = "Option::deserialize")]
     pub native_limit: Option<WeiLimitFigures>,
-    /// What its operations may cost; `None`: unlimited.
+    /// The limit on the cost of its operations; `None` if unlimited.
     #[serde(deserialize_with = "Option::deserialize")]
     pub gas_limit: Option<WeiLimitFigures>,
-    /// What it may spend of tokens. Those that are not here have no limit.
+    /// The limits on tokens it may spend. Other tokens have no limit.
     pub token_limits: Vec<TokenLimitFigures>,
-    /// Who has to pay for its operations; `None`: anybody, also the account.
+    /// The paymaster that must pay for its operations; `None` for any, or the account.
     #[serde(with = "checksummed::optional")]
     pub required_paymaster: Option<Address>,
 }
 
-/// How the access control list is read, by the words of policy files.
+/// How the access control list is read, in the words of policy files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AccessFigures {
     /// Only what is on the list may be called.
     Allowlist,
-    /// Everything may be called but what is on the list.
+    /// Everything may be called except what is on the list.
     Denylist,
     /// Everything may be called.
     Everything,
@@ -282,7 +283,8 @@ impl KeyState {
         }
     }
 
-    /// What is left of each limit in a block with timestamp `now` (unix seconds): native, gas, tokens by address.
+    /// What is left of each limit in a block with timestamp `now` (unix seconds): native token, gas, tokens
+    /// by address.
     #[must_use]
     pub fn budget_figures(&self, now: u64) -> Vec<BudgetFigures> {
         let mut budgets = Vec::new();
@@ -479,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_active_in_its_time() {
+    fn a_key_is_active_within_its_time_range() {
         let mut state = state();
         state.time_range.valid_after = NOW;
         assert_eq!(state.status(NOW - 1), KeyStatus::NotYetValid);

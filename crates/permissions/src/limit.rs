@@ -1,17 +1,17 @@
-//! Spend limits: as an owner sets them, and as the plugin shows them.
+//! Spend limits, as an owner sets them and as the plugin reports them.
 
 use crate::{LONGEST_PLAUSIBLE_INTERVAL, MAX_SECONDS, PermissionError, TimeField, time_range::plausible};
 use alloy_primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
 use session_key_bindings::ISessionKeyPlugin;
 
-/// A limit on what a key may spend: in all, or per interval.
+/// A limit on what a key may spend, in total or per interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpendLimit {
     /// Wei for the native token and for gas, base units for an ERC-20 token. [`U256::MAX`] removes the limit.
     pub spend_limit: U256,
-    /// Seconds, at most [`MAX_SECONDS`]; 0: the limit is a total and never refreshes.
+    /// Seconds, at most [`MAX_SECONDS`]; 0 if the limit is a total and never refreshes.
     pub refresh_interval: u64,
 }
 
@@ -35,7 +35,7 @@ impl SpendLimit {
         }
     }
 
-    /// Whether this removes the limit rather than sets one.
+    /// Whether this removes the limit instead of setting one.
     pub fn is_unlimited(&self) -> bool {
         self.spend_limit == U256::MAX
     }
@@ -50,10 +50,10 @@ impl SpendLimit {
     }
 }
 
-/// A limit on what a key may spend of one ERC-20 token. On such a token it may call `transfer` and `approve`, nothing else;
-/// the token must be on an allowlist all the same.
+/// A limit on what a key may spend of one ERC-20 token. On such a token it may call `transfer` and `approve`,
+/// nothing else; an allowlist must still list the token.
 ///
-/// In JSON, the members of the limit stand beside the token: `token`, `spend_limit`, `refresh_interval`.
+/// In JSON, the members of the limit are next to the token: `token`, `spend_limit`, `refresh_interval`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Erc20SpendLimitJson", into = "Erc20SpendLimitJson")]
 pub struct Erc20SpendLimit {
@@ -91,39 +91,41 @@ impl From<Erc20SpendLimit> for Erc20SpendLimitJson {
     }
 }
 
-/// What becomes of the amount used when the limit of an existing key is changed. `L` is the limit as it is now:
+/// What happens to the amount used when the limit of an existing key is changed. `L` is the current limit:
 /// [`SpendLimitInfo`], or [`GasSpendLimitInfo`] for the gas limit.
 ///
-/// The plugin never clears what is used when a limit is set; it only starts a new interval. Say a key has 100 a week and has
-/// used all of it, and that week is over: it could spend 100 now. The owner sets 150 a week.
+/// The plugin never clears the amount used when a limit is set; it only starts a new interval. Say a key has
+/// 100 a week and has used all of it, and that week is over: it could spend 100 now. The owner sets 150 a
+/// week.
 ///
 /// | change | left at once | next refresh |
 /// | --- | --- | --- |
 /// | [`Raw`](Self::Raw) | 50: the old week's 100 count against the new week | a week after inclusion |
 /// | [`Keep`](Self::Keep), [`Afresh`](Self::Afresh) | 150 | a week after inclusion |
 ///
-/// Had the week not been over yet: 50 with `Raw` and `Keep`, 150 with `Afresh`; the next refresh is a week after inclusion in
-/// all three. The interval always starts anew at inclusion, and is always the one asked for.
+/// If the week were not over yet: 50 with `Raw` and `Keep`, 150 with `Afresh`; the next refresh is a week
+/// after inclusion in all three. The interval always restarts at inclusion, and is always the one asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LimitChange<L = SpendLimitInfo> {
-    /// What is used stays used as long as its interval runs, and always without an interval. Once the interval is over, it is
-    /// cleared: the limit is removed, then set.
+    /// Keeps the amount used while its interval runs, and always if there is no interval. Once the interval
+    /// is over, the amount is cleared: the limit is removed, then set.
     ///
-    /// Spending that comes between `at` and inclusion is not known here. If the interval ended before `at`, it is cleared too.
+    /// Spending between `at` and inclusion is unknown here. If the interval ended before `at`, that spending
+    /// is cleared too.
     Keep {
-        /// The limit as it is now, read at the block of `at`.
+        /// The current limit, read at the block of `at`.
         current: L,
-        /// The time at which the interval must still run, unix seconds: the latest block's.
+        /// The time at which the interval must still run, unix seconds: that of the latest block.
         at: u64,
     },
-    /// Nothing counts as used: the limit is removed, then set.
+    /// Clears the amount used: the limit is removed, then set.
     Afresh,
-    /// The limit is set, and the plugin does the rest: what is used stays, even of an interval that is over.
+    /// Only sets the limit. The amount used stays, even if its interval is over.
     Raw,
 }
 
 impl<L> LimitChange<L> {
-    /// The limits to be set one after the other.
+    /// The limits to set, in order.
     pub(crate) fn steps(
         self,
         limit: SpendLimit,
@@ -143,17 +145,17 @@ impl<L> LimitChange<L> {
     }
 }
 
-/// A spend limit, and what is used of it. Wei, or base units of the token.
+/// A spend limit and the amount used. Wei, or base units of the token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpendLimitInfo {
-    /// False: there is no limit.
+    /// False if there is no limit.
     pub has_limit: bool,
-    /// The most that may be spent per interval, or in all without an interval.
+    /// The most that may be spent per interval, or in total without an interval.
     pub limit: U256,
-    /// Spent so far in the interval that began at `last_used_time`, or in all.
+    /// Spent so far in the interval that began at `last_used_time`, or in total.
     pub limit_used: U256,
-    /// Seconds; 0: the limit never refreshes.
+    /// Seconds; 0 if the limit never refreshes.
     pub refresh_interval: u64,
     /// Start of the current interval, unix seconds; 0 without an interval, and on a module before the first interval begins.
     pub last_used_time: u64,
@@ -180,13 +182,13 @@ impl SpendLimitInfo {
         })
     }
 
-    /// Whether the current interval is over in a block with timestamp `now` (unix seconds). Never without an interval. After
-    /// [`MAX_SECONDS`], the plugin's clock begins at zero again.
+    /// Whether the current interval is over in a block with timestamp `now` (unix seconds). Never without an
+    /// interval. After [`MAX_SECONDS`], the plugin's clock wraps to zero.
     pub fn is_over(&self, now: u64) -> bool {
         self.interval_end().is_some_and(|end| end <= uint48(now))
     }
 
-    /// What may still be spent in a block with timestamp `now` (unix seconds). `None`: there is no limit.
+    /// What may still be spent in a block with timestamp `now` (unix seconds). `None` if there is no limit.
     pub fn remaining(&self, now: u64) -> Option<U256> {
         self.has_limit.then(|| self.at(now).left())
     }
@@ -221,7 +223,7 @@ impl SpendLimitInfo {
         }
     }
 
-    /// Whether anything is used, in an interval that is over at `at`.
+    /// Whether anything was used in an interval that is over at `at`.
     pub(crate) fn has_outdated_use(&self, at: u64) -> bool {
         !self.limit_used.is_zero() && self.is_over(at)
     }
@@ -231,7 +233,8 @@ impl SpendLimitInfo {
         self.limit.saturating_sub(self.limit_used)
     }
 
-    /// Whether the current interval ends after [`MAX_SECONDS`]: later than a plugin can tell that does not saturate.
+    /// Whether the current interval ends after [`MAX_SECONDS`], which a plugin without saturation cannot
+    /// represent.
     pub(crate) const fn end_overflows(&self) -> bool {
         self.has_limit && end_overflows(self.last_used_time, self.refresh_interval)
     }
@@ -265,26 +268,27 @@ impl From<ISessionKeyPlugin::SpendLimitInfo> for SpendLimitInfo {
 pub struct GasSpendLimitInfo {
     /// The limit.
     pub info: SpendLimitInfo,
-    /// Validation opened a new interval that is not settled yet. It stays so when the operation failed in execution, until
-    /// anyone calls `resetSessionKeyGasLimitTimestamp`. On a module also: the first interval has not begun.
+    /// Validation opened a new interval that is not settled yet. If the operation failed in execution, this
+    /// stays so until anyone calls `resetSessionKeyGasLimitTimestamp`. On a
+    /// module, also: the first interval has not begun.
     pub should_reset: bool,
 }
 
 impl GasSpendLimitInfo {
-    /// Whether a reset is pending that somebody has to settle. A limit that has not begun and of which nothing is used has the mark,
-    /// too, but waits for nothing.
+    /// Whether a reset is pending that has to be settled. An unused limit whose first interval has not begun is
+    /// marked too, but does not need to be settled.
     pub const fn is_reset_pending(&self) -> bool {
         self.should_reset && !(self.info.is_not_begun() && self.info.limit_used.const_is_zero())
     }
 
-    /// What the operation validated next may cost at most, in a block with timestamp `now` (unix seconds). `None`: there is no
-    /// limit. While a reset is pending the limit does not refresh.
+    /// The most that the operation validated next may cost, in a block with timestamp `now` (unix seconds).
+    /// `None` if there is no limit. While a reset is pending, the limit does not refresh.
     pub fn remaining(&self, now: u64) -> Option<U256> {
         self.info.has_limit.then(|| self.at(now).left())
     }
 
-    /// Whether anything is used, in an interval that is over at `at`. While a reset is pending, what is used is that of the new
-    /// interval, whose start is not recorded yet.
+    /// Whether anything was used in an interval that is over at `at`. While a reset is pending, the amount
+    /// used belongs to the new interval, whose start is not recorded yet.
     pub(crate) fn has_outdated_use(&self, at: u64) -> bool {
         !self.should_reset && !self.info.limit_used.is_zero() && self.is_over(at)
     }
@@ -298,7 +302,7 @@ impl GasSpendLimitInfo {
         }
     }
 
-    /// Whether the interval is over. It is the EntryPoint that compares, and its clock does not begin again.
+    /// Whether the interval is over. The EntryPoint does this comparison, and its clock does not wrap.
     pub(crate) fn is_over(&self, now: u64) -> bool {
         self.info.interval_end().is_some_and(|end| end <= now)
     }

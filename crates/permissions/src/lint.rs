@@ -1,4 +1,4 @@
-//! Warnings on permissions that may not mean what they say, or that are dangerous.
+//! Warnings about permissions that are dangerous or may not mean what they say.
 //!
 //! ```
 //! use session_key_permissions::{AccessControlType, Permissions, lint::{Lint, Severity}};
@@ -31,7 +31,7 @@ pub enum Severity {
     Note,
     /// Often not what is meant.
     Warning,
-    /// Dangerous, or of no use.
+    /// Dangerous, or useless.
     Error,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Severity {
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $severity:ident, $message:literal, $suggestion:literal;)+) => {
-        /// What a warning is about. Codes never change their meaning.
+        /// The kind of a warning. Codes never change their meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
         pub enum LintCode {
@@ -72,7 +72,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What it means, in a sentence.
+            /// Its meaning, in a sentence.
             pub const fn message(self) -> &'static str {
                 match self {
                     $(Self::$variant => $message,)+
@@ -92,40 +92,40 @@ macro_rules! codes {
 codes! {
     /// Neither a gas limit nor a required paymaster.
     GasUnbounded = "gas_unbounded", Error,
-        "Whoever has the key can burn all of the account's native token as gas.",
+        "Anyone who has the key can burn all of the account's native token as gas.",
         "Set a gas limit, or require a paymaster.";
     /// Access control is off.
     EverythingAllowed = "everything_allowed", Error,
         "The key may call everything: every token and NFT without a limit can be taken.",
         "List the contracts and functions that it needs.";
-    /// A denylist allows what nobody has thought of.
+    /// A denylist allows everything that nobody thought of.
     Denylist = "denylist", Warning,
-        "A denylist allows every contract that is not on it, also those that come later.",
-        "List what the key needs, instead of what it must not.";
+        "A denylist allows every contract that is not on it, including those deployed later.",
+        "List what the key needs instead of what it must not call.";
     /// The list allows nothing.
     NothingAllowed = "nothing_allowed", Error,
         "The key may not call anything.",
         "List the contracts and functions that it needs.";
     /// A contract with all its functions.
     AllFunctions = "all_functions", Warning,
-        "All functions of the contract are allowed, also those that an upgrade adds.",
+        "All functions of the contract are allowed, including those that an upgrade adds.",
         "List the functions that the key needs.";
-    /// A limit on a token that the list does not let the key call.
+    /// A limit on a token that the list does not allow the key to call.
     TokenNotListed = "token_not_listed", Warning,
         "The token has a limit, but is not on the list: the key cannot spend any of it.",
-        "Put the token on the list, with transfer or approve; or take the limit away.";
+        "Put the token on the list, with transfer or approve; or remove the limit.";
     /// A token that may be moved without a limit.
     TokenWithoutLimit = "token_without_limit", Warning,
         "The key may move any amount of the token.",
         "Set a limit on the token.";
     /// A function that the limit of its token forbids.
     FunctionWithoutEffect = "function_without_effect", Warning,
-        "The token has a limit, so that the key may call only transfer and approve of it: the function is not allowed.",
-        "Take the function off the list.";
-    /// The list does not look at arguments.
+        "The token has a limit, so the key may only call its transfer and approve: the function is not allowed.",
+        "Remove the function from the list.";
+    /// The list ignores arguments.
     RecipientsUnchecked = "recipients_unchecked", Note,
-        "The key may send the token to anybody, or let anybody take it: a list names functions, not recipients.",
-        "Keep the limit as low as what may be lost.";
+        "The key may send the token to anyone, or approve anyone to take it: a list names functions, not recipients.",
+        "Set the limit no higher than what may be lost.";
     /// A time or an interval past the year 2200.
     Milliseconds = "milliseconds", Error,
         "The time or interval must be in milliseconds: the plugin counts seconds.",
@@ -133,35 +133,35 @@ codes! {
     /// The end is before the start.
     EndBeforeStart = "end_before_start", Error,
         "The key can never be used: its time ends before it begins.",
-        "Exchange start and end.";
+        "Swap start and end.";
     /// The end has passed.
     Over = "over", Error,
-        "The key can never be used: its time is over.",
+        "The key can never be used: it has expired.",
         "Set a later end.";
     /// There is no end.
     NeverOver = "never_over", Note,
-        "The key is valid for ever.",
-        "Set an end, and grant again in time.";
+        "The key never expires.",
+        "Set an end, and grant the key again in time.";
     /// A payment is needed, and none is allowed.
     NativeLimitZero = "native_limit_zero", Warning,
         "A call that is needed sends native token, and the key may not send any: its native limit is zero.",
         "Set a native limit.";
-    /// The list is read the other way round, with entries that stay.
+    /// The list's type changes, and entries that stay are inverted.
     ListSwitch = "list_switch", Error,
-        "The list's type changes, and entries that stay are read the other way round: what was allowed is denied, or what was denied allowed.",
-        "Set or take off every entry in the same change (a plan does).";
-    /// An allowance stays when the key goes.
+        "The list's type changes, and the entries that stay are inverted: what was allowed is denied, or what was denied is allowed.",
+        "Set or remove every entry in the same change (a plan does).";
+    /// An allowance outlives the key.
     AllowanceOutlivesKey = "allowance_outlives_key", Note,
-        "An allowance that the key gives can be used after the key has ended or was revoked.",
-        "Allow transfer instead of approve, or take allowances back when the key goes.";
-    /// A limit counts token numbers as amounts.
+        "An allowance that the key gives can be used after the key has expired or was revoked.",
+        "Allow transfer instead of approve, or reset allowances when the key ends.";
+    /// A limit counts token ids as amounts.
     NftAsToken = "nft_as_token", Error,
-        "The contract looks like an NFT: its limit would count token numbers as amounts, and the key could take any token with a low number.",
-        "Take the limit away and list the functions that the key needs.";
+        "The contract looks like an NFT: its limit would count token ids as amounts, and the key could take any token with a low id.",
+        "Remove the limit and list the functions that the key needs.";
     /// More is used than the limit allows.
     LimitBelowUsed = "limit_below_used", Warning,
-        "More is used already than the limit allows: nothing is left until it refreshes.",
-        "Set the limit above what is used, or clear what is used (afresh).";
+        "More is already used than the limit allows: nothing is left until it refreshes.",
+        "Set the limit above the amount used, or clear the amount used (afresh).";
 }
 
 impl fmt::Display for LintCode {
@@ -175,18 +175,18 @@ impl fmt::Display for LintCode {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Warning {
-    /// What it is about.
+    /// The kind of warning.
     pub code: LintCode,
     /// How bad it is.
     pub severity: Severity,
-    /// The part of the permissions that it is about.
+    /// The part of the permissions it is about.
     pub part: Part,
-    /// Figures that belong to it, such as the time or the interval; `None`: there are none.
+    /// Its figures, such as the time or the interval; `None` if there are none.
     pub detail: Option<String>,
 }
 
 impl Warning {
-    /// The warning in words: what it is about, what it means, what to do.
+    /// The warning in words: the part, the meaning, the suggestion.
     #[must_use]
     pub fn describe(&self, names: &dyn Lookup) -> String {
         let names = crate::words::Shown(names);
@@ -219,7 +219,7 @@ impl Warning {
     }
 }
 
-/// Looks permissions over. Says more the more it is given.
+/// Checks permissions. The more it is given, the more it finds.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Lint {
@@ -232,17 +232,17 @@ pub struct Lint {
 }
 
 impl Lint {
-    /// Looks a permission set over.
+    /// Checks a permission set.
     pub fn new(permissions: &Permissions) -> Self {
         let mut state = KeyState::fresh(Address::ZERO, Address::ZERO);
-        // Also what no plugin stores: it is warned of.
+        // Includes what no plugin stores: there are warnings for it.
         for update in permissions.updates() {
             state.apply_update(&update, 0);
         }
         Self::of_state(state)
     }
 
-    /// Looks over what a key has, on the chain.
+    /// Checks the permissions that a key has on the chain.
     pub fn of_key(state: &KeyState) -> Self {
         Self {
             used: Some(state.clone()),
@@ -261,38 +261,38 @@ impl Lint {
         }
     }
 
-    /// The time, unix seconds: finds what is over.
+    /// The current time, unix seconds: finds expired permissions.
     pub const fn at(mut self, now: u64) -> Self {
         self.now = Some(now);
         self
     }
 
-    /// The key that gets the permissions, as it is: finds limits below what is used.
+    /// The current state of the key that gets the permissions: finds limits below the amount used.
     pub fn on(mut self, state: &KeyState) -> Self {
         self.used = Some(state.clone());
         self
     }
 
-    /// What the key shall be able to do: finds payments that are not allowed.
+    /// The permissions that the key needs: finds payments that are not allowed.
     pub fn need(mut self, need: &Permissions) -> Self {
         let limit = need.native_token_spend_limit;
         self.needs_native |= limit.is_some_and(|limit| !limit.spend_limit.is_zero());
         self
     }
 
-    /// Calls that the key shall be able to make: finds payments that are not allowed.
+    /// Calls that the key needs to make: finds payments that are not allowed.
     pub fn calls(mut self, calls: &[Call]) -> Self {
         self.needs_native |= calls.iter().any(|call| !call.value.is_zero());
         self
     }
 
-    /// Contracts that are known to be NFTs.
+    /// Contracts known to be NFTs.
     pub fn nfts(mut self, contracts: impl IntoIterator<Item = Address>) -> Self {
         self.nfts.extend(contracts);
         self
     }
 
-    /// Contracts that are known to be tokens.
+    /// Contracts known to be tokens.
     pub fn tokens(mut self, contracts: impl IntoIterator<Item = Address>) -> Self {
         self.tokens.extend(contracts);
         self
@@ -370,7 +370,7 @@ impl Lint {
                 found.add(LintCode::TokenWithoutLimit, part);
             }
         }
-        // Where the list says nothing of it, that everything is allowed has been said.
+        // If the list does not restrict it, another warning already says that everything is allowed.
         if is_allowlist && entry.is_on_list {
             for selector in [ERC20_TRANSFER, ERC20_APPROVE] {
                 let is_meant = is_limited || entry.check_selectors || self.tokens.contains(&contract);
@@ -456,8 +456,8 @@ impl Lint {
     }
 }
 
-/// Looks a change of a key over, one that is no plan: finds a list that is read the other way round with entries that stay. What the
-/// key may do afterwards, [`Lint::of_key`] looks over.
+/// Checks a change of a key that is not a plan: finds a list whose type changes while entries stay.
+/// [`Lint::of_key`] checks the resulting permissions.
 #[must_use]
 pub fn lint_updates(state: &KeyState, updates: &PermissionUpdates) -> Vec<Warning> {
     let mut after = state.clone();
@@ -527,7 +527,7 @@ fn is(selector: Selector, signatures: &[&str]) -> bool {
     crate::words::well_known_function(selector).is_some_and(|signature| signatures.contains(&signature))
 }
 
-/// A function that moves tokens, or lets others move them.
+/// A function that moves tokens, or allows others to move them.
 fn moves_tokens(selector: Selector) -> bool {
     is(
         selector,
@@ -541,7 +541,7 @@ fn moves_tokens(selector: Selector) -> bool {
     )
 }
 
-/// A function that NFTs have, and tokens do not.
+/// A function that NFTs have and tokens do not.
 fn is_of_nfts(selector: Selector) -> bool {
     is(
         selector,
@@ -571,7 +571,7 @@ mod tests {
         U256::from(amount)
     }
 
-    /// Nothing to warn of.
+    /// Nothing to warn about.
     fn good() -> Permissions {
         Permissions::new()
             .contract_functions(SHOP, [BUY])
@@ -609,7 +609,7 @@ mod tests {
 
     // Each with a good and a bad example.
     #[test]
-    fn every_code_is_found_where_it_belongs_and_nowhere_else() {
+    fn every_code_is_found_only_where_it_belongs() {
         use LintCode as Code;
         assert_eq!(of(&good()), []);
         let unchecked = (
@@ -706,7 +706,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_cannot_be_meant_are_found() {
+    fn implausible_times_are_found() {
         use LintCode as Code;
         let range = |valid_after, valid_until| {
             let range = TimeRange {
@@ -731,12 +731,12 @@ mod tests {
             interval(LONGEST_PLAUSIBLE_INTERVAL + 1),
             [(Code::Milliseconds, Part::GasLimit)]
         );
-        // Without the time, nothing is over.
+        // Without the time, nothing is expired.
         assert_eq!(found(&Lint::new(&good())), []);
     }
 
     #[test]
-    fn payments_that_are_needed_need_a_limit() {
+    fn needed_payments_need_a_limit() {
         let zero = (LintCode::NativeLimitZero, Part::NativeLimit);
         let need = Permissions::new().native_token_spend_limit(SpendLimit::total(n(1)));
         assert_eq!(found(&Lint::new(&good()).need(&need)), [zero]);
@@ -754,21 +754,21 @@ mod tests {
     }
 
     #[test]
-    fn limits_below_what_is_used_are_found() {
+    fn limits_below_the_amount_used_are_found() {
         let mut state = used(&limited());
         state.gas_limit.info.limit_used = n(8);
         let lower = limited().gas_spend_limit(SpendLimit::per(n(7), 60));
         let below = (LintCode::LimitBelowUsed, Part::GasLimit);
         assert!(found(&Lint::new(&lower).at(NOW).on(&state)).contains(&below));
         assert!(!found(&Lint::new(&limited()).at(NOW).on(&state)).contains(&below));
-        // In an interval that is over, nothing is used.
+        // Once the interval is over, nothing is used.
         assert!(!found(&Lint::new(&lower).at(NOW + 60).on(&state)).contains(&below));
         state.gas_limit.info.limit = n(7);
         assert!(found(&Lint::of_key(&state).at(NOW)).contains(&below));
     }
 
     #[test]
-    fn a_list_that_is_read_the_other_way_round_is_found() {
+    fn an_inverted_list_is_found() {
         let state = used(&good().contract(TOKEN));
         let switch = PermissionUpdates::new().access_control_type(AccessControlType::Denylist);
         let codes: Vec<Part> = lint_updates(&state, &switch)

@@ -1,10 +1,10 @@
-//! The parts of a permission set: what plans, warnings and files point at.
+//! The parts of a permission set, which plans, warnings and files refer to.
 
 use crate::address::checksummed;
 use alloy_primitives::{Address, Selector};
 use serde::{Deserialize, Serialize};
 
-/// A part of what a key may do: one setting that the plugin stores, and that one kind of update changes.
+/// A part of a key's permissions: one setting that the plugin stores, changed by one kind of update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "part", rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]

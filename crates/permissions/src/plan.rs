@@ -1,9 +1,10 @@
-//! From what a key may do to what a policy says: the shortest list of updates that leads there.
+//! Plans: the shortest list of updates from a key's permissions to those of a policy.
 //!
-//! Every setting that the plugin stores is changed by one kind of update, and every update changes one setting. So the list has one
-//! update for each setting that differs, and one more where an amount used has to be cleared; none for what is equal, also where
-//! something of it is used. Entries that do not count now are settings like any other: a function that is on the list of a contract
-//! that is not would come alive with it.
+//! Each setting that the plugin stores is changed by one kind of update, and every update changes one
+//! setting. So the list has one update for each setting that differs, one more if an amount used must be
+//! cleared, and none for equal settings, even if they are partly used. Entries without a current effect are
+//! settings like any other: a listed function of an unlisted contract would take effect once the contract is
+//! listed.
 //!
 //! ```
 //! use alloy_primitives::{Address, U256};
@@ -34,10 +35,10 @@ use serde::{Deserialize, Serialize};
 use session_key_bindings::ENTRY_POINT;
 use std::collections::BTreeSet;
 
-/// What becomes of the amount used where a plan changes a limit. Limits that stay as they are keep it in any case.
+/// What happens to the amount used when a plan changes a limit. Unchanged limits always keep it.
 ///
-/// In all three, the interval starts anew when the change is included, and is the one asked for. Say a key has 100 a week, has used
-/// 60 of it, and is to have 150 a week:
+/// In all three, the interval restarts when the change is included, and is the one asked for. Say a key has
+/// 100 a week, has used 60 of it, and is to have 150 a week:
 ///
 /// | mode | in the middle of the week | after the week, nothing used since |
 /// | --- | --- | --- |
@@ -49,12 +50,13 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LimitMode {
-    /// What is used stays if its interval runs at the planned time, and always without an interval; else it is cleared.
+    /// Keeps the amount used if its interval runs at the planned time, and always without an interval; else
+    /// clears it.
     Keep,
-    /// What is used is cleared. Where nothing is used at the planned time, nothing has to be: what is spent between that time and
-    /// inclusion then stays used.
+    /// Clears the amount used. If nothing is used at the planned time, there is nothing to clear: amounts
+    /// spent between that time and inclusion then stay used.
     Afresh,
-    /// The limit is set, and the plugin does the rest: what is used stays, even of an interval that is over.
+    /// Only sets the limit. The amount used stays, even if its interval is over.
     Raw,
 }
 
@@ -62,13 +64,13 @@ pub enum LimitMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Setting {
-    /// How the list is read.
+    /// The type of the access control list.
     AccessControlType(AccessControlType),
     /// A contract's entry.
     Contract {
         /// Whether it is on the list.
         is_on_list: bool,
-        /// Whether only those functions are meant that are on the list themselves.
+        /// Whether the entry covers only functions that are on the list themselves.
         check_selectors: bool,
     },
     /// Whether a function is on the list.
@@ -78,22 +80,23 @@ pub enum Setting {
     },
     /// When the key may be used.
     TimeRange(TimeRange),
-    /// A limit; `None`: no limit.
+    /// A limit; `None` for no limit.
     Limit(Option<SpendLimit>),
     /// The required paymaster.
     RequiredPaymaster(Option<Address>),
 }
 
-/// What a change does to the use of a limit.
+/// The effect of a change on the use of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LimitEffect {
-    /// What counts as used at the planned time, before the change.
+    /// The amount that counts as used at the planned time, before the change.
     pub used_before: U256,
-    /// What counts as used right after it.
+    /// The amount that counts as used right after the change.
     pub used_after: U256,
-    /// When the interval would have ended, unix seconds. `None`: never, or there was no limit.
+    /// When the interval would have ended, unix seconds. `None` if never, or if there was no limit.
     pub refreshes_before: Option<u64>,
-    /// When it ends if the change is included at the planned time: so much later as that is. `None`: never, or there is no limit.
+    /// When it ends if the change is included at the planned time; later inclusion shifts it. `None` if
+    /// never, or if there is no limit.
     pub refreshes_after: Option<u64>,
 }
 
@@ -101,21 +104,21 @@ pub struct LimitEffect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
-    /// Which.
+    /// The setting.
     pub part: Part,
-    /// What it is.
+    /// Its current value.
     pub before: Setting,
-    /// What it will be.
+    /// Its new value.
     pub after: Setting,
-    /// Whether the key may do something afterwards, through this change, that it may not do before.
+    /// Whether this change allows the key something that was not allowed before.
     pub widens: bool,
-    /// What becomes of the amount used, for a limit.
+    /// The effect on the amount used, for a limit.
     pub limit: Option<LimitEffect>,
-    /// The updates that make the change: one, or two where an amount used is cleared.
+    /// The updates that make the change: one, or two if an amount used is cleared.
     pub updates: Vec<PermissionUpdate>,
 }
 
-/// A plan cannot be made.
+/// The reason a plan cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
@@ -123,16 +126,16 @@ pub enum PlanError {
     #[error("session key {0} is not registered")]
     NotRegistered(Address),
 
-    /// Not all that the key may do is known. What is not known could not be taken off.
+    /// Not all of the key's permissions are known. A plan could not remove the unknown ones.
     #[error("not all permissions of session key {0} are known: a plan could leave some of them in place")]
     Incomplete(Address),
 
-    /// The policy is nothing that the plugin takes.
+    /// The plugin does not accept the policy.
     #[error(transparent)]
     Permission(#[from] PermissionError),
 }
 
-/// What has to change for a key to have exactly the permissions of a policy.
+/// The changes that give a key exactly the permissions of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     changes: Vec<Change>,
@@ -140,8 +143,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans for a key whose complete state was read at a block of time `at` (unix seconds). Refuses a state that is not
-    /// [complete](KeyState::complete), and what no plugin takes.
+    /// Plans for a key whose complete state was read at a block with timestamp `at` (unix seconds). Refuses a
+    /// state that is not [complete](KeyState::complete), and permissions that no plugin accepts.
     pub fn new(state: &KeyState, policy: &Permissions, mode: LimitMode, at: u64) -> Result<Self, PlanError> {
         if !state.registered {
             return Err(PlanError::NotRegistered(state.session_key));
@@ -163,7 +166,7 @@ impl Plan {
         Ok(Self { changes, at })
     }
 
-    /// What changes, in the order of the encoding.
+    /// The changes, in the order of the encoding.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
@@ -173,7 +176,7 @@ impl Plan {
         self.changes.is_empty()
     }
 
-    /// Whether the key may do something afterwards that it may not do before.
+    /// Whether the plan allows the key something that was not allowed before.
     pub fn widens(&self) -> bool {
         self.changes.iter().any(|change| change.widens)
     }
@@ -192,7 +195,7 @@ impl Plan {
     }
 }
 
-/// Whether a key has exactly the permissions of a policy, whatever it has used of them.
+/// Whether a key has exactly the permissions of a policy, used amounts aside.
 #[must_use]
 pub fn is_as(state: &KeyState, policy: &Permissions) -> bool {
     Plan::new(state, policy, LimitMode::Raw, 0).is_ok_and(|plan| plan.is_empty())
@@ -305,13 +308,13 @@ fn differences(state: &KeyState, wished: &KeyState, mode: LimitMode, at: u64) ->
     changes
 }
 
-/// The limit that a view's figures show.
+/// The limit in a view's figures.
 pub(crate) fn limit_of(info: &SpendLimitInfo) -> Option<SpendLimit> {
     info.has_limit
         .then(|| SpendLimit::per(info.limit, info.refresh_interval))
 }
 
-/// The change of a limit; `None` if it is as wished.
+/// The change of a limit; `None` if it already has the wanted value.
 fn limit_change(
     old: GasSpendLimitInfo,
     wished: SpendLimitInfo,
@@ -369,12 +372,13 @@ fn limit_change(
     })
 }
 
-/// Whether an interval is shorter than another; 0 is for ever.
+/// Whether an interval is shorter than another; 0 never ends.
 pub(crate) const fn is_sooner(interval: u64, than: u64) -> bool {
     interval != 0 && (than == 0 || interval < than)
 }
 
-/// Marks the changes of list and range that let more pass. Those of limits and of the paymaster are judged on their own.
+/// Marks the changes of list and range that allow more. Changes of limits and of the paymaster are judged
+/// separately.
 fn mark_widening(before: &KeyState, after: &KeyState, changes: &mut [Change]) {
     let opens = |contract: Address| newly_allowed(before, after, contract).is_some();
     let anything_opens = || {
@@ -417,7 +421,7 @@ fn mark_widening(before: &KeyState, after: &KeyState, changes: &mut [Change]) {
     }
 }
 
-/// A call to a contract that passes after a change and not before, amounts aside.
+/// A call to a contract that is allowed after a change but not before, amounts aside.
 pub(crate) fn newly_allowed(before: &KeyState, after: &KeyState, contract: Address) -> Option<Call> {
     calls_to(contract, [before, after])
         .into_iter()
@@ -459,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_changes_where_all_is_as_wished() {
+    fn a_plan_for_the_current_permissions_is_empty() {
         let policy = Permissions::new()
             .contract_functions(A, [ERC20_TRANSFER])
             .erc20_spend_limit(A, SpendLimit::per(n(100), WEEK))
@@ -475,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_policy_does_not_name_is_taken_off() {
+    fn permissions_that_the_policy_does_not_name_are_removed() {
         let state = of(&Permissions::new()
             .access_control_type(AccessControlType::Denylist)
             .contract(A)
@@ -506,7 +510,7 @@ mod tests {
             ]
         );
         let widening: Vec<bool> = plan.changes().iter().map(|change| change.widens).collect();
-        // A time range, a token's limit, a gas limit and a paymaster are taken away.
+        // A time range, a token's limit, a gas limit and a paymaster are removed.
         assert_eq!(
             widening,
             [false, false, false, false, true, false, true, true, true]
@@ -514,8 +518,8 @@ mod tests {
     }
 
     #[test]
-    fn dead_entries_count() {
-        // A function is on the list of a contract that is not: it would come alive with it.
+    fn entries_without_effect_count() {
+        // A listed function of an unlisted contract, which would take effect with the contract.
         let mut state = of(&Permissions::new());
         state
             .apply(
@@ -543,7 +547,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_is_kept_cleared_or_left_to_the_plugin() {
+    fn the_amount_used_is_kept_cleared_or_left_to_the_plugin() {
         let used = |used: u64| {
             let mut state = of(&Permissions::new().native_token_spend_limit(SpendLimit::per(n(100), WEEK)));
             state.native_limit.limit_used = n(used);
@@ -574,7 +578,7 @@ mod tests {
             assert_eq!(effect.refreshes_before, Some(NOW + WEEK));
             assert_eq!(effect.refreshes_after, Some(at + WEEK));
             assert_eq!(effect.used_after, state.native_limit.limit_used);
-            // The builder's way of saying the same.
+            // The same with the builder.
             let mut built = used(before);
             let change = match mode {
                 LimitMode::Keep => LimitChange::Keep {
@@ -617,7 +621,7 @@ mod tests {
         ));
         assert!(!widens(Some(SpendLimit::total(n(100))), LimitMode::Keep, NOW));
         assert!(widens(Some(SpendLimit::per(n(99), WEEK)), LimitMode::Afresh, NOW));
-        // The interval is over: nothing of it counts any more.
+        // The interval is over: nothing in it counts any more.
         assert!(!widens(
             Some(SpendLimit::per(n(99), WEEK)),
             LimitMode::Keep,
@@ -629,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_of_the_list_widens_by_what_it_opens() {
+    fn a_change_of_the_list_type_widens_by_what_it_opens() {
         let listed = of(&Permissions::new().contract(A));
         let denied = Permissions::new()
             .access_control_type(AccessControlType::Denylist)
@@ -656,7 +660,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_planned_for() {
+    fn an_incomplete_state_cannot_be_planned_for() {
         let mut state = of(&Permissions::new());
         state.complete = false;
         assert_eq!(

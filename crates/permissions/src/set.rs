@@ -9,15 +9,16 @@ use serde::{Deserialize, Serialize};
 
 /// The full permission set of a new session key.
 ///
-/// What is not set keeps the default of a new key: nothing may be called, no native token may be sent, and there is no time
-/// range, no ERC-20 limit, no gas limit and no required paymaster.
+/// Anything not set keeps the default of a new key: nothing may be called, no native token may be sent, and
+/// there is no time range, no ERC-20 limit, no gas limit and no required paymaster.
 ///
-/// The setters of single values replace, those of entries and of ERC-20 limits append; nothing is sorted or merged. Of several
-/// entries of one contract or function, or limits of one token, the last counts. The encoding is byte for byte that of the TypeScript `SessionKeyPermissionsBuilder`: access control type (always), address
+/// Setters of single values replace; those of entries and ERC-20 limits append. Nothing is sorted or merged.
+/// Of several entries for one contract or function, or limits for one token, the last counts. The encoding is
+/// byte for byte that of the TypeScript `SessionKeyPermissionsBuilder`: access control type (always), address
 /// entries, function entries, time range, native limit, ERC-20 limits, gas limit, required paymaster.
 ///
-/// To change a key that exists, use [`PermissionUpdates`](crate::PermissionUpdates): a full set would reset its access
-/// control type.
+/// To change an existing key, use [`PermissionUpdates`](crate::PermissionUpdates): a full set would reset its
+/// access control type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
@@ -33,13 +34,14 @@ pub struct Permissions {
     /// When the key may be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_range: Option<TimeRange>,
-    /// What the key may send in the native token, in wei. `None` is a limit of zero, not no limit.
+    /// What the key may send in the native token, in wei. `None` is a limit of zero, not the absence of a
+    /// limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native_token_spend_limit: Option<SpendLimit>,
     /// What the key may spend of ERC-20 tokens, in their base units.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub erc20_spend_limits: Vec<Erc20SpendLimit>,
-    /// What the key's operations may cost at most, in wei.
+    /// The most that the key's operations may cost, in wei.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gas_spend_limit: Option<SpendLimit>,
     /// The paymaster that every operation of the key must use.
@@ -53,7 +55,8 @@ impl Permissions {
         Self::default()
     }
 
-    /// Takes an update into the set: a single value replaces the one before, an entry or a token's limit is appended.
+    /// Adds an update to the set: a single value replaces the previous one, an entry or a token's limit is
+    /// appended.
     pub fn update(mut self, update: PermissionUpdate) -> Self {
         match update {
             PermissionUpdate::AccessListType(value) => self.access_control_type = value,
@@ -95,12 +98,12 @@ impl Permissions {
         }))
     }
 
-    /// Limits what the key's operations may cost at most, in wei (not gas units).
+    /// Limits what the key's operations may cost, in wei (not gas units).
     pub fn gas_spend_limit(self, limit: SpendLimit) -> Self {
         self.update(PermissionUpdate::GasSpendLimit(limit))
     }
 
-    /// The updates that make a new key's permissions this set, in the order of the encoding.
+    /// The updates that give a new key this set, in the order of the encoding.
     pub fn updates(&self) -> impl Iterator<Item = PermissionUpdate> + '_ {
         std::iter::once(PermissionUpdate::AccessListType(self.access_control_type))
             .chain(
@@ -132,13 +135,13 @@ impl Permissions {
 
     /// Encodes the set: the `bytes[]` that `addSessionKey` and the plugin's installation take.
     ///
-    /// Refuses what no plugin takes, and times that can hardly be meant: past the year 2200, an interval of more than 200
-    /// years, an end before the start. [`encode_unchecked`](Self::encode_unchecked) insists on those.
+    /// Refuses what no plugin accepts, and implausible times: past the year 2200, an interval of more than
+    /// 200 years, an end before the start. [`encode_unchecked`](Self::encode_unchecked) accepts those.
     pub fn encode(&self) -> Result<Vec<Bytes>, PermissionError> {
         self.updates().map(|update| update.encode()).collect()
     }
 
-    /// Encodes the set without asking whether its times can be meant. Refuses only what no plugin takes.
+    /// Encodes the set without checking whether its times are plausible. Refuses only what no plugin accepts.
     pub fn encode_unchecked(&self) -> Result<Vec<Bytes>, PermissionError> {
         self.updates().map(|update| update.encode_unchecked()).collect()
     }
@@ -153,10 +156,12 @@ impl Permissions {
         }
     }
 
-    /// Refuses a set with which, granted at `at` (unix seconds), every use of the key would fail on a plugin with these rules.
+    /// Refuses a set that, granted at `at` (unix seconds), would make every use of the key fail on a plugin
+    /// with these rules.
     ///
-    /// On plugins of [`RuleSet::Compatible`] this is so when the native token limit's interval, which begins when the limit is
-    /// set, ends after [`MAX_SECONDS`](crate::MAX_SECONDS). The later the set is granted, the shorter such an interval can be.
+    /// On plugins of [`RuleSet::Compatible`] this happens if the native token limit's interval, which begins
+    /// when the limit is set, ends after [`MAX_SECONDS`](crate::MAX_SECONDS). The later the set is granted,
+    /// the shorter such an interval can be.
     pub fn check_for(&self, rule_set: RuleSet, at: u64) -> Result<(), PermissionError> {
         check_native_interval(self.native_token_spend_limit, rule_set, at)
     }
@@ -174,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_of_the_time_range_can_be_set_apart() {
+    fn both_ends_of_the_time_range_can_be_set_separately() {
         let set = Permissions::new().valid_until(9).valid_after(3);
         assert_eq!(
             set.time_range,
@@ -203,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_members_are_all_there_and_spelt_right() {
+    fn nested_members_must_be_complete_and_spelt_right() {
         let set = Permissions::new()
             .contract_functions(Address::repeat_byte(3), [Selector::repeat_byte(7)])
             .time_range(TimeRange {
@@ -252,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_that_is_over_is_not_to_be_granted() {
+    fn an_expired_set_cannot_be_granted() {
         let now = 1_800_000_000;
         let until = |valid_until| Permissions::new().valid_until(valid_until);
         assert_eq!(Permissions::new().check_not_over(now), Ok(()));

@@ -1,4 +1,4 @@
-//! When a key may be used, and which times and intervals can be meant.
+//! Time ranges of keys, and the bounds of plausible times and intervals.
 
 use crate::{PermissionError, TimeField};
 use serde::{Deserialize, Serialize};
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 /// The largest time and the longest refresh interval that the plugin stores, in seconds: `type(uint48).max`.
 pub const MAX_SECONDS: u64 = (1 << 48) - 1;
 
-/// The latest time that encoding takes for unix seconds: 2200-01-01T00:00:00Z. Anything later must be milliseconds; a key
-/// "for an hour" would work for 50,000 years.
+/// The latest time that encoding accepts as unix seconds: 2200-01-01T00:00:00Z. Anything later must be
+/// milliseconds; a key "for an hour" would work for 50,000 years.
 pub const LATEST_PLAUSIBLE_TIME: u64 = 7_258_118_400;
 
-/// The longest refresh interval that encoding takes for seconds: 200 years.
+/// The longest refresh interval that encoding accepts as seconds: 200 years.
 pub const LONGEST_PLAUSIBLE_INTERVAL: u64 = 6_311_390_400;
 
 /// When a key may be used. Unix seconds (not milliseconds), both inclusive, at most [`MAX_SECONDS`]; 0 means unbounded on
@@ -25,7 +25,7 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    /// Refuses times that must be milliseconds, and an end before the start.
+    /// Refuses times that must be in milliseconds, and an end before the start.
     pub(crate) fn check_plausible(&self) -> Result<(), PermissionError> {
         let Self {
             valid_after,

@@ -24,8 +24,8 @@ pub enum PermissionUpdate {
     FunctionEntry(FunctionEntry),
     /// `updateTimeRange`: when the key may be used.
     TimeRange(TimeRange),
-    /// `setNativeTokenSpendLimit`, in wei. Keeps what is already used, unless it removes the limit. This goes for every
-    /// limit.
+    /// `setNativeTokenSpendLimit`, in wei. Keeps the amount already used, unless it removes the limit. This
+    /// applies to every limit.
     NativeTokenSpendLimit(SpendLimit),
     /// `setERC20SpendLimit`, in base units of the token.
     Erc20SpendLimit(Erc20SpendLimit),
@@ -50,8 +50,9 @@ impl PermissionUpdate {
         })
     }
 
-    /// Encodes the update. Refuses what no plugin takes, and times that can hardly be meant: past the year 2200, an interval
-    /// of more than 200 years, an end before the start. [`encode_unchecked`](Self::encode_unchecked) insists on those.
+    /// Encodes the update. Refuses what no plugin accepts, and implausible times: past the year 2200, an
+    /// interval of more than 200 years, an end before the start. [`encode_unchecked`](Self::encode_unchecked)
+    /// accepts those.
     pub fn encode(&self) -> Result<Bytes, PermissionError> {
         let encoded = self.encode_unchecked()?;
         match self {
@@ -67,7 +68,8 @@ impl PermissionUpdate {
         Ok(encoded)
     }
 
-    /// Encodes the update without asking whether its times can be meant. Refuses only what no plugin takes.
+    /// Encodes the update without checking whether its times are plausible. Refuses only what no plugin
+    /// accepts.
     pub fn encode_unchecked(&self) -> Result<Bytes, PermissionError> {
         let encoded = match *self {
             Self::AccessListType(access_control_type) => Updates::setAccessListTypeCall {
@@ -158,8 +160,7 @@ impl From<AccessControlType> for ISessionKeyPlugin::ContractAccessControlType {
     }
 }
 
-/// A change of an existing key's permissions: the updates that were named, in the order in which they were named, and
-/// nothing else.
+/// A change of an existing key's permissions: exactly the updates given, in that order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 #[must_use]
@@ -179,7 +180,8 @@ impl PermissionUpdates {
 
     builder_methods!();
 
-    /// Takes a contract off the list. Entries of its functions stay, and count again should the contract come back.
+    /// Removes a contract from the list. The entries of its functions stay, and count again if the contract
+    /// returns.
     pub fn without_contract(self, contract: Address) -> Self {
         self.address_entry(AddressEntry {
             contract,
@@ -188,7 +190,7 @@ impl PermissionUpdates {
         })
     }
 
-    /// Takes a function off the list.
+    /// Removes a function from the list.
     pub fn without_function(self, contract: Address, selector: Selector) -> Self {
         self.function_entry(FunctionEntry {
             contract,
@@ -197,7 +199,8 @@ impl PermissionUpdates {
         })
     }
 
-    /// Limits what the key may send in the native token, in wei. `change` says what becomes of the amount used.
+    /// Limits what the key may send in the native token, in wei. `change` says what happens to the amount
+    /// used.
     pub fn native_token_spend_limit(self, limit: SpendLimit, change: LimitChange) -> Self {
         change
             .steps(limit, SpendLimitInfo::has_outdated_use)
@@ -206,7 +209,8 @@ impl PermissionUpdates {
             })
     }
 
-    /// Limits what the key may spend of a token, in its base units. `change` says what becomes of the amount used.
+    /// Limits what the key may spend of a token, in its base units. `change` says what happens to the amount
+    /// used.
     pub fn erc20_spend_limit(self, token: Address, limit: SpendLimit, change: LimitChange) -> Self {
         change
             .steps(limit, SpendLimitInfo::has_outdated_use)
@@ -218,8 +222,8 @@ impl PermissionUpdates {
             })
     }
 
-    /// Limits what the key's operations may cost at most, in wei (not gas units). `change` says what becomes of the amount
-    /// used. A pending reset is cleared in any case.
+    /// Limits what the key's operations may cost, in wei (not gas units). `change` says what happens to the
+    /// amount used. A pending reset is always cleared.
     pub fn gas_spend_limit(self, limit: SpendLimit, change: LimitChange<GasSpendLimitInfo>) -> Self {
         change
             .steps(limit, GasSpendLimitInfo::has_outdated_use)
@@ -233,19 +237,22 @@ impl PermissionUpdates {
         &self.0
     }
 
-    /// Encodes every update. Refuses what no plugin takes, and times that can hardly be meant: past the year 2200, an interval
-    /// of more than 200 years, an end before the start. [`encode_unchecked`](Self::encode_unchecked) insists on those.
+    /// Encodes every update. Refuses what no plugin accepts, and implausible times: past the year 2200, an
+    /// interval of more than 200 years, an end before the start. [`encode_unchecked`](Self::encode_unchecked)
+    /// accepts those.
     pub fn encode(&self) -> Result<Vec<Bytes>, PermissionError> {
         self.0.iter().map(PermissionUpdate::encode).collect()
     }
 
-    /// Encodes every update without asking whether its times can be meant. Refuses only what no plugin takes.
+    /// Encodes every update without checking whether its times are plausible. Refuses only what no plugin
+    /// accepts.
     pub fn encode_unchecked(&self) -> Result<Vec<Bytes>, PermissionError> {
         self.0.iter().map(PermissionUpdate::encode_unchecked).collect()
     }
 
-    /// Refuses updates after which, applied at `at` (unix seconds), every use of the key would fail on a plugin with these
-    /// rules: see [`Permissions::check_for`](crate::Permissions::check_for). Of several native token limits, the last counts.
+    /// Refuses updates that, applied at `at` (unix seconds), would make every use of the key fail on a plugin
+    /// with these rules: see [`Permissions::check_for`](crate::Permissions::check_for). Of several native
+    /// token limits, the last counts.
     pub fn check_for(&self, rule_set: RuleSet, at: u64) -> Result<(), PermissionError> {
         let native = self.0.iter().rev().find_map(|update| match update {
             PermissionUpdate::NativeTokenSpendLimit(limit) => Some(*limit),
@@ -397,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn milliseconds_are_refused_unless_insisted_on() {
+    fn milliseconds_are_refused_unless_unchecked() {
         let range = |valid_after, valid_until| {
             PermissionUpdate::TimeRange(TimeRange {
                 valid_after,
@@ -467,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_encodes_what_it_means() {
+    fn a_change_encodes_its_meaning() {
         let (limit, none) = (SpendLimit::per(U256::from(150), 60), SpendLimit::UNLIMITED);
         let current = |limit_used, last_used_time| SpendLimitInfo {
             has_limit: true,
@@ -499,7 +506,7 @@ mod tests {
             // What removes the limit clears it.
             assert_eq!(set(none).as_slice(), [native(none)], "{change:?}");
         }
-        // What a pending reset has booked is the new interval's.
+        // Amounts booked during a pending reset belong to the new interval.
         for (should_reset, updates) in [(false, 2), (true, 1)] {
             let current = GasSpendLimitInfo {
                 info: current(100, 0),
@@ -512,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn a_native_interval_that_some_plugins_cannot_reckon_with_is_refused_for_them() {
+    fn a_native_interval_that_some_plugins_cannot_handle_is_refused_for_them() {
         let at = 1_800_000_000;
         let longest = MAX_SECONDS - at;
         for (refresh_interval, rule_set, fine) in [

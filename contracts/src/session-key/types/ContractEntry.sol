@@ -4,8 +4,8 @@ pragma solidity ^0.8.30;
 import {LibSessionKeySlots} from "../LibSessionKeySlots.sol";
 import {SpendLimit} from "./SpendLimit.sol";
 
-/// @notice What a key's permissions say of a contract: the first of three words. Its access control entry and its limit as an
-/// ERC-20 token share it, so that a call reads one word for both:
+/// @notice A key's permissions for a contract: the first of three words. The access control entry and the ERC-20 limit
+/// share it, so a call reads one word for both:
 ///
 ///     bits    255..8                                               7..3             2       1       0
 ///            +---------------------------------------------------+----------------+-------+-------+---------+
@@ -13,12 +13,12 @@ import {SpendLimit} from "./SpendLimit.sol";
 ///            +---------------------------------------------------+----------------+-------+-------+---------+
 ///
 ///     limit    the contract is a token with a limit
-///     check    the entry means only those functions that are on the list themselves
+///     check    the entry covers only the functions that are on the list themselves
 type ContractEntry is uint256;
 
 using LibContractEntry for ContractEntry global;
 
-/// @title Fields of `ContractEntry`, and how it is stored
+/// @title Fields and storage of `ContractEntry`
 library LibContractEntry {
     using LibSessionKeySlots for uint256;
 
@@ -41,7 +41,7 @@ library LibContractEntry {
         return ContractEntry.unwrap(self) & ON_LIST_FLAG != 0;
     }
 
-    /// @dev Whether only those functions are meant that are on the list themselves.
+    /// @dev Whether the entry covers only the functions that are on the list themselves.
     function checksSelectors(ContractEntry self) internal pure returns (bool) {
         return ContractEntry.unwrap(self) & CHECK_SELECTORS_FLAG != 0;
     }
@@ -51,7 +51,7 @@ library LibContractEntry {
         return ContractEntry.unwrap(self) & TOKEN_LIMIT_FLAG != 0;
     }
 
-    /// @dev The entry with another place on the access control list.
+    /// @dev The entry with other list flags.
     function withListing(ContractEntry self, bool onList, bool checkSelectors) internal pure returns (ContractEntry) {
         uint256 word = ContractEntry.unwrap(self) & ~(ON_LIST_FLAG | CHECK_SELECTORS_FLAG);
         if (onList) word |= ON_LIST_FLAG;
@@ -59,13 +59,13 @@ library LibContractEntry {
         return ContractEntry.wrap(word);
     }
 
-    /// @dev The entry with or without a limit of the contract as a token.
+    /// @dev The entry with or without a token limit.
     function withTokenLimit(ContractEntry self, bool isSet) internal pure returns (ContractEntry) {
         uint256 word = ContractEntry.unwrap(self);
         return ContractEntry.wrap(isSet ? word | TOKEN_LIMIT_FLAG : word & ~TOKEN_LIMIT_FLAG);
     }
 
-    /// @dev The same word as a limit. Its flags, which belong to the entry, stay when the limit is changed and stored.
+    /// @dev The same word as a limit. Changing and storing the limit keeps the entry's flags.
     function tokenLimit(ContractEntry self) internal pure returns (SpendLimit) {
         return SpendLimit.wrap(ContractEntry.unwrap(self));
     }

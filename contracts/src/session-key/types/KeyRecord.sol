@@ -3,27 +3,27 @@ pragma solidity ^0.8.30;
 
 import {ISessionKeyPlugin} from "../../interfaces/ISessionKeyPlugin.sol";
 
-/// @notice A session key and those of its permissions that every operation needs, in one word:
+/// @notice A session key, with the permissions that every operation needs, in one word:
 ///
 ///     bits    255..156   155         154         153..152       151..144    143..96      95..48       47..0
 ///            +---------+-----------+-----------+--------------+-----------+------------+------------+---------+
 ///            | zero    | paymaster | gas limit | native limit | list type | validUntil | validAfter | key id  |
 ///            +---------+-----------+-----------+--------------+-----------+------------+------------+---------+
 ///
-/// Bits 155 and 154 are set if a paymaster is required, and if there is a gas limit. With `NativeLimit` they say which further
-/// words matter, so that an operation reads no word that says nothing. The record of a fresh key is its id alone; the id of
-/// no key is 0.
+/// Bits 155 and 154 are set if a paymaster is required, and if there is a gas limit. With `NativeLimit` they say which
+/// further words are in use, so an operation reads no unused word. The record of a fresh key is just its id. Ids are
+/// never 0.
 type KeyRecord is uint256;
 
 using LibKeyRecord for KeyRecord global;
 
-/// @notice Which limit a key has on the native token.
+/// @notice The kind of limit a key has on the native token.
 enum NativeLimit {
-    // The default: zero, for ever. Nothing is stored.
+    // The default: nothing can be spent. No limit is stored.
     ZERO,
-    // None. What is stored is left over from before.
+    // No limit. Stored figures are leftovers.
     NONE,
-    // The one that is stored.
+    // The stored limit.
     STORED
 }
 
@@ -45,7 +45,7 @@ library LibKeyRecord {
         return KeyRecord.wrap(keyId);
     }
 
-    /// @dev The id under which the key's permissions are stored; zero: there is no such key.
+    /// @dev The id under which the key's permissions are stored; zero if there is no such key.
     function id(KeyRecord self) internal pure returns (uint48) {
         return uint48(KeyRecord.unwrap(self));
     }
@@ -65,12 +65,13 @@ library LibKeyRecord {
         return ISessionKeyPlugin.ContractAccessControlType(uint8(KeyRecord.unwrap(self) >> LIST_TYPE_SHIFT));
     }
 
-    /// @dev Whether the access control list is read so. Cheaper than to compare `listType`, whose range is checked each time.
+    /// @dev Whether the access control list has this type. Cheaper than comparing `listType`, whose range is checked
+    /// each time.
     function listTypeIs(KeyRecord self, ISessionKeyPlugin.ContractAccessControlType kind) internal pure returns (bool) {
         return KeyRecord.unwrap(self) & LIST_TYPE_MASK == uint256(kind) << LIST_TYPE_SHIFT;
     }
 
-    /// @dev Whether this is the limit on the native token.
+    /// @dev Whether the limit on the native token is of this kind.
     function nativeLimitIs(KeyRecord self, NativeLimit kind) internal pure returns (bool) {
         return KeyRecord.unwrap(self) & NATIVE_LIMIT_MASK == uint256(kind) << NATIVE_LIMIT_SHIFT;
     }
@@ -93,7 +94,7 @@ library LibKeyRecord {
         );
     }
 
-    /// @dev The record with another way to read the access control list.
+    /// @dev The record with another list type.
     function withListType(KeyRecord self, ISessionKeyPlugin.ContractAccessControlType kind)
         internal
         pure
@@ -102,7 +103,7 @@ library LibKeyRecord {
         return KeyRecord.wrap(KeyRecord.unwrap(self) & ~LIST_TYPE_MASK | uint256(kind) << LIST_TYPE_SHIFT);
     }
 
-    /// @dev The record with another limit on the native token.
+    /// @dev The record with another kind of limit on the native token.
     function withNativeLimit(KeyRecord self, NativeLimit kind) internal pure returns (KeyRecord) {
         return KeyRecord.wrap(KeyRecord.unwrap(self) & ~NATIVE_LIMIT_MASK | uint256(kind) << NATIVE_LIMIT_SHIFT);
     }

@@ -5,39 +5,39 @@ import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 
 import {LibSessionKeySlots} from "../LibSessionKeySlots.sol";
 
-/// @notice A spend limit and what is used of it: the word at the limit's slot. Amounts in wei or token base units, times in
-/// unix seconds. Nearly every limit fits in this one word:
+/// @notice A spend limit and its used amount: the word at the limit's slot. Amounts in wei or token base units, times
+/// in unix seconds. Nearly every limit fits in this one word:
 ///
 ///     bits    255..176      175..96      95..56             55..8        7..0
 ///            +------------+------------+------------------+------------+-------+
 ///     small  | limit      | used       | refresh interval | last used  | flags |
 ///            +------------+------------+------------------+------------+-------+
 ///
-/// A limit, used amount or interval too large for its field makes the limit wide: bit 7 of the flags is set, and the amounts
-/// are in words of their own.
+/// A limit, used amount or interval too large for its field makes the limit wide: bit 7 of the flags is set, and the
+/// amounts are in separate words.
 ///
 ///     bits    255..104                  103..56            55..8        7..0
 ///            +-------------------------+------------------+------------+-------+   slot + 1: limit
 ///     wide   | zero                    | refresh interval | last used  | flags |   slot + 2: used
 ///            +-------------------------+------------------+------------+-------+
 ///
-/// Whether a limit is wide is decided when it is set: spending never makes the used amount larger than the limit.
-/// The other flags belong to the owner of the limit. A refresh interval of zero means that the limit is a total; else
-/// "last used" is the start of the current interval. Where a limit is set without a clock, that is `NOT_BEGUN` until the interval
-/// begins, with the next execution that books; up to then nothing is booked.
+/// Whether a limit is wide is decided when it is set: spending never makes the used amount larger than the limit. The
+/// other flags belong to the type that holds the limit. A refresh interval of zero means that the limit is a total;
+/// else "last used" is the start of the current interval. For a limit set without a clock it is `NOT_BEGUN` until the
+/// next execution that books begins the interval; nothing is booked before that.
 type SpendLimit is uint256;
 
 using LibSpendLimit for SpendLimit global;
 
-/// @title The rules of spend limits, and how they are stored
+/// @title Rules and storage of spend limits
 library LibSpendLimit {
     using FixedPointMathLib for uint256;
     using LibSessionKeySlots for uint256;
 
-    /// @dev What `check` answers for an amount that cannot be spent.
+    /// @dev Returned by `check` for an amount that cannot be spent.
     uint256 internal constant NEVER = type(uint256).max;
 
-    /// @dev The start of an interval that is set without a clock, and has not begun.
+    /// @dev The start of an interval that was set without a clock and has not begun.
     uint48 internal constant NOT_BEGUN = 0;
 
     uint256 private constant WIDE_FLAG = 1 << 7;
@@ -53,13 +53,13 @@ library LibSpendLimit {
 
     /* Rules */
 
-    /// @dev Whether `amount` fits into what is left of an interval, or of the total. A saturated sum fits no limit, because
+    /// @dev Whether `amount` fits what is left of an interval or of the total. A saturated sum fits no limit, because
     /// the maximum of `uint256` is not a limit.
     function fits(uint256 limit, uint256 used, uint256 amount) internal pure returns (bool) {
         return used.saturatingAdd(amount) <= limit;
     }
 
-    /// @dev The first second of the next interval. Saturates, so that a huge interval never refreshes.
+    /// @dev The first second of the next interval. Saturates, so a huge interval never refreshes.
     function intervalEnd(SpendLimit self) internal pure returns (uint48) {
         unchecked {
             uint256 end = uint256(self.lastUsed()) + self.refreshInterval();
@@ -67,9 +67,9 @@ library LibSpendLimit {
         }
     }
 
-    /// @dev The rule without a clock, for validation: from when on `amount` can be spent. At once if it fits the current
-    /// interval, or the total; from the next interval on, should there be one, if it fits that.
-    /// @return validAfter Unix seconds; 0: at once; `NEVER`.
+    /// @dev The rule without a clock, for validation: when `amount` can first be spent. At once if it fits the current
+    /// interval or the total; from the next interval on, if there is one and it fits that.
+    /// @return validAfter Unix seconds; 0 for at once; or `NEVER`.
     function check(SpendLimit self, uint256 limit, uint256 used, uint256 amount)
         internal
         pure
@@ -79,8 +79,8 @@ library LibSpendLimit {
         return self.refreshInterval() != 0 && amount <= limit ? self.intervalEnd() : NEVER;
     }
 
-    /// @dev The rule with a clock, for execution: books `amount` at `time`. Opens the next interval if the current one is
-    /// over, even for an amount of zero. Nothing is booked when the answer is false.
+    /// @dev The rule with a clock, for execution: books `amount` at `time`. Opens the next interval if the current one
+    /// is over, even for an amount of zero. Books nothing if it returns false.
     function spend(SpendLimit self, uint256 slot, uint256 amount, uint48 time) internal returns (bool) {
         (uint256 limit, uint256 used) = self.limitAndUsed(slot);
         if (self.refreshInterval() != 0 && self.intervalEnd() <= time) {
@@ -94,7 +94,7 @@ library LibSpendLimit {
         return true;
     }
 
-    /// @dev Whether more is used than the limit. Spending never makes it so; lowering the limit does.
+    /// @dev Whether the used amount exceeds the limit. Spending never causes this; lowering the limit does.
     function isExceeded(SpendLimit self, uint256 slot) internal view returns (bool) {
         (uint256 limit, uint256 used) = self.limitAndUsed(slot);
         return used > limit;
@@ -143,7 +143,7 @@ library LibSpendLimit {
         return SpendLimit.wrap(SpendLimit.unwrap(self) & ~LAST_USED_MASK | uint256(time) << LAST_USED_SHIFT);
     }
 
-    /// @dev The amounts, from the word itself or from the two behind it.
+    /// @dev The amounts, from the word itself or from the two after it.
     function limitAndUsed(SpendLimit self, uint256 slot) internal view returns (uint256 limit, uint256 used) {
         uint256 word = SpendLimit.unwrap(self);
         if (word & WIDE_FLAG == 0) return (word >> LIMIT_SHIFT, uint80(word >> USED_SHIFT));
@@ -177,9 +177,10 @@ library LibSpendLimit {
         }
     }
 
-    /// @dev Sets another limit and interval, which starts at `time`, or is `NOT_BEGUN`. What is used stays, and so do the flags.
+    /// @dev Sets another limit and interval, which starts at `time`, or has `NOT_BEGUN`. The used amount and the flags
+    /// stay.
     function configure(SpendLimit self, uint256 slot, uint256 limit, uint48 interval, uint48 time) internal {
-        // The old limit is what is replaced.
+        // The old limit is replaced.
         // slither-disable-next-line unused-return
         (, uint256 used) = self.limitAndUsed(slot);
         uint256 word = SpendLimit.unwrap(self) & OWNERS_FLAGS | uint256(interval) << INTERVAL_SHIFT;

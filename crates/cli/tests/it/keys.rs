@@ -856,7 +856,7 @@ fn what_people_read_fits_a_terminal() {
     for expected in [
         "active",
         "May call transfer of TUSD",
-        "anybody as recipient.",
+        "any recipient.",
         "100 TUSD of 100 TUSD left",
     ] {
         assert!(shown.contains(expected), "{expected}: {shown}");

@@ -1,16 +1,16 @@
-//! The decoder of `executeWithSessionKey`.
+//! Decoder of `executeWithSessionKey`.
 
 use crate::{Call, EXECUTE_WITH_SESSION_KEY};
 use alloy_primitives::{Address, Bytes, Selector, U256};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where in the arguments of `executeWithSessionKey` something is wrong.
+/// The malformed part of the arguments of `executeWithSessionKey`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CallDataPart {
-    /// The two words that every call data has: offset of the calls, session key.
+    /// The first two words of the arguments: offset of the calls, session key.
     Head,
     /// The session key.
     SessionKey,
@@ -37,7 +37,7 @@ impl fmt::Display for CallDataPart {
     }
 }
 
-/// Call data that the plugin does not take for a call of `executeWithSessionKey`.
+/// Call data that the plugin does not accept as a call of `executeWithSessionKey`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallDataError {
@@ -45,7 +45,8 @@ pub enum CallDataError {
     #[error("the call data calls {0}, not executeWithSessionKey")]
     OtherFunction(Selector),
 
-    /// An offset or a length leads out of the arguments, or an offset into or before the words that it stands among.
+    /// An offset or a length points outside the arguments, or an offset points into or before the words that
+    /// it stands among.
     #[error("{0} is not at a valid place in the call data")]
     OutOfBounds(CallDataPart),
 
@@ -54,12 +55,13 @@ pub enum CallDataError {
     DirtyAddress(CallDataPart),
 }
 
-/// Decodes call data of `executeWithSessionKey` exactly as the plugin does, in validation and in execution: what this takes,
-/// the plugin takes, with the same meaning, and nothing else.
+/// Decodes call data of `executeWithSessionKey` exactly as the plugin does, in validation and in execution:
+/// accepts what the plugin accepts, with the same meaning, and nothing else.
 ///
-/// Offsets must lead past the words that they stand among, and what they lead to must lie inside. They need not be canonical:
-/// parts may overlap, be shared between calls, or be followed by more data. The data of the calls is not copied, so that
-/// crafted call data of many overlapping calls takes no more memory than its length suggests.
+/// Offsets must point past the words that they stand among, and their targets must lie inside the arguments.
+/// They need not be canonical: parts may overlap, be shared between calls, or be followed by more data. The
+/// data of the calls is not copied, so crafted call data with many overlapping calls takes no more memory
+/// than its length suggests.
 pub fn decode_execute_with_session_key(call_data: &Bytes) -> Result<(Vec<Call>, Address), CallDataError> {
     let selector = Selector::right_padding_from(&call_data[..call_data.len().min(4)]);
     if selector != EXECUTE_WITH_SESSION_KEY {
@@ -106,13 +108,14 @@ fn decode_call(calls: &Bytes, length: usize, index: usize) -> Result<Call, CallD
     })
 }
 
-/// The offset that the word at `at` is, if it leads past the first `head` bytes of `data`, to at least `need` bytes.
+/// The offset in the word at `at`, if it points past the first `head` bytes of `data`, to at least `need`
+/// bytes.
 fn led_to(data: &[u8], at: usize, head: usize, need: usize) -> Option<usize> {
     let offset = usize::try_from(word(data, at)).ok()?;
     (head <= offset && offset <= data.len().checked_sub(need)?).then_some(offset)
 }
 
-/// The word at a position that is known to be inside.
+/// The word at a position, which must be inside.
 fn word(data: &[u8], at: usize) -> U256 {
     U256::from_be_slice(&data[at..at + 32])
 }
@@ -208,9 +211,9 @@ mod tests {
     }
 
     #[test]
-    fn no_offset_leads_into_the_words_that_it_stands_among() {
-        // A word that is an offset, its least value, the part that less of it breaks. All other words are zero, so that
-        // everything that Solidity would read there is well formed.
+    fn no_offset_points_into_the_words_it_stands_among() {
+        // An offset's word, its least value, and the part that a smaller value breaks. All other words are
+        // zero, so everything that Solidity would read there is well formed.
         for (at, least, part, others) in [
             (0, 64, CallDataPart::Calls, vec![]),
             (3, 64, CallDataPart::Call(0), vec![(0, 64), (2, 2), (4, 64)]),

@@ -1,4 +1,4 @@
-//! The rules: what the plugin checks, and what it books.
+//! The rules: the plugin's checks and bookings.
 
 use super::{
     CallDataError, KeyState, Phase, Remaining, Rule, RuleSet, Spending, Verdict, Violation,
@@ -13,7 +13,8 @@ use alloy_primitives::{Address, B256, Signature, U256, aliases::U192, eip191_has
 use session_key_bindings::ENTRY_POINT;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Half the order of secp256k1: a higher `s` makes a second signature of the same message, and is refused (EIP-2).
+/// Half the order of secp256k1. A higher `s` is refused: it would be a second signature of the same message
+/// (EIP-2).
 const MAX_SIGNATURE_S: U256 = uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
 
 /// Before the signature of the last validation function, in a v0.8 account's signatures.
@@ -25,8 +26,8 @@ const PAYMASTER_FIELDS_LENGTH: usize = 52;
 type Calls = Result<(Vec<Call>, Address), CallDataError>;
 
 impl KeyState {
-    /// Whether an operation passes in a block with timestamp `time` (unix seconds), but for its signature: for operations that
-    /// are not signed yet.
+    /// Whether an operation passes in a block with timestamp `time` (unix seconds), its signature aside. For
+    /// operations that are not signed yet.
     #[must_use]
     pub fn check(&self, operation: &UserOperation, time: u64) -> Verdict {
         self.clone().run(operation, None, time)
@@ -55,17 +56,17 @@ impl KeyState {
         after.verdict(validation, execution, time)
     }
 
-    /// Advances the state as the chain does when it includes the operation in a block with timestamp `time`, and all its calls
-    /// succeed. Returns what [`check`](Self::check) does.
+    /// Advances the state as the chain does when it includes the operation in a block with timestamp `time`
+    /// and all its calls succeed. Returns the same verdict as [`check`](Self::check).
     ///
-    /// Refused in validation, the operation changes nothing. Refused in execution, it leaves its gas booked and, if it
-    /// opened a new interval of the gas limit, the reset pending.
+    /// An operation refused in validation changes nothing. One refused in execution leaves its gas booked
+    /// and, if it opened a new interval of the gas limit, the reset pending.
     pub fn execute(&mut self, operation: &UserOperation, time: u64) -> Verdict {
         self.run(operation, None, time)
     }
 
-    /// The validation half of [`execute`](Self::execute): books the gas, unless a rule is broken. The EntryPoint validates all
-    /// operations of a bundle before it executes the first.
+    /// The validation half of [`execute`](Self::execute): books the gas unless a rule is broken. The
+    /// EntryPoint validates all operations of a bundle before it executes the first.
     ///
     /// With the operation's hash, its signature is checked too.
     pub fn execute_validation(
@@ -78,12 +79,12 @@ impl KeyState {
         self.validate(operation, &calls, hash, time).violations
     }
 
-    /// The execution half of [`execute`](Self::execute): books what the calls spend, and settles a pending reset of the gas
-    /// limit; unless a rule is broken: then nothing changes. For calls that fail themselves, leave it out: the plugin's
-    /// bookings are undone with them.
+    /// The execution half of [`execute`](Self::execute): books what the calls spend and settles a pending
+    /// reset of the gas limit. If a rule is broken, nothing changes. Skip it for calls that fail themselves:
+    /// the plugin's bookings are undone with them.
     ///
-    /// Between the halves, an owner's operation of the same bundle may have lowered the gas limit: if more is charged than it
-    /// allows now, the calls are refused.
+    /// Between the halves, an owner's operation in the same bundle may have lowered the gas limit: if more is
+    /// charged than it now allows, the calls are refused.
     pub fn execute_calls(&mut self, calls: &[Call], time: u64) -> Vec<Violation> {
         let mut after = self.clone();
         let mut violations = after.book_calls(calls, time);
@@ -94,7 +95,7 @@ impl KeyState {
         violations
     }
 
-    /// More is charged to the gas limit than it allows. Validation never leaves it so.
+    /// More is charged to the gas limit than it allows. Validation never causes this.
     fn gas_overcharge(&self) -> Option<Violation> {
         let GasSpendLimitInfo { info, should_reset } = self.gas_limit;
         (info.has_limit && info.limit_used > info.limit).then(|| {
@@ -121,14 +122,14 @@ impl KeyState {
         verdict
     }
 
-    /// Puts the verdict together. `self` is the state after the operation.
+    /// Assembles the verdict. `self` is the state after the operation.
     fn verdict(&self, validation: Validation, execution: Vec<Violation>, time: u64) -> Verdict {
         let Validation {
             mut violations,
             valid_after,
             valid_until,
         } = validation;
-        // Execution repeats rules of validation. One violation is enough.
+        // Execution repeats rules of validation. One violation of each is enough.
         let found: HashSet<_> = violations
             .iter()
             .map(|violation| (violation.call, &violation.rule))
@@ -146,8 +147,8 @@ impl KeyState {
             };
         }
         for violation in &mut violations {
-            // Waiting does not help when the key's time is over by then, or the time has gone by: after the largest time that
-            // the plugin can store, it counts from zero again.
+            // Waiting does not help if the key has expired by then, or if the time has passed: after the
+            // largest time that the plugin can store, its clock wraps to zero.
             violation.passes_from = violation
                 .passes_from
                 .filter(|from| *from > time && (valid_until == 0 || *from <= valid_until));
@@ -158,7 +159,7 @@ impl KeyState {
         Verdict::Refused { violations }
     }
 
-    /// The end of a token's or the gas limit's interval, where another plugin may not be able to tell it.
+    /// The end of a token's or the gas limit's interval, if another plugin may not be able to represent it.
     fn interval_end_overflow(&self, limit: &SpendLimitInfo, phase: Phase) -> Option<Violation> {
         (self.rule_set == RuleSet::Compatible && limit.end_overflows()).then(|| {
             Violation::new(
@@ -171,7 +172,7 @@ impl KeyState {
         })
     }
 
-    /// The end of the native limit's interval, where another plugin cannot tell it.
+    /// The end of the native limit's interval, if another plugin cannot represent it.
     fn native_interval_end_overflow(&self, phase: Phase) -> Option<Violation> {
         let limit = &self.native_limit;
         (self.rule_set == RuleSet::Compatible && limit.end_overflows()).then(|| {
@@ -205,7 +206,8 @@ impl KeyState {
         }
     }
 
-    // Validation: `SessionKeyPlugin.userOpValidationFunction`, and of `SessionKeyPermissions` the rules of validation.
+    // Validation: `SessionKeyPlugin.userOpValidationFunction`, and the validation rules of
+    // `SessionKeyPermissions`.
 
     fn validate(
         &mut self,
@@ -236,7 +238,7 @@ impl KeyState {
         match calls {
             Err(error) => validation.refuse(error.into()),
             Ok((_, session_key)) if *session_key != self.session_key => {
-                // All the rest is about another key.
+                // The rest concerns another key.
                 validation.refuse(Rule::SessionKeyMismatch {
                     session_key: *session_key,
                     expected: self.session_key,
@@ -293,7 +295,7 @@ impl KeyState {
         let native = &self.native_limit;
         if native.has_limit && !fits(native, total) && total <= native.limit {
             validation.wait(native.interval_end());
-            // Only here validation reckons with the end.
+            // Validation uses the interval's end only here.
             validation
                 .violations
                 .extend(self.native_interval_end_overflow(Phase::Validation));
@@ -328,7 +330,7 @@ impl KeyState {
         passes
     }
 
-    /// `_checkCall`, but every rule and not only the first.
+    /// `_checkCall`, but reports every broken rule instead of the first.
     fn validate_call(&self, call: &Call, mut refuse: impl FnMut(Rule)) {
         let (target, selector, length) = (call.target, call.selector(), call.data.len());
         let unknown;
@@ -447,7 +449,7 @@ impl KeyState {
         validation
             .violations
             .extend(self.interval_end_overflow(&gas.info, Phase::Validation));
-        // An overflow fits no limit, not even at a fee of zero.
+        // An overflow exceeds every limit, even at a fee of zero.
         let cost = operation.max_cost().unwrap_or(U256::MAX);
         let spending = spending(&gas.info, cost);
         let end = gas.info.interval_end();
@@ -489,7 +491,7 @@ impl KeyState {
 
     // Execution: `SessionKeyPermissions._authorizeExecution`.
 
-    /// Books what the calls spend. What does not fit is not booked, and the rest is still checked.
+    /// Books what the calls spend. Amounts that do not fit are not booked, and the rest is still checked.
     fn book_calls(&mut self, calls: &[Call], time: u64) -> Vec<Violation> {
         let mut violations = Vec::new();
         let phase = Phase::Execution;
@@ -500,7 +502,7 @@ impl KeyState {
         let total = self.validate_each_call(calls, phase, &mut violations);
         let totals = token_amounts(calls);
         let begins = self.rule_set.module().is_some();
-        // Limits before the first call.
+        // The limits before the first call.
         let mut before = HashMap::new();
         for (index, call) in calls.iter().enumerate() {
             let Some(contract) = self.contracts.get(&call.target) else {
@@ -526,7 +528,7 @@ impl KeyState {
             if book(limit, amount, time) {
                 continue;
             }
-            // All that the operation spends of the token would have to fit the next interval.
+            // The operation's whole spending of the token would have to fit the next interval.
             let passes_from = initial.interval_end().filter(|end| {
                 !(begins && initial.is_not_begun())
                     && *end > uint48(time)
@@ -561,7 +563,7 @@ impl KeyState {
 }
 
 impl KeyState {
-    /// Targets that are known to answer as modules. The module itself is refused before.
+    /// Violations by targets known to be modules. The session key module itself is refused earlier.
     fn called_modules<'a>(&'a self, calls: &'a [Call]) -> impl Iterator<Item = Violation> + 'a {
         calls
             .iter()
@@ -574,7 +576,7 @@ impl KeyState {
     }
 }
 
-/// What validation found.
+/// The findings of validation.
 struct Validation {
     violations: Vec<Violation>,
     valid_after: u64,
@@ -594,12 +596,12 @@ impl Validation {
         self.violations.push(Violation::new(rule, Phase::Validation));
     }
 
-    /// The operation is valid from `time` on only.
+    /// The operation is only valid from `time` on.
     fn wait(&mut self, time: Option<u64>) {
         self.valid_after = self.valid_after.max(time.unwrap_or(0));
     }
 
-    /// To the EntryPoint, an operation that is valid from some time on, without an end, is valid until the largest time that
+    /// For the EntryPoint, an operation with a start and no end is valid until the largest time that
     /// validation data can hold. (One without either bound is valid at any time.)
     fn end(&mut self, time: u64) {
         if self.valid_after != 0 && self.valid_until == 0 && time > MAX_SECONDS {
@@ -610,7 +612,7 @@ impl Validation {
     }
 }
 
-/// What the EntryPoint checks before it asks the account.
+/// The EntryPoint's checks before it calls the account.
 fn validate_form(operation: &UserOperation, validation: &mut Validation) {
     let length = operation.paymaster_and_data.len();
     let least = if operation.version.is_packed() {
@@ -635,7 +637,7 @@ fn validate_form(operation: &UserOperation, validation: &mut Validation) {
     }
 }
 
-/// Who signed the hash, as EIP-191 personal message. `None`: the signature cannot be anybody's.
+/// The signer of the hash, as an EIP-191 personal message. `None` if the signature cannot be anyone's.
 fn recover_signer(signature: &[u8], hash: B256) -> Option<Address> {
     let (scalars, &[v]) = signature.split_first_chunk::<64>()? else {
         return None;
@@ -660,8 +662,8 @@ fn fits(limit: &SpendLimitInfo, amount: U256) -> bool {
     limit.limit_used.saturating_add(amount) <= limit.limit
 }
 
-/// `LibSpendLimit.spend`: books an amount at a time, and opens the next interval if the current one is over. Nothing is
-/// booked when the answer is false.
+/// `LibSpendLimit.spend`: books an amount at a time, and opens the next interval if the current one is over.
+/// Books nothing if it returns false.
 fn book(limit: &mut SpendLimitInfo, amount: U256, time: u64) -> bool {
     let current = limit.at(time);
     if !fits(&current, amount) {
@@ -693,14 +695,14 @@ fn spending(limit: &SpendLimitInfo, asked: U256) -> Spending {
     }
 }
 
-/// The amount of a token call; `None` if it is none.
+/// The amount of a token call; `None` for other calls.
 pub(super) fn token_amount(call: &Call) -> Option<U256> {
     let is_token_call = matches!(call.selector(), ERC20_TRANSFER | ERC20_APPROVE);
     let amount = call.data.get(36..TOKEN_CALL_LENGTH)?;
     is_token_call.then(|| U256::from_be_slice(amount))
 }
 
-/// What calls spend of each target, taken for a token. Sums saturate.
+/// The amounts that calls spend of each target, treated as a token. Sums saturate.
 pub(super) fn token_amounts(calls: &[Call]) -> BTreeMap<Address, U256> {
     let mut amounts = BTreeMap::new();
     for call in calls {

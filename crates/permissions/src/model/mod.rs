@@ -1,15 +1,15 @@
-//! What the chain will say of a session key's operation, before it is signed: a model of the plugin.
+//! A model of the plugin: tells before signing whether the chain will accept a session key's operation.
 //!
-//! [`KeyState`] is everything that the plugin stores about one key. [`KeyState::check`] says whether an operation passes
-//! and, if not, every rule that it breaks; [`KeyState::execute`] also advances the state as the chain would. Both are
-//! pure: no clock, no chain. Their work is linear in the number of calls.
+//! [`KeyState`] is everything that the plugin stores about one key. [`KeyState::check`] returns whether an
+//! operation passes and, if not, every rule that it breaks; [`KeyState::execute`] also advances the state as
+//! the chain would. Both are pure: no clock, no chain. Their work is linear in the number of calls.
 //!
-//! For operations in flight, [`KeyState::reserve`] books the [`Spend`] of each, so that the next check counts it;
-//! [`KeyState::budgets`] says what is left of each limit.
+//! For operations in flight, [`KeyState::reserve`] books the [`Spend`] of each, so the next check counts it;
+//! [`KeyState::budgets`] returns what is left of each limit.
 //!
-//! The model knows what the plugin knows. It does not know what the called contracts will do, what the account and its
-//! deposit hold, whether the nonce is the next of its lane, whether the gas limits suffice, what a paymaster thinks, and
-//! which other plugins are installed (the account refuses calls to plugins).
+//! The model knows what the plugin knows. It does not know what the called contracts will do, what the
+//! account and its deposit hold, whether the nonce is the next of its lane, whether the gas limits suffice,
+//! whether a paymaster agrees, and which other plugins are installed (the account refuses calls to plugins).
 
 mod call_data;
 mod check;

@@ -1,12 +1,13 @@
-//! Whether a change only takes away.
+//! Whether a change only removes permissions.
 
 use super::{ContractState, KeyState};
 use crate::{AccessControlType, SpendLimitInfo, TimeRange};
 use alloy_primitives::U256;
 
 impl KeyState {
-    /// Whether everything that `after` allows is allowed by this state as well, as far as both say: a change from here to there only
-    /// takes away. Errs on the side of no: two states that differ in a way that could give something are not compared further.
+    /// Whether this state allows everything that `after` allows, as far as both are known: the change from
+    /// one to the other only removes permissions. Errs on the side of no: states with a difference that could
+    /// add permissions are not compared further.
     pub fn is_narrowed_to(&self, after: &Self) -> bool {
         if !after.registered {
             return true;
@@ -36,8 +37,8 @@ fn contracts_narrow(before: &KeyState, after: &KeyState) -> bool {
     })
 }
 
-/// Whether everything that the entry `inner` puts on the list, `outer` puts there, too. Functions that are on the list count even
-/// while the contract's entry does not: they come alive with it.
+/// Whether `outer` puts everything on the list that `inner` does. Functions on the list count even if the
+/// contract is not on it: they take effect when it is added.
 fn entry_is_within(inner: &ContractState, outer: &ContractState) -> bool {
     let functions_within = inner
         .functions
@@ -56,7 +57,7 @@ pub(crate) const fn range_narrows(before: &TimeRange, after: &TimeRange) -> bool
     after.valid_after >= before.valid_after && until_narrows
 }
 
-/// Less per interval, with the interval and its start as they were, or none at all.
+/// A new limit, a limit of zero, or no more per interval: the same interval, no earlier start, no less used.
 fn limit_narrows(before: &SpendLimitInfo, after: &SpendLimitInfo) -> bool {
     if before == after || !before.has_limit && after.has_limit {
         return true;
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_narrow_by_what_they_mean() {
+    fn lists_narrow_by_their_meaning() {
         let allowlist = state(AccessControlType::Allowlist);
         assert!(narrows(&allowlist, |state| contract(state).is_on_list = false));
         assert!(!narrows(&allowlist, |state| contract(state).check_selectors = false));
@@ -119,7 +120,8 @@ mod tests {
         assert!(narrows(&allowlist, |state| {
             contract(state).functions.insert(FUNCTION, false);
         }));
-        // An allowlist that names no contract any more, but a function: it comes alive when the contract is named again.
+        // An allowlist that no longer names a contract but still its function, which takes effect when the
+        // contract is added again.
         assert!(!narrows(&state(AccessControlType::Allowlist), |state| {
             contract(state).is_on_list = false;
             contract(state).functions.insert(other, true);
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_ranges_and_paymasters_narrow_by_less() {
+    fn lower_limits_shorter_ranges_and_paymasters_narrow() {
         let mut before = state(AccessControlType::Allowlist);
         before.native_limit = SpendLimitInfo {
             has_limit: true,

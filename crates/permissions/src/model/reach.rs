@@ -1,4 +1,4 @@
-//! Calls that stand for all calls: what the rules can tell apart, amounts aside.
+//! Representative calls: one for each case that the rules distinguish, amounts aside.
 
 use super::KeyState;
 use crate::{Call, ERC20_APPROVE, ERC20_TRANSFER, erc20::TOKEN_CALL_LENGTH};
@@ -6,7 +6,7 @@ use alloy_primitives::{Address, Selector, U256, keccak256};
 use session_key_bindings::ENTRY_POINT;
 use std::collections::BTreeSet;
 
-/// A contract that none of the states has an entry of, and that is no special one.
+/// A contract without an entry in the states, and without a special meaning.
 pub(crate) fn unlisted_contract(states: [&KeyState; 2]) -> Address {
     let is_known = |contract: &Address| {
         *contract == ENTRY_POINT
@@ -17,7 +17,7 @@ pub(crate) fn unlisted_contract(states: [&KeyState; 2]) -> Address {
     some_address("a contract that is on no list", |contract| !is_known(contract))
 }
 
-/// An address that follows from a text, the first that will do.
+/// The first acceptable address derived from a text.
 pub(crate) fn some_address(of: &str, will_do: impl Fn(&Address) -> bool) -> Address {
     let mut hash = keccak256(of);
     loop {
@@ -29,9 +29,9 @@ pub(crate) fn some_address(of: &str, will_do: impl Fn(&Address) -> bool) -> Addr
     }
 }
 
-/// Calls to a contract, without value and with amounts of zero, among which there is one for each way in which the rules of these
-/// states could treat a call: by its function (each that has an entry, those of tokens, none, and one without an entry), and by
-/// the length of its data.
+/// Calls to a contract, without value and with amounts of zero. They cover each way in which the rules of
+/// these states can treat a call: by its function (each with an entry, those of tokens, none, and one without
+/// an entry), and by the length of its data.
 pub(crate) fn calls_to(contract: Address, states: [&KeyState; 2]) -> Vec<Call> {
     let mut selectors = BTreeSet::from([Selector::ZERO, ERC20_TRANSFER, ERC20_APPROVE]);
     for state in states {
@@ -56,7 +56,7 @@ pub(crate) fn calls_to(contract: Address, states: [&KeyState; 2]) -> Vec<Call> {
     calls
 }
 
-/// Those of them that call one function.
+/// Those calls that call one function.
 pub(crate) fn calls_of(contract: Address, selector: Selector) -> [Call; 2] {
     [TOKEN_CALL_LENGTH, 4].map(|length| {
         let mut data = selector.to_vec();

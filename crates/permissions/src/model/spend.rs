@@ -1,4 +1,4 @@
-//! What operations in flight may use of a key's limits, and what is left of each.
+//! Spending of operations in flight, and what is left of each limit.
 
 use super::{CallDataError, KeyState, check::token_amounts, decode_execute_with_session_key};
 use crate::{Call, SpendLimitInfo, UserOperation};
@@ -10,23 +10,23 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spend {
-    /// Wei sent along with the calls.
+    /// Wei sent with the calls.
     pub native: U256,
-    /// Wei that the operation may cost ([`UserOperation::max_cost`]), whoever pays for it.
+    /// Wei that the operation may cost ([`UserOperation::max_cost`]), with or without a paymaster.
     pub gas: U256,
     /// Base units of each token that its `transfer` and `approve` calls name.
     pub erc20: BTreeMap<Address, U256>,
 }
 
 impl Spend {
-    /// Of two spends, the larger amount of each: for operations of which only one can be included, such as an operation and
-    /// its replacement.
+    /// The larger amounts of two spends, for operations that exclude each other, such as an operation and its
+    /// replacement.
     #[must_use]
     pub fn max(&self, other: &Self) -> Self {
         self.combine(other, U256::max)
     }
 
-    /// The sum of two spends: for operations that can both be included.
+    /// The sum of two spends, for operations that can both be included.
     #[must_use]
     pub fn add(&self, other: &Self) -> Self {
         self.combine(other, U256::saturating_add)
@@ -46,7 +46,7 @@ impl Spend {
     }
 }
 
-/// An operation that uses nothing of the key whose state was given.
+/// An operation that does not use the key whose state was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpendError {
@@ -54,8 +54,8 @@ pub enum SpendError {
     #[error(transparent)]
     CallData(#[from] CallDataError),
 
-    /// It is another account's.
-    #[error("the operation is of account {found}, the key of {expected}")]
+    /// It belongs to another account.
+    #[error("the operation belongs to account {found}, the key to {expected}")]
     OtherAccount {
         /// Sender of the operation.
         found: Address,
@@ -63,8 +63,8 @@ pub enum SpendError {
         expected: Address,
     },
 
-    /// It is another key's.
-    #[error("the operation is of session key {found}, the state of {expected}")]
+    /// It belongs to another key.
+    #[error("the operation belongs to session key {found}, the state to {expected}")]
     OtherKey {
         /// The key that the operation names.
         found: Address,
@@ -73,18 +73,18 @@ pub enum SpendError {
     },
 }
 
-/// What is left of one limit, at some time. Wei, or base units of the token.
+/// What is left of one limit, at a given time. Wei, or base units of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
-    /// The limit, in all or per interval.
+    /// The limit, in total or per interval.
     pub limit: U256,
-    /// What is used of it. Zero once the interval is over.
+    /// The amount used. Zero once the interval is over.
     pub used: U256,
-    /// What is left of it. Zero if more is used than a lowered limit allows.
+    /// The amount left. Zero if more is used than a lowered limit allows.
     pub remaining: U256,
-    /// When the current interval ends, unix seconds. Once it is over: when the next ends, were it to begin at the time asked
-    /// for. `None`: the limit does not refresh.
+    /// When the current interval ends, unix seconds. Once it is over, when the next would end if it began at
+    /// the time asked for. `None` if the limit does not refresh.
     #[serde(deserialize_with = "Option::deserialize")]
     pub refreshes_at: Option<u64>,
 }
@@ -100,27 +100,28 @@ impl Budget {
     }
 }
 
-/// What is left of each limit of a key, at some time.
+/// What is left of each limit of a key, at a given time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Budgets {
-    /// Of the native token, in wei. `None`: unlimited.
+    /// The native token, in wei. `None` if unlimited.
     #[serde(deserialize_with = "Option::deserialize")]
     pub native: Option<Budget>,
-    /// Of what operations may cost, in wei. `None`: unlimited.
+    /// The cost of operations, in wei. `None` if unlimited.
     #[serde(deserialize_with = "Option::deserialize")]
     pub gas: Option<Budget>,
-    /// The gas limit does not refresh before its pending reset is settled, by the key's next successful operation or by
-    /// `resetSessionKeyGasLimitTimestamp`. `gas.refreshes_at` is `None` until then.
+    /// The gas limit does not refresh until its pending reset is settled, by the key's next successful
+    /// operation or by `resetSessionKeyGasLimitTimestamp`. `gas.refreshes_at` is `None` until then.
     pub gas_reset_pending: bool,
-    /// Of each token with a limit, in its base units. Tokens that are not there have no limit, if the state is
-    /// [`complete`](KeyState::complete); if not, nothing is known of them.
+    /// Each token with a limit, in its base units. If the state is [`complete`](KeyState::complete), other
+    /// tokens have no limit; if not, nothing is known about them.
     pub erc20: BTreeMap<Address, Budget>,
 }
 
 impl KeyState {
-    /// What the calls of an operation may use of the key's limits, and what the operation may cost.
+    /// The most that an operation's calls may spend of the key's limits, and the most that the operation may
+    /// cost.
     pub fn spend_of(&self, operation: &UserOperation) -> Result<Spend, SpendError> {
         if operation.sender != self.account {
             return Err(SpendError::OtherAccount {
@@ -141,8 +142,9 @@ impl KeyState {
         })
     }
 
-    /// What calls may use of the key's limits, the gas aside: values, and amounts of tokens that have a limit. If the state is
-    /// not [`complete`](Self::complete), amounts of contracts that it does not know count as well.
+    /// The most that calls may spend of the key's limits, gas aside: values, and amounts of tokens with a
+    /// limit. If the state is not [`complete`](Self::complete), amounts of contracts unknown to it count as
+    /// well.
     #[must_use]
     pub fn spend_of_calls(&self, calls: &[Call]) -> Spend {
         let mut erc20 = token_amounts(calls);
@@ -159,13 +161,14 @@ impl KeyState {
         }
     }
 
-    /// Books what an operation in flight may use, as if it were included in a block with timestamp `time` (unix seconds) and
-    /// succeeded: later checks, [`remaining`](Self::remaining) and [`budgets`](Self::budgets) count it. If the interval of a
-    /// limit is over at `time`, the amount counts in a new one, which begins then. What is more than is left is booked all the
-    /// same. Amounts without a limit are ignored.
+    /// Books what an operation in flight may use, as if it were included in a block with timestamp `time`
+    /// (unix seconds) and succeeded: later checks, [`remaining`](Self::remaining) and
+    /// [`budgets`](Self::budgets) count it. If the interval of a limit is over at `time`, the amount counts
+    /// in a new one, which begins then. Amounts beyond what is left are booked too. Amounts without a limit
+    /// are ignored.
     ///
-    /// Reserve in the order of the nonces, on a state read from the chain, at the time of the check: an operation that is
-    /// still in flight when an interval ends may be included in the next.
+    /// Reserve in nonce order, on a state read from the chain, at the time of the check: an operation still
+    /// in flight when an interval ends may be included in the next.
     pub fn reserve(&mut self, spend: &Spend, time: u64) {
         reserve(&mut self.native_limit, spend.native, time);
         for (token, amount) in &spend.erc20 {
@@ -176,7 +179,8 @@ impl KeyState {
         self.reserve_gas(spend.gas, time);
     }
 
-    /// Validation has no clock: what fits the current interval counts there, even if that is over. Execution settles the reset.
+    /// Validation has no clock: a cost that fits the current interval counts there, even if the interval is
+    /// over. Execution settles the reset.
     fn reserve_gas(&mut self, cost: U256, time: u64) {
         let gas = &mut self.gas_limit;
         if !gas.info.has_limit || cost.is_zero() {
@@ -214,7 +218,7 @@ impl KeyState {
     }
 }
 
-/// Books an amount, whether it fits or not.
+/// Books an amount whether or not it fits.
 fn reserve(limit: &mut SpendLimitInfo, amount: U256, time: u64) {
     if limit.has_limit && !amount.is_zero() {
         *limit = limit.at(time);
@@ -242,7 +246,7 @@ mod tests {
         U256::from(amount)
     }
 
-    /// May call everything, with the same limit on everything that can have one.
+    /// May call everything, with the same limit on everything that can be limited.
     fn limited(limit: SpendLimit) -> KeyState {
         let mut state = KeyState::fresh(ACCOUNT, KEY);
         let updates = PermissionUpdates::new()
@@ -289,10 +293,10 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_may_spend_what_its_calls_say_and_what_it_may_cost() {
+    fn an_operation_may_spend_what_its_calls_name_and_what_it_may_cost() {
         let mut state = limited(SpendLimit::total(n(100)));
         assert_eq!(state.spend_of(&operation(1, 2, 3)), Ok(spend(1, 2, 3)));
-        // A contract that is known, and has no limit.
+        // A known contract without a limit.
         state.contracts.entry(OTHER).or_default().is_on_list = true;
         assert_eq!(state.spend_of(&operation(1, 2, 3)), Ok(spend(1, 2, 3)));
         state.contracts.remove(&OTHER);
@@ -311,7 +315,7 @@ mod tests {
             ..operation(0, 0, 1)
         };
         assert_eq!(state.spend_of(&overflowing).unwrap().gas, U256::MAX);
-        // What is not known to be without a limit counts.
+        // Contracts not known to be unlimited count.
         let incomplete = KeyState {
             complete: false,
             ..state
@@ -356,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_spends_there_is_the_larger_and_the_sum() {
+    fn two_spends_have_a_maximum_and_a_sum() {
         let other = Spend {
             native: n(5),
             gas: U256::MAX,
@@ -392,10 +396,10 @@ mod tests {
             assert_eq!(verdict.violations()[0].code(), code);
             assert_eq!(verdict.violations().len(), 1);
             assert_eq!(verdict.passes_from(), Some(NOW + HOUR));
-            // What is left can be asked although the operation is refused.
+            // What is left can be asked even though the operation is refused.
             assert_eq!(state.remaining(NOW + 1).native, Some(n(40)));
         }
-        // More than is left is booked all the same, and leaves nothing.
+        // Amounts beyond what is left are booked too, and leave nothing.
         state.reserve(&spend(50, 50, 50), NOW + 1);
         assert_eq!(left(&state, NOW + 1), [U256::ZERO; 3]);
         state.reserve(&spend(u64::MAX, u64::MAX, u64::MAX), NOW + 1);
@@ -430,7 +434,7 @@ mod tests {
         );
         assert!(!budgets.gas_reset_pending);
         assert_eq!(left(&state, time + HOUR), [n(100); 3]);
-        // More than a whole interval's: it fills the new one.
+        // More than a whole interval: it fills the new one.
         state.reserve(&spend(101, 101, 101), time + HOUR);
         assert_eq!(left(&state, time + HOUR), [U256::ZERO; 3]);
         assert_eq!(left(&state, time + 2 * HOUR), [n(100); 3]);
@@ -448,7 +452,7 @@ mod tests {
             state.reserve(&spend(0, 0, cost), time);
             assert_eq!(state.gas_limit, executed.gas_limit);
         }
-        // 30 and 60 filled the old interval; 50 and 40 are of the new one.
+        // 30 and 60 filled the old interval; 50 and 40 belong to the new one.
         assert_eq!(state.gas_limit.info.limit_used, n(90));
     }
 
@@ -471,7 +475,7 @@ mod tests {
             })
         );
         assert_eq!(budgets.native.unwrap().refreshes_at, Some(NOW + 10 * HOUR));
-        // The next operation that is executed settles it.
+        // The next executed operation settles it.
         state.reserve(&spend(0, 0, 10), NOW + 9 * HOUR);
         let budgets = state.budgets(NOW + 9 * HOUR);
         assert!(!budgets.gas_reset_pending);
@@ -480,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_limit_has_no_budget() {
+    fn without_a_limit_there_is_no_budget() {
         let mut state = limited(SpendLimit::UNLIMITED);
         let before = state.clone();
         state.reserve(&spend(1, 2, 3), NOW);
@@ -525,7 +529,7 @@ mod tests {
                 if verdict.is_accepted() {
                     prop_assert_eq!(reserved.budgets(time), executed.budgets(time));
                 } else {
-                    // Something was asked that is not left.
+                    // More was asked for than is left.
                     prop_assert!(left(&reserved, time).contains(&U256::ZERO));
                 }
             }

@@ -1,4 +1,4 @@
-//! What the plugin stores, and how updates change it.
+//! The state that the plugin stores, and how updates change it.
 
 use crate::{
     AccessControlType, GasSpendLimitInfo, PermissionError, PermissionUpdate, PermissionUpdates, RuleSet,
@@ -8,12 +8,13 @@ use alloy_primitives::{Address, Bytes, Selector, U256};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the plugin stores about one session key of one account.
+/// The state that the plugin stores about one session key of one account.
 ///
-/// Limits are kept as the plugin's views show them. Times are unix seconds, amounts wei or token base units.
+/// Limits are kept as the plugin's views return them. Times are unix seconds, amounts wei or token base
+/// units.
 ///
-/// Its JSON has every member, and no other: one that is missing or misspelt would otherwise read as a limit or a rule that the
-/// key does not have.
+/// Its JSON has exactly these members: a missing or misspelt one would otherwise read as a limit or a rule
+/// that the key does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -22,45 +23,45 @@ pub struct KeyState {
     pub account: Address,
     /// The session key.
     pub session_key: Address,
-    /// Whether the key is registered. If not, everything else is that of a fresh key.
+    /// Whether the key is registered. If not, everything else is as for a fresh key.
     pub registered: bool,
     /// How the access control list is read.
     pub access_control_type: AccessControlType,
     /// Entries of contracts, by address: on the access control list, as limited tokens, or both.
     pub contracts: BTreeMap<Address, ContractState>,
-    /// Whether this is all of the state. If not, contracts and functions without an entry are unknown, and calls to them are
-    /// refused with [`Rule::StateNotLoaded`](super::Rule::StateNotLoaded); if so, they are not on the list, and no limited
-    /// tokens.
+    /// Whether this is all of the state. If not, contracts and functions without an entry are unknown, and
+    /// calls to them are refused with [`Rule::StateNotLoaded`](super::Rule::StateNotLoaded); if so, they are
+    /// neither on the list nor limited tokens.
     pub complete: bool,
     /// When the key may be used.
     pub time_range: TimeRange,
-    /// The limit of the native token.
+    /// The limit on the native token.
     pub native_limit: SpendLimitInfo,
-    /// The limit of what operations may cost.
+    /// The limit on the cost of operations.
     pub gas_limit: GasSpendLimitInfo,
     /// The paymaster that every operation must use.
-    // With a function of its own, serde does not take a missing member for `None`.
+    // With a custom function, serde does not read a missing member as `None`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub required_paymaster: Option<Address>,
-    /// What is known of the plugin's rules.
+    /// What is known about the plugin's rules.
     pub rule_set: RuleSet,
     /// Contracts that answer as ERC-6900 modules, as far as they were asked. On a module
     /// ([`RuleSet::Module`]), execution asks every target and refuses those.
     pub modules: BTreeSet<Address>,
 }
 
-/// What the plugin stores about one contract for a key.
+/// The state that the plugin stores about one contract for a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ContractState {
     /// Whether the contract is on the access control list.
     pub is_on_list: bool,
-    /// Whether its entry means only those functions that are on the list themselves.
+    /// Whether its entry covers only functions that are on the list themselves.
     pub check_selectors: bool,
     /// Whether these functions are on the list.
     pub functions: BTreeMap<Selector, bool>,
-    /// Its limit as an ERC-20 token. A removed limit keeps its figures, the used amount excepted.
+    /// Its limit as an ERC-20 token. A removed limit keeps its figures, except the used amount.
     pub token_limit: SpendLimitInfo,
 }
 
@@ -96,10 +97,10 @@ impl KeyState {
 
     /// Applies updates in a block with timestamp `time`, as `updateKeyPermissions` does: all of them, or none.
     ///
-    /// What is used already stays, unless the limit is removed; an interval starts now; a new gas limit clears the pending
-    /// reset. Takes what the plugin takes: times that can hardly be meant, too.
+    /// The used amount stays, unless the limit is removed; an interval starts now; a new gas limit clears the
+    /// pending reset. Accepts what the plugin accepts, implausible times included.
     pub fn apply(&mut self, updates: &PermissionUpdates, time: u64) -> Result<(), PermissionError> {
-        // What the plugin cannot be told, it cannot apply.
+        // Only updates that can be encoded can be applied.
         for update in updates {
             update.encode_unchecked()?;
         }
@@ -111,8 +112,8 @@ impl KeyState {
 
     /// Applies the updates that a key is added with, in a block with timestamp `time`: all of them, or none.
     ///
-    /// As [`apply`](Self::apply), but on a module no interval begins before the key's first use: keys can be added in validation,
-    /// where there is no clock.
+    /// Like [`apply`](Self::apply), except that on a module no interval begins before the key's first use: keys
+    /// can be added in validation, which has no clock.
     pub fn apply_at_addition(
         &mut self,
         updates: &PermissionUpdates,
@@ -127,7 +128,7 @@ impl KeyState {
         Ok(())
     }
 
-    /// Applies encoded updates, exactly those that the plugin takes: all of them, or none.
+    /// Applies encoded updates, exactly those that the plugin accepts: all of them, or none.
     pub fn apply_encoded(&mut self, updates: &[Bytes], time: u64) -> Result<(), PermissionError> {
         self.apply(&PermissionUpdates::decode(updates)?, time)
     }
@@ -181,8 +182,8 @@ impl KeyState {
         }
     }
 
-    /// `resetSessionKeyGasLimitTimestamp` in a block with timestamp `time`: starts the interval of the gas limit that
-    /// validation opened, if there is one.
+    /// `resetSessionKeyGasLimitTimestamp` in a block with timestamp `time`: starts the interval of the gas
+    /// limit that validation opened, if any.
     pub const fn settle_gas_reset(&mut self, time: u64) {
         if self.gas_limit.should_reset {
             self.gas_limit.should_reset = false;

@@ -11,7 +11,7 @@ const KEY: Address = Address::repeat_byte(0x5e);
 const SHOP: Address = Address::repeat_byte(0x51);
 const NOW: u64 = 1_800_000_000;
 
-/// May call everything, with these limits in addition.
+/// May call everything, with these additional limits.
 fn state(updates: PermissionUpdates) -> KeyState {
     let mut state = KeyState::fresh(ACCOUNT, KEY);
     let everything = PermissionUpdates::new().access_control_type(AccessControlType::AllowAllAccess);
@@ -32,7 +32,7 @@ fn wei(amount: u64) -> [Call; 1] {
     [Call::transfer(SHOP, n(amount))]
 }
 
-/// An operation that costs `gas` wei at the most.
+/// An operation that costs at most `gas` wei.
 fn operation(gas: u64) -> UserOperation {
     UserOperation {
         sender: ACCOUNT,
@@ -75,7 +75,7 @@ fn waiting_does_not_help_beyond_the_end_of_the_key() {
         assert!(state.execute_calls(&wei(10), NOW).is_empty());
         let verdict = state.check_calls(&wei(1), NOW + 1);
         assert_eq!(verdict.passes_from(), passes_from);
-        // The EntryPoint says the same in either case.
+        // The EntryPoint returns the same code in either case.
         assert_eq!(verdict.entry_point_code(), Some(AaCode::ExpiredOrNotDue));
     }
 }
@@ -83,7 +83,7 @@ fn waiting_does_not_help_beyond_the_end_of_the_key() {
 /// Validation data has 48 bits for the end; no end is written as zero, and read as the largest time, unless all of the
 /// data is zero.
 #[test]
-fn what_begins_ends_at_the_end_of_time() {
+fn an_operation_with_a_start_ends_at_the_end_of_time() {
     let bounded = |valid_after| {
         state(PermissionUpdates::new().time_range(TimeRange {
             valid_after,
@@ -101,9 +101,9 @@ fn what_begins_ends_at_the_end_of_time() {
     }
 }
 
-/// After the largest time that it can store, the plugin counts from zero again.
+/// After the largest time that it can store, the plugin's clock wraps to zero.
 #[test]
-fn what_has_gone_by_is_not_waited_for() {
+fn a_time_that_has_passed_is_not_waited_for() {
     let mut state = state(
         PermissionUpdates::new().native_token_spend_limit(SpendLimit::per(n(10), 10), LimitChange::Raw),
     );
@@ -116,7 +116,7 @@ fn what_has_gone_by_is_not_waited_for() {
 }
 
 #[test]
-fn what_remains_is_told() {
+fn a_verdict_reports_what_remains() {
     let mut state = state(
         PermissionUpdates::new()
             .native_token_spend_limit(SpendLimit::total(n(10)), LimitChange::Raw)
@@ -148,7 +148,7 @@ fn gas_is_booked_only_if_validation_passes() {
     let mut state =
         state(PermissionUpdates::new().gas_spend_limit(SpendLimit::per(n(100), 50), LimitChange::Raw));
     let before = state.clone();
-    // Checking changes nothing; nor does what is refused, even if its gas would fit.
+    // Checking changes nothing; nor does a refused operation, even if its gas would fit.
     assert!(state.check(&operation(100), NOW).is_accepted());
     let refused = UserOperation {
         call_data: Bytes::new(),
@@ -161,7 +161,7 @@ fn gas_is_booked_only_if_validation_passes() {
     assert_eq!(state, before);
 
     assert!(state.execute(&operation(60), NOW).is_accepted());
-    // The next interval is opened in validation; what fits it as well has to wait for its beginning, too.
+    // Validation opens the next interval; another operation that fits it has to wait for its beginning too.
     assert!(
         state
             .execute_validation(&operation(70), None, NOW + 50)
@@ -256,7 +256,7 @@ fn a_key_that_is_not_registered_may_do_nothing() {
 
 /// 100 a week, all used, and the week is over. The owner sets 150 a week.
 #[test]
-fn a_limit_is_changed_as_the_owner_means_it() {
+fn a_limit_change_does_what_the_owner_means() {
     const WEEK: u64 = 7 * 86_400;
     let old = SpendLimit::per(n(100), WEEK);
     let new = SpendLimit::per(n(150), WEEK);
@@ -298,7 +298,7 @@ fn a_limit_is_changed_as_the_owner_means_it() {
                 .native_token_spend_limit(new, change)
                 .erc20_spend_limit(SHOP, new, change)
                 .gas_spend_limit(new, gas_change);
-            // Included a little later.
+            // Inclusion is a little later.
             let included = time + 5;
             let mut changed = used.clone();
             changed
@@ -317,7 +317,7 @@ fn a_limit_is_changed_as_the_owner_means_it() {
     }
 }
 
-/// What was booked with a pending reset belongs to the interval that has not begun: keeping keeps it.
+/// Amounts booked with a pending reset belong to the interval that has not begun: `Keep` keeps them.
 #[test]
 fn keeping_a_gas_limit_keeps_what_a_pending_reset_has_booked() {
     let limit = SpendLimit::per(n(100), 50);
@@ -356,9 +356,10 @@ fn a_gas_limit_lowered_below_what_is_charged_refuses_the_calls() {
             ("gas_limit_exceeded", Phase::Execution)
         );
         assert_eq!(state, before);
-        // Another plugin of the ABI need not look.
+        // Another plugin with this ABI need not check.
         assert!(violations[0].is_beyond_abi());
-        // The calls by themselves are within the key's permissions; and an operation that fits the next interval begins it.
+        // The calls themselves are within the key's permissions, and an operation that fits the next interval
+        // begins it.
         assert!(state.check_calls(&wei(0), NOW).is_accepted());
         let next = state.execute(&operation(59), NOW + 50);
         assert_eq!(next.is_accepted(), interval != 0, "{next}");
@@ -367,7 +368,7 @@ fn a_gas_limit_lowered_below_what_is_charged_refuses_the_calls() {
 
 /// The builder refuses them; the plugin does not.
 #[test]
-fn times_that_can_hardly_be_meant_are_applied_as_on_chain() {
+fn implausible_times_are_applied_as_on_chain() {
     let time_range = TimeRange {
         valid_after: MAX_SECONDS,
         valid_until: 1_800_000_000_000,
@@ -404,7 +405,7 @@ fn a_native_interval_without_an_end_makes_every_use_fail_on_some_plugins() {
             if fails {
                 assert_eq!(codes(&verdict), ["native_interval_end_overflow"]);
                 assert!(matches!(verdict, Verdict::Refused { .. }), "{verdict}");
-                // It is included, fails and is paid for.
+                // It is included, fails, and is paid for.
                 assert_eq!(verdict.phase(), Some(Phase::Execution));
                 assert_eq!(verdict.passes_from(), None);
             } else {
@@ -413,7 +414,7 @@ fn a_native_interval_without_an_end_makes_every_use_fail_on_some_plugins() {
         }
         let violations = state.clone().execute_calls(&wei(0), NOW + 1);
         assert_eq!(!violations.is_empty(), fails);
-        // Only for what does not fit the current interval does validation need the interval's end.
+        // Validation needs the interval's end only for amounts that do not fit the current interval.
         state.native_limit.limit_used = n(5);
         let verdict = state.check_calls(&wei(6), NOW + 1);
         assert_eq!(
@@ -425,14 +426,14 @@ fn a_native_interval_without_an_end_makes_every_use_fail_on_some_plugins() {
             assert_eq!(verdict.entry_point_code(), Some(AaCode::AccountReverted));
         }
     }
-    // Where the limit is removed, so is the interval.
+    // Removing the limit removes the interval.
     let mut state =
         state(PermissionUpdates::new().native_token_spend_limit(SpendLimit::UNLIMITED, LimitChange::Raw));
     state.rule_set = RuleSet::Compatible;
     assert!(state.check_calls(&wei(1), NOW).is_accepted());
 }
 
-/// Sixteen times the calls may take four times as long again, but not sixteen.
+/// Sixteen times the calls may take up to 64 times as long, but not 256 times.
 #[test]
 fn the_work_is_linear_in_the_number_of_calls() {
     let address = |index: usize| Address::left_padding_from(&(index + 1_000_000).to_be_bytes());
@@ -478,13 +479,13 @@ fn the_work_is_linear_in_the_number_of_calls() {
             });
             best.min().unwrap().as_secs_f64()
         };
-        // A busy machine can spoil a measurement, but not each of five.
+        // A busy machine can spoil one measurement, but not all five.
         let is_linear = (0..5).any(|_| seconds(10_000) < 64.0 * seconds(625));
         assert!(is_linear, "10,000 calls take more than 64 times as long as 625");
     }
 }
 
-/// A state with every part, for its JSON.
+/// A state with every part, to test its JSON.
 fn full_state() -> KeyState {
     let mut state = state(
         PermissionUpdates::new()
@@ -514,7 +515,7 @@ fn objects(value: &serde_json::Value, path: &str, with: &mut impl FnMut(&str, Ve
     }
 }
 
-/// Any member that is missing, misspelt or too many makes the document unreadable. Members of maps are data.
+/// Any missing, misspelt or extra member makes the document unreadable. Members of maps are data.
 fn assert_strict<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
     value: &T,
     maps: &[&str],
@@ -552,7 +553,7 @@ fn a_state_has_all_of_its_members_in_json() {
     // Of the state, two contracts and their limits, the range, the native limit, the gas limit and its limit.
     let members = 12 + 2 * (4 + 5) + 2 + 5 + (2 + 5);
     assert_eq!(assert_strict(&state, &["/contracts", "/functions"]), members);
-    // What is not there is written, too.
+    // Absent values are written too.
     let bare = KeyState::fresh(ACCOUNT, KEY);
     assert_eq!(assert_strict(&bare, &["/contracts"]), 12 + 2 + 5 + (2 + 5));
 }
@@ -574,7 +575,7 @@ fn budgets_and_spends_have_all_of_their_members_in_json() {
     assert_eq!(assert_strict(&spend, &["/erc20"]), 3);
 }
 
-/// A number for each rule. Without a wildcard, so that a new rule is not forgotten in the test below.
+/// A number for each rule. Without a wildcard, so a new rule cannot be missing from the test below.
 fn position(rule: &Rule) -> usize {
     match rule {
         Rule::InvalidPaymasterAndData { .. } => 0,

@@ -1,4 +1,4 @@
-//! What the model says, with every broken rule and its figures.
+//! Verdicts of the model, with every broken rule and its figures.
 
 use super::call_data::{CallDataError, CallDataPart};
 use crate::{AaCode, words::UnixTime};
@@ -6,13 +6,13 @@ use alloy_primitives::{Address, Selector, U256, aliases::U192};
 use serde::{Deserialize, Serialize, Serializer};
 use std::{collections::BTreeMap, fmt};
 
-/// When a rule is applied.
+/// The phase in which a rule is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// In validation: the operation is not included, and costs nothing.
     Validation,
-    /// In execution: the operation is included, fails, and has to be paid for.
+    /// In execution: the operation is included, fails, and must be paid for.
     Execution,
 }
 
@@ -25,16 +25,16 @@ impl fmt::Display for Phase {
     }
 }
 
-/// What would be spent, and of how much. Wei, or base units of the token.
+/// An amount to spend, and the limit it exceeds. Wei, or base units of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Spending {
-    /// What would be spent; [`U256::MAX`] for a sum that overflows.
+    /// The amount to spend; [`U256::MAX`] for a sum that overflows.
     pub asked: U256,
-    /// The limit, in all or per interval.
+    /// The limit, in total or per interval.
     pub limit: U256,
-    /// What is used of it, by earlier calls of the same operation too.
+    /// The amount used, including by earlier calls of the same operation.
     pub used: U256,
-    /// When the current interval ends, unix seconds. `None`: the limit never refreshes.
+    /// When the current interval ends, unix seconds. `None` if the limit never refreshes.
     pub refreshes_at: Option<u64>,
 }
 
@@ -58,19 +58,19 @@ impl Spending {
     }
 }
 
-/// A rule that an operation breaks. In JSON, the field `code` says which; codes never change their meaning.
+/// A rule that an operation breaks. In JSON, the field `code` names it; codes never change their meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Rule {
-    /// The EntryPoint takes paymaster data that is empty or begins with an address.
+    /// The EntryPoint accepts paymaster data that is empty or begins with an address.
     InvalidPaymasterAndData {
         /// Bytes found.
         length: usize,
     },
-    /// The EntryPoint takes gas limits and fees below 2^120.
+    /// The EntryPoint accepts gas limits and fees below 2^120.
     GasValuesOverflow,
-    /// The operation is another account's.
+    /// The operation belongs to another account.
     SenderMismatch {
         /// Sender of the operation.
         sender: Address,
@@ -84,18 +84,18 @@ pub enum Rule {
     },
     /// The arguments of `executeWithSessionKey` cannot be decoded.
     MalformedCallData {
-        /// Which part of them.
+        /// The malformed part.
         part: CallDataPart,
-        /// It should be an address and is none. If not: it does not lie inside the call data.
+        /// True if the part should be an address and is not; false if it does not lie inside the call data.
         dirty_address: bool,
     },
     /// The signature cannot be that of any key: not 65 bytes, high `s`, or `v` other than 27 and 28.
     MalformedSignature,
-    /// The signature is somebody else's.
+    /// The signature is by another signer.
     WrongSigner {
-        /// Who signed.
+        /// The signer.
         signer: Address,
-        /// Who should have.
+        /// The expected signer.
         session_key: Address,
     },
     /// The operation names another key than the one whose state was given. The chain may well accept it.
@@ -110,19 +110,19 @@ pub enum Rule {
         /// The key.
         session_key: Address,
     },
-    /// The key's time has not come.
+    /// The key is not valid yet.
     NotYetValid {
         /// First second in which the key may be used, unix seconds.
         valid_after: u64,
     },
-    /// The key's time is over.
+    /// The key has expired.
     Expired {
         /// Last second in which the key could be used, unix seconds.
         valid_until: u64,
     },
     /// At least one call is needed.
     NoCalls,
-    /// A key may not make the account call itself.
+    /// A key may not call the account itself.
     TargetIsAccount,
     /// A key may call the EntryPoint only if an allowlist names it.
     TargetIsEntryPoint,
@@ -156,7 +156,7 @@ pub enum Rule {
         /// The function.
         selector: Selector,
     },
-    /// One to three bytes of call data name no function, where functions are checked.
+    /// One to three bytes of call data do not name a function, and functions are checked.
     ShortCallData {
         /// The contract.
         target: Address,
@@ -177,9 +177,9 @@ pub enum Rule {
         /// Bytes found.
         length: usize,
     },
-    /// What the account would send in the native token is more than is left.
+    /// The calls send more native token than is left.
     NativeLimitExceeded(Spending),
-    /// What would be spent of a token is more than is left.
+    /// The calls spend more of a token than is left.
     #[serde(rename = "erc20_limit_exceeded")]
     Erc20LimitExceeded {
         /// The token.
@@ -188,16 +188,16 @@ pub enum Rule {
         #[serde(flatten)]
         spending: Spending,
     },
-    /// What the operation may cost at the most is more than is left of the gas limit.
+    /// The operation's maximum cost is more than is left of the gas limit.
     GasLimitExceeded {
         /// The figures, in wei.
         #[serde(flatten)]
         spending: Spending,
-        /// An operation that opened a new interval was not executed successfully: until the pending reset is settled
-        /// (`resetSessionKeyGasLimitTimestamp`, by anyone), the limit does not refresh.
+        /// An operation that opened a new interval was not executed successfully. The limit does not refresh
+        /// until the pending reset is settled (`resetSessionKeyGasLimitTimestamp`, by anyone).
         reset_pending: bool,
     },
-    /// The gas limit's new interval was opened by an operation in validation, and has not begun.
+    /// An operation opened the gas limit's new interval in validation, and the interval has not begun.
     GasIntervalNotBegun {
         /// When it begins, unix seconds.
         begins_at: u64,
@@ -209,35 +209,36 @@ pub enum Rule {
         /// The key's lane.
         expected: U192,
     },
-    /// Another paymaster than this, or none, pays for the operation.
+    /// The operation uses another paymaster than the required one, or none.
     PaymasterRequired {
         /// The paymaster required.
         required: Address,
         /// The paymaster found.
         found: Option<Address>,
     },
-    /// The end of a token's or the gas limit's interval is beyond the largest time that the plugin can store. This project's
-    /// plugin takes the largest time for it; another may revert ([`RuleSet::Compatible`](super::RuleSet::Compatible)).
+    /// The end of a token's or the gas limit's interval is beyond the largest time that the plugin can store.
+    /// This project's plugin uses the largest time instead; another may revert
+    /// ([`RuleSet::Compatible`](super::RuleSet::Compatible)).
     IntervalEndOverflow {
         /// Start of the interval, unix seconds.
         last_used_time: u64,
         /// Its length, in seconds.
         refresh_interval: u64,
     },
-    /// The end of the native token limit's interval is beyond the largest time that the plugin can store, and the plugin cannot
-    /// reckon with it ([`RuleSet::Compatible`](super::RuleSet::Compatible)): every use of the key fails in execution, also without
-    /// value, until the limit is set anew.
+    /// The end of the native token limit's interval is beyond the largest time that the plugin can store, and
+    /// the plugin cannot handle it ([`RuleSet::Compatible`](super::RuleSet::Compatible)): every use of the
+    /// key fails in execution, even without value, until the limit is set again.
     NativeIntervalEndOverflow {
         /// Start of the interval, unix seconds.
         last_used_time: u64,
         /// Its length, in seconds.
         refresh_interval: u64,
     },
-    /// The state that was given does not say anything about the contract, or the function.
+    /// The given state has no information about the contract or the function.
     StateNotLoaded {
         /// The contract.
         target: Address,
-        /// The function; `None` when the whole contract is unknown.
+        /// The function; `None` if the whole contract is unknown.
         selector: Option<Selector>,
     },
 }
@@ -280,8 +281,8 @@ impl Rule {
         }
     }
 
-    /// Whether a plugin of the same ABI may do without this rule, or read what it is about otherwise: it is not one of the
-    /// rules that the ABI documents.
+    /// Whether a plugin with the same ABI may lack this rule or apply it differently: the ABI does not
+    /// document it.
     pub const fn is_beyond_abi(&self) -> bool {
         matches!(
             self,
@@ -296,8 +297,8 @@ impl Rule {
         )
     }
 
-    /// What the EntryPoint answers when this rule alone is broken in validation. Of several, it names the first of AA93,
-    /// AA94, AA23, AA24, AA22.
+    /// The EntryPoint's code if only this rule is broken in validation. Of several codes, the EntryPoint
+    /// reports the first of AA93, AA94, AA23, AA24, AA22.
     const fn validation_code(&self) -> AaCode {
         match self {
             Self::InvalidPaymasterAndData { .. } => AaCode::InvalidPaymasterAndData,
@@ -338,7 +339,10 @@ impl fmt::Display for Rule {
             }
             Self::GasValuesOverflow => f.write_str("a gas limit or a fee is not below 2^120"),
             Self::SenderMismatch { sender, account } => {
-                write!(f, "the operation is of account {sender}, the key of {account}")
+                write!(
+                    f,
+                    "the operation belongs to account {sender}, the key to {account}"
+                )
             }
             Self::NotExecuteWithSessionKey { selector } => {
                 write!(
@@ -356,7 +360,7 @@ impl fmt::Display for Rule {
             Self::WrongSigner { signer, session_key } => {
                 write!(
                     f,
-                    "the signature is of {signer}, not of session key {session_key}"
+                    "the signature is by {signer}, not by session key {session_key}"
                 )
             }
             Self::SessionKeyMismatch {
@@ -365,7 +369,7 @@ impl fmt::Display for Rule {
             } => {
                 write!(
                     f,
-                    "the operation is of session key {session_key}, the state of {expected}"
+                    "the operation belongs to session key {session_key}, the state to {expected}"
                 )
             }
             Self::KeyNotRegistered { session_key } => {
@@ -377,7 +381,7 @@ impl fmt::Display for Rule {
             Self::Expired { valid_until } => {
                 write!(f, "the session key was valid until {}", UnixTime(*valid_until))
             }
-            Self::NoCalls => f.write_str("there is no call"),
+            Self::NoCalls => f.write_str("there are no calls"),
             Self::TargetIsAccount => f.write_str("a session key may not call the account itself"),
             Self::TargetIsEntryPoint => {
                 f.write_str("a session key may not call the EntryPoint, unless an allowlist names it")
@@ -397,7 +401,10 @@ impl fmt::Display for Rule {
                 write!(f, "function {selector} of {target} is on the denylist")
             }
             Self::ShortCallData { target, length } => {
-                write!(f, "{length} bytes of call data name no function of {target}")
+                write!(
+                    f,
+                    "{length} bytes of call data do not name a function of {target}"
+                )
             }
             Self::TokenFunctionNotAllowed { token, selector } => write!(
                 f,
@@ -461,8 +468,8 @@ impl fmt::Display for Rule {
                 UnixTime(*last_used_time)
             ),
             Self::StateNotLoaded { target, selector } => match selector {
-                Some(selector) => write!(f, "nothing is known of function {selector} of {target}"),
-                None => write!(f, "nothing is known of {target}"),
+                Some(selector) => write!(f, "nothing is known about function {selector} of {target}"),
+                None => write!(f, "nothing is known about {target}"),
             },
         }
     }
@@ -475,11 +482,11 @@ pub struct Violation {
     /// The rule, with its figures.
     #[serde(flatten)]
     pub rule: Rule,
-    /// When the chain would refuse for it, if it were the only one.
+    /// The phase in which the chain would refuse if this were the only broken rule.
     pub phase: Phase,
     /// Index of the call, for rules about one call.
     pub call: Option<usize>,
-    /// The earliest time at which the rule would hold, unix seconds. `None`: waiting does not help.
+    /// The earliest time at which the rule would hold, unix seconds. `None` if waiting does not help.
     pub passes_from: Option<u64>,
 }
 
@@ -498,8 +505,8 @@ impl Violation {
         self.rule.code()
     }
 
-    /// Whether a plugin of the same ABI may let it pass: see [`Rule::is_beyond_abi`]. In execution, such a plugin need not check
-    /// again what validation has checked; it books what is spent.
+    /// Whether a plugin with the same ABI may accept it: see [`Rule::is_beyond_abi`]. In execution, such a
+    /// plugin need not repeat the checks of validation; it books what is spent.
     pub const fn is_beyond_abi(&self) -> bool {
         let is_booked = matches!(
             self.rule,
@@ -544,44 +551,45 @@ impl Serialize for Violation {
     }
 }
 
-/// What is left of the limits after an operation. Wei, or base units of the token; what has no limit is not there.
+/// What is left of the limits after an operation. Wei, or base units of the token; unlimited parts are
+/// absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Remaining {
-    /// Of the native token.
+    /// Left of the native token.
     #[serde(deserialize_with = "Option::deserialize")]
     pub native: Option<U256>,
-    /// Of what operations may cost.
+    /// Left for the cost of operations.
     #[serde(deserialize_with = "Option::deserialize")]
     pub gas: Option<U256>,
-    /// Of each token.
+    /// Left of each token.
     pub erc20: BTreeMap<Address, U256>,
 }
 
-/// What the chain would say of an operation.
+/// Whether the chain would accept an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The plugin lets it pass.
+    /// The plugin accepts it.
     Accepted {
-        /// First second in which validation lets it pass, unix seconds; 0: no bound.
+        /// First second in which validation accepts it, unix seconds; 0 for no bound.
         valid_after: u64,
-        /// Last such second; 0: no bound.
+        /// Last such second; 0 for no bound.
         valid_until: u64,
         /// What is left of the limits afterwards.
         remaining: Remaining,
     },
     /// The plugin refuses it.
     Refused {
-        /// Every rule that it breaks: those of validation first. Never empty.
+        /// Every rule that it breaks, those of validation first. Never empty.
         violations: Vec<Violation>,
     },
-    /// This project's plugin would refuse it, but the key lives on another, which may let it pass: it breaks only rules that the
-    /// ABI does not document ([`Violation::is_beyond_abi`]).
+    /// This project's plugin would refuse it, but the key is on another plugin, which may accept it: it
+    /// breaks only rules that the ABI does not document ([`Violation::is_beyond_abi`]).
     MayPass {
-        /// Every rule that it breaks: those of validation first. Never empty.
+        /// Every rule that it breaks, those of validation first. Never empty.
         violations: Vec<Violation>,
     },
 }
@@ -600,12 +608,12 @@ impl Verdict {
         }
     }
 
-    /// In which phase the operation would be refused. `None`: it is accepted.
+    /// The phase in which the operation would be refused. `None` if it is accepted.
     pub fn phase(&self) -> Option<Phase> {
         self.violations().iter().map(|violation| violation.phase).min()
     }
 
-    /// What the EntryPoint would refuse the operation with. `None`: it is included.
+    /// The code with which the EntryPoint would refuse the operation. `None` if it is included.
     pub fn entry_point_code(&self) -> Option<AaCode> {
         const ORDER: [AaCode; 5] = [
             AaCode::InvalidPaymasterAndData,
@@ -623,8 +631,8 @@ impl Verdict {
         ORDER.into_iter().find(|code| codes.contains(code))
     }
 
-    /// The earliest time at which the operation would pass, were nothing else to change: 0 if it passes. `None`: waiting does
-    /// not help.
+    /// The earliest time at which the operation would pass if nothing else changes; 0 if it passes. `None` if
+    /// waiting does not help.
     pub fn passes_from(&self) -> Option<u64> {
         self.violations()
             .iter()
@@ -633,10 +641,11 @@ impl Verdict {
 }
 
 impl Violation {
-    /// What the EntryPoint answers to a violation in validation.
+    /// The EntryPoint's code for a violation in validation.
     fn entry_point_code(&self) -> AaCode {
         match &self.rule {
-            // Validation has no clock: what fits the next interval passes, from that interval on.
+            // Validation has no clock: an amount that fits the next interval passes, valid from that interval
+            // on.
             Rule::NativeLimitExceeded(spending)
             | Rule::GasLimitExceeded {
                 spending,
@@ -689,7 +698,8 @@ impl fmt::Display for Verdict {
                 for (index, violation) in violations.iter().enumerate() {
                     f.write_str(if index == 0 { ": " } else { "; " })?;
                     write!(f, "{violation}")?;
-                    // What comes after a refusal in validation does not come to pass, but would.
+                    // After a refusal in validation, execution does not happen; its violations are what would
+                    // follow.
                     if violation.phase != phase {
                         write!(f, " (in {})", violation.phase)?;
                     }

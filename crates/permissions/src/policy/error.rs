@@ -1,9 +1,9 @@
-//! What can be wrong with a policy file.
+//! Errors of policy files.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A place in a text: both from 1, columns in characters.
+/// A place in a text. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// Line.
@@ -13,7 +13,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of a byte of a text.
+    /// The place of a byte in a text.
     pub(super) fn of(text: &str, byte: usize) -> Self {
         let mut byte = byte.min(text.len());
         while !text.is_char_boundary(byte) {
@@ -36,7 +36,7 @@ impl fmt::Display for Place {
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal,)+) => {
-        /// What kind of thing is wrong with a policy. Codes never change their meaning.
+        /// The kind of an error in a policy. Codes never change their meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
         pub enum PolicyErrorCode {
@@ -58,23 +58,23 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The text is not TOML, or not JSON.
+    /// The text is not valid TOML or JSON.
     Syntax = "syntax",
     /// The text is too long, or nested too deeply.
     TooLarge = "too_large",
-    /// There is no such member.
+    /// The member does not exist.
     UnknownMember = "unknown_member",
-    /// A member stands there twice.
+    /// A member appears twice.
     DuplicateMember = "duplicate_member",
-    /// A member has to be there.
+    /// A member is missing.
     MissingMember = "missing_member",
-    /// A member is of another type.
+    /// A member has the wrong type.
     WrongType = "wrong_type",
     /// Not an address, or one with a wrong checksum.
     BadAddress = "bad_address",
-    /// A name that no token of the file has.
+    /// A name without a token in the file.
     UnknownName = "unknown_name",
-    /// A token's name that could be taken for something else.
+    /// A token's name that could be mistaken for something else.
     BadName = "bad_name",
     /// Two tokens with one address, or two entries or limits for one contract.
     Duplicate = "duplicate",
@@ -84,27 +84,27 @@ codes! {
     BadAmount = "bad_amount",
     /// An amount without its unit, or an interval without one.
     MissingUnit = "missing_unit",
-    /// A unit that there is not, or of another coin.
+    /// An unknown unit, or the unit of another coin.
     UnknownUnit = "unknown_unit",
-    /// More digits after the point than the unit has.
+    /// More decimal places than the unit has.
     TooManyDecimals = "too_many_decimals",
-    /// An amount or an interval that the plugin cannot store, or can hardly be meant.
+    /// An amount or an interval that the plugin cannot store, or that is implausible.
     OutOfRange = "out_of_range",
     /// Not an interval.
     BadInterval = "bad_interval",
-    /// Not a time with its offset.
+    /// Not a time with an offset.
     BadTime = "bad_time",
-    /// An access type that there is not.
+    /// An unknown access type.
     BadAccess = "bad_access",
     /// Not a tag.
     BadTag = "bad_tag",
     /// Two members that exclude each other.
     Contradiction = "contradiction",
-    /// A token's decimals are needed, and are not known.
+    /// A token's decimals are needed but not known.
     MissingDecimals = "missing_decimals",
-    /// A token has other decimals than the file says.
+    /// A token's decimals differ from those in the file.
     OtherDecimals = "other_decimals",
-    /// A time that is counted from the grant, which is not known.
+    /// A time relative to the grant, whose time is not known.
     RelativeTime = "relative_time",
 }
 
@@ -114,15 +114,15 @@ impl fmt::Display for PolicyErrorCode {
     }
 }
 
-/// What is wrong with a policy, where, and what was expected. Names no file: whoever has read it knows which.
+/// An error in a policy: the place, what is wrong, and what was expected. The caller knows the file's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct PolicyError {
-    /// What kind of thing.
+    /// The kind of error.
     pub code: PolicyErrorCode,
-    /// Where.
+    /// The place.
     pub place: Place,
-    /// What, and what was expected.
+    /// What is wrong, and what was expected.
     pub message: String,
 }
 
@@ -136,7 +136,7 @@ impl PolicyError {
     }
 }
 
-/// What is wrong with a single value.
+/// An error in a single value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
     pub(super) code: PolicyErrorCode,

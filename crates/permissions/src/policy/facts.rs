@@ -1,9 +1,10 @@
-//! What a policy's file leaves to the time and the chain of its grant.
+//! Facts outside a policy's file: the time of the grant and the chain.
 
 use alloy_primitives::Address;
 use std::collections::BTreeMap;
 
-/// What is known besides the file: when the key is, or was, granted; the chain's native coin; decimals of tokens.
+/// Facts known besides the file: when the key is, or was, granted; the chain's native coin; decimals of
+/// tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Facts {
@@ -13,12 +14,12 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Nothing but the file. The native coin is `ETH`.
+    /// No facts besides the file. The native coin is `ETH`.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// When the key is granted, unix seconds: `valid_for` counts from then.
+    /// When the key is granted, unix seconds; `valid_for` counts from then.
     pub const fn granted_at(mut self, time: u64) -> Self {
         self.granted_at = Some(time);
         self
@@ -30,8 +31,8 @@ impl Facts {
         self
     }
 
-    /// The decimals of a token, from a source that can be trusted with amounts: other decimals are other powers of ten. If the file
-    /// says others, the policy is refused.
+    /// The decimals of a token, from a source trusted with amounts: wrong decimals scale them by powers of
+    /// ten. If the file gives other decimals, the policy is refused.
     pub fn decimals(mut self, token: Address, decimals: u8) -> Self {
         self.decimals.insert(token, decimals);
         self

@@ -1,4 +1,4 @@
-//! What policies were granted with: the lock file beside a policy's file.
+//! The lock file next to a policy's file: the facts that its policies were granted with.
 
 use super::{
     Facts, Place, PolicyError, PolicyFormat,
@@ -10,7 +10,7 @@ use crate::{parse_address, words::UnixTime};
 use alloy_primitives::{Address, B256};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// What a policy was granted with, on one chain, to one key of one account: what its file does not say.
+/// The facts, missing in its file, with which a policy was granted: on one chain, to one key of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockedGrant {
@@ -24,9 +24,10 @@ pub struct LockedGrant {
     pub tag: B256,
     /// When it was granted, unix seconds.
     pub granted_at: u64,
-    /// When it ends, unix seconds; 0: never. Follows from the time of granting and the file, and stands here for readers.
+    /// When it ends, unix seconds; 0 if never. Follows from the time of granting and the file; recorded for
+    /// readers.
     pub valid_until: u64,
-    /// Decimals of tokens that the file does not say.
+    /// Decimals of tokens that the file does not give.
     pub decimals: BTreeMap<Address, u8>,
 }
 
@@ -44,7 +45,7 @@ impl LockedGrant {
         }
     }
 
-    /// The facts that a policy is resolved with again.
+    /// The facts with which to resolve the policy again.
     pub fn facts(&self) -> Facts {
         let facts = Facts::new().granted_at(self.granted_at);
         self.decimals.iter().fold(facts, |facts, (token, decimals)| {
@@ -72,7 +73,7 @@ impl PolicyLock {
             for node in grants {
                 let grant = grant(node)?;
                 if lock.put(grant).is_some() {
-                    let message = "there is an entry for this chain, account and key already";
+                    let message = "this chain, account and key already have an entry";
                     return Err(PolicyError::new(Code::Duplicate, node.place, message));
                 }
             }
@@ -90,7 +91,7 @@ impl PolicyLock {
         self.0.values()
     }
 
-    /// Puts an entry in. Returns the one that was there for the same chain, account and key.
+    /// Inserts an entry. Returns the previous one for the same chain, account and key.
     pub fn put(&mut self, grant: LockedGrant) -> Option<LockedGrant> {
         self.0
             .insert((grant.chain_id, grant.account, grant.session_key), grant)
@@ -100,9 +101,10 @@ impl PolicyLock {
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text =
-            "# What the policy beside this file was granted with. Written by session-key.\n".to_owned();
+            "# The facts that the policy next to this file was granted with. Written by session-key.\n"
+                .to_owned();
         for grant in self.grants() {
-            // Writing into a text does not fail.
+            // Writing to a string does not fail.
             let _ = write!(
                 text,
                 "\n[[grant]]\nchain_id = {}\naccount = \"{}\"\nkey = \"{}\"\ntag = \"{}\"\ngranted_at = \"{}\"\n",
@@ -168,7 +170,7 @@ fn grant(node: &Node) -> Result<LockedGrant, PolicyError> {
     };
     let text = |node: &'_ Node| match &node.value {
         Value::Text(text) => Ok(text.clone()),
-        _ => Err(wrong(node, "a text")),
+        _ => Err(wrong(node, "a string")),
     };
     let address = |node: &Node| {
         parse_address(&text(node)?)
@@ -202,7 +204,7 @@ fn grant(node: &Node) -> Result<LockedGrant, PolicyError> {
                 .ok()
                 .filter(|decimals| *decimals <= scalar::MAX_DECIMALS);
             let decimals = decimals.ok_or_else(|| {
-                let message = format!("a token has 0 to {} digits after the point", scalar::MAX_DECIMALS);
+                let message = format!("a token has 0 to {} decimals", scalar::MAX_DECIMALS);
                 PolicyError::new(Code::OutOfRange, node.place, message)
             })?;
             grant.decimals.insert(token, decimals);
@@ -241,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_that_is_damaged_is_refused() {
+    fn a_damaged_lock_file_is_refused() {
         let grant = LockedGrant::new(1, Address::repeat_byte(1), Address::repeat_byte(2), 5);
         let mut lock = PolicyLock::default();
         lock.put(grant);

@@ -1,18 +1,19 @@
-//! Policy files: what a session key shall be able to do, in words a person can check, as TOML or JSON.
+//! Policy files: a session key's permissions in a form a person can check, as TOML or JSON.
 //!
-//! A policy is total: what it does not allow is taken off. A member that is not there is the default of a new key: nothing may be
-//! called, no native token may be sent, and there is no token limit, no gas limit, no time range and no required paymaster.
+//! A policy is total: whatever it does not allow is removed. A missing member means the default of a new key:
+//! nothing may be called, no native token may be sent, and there is no token limit, no gas limit, no time
+//! range and no required paymaster.
 //!
 //! ```
 //! use session_key_permissions::policy::{Facts, Policy, PolicyFormat};
 //!
 //! let text = r#"
-//! tag = "weekly buy"                     # hashed, if it is not 32 bytes
+//! tag = "weekly buy"                     # hashed unless it is 32 bytes
 //! valid_until = 2027-03-01T00:00:00Z     # or: valid_for = "90 days", from the time of granting
 //!
 //! [tokens.USDC]                          # names for the rest of the file
 //! address = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
-//! decimals = 6                           # or looked up by whoever reads the file
+//! decimals = 6                           # or looked up by the reader of the file
 //!
 //! [[allow]]
 //! contract = "USDC"
@@ -37,19 +38,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | member | values | if it is not there |
+//! | member | values | default |
 //! | --- | --- | --- |
-//! | `tag` | a text, or 32 bytes as 0x and 64 digits | zero |
+//! | `tag` | a string, or 32 bytes as 0x and 64 digits | zero |
 //! | `valid_after`, `valid_until` | ISO 8601 with an offset, both inclusive | no bound |
 //! | `valid_for` | an interval, from the time of granting; excludes `valid_until` | |
 //! | `access` | `allowlist`, `denylist`, `everything` | `allowlist` |
-//! | `[[allow]]`, `[[deny]]` | `contract`: an address or a token's name; `functions`: signatures or selectors, all without them | the list is empty |
-//! | `[tokens.NAME]` | `address`, and maybe `decimals` | |
-//! | `limits.native`, `limits.gas` | an amount in the native coin, `gwei` or `wei`, and maybe `per` an interval; or `unlimited` | `0`; `unlimited` |
+//! | `[[allow]]`, `[[deny]]` | `contract`: an address or a token's name; `functions`: signatures or selectors; all if absent | the list is empty |
+//! | `[tokens.NAME]` | `address`, optionally `decimals` | |
+//! | `limits.native`, `limits.gas` | an amount in the native coin, `gwei` or `wei`, optionally `per` an interval; or `unlimited` | `0`; `unlimited` |
 //! | `limits.tokens` | amounts of tokens: `100 USDC per 7 days`, `100000000 units of 0x…` (base units) | no limits |
 //! | `required_paymaster` | an address | any, or none |
 //!
-//! Amounts have their unit, only `0` may be bare. Nothing that is misspelt is passed over: unknown members are errors.
+//! Amounts need a unit; only `0` may go without. Nothing misspelt is ignored: unknown members are errors.
 
 mod error;
 mod facts;
@@ -70,8 +71,9 @@ pub use scalar::Decimal;
 pub use tree::PolicyFormat;
 pub use write::NotShown;
 
-/// The selector of a function, as policies write it: a signature with canonical types, such as `approve(address,uint256)`, or the
-/// selector itself, such as `0x095ea7b3`. The error says what was expected.
+/// Parses a function as policies write it: a signature with canonical types, such as
+/// `approve(address,uint256)`, or the selector itself, such as `0x095ea7b3`. The error says what was
+/// expected.
 pub fn parse_function(text: &str) -> Result<Selector, String> {
     scalar::function(text).map_err(|wrong| wrong.message)
 }
@@ -80,7 +82,7 @@ use crate::{AccessControlType, Part};
 use alloy_primitives::{Address, Selector};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A policy, as its file says it.
+/// A policy, as written in its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     tag: Option<At<String>>,
@@ -111,21 +113,21 @@ struct NamedToken {
     decimals: Option<u8>,
 }
 
-/// What of a contract is on the list.
+/// The listed functions of a contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
-    /// `None`: all of it.
+    /// `None` for all of them.
     functions: Option<BTreeMap<Selector, At<String>>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Limit<U> {
-    /// `None`: unlimited.
+    /// `None` if unlimited.
     amount: Option<(Decimal, U)>,
     refresh_interval: u64,
 }
 
-/// What a native amount is counted in.
+/// The unit of a native amount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum NativeUnit {
     /// The coin, by its symbol or as `native`.
@@ -134,7 +136,7 @@ enum NativeUnit {
     Wei,
 }
 
-/// What an amount of a token is counted in.
+/// The unit of a token amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TokenUnit {
     /// The token itself.
@@ -143,7 +145,7 @@ enum TokenUnit {
     Base,
 }
 
-/// A value and its place in the file, which is of no matter when policies are compared.
+/// A value and its place in the file, which comparisons of policies ignore.
 #[derive(Clone, Copy, Debug)]
 struct At<T> {
     place: Place,
@@ -163,13 +165,13 @@ impl<T> At<T> {
         Self { place, value }
     }
 
-    /// A value that was in no file.
+    /// A value that is not from a file.
     const fn nowhere(value: T) -> Self {
         Self::new(Place { line: 1, column: 1 }, value)
     }
 }
 
-/// A place alone, which is of no matter when policies are compared.
+/// A place without a value, which comparisons of policies ignore.
 #[derive(Clone, Copy, Debug)]
 struct OnlyPlace(Option<Place>);
 
@@ -187,12 +189,12 @@ impl Policy {
         read::policy(&tree::parse(text, format)?)
     }
 
-    /// The tag, as it was written.
+    /// The tag, as written.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_ref().map(|tag| tag.value.as_str())
     }
 
-    /// Whether its end is counted from the time of granting.
+    /// Whether its end is relative to the time of granting.
     pub const fn is_relative(&self) -> bool {
         matches!(
             self.end,
@@ -203,14 +205,14 @@ impl Policy {
         )
     }
 
-    /// The tokens that have a name, with it.
+    /// The named tokens, with their names.
     pub fn token_names(&self) -> impl Iterator<Item = (Address, &str)> {
         self.tokens
             .iter()
             .map(|(name, token)| (token.value.address, name.as_str()))
     }
 
-    /// The functions that are on the list by their signatures.
+    /// The functions that are listed by their signatures.
     pub fn signatures(&self) -> impl Iterator<Item = (Selector, &str)> {
         let listed = self
             .entries
@@ -222,7 +224,7 @@ impl Policy {
             .filter(|(_, text)| text.contains('('))
     }
 
-    /// Tokens whose decimals it takes to know the amounts, and that the file does not say: to be given as [`Facts`].
+    /// Tokens whose decimals the amounts need and the file does not give: pass them as [`Facts`].
     pub fn tokens_without_decimals(&self) -> BTreeSet<Address> {
         let counts_whole = |limit: &Limit<TokenUnit>| match &limit.amount {
             Some((number, TokenUnit::Whole)) => !number.is_zero(),
@@ -235,12 +237,12 @@ impl Policy {
             .collect()
     }
 
-    /// The tokens that have a limit.
+    /// The tokens with a limit.
     pub fn limited_tokens(&self) -> impl Iterator<Item = Address> {
         self.token_limits.keys().copied()
     }
 
-    /// The decimals that the file says a token has.
+    /// The decimals of a token that the file gives.
     pub fn decimals(&self, token: Address) -> Option<u8> {
         self.decimals_in_file(token)
     }
@@ -250,7 +252,8 @@ impl Policy {
         named.value.decimals
     }
 
-    /// Where the file says something about a part of the permissions. `None`: nowhere, or it was not read from a file.
+    /// The place in the file that sets a part of the permissions. `None` if there is none, or if the policy
+    /// was not read from a file.
     pub fn place(&self, part: &Part) -> Option<Place> {
         match part {
             Part::AccessControlType => self.access_place.0,

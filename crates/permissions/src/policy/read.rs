@@ -1,4 +1,4 @@
-//! From values to a policy: every member, and no other.
+//! Parses a tree of values into a policy: every member, and no other.
 
 use super::{
     At, End, Entry, Limit, NamedToken, NativeUnit, OnlyPlace, Place, Policy, PolicyError, TokenUnit,
@@ -17,7 +17,7 @@ const RESERVED: [&str; 7] = ["native", "eth", "gwei", "wei", "unlimited", "units
 
 /// A table whose members are taken out one by one.
 struct Members<'a> {
-    /// What it is, for errors.
+    /// What the table is, for errors.
     what: &'static str,
     place: Place,
     rest: BTreeMap<&'a str, (Place, &'a Node)>,
@@ -82,7 +82,7 @@ fn list<'a>(node: &'a Node, of: &str) -> Result<&'a [Node], PolicyError> {
 fn text<'a>(node: &'a Node, expected: &str) -> Result<&'a str, PolicyError> {
     match &node.value {
         Value::Text(text) => Ok(text),
-        _ => Err(wrong_type(node, &format!("a text, {expected}"))),
+        _ => Err(wrong_type(node, &format!("a string, {expected}"))),
     }
 }
 
@@ -145,7 +145,7 @@ pub(super) fn policy(root: &Node) -> Result<Policy, PolicyError> {
         for item in items {
             let (contract, entry) = entry(item, &names)?;
             if entries.insert(contract, entry).is_some() {
-                let message = format!("{contract} has an entry already: put its functions there");
+                let message = format!("{contract} already has an entry: put its functions there");
                 return Err(PolicyError::new(Code::Duplicate, item.place, message));
             }
         }
@@ -190,7 +190,7 @@ fn tag(node: &Node) -> Result<At<String>, PolicyError> {
 fn time(node: &Node) -> Result<At<u64>, PolicyError> {
     match &node.value {
         Value::Text(text) | Value::Time(text) => at(node, scalar::time(text)),
-        // Said as of a text: what is missing is the form.
+        // Reports the error of a string: the format is missing.
         Value::Number(number) => at(node, scalar::time(number)),
         _ => Err(wrong_type(node, "a time such as \"2027-03-01T00:00:00Z\"")),
     }
@@ -221,12 +221,9 @@ fn access(node: &Node) -> Result<AccessControlType, PolicyError> {
 
 fn stray_list(node: &Node, name: &str, access: AccessControlType) -> PolicyError {
     let message = match access {
-        AccessControlType::Allowlist => {
-            "what to deny stands in a policy with access = \"denylist\"".to_owned()
-        }
+        AccessControlType::Allowlist => "deny entries need access = \"denylist\"".to_owned(),
         AccessControlType::Denylist => {
-            "what to allow stands in a policy with access = \"allowlist\"; this one has \"denylist\""
-                .to_owned()
+            "allow entries need access = \"allowlist\"; this policy has \"denylist\"".to_owned()
         }
         AccessControlType::AllowAllAccess => {
             format!("with access = \"everything\" there is nothing to {name}")
@@ -251,7 +248,7 @@ fn tokens(node: &Node) -> Result<BTreeMap<String, At<NamedToken>>, PolicyError> 
         let address_node = members.required("address")?;
         let address = address(address_node)?;
         if tokens.values().any(|token| token.value.address == address) {
-            let message = format!("{address} has a name already");
+            let message = format!("{address} already has a name");
             return Err(PolicyError::new(Code::Duplicate, address_node.place, message));
         }
         let decimals = members.take("decimals").map(decimals).transpose()?;
@@ -260,7 +257,7 @@ fn tokens(node: &Node) -> Result<BTreeMap<String, At<NamedToken>>, PolicyError> 
     Ok(tokens)
 }
 
-/// Whether a token can be called so without being taken for something else.
+/// Whether a token can have this name without being mistaken for something else.
 pub(super) fn is_name(name: &str) -> bool {
     let mut characters = name.chars();
     characters.next().is_some_and(|first| first.is_ascii_alphabetic())
@@ -271,15 +268,12 @@ pub(super) fn is_name(name: &str) -> bool {
 
 fn decimals(node: &Node) -> Result<u8, PolicyError> {
     let Value::Number(number) = &node.value else {
-        return Err(wrong_type(
-            node,
-            "the number of digits after the point, such as 6",
-        ));
+        return Err(wrong_type(node, "the number of decimals, such as 6"));
     };
     match number.parse() {
         Ok(decimals @ 0..=scalar::MAX_DECIMALS) => Ok(decimals),
         _ => {
-            let message = format!("a token has 0 to {} digits after the point", scalar::MAX_DECIMALS);
+            let message = format!("a token has 0 to {} decimals", scalar::MAX_DECIMALS);
             Err(PolicyError::new(Code::OutOfRange, node.place, message))
         }
     }
@@ -305,7 +299,7 @@ fn paymaster(node: &Node) -> Result<At<Address>, PolicyError> {
     Ok(At::new(node.place, paymaster))
 }
 
-/// The tokens that have a name.
+/// The named tokens.
 struct Names<'a>(&'a BTreeMap<String, At<NamedToken>>);
 
 impl Names<'_> {
@@ -348,7 +342,7 @@ fn entry(node: &Node, names: &Names<'_>) -> Result<(Address, At<Entry>), PolicyE
                 let selector = at(item, scalar::function(text))?.value;
                 if let Some(other) = listed.insert(selector, At::new(item.place, text.to_owned())) {
                     let message = format!(
-                        "{text:?} has the selector of {:?}, which is here already",
+                        "{text:?} has the selector of {:?}, which is already listed",
                         other.value
                     );
                     return Err(PolicyError::new(Code::Duplicate, item.place, message));
@@ -376,7 +370,7 @@ fn limits(node: &Node, names: &Names<'_>) -> Result<Limits, PolicyError> {
             let text = text(item, "such as \"100 USDC per 7 days\"")?;
             let (token, limit) = at(item, token_limit(text, names))?.value;
             if tokens.insert(token, At::new(item.place, limit)).is_some() {
-                let message = format!("{token} has a limit already");
+                let message = format!("{token} already has a limit");
                 return Err(PolicyError::new(Code::Duplicate, item.place, message));
             }
         }
@@ -406,7 +400,7 @@ fn native_limit(node: &Node) -> Result<At<Limit<NativeUnit>>, PolicyError> {
 fn token_limit(text: &str, names: &Names<'_>) -> Result<(Address, Limit<TokenUnit>), Wrong> {
     let limit = scalar::limit(text)?;
     let Some((number, unit)) = limit.amount else {
-        let message = "a token without a limit is not listed here: leave it out";
+        let message = "an unlimited token is not listed here: leave it out";
         return Err(Wrong::new(Code::BadAmount, message));
     };
     let (name, unit) = match unit.strip_prefix("units of ") {

@@ -1,4 +1,4 @@
-//! From a policy to the permissions that it means.
+//! Resolves a policy to permissions.
 
 use super::{
     At, End, Facts, Limit, NamedToken, NativeUnit, Policy, PolicyError, TokenUnit,
@@ -12,19 +12,19 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use std::collections::BTreeMap;
 
-/// What a policy means on a chain, for a key granted at some time.
+/// The meaning of a policy on a chain, for a key granted at a given time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// The permissions.
     pub permissions: Permissions,
-    /// The tag: zero if the file has none.
+    /// The tag; zero if the file has none.
     pub tag: B256,
-    /// Decimals that amounts depend on and that the file does not say: those that were given as [`Facts`].
+    /// Decimals that amounts depend on and the file does not give: those passed as [`Facts`].
     pub assumed_decimals: BTreeMap<Address, u8>,
 }
 
 impl Policy {
-    /// The permissions, with what the file leaves to the time and the chain.
+    /// The permissions, completed with the time and the chain.
     pub fn resolve(&self, facts: &Facts) -> Result<Resolved, PolicyError> {
         let symbol = facts.symbol();
         for (name, token) in &self.tokens {
@@ -155,7 +155,7 @@ impl Policy {
         Ok(SpendLimit::per(amount, limit.value.refresh_interval))
     }
 
-    /// The names that the file gives to tokens and functions, with these decimals where the file has none; for
+    /// The names that the file gives to tokens and functions, with these decimals if the file has none; for
     /// [words](crate::words).
     pub fn names(&self, facts: &Facts) -> Names {
         let mut names = Names::new().native_symbol(facts.symbol());

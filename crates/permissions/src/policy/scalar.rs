@@ -6,7 +6,7 @@ use alloy_primitives::{B256, Selector, U256, keccak256};
 use alloy_sol_type_parser::TypeSpecifier;
 use toml::value::{Datetime, Offset};
 
-/// The most digits after the point that any amount has: those of the largest number.
+/// The maximum decimal places of an amount: those of the largest number.
 pub(super) const MAX_DECIMALS: u8 = 77;
 
 /// A decimal number: `digits` times 10 to the power of `-scale`.
@@ -17,11 +17,11 @@ pub struct Decimal {
 }
 
 impl Decimal {
-    /// So many base units, of which `decimals` digits stand after the point.
+    /// An amount in base units, with `decimals` decimal places.
     #[must_use]
     pub fn of_base_units(amount: U256, decimals: u8) -> Self {
         let (mut digits, mut scale) = (amount, decimals);
-        // Zeros at the end say nothing.
+        // Trailing zeros mean nothing.
         while scale > 0 && (digits % U256::from(10)).is_zero() {
             digits /= U256::from(10);
             scale -= 1;
@@ -34,13 +34,10 @@ impl Decimal {
         self.digits.is_zero()
     }
 
-    /// The number in base units, of which `decimals` digits stand after the point.
+    /// The number in base units, with `decimals` decimal places.
     pub(super) fn base_units(&self, decimals: u8, unit: &str) -> Result<U256, Wrong> {
         let Some(missing) = decimals.checked_sub(self.scale) else {
-            let message = format!(
-                "{unit} has {decimals} digits after the point, and these are {}",
-                self.scale
-            );
+            let message = format!("{unit} has {decimals} decimals, and this has {}", self.scale);
             return Err(Wrong::new(Code::TooManyDecimals, message));
         };
         let factor = U256::from(10).checked_pow(U256::from(missing));
@@ -50,7 +47,7 @@ impl Decimal {
             .ok_or_else(|| {
                 Wrong::new(
                     Code::OutOfRange,
-                    "more than a limit can be; without a limit, leave it out (native: \"unlimited\")",
+                    "more than any limit; for no limit, leave it out (native: \"unlimited\")",
                 )
             })
     }
@@ -68,7 +65,7 @@ impl Decimal {
         }
         let fraction = fraction.trim_end_matches('0');
         let too_many = || {
-            let message = format!("an amount has at most {MAX_DECIMALS} digits after the point");
+            let message = format!("an amount has at most {MAX_DECIMALS} decimals");
             Wrong::new(Code::TooManyDecimals, message)
         };
         let scale = u8::try_from(fraction.len())
@@ -76,7 +73,7 @@ impl Decimal {
             .filter(|scale| *scale <= MAX_DECIMALS);
         let scale = scale.ok_or_else(too_many)?;
         let digits = U256::from_str_radix(&format!("{whole}{fraction}"), 10)
-            .map_err(|_| Wrong::new(Code::OutOfRange, "more than a limit can be"))?;
+            .map_err(|_| Wrong::new(Code::OutOfRange, "more than any limit"))?;
         Ok(Self { digits, scale })
     }
 }
@@ -87,10 +84,10 @@ impl std::fmt::Display for Decimal {
     }
 }
 
-/// `100 USDC per 7 days`, taken apart: number, unit, interval.
+/// `100 USDC per 7 days`, split into number, unit and interval.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LimitText<'a> {
-    /// `None`: `unlimited`.
+    /// `None` for `unlimited`.
     pub(super) amount: Option<(Decimal, &'a str)>,
     pub(super) refresh_interval: u64,
 }
@@ -109,7 +106,7 @@ pub(super) fn limit(text: &str) -> Result<LimitText<'_>, Wrong> {
     };
     let (number, unit) = match amount.split_once(char::is_whitespace) {
         Some((number, unit)) => (number, unit.trim()),
-        // `100USDC` is read, too.
+        // `100USDC` is accepted too.
         None => amount.split_at(
             amount
                 .find(|character: char| !character.is_ascii_digit() && character != '.')
@@ -213,7 +210,7 @@ pub(super) fn time(text: &str) -> Result<u64, Wrong> {
     let days = days_from_civil(date.year, date.month, date.day);
     let of_day = i64::from(time.hour) * 3_600 + (i64::from(time.minute) - minutes) * 60 + i64::from(second);
     match u64::try_from(days * 86_400 + of_day) {
-        // Zero is no bound, to the plugin.
+        // The plugin reads zero as no bound.
         Ok(seconds @ 1..=LATEST_PLAUSIBLE_TIME) => Ok(seconds),
         _ => Err(Wrong::new(
             Code::OutOfRange,
@@ -222,7 +219,8 @@ pub(super) fn time(text: &str) -> Result<u64, Wrong> {
     }
 }
 
-/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar: the same reckoning backwards (Howard Hinnant, days_from_civil).
+/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar: the inverse calculation (Howard
+/// Hinnant, days_from_civil).
 fn days_from_civil(year: u16, month: u8, day: u8) -> i64 {
     let (year, month, day) = (i64::from(year), i64::from(month), i64::from(day));
     let year = if month <= 2 { year - 1 } else { year };
@@ -267,19 +265,18 @@ pub(super) fn function(text: &str) -> Result<Selector, Wrong> {
     let parameters = &text[parameters..];
     let is_tuple = parameters.starts_with('(') && parameters.ends_with(')');
     if !is_tuple || parameters.contains(char::is_whitespace) {
-        return Err(wrong(": write the types alone, without names and spaces"));
+        return Err(wrong(": write only the types, without names and spaces"));
     }
-    // A tuple of no types is none to the parser.
+    // The parser does not accept an empty tuple.
     if parameters != "()" {
-        let parsed =
-            TypeSpecifier::parse(parameters).map_err(|_| wrong(": these are not types of Solidity"))?;
+        let parsed = TypeSpecifier::parse(parameters).map_err(|_| wrong(": these are not Solidity types"))?;
         parsed.try_basic_solidity().map_err(|_| {
-            wrong(": of structs write the types of their members in brackets, of contracts \"address\"")
+            wrong(": write structs as the types of their members in brackets, contracts as \"address\"")
         })?;
         if let Some(short) = alias(parameters) {
             return Err(wrong(&format!(": write \"{short}256\" for \"{short}\"")));
         }
-        // The parser is more lenient than a signature is.
+        // The parser is more lenient than signatures are.
         let has_padding = parameters
             .as_bytes()
             .windows(2)
@@ -288,13 +285,13 @@ pub(super) fn function(text: &str) -> Result<Selector, Wrong> {
             return Err(wrong(""));
         }
         if parameters.contains("tuple") {
-            return Err(wrong(": of structs write the types of their members in brackets"));
+            return Err(wrong(": write structs as the types of their members in brackets"));
         }
     }
     Ok(Selector::from_slice(&keccak256(text)[..4]))
 }
 
-/// A type that stands for another in Solidity, but not in signatures.
+/// A type that is an alias in Solidity, but not in signatures.
 fn alias(parameters: &str) -> Option<&str> {
     parameters
         .split(|character: char| !character.is_ascii_alphanumeric())
@@ -324,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_have_units_and_maybe_intervals() {
+    fn amounts_have_units_and_optional_intervals() {
         let read = |text| {
             let limit = limit(text).unwrap();
             let amount = limit.amount.map(|(number, unit)| (number.to_string(), unit));
@@ -358,7 +355,7 @@ mod tests {
         ] {
             match limit(text) {
                 Err(wrong) => assert_eq!(wrong.code, expected, "{text}"),
-                // Which units there are, others know.
+                // Known units are checked elsewhere.
                 Ok(_) => assert_eq!(expected, Code::UnknownUnit, "{text}"),
             }
         }

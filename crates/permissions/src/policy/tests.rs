@@ -116,7 +116,7 @@ fn a_time_from_the_grant_needs_the_grant() {
     assert_eq!(early.code, PolicyErrorCode::Contradiction);
     let late = policy.resolve(&Facts::new().granted_at(u64::MAX)).unwrap_err();
     assert_eq!(late.code, PolicyErrorCode::OutOfRange);
-    // It is written as it was read.
+    // It is written as read.
     assert_eq!(toml(&policy.to_text(PolicyFormat::Toml)), policy);
 }
 
@@ -138,14 +138,14 @@ fn decimals_come_from_the_file_or_are_named() {
         resolved.permissions.erc20_spend_limits[0].limit,
         SpendLimit::total(n(1_500_000))
     );
-    // What the file says must be so.
+    // The file's decimals must be right.
     let said = limit("1.5 USDC", "decimals = 6");
     assert!(said.tokens_without_decimals().is_empty());
     assert!(said.resolve(&Facts::new().decimals(USDC, 6)).is_ok());
     let error = said.resolve(&Facts::new().decimals(USDC, 18)).unwrap_err();
     assert_eq!(error.code, PolicyErrorCode::OtherDecimals);
     assert_eq!(error.message, "USDC has 18 decimals, not 6");
-    // Base units and nothing need none.
+    // Base units and zero need no decimals.
     for text in ["1500000 units of USDC", "0 USDC per 7 days"] {
         let policy = limit(text, "");
         assert!(policy.tokens_without_decimals().is_empty());
@@ -192,7 +192,7 @@ fn native_amounts_are_in_the_coin_of_the_chain() {
         native("0.5 wei", "ETH").unwrap_err().code,
         PolicyErrorCode::TooManyDecimals
     );
-    // A token that is called as the coin is would be taken for it.
+    // A token with the coin's name would be mistaken for it.
     let policy = toml(&format!("[tokens.POL]\naddress = \"{USDC}\"\n"));
     assert!(policy.resolve(&Facts::new()).is_ok());
     let error = policy.resolve(&Facts::new().native_symbol("POL")).unwrap_err();
@@ -337,7 +337,7 @@ fn errors_name_line_column_and_what_was_expected() {
         assert!(!error.message.is_empty());
         seen.insert(code);
     }
-    // Those of resolving are tested above.
+    // Errors of resolving are tested above.
     let of_resolving = [
         Code::TooManyDecimals,
         Code::MissingDecimals,
@@ -418,7 +418,7 @@ fn permissions_become_a_policy_with_the_names_that_are_known() {
         text.contains("functions = [\"approve(address,uint256)\"]"),
         "{text}"
     );
-    // A name that would be taken for something else is none.
+    // A name that would be mistaken for something else is not used.
     for symbol in ["ETH", "wei", "a b", "U\"\nSD", "", &"x".repeat(33)] {
         let names = Names::new().token(USDC, Token::new(symbol, 6));
         let (policy, _) = Policy::of(&weekly_buy(), None, &names).unwrap();
@@ -435,7 +435,7 @@ fn permissions_become_a_policy_with_the_names_that_are_known() {
 }
 
 #[test]
-fn two_tokens_of_one_name_are_not_confused() {
+fn two_tokens_with_one_name_are_not_confused() {
     let names = Names::new()
         .token(USDC, Token::new("USDC", 6))
         .token(SHOP, Token::new("USDC", 18));
@@ -444,7 +444,7 @@ fn two_tokens_of_one_name_are_not_confused() {
         .erc20_spend_limit(SHOP, SpendLimit::total(n(7)));
     let (policy, _) = Policy::of(&set, None, &names).unwrap();
     let named: Vec<Address> = policy.token_names().map(|(token, _)| token).collect();
-    // The one with the lower address; the other has its address for a name.
+    // The one with the lower address keeps it; the other is named by its address.
     assert_eq!(named, [SHOP]);
     let resolved = toml(&policy.to_text(PolicyFormat::Toml))
         .resolve(&Facts::new())
@@ -462,7 +462,7 @@ fn two_tokens_of_one_name_are_not_confused() {
 }
 
 #[test]
-fn what_has_no_effect_is_named_and_left_out() {
+fn entries_without_effect_are_reported_and_left_out() {
     let dead = Permissions::new()
         .contract_functions(USDC, [ERC20_APPROVE])
         .address_entry(crate::AddressEntry {

@@ -1,4 +1,4 @@
-//! The text of a policy as a tree of values, each with its place: the same for TOML and JSON.
+//! The text of a policy as a tree of values with their places, for TOML and JSON alike.
 
 use super::error::{Place, PolicyError, PolicyErrorCode as Code};
 use jsonc_parser::{CollectOptions, ParseOptions, ast};
@@ -8,12 +8,12 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// The longest text that is read, in bytes.
+/// The maximum length of a text, in bytes.
 pub(super) const MAX_LENGTH: usize = 1 << 20;
-/// The most values that may stand within each other.
+/// The maximum depth of nesting.
 const MAX_DEPTH: usize = 16;
 
-/// How a policy is written.
+/// The format of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PolicyFormat {
     /// TOML.
@@ -22,7 +22,7 @@ pub enum PolicyFormat {
     Json,
 }
 
-/// A value, and where it begins.
+/// A value, with its place.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) place: Place,
@@ -32,23 +32,23 @@ pub(super) struct Node {
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Text(String),
-    /// A number as it was written.
+    /// A number, as written.
     Number(String),
-    /// A time as it was written: TOML has them without quotes.
+    /// A time, as written: TOML has unquoted times.
     Time(String),
     List(Vec<Node>),
     Table(Table),
-    /// Anything else: what it is called.
+    /// Anything else, by its name.
     Other(&'static str),
 }
 
-/// Members in the order of their names, each with the place of its name.
+/// Members ordered by name, each with the place of its name.
 pub(super) type Table = BTreeMap<String, (Place, Node)>;
 
 impl Value {
     pub(super) const fn kind(&self) -> &'static str {
         match self {
-            Self::Text(_) => "a text",
+            Self::Text(_) => "a string",
             Self::Number(_) => "a number",
             Self::Time(_) => "a time",
             Self::List(_) => "a list",
@@ -58,11 +58,11 @@ impl Value {
     }
 }
 
-/// Reads a text.
+/// Parses a text.
 pub(super) fn parse(text: &str, format: PolicyFormat) -> Result<Node, PolicyError> {
     if text.len() > MAX_LENGTH {
         let message = format!(
-            "{} bytes are too long for a policy: at most {MAX_LENGTH}",
+            "{} bytes are too long for a policy: the maximum is {MAX_LENGTH}",
             text.len()
         );
         return Err(PolicyError::new(
@@ -111,7 +111,7 @@ fn toml_node(
     name: Place,
     depth: usize,
 ) -> Result<Node, PolicyError> {
-    // A table in a section of its own has no place of its own.
+    // A table in a separate section has no place of its own.
     let place = match value.span() {
         span if span.is_empty() => name,
         span => Place::of(text, span.start),
@@ -160,7 +160,7 @@ fn parse_json(text: &str) -> Result<Node, PolicyError> {
         .map_err(|error| syntax(error.range().start, error.kind().to_string()))?;
     let value = parsed
         .value
-        .ok_or_else(|| syntax(text.len(), "there is nothing".to_owned()))?;
+        .ok_or_else(|| syntax(text.len(), "the text is empty".to_owned()))?;
     json_node(text, value, 0)
 }
 
@@ -192,7 +192,7 @@ fn json_node(text: &str, value: ast::Value<'_>, depth: usize) -> Result<Node, Po
                     return Err(PolicyError::new(
                         Code::DuplicateMember,
                         place,
-                        format!("{name:?} stands there twice"),
+                        format!("{name:?} appears twice"),
                     ));
                 }
             }

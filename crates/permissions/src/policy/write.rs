@@ -1,4 +1,4 @@
-//! From permissions to a policy, and from a policy to its text.
+//! Converts permissions to a policy, and a policy to text.
 
 use super::{
     At, Decimal, End, Entry, Limit, NamedToken, NativeUnit, OnlyPlace, Policy, PolicyFormat, TokenUnit,
@@ -13,14 +13,14 @@ use alloy_primitives::{Address, B256};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// What the permissions have and a policy cannot show, because it has no effect now: entries of functions whose contract is not on
-/// the list, or is on it with all its functions, and contracts that are kept off the list with their functions checked. Applying the
-/// policy takes them off.
+/// Parts of the permissions that a policy cannot express because they have no current effect: entries of
+/// functions whose contract is not on the list, or is on it with all its functions, and contracts off the
+/// list whose functions are checked. Applying the policy removes them.
 pub type NotShown = Vec<Part>;
 
 impl Policy {
-    /// The policy that allows exactly what a new key with these permissions may do, with names for tokens that are known. Times
-    /// that no policy has (past the year 2200, an end before the start) are refused.
+    /// The policy that allows exactly what a new key with these permissions may do, with names for known
+    /// tokens. Refuses times that no policy has (past the year 2200, an end before the start).
     pub fn of(
         permissions: &Permissions,
         tag: Option<B256>,
@@ -33,7 +33,7 @@ impl Policy {
         Ok((policy, not_shown))
     }
 
-    /// The same of a key's state, whatever it has used.
+    /// The same for a key's state, used amounts aside.
     pub fn of_key(
         state: &KeyState,
         tag: Option<B256>,
@@ -222,7 +222,7 @@ impl Policy {
     fn to_toml(&self) -> String {
         let mut text = String::new();
         let mut line = |name: &str, value: &str| {
-            // Writing into a text does not fail.
+            // Writing to a string does not fail.
             let _ = writeln!(text, "{name} = {value}");
         };
         if let Some(tag) = &self.tag {
@@ -311,7 +311,7 @@ impl Policy {
     }
 }
 
-/// Names for these tokens, as far as they are known and fit.
+/// Names for these tokens, as far as they are known and valid.
 fn named_tokens(tokens: impl Iterator<Item = Address>, names: &Names) -> BTreeMap<String, At<NamedToken>> {
     let mut named: BTreeMap<String, At<NamedToken>> = BTreeMap::new();
     let native = names.native_symbol();
@@ -358,7 +358,7 @@ fn per(seconds: u64) -> String {
     }
 }
 
-/// A text between quotes. What JSON escapes, TOML reads; of the rest, TOML wants one more character escaped.
+/// A quoted string. TOML accepts JSON's escapes, and requires one more character to be escaped.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }

@@ -17,10 +17,10 @@ pub use version::EntryPointVersion;
 use alloy_primitives::{Address, B256, Bytes, U256, aliases::U192, bytes};
 use serde::{Deserialize, Serialize};
 
-/// A signature of valid form that is nobody's: for gas estimation, and the same that the TypeScript client uses.
+/// A well-formed signature of no known signer, for gas estimation; the TypeScript client uses the same.
 ///
-/// It recovers to some address, so that the plugin runs its full permission check and reports a wrong signer instead of
-/// reverting.
+/// It recovers to some address, so the plugin runs its full permission check and reports a wrong signer
+/// instead of reverting.
 pub const DUMMY_SIGNATURE: Bytes = bytes!(
     "fffffffffffffffffffffffffffffff0000000000000000000000000000000007aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1c"
 );
@@ -35,7 +35,7 @@ pub struct UserOperation {
     pub version: EntryPointVersion,
     /// The account.
     pub sender: Address,
-    /// Upper 192 bits: nonce key, a lane with a sequence of its own; lower 64 bits: sequence number in that lane.
+    /// Upper 192 bits: nonce key, a lane with its own sequence; lower 64 bits: sequence number in that lane.
     pub nonce: U256,
     /// Empty, or the factory's address followed by the call that creates the account.
     pub init_code: Bytes,
@@ -45,11 +45,11 @@ pub struct UserOperation {
     pub call_gas_limit: U256,
     /// Gas units for validation, creation of the account included; in v0.6 with a paymaster, for its two functions too.
     pub verification_gas_limit: U256,
-    /// Gas units paid to whoever bundles the operation, for what the EntryPoint cannot measure.
+    /// Gas units paid to the bundler for what the EntryPoint cannot measure.
     pub pre_verification_gas: U256,
-    /// Wei per gas unit, at the most.
+    /// The maximum fee, in wei per gas unit.
     pub max_fee_per_gas: U256,
-    /// Wei per gas unit to the bundler on top of the base fee, at the most.
+    /// The maximum fee to the bundler on top of the base fee, in wei per gas unit.
     pub max_priority_fee_per_gas: U256,
     /// Empty, or the paymaster's address followed by data for it; in v0.7 and later, with its two gas limits between them
     /// ([`PaymasterFields`]).
@@ -64,14 +64,14 @@ impl UserOperation {
         U192::from(self.nonce >> 64)
     }
 
-    /// The largest cost of the operation, in wei, as the EntryPoint prefunds it and as a key's gas limit counts it:
-    /// [`max_gas`](Self::max_gas) times `maxFeePerGas`. `None` when that overflows.
+    /// The maximum cost of the operation, in wei, as the EntryPoint prefunds it and as a key's gas limit
+    /// counts it: [`max_gas`](Self::max_gas) times `maxFeePerGas`. `None` if that overflows.
     pub fn max_cost(&self) -> Option<U256> {
         self.max_gas()?.checked_mul(self.max_fee_per_gas)
     }
 
-    /// The gas units that [`max_cost`](Self::max_cost) counts. `None` when that overflows; a sum of [`U256::MAX`] counts as an
-    /// overflow too.
+    /// The gas units that [`max_cost`](Self::max_cost) counts. `None` if that overflows; a sum of
+    /// [`U256::MAX`] counts as an overflow too.
     ///
     /// v0.6: `callGasLimit + verificationGasLimit * (paymaster ? 3 : 1) + preVerificationGas`. Later versions: all five gas
     /// limits, those of the paymaster included.
@@ -97,8 +97,8 @@ impl UserOperation {
     }
 }
 
-/// A signed operation with its hash, which is its identity: whether it was sent once or twice, through one way or another,
-/// the EntryPoint executes it once.
+/// A signed operation with its hash, which identifies it: however often and by whatever route it is sent, the
+/// EntryPoint executes it at most once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignedOperation {

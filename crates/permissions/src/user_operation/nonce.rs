@@ -2,14 +2,15 @@
 
 use alloy_primitives::{Address, U256, aliases::U192};
 
-/// The nonce lane of a session key on an ERC-6900 v0.7 account: its address. The plugin insists on it for a key with a gas limit;
-/// this crate uses it unless told otherwise, so operations of different keys do not wait for each other.
+/// The nonce lane of a session key on an ERC-6900 v0.7 account: its address. The plugin requires it for a key with
+/// a gas limit. This project's clients use it by default, so operations of different keys do not wait for each
+/// other.
 #[must_use]
 pub fn session_key_nonce_key(session_key: Address) -> U192 {
     U192::from_be_slice(session_key.as_slice())
 }
 
-/// Puts a nonce together from nonce key and sequence number.
+/// Composes a nonce from nonce key and sequence number.
 #[must_use]
 pub fn nonce(nonce_key: U192, sequence: u64) -> U256 {
     U256::from(nonce_key) << 64 | U256::from(sequence)

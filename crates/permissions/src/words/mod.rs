@@ -1,8 +1,9 @@
-//! What people read: names, amounts, intervals and times as they write them, and sentences on what a key may do.
+//! Text for people: names, amounts, intervals and times as people write them, and sentences about what a key
+//! may do.
 //!
-//! Names come from whoever asks ([`Lookup`]): this crate knows no chain. They may come from outside, such as the symbol that a
-//! token gives itself, so that control characters and marks that turn the direction of text are taken out, and they are cut.
-//! Wherever a name stands, the address stands beside it.
+//! Names come from the caller ([`Lookup`]): this crate knows no chain. They may be untrusted, such as a
+//! token's own symbol, so control characters and bidirectional marks are removed, and long names are cut.
+//! Every name is shown with its address.
 //!
 //! ```
 //! use alloy_primitives::{Address, U256};
@@ -17,10 +18,10 @@
 //! assert_eq!(
 //!     permissions.describe(&names).lines(),
 //!     [
-//!         &*format!("May call transfer of USDC ({usdc}), with anybody as recipient."),
+//!         &*format!("May call transfer of USDC ({usdc}), with any recipient."),
 //!         "May spend at most 100 USDC every 7 days.",
 //!         "May not send ETH.",
-//!         "Its operations may cost at most 0.01 ETH in all.",
+//!         "Its operations may cost at most 0.01 ETH in total.",
 //!         "May be used at any time.",
 //!     ]
 //! );

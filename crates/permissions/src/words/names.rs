@@ -1,18 +1,18 @@
-//! Names of tokens, contracts and functions, from whoever asks.
+//! Names of tokens, contracts and functions, from the caller.
 
 use super::quantity::{decimal, grouped};
 use alloy_primitives::{Address, Selector, U256};
 use std::{borrow::Cow, collections::BTreeMap};
 
-/// The longest name that is shown, in characters.
+/// The maximum length of a shown name, in characters.
 const MAX_NAME: usize = 40;
 
-/// What a token calls itself, and how its amounts are written.
+/// A token's symbol and decimals.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Token {
     /// Its symbol.
     pub symbol: String,
-    /// How many of an amount's digits stand after the point.
+    /// The number of decimal places of an amount.
     pub decimals: u8,
 }
 
@@ -26,18 +26,19 @@ impl Token {
     }
 }
 
-/// Names and decimals, as far as whoever asks knows them.
+/// Names and decimals, as far as the caller knows them.
 pub trait Lookup {
     /// A token.
     fn token(&self, token: Address) -> Option<Token>;
 
-    /// The name of a contract that is no known token.
+    /// The name of a contract that is not a known token.
     fn contract(&self, contract: Address) -> Option<String> {
         let _ = contract;
         None
     }
 
-    /// The signature of a function, such as `buy(uint256)`. The selectors of [`well_known_function`] are known anyway.
+    /// The signature of a function, such as `buy(uint256)`. The selectors of [`well_known_function`] are
+    /// always known.
     fn function(&self, contract: Address, selector: Selector) -> Option<String> {
         let _ = (contract, selector);
         None
@@ -49,7 +50,7 @@ pub trait Lookup {
     }
 }
 
-/// Nothing is known.
+/// No names are known.
 impl Lookup for () {
     fn token(&self, _: Address) -> Option<Token> {
         None
@@ -108,13 +109,13 @@ impl Names {
         self
     }
 
-    /// Sets the symbol of the native token, `ETH` otherwise.
+    /// Sets the symbol of the native token. The default is `ETH`.
     pub fn native_symbol(mut self, symbol: impl Into<String>) -> Self {
         self.native_symbol = Some(symbol.into());
         self
     }
 
-    /// The tokens that have a name.
+    /// The named tokens.
     pub const fn tokens(&self) -> &BTreeMap<Address, Token> {
         &self.tokens
     }
@@ -138,7 +139,7 @@ impl Lookup for Names {
     }
 }
 
-/// Signatures of functions that tokens have, by selector.
+/// Signatures of token functions, by selector.
 #[must_use]
 pub const fn well_known_function(selector: Selector) -> Option<&'static str> {
     Some(match u32::from_be_bytes(selector.0) {
@@ -159,7 +160,7 @@ pub const fn well_known_function(selector: Selector) -> Option<&'static str> {
     })
 }
 
-/// Takes what could disturb the reader out of a text from outside, and cuts it.
+/// Removes characters that could mislead the reader from untrusted text, and cuts it.
 pub(crate) fn clean(text: &str) -> String {
     let is_harmless = |character: &char| {
         !character.is_control()
@@ -175,7 +176,7 @@ pub(crate) fn clean(text: &str) -> String {
     cleaned.trim().to_owned()
 }
 
-/// A signature, without its types if they make it too long.
+/// A signature, without its types if it would be too long.
 fn signature(text: &str) -> String {
     match text.split_once('(') {
         Some((name, _)) if text.chars().count() > MAX_NAME => {
@@ -190,7 +191,7 @@ fn signature(text: &str) -> String {
     }
 }
 
-/// A lookup whose texts are fit to be shown.
+/// A lookup whose texts are safe to show.
 pub(crate) struct Shown<'a>(pub(crate) &'a dyn Lookup);
 
 impl Shown<'_> {
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn names_from_outside_cannot_disturb_the_reader() {
+    fn untrusted_names_cannot_mislead_the_reader() {
         let token = Address::repeat_byte(1);
         let names = Names::new().token(token, Token::new("US\u{202e}\u{1b}[2J\nDC\u{200b}\0 ", 6));
         assert_eq!(Shown(&names).contract(token), format!("US[2JDC ({token})"));
@@ -295,7 +296,7 @@ mod tests {
             let names = Names::new().function(selector, signature);
             assert_eq!(Shown(&names).function(token, selector), shown);
         }
-        // Nothing is left of it.
+        // Nothing is left of the name.
         let names = Names::new().token(token, Token::new("\u{200b}\u{feff}", 6));
         assert_eq!(Shown(&names).contract(token), token.to_string());
         assert_eq!(

@@ -7,7 +7,8 @@ const DAY: u64 = 86_400;
 const HOUR: u64 = 3_600;
 const MINUTE: u64 = 60;
 
-/// An amount of base units as a decimal number: `decimal(1_500_000, 6)` is `1.5`. All digits are there, none is rounded.
+/// An amount of base units as a decimal number: `decimal(1_500_000, 6)` is `1.5`. All digits are kept;
+/// nothing is rounded.
 #[must_use]
 pub fn decimal(amount: U256, decimals: u8) -> String {
     let decimals = usize::from(decimals);
@@ -23,7 +24,7 @@ pub fn decimal(amount: U256, decimals: u8) -> String {
     }
 }
 
-/// The same number with its thousands set apart.
+/// The same number with its thousands separated.
 pub(crate) fn grouped(number: &str) -> String {
     let (whole, fraction) = number.split_at(number.find('.').unwrap_or(number.len()));
     let mut text = String::with_capacity(number.len() + whole.len() / 3);
@@ -47,17 +48,17 @@ pub fn interval(seconds: u64) -> String {
     format!("{count} {unit}{plural}")
 }
 
-/// `every 7 days`, `every day`, or `in all`.
+/// `every 7 days`, `every day`, or `in total`.
 pub(crate) fn every(refresh_interval: u64) -> String {
     match refresh_interval {
-        0 => "in all".to_owned(),
+        0 => "in total".to_owned(),
         DAY => "every day".to_owned(),
         HOUR => "every hour".to_owned(),
         seconds => format!("every {}", interval(seconds)),
     }
 }
 
-/// Unix seconds, shown as UTC in ISO 8601 as far as its years go (to 9999).
+/// Unix seconds, shown as UTC in ISO 8601 up to the year 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(pub u64);
 
@@ -68,8 +69,8 @@ impl fmt::Display for UnixTime {
         if self.0 > LAST {
             return write!(f, "unix second {}", self.0);
         }
-        // Proleptic Gregorian calendar, counted in eras of 400 years from 0000-03-01 on, so that the leap day comes last:
-        // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+        // Proleptic Gregorian calendar, counted in eras of 400 years from 0000-03-01, so the leap day comes
+        // last: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
         let days = self.0 / DAY + 719_468;
         let (era, day_of_era) = (days / 146_097, days % 146_097);
         let year_of_era =
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_have_all_their_digits() {
+    fn amounts_keep_all_digits() {
         for (amount, decimals, text) in [
             (0, 6, "0"),
             (1, 6, "0.000001"),
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         for (number, text) in [
             ("0", "0"),
             ("999", "999"),
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_are_in_the_largest_unit_that_fits() {
+    fn intervals_use_the_largest_unit_that_fits() {
         for (seconds, text) in [
             (0, "0 seconds"),
             (1, "1 second"),

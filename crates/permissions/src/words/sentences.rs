@@ -1,4 +1,4 @@
-//! Sentences on permission sets, states, updates and plans.
+//! Sentences about permission sets, states, updates and plans.
 
 use super::{
     names::{Lookup, Shown},
@@ -14,7 +14,7 @@ use alloy_primitives::{Address, Selector, U256};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Sentences, one a line.
+/// Sentences, one per line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Words(Vec<String>);
@@ -46,11 +46,11 @@ impl IntoIterator for Words {
 }
 
 impl Permissions {
-    /// What a new key with this set may do, in words.
+    /// Describes what a new key with this set may do.
     #[must_use]
     pub fn describe(&self, names: &dyn Lookup) -> Words {
         let mut state = KeyState::fresh(Address::ZERO, Address::ZERO);
-        // Also times that no plugin stores: they are shown as they are.
+        // Includes times that no plugin stores; they are shown as they are.
         for update in self.updates() {
             state.apply_update(&update, 0);
         }
@@ -59,7 +59,7 @@ impl Permissions {
 }
 
 impl KeyState {
-    /// What the key may do by its permissions, in words; what is used of its limits is left out. Of a state that is not
+    /// Describes what the key's permissions allow, without the amounts used. If the state is not
     /// [complete](Self::complete), the last sentence says so.
     #[must_use]
     pub fn describe(&self, names: &dyn Lookup) -> Words {
@@ -114,7 +114,7 @@ impl KeyState {
         let listed = || self.contracts.iter().filter(|(_, entry)| entry.is_on_list);
         match self.access_control_type {
             AccessControlType::AllowAllAccess => {
-                vec!["May call every function of every contract, but not the account itself.".to_owned()]
+                vec!["May call every function of every contract except the account itself.".to_owned()]
             }
             AccessControlType::Denylist => {
                 let mut lines: Vec<String> = listed()
@@ -123,7 +123,7 @@ impl KeyState {
                         match functions(entry) {
                             None => format!("– any function of {contract_name}"),
                             Some(functions) if functions.is_empty() => {
-                                format!("– calls of {contract_name} with less than four bytes of call data")
+                                format!("– calls of {contract_name} with fewer than four bytes of call data")
                             }
                             Some(functions) => format!(
                                 "– {} of {contract_name}",
@@ -132,13 +132,13 @@ impl KeyState {
                         }
                     })
                     .collect();
-                let all = "May call every function of every contract, but not the account itself";
+                let all = "May call every function of every contract except the account itself";
                 lines.insert(
                     0,
                     if lines.is_empty() {
                         format!("{all}.")
                     } else {
-                        format!("{all}, nor:")
+                        format!("{all}, and except:")
                     },
                 );
                 lines
@@ -156,7 +156,7 @@ impl KeyState {
         }
     }
 
-    /// What may be called of a contract that is on the allowlist.
+    /// Describes the allowed calls of a contract that is on the allowlist.
     fn allowed_in_words(
         &self,
         names: &Shown<'_>,
@@ -181,7 +181,7 @@ impl KeyState {
         }
         let list = self.listed_functions(names, contract, &functions);
         let recipients = if functions.iter().any(|function| is_token_function(*function)) {
-            ", with anybody as recipient"
+            ", with any recipient"
         } else {
             ""
         };
@@ -213,7 +213,7 @@ impl KeyState {
         });
         if !spends {
             return format!(
-                "May not spend {amount} {every}, although there is such a limit: its list does not let it call the token."
+                "May not spend {amount} {every} despite the limit: its list does not allow calls of the token."
             );
         }
         if limit.spend_limit.is_zero() {
@@ -223,7 +223,7 @@ impl KeyState {
     }
 }
 
-/// The functions that an entry means; `None`: all.
+/// The functions that an entry covers; `None` for all.
 fn functions(entry: &ContractState) -> Option<Vec<Selector>> {
     entry.check_selectors.then(|| {
         let listed = entry.functions.iter().filter(|(_, is_on_list)| **is_on_list);
@@ -273,7 +273,7 @@ fn time_in_words(start: &str, range: &TimeRange) -> String {
 }
 
 impl PermissionUpdates {
-    /// What the updates change, in words: a sentence each.
+    /// Describes the updates, a sentence each.
     #[must_use]
     pub fn describe(&self, names: &dyn Lookup) -> Words {
         let names = Shown(names);
@@ -289,22 +289,22 @@ impl PermissionUpdates {
 fn update_in_words(names: &Shown<'_>, update: &PermissionUpdate) -> String {
     match update {
         PermissionUpdate::AccessListType(list) => match list {
-            AccessControlType::Allowlist => {
-                "Lets the key call what is on its list, and nothing else.".to_owned()
+            AccessControlType::Allowlist => "Allows the key to call only what is on its list.".to_owned(),
+            AccessControlType::Denylist => {
+                "Allows the key to call everything that is not on its list.".to_owned()
             }
-            AccessControlType::Denylist => "Lets the key call everything that is not on its list.".to_owned(),
             AccessControlType::AllowAllAccess => {
-                "Lets the key call everything, whatever is on its list.".to_owned()
+                "Allows the key to call everything, whatever is on its list.".to_owned()
             }
         },
         PermissionUpdate::AddressEntry(entry) => {
             let contract = names.contract(entry.contract);
             match (entry.is_on_list, entry.check_selectors) {
                 (true, false) => format!("Puts all functions of {contract} on the list."),
-                (true, true) => format!(
-                    "Puts {contract} on the list, with those functions that are on the list themselves."
-                ),
-                (false, _) => format!("Takes {contract} off the list."),
+                (true, true) => {
+                    format!("Puts {contract} on the list, for the functions that are on the list themselves.")
+                }
+                (false, _) => format!("Removes {contract} from the list."),
             }
         }
         PermissionUpdate::FunctionEntry(entry) => {
@@ -313,10 +313,10 @@ fn update_in_words(names: &Shown<'_>, update: &PermissionUpdate) -> String {
             if entry.is_on_list {
                 format!("Puts {function} of {contract} on the list.")
             } else {
-                format!("Takes {function} of {contract} off the list.")
+                format!("Removes {function} of {contract} from the list.")
             }
         }
-        PermissionUpdate::TimeRange(range) => time_in_words("Lets the key be used", range),
+        PermissionUpdate::TimeRange(range) => time_in_words("Allows the key to be used", range),
         PermissionUpdate::NativeTokenSpendLimit(limit) => {
             let symbol = names.native_symbol();
             limit_update_in_words(&format!("what the key may send of {symbol}"), limit, |wei| {
@@ -338,11 +338,11 @@ fn update_in_words(names: &Shown<'_>, update: &PermissionUpdate) -> String {
             })
         }
         PermissionUpdate::RequiredPaymaster(paymaster) if paymaster.is_zero() => {
-            "Lets any paymaster pay for the key's operations, or none.".to_owned()
+            "Allows any paymaster to pay for the key's operations, or none.".to_owned()
         }
         PermissionUpdate::RequiredPaymaster(paymaster) => {
             format!(
-                "Lets only paymaster {} pay for the key's operations.",
+                "Allows only paymaster {} to pay for the key's operations.",
                 names.contract(*paymaster)
             )
         }
@@ -351,10 +351,10 @@ fn update_in_words(names: &Shown<'_>, update: &PermissionUpdate) -> String {
 
 fn limit_update_in_words(what: &str, limit: &SpendLimit, amount: impl Fn(U256) -> String) -> String {
     if limit.is_unlimited() {
-        format!("Takes the limit off {what}, and forgets what was used of it.")
+        format!("Removes the limit on {what}, and clears the amount used.")
     } else {
         format!(
-            "Limits {what} to {} {}. What is used of it stays used.",
+            "Limits {what} to {} {}. The amount used stays.",
             amount(limit.spend_limit),
             every(limit.refresh_interval)
         )
@@ -362,7 +362,7 @@ fn limit_update_in_words(what: &str, limit: &SpendLimit, amount: impl Fn(U256) -
 }
 
 impl Plan {
-    /// What changes, in words: a sentence for each change, `+` before what lets the key do more and `–` before the rest.
+    /// Describes the changes, a sentence each: `+` marks those that allow the key more, `–` the rest.
     #[must_use]
     pub fn describe(&self, names: &dyn Lookup) -> Words {
         if self.is_empty() {
@@ -377,7 +377,7 @@ impl Plan {
 }
 
 impl Change {
-    /// The change, in words: what, before, after, and what becomes of the amount used.
+    /// Describes the change: the setting, before, after, and the effect on the amount used.
     #[must_use]
     pub fn describe(&self, names: &dyn Lookup) -> String {
         change_in_words(&Shown(names), self)
@@ -426,7 +426,7 @@ fn change_in_words(names: &Shown<'_>, change: &Change) -> String {
         Part::AccessControlType => "May call".to_owned(),
         Part::Contract { contract } => names.contract(contract),
         Part::Function { contract, selector } => {
-            // A name is another one with a capital letter.
+            // A capital letter would change the name.
             let function = match names.function(contract, selector) {
                 words if words.starts_with("the function ") || words.starts_with("plain payments ") => {
                     capitalized(&words)
@@ -459,7 +459,7 @@ fn effect_in_words(names: &Shown<'_>, part: Part, effect: &LimitEffect) -> Strin
     let used = if effect.used_after.is_zero() && effect.used_before.is_zero() {
         "nothing counts as used".to_owned()
     } else if effect.used_after.is_zero() {
-        format!("the {} used are forgotten", amount(effect.used_before))
+        format!("the {} used are cleared", amount(effect.used_before))
     } else if effect.used_after == effect.used_before {
         format!("{} stay used", amount(effect.used_after))
     } else {
@@ -470,16 +470,12 @@ fn effect_in_words(names: &Shown<'_>, part: Part, effect: &LimitEffect) -> Strin
     };
     let refresh = match (effect.refreshes_before, effect.refreshes_after) {
         (Some(before), Some(after)) if before == after => {
-            format!("; refreshes from {} on, as before", UnixTime(after))
+            format!("; refreshes at {}, as before", UnixTime(after))
         }
         (Some(before), Some(after)) => {
-            format!(
-                "; refreshes from {} on, not from {}",
-                UnixTime(after),
-                UnixTime(before)
-            )
+            format!("; refreshes at {}, not at {}", UnixTime(after), UnixTime(before))
         }
-        (None, Some(after)) => format!("; refreshes from {} on", UnixTime(after)),
+        (None, Some(after)) => format!("; refreshes at {}", UnixTime(after)),
         (Some(_), None) => "; no longer refreshes".to_owned(),
         (None, None) => String::new(),
     };

@@ -1,4 +1,4 @@
-//! Sentences on verdicts.
+//! Sentences about verdicts.
 
 use super::{
     Words,
@@ -12,8 +12,8 @@ use crate::{
 use alloy_primitives::U256;
 
 impl Verdict {
-    /// What the chain would say, in words: first whether it passes, then every rule that is broken or what is left, then what would
-    /// help.
+    /// Describes the verdict: whether the operation passes, then every broken rule or what is left, then what
+    /// would help.
     #[must_use]
     pub fn describe(&self, names: &dyn Lookup) -> Words {
         let shown = Shown(names);
@@ -39,10 +39,10 @@ impl Verdict {
                 let is_validation = self.phase() == Some(Phase::Validation);
                 lines.push(match (self, is_validation) {
                     (Self::MayPass { .. }, _) => {
-                        "May pass or be refused: the key's plugin is another than the one that the rules here are of.".to_owned()
+                        "May pass or be refused: the key's plugin is not the one whose rules are checked here.".to_owned()
                     }
                     (_, true) => "Refused before it costs anything.".to_owned(),
-                    (_, false) => "Refused after it was included: it would fail, and cost its gas.".to_owned(),
+                    (_, false) => "Refused after inclusion: it would fail, and still cost its gas.".to_owned(),
                 });
                 for violation in violations {
                     lines.push(format!("– {}", violation.sentence(&shown)));
@@ -57,7 +57,7 @@ impl Verdict {
 }
 
 impl Violation {
-    /// The broken rule, in a sentence.
+    /// Describes the broken rule in a sentence.
     #[must_use]
     pub fn describe(&self, names: &dyn Lookup) -> String {
         self.sentence(&Shown(names))
@@ -74,7 +74,7 @@ impl Violation {
                 names.contract(*target)
             ),
             Rule::ContractOnDenylist { target } => {
-                format!("the key may call everything but {}", names.contract(*target))
+                format!("the key may call everything except {}", names.contract(*target))
             }
             Rule::FunctionOnDenylist { target, selector } => format!(
                 "the key may not call {} of {}, which is on its denylist",
@@ -82,7 +82,7 @@ impl Violation {
                 names.contract(*target)
             ),
             Rule::TokenFunctionNotAllowed { token, selector } => format!(
-                "of {}, which has a limit, the key may call transfer and approve, not {}",
+                "on {}, which has a limit, the key may call transfer and approve, not {}",
                 names.contract(*token),
                 names.function(*token, *selector)
             ),
@@ -96,7 +96,7 @@ impl Violation {
             } => {
                 let words = over("the operation may cost", spending, |wei| names.native(wei));
                 if *reset_pending {
-                    format!("{words}, and the limit does not refresh before its pending reset is settled")
+                    format!("{words}, and the limit does not refresh until its pending reset is settled")
                 } else {
                     words
                 }
@@ -105,17 +105,17 @@ impl Violation {
                 required,
                 found: None,
             } => {
-                format!("paymaster {} has to pay", names.contract(*required))
+                format!("paymaster {} must pay", names.contract(*required))
             }
             Rule::PaymasterRequired {
                 required,
                 found: Some(found),
             } => format!(
-                "paymaster {} has to pay, not {}",
+                "paymaster {} must pay, not {}",
                 names.contract(*required),
                 names.contract(*found)
             ),
-            Rule::NonceKey { .. } => "the key has to use its own nonce lane".to_owned(),
+            Rule::NonceKey { .. } => "the key must use its own nonce lane".to_owned(),
             rule => rule.to_string(),
         };
         match self.call {
@@ -150,7 +150,7 @@ fn over(what: &str, spending: &Spending, amount: impl Fn(U256) -> String) -> Str
 }
 
 impl Remaining {
-    /// What is left of the limits, in words: a sentence each, none for what has no limit.
+    /// Describes what is left of the limits, a sentence each; none for unlimited parts.
     #[must_use]
     pub fn describe(&self, names: &dyn Lookup) -> Words {
         Words::new(self.lines(&Shown(names), "Left").collect())
@@ -213,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn a_set_reads_as_a_wallet_would_show_it() {
+    fn a_set_reads_as_in_a_wallet() {
         assert_eq!(
             weekly_buy().describe(&names()).lines(),
             [
                 "May call the function 0x12121212 and buy(uint256) of the shop \
  (0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed)."
 .to_owned(),
-                "May call transfer and approve of USDC (0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48), with anybody as \
+                "May call transfer and approve of USDC (0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48), with any \
                  recipient."
                     .to_owned(),
                 "May spend at most 1,234.5 USDC every 7 days.".to_owned(),
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(
             words(everything),
             [
-                "May call every function of every contract, but not the account itself.".to_owned(),
+                "May call every function of every contract except the account itself.".to_owned(),
                 "May send any amount of ETH.".to_owned(),
                 format!("Its operations must be paid for by paymaster {SHOP}."),
                 "May be used at any time.".to_owned()
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(
             words(denied)[..3],
             [
-                "May call every function of every contract, but not the account itself, nor:".to_owned(),
+                "May call every function of every contract except the account itself, and except:".to_owned(),
                 format!("– any function of {SHOP}"),
                 format!("– transfer of {USDC}"),
             ]
@@ -277,15 +277,15 @@ mod tests {
             [
                 "May not call anything.".to_owned(),
                 format!(
-                    "May not spend 5 base units of {USDC} in all, although there is such a limit: its list does not let it \
-                     call the token."
+                    "May not spend 5 base units of {USDC} in total despite the limit: its list does not allow calls of \
+                     the token."
                 )
             ]
         );
     }
 
     #[test]
-    fn what_is_not_known_is_said() {
+    fn unknown_permissions_are_pointed_out() {
         let mut state = KeyState::fresh(ACCOUNT, KEY);
         state.complete = false;
         let words = state.describe(&());
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_read_as_people_speak() {
+    fn verdicts_read_as_plain_sentences() {
         let mut state = KeyState::fresh(ACCOUNT, KEY);
         state.apply(&weekly_buy().updates().collect(), NOW).unwrap();
         let pay = |amount: u64| Call::new(USDC, erc20::transfer(SHOP, n(amount)));
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(
             refused.describe(&names()).lines(),
             [
-                "Refused after it was included: it would fail, and cost its gas.",
+                "Refused after inclusion: it would fail, and still cost its gas.",
                 "– Call 1: it spends 1,234.500001 USDC, but 1,234.5 USDC are left of 1,234.5 USDC until \
                  2027-01-22T08:00:00Z.",
             ]
@@ -346,14 +346,14 @@ mod tests {
             updates.describe(&names()).lines(),
             [
                 format!("Puts all functions of the shop ({SHOP}) on the list."),
-                format!("Takes approve of USDC ({USDC}) off the list."),
+                format!("Removes approve of USDC ({USDC}) from the list."),
                 format!(
-                    "Takes the limit off what the key may spend of USDC ({USDC}), and forgets what was used of it."
+                    "Removes the limit on what the key may spend of USDC ({USDC}), and clears the amount used."
                 ),
                 format!(
-                    "Limits what the key may spend of USDC ({USDC}) to 5 USDC every day. What is used of it stays used."
+                    "Limits what the key may spend of USDC ({USDC}) to 5 USDC every day. The amount used stays."
                 ),
-                "Lets any paymaster pay for the key's operations, or none.".to_owned(),
+                "Allows any paymaster to pay for the key's operations, or none.".to_owned(),
             ]
         );
         let mut state = KeyState::fresh(ACCOUNT, KEY);
@@ -372,7 +372,7 @@ mod tests {
                 "+ May be used: until 2027-03-01T00:00:00Z → at any time".to_owned(),
                 format!(
                     "+ May spend of USDC ({USDC}): 1,234.5 USDC every 7 days → 2,000 USDC every 7 days; nothing counts as \
-                     used; refreshes from 2027-01-29T08:00:00Z on, not from 2027-01-22T08:00:00Z"
+                     used; refreshes at 2027-01-29T08:00:00Z, not at 2027-01-22T08:00:00Z"
                 ),
             ]
         );
