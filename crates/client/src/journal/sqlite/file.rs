@@ -12,7 +12,7 @@ use std::{
 pub(super) const APPLICATION_ID: i32 = 0x534B_4A4C;
 
 /// The scripts that make each version of the file (`user_version`) from the one before.
-pub(super) const VERSIONS: &[&str] = &[include_str!("version_1.sql")];
+pub(super) const VERSIONS: &[&str] = &[include_str!("version_1.sql"), include_str!("version_2.sql")];
 
 /// How long a transaction waits for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -538,7 +538,7 @@ fn files_of_others_are_refused_and_left_as_they_are() {
         error.to_string(),
         "journal.db is not a journal: its application id is 0x00000007 and not 0x534b4a4c"
     );
-    for (version, known) in [(2, 1), (i32::MAX, 1), (0, 1), (-1, 1)] {
+    for (version, known) in [(3, 2), (i32::MAX, 2), (0, 2), (-1, 2)] {
         let before = make(&|other| {
             other.execute_batch("PRAGMA application_id = 0x534B4A4C").unwrap();
             other.pragma_update(None, "user_version", version).unwrap();
@@ -962,8 +962,8 @@ fn a_later_release_may_change_the_file_while_it_is_open() {
     let journal = open(&path).unwrap();
     let kept = put(&journal, record(1, 1));
     let later = Connection::open(&path).unwrap();
-    later.execute_batch("PRAGMA user_version = 2").unwrap();
-    let message = "journal.db has version 2, and this release knows versions 1 to 1";
+    later.execute_batch("PRAGMA user_version = 3").unwrap();
+    let message = "journal.db has version 3, and this release knows versions 1 to 2";
     assert_eq!(store_error(wait(journal.put(record(1, 2), None))), message);
     assert_eq!(store_error(intent(&journal, kept.id)), message);
 }
