@@ -1,6 +1,11 @@
 //! Making an account.
 
-use super::{Writing, done, failed};
+use super::{
+    Writing,
+    desk::{CREATING, show_call},
+    done, failed,
+    ledger::Request,
+};
 use crate::{
     answer::{Answer, hashes},
     commands::Outcome,
@@ -28,12 +33,30 @@ pub(crate) struct NewAccountArguments {
     pub(crate) writing: Writing,
 }
 
+/// What is to be done.
+enum Work {
+    /// Nothing: an earlier run has done it.
+    Done,
+    /// Nothing: the account is there.
+    Nothing,
+    /// To create the account.
+    Create(Bytes),
+}
+
 pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
     let writing = &arguments.writing;
     let mut answer = Answer::new();
     let prepared =
         async {
-            let mut desk = writing.desk().await?;
+            let request = json!({ "owner": arguments.owner, "salt": arguments.salt });
+            let request = Request::new("account new", request)
+                .always_direct()
+                .without_account();
+            let mut desk = writing.desk(request).await?;
+            if let Some(taken) = desk.taken()? {
+                answer = taken.answered();
+                return Ok((desk, Work::Done));
+            }
             desk.chain
                 .settings
                 .of_options(arguments.owner.is_some(), arguments.salt.is_some());
@@ -67,15 +90,20 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
                 .data("created", !init_code.is_empty());
             if init_code.is_empty() {
                 answer.plain("It is there already.");
-                return Ok((desk, None));
+                return Ok((desk, Work::Nothing));
             }
             if !writing.dry_run {
                 writing.consent(&answer, &desk.chain.settings.of_file)?;
             }
-            Ok((desk, Some(init_code)))
+            Ok((desk, Work::Create(init_code)))
         };
     let (desk, work) = prepared.await.map_err(Ended::NotBegun)?;
-    let Some((factory, call)) = work.as_ref().and_then(|code| code.split_at_checked(20)) else {
+    let init_code = match work {
+        Work::Done => return Ok(answer),
+        Work::Nothing => Bytes::new(),
+        Work::Create(init_code) => init_code,
+    };
+    let Some((factory, call)) = init_code.split_at_checked(20) else {
         hashes(&mut answer, None, None);
         answer
             .data("block", Value::Null)
@@ -87,14 +115,14 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
     if writing.dry_run {
         hashes(&mut answer, None, None);
         let call = Bytes::copy_from_slice(call);
+        show_call(&mut answer, factory, &call);
         answer.data("block", Value::Null).data("dryRun", true).data(
             "calls",
             json!([{ "target": factory.to_string(), "valueWei": "0", "data": call }]),
         );
         return Ok(answer);
     }
-    let sent = desk.transaction("creating the account", factory, call.to_vec());
-    let carried = sent.await.map_err(failed)?;
-    done(&mut answer, &carried);
+    let sent = desk.transaction(CREATING, factory, call.to_vec(), &answer).await;
+    done(&mut answer, &sent.map_err(failed)?);
     Ok(answer)
 }

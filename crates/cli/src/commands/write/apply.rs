@@ -1,7 +1,10 @@
 //! Planning what has to change, and changing it.
 
 use super::{
-    Writing, done, failed,
+    Writing,
+    desk::Taken,
+    done, failed,
+    ledger::Request,
     policy::{read_back, resolve, show_assumed},
 };
 use crate::{
@@ -143,7 +146,7 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
             account.address(),
             file.name
         ));
-        show_assumed(&mut answer, &resolved);
+        show_assumed(&mut answer, &file, account.chain_id(), &resolved);
         show::show_plan(&mut answer, &plan, &names);
         for update in plan.updates().encode()? {
             answer.line(Tone::Quiet, 4, update.to_string());
@@ -160,12 +163,30 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
     not_begun(waited(ASKING, limit.all(planning)).await)
 }
 
+/// What is to be done.
+enum Work {
+    /// Nothing: the key is as the policy says, or it is a dry run.
+    Nothing,
+    /// An earlier run has done it.
+    Taken(Taken, PolicyFile),
+    /// To change the key.
+    Change(SmartAccount, Vec<OwnerAction>, Resolved),
+}
+
 pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
     let writing = &arguments.writing;
     let ready = async {
-        let desk = writing.desk().await?;
-        desk.require_way()?;
         let file = PolicyFile::read(&arguments.policy)?;
+        let request = json!({
+            "key": arguments.key,
+            "policy": file.text,
+            "limits": arguments.limits.map(|limits| format!("{limits:?}")),
+        });
+        let mut desk = writing.desk(Request::new("apply", request)).await?;
+        if let Some(taken) = desk.taken()? {
+            return Ok((desk, Answer::new(), Work::Taken(taken, file)));
+        }
+        desk.require_way()?;
         let (account, plan, names, resolved) = desk
             .within(planned(
                 &desk.chain,
@@ -182,7 +203,7 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             arguments.key,
             account.address()
         ));
-        show_assumed(&mut answer, &resolved);
+        show_assumed(&mut answer, &file, account.chain_id(), &resolved);
         show::show_plan(&mut answer, &plan, &names);
         show::plan_json(&mut answer, &plan, &names)?;
         answer
@@ -201,11 +222,11 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
                 .data("block", Value::Null)
                 .data("dryRun", writing.dry_run)
                 .data("calls", json!([]));
-            return Ok((desk, answer, None));
+            return Ok((desk, answer, Work::Nothing));
         }
         if writing.dry_run {
             desk.dry(&mut answer, &account, actions(&plan)).await?;
-            return Ok((desk, answer, None));
+            return Ok((desk, answer, Work::Nothing));
         }
         writing.consent(&answer, &desk.chain.settings.of_file)?;
         // The key may have been used, or changed, while somebody was reading.
@@ -223,22 +244,26 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             again.updates() == plan.updates() || writing.yes,
             WrongInput("the key was changed meanwhile, so nothing was signed: look again".to_owned())
         );
-        Ok((desk, answer, Some((account, actions(&again), resolved))))
+        Ok((desk, answer, Work::Change(account, actions(&again), resolved)))
     };
     let (desk, mut answer, work) = ready.await.map_err(Ended::NotBegun)?;
-    let Some((account, actions, resolved)) = work else {
-        return Ok(answer);
+    let (account, carried, resolved) = match work {
+        Work::Nothing => return Ok(answer),
+        Work::Change(account, actions, resolved) => {
+            let carried = desk.carry_out(&account, actions, None, &answer).await;
+            let carried = carried.map_err(failed)?;
+            done(&mut answer, &carried);
+            (account.address(), carried, Ok(resolved))
+        }
+        Work::Taken(taken, file) => {
+            answer = taken.answered();
+            let account = desk.chain.settings.account.unwrap_or_default();
+            let planned = planned(&desk.chain, &file, arguments.key, arguments.limits, writing.yes).await;
+            (account, taken.done, planned.map(|(.., resolved)| resolved))
+        }
     };
-    let carried = desk.carry_out(&account, actions, None).await.map_err(failed)?;
-    done(&mut answer, &carried);
-    read_back(
-        &desk.chain,
-        account.address(),
-        arguments.key,
-        &resolved.permissions,
-    )
-    .await
-    .map_err(|error| {
+    let read_back = async { read_back(&desk.chain, account, arguments.key, &resolved?.permissions).await };
+    read_back.await.map_err(|error| {
         failed(eyre!(NotReported {
             what: format!("the change was made, but {error:#}"),
             user_op_hash: carried.user_op_hash,

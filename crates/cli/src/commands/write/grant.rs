@@ -2,32 +2,33 @@
 
 use super::{
     Writing,
-    desk::Desk,
+    desk::{Desk, Taken},
     done, failed, is_void,
+    ledger::Request,
     policy::{own_names, read_back, resolve, show_assumed, state_of},
     tag_of,
 };
 use crate::{
-    answer::{Answer, Tone, hashes},
+    answer::Answer,
     commands::{Outcome, chain::Chain, not_begun, show},
-    failure::{Ended, NotReported, WrongInput},
+    failure::{Ended, NotReported, OfEarlierRun, WrongInput},
     files::{PolicyFile, write_whole},
 };
 use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
-use serde_json::{Value, json};
+use serde_json::json;
 use session_key_client::{
     NewSessionKey, OwnerAction, SmartAccount,
     account::ConnectError,
     alloy::primitives::{Address, B256, U256, keccak256},
     permissions::{
         Permissions,
-        lint::Lint,
+        lint::{Lint, Severity},
         parse_address,
         policy::{LockedGrant, Resolved},
     },
 };
-use std::path::PathBuf;
+use std::{cell::Cell, path::PathBuf};
 
 #[derive(Debug, Args)]
 pub(crate) struct GrantArguments {
@@ -51,7 +52,30 @@ pub(crate) struct GrantArguments {
     salt: Option<U256>,
 
     #[command(flatten)]
+    pub(crate) lints: Lints,
+
+    #[command(flatten)]
     pub(crate) writing: Writing,
+}
+
+/// What becomes of a policy that lint finds errors in.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Lints {
+    /// With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them.
+    #[arg(long)]
+    allow_lint_errors: bool,
+}
+
+/// Nobody has seen errors that lint found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "lint finds errors in {file} ({}), and with --yes nobody sees them, so nothing was signed: mend the policy, or add \
+     --allow-lint-errors",
+    codes.join(", ")
+)]
+pub(crate) struct LintErrors {
+    file: String,
+    codes: Vec<String>,
 }
 
 /// The account that is meant, and whether it is there: by its address, or as the factory makes it for an owner.
@@ -112,6 +136,7 @@ pub(crate) async fn grant(arguments: &GrantArguments) -> Outcome {
         arguments.key,
         tag,
         (arguments.owner, arguments.salt),
+        arguments.lints,
         None,
     )
     .await
@@ -183,6 +208,7 @@ pub(crate) async fn grant_policy(
     key: Option<Address>,
     tag: Option<B256>,
     (owner, salt): (Option<Address>, Option<U256>),
+    lints: Lints,
     need: Option<&Permissions>,
 ) -> Outcome {
     struct Ready<'a> {
@@ -194,11 +220,21 @@ pub(crate) async fn grant_policy(
         is_installed: bool,
         note: BegunNote,
         begun: Option<Begun>,
+        /// An earlier run has done it.
+        taken: Option<Taken>,
+        /// What nobody would see.
+        lint_errors: Vec<String>,
     }
+    let done_before = Cell::new(None);
     let ready = async {
-        let mut desk = writing.desk().await?;
+        let request = json!({ "policy": file.text, "key": key, "tag": tag, "owner": owner, "salt": salt });
+        let mut desk = writing.desk(Request::new("grant", request)).await?;
         desk.chain.settings.of_options(owner.is_some(), salt.is_some());
         desk.require_way()?;
+        let taken = desk.taken.take();
+        if let Some(Ok(taken)) = &taken {
+            done_before.set(taken.done.transaction_hash);
+        }
         desk.within(async {
             let chain = &desk.chain;
             let signer = if writing.dry_run {
@@ -210,17 +246,30 @@ pub(crate) async fn grant_policy(
             let account = account_to_grant_on(chain, signer, owner, salt).await?;
             let note = BegunNote::of(&desk, file, account.address(), (key, tag));
             let begun = note.read().filter(|_| !writing.again && !writing.dry_run);
+            let taken = match taken {
+                None => None,
+                Some(Ok(taken)) => Some(taken),
+                Some(Err(error)) => {
+                    if let Some(begun) = &begun {
+                        note.forget_attempt(begun.session_key);
+                    }
+                    return Err(OfEarlierRun(error).into());
+                }
+            };
+            let is_done = taken.is_some();
             let now = begun
                 .as_ref()
                 .and_then(|begun| begun.granted_at)
                 .unwrap_or(latest);
-            let (resolved, names) = resolve(file, chain, None, Some(now), writing.yes).await?;
+            let (resolved, names) = resolve(file, chain, None, Some(now), writing.yes && !is_done).await?;
             let permissions = &resolved.permissions;
             let names = match need {
                 Some(_) => own_names(chain, file, permissions).await?,
                 None => names,
             };
-            permissions.check_not_over(latest)?;
+            if !is_done {
+                permissions.check_not_over(latest)?;
+            }
             let is_installed =
                 account.is_deployed().await? && account.is_session_key_plugin_installed().await?;
             if is_installed {
@@ -230,7 +279,7 @@ pub(crate) async fn grant_policy(
             // What no plugin takes is found out before a question is asked.
             permissions.encode()?;
             let goes_on = begun.as_ref().is_some_and(|begun| begun.granted_at.is_some());
-            if let (Some(key), false, true) = (key, goes_on, is_installed) {
+            if let (Some(key), false, true) = (key, goes_on || is_done, is_installed) {
                 ensure!(
                     !account.is_session_key(key).await?,
                     WrongInput(format!(
@@ -255,7 +304,7 @@ pub(crate) async fn grant_policy(
             for sentence in permissions.describe(&names) {
                 answer.plain(sentence);
             }
-            show_assumed(&mut answer, &resolved);
+            show_assumed(&mut answer, file, chain.chain_id, &resolved);
             let mut lint = Lint::new(permissions)
                 .at(now)
                 .nfts(chain.nfts([&state_of(permissions)?]).await?)
@@ -264,6 +313,13 @@ pub(crate) async fn grant_policy(
                 lint = lint.need(need);
             }
             let warnings = lint.run();
+            let lint_errors = warnings
+                .iter()
+                .filter(|warning| warning.severity == Severity::Error);
+            let lint_errors: Vec<String> = lint_errors
+                .map(|warning| warning.code.to_string())
+                .filter(|_| writing.yes && !lints.allow_lint_errors && !goes_on && !is_done)
+                .collect();
             show::show_warnings(&mut answer, &warnings, &names, Some((&file.name, &file.policy)));
             answer
                 .data("account", account.address().to_string())
@@ -278,11 +334,21 @@ pub(crate) async fn grant_policy(
                 .as_ref()
                 .and_then(|begun| begun.installs)
                 .map_or(is_installed, |installs| !installs);
-            Ok((answer, account, resolved, now, is_installed, note, begun))
+            Ok((
+                answer,
+                account,
+                resolved,
+                now,
+                is_installed,
+                note,
+                begun,
+                taken,
+                lint_errors,
+            ))
         })
         .await
         .map(
-            |(answer, account, resolved, now, is_installed, note, begun)| Ready {
+            |(answer, account, resolved, now, is_installed, note, begun, taken, lint_errors)| Ready {
                 desk,
                 answer,
                 account,
@@ -291,6 +357,8 @@ pub(crate) async fn grant_policy(
                 is_installed,
                 note,
                 begun,
+                taken,
+                lint_errors,
             },
         )
     };
@@ -303,7 +371,16 @@ pub(crate) async fn grant_policy(
         is_installed,
         note,
         begun,
-    } = ready.await.map_err(Ended::NotBegun)?;
+        taken,
+        lint_errors,
+    } = ready.await.map_err(|error| match done_before.take() {
+        None => Ended::NotBegun(error),
+        transaction_hash => failed(eyre!(NotReported {
+            what: format!("the key was granted by an earlier run, but {error:#}"),
+            user_op_hash: None,
+            transaction_hash,
+        })),
+    })?;
     let tag = tag.unwrap_or(resolved.tag);
     let actions = |key: Address| -> Result<Vec<OwnerAction>> {
         let new = NewSessionKey::new(key, &resolved.permissions)?.with_tag(tag);
@@ -328,42 +405,62 @@ pub(crate) async fn grant_policy(
             .data("tag", tag);
         return Ok(answer);
     }
+    if !lint_errors.is_empty() {
+        let file = file.name.clone();
+        let codes = lint_errors;
+        return Err(failed(LintErrors { file, codes }.into()));
+    }
     let prepared = async {
+        if taken.is_some() {
+            let begun = begun.as_ref().map(|begun| begun.session_key);
+            let key = begun.or(key).ok_or_else(|| {
+                eyre!(
+                    "what was noted beside the journal is gone: inspect shows the key that it was granted to"
+                )
+            })?;
+            return Ok((key, Vec::new()));
+        }
+        if key.is_none() && begun.is_none() {
+            desk.keystore.check()?;
+        }
         writing.consent(&answer, &desk.chain.settings.of_file)?;
-        let is_done = match &begun {
-            Some(begun) if writing.direct => {
-                account.is_deployed().await? && is_there(&account, begun.session_key).await?
-            }
-            _ => false,
-        };
         let key = match (key, &begun) {
             (Some(key), _) => key,
             (None, Some(begun)) => begun.session_key,
-            (None, None) => desk.keystore.generate()?,
+            (None, None) => desk.generate()?,
         };
         note.write(&Begun {
             session_key: key,
             granted_at: Some(now),
             installs: Some(!is_installed),
         })?;
-        Ok((key, actions(key)?, is_done))
+        Ok((key, actions(key)?))
     };
-    let (key, actions, is_done) = prepared.await.map_err(Ended::NotBegun)?;
-    let (user_op_hash, transaction_hash) = if is_done {
-        answer.line(Tone::Good, 0, "Done before: the key is there.");
-        hashes(&mut answer, None, None);
-        answer
-            .data("block", Value::Null)
-            .data("dryRun", false)
-            .data("calls", json!([]));
-        (None, None)
+    let (key, actions) = prepared.await.map_err(|error| match &taken {
+        Some(taken) => failed(eyre!(NotReported {
+            what: format!("the key was granted by an earlier run, but {error:#}"),
+            user_op_hash: None,
+            transaction_hash: taken.done.transaction_hash,
+        })),
+        None => {
+            if desk.discard_generated(&error) {
+                note.remove();
+            }
+            Ended::NotBegun(error)
+        }
+    })?;
+    let (user_op_hash, transaction_hash) = if let Some(taken) = taken {
+        answer = taken.answered();
+        (None, taken.done.transaction_hash)
     } else {
         let name = format!("grant {key} {now}");
         let carried = desk
-            .carry_out(&account, actions, Some(name))
+            .carry_out(&account, actions, Some(name), &answer)
             .await
             .map_err(|error| {
-                if is_void(&error) {
+                if desk.discard_generated(&error) {
+                    note.remove();
+                } else if is_void(&error) && !desk.is_kept(&error) {
                     note.forget_attempt(key);
                 }
                 failed(error)
@@ -399,9 +496,4 @@ pub(crate) async fn grant_policy(
         .map_err(not_reported)?;
     note.remove();
     Ok(answer)
-}
-
-/// Whether the account has the key; not, if it has no plugin.
-async fn is_there(account: &SmartAccount, key: Address) -> Result<bool> {
-    Ok(account.is_session_key_plugin_installed().await? && account.is_session_key(key).await?)
 }

@@ -4,6 +4,7 @@ mod account;
 mod apply;
 mod desk;
 mod grant;
+mod ledger;
 mod policy;
 mod reset;
 mod revoke;
@@ -12,7 +13,7 @@ mod unblock;
 
 pub(crate) use account::{NewAccountArguments, new_account};
 pub(crate) use apply::{ApplyArguments, PlanArguments, apply, plan};
-pub(crate) use grant::{GrantArguments, grant, grant_policy};
+pub(crate) use grant::{GrantArguments, LintErrors, Lints, grant, grant_policy};
 pub(crate) use reset::{ResetArguments, reset};
 pub(crate) use revoke::{RevokeArguments, revoke};
 pub(crate) use rotate::{RotateArguments, rotate};
@@ -26,7 +27,8 @@ use crate::{
 };
 use clap::Args;
 use desk::Desk;
-use eyre::{Result, WrapErr as _, ensure, eyre};
+use eyre::{Result, ensure, eyre};
+use ledger::{Ledger, Request, Told};
 use serde_json::{Value, json};
 use session_key_client::{
     OwnerAction, SmartAccount,
@@ -40,13 +42,11 @@ use std::{
     env,
     io::{IsTerminal as _, Write as _, stderr, stdin},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 /// What is waited for when something was sent.
 const INCLUSION: &str = "waiting until it is in a block";
-/// What is waited for before a transaction is sent.
-const EARLIER: &str = "waiting for earlier transactions of the owner";
 /// Environment variable with the owner's private key.
 const OWNER: &str = "SESSION_KEY_OWNER";
 /// Environment variable with the password of the owner's keystore.
@@ -85,9 +85,14 @@ pub(crate) struct Writing {
 
     #[command(flatten)]
     keystore: Keystore,
+
+    /// What can be forgotten once the answer is printed.
+    #[arg(skip)]
+    pub(crate) told: Told,
 }
 
 /// What was done.
+#[derive(Clone, Copy, Debug)]
 struct Done {
     user_op_hash: Option<B256>,
     transaction_hash: Option<B256>,
@@ -103,7 +108,8 @@ impl Writing {
         }
     }
 
-    async fn desk(&self) -> Result<Desk<'_>> {
+    /// Connects, and settles first what an earlier run has signed.
+    async fn desk(&self, request: Request) -> Result<Desk<'_>> {
         let settings = self.settings()?;
         let mut chain = waited(ASKING, self.sources.time_limit.all(Chain::connect(settings))).await?;
         let given = self.keystore.folder.clone();
@@ -113,19 +119,38 @@ impl Writing {
         let keystore = Keystore {
             folder: given.or_else(|| chain.settings.keystore.clone()),
         };
-        let desk = Desk {
+        let mut desk = Desk {
             writing: self,
             chain,
             keystore,
             has_signed: Arc::default(),
             signed: Arc::default(),
+            signed_transaction: Arc::default(),
+            is_direct: self.direct || request.is_always_direct,
+            asked: B256::ZERO,
+            command: request.command,
+            request: None,
+            ledger: None,
+            generated: Mutex::default(),
+            taken: None,
         };
-        // What an earlier run sent decides first: all that follows is read after it.
-        if self.direct && !self.dry_run && !self.again {
-            let transactions = desk.transactions(self.owner()?);
-            waited(EARLIER, transactions.settle())
-                .await
-                .wrap_err("nothing was signed; with --again, it is sent behind what waits")?;
+        desk.asked = request.hash(&desk.chain);
+        if !self.dry_run && !self.again && !desk.is_direct && desk.chain.bundler.is_some() {
+            desk.go_on().await?;
+        }
+        if desk.is_direct && !self.dry_run {
+            let sender = self.owner()?.address();
+            let path = desk.journal();
+            // Without a journal, nothing was signed before; it is made once something is.
+            if path.exists() {
+                let told = self.told.clone();
+                desk.ledger = Some(Ledger::open(path, &desk.chain, sender, request.clone(), told).await?);
+            }
+            desk.request = Some(request);
+            // What an earlier run sent decides first: all that follows is read after it.
+            if !self.again {
+                desk.take_up().await?;
+            }
         }
         Ok(desk)
     }
@@ -218,11 +243,16 @@ fn tag_of(text: &str) -> B256 {
 /// Does something that needs no further questions.
 async fn simply(
     writing: &Writing,
+    request: Request,
     ready: impl AsyncFnOnce(&Desk<'_>, &mut Answer) -> Result<Option<(SmartAccount, Vec<OwnerAction>)>>,
 ) -> Outcome {
     let mut answer = Answer::new();
     let prepared = async {
-        let desk = writing.desk().await?;
+        let mut desk = writing.desk(request).await?;
+        if let Some(taken) = desk.taken()? {
+            answer = taken.answered();
+            return Ok((desk, None));
+        }
         desk.require_way()?;
         let Some((account, actions)) = desk.within(ready(&desk, &mut answer)).await? else {
             hashes(&mut answer, None, None);
@@ -242,8 +272,8 @@ async fn simply(
     };
     let (desk, work) = prepared.await.map_err(Ended::NotBegun)?;
     if let Some((account, actions)) = work {
-        let carried = desk.carry_out(&account, actions, None).await.map_err(failed)?;
-        done(&mut answer, &carried);
+        let carried = desk.carry_out(&account, actions, None, &answer).await;
+        done(&mut answer, &carried.map_err(failed)?);
     }
     Ok(answer)
 }

@@ -16,7 +16,6 @@ use session_key_client::{
         words::Names,
     },
 };
-use std::collections::BTreeMap;
 
 /// Resolves a policy for a key that is granted now, or was.
 pub(super) async fn resolve(
@@ -39,17 +38,30 @@ pub(super) async fn resolve(
             facts = facts.decimals(token, decimals);
         }
     }
-    let locked: BTreeMap<Address, u8> = grant.map(|grant| grant.decimals.clone()).unwrap_or_default();
+    let mut locked = file.locked_decimals(chain.chain_id)?;
+    locked.extend(grant.iter().flat_map(|grant| grant.decimals.clone()));
     for token in file.policy.tokens_without_decimals() {
-        if locked.contains_key(&token) {
+        let said = chain.decimals(token).await;
+        if let Some(locked) = locked.get(&token).copied() {
+            // One that does not answer cannot disagree.
+            if let Ok(said) = said {
+                ensure!(
+                    said == locked,
+                    WrongInput(format!(
+                        "{}: token {token} has {said} decimals, by what the node says, and {locked} by {}.lock",
+                        file.name, file.name
+                    ))
+                );
+            }
+            facts = facts.decimals(token, locked);
             continue;
         }
-        let decimals = chain.decimals(token).await?;
+        let decimals = said?;
         ensure!(
             !needs_decimals,
             WrongInput(format!(
-                "{}: the decimals of {token} are not in the file, and with --yes the node's word ({decimals}) is not taken: put \
-                 them into [tokens.…]",
+                "{}: the decimals of {token} are neither in the file nor in its lock file, and with --yes the node's word ({decimals}) \
+                 is not taken: put them into [tokens.…]",
                 file.name
             ))
         );
@@ -76,8 +88,10 @@ pub(super) async fn own_names(chain: &Chain, file: &PolicyFile, permissions: &Pe
     Ok(chain.names([&state], names).await)
 }
 
-/// Says which amounts depend on what the node says.
-pub(super) fn show_assumed(answer: &mut Answer, resolved: &Resolved) {
+/// Says which amounts depend on what stands neither in the file nor in its lock file.
+pub(super) fn show_assumed(answer: &mut Answer, file: &PolicyFile, chain_id: u64, resolved: &Resolved) {
+    // A lock file that cannot be read has been an error before.
+    let locked = file.locked_decimals(chain_id).unwrap_or_default();
     for (token, decimals) in &resolved.assumed_decimals {
         let limit = resolved
             .permissions
@@ -85,11 +99,16 @@ pub(super) fn show_assumed(answer: &mut Answer, resolved: &Resolved) {
             .iter()
             .find(|limit| limit.token == *token);
         if let Some(limit) = limit {
+            let (tone, by) = if locked.get(token) == Some(decimals) {
+                (Tone::Quiet, "by the lock file")
+            } else {
+                (Tone::Doubt, "by what the node says")
+            };
             answer.line(
-                Tone::Doubt,
+                tone,
                 2,
                 format!(
-                    "token {token} has {decimals} decimals, by what the node says: the limit is {} base units",
+                    "token {token} has {decimals} decimals, {by}: the limit is {} base units",
                     limit.limit.spend_limit
                 ),
             );

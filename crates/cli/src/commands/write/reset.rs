@@ -1,6 +1,6 @@
 //! Settling the reset of a gas limit.
 
-use super::{Writing, done, failed};
+use super::{Writing, desk::show_call, done, failed, ledger::Request};
 use crate::{
     answer::{Answer, hashes},
     commands::Outcome,
@@ -9,7 +9,11 @@ use crate::{
 use clap::Args;
 use eyre::ensure;
 use serde_json::{Value, json};
-use session_key_client::{alloy::primitives::Address, calldata, permissions::parse_address};
+use session_key_client::{
+    alloy::primitives::{Address, Bytes},
+    calldata,
+    permissions::parse_address,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct ResetArguments {
@@ -21,11 +25,28 @@ pub(crate) struct ResetArguments {
     pub(crate) writing: Writing,
 }
 
+/// What is to be done.
+enum Work {
+    /// Nothing: an earlier run has done it.
+    Done,
+    /// Nothing: no reset is pending, or it is a dry run.
+    Nothing,
+    /// To call the plugin.
+    Settle(Address, Bytes),
+}
+
 pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
     let writing = &arguments.writing;
     let mut answer = Answer::new();
     let prepared = async {
-        let desk = writing.desk().await?;
+        let request = json!({ "key": arguments.key });
+        let mut desk = writing
+            .desk(Request::new("reset", request).always_direct())
+            .await?;
+        if let Some(taken) = desk.taken()? {
+            answer = taken.answered();
+            return Ok((desk, Work::Done));
+        }
         let account = desk.within(desk.chain.account()).await?;
         ensure!(
             account.is_session_key(arguments.key).await?,
@@ -46,24 +67,30 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
             answer.plain("No reset is pending.");
         } else if !writing.dry_run {
             writing.consent(&answer, &desk.chain.settings.of_file)?;
-            return Ok((desk, Some((plugin, call))));
+            return Ok((desk, Work::Settle(plugin, call)));
         } else {
+            show_call(&mut answer, plugin, &call);
             answer.data(
                 "calls",
                 json!([{ "target": plugin.to_string(), "valueWei": "0", "data": call }]),
             );
         }
-        Ok((desk, None))
+        Ok((desk, Work::Nothing))
     };
     let (desk, work) = prepared.await.map_err(Ended::NotBegun)?;
-    let Some((plugin, call)) = work else {
-        hashes(&mut answer, None, None);
-        answer.data("block", Value::Null).data("dryRun", writing.dry_run);
-        return Ok(answer);
+    let (plugin, call) = match work {
+        Work::Done => return Ok(answer),
+        Work::Settle(plugin, call) => (plugin, call),
+        Work::Nothing => {
+            hashes(&mut answer, None, None);
+            answer.data("block", Value::Null).data("dryRun", writing.dry_run);
+            return Ok(answer);
+        }
     };
     // Anybody may: a plain transaction.
-    let sent = desk.transaction("settling the reset", plugin, call.to_vec());
-    let carried = sent.await.map_err(failed)?;
-    done(&mut answer, &carried);
+    let sent = desk
+        .transaction("settling the reset", plugin, call.to_vec(), &answer)
+        .await;
+    done(&mut answer, &sent.map_err(failed)?);
     Ok(answer)
 }
