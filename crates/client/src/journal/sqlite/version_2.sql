@@ -30,3 +30,6 @@ ORDER BY sequence;
 
 -- The model's doubts had another form. Nothing is decided by them.
 UPDATE operations SET doubt = NULL;
+UPDATE operations
+SET included = json_replace(included, '$.doubt', NULL)
+WHERE json_extract(included, '$.doubt') IS NOT NULL;
