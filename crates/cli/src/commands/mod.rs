@@ -13,7 +13,7 @@ mod write;
 
 use crate::{
     answer::{Answer, Printed, print_failure},
-    failure::{Ended, Failure},
+    failure::{Ended, Exit, Failure},
 };
 use clap::{Args, Subcommand};
 use eyre::Result;
@@ -226,8 +226,12 @@ impl KeyCommand {
             Err(Ended::Done) => return Answer::new().print(self.is_json()).into(),
             Err(Ended::No(reason)) => Failure::said_no(&reason),
         };
-        self.told(print_failure(&failure, self.is_json(), self.writes()))
-            .await
+        let printed = print_failure(&failure, self.is_json(), self.writes());
+        // What is done and could not be reported is reported the next time.
+        if failure.exit == Exit::Open {
+            return printed.into();
+        }
+        self.told(printed).await
     }
 
     /// What was printed as a whole was told.

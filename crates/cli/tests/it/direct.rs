@@ -387,6 +387,24 @@ fn with_again_it_is_done_once_more() {
 }
 
 #[test]
+fn what_could_not_be_reported_is_reported_the_next_time() {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let grant = ["grant", policy.as_str()];
+    fs::create_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
+    let (exit, unreported) = run(&stage, &grant);
+    assert_eq!(exit, Some(3), "{unreported}");
+    assert_eq!(unreported["error"]["code"], "not_reported");
+    fs::remove_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
+    let hash = unreported["transactionHash"].as_str().expect("a hash").parse();
+    settled(&stage, &grant, hash.expect("a hash"));
+    assert!(stage.path("weekly.toml.lock").exists());
+    let keys = stage.json(0, &["inspect"]);
+    assert_eq!(keys["keys"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn a_key_that_nobody_has_heard_of_does_not_stay() {
     let stage = Stage::new();
     stage.account();
