@@ -77,10 +77,10 @@ fn unconventional(value: &Value, name: &str, wrong: &mut Vec<String>) {
         .any(|end| name.ends_with(end))
         && !is_amount;
     match value {
-        Value::String(text) if is_amount => {
-            if text.is_empty() || !text.bytes().all(|digit| digit.is_ascii_digit()) {
-                wrong.push(format!("{name}: {text}"));
-            }
+        Value::String(text)
+            if is_amount && (text.is_empty() || !text.bytes().all(|digit| digit.is_ascii_digit())) =>
+        {
+            wrong.push(format!("{name}: {text}"));
         }
         Value::String(text) if is_time => wrong.push(format!("{name}: {text}")),
         Value::String(text) => {

@@ -87,7 +87,7 @@ impl Taken {
 }
 
 impl Done {
-    fn by_transaction(receipt: &TransactionReceipt) -> Self {
+    const fn by_transaction(receipt: &TransactionReceipt) -> Self {
         Self {
             user_op_hash: None,
             transaction_hash: Some(receipt.transaction_hash),
