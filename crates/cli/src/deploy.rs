@@ -155,7 +155,7 @@ pub(crate) async fn run(arguments: &DeployArguments, report: &mut Report) -> End
             tokio::select! {
                 biased;
                 Interrupted { has_signed, .. } = interrupted(&purse) => {
-                    Err(Interrupted { has_signed: has_signed || has_sent, user_op_hash: None }.into())
+                    Err(Interrupted { has_signed: has_signed || has_sent, user_op_hash: None, transaction_hash: None }.into())
                 }
                 taken_up = take_up(&mut job, &purse, state, report) => taken_up,
             }

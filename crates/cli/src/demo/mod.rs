@@ -341,7 +341,7 @@ impl Stage {
         let chain = &self.chain;
         Transactions::new(
             chain.provider.clone(),
-            chain.purse.address(),
+            chain.purse.clone(),
             chain.chain_id,
             self.bounds,
         )

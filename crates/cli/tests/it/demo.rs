@@ -399,7 +399,7 @@ fn what_may_have_been_sent_is_told_from_what_was_not() {
     assert_eq!(document["error"]["code"], "no_answer");
     let message = document["error"]["message"].as_str().expect("a text");
     assert!(
-        message.contains("creating the account: the transaction may have been sent"),
+        message.contains("creating the account: transaction 0x") && message.contains(" may have been sent"),
         "{message}"
     );
 }

@@ -1,11 +1,12 @@
 //! Deploying: look at everything first, then send.
 
-use super::{Contract, DeployError, DeploymentPlan, PlannedContract, signed::Fees};
+use super::{Contract, DeployError, DeploymentPlan, PlannedContract};
 use crate::{
     Revert,
     node::Node,
     operation::{Bounds, OverBound},
     request::RequestError,
+    transaction::Fees,
 };
 use alloy::{
     eips::{BlockId, BlockNumberOrTag},

@@ -24,6 +24,7 @@ use session_key_client::{
         Keeper, KeeperError, KeptError, PlanError, Resumed, SignedCreation, Survey, account_init_code_hash,
     },
     operation::{Bounds, Setting},
+    transaction::UnfitTransaction,
 };
 use session_key_testkit::{
     DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Stack, Testkit, dev_accounts,
@@ -1121,10 +1122,19 @@ async fn a_kept_transaction_is_checked_before_it_is_sent() {
         }
     };
     for (wrong, expected) in [
-        (other_hash, KeptError::HashDiffers { actual: kept.hash }),
-        (garbage(bytes!("")), KeptError::NotATransaction),
-        (garbage(bytes!("02c0")), KeptError::NotATransaction),
-        (longer, KeptError::NotATransaction),
+        (
+            other_hash,
+            KeptError::Unfit(UnfitTransaction::HashDiffers { actual: kept.hash }),
+        ),
+        (
+            garbage(bytes!("")),
+            KeptError::Unfit(UnfitTransaction::NotATransaction),
+        ),
+        (
+            garbage(bytes!("02c0")),
+            KeptError::Unfit(UnfitTransaction::NotATransaction),
+        ),
+        (longer, KeptError::Unfit(UnfitTransaction::NotATransaction)),
         (to_somebody, KeptError::NotACreation),
         (with_ether, KeptError::NotACreation),
         (
@@ -1141,17 +1151,17 @@ async fn a_kept_transaction_is_checked_before_it_is_sent() {
         ),
         (
             later,
-            KeptError::NonceDiffers {
+            KeptError::Unfit(UnfitTransaction::NonceDiffers {
                 expected: kept.nonce + 1,
                 actual: kept.nonce,
-            },
+            }),
         ),
         (
             other_chain,
-            KeptError::ChainDiffers {
+            KeptError::Unfit(UnfitTransaction::ChainDiffers {
                 expected: CHAIN,
                 actual: Some(1),
-            },
+            }),
         ),
     ] {
         assert_eq!(refused(signer(), std::slice::from_ref(&wrong)).await, expected);
@@ -1162,16 +1172,16 @@ async fn a_kept_transaction_is_checked_before_it_is_sent() {
         );
     }
     let stranger = dev_accounts()[5].signer();
-    let expected = KeptError::SignerDiffers {
+    let expected = KeptError::Unfit(UnfitTransaction::SignerDiffers {
         expected: stranger.address(),
         actual: sender(),
-    };
+    });
     assert_eq!(refused(stranger, std::slice::from_ref(kept)).await, expected);
     let next = resigned(kept, |transaction| transaction.set_nonce(kept.nonce + 1));
-    let expected = KeptError::NonceDiffers {
+    let expected = KeptError::Unfit(UnfitTransaction::NonceDiffers {
         expected: kept.nonce + 1,
         actual: kept.nonce,
-    };
+    });
     assert_eq!(refused(signer(), &[kept.clone(), next]).await, expected);
     // Of the same contract, with other parameters.
     let other = Deployer::new(testkit.provider(), CHAIN, plan(&other_parameters()));

@@ -144,6 +144,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand grant" -l timeou
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l owner-keystore -d 'The owner\'s key, in an encrypted file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it, the owner\'s private key is read from SESSION_KEY_OWNER' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l journal -d 'Where operations are written down before they are sent [default: journal.sqlite in the keystore\'s folder]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand grant" -l allow-lint-errors -d 'With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l yes -d 'Do not ask. Without a terminal nothing is signed otherwise'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l dry-run -d 'Show what would be done, and do nothing'
@@ -219,6 +220,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand request; and __f
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l owner-keystore -d 'The owner\'s key, in an encrypted file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it, the owner\'s private key is read from SESSION_KEY_OWNER' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l journal -d 'Where operations are written down before they are sent [default: journal.sqlite in the keystore\'s folder]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l allow-lint-errors -d 'With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them'
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l yes -d 'Do not ask. Without a terminal nothing is signed otherwise'
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l dry-run -d 'Show what would be done, and do nothing'
