@@ -239,7 +239,7 @@ for meanwhile in waits included dropped outbid; do
     outbid)
       # Far above what it offers. anvil does not count it as pending any more.
       refuse_now=false
-      cast rpc --rpc-url "$rpc" anvil_setNextBlockBaseFeePerGas 0x174876e800 >/dev/null
+      cast rpc --rpc-url "$rpc" anvil_setNextBlockBaseFeePerGas 0x4a817c800 >/dev/null
       cast rpc --rpc-url "$rpc" evm_mine >/dev/null
       ;;
   esac

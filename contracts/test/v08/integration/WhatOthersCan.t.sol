@@ -130,6 +130,25 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         refusesToValidate(keyOp(wrapped(useCall(ping())), nonceKey(laneOf(key.addr), ENTITY, 0)), denied());
     }
 
+    /// @dev On an account that keeps hooks: what is installed anew is not what it was the first time.
+    function test_hooksThatStay_areThereInTheNextInstallation() public {
+        useAccount(Kind.SIGNATURE);
+        address keeping = deployCode("HookKeepingAccount.sol:HookKeepingAccount");
+        callAsOwner(abi.encodeCall(IAccountV08.upgradeToAndCall, (keeping, "")));
+        MockModule hooking = new MockModule();
+        bytes[] memory hooks =
+            listOf(hookData(hook(address(hooking), 1, VALIDATION_HOOK)), hookData(hook(address(hooking), 2, PRE_HOOK)));
+        callAsOwner(installCall(validation(address(module), ENTITY, USER_OP), new bytes4[](0), "", hooks));
+        uninstallModule();
+        installModule(oneKey(listOf(allow(address(target)))));
+        refusedInValidation(keyOp(ping()), err(IAccountV08.RequireUserOperationContext.selector));
+
+        // An entry for each hook, be it empty, takes them away.
+        callAsOwner(uninstallCall(entity(address(module), ENTITY), "", new bytes[](2)));
+        callAsOwner(installCall(validation(address(module), ENTITY, USER_OP), selectors(USE)));
+        runs(ping());
+    }
+
     /* Targets that are not recognised */
 
     /// @dev A module that does not say what it is takes orders from keys that may call it.

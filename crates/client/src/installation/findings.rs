@@ -240,7 +240,12 @@ impl Installation {
         if has_functions || own > 0 || direct.is_some() {
             self.judge_functions(&mut found);
             if own == 0 {
-                found.add(FindingKind::ValidationMissing, "");
+                let about = if self.has_all_validations {
+                    ""
+                } else {
+                    "or its entity id is not known"
+                };
+                found.add(FindingKind::ValidationMissing, about);
             }
             if own > 1 {
                 let ids: Vec<_> = self

@@ -110,7 +110,7 @@ pub struct ValidationState {
 
 impl ValidationState {
     /// Whether anything of it is there.
-    fn is_there(&self) -> bool {
+    const fn is_there(&self) -> bool {
         self.flags != 0
             || !(self.selectors.is_empty()
                 && self.validation_hooks.is_empty()
@@ -136,8 +136,8 @@ pub struct Installation {
     pub functions: Vec<FunctionState>,
     /// All validations of the account that are known, the module's and others, by entity id.
     pub validations: Vec<ValidationState>,
-    /// Whether the node answered which validations were ever installed. If not, those of entity ids that the caller named are
-    /// known, and the module's direct-call validation.
+    /// Whether the node answered which validations were ever installed, and there are no more than are looked at (256). If not,
+    /// those of entity ids that the caller named are known, and the module's direct-call validation.
     pub has_all_validations: bool,
     /// How many session keys the module keeps for the account; `None`: it does not say.
     pub session_keys: Option<usize>,

@@ -34,7 +34,7 @@ const DESIGNATOR: [u8; 3] = [0xef, 0x01, 0x00];
 /// How the ids of the module's versions begin.
 const MODULE_ID: &str = "session-keys.session-key-module.";
 
-/// The most validations that are looked at: whoever can install more can hide nothing that an owner cannot do.
+/// The most validations that are looked at.
 const MAX_VALIDATIONS: usize = 256;
 
 impl Installation {
@@ -67,7 +67,7 @@ impl Installation {
         }
 
         let installed = reader.installed().await?;
-        let has_all_validations = installed.is_some();
+        let is_answered = installed.is_some();
         // The newest module of each entity; direct-call validations are told apart by their modules.
         let mut entities: BTreeMap<u32, Address> = BTreeMap::new();
         let mut direct_callers = BTreeSet::from([module]);
@@ -84,13 +84,18 @@ impl Installation {
         let direct = direct_callers
             .into_iter()
             .map(|caller| (DIRECT_CALL_ENTITY, caller));
+        // The module's own first: they are never left out.
+        let mut wanted: Vec<_> = entities.into_iter().chain(direct).collect();
+        wanted.sort_by_key(|(_, of)| *of != module);
+        let has_all_validations = is_answered && wanted.len() <= MAX_VALIDATIONS;
         let mut validations = Vec::new();
-        for (entity_id, of) in entities.into_iter().chain(direct).take(MAX_VALIDATIONS) {
+        for (entity_id, of) in wanted.into_iter().take(MAX_VALIDATIONS) {
             let state = reader.validation(of, entity_id, module).await?;
             if state.is_there() {
                 validations.push(state);
             }
         }
+        validations.sort_by_key(|validation: &ValidationState| (validation.entity_id, validation.module));
         let keys = reader
             .try_ask(module, Plugin::sessionKeysOfCall { account })
             .await?;

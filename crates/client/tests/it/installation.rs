@@ -1,5 +1,6 @@
 //! How ERC-6900 v0.8 accounts have the session key module, read from accounts of the tests' own.
 
+use super::wire::{Fault, Wire, error, provider};
 use session_key_bindings::{
     ENTRY_POINT_V07, ExecutionManifest, IExecutionModule, IModule, ISessionKeyPlugin,
     ManifestExecutionFunction, ManifestHook, bytecode::SESSION_KEY_MODULE,
@@ -402,6 +403,29 @@ async fn several_validations_are_a_notice() {
     let found = stage.finds(&[K::SeveralValidations]).await;
     assert!(found.is_good());
     assert_eq!(found.entity_id(), Some(5));
+}
+
+/// A node that does not answer logs of the whole chain: then the entity ids are looked at that are named.
+#[tokio::test]
+async fn without_logs_the_named_entity_is_read() {
+    let stage = Stage::modular();
+    stage.install();
+    let wire = Wire::new(stage.testkit.transport());
+    wire.fault(
+        "eth_getLogs",
+        Fault::Answer(Err(error(-32600, "limited to a 10 blocks range"))),
+    );
+    let node = Node::new(provider(wire));
+    let kinds = async |entity_ids: &[u32]| {
+        let read = Installation::read(&node, ACCOUNT, stage.module, entity_ids).await;
+        let findings = read.unwrap().unwrap().findings();
+        findings
+            .into_iter()
+            .map(|finding| finding.kind)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&[ENTITY]).await, [K::ValidationsUnknown]);
+    assert_eq!(kinds(&[]).await, [K::ValidationMissing, K::ValidationsUnknown]);
 }
 
 /// Events say who was installed; on accounts that look at the entity id alone, another module may have taken the place.
