@@ -7,6 +7,7 @@ import {ExecutionManifest, ManifestHook, PackedUserOperation} from "../../../src
 import {ISessionKeyModule} from "../../../src/interfaces/ISessionKeyModule.sol";
 import {ISessionKeyPlugin} from "../../../src/interfaces/ISessionKeyPlugin.sol";
 import {call, join, listOf} from "../../utils/ListLiterals.sol";
+import {HookKeepingAccount} from "../accounts/HookKeepingAccount.sol";
 import {IAccountV08} from "../interfaces/IAccountV08.sol";
 import {IExecutionHookModule} from "../interfaces/IHookModules.sol";
 import {MockModule} from "../modules/MockModule.sol";
@@ -133,7 +134,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
     /// @dev On an account that keeps hooks: what is installed anew is not what it was the first time.
     function test_hooksThatStay_areThereInTheNextInstallation() public {
         useAccount(Kind.SIGNATURE);
-        address keeping = deployCode("HookKeepingAccount.sol:HookKeepingAccount");
+        address keeping = address(new HookKeepingAccount());
         callAsOwner(abi.encodeCall(IAccountV08.upgradeToAndCall, (keeping, "")));
         MockModule hooking = new MockModule();
         bytes[] memory hooks =

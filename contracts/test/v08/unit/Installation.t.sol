@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
+import {HookKeepingAccount} from "../accounts/HookKeepingAccount.sol";
 import {ExecutionData, IAccountV08, IInitializable, ValidationData} from "../interfaces/IAccountV08.sol";
 import {ExecutionManifest, IModule, ManifestHook} from "../../../src/interfaces/IModule.sol";
 import {StoringFallback} from "../modules/StoringFallback.sol";
@@ -412,7 +413,7 @@ contract InstallationOnHookKeepingAccountTest is AccountRulesTest {
 
     function setUp() public override {
         super.setUp();
-        address keeping = deployCode("HookKeepingAccount.sol:HookKeepingAccount");
+        address keeping = address(new HookKeepingAccount());
         callAsOwner(abi.encodeCall(IAccountV08.upgradeToAndCall, (keeping, "")));
     }
 

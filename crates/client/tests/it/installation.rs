@@ -333,36 +333,44 @@ async fn functions_that_are_installed_otherwise_are_named() {
     stage.finds(&[K::FunctionOfAnotherModule]).await;
 }
 
+/// What is found, and the flags, selectors and hooks that it is found with.
+type Case = (&'static [K], u8, &'static [Selector], Vec<Bytes>);
+
 #[tokio::test]
 async fn validations_that_are_installed_otherwise_are_named() {
-    let validations: [(&[K], u8, &[Selector], &[Bytes]); 8] = [
-        (&[K::ValidationIsGlobal], 5, &[USE], &[]),
-        (&[K::ValidationSigns], 3, &[USE], &[]),
-        (&[K::ValidationIsNotForOperations], 0, &[USE], &[]),
-        (&[K::ValidationHasUnknownFlags], 0x21, &[USE], &[]),
-        (&[K::ValidationLacksFunction], 1, &[], &[]),
-        (&[K::ValidationHasOtherFunctions], 1, &[USE, ADD], &[]),
-        (&[K::ValidationHasHooks], 1, &[USE], &[hook(1)]),
-        (&[K::ValidationHasExecutionHooks], 1, &[USE], &[hook(4)]),
+    let validations: [Case; 8] = [
+        (&[K::ValidationIsGlobal], 5, &[USE], vec![]),
+        (&[K::ValidationSigns], 3, &[USE], vec![]),
+        (&[K::ValidationIsNotForOperations], 0, &[USE], vec![]),
+        (&[K::ValidationHasUnknownFlags], 0x21, &[USE], vec![]),
+        (&[K::ValidationLacksFunction], 1, &[], vec![]),
+        (&[K::ValidationHasOtherFunctions], 1, &[USE, ADD], vec![]),
+        (&[K::ValidationHasHooks], 1, &[USE], vec![hook(1)]),
+        (&[K::ValidationHasExecutionHooks], 1, &[USE], vec![hook(4)]),
     ];
     for (expected, flags, selectors, hooks) in validations {
         let stage = Stage::modular();
         stage.functions(stage.module, |_| {});
-        stage.validation(stage.module, ENTITY, flags, selectors, hooks);
+        stage.validation(stage.module, ENTITY, flags, selectors, &hooks);
         stage.direct_call(0, &[EXECUTE, BATCH], &[]);
         stage.finds(expected).await;
     }
-    let direct_calls: [(&[K], u8, &[Selector], &[Bytes]); 4] = [
-        (&[K::DirectCallHasFlags], 1, &[EXECUTE, BATCH], &[]),
-        (&[K::DirectCallLacksFunction], 0, &[EXECUTE], &[]),
-        (&[K::DirectCallHasOtherFunctions], 0, &[EXECUTE, BATCH, ADD], &[]),
-        (&[K::DirectCallHasHooks], 0, &[EXECUTE, BATCH], &[hook(4)]),
+    let direct_calls: [Case; 4] = [
+        (&[K::DirectCallHasFlags], 1, &[EXECUTE, BATCH], vec![]),
+        (&[K::DirectCallLacksFunction], 0, &[EXECUTE], vec![]),
+        (
+            &[K::DirectCallHasOtherFunctions],
+            0,
+            &[EXECUTE, BATCH, ADD],
+            vec![],
+        ),
+        (&[K::DirectCallHasHooks], 0, &[EXECUTE, BATCH], vec![hook(4)]),
     ];
     for (expected, flags, selectors, hooks) in direct_calls {
         let stage = Stage::modular();
         stage.functions(stage.module, |_| {});
         stage.validation(stage.module, ENTITY, 1, &[USE], &[]);
-        stage.direct_call(flags, selectors, hooks);
+        stage.direct_call(flags, selectors, &hooks);
         stage.finds(expected).await;
     }
 }
