@@ -2,7 +2,8 @@
 
 pub(crate) use session_key_bindings::{
     IAccount, IEntryPoint as EntryPoint, IModularAccount as Account, IModularAccountFactory as Factory,
-    IMultiOwnerPlugin as Owners, IPlugin, IPluginErrors as PluginBase, ISessionKeyPlugin as Plugin,
+    IMultiOwnerPlugin as Owners, IPlugin, IPluginErrors as PluginBase, ISessionKeyModule as Module,
+    ISessionKeyPlugin as Plugin,
 };
 
 alloy::sol! {

@@ -7,6 +7,7 @@ pub mod client;
 pub mod deployment;
 pub mod explain;
 pub mod inspect;
+pub mod installation;
 pub mod journal;
 pub mod key_list;
 pub mod key_request;

@@ -200,7 +200,7 @@ fn it_uses_the_contracts_that_are_there() {
     let output = run(&on(&url, &["--yes"]), Some(PUBLIC_KEY));
     let report = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{report}{}", text(&output.stderr));
-    assert_eq!(report.matches("is there already").count(), 5, "{report}");
+    assert_eq!(report.matches("is there already").count(), 7, "{report}");
     assert!(report.contains("session-key doctor --rpc-url … --deployment deterministic"));
 }
 

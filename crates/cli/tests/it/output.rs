@@ -397,7 +397,7 @@ fn every_command_prints_what_its_schema_says() {
 
     ran(0, &["demo"], "");
     ran(0, &["deploy", "--rpc-url", &url, "--chain-id", "31337"], "");
-    ran(0, &["doctor", "--rpc-url", &url], "");
+    on_node!(0, "doctor");
     ran(2, &["inspect", "--rpc-url", "http://127.0.0.1:1"], "");
     ran(2, &["inspect", "--no-such-option"], "");
 
