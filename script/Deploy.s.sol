@@ -5,8 +5,8 @@ import {Script} from "forge-std/Script.sol";
 import {console} from "forge-std/console.sol";
 
 /// @title Deploys the contracts, at the same addresses on every chain
-/// @notice EntryPoint v0.6, the two plugins, the account implementation and the factory, each by CREATE2 through the
-/// deterministic deployment proxy. What is there already is verified and skipped, so that running it again completes what a
+/// @notice EntryPoint v0.6, the two plugins, the account implementation and the factory; EntryPoint v0.7 and the session key
+/// module; each by CREATE2 through the deterministic deployment proxy. What is there already is verified and skipped, so that running it again completes what a
 /// failure left half done.
 ///
 ///     EXPECTED_CHAIN_ID=11155111 forge script script/Deploy.s.sol --rpc-url … --account …
@@ -28,6 +28,7 @@ contract Deploy is Script {
         bytes32 sessionKeyPluginSalt;
         bytes32 modularAccountSalt;
         bytes32 modularAccountFactorySalt;
+        bytes32 sessionKeyModuleSalt;
     }
 
     /// @notice A contract, and where it belongs.
@@ -46,6 +47,8 @@ contract Deploy is Script {
         bytes deploymentProxyCode;
         /// @dev Owns the recorded factory: nobody, which makes the factory the same for everyone. Nobody can stake it either.
         address factoryOwner;
+        /// @dev Leads to EntryPoint v0.7's address.
+        bytes32 entryPointV07Salt;
         /// @dev `keccak256(abi.encode(manifest))` of the owner plugin: it has no addresses inside.
         bytes32 multiOwnerPluginManifestHash;
         /// @dev Predeployed on OP Stack chains, where posting a transaction's data is paid for on top of its gas.
@@ -84,7 +87,8 @@ contract Deploy is Script {
                 multiOwnerPluginSalt: _salt("MULTI_OWNER_PLUGIN_SALT"),
                 sessionKeyPluginSalt: _salt("SESSION_KEY_PLUGIN_SALT"),
                 modularAccountSalt: _salt("MODULAR_ACCOUNT_SALT"),
-                modularAccountFactorySalt: _salt("MODULAR_ACCOUNT_FACTORY_SALT")
+                modularAccountFactorySalt: _salt("MODULAR_ACCOUNT_FACTORY_SALT"),
+                sessionKeyModuleSalt: _salt("SESSION_KEY_MODULE_SALT")
             })
         );
     }
@@ -184,6 +188,7 @@ contract Deploy is Script {
             deploymentProxy: vm.parseJsonAddress(json, ".deploymentProxy"),
             deploymentProxyCode: vm.parseJsonBytes(json, ".deploymentProxyCode"),
             factoryOwner: vm.parseJsonAddress(json, ".factoryOwner"),
+            entryPointV07Salt: vm.parseJsonBytes32(json, ".entryPointV07Salt"),
             multiOwnerPluginManifestHash: vm.parseJsonBytes32(json, ".multiOwnerPluginManifestHash"),
             gasPriceOracle: IGasPriceOracle(vm.parseJsonAddress(json, ".gasPriceOracle")),
             cancunProbe: vm.parseJsonBytes(json, ".cancunProbe")
@@ -231,7 +236,7 @@ contract Deploy is Script {
         returns (Planned[] memory planned)
     {
         address proxy = shared.deploymentProxy;
-        planned = new Planned[](5);
+        planned = new Planned[](7);
         planned[0] = _planned(proxy, "EntryPoint", 0, _creationCode("entry-point", "EntryPoint"));
         planned[1] = _planned(
             proxy, "MultiOwnerPlugin", parameters.multiOwnerPluginSalt, _creationCode("bindings", "MultiOwnerPlugin")
@@ -259,6 +264,11 @@ contract Deploy is Script {
                     planned[0].at
                 )
             )
+        );
+        planned[5] =
+            _planned(proxy, "EntryPointV07", shared.entryPointV07Salt, _creationCode("entry-point", "EntryPointV07"));
+        planned[6] = _planned(
+            proxy, "SessionKeyModule", parameters.sessionKeyModuleSalt, _creationCode("bindings", "SessionKeyModule")
         );
     }
 

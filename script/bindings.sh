@@ -21,7 +21,11 @@ bindings=(
   account/ModularAccount account/ModularAccountFactory owner/MultiOwnerPlugin session-key/SessionKeyPlugin
   session-key/SessionKeyModule
 )
-mocks=(TestMulticall TestPaymaster TestToken VerifyingPaymaster)
+# Under contracts/test.
+mocks=(
+  mocks/TestMulticall mocks/TestPaymaster mocks/TestToken mocks/VerifyingPaymaster
+  v08/accounts/DelegatedAccount v08/accounts/ModuleOwnedAccount v08/accounts/SignatureAccount
+)
 record=crates/client/deployments/deterministic.json
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -42,7 +46,7 @@ bytecode() {
 
 # crate/contract of each input in $work/inputs.
 ./script/standard-json.mjs "$work/inputs/bindings" "${bindings[@]/#/contracts/src/}"
-./script/standard-json.mjs "$work/inputs/testkit" "${mocks[@]/#/contracts/test/mocks/}"
+./script/standard-json.mjs "$work/inputs/testkit" "${mocks[@]/#/contracts/test/}"
 ./script/plugin-without-strict-rules.mjs "$work/inputs/bindings/SessionKeyPlugin.json" \
   "$work/inputs/testkit/PluginWithoutStrictRules.json"
 compile() {
@@ -53,6 +57,7 @@ export -f bytecode compile
 export work
 (cd "$work/inputs" && ls */*.json) | sed 's/\.json$//' | xargs -P "$(nproc)" -I {} bash -euc 'compile {}'
 bytecode node_modules/@account-abstraction/contracts/artifacts/EntryPoint.json >"$work/entry-point/EntryPoint.hex"
+bytecode node_modules/@account-abstraction/contracts-v0.7/artifacts/EntryPoint.json >"$work/entry-point/EntryPointV07.hex"
 
 status=0
 # Puts a generated file in its place, or says that it differs from the one that is there.
@@ -80,7 +85,8 @@ done
 
 # The plan of the Rust crates: constants, init codes and addresses.
 mkdir -p out
-cargo run --quiet --locked -p session-key-bindings --example plan -- crates/entry-point/bytecode/EntryPoint.hex >out/plan.json
+cargo run --quiet --locked -p session-key-bindings --example plan -- \
+  crates/entry-point/bytecode/EntryPoint.hex crates/entry-point/bytecode/EntryPointV07.hex >out/plan.json
 # The plan of the forge script, and code hashes, by deploying what is checked in to a chain of forge's own.
 if ! FOUNDRY_PROFILE=deploy forge script script/Deploy.s.sol --sig 'record(string)' out/plan.json >"$work/log" 2>&1; then
   cat "$work/log" >&2
@@ -97,7 +103,9 @@ const plan = read(planned);
 const { contracts } = read(recorded);
 const version = /Version: ([^+]+\+commit\.[0-9a-f]+)/.exec(solc)[1];
 // In the order they are created in.
-const names = ["EntryPoint", "MultiOwnerPlugin", "SessionKeyPlugin", "ModularAccount", "ModularAccountFactory"];
+const names = [
+  "EntryPoint", "MultiOwnerPlugin", "SessionKeyPlugin", "ModularAccount", "ModularAccountFactory", "EntryPointV07", "SessionKeyModule",
+];
 const described = names.map((name) => {
   const { address, salt, initCodeHash, codeHash } = contracts[name];
   for (const [member, value] of Object.entries(plan.contracts[name])) {
@@ -107,7 +115,8 @@ const described = names.map((name) => {
   const deployed = { address, salt, initCodeHash, codeHash };
   const input = `${inputs}/${name}.json`;
   if (!existsSync(input)) {
-    const source = "npm @account-abstraction/contracts 0.6.0, artifacts/EntryPoint.json";
+    const release = name === "EntryPointV07" ? "0.7.0" : "0.6.0";
+    const source = `npm @account-abstraction/contracts ${release}, artifacts/EntryPoint.json`;
     return [name, { ...deployed, source }];
   }
   const { settings } = read(input);
@@ -124,13 +133,14 @@ const described = names.map((name) => {
 const same = (list) => [...list].sort().join();
 if (same(Object.keys(contracts)) !== same(names) || same(Object.keys(plan.contracts)) !== same(names))
   throw new Error("the Rust crates and the forge script do not create the same contracts");
-const { deploymentProxy, deploymentProxyCode, gasPriceOracle, cancunProbe, factoryOwner } = plan;
+const { deploymentProxy, deploymentProxyCode, gasPriceOracle, cancunProbe, factoryOwner, entryPointV07Salt } = plan;
 const record = {
   deploymentProxy,
   deploymentProxyCode,
   gasPriceOracle,
   cancunProbe,
   factoryOwner,
+  entryPointV07Salt,
   multiOwnerPluginManifestHash: plan.multiOwnerPluginManifestHash,
   contracts: Object.fromEntries(described),
 };

@@ -15,7 +15,8 @@ mkdir -p "$home"
 state=$home/state.json
 rm -f "$state"
 # A deployment of this test is not one of whoever runs it.
-unset FACTORY_OWNER MULTI_OWNER_PLUGIN_SALT SESSION_KEY_PLUGIN_SALT MODULAR_ACCOUNT_SALT MODULAR_ACCOUNT_FACTORY_SALT
+unset FACTORY_OWNER MULTI_OWNER_PLUGIN_SALT SESSION_KEY_PLUGIN_SALT MODULAR_ACCOUNT_SALT MODULAR_ACCOUNT_FACTORY_SALT \
+  SESSION_KEY_MODULE_SALT
 
 # Development accounts 0 and 1 of every anvil: no secrets.
 deployer_key=0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80
@@ -144,16 +145,16 @@ for chain in 11155111 84532 11155420 421614 80002; do
   start "$chain"
   for tool in "$first" "$second"; do
     run "$tool" "$chain"
-    expect 0 5
+    expect 0 7
   done
   [ "$(cast nonce "$deployer" --rpc-url "$rpc")" = 0 ] || fail "a dry run sent something"
   same_need "$chain"
   run "$first" "$chain" --broadcast
-  expect 0 5
+  expect 0 7
   verify_record
   run "$second" "$chain" --broadcast
-  expect 5 0
-  [ "$(cast nonce "$deployer" --rpc-url "$rpc")" = 5 ] || fail "sent something when nothing was missing"
+  expect 7 0
+  [ "$(cast nonce "$deployer" --rpc-url "$rpc")" = 7 ] || fail "sent something when nothing was missing"
   "$command" doctor --rpc-url "$rpc" --deployment deterministic >"$home/output" || { show; fail "doctor"; }
   echo "chain $chain: deployed $first, verified $second"
   swap=$first first=$second second=$swap
@@ -165,7 +166,7 @@ for tool in with_forge with_command; do
   create bindings SessionKeyPlugin
   same_need 11155111
   run "$tool" 11155111 --broadcast
-  expect 2 3
+  expect 2 5
   verify_record
   echo "half way: completed $tool"
 done
@@ -175,25 +176,25 @@ start 11155420
 without=$(run with_command 11155420 && need with_command)
 cast rpc --rpc-url "$rpc" anvil_setCode 0x420000000000000000000000000000000000000F 0x633b9aca005f5260205ff3 >/dev/null
 same_need 11155420
-[ "$(need with_command)" = "$((without + 2 * 5 * 1000000000))" ] || fail "the fee for data is not counted twice"
+[ "$(need with_command)" = "$((without + 2 * 7 * 1000000000))" ] || fail "the fee for data is not counted twice"
 start 11155111 --hardfork cancun --base-fee 0
 same_need 11155111
 
 # Other parameters lead to the same other addresses. What it is said to take is enough.
 salt=0x$(printf '5a%.0s' $(seq 32))
 start 84532
-export FACTORY_OWNER=$deployer MULTI_OWNER_PLUGIN_SALT=$salt MODULAR_ACCOUNT_SALT=$salt
+export FACTORY_OWNER=$deployer MULTI_OWNER_PLUGIN_SALT=$salt MODULAR_ACCOUNT_SALT=$salt SESSION_KEY_MODULE_SALT=$salt
 run with_forge 84532
 grep -q "owner of the factory $deployer" "$home/output" || { show; fail "the owner is not printed"; }
-[ "$(grep -c "^ *salt $salt$" "$home/output")" = 2 ] || { show; fail "the salts are not printed"; }
+[ "$(grep -c "^ *salt $salt$" "$home/output")" = 3 ] || { show; fail "the salts are not printed"; }
 cast rpc --rpc-url "$rpc" anvil_setBalance "$deployer" "$(cast to-hex "$(need with_forge)")" >/dev/null
 run with_forge 84532 --broadcast
-expect 0 5
-unset FACTORY_OWNER MULTI_OWNER_PLUGIN_SALT MODULAR_ACCOUNT_SALT
+expect 0 7
+unset FACTORY_OWNER MULTI_OWNER_PLUGIN_SALT MODULAR_ACCOUNT_SALT SESSION_KEY_MODULE_SALT
 rm -f "$home/84532.json"
 run with_command 84532 --factory-owner "$deployer" --multi-owner-plugin-salt "$salt" --modular-account-salt "$salt" \
-  --record "$home/84532.json"
-expect 5 0
+  --session-key-module-salt "$salt" --record "$home/84532.json"
+expect 7 0
 echo "other parameters, and no more funds than needed: deployed with_forge, verified with_command"
 
 # A transaction waits, and the command is killed. The next run takes it up, whatever became of it.
@@ -238,7 +239,7 @@ for meanwhile in waits included dropped outbid; do
     outbid)
       # Far above what it offers. anvil does not count it as pending any more.
       refuse_now=false
-      cast rpc --rpc-url "$rpc" anvil_setNextBlockBaseFeePerGas 0x174876e800 >/dev/null
+      cast rpc --rpc-url "$rpc" anvil_setNextBlockBaseFeePerGas 0x4a817c800 >/dev/null
       cast rpc --rpc-url "$rpc" evm_mine >/dev/null
       ;;
   esac
@@ -253,7 +254,7 @@ for meanwhile in waits included dropped outbid; do
     [ "$created" = "$first_kept" ] || fail "$meanwhile: created by $created, not by the kept $first_kept"
   fi
   [ "$(status_of "$created")" = 1 ] || fail "a failed transaction is shown as done"
-  [ "$(cast nonce "$deployer" --rpc-url "$rpc")" = 3 ] || fail "$meanwhile: something was sent twice"
+  [ "$(cast nonce "$deployer" --rpc-url "$rpc")" = 5 ] || fail "$meanwhile: something was sent twice"
   [ ! -e "$state" ] || fail "the state file is left"
   verify_record
   echo "interrupted, and meanwhile $meanwhile: completed by the next run"
@@ -282,7 +283,7 @@ node -e '
 while read -r hash status; do
   [ "$(status_of "$hash")" = "$status" ] || fail "$hash is shown as what it is not"
 done <"$home/transactions"
-[ "$(grep -c ' 1$' "$home/transactions")" = 5 ] || fail "five contracts have not five creators"
+[ "$(grep -c ' 1$' "$home/transactions")" = 7 ] || fail "seven contracts have not seven creators"
 verify_record
 echo "two at once: both ended well, $(grep -c ' 0$' "$home/transactions" || true) transactions came too late"
 
@@ -347,20 +348,20 @@ said() { # times text
   [ "$(grep -c -- "$2" "$home/output")" = "$1" ] || { show; fail "the explorer did not say $1 times: $2"; }
 }
 run verify_source 84532 "$home/84532.json"
-said 4 "Pass - Verified"
-said 8 "Pending in queue"
-said 4 "rate limit"
+said 5 "Pass - Verified"
+said 10 "Pending in queue"
+said 5 "rate limit"
 said 1 "Unable to locate"
-[ "$(grep -c '^84532 .* 0x[0-9a-fA-F]\{40\} true$' "$home/explorer.log")" = 5 ] || fail "the explorer was sent something else"
+[ "$(grep -c '^84532 .* 0x[0-9a-fA-F]\{40\} true$' "$home/explorer.log")" = 6 ] || fail "the explorer was sent something else"
 # Again.
 run verify_source 84532 "$home/84532.json"
-said 4 "already verified"
+said 5 "already verified"
 [ ! -e "$home/explorer.hurry" ] || fail "the explorer got no rest between requests: $(head -1 "$home/explorer.hurry")"
 if verify_source 1 "$home/84532.json"; then fail "a refusal of the explorer went unnoticed"; fi
 grep -q "not verified: SessionKeyPlugin$" "$home/output" || { show; fail "verify-source.sh"; }
-said 3 "Pass - Verified"
+said 4 "Pass - Verified"
 if EXPLORER_ATTEMPTS=3 verify_source 2 "$home/84532.json"; then fail "a verdict that never came went unnoticed"; fi
-said 4 "not decided after 3 requests"
+said 5 "not decided after 3 requests"
 # Sources of another deployment are not sent.
 if FACTORY_OWNER=0x000000000000000000000000000000000000dEaD verify_source 84532 "$home/84532.json"; then
   fail "sources of another deployment were sent"
@@ -372,14 +373,15 @@ echo "sources: sent with the inputs that compile to what was deployed, and seen 
 # Parameters that are not what they should be.
 start 11155111
 for malformed in FACTORY_OWNER=0x1234 FACTORY_OWNER= FACTORY_OWNER=0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD \
-  MULTI_OWNER_PLUGIN_SALT=0x01 SESSION_KEY_PLUGIN_SALT=1 MODULAR_ACCOUNT_SALT="${salt#0x}" MODULAR_ACCOUNT_FACTORY_SALT="${salt}00"; do
+  MULTI_OWNER_PLUGIN_SALT=0x01 SESSION_KEY_PLUGIN_SALT=1 MODULAR_ACCOUNT_SALT="${salt#0x}" MODULAR_ACCOUNT_FACTORY_SALT="${salt}00" \
+  SESSION_KEY_MODULE_SALT=0x; do
   export "${malformed?}"
   refuse "MalformedParameter(\"${malformed%%=*}\", \"${malformed#*=}\"" with_forge 11155111 --broadcast
   unset "${malformed%%=*}"
 done
 for malformed in "--factory-owner 0x1234" "--factory-owner 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD" \
   "--multi-owner-plugin-salt 0x01" "--session-key-plugin-salt 1" "--modular-account-salt ${salt#0x}" \
-  "--modular-account-factory-salt ${salt}00"; do
+  "--modular-account-factory-salt ${salt}00" "--session-key-module-salt 0x"; do
   # shellcheck disable=SC2086
   refuse "invalid value '${malformed#* }' for '${malformed% *}" with_command 11155111 --broadcast $malformed
 done

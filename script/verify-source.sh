@@ -117,7 +117,7 @@ verify() { # contract address name compiler constructor-arguments
 }
 
 failed=()
-for contract in MultiOwnerPlugin SessionKeyPlugin ModularAccount ModularAccountFactory; do
+for contract in MultiOwnerPlugin SessionKeyPlugin ModularAccount ModularAccountFactory SessionKeyModule; do
   address=$(recorded "$contract" address)
   compiler=v$(recorded "$contract" compiler version)
   name=$(recorded "$contract" source)

@@ -3,15 +3,17 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
+import {SessionKeyModule} from "../src/session-key/SessionKeyModule.sol";
 import {SessionKeyPlugin} from "../src/session-key/SessionKeyPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../src/interfaces/ISessionKeyPlugin.sol";
 import {LibSessionKeySlots} from "../src/session-key/LibSessionKeySlots.sol";
 
 /// @notice Proofs that an update of permissions changes nothing but what it names: not another permission of the key, not
-/// another key's, not another account's. They run the whole plugin, with any storage, and look at any word that has a name.
+/// another key's, not another account's. They run the whole plugin, and the whole
+/// module, with any storage, and look at any word that has a name.
 ///
 /// Which words are one and the same is a matter of their names here; that names have slots of their own is in `SlotProofs`.
-contract IsolationProofs {
+abstract contract IsolationProofs {
     /// @notice The name of a word, with the fields of `LibSessionKeySlots`; `offset` counts from the name's first word.
     struct Name {
         uint8 kind;
@@ -39,12 +41,15 @@ contract IsolationProofs {
     /// @dev Bits of a contract entry that are the access list's; all others are the token limit's.
     uint256 private constant LIST_ENTRY = 3;
 
-    SessionKeyPlugin private plugin;
+    ISessionKeyPlugin private plugin;
 
     function setUp() external {
-        plugin = new SessionKeyPlugin();
+        plugin = _deploy();
         vm.setArbitraryStorage(address(plugin));
     }
+
+    /// @dev What the proofs are of.
+    function _deploy() internal virtual returns (ISessionKeyPlugin);
 
     function check_setAccessListType(address account, address key, uint8 listType, Name calldata name) external {
         if (listType > 2) return;
@@ -195,5 +200,17 @@ contract IsolationProofs {
         returns (bool)
     {
         return name.kind == CONTRACT && name.account == account && name.keyId == keyId && name.target == target;
+    }
+}
+
+contract PluginIsolationProofs is IsolationProofs {
+    function _deploy() internal override returns (ISessionKeyPlugin) {
+        return new SessionKeyPlugin();
+    }
+}
+
+contract ModuleIsolationProofs is IsolationProofs {
+    function _deploy() internal override returns (ISessionKeyPlugin) {
+        return new SessionKeyModule();
     }
 }

@@ -85,7 +85,7 @@ contract DeployTest is Test {
     }
 
     function test_deploy_createsEveryContractAsRecorded() public {
-        assertEq(script.deploy(parameters), 5);
+        assertEq(script.deploy(parameters), 7);
         string memory record = vm.readFile(script.RECORD());
         Deploy.Planned[] memory planned = script.plan(parameters);
         for (uint256 i = 0; i < planned.length; ++i) {
@@ -96,6 +96,7 @@ contract DeployTest is Test {
             assertEq(keccak256(planned[i].initCode), vm.parseJsonBytes32(record, string.concat(path, ".initCodeHash")));
         }
         assertEq(planned[0].at, 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789, "where plugins expect the EntryPoint");
+        assertEq(planned[5].at, 0x0000000071727De22E5E9d8BAf0edAc6f37da032, "where the module expects EntryPoint v0.7");
     }
 
     function test_deploy_makesAFactoryThatMakesAccounts() public {
@@ -121,9 +122,9 @@ contract DeployTest is Test {
 
     /// forge-config: default.fuzz.runs = 16
     function testFuzz_deploy_completesAPartialDeployment(uint256 present) public {
-        present = bound(present, 0, 31);
+        present = bound(present, 0, 127);
         Deploy.Planned[] memory planned = script.plan(parameters);
-        uint256 missing = 5;
+        uint256 missing = 7;
         for (uint256 i = 0; i < planned.length; ++i) {
             if (present >> i & 1 == 0) continue;
             (bool success,) = proxy.call(bytes.concat(planned[i].salt, planned[i].initCode));
@@ -140,7 +141,8 @@ contract DeployTest is Test {
         address factoryOwner,
         bytes32 pluginSalt,
         bytes32 accountSalt,
-        bytes32 factorySalt
+        bytes32 factorySalt,
+        bytes32 moduleSalt
     ) public {
         factoryOwner = address(uint160(bound(uint160(factoryOwner), 1, type(uint160).max)));
         Deploy.Planned[] memory standard = script.plan(parameters);
@@ -148,11 +150,14 @@ contract DeployTest is Test {
         parameters.multiOwnerPluginSalt = pluginSalt;
         parameters.modularAccountSalt = accountSalt;
         parameters.modularAccountFactorySalt = factorySalt;
-        assertEq(script.deploy(parameters), 5);
+        parameters.sessionKeyModuleSalt = moduleSalt;
+        assertEq(script.deploy(parameters), 7);
 
         Deploy.Planned[] memory planned = script.plan(parameters);
         assertEq(planned[0].at, standard[0].at, "EntryPoint");
         assertEq(planned[2].at, standard[2].at, "SessionKeyPlugin");
+        assertEq(planned[5].at, standard[5].at, "EntryPoint v0.7");
+        assertEq(planned[6].at == standard[6].at, moduleSalt == 0, "SessionKeyModule");
         assertEq(planned[1].at == standard[1].at, pluginSalt == 0, "MultiOwnerPlugin");
         assertEq(planned[3].at == standard[3].at, accountSalt == 0, "ModularAccount");
         IModularAccountFactory factory = IModularAccountFactory(payable(planned[4].at));
@@ -176,7 +181,7 @@ contract DeployTest is Test {
 
     /// forge-config: default.fuzz.runs = 16
     function testFuzz_deploy_revertsIfTheCodeDiffers(uint256 index, bytes memory code) public {
-        Deploy.Planned memory planned = script.plan(parameters)[index % 5];
+        Deploy.Planned memory planned = script.plan(parameters)[index % 7];
         bytes32 expected =
             vm.parseJsonBytes32(vm.readFile(script.RECORD()), string.concat(".contracts.", planned.name, ".codeHash"));
         // Not empty, and not what no contract's code begins with (EIP-3541).
@@ -230,7 +235,7 @@ contract DeployTest is Test {
         vm.deal(poor, needed - 1);
         assertEq(_needed(poor, needed - 1), needed);
         vm.deal(poor, needed);
-        assertEq(script.deploy(parameters), 5);
+        assertEq(script.deploy(parameters), 7);
     }
 
     function test_deploy_needsNoFundsForDeployedContracts() public {
@@ -260,7 +265,7 @@ contract DeployTest is Test {
         vm.etch(oracle, hex"00");
         assertEq(_needed(poor, 0), withoutFee, "something else at the oracle's address");
         vm.mockCall(oracle, abi.encodeWithSelector(IGasPriceOracle.getL1Fee.selector), abi.encode(1 ether));
-        assertEq(_needed(poor, 0), withoutFee + 2 * 5 ether);
+        assertEq(_needed(poor, 0), withoutFee + 2 * 7 ether);
     }
 
     function test_deploy_revertsWhileTransactionsOfTheDeployerArePending() public {
@@ -271,7 +276,7 @@ contract DeployTest is Test {
         vm.expectRevert(abi.encodeWithSelector(Deploy.TransactionsPending.selector, deployer, 5, 6));
         script.deploy(parameters);
         script.useWaiting(0);
-        assertEq(script.deploy(parameters), 5);
+        assertEq(script.deploy(parameters), 7);
         // Without anything to do, there is nothing to wait for.
         script.useWaiting(1);
         assertEq(script.deploy(parameters), 0);

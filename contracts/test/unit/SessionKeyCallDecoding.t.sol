@@ -274,8 +274,8 @@ abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
         assertTrue(_runs(_encode(words)));
     }
 
-    /// @dev For any change to the words of two calls: validation and execution agree, nothing is read outside, and the
-    /// calls that run are those that Solidity's own decoder reads.
+    /// @dev For any change to the words of one or two calls: validation and execution agree, nothing is read outside, and
+    /// the calls that run are those that Solidity's own decoder reads.
     function testFuzz_decode_validationAgreesWithExecution(uint256 seed) public {
         // Cheap, so one fuzz run covers many cases; foundry.toml sets the number of runs.
         for (uint256 i = 0; i < 16; ++i) {
@@ -287,9 +287,10 @@ abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
         }
     }
 
-    /// @dev The arguments of two calls, of which up to three words are changed, and which may be cut short.
+    /// @dev The arguments of one or two calls, of which up to three words are changed, and which may be cut short.
     function _crafted(uint256 seed) private view returns (bytes memory args) {
-        Call[] memory calls = join(call(address(0xBEEF), 1, hex"aabbccddee"), call(address(0xCAFE), 2, new bytes(40)));
+        Call[] memory calls = call(address(0xBEEF), 1, hex"aabbccddee");
+        if (seed >> 254 != 0) calls = join(calls, call(address(0xCAFE), 2, new bytes(40)));
         args = abi.encode(calls, key);
         for (uint256 mutations = seed % 4; mutations > 0; --mutations) {
             seed = uint256(keccak256(abi.encode(seed)));

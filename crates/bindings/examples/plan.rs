@@ -1,19 +1,30 @@
-//! Prints the plan of a deployment with the default parameters as JSON, for `script/bindings.sh`. Takes the path of a file with
-//! the EntryPoint's creation bytecode in hex.
+//! Prints the plan of a deployment with the default parameters as JSON, for `script/bindings.sh`. Takes the paths of two files
+//! with the creation bytecode of EntryPoint v0.6 and v0.7 in hex.
 
-use alloy_primitives::hex;
+use alloy_primitives::{Bytes, hex};
 use serde_json::{Map, Value, json};
 use session_key_bindings::{
     DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE,
-    deployment::{self, CANCUN_PROBE, DEFAULT_FACTORY_OWNER, DeploymentParameters, GAS_PRICE_ORACLE},
+    deployment::{
+        self, CANCUN_PROBE, DEFAULT_FACTORY_OWNER, DeploymentParameters, ENTRY_POINT_V07_SALT,
+        EntryPointCodes, GAS_PRICE_ORACLE,
+    },
     manifest_hash,
 };
 use std::{env, error::Error, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = env::args().nth(1).ok_or("usage: plan ENTRY_POINT_BYTECODE")?;
-    let entry_point_code = hex::decode(fs::read_to_string(path)?.trim())?;
-    let planned = deployment::plan(&DeploymentParameters::default(), entry_point_code.into());
+    let code = |position| -> Result<Bytes, Box<dyn Error>> {
+        let path = env::args()
+            .nth(position)
+            .ok_or("usage: plan ENTRY_POINT_V06_BYTECODE ENTRY_POINT_V07_BYTECODE")?;
+        Ok(hex::decode(fs::read_to_string(path)?.trim())?.into())
+    };
+    let entry_points = EntryPointCodes {
+        v06: code(1)?,
+        v07: code(2)?,
+    };
+    let planned = deployment::plan(&DeploymentParameters::default(), entry_points);
     let contracts: Map<String, Value> = planned
         .iter()
         .map(|(contract, creation)| {
@@ -31,6 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "gasPriceOracle": GAS_PRICE_ORACLE.to_string(),
         "cancunProbe": hex::encode_prefixed(CANCUN_PROBE),
         "factoryOwner": DEFAULT_FACTORY_OWNER.to_string(),
+        "entryPointV07Salt": ENTRY_POINT_V07_SALT.to_string(),
         "multiOwnerPluginManifestHash": manifest_hash::MULTI_OWNER_PLUGIN.to_string(),
         "contracts": contracts,
     });

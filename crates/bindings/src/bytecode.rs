@@ -58,8 +58,7 @@ pub static SESSION_KEY_PLUGIN: CreationCode = CreationCode::new(
     include_str!("../bytecode/SessionKeyPlugin.hex"),
 );
 
-/// `SessionKeyModule`, for ERC-6900 v0.8 accounts; its constructor takes no arguments. No deployment of
-/// [`deployment`](crate::deployment) creates it.
+/// `SessionKeyModule`, for ERC-6900 v0.8 accounts; its constructor takes no arguments.
 pub static SESSION_KEY_MODULE: CreationCode = CreationCode::new(
     "SessionKeyModule",
     include_str!("../bytecode/SessionKeyModule.hex"),

@@ -5,7 +5,7 @@
 //! `deterministic.json` records them and the constants of this module.
 
 use crate::{DEPLOYMENT_PROXY, ENTRY_POINT, bytecode, manifest_hash};
-use alloy_primitives::{Address, B256, Bytes, address, keccak256};
+use alloy_primitives::{Address, B256, Bytes, address, b256, keccak256};
 use std::fmt;
 
 /// Owns the recorded factory: nobody, which makes the factory the same for everyone. Nobody can stake it either.
@@ -16,6 +16,10 @@ pub const GAS_PRICE_ORACLE: Address = address!("0x420000000000000000000000000000
 
 /// Init code that copies nothing: it needs PUSH0 (Shanghai) and MCOPY (Cancun), as the contracts do.
 pub const CANCUN_PROBE: [u8; 5] = [0x5f, 0x5f, 0x5f, 0x5e, 0x00];
+
+/// Salt of EntryPoint v0.7, which its authors chose for its address.
+pub const ENTRY_POINT_V07_SALT: B256 =
+    b256!("0x90d8084deab30c2a37c45e8d47f49f2f7965183cb6990a98943ef94940681de3");
 
 /// A contract of a deployment. The variants are in the order in which the contracts are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,19 +36,25 @@ pub enum Contract {
     ModularAccount,
     /// Makes accounts.
     ModularAccountFactory,
+    /// EntryPoint v0.7, which accounts with the session key module trust.
+    EntryPointV07,
+    /// Keeps the session keys of ERC-6900 v0.8 accounts.
+    SessionKeyModule,
 }
 
 impl Contract {
     /// All contracts of a deployment, in the order in which they are created.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::EntryPoint,
         Self::MultiOwnerPlugin,
         Self::SessionKeyPlugin,
         Self::ModularAccount,
         Self::ModularAccountFactory,
+        Self::EntryPointV07,
+        Self::SessionKeyModule,
     ];
 
-    /// The contract's name in Solidity.
+    /// The contract's name: Solidity's, with the version of the second EntryPoint.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -53,6 +63,8 @@ impl Contract {
             Self::SessionKeyPlugin => "SessionKeyPlugin",
             Self::ModularAccount => "ModularAccount",
             Self::ModularAccountFactory => "ModularAccountFactory",
+            Self::EntryPointV07 => "EntryPointV07",
+            Self::SessionKeyModule => "SessionKeyModule",
         }
     }
 }
@@ -76,6 +88,8 @@ pub struct DeploymentParameters {
     pub modular_account_salt: B256,
     /// Salt of the factory.
     pub modular_account_factory_salt: B256,
+    /// Salt of the session key module.
+    pub session_key_module_salt: B256,
 }
 
 impl Default for DeploymentParameters {
@@ -86,6 +100,7 @@ impl Default for DeploymentParameters {
             session_key_plugin_salt: B256::ZERO,
             modular_account_salt: B256::ZERO,
             modular_account_factory_salt: B256::ZERO,
+            session_key_module_salt: B256::ZERO,
         }
     }
 }
@@ -128,11 +143,21 @@ impl Creation {
     }
 }
 
-/// The contracts of a deployment in the order of [`Contract::ALL`], and what creates each. `entry_point_code` is the creation
-/// bytecode of EntryPoint v0.6, which is not part of this crate. Nothing is checked: a zero owner leads to a factory that
-/// cannot be created, and other bytecode to an EntryPoint at another address than [`ENTRY_POINT`].
+/// Creation bytecode of the EntryPoints, which is under another licence and not part of this crate.
+/// `session_key_entry_point::codes` gives it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EntryPointCodes {
+    /// Of EntryPoint v0.6.
+    pub v06: Bytes,
+    /// Of EntryPoint v0.7.
+    pub v07: Bytes,
+}
+
+/// The contracts of a deployment in the order of [`Contract::ALL`], and what creates each. Nothing is checked: a zero owner
+/// leads to a factory that cannot be created, and other bytecode to EntryPoints at other addresses than [`ENTRY_POINT`] and
+/// [`ENTRY_POINT_V07`](crate::ENTRY_POINT_V07).
 #[must_use]
-pub fn plan(parameters: &DeploymentParameters, entry_point_code: Bytes) -> [(Contract, Creation); 5] {
+pub fn plan(parameters: &DeploymentParameters, entry_points: EntryPointCodes) -> [(Contract, Creation); 7] {
     let multi_owner_plugin = Creation {
         salt: parameters.multi_owner_plugin_salt,
         init_code: bytecode::MULTI_OWNER_PLUGIN.bytes(),
@@ -155,12 +180,22 @@ pub fn plan(parameters: &DeploymentParameters, entry_point_code: Bytes) -> [(Con
             ENTRY_POINT,
         ),
     };
+    let entry_point_v07 = Creation {
+        salt: ENTRY_POINT_V07_SALT,
+        init_code: entry_points.v07,
+    };
+    let session_key_module = Creation {
+        salt: parameters.session_key_module_salt,
+        init_code: bytecode::SESSION_KEY_MODULE.bytes(),
+    };
     [
-        (Contract::EntryPoint, Creation::unsalted(entry_point_code)),
+        (Contract::EntryPoint, Creation::unsalted(entry_points.v06)),
         (Contract::MultiOwnerPlugin, multi_owner_plugin),
         (Contract::SessionKeyPlugin, session_key_plugin),
         (Contract::ModularAccount, modular_account),
         (Contract::ModularAccountFactory, factory),
+        (Contract::EntryPointV07, entry_point_v07),
+        (Contract::SessionKeyModule, session_key_module),
     ]
 }
 
@@ -168,13 +203,20 @@ pub fn plan(parameters: &DeploymentParameters, entry_point_code: Bytes) -> [(Con
 mod tests {
     use super::*;
 
-    fn addresses(parameters: &DeploymentParameters) -> [Address; 5] {
-        plan(parameters, Bytes::from_static(&[0])).map(|(_, creation)| creation.address())
+    fn entry_points() -> EntryPointCodes {
+        EntryPointCodes {
+            v06: Bytes::from_static(&[0]),
+            v07: Bytes::from_static(&[1]),
+        }
+    }
+
+    fn addresses(parameters: &DeploymentParameters) -> [Address; 7] {
+        plan(parameters, entry_points()).map(|(_, creation)| creation.address())
     }
 
     #[test]
     fn the_plan_has_every_contract_in_order() {
-        let planned = plan(&DeploymentParameters::default(), Bytes::new());
+        let planned = plan(&DeploymentParameters::default(), entry_points());
         assert_eq!(planned.map(|(contract, _)| contract), Contract::ALL);
         assert!(Contract::ALL.is_sorted());
         for contract in Contract::ALL {
@@ -187,42 +229,49 @@ mod tests {
         let standard = addresses(&DeploymentParameters::default());
         let salt = B256::repeat_byte(1);
         let default = DeploymentParameters::default();
-        // EntryPoint, owner plugin, session key plugin, implementation, factory.
+        // EntryPoint, owner plugin, session key plugin, implementation, factory, EntryPoint v0.7, session key module.
         for (parameters, moved) in [
             (
                 DeploymentParameters {
                     factory_owner: Address::repeat_byte(1),
                     ..default
                 },
-                [false, false, false, false, true],
+                [false, false, false, false, true, false, false],
             ),
             (
                 DeploymentParameters {
                     multi_owner_plugin_salt: salt,
                     ..default
                 },
-                [false, true, false, false, true],
+                [false, true, false, false, true, false, false],
             ),
             (
                 DeploymentParameters {
                     session_key_plugin_salt: salt,
                     ..default
                 },
-                [false, false, true, false, false],
+                [false, false, true, false, false, false, false],
             ),
             (
                 DeploymentParameters {
                     modular_account_salt: salt,
                     ..default
                 },
-                [false, false, false, true, true],
+                [false, false, false, true, true, false, false],
             ),
             (
                 DeploymentParameters {
                     modular_account_factory_salt: salt,
                     ..default
                 },
-                [false, false, false, false, true],
+                [false, false, false, false, true, false, false],
+            ),
+            (
+                DeploymentParameters {
+                    session_key_module_salt: salt,
+                    ..default
+                },
+                [false, false, false, false, false, false, true],
             ),
         ] {
             let chosen = addresses(&parameters);

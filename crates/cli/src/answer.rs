@@ -5,7 +5,7 @@ use crate::{
     report::print_error,
 };
 use anstyle::{AnsiColor, Style};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use session_key_client::alloy::primitives::B256;
 use std::{
@@ -23,7 +23,7 @@ const QUIET: Style = Style::new().dimmed();
 const WIDTH: usize = 80;
 
 /// How a line is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Tone {
     Heading,
     Plain,
@@ -33,7 +33,7 @@ pub(crate) enum Tone {
     Quiet,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Line {
     /// Broken into lines of 80 characters, those after the first indented by so much.
     Wrapped { tone: Tone, indent: usize, text: String },
@@ -42,7 +42,7 @@ enum Line {
 }
 
 /// The answer to a command.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Answer {
     lines: Vec<Line>,
     data: Map<String, Value>,
@@ -120,7 +120,7 @@ impl Answer {
     }
 
     /// Prints the answer. What cannot be written is a failure, and of something that was done, an open one.
-    pub(crate) fn print(&self, is_json: bool) -> ExitCode {
+    pub(crate) fn print(&self, is_json: bool) -> Printed {
         let text = if is_json {
             let mut document = json!({ "ok": true, "error": null });
             for (name, value) in &self.data {
@@ -148,28 +148,51 @@ impl Answer {
     }
 }
 
-fn written(result: io::Result<()>, exit: Exit) -> ExitCode {
+/// What came of printing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Printed {
+    pub(crate) exit: ExitCode,
+    /// Whether all of it was written.
+    pub(crate) is_whole: bool,
+}
+
+impl From<Printed> for ExitCode {
+    fn from(printed: Printed) -> Self {
+        printed.exit
+    }
+}
+
+fn written(result: io::Result<()>, exit: Exit) -> Printed {
     match result {
-        Ok(()) => exit.into(),
+        Ok(()) => Printed {
+            exit: exit.into(),
+            is_whole: true,
+        },
         Err(error) => {
             print_error(&format!("the answer could not be written: {error}"));
-            Exit::Open.into()
+            Printed {
+                exit: Exit::Open.into(),
+                is_whole: false,
+            }
         }
     }
 }
 
 /// Says why there is no answer. `writes`: the command would have written something, and hashes stand beside the reason.
-pub(crate) fn print_failure(failure: &Failure, is_json: bool, writes: bool) -> ExitCode {
+pub(crate) fn print_failure(failure: &Failure, is_json: bool, writes: bool) -> Printed {
     print_error(&failure.message);
     if is_json {
         print_json(failure, writes)
     } else {
-        failure.exit.into()
+        Printed {
+            exit: failure.exit.into(),
+            is_whole: true,
+        }
     }
 }
 
 /// The same as a JSON document alone.
-pub(crate) fn print_json(failure: &Failure, writes: bool) -> ExitCode {
+pub(crate) fn print_json(failure: &Failure, writes: bool) -> Printed {
     let mut document = json!({ "ok": false, "error": { "code": failure.code, "message": failure.message } });
     if writes {
         document["userOpHash"] = json!(failure.user_op_hash);

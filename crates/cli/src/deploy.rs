@@ -25,7 +25,6 @@ use session_key_client::{
     operation::{Bounds, OverBound, Setting},
     permissions::parse_address,
 };
-use session_key_entry_point::ENTRY_POINT_CODE;
 use std::{collections::BTreeMap, path::PathBuf};
 
 #[derive(Debug, Args)]
@@ -57,6 +56,10 @@ pub(crate) struct DeployArguments {
     /// CREATE2 salt of the factory (0x and 64 hex digits) [default: 0].
     #[arg(long, value_name = "SALT", value_parser = parse_salt)]
     modular_account_factory_salt: Option<B256>,
+
+    /// CREATE2 salt of the session key module (0x and 64 hex digits) [default: 0].
+    #[arg(long, value_name = "SALT", value_parser = parse_salt)]
+    session_key_module_salt: Option<B256>,
 
     /// Send the transactions. Without it, nothing is sent: a dry run.
     #[arg(long)]
@@ -101,6 +104,7 @@ impl DeployArguments {
             session_key_plugin_salt: self.session_key_plugin_salt.unwrap_or_default(),
             modular_account_salt: self.modular_account_salt.unwrap_or_default(),
             modular_account_factory_salt: self.modular_account_factory_salt.unwrap_or_default(),
+            session_key_module_salt: self.session_key_module_salt.unwrap_or_default(),
         }
     }
 }
@@ -155,7 +159,7 @@ pub(crate) async fn run(arguments: &DeployArguments, report: &mut Report) -> End
             tokio::select! {
                 biased;
                 Interrupted { has_signed, .. } = interrupted(&purse) => {
-                    Err(Interrupted { has_signed: has_signed || has_sent, user_op_hash: None }.into())
+                    Err(Interrupted { has_signed: has_signed || has_sent, user_op_hash: None, transaction_hash: None }.into())
                 }
                 taken_up = take_up(&mut job, &purse, state, report) => taken_up,
             }
@@ -204,7 +208,7 @@ struct NothingSent {
 async fn begin(arguments: &DeployArguments, report: &mut Report) -> Result<Job> {
     let funder = arguments.funder()?;
     let parameters = arguments.parameters();
-    let plan = DeploymentPlan::new(&parameters, ENTRY_POINT_CODE.bytes())?;
+    let plan = DeploymentPlan::new(&parameters, session_key_entry_point::codes())?;
     let draft = arguments.record.as_deref().map(Draft::new).transpose()?;
     let endpoint = Endpoint::new(RPC_URL, &arguments.rpc_url, arguments.time_limit)?;
     let chain = endpoint.chain_id().await?;

@@ -10,7 +10,9 @@ use crate::{
 use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
-use session_key_bindings::{IEntryPoint, IModularAccount, IModularAccountFactory, manifest_hash};
+use session_key_bindings::{
+    ENTRY_POINT_V07, IEntryPoint, IExecutionModule, IModularAccount, IModularAccountFactory, manifest_hash,
+};
 use session_key_client::{
     Deployment, Node, SmartAccount,
     account::ReadError,
@@ -19,12 +21,16 @@ use session_key_client::{
         network::TransactionBuilder as _,
         primitives::{Address, B256, U256, keccak256},
         rpc::types::TransactionRequest,
-        sol_types::SolCall,
+        sol_types::{SolCall, SolValue as _},
     },
     deployment::{ChainDeployments, Contract, Deterministic, KnownContract, KnownDeployment, known_chains},
+    installation::{AccountCode, Installation, Severity, known_v08_contract},
     permissions::parse_address,
 };
 use std::path::Path;
+
+/// What accounts need that have the session key module.
+const FOR_MODULES: [Contract; 2] = [Contract::EntryPointV07, Contract::SessionKeyModule];
 
 /// How many EntryPoints of a bundler are shown.
 const MAX_ENTRY_POINTS: usize = 4;
@@ -52,6 +58,11 @@ pub(crate) struct DoctorArguments {
     #[arg(long, value_name = "ADDRESS", env = "SESSION_KEY_ACCOUNT", value_parser = parse_address)]
     account: Option<Address>,
 
+    /// Entity id of the session key module's validation on an ERC-6900 v0.8 account, in case the node does not answer which
+    /// validations the account has.
+    #[arg(long, value_name = "ID")]
+    entity_id: Option<u32>,
+
     /// Which contracts: `canonical` (those that accounts of the chain use already), `deterministic` (those that `deploy`
     /// creates), or a file that `deploy --record` wrote [default: canonical where there are any, else deterministic].
     #[arg(long, value_name = "NAME|FILE")]
@@ -75,7 +86,7 @@ struct Doctor {
 
 /// Checks everything. A check that could not be made is none.
 pub(crate) async fn run(arguments: &DoctorArguments, report: &mut Report) -> Ended {
-    for name in ["chainId", "deployment"] {
+    for name in ["chainId", "deployment", "moduleAccount"] {
         report.data(name, json!(null));
     }
     report.data("missing", json!([]));
@@ -120,22 +131,43 @@ async fn check(arguments: &DoctorArguments, report: &mut Report) -> Result<()> {
     report.data("deployment", doctor.known.name.clone());
     doctor.funder(report).await?;
 
+    let module_account = doctor.module_account(arguments).await?;
+    let is_for_modules = module_account.is_some();
     report.section(format!("The contracts ({})", doctor.known.name));
-    for (contract, known) in &doctor.known.contracts {
-        doctor.contract(*contract, known, report).await?;
+    if is_for_modules {
+        for contract in FOR_MODULES {
+            doctor.contract(contract, doctor.known(contract), report).await?;
+        }
+    } else {
+        for (contract, known) in &doctor.known.contracts {
+            // An account of the one generation needs nothing of the other.
+            if arguments.account.is_none() || !FOR_MODULES.contains(contract) {
+                doctor.contract(*contract, known, report).await?;
+            }
+        }
     }
     if doctor.known.name == Deterministic::record().known().name && !report.all_missing().is_empty() {
         report.fact("To deploy them", "session-key deploy --rpc-url … --chain-id …");
     }
-    doctor.stake(report).await?;
+    if !is_for_modules {
+        doctor.stake(report).await?;
+    }
 
     if let Some(bundler) = &bundler {
         report.section("The bundler");
-        doctor.bundler(bundler, report).await;
+        let entry_point = if is_for_modules {
+            ENTRY_POINT_V07
+        } else {
+            doctor.deployment.entry_point
+        };
+        doctor.bundler(bundler, entry_point, report).await;
     }
     if let Some(account) = arguments.account {
         report.section("The account");
-        doctor.account(account, report).await?;
+        match &module_account {
+            Some(installation) => doctor.installation(installation, report).await?,
+            None => doctor.account(account, report).await?,
+        }
     }
     Ok(())
 }
@@ -174,6 +206,144 @@ fn from_file(chain_id: u64, path: &str) -> Result<KnownDeployment> {
 }
 
 impl Doctor {
+    /// What is known of a contract: of the deployment's, or else of the one that `deploy` creates.
+    fn known(&self, contract: Contract) -> &KnownContract {
+        let of_deployment = self.known.contracts.get(&contract);
+        of_deployment.unwrap_or_else(|| &Deterministic::record().contracts[&contract])
+    }
+
+    /// How the account has the session key module, if it is an ERC-6900 v0.8 account.
+    async fn module_account(&self, arguments: &DoctorArguments) -> Result<Option<Installation>> {
+        let Some(account) = arguments.account else {
+            return Ok(None);
+        };
+        let module = self.known(Contract::SessionKeyModule).address;
+        let read = Installation::read(&self.node, account, module, arguments.entity_id.as_slice()).await;
+        read.wrap_err("how the account has the session key module cannot be read")
+    }
+
+    /// An ERC-6900 v0.8 account, and how it has the session key module.
+    async fn installation(&self, found: &Installation, report: &mut Report) -> Result<()> {
+        report.done(
+            "Account",
+            format!("{}  {} (ERC-6900 v0.8)", found.account, found.account_id),
+        );
+        let code = match found.code {
+            AccountCode::Proxy(implementation) => format!("a proxy to {}", self.named(implementation).await?),
+            AccountCode::Delegation(delegate) => {
+                format!("delegates to {} (EIP-7702)", self.named(delegate).await?)
+            }
+            _ => "its own".to_owned(),
+        };
+        report.fact("Account's code", code);
+        for validation in &found.validations {
+            let selectors: Vec<_> = validation.selectors.iter().map(ToString::to_string).collect();
+            let hooks = validation.validation_hooks.len() + validation.execution_hooks.len();
+            report.fact(
+                format!("Validation {:#010x}", validation.entity_id),
+                format!(
+                    "{}  flags {:#04x}, {hooks} hooks, functions: {}",
+                    self.named(validation.module).await?,
+                    validation.flags,
+                    if selectors.is_empty() {
+                        "none of its own".to_owned()
+                    } else {
+                        selectors.join(" ")
+                    }
+                ),
+            );
+        }
+        let findings = found.findings();
+        for finding in &findings {
+            let detail = format!("{finding}; {}", finding.kind.advice());
+            if finding.kind.severity() == Severity::Notice {
+                report.warning(finding.kind.code(), detail);
+            } else {
+                report.missing(finding.kind.code(), detail);
+            }
+        }
+        let keys = found
+            .session_keys
+            .map_or_else(|| "unknown".to_owned(), |keys| keys.to_string());
+        if found.is_good() {
+            report.done("Session keys", keys);
+        } else {
+            report.fact("Session keys", keys);
+        }
+        let described: Vec<_> = findings
+            .iter()
+            .map(|finding| {
+                json!({
+                    "code": finding.kind.code(),
+                    "severity": match finding.kind.severity() {
+                        Severity::Notice => "notice",
+                        Severity::Incomplete => "incomplete",
+                        _ => "unsafe",
+                    },
+                    "about": finding.about,
+                    "text": finding.kind.text(),
+                    "advice": finding.kind.advice(),
+                })
+            })
+            .collect();
+        report.data(
+            "moduleAccount",
+            json!({
+                "accountId": found.account_id,
+                "implementation": found.code.implementation().map(|address| address.to_string()),
+                "isDelegation": matches!(found.code, AccountCode::Delegation(_)),
+                "module": found.module.to_string(),
+                "entityId": found.entity_id(),
+                "sessionKeys": found.session_keys,
+                "isGood": found.is_good(),
+                "findings": described,
+            }),
+        );
+
+        let balance = self
+            .node
+            .balance(found.account, BlockId::latest())
+            .await
+            .wrap_err(NO_ANSWER)?;
+        let question = IEntryPoint::balanceOfCall {
+            account: found.account,
+        };
+        let deposit = self.read(found.entry_point, question).await?;
+        let detail = format!(
+            "{}, and {} deposited for gas",
+            show_ether(balance),
+            deposit.map_or_else(|| "an unknown amount".to_owned(), show_ether)
+        );
+        if balance.is_zero() && deposit.is_none_or(|deposit| deposit.is_zero()) {
+            report.warning(
+                "Funds of the account",
+                format!("{detail}: only a paymaster can pay for operations"),
+            );
+        } else {
+            report.done("Funds of the account", detail);
+        }
+        Ok(())
+    }
+
+    /// An address, with the name of a contract that is known there by its code.
+    async fn named(&self, address: Address) -> Result<String> {
+        let own = FOR_MODULES
+            .into_iter()
+            .find(|contract| self.known(*contract).address == address);
+        if let Some(contract) = own {
+            return Ok(format!("{address} ({contract})"));
+        }
+        let code = self
+            .node
+            .code_at(address, BlockId::latest())
+            .await
+            .wrap_err(NO_ANSWER)?;
+        Ok(match known_v08_contract(address, code.len()) {
+            Some(name) => format!("{address} ({name})"),
+            None => address.to_string(),
+        })
+    }
+
     /// Funds of the key that pays for deployments and bundles, where there is one.
     async fn funder(&self, report: &mut Report) -> Result<()> {
         let Some(funder) = funder()?.map(|signer| signer.address()) else {
@@ -230,6 +400,7 @@ impl Doctor {
                     .await
             }
             Contract::ModularAccountFactory => self.factory(&label, address, report).await,
+            Contract::SessionKeyModule => self.module_manifest(&label, address, report).await,
             _ => Ok(()),
         }
     }
@@ -258,6 +429,29 @@ impl Doctor {
                 let error = of_contract(error)?;
                 report.missing(label, format!("does not tell its manifest: {error}"));
             }
+        }
+        Ok(())
+    }
+
+    /// The same of the module.
+    async fn module_manifest(&self, label: &str, module: Address, report: &mut Report) -> Result<()> {
+        match self
+            .read(module, IExecutionModule::executionManifestCall {})
+            .await?
+        {
+            Some(manifest) => {
+                let (actual, expected) = (
+                    keccak256(manifest.abi_encode()),
+                    manifest_hash::SESSION_KEY_MODULE,
+                );
+                if actual != expected {
+                    report.missing(
+                        label,
+                        format!("its manifest has hash {actual} instead of {expected}"),
+                    );
+                }
+            }
+            None => report.missing(label, "does not tell its manifest"),
         }
         Ok(())
     }
@@ -309,7 +503,7 @@ impl Doctor {
         Ok(())
     }
 
-    async fn bundler(&self, bundler: &Endpoint, report: &mut Report) {
+    async fn bundler(&self, bundler: &Endpoint, entry_point: Address, report: &mut Report) {
         let origin = &bundler.origin;
         let chain_id = match bundler.node.chain_id().await {
             Ok(chain_id) => chain_id,
@@ -327,7 +521,6 @@ impl Doctor {
             );
         }
         let supported: Result<Vec<Address>, _> = bundler.node.request("eth_supportedEntryPoints", ()).await;
-        let entry_point = self.deployment.entry_point;
         match supported {
             Ok(supported) if supported.contains(&entry_point) => {
                 report.done("Bundler's EntryPoints", format!("{entry_point} is one of them"));

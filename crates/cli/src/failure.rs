@@ -1,6 +1,6 @@
 //! How a command ends, and the exit code for it.
 
-use crate::{files::BadPolicy, purse::Purse, transactions::TransactionError};
+use crate::{commands::LintErrors, files::BadPolicy, purse::Purse, transactions::TransactionError};
 use session_key_client::{
     RequestError,
     alloy::primitives::B256,
@@ -44,6 +44,8 @@ pub(crate) struct Interrupted {
     pub(crate) has_signed: bool,
     /// The operation that was signed.
     pub(crate) user_op_hash: Option<B256>,
+    /// The transaction that was signed.
+    pub(crate) transaction_hash: Option<B256>,
 }
 
 /// Ends when the process is asked to end: by Ctrl-C, or a closed terminal.
@@ -55,6 +57,7 @@ pub(crate) async fn interrupted(purse: &Purse) -> Interrupted {
     Interrupted {
         has_signed: purse.has_signed(),
         user_op_hash: None,
+        transaction_hash: None,
     }
 }
 
@@ -88,6 +91,16 @@ pub(crate) struct Unsettled {
     #[source]
     pub(crate) error: DeployError,
 }
+
+/// About a transaction that an earlier run has signed, which comes before anything else.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct OfEarlierRun(pub(crate) TransactionError);
+
+/// What an earlier run has begun was gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what an earlier run has begun")]
+pub(crate) struct AfterEarlierRun;
 
 /// It is done, but could not be reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
@@ -165,7 +178,10 @@ impl Failure {
     /// It could not begin.
     pub(crate) fn before(error: &eyre::Report) -> Self {
         let mut failure = Self::of(error, "could_not_begin");
-        if failure.exit != Exit::Interrupted {
+        let has_begun = |cause: &(dyn std::error::Error + 'static)| {
+            cause.is::<OfEarlierRun>() || cause.is::<Interrupted>()
+        };
+        if !error.chain().any(has_begun) && error.downcast_ref::<AfterEarlierRun>().is_none() {
             failure.exit = Exit::NotBegun;
         }
         failure
@@ -212,7 +228,10 @@ impl Failure {
                 if error.is_open() {
                     failure.exit = Exit::Open;
                 }
-            } else if let Some(error) = cause.downcast_ref::<TransactionError>() {
+            } else if let Some(error) = cause
+                .downcast_ref::<TransactionError>()
+                .or_else(|| cause.downcast_ref().map(|OfEarlierRun(error)| error))
+            {
                 failure.code = error.code();
                 failure.transaction_hash = error.transaction();
                 if error.is_open() {
@@ -220,6 +239,8 @@ impl Failure {
                 }
             } else if let Some(error) = cause.downcast_ref::<RequestError>() {
                 failure.code = error.code();
+            } else if cause.is::<LintErrors>() {
+                failure.code = "lint_errors";
             } else if cause.is::<BadPolicy>() {
                 failure.code = "bad_policy";
             } else if let Some(WrongInput(..)) = cause.downcast_ref() {
@@ -233,10 +254,12 @@ impl Failure {
             } else if let Some(Interrupted {
                 has_signed,
                 user_op_hash,
+                transaction_hash,
             }) = cause.downcast_ref()
             {
                 failure.code = "interrupted";
                 failure.user_op_hash = *user_op_hash;
+                failure.transaction_hash = *transaction_hash;
                 failure.exit = if *has_signed {
                     Exit::Open
                 } else {
@@ -269,7 +292,7 @@ fn one_line(error: &eyre::Report) -> String {
 mod tests {
     use super::*;
     use eyre::eyre;
-    use session_key_client::deployment::Contract;
+    use session_key_client::{deployment::Contract, transaction::SendError};
 
     fn no_answer() -> RequestError {
         RequestError::no_answer("for https://node.example/v2/s3cr3t?key=s3cr3t\u{1b}[31m\nand more")
@@ -306,9 +329,12 @@ mod tests {
                 .starts_with("first; giving back: transaction 0x01"),
             "{failure:?}"
         );
-        let lost = TransactionError::NoAnswer {
+        let lost = TransactionError::Failed {
             what: "giving back".to_owned(),
-            error: no_answer(),
+            error: SendError::NoAnswer {
+                transaction: B256::repeat_byte(2),
+                error: no_answer(),
+            },
         };
         assert_eq!(Failure::during(&[eyre!("first"), lost.into()]).exit, Exit::Open);
         for (has_signed, exit) in [(false, Exit::Interrupted), (true, Exit::Open)] {
@@ -316,6 +342,7 @@ mod tests {
             let failure = Failure::during(&[Interrupted {
                 has_signed,
                 user_op_hash,
+                transaction_hash: None,
             }
             .into()]);
             assert_eq!((failure.exit, failure.user_op_hash), (exit, user_op_hash));
@@ -325,9 +352,9 @@ mod tests {
 
     #[test]
     fn no_form_of_an_error_shows_urls_or_control_characters() {
-        let error = TransactionError::NotSent {
+        let error = TransactionError::Failed {
             what: "creating the account".to_owned(),
-            error: no_answer(),
+            error: SendError::NotPrepared(no_answer()),
         };
         let report = eyre::Report::new(error).wrap_err("could not go on");
         let failure = Failure::during(std::slice::from_ref(&report));

@@ -1,8 +1,12 @@
 //! Files that people write: policies and lock files, and standard input.
 
 use eyre::{Result, WrapErr as _, ensure};
-use session_key_client::permissions::policy::{Policy, PolicyError, PolicyFormat, PolicyLock};
+use session_key_client::{
+    alloy::primitives::Address,
+    permissions::policy::{Policy, PolicyError, PolicyFormat, PolicyLock},
+};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
 };
@@ -100,6 +104,21 @@ impl PolicyFile {
         let text = read(&path)?;
         let file = path.display().to_string();
         Ok(PolicyLock::parse(&text).map_err(|error| BadPolicy { file, error })?)
+    }
+
+    /// Decimals of tokens on a chain, by the lock file. Not where its entries disagree.
+    pub(crate) fn locked_decimals(&self, chain_id: u64) -> Result<BTreeMap<Address, u8>> {
+        let lock = self.lock()?;
+        let mut found: BTreeMap<Address, BTreeSet<u8>> = BTreeMap::new();
+        for grant in lock.grants().filter(|grant| grant.chain_id == chain_id) {
+            for (token, decimals) in &grant.decimals {
+                found.entry(*token).or_default().insert(*decimals);
+            }
+        }
+        let agreed = found.into_iter().filter(|(_, decimals)| decimals.len() == 1);
+        Ok(agreed
+            .filter_map(|(token, decimals)| Some((token, decimals.first().copied()?)))
+            .collect())
     }
 
     /// Writes the lock file: a new file takes the old one's place.

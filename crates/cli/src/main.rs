@@ -118,7 +118,7 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
             .collect();
         let message = said.join(" ");
         let message = message.strip_prefix("error: ").unwrap_or(&message);
-        return answer::print_json(&Failure::of_arguments(message), true);
+        return answer::print_json(&Failure::of_arguments(message), true).into();
     }
     failure::Exit::NotBegun.into()
 }

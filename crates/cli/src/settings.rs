@@ -80,7 +80,8 @@ pub(crate) struct SettingsFile {
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse_address(&text).map(Some).map_err(D::Error::custom)
+    let address = parse_address(&text).map(Some);
+    address.map_err(|_| D::Error::custom("expected an address, with its checksum if it has capitals"))
 }
 
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<U256>, D::Error> {
@@ -88,6 +89,27 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<U256>, D:
     text.parse()
         .map(Some)
         .map_err(|_| D::Error::custom("expected a number"))
+}
+
+/// What was expected. The value that was found may be a URL with a key in it: it is left out.
+fn without_value(message: &str) -> String {
+    let is_about_value = ["invalid type: ", "invalid value: ", "invalid length "];
+    let message = if is_about_value.iter().any(|start| message.starts_with(start)) {
+        match message.rsplit_once(", expected ") {
+            Some((_, expected)) => format!("the value has the wrong type: expected {expected}"),
+            None => "the value has the wrong type".to_owned(),
+        }
+    } else if message.starts_with("unknown field `") {
+        match message.rsplit_once(", expected ") {
+            Some((_, expected)) => format!("unknown member: expected {expected}"),
+            None => "unknown member".to_owned(),
+        }
+    } else if message.contains("://") {
+        "this cannot be read".to_owned()
+    } else {
+        message.to_owned()
+    };
+    clean_text(&message, 200)
 }
 
 /// The settings file of a command, if there is one.
@@ -122,7 +144,7 @@ impl FromFile {
             let line = error.span().map_or(1, |span| {
                 text[..span.start.min(text.len())].matches('\n').count() + 1
             });
-            eyre!("{shown}:{line}: {}", clean_text(error.message(), 200))
+            eyre!("{shown}:{line}: {}", without_value(error.message()))
         })?;
         Ok(Self {
             path: Some(path.to_owned()),

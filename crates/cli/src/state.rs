@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 /// The largest file that is read, in bytes. One transaction takes about 60 kB.
 const MAX_SIZE: u64 = 8 << 20;
 /// How long another process is waited for.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(600);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(600);
 /// How far apart it is looked whether that has ended.
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -190,7 +190,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Locks a file beside the state file, which is replaced and removed.
-async fn lock(path: &Path, timeout: Duration, on_wait: impl FnOnce()) -> Result<File> {
+pub(crate) async fn lock(path: &Path, timeout: Duration, on_wait: impl FnOnce()) -> Result<File> {
     let mut name = OsString::from(path.as_os_str());
     name.push(".lock");
     let file = OpenOptions::new()
@@ -205,10 +205,7 @@ async fn lock(path: &Path, timeout: Duration, on_wait: impl FnOnce()) -> Result<
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(error.into()),
             Err(TryLockError::WouldBlock) if Instant::now() >= until => {
-                bail!(
-                    "another process still deploys with it after {} s",
-                    timeout.as_secs()
-                );
+                bail!("another process still has it after {} s", timeout.as_secs());
             }
             Err(TryLockError::WouldBlock) => {
                 if let Some(on_wait) = on_wait.take() {
@@ -315,10 +312,7 @@ mod tests {
         let path = folder.path().join("state.json");
         let first = open(&path).await.unwrap();
         let error = lock(&path, Duration::from_secs(1), || ()).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "another process still deploys with it after 1 s"
-        );
+        assert_eq!(error.to_string(), "another process still has it after 1 s");
         let mut has_waited = false;
         let (second, ()) = tokio::join!(
             StateFile::open(path.clone(), 7, SENDER, || has_waited = true),

@@ -1,53 +1,52 @@
-//! Plain transactions of the funder, one after the other.
+//! Plain transactions of one account, one after the other.
 
+use crate::purse::Purse;
 use eyre::{Result, bail};
 use session_key_client::{
     Node, RequestError, Revert,
     alloy::{
-        network::TransactionBuilder as _,
-        primitives::{Address, B256, Bytes, U64, U256},
-        providers::{DynProvider, Provider as _},
-        rpc::types::TransactionRequest,
+        primitives::{Address, B256, U256},
+        providers::DynProvider,
     },
     node::TransactionReceipt,
-    operation::{Bounds, OverBound},
+    operation::Bounds,
     request::ErrorAnswer,
+    transaction::{Seen, SendError, SignedTransaction, TransactionEnd, TransactionSender},
 };
-use std::{fmt, time::Duration};
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long a transaction or an operation may take to be included.
-pub(crate) const INCLUSION_TIMEOUT: Duration = Duration::from_secs(180);
-/// How far apart its receipt is asked for, at first and at last.
-const RECEIPT_INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+pub(crate) use session_key_client::transaction::INCLUSION_TIMEOUT;
+
+/// How far apart it is asked whether others are included.
+const INTERVAL: Duration = Duration::from_secs(2);
 /// How long a node may be behind one that has told of a block.
 const LAG: Duration = Duration::from_secs(20);
 
 /// A transaction did not do what it should, or is not known to have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TransactionError {
-    /// It would revert, cannot be paid, or the node does not answer.
+    /// It was not sent, or it is not known what became of it.
     #[error("{what}: {}", words(error))]
-    NotSent { what: String, error: RequestError },
+    Failed { what: String, error: SendError },
 
-    /// The node suggests absurd fees.
-    #[error("{what}: {over}")]
-    OverBound { what: String, over: OverBound },
-
-    /// It was handed over, and nobody said that it was taken.
-    #[error("{what}: the transaction may have been sent: {error}")]
-    NoAnswer { what: String, error: RequestError },
-
-    /// It was sent, and not seen since.
-    #[error(
-        "{what}: transaction {transaction} was not seen in a block for {} s{}",
-        INCLUSION_TIMEOUT.as_secs(),
-        because(error.as_ref())
-    )]
-    NotIncluded {
+    /// It could not be written down, and so was not sent.
+    #[error("{what}: transaction {transaction} was not sent, because it could not be written down: {reason}")]
+    NotKept {
         what: String,
         transaction: B256,
-        error: Option<RequestError>,
+        reason: String,
+    },
+
+    /// Another transaction has its nonce.
+    #[error(
+        "{what}: transaction {transaction} is void, because another one has used its nonce ({nonce}): nothing came of it; the same \
+         command does it afresh"
+    )]
+    Void {
+        what: String,
+        transaction: B256,
+        nonce: u64,
     },
 
     /// It was included, and reverted.
@@ -56,8 +55,8 @@ pub(crate) enum TransactionError {
 }
 
 /// The error; of a revert, what it says, where that is known.
-fn words(error: &RequestError) -> String {
-    if let RequestError::Answered(ErrorAnswer { data: Some(data), .. }) = error {
+fn words(error: &SendError) -> String {
+    if let SendError::NotPrepared(RequestError::Answered(ErrorAnswer { data: Some(data), .. })) = error {
         match Revert::decode(data) {
             Revert::Unknown(_) => {}
             revert => return format!("it would revert: {revert}"),
@@ -66,31 +65,31 @@ fn words(error: &RequestError) -> String {
     error.to_string()
 }
 
-fn because(error: Option<&RequestError>) -> impl fmt::Display {
-    error.map_or_else(String::new, |error| format!(" ({error})"))
-}
-
 impl TransactionError {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::NotSent { .. } => "not_sent",
-            Self::OverBound { .. } => "over_bound",
-            Self::NoAnswer { .. } => "no_answer",
-            Self::NotIncluded { .. } => "not_included",
+            Self::Failed { error, .. } => error.code(),
+            Self::NotKept { .. } => "not_kept",
+            Self::Void { .. } => "void",
             Self::Reverted { .. } => "reverted",
         }
     }
 
     /// Whether it was sent, or may have been, and what became of it is not known.
     pub(crate) const fn is_open(&self) -> bool {
-        matches!(self, Self::NoAnswer { .. } | Self::NotIncluded { .. })
+        match self {
+            Self::Failed { error, .. } => error.is_open(),
+            _ => false,
+        }
     }
 
     /// Its hash, once it is known.
     pub(crate) const fn transaction(&self) -> Option<B256> {
         match self {
-            Self::NotIncluded { transaction, .. } | Self::Reverted { transaction, .. } => Some(*transaction),
-            _ => None,
+            Self::Failed { error, .. } => error.transaction(),
+            Self::NotKept { transaction, .. }
+            | Self::Void { transaction, .. }
+            | Self::Reverted { transaction, .. } => Some(*transaction),
         }
     }
 }
@@ -99,20 +98,24 @@ impl TransactionError {
 #[derive(Clone, Debug)]
 pub(crate) struct Transactions {
     node: Node,
-    from: Address,
-    chain_id: u64,
+    sender: TransactionSender,
+    purse: Purse,
     bounds: Bounds,
 }
 
 impl Transactions {
-    /// The provider signs for `from`.
-    pub(crate) fn new(provider: DynProvider, from: Address, chain_id: u64, bounds: Bounds) -> Self {
+    /// The purse signs, and pays.
+    pub(crate) fn new(provider: DynProvider, purse: Purse, chain_id: u64, bounds: Bounds) -> Self {
         Self {
-            node: Node::new(provider),
-            from,
-            chain_id,
+            node: Node::new(provider.clone()),
+            sender: TransactionSender::new(provider, chain_id),
+            purse,
             bounds,
         }
+    }
+
+    const fn from(&self) -> Address {
+        self.purse.address()
     }
 
     /// Calls a contract, with ether or without.
@@ -123,101 +126,78 @@ impl Transactions {
         value: U256,
         data: Vec<u8>,
     ) -> Result<TransactionReceipt, TransactionError> {
-        let transaction = TransactionRequest::default()
-            .with_to(to)
-            .with_value(value)
-            .with_input(Bytes::from(data));
-        self.send(what, transaction).await
+        let signed = self.sign(what, to, value, data).await?;
+        self.send(what, &signed).await
+    }
+
+    /// Signs a call of a contract, and sends nothing.
+    pub(crate) async fn sign(
+        &self,
+        what: &str,
+        to: Address,
+        value: U256,
+        data: Vec<u8>,
+    ) -> Result<SignedTransaction, TransactionError> {
+        let signed = self
+            .sender
+            .sign(to, value, data.into(), &self.bounds, &self.purse)
+            .await;
+        signed.map_err(failed(what))
     }
 
     /// Sends a transaction, and waits until it is included and the node knows of its block.
     pub(crate) async fn send(
         &self,
         what: &str,
-        transaction: TransactionRequest,
+        signed: &SignedTransaction,
     ) -> Result<TransactionReceipt, TransactionError> {
-        let not_sent = |error| TransactionError::NotSent {
-            what: what.to_owned(),
-            error,
-        };
-        let head = self.node.head().await.map_err(not_sent)?;
-        let fees = self.node.fees(&head).await.map_err(not_sent)?;
-        let max_priority_fee = fees.max_priority_fee.min(fees.max_fee);
-        self.bounds
-            .check_fees(
-                fees.base_fee,
-                U256::from(fees.max_fee),
-                U256::from(max_priority_fee),
-            )
-            .map_err(|over| TransactionError::OverBound {
-                what: what.to_owned(),
-                over,
-            })?;
-        let mut transaction = transaction.with_from(self.from);
-        let gas: U64 = self
-            .node
-            .request("eth_estimateGas", (&transaction,))
-            .await
-            .map_err(not_sent)?;
-        let gas: u64 = gas.to();
-        // Room for what changes until it is included.
-        transaction.set_gas_limit(gas.saturating_add(gas / 4));
-        transaction.set_chain_id(self.chain_id);
-        if head.base_fee.is_some() {
-            transaction.set_max_fee_per_gas(fees.max_fee);
-            transaction.set_max_priority_fee_per_gas(max_priority_fee);
-        } else {
-            transaction.set_gas_price(fees.max_fee);
-        }
-        let nonce = self.node.transaction_count(self.from, true).await;
-        transaction.set_nonce(nonce.map_err(not_sent)?);
+        self.sender.hand_over(signed).await.map_err(failed(what))?;
+        let kept = std::slice::from_ref(signed);
+        let end = self.sender.wait(self.from(), kept).await;
+        self.ended(what, signed, end.map_err(failed(what))?).await
+    }
 
-        let sent = self.node.provider().send_transaction(transaction).await;
-        let hash = match sent {
-            Ok(pending) => *pending.tx_hash(),
-            Err(error) => {
-                let error = RequestError::of("eth_sendRawTransaction", &error);
-                return Err(match error {
-                    RequestError::NotReached { .. } | RequestError::NotMade { .. } => not_sent(error),
-                    // Whatever else is said: it may have been passed on.
-                    error => TransactionError::NoAnswer {
-                        what: what.to_owned(),
-                        error,
-                    },
-                });
-            }
+    /// Sees a transaction to its end that an earlier run has signed: sends the same again, unless it is decided.
+    pub(crate) async fn take_up(
+        &self,
+        what: &str,
+        signed: &SignedTransaction,
+    ) -> Result<TransactionReceipt, TransactionError> {
+        let end = self.sender.take_up(self.from(), signed).await;
+        self.ended(what, signed, end.map_err(failed(what))?).await
+    }
+
+    async fn ended(
+        &self,
+        what: &str,
+        signed: &SignedTransaction,
+        end: TransactionEnd,
+    ) -> Result<TransactionReceipt, TransactionError> {
+        let TransactionEnd::Included(receipt) = end else {
+            return Err(TransactionError::Void {
+                what: what.to_owned(),
+                transaction: signed.hash,
+                nonce: signed.nonce,
+            });
         };
-        let receipt = self.receipt(what, hash).await?;
         // One that is behind is no reason to stop: what it answers next is looked at again.
         let _ = caught_up(&self.node, receipt.block_number).await;
         if receipt.success == Some(false) {
             return Err(TransactionError::Reverted {
                 what: what.to_owned(),
-                transaction: hash,
+                transaction: signed.hash,
             });
         }
-        Ok(receipt)
+        Ok(*receipt)
     }
 
-    async fn receipt(&self, what: &str, hash: B256) -> Result<TransactionReceipt, TransactionError> {
-        let until = Instant::now() + INCLUSION_TIMEOUT;
-        let [mut interval, longest] = RECEIPT_INTERVALS;
-        loop {
-            let error = match self.node.receipt(hash).await {
-                Ok(Some(receipt)) => return Ok(receipt),
-                Ok(None) => None,
-                Err(error) => Some(error),
-            };
-            if Instant::now() >= until {
-                return Err(TransactionError::NotIncluded {
-                    what: what.to_owned(),
-                    transaction: hash,
-                    error,
-                });
-            }
-            sleep(interval).await;
-            interval = (interval * 2).min(longest);
-        }
+    /// Whether nothing has come of a transaction yet: it is in no block, and its nonce is free.
+    pub(crate) async fn is_undecided(&self, signed: &SignedTransaction) -> Result<bool> {
+        let seen = self
+            .sender
+            .look(self.from(), std::slice::from_ref(signed))
+            .await?;
+        Ok(matches!(seen, Seen::Waiting))
     }
 
     /// Waits until nothing of the account's waits to be included, for a while.
@@ -225,18 +205,23 @@ impl Transactions {
         let until = Instant::now() + INCLUSION_TIMEOUT;
         loop {
             let (included, known) = tokio::try_join!(
-                self.node.transaction_count(self.from, false),
-                self.node.transaction_count(self.from, true)
+                self.node.transaction_count(self.from(), false),
+                self.node.transaction_count(self.from(), true)
             )?;
             if known <= included {
                 return Ok(());
             }
             if Instant::now() >= until {
-                bail!("{} transactions of {} wait", known - included, self.from);
+                bail!("{} transactions of {} wait", known - included, self.from());
             }
-            sleep(RECEIPT_INTERVALS[1]).await;
+            sleep(INTERVAL).await;
         }
     }
+}
+
+fn failed(what: &str) -> impl FnOnce(SendError) -> TransactionError {
+    let what = what.to_owned();
+    move |error| TransactionError::Failed { what, error }
 }
 
 /// Waits until a node knows of a block: behind one URL there may be many nodes.

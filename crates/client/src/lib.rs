@@ -7,6 +7,7 @@ pub mod client;
 pub mod deployment;
 pub mod explain;
 pub mod inspect;
+pub mod installation;
 pub mod journal;
 pub mod key_list;
 pub mod key_request;
@@ -17,6 +18,7 @@ pub mod request;
 pub mod revert;
 pub mod signer;
 pub mod submit;
+pub mod transaction;
 #[cfg(feature = "http")]
 pub mod transport;
 pub mod v08;

@@ -1,21 +1,39 @@
 #![doc = include_str!("../README.md")]
 
-use session_key_bindings::bytecode::CreationCode;
+use session_key_bindings::{bytecode::CreationCode, deployment::EntryPointCodes};
 
 /// EntryPoint v0.6, the unmodified GPL-3.0 release; its constructor takes no arguments.
 pub static ENTRY_POINT_CODE: CreationCode =
     CreationCode::new("EntryPoint", include_str!("../bytecode/EntryPoint.hex"));
 
+/// EntryPoint v0.7, the unmodified GPL-3.0 release; its constructor takes no arguments.
+pub static ENTRY_POINT_V07_CODE: CreationCode =
+    CreationCode::new("EntryPointV07", include_str!("../bytecode/EntryPointV07.hex"));
+
+/// Both, as a plan of a deployment takes them.
+#[must_use]
+pub fn codes() -> EntryPointCodes {
+    EntryPointCodes {
+        v06: ENTRY_POINT_CODE.bytes(),
+        v07: ENTRY_POINT_V07_CODE.bytes(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::ENTRY_POINT_CODE;
+    use super::codes;
     use alloy_primitives::B256;
-    use session_key_bindings::{DEPLOYMENT_PROXY, ENTRY_POINT};
+    use session_key_bindings::{
+        DEPLOYMENT_PROXY, ENTRY_POINT, ENTRY_POINT_V07, deployment::ENTRY_POINT_V07_SALT,
+    };
 
-    /// It was created through the deployment proxy with salt zero: any other bytecode would have another address.
+    /// Each was created through the deployment proxy: any other bytecode would have another address.
     #[test]
-    fn the_bytecode_creates_the_entry_point_at_its_address() {
-        let created = DEPLOYMENT_PROXY.create2_from_code(B256::ZERO, ENTRY_POINT_CODE.bytes());
-        assert_eq!(created, ENTRY_POINT);
+    fn the_bytecode_creates_the_entry_points_at_their_addresses() {
+        let codes = codes();
+        let v06 = DEPLOYMENT_PROXY.create2_from_code(B256::ZERO, codes.v06);
+        assert_eq!(v06, ENTRY_POINT);
+        let v07 = DEPLOYMENT_PROXY.create2_from_code(ENTRY_POINT_V07_SALT, codes.v07);
+        assert_eq!(v07, ENTRY_POINT_V07);
     }
 }

@@ -38,8 +38,9 @@ pub use rpc::ErrorAnswer;
 #[cfg(feature = "serve")]
 pub use serve::Server;
 pub use stack::{
-    DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, MULTICALL3, PLUGIN_WITHOUT_STRICT_RULES,
-    PlannedContract, Stack, TestToken, VERIFYING_PAYMASTER_CODE,
+    DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, ENTRY_POINT_V07_CODE, MULTICALL3,
+    PLUGIN_WITHOUT_STRICT_RULES, PlannedContract, Stack, TestToken, V08_ACCOUNT_CODE, V08_DELEGATE_CODE,
+    V08_SIGNATURE_ACCOUNT_CODE, VERIFYING_PAYMASTER_CODE, entry_point_codes,
 };
 pub use testkit::Testkit;
 pub use trace::{CallKind, CallTrace};

@@ -23,7 +23,7 @@ mod contracts {
 
 pub use contracts::TestToken;
 pub use session_key_bindings::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE};
-pub use session_key_entry_point::ENTRY_POINT_CODE;
+pub use session_key_entry_point::{ENTRY_POINT_CODE, ENTRY_POINT_V07_CODE, codes as entry_point_codes};
 
 static TEST_TOKEN: CreationCode = CreationCode::new("TestToken", include_str!("../bytecode/TestToken.hex"));
 static TEST_MULTICALL: CreationCode =
@@ -42,6 +42,26 @@ pub static VERIFYING_PAYMASTER_CODE: CreationCode = CreationCode::new(
 pub static PLUGIN_WITHOUT_STRICT_RULES: CreationCode = CreationCode::new(
     "PluginWithoutStrictRules",
     include_str!("../bytecode/PluginWithoutStrictRules.hex"),
+);
+
+/// `ModuleOwnedAccount`: an ERC-6900 v0.8 account that selects validations in the nonce and keeps them as Modular Account v2 does.
+/// Its constructor takes no arguments. This and the two below are not part of the stack.
+pub static V08_ACCOUNT_CODE: CreationCode = CreationCode::new(
+    "ModuleOwnedAccount",
+    include_str!("../bytecode/ModuleOwnedAccount.hex"),
+);
+
+/// `SignatureAccount`: an ERC-6900 v0.8 account that selects validations in the signature, by module and entity id. Its
+/// constructor takes no arguments.
+pub static V08_SIGNATURE_ACCOUNT_CODE: CreationCode = CreationCode::new(
+    "SignatureAccount",
+    include_str!("../bytecode/SignatureAccount.hex"),
+);
+
+/// `DelegatedAccount`: an ERC-6900 v0.8 account to delegate to (EIP-7702). Its constructor takes whether it is the earlier version.
+pub static V08_DELEGATE_CODE: CreationCode = CreationCode::new(
+    "DelegatedAccount",
+    include_str!("../bytecode/DelegatedAccount.hex"),
 );
 
 /// Where `Multicall3` is on most chains. Not part of the stack; see [`Stack::deploy_multicall`].
@@ -143,7 +163,9 @@ impl Stack {
             session_key_plugin,
             implementation,
             factory,
-        ] = deployment::plan(&parameters, ENTRY_POINT_CODE.bytes())
+            _,
+            _,
+        ] = deployment::plan(&parameters, entry_point_codes())
             .map(|(contract, creation)| PlannedContract::new(contract.name(), creation.init_code));
         let token_arguments = TestToken::constructorCall {
             name_: "Test Dollar".into(),

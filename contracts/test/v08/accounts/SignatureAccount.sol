@@ -87,7 +87,7 @@ contract SignatureAccount is ModuleAccount, IInitializable {
         bytes24 moduleEntity,
         bytes calldata uninstallData,
         bytes[] calldata hookUninstallData
-    ) internal override returns (bool succeeded) {
+    ) internal virtual override returns (bool succeeded) {
         _layout().validations[_keyOf(moduleEntity)].flags = 0;
         return super._uninstallValidation(moduleEntity, uninstallData, hookUninstallData);
     }

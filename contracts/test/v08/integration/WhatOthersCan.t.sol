@@ -7,6 +7,7 @@ import {ExecutionManifest, ManifestHook, PackedUserOperation} from "../../../src
 import {ISessionKeyModule} from "../../../src/interfaces/ISessionKeyModule.sol";
 import {ISessionKeyPlugin} from "../../../src/interfaces/ISessionKeyPlugin.sol";
 import {call, join, listOf} from "../../utils/ListLiterals.sol";
+import {HookKeepingAccount} from "../accounts/HookKeepingAccount.sol";
 import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {IExecutionHookModule} from "../interfaces/IHookModules.sol";
 import {MockModule} from "../modules/MockModule.sol";
@@ -128,6 +129,25 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         callAsOwner(installCall(validation(address(module), ENTITY, USER_OP), new bytes4[](0), "", hooks));
         refusedInValidation(keyOp(ping()), err(IAccountV08.RequireUserOperationContext.selector));
         refusesToValidate(keyOp(wrapped(useCall(ping())), nonceKey(laneOf(key.addr), ENTITY, 0)), denied());
+    }
+
+    /// @dev On an account that keeps hooks: what is installed anew is not what it was the first time.
+    function test_hooksThatStay_areThereInTheNextInstallation() public {
+        useAccount(Kind.SIGNATURE);
+        address keeping = address(new HookKeepingAccount());
+        callAsOwner(abi.encodeCall(IAccountV08.upgradeToAndCall, (keeping, "")));
+        MockModule hooking = new MockModule();
+        bytes[] memory hooks =
+            listOf(hookData(hook(address(hooking), 1, VALIDATION_HOOK)), hookData(hook(address(hooking), 2, PRE_HOOK)));
+        callAsOwner(installCall(validation(address(module), ENTITY, USER_OP), new bytes4[](0), "", hooks));
+        uninstallModule();
+        installModule(oneKey(listOf(allow(address(target)))));
+        refusedInValidation(keyOp(ping()), err(IAccountV08.RequireUserOperationContext.selector));
+
+        // An entry for each hook, be it empty, takes them away.
+        callAsOwner(uninstallCall(entity(address(module), ENTITY), "", new bytes[](2)));
+        callAsOwner(installCall(validation(address(module), ENTITY, USER_OP), selectors(USE)));
+        runs(ping());
     }
 
     /* Targets that are not recognised */

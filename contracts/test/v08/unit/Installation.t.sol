@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
+import {HookKeepingAccount} from "../accounts/HookKeepingAccount.sol";
 import {ExecutionData, IAccountV08, IInitializable, ValidationData} from "../../../src/interfaces/IAccountV08.sol";
 import {ExecutionManifest, IModule, ManifestHook} from "../../../src/interfaces/IModule.sol";
 import {StoringFallback} from "../modules/StoringFallback.sol";
@@ -401,6 +402,41 @@ contract InstallationOnSignatureAccountTest is InstallationTest {
         refusedToOwner(
             _withData("data", new bytes[](0)), err(IAccountV08.InterfaceNotSupported.selector, address(mock))
         );
+    }
+}
+
+/// @notice What is so only on accounts that keep hooks.
+contract InstallationOnHookKeepingAccountTest is AccountRulesTest {
+    function kindOfAccount() internal pure override returns (Kind) {
+        return Kind.SIGNATURE;
+    }
+
+    function setUp() public override {
+        super.setUp();
+        address keeping = address(new HookKeepingAccount());
+        callAsOwner(abi.encodeCall(IAccountV08.upgradeToAndCall, (keeping, "")));
+    }
+
+    function test_hooks_stayUnlessTheirUninstallationIsAskedFor() public {
+        bytes[] memory hooks =
+            listOf(hookData(hook(address(mock), 1, VALIDATION_HOOK)), hookData(hook(address(other), 2, PRE_HOOK)));
+        install(USER_OP, selectors(EXECUTE), hooks);
+        callAsOwner(uninstallCall(mockEntity(), ""));
+        ValidationData memory data = account.getValidationData(mockEntity());
+        assertEq(data.flags, 0);
+        assertEq(data.selectors.length, 0);
+        assertEq(data.validationHooks.length, 1);
+        assertEq(data.executionHooks.length, 1);
+
+        // They are there again.
+        install(USER_OP, selectors(EXECUTE));
+        data = account.getValidationData(mockEntity());
+        assertEq(data.validationHooks[0], hook(address(mock), 1, VALIDATION_HOOK));
+        assertEq(data.executionHooks[0], hook(address(other), 2, PRE_HOOK));
+
+        callAsOwner(uninstallCall(mockEntity(), "", new bytes[](2)));
+        data = account.getValidationData(mockEntity());
+        assertEq(data.validationHooks.length + data.executionHooks.length, 0);
     }
 }
 

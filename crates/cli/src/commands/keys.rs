@@ -77,6 +77,18 @@ impl Keystore {
         KeystoreFile::new(folder.join(format!("{key}.json")), password)
     }
 
+    /// Whether a key could be made, as far as that can be said before.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.folder()?;
+        Self::password().map(drop)
+    }
+
+    /// Removes a key that nobody has heard of.
+    pub(crate) fn remove(&self, key: Address) -> Result<()> {
+        let path = self.folder()?.join(format!("{key}.json"));
+        std::fs::remove_file(&path).wrap_err_with(|| format!("{}", path.display()))
+    }
+
     /// Makes a key and keeps it.
     pub(crate) fn generate(&self) -> Result<Address> {
         let folder = self.folder()?;

@@ -10,7 +10,7 @@ use crate::{
     settings::Sources,
 };
 use alloy::{
-    dyn_abi::{DynSolType, ErrorExt as _},
+    dyn_abi::{DynSolType, DynSolValue, ErrorExt as _},
     json_abi::{ContractObject, Error as AbiError, JsonAbi},
 };
 use clap::Args;
@@ -32,6 +32,7 @@ use session_key_client::{
         policy::parse_function,
         words::{Names, UnixTime},
     },
+    request::clean_text,
 };
 use std::path::{Path, PathBuf};
 
@@ -445,25 +446,100 @@ impl Abis {
         Ok(artifact.abi.ok_or_else(shown)?)
     }
 
+    fn error_of(&self, revert: &Revert) -> Option<(&AbiError, Option<Vec<DynSolValue>>)> {
+        let Revert::Unknown(data) = revert else {
+            return None;
+        };
+        let selector = data.get(..4)?;
+        let error = self.0.iter().find(|error| error.selector() == selector)?;
+        Some((error, error.decode_error(data).ok().map(|decoded| decoded.body)))
+    }
+
     /// What a revert says, by the errors that are known.
     fn words(&self, revert: &Revert) -> String {
-        if let Revert::Unknown(data) = revert
-            && let Some(selector) = data.get(..4)
-            && let Some(error) = self.0.iter().find(|error| error.selector() == selector)
-        {
-            return match error.decode_error(data) {
-                Ok(decoded) => {
-                    let arguments: Vec<String> = decoded
-                        .body
-                        .iter()
-                        .map(|value| clean(&format!("{value:?}")))
-                        .collect();
-                    format!("reverted with {}({})", error.name, arguments.join(", "))
-                }
-                Err(_) => format!("reverted with {}, with arguments that cannot be read", error.name),
-            };
+        match self.error_of(revert) {
+            Some((error, Some(values))) => {
+                let arguments: Vec<String> = error
+                    .inputs
+                    .iter()
+                    .zip(&values)
+                    .map(|(input, value)| {
+                        let value = solidity(value);
+                        if input.name.is_empty() {
+                            value
+                        } else {
+                            format!("{}: {value}", clean(&input.name))
+                        }
+                    })
+                    .collect();
+                format!("reverted with {}({})", clean(&error.name), arguments.join(", "))
+            }
+            Some((error, None)) => format!(
+                "reverted with {}, with arguments that cannot be read",
+                clean(&error.name)
+            ),
+            None => clean(&revert.to_string()),
         }
-        clean(&revert.to_string())
+    }
+
+    /// The same in JSON: null where no ABI has the error.
+    fn json(&self, revert: &Revert) -> Value {
+        let Some((error, values)) = self.error_of(revert) else {
+            return Value::Null;
+        };
+        let arguments = values.map(|values| {
+            let arguments = error.inputs.iter().zip(&values).map(|(input, value)| {
+                json!({
+                    "name": clean(&input.name),
+                    "type": clean(&input.ty),
+                    "value": structured(value),
+                })
+            });
+            arguments.collect::<Vec<_>>()
+        });
+        json!({ "error": clean(&error.name), "arguments": arguments })
+    }
+}
+
+/// The longest text or bytes of a contract's error that are shown, in characters.
+const MAX_SHOWN: usize = 200;
+
+/// A value as Solidity writes it.
+fn solidity(value: &DynSolValue) -> String {
+    let list = |values: &[DynSolValue]| values.iter().map(solidity).collect::<Vec<_>>().join(", ");
+    match value {
+        DynSolValue::String(text) => format!("{:?}", clean_text(text, MAX_SHOWN)),
+        DynSolValue::Array(values) | DynSolValue::FixedArray(values) => format!("[{}]", list(values)),
+        DynSolValue::Tuple(values) => format!("({})", list(values)),
+        value => plain(value),
+    }
+}
+
+/// A value that has no parts, as text.
+fn plain(value: &DynSolValue) -> String {
+    match value {
+        DynSolValue::Bool(is_so) => is_so.to_string(),
+        DynSolValue::Int(number, _) => number.to_string(),
+        DynSolValue::Uint(number, _) => number.to_string(),
+        DynSolValue::Address(address) => address.to_string(),
+        DynSolValue::FixedBytes(word, size) => {
+            hex::encode_prefixed(word.get(..*size).unwrap_or_else(|| word.as_slice()))
+        }
+        DynSolValue::Bytes(bytes) => clean_text(&hex::encode_prefixed(bytes), MAX_SHOWN),
+        DynSolValue::Function(function) => hex::encode_prefixed(function),
+        _ => String::new(),
+    }
+}
+
+/// A value in JSON: numbers are decimal strings.
+fn structured(value: &DynSolValue) -> Value {
+    match value {
+        DynSolValue::Bool(is_so) => json!(is_so),
+        DynSolValue::String(text) => json!(clean(text)),
+        DynSolValue::Array(values) | DynSolValue::FixedArray(values) | DynSolValue::Tuple(values) => {
+            values.iter().map(structured).collect()
+        }
+        value => json!(plain(value)),
     }
 }
 
@@ -487,6 +563,29 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
     let operations = match found {
         Ok(found) => found,
         Err(NotFound { from, to, reason, .. }) => {
+            // One that waits has no receipt and no logs.
+            let waiting: Value = chain
+                .node
+                .request("eth_getTransactionByHash", (arguments.hash,))
+                .await
+                .unwrap_or_default();
+            if !waiting.is_null() {
+                answer.line(
+                    Tone::Doubt,
+                    0,
+                    format!(
+                        "Transaction {} is in no block yet. The node has it.",
+                        arguments.hash
+                    ),
+                );
+                answer
+                    .data("found", true)
+                    .data("hashOf", "transaction")
+                    .data("block", Value::Null)
+                    .data("success", Value::Null)
+                    .data("operations", json!([]));
+                return Ok(answer);
+            }
             let why = reason
                 .as_deref()
                 .map(|reason| format!(" ({})", clean(reason)))
@@ -496,7 +595,12 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
                 0,
                 format!("Nothing has this hash in the blocks {from} to {to}{why}, and no bundler that was asked knows it."),
             );
-            answer.data("found", false).data("operations", json!([]));
+            answer
+                .data("found", false)
+                .data("hashOf", Value::Null)
+                .data("block", Value::Null)
+                .data("success", Value::Null)
+                .data("operations", json!([]));
             answer.no(true);
             return Ok(answer);
         }
@@ -509,12 +613,39 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
     let has_failed = operations
         .iter()
         .any(|operation| !matches!(operation.outcome, Became::Succeeded | Became::Waiting(_)));
+    let is_operation = operations
+        .iter()
+        .any(|operation| operation.user_op_hash == arguments.hash);
     answer
-        .data("found", !operations.is_empty())
+        .data("found", true)
+        .data("hashOf", if is_operation { "operation" } else { "transaction" })
+        .data("block", operations.first().and_then(|operation| operation.block))
+        .data("success", Value::Null)
         .data("operations", documents);
-    answer.no(has_failed || operations.is_empty());
+    answer.no(has_failed);
     if operations.is_empty() {
-        answer.line(Tone::Plain, 0, "The transaction carries no operation.");
+        // A transaction without operations, such as an owner's own.
+        let receipt = chain.node.receipt(arguments.hash).await?;
+        let success = receipt.as_ref().and_then(|receipt| receipt.success);
+        let block = receipt.as_ref().map(|receipt| receipt.block_number);
+        let (tone, ended) = match success {
+            Some(true) => (Tone::Good, "and it succeeded"),
+            Some(false) => (Tone::Bad, "and it reverted"),
+            None => (Tone::Doubt, "and the node does not say whether it succeeded"),
+        };
+        let place = block
+            .map(|block| format!(" in block {block}"))
+            .unwrap_or_default();
+        answer.line(
+            tone,
+            0,
+            format!(
+                "Transaction {} is{place}, {ended}. It holds no user operation, so there are no rules to explain.",
+                arguments.hash
+            ),
+        );
+        answer.data("block", block).data("success", success);
+        answer.no(success == Some(false));
     }
     Ok(answer)
 }
@@ -589,6 +720,10 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
         "sessionKey": found.session_key.map(|key| key.to_string()),
         "outcome": outcome,
         "reason": reason,
+        "revert": match &found.outcome {
+            Became::Failed(Failure::Call(revert) | Failure::ChangedInBlock(revert)) => abis.json(revert),
+            _ => Value::Null,
+        },
         "words": words,
         "costWei": found.event.as_ref().map(|event| event.actual_gas_cost.to_string()),
     "violations": violations.iter().map(|violation| show::violation_json(violation, names)).collect::<Vec<_>>(),
@@ -599,6 +734,49 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
 mod tests {
     use super::*;
     use session_key_client::permissions::erc20;
+
+    #[test]
+    fn errors_of_contracts_read_as_solidity_writes_them() {
+        let abi = r#"[{"type":"error","name":"InsufficientBalance","inputs":[
+            {"name":"available","type":"uint256"},{"name":"required","type":"uint256"},
+            {"name":"who","type":"address"},{"name":"","type":"bytes4"},{"name":"why","type":"string"},
+            {"name":"parts","type":"int8[2]"}]}]"#;
+        let abi: JsonAbi = serde_json::from_str(abi).unwrap();
+        let abis = Abis(abi.errors().cloned().collect());
+        let who: Address = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed".parse().unwrap();
+        let values = [
+            DynSolValue::Uint(U256::from(5), 256),
+            DynSolValue::Uint(U256::from(7), 256),
+            DynSolValue::Address(who),
+            DynSolValue::FixedBytes(B256::repeat_byte(0xab), 4),
+            DynSolValue::String("a \"b\"\u{1b}[31m".to_owned()),
+            DynSolValue::FixedArray(vec![
+                DynSolValue::Int("-1".parse().unwrap(), 8),
+                DynSolValue::Int("2".parse().unwrap(), 8),
+            ]),
+        ];
+        let mut data = abis.0[0].selector().to_vec();
+        data.extend(DynSolValue::Tuple(values.to_vec()).abi_encode_params());
+        let revert = Revert::decode(&data);
+        let words = abis.words(&revert);
+        assert!(
+            words.starts_with(&format!(
+                "reverted with InsufficientBalance(available: 5, required: 7, who: {who}, 0xabababab, why: \"a \\\"b\\\""
+            )),
+            "{words}"
+        );
+        assert!(
+            words.ends_with(", parts: [-1, 2])") && !words.contains('\u{1b}'),
+            "{words}"
+        );
+        let json = abis.json(&revert);
+        assert_eq!(json["error"], "InsufficientBalance");
+        assert_eq!(
+            json["arguments"][0],
+            json!({ "name": "available", "type": "uint256", "value": "5" })
+        );
+        assert_eq!(json["arguments"][5]["value"], json!(["-1", "2"]));
+    }
 
     #[test]
     fn calls_are_read_from_their_parts() {

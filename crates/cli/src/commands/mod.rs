@@ -12,8 +12,8 @@ mod watch;
 mod write;
 
 use crate::{
-    answer::{Answer, print_failure},
-    failure::{Ended, Failure},
+    answer::{Answer, Printed, print_failure},
+    failure::{Ended, Exit, Failure},
 };
 use clap::{Args, Subcommand};
 use eyre::Result;
@@ -22,6 +22,7 @@ use session_key_client::request::clean_text;
 use std::{process::ExitCode, time::Duration};
 
 pub(crate) use show::violation_json;
+pub(crate) use write::LintErrors;
 
 /// What came of a command.
 pub(crate) type Outcome = Result<Answer, Ended>;
@@ -173,18 +174,22 @@ impl KeyCommand {
         }
     }
 
+    const fn writing(&self) -> Option<&write::Writing> {
+        match self {
+            Self::Account(AccountCommand::New(arguments)) => Some(&arguments.writing),
+            Self::Grant(arguments) => Some(&arguments.writing),
+            Self::Apply(arguments) => Some(&arguments.writing),
+            Self::Request(request::RequestCommand::Approve(arguments)) => Some(&arguments.writing),
+            Self::Rotate(arguments) => Some(&arguments.writing),
+            Self::Revoke(arguments) => Some(&arguments.writing),
+            Self::Reset(arguments) => Some(&arguments.writing),
+            Self::Unblock(arguments) => Some(&arguments.writing),
+            _ => None,
+        }
+    }
+
     const fn writes(&self) -> bool {
-        matches!(
-            self,
-            Self::Account(AccountCommand::New(_))
-                | Self::Grant(_)
-                | Self::Apply(_)
-                | Self::Request(request::RequestCommand::Approve(_))
-                | Self::Rotate(_)
-                | Self::Revoke(_)
-                | Self::Reset(_)
-                | Self::Unblock(_)
-        )
+        self.writing().is_some()
     }
 
     /// Runs the command, and prints what came of it.
@@ -215,12 +220,25 @@ impl KeyCommand {
             Self::Man(arguments) => return generate::man(arguments),
         };
         let failure = match outcome {
-            Ok(answer) => return answer.print(self.is_json()),
+            Ok(answer) => return self.told(answer.print(self.is_json())).await,
             Err(Ended::NotBegun(error)) => Failure::before(&error),
             Err(Ended::Failed(errors)) => Failure::during(&errors),
-            Err(Ended::Done) => return Answer::new().print(self.is_json()),
+            Err(Ended::Done) => return Answer::new().print(self.is_json()).into(),
             Err(Ended::No(reason)) => Failure::said_no(&reason),
         };
-        print_failure(&failure, self.is_json(), self.writes())
+        let printed = print_failure(&failure, self.is_json(), self.writes());
+        // What is done and could not be reported is reported the next time.
+        if failure.exit == Exit::Open {
+            return printed.into();
+        }
+        self.told(printed).await
+    }
+
+    /// What was printed as a whole was told.
+    async fn told(&self, printed: Printed) -> ExitCode {
+        if let Some(writing) = self.writing().filter(|_| printed.is_whole) {
+            writing.told.forget().await;
+        }
+        printed.into()
     }
 }

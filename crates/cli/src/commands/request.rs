@@ -4,7 +4,7 @@ use super::{
     Outcome,
     keys::Keystore,
     not_begun, offline, show,
-    write::{Writing, grant_policy},
+    write::{Lints, Writing, grant_policy},
 };
 use crate::{
     answer::{Answer, Tone},
@@ -93,7 +93,10 @@ pub(crate) struct ApproveArguments {
     policy: Option<PathBuf>,
 
     #[command(flatten)]
-    writing: Writing,
+    lints: Lints,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
 }
 
 impl RequestCommand {
@@ -270,6 +273,7 @@ async fn approve(arguments: &ApproveArguments) -> Outcome {
         Some(request.session_key()),
         None,
         (None, None),
+        arguments.lints,
         Some(&wanted),
     )
     .await

@@ -200,14 +200,10 @@ pub(crate) fn show_warnings(
 
 /// A broken rule in JSON.
 pub(crate) fn violation_json(violation: &Violation, names: &Names) -> Value {
-    json!({
-        "code": violation.code(),
-        "call": violation.call,
-        "phase": violation.phase,
-        "passesFrom": violation.passes_from,
-        "message": violation.to_string(),
-        "words": violation.describe(names),
-    })
+    // All of it can be written.
+    let mut value = serde_json::to_value(violation).unwrap_or_default();
+    value["words"] = json!(violation.describe(names));
+    value
 }
 
 /// A verdict in JSON: `verdict`, `violations`, `passesFrom`.
@@ -235,16 +231,7 @@ pub(crate) fn verdict_json(answer: &mut Answer, verdict: &Verdict, names: &Names
 
 /// What is left of limits, in JSON; null where there is no limit.
 pub(crate) fn remaining_json(remaining: &Remaining) -> Value {
-    let tokens: Vec<Value> = remaining
-        .erc20
-        .iter()
-        .map(|(token, left)| json!({ "token": token.to_string(), "baseUnits": left.to_string() }))
-        .collect();
-    json!({
-        "nativeWei": remaining.native.map(|left| left.to_string()),
-        "gasWei": remaining.gas.map(|left| left.to_string()),
-        "tokens": tokens,
-    })
+    json!(remaining)
 }
 
 /// What a plan changes, in JSON.

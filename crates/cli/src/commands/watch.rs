@@ -109,7 +109,7 @@ pub(crate) async fn run(arguments: &WatchArguments) -> ExitCode {
     };
     let mut watch = match arguments.sources.time_limit.all(begun).await {
         Ok(watch) => watch,
-        Err(error) => return print_failure(&Failure::before(&error), is_json, false),
+        Err(error) => return print_failure(&Failure::before(&error), is_json, false).into(),
     };
     let mut rounds = 0;
     loop {

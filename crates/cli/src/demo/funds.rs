@@ -108,7 +108,12 @@ async fn holdings(account: &SmartAccount) -> Result<(U256, U256)> {
 /// much that was.
 pub(super) async fn give_back(chain: &Chain, account: &SmartAccount, bounds: Bounds) -> Result<U256> {
     let owner = chain.purse.address();
-    let transactions = Transactions::new(chain.provider.clone(), owner, chain.chain_id, bounds);
+    let transactions = Transactions::new(
+        chain.provider.clone(),
+        chain.purse.clone(),
+        chain.chain_id,
+        bounds,
+    );
     let mut given_back = U256::ZERO;
     for _ in 0..ATTEMPTS {
         // What is on its way could change the amounts.
@@ -132,7 +137,10 @@ pub(super) async fn give_back(chain: &Chain, account: &SmartAccount, bounds: Bou
             .filter(|(amount, _)| !amount.is_zero())
             .map(|(_, call)| OwnerAction::Call(call));
         let transaction = account.owner_transaction(owner, actions).await?;
-        transactions.send("giving back", transaction).await?;
+        let data = transaction.input.input().cloned().unwrap_or_default();
+        transactions
+            .call("giving back", account.address(), U256::ZERO, data.to_vec())
+            .await?;
         given_back = given_back.saturating_add(funds).saturating_add(deposit);
     }
     let (funds, deposit) = holdings(account).await?;

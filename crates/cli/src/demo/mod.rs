@@ -29,7 +29,6 @@ use session_key_client::{
     operation::Bounds,
     permissions::parse_address,
 };
-use session_key_entry_point::ENTRY_POINT_CODE;
 use session_key_testkit::{DEPLOYMENT_PROXY, PlannedContract, Stack};
 use std::io::{IsTerminal as _, stderr, stdin};
 use story::Story;
@@ -147,7 +146,7 @@ async fn prepare(arguments: &DemoArguments, report: &mut Report) -> Result<Stage
     report.data("chainId", chain.chain_id);
     report.data("funder", funder.to_string());
 
-    let plan = DeploymentPlan::new(&DeploymentParameters::default(), ENTRY_POINT_CODE.bytes())?;
+    let plan = DeploymentPlan::new(&DeploymentParameters::default(), session_key_entry_point::codes())?;
     let deployer = Deployer::new(chain.provider.clone(), chain.chain_id, plan).with_bounds(bounds);
     let survey = deployer.survey(None).await.map_err(with_option)?;
     let (_, planned) = Stack::plan(funder);
@@ -341,7 +340,7 @@ impl Stage {
         let chain = &self.chain;
         Transactions::new(
             chain.provider.clone(),
-            chain.purse.address(),
+            chain.purse.clone(),
             chain.chain_id,
             self.bounds,
         )

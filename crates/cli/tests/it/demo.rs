@@ -200,7 +200,7 @@ fn it_uses_the_contracts_that_are_there() {
     let output = run(&on(&url, &["--yes"]), Some(PUBLIC_KEY));
     let report = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{report}{}", text(&output.stderr));
-    assert_eq!(report.matches("is there already").count(), 5, "{report}");
+    assert_eq!(report.matches("is there already").count(), 7, "{report}");
     assert!(report.contains("session-key doctor --rpc-url … --deployment deterministic"));
 }
 
@@ -399,7 +399,7 @@ fn what_may_have_been_sent_is_told_from_what_was_not() {
     assert_eq!(document["error"]["code"], "no_answer");
     let message = document["error"]["message"].as_str().expect("a text");
     assert!(
-        message.contains("creating the account: the transaction may have been sent"),
+        message.contains("creating the account: transaction 0x") && message.contains(" may have been sent"),
         "{message}"
     );
 }

@@ -6,22 +6,27 @@ use super::{
     text,
 };
 use serde_json::{Value, json};
-use session_key_bindings::{ENTRY_POINT, IEntryPoint, IModularAccount, IModularAccountFactory, IPlugin};
+use session_key_bindings::{
+    ENTRY_POINT, ENTRY_POINT_V07, IEntryPoint, IExecutionModule, IModularAccount, IModularAccountFactory,
+    IPlugin, ISessionKeyPlugin,
+};
 use session_key_client::{
     Deployment, NewSessionKey, OwnerClient, SmartAccount,
     alloy::{
-        primitives::{Address, B256, U256, address, hex},
+        primitives::{Address, B256, Bytes, Selector, U256, address, hex, keccak256},
         rpc::types::TransactionRequest,
         sol_types::SolCall as _,
     },
     deployment::{
-        ChainDeployments, Contract, DeploymentParameters, DeploymentPlan, Deterministic,
+        ChainDeployments, Contract, DeploymentParameters, DeploymentPlan, Deterministic, account_init_code,
         account_init_code_hash,
     },
     permissions::Permissions,
     submit::EntryPointSubmitter,
 };
-use session_key_testkit::{DEPLOYMENT_PROXY, ENTRY_POINT_CODE, Stack, Testkit, dev_accounts};
+use session_key_testkit::{
+    DEPLOYMENT_PROXY, Stack, Testkit, V08_ACCOUNT_CODE, dev_accounts, entry_point_codes,
+};
 use std::{
     fs,
     path::Path,
@@ -50,7 +55,7 @@ fn deploy_sends_when_told_to_and_only_what_is_missing() {
     let output = run(&deploy, None);
     let report = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(report.matches("missing: ").count(), 5, "{report}");
+    assert_eq!(report.matches("missing: ").count(), 7, "{report}");
     assert!(report.contains("A dry run: nothing was sent."), "{report}");
     assert_eq!(testkit.chain().block_number(), 0);
 
@@ -67,12 +72,12 @@ fn deploy_sends_when_told_to_and_only_what_is_missing() {
     assert_eq!(output.status.code(), Some(0), "{document}");
     assert_eq!(document["ok"], true);
     assert_eq!(document["chainId"], SEPOLIA);
-    assert_eq!(statuses(&document), ["missing"; 5]);
+    assert_eq!(statuses(&document), ["missing"; 7]);
     let transactions = document["transactions"]
         .as_object()
         .expect("transactions")
         .clone();
-    assert_eq!(transactions.len(), 5);
+    assert_eq!(transactions.len(), 7);
     for (contract, transaction) in &transactions {
         let hash = serde_json::from_value(transaction["hash"].clone()).expect("a hash");
         let receipt = testkit.chain().receipt(hash).expect("a receipt");
@@ -82,7 +87,7 @@ fn deploy_sends_when_told_to_and_only_what_is_missing() {
     }
     let sender = dev_accounts()[0].address;
     assert_eq!(document["deployer"], sender.to_checksum(None));
-    assert_eq!(testkit.chain().block_number(), 5);
+    assert_eq!(testkit.chain().block_number(), 7);
     for recorded in Deterministic::record().contracts.values() {
         assert!(!testkit.chain().code(recorded.address).is_empty());
     }
@@ -92,8 +97,8 @@ fn deploy_sends_when_told_to_and_only_what_is_missing() {
     assert!(text(&output.stderr).contains("the file exists already"));
     let output = with(&["--broadcast", "--json"]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(statuses(&json_of(&output)), ["present"; 5]);
-    assert_eq!(testkit.chain().block_number(), 5);
+    assert_eq!(statuses(&json_of(&output)), ["present"; 7]);
+    assert_eq!(testkit.chain().block_number(), 7);
 
     // Its members are always there.
     let none = &json_of(&output)["transactions"];
@@ -222,7 +227,7 @@ fn everything_that_decides_addresses_is_said_before_anything_is_sent() {
 }
 
 fn plan(parameters: &DeploymentParameters) -> DeploymentPlan {
-    DeploymentPlan::new(parameters, ENTRY_POINT_CODE.bytes()).expect("a plan")
+    DeploymentPlan::new(parameters, entry_point_codes()).expect("a plan")
 }
 
 /// A chain that lacks some contracts of the default plan.
@@ -551,7 +556,7 @@ fn doctor_says_what_is_missing() {
         None,
     );
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(text(&output.stdout).matches("other code: hash").count(), 5);
+    assert_eq!(text(&output.stdout).matches("other code: hash").count(), 7);
 
     // Contracts that are there, but are no plugins and no factory: the canonical ones have no recorded code.
     let canonical = Deployment::on_chain(SEPOLIA).expect("known");
@@ -577,6 +582,10 @@ fn doctor_says_what_is_missing() {
 /// recorded one.
 fn record_of(stack: &Stack, folder: &Path) -> String {
     let mut known = Deterministic::record().known();
+    // The stack has nothing for ERC-6900 v0.8 accounts.
+    known
+        .contracts
+        .retain(|contract, _| *contract <= Contract::ModularAccountFactory);
     known
         .contracts
         .get_mut(&Contract::ModularAccountFactory)
@@ -784,4 +793,197 @@ fn doctor_does_not_take_a_rate_limit_for_an_answer() {
         2,
         "{report}"
     );
+}
+
+session_key_client::alloy::sol! {
+    struct Function {
+        bytes4 selector;
+        bool skipRuntimeValidation;
+        bool allowGlobalValidation;
+    }
+
+    struct Hook {
+        bytes4 selector;
+        uint32 entityId;
+        bool isPreHook;
+        bool isPostHook;
+    }
+
+    struct Manifest {
+        Function[] functions;
+        Hook[] hooks;
+        bytes4[] interfaceIds;
+    }
+
+    interface IAccountV08 {
+        function installValidation(bytes25 config, bytes4[] selectors, bytes data, bytes[] hooks) external;
+        function installExecution(address module, Manifest manifest, bytes data) external;
+    }
+}
+
+/// A chain with EntryPoint v0.7, the module, and an ERC-6900 v0.8 account.
+fn chain_for_modules(account: Address) -> (Testkit, Address) {
+    let testkit = chain(SEPOLIA);
+    let plan = plan(&DeploymentParameters::default());
+    let mut chain = testkit.chain();
+    let mut module = Address::ZERO;
+    for planned in plan.contracts() {
+        if planned.contract > Contract::ModularAccountFactory {
+            let sent = chain.send(planned.transaction(dev_accounts()[7].address));
+            sent.expect("sent").ok().expect("created");
+            module = planned.address;
+        }
+    }
+    let deployer = dev_accounts()[7].address;
+    let implementation = chain
+        .deploy(deployer, V08_ACCOUNT_CODE.bytes())
+        .expect("an implementation");
+    // The code of a proxy, behind what returns it.
+    let code = account_init_code(implementation)[34..].to_vec();
+    chain.set_code(account, code).expect("a proxy");
+    let slot = keccak256("eip1967.proxy.implementation");
+    chain.set_storage(
+        account,
+        U256::from_be_bytes(slot.0) - U256::from(1),
+        U256::from_be_bytes(implementation.into_word().0),
+    );
+    drop(chain);
+    (testkit, module)
+}
+
+#[test]
+fn doctor_names_what_is_wrong_with_how_an_account_has_the_module() {
+    let account = Address::repeat_byte(0xac);
+    let (testkit, module) = chain_for_modules(account);
+    static SERVED: [Address; 1] = [ENTRY_POINT_V07];
+    let url = serve(&testkit, &SERVED);
+    let text_of_account = account.to_string();
+    let arguments = [
+        "doctor",
+        "--rpc-url",
+        &url,
+        "--bundler-url",
+        &url,
+        "--account",
+        &text_of_account,
+    ];
+    let doctor = || {
+        let output = run(&[&arguments[..], &["--json"]].concat(), None);
+        let document = json_of(&output);
+        let findings = document["moduleAccount"]["findings"]
+            .as_array()
+            .expect("findings");
+        let codes: Vec<_> = findings
+            .iter()
+            .map(|finding| finding["code"].as_str().expect("a code").to_owned())
+            .collect();
+        let is_good = document["moduleAccount"]["isGood"] == true;
+        assert_eq!(output.status.code(), Some(i32::from(!is_good)), "{document}");
+        let mut labels = codes.clone();
+        labels.dedup();
+        assert_eq!(document["missing"], json!(labels));
+        (document, codes)
+    };
+    let install = |entity_id: u32, flags: u8, selectors: &[Selector]| {
+        let mut config = [flags; 25];
+        config[..20].copy_from_slice(module.as_slice());
+        config[20..24].copy_from_slice(&entity_id.to_be_bytes());
+        let call = IAccountV08::installValidationCall {
+            config: config.into(),
+            selectors: selectors.to_vec(),
+            data: Bytes::new(),
+            hooks: vec![],
+        };
+        let sent = testkit.chain().transact(account, account, &call);
+        sent.expect("installed");
+    };
+    let selector = |signature: &str| Selector::from_slice(&keccak256(signature)[..4]);
+    let uses = ISessionKeyPlugin::executeWithSessionKeyCall::SELECTOR.into();
+
+    let (document, codes) = doctor();
+    assert_eq!(codes, ["not-installed"]);
+    assert_eq!(
+        document["moduleAccount"]["accountId"],
+        "session-keys.test-account.1.0.0"
+    );
+    assert_eq!(document["moduleAccount"]["entityId"], Value::Null);
+
+    // The validation, and too much of it.
+    install(7, 7, &[uses]);
+    let missing = ["function-missing"; 5];
+    let (_, codes) = doctor();
+    assert_eq!(codes[..5], missing);
+    assert_eq!(
+        codes[5..],
+        ["validation-is-global", "validation-signs", "direct-call-missing"]
+    );
+
+    // The rest as it should be.
+    let answer = testkit
+        .chain()
+        .read(account, module, &IExecutionModule::executionManifestCall {})
+        .expect("a manifest");
+    let functions = answer.executionFunctions.iter();
+    let manifest = Manifest {
+        functions: functions
+            .map(|function| Function {
+                selector: function.executionSelector,
+                skipRuntimeValidation: function.skipRuntimeValidation,
+                allowGlobalValidation: function.allowGlobalValidation,
+            })
+            .collect(),
+        hooks: vec![],
+        interfaceIds: vec![],
+    };
+    let call = IAccountV08::installExecutionCall {
+        module,
+        manifest,
+        data: Bytes::new(),
+    };
+    let sent = testkit.chain().transact(account, account, &call);
+    sent.expect("installed");
+    let execute = selector("execute(address,uint256,bytes)");
+    let batch = selector("executeBatch((address,uint256,bytes)[])");
+    install(u32::MAX, 0, &[execute, batch]);
+    let (_, codes) = doctor();
+    assert_eq!(codes, ["validation-is-global", "validation-signs"]);
+    // Flags are what the latest installation says.
+    install(7, 1, &[]);
+    let (document, codes) = doctor();
+    assert!(codes.is_empty());
+    assert_eq!(document["moduleAccount"]["entityId"], 7);
+
+    // For people, with what to do; and of the chain only what the module needs.
+    install(7, 3, &[]);
+    let output = run(&arguments, None);
+    assert_eq!(output.status.code(), Some(1));
+    let report = text(&output.stdout);
+    for words in [
+        "validation-signs",
+        "uninstall it with empty data and install it with flags 0x01",
+        "(ERC-6900 v0.8)",
+        "EntryPointV07",
+        "(SessionKeyModule)",
+        "a proxy to",
+    ] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+    assert!(!report.contains("MultiOwnerPlugin"), "{report}");
+
+    // A bundler of the other EntryPoint.
+    static ENTRY_POINTS: [Address; 1] = [ENTRY_POINT];
+    let other = serve(&testkit, &ENTRY_POINTS);
+    let output = run(
+        &[
+            "doctor",
+            "--rpc-url",
+            &url,
+            "--bundler-url",
+            &other,
+            "--account",
+            &text_of_account,
+        ],
+        None,
+    );
+    assert!(text(&output.stdout).contains(&format!("{ENTRY_POINT_V07} is not among them")));
 }

@@ -30,7 +30,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-const SHOP: Address = Address::repeat_byte(0x5a);
+pub(crate) const SHOP: Address = Address::repeat_byte(0x5a);
 
 /// A chain with the contracts behind a node and a bundler, an owner with ether, and a folder for files.
 pub(crate) struct Stage {
@@ -129,7 +129,7 @@ impl Stage {
         output
     }
 
-    fn spawn(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         let mut command = command(arguments, None);
         let secret = format!("0x{}", alloy_hex(self.owner.to_bytes().as_slice()));
         command
@@ -144,7 +144,7 @@ impl Stage {
         command.spawn().expect("the binary runs")
     }
 
-    fn ended(&self, child: Child) -> Output {
+    pub(crate) fn ended(&self, child: Child) -> Output {
         let output = child.wait_with_output().expect("it ends");
         let printed = format!("{}{}", text(&output.stdout), text(&output.stderr));
         assert!(!printed.contains("panicked"), "{printed}");
@@ -635,7 +635,12 @@ fn an_nft_is_not_taken_for_a_token() {
         "--deployment",
         "deterministic",
     ];
-    assert!(codes(&stage.json(0, &grant)).contains(&"nft_as_token".to_owned()));
+    let node = ["--rpc-url", url, "--account", &stage.testkit_account(), "--json"];
+    let refused = stage.run(&[&grant[..], &node].concat());
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stdout));
+    assert_eq!(json_of(&refused)["error"]["code"], "lint_errors");
+    let all_the_same = [&grant[..], &["--allow-lint-errors"]].concat();
+    assert!(codes(&stage.json(0, &all_the_same)).contains(&"nft_as_token".to_owned()));
     let inspected = stage.json(0, &["inspect"]);
     assert!(codes(&inspected["keys"][0]).contains(&"nft_as_token".to_owned()));
 }
@@ -667,7 +672,23 @@ fn a_hash_is_explained() {
     assert_eq!(explained["operations"][0]["outcome"], "succeeded");
     assert_eq!(explained["operations"][0]["sessionKey"], key.to_string());
     let unknown = stage.json(1, &["explain", &B256::repeat_byte(7).to_string()]);
-    assert_eq!(unknown["found"], false);
+    assert_eq!(
+        (&unknown["found"], &unknown["hashOf"]),
+        (&json!(false), &json!(null))
+    );
+    // The owner's own transaction is no operation, and is known all the same.
+    let own = granted["transactionHash"].as_str().expect("a hash");
+    let plain = stage.json(0, &["explain", own]);
+    assert_eq!(
+        (
+            &plain["found"],
+            &plain["hashOf"],
+            &plain["success"],
+            &plain["operations"]
+        ),
+        (&json!(true), &json!("transaction"), &json!(true), &json!([]))
+    );
+    assert_eq!(plain["block"], granted["block"]);
     let output = stage.run(&["explain", "0x12", "--rpc-url", stage.node.url()]);
     assert_eq!(output.status.code(), Some(2));
 
@@ -1045,11 +1066,19 @@ fn a_grant_that_failed_does_not_shorten_the_next_one() {
     // Nothing is sent: it would be signed by somebody who owns nothing.
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
     let owner = std::mem::replace(&mut stage.owner, dev_accounts()[7].signer());
+    let files = |stage: &Stage| {
+        let files = fs::read_dir(stage.path("keys")).expect("a folder");
+        let names = files.map(|file| file.expect("a file").file_name().into_string().expect("UTF-8"));
+        names
+            .filter(|name| name.starts_with("0x") || name.starts_with("grant-"))
+            .count()
+    };
+    let before = files(&stage);
     let failed = grant(&stage, &policy);
     stage.owner = owner;
     assert_eq!(failed.status.code(), Some(2), "{}", text(&failed.stdout));
-    let files = || fs::read_dir(stage.path("keys")).expect("a folder").count();
-    let before = files();
+    // The key that was made for it is gone again, as nobody has heard of it.
+    assert_eq!(files(&stage), before);
 
     let later = stage.testkit.chain().timestamp() + 40 * DAY;
     stage.testkit.chain().mine_at(later).expect("a later time");
@@ -1065,8 +1094,7 @@ fn a_grant_that_failed_does_not_shorten_the_next_one() {
         until.is_some_and(|until| until >= later + 90 * DAY),
         "{later}: {keys}"
     );
-    // It is the key that was made for the first attempt, whose note is gone.
-    assert_eq!(files(), before - 1);
+    assert_eq!(files(&stage), before + 1);
 }
 
 // Whoever presses Ctrl-C after it was signed does not know what becomes of it; asked again, the command finds out.
@@ -1142,12 +1170,22 @@ fn an_interrupted_transaction_is_open() {
     assert!(interrupt.success());
     let output = stage.ended(child);
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
-    assert_eq!(json_of(&output)["error"]["code"], "interrupted");
+    let interrupted = json_of(&output);
+    assert_eq!(interrupted["error"]["code"], "interrupted");
+    let hash = *stage.testkit.chain().pool()[0].transaction.inner.hash();
+    assert_eq!(interrupted["transactionHash"], json!(hash));
     // It was sent, and is done.
     stage.testkit.chain().mine();
     stage.testkit.chain().set_automine(true);
     let made = stage.json(0, &arguments[..5]);
-    assert_eq!(made["created"], false);
+    assert_eq!(made["created"], true);
+    assert_eq!(made["transactionHash"], interrupted["transactionHash"]);
+    // That was told: asked once more, there is nothing to do.
+    let there = stage.json(0, &arguments[..5]);
+    assert_eq!(
+        (&there["created"], &there["transactionHash"]),
+        (&json!(false), &json!(null))
+    );
 }
 
 // It waits in the pool when the command is given again: a second one would only cost, and fail.
@@ -1180,7 +1218,7 @@ fn a_waiting_transaction_is_settled_before_another_is_sent() {
     stage.testkit.chain().mine();
     let output = stage.ended(again);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(json_of(&output)["revoked"], json!([]));
+    assert_eq!(json_of(&output)["revoked"], json!([key]));
     assert!(stage.testkit.chain().pool().is_empty());
 }
 

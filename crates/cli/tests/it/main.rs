@@ -2,6 +2,7 @@
 
 mod demo;
 mod deployment;
+mod direct;
 mod keys;
 mod manners;
 mod output;

@@ -47,8 +47,99 @@ fn check_document(name: &str, document: &Value) {
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
     assert!(errors.is_empty(), "{name}: {errors:?}\n{document:#}");
-    let wrong = addresses_without_checksum(document);
+    let mut wrong = addresses_without_checksum(document);
+    unconventional(document, "", &mut wrong);
     assert!(wrong.is_empty(), "{name}: {wrong:?}\n{document:#}");
+}
+
+/// Contracts, whose names are members of a deployment's record.
+const CONTRACTS: [&str; 5] = [
+    "EntryPoint",
+    "ModularAccount",
+    "ModularAccountFactory",
+    "MultiOwnerPlugin",
+    "SessionKeyPlugin",
+];
+
+/// Whether a name is in camel case, or is a contract's.
+fn is_camel_case(name: &str) -> bool {
+    CONTRACTS.contains(&name)
+        || name.starts_with(|first: char| first.is_ascii_lowercase())
+            && name.chars().all(|letter| letter.is_ascii_alphanumeric())
+}
+
+/// What is not written as everything is: names in camel case, amounts as decimal texts, times as numbers, and hexadecimal digits for
+/// addresses, hashes, selectors and data alone.
+fn unconventional(value: &Value, name: &str, wrong: &mut Vec<String>) {
+    let is_amount = name.ends_with("Wei") || name.ends_with("BaseUnits");
+    let is_time = ["At", "Seconds", "From", "Until", "After", "time", "block"]
+        .iter()
+        .any(|end| name.ends_with(end))
+        && !is_amount;
+    match value {
+        Value::String(text)
+            if is_amount && (text.is_empty() || !text.bytes().all(|digit| digit.is_ascii_digit())) =>
+        {
+            wrong.push(format!("{name}: {text}"));
+        }
+        Value::String(text) if is_time => wrong.push(format!("{name}: {text}")),
+        Value::String(text) => {
+            let digits = text.strip_prefix("0x").unwrap_or("");
+            let is_hex = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let is_data = ["data", "updates", "value", "signature"].contains(&name);
+            if is_hex && !is_data && ![8, 40, 64].contains(&digits.len()) {
+                wrong.push(format!("{name}: {text}"));
+            }
+        }
+        Value::Number(number) if is_amount => wrong.push(format!("{name}: {number}")),
+        Value::Array(items) => items.iter().for_each(|item| unconventional(item, name, wrong)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                if !is_camel_case(name) {
+                    wrong.push(name.clone());
+                }
+                unconventional(member, name, wrong);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The names of members in a schema.
+fn members(schema: &Value) -> Vec<String> {
+    match schema {
+        Value::Array(items) => items.iter().flat_map(members).collect(),
+        Value::Object(object) => {
+            let own = object.get("properties").and_then(Value::as_object);
+            let own = own.into_iter().flat_map(|own| own.keys().cloned());
+            own.chain(object.values().flat_map(members)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn schemas_name_members_in_one_way() {
+    let mut seen = 0;
+    for file in fs::read_dir(folder()).expect("a folder") {
+        let path = file.expect("a file").path();
+        let is_policy = path.file_stem().is_some_and(|name| name == "policy");
+        if is_policy || path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let schema: Value = serde_json::from_str(&fs::read_to_string(&path).expect("a text")).expect("JSON");
+        let members = members(&schema);
+        let wrong: Vec<&String> = members.iter().filter(|name| !is_camel_case(name)).collect();
+        assert!(wrong.is_empty(), "{}: {wrong:?}", path.display());
+        seen += members.len();
+    }
+    assert!(seen > 100);
+    let mut wrong = Vec::new();
+    let document = serde_json::json!({
+        "used_wei": "1", "costWei": "0x1", "limitWei": 5, "passesFrom": "7", "nonce": "0x05", "fine": "0x12345678"
+    });
+    unconventional(&document, "", &mut wrong);
+    assert_eq!(wrong.len(), 5, "{wrong:?}");
 }
 
 /// What is as long as an address, and is not written as one.
@@ -283,8 +374,14 @@ fn every_command_prints_what_its_schema_says() {
         .as_str()
         .expect("a key")
         .to_owned();
-    on_node!(0, "unblock", &newest, "--dry-run", "--bundler-url", &bundler);
-    on_node!(2, "unblock", &newest, "--dry-run", "--direct");
+    let dry = on_node!(0, "unblock", &newest, "--dry-run", "--bundler-url", &bundler);
+    assert_eq!(dry["calls"].as_array().map(Vec::len), Some(1));
+    let dry = on_node!(0, "unblock", &newest, "--dry-run", "--direct", "--nonce", "0");
+    assert!(
+        dry["calls"][0]["data"]
+            .as_str()
+            .is_some_and(|data| data.contains("0bd28e3b"))
+    );
     on_node!(
         0,
         "unblock",
@@ -300,7 +397,7 @@ fn every_command_prints_what_its_schema_says() {
 
     ran(0, &["demo"], "");
     ran(0, &["deploy", "--rpc-url", &url, "--chain-id", "31337"], "");
-    ran(0, &["doctor", "--rpc-url", &url], "");
+    on_node!(0, "doctor");
     ran(2, &["inspect", "--rpc-url", "http://127.0.0.1:1"], "");
     ran(2, &["inspect", "--no-such-option"], "");
 

@@ -7,7 +7,7 @@ use crate::{
     journal::IntentRecord,
     key_list::{KeyList, KeyNotFound},
     operation::{Cause, Desk, OperationError, Source},
-    permissions::{Call, PermissionUpdate, PermissionUpdates, RuleSet},
+    permissions::{Call, PermissionUpdate, PermissionUpdates, RuleSet, nonce, session_key_nonce_key},
 };
 use alloy::{
     network::TransactionBuilder,
@@ -481,13 +481,9 @@ pub(super) struct Unblock {
     pub(super) last: Option<U256>,
 }
 
-#[async_trait]
-impl Source for Unblock {
-    fn request(&self) -> B256 {
-        keccak256(format!("unblock {:#x} {:?}", self.nonce_key, self.last))
-    }
-
-    async fn call_data(&self, account: &SmartAccount, desk: &Desk) -> Result<Bytes, Cause> {
+impl Unblock {
+    /// One for each nonce that is used up; none where there is nothing to end.
+    async fn calls(&self, account: &SmartAccount, desk: &Desk) -> Result<Vec<Call>, Cause> {
         let lane = crate::journal::Lane {
             chain_id: account.chain_id(),
             entry_point: account.deployment().entry_point,
@@ -504,11 +500,23 @@ impl Source for Unblock {
             }
         };
         let count = open_nonces(next, last);
-        if count == 0 {
+        let call = calldata::increment_nonce(lane.entry_point, self.nonce_key);
+        Ok(vec![call; count])
+    }
+}
+
+#[async_trait]
+impl Source for Unblock {
+    fn request(&self) -> B256 {
+        keccak256(format!("unblock {:#x} {:?}", self.nonce_key, self.last))
+    }
+
+    async fn call_data(&self, account: &SmartAccount, desk: &Desk) -> Result<Bytes, Cause> {
+        let calls = self.calls(account, desk).await?;
+        if calls.is_empty() {
             return Err(Cause::NoAction);
         }
-        let call = calldata::increment_nonce(lane.entry_point, self.nonce_key);
-        Ok(wrap(account.address(), &vec![call; count]))
+        Ok(wrap(account.address(), &calls))
     }
 
     /// In a lane of its own, it does not wait for the one that it ends.
@@ -534,6 +542,22 @@ impl SmartAccount {
             .with_from(owner)
             .with_to(self.address())
             .with_input(data))
+    }
+
+    /// The calls by which [`OwnerClient::unblock`](crate::OwnerClient::unblock) ends the open operations of a session key's nonce lane, up to
+    /// a sequence number or, without one, up to the last that the account's journal knows: to be shown, or to be sent in an owner's plain
+    /// transaction ([`owner_transaction`](Self::owner_transaction)). None if there is nothing to end.
+    pub async fn unblock_calls(
+        &self,
+        session_key: Address,
+        last: Option<u64>,
+    ) -> Result<Vec<Call>, OperationError> {
+        let nonce_key = session_key_nonce_key(session_key);
+        let unblock = Unblock {
+            nonce_key,
+            last: last.map(|last| nonce(nonce_key, last)),
+        };
+        Ok(unblock.calls(self, self.desk()).await?)
     }
 
     /// A transaction, from anyone, that settles the pending reset of a key's gas limit

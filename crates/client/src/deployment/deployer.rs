@@ -1,11 +1,12 @@
 //! Deploying: look at everything first, then send.
 
-use super::{Contract, DeployError, DeploymentPlan, PlannedContract, signed::Fees};
+use super::{Contract, DeployError, DeploymentPlan, PlannedContract};
 use crate::{
     Revert,
     node::Node,
     operation::{Bounds, OverBound},
     request::RequestError,
+    transaction::Fees,
 };
 use alloy::{
     eips::{BlockId, BlockNumberOrTag},
@@ -34,7 +35,7 @@ alloy::sol! {
 }
 
 /// How many times the bound on an operation's cost all transactions of a deployment may cost, unless other bounds are given: in
-/// all they take about 20 million gas units.
+/// all they take about 30 million gas units.
 const OPERATIONS: u64 = 40;
 
 /// How often, and how far apart, a new contract's code is asked for.
@@ -92,7 +93,7 @@ impl Survey {
 /// use session_key_client::deployment::{
 ///     Created, Deployer, DeploymentParameters, DeploymentPlan, Keeper, KeeperError, SignedCreation,
 /// };
-/// # use session_key_testkit::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Testkit, dev_accounts};
+/// # use session_key_testkit::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Testkit, dev_accounts, entry_point_codes};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -114,7 +115,7 @@ impl Survey {
 ///     }
 /// }
 ///
-/// let plan = DeploymentPlan::new(&DeploymentParameters::default(), ENTRY_POINT_CODE.bytes())?;
+/// let plan = DeploymentPlan::new(&DeploymentParameters::default(), entry_point_codes())?;
 /// let deployer = Deployer::new(node, 31337, plan);
 /// let survey = deployer.survey(Some(signer.address())).await?;
 /// println!("takes at most {} wei", survey.cost);
@@ -206,7 +207,7 @@ impl Deployer {
         };
         self.check_fees(&fees)?;
         let gas_limits = contracts.iter().filter_map(|surveyed| surveyed.gas_limit);
-        // At most five times 2^64 gas units at 2^128 wei: nowhere near the end.
+        // At most seven times 2^64 gas units at 2^128 wei: nowhere near the end.
         let gas: U256 = gas_limits.map(U256::from).sum();
         let cost = (gas * U256::from(fees.max_fee)).saturating_add(self.data_fees(&contracts).await?);
         self.bounds.check_cost(cost)?;

@@ -1,7 +1,7 @@
 //! Why a deployment is refused or has failed.
 
-use super::{Contract, KeptError, send::INCLUSION_TIMEOUT};
-use crate::{operation::OverBound, request::RequestError};
+use super::{Contract, KeptError};
+use crate::{operation::OverBound, request::RequestError, transaction::INCLUSION_TIMEOUT};
 use alloy::primitives::{Address, B256, U256};
 use session_key_bindings::DEPLOYMENT_PROXY;
 

@@ -248,6 +248,8 @@ pub struct Deterministic {
     /// Owns the factory: nobody, which makes the factory the same for everyone.
     #[serde(with = "address_text")]
     pub factory_owner: Address,
+    /// Salt that leads to EntryPoint v0.7's address.
+    pub entry_point_v07_salt: B256,
     /// `keccak256` of the owner plugin's ABI-encoded manifest, which the factory installs the plugin by.
     pub multi_owner_plugin_manifest_hash: B256,
     /// The contracts.

@@ -24,7 +24,7 @@ pub use signed::{KeptError, SignedCreation};
 
 #[doc(inline)]
 pub use session_key_bindings::{
-    deployment::{Contract, DeploymentParameters},
+    deployment::{Contract, DeploymentParameters, EntryPointCodes},
     manifest_hash,
 };
 

@@ -8,7 +8,7 @@ use alloy::{
 };
 use session_key_bindings::{
     DEPLOYMENT_PROXY,
-    deployment::{self, Contract, Creation, DeploymentParameters},
+    deployment::{self, Contract, Creation, DeploymentParameters, EntryPointCodes},
 };
 
 /// A deployment cannot be planned.
@@ -20,7 +20,7 @@ pub enum PlanError {
     FactoryOwnerIsZero,
 
     /// The bytecode leads to another address than recorded: bytecode and record are not of the same version, or what was
-    /// given as the EntryPoint is not EntryPoint v0.6.
+    /// given as an EntryPoint is not the release meant.
     #[error("{contract} would come to lie at {computed}, but is recorded at {recorded}")]
     UnexpectedAddress {
         /// The contract.
@@ -84,19 +84,19 @@ impl PlannedContract {
 /// The contracts of a deployment, in the order they are created in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentPlan {
-    contracts: [PlannedContract; 5],
+    contracts: [PlannedContract; 7],
 }
 
 impl DeploymentPlan {
-    /// The plan with these parameters. The EntryPoint's creation bytecode is under another licence and not part of this
-    /// crate; `session_key_entry_point::ENTRY_POINT_CODE` is it. The bytecode of the others is checked in
+    /// The plan with these parameters. The EntryPoints' creation bytecode is under another licence and not part of
+    /// this crate; `session_key_entry_point::codes` gives it. The bytecode of the others is checked in
     /// (`session_key_bindings::bytecode`): solc's output may depend on which files are compiled together, and an address on
     /// every byte.
-    pub fn new(parameters: &DeploymentParameters, entry_point_code: Bytes) -> Result<Self, PlanError> {
+    pub fn new(parameters: &DeploymentParameters, entry_points: EntryPointCodes) -> Result<Self, PlanError> {
         if parameters.factory_owner.is_zero() {
             return Err(PlanError::FactoryOwnerIsZero);
         }
-        let standard = Self::unchecked(&DeploymentParameters::default(), entry_point_code.clone());
+        let standard = Self::unchecked(&DeploymentParameters::default(), entry_points.clone());
         for planned in &standard.contracts {
             let recorded = recorded(planned.contract).address;
             if planned.address != recorded {
@@ -107,12 +107,12 @@ impl DeploymentPlan {
                 });
             }
         }
-        Ok(Self::unchecked(parameters, entry_point_code))
+        Ok(Self::unchecked(parameters, entry_points))
     }
 
-    fn unchecked(parameters: &DeploymentParameters, entry_point_code: Bytes) -> Self {
+    fn unchecked(parameters: &DeploymentParameters, entry_points: EntryPointCodes) -> Self {
         Self {
-            contracts: deployment::plan(parameters, entry_point_code).map(PlannedContract::new),
+            contracts: deployment::plan(parameters, entry_points).map(PlannedContract::new),
         }
     }
 
@@ -134,6 +134,8 @@ impl DeploymentPlan {
             session_key_plugin,
             implementation,
             factory,
+            _,
+            _,
         ] = &self.contracts;
         Deployment {
             entry_point: entry_point.address,

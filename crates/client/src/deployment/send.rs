@@ -1,36 +1,23 @@
 //! Sending the transactions of a deployment, one after the other, and finding out what became of each.
 
 use super::{
-    Contract, DeployError, Deployer, KeptError, PlannedContract, SignedCreation, Survey,
-    signed::{Checked, Fees},
+    Contract, DeployError, Deployer, KeptError, PlannedContract, SignedCreation, Survey, signed::Checked,
 };
 use crate::{
-    node::TransactionReceipt,
     request::RequestError,
-    submit::{Sent, sent_to_node},
+    transaction::{
+        Fees, INCLUSION_TIMEOUT, INTERVALS, Seen, SendError, SignedTransaction, Signer, TransactionEnd,
+        TransactionSender, UnfitTransaction,
+    },
 };
-use alloy::{
-    network::TxSigner,
-    primitives::{Address, B256, Signature, U256},
-};
-use serde::de::IgnoredAny;
-use serde_json::Value;
-use std::time::Duration;
+use alloy::primitives::{Address, B256, U256};
 use tokio::time::{Instant, sleep};
 
-/// How long a transaction may take to be included.
-pub(super) const INCLUSION_TIMEOUT: Duration = Duration::from_secs(180);
-/// How far apart the chain is asked for it, at first and at last.
-const INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
-/// How long a node may take to know of a transaction that another one has in a block: behind one URL there may be many.
-const LAG: Duration = Duration::from_secs(20);
 /// How often a contract's creation is tried, if other transactions of the same account use the nonce.
 const ATTEMPTS: u32 = 3;
 
 /// Why a transaction could not be kept.
 pub type KeeperError = Box<dyn std::error::Error + Send + Sync>;
-
-type Signer = dyn TxSigner<Signature> + Send + Sync;
 
 /// Remembers what a deployment has signed, and hears how it goes.
 pub trait Keeper: Send {
@@ -109,25 +96,40 @@ pub enum Resumed {
     },
 }
 
-/// How waiting for transactions with the same nonce ended.
-enum End {
-    Included(Box<TransactionReceipt>),
-    Void,
+/// An error about a transaction of a deployment.
+fn about(contract: Contract) -> impl FnOnce(SendError) -> DeployError {
+    move |error| match error {
+        SendError::NotTaken { transaction, error } => DeployError::NotTaken {
+            contract,
+            transaction,
+            error,
+        },
+        SendError::NoAnswer { transaction, error } => DeployError::NoAnswer {
+            contract,
+            transaction,
+            error,
+        },
+        SendError::Unread { transaction, error } => DeployError::Unread {
+            contract,
+            transaction,
+            error,
+        },
+        SendError::NotIncluded { transaction } => DeployError::NotIncluded {
+            contract,
+            transaction,
+        },
+        SendError::Unfit { transaction, error } => DeployError::NotOfThisDeployment {
+            transaction,
+            error: error.into(),
+        },
+        SendError::NotSigned { reason } => DeployError::NotSigned { contract, reason },
+        SendError::OverBound(over) => over.into(),
+        SendError::NotPrepared(error) | SendError::NeverLeft { error, .. } => error.into(),
+    }
 }
 
-/// What the chain shows of transactions with the same nonce.
-enum Seen {
-    Included(Box<TransactionReceipt>),
-    /// Nothing speaks against their inclusion.
-    Waiting,
-    /// The nonce is used, and the node knows none of them.
-    Used,
-}
-
-/// How handing a transaction over failed.
-enum NotHanded {
-    NeverLeft(RequestError),
-    Failed(DeployError),
+fn transactions(kept: &[SignedCreation]) -> Vec<SignedTransaction> {
+    kept.iter().map(SignedCreation::transaction).collect()
 }
 
 impl Deployer {
@@ -206,9 +208,15 @@ impl Deployer {
         let planned = offer.planned;
         let code_hash = self.code_hash(planned).await?;
         let mut kept = kept.to_vec();
-        let end = match self.look(sender, &kept).await? {
-            Seen::Included(receipt) => End::Included(receipt),
-            Seen::Used => self.wait(sender, &kept).await?,
+        let courier = TransactionSender::on(self.node.clone(), chain_id);
+        let about = || about(planned.contract);
+        let seen = courier.look(sender, &transactions(&kept)).await?;
+        let end = match seen {
+            Seen::Included(receipt) => TransactionEnd::Included(receipt),
+            Seen::Used => courier
+                .wait(sender, &transactions(&kept))
+                .await
+                .map_err(about())?,
             Seen::Waiting if self.is_present(planned, code_hash).await? => {
                 keeper.settled(&kept, Fate::Superfluous);
                 let created = by_others(planned);
@@ -221,11 +229,11 @@ impl Deployer {
                     keep(keeper, &replacement)?;
                     kept.push(replacement);
                 }
-                self.send(&kept).await.map_err(|error| match error {
-                    NotHanded::NeverLeft(error) => error.into(),
-                    NotHanded::Failed(error) => error,
-                })?;
-                self.wait(sender, &kept).await?
+                let all = transactions(&kept);
+                if let Some(newest) = all.last() {
+                    courier.hand_over(newest).await.map_err(about())?;
+                }
+                courier.wait(sender, &all).await.map_err(about())?
             }
         };
         let nonce = last.nonce;
@@ -303,6 +311,7 @@ impl Deployer {
         next_nonce: &mut u64,
     ) -> Result<Created, DeployError> {
         let (sender, planned) = (signer.address(), offer.planned);
+        let courier = TransactionSender::on(self.node.clone(), chain_id);
         for _ in 0..ATTEMPTS {
             // A node that is behind does not know of the last transaction yet.
             let nonce = self.free_nonce(sender, *next_nonce).await?;
@@ -314,15 +323,19 @@ impl Deployer {
             let signed = SignedCreation::sign(planned, chain_id, nonce, gas_limit, fees, signer).await?;
             keep(keeper, &signed)?;
             let kept = [signed];
-            match self.send(&kept).await {
-                Ok(()) => {}
-                Err(NotHanded::NeverLeft(error)) => {
-                    keeper.settled(&kept, Fate::NeverSent);
-                    return Err(error.into());
-                }
-                Err(NotHanded::Failed(error)) => return Err(error),
+            let all = transactions(&kept);
+            for transaction in &all {
+                courier.hand_over(transaction).await.map_err(|error| {
+                    if matches!(error, SendError::NeverLeft { .. }) {
+                        keeper.settled(&kept, Fate::NeverSent);
+                    }
+                    about(planned.contract)(error)
+                })?;
             }
-            let end = self.wait(sender, &kept).await?;
+            let end = courier
+                .wait(sender, &all)
+                .await
+                .map_err(about(planned.contract))?;
             *next_nonce = nonce.saturating_add(1);
             if let Some(created) = self.conclude(planned, code_hash, &kept, end, keeper).await? {
                 return Ok(created);
@@ -345,10 +358,10 @@ impl Deployer {
     ) -> Result<Checked<'_>, KeptError> {
         let checked = signed.check(chain_id, sender, &self.plan)?;
         if signed.nonce != last.nonce {
-            return Err(KeptError::NonceDiffers {
+            return Err(KeptError::Unfit(UnfitTransaction::NonceDiffers {
                 expected: last.nonce,
                 actual: signed.nonce,
-            });
+            }));
         }
         if signed.contract != last.contract {
             return Err(KeptError::OtherCreation {
@@ -386,101 +399,6 @@ impl Deployer {
         .map(Some)
     }
 
-    /// Hands the last transaction over.
-    async fn send(&self, kept: &[SignedCreation]) -> Result<(), NotHanded> {
-        let Some(signed) = kept.last() else {
-            return Ok(());
-        };
-        let (contract, transaction) = (signed.contract, signed.hash);
-        // The hash that a node answers says nothing that is not known.
-        let answer: Result<IgnoredAny, _> = self.node.request("eth_sendRawTransaction", (&signed.raw,)).await;
-        let Err(error) = answer else {
-            return Ok(());
-        };
-        match sent_to_node(error.clone()) {
-            Sent::Taken => Ok(()),
-            Sent::NeverLeft { error } => Err(NotHanded::NeverLeft(error)),
-            Sent::NotTaken(_) => Err(NotHanded::Failed(DeployError::NotTaken {
-                contract,
-                transaction,
-                error,
-            })),
-            // The nonce is used, or another transaction has it: this one, or an earlier one of the same deployment, or one of
-            // somebody else. The chain will show.
-            Sent::NoAnswer { .. } if is_about_nonce(&error) => Ok(()),
-            Sent::NoAnswer { .. } => Err(NotHanded::Failed(DeployError::NoAnswer {
-                contract,
-                transaction,
-                error,
-            })),
-        }
-    }
-
-    /// Waits until one of the transactions is included, or none can be.
-    async fn wait(&self, sender: Address, kept: &[SignedCreation]) -> Result<End, DeployError> {
-        let until = Instant::now() + INCLUSION_TIMEOUT;
-        let [mut interval, longest] = INTERVALS;
-        let mut used_since = None;
-        loop {
-            let error = match self.look(sender, kept).await {
-                Ok(Seen::Included(receipt)) => return Ok(End::Included(receipt)),
-                Ok(Seen::Waiting) => {
-                    used_since = None;
-                    None
-                }
-                Ok(Seen::Used) => {
-                    if used_since.get_or_insert_with(Instant::now).elapsed() >= LAG {
-                        return Ok(End::Void);
-                    }
-                    None
-                }
-                Err(error) => Some(error),
-            };
-            if Instant::now() >= until
-                && let Some(last) = kept.last()
-            {
-                let (contract, transaction) = (last.contract, last.hash);
-                return Err(match error {
-                    Some(error) => DeployError::Unread {
-                        contract,
-                        transaction,
-                        error,
-                    },
-                    None => DeployError::NotIncluded {
-                        contract,
-                        transaction,
-                    },
-                });
-            }
-            sleep(interval).await;
-            interval = (interval * 2).min(longest);
-        }
-    }
-
-    /// What the chain shows of the transactions now.
-    async fn look(&self, sender: Address, kept: &[SignedCreation]) -> Result<Seen, RequestError> {
-        for signed in kept.iter().rev() {
-            if let Some(receipt) = self.node.receipt(signed.hash).await? {
-                return Ok(Seen::Included(Box::new(receipt)));
-            }
-        }
-        let nonce = kept.last().map_or(u64::MAX, |signed| signed.nonce);
-        if self.node.transaction_count(sender, false).await? <= nonce {
-            return Ok(Seen::Waiting);
-        }
-        for signed in kept.iter().rev() {
-            let found: Value = self
-                .node
-                .request("eth_getTransactionByHash", (signed.hash,))
-                .await?;
-            // It is in a block, and its receipt follows.
-            if !found.is_null() {
-                return Ok(Seen::Waiting);
-            }
-        }
-        Ok(Seen::Used)
-    }
-
     /// What the end of a wait comes to: a contract that is there, or `None` where none of the transactions can be included and
     /// the contract is not there.
     async fn conclude(
@@ -488,12 +406,12 @@ impl Deployer {
         planned: &PlannedContract,
         code_hash: B256,
         kept: &[SignedCreation],
-        end: End,
+        end: TransactionEnd,
         keeper: &mut dyn Keeper,
     ) -> Result<Option<Created>, DeployError> {
         let receipt = match end {
-            End::Included(receipt) => receipt,
-            End::Void => {
+            TransactionEnd::Included(receipt) => receipt,
+            TransactionEnd::Void => {
                 keeper.settled(kept, Fate::Void);
                 let is_present = self.is_present(planned, code_hash).await?;
                 return Ok(is_present.then(|| by_others(planned)));
@@ -547,12 +465,4 @@ const fn by_others(planned: &PlannedContract) -> Created {
         failed: None,
         gas_used: 0,
     }
-}
-
-/// Whether a node says that something has the transaction's nonce.
-fn is_about_nonce(error: &RequestError) -> bool {
-    error.answer().is_some_and(|answer| {
-        let words = answer.message.to_ascii_lowercase();
-        words.contains("nonce") || words.contains("replac")
-    })
 }

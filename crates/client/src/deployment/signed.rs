@@ -1,14 +1,11 @@
 //! Signed transactions of a deployment: made, kept by the caller, and checked when they come back.
 
 use super::{Contract, DeployError, DeploymentPlan, PlannedContract};
+use crate::transaction::{Action, Fees, SignedTransaction, Signer, UnfitTransaction};
 use alloy::{
-    consensus::{
-        SignableTransaction, Transaction as _, TxEip1559, TxEnvelope, TxLegacy,
-        transaction::SignerRecoverable as _,
-    },
-    eips::eip2718::{Decodable2718 as _, Encodable2718 as _},
-    network::TxSigner,
-    primitives::{Address, B256, Bytes, Signature, TxKind, U256, keccak256},
+    consensus::{Transaction as _, TxEnvelope},
+    eips::eip2718::Decodable2718 as _,
+    primitives::{Address, B256, Bytes, TxKind, U256},
 };
 use serde::{Deserialize, Serialize};
 use session_key_bindings::DEPLOYMENT_PROXY;
@@ -31,43 +28,9 @@ pub struct SignedCreation {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeptError {
-    /// It is not a signed transaction of a kind that deployments send.
-    #[error("it is not a signed transaction of a known kind")]
-    NotATransaction,
-
-    /// It has another hash.
-    #[error("its hash is {actual}")]
-    HashDiffers {
-        /// The transaction's hash.
-        actual: B256,
-    },
-
-    /// It is for another chain, or for any.
-    #[error("it is for {}, not for chain {expected}", actual.map_or_else(|| "any chain".to_owned(), |id| format!("chain {id}")))]
-    ChainDiffers {
-        /// The chain that is meant.
-        expected: u64,
-        /// The transaction's chain.
-        actual: Option<u64>,
-    },
-
-    /// Somebody else signed it.
-    #[error("{actual} signed it, not {expected}")]
-    SignerDiffers {
-        /// Who deploys.
-        expected: Address,
-        /// Who signed.
-        actual: Address,
-    },
-
-    /// It has another nonce than it was kept under, or than those it was kept with.
-    #[error("its nonce is {actual}, not {expected}")]
-    NonceDiffers {
-        /// The nonce that it should have.
-        expected: u64,
-        /// The transaction's nonce.
-        actual: u64,
-    },
+    /// It is not one of this sender on this chain.
+    #[error(transparent)]
+    Unfit(#[from] UnfitTransaction),
 
     /// It does something else than call the deployment proxy without ether.
     #[error("it does not call the deployment proxy, or sends ether")]
@@ -81,16 +44,6 @@ pub enum KeptError {
         /// The contract that it was kept for.
         contract: Contract,
     },
-}
-
-/// What a transaction offers, in wei per gas unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fees {
-    /// The latest base fee; zero on chains without one.
-    pub(super) base_fee: u128,
-    pub(super) max_fee: u128,
-    /// `None`: `max_fee` is the price, in a transaction from before EIP-1559.
-    pub(super) max_priority_fee: Option<u128>,
 }
 
 impl Fees {
@@ -132,6 +85,15 @@ pub(super) struct Checked<'a> {
 }
 
 impl SignedCreation {
+    /// The transaction, whatever it creates.
+    pub(super) fn transaction(&self) -> SignedTransaction {
+        SignedTransaction {
+            nonce: self.nonce,
+            hash: self.hash,
+            raw: self.raw.clone(),
+        }
+    }
+
     /// What the transaction may cost at most, in wei: all its gas at its full fee. `None` if it cannot be read.
     pub fn cost(&self) -> Option<U256> {
         let transaction = TxEnvelope::decode_2718_exact(&self.raw).ok()?;
@@ -146,35 +108,7 @@ impl SignedCreation {
         sender: Address,
         plan: &'a DeploymentPlan,
     ) -> Result<Checked<'a>, KeptError> {
-        let actual = keccak256(&self.raw);
-        if actual != self.hash {
-            return Err(KeptError::HashDiffers { actual });
-        }
-        let transaction = TxEnvelope::decode_2718_exact(&self.raw).map_err(|_| KeptError::NotATransaction)?;
-        if !(transaction.is_legacy() || transaction.is_eip1559()) {
-            return Err(KeptError::NotATransaction);
-        }
-        if transaction.chain_id() != Some(chain_id) {
-            return Err(KeptError::ChainDiffers {
-                expected: chain_id,
-                actual: transaction.chain_id(),
-            });
-        }
-        let signer = transaction
-            .recover_signer()
-            .map_err(|_| KeptError::NotATransaction)?;
-        if signer != sender {
-            return Err(KeptError::SignerDiffers {
-                expected: sender,
-                actual: signer,
-            });
-        }
-        if transaction.nonce() != self.nonce {
-            return Err(KeptError::NonceDiffers {
-                expected: self.nonce,
-                actual: transaction.nonce(),
-            });
-        }
+        let transaction = self.transaction().check(chain_id, sender)?;
         if transaction.kind() != TxKind::Call(DEPLOYMENT_PROXY) || !transaction.value().is_zero() {
             return Err(KeptError::NotACreation);
         }
@@ -201,48 +135,24 @@ impl SignedCreation {
         nonce: u64,
         gas_limit: u64,
         fees: &Fees,
-        signer: &(dyn TxSigner<Signature> + Send + Sync),
+        signer: &Signer,
     ) -> Result<Self, DeployError> {
-        let (to, input) = (TxKind::Call(DEPLOYMENT_PROXY), planned.call_data());
-        let signed: Result<TxEnvelope, _> = match fees.max_priority_fee {
-            Some(max_priority_fee_per_gas) => {
-                let mut transaction = TxEip1559 {
-                    chain_id,
-                    nonce,
-                    gas_limit,
-                    max_fee_per_gas: fees.max_fee,
-                    max_priority_fee_per_gas,
-                    to,
-                    value: U256::ZERO,
-                    access_list: Default::default(),
-                    input,
-                };
-                let signature = signer.sign_transaction(&mut transaction).await;
-                signature.map(|signature| transaction.into_signed(signature).into())
-            }
-            None => {
-                let mut transaction = TxLegacy {
-                    chain_id: Some(chain_id),
-                    nonce,
-                    gas_price: fees.max_fee,
-                    gas_limit,
-                    to,
-                    value: U256::ZERO,
-                    input,
-                };
-                let signature = signer.sign_transaction(&mut transaction).await;
-                signature.map(|signature| transaction.into_signed(signature).into())
-            }
+        let action = Action {
+            to: DEPLOYMENT_PROXY,
+            value: U256::ZERO,
+            input: planned.call_data(),
         };
+        let signed = SignedTransaction::sign(action, chain_id, nonce, gas_limit, fees, signer).await;
         let signed = signed.map_err(|error| DeployError::NotSigned {
             contract: planned.contract,
             reason: error.to_string(),
         })?;
+        let SignedTransaction { nonce, hash, raw } = signed;
         Ok(Self {
             contract: planned.contract,
             nonce,
-            hash: *signed.tx_hash(),
-            raw: signed.encoded_2718().into(),
+            hash,
+            raw,
         })
     }
 }

@@ -19,7 +19,7 @@ pub use memory::MemoryJournal;
 pub(crate) use patient::Patient;
 pub use record::{
     BlockRef, Handover, IntentId, IntentRecord, Lane, Moment, NonceGap, NoncePast, OperationRecord,
-    ProcessId, Scope, VoidDepth,
+    ProcessId, Scope, TransactionRecord, VoidDepth,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteError, SqliteJournal};

@@ -3,6 +3,7 @@
 use crate::{
     operation::{Included, NotTaken, Outcome, Void},
     permissions::{SignedOperation, Verdict},
+    transaction::SignedTransaction,
 };
 use alloy::primitives::{Address, B256, FixedBytes, U256, aliases::U192};
 use serde::{Deserialize, Serialize};
@@ -272,4 +273,22 @@ impl IntentRecord {
     pub fn open_operations(&self) -> impl Iterator<Item = &OperationRecord> {
         self.operations.iter().filter(|operation| operation.is_open())
     }
+}
+
+/// A plain transaction that was signed, with what it was signed for. It is kept from before it is sent until whoever asked was told
+/// what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionRecord {
+    /// The chain.
+    pub chain_id: u64,
+    /// Who sends it.
+    pub sender: Address,
+    /// Identifies what was asked for: equal for equal arguments.
+    pub request: B256,
+    /// When it was signed, milliseconds since the Unix epoch.
+    pub signed_at: u64,
+    /// Whatever the caller wants to know of it later.
+    pub note: serde_json::Value,
+    /// The transaction.
+    pub signed: SignedTransaction,
 }

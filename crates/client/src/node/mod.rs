@@ -261,6 +261,14 @@ impl Node {
         Ok(code.code)
     }
 
+    /// A word of an account's storage.
+    pub async fn storage_at(&self, address: Address, slot: U256, at: BlockId) -> Result<U256, RequestError> {
+        let word: Number<U256> = self
+            .request("eth_getStorageAt", (address, slot, block(at)))
+            .await?;
+        Ok(word.number)
+    }
+
     /// Fees for what is to be included soon: from `eth_feeHistory`, or else `eth_maxPriorityFeePerGas`, or else `eth_gasPrice`, or
     /// else the header alone. Sums saturate: nothing that a node answers overflows.
     pub async fn fees(&self, head: &Head) -> Result<SuggestedFees, RequestError> {

@@ -2,7 +2,7 @@
 
 use super::Revert;
 use crate::{
-    abi::{Account, Factory, Owners, Plugin, PluginBase},
+    abi::{Account, Factory, Module, Owners, Plugin, PluginBase},
     calldata::FunctionReference,
 };
 use alloy::{
@@ -103,6 +103,14 @@ revert_errors! {
         "session key {session_key} of account {account} would exceed its native token spend limit" NativeTokenSpendLimitExceeded { account = account: Address, session_key = sessionKey: Address },
         "the session key's permissions do not allow this operation" PermissionsCheckFailed,
         "session key {session_key} is not registered" SessionKeyNotFound { session_key = sessionKey: Address },
+    }
+}
+
+revert_errors! {
+    /// An error of the session key module alone, in execution.
+    ModuleError of Module {
+        "target {target} says that it is a module, which takes orders from the account's calls" TargetIsModule { target = target: Address },
+        "too little gas is left to ask target {target} whether it is a module" TargetNotAsked { target = target: Address },
     }
 }
 

@@ -3,7 +3,9 @@
 mod contracts;
 pub(crate) mod rpc;
 
-pub use contracts::{AccountError, FactoryError, OwnerPluginError, PluginBaseError, PluginError};
+pub use contracts::{
+    AccountError, FactoryError, ModuleError, OwnerPluginError, PluginBaseError, PluginError,
+};
 
 use crate::{abi::EntryPoint, request::text};
 use alloy::{
@@ -46,8 +48,10 @@ pub enum Revert {
         /// The aggregator.
         aggregator: Address,
     },
-    /// The session key plugin.
+    /// The session key plugin, or the module where both say the same.
     Plugin(PluginError),
+    /// The session key module alone.
+    Module(ModuleError),
     /// Any plugin; some of these errors also come from the account or the factory.
     PluginBase(PluginBaseError),
     /// The account.
@@ -159,6 +163,7 @@ impl Revert {
             Panic::SELECTOR => Some(Self::Panic(Panic::abi_decode_validate(data).ok()?.code)),
             _ => PluginError::decode(data, depth)
                 .map(Self::Plugin)
+                .or_else(|| ModuleError::decode(data, depth).map(Self::Module))
                 .or_else(|| PluginBaseError::decode(data, depth).map(Self::PluginBase))
                 .or_else(|| AccountError::decode(data, depth).map(Self::Account))
                 .or_else(|| OwnerPluginError::decode(data, depth).map(Self::OwnerPlugin))
@@ -181,6 +186,7 @@ impl Revert {
             .abi_encode()
             .into(),
             Self::Plugin(error) => error.to_bytes(),
+            Self::Module(error) => error.to_bytes(),
             Self::PluginBase(error) => error.to_bytes(),
             Self::Account(error) => error.to_bytes(),
             Self::OwnerPlugin(error) => error.to_bytes(),
@@ -237,6 +243,7 @@ impl fmt::Display for Revert {
                 write!(f, "aggregator {aggregator} refused the signatures")
             }
             Self::Plugin(error) => error.fmt(f),
+            Self::Module(error) => error.fmt(f),
             Self::PluginBase(error) => error.fmt(f),
             // Those that carry data, or what a plugin reverted with.
             Self::Account(error) => f.write_str(&text::cut(&error.to_string(), MAX_SHOWN)),
@@ -271,6 +278,7 @@ impl fmt::Debug for Revert {
                 .field("aggregator", aggregator)
                 .finish(),
             Self::Plugin(error) => f.debug_tuple("Plugin").field(error).finish(),
+            Self::Module(error) => f.debug_tuple("Module").field(error).finish(),
             Self::PluginBase(error) => f.debug_tuple("PluginBase").field(error).finish(),
             Self::Account(error) => write!(f, "Account({})", text::cut(&format!("{error:?}"), MAX_SHOWN)),
             Self::OwnerPlugin(error) => f.debug_tuple("OwnerPlugin").field(error).finish(),
@@ -332,6 +340,30 @@ mod tests {
             (hex!("ff633a38"), PluginError::LengthMismatch),
         ] {
             assert_eq!(Revert::decode(&data), Revert::Plugin(error));
+        }
+    }
+
+    #[test]
+    fn errors_of_the_module() {
+        let target = Address::repeat_byte(7);
+        for (selector, error, words) in [
+            (
+                "TargetIsModule(address)",
+                ModuleError::TargetIsModule { target },
+                "says that it is a module",
+            ),
+            (
+                "TargetNotAsked(address)",
+                ModuleError::TargetNotAsked { target },
+                "too little gas is left to ask target",
+            ),
+        ] {
+            let data = error.to_bytes();
+            assert_eq!(data[..4], alloy::primitives::keccak256(selector)[..4]);
+            let revert = Revert::decode(&data);
+            assert_eq!(revert, Revert::Module(error));
+            assert!(revert.to_string().contains(words), "{revert}");
+            assert_eq!(revert.to_bytes(), data);
         }
     }
 

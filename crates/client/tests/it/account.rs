@@ -21,7 +21,7 @@ use session_key_client::{
     permissions::{EXECUTE_WITH_SESSION_KEY, Permissions},
 };
 use session_key_testkit::{
-    Chain, DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Stack, Testkit, dev_accounts,
+    Chain, DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Stack, Testkit, dev_accounts, entry_point_codes,
 };
 use std::{
     sync::{
@@ -157,8 +157,9 @@ fn other_plan() -> DeploymentPlan {
         session_key_plugin_salt: B256::repeat_byte(2),
         modular_account_salt: B256::repeat_byte(3),
         modular_account_factory_salt: B256::repeat_byte(4),
+        session_key_module_salt: B256::repeat_byte(5),
     };
-    DeploymentPlan::new(&parameters, ENTRY_POINT_CODE.bytes()).unwrap()
+    DeploymentPlan::new(&parameters, entry_point_codes()).unwrap()
 }
 
 fn deploy(chain: &mut Chain, plan: &DeploymentPlan) {

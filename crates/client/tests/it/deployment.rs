@@ -20,13 +20,15 @@ use session_key_client::{
         transports::IntoBoxTransport,
     },
     deployment::{
-        Contract, Created, DeployError, Deployer, DeploymentParameters, DeploymentPlan, Deterministic, Fate,
-        Keeper, KeeperError, KeptError, PlanError, Resumed, SignedCreation, Survey, account_init_code_hash,
+        Contract, Created, DeployError, Deployer, DeploymentParameters, DeploymentPlan, Deterministic,
+        EntryPointCodes, Fate, Keeper, KeeperError, KeptError, PlanError, Resumed, SignedCreation, Survey,
+        account_init_code_hash,
     },
     operation::{Bounds, Setting},
+    transaction::UnfitTransaction,
 };
 use session_key_testkit::{
-    DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, ENTRY_POINT_CODE, Stack, Testkit, dev_accounts,
+    DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Stack, Testkit, dev_accounts, entry_point_codes,
 };
 use tokio::time::Instant;
 
@@ -52,7 +54,7 @@ const fn sender() -> Address {
 }
 
 fn plan(parameters: &DeploymentParameters) -> DeploymentPlan {
-    DeploymentPlan::new(parameters, ENTRY_POINT_CODE.bytes()).unwrap()
+    DeploymentPlan::new(parameters, entry_point_codes()).unwrap()
 }
 
 fn signer() -> PrivateKeySigner {
@@ -114,10 +116,16 @@ const fn other_parameters() -> DeploymentParameters {
         session_key_plugin_salt: B256::repeat_byte(2),
         modular_account_salt: B256::repeat_byte(3),
         modular_account_factory_salt: B256::repeat_byte(4),
+        session_key_module_salt: B256::repeat_byte(5),
     }
 }
 
-/// Somebody else creates contracts of the plan. Estimating and creating all five takes seconds: tests that need only some of it
+/// Whether a contract is for ERC-6900 v0.8 accounts: those that are created last.
+const fn is_for_modules(contract: Contract) -> bool {
+    matches!(contract, Contract::EntryPointV07 | Contract::SessionKeyModule)
+}
+
+/// Somebody else creates contracts of the plan. Estimating and creating all of it takes seconds: tests that need only some of it
 /// missing begin here.
 fn create(testkit: &Testkit, deployer: &Deployer, is_created: impl Fn(Contract) -> bool) {
     for planned in deployer.plan().contracts() {
@@ -210,21 +218,34 @@ fn impossible_plans_are_refused() {
         ..DeploymentParameters::default()
     };
     assert_eq!(
-        DeploymentPlan::new(&nobody, ENTRY_POINT_CODE.bytes()),
+        DeploymentPlan::new(&nobody, entry_point_codes()),
         Err(PlanError::FactoryOwnerIsZero)
     );
-    let another = DeploymentPlan::new(
-        &DeploymentParameters::default(),
-        bytecode::SESSION_KEY_PLUGIN.bytes(),
-    );
-    assert!(matches!(
-        another,
-        Err(PlanError::UnexpectedAddress {
-            contract: Contract::EntryPoint,
-            recorded: session_key_bindings::ENTRY_POINT,
-            ..
-        })
-    ));
+    let plugin = bytecode::SESSION_KEY_PLUGIN.bytes();
+    for (entry_points, wrong, at) in [
+        (
+            EntryPointCodes {
+                v06: plugin.clone(),
+                ..entry_point_codes()
+            },
+            Contract::EntryPoint,
+            session_key_bindings::ENTRY_POINT,
+        ),
+        (
+            EntryPointCodes {
+                v07: plugin,
+                ..entry_point_codes()
+            },
+            Contract::EntryPointV07,
+            session_key_bindings::ENTRY_POINT_V07,
+        ),
+    ] {
+        let another = DeploymentPlan::new(&DeploymentParameters::default(), entry_points);
+        assert!(matches!(
+            another,
+            Err(PlanError::UnexpectedAddress { contract, recorded, .. }) if contract == wrong && recorded == at
+        ));
+    }
 }
 
 #[tokio::test]
@@ -234,7 +255,7 @@ async fn everything_is_created_where_and_as_recorded() {
     let before = testkit.chain().balance(sender());
     let survey = deployer.survey(Some(sender())).await.unwrap();
     assert_eq!(testkit.chain().block_number(), 0, "a survey sends nothing");
-    assert_eq!(missing(&survey).len(), 5);
+    assert_eq!(missing(&survey).len(), Contract::ALL.len());
 
     deploy_surveyed(&deployer, &survey).await.unwrap();
     for (contract, recorded) in &Deterministic::record().contracts {
@@ -296,7 +317,7 @@ async fn whatever_is_there_is_completed() {
         let deployer = deployer(&testkit);
         create(&testkit, &deployer, |contract| there.contains(&contract));
         let created = deploy(&deployer).await.unwrap();
-        assert_eq!(created.len() + there.len(), 5);
+        assert_eq!(created.len() + there.len(), Contract::ALL.len());
         assert!(created.iter().all(|contract| !there.contains(contract)));
         assert!(deployer.survey(None).await.unwrap().is_complete());
     }
@@ -309,7 +330,7 @@ async fn other_parameters_lead_elsewhere_and_are_verified_by_simulation() {
     let deployer = deployer_with(&testkit, &parameters);
     let standard = plan(&DeploymentParameters::default());
     for (planned, standard) in deployer.plan().contracts().iter().zip(standard.contracts()) {
-        let is_entry_point = planned.contract == Contract::EntryPoint;
+        let is_entry_point = matches!(planned.contract, Contract::EntryPoint | Contract::EntryPointV07);
         assert_eq!(
             planned.address == standard.address,
             is_entry_point,
@@ -325,7 +346,7 @@ async fn other_parameters_lead_elsewhere_and_are_verified_by_simulation() {
     }
 
     let survey = deployer.survey(Some(sender())).await.unwrap();
-    assert_eq!(missing(&survey).len(), 5);
+    assert_eq!(missing(&survey).len(), Contract::ALL.len());
     deploy_surveyed(&deployer, &survey).await.unwrap();
     for surveyed in &survey.contracts {
         let code = testkit.chain().code(surveyed.address);
@@ -390,7 +411,7 @@ async fn funds_must_be_enough_and_enough_will_do() {
     let testkit = chain();
     let deployer = deployer(&testkit);
     create(&testkit, &deployer, |contract| {
-        contract <= Contract::SessionKeyPlugin
+        contract <= Contract::SessionKeyPlugin || is_for_modules(contract)
     });
     let cost = deployer.survey(None).await.unwrap().cost;
     testkit.chain().set_balance(sender(), cost - U256::from(1));
@@ -1121,10 +1142,19 @@ async fn a_kept_transaction_is_checked_before_it_is_sent() {
         }
     };
     for (wrong, expected) in [
-        (other_hash, KeptError::HashDiffers { actual: kept.hash }),
-        (garbage(bytes!("")), KeptError::NotATransaction),
-        (garbage(bytes!("02c0")), KeptError::NotATransaction),
-        (longer, KeptError::NotATransaction),
+        (
+            other_hash,
+            KeptError::Unfit(UnfitTransaction::HashDiffers { actual: kept.hash }),
+        ),
+        (
+            garbage(bytes!("")),
+            KeptError::Unfit(UnfitTransaction::NotATransaction),
+        ),
+        (
+            garbage(bytes!("02c0")),
+            KeptError::Unfit(UnfitTransaction::NotATransaction),
+        ),
+        (longer, KeptError::Unfit(UnfitTransaction::NotATransaction)),
         (to_somebody, KeptError::NotACreation),
         (with_ether, KeptError::NotACreation),
         (
@@ -1141,17 +1171,17 @@ async fn a_kept_transaction_is_checked_before_it_is_sent() {
         ),
         (
             later,
-            KeptError::NonceDiffers {
+            KeptError::Unfit(UnfitTransaction::NonceDiffers {
                 expected: kept.nonce + 1,
                 actual: kept.nonce,
-            },
+            }),
         ),
         (
             other_chain,
-            KeptError::ChainDiffers {
+            KeptError::Unfit(UnfitTransaction::ChainDiffers {
                 expected: CHAIN,
                 actual: Some(1),
-            },
+            }),
         ),
     ] {
         assert_eq!(refused(signer(), std::slice::from_ref(&wrong)).await, expected);
@@ -1162,16 +1192,16 @@ async fn a_kept_transaction_is_checked_before_it_is_sent() {
         );
     }
     let stranger = dev_accounts()[5].signer();
-    let expected = KeptError::SignerDiffers {
+    let expected = KeptError::Unfit(UnfitTransaction::SignerDiffers {
         expected: stranger.address(),
         actual: sender(),
-    };
+    });
     assert_eq!(refused(stranger, std::slice::from_ref(kept)).await, expected);
     let next = resigned(kept, |transaction| transaction.set_nonce(kept.nonce + 1));
-    let expected = KeptError::NonceDiffers {
+    let expected = KeptError::Unfit(UnfitTransaction::NonceDiffers {
         expected: kept.nonce + 1,
         actual: kept.nonce,
-    };
+    });
     assert_eq!(refused(signer(), &[kept.clone(), next]).await, expected);
     // Of the same contract, with other parameters.
     let other = Deployer::new(testkit.provider(), CHAIN, plan(&other_parameters()));
@@ -1237,7 +1267,7 @@ async fn a_faster_deployer_is_not_a_failure() {
     let testkit = chain();
     let deployer = deployer(&testkit);
     create(&testkit, &deployer, |contract| {
-        matches!(contract, Contract::EntryPoint | Contract::ModularAccount)
+        matches!(contract, Contract::EntryPoint | Contract::ModularAccount) || is_for_modules(contract)
     });
     let survey = deployer.survey(Some(sender())).await.unwrap();
     create(&testkit, &deployer, |contract| {
@@ -1261,7 +1291,7 @@ async fn two_deployers_at_once_both_end_well() {
         let testkit = chain();
         let first = deployer(&testkit);
         create(&testkit, &first, |contract| {
-            contract <= Contract::MultiOwnerPlugin
+            contract <= Contract::MultiOwnerPlugin || is_for_modules(contract)
         });
         let survey = first.survey(None).await.unwrap();
         testkit.chain().set_automine(false);
@@ -1321,7 +1351,7 @@ async fn nonces_follow_each_other_on_nodes_that_are_behind() {
     let testkit = chain();
     let deployer = deployer(&testkit);
     create(&testkit, &deployer, |contract| {
-        contract <= Contract::MultiOwnerPlugin
+        contract <= Contract::MultiOwnerPlugin || is_for_modules(contract)
     });
     let survey = deployer.survey(Some(sender())).await.unwrap();
     // One that never hears of any transaction of the deployer.

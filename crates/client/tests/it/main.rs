@@ -12,6 +12,7 @@ mod gas_limit;
 mod golden;
 mod granting;
 mod inspect;
+mod installation;
 mod interop;
 mod journal;
 mod keystore;

@@ -19,7 +19,7 @@ use session_key_client::{
     signer::{EnvironmentStorage, KeyError, KeyStorage as _, KeystoreFile, MemoryStorage, PrivateKey},
     submit::EntryPointSubmitter,
 };
-use session_key_testkit::ENTRY_POINT_CODE;
+use session_key_testkit::entry_point_codes;
 use std::{
     error::Error,
     fmt::Debug,
@@ -169,7 +169,7 @@ async fn no_error_shows_the_secrets_of_a_url() {
 
     let (deployment, owner) = (Deployment::deterministic(), Address::repeat_byte(1));
     let account = SmartAccount::new(node.clone(), 1, RECIPIENT, deployment);
-    let plan = DeploymentPlan::new(&DeploymentParameters::default(), ENTRY_POINT_CODE.bytes()).unwrap();
+    let plan = DeploymentPlan::new(&DeploymentParameters::default(), entry_point_codes()).unwrap();
     let deployer = Deployer::new(node.clone(), 1, plan);
     let errors: [Box<dyn Error>; 8] = [
         account.owners().await.unwrap_err().into(),

@@ -15,7 +15,7 @@ use session_key_client::{
     permissions::{Permissions, SpendLimit},
     submit::{BundlerSubmitter, EntryPointSubmitter, explain_validation, simulate_gas},
 };
-use session_key_testkit::{ENTRY_POINT_CODE, dev_accounts};
+use session_key_testkit::{dev_accounts, entry_point_codes};
 
 /// Contracts that are not there yet.
 fn plan() -> DeploymentPlan {
@@ -23,7 +23,7 @@ fn plan() -> DeploymentPlan {
         session_key_plugin_salt: B256::repeat_byte(1),
         ..Default::default()
     };
-    DeploymentPlan::new(&parameters, ENTRY_POINT_CODE.bytes()).unwrap()
+    DeploymentPlan::new(&parameters, entry_point_codes()).unwrap()
 }
 
 #[derive(Default)]

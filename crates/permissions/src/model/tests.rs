@@ -705,6 +705,30 @@ fn codes_are_those_of_json() {
         let json = serde_json::to_value(&violation).unwrap();
         assert_eq!(json["code"], violation.code());
         assert_eq!(json["message"], violation.to_string());
+        assert_conventional(&json, violation.code());
         assert_eq!(serde_json::from_value::<Violation>(json).unwrap(), violation);
+    }
+    let amounts = serde_json::to_value(Rule::NativeLimitExceeded(spending)).unwrap();
+    assert_eq!(amounts["askedWei"], spending.asked.to_string());
+    let amounts = serde_json::to_value(Rule::Erc20LimitExceeded {
+        token: SHOP,
+        spending,
+    });
+    assert_eq!(amounts.unwrap()["limitBaseUnits"], spending.limit.to_string());
+}
+
+/// Members are in camel case, amounts are no hexadecimal texts, and addresses have their checksum.
+fn assert_conventional(value: &serde_json::Value, of: &str) {
+    for (name, member) in value.as_object().unwrap() {
+        assert!(!name.contains('_'), "{of}: {name}");
+        let Some(text) = member.as_str() else { continue };
+        let is_bytes = ["selector", "message"].contains(&name.as_str());
+        let is_address = text
+            .parse::<Address>()
+            .is_ok_and(|address| address.to_string() == text);
+        assert!(
+            !text.starts_with("0x") || is_bytes || is_address,
+            "{of}: {name} = {text}"
+        );
     }
 }

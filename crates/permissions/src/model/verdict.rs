@@ -1,7 +1,7 @@
 //! Verdicts of the model, with every broken rule and its figures.
 
 use super::call_data::{CallDataError, CallDataPart};
-use crate::{AaCode, words::UnixTime};
+use crate::{AaCode, figures::checksummed, words::UnixTime};
 use alloy_primitives::{Address, Selector, U256, aliases::U192};
 use serde::{Deserialize, Serialize, Serializer};
 use std::{collections::BTreeMap, fmt};
@@ -26,7 +26,7 @@ impl fmt::Display for Phase {
 }
 
 /// An amount to spend, and the limit it exceeds. Wei, or base units of the token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Spending {
     /// The amount to spend; [`U256::MAX`] for a sum that overflows.
     pub asked: U256,
@@ -36,6 +36,86 @@ pub struct Spending {
     pub used: U256,
     /// When the current interval ends, unix seconds. `None` if the limit never refreshes.
     pub refreshes_at: Option<u64>,
+}
+
+/// In JSON, the unit is in the names of amounts.
+macro_rules! spending_in {
+    ($module:ident, $asked:literal, $limit:literal, $used:literal) => {
+        mod $module {
+            use super::Spending;
+            use crate::figures::decimal_string;
+            use alloy_primitives::U256;
+            use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+            #[derive(Serialize, Deserialize)]
+            #[serde(rename_all = "camelCase")]
+            struct Figures {
+                #[serde(rename = $asked, with = "decimal_string")]
+                asked: U256,
+                #[serde(rename = $limit, with = "decimal_string")]
+                limit: U256,
+                #[serde(rename = $used, with = "decimal_string")]
+                used: U256,
+                #[serde(deserialize_with = "Option::deserialize")]
+                refreshes_at: Option<u64>,
+            }
+
+            pub(super) fn serialize<S: Serializer>(
+                spending: &Spending,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                let Spending {
+                    asked,
+                    limit,
+                    used,
+                    refreshes_at,
+                } = *spending;
+                Figures {
+                    asked,
+                    limit,
+                    used,
+                    refreshes_at,
+                }
+                .serialize(serializer)
+            }
+
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Spending, D::Error> {
+                let Figures {
+                    asked,
+                    limit,
+                    used,
+                    refreshes_at,
+                } = Figures::deserialize(deserializer)?;
+                Ok(Spending {
+                    asked,
+                    limit,
+                    used,
+                    refreshes_at,
+                })
+            }
+        }
+    };
+}
+
+spending_in!(in_wei, "askedWei", "limitWei", "usedWei");
+spending_in!(in_base_units, "askedBaseUnits", "limitBaseUnits", "usedBaseUnits");
+
+/// Nonce keys as decimal strings.
+mod decimal_nonce_key {
+    use alloy_primitives::aliases::U192;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(key: &U192, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(key)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<U192, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        U192::from_str_radix(&text, 10)
+            .map_err(|_| D::Error::custom("a nonce key is a text of decimal digits"))
+    }
 }
 
 impl Spending {
@@ -58,9 +138,11 @@ impl Spending {
     }
 }
 
-/// A rule that an operation breaks. In JSON, the field `code` names it; codes never change their meaning.
+/// A rule that an operation breaks. In JSON, the field `code` names it; codes never change their meaning. Members are in
+/// camel case, amounts are decimal strings with their unit in the name, times and lengths are numbers, and addresses
+/// have their EIP-55 checksum.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "code", rename_all = "snake_case")]
+#[serde(tag = "code", rename_all = "snake_case", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum Rule {
     /// The EntryPoint accepts paymaster data that is empty or begins with an address.
@@ -73,8 +155,10 @@ pub enum Rule {
     /// The operation belongs to another account.
     SenderMismatch {
         /// Sender of the operation.
+        #[serde(with = "checksummed")]
         sender: Address,
         /// The key's account.
+        #[serde(with = "checksummed")]
         account: Address,
     },
     /// Session keys can call `executeWithSessionKey` on the account, nothing else.
@@ -94,20 +178,25 @@ pub enum Rule {
     /// The signature is by another signer.
     WrongSigner {
         /// The signer.
+        #[serde(with = "checksummed")]
         signer: Address,
         /// The expected signer.
+        #[serde(with = "checksummed")]
         session_key: Address,
     },
     /// The operation names another key than the one whose state was given. The chain may well accept it.
     SessionKeyMismatch {
         /// The key that the operation names.
+        #[serde(with = "checksummed")]
         session_key: Address,
         /// The key whose state was given.
+        #[serde(with = "checksummed")]
         expected: Address,
     },
     /// The account does not have the key: never registered, removed, rotated away, or the plugin was uninstalled.
     KeyNotRegistered {
         /// The key.
+        #[serde(with = "checksummed")]
         session_key: Address,
     },
     /// The key is not valid yet.
@@ -135,11 +224,13 @@ pub enum Rule {
     /// The contract is not on the allowlist.
     ContractNotOnAllowlist {
         /// The contract.
+        #[serde(with = "checksummed")]
         target: Address,
     },
     /// The contract is on the allowlist, but for other functions.
     FunctionNotOnAllowlist {
         /// The contract.
+        #[serde(with = "checksummed")]
         target: Address,
         /// The function.
         selector: Selector,
@@ -147,11 +238,13 @@ pub enum Rule {
     /// The contract is on the denylist, with all its functions.
     ContractOnDenylist {
         /// The contract.
+        #[serde(with = "checksummed")]
         target: Address,
     },
     /// The function is on the denylist.
     FunctionOnDenylist {
         /// The contract.
+        #[serde(with = "checksummed")]
         target: Address,
         /// The function.
         selector: Selector,
@@ -159,6 +252,7 @@ pub enum Rule {
     /// One to three bytes of call data do not name a function, and functions are checked.
     ShortCallData {
         /// The contract.
+        #[serde(with = "checksummed")]
         target: Address,
         /// Bytes found.
         length: usize,
@@ -166,6 +260,7 @@ pub enum Rule {
     /// A token with a spend limit accepts `transfer` and `approve` only.
     TokenFunctionNotAllowed {
         /// The token.
+        #[serde(with = "checksummed")]
         token: Address,
         /// The function.
         selector: Selector,
@@ -173,25 +268,27 @@ pub enum Rule {
     /// The call of `transfer` or `approve` is too short to hold an amount (68 bytes).
     ShortTokenCallData {
         /// The token.
+        #[serde(with = "checksummed")]
         token: Address,
         /// Bytes found.
         length: usize,
     },
     /// The calls send more native token than is left.
-    NativeLimitExceeded(Spending),
+    NativeLimitExceeded(#[serde(with = "in_wei")] Spending),
     /// The calls spend more of a token than is left.
     #[serde(rename = "erc20_limit_exceeded")]
     Erc20LimitExceeded {
         /// The token.
+        #[serde(with = "checksummed")]
         token: Address,
         /// The figures.
-        #[serde(flatten)]
+        #[serde(flatten, with = "in_base_units")]
         spending: Spending,
     },
     /// The operation's maximum cost is more than is left of the gas limit.
     GasLimitExceeded {
         /// The figures, in wei.
-        #[serde(flatten)]
+        #[serde(flatten, with = "in_wei")]
         spending: Spending,
         /// An operation that opened a new interval was not executed successfully. The limit does not refresh
         /// until the pending reset is settled (`resetSessionKeyGasLimitTimestamp`, by anyone).
@@ -205,15 +302,19 @@ pub enum Rule {
     /// A key with a gas limit must use the nonce lane of its own address; on a module, every key.
     NonceKey {
         /// The lane used.
+        #[serde(with = "decimal_nonce_key")]
         nonce_key: U192,
         /// The key's lane.
+        #[serde(with = "decimal_nonce_key")]
         expected: U192,
     },
     /// The operation uses another paymaster than the required one, or none.
     PaymasterRequired {
         /// The paymaster required.
+        #[serde(with = "checksummed")]
         required: Address,
         /// The paymaster found.
+        #[serde(with = "checksummed::optional")]
         found: Option<Address>,
     },
     /// The end of a token's or the gas limit's interval is beyond the largest time that the plugin can store.
@@ -223,6 +324,7 @@ pub enum Rule {
         /// Start of the interval, unix seconds.
         last_used_time: u64,
         /// Its length, in seconds.
+        #[serde(rename = "refreshIntervalSeconds")]
         refresh_interval: u64,
     },
     /// The end of the native token limit's interval is beyond the largest time that the plugin can store, and
@@ -232,11 +334,13 @@ pub enum Rule {
         /// Start of the interval, unix seconds.
         last_used_time: u64,
         /// Its length, in seconds.
+        #[serde(rename = "refreshIntervalSeconds")]
         refresh_interval: u64,
     },
     /// The given state has no information about the contract or the function.
     StateNotLoaded {
         /// The contract.
+        #[serde(with = "checksummed")]
         target: Address,
         /// The function; `None` if the whole contract is unknown.
         selector: Option<Selector>,
@@ -477,6 +581,7 @@ impl fmt::Display for Rule {
 
 /// A rule that an operation breaks: where, when, and whether waiting helps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Violation {
     /// The rule, with its figures.
@@ -532,6 +637,7 @@ impl fmt::Display for Violation {
 impl Serialize for Violation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
         struct WithMessage<'a> {
             #[serde(flatten)]
             rule: &'a Rule,
@@ -551,25 +657,82 @@ impl Serialize for Violation {
     }
 }
 
-/// What is left of the limits after an operation. Wei, or base units of the token; unlimited parts are
-/// absent.
+/// What is left of the limits after an operation. Wei, or base units of the token; unlimited parts are absent, and null
+/// in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Remaining {
     /// Left of the native token.
-    #[serde(deserialize_with = "Option::deserialize")]
+    #[serde(rename = "nativeWei", with = "decimal_or_none")]
     pub native: Option<U256>,
     /// Left for the cost of operations.
-    #[serde(deserialize_with = "Option::deserialize")]
+    #[serde(rename = "gasWei", with = "decimal_or_none")]
     pub gas: Option<U256>,
     /// Left of each token.
+    #[serde(rename = "tokens", with = "by_token")]
     pub erc20: BTreeMap<Address, U256>,
+}
+
+/// Optional amounts.
+mod decimal_or_none {
+    use crate::figures::decimal_string;
+    use alloy_primitives::U256;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Amount(#[serde(with = "decimal_string")] U256);
+
+    pub(super) fn serialize<S: Serializer>(amount: &Option<U256>, serializer: S) -> Result<S::Ok, S::Error> {
+        amount.map(Amount).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<U256>, D::Error> {
+        let amount = Option::<Amount>::deserialize(deserializer)?;
+        Ok(amount.map(|Amount(amount)| amount))
+    }
+}
+
+/// A list of tokens with what is left of each.
+mod by_token {
+    use crate::figures::{checksummed, decimal_string};
+    use alloy_primitives::{Address, U256};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Left {
+        #[serde(with = "checksummed")]
+        token: Address,
+        #[serde(with = "decimal_string")]
+        base_units: U256,
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        tokens: &BTreeMap<Address, U256>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(tokens.iter().map(|(token, base_units)| Left {
+            token: *token,
+            base_units: *base_units,
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Address, U256>, D::Error> {
+        let tokens = Vec::<Left>::deserialize(deserializer)?;
+        Ok(tokens
+            .into_iter()
+            .map(|left| (left.token, left.base_units))
+            .collect())
+    }
 }
 
 /// Whether the chain would accept an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "verdict", rename_all = "snake_case")]
+#[serde(tag = "verdict", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum Verdict {
     /// The plugin accepts it.

@@ -144,6 +144,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand grant" -l timeou
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l owner-keystore -d 'The owner\'s key, in an encrypted file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it, the owner\'s private key is read from SESSION_KEY_OWNER' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l journal -d 'Where operations are written down before they are sent [default: journal.sqlite in the keystore\'s folder]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand grant" -l allow-lint-errors -d 'With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l yes -d 'Do not ask. Without a terminal nothing is signed otherwise'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l dry-run -d 'Show what would be done, and do nothing'
@@ -219,6 +220,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand request; and __f
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l owner-keystore -d 'The owner\'s key, in an encrypted file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it, the owner\'s private key is read from SESSION_KEY_OWNER' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l journal -d 'Where operations are written down before they are sent [default: journal.sqlite in the keystore\'s folder]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l allow-lint-errors -d 'With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them'
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l yes -d 'Do not ask. Without a terminal nothing is signed otherwise'
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l dry-run -d 'Show what would be done, and do nothing'
@@ -351,6 +353,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand deploy" -l multi
 complete -c session-key -n "__fish_session_key_using_subcommand deploy" -l session-key-plugin-salt -d 'CREATE2 salt of the session key plugin (0x and 64 hex digits) [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand deploy" -l modular-account-salt -d 'CREATE2 salt of the account implementation (0x and 64 hex digits) [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand deploy" -l modular-account-factory-salt -d 'CREATE2 salt of the factory (0x and 64 hex digits) [default: 0]' -r
+complete -c session-key -n "__fish_session_key_using_subcommand deploy" -l session-key-module-salt -d 'CREATE2 salt of the session key module (0x and 64 hex digits) [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand deploy" -l state -d 'Keep transactions in this file until it is known what became of them; the next run takes them up. [default: $XDG_STATE_HOME/session-key/deploy-CHAIN-SENDER.json, or the same in ~/.local/state]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand deploy" -l record -d 'Write the deployment to this file, once it is complete: what `doctor --deployment` and the client read' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand deploy" -l max-cost -d 'The most that the deployment may cost, with its unit: `3 ETH`, `500 gwei`. [default: 2 ETH, or 2000 of a coin that is cheap]' -r
@@ -362,6 +365,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand doctor" -l rpc-u
 complete -c session-key -n "__fish_session_key_using_subcommand doctor" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand doctor" -l bundler-url -d 'JSON-RPC URL of a bundler, to check it too' -r
 complete -c session-key -n "__fish_session_key_using_subcommand doctor" -l account -d 'An account, to check it too' -r
+complete -c session-key -n "__fish_session_key_using_subcommand doctor" -l entity-id -d 'Entity id of the session key module\'s validation on an ERC-6900 v0.8 account, in case the node does not answer which validations the account has' -r
 complete -c session-key -n "__fish_session_key_using_subcommand doctor" -l deployment -d 'Which contracts: `canonical` (those that accounts of the chain use already), `deterministic` (those that `deploy` creates), or a file that `deploy --record` wrote [default: canonical where there are any, else deterministic]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand doctor" -l timeout -d 'Time limit of each request, in seconds. To look at a chain takes at most ten times as long' -r
 complete -c session-key -n "__fish_session_key_using_subcommand doctor" -l json -d 'Print one JSON document at the end, instead of lines'

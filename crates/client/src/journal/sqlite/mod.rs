@@ -2,6 +2,7 @@
 
 mod file;
 mod rows;
+mod transactions;
 
 pub use file::SqliteError;
 
@@ -50,10 +51,11 @@ use tokio::sync::oneshot;
 /// $ sqlite3 -readonly journal.db 'SELECT name, state, asked, hash FROM intent_list'
 /// $ sqlite3 -readonly journal.db 'SELECT hash, state, said, transaction_hash FROM operation_list'
 /// $ sqlite3 -readonly journal.db 'SELECT * FROM lease_list'
+/// $ sqlite3 -readonly journal.db 'SELECT hash, nonce, signed FROM transaction_list'
 /// ```
 ///
 /// The views show times in UTC and hashes in hex, at any time, also while the journal is in use. Behind them are the tables
-/// `intents`, `operations` and `leases`. Rows are for reading only: some columns follow from others, and a record in which they
+/// `intents`, `operations`, `leases` and `transactions`. Rows are for reading only: some columns follow from others, and a record in which they
 /// disagree is unreadable.
 ///
 /// # Backups

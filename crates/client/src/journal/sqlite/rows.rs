@@ -470,14 +470,14 @@ pub(super) fn clear_lease(connection: &Connection, lane: &Lane) -> Result<(), Fa
 }
 
 /// The columns of a row, trusted in nothing.
-struct Columns<'r> {
-    row: &'r Row<'r>,
+pub(super) struct Columns<'r> {
+    pub(super) row: &'r Row<'r>,
     /// Whose they are, for errors.
-    of: &'r str,
+    pub(super) of: &'r str,
 }
 
 impl<'r> Columns<'r> {
-    fn unreadable(&self, why: &str) -> Failure {
+    pub(super) fn unreadable(&self, why: &str) -> Failure {
         let message = format!("{}: {why}", self.of);
         Failure::Said(JournalError::Unreadable { message })
     }
@@ -499,12 +499,12 @@ impl<'r> Columns<'r> {
         }
     }
 
-    fn text(&self, column: &str) -> Result<&'r str, Failure> {
+    pub(super) fn text(&self, column: &str) -> Result<&'r str, Failure> {
         let value = self.row.get_ref(column)?;
         value.as_str().map_err(|_| self.damaged(column))
     }
 
-    fn number(&self, column: &str) -> Result<u64, Failure> {
+    pub(super) fn number(&self, column: &str) -> Result<u64, Failure> {
         let number = match self.row.get_ref(column)? {
             ValueRef::Integer(number) => u64::try_from(number).ok(),
             ValueRef::Text(text) => std::str::from_utf8(text)
@@ -530,7 +530,7 @@ impl<'r> Columns<'r> {
     }
 
     /// Hex as [`text`] writes it: in another form, queries would not find it.
-    fn bytes<const N: usize>(&self, column: &str) -> Result<FixedBytes<N>, Failure> {
+    pub(super) fn bytes<const N: usize>(&self, column: &str) -> Result<FixedBytes<N>, Failure> {
         let written = self.text(column)?;
         let mut bytes = FixedBytes::ZERO;
         hex::decode_to_slice(written, bytes.as_mut_slice()).map_err(|_| self.damaged(column))?;
@@ -541,7 +541,7 @@ impl<'r> Columns<'r> {
         }
     }
 
-    fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Failure> {
+    pub(super) fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Failure> {
         serde_json::from_str(self.text(column)?).map_err(|_| self.damaged(column))
     }
 

@@ -455,7 +455,7 @@ async fn other_plugins_may_be_more_generous() {
         assert_eq!(matches!(verdict, Verdict::MayPass { .. }), may_pass, "{verdict}");
         assert!(!verdict.is_accepted());
         let json = serde_json::to_value(&verdict).unwrap();
-        assert_eq!(json["verdict"], if may_pass { "may_pass" } else { "refused" });
+        assert_eq!(json["verdict"], if may_pass { "mayPass" } else { "refused" });
     }
     assert!(state.check_calls(&[wei(10)], START + 1).is_accepted());
 }

@@ -1,0 +1,128 @@
+//! Making an account.
+
+use super::{
+    Writing,
+    desk::{CREATING, show_call},
+    done, failed,
+    ledger::Request,
+};
+use crate::{
+    answer::{Answer, hashes},
+    commands::Outcome,
+    failure::{Ended, WrongInput},
+};
+use clap::Args;
+use serde_json::{Value, json};
+use session_key_client::{
+    SmartAccount,
+    alloy::primitives::{Address, Bytes, U256},
+    permissions::parse_address,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct NewAccountArguments {
+    /// The owner [default: whoever signs].
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    owner: Option<Address>,
+
+    /// A number that tells the owner's accounts apart.
+    #[arg(long, value_name = "NUMBER")]
+    salt: Option<U256>,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+/// What is to be done.
+enum Work {
+    /// Nothing: an earlier run has done it.
+    Done,
+    /// Nothing: the account is there.
+    Nothing,
+    /// To create the account.
+    Create(Bytes),
+}
+
+pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
+    let writing = &arguments.writing;
+    let mut answer = Answer::new();
+    let prepared =
+        async {
+            let request = json!({ "owner": arguments.owner, "salt": arguments.salt });
+            let request = Request::new("account new", request)
+                .always_direct()
+                .without_account();
+            let mut desk = writing.desk(request).await?;
+            if let Some(taken) = desk.taken()? {
+                answer = taken.answered();
+                return Ok((desk, Work::Done));
+            }
+            desk.chain
+                .settings
+                .of_options(arguments.owner.is_some(), arguments.salt.is_some());
+            let signer = writing.owner().ok().map(|owner| owner.address());
+            let owner = arguments.owner.or(desk.chain.settings.owner).or(signer);
+            let owner = owner.ok_or_else(|| WrongInput("whose account? Give --owner".to_owned()))?;
+            let salt = arguments.salt.or(desk.chain.settings.salt).unwrap_or_default();
+            let chain = &desk.chain;
+            let account = desk
+                .within(async {
+                    let deployment = chain.deployment()?;
+                    Ok(SmartAccount::from_factory_on(
+                        chain.chain_id,
+                        chain.provider(),
+                        deployment,
+                        [owner],
+                        salt,
+                    )
+                    .await?)
+                })
+                .await?;
+            let init_code = account.init_code().await?;
+            answer.heading(format!(
+                "Account {} of owner {owner}, salt {salt}",
+                account.address()
+            ));
+            answer
+                .data("account", account.address().to_string())
+                .data("owner", owner.to_string())
+                .data("salt", salt.to_string())
+                .data("created", !init_code.is_empty());
+            if init_code.is_empty() {
+                answer.plain("It is there already.");
+                return Ok((desk, Work::Nothing));
+            }
+            if !writing.dry_run {
+                writing.consent(&answer, &desk.chain.settings.of_file)?;
+            }
+            Ok((desk, Work::Create(init_code)))
+        };
+    let (desk, work) = prepared.await.map_err(Ended::NotBegun)?;
+    let init_code = match work {
+        Work::Done => return Ok(answer),
+        Work::Nothing => Bytes::new(),
+        Work::Create(init_code) => init_code,
+    };
+    let Some((factory, call)) = init_code.split_at_checked(20) else {
+        hashes(&mut answer, None, None);
+        answer
+            .data("block", Value::Null)
+            .data("dryRun", writing.dry_run)
+            .data("calls", json!([]));
+        return Ok(answer);
+    };
+    let factory = Address::from_slice(factory);
+    if writing.dry_run {
+        hashes(&mut answer, None, None);
+        let call = Bytes::copy_from_slice(call);
+        show_call(&mut answer, factory, &call);
+        answer.data("block", Value::Null).data("dryRun", true).data(
+            "calls",
+            json!([{ "target": factory.to_string(), "valueWei": "0", "data": call }]),
+        );
+        return Ok(answer);
+    }
+    let sent = desk.transaction(CREATING, factory, call.to_vec(), &answer).await;
+    done(&mut answer, &sent.map_err(failed)?);
+    Ok(answer)
+}

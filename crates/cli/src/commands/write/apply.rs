@@ -1,0 +1,274 @@
+//! Planning what has to change, and changing it.
+
+use super::{
+    Writing,
+    desk::Taken,
+    done, failed,
+    ledger::Request,
+    policy::{read_back, resolve, show_assumed},
+};
+use crate::{
+    answer::{Answer, Tone, hashes},
+    commands::{ASKING, Outcome, chain::Chain, not_begun, show, waited},
+    failure::{Ended, NotReported, WrongInput},
+    files::PolicyFile,
+    settings::Sources,
+};
+use clap::{Args, ValueEnum};
+use eyre::{Result, bail, ensure, eyre};
+use serde_json::{Value, json};
+use session_key_client::{
+    OwnerAction, SmartAccount,
+    alloy::primitives::Address,
+    permissions::{
+        parse_address,
+        plan::{LimitMode, Plan},
+        policy::Resolved,
+        words::Names,
+    },
+};
+use std::path::PathBuf;
+
+/// What becomes of the amount used of limits that change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Limits {
+    /// What is used stays as long as its interval runs; of an interval that is over, it is cleared.
+    Keep,
+    /// What is used is cleared.
+    Afresh,
+    /// The limit is set, and the plugin does the rest: use of an interval that is over counts again.
+    Raw,
+}
+
+impl From<Limits> for LimitMode {
+    fn from(limits: Limits) -> Self {
+        match limits {
+            Limits::Keep => Self::Keep,
+            Limits::Afresh => Self::Afresh,
+            Limits::Raw => Self::Raw,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    /// The key.
+    #[arg(value_name = "KEY", value_parser = parse_address)]
+    key: Address,
+
+    /// The policy; `-` reads standard input.
+    policy: PathBuf,
+
+    /// Exit with code 1 if something would change.
+    #[arg(long)]
+    check: bool,
+
+    /// What becomes of the amount used of limits that change. Must be said if something is used of one.
+    #[arg(long, value_enum)]
+    limits: Option<Limits>,
+
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArguments {
+    /// The key.
+    #[arg(value_name = "KEY", value_parser = parse_address)]
+    key: Address,
+
+    /// The policy; `-` reads standard input.
+    policy: PathBuf,
+
+    /// What becomes of the amount used of limits that change. Must be said if something is used of one.
+    #[arg(long, value_enum)]
+    limits: Option<Limits>,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+/// Where a limit of which something is used changes, the caller has to say what becomes of it.
+fn require_mode(plan: &Plan, limits: Option<Limits>) -> Result<()> {
+    let touches_use = plan.changes().iter().any(|change| {
+        let keeps_limit = change.after != session_key_client::permissions::plan::Setting::Limit(None);
+        keeps_limit
+            && change
+                .limit
+                .is_some_and(|effect| !effect.used_before.is_zero() || !effect.used_after.is_zero())
+    });
+    ensure!(
+        limits.is_some() || !touches_use,
+        WrongInput(
+            "something is used of a limit that changes: say what becomes of it, --limits keep, afresh or raw"
+                .to_owned()
+        )
+    );
+    Ok(())
+}
+
+/// Plans from the key as it is now.
+async fn planned(
+    chain: &Chain,
+    file: &PolicyFile,
+    key: Address,
+    limits: Option<Limits>,
+    needs_decimals: bool,
+) -> Result<(SmartAccount, Plan, Names, Resolved)> {
+    let (account, block, found) = chain.inspect_key(key).await?;
+    if let Some(missing) = found.missing.first() {
+        bail!("not everything that {key} may do is known: {missing}");
+    }
+    let lock = file.lock()?;
+    let grant = lock.grant(chain.chain_id, account.address(), key);
+    let (resolved, names) = resolve(file, chain, grant, None, needs_decimals).await?;
+    // Without a word, the plan is only one where it makes no difference.
+    let mode = limits.map_or(LimitMode::Raw, LimitMode::from);
+    let plan = Plan::new(&found.state, &resolved.permissions, mode, block.timestamp)?;
+    let names = chain.names([&found.state], names).await;
+    Ok((account, plan, names, resolved))
+}
+
+pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
+    let limit = arguments.sources.time_limit;
+    let planning = async {
+        let chain = Chain::connect(arguments.sources.settings()?).await?;
+        let file = PolicyFile::read(&arguments.policy)?;
+        let (account, plan, names, resolved) =
+            planned(&chain, &file, arguments.key, arguments.limits, false).await?;
+        if !arguments.check {
+            require_mode(&plan, arguments.limits)?;
+        }
+        let mut answer = Answer::new();
+        answer.heading(format!(
+            "{} on account {}, as {} says",
+            arguments.key,
+            account.address(),
+            file.name
+        ));
+        show_assumed(&mut answer, &file, account.chain_id(), &resolved);
+        show::show_plan(&mut answer, &plan, &names);
+        for update in plan.updates().encode()? {
+            answer.line(Tone::Quiet, 4, update.to_string());
+        }
+        show::plan_json(&mut answer, &plan, &names)?;
+        answer
+            .data("account", account.address().to_string())
+            .data("sessionKey", arguments.key.to_string())
+            .data("time", plan.at())
+            .data("changed", !plan.is_empty());
+        answer.no(arguments.check && !plan.is_empty());
+        Ok(answer)
+    };
+    not_begun(waited(ASKING, limit.all(planning)).await)
+}
+
+/// What is to be done.
+enum Work {
+    /// Nothing: the key is as the policy says, or it is a dry run.
+    Nothing,
+    /// An earlier run has done it.
+    Taken(Taken, PolicyFile),
+    /// To change the key.
+    Change(SmartAccount, Vec<OwnerAction>, Resolved),
+}
+
+pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
+    let writing = &arguments.writing;
+    let ready = async {
+        let file = PolicyFile::read(&arguments.policy)?;
+        let request = json!({
+            "key": arguments.key,
+            "policy": file.text,
+            "limits": arguments.limits.map(|limits| format!("{limits:?}")),
+        });
+        let mut desk = writing.desk(Request::new("apply", request)).await?;
+        if let Some(taken) = desk.taken()? {
+            return Ok((desk, Answer::new(), Work::Taken(taken, file)));
+        }
+        desk.require_way()?;
+        let (account, plan, names, resolved) = desk
+            .within(planned(
+                &desk.chain,
+                &file,
+                arguments.key,
+                arguments.limits,
+                writing.yes,
+            ))
+            .await?;
+        require_mode(&plan, arguments.limits)?;
+        let mut answer = Answer::new();
+        answer.heading(format!(
+            "Change {} on account {}",
+            arguments.key,
+            account.address()
+        ));
+        show_assumed(&mut answer, &file, account.chain_id(), &resolved);
+        show::show_plan(&mut answer, &plan, &names);
+        show::plan_json(&mut answer, &plan, &names)?;
+        answer
+            .data("account", account.address().to_string())
+            .data("sessionKey", arguments.key.to_string())
+            .data("changed", !plan.is_empty());
+        let actions = |plan: &Plan| {
+            vec![OwnerAction::UpdateKeyPermissions {
+                key: arguments.key,
+                updates: plan.updates(),
+            }]
+        };
+        if plan.is_empty() {
+            hashes(&mut answer, None, None);
+            answer
+                .data("block", Value::Null)
+                .data("dryRun", writing.dry_run)
+                .data("calls", json!([]));
+            return Ok((desk, answer, Work::Nothing));
+        }
+        if writing.dry_run {
+            desk.dry(&mut answer, &account, actions(&plan)).await?;
+            return Ok((desk, answer, Work::Nothing));
+        }
+        writing.consent(&answer, &desk.chain.settings.of_file)?;
+        // The key may have been used, or changed, while somebody was reading.
+        let (_, again, _, _) = desk
+            .within(planned(
+                &desk.chain,
+                &file,
+                arguments.key,
+                arguments.limits,
+                writing.yes,
+            ))
+            .await?;
+        require_mode(&again, arguments.limits)?;
+        ensure!(
+            again.updates() == plan.updates() || writing.yes,
+            WrongInput("the key was changed meanwhile, so nothing was signed: look again".to_owned())
+        );
+        Ok((desk, answer, Work::Change(account, actions(&again), resolved)))
+    };
+    let (desk, mut answer, work) = ready.await.map_err(Ended::NotBegun)?;
+    let (account, carried, resolved) = match work {
+        Work::Nothing => return Ok(answer),
+        Work::Change(account, actions, resolved) => {
+            let carried = desk.carry_out(&account, actions, None, &answer).await;
+            let carried = carried.map_err(failed)?;
+            done(&mut answer, &carried);
+            (account.address(), carried, Ok(resolved))
+        }
+        Work::Taken(taken, file) => {
+            answer = taken.answered();
+            let account = desk.chain.settings.account.unwrap_or_default();
+            let planned = planned(&desk.chain, &file, arguments.key, arguments.limits, writing.yes).await;
+            (account, taken.done, planned.map(|(.., resolved)| resolved))
+        }
+    };
+    let read_back = async { read_back(&desk.chain, account, arguments.key, &resolved?.permissions).await };
+    read_back.await.map_err(|error| {
+        failed(eyre!(NotReported {
+            what: format!("the change was made, but {error:#}"),
+            user_op_hash: carried.user_op_hash,
+            transaction_hash: carried.transaction_hash,
+        }))
+    })?;
+    Ok(answer)
+}

@@ -1,0 +1,502 @@
+//! An owner at a chain, about to sign.
+
+use super::{
+    Done, INCLUSION, Writing, done, is_void,
+    ledger::{BegunOperation, Kept, Ledger, OperationNote, Request, open_journal},
+};
+use crate::{
+    answer::{Answer, hashes},
+    commands::{ASKING, chain::Chain, keys::Keystore, waited},
+    failure::{AfterEarlierRun, Interrupted, OfEarlierRun, WrongInput, asked_to_end},
+    purse::Purse,
+    report::print_note,
+    transactions::{INCLUSION_TIMEOUT, TransactionError, Transactions},
+};
+use eyre::{Result, WrapErr as _, bail, ensure, eyre};
+use serde_json::{Value, json};
+use session_key_client::{
+    OwnerAction, OwnerClient, SmartAccount,
+    alloy::{
+        primitives::{Address, B256, Bytes, U256},
+        signers::local::PrivateKeySigner,
+    },
+    node::TransactionReceipt,
+    operation::{Bounds, Happened, Operation, OperationError, Progress},
+    submit::BundlerSubmitter,
+    transaction::SendError,
+};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// What is waited for before a transaction is sent.
+const EARLIER: &str = "waiting for earlier transactions of the owner";
+/// What the first transaction does where there is no account.
+pub(super) const CREATING: &str = "creating the account";
+
+/// The call of a dry run.
+pub(super) fn show_call(answer: &mut Answer, target: Address, data: &Bytes) {
+    answer.heading("A dry run: nothing was signed.");
+    answer.plain(format!("call of {target}:"));
+    answer.raw(format!("  {data}"));
+}
+
+/// An owner at a chain, about to sign.
+pub(super) struct Desk<'a> {
+    pub(super) writing: &'a Writing,
+    pub(super) chain: Chain,
+    /// With session keys: as it was given, or as the settings file says.
+    pub(super) keystore: Keystore,
+    pub(super) has_signed: Arc<AtomicBool>,
+    /// The operation that was signed last.
+    pub(super) signed: Arc<Mutex<Option<B256>>>,
+    /// The transaction that was signed last.
+    pub(super) signed_transaction: Arc<Mutex<Option<B256>>>,
+    /// Whether it sends plain transactions.
+    pub(super) is_direct: bool,
+    /// Identifies what the command was asked for.
+    pub(super) asked: B256,
+    pub(super) command: &'static str,
+    pub(super) request: Option<Request>,
+    /// Where these are written down. `None`: there is no journal yet.
+    pub(super) ledger: Option<Ledger>,
+    /// The session key that was made for this.
+    pub(super) generated: Mutex<Option<Address>>,
+    /// What became of what the same command has sent before.
+    pub(super) taken: Option<Result<Taken, TransactionError>>,
+}
+
+/// What the same command has done before.
+pub(super) struct Taken {
+    pub(super) answer: Answer,
+    pub(super) done: Done,
+}
+
+impl Taken {
+    /// What it would have answered.
+    pub(super) fn answered(&self) -> Answer {
+        let mut answer = self.answer.clone();
+        done(&mut answer, &self.done);
+        answer
+    }
+}
+
+impl Done {
+    const fn by_transaction(receipt: &TransactionReceipt) -> Self {
+        Self {
+            user_op_hash: None,
+            transaction_hash: Some(receipt.transaction_hash),
+            block: Some(receipt.block_number),
+        }
+    }
+}
+
+impl Desk<'_> {
+    /// What would have to be found out later otherwise, when a key is made already: whether there is a way to send.
+    pub(super) fn require_way(&self) -> Result<()> {
+        ensure!(
+            self.writing.dry_run || self.is_direct || self.chain.bundler.is_some(),
+            WrongInput(
+                "an operation needs a bundler: give --bundler-url, or --direct for a plain transaction"
+                    .to_owned()
+            )
+        );
+        Ok(())
+    }
+
+    pub(super) async fn within<T>(&self, questions: impl Future<Output = Result<T>>) -> Result<T> {
+        waited(ASKING, self.writing.sources.time_limit.all(questions)).await
+    }
+
+    pub(super) fn journal(&self) -> PathBuf {
+        let beside = &self.keystore.folder;
+        match (&self.writing.journal, beside) {
+            (Some(path), _) => path.clone(),
+            (None, Some(folder)) => folder.join("journal.sqlite"),
+            (None, None) => PathBuf::from("journal.sqlite"),
+        }
+    }
+
+    /// Ends when the process is asked to end.
+    pub(super) async fn interrupted(&self) -> Interrupted {
+        if asked_to_end().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Interrupted {
+            has_signed: self.has_signed.load(Ordering::SeqCst),
+            user_op_hash: *self.signed.lock().unwrap_or_else(PoisonError::into_inner),
+            transaction_hash: *self
+                .signed_transaction
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Makes a session key in the keystore.
+    pub(super) fn generate(&self) -> Result<Address> {
+        let key = self.keystore.generate()?;
+        *self.generated.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
+        Ok(key)
+    }
+
+    /// After an error: removes the key that was made, if nothing that names it was signed, here or by another process that took it
+    /// along. Whether it was removed.
+    pub(super) fn discard_generated(&self, error: &eyre::Report) -> bool {
+        let may_be_signed = error.chain().any(|cause| {
+            cause.is::<Interrupted>() && !self.is_direct
+                || cause
+                    .downcast_ref::<OperationError>()
+                    .is_some_and(|error| error.happened() != Happened::No || error.user_op_hash.is_some())
+        });
+        if may_be_signed || self.has_signed.load(Ordering::SeqCst) {
+            return false;
+        }
+        let key = self
+            .generated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        key.is_some_and(|key| self.keystore.remove(key).is_ok())
+    }
+
+    /// Whether the transaction that an error is about is kept: the same command sends it again.
+    pub(super) fn is_kept(&self, error: &eyre::Report) -> bool {
+        let is_not_taken = |error: &TransactionError| {
+            matches!(
+                error,
+                TransactionError::Failed {
+                    error: SendError::NotTaken { .. },
+                    ..
+                }
+            )
+        };
+        error
+            .chain()
+            .any(|cause| cause.downcast_ref().is_some_and(is_not_taken))
+    }
+
+    /// What the same command has sent before, if it was done.
+    pub(super) fn taken(&mut self) -> Result<Option<Taken>> {
+        Ok(self.taken.take().transpose().map_err(OfEarlierRun)?)
+    }
+
+    fn has_signed(&self, transaction: B256) {
+        let mut signed = self
+            .signed_transaction
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *signed = Some(transaction);
+        self.has_signed.store(true, Ordering::SeqCst);
+    }
+
+    /// Sees what earlier runs have signed to its end. What the same command has done stands in `taken` then.
+    pub(super) async fn take_up(&mut self) -> Result<()> {
+        let transactions = self.transactions(self.writing.owner()?);
+        let (same, others) = match &self.ledger {
+            Some(ledger) => ledger.kept().await?,
+            None => Default::default(),
+        };
+        for Kept { signed, note } in same {
+            let hash = signed.hash;
+            print_note(&format!(
+                "an earlier run has signed transaction {hash} for this (nonce {}): it is taken up",
+                signed.nonce
+            ));
+            self.has_signed(hash);
+            let end = tokio::select! {
+                biased;
+                interrupted = self.interrupted() => return Err(interrupted.into()),
+                end = waited(INCLUSION, transactions.take_up(&note.what, &signed)) => end,
+            };
+            match end {
+                Err(error @ TransactionError::Failed { .. }) => return Err(OfEarlierRun(error).into()),
+                // The command goes on from there.
+                Ok(_) | Err(TransactionError::Void { .. }) if !note.is_last => {
+                    if let Err(error) = &end {
+                        print_note(&error.to_string());
+                    }
+                    if let Some(ledger) = &self.ledger {
+                        ledger.forget(hash).await?;
+                    }
+                    self.has_signed.store(false, Ordering::SeqCst);
+                }
+                end => {
+                    if let Some(ledger) = &self.ledger {
+                        ledger.decided(hash);
+                    }
+                    self.taken = Some(end.map(|receipt| Taken {
+                        answer: note.answer,
+                        done: Done::by_transaction(&receipt),
+                    }));
+                    return Ok(());
+                }
+            }
+        }
+        waited(EARLIER, transactions.settle())
+            .await
+            .wrap_err("nothing was signed; with --again, it is sent behind what waits")?;
+        for Kept { signed, note } in others {
+            ensure!(
+                !transactions.is_undecided(&signed).await?,
+                WrongInput(format!(
+                    "transaction {} of an earlier run ({}, nonce {}) is in no block, and the node does not know it: give that \
+                     command again, which sends it again; with --again, this one takes its nonce, and that one is void",
+                    signed.hash, note.command, signed.nonce
+                ))
+            );
+        }
+        Ok(())
+    }
+
+    /// One plain transaction, written down and waited for; an interruption ends the wait.
+    pub(super) async fn transaction(
+        &self,
+        what: &str,
+        to: Address,
+        call: Vec<u8>,
+        answer: &Answer,
+    ) -> Result<Done> {
+        tokio::select! {
+            biased;
+            interrupted = self.interrupted() => Err(interrupted.into()),
+            done = waited(INCLUSION, self.step(what, to, call, answer, true)) => done,
+        }
+    }
+
+    /// `is_last`: it does what the command was asked for. `answer`: what the command says then.
+    async fn step(
+        &self,
+        what: &str,
+        to: Address,
+        call: Vec<u8>,
+        answer: &Answer,
+        is_last: bool,
+    ) -> Result<Done> {
+        let owner = self.writing.owner()?;
+        let made;
+        let ledger = match (&self.ledger, &self.request) {
+            (Some(ledger), _) => ledger,
+            (None, Some(request)) => {
+                let told = self.writing.told.clone();
+                let (path, sender) = (self.journal(), owner.address());
+                made = Ledger::open(path, &self.chain, sender, request.clone(), told).await?;
+                &made
+            }
+            (None, None) => bail!("there is no journal to write a transaction down in"),
+        };
+        let transactions = self.transactions(owner);
+        let signed = transactions.sign(what, to, U256::ZERO, call).await?;
+        let hash = signed.hash;
+        self.has_signed(hash);
+        ledger
+            .keep(&signed, what, is_last, answer)
+            .await
+            .map_err(|error| TransactionError::NotKept {
+                what: what.to_owned(),
+                transaction: hash,
+                reason: error.to_string(),
+            })?;
+        let sent = transactions.send(what, &signed).await;
+        match &sent {
+            Ok(_) if !is_last => {
+                // What stays is found to be done the next time.
+                let _ = ledger.forget(hash).await;
+            }
+            Ok(_) | Err(TransactionError::Void { .. } | TransactionError::Reverted { .. }) => {
+                ledger.decided(hash);
+            }
+            Err(TransactionError::Failed {
+                error: SendError::NeverLeft { .. },
+                ..
+            }) => {
+                // What stays is sent the next time, as it was meant to be.
+                if ledger.forget(hash).await.is_ok() {
+                    self.has_signed.store(false, Ordering::SeqCst);
+                }
+            }
+            Err(_) => {}
+        }
+        Ok(Done::by_transaction(&sent?))
+    }
+
+    /// Does these things, all or none, and waits until they are done.
+    /// Under a name, what was asked for before under it is what is answered. `answer`: what the command says then.
+    pub(super) async fn carry_out(
+        &self,
+        account: &SmartAccount,
+        actions: Vec<OwnerAction>,
+        name: Option<String>,
+        answer: &Answer,
+    ) -> Result<Done> {
+        let owner = self.writing.owner()?;
+        tokio::select! {
+            biased;
+            interrupted = self.interrupted() => Err(interrupted.into()),
+            done = waited(INCLUSION, async {
+                if self.is_direct {
+                    self.directly(account, owner, actions, answer).await
+                } else {
+                    let client = self.client(account, owner).await?;
+                    if name.is_some() || self.writing.again {
+                        return self.operation(client.batch(actions), name).await;
+                    }
+                    let journal = self.journal();
+                    let begun =
+                        BegunOperation::write(&journal, self.asked, self.command, &actions, answer)?;
+                    self.begun(&client, begun).await
+                }
+            }) => done,
+        }
+    }
+
+    /// An operation that is noted.
+    async fn begun(&self, client: &OwnerClient, begun: BegunOperation) -> Result<Done> {
+        let OperationNote { name, actions, .. } = begun.note.clone();
+        let done = self.operation(client.batch(actions), Some(name)).await;
+        match &done {
+            Ok(_) => self.writing.told.operation(begun),
+            Err(error) if is_void(error) => self.writing.told.operation(begun),
+            Err(_) => {}
+        }
+        done
+    }
+
+    /// Sees an operation to its end that an earlier run of the same command has begun.
+    pub(super) async fn go_on(&mut self) -> Result<()> {
+        let Some(begun) = BegunOperation::read(&self.journal(), self.asked) else {
+            return Ok(());
+        };
+        let account = self.within(self.chain.account()).await?;
+        let client = self.client(&account, self.writing.owner()?).await?;
+        if client.named(&begun.note.name).await?.is_none() {
+            // Nothing was signed for it.
+            begun.remove();
+            return Ok(());
+        }
+        print_note("an earlier run has signed an operation for this: it is taken up");
+        self.has_signed.store(true, Ordering::SeqCst);
+        let answer = begun.note.answer.clone();
+        let done = tokio::select! {
+            biased;
+            interrupted = self.interrupted() => return Err(interrupted.into()),
+            done = waited(INCLUSION, self.begun(&client, begun)) => done,
+        };
+        let done = done.map_err(|error| error.wrap_err(AfterEarlierRun))?;
+        self.taken = Some(Ok(Taken { answer, done }));
+        Ok(())
+    }
+
+    pub(super) async fn client(
+        &self,
+        account: &SmartAccount,
+        owner: PrivateKeySigner,
+    ) -> Result<OwnerClient> {
+        let bundler = self
+            .chain
+            .bundler
+            .as_ref()
+            .ok_or_else(|| WrongInput("this goes through a bundler: give --bundler-url".to_owned()))?;
+        let journal = open_journal(&self.journal()).await?;
+        let account = account.clone().with_journal(journal);
+        let entry_point = account.deployment().entry_point;
+        let submitter = BundlerSubmitter::new(bundler.node.provider().clone(), entry_point)
+            .with_node(self.chain.provider());
+        Ok(OwnerClient::new(account, owner, submitter))
+    }
+
+    async fn operation(&self, operation: Operation, name: Option<String>) -> Result<Done> {
+        let has_signed = self.has_signed.clone();
+        let signed = self.signed.clone();
+        let mut operation = operation.timeout(INCLUSION_TIMEOUT).on_progress(move |progress| {
+            let hash = match progress {
+                Progress::Signed(operation) => operation.hash,
+                Progress::Sent(hash) => *hash,
+                _ => return,
+            };
+            *signed.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+            has_signed.store(true, Ordering::SeqCst);
+        });
+        if let Some(name) = name {
+            operation = operation.id(name);
+        } else if self.writing.again {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            operation = operation.id(format!("again {} {}", std::process::id(), now.as_nanos()));
+        }
+        let included = operation.await?;
+        Ok(Done {
+            user_op_hash: Some(included.receipt.user_op_hash),
+            transaction_hash: Some(included.receipt.transaction_hash),
+            block: Some(included.receipt.block_number),
+        })
+    }
+
+    fn transactions(&self, owner: PrivateKeySigner) -> Transactions {
+        let bounds = Bounds::on_chain(self.chain.chain_id);
+        let purse = Purse::new(owner, self.chain.chain_id);
+        purse.allow(bounds.max_cost);
+        Transactions::new(self.chain.provider(), purse, self.chain.chain_id, bounds)
+    }
+
+    async fn directly(
+        &self,
+        account: &SmartAccount,
+        owner: PrivateKeySigner,
+        actions: Vec<OwnerAction>,
+        answer: &Answer,
+    ) -> Result<Done> {
+        let from = owner.address();
+        if !account.is_deployed().await? {
+            let init_code = account.init_code().await?;
+            let (factory, call) = init_code.split_at_checked(20).ok_or_else(|| {
+                eyre!(
+                    "there is no account at {}, and nothing is known that would create it",
+                    account.address()
+                )
+            })?;
+            let factory = Address::from_slice(factory);
+            self.step(CREATING, factory, call.to_vec(), answer, false).await?;
+        }
+        ensure!(
+            account.is_owner(from).await?,
+            WrongInput(format!("{from} is not an owner of account {}", account.address()))
+        );
+        let transaction = account.owner_transaction(from, actions).await?;
+        let data = transaction.input.input().cloned().unwrap_or_default();
+        let what = "the owner's transaction";
+        self.step(what, account.address(), data.to_vec(), answer, true)
+            .await
+    }
+
+    /// The calls that the actions make, for a dry run.
+    pub(super) async fn dry(
+        &self,
+        answer: &mut Answer,
+        account: &SmartAccount,
+        actions: Vec<OwnerAction>,
+    ) -> Result<()> {
+        let owner = self
+            .writing
+            .owner()
+            .map(|owner| owner.address())
+            .unwrap_or_default();
+        let call = match account.owner_transaction(owner, actions).await {
+            Ok(transaction) => {
+                let data: Bytes = transaction.input.input().cloned().unwrap_or_default();
+                show_call(answer, account.address(), &data);
+                json!([{ "target": account.address().to_string(), "valueWei": "0", "data": data }])
+            }
+            Err(error) => bail!("{error}"),
+        };
+        answer
+            .data("dryRun", true)
+            .data("calls", call)
+            .data("block", Value::Null);
+        hashes(answer, None, None);
+        Ok(())
+    }
+}

@@ -1,0 +1,499 @@
+//! Granting a policy to a key.
+
+use super::{
+    Writing,
+    desk::{Desk, Taken},
+    done, failed, is_void,
+    ledger::Request,
+    policy::{own_names, read_back, resolve, show_assumed, state_of},
+    tag_of,
+};
+use crate::{
+    answer::Answer,
+    commands::{Outcome, chain::Chain, not_begun, show},
+    failure::{Ended, NotReported, OfEarlierRun, WrongInput},
+    files::{PolicyFile, write_whole},
+};
+use clap::Args;
+use eyre::{Result, WrapErr as _, bail, ensure, eyre};
+use serde_json::json;
+use session_key_client::{
+    NewSessionKey, OwnerAction, SmartAccount,
+    account::ConnectError,
+    alloy::primitives::{Address, B256, U256, keccak256},
+    permissions::{
+        Permissions,
+        lint::{Lint, Severity},
+        parse_address,
+        policy::{LockedGrant, Resolved},
+    },
+};
+use std::{cell::Cell, path::PathBuf};
+
+#[derive(Debug, Args)]
+pub(crate) struct GrantArguments {
+    /// The policy; `-` reads standard input.
+    policy: PathBuf,
+
+    /// The key. Without it, one is made in the keystore.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    key: Option<Address>,
+
+    /// Another tag than the policy's: 32 bytes, or a text that is hashed.
+    #[arg(long)]
+    tag: Option<String>,
+
+    /// The owner of the account, if that is not there yet [default: whoever signs].
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    owner: Option<Address>,
+
+    /// The salt of the account, if that is not there yet.
+    #[arg(long, value_name = "NUMBER")]
+    salt: Option<U256>,
+
+    #[command(flatten)]
+    pub(crate) lints: Lints,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+/// What becomes of a policy that lint finds errors in.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Lints {
+    /// With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them.
+    #[arg(long)]
+    allow_lint_errors: bool,
+}
+
+/// Nobody has seen errors that lint found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "lint finds errors in {file} ({}), and with --yes nobody sees them, so nothing was signed: mend the policy, or add \
+     --allow-lint-errors",
+    codes.join(", ")
+)]
+pub(crate) struct LintErrors {
+    file: String,
+    codes: Vec<String>,
+}
+
+/// The account that is meant, and whether it is there: by its address, or as the factory makes it for an owner.
+async fn account_to_grant_on(
+    chain: &Chain,
+    signer: Option<Address>,
+    owner: Option<Address>,
+    salt: Option<U256>,
+) -> Result<SmartAccount> {
+    if chain.settings.account.is_some() && owner.is_none() {
+        match chain.account().await {
+            Err(error) if matches!(error.downcast_ref(), Some(ConnectError::NotDeployed { .. })) => {}
+            account => return account,
+        }
+    }
+    let owner = owner.or(chain.settings.owner).or(signer);
+    let owner =
+        owner.ok_or_else(|| WrongInput("an account is needed: give --account, or --owner".to_owned()))?;
+    let salt = salt.or(chain.settings.salt).unwrap_or_default();
+    let made = SmartAccount::from_factory_on(
+        chain.chain_id,
+        chain.provider(),
+        chain.deployment()?,
+        [owner],
+        salt,
+    )
+    .await?;
+    if let Some(expected) = chain.settings.account
+        && expected != made.address()
+    {
+        bail!(
+            "there is no account at {expected}; that of owner {owner} with salt {salt} would be {}",
+            made.address()
+        );
+    }
+    if made.is_deployed().await? {
+        let mut connected = chain.clone();
+        connected.settings.account = Some(made.address());
+        return connected.account().await;
+    }
+    ensure!(
+        made.address_is_verified(),
+        "the address {} is only the node's word: create the account first (account new)",
+        made.address()
+    );
+    Ok(made)
+}
+
+pub(crate) async fn grant(arguments: &GrantArguments) -> Outcome {
+    let file = match PolicyFile::read(&arguments.policy) {
+        Ok(file) => file,
+        Err(error) => return not_begun(Err(error)),
+    };
+    let tag = arguments.tag.as_deref().map(tag_of);
+    grant_policy(
+        &arguments.writing,
+        &file,
+        arguments.key,
+        tag,
+        (arguments.owner, arguments.salt),
+        arguments.lints,
+        None,
+    )
+    .await
+}
+
+/// A grant that was begun: what must be the same when the command is given again, so that it goes on with it.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Begun {
+    session_key: Address,
+    /// Unless an earlier attempt is decided, and nothing came of it: what is granted later lasts from then on.
+    granted_at: Option<u64>,
+    /// Whether it installs the plugin.
+    installs: Option<bool>,
+}
+
+/// Where a begun grant is noted: beside the journal, by all that the command was given.
+struct BegunNote(PathBuf);
+
+impl BegunNote {
+    fn of(
+        desk: &Desk<'_>,
+        file: &PolicyFile,
+        account: Address,
+        (key, tag): (Option<Address>, Option<B256>),
+    ) -> Self {
+        let asked = (desk.chain.chain_id, account, key, tag, &file.text);
+        let hash = keccak256(serde_json::to_vec(&asked).unwrap_or_default());
+        let folder = desk.journal();
+        let folder = folder.parent().map(PathBuf::from).unwrap_or_default();
+        Self(folder.join(format!("grant-{hash}.json")))
+    }
+
+    fn read(&self) -> Option<Begun> {
+        let text = std::fs::read_to_string(&self.0).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    fn write(&self, begun: &Begun) -> Result<()> {
+        if let Some(folder) = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)?;
+        }
+        let text = serde_json::to_string(begun)?;
+        write_whole(&self.0, &text).wrap_err_with(|| format!("{}", self.0.display()))
+    }
+
+    /// Nothing came of it, and nothing will. Only the key is kept for another attempt.
+    fn forget_attempt(&self, session_key: Address) {
+        let begun = Begun {
+            session_key,
+            granted_at: None,
+            installs: None,
+        };
+        // Where that fails, so does the next attempt's own note, before anything is sent.
+        let _ = self.write(&begun);
+    }
+
+    /// It is decided.
+    fn remove(&self) {
+        // What stays is found to be done the next time.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Grants a policy to a key. `need`: what was asked for, if the policy is the answer to a request.
+pub(crate) async fn grant_policy(
+    writing: &Writing,
+    file: &PolicyFile,
+    key: Option<Address>,
+    tag: Option<B256>,
+    (owner, salt): (Option<Address>, Option<U256>),
+    lints: Lints,
+    need: Option<&Permissions>,
+) -> Outcome {
+    struct Ready<'a> {
+        desk: Desk<'a>,
+        answer: Answer,
+        account: SmartAccount,
+        resolved: Resolved,
+        now: u64,
+        is_installed: bool,
+        note: BegunNote,
+        begun: Option<Begun>,
+        /// An earlier run has done it.
+        taken: Option<Taken>,
+        /// What nobody would see.
+        lint_errors: Vec<String>,
+    }
+    let done_before = Cell::new(None);
+    let ready = async {
+        let request = json!({ "policy": file.text, "key": key, "tag": tag, "owner": owner, "salt": salt });
+        let mut desk = writing.desk(Request::new("grant", request)).await?;
+        desk.chain.settings.of_options(owner.is_some(), salt.is_some());
+        desk.require_way()?;
+        let taken = desk.taken.take();
+        if let Some(Ok(taken)) = &taken {
+            done_before.set(taken.done.transaction_hash);
+        }
+        desk.within(async {
+            let chain = &desk.chain;
+            let signer = if writing.dry_run {
+                writing.owner().ok().map(|owner| owner.address())
+            } else {
+                Some(writing.owner()?.address())
+            };
+            let latest = chain.head().await?.timestamp;
+            let account = account_to_grant_on(chain, signer, owner, salt).await?;
+            let note = BegunNote::of(&desk, file, account.address(), (key, tag));
+            let begun = note.read().filter(|_| !writing.again && !writing.dry_run);
+            let taken = match taken {
+                None => None,
+                Some(Ok(taken)) => Some(taken),
+                Some(Err(error)) => {
+                    if let Some(begun) = &begun {
+                        note.forget_attempt(begun.session_key);
+                    }
+                    return Err(OfEarlierRun(error).into());
+                }
+            };
+            let is_done = taken.is_some();
+            let now = begun
+                .as_ref()
+                .and_then(|begun| begun.granted_at)
+                .unwrap_or(latest);
+            let (resolved, names) = resolve(file, chain, None, Some(now), writing.yes && !is_done).await?;
+            let permissions = &resolved.permissions;
+            let names = match need {
+                Some(_) => own_names(chain, file, permissions).await?,
+                None => names,
+            };
+            if !is_done {
+                permissions.check_not_over(latest)?;
+            }
+            let is_installed =
+                account.is_deployed().await? && account.is_session_key_plugin_installed().await?;
+            if is_installed {
+                let rules = session_key_client::explain::rule_set(&account).await?;
+                permissions.check_for(rules, now)?;
+            }
+            // What no plugin takes is found out before a question is asked.
+            permissions.encode()?;
+            let goes_on = begun.as_ref().is_some_and(|begun| begun.granted_at.is_some());
+            if let (Some(key), false, true) = (key, goes_on || is_done, is_installed) {
+                ensure!(
+                    !account.is_session_key(key).await?,
+                    WrongInput(format!(
+                        "{key} is a session key of {} already: plan and apply change what it may do",
+                        account.address()
+                    ))
+                );
+            }
+            let mut answer = Answer::new();
+            answer.heading(format!(
+                "Grant on account {} (chain {})",
+                account.address(),
+                chain.chain_id
+            ));
+            match (key, &begun) {
+                (Some(key), _) => answer.plain(format!("to session key {key}")),
+                (None, Some(begun)) => {
+                    answer.plain(format!("to session key {}, as was begun", begun.session_key))
+                }
+                (None, None) => answer.plain("to a new session key in the keystore"),
+            };
+            for sentence in permissions.describe(&names) {
+                answer.plain(sentence);
+            }
+            show_assumed(&mut answer, file, chain.chain_id, &resolved);
+            let mut lint = Lint::new(permissions)
+                .at(now)
+                .nfts(chain.nfts([&state_of(permissions)?]).await?)
+                .tokens(file.policy.token_names().map(|(token, _)| token));
+            if let Some(need) = need {
+                lint = lint.need(need);
+            }
+            let warnings = lint.run();
+            let lint_errors = warnings
+                .iter()
+                .filter(|warning| warning.severity == Severity::Error);
+            let lint_errors: Vec<String> = lint_errors
+                .map(|warning| warning.code.to_string())
+                .filter(|_| writing.yes && !lints.allow_lint_errors && !goes_on && !is_done)
+                .collect();
+            show::show_warnings(&mut answer, &warnings, &names, Some((&file.name, &file.policy)));
+            answer
+                .data("account", account.address().to_string())
+                .data("chainId", chain.chain_id)
+                .data("words", permissions.describe(&names))
+                .data(
+                    "warnings",
+                    show::warnings_json(&warnings, &names, Some(&file.policy)),
+                );
+            // What was begun goes on as it was.
+            let is_installed = begun
+                .as_ref()
+                .and_then(|begun| begun.installs)
+                .map_or(is_installed, |installs| !installs);
+            Ok((
+                answer,
+                account,
+                resolved,
+                now,
+                is_installed,
+                note,
+                begun,
+                taken,
+                lint_errors,
+            ))
+        })
+        .await
+        .map(
+            |(answer, account, resolved, now, is_installed, note, begun, taken, lint_errors)| Ready {
+                desk,
+                answer,
+                account,
+                resolved,
+                now,
+                is_installed,
+                note,
+                begun,
+                taken,
+                lint_errors,
+            },
+        )
+    };
+    let Ready {
+        desk,
+        mut answer,
+        account,
+        resolved,
+        now,
+        is_installed,
+        note,
+        begun,
+        taken,
+        lint_errors,
+    } = ready.await.map_err(|error| match done_before.take() {
+        None => Ended::NotBegun(error),
+        transaction_hash => failed(eyre!(NotReported {
+            what: format!("the key was granted by an earlier run, but {error:#}"),
+            user_op_hash: None,
+            transaction_hash,
+        })),
+    })?;
+    let tag = tag.unwrap_or(resolved.tag);
+    let actions = |key: Address| -> Result<Vec<OwnerAction>> {
+        let new = NewSessionKey::new(key, &resolved.permissions)?.with_tag(tag);
+        Ok(if is_installed {
+            vec![OwnerAction::AddSessionKey(new)]
+        } else {
+            vec![OwnerAction::InstallSessionKeyPlugin {
+                keys: vec![new],
+                manifest_hash: Some(session_key_client::deployment::manifest_hash::SESSION_KEY_PLUGIN),
+                dependencies: None,
+            }]
+        })
+    };
+    if writing.dry_run {
+        let dry = async {
+            let shown = key.unwrap_or_default();
+            desk.dry(&mut answer, &account, actions(shown)?).await
+        };
+        desk.within(dry).await.map_err(Ended::NotBegun)?;
+        answer
+            .data("sessionKey", key.map(|key| key.to_string()))
+            .data("tag", tag);
+        return Ok(answer);
+    }
+    if !lint_errors.is_empty() {
+        let file = file.name.clone();
+        let codes = lint_errors;
+        return Err(failed(LintErrors { file, codes }.into()));
+    }
+    let prepared = async {
+        if taken.is_some() {
+            let begun = begun.as_ref().map(|begun| begun.session_key);
+            let key = begun.or(key).ok_or_else(|| {
+                eyre!(
+                    "what was noted beside the journal is gone: inspect shows the key that it was granted to"
+                )
+            })?;
+            return Ok((key, Vec::new()));
+        }
+        if key.is_none() && begun.is_none() {
+            desk.keystore.check()?;
+        }
+        writing.consent(&answer, &desk.chain.settings.of_file)?;
+        let key = match (key, &begun) {
+            (Some(key), _) => key,
+            (None, Some(begun)) => begun.session_key,
+            (None, None) => desk.generate()?,
+        };
+        note.write(&Begun {
+            session_key: key,
+            granted_at: Some(now),
+            installs: Some(!is_installed),
+        })?;
+        Ok((key, actions(key)?))
+    };
+    let (key, actions) = prepared.await.map_err(|error| match &taken {
+        Some(taken) => failed(eyre!(NotReported {
+            what: format!("the key was granted by an earlier run, but {error:#}"),
+            user_op_hash: None,
+            transaction_hash: taken.done.transaction_hash,
+        })),
+        None => {
+            if desk.discard_generated(&error) {
+                note.remove();
+            }
+            Ended::NotBegun(error)
+        }
+    })?;
+    let (user_op_hash, transaction_hash) = if let Some(taken) = taken {
+        answer = taken.answered();
+        (None, taken.done.transaction_hash)
+    } else {
+        let name = format!("grant {key} {now}");
+        let carried = desk
+            .carry_out(&account, actions, Some(name), &answer)
+            .await
+            .map_err(|error| {
+                if desk.discard_generated(&error) {
+                    note.remove();
+                } else if is_void(&error) && !desk.is_kept(&error) {
+                    note.forget_attempt(key);
+                }
+                failed(error)
+            })?;
+        done(&mut answer, &carried);
+        (carried.user_op_hash, carried.transaction_hash)
+    };
+    answer
+        .raw(key.to_string())
+        .data("sessionKey", key.to_string())
+        .data("tag", tag);
+
+    // It is done: what fails from here on fails to be reported.
+    let not_reported = |error: eyre::Report| {
+        failed(eyre!(NotReported {
+            what: format!("the key was granted ({key}), but {error:#}"),
+            user_op_hash,
+            transaction_hash,
+        }))
+    };
+    let mut lock = file.lock().map_err(not_reported)?;
+    let mut entry = LockedGrant::new(desk.chain.chain_id, account.address(), key, now);
+    entry.tag = tag;
+    entry.valid_until = resolved
+        .permissions
+        .time_range
+        .map_or(0, |range| range.valid_until);
+    entry.decimals = resolved.assumed_decimals.clone();
+    lock.put(entry);
+    file.write_lock(&lock).map_err(not_reported)?;
+    read_back(&desk.chain, account.address(), key, &resolved.permissions)
+        .await
+        .map_err(not_reported)?;
+    note.remove();
+    Ok(answer)
+}

@@ -1,0 +1,137 @@
+//! Policies of keys on a chain: resolved, shown, read back.
+
+use crate::{
+    answer::{Answer, Tone},
+    commands::chain::Chain,
+    failure::WrongInput,
+    files::PolicyFile,
+};
+use eyre::{Result, bail, ensure};
+use session_key_client::{
+    alloy::primitives::Address,
+    permissions::{
+        KeyState, Permissions,
+        plan::is_as,
+        policy::{Facts, LockedGrant, Resolved},
+        words::Names,
+    },
+};
+
+/// Resolves a policy for a key that is granted now, or was.
+pub(super) async fn resolve(
+    file: &PolicyFile,
+    chain: &Chain,
+    grant: Option<&LockedGrant>,
+    granted_at: Option<u64>,
+    needs_decimals: bool,
+) -> Result<(Resolved, Names)> {
+    let mut facts = match grant {
+        Some(grant) => grant.facts(),
+        None => granted_at.map_or_else(Facts::new, |time| Facts::new().granted_at(time)),
+    }
+    .native_symbol(chain.symbol());
+    // Where the file says them, the token must agree: other decimals are other powers of ten. One that does not answer cannot.
+    for token in file.policy.limited_tokens() {
+        if file.policy.decimals(token).is_some()
+            && let Ok(decimals) = chain.decimals(token).await
+        {
+            facts = facts.decimals(token, decimals);
+        }
+    }
+    let mut locked = file.locked_decimals(chain.chain_id)?;
+    locked.extend(grant.iter().flat_map(|grant| grant.decimals.clone()));
+    for token in file.policy.tokens_without_decimals() {
+        let said = chain.decimals(token).await;
+        if let Some(locked) = locked.get(&token).copied() {
+            // One that does not answer cannot disagree.
+            if let Ok(said) = said {
+                ensure!(
+                    said == locked,
+                    WrongInput(format!(
+                        "{}: token {token} has {said} decimals, by what the node says, and {locked} by {}.lock",
+                        file.name, file.name
+                    ))
+                );
+            }
+            facts = facts.decimals(token, locked);
+            continue;
+        }
+        let decimals = said?;
+        ensure!(
+            !needs_decimals,
+            WrongInput(format!(
+                "{}: the decimals of {token} are neither in the file nor in its lock file, and with --yes the node's word ({decimals}) \
+                 is not taken: put them into [tokens.…]",
+                file.name
+            ))
+        );
+        facts = facts.decimals(token, decimals);
+    }
+    let resolved = file.policy.resolve(&facts).map_err(|error| file.wrong(error))?;
+    Ok((resolved, file.policy.names(&facts)))
+}
+
+/// A key that has just got these permissions.
+pub(super) fn state_of(permissions: &Permissions) -> Result<KeyState> {
+    let mut state = KeyState::fresh(Address::ZERO, Address::ZERO);
+    state.apply(&permissions.updates().collect(), 0)?;
+    Ok(state)
+}
+
+/// Names for what somebody else asks for: those that tokens give themselves, not those that the request gives them.
+pub(super) async fn own_names(chain: &Chain, file: &PolicyFile, permissions: &Permissions) -> Result<Names> {
+    let state = state_of(permissions)?;
+    let signatures = file.policy.signatures();
+    let names = signatures.fold(Names::new(), |names, (selector, signature)| {
+        names.function(selector, signature)
+    });
+    Ok(chain.names([&state], names).await)
+}
+
+/// Says which amounts depend on what stands neither in the file nor in its lock file.
+pub(super) fn show_assumed(answer: &mut Answer, file: &PolicyFile, chain_id: u64, resolved: &Resolved) {
+    // A lock file that cannot be read has been an error before.
+    let locked = file.locked_decimals(chain_id).unwrap_or_default();
+    for (token, decimals) in &resolved.assumed_decimals {
+        let limit = resolved
+            .permissions
+            .erc20_spend_limits
+            .iter()
+            .find(|limit| limit.token == *token);
+        if let Some(limit) = limit {
+            let (tone, by) = if locked.get(token) == Some(decimals) {
+                (Tone::Quiet, "by the lock file")
+            } else {
+                (Tone::Doubt, "by what the node says")
+            };
+            answer.line(
+                tone,
+                2,
+                format!(
+                    "token {token} has {decimals} decimals, {by}: the limit is {} base units",
+                    limit.limit.spend_limit
+                ),
+            );
+        }
+    }
+}
+
+/// Whether the key has what it was given.
+pub(super) async fn read_back(
+    chain: &Chain,
+    account: Address,
+    key: Address,
+    permissions: &Permissions,
+) -> Result<()> {
+    let mut chain = chain.clone();
+    chain.settings.account = Some(account);
+    let (_, _, found) = chain.inspect_key(key).await?;
+    if let Some(missing) = found.missing.first() {
+        bail!("it could not be read back: {missing}");
+    }
+    ensure!(
+        is_as(&found.state, permissions),
+        "the key does not have these permissions: something has changed them since"
+    );
+    Ok(())
+}

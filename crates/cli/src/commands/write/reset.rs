@@ -1,0 +1,96 @@
+//! Settling the reset of a gas limit.
+
+use super::{Writing, desk::show_call, done, failed, ledger::Request};
+use crate::{
+    answer::{Answer, hashes},
+    commands::Outcome,
+    failure::Ended,
+};
+use clap::Args;
+use eyre::ensure;
+use serde_json::{Value, json};
+use session_key_client::{
+    alloy::primitives::{Address, Bytes},
+    calldata,
+    permissions::parse_address,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct ResetArguments {
+    /// The key.
+    #[arg(value_name = "KEY", value_parser = parse_address)]
+    key: Address,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+/// What is to be done.
+enum Work {
+    /// Nothing: an earlier run has done it.
+    Done,
+    /// Nothing: no reset is pending, or it is a dry run.
+    Nothing,
+    /// To call the plugin.
+    Settle(Address, Bytes),
+}
+
+pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
+    let writing = &arguments.writing;
+    let mut answer = Answer::new();
+    let prepared = async {
+        let request = json!({ "key": arguments.key });
+        let mut desk = writing
+            .desk(Request::new("reset", request).always_direct())
+            .await?;
+        if let Some(taken) = desk.taken()? {
+            answer = taken.answered();
+            return Ok((desk, Work::Done));
+        }
+        let account = desk.within(desk.chain.account()).await?;
+        ensure!(
+            account.is_session_key(arguments.key).await?,
+            "{} is not a session key of {}",
+            arguments.key,
+            account.address()
+        );
+        let limit = account.gas_spend_limit(arguments.key).await?;
+        answer.heading(format!("Settle the gas limit of {}", arguments.key));
+        answer
+            .data("account", account.address().to_string())
+            .data("sessionKey", arguments.key.to_string())
+            .data("wasPending", limit.should_reset)
+            .data("calls", json!([]));
+        let call = calldata::reset_session_key_gas_limit_timestamp(account.address(), arguments.key);
+        let plugin = account.deployment().session_key_plugin;
+        if !limit.should_reset {
+            answer.plain("No reset is pending.");
+        } else if !writing.dry_run {
+            writing.consent(&answer, &desk.chain.settings.of_file)?;
+            return Ok((desk, Work::Settle(plugin, call)));
+        } else {
+            show_call(&mut answer, plugin, &call);
+            answer.data(
+                "calls",
+                json!([{ "target": plugin.to_string(), "valueWei": "0", "data": call }]),
+            );
+        }
+        Ok((desk, Work::Nothing))
+    };
+    let (desk, work) = prepared.await.map_err(Ended::NotBegun)?;
+    let (plugin, call) = match work {
+        Work::Done => return Ok(answer),
+        Work::Settle(plugin, call) => (plugin, call),
+        Work::Nothing => {
+            hashes(&mut answer, None, None);
+            answer.data("block", Value::Null).data("dryRun", writing.dry_run);
+            return Ok(answer);
+        }
+    };
+    // Anybody may: a plain transaction.
+    let sent = desk
+        .transaction("settling the reset", plugin, call.to_vec(), &answer)
+        .await;
+    done(&mut answer, &sent.map_err(failed)?);
+    Ok(answer)
+}

@@ -1,0 +1,88 @@
+//! Giving what a key may do to another.
+
+use super::{Writing, done, failed, ledger::Request};
+use crate::{answer::Answer, commands::Outcome, failure::Ended};
+use clap::Args;
+use eyre::ensure;
+use serde_json::json;
+use session_key_client::{OwnerAction, alloy::primitives::Address, permissions::parse_address};
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateArguments {
+    /// The key that goes.
+    #[arg(value_name = "OLD", value_parser = parse_address)]
+    old: Address,
+
+    /// The key that comes. Without it, one is made in the keystore.
+    #[arg(value_name = "NEW", value_parser = parse_address)]
+    new: Option<Address>,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
+    let writing = &arguments.writing;
+    let old = arguments.old;
+    let mut answer = Answer::new();
+    let prepared = async {
+        let request = json!({ "old": old, "new": arguments.new });
+        let mut desk = writing.desk(Request::new("rotate", request)).await?;
+        if let Some(taken) = desk.taken()? {
+            answer = taken.answered();
+            return Ok((desk, None));
+        }
+        desk.require_way()?;
+        let account = desk
+            .within(async {
+                let account = desk.chain.account().await?;
+                ensure!(
+                    account.is_session_key(old).await?,
+                    "{old} is not a session key of {}",
+                    account.address()
+                );
+                Ok(account)
+            })
+            .await?;
+        answer.heading(format!("Rotate on account {}", account.address()));
+        answer
+            .data("account", account.address().to_string())
+            .data("oldSessionKey", old.to_string());
+        match arguments.new {
+            Some(new) => answer.plain(format!("{old} → {new}")),
+            None => answer.plain(format!("{old} → a new session key in the keystore")),
+        };
+        if writing.dry_run {
+            let new = arguments.new.unwrap_or_default();
+            let actions = vec![OwnerAction::RotateSessionKey { old, new }];
+            desk.within(desk.dry(&mut answer, &account, actions)).await?;
+            answer.data("sessionKey", new.to_string());
+            return Ok((desk, None));
+        }
+        if arguments.new.is_none() {
+            desk.keystore.check()?;
+        }
+        writing.consent(&answer, &desk.chain.settings.of_file)?;
+        let new = match arguments.new {
+            Some(new) => new,
+            None => {
+                let new = desk.generate()?;
+                answer.plain(format!("The new session key is {new}."));
+                new
+            }
+        };
+        answer.data("sessionKey", new.to_string());
+        Ok((desk, Some((account, new))))
+    };
+    let (desk, work) = prepared.await.map_err(Ended::NotBegun)?;
+    if let Some((account, new)) = work {
+        let actions = vec![OwnerAction::RotateSessionKey { old, new }];
+        let carried = desk.carry_out(&account, actions, None, &answer).await;
+        let carried = carried.map_err(|error| {
+            desk.discard_generated(&error);
+            failed(error)
+        })?;
+        done(&mut answer, &carried);
+    }
+    Ok(answer)
+}

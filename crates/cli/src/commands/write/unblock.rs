@@ -1,0 +1,249 @@
+//! Ending the open operations of a lane.
+
+use super::{
+    Done, INCLUSION, Writing,
+    desk::Desk,
+    done, failed,
+    ledger::{Request, open_journal},
+};
+use crate::{
+    answer::{Answer, Tone, hashes},
+    commands::{Outcome, waited},
+    failure::Ended,
+};
+use clap::Args;
+use eyre::Result;
+use serde_json::{Value, json};
+use session_key_client::{
+    OwnerAction, SmartAccount,
+    alloy::primitives::{Address, B256},
+    journal::{IntentRecord, Journal as _, Lane},
+    node::OperationFilter,
+    permissions::{parse_address, session_key_nonce_key},
+};
+use std::{collections::BTreeSet, sync::atomic::Ordering};
+
+#[derive(Debug, Args)]
+pub(crate) struct UnblockArguments {
+    /// The key.
+    #[arg(value_name = "KEY", value_parser = parse_address)]
+    key: Address,
+
+    /// The last sequence number to end [default: the last that the journal knows].
+    #[arg(long, value_name = "NUMBER")]
+    nonce: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+/// What became of operations.
+#[derive(Debug, Default)]
+struct Fates {
+    ended: Vec<B256>,
+    included_before: Vec<B256>,
+    still_open: Vec<B256>,
+    not_read_back: Vec<B256>,
+}
+
+impl Fates {
+    fn show(self, answer: &mut Answer) {
+        for (name, tone, words, hashes) in [
+            ("ended", Tone::Good, "ended", self.ended),
+            (
+                "includedBefore",
+                Tone::Doubt,
+                "was in a block before",
+                self.included_before,
+            ),
+            ("stillOpen", Tone::Doubt, "is still open", self.still_open),
+            (
+                "notReadBack",
+                Tone::Doubt,
+                "was ended, or was in a block before: the node did not say which",
+                self.not_read_back,
+            ),
+        ] {
+            for hash in &hashes {
+                answer.line(tone, 2, format!("operation {hash} {words}"));
+            }
+            answer.data(name, hashes);
+        }
+    }
+}
+
+fn hashes_of(records: &[IntentRecord]) -> Vec<B256> {
+    let operations = records.iter().flat_map(|record| &record.operations);
+    operations.map(|operation| operation.signed.hash).collect()
+}
+
+fn lane_of(account: &SmartAccount, key: Address) -> Lane {
+    Lane {
+        chain_id: account.chain_id(),
+        entry_point: account.deployment().entry_point,
+        account: account.address(),
+        nonce_key: session_key_nonce_key(key),
+    }
+}
+
+pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
+    let writing = &arguments.writing;
+    let key = arguments.key;
+    let mut answer = Answer::new();
+    let prepared = async {
+        let request = json!({ "key": key, "nonce": arguments.nonce });
+        let mut desk = writing.desk(Request::new("unblock", request)).await?;
+        let taken = desk.taken()?;
+        desk.require_way()?;
+        let account = desk.within(desk.chain.account()).await?;
+        let path = desk.journal();
+        // To look into it, none is made.
+        let account = if path.exists() || !writing.dry_run {
+            account.with_journal(open_journal(&path).await?)
+        } else {
+            account
+        };
+        if let Some(taken) = taken {
+            answer = taken.answered();
+            return Ok((desk, account, Work::Done(taken.done)));
+        }
+        answer.heading(format!("End the open operations of {key}"));
+        answer
+            .data("account", account.address().to_string())
+            .data("sessionKey", key.to_string());
+        if !writing.dry_run && !writing.direct {
+            writing.consent(&answer, &desk.chain.settings.of_file)?;
+            return Ok((desk, account, Work::ThroughBundler));
+        }
+        let calls = desk
+            .within(async { Ok(account.unblock_calls(key, arguments.nonce).await?) })
+            .await?;
+        let actions: Vec<OwnerAction> = calls.into_iter().map(OwnerAction::Call).collect();
+        if actions.is_empty() {
+            answer.plain("There is nothing to end.");
+            return Ok((desk, account, Work::Nothing));
+        }
+        answer.plain(format!(
+            "{} of the EntryPoint's incrementNonce",
+            super::super::calls(actions.len())
+        ));
+        if writing.dry_run {
+            desk.within(desk.dry(&mut answer, &account, actions)).await?;
+            return Ok((desk, account, Work::Dry));
+        }
+        writing.consent(&answer, &desk.chain.settings.of_file)?;
+        Ok((desk, account, Work::Unblock(actions)))
+    };
+    let (desk, account, work) = prepared.await.map_err(Ended::NotBegun)?;
+    let fates = match work {
+        Work::Dry => Fates::default(),
+        Work::Nothing => {
+            hashes(&mut answer, None, None);
+            answer
+                .data("block", Value::Null)
+                .data("dryRun", writing.dry_run)
+                .data("calls", json!([]));
+            Fates::default()
+        }
+        Work::Done(carried) => fates(&desk, &account, key, &carried).await,
+        Work::Unblock(actions) => {
+            let carried = desk.carry_out(&account, actions, None, &answer).await;
+            let carried = carried.map_err(failed)?;
+            done(&mut answer, &carried);
+            fates(&desk, &account, key, &carried).await
+        }
+        Work::ThroughBundler => through_bundler(&desk, &account, arguments, &mut answer).await?,
+    };
+    fates.show(&mut answer);
+    Ok(answer)
+}
+
+/// What is to be done.
+enum Work {
+    /// Nothing: it is a dry run.
+    Dry,
+    /// Nothing: nothing is open.
+    Nothing,
+    /// Nothing: an earlier run has done it.
+    Done(Done),
+    /// To use nonces up in a plain transaction.
+    Unblock(Vec<OwnerAction>),
+    /// To use nonces up in an operation.
+    ThroughBundler,
+}
+
+async fn through_bundler(
+    desk: &Desk<'_>,
+    account: &SmartAccount,
+    arguments: &UnblockArguments,
+    answer: &mut Answer,
+) -> Result<Fates, Ended> {
+    let client = async { desk.client(account, arguments.writing.owner()?).await };
+    let client = client.await.map_err(Ended::NotBegun)?;
+    desk.has_signed.store(true, Ordering::SeqCst);
+    let unblocked = tokio::select! {
+        biased;
+        interrupted = desk.interrupted() => Err(eyre::Report::new(interrupted)),
+        unblocked = waited(INCLUSION, client.unblock(arguments.key, arguments.nonce)) => unblocked.map_err(eyre::Report::new),
+    }
+    .map_err(failed)?;
+    let receipt = &unblocked.included.receipt;
+    let carried = Done {
+        user_op_hash: Some(receipt.user_op_hash),
+        transaction_hash: Some(receipt.transaction_hash),
+        block: Some(receipt.block_number),
+    };
+    done(answer, &carried);
+    Ok(Fates {
+        ended: hashes_of(&unblocked.ended),
+        included_before: hashes_of(&unblocked.included_before),
+        still_open: hashes_of(&unblocked.still_open),
+        not_read_back: hashes_of(&unblocked.not_read_back),
+    })
+}
+
+/// What has become of the operations that the journal takes for open, after a plain transaction in this block.
+async fn fates(desk: &Desk<'_>, account: &SmartAccount, key: Address, carried: &Done) -> Fates {
+    let lane = lane_of(account, key);
+    let mut fates = Fates::default();
+    let records = async {
+        let journal = open_journal(&desk.journal()).await?;
+        Ok::<_, eyre::Report>(journal.unsettled(&lane).await?)
+    };
+    let Ok(records) = records.await else {
+        return fates;
+    };
+    let open: Vec<_> = records.iter().flat_map(IntentRecord::open_operations).collect();
+    if open.is_empty() {
+        return fates;
+    }
+    let hashes = open.iter().map(|operation| operation.signed.hash);
+    let asked = async {
+        let made = open.iter().map(|operation| operation.made.number).min();
+        let to = carried.block.unwrap_or(u64::MAX);
+        let filter = OperationFilter::of(account.address()).hashes(hashes.clone());
+        let found = desk
+            .chain
+            .node
+            .operations(lane.entry_point, &filter, made.unwrap_or(to).min(to), to)
+            .await?;
+        let included: BTreeSet<B256> = found.into_iter().map(|event| event.user_op_hash).collect();
+        Ok::<_, eyre::Report>((included, account.nonce(lane.nonce_key).await?))
+    };
+    match desk.within(asked).await {
+        Ok((included, next)) => {
+            for operation in open {
+                let hash = operation.signed.hash;
+                if included.contains(&hash) {
+                    fates.included_before.push(hash);
+                } else if operation.nonce() < next {
+                    fates.ended.push(hash);
+                } else {
+                    fates.still_open.push(hash);
+                }
+            }
+        }
+        Err(_) => fates.not_read_back = hashes.collect(),
+    }
+    fates
+}

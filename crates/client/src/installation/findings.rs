@@ -1,0 +1,696 @@
+//! Judges an installation: a pure function of what was read.
+
+use super::{
+    AccountCode, DIRECT_CALL_ENTITY, FunctionState, IS_GLOBAL_VALIDATION, IS_SIGNATURE_VALIDATION,
+    IS_USER_OPERATION_VALIDATION, Installation, ValidationState,
+    known::{DELEGATE_1_0_0, is_known_delegate},
+};
+use crate::abi::{Account, Plugin};
+use alloy::{
+    primitives::{Address, Selector},
+    sol_types::SolCall,
+};
+use session_key_bindings::ENTRY_POINT_V07;
+use std::fmt;
+
+const USE: Selector = Selector::new(Plugin::executeWithSessionKeyCall::SELECTOR);
+pub(super) const EXECUTE: Selector = Selector::new(Account::executeCall::SELECTOR);
+pub(super) const BATCH: Selector = Selector::new(Account::executeBatchCall::SELECTOR);
+/// `executeWithRuntimeValidation(bytes,bytes)`.
+const RUNTIME: Selector = Selector::new([0xf2, 0x68, 0x0c, 0x0f]);
+
+/// The module's functions, in the order of its manifest.
+pub(super) const FUNCTIONS: [Selector; 5] = [
+    USE,
+    Selector::new(Plugin::addSessionKeyCall::SELECTOR),
+    Selector::new(Plugin::removeSessionKeyCall::SELECTOR),
+    Selector::new(Plugin::rotateSessionKeyCall::SELECTOR),
+    Selector::new(Plugin::updateKeyPermissionsCall::SELECTOR),
+];
+
+/// What a finding means for whoever wants to give a session key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Severity {
+    /// Something worth knowing: keys work, and nothing reaches beyond them.
+    Notice,
+    /// Session keys, or their management, do not work.
+    Incomplete,
+    /// Somebody may do more than keys are permitted. No key should be given.
+    Unsafe,
+}
+
+/// Makes the kinds of findings from `Kind = "code", Severity, "what is so", "what to do"`.
+macro_rules! kinds {
+    ($($kind:ident = $code:literal, $severity:ident, $text:literal, $advice:literal;)*) => {
+        /// What may be wrong with an installation.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum FindingKind {
+            $(#[doc = concat!("`", $code, "`: ", $text, ".")] $kind,)*
+        }
+
+        impl FindingKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// A stable name: letters and dashes.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $code,)*
+                }
+            }
+
+            /// What it means for session keys.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self {
+                    $(Self::$kind => Severity::$severity,)*
+                }
+            }
+
+            /// What is so.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $text,)*
+                }
+            }
+
+            /// What the owner can do about it.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $advice,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    NotInstalled = "not-installed", Incomplete,
+        "nothing of the session key module is installed",
+        "install its functions, its validation of operations and its direct-call validation in one batch";
+    OtherEntryPoint = "other-entry-point", Incomplete,
+        "the account trusts another EntryPoint than v0.7",
+        "the module serves EntryPoint v0.7 alone";
+    FunctionMissing = "function-missing", Incomplete,
+        "a function of the module is not installed",
+        "uninstall what is installed of its functions by the manifest that it was installed with, then install the module's manifest";
+    FunctionOfAnotherModule = "function-of-another-module", Unsafe,
+        "a function of the module belongs to another module, by whose rules it runs",
+        "exchange it in one batch, its validation included: uninstall the other module, then install this one";
+    FunctionWithoutValidation = "function-without-validation", Unsafe,
+        "anybody may call a function without validation: the account is open",
+        "uninstall the module's functions at once, by the manifest that they were installed with";
+    UseIsGlobal = "use-is-global", Unsafe,
+        "every global validation may run any key's permissions, without the key's signature",
+        "uninstall the module's functions by the manifest that they were installed with, then install the module's own manifest";
+    ManagementIsNotGlobal = "management-is-not-global", Incomplete,
+        "the owner's global validation is not for a function that manages keys",
+        "uninstall the module's functions by the manifest that they were installed with, then install the module's own manifest";
+    FunctionHasHooks = "function-has-hooks", Unsafe,
+        "hooks of a module run around a function that keys' calls pass through",
+        "ask what the hook does with keys' calls; or uninstall the functions that brought it";
+    ValidationMissing = "validation-missing", Incomplete,
+        "no validation of the module is installed for keys' operations",
+        "install the module's validation: flags 0x01, executeWithSessionKey alone, no hooks, empty data";
+    ValidationIsGlobal = "validation-is-global", Unsafe,
+        "the module's validation is global",
+        "uninstall it with empty data and install it with flags 0x01";
+    ValidationSigns = "validation-signs", Unsafe,
+        "the module's validation may sign for the account",
+        "uninstall it with empty data and install it with flags 0x01";
+    ValidationIsNotForOperations = "validation-is-not-for-operations", Incomplete,
+        "the module's validation is not for user operations",
+        "uninstall it with empty data and install it with flags 0x01";
+    ValidationHasUnknownFlags = "validation-has-unknown-flags", Unsafe,
+        "the module's validation has flags that ERC-6900 v0.8 does not define",
+        "uninstall it with empty data and install it with flags 0x01";
+    ValidationLacksFunction = "validation-lacks-function", Incomplete,
+        "the module's validation is not for executeWithSessionKey",
+        "uninstall it with empty data and install it for executeWithSessionKey";
+    ValidationHasOtherFunctions = "validation-has-other-functions", Unsafe,
+        "the module's validation is for other functions than executeWithSessionKey",
+        "uninstall it with empty data and install it for executeWithSessionKey alone";
+    ValidationHasHooks = "validation-has-hooks", Unsafe,
+        "validation hooks of another module run before keys' operations are validated",
+        "uninstall the validation, with its hooks, and install it without";
+    ValidationHasExecutionHooks = "validation-has-execution-hooks", Incomplete,
+        "an execution hook on the module's validation stops all keys",
+        "uninstall the validation, with its hooks, and install it without";
+    SeveralValidations = "several-validations", Notice,
+        "the module has several validations: each of them serves every key",
+        "uninstall all but one with empty data: any other data ends all keys";
+    ModuleUncertain = "module-uncertain", Unsafe,
+        "the account does not show whose validation the entity is",
+        "uninstall it and install it under another entity id";
+    DirectCallMissing = "direct-call-missing", Incomplete,
+        "the module may not make the account call: keys' operations fail in execution",
+        "install the module's direct-call validation: entity 0xffffffff, flags 0, execute and executeBatch, no hooks, empty data";
+    DirectCallHasFlags = "direct-call-has-flags", Unsafe,
+        "the module's direct-call validation has flags",
+        "uninstall it with empty data and install it with flags 0";
+    DirectCallLacksFunction = "direct-call-lacks-function", Incomplete,
+        "the module's direct-call validation is not for execute, or not for executeBatch",
+        "uninstall it with empty data and install it for both";
+    DirectCallHasOtherFunctions = "direct-call-has-other-functions", Unsafe,
+        "the module's direct-call validation is for other functions than execute and executeBatch",
+        "uninstall it with empty data and install it for these two";
+    DirectCallHasHooks = "direct-call-has-hooks", Unsafe,
+        "hooks of another module run for the calls that the module makes",
+        "uninstall it, with its hooks, and install it without";
+    ValidationOfAnotherVersion = "validation-of-another-version", Unsafe,
+        "a validation of another version of the module is left: it validates by that version's rules",
+        "uninstall that validation";
+    OtherValidationUsesKeys = "other-validation-uses-keys", Unsafe,
+        "another module's validation is for executeWithSessionKey: it runs any key's permissions without the key's signature, gas budget or paymaster",
+        "uninstall that validation, or install it without executeWithSessionKey";
+    OtherValidationManagesKeys = "other-validation-manages-keys", Unsafe,
+        "another module's validation is for a function that manages keys, without being global",
+        "uninstall that validation unless it is the owner's";
+    SignerIsOwner = "signer-is-owner", Unsafe,
+        "on this version of the delegate, a validation that signs for the account can act as its owner",
+        "uninstall that validation, or delegate to a later version";
+    RuntimeCallerIsOwner = "runtime-caller-is-owner", Unsafe,
+        "on an account that delegates, a validation that is for executeWithRuntimeValidation can act as its owner",
+        "uninstall that validation";
+    KeysLeft = "keys-left", Unsafe,
+        "keys are left although the module is not wholly installed: an operation validation that is left lets them burn the deposit, and an installation without data revives them",
+        "install the module with data, which ends all keys, or remove the keys";
+    ValidationsUnknown = "validations-unknown", Notice,
+        "the node does not answer which validations were installed: those of other modules were not looked at",
+        "ask a node that answers logs of the whole chain, or name the entity id";
+}
+
+/// Something about an installation that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What it is.
+    pub kind: FindingKind,
+    /// Which function, validation or hook it is about; empty where there is only one.
+    pub about: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.text())?;
+        if self.about.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({})", self.about)
+        }
+    }
+}
+
+impl Installation {
+    /// The entity id of the module's validation of operations: the lowest, if there are several.
+    #[must_use]
+    pub fn entity_id(&self) -> Option<u32> {
+        self.own_validations()
+            .next()
+            .map(|validation| validation.entity_id)
+    }
+
+    /// Whether keys can be given: nothing is missing, and nothing is unsafe.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.findings()
+            .iter()
+            .all(|finding| finding.kind.severity() == Severity::Notice)
+    }
+
+    /// Everything that is not as it should be, in a fixed order.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut found = Findings::default();
+        if self.entry_point != ENTRY_POINT_V07 {
+            found.add(FindingKind::OtherEntryPoint, self.entry_point);
+        }
+        let before = found.0.len();
+        let has_functions = self
+            .functions
+            .iter()
+            .any(|function| FUNCTIONS.contains(&function.selector) && !function.module.is_zero());
+        let own = self.own_validations().count();
+        let direct = self.direct_call();
+        if has_functions || own > 0 || direct.is_some() {
+            self.judge_functions(&mut found);
+            if own == 0 {
+                let about = if self.has_all_validations {
+                    ""
+                } else {
+                    "or its entity id is not known"
+                };
+                found.add(FindingKind::ValidationMissing, about);
+            }
+            if own > 1 {
+                let ids: Vec<_> = self
+                    .own_validations()
+                    .map(|validation| entity(validation.entity_id))
+                    .collect();
+                found.add(FindingKind::SeveralValidations, ids.join(", "));
+            }
+            for validation in self.own_validations() {
+                judge_validation(validation, &mut found);
+            }
+            match direct {
+                None => found.add(FindingKind::DirectCallMissing, ""),
+                Some(direct) => judge_direct_call(direct, &mut found),
+            }
+        } else {
+            found.add(FindingKind::NotInstalled, "");
+        }
+        let is_whole = found.0[before..]
+            .iter()
+            .all(|finding| finding.kind.severity() != Severity::Incomplete);
+        self.judge_others(&mut found);
+        if let (false, Some(keys @ 1..)) = (is_whole, self.session_keys) {
+            found.add(FindingKind::KeysLeft, keys);
+        }
+        if !self.has_all_validations {
+            found.add(FindingKind::ValidationsUnknown, "");
+        }
+        found.0
+    }
+
+    fn own_validations(&self) -> impl Iterator<Item = &ValidationState> {
+        self.validations.iter().filter(|validation| {
+            validation.module == self.module && validation.entity_id != DIRECT_CALL_ENTITY
+        })
+    }
+
+    fn direct_call(&self) -> Option<&ValidationState> {
+        self.validations
+            .iter()
+            .find(|validation| validation.module == self.module && validation.entity_id == DIRECT_CALL_ENTITY)
+    }
+
+    fn judge_functions(&self, found: &mut Findings) {
+        for function in &self.functions {
+            self.judge_function(function, found);
+        }
+    }
+
+    fn judge_function(&self, function: &FunctionState, found: &mut Findings) {
+        let name = function_name(function.selector);
+        if FUNCTIONS.contains(&function.selector) {
+            if function.module.is_zero() {
+                found.add(FindingKind::FunctionMissing, name.clone());
+            } else {
+                if function.module != self.module {
+                    let about = format!("{name}: {}", function.module);
+                    found.add(FindingKind::FunctionOfAnotherModule, about);
+                }
+                if function.skips_runtime_validation {
+                    found.add(FindingKind::FunctionWithoutValidation, name.clone());
+                }
+                if function.selector == USE && function.allows_global_validation {
+                    found.add(FindingKind::UseIsGlobal, "");
+                }
+                if function.selector != USE && !function.allows_global_validation {
+                    found.add(FindingKind::ManagementIsNotGlobal, name.clone());
+                }
+            }
+        } else if function.skips_runtime_validation {
+            found.add(FindingKind::FunctionWithoutValidation, name.clone());
+        }
+        for hook in &function.hooks {
+            found.add(FindingKind::FunctionHasHooks, format!("{name}: {hook}"));
+        }
+    }
+
+    /// Validations of other modules that reach keys, and those that can act as the owner.
+    fn judge_others(&self, found: &mut Findings) {
+        let delegate = match self.code {
+            AccountCode::Delegation(delegate) => Some(delegate),
+            _ => None,
+        };
+        for validation in &self.validations {
+            let name = validation_name(validation);
+            if delegate == Some(DELEGATE_1_0_0) && validation.flags & IS_SIGNATURE_VALIDATION != 0 {
+                found.add(FindingKind::SignerIsOwner, name.clone());
+            }
+            if delegate.is_some_and(is_known_delegate) && validation.selectors.contains(&RUNTIME) {
+                found.add(FindingKind::RuntimeCallerIsOwner, name.clone());
+            }
+            if validation.module == self.module {
+                continue;
+            }
+            if validation.is_session_key_module {
+                found.add(FindingKind::ValidationOfAnotherVersion, name);
+            } else if validation.selectors.contains(&USE) {
+                found.add(FindingKind::OtherValidationUsesKeys, name);
+            } else if validation.flags & IS_GLOBAL_VALIDATION == 0
+                && validation
+                    .selectors
+                    .iter()
+                    .any(|selector| FUNCTIONS.contains(selector))
+            {
+                found.add(FindingKind::OtherValidationManagesKeys, name);
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, kind: FindingKind, about: impl fmt::Display) {
+        let about = about.to_string();
+        self.0.push(Finding { kind, about });
+    }
+}
+
+fn judge_validation(validation: &ValidationState, found: &mut Findings) {
+    let name = entity(validation.entity_id);
+    let flags = validation.flags;
+    let mut add = |kind| found.add(kind, name.clone());
+    if !validation.is_module_certain {
+        add(FindingKind::ModuleUncertain);
+    }
+    if flags & IS_GLOBAL_VALIDATION != 0 {
+        add(FindingKind::ValidationIsGlobal);
+    }
+    if flags & IS_SIGNATURE_VALIDATION != 0 {
+        add(FindingKind::ValidationSigns);
+    }
+    if flags & IS_USER_OPERATION_VALIDATION == 0 {
+        add(FindingKind::ValidationIsNotForOperations);
+    }
+    if flags & !(IS_USER_OPERATION_VALIDATION | IS_SIGNATURE_VALIDATION | IS_GLOBAL_VALIDATION) != 0 {
+        add(FindingKind::ValidationHasUnknownFlags);
+    }
+    if !validation.selectors.contains(&USE) {
+        add(FindingKind::ValidationLacksFunction);
+    }
+    for selector in validation.selectors.iter().filter(|selector| **selector != USE) {
+        found.add(
+            FindingKind::ValidationHasOtherFunctions,
+            format!("{name}: {}", function_name(*selector)),
+        );
+    }
+    for hook in &validation.validation_hooks {
+        found.add(FindingKind::ValidationHasHooks, format!("{name}: {hook}"));
+    }
+    for hook in &validation.execution_hooks {
+        found.add(
+            FindingKind::ValidationHasExecutionHooks,
+            format!("{name}: {hook}"),
+        );
+    }
+}
+
+fn judge_direct_call(direct: &ValidationState, found: &mut Findings) {
+    if direct.flags != 0 {
+        found.add(FindingKind::DirectCallHasFlags, format!("{:#04x}", direct.flags));
+    }
+    for selector in [EXECUTE, BATCH] {
+        if !direct.selectors.contains(&selector) {
+            found.add(FindingKind::DirectCallLacksFunction, function_name(selector));
+        }
+    }
+    for selector in &direct.selectors {
+        if ![EXECUTE, BATCH].contains(selector) {
+            found.add(FindingKind::DirectCallHasOtherFunctions, function_name(*selector));
+        }
+    }
+    for hook in direct.validation_hooks.iter().chain(&direct.execution_hooks) {
+        found.add(FindingKind::DirectCallHasHooks, hook);
+    }
+}
+
+fn entity(entity_id: u32) -> String {
+    format!("entity {entity_id:#010x}")
+}
+
+fn validation_name(validation: &ValidationState) -> String {
+    let ValidationState {
+        module, entity_id, ..
+    } = validation;
+    let module: &Address = module;
+    if *entity_id == DIRECT_CALL_ENTITY {
+        format!("direct calls of {module}")
+    } else {
+        format!("{module}, {}", entity(*entity_id))
+    }
+}
+
+fn function_name(selector: Selector) -> String {
+    let names = [
+        "executeWithSessionKey",
+        "addSessionKey",
+        "removeSessionKey",
+        "rotateSessionKey",
+        "updateKeyPermissions",
+        "execute",
+        "executeBatch",
+        "executeWithRuntimeValidation",
+    ];
+    let selectors = FUNCTIONS.into_iter().chain([EXECUTE, BATCH, RUNTIME]);
+    let named = selectors.zip(names).find(|(known, _)| *known == selector);
+    named.map_or_else(|| selector.to_string(), |(_, name)| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::known::DELEGATE_1_1_0, *};
+    use alloy::primitives::FixedBytes;
+    use std::collections::BTreeSet;
+
+    const MODULE: Address = Address::repeat_byte(0x11);
+    const OTHER: Address = Address::repeat_byte(0x22);
+    const ENTITY: u32 = 0x8000_0001;
+    const HOOK: FixedBytes<25> = FixedBytes([7; 25]);
+
+    fn good() -> Installation {
+        let account = Address::repeat_byte(0xaa);
+        let own = FUNCTIONS.map(|selector| FunctionState {
+            selector,
+            module: MODULE,
+            allows_global_validation: selector != USE,
+            ..FunctionState::default()
+        });
+        let native = [EXECUTE, BATCH].map(|selector| FunctionState {
+            selector,
+            module: account,
+            allows_global_validation: true,
+            ..FunctionState::default()
+        });
+        Installation {
+            account,
+            code: AccountCode::Own,
+            account_id: "vendor.account.1.0.0".to_owned(),
+            entry_point: ENTRY_POINT_V07,
+            module: MODULE,
+            functions: own.into_iter().chain(native).collect(),
+            validations: vec![
+                ValidationState {
+                    module: MODULE,
+                    entity_id: ENTITY,
+                    flags: IS_USER_OPERATION_VALIDATION,
+                    selectors: vec![USE],
+                    is_module_certain: true,
+                    is_session_key_module: true,
+                    ..ValidationState::default()
+                },
+                ValidationState {
+                    module: MODULE,
+                    entity_id: DIRECT_CALL_ENTITY,
+                    selectors: vec![EXECUTE, BATCH],
+                    is_module_certain: true,
+                    is_session_key_module: true,
+                    ..ValidationState::default()
+                },
+            ],
+            has_all_validations: true,
+            session_keys: Some(1),
+        }
+    }
+
+    fn other(selectors: Vec<Selector>, flags: u8) -> ValidationState {
+        ValidationState {
+            module: OTHER,
+            entity_id: 1,
+            flags,
+            selectors,
+            is_module_certain: true,
+            ..ValidationState::default()
+        }
+    }
+
+    type Change = fn(&mut Installation);
+
+    /// Each finding, by what leads to it and to nothing else.
+    const CHANGES: &[(&[FindingKind], Change)] = {
+        use FindingKind as K;
+        &[
+            (&[], |_| {}),
+            (&[K::NotInstalled], |it| {
+                for function in &mut it.functions[..5] {
+                    function.module = Address::ZERO;
+                    function.allows_global_validation = false;
+                }
+                it.validations.clear();
+                it.session_keys = Some(0);
+            }),
+            (&[K::NotInstalled, K::KeysLeft], |it| {
+                for function in &mut it.functions[..5] {
+                    function.module = Address::ZERO;
+                }
+                it.validations.clear();
+            }),
+            (&[K::OtherEntryPoint], |it| it.entry_point = OTHER),
+            (&[K::FunctionMissing, K::KeysLeft], |it| {
+                it.functions[2].module = Address::ZERO;
+            }),
+            (&[K::FunctionOfAnotherModule], |it| it.functions[0].module = OTHER),
+            (&[K::FunctionWithoutValidation], |it| {
+                it.functions[3].skips_runtime_validation = true;
+            }),
+            (&[K::FunctionWithoutValidation], |it| {
+                it.functions[5].skips_runtime_validation = true;
+            }),
+            (&[K::UseIsGlobal], |it| {
+                it.functions[0].allows_global_validation = true;
+            }),
+            (&[K::ManagementIsNotGlobal, K::KeysLeft], |it| {
+                it.functions[1].allows_global_validation = false;
+            }),
+            (&[K::FunctionHasHooks], |it| it.functions[0].hooks.push(HOOK)),
+            (&[K::FunctionHasHooks], |it| it.functions[6].hooks.push(HOOK)),
+            (&[K::ValidationMissing, K::KeysLeft], |it| {
+                it.validations.remove(0);
+            }),
+            (&[K::ValidationIsGlobal], |it| it.validations[0].flags = 5),
+            (&[K::ValidationSigns], |it| it.validations[0].flags = 3),
+            (&[K::ValidationIsNotForOperations, K::KeysLeft], |it| {
+                it.validations[0].flags = 0;
+            }),
+            (&[K::ValidationHasUnknownFlags], |it| {
+                it.validations[0].flags = 0x11;
+            }),
+            (
+                &[
+                    K::ValidationLacksFunction,
+                    K::ValidationHasOtherFunctions,
+                    K::KeysLeft,
+                ],
+                |it| it.validations[0].selectors = vec![EXECUTE],
+            ),
+            (&[K::ValidationHasOtherFunctions], |it| {
+                it.validations[0].selectors.push(FUNCTIONS[1]);
+            }),
+            (&[K::ValidationHasHooks], |it| {
+                it.validations[0].validation_hooks.push(HOOK);
+            }),
+            (&[K::ValidationHasExecutionHooks, K::KeysLeft], |it| {
+                it.validations[0].execution_hooks.push(HOOK);
+            }),
+            (&[K::SeveralValidations], |it| {
+                let second = ValidationState {
+                    entity_id: 7,
+                    ..it.validations[0].clone()
+                };
+                it.validations.push(second);
+            }),
+            (&[K::ModuleUncertain], |it| {
+                it.validations[0].is_module_certain = false;
+            }),
+            (&[K::DirectCallMissing, K::KeysLeft], |it| {
+                it.validations.remove(1);
+            }),
+            (&[K::DirectCallHasFlags], |it| it.validations[1].flags = 1),
+            (&[K::DirectCallLacksFunction, K::KeysLeft], |it| {
+                it.validations[1].selectors.pop();
+            }),
+            (&[K::DirectCallHasOtherFunctions], |it| {
+                it.validations[1].selectors.push(FUNCTIONS[1]);
+            }),
+            (&[K::DirectCallHasHooks], |it| {
+                it.validations[1].execution_hooks.push(HOOK);
+            }),
+            (&[K::DirectCallHasHooks], |it| {
+                it.validations[1].validation_hooks.push(HOOK);
+            }),
+            (&[K::ValidationOfAnotherVersion], |it| {
+                let mut old = other(vec![USE], 1);
+                old.is_session_key_module = true;
+                it.validations.push(old);
+            }),
+            (&[K::OtherValidationUsesKeys], |it| {
+                it.validations.push(other(vec![EXECUTE, USE], 1));
+            }),
+            (&[K::OtherValidationManagesKeys], |it| {
+                it.validations.push(other(vec![FUNCTIONS[4]], 1));
+            }),
+            // The owner, and another key that is limited by other means.
+            (&[], |it| it.validations.push(other(vec![], 7))),
+            (&[], |it| it.validations.push(other(vec![FUNCTIONS[1]], 7))),
+            (&[], |it| it.validations.push(other(vec![EXECUTE, BATCH], 1))),
+            (&[K::SignerIsOwner], |it| {
+                it.code = AccountCode::Delegation(DELEGATE_1_0_0);
+                it.validations.push(other(vec![EXECUTE], 3));
+            }),
+            (&[], |it| {
+                it.code = AccountCode::Delegation(DELEGATE_1_1_0);
+                it.validations.push(other(vec![EXECUTE], 3));
+            }),
+            (&[K::RuntimeCallerIsOwner], |it| {
+                it.code = AccountCode::Delegation(DELEGATE_1_1_0);
+                it.validations.push(other(vec![RUNTIME], 1));
+            }),
+            (&[], |it| {
+                it.code = AccountCode::Proxy(OTHER);
+                it.validations.push(other(vec![RUNTIME], 3));
+            }),
+            (&[K::ValidationsUnknown], |it| it.has_all_validations = false),
+        ]
+    };
+
+    #[test]
+    fn each_fault_is_found_by_itself() {
+        for (position, (expected, change)) in CHANGES.iter().enumerate() {
+            let mut installation = good();
+            change(&mut installation);
+            let found: Vec<_> = installation
+                .findings()
+                .into_iter()
+                .map(|finding| finding.kind)
+                .collect();
+            assert_eq!(found, *expected, "change {position}");
+            let is_good = expected.iter().all(|kind| kind.severity() == Severity::Notice);
+            assert_eq!(installation.is_good(), is_good, "change {position}");
+        }
+        let tried: BTreeSet<_> = CHANGES.iter().flat_map(|(kinds, _)| *kinds).collect();
+        assert_eq!(tried.len(), FindingKind::ALL.len());
+    }
+
+    #[test]
+    fn codes_are_distinct_and_stable_names() {
+        let codes: BTreeSet<_> = FindingKind::ALL.iter().map(|kind| kind.code()).collect();
+        assert_eq!(codes.len(), FindingKind::ALL.len());
+        for code in codes {
+            assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+        }
+    }
+
+    #[test]
+    fn a_finding_names_what_it_is_about() {
+        let mut installation = good();
+        installation.validations[0].selectors.push(FUNCTIONS[1]);
+        let [finding] = &installation.findings()[..] else {
+            panic!("one finding");
+        };
+        assert_eq!(
+            finding.to_string(),
+            "the module's validation is for other functions than executeWithSessionKey \
+             (entity 0x80000001: addSessionKey)"
+        );
+        assert_eq!(installation.entity_id(), Some(ENTITY));
+    }
+}

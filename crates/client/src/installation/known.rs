@@ -1,0 +1,115 @@
+//! Contracts of the ERC-6900 v0.8 stack that are at the same addresses on every chain that has them.
+
+use alloy::primitives::{Address, address};
+
+/// SemiModularAccount7702 v1.0.0: a validation that signs for the account signs as its owner.
+pub(super) const DELEGATE_1_0_0: Address = address!("0x69007702764179f14F51cdce752f4f775d74E139");
+/// SemiModularAccount7702 v1.1.0.
+pub(super) const DELEGATE_1_1_0: Address = address!("0x77021100bD87b7008E5E1989d0eB38555d0d0000");
+
+/// Address, name, and length of the code in bytes where it is known.
+const KNOWN: [(Address, &str, Option<usize>); 16] = [
+    (
+        address!("0x00000000000002377B26b1EdA7b0BC371C60DD4f"),
+        "ModularAccount 2.0.0",
+        Some(23_273),
+    ),
+    (
+        address!("0x000000000000c5A9089039570Dd36455b5C07383"),
+        "SemiModularAccountBytecode 1.0.0",
+        Some(24_223),
+    ),
+    (
+        address!("0x0000000000006E2f9d80CaEc0Da6500f005EB25A"),
+        "SemiModularAccountStorageOnly 1.0.0",
+        Some(24_168),
+    ),
+    (DELEGATE_1_0_0, "SemiModularAccount7702 1.0.0", Some(23_741)),
+    (DELEGATE_1_1_0, "SemiModularAccount7702 1.1.0", Some(24_358)),
+    (
+        address!("0x00000000000017c61b5bEe81050EC8eFc9c6fecd"),
+        "AccountFactory",
+        Some(6_661),
+    ),
+    (
+        address!("0x55010E571dCf07e254994bfc88b9C1C8FAe31960"),
+        "WebAuthnFactory",
+        None,
+    ),
+    (
+        address!("0x0000000000008e6a39E03C7156e46b238C9E2036"),
+        "ExecutionInstallDelegate",
+        Some(5_947),
+    ),
+    (
+        address!("0x00000000000099DE0BF6fA90dEB851E2A2df7d83"),
+        "SingleSignerValidationModule",
+        Some(3_976),
+    ),
+    (
+        address!("0x0000000000001D9d34E07D9834274dF9ae575217"),
+        "WebAuthnValidationModule",
+        None,
+    ),
+    (
+        address!("0x00000000003e826473A313E600b5b9B791f5a59a"),
+        "AllowlistModule 2.0.1",
+        Some(10_336),
+    ),
+    (
+        address!("0x0000000000002311EEE9A2B887af1F144dbb4F6e"),
+        "AllowlistModule 2.0.0",
+        Some(10_262),
+    ),
+    (
+        address!("0x00000000000001e541f0D090868FBe24b59Fbe06"),
+        "NativeTokenLimitModule",
+        Some(5_093),
+    ),
+    (
+        address!("0x00000000000082B8e2012be914dFA4f62A0573eA"),
+        "TimeRangeModule",
+        Some(2_504),
+    ),
+    (
+        address!("0x0000000000001aA7A7F7E29abe0be06c72FD42A1"),
+        "PaymasterGuardModule",
+        Some(2_097),
+    ),
+    (session_key_bindings::ENTRY_POINT_V07, "EntryPoint 0.7", None),
+];
+
+/// The name of a deployed contract of the ERC-6900 v0.8 stack, by its address and the length of its code in bytes. `None`: the
+/// contract is not known, or its code is not of the known contract's length.
+#[must_use]
+pub fn known_v08_contract(address: Address, code_length: usize) -> Option<&'static str> {
+    let (_, name, length) = KNOWN.iter().find(|(known, ..)| *known == address)?;
+    length.is_none_or(|length| length == code_length).then_some(*name)
+}
+
+/// Whether a known delegate (EIP-7702) is at an address, in any version.
+pub(super) fn is_known_delegate(address: Address) -> bool {
+    [DELEGATE_1_0_0, DELEGATE_1_1_0].contains(&address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contract_is_known_by_address_and_length() {
+        assert_eq!(
+            known_v08_contract(DELEGATE_1_0_0, 23_741),
+            Some("SemiModularAccount7702 1.0.0")
+        );
+        assert_eq!(known_v08_contract(DELEGATE_1_0_0, 23_742), None);
+        assert_eq!(known_v08_contract(Address::ZERO, 23_741), None);
+    }
+
+    #[test]
+    fn no_contract_is_known_twice() {
+        let mut addresses = KNOWN.map(|(address, ..)| address);
+        addresses.sort();
+        assert!(addresses.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}

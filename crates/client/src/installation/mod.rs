@@ -1,0 +1,144 @@
+//! How an ERC-6900 v0.8 account has the session key module, and whether that is safe.
+//!
+//! [`Installation::read`] asks a node; [`Installation::findings`] judges what it answered, and asks nobody.
+
+mod findings;
+mod known;
+mod read;
+
+pub use findings::{Finding, FindingKind, Severity};
+pub use known::known_v08_contract;
+
+use alloy::primitives::{Address, FixedBytes, Selector};
+
+alloy::sol! {
+    /// What an ERC-6900 v0.8 account says of itself.
+    #[allow(missing_docs)]
+    interface IAccountV08 {
+        event ValidationInstalled(address indexed module, uint32 indexed entityId);
+
+        struct ExecutionDataView {
+            address module;
+            bool skipRuntimeValidation;
+            bool allowGlobalValidation;
+            bytes25[] executionHooks;
+        }
+
+        struct ValidationDataView {
+            uint8 flags;
+            bytes25[] validationHooks;
+            bytes25[] executionHooks;
+            bytes4[] selectors;
+        }
+
+        function accountId() external view returns (string memory);
+        function entryPoint() external view returns (address);
+        function getExecutionData(bytes4 selector) external view returns (ExecutionDataView memory);
+        function getValidationData(bytes24 validationFunction) external view returns (ValidationDataView memory);
+    }
+}
+
+/// Entity id of direct-call validations: such a validation is a caller.
+pub const DIRECT_CALL_ENTITY: u32 = u32::MAX;
+
+/// Flag of a validation: it validates user operations.
+pub const IS_USER_OPERATION_VALIDATION: u8 = 1;
+/// Flag of a validation: it signs for the account (ERC-1271).
+pub const IS_SIGNATURE_VALIDATION: u8 = 2;
+/// Flag of a validation: it is for every function that allows global validation.
+pub const IS_GLOBAL_VALIDATION: u8 = 4;
+
+/// What runs behind an account's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AccountCode {
+    /// An ERC-1967 proxy to this implementation.
+    Proxy(Address),
+    /// A delegation of an externally owned account (EIP-7702) to this contract.
+    Delegation(Address),
+    /// The account's own code.
+    Own,
+}
+
+impl AccountCode {
+    /// The contract with the account's code, if it is another one.
+    #[must_use]
+    pub const fn implementation(self) -> Option<Address> {
+        match self {
+            Self::Proxy(implementation) | Self::Delegation(implementation) => Some(implementation),
+            Self::Own => None,
+        }
+    }
+}
+
+/// How the account has a function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FunctionState {
+    /// Selector of the function.
+    pub selector: Selector,
+    /// The module behind it: the account itself for its own functions, zero if there is none.
+    pub module: Address,
+    /// Whether anybody may call it.
+    pub skips_runtime_validation: bool,
+    /// Whether global validations are for it.
+    pub allows_global_validation: bool,
+    /// Hooks that run around it: module (20 bytes), entity id (4), flags (1).
+    pub hooks: Vec<FixedBytes<25>>,
+}
+
+/// How the account has a validation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ValidationState {
+    /// The module that validates.
+    pub module: Address,
+    /// The account's number for it; [`DIRECT_CALL_ENTITY`] for a direct-call validation.
+    pub entity_id: u32,
+    /// [`IS_USER_OPERATION_VALIDATION`], [`IS_SIGNATURE_VALIDATION`], [`IS_GLOBAL_VALIDATION`].
+    pub flags: u8,
+    /// Hooks before its validations: module (20 bytes), entity id (4), flags (1).
+    pub validation_hooks: Vec<FixedBytes<25>>,
+    /// Hooks around its executions.
+    pub execution_hooks: Vec<FixedBytes<25>>,
+    /// The functions that it is for.
+    pub selectors: Vec<Selector>,
+    /// Whether the account shows that the entity is this module's. Accounts that look at the entity id alone do not, unless their
+    /// storage is laid out as that of Modular Account v2: then the module is as the latest event of installation has it.
+    pub is_module_certain: bool,
+    /// Whether the module is, by its id, some version of the session key module.
+    pub is_session_key_module: bool,
+}
+
+impl ValidationState {
+    /// Whether anything of it is there.
+    const fn is_there(&self) -> bool {
+        self.flags != 0
+            || !(self.selectors.is_empty()
+                && self.validation_hooks.is_empty()
+                && self.execution_hooks.is_empty())
+    }
+}
+
+/// What an account says of itself and of the session key module, at one block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Installation {
+    /// The account.
+    pub account: Address,
+    /// What runs there.
+    pub code: AccountCode,
+    /// `accountId()`: vendor, name and version, as the account says.
+    pub account_id: String,
+    /// The EntryPoint that it trusts.
+    pub entry_point: Address,
+    /// The session key module that is looked for.
+    pub module: Address,
+    /// The module's functions, in the order of its manifest; then `execute` and `executeBatch`.
+    pub functions: Vec<FunctionState>,
+    /// All validations of the account that are known, the module's and others, by entity id.
+    pub validations: Vec<ValidationState>,
+    /// Whether the node answered which validations were ever installed, and there are no more than are looked at (256). If not,
+    /// those of entity ids that the caller named are known, and the module's direct-call validation.
+    pub has_all_validations: bool,
+    /// How many session keys the module keeps for the account; `None`: it does not say.
+    pub session_keys: Option<usize>,
+}

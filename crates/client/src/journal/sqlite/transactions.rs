@@ -1,0 +1,101 @@
+//! Signed plain transactions, kept beside the intents.
+
+use super::{
+    Failure, SqliteJournal,
+    rows::{Columns, Number, text},
+};
+use crate::{
+    journal::{JournalError, TransactionRecord},
+    transaction::SignedTransaction,
+};
+use alloy::primitives::{Address, B256};
+use rusqlite::named_params;
+
+impl SqliteJournal {
+    /// Writes a transaction down, before it is sent.
+    ///
+    /// # Errors
+    ///
+    /// The store failed, or has this transaction already.
+    pub async fn keep_transaction(&self, record: TransactionRecord) -> Result<(), JournalError> {
+        self.writing(move |transaction| {
+            let TransactionRecord {
+                chain_id,
+                sender,
+                request,
+                signed_at,
+                note,
+                signed: SignedTransaction { nonce, hash, raw },
+            } = record;
+            let note = serde_json::to_string(&note).map_err(|_| JournalError::Store {
+                message: "a note cannot be written as JSON".to_owned(),
+            })?;
+            transaction
+                .prepare_cached(
+                    "INSERT INTO transactions (hash, chain_id, sender, nonce, raw, request, signed_at, note)
+                     VALUES (:hash, :chain_id, :sender, :nonce, :raw, :request, :signed_at, :note)",
+                )?
+                .execute(named_params! {
+                    ":hash": text(hash),
+                    ":chain_id": Number(chain_id),
+                    ":sender": text(sender),
+                    ":nonce": Number(nonce),
+                    ":raw": text(raw),
+                    ":request": text(request),
+                    ":signed_at": Number(signed_at),
+                    ":note": note,
+                })?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The transactions of a sender on a chain, in the order in which they were kept.
+    pub async fn transactions(
+        &self,
+        chain_id: u64,
+        sender: Address,
+    ) -> Result<Vec<TransactionRecord>, JournalError> {
+        self.reading(move |transaction| {
+            let mut kept = transaction.prepare_cached(
+                "SELECT * FROM transactions WHERE chain_id = :chain_id AND sender = :sender ORDER BY sequence",
+            )?;
+            let mut rows = kept.query(named_params! {
+                ":chain_id": Number(chain_id),
+                ":sender": text(sender),
+            })?;
+            let mut records = Vec::new();
+            while let Some(row) = rows.next()? {
+                let sequence: i64 = row.get("sequence")?;
+                let of = &format!("the transaction in row {sequence}");
+                let columns = Columns { row, of };
+                let raw = columns.text("raw")?.parse();
+                records.push(TransactionRecord {
+                    chain_id,
+                    sender,
+                    request: columns.bytes("request")?,
+                    signed_at: columns.number("signed_at")?,
+                    note: columns.json("note")?,
+                    signed: SignedTransaction {
+                        nonce: columns.number("nonce")?,
+                        hash: columns.bytes("hash")?,
+                        raw: raw.map_err(|_| columns.unreadable("its bytes are not hexadecimal"))?,
+                    },
+                });
+            }
+            Ok::<_, Failure>(records)
+        })
+        .await
+    }
+
+    /// Removes a transaction: what became of it is known, and whoever asked was told; or no byte of it left the process.
+    pub async fn forget_transaction(&self, hash: B256) -> Result<(), JournalError> {
+        self.writing(move |transaction| {
+            transaction
+                .prepare_cached("DELETE FROM transactions WHERE hash = ?1")?
+                .execute([text(hash)])?;
+            Ok(())
+        })
+        .await
+    }
+}

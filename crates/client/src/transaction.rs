@@ -1,0 +1,520 @@
+//! Plain transactions: signed, kept by the caller, handed over, and seen to their end.
+//!
+//! A [`SignedTransaction`] is kept where the next run of the process finds it before it is handed over
+//! ([`TransactionSender::hand_over`]). Whatever happens then, the same bytes can be sent again: a chain includes them once.
+
+use crate::{
+    node::{Node, TransactionReceipt},
+    operation::{Bounds, OverBound},
+    request::RequestError,
+    submit::{Sent, sent_to_node},
+};
+use alloy::{
+    consensus::{
+        SignableTransaction, Transaction as _, TxEip1559, TxEnvelope, TxLegacy,
+        transaction::SignerRecoverable as _,
+    },
+    eips::eip2718::{Decodable2718 as _, Encodable2718 as _},
+    network::TxSigner,
+    primitives::{Address, B256, Bytes, Signature, TxKind, U64, U256, keccak256},
+    providers::Provider,
+    rpc::types::TransactionRequest,
+};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::Value;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a transaction may take to be included.
+pub const INCLUSION_TIMEOUT: Duration = Duration::from_secs(180);
+/// How far apart the chain is asked for it, at first and at last.
+pub(crate) const INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+/// How long a node may take to know of a transaction that another one has in a block: behind one URL there may be many.
+const LAG: Duration = Duration::from_secs(20);
+
+/// Signs transactions.
+pub type Signer = dyn TxSigner<Signature> + Send + Sync;
+
+/// A signed transaction. Whoever has it can send it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SignedTransaction {
+    /// The nonce of its sender.
+    pub nonce: u64,
+    /// Its hash.
+    pub hash: B256,
+    /// The transaction as nodes take it (EIP-2718).
+    pub raw: Bytes,
+}
+
+/// A kept transaction is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnfitTransaction {
+    /// It is not a signed transaction of a kind that is sent here.
+    #[error("it is not a signed transaction of a known kind")]
+    NotATransaction,
+
+    /// It has another hash.
+    #[error("its hash is {actual}")]
+    HashDiffers {
+        /// The transaction's hash.
+        actual: B256,
+    },
+
+    /// It is for another chain, or for any.
+    #[error("it is for {}, not for chain {expected}", actual.map_or_else(|| "any chain".to_owned(), |id| format!("chain {id}")))]
+    ChainDiffers {
+        /// The chain that is meant.
+        expected: u64,
+        /// The transaction's chain.
+        actual: Option<u64>,
+    },
+
+    /// Somebody else signed it.
+    #[error("{actual} signed it, not {expected}")]
+    SignerDiffers {
+        /// Who sends.
+        expected: Address,
+        /// Who signed.
+        actual: Address,
+    },
+
+    /// It has another nonce than it was kept under, or than those it was kept with.
+    #[error("its nonce is {actual}, not {expected}")]
+    NonceDiffers {
+        /// The nonce that it should have.
+        expected: u64,
+        /// The transaction's nonce.
+        actual: u64,
+    },
+}
+
+/// What a transaction offers, in wei per gas unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fees {
+    /// The latest base fee; zero on chains without one.
+    pub(crate) base_fee: u128,
+    pub(crate) max_fee: u128,
+    /// `None`: `max_fee` is the price, in a transaction from before EIP-1559.
+    pub(crate) max_priority_fee: Option<u128>,
+}
+
+/// What a transaction does.
+#[derive(Clone, Debug)]
+pub(crate) struct Action {
+    pub(crate) to: Address,
+    pub(crate) value: U256,
+    pub(crate) input: Bytes,
+}
+
+impl SignedTransaction {
+    /// Signs a transaction.
+    pub(crate) async fn sign(
+        action: Action,
+        chain_id: u64,
+        nonce: u64,
+        gas_limit: u64,
+        fees: &Fees,
+        signer: &Signer,
+    ) -> alloy::signers::Result<Self> {
+        let Action { to, value, input } = action;
+        let to = TxKind::Call(to);
+        let signed: TxEnvelope = match fees.max_priority_fee {
+            Some(max_priority_fee_per_gas) => {
+                let mut transaction = TxEip1559 {
+                    chain_id,
+                    nonce,
+                    gas_limit,
+                    max_fee_per_gas: fees.max_fee,
+                    max_priority_fee_per_gas,
+                    to,
+                    value,
+                    access_list: Default::default(),
+                    input,
+                };
+                let signature = signer.sign_transaction(&mut transaction).await?;
+                transaction.into_signed(signature).into()
+            }
+            None => {
+                let mut transaction = TxLegacy {
+                    chain_id: Some(chain_id),
+                    nonce,
+                    gas_price: fees.max_fee,
+                    gas_limit,
+                    to,
+                    value,
+                    input,
+                };
+                let signature = signer.sign_transaction(&mut transaction).await?;
+                transaction.into_signed(signature).into()
+            }
+        };
+        Ok(Self {
+            nonce,
+            hash: *signed.tx_hash(),
+            raw: signed.encoded_2718().into(),
+        })
+    }
+
+    /// Checks that these bytes are what stands beside them, and a transaction of `sender` on this chain.
+    pub(crate) fn check(&self, chain_id: u64, sender: Address) -> Result<TxEnvelope, UnfitTransaction> {
+        let actual = keccak256(&self.raw);
+        if actual != self.hash {
+            return Err(UnfitTransaction::HashDiffers { actual });
+        }
+        let transaction =
+            TxEnvelope::decode_2718_exact(&self.raw).map_err(|_| UnfitTransaction::NotATransaction)?;
+        if !(transaction.is_legacy() || transaction.is_eip1559()) {
+            return Err(UnfitTransaction::NotATransaction);
+        }
+        if transaction.chain_id() != Some(chain_id) {
+            return Err(UnfitTransaction::ChainDiffers {
+                expected: chain_id,
+                actual: transaction.chain_id(),
+            });
+        }
+        let signer = transaction
+            .recover_signer()
+            .map_err(|_| UnfitTransaction::NotATransaction)?;
+        if signer != sender {
+            return Err(UnfitTransaction::SignerDiffers {
+                expected: sender,
+                actual: signer,
+            });
+        }
+        if transaction.nonce() != self.nonce {
+            return Err(UnfitTransaction::NonceDiffers {
+                expected: self.nonce,
+                actual: transaction.nonce(),
+            });
+        }
+        Ok(transaction)
+    }
+}
+
+/// A transaction was not sent, or it is not known what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// It would revert, cannot be paid, or the node does not answer. Nothing was signed.
+    #[error("{0}")]
+    NotPrepared(RequestError),
+
+    /// The node suggests fees beyond the bounds. Nothing was signed.
+    #[error("{0}")]
+    OverBound(#[from] OverBound),
+
+    /// It was not signed.
+    #[error("it was not signed: {reason}")]
+    NotSigned {
+        /// Why.
+        reason: String,
+    },
+
+    /// A kept transaction is not one of this sender on this chain. It was not sent.
+    #[error("the kept transaction {transaction} cannot be sent: {error}")]
+    Unfit {
+        /// The hash that it was kept under.
+        transaction: B256,
+        /// Why.
+        error: UnfitTransaction,
+    },
+
+    /// No byte of it left this process.
+    #[error("transaction {transaction} was not sent: {error}")]
+    NeverLeft {
+        /// Its hash.
+        transaction: B256,
+        /// How the request ended.
+        error: RequestError,
+    },
+
+    /// The node does not take it.
+    #[error("transaction {transaction} was not taken: {error}")]
+    NotTaken {
+        /// Its hash.
+        transaction: B256,
+        /// What the node said.
+        error: RequestError,
+    },
+
+    /// It was handed over, and no answer said that it was taken. It may still be included.
+    #[error("transaction {transaction} may have been sent: {error}")]
+    NoAnswer {
+        /// Its hash.
+        transaction: B256,
+        /// How the request ended.
+        error: RequestError,
+    },
+
+    /// It was sent, and the node does not say what became of it.
+    #[error("transaction {transaction} was sent, but what became of it cannot be read: {error}")]
+    Unread {
+        /// Its hash.
+        transaction: B256,
+        /// How the last question ended.
+        error: RequestError,
+    },
+
+    /// It was sent, and is in no block yet.
+    #[error("transaction {transaction} was not included in {} s", INCLUSION_TIMEOUT.as_secs())]
+    NotIncluded {
+        /// Its hash.
+        transaction: B256,
+    },
+}
+
+impl SendError {
+    /// A stable code: it never changes its meaning.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotPrepared(_) | Self::NeverLeft { .. } => "not_sent",
+            Self::OverBound(_) => "over_bound",
+            Self::NotSigned { .. } => "not_signed",
+            Self::Unfit { .. } => "unfit_transaction",
+            Self::NotTaken { .. } => "not_taken",
+            Self::NoAnswer { .. } => "no_answer",
+            Self::Unread { .. } => "unread",
+            Self::NotIncluded { .. } => "not_included",
+        }
+    }
+
+    /// The transaction, once one was signed.
+    pub const fn transaction(&self) -> Option<B256> {
+        match self {
+            Self::Unfit { transaction, .. }
+            | Self::NeverLeft { transaction, .. }
+            | Self::NotTaken { transaction, .. }
+            | Self::NoAnswer { transaction, .. }
+            | Self::Unread { transaction, .. }
+            | Self::NotIncluded { transaction } => Some(*transaction),
+            _ => None,
+        }
+    }
+
+    /// Whether it was sent, or may have been, and what became of it is not known.
+    pub const fn is_open(&self) -> bool {
+        matches!(
+            self,
+            Self::NoAnswer { .. } | Self::Unread { .. } | Self::NotIncluded { .. }
+        )
+    }
+}
+
+/// What became of transactions with the same nonce.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransactionEnd {
+    /// One is in a block.
+    Included(Box<TransactionReceipt>),
+    /// None can be included: another transaction has used the nonce.
+    Void,
+}
+
+/// What the chain shows of transactions with the same nonce.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Seen {
+    /// One is in a block.
+    Included(Box<TransactionReceipt>),
+    /// Nothing speaks against their inclusion. The node may know one, or none.
+    Waiting,
+    /// The nonce is used, and the node knows none of them.
+    Used,
+}
+
+/// Prepares plain transactions on a chain, hands them over, and waits for them.
+#[derive(Clone, Debug)]
+pub struct TransactionSender {
+    node: Node,
+    chain_id: u64,
+}
+
+impl TransactionSender {
+    /// On the chain that the provider reaches. The provider signs nothing.
+    pub fn new(provider: impl Provider + 'static, chain_id: u64) -> Self {
+        Self::on(Node::new(provider), chain_id)
+    }
+
+    pub(crate) const fn on(node: Node, chain_id: u64) -> Self {
+        Self { node, chain_id }
+    }
+
+    /// Signs a call of a contract, with a quarter more gas than the node estimates, and with the next nonce that the node knows to be
+    /// free. Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// It would revert, it costs more than `bounds` allow, the node does not answer, or the signer refuses.
+    pub async fn sign(
+        &self,
+        to: Address,
+        value: U256,
+        input: Bytes,
+        bounds: &Bounds,
+        signer: &Signer,
+    ) -> Result<SignedTransaction, SendError> {
+        let head = self.node.head().await.map_err(SendError::NotPrepared)?;
+        let fees = self.node.fees(&head).await.map_err(SendError::NotPrepared)?;
+        let max_priority_fee = fees.max_priority_fee.min(fees.max_fee);
+        bounds.check_fees(
+            fees.base_fee,
+            U256::from(fees.max_fee),
+            U256::from(max_priority_fee),
+        )?;
+        let request = TransactionRequest::default()
+            .from(signer.address())
+            .to(to)
+            .value(value)
+            .input(input.clone().into());
+        let gas: U64 = self
+            .node
+            .request("eth_estimateGas", (&request,))
+            .await
+            .map_err(SendError::NotPrepared)?;
+        let gas: u64 = gas.to();
+        let nonce = self.node.transaction_count(signer.address(), true).await;
+        let nonce = nonce.map_err(SendError::NotPrepared)?;
+        let offer = Fees {
+            base_fee: 0,
+            max_fee: fees.max_fee,
+            max_priority_fee: head.base_fee.map(|_| max_priority_fee),
+        };
+        // Room for what changes until it is included.
+        let gas_limit = gas.saturating_add(gas / 4);
+        let action = Action { to, value, input };
+        let signed = SignedTransaction::sign(action, self.chain_id, nonce, gas_limit, &offer, signer).await;
+        signed.map_err(|error| SendError::NotSigned {
+            reason: error.to_string(),
+        })
+    }
+
+    /// Hands a transaction over: for the first time, or again.
+    ///
+    /// # Errors
+    ///
+    /// It did not leave, was not taken, or nobody said so. That the nonce is used is none: it may be this one that used it.
+    pub async fn hand_over(&self, signed: &SignedTransaction) -> Result<(), SendError> {
+        let transaction = signed.hash;
+        // The hash that a node answers says nothing that is not known.
+        let answer: Result<IgnoredAny, _> = self.node.request("eth_sendRawTransaction", (&signed.raw,)).await;
+        let Err(error) = answer else {
+            return Ok(());
+        };
+        match sent_to_node(error.clone()) {
+            Sent::Taken => Ok(()),
+            Sent::NeverLeft { error } => Err(SendError::NeverLeft { transaction, error }),
+            Sent::NotTaken(_) => Err(SendError::NotTaken { transaction, error }),
+            // The nonce is used, or another transaction has it: this one, or an earlier one for the same, or one of somebody else.
+            // The chain will show.
+            Sent::NoAnswer { .. } if is_about_nonce(&error) => Ok(()),
+            Sent::NoAnswer { .. } => Err(SendError::NoAnswer { transaction, error }),
+        }
+    }
+
+    /// Waits until one of the transactions is included, or none can be. All have the same nonce; the latest is the last.
+    ///
+    /// # Errors
+    ///
+    /// Neither is so after 180 seconds.
+    pub async fn wait(
+        &self,
+        sender: Address,
+        kept: &[SignedTransaction],
+    ) -> Result<TransactionEnd, SendError> {
+        let until = Instant::now() + INCLUSION_TIMEOUT;
+        let [mut interval, longest] = INTERVALS;
+        let mut used_since = None;
+        loop {
+            let error = match self.look(sender, kept).await {
+                Ok(Seen::Included(receipt)) => return Ok(TransactionEnd::Included(receipt)),
+                Ok(Seen::Waiting) => {
+                    used_since = None;
+                    None
+                }
+                Ok(Seen::Used) => {
+                    if used_since.get_or_insert_with(Instant::now).elapsed() >= LAG {
+                        return Ok(TransactionEnd::Void);
+                    }
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            if Instant::now() >= until
+                && let Some(last) = kept.last()
+            {
+                let transaction = last.hash;
+                return Err(match error {
+                    Some(error) => SendError::Unread { transaction, error },
+                    None => SendError::NotIncluded { transaction },
+                });
+            }
+            sleep(interval).await;
+            interval = (interval * 2).min(longest);
+        }
+    }
+
+    /// Sees a kept transaction of an earlier run to its end: unless it is in a block, or cannot be any more, the same bytes are handed
+    /// over again, and waited for.
+    ///
+    /// # Errors
+    ///
+    /// The same as of [`hand_over`](Self::hand_over) and [`wait`](Self::wait), and if the transaction is not one of the sender's on this chain.
+    pub async fn take_up(
+        &self,
+        sender: Address,
+        signed: &SignedTransaction,
+    ) -> Result<TransactionEnd, SendError> {
+        let transaction = signed.hash;
+        signed
+            .check(self.chain_id, sender)
+            .map_err(|error| SendError::Unfit { transaction, error })?;
+        let kept = std::slice::from_ref(signed);
+        let seen = self.look(sender, kept).await;
+        match seen.map_err(|error| SendError::Unread { transaction, error })? {
+            Seen::Included(receipt) => return Ok(TransactionEnd::Included(receipt)),
+            Seen::Used => {}
+            Seen::Waiting => match self.hand_over(signed).await {
+                // An earlier run may have sent it.
+                Err(SendError::NeverLeft { transaction, error }) => {
+                    return Err(SendError::NoAnswer { transaction, error });
+                }
+                handed => handed?,
+            },
+        }
+        self.wait(sender, kept).await
+    }
+
+    /// What the chain shows of the transactions now.
+    pub async fn look(&self, sender: Address, kept: &[SignedTransaction]) -> Result<Seen, RequestError> {
+        for signed in kept.iter().rev() {
+            if let Some(receipt) = self.node.receipt(signed.hash).await? {
+                return Ok(Seen::Included(Box::new(receipt)));
+            }
+        }
+        let nonce = kept.last().map_or(u64::MAX, |signed| signed.nonce);
+        if self.node.transaction_count(sender, false).await? <= nonce {
+            return Ok(Seen::Waiting);
+        }
+        for signed in kept.iter().rev() {
+            let found: Value = self
+                .node
+                .request("eth_getTransactionByHash", (signed.hash,))
+                .await?;
+            // It is in a block, and its receipt follows.
+            if !found.is_null() {
+                return Ok(Seen::Waiting);
+            }
+        }
+        Ok(Seen::Used)
+    }
+}
+
+/// Whether a node says that something has the transaction's nonce.
+fn is_about_nonce(error: &RequestError) -> bool {
+    error.answer().is_some_and(|answer| {
+        let words = answer.message.to_ascii_lowercase();
+        words.contains("nonce") || words.contains("replac")
+    })
+}
