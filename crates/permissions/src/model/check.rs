@@ -255,9 +255,6 @@ impl KeyState {
         if let Ok((calls, _)) = calls {
             self.validate_calls(calls, time, &mut validation);
         }
-        if self.gas_limit.info.has_limit || self.rule_set.module().is_some() {
-            self.validate_nonce_key(operation.nonce_key(), &mut validation);
-        }
         if let Some(required) = self.required_paymaster
             && operation.paymaster() != Some(required)
         {
@@ -265,6 +262,9 @@ impl KeyState {
                 required,
                 found: operation.paymaster(),
             });
+        }
+        if self.gas_limit.info.has_limit || self.rule_set.module().is_some() {
+            self.validate_nonce_key(operation.nonce_key(), &mut validation);
         }
         let mut gas_limit = self.gas_limit;
         if gas_limit.info.has_limit {

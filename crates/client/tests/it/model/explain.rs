@@ -503,8 +503,8 @@ fn states_and_verdicts_have_a_json_form() {
         (&"execution".into(), &0.into())
     );
     assert_eq!(
-        (&token["limit"], &token["asked"]),
-        (&"0x64".into(), &"0x65".into())
+        (&token["limitBaseUnits"], &token["askedBaseUnits"]),
+        (&"100".into(), &"101".into())
     );
     assert!(
         token["message"]
