@@ -76,6 +76,636 @@ interface IAccountLoupe {
     function getInstalledPlugins() external view returns (address[] memory pluginAddresses);
 }
 
+/// What an account says of a validation. Lists are in order of installation.
+struct ValidationData {
+    /// Bit 0: validates user operations; bit 1: signatures; bit 2: is global.
+    uint8 flags;
+    /// Module (20 bytes), entity id (4 bytes), flags (1 byte).
+    bytes25[] validationHooks;
+    bytes25[] executionHooks;
+    /// Functions of the account that it may validate; a global one also those that allow it.
+    bytes4[] selectors;
+}
+
+/// What an account says of one of its functions.
+struct ExecutionData {
+    /// The account itself for its native functions; zero if there is no such function.
+    address module;
+    /// Whether anybody may call it.
+    bool skipRuntimeValidation;
+    /// Whether global validations may validate it.
+    bool allowGlobalValidation;
+    bytes25[] executionHooks;
+}
+
+/// An ERC-6900 v0.8 account, as its callers see it.
+///
+/// Declared from the standard and from what Modular Account v2 does. A validation function is a module (20 bytes) and an
+/// entity id (4 bytes); a validation configuration adds a byte of flags.
+interface IAccountV08 {
+    /// A module added functions to the account.
+    event ExecutionInstalled(address indexed module, ExecutionManifest manifest);
+
+    /// A module's functions were removed. `onUninstallSucceeded`: its callback did not revert, or was not made.
+    event ExecutionUninstalled(address indexed module, bool onUninstallSucceeded, ExecutionManifest manifest);
+
+    /// A validation was installed, or changed.
+    event ValidationInstalled(address indexed module, uint32 indexed entityId);
+
+    /// A validation was removed. `onUninstallSucceeded`: no callback reverted.
+    event ValidationUninstalled(address indexed module, uint32 indexed entityId, bool onUninstallSucceeded);
+
+    /// The proxy has another implementation.
+    event Upgraded(address indexed implementation);
+
+    /// A module's `onInstall` reverted.
+    error ModuleInstallCallbackFailed(address module, bytes revertReason);
+
+    /// A module does not answer that it is of the kind it is installed as.
+    error InterfaceNotSupported(address module);
+
+    /// The validation has the selector already, or the selector is zero.
+    error ValidationAlreadySet(bytes4 selector, bytes24 validationFunction);
+
+    /// The entity id is another module's.
+    error ValidationEntityIdInUse();
+
+    /// The validation has this validation hook already.
+    error PreValidationHookDuplicate();
+
+    /// The function or validation has this execution hook already.
+    error ExecutionHookAlreadySet(bytes25 hookConfig);
+
+    /// A validation has at most 255 hooks of a kind.
+    error ValidationAssocHookLimitExceeded();
+
+    /// There must be data for each hook, or for none.
+    error ArrayLengthMismatch();
+
+    /// The account has a function with this selector already.
+    error ExecutionFunctionAlreadySet(bytes4 selector);
+
+    /// The account has no such function of the module.
+    error ExecutionFunctionNotSet(bytes4 selector);
+
+    /// The validation is not one for this function, or there is none.
+    error ValidationFunctionMissing(bytes4 selector);
+
+    /// The account has no such function.
+    error UnrecognizedFunction(bytes4 selector);
+
+    /// The validation has execution hooks, and the operation does not go through `executeUserOp`.
+    error RequireUserOperationContext();
+
+    /// A call to the account itself must stand in a batch of its own, and call neither `execute` nor
+    /// `executeBatch`.
+    error SelfCallRecursionDepthExceeded();
+
+    /// The validation does not validate user operations.
+    error UserOpValidationInvalid(bytes24 validationFunction);
+
+    /// The validation does not validate signatures.
+    error SignatureValidationInvalid(bytes24 validationFunction);
+
+    /// A validation hook named an aggregator.
+    error UnexpectedAggregator(bytes24 validationFunction, address aggregator);
+
+    /// The function is the EntryPoint's to call.
+    error NotEntryPoint();
+
+    /// The contract could not be created.
+    error CreateFailed();
+
+    /// The account has its first validation already.
+    error AlreadyInitialized();
+
+    /// The contract cannot be an account's implementation.
+    error NotAnImplementation(address implementation);
+
+    /// A segment of the signature is empty.
+    error NonCanonicalEncoding();
+
+    /// Segments of the signature must have ascending indices.
+    error SegmentOutOfOrder();
+
+    /// A segment is for no hook, or the marker of the last segment is not where it should be.
+    error ValidationSignatureSegmentMissing();
+
+    /// A validation hook reverted.
+    error PreUserOpValidationHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// The validation reverted.
+    error UserOpValidationFunctionReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// An execution hook reverted before the call.
+    error PreExecHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// An execution hook reverted after the call.
+    error PostExecHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// The validation reverted for a runtime call.
+    error RuntimeValidationFunctionReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// A validation hook reverted for a runtime call.
+    error PreRuntimeValidationHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// The validation reverted for a signature.
+    error SignatureValidationFunctionReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// A validation hook reverted for a signature.
+    error PreSignatureValidationHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    receive() external payable;
+
+    /// Makes one call. Answers its return data, except to the EntryPoint.
+    function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory);
+
+    /// Makes calls in order, all or none. Answers their return data, except to the EntryPoint.
+    function executeBatch(Call[] calldata calls) external payable returns (bytes[] memory);
+
+    /// Calls the account itself if a validation allows it. `authorization` is laid out as a signature of
+    /// `isValidSignature`.
+    function executeWithRuntimeValidation(bytes calldata data, bytes calldata authorization)
+        external
+        payable
+        returns (bytes memory);
+
+    /// Creates a contract.
+    function performCreate(uint256 value, bytes calldata initCode, bool isCreate2, bytes32 salt)
+        external
+        payable
+        returns (address);
+
+    /// Changes the implementation and, if `data` is not empty, calls it.
+    function upgradeToAndCall(address newImplementation, bytes calldata data) external payable;
+
+    /// Adds a module's functions and hooks to the account.
+    function installExecution(address module, ExecutionManifest calldata manifest, bytes calldata installData) external;
+
+    /// Removes them. The manifest must be the one they were installed with.
+    function uninstallExecution(address module, ExecutionManifest calldata manifest, bytes calldata uninstallData)
+        external;
+
+    /// Installs a validation with its hooks, or adds to one that is there. Each hook is its configuration (25
+    /// bytes) followed by data for it. Empty data: the module is not told.
+    function installValidation(
+        bytes25 validationConfig,
+        bytes4[] calldata selectors,
+        bytes calldata installData,
+        bytes[] calldata hooks
+    ) external;
+
+    /// Removes a validation with its hooks. Empty data: the module is not told. A module that reverts does not
+    /// hinder the removal, but nobody after it is told.
+    function uninstallValidation(
+        bytes24 validationFunction,
+        bytes calldata uninstallData,
+        bytes[] calldata hookUninstallData
+    ) external;
+
+    /// Name and version: "vendor.account.semver".
+    function accountId() external view returns (string memory);
+
+    /// The EntryPoint that the account serves.
+    function entryPoint() external view returns (address);
+
+    /// What the account has under a selector.
+    function getExecutionData(bytes4 selector) external view returns (ExecutionData memory);
+
+    /// What the account has as a validation. Modular Account v2 looks at the entity id alone.
+    function getValidationData(bytes24 validationFunction) external view returns (ValidationData memory);
+
+    /// ERC-1271.
+    function isValidSignature(bytes32 hash, bytes calldata signature) external view returns (bytes4);
+
+    /// ERC-165.
+    function supportsInterface(bytes4 interfaceId) external view returns (bool);
+}
+
+/// What accounts have on top that select the validation of an operation in its nonce, as Modular Account v2 does.
+interface INonceAccount {
+    /// A module added functions to the account.
+    event ExecutionInstalled(address indexed module, ExecutionManifest manifest);
+
+    /// A module's functions were removed. `onUninstallSucceeded`: its callback did not revert, or was not made.
+    event ExecutionUninstalled(address indexed module, bool onUninstallSucceeded, ExecutionManifest manifest);
+
+    /// A validation was installed, or changed.
+    event ValidationInstalled(address indexed module, uint32 indexed entityId);
+
+    /// A validation was removed. `onUninstallSucceeded`: no callback reverted.
+    event ValidationUninstalled(address indexed module, uint32 indexed entityId, bool onUninstallSucceeded);
+
+    /// The proxy has another implementation.
+    event Upgraded(address indexed implementation);
+
+    /// A module's `onInstall` reverted.
+    error ModuleInstallCallbackFailed(address module, bytes revertReason);
+
+    /// A module does not answer that it is of the kind it is installed as.
+    error InterfaceNotSupported(address module);
+
+    /// The validation has the selector already, or the selector is zero.
+    error ValidationAlreadySet(bytes4 selector, bytes24 validationFunction);
+
+    /// The entity id is another module's.
+    error ValidationEntityIdInUse();
+
+    /// The validation has this validation hook already.
+    error PreValidationHookDuplicate();
+
+    /// The function or validation has this execution hook already.
+    error ExecutionHookAlreadySet(bytes25 hookConfig);
+
+    /// A validation has at most 255 hooks of a kind.
+    error ValidationAssocHookLimitExceeded();
+
+    /// There must be data for each hook, or for none.
+    error ArrayLengthMismatch();
+
+    /// The account has a function with this selector already.
+    error ExecutionFunctionAlreadySet(bytes4 selector);
+
+    /// The account has no such function of the module.
+    error ExecutionFunctionNotSet(bytes4 selector);
+
+    /// The validation is not one for this function, or there is none.
+    error ValidationFunctionMissing(bytes4 selector);
+
+    /// The account has no such function.
+    error UnrecognizedFunction(bytes4 selector);
+
+    /// The validation has execution hooks, and the operation does not go through `executeUserOp`.
+    error RequireUserOperationContext();
+
+    /// A call to the account itself must stand in a batch of its own, and call neither `execute` nor
+    /// `executeBatch`.
+    error SelfCallRecursionDepthExceeded();
+
+    /// The validation does not validate user operations.
+    error UserOpValidationInvalid(bytes24 validationFunction);
+
+    /// The validation does not validate signatures.
+    error SignatureValidationInvalid(bytes24 validationFunction);
+
+    /// A validation hook named an aggregator.
+    error UnexpectedAggregator(bytes24 validationFunction, address aggregator);
+
+    /// The function is the EntryPoint's to call.
+    error NotEntryPoint();
+
+    /// The contract could not be created.
+    error CreateFailed();
+
+    /// The account has its first validation already.
+    error AlreadyInitialized();
+
+    /// The contract cannot be an account's implementation.
+    error NotAnImplementation(address implementation);
+
+    /// A segment of the signature is empty.
+    error NonCanonicalEncoding();
+
+    /// Segments of the signature must have ascending indices.
+    error SegmentOutOfOrder();
+
+    /// A segment is for no hook, or the marker of the last segment is not where it should be.
+    error ValidationSignatureSegmentMissing();
+
+    /// A validation hook reverted.
+    error PreUserOpValidationHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// The validation reverted.
+    error UserOpValidationFunctionReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// An execution hook reverted before the call.
+    error PreExecHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// An execution hook reverted after the call.
+    error PostExecHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// The validation reverted for a runtime call.
+    error RuntimeValidationFunctionReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// A validation hook reverted for a runtime call.
+    error PreRuntimeValidationHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// The validation reverted for a signature.
+    error SignatureValidationFunctionReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// A validation hook reverted for a signature.
+    error PreSignatureValidationHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    receive() external payable;
+
+    /// Makes one call. Answers its return data, except to the EntryPoint.
+    function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory);
+
+    /// Makes calls in order, all or none. Answers their return data, except to the EntryPoint.
+    function executeBatch(Call[] calldata calls) external payable returns (bytes[] memory);
+
+    /// Calls the account itself if a validation allows it. `authorization` is laid out as a signature of
+    /// `isValidSignature`.
+    function executeWithRuntimeValidation(bytes calldata data, bytes calldata authorization)
+        external
+        payable
+        returns (bytes memory);
+
+    /// Creates a contract.
+    function performCreate(uint256 value, bytes calldata initCode, bool isCreate2, bytes32 salt)
+        external
+        payable
+        returns (address);
+
+    /// Changes the implementation and, if `data` is not empty, calls it.
+    function upgradeToAndCall(address newImplementation, bytes calldata data) external payable;
+
+    /// Adds a module's functions and hooks to the account.
+    function installExecution(address module, ExecutionManifest calldata manifest, bytes calldata installData) external;
+
+    /// Removes them. The manifest must be the one they were installed with.
+    function uninstallExecution(address module, ExecutionManifest calldata manifest, bytes calldata uninstallData)
+        external;
+
+    /// Installs a validation with its hooks, or adds to one that is there. Each hook is its configuration (25
+    /// bytes) followed by data for it. Empty data: the module is not told.
+    function installValidation(
+        bytes25 validationConfig,
+        bytes4[] calldata selectors,
+        bytes calldata installData,
+        bytes[] calldata hooks
+    ) external;
+
+    /// Removes a validation with its hooks. Empty data: the module is not told. A module that reverts does not
+    /// hinder the removal, but nobody after it is told.
+    function uninstallValidation(
+        bytes24 validationFunction,
+        bytes calldata uninstallData,
+        bytes[] calldata hookUninstallData
+    ) external;
+
+    /// Name and version: "vendor.account.semver".
+    function accountId() external view returns (string memory);
+
+    /// The EntryPoint that the account serves.
+    function entryPoint() external view returns (address);
+
+    /// What the account has under a selector.
+    function getExecutionData(bytes4 selector) external view returns (ExecutionData memory);
+
+    /// What the account has as a validation. Modular Account v2 looks at the entity id alone.
+    function getValidationData(bytes24 validationFunction) external view returns (ValidationData memory);
+
+    /// ERC-1271.
+    function isValidSignature(bytes32 hash, bytes calldata signature) external view returns (bytes4);
+
+    /// ERC-165.
+    function supportsInterface(bytes4 interfaceId) external view returns (bool);
+
+    /// The signature of the deferred action is not that of its validation.
+    error DeferredActionSignatureInvalid();
+
+    /// A validation with validation hooks cannot authorize deferred actions.
+    error DeferredValidationHasValidationHooks();
+}
+
+/// What accounts have on top whose first validation is a module's.
+interface IInitializable {
+    /// Installs the first validation.
+    function initializeWithValidation(
+        bytes25 validationConfig,
+        bytes4[] calldata selectors,
+        bytes calldata installData,
+        bytes[] calldata hooks
+    ) external;
+}
+
+/// What accounts have on top that know an owner without a module.
+interface ISemiModularAccount {
+    /// A module added functions to the account.
+    event ExecutionInstalled(address indexed module, ExecutionManifest manifest);
+
+    /// A module's functions were removed. `onUninstallSucceeded`: its callback did not revert, or was not made.
+    event ExecutionUninstalled(address indexed module, bool onUninstallSucceeded, ExecutionManifest manifest);
+
+    /// A validation was installed, or changed.
+    event ValidationInstalled(address indexed module, uint32 indexed entityId);
+
+    /// A validation was removed. `onUninstallSucceeded`: no callback reverted.
+    event ValidationUninstalled(address indexed module, uint32 indexed entityId, bool onUninstallSucceeded);
+
+    /// The proxy has another implementation.
+    event Upgraded(address indexed implementation);
+
+    /// A module's `onInstall` reverted.
+    error ModuleInstallCallbackFailed(address module, bytes revertReason);
+
+    /// A module does not answer that it is of the kind it is installed as.
+    error InterfaceNotSupported(address module);
+
+    /// The validation has the selector already, or the selector is zero.
+    error ValidationAlreadySet(bytes4 selector, bytes24 validationFunction);
+
+    /// The entity id is another module's.
+    error ValidationEntityIdInUse();
+
+    /// The validation has this validation hook already.
+    error PreValidationHookDuplicate();
+
+    /// The function or validation has this execution hook already.
+    error ExecutionHookAlreadySet(bytes25 hookConfig);
+
+    /// A validation has at most 255 hooks of a kind.
+    error ValidationAssocHookLimitExceeded();
+
+    /// There must be data for each hook, or for none.
+    error ArrayLengthMismatch();
+
+    /// The account has a function with this selector already.
+    error ExecutionFunctionAlreadySet(bytes4 selector);
+
+    /// The account has no such function of the module.
+    error ExecutionFunctionNotSet(bytes4 selector);
+
+    /// The validation is not one for this function, or there is none.
+    error ValidationFunctionMissing(bytes4 selector);
+
+    /// The account has no such function.
+    error UnrecognizedFunction(bytes4 selector);
+
+    /// The validation has execution hooks, and the operation does not go through `executeUserOp`.
+    error RequireUserOperationContext();
+
+    /// A call to the account itself must stand in a batch of its own, and call neither `execute` nor
+    /// `executeBatch`.
+    error SelfCallRecursionDepthExceeded();
+
+    /// The validation does not validate user operations.
+    error UserOpValidationInvalid(bytes24 validationFunction);
+
+    /// The validation does not validate signatures.
+    error SignatureValidationInvalid(bytes24 validationFunction);
+
+    /// A validation hook named an aggregator.
+    error UnexpectedAggregator(bytes24 validationFunction, address aggregator);
+
+    /// The function is the EntryPoint's to call.
+    error NotEntryPoint();
+
+    /// The contract could not be created.
+    error CreateFailed();
+
+    /// The account has its first validation already.
+    error AlreadyInitialized();
+
+    /// The contract cannot be an account's implementation.
+    error NotAnImplementation(address implementation);
+
+    /// A segment of the signature is empty.
+    error NonCanonicalEncoding();
+
+    /// Segments of the signature must have ascending indices.
+    error SegmentOutOfOrder();
+
+    /// A segment is for no hook, or the marker of the last segment is not where it should be.
+    error ValidationSignatureSegmentMissing();
+
+    /// A validation hook reverted.
+    error PreUserOpValidationHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// The validation reverted.
+    error UserOpValidationFunctionReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// An execution hook reverted before the call.
+    error PreExecHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// An execution hook reverted after the call.
+    error PostExecHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// The validation reverted for a runtime call.
+    error RuntimeValidationFunctionReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// A validation hook reverted for a runtime call.
+    error PreRuntimeValidationHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// The validation reverted for a signature.
+    error SignatureValidationFunctionReverted(bytes24 moduleEntity, bytes revertData);
+
+    /// A validation hook reverted for a signature.
+    error PreSignatureValidationHookReverted(bytes24 moduleEntity, bytes revertData);
+
+    receive() external payable;
+
+    /// Makes one call. Answers its return data, except to the EntryPoint.
+    function execute(address target, uint256 value, bytes calldata data) external payable returns (bytes memory);
+
+    /// Makes calls in order, all or none. Answers their return data, except to the EntryPoint.
+    function executeBatch(Call[] calldata calls) external payable returns (bytes[] memory);
+
+    /// Calls the account itself if a validation allows it. `authorization` is laid out as a signature of
+    /// `isValidSignature`.
+    function executeWithRuntimeValidation(bytes calldata data, bytes calldata authorization)
+        external
+        payable
+        returns (bytes memory);
+
+    /// Creates a contract.
+    function performCreate(uint256 value, bytes calldata initCode, bool isCreate2, bytes32 salt)
+        external
+        payable
+        returns (address);
+
+    /// Changes the implementation and, if `data` is not empty, calls it.
+    function upgradeToAndCall(address newImplementation, bytes calldata data) external payable;
+
+    /// Adds a module's functions and hooks to the account.
+    function installExecution(address module, ExecutionManifest calldata manifest, bytes calldata installData) external;
+
+    /// Removes them. The manifest must be the one they were installed with.
+    function uninstallExecution(address module, ExecutionManifest calldata manifest, bytes calldata uninstallData)
+        external;
+
+    /// Installs a validation with its hooks, or adds to one that is there. Each hook is its configuration (25
+    /// bytes) followed by data for it. Empty data: the module is not told.
+    function installValidation(
+        bytes25 validationConfig,
+        bytes4[] calldata selectors,
+        bytes calldata installData,
+        bytes[] calldata hooks
+    ) external;
+
+    /// Removes a validation with its hooks. Empty data: the module is not told. A module that reverts does not
+    /// hinder the removal, but nobody after it is told.
+    function uninstallValidation(
+        bytes24 validationFunction,
+        bytes calldata uninstallData,
+        bytes[] calldata hookUninstallData
+    ) external;
+
+    /// Name and version: "vendor.account.semver".
+    function accountId() external view returns (string memory);
+
+    /// The EntryPoint that the account serves.
+    function entryPoint() external view returns (address);
+
+    /// What the account has under a selector.
+    function getExecutionData(bytes4 selector) external view returns (ExecutionData memory);
+
+    /// What the account has as a validation. Modular Account v2 looks at the entity id alone.
+    function getValidationData(bytes24 validationFunction) external view returns (ValidationData memory);
+
+    /// ERC-1271.
+    function isValidSignature(bytes32 hash, bytes calldata signature) external view returns (bytes4);
+
+    /// ERC-165.
+    function supportsInterface(bytes4 interfaceId) external view returns (bool);
+
+    /// The signature of the deferred action is not that of its validation.
+    error DeferredActionSignatureInvalid();
+
+    /// A validation with validation hooks cannot authorize deferred actions.
+    error DeferredValidationHasValidationHooks();
+
+    /// The owner that needs no module changed.
+    event FallbackSignerUpdated(address indexed newFallbackSigner, bool isDisabled);
+
+    /// The caller is not the fallback signer.
+    error FallbackSignerMismatch();
+
+    /// There is no fallback signer any more.
+    error FallbackSignerDisabled();
+
+    /// Entity 0 is the fallback signer's; no module can be installed there.
+    error FallbackValidationInstallationNotAllowed();
+
+    /// The fallback signer's signature begins with neither 0 (ECDSA) nor 1 (ERC-1271).
+    error InvalidSignatureType();
+
+    /// An account that is delegated to has no implementation of its own to change.
+    error UpgradeNotAllowed();
+
+    /// Changes the fallback signer, or disables it.
+    function updateFallbackSignerData(address fallbackSigner, bool isDisabled) external;
+
+    /// The fallback signer, and whether it is disabled.
+    function getFallbackSignerData() external view returns (address fallbackSigner, bool isDisabled);
+}
+
+/// The factory of Modular Account v2. Accounts are proxies at addresses that depend on owner, salt and entity id.
+interface IAccountFactoryV08 {
+    /// Makes an account whose owner is a module's, under this entity id; or answers the one that is there.
+    function createAccount(address owner, uint256 salt, uint32 entityId) external returns (address account);
+
+    /// Makes a semi-modular account; or answers the one that is there.
+    function createSemiModularAccount(address owner, uint256 salt) external returns (address account);
+
+    /// The address of `createAccount`.
+    function getAddress(address owner, uint256 salt, uint32 entityId) external view returns (address);
+
+    /// The address of `createSemiModularAccount`.
+    function getAddressSemiModular(address owner, uint256 salt) external view returns (address);
+}
+
 /// The part of ERC-4337's EntryPoint v0.6 that is used here.
 ///
 /// Declared from the ERC and the deployed contract's ABI; it is at 0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789 on
@@ -231,6 +861,93 @@ interface IEntryPoint {
 
     /// An account's deposit and stake.
     function getDepositInfo(address account) external view returns (DepositInfo memory info);
+}
+
+/// The part of ERC-4337's EntryPoint v0.7 that is used here.
+///
+/// Declared from the ERC and the deployed contract's ABI; it is at 0x0000000071727De22E5E9d8BAf0edAc6f37da032 on all
+/// chains.
+interface IEntryPointV07 {
+    /// A user operation was included. `success` says whether its call succeeded; cost in wei.
+    event UserOperationEvent(
+        bytes32 indexed userOpHash,
+        address indexed sender,
+        address indexed paymaster,
+        uint256 nonce,
+        bool success,
+        uint256 actualGasCost,
+        uint256 actualGasUsed
+    );
+
+    /// The call of an included user operation reverted. `revertReason` holds at most 2,048 bytes.
+    event UserOperationRevertReason(
+        bytes32 indexed userOpHash, address indexed sender, uint256 nonce, bytes revertReason
+    );
+
+    /// All operations of the bundle are validated; their calls follow.
+    event BeforeExecution();
+
+    /// What an address has deposited and staked.
+    struct DepositInfo {
+        uint256 deposit;
+        bool staked;
+        uint112 stake;
+        uint32 unstakeDelaySec;
+        uint48 withdrawTime;
+    }
+
+    /// The EntryPoint refuses an operation of the bundle; `reason` begins with a code, "AA…".
+    error FailedOp(uint256 opIndex, string reason);
+
+    /// The same, with what the account, the factory or the paymaster reverted with.
+    error FailedOpWithRevert(uint256 opIndex, string reason, bytes inner);
+
+    /// Validates operations, then executes them, and pays `beneficiary` what they cost.
+    function handleOps(PackedUserOperation[] calldata ops, address payable beneficiary) external;
+
+    /// The hash that is signed and that identifies the operation.
+    function getUserOpHash(PackedUserOperation calldata userOp) external view returns (bytes32);
+
+    /// The next nonce in a lane.
+    function getNonce(address sender, uint192 key) external view returns (uint256);
+
+    /// Uses the next nonce of the caller's lane.
+    function incrementNonce(uint192 key) external;
+
+    /// Adds to an account's deposit.
+    function depositTo(address account) external payable;
+
+    /// Pays out of the caller's deposit.
+    function withdrawTo(address payable withdrawAddress, uint256 withdrawAmount) external;
+
+    /// Deposit and stake of an address.
+    function getDepositInfo(address account) external view returns (DepositInfo memory);
+
+    /// Deposit of an address, in wei.
+    function balanceOf(address account) external view returns (uint256);
+
+    /// Locks a stake of the caller.
+    function addStake(uint32 unstakeDelaySec) external payable;
+}
+
+/// What the EntryPoint calls of an account.
+interface IAccountV07 {
+    /// Validates an operation and pays what is missing of its prefund. Answers as ERC-4337 packs it: authorizer,
+    /// `validUntil`, `validAfter`.
+    function validateUserOp(PackedUserOperation calldata userOp, bytes32 userOpHash, uint256 missingAccountFunds)
+        external
+        returns (uint256 validationData);
+
+    /// Called in place of the operation's call data if they begin with this function's selector.
+    function executeUserOp(PackedUserOperation calldata userOp, bytes32 userOpHash) external;
+}
+
+/// What the EntryPoint calls of a paymaster, as far as it asks for no `postOp`.
+interface IPaymasterV07 {
+    /// Whether the paymaster pays for the operation, and for how long.
+    function validatePaymasterUserOp(PackedUserOperation calldata userOp, bytes32 userOpHash, uint256 maxCost)
+        external
+        returns (bytes memory context, uint256 validationData);
 }
 
 /// An ERC-6900 v0.7 account with ERC-4337 EntryPoint v0.6: its whole ABI.

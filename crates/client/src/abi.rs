@@ -1,9 +1,10 @@
 //! Short names for the Solidity ABIs that this crate encodes and decodes.
 
 pub(crate) use session_key_bindings::{
-    IAccount, IEntryPoint as EntryPoint, IModularAccount as Account, IModularAccountFactory as Factory,
-    IMultiOwnerPlugin as Owners, IPlugin, IPluginErrors as PluginBase, ISessionKeyModule as Module,
-    ISessionKeyPlugin as Plugin,
+    IAccount, IAccountFactoryV08 as FactoryV08, IAccountV07, IAccountV08 as AccountV08,
+    IEntryPoint as EntryPoint, IEntryPointV07 as EntryPointV07, IModularAccount as Account,
+    IModularAccountFactory as Factory, IMultiOwnerPlugin as Owners, IPlugin, IPluginErrors as PluginBase,
+    ISemiModularAccount as SemiModularAccount, ISessionKeyModule as Module, ISessionKeyPlugin as Plugin,
 };
 
 alloy::sol! {

@@ -9,17 +9,21 @@
 //! | the account | anyone | [`eip712_domain`], [`is_valid_signature`] |
 //! | the plugin | anyone | [`reset_session_key_gas_limit_timestamp`] |
 //! | the factory | anyone | [`create_account`], [`init_code`] |
+//! | the EntryPoint | anyone | [`handle_ops`], [`handle_op`] |
+//! | the account | the EntryPoint | [`validate_user_op`] |
 //!
 //! To do several owner actions in one operation, [`batch`] them: the account calls itself, as its own owner.
 
-use crate::abi::{Account, EntryPoint, Factory, IERC1271, Owners, Plugin};
+use crate::abi::{
+    Account, EntryPoint, EntryPointV07, Factory, IAccount, IAccountV07, IERC1271, Owners, Plugin,
+};
 use alloy::{
     primitives::{Address, B256, Bytes, FixedBytes, U256, aliases::U192},
     sol_types::{SolCall, SolValue},
 };
 use serde::{Deserialize, Serialize};
 use session_key_bindings::{PluginManifest, function_id};
-use session_key_permissions::{Call, PermissionError, Permissions};
+use session_key_permissions::{AbiOperation, Call, OtherForm, PermissionError, Permissions, UserOperation};
 
 /// A function of a plugin that validates for others: the plugin's address and a function id (`bytes21`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -371,6 +375,63 @@ pub fn factory_owners(owners: impl IntoIterator<Item = Address>) -> Result<Vec<A
         0 => Err(OwnersError::Empty),
         1..=MAX_OWNERS => Ok(owners.into_iter().collect()),
         count => Err(OwnersError::TooMany { count }),
+    }
+}
+
+/// `handleOps` of the EntryPoint that the operations are for. All must have the form of the first.
+pub fn handle_ops(
+    operations: impl Iterator<Item = UserOperation>,
+    beneficiary: Address,
+) -> Result<Bytes, OtherForm> {
+    let mut operations = operations.peekable();
+    if operations.peek().is_some_and(|first| first.version.is_packed()) {
+        let ops = operations.map(TryInto::try_into).collect::<Result<_, _>>()?;
+        Ok(EntryPointV07::handleOpsCall { ops, beneficiary }
+            .abi_encode()
+            .into())
+    } else {
+        let ops = operations.map(TryInto::try_into).collect::<Result<_, _>>()?;
+        Ok(EntryPoint::handleOpsCall { ops, beneficiary }.abi_encode().into())
+    }
+}
+
+/// [`handle_ops`] with one operation.
+#[must_use]
+pub fn handle_op(operation: UserOperation, beneficiary: Address) -> Bytes {
+    match operation.into() {
+        AbiOperation::Unpacked(operation) => EntryPoint::handleOpsCall {
+            ops: vec![operation],
+            beneficiary,
+        }
+        .abi_encode()
+        .into(),
+        AbiOperation::Packed(operation) => EntryPointV07::handleOpsCall {
+            ops: vec![operation],
+            beneficiary,
+        }
+        .abi_encode()
+        .into(),
+    }
+}
+
+/// `validateUserOp` of the account, as the EntryPoint of the operation's version calls it.
+#[must_use]
+pub fn validate_user_op(operation: UserOperation, hash: B256, missing_funds: U256) -> Bytes {
+    match operation.into() {
+        AbiOperation::Unpacked(operation) => IAccount::validateUserOpCall {
+            userOp: operation,
+            userOpHash: hash,
+            missingAccountFunds: missing_funds,
+        }
+        .abi_encode()
+        .into(),
+        AbiOperation::Packed(operation) => IAccountV07::validateUserOpCall {
+            userOp: operation,
+            userOpHash: hash,
+            missingAccountFunds: missing_funds,
+        }
+        .abi_encode()
+        .into(),
     }
 }
 

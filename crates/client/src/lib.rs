@@ -21,6 +21,7 @@ pub mod submit;
 pub mod transaction;
 #[cfg(feature = "http")]
 pub mod transport;
+pub mod v08;
 
 pub use account::SmartAccount;
 pub use alloy;

@@ -11,7 +11,7 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
     sol_types::{SolCall, SolEvent},
 };
-use session_key_bindings::{IAccount, IEntryPoint, function_id, manifest_hash};
+use session_key_bindings::{IEntryPoint, function_id, manifest_hash};
 use session_key_client::{
     Call, UserOperation,
     calldata::{self, FunctionReference, NewSessionKey},
@@ -250,27 +250,21 @@ impl AccountWorld {
     }
 
     fn bundle(&self, operations: &[UserOperation]) -> TransactionRequest {
-        let call = IEntryPoint::handleOpsCall {
-            ops: operations.iter().cloned().map(Into::into).collect(),
-            beneficiary: BUNDLER,
-        };
+        let call = calldata::handle_ops(operations.iter().cloned(), BUNDLER)
+            .expect("all operations of a bundle are for one EntryPoint");
         TransactionRequest::default()
             .from(BUNDLER)
             .to(self.stack.entry_point)
-            .input(call.abi_encode().into())
+            .input(call.into())
     }
 
     /// What the account answers to the EntryPoint: packed validation data, or what it reverts with.
     pub fn validation(&self, operation: &UserOperation, hash: B256) -> Result<Bytes, ChainError> {
-        let call = IAccount::validateUserOpCall {
-            userOp: operation.clone().into(),
-            userOpHash: hash,
-            missingAccountFunds: U256::ZERO,
-        };
+        let call = calldata::validate_user_op(operation.clone(), hash, U256::ZERO);
         let request = TransactionRequest::default()
             .from(self.stack.entry_point)
             .to(operation.sender)
-            .input(call.abi_encode().into());
+            .input(call.into());
         self.chain.call(&request)
     }
 

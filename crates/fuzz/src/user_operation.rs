@@ -14,7 +14,10 @@ use proptest::prelude::*;
 use session_key_bindings::{ENTRY_POINT, IPlugin, ISessionKeyPlugin::InvalidSignature};
 use session_key_client::{
     Call, UserOperation,
-    permissions::{AccessControlType, LimitChange, PermissionUpdates, SpendLimit, execute_with_session_key},
+    permissions::{
+        AccessControlType, EntryPointVersion, LimitChange, OtherForm, PermissionUpdates, SpendLimit,
+        execute_with_session_key,
+    },
     signer::sign_user_operation,
 };
 use session_key_testkit::ChainError;
@@ -120,6 +123,7 @@ impl Property for UserOperations {
                     (call_gas_limit, verification_gas_limit, pre_verification_gas, max_fee, max_priority_fee),
                     signature,
                 )| UserOperation {
+                    version: EntryPointVersion::V06,
                     sender,
                     nonce,
                     init_code,
@@ -174,9 +178,7 @@ impl Property for UserOperations {
         let fail = |error: ChainError| TestCaseError::fail(error.to_string());
         let chain_id = world.chain.chain_id();
         let mut operation = case.operation.clone();
-        let theirs = world
-            .user_operation_hash(operation.clone().into())
-            .map_err(fail)?;
+        let theirs = world.user_operation_hash(unpacked(&operation)?).map_err(fail)?;
         let ours = operation.hash(ENTRY_POINT, chain_id);
         prop_assert_eq!(ours, theirs, "hash (left) is not the EntryPoint's (right)");
         outcomes.reached(format!(
@@ -214,10 +216,8 @@ impl Property for UserOperations {
             .map_err(fail)?;
         let validate = IPlugin::userOpValidationFunctionCall {
             functionId: 0,
-            userOp: operation.clone().into(),
-            userOpHash: world
-                .user_operation_hash(operation.clone().into())
-                .map_err(fail)?,
+            userOp: unpacked(&operation)?,
+            userOpHash: world.user_operation_hash(unpacked(&operation)?).map_err(fail)?,
         };
         prop_assert_eq!(
             validate.userOpHash,
@@ -275,6 +275,12 @@ fn signer_of(tampering: &Tampering, signer_: &PrivateKeySigner) -> Result<Privat
 }
 
 /// Signs as clients do. A key in memory signs without ever waiting.
+/// The operation as EntryPoint v0.6 takes it.
+fn unpacked(operation: &UserOperation) -> Result<session_key_bindings::UserOperation, TestCaseError> {
+    let unpacked = operation.clone().try_into();
+    unpacked.map_err(|error: OtherForm| TestCaseError::fail(error.to_string()))
+}
+
 fn sign(
     operation: &mut UserOperation,
     signer: &PrivateKeySigner,

@@ -6,7 +6,7 @@
 
 pub use crate::address::checksummed;
 
-use crate::{AccessControlType, GasSpendLimitInfo, KeyState, SpendLimit, SpendLimitInfo, plan::limit_of};
+use crate::{AccessControlType, KeyState, SpendLimit, SpendLimitInfo, plan::limit_of};
 use alloy_primitives::{Address, Selector, U256};
 use serde::{Deserialize, Serialize};
 
@@ -298,16 +298,17 @@ impl KeyState {
                 interval: interval_figures(&native, native.is_over(now), false, current.left()),
             });
         }
-        let GasSpendLimitInfo { info, should_reset } = self.gas_limit;
+        let info = self.gas_limit.info;
         if info.has_limit {
             let current = self.gas_limit.at(now);
-            let is_over = self.gas_limit.is_over(now) && !should_reset;
+            let is_pending = self.gas_limit.is_reset_pending();
+            let is_over = self.gas_limit.is_over(now) && !is_pending;
             budgets.push(BudgetFigures::Gas {
                 limit_wei: current.limit,
                 used_wei: current.limit_used,
                 remaining_wei: current.left(),
-                pending_reset: should_reset,
-                interval: interval_figures(&info, is_over, should_reset, current.left()),
+                pending_reset: is_pending,
+                interval: interval_figures(&info, is_over, is_pending, current.left()),
             });
         }
         for (token, contract) in &self.contracts {
@@ -368,7 +369,7 @@ impl KeyState {
 }
 
 fn interval_figures(limit: &SpendLimitInfo, is_over: bool, is_pending: bool, left: U256) -> IntervalFigures {
-    let runs = limit.refresh_interval != 0 && !is_over && !is_pending;
+    let runs = limit.refresh_interval != 0 && !limit.is_not_begun() && !is_over && !is_pending;
     let refreshes_at = limit.refreshes_at().filter(|_| runs);
     let status = if is_pending {
         LimitStatus::ResetPending

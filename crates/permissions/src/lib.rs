@@ -35,7 +35,12 @@ pub use rule_set::RuleSet;
 pub use set::Permissions;
 pub use time_range::{LATEST_PLAUSIBLE_TIME, LONGEST_PLAUSIBLE_INTERVAL, MAX_SECONDS, TimeRange};
 pub use update::{PermissionUpdate, PermissionUpdates};
-pub use user_operation::{DUMMY_SIGNATURE, SignedOperation, UserOperation, nonce, session_key_nonce_key};
+pub use user_operation::{
+    AbiOperation, DUMMY_SIGNATURE, EIP7702_INIT_CODE_MARKER, EntryPointVersion, OtherForm, PaymasterFields,
+    SignedOperation, UserOperation, ValidationNonceKey, nonce, session_key_nonce_key,
+};
+
+pub use user_operation::kept as kept_operation;
 
 use alloy_primitives::{FixedBytes, Selector, hex};
 

@@ -157,13 +157,24 @@ pub struct SpendLimitInfo {
     pub limit_used: U256,
     /// Seconds; 0 if the limit never refreshes.
     pub refresh_interval: u64,
-    /// Start of the current interval, unix seconds; 0 without an interval.
+    /// Start of the current interval, unix seconds; 0 without an interval, and on a module before the first interval begins.
     pub last_used_time: u64,
 }
 
 impl SpendLimitInfo {
-    /// When the current interval ends, unix seconds. `None` without an interval.
+    /// When the current interval ends, unix seconds. `None` without an interval, and before the first one begins.
     pub fn refreshes_at(&self) -> Option<u64> {
+        self.interval_end().filter(|_| !self.is_not_begun())
+    }
+
+    /// Whether the limit refreshes, but its first interval has not begun: a module adds keys without a clock, and the key's next
+    /// use begins the intervals of its limits. Until then nothing is used.
+    pub const fn is_not_begun(&self) -> bool {
+        self.refresh_interval > 0 && self.last_used_time == 0
+    }
+
+    /// The end of the interval as the contracts compute it, which for one that has not begun means nothing.
+    pub(crate) fn interval_end(&self) -> Option<u64> {
         (self.refresh_interval > 0).then(|| {
             self.last_used_time
                 .saturating_add(self.refresh_interval)
@@ -174,7 +185,7 @@ impl SpendLimitInfo {
     /// Whether the current interval is over in a block with timestamp `now` (unix seconds). Never without an
     /// interval. After [`MAX_SECONDS`], the plugin's clock wraps to zero.
     pub fn is_over(&self, now: u64) -> bool {
-        self.refreshes_at().is_some_and(|end| end <= uint48(now))
+        self.interval_end().is_some_and(|end| end <= uint48(now))
     }
 
     /// What may still be spent in a block with timestamp `now` (unix seconds). `None` if there is no limit.
@@ -197,6 +208,18 @@ impl SpendLimitInfo {
             limit_used: U256::ZERO,
             last_used_time: uint48(now),
             ..*self
+        }
+    }
+
+    /// The figures with an interval that begins at `now`, if none has begun.
+    pub(crate) const fn begun(&self, now: u64) -> Self {
+        if self.is_not_begun() {
+            Self {
+                last_used_time: uint48(now),
+                ..*self
+            }
+        } else {
+            *self
         }
     }
 
@@ -246,11 +269,18 @@ pub struct GasSpendLimitInfo {
     /// The limit.
     pub info: SpendLimitInfo,
     /// Validation opened a new interval that is not settled yet. If the operation failed in execution, this
-    /// stays so until anyone calls `resetSessionKeyGasLimitTimestamp`.
+    /// stays so until anyone calls `resetSessionKeyGasLimitTimestamp`. On a
+    /// module, also: the first interval has not begun.
     pub should_reset: bool,
 }
 
 impl GasSpendLimitInfo {
+    /// Whether a reset is pending that has to be settled. An unused limit whose first interval has not begun is
+    /// marked too, but does not need to be settled.
+    pub const fn is_reset_pending(&self) -> bool {
+        self.should_reset && !(self.info.is_not_begun() && self.info.limit_used.const_is_zero())
+    }
+
     /// The most that the operation validated next may cost, in a block with timestamp `now` (unix seconds).
     /// `None` if there is no limit. While a reset is pending, the limit does not refresh.
     pub fn remaining(&self, now: u64) -> Option<U256> {
@@ -274,7 +304,7 @@ impl GasSpendLimitInfo {
 
     /// Whether the interval is over. The EntryPoint does this comparison, and its clock does not wrap.
     pub(crate) fn is_over(&self, now: u64) -> bool {
-        self.info.refreshes_at().is_some_and(|end| end <= now)
+        self.info.interval_end().is_some_and(|end| end <= now)
     }
 }
 

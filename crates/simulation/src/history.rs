@@ -20,9 +20,9 @@ use alloy::{
     rpc::types::TransactionRequest,
     sol_types::SolCall,
 };
-use session_key_bindings::{IEntryPoint, ISessionKeyPlugin};
+use session_key_bindings::ISessionKeyPlugin;
 use session_key_client::{
-    Call, SessionKeyClient, SignedOperation, SmartAccount,
+    Call, SessionKeyClient, SignedOperation, SmartAccount, calldata,
     journal::{IntentRecord, Journal, Lane, MemoryJournal},
     operation::{Desk, Surroundings},
     permissions::{model::decode_execute_with_session_key, session_key_nonce_key},
@@ -247,14 +247,11 @@ fn deliver_everything(world: &World) {
         open.sort_by_key(|signed| (signed.operation.sender, signed.operation.nonce, signed.hash));
         let mut has_changed = false;
         for signed in open {
-            let call = IEntryPoint::handleOpsCall {
-                ops: vec![signed.operation.into()],
-                beneficiary: from,
-            };
+            let call = calldata::handle_op(signed.operation, from);
             let request = TransactionRequest {
                 from: Some(from),
                 to: Some(TxKind::Call(entry_point)),
-                input: alloy::primitives::Bytes::from(call.abi_encode()).into(),
+                input: call.into(),
                 gas: Some(20_000_000),
                 ..Default::default()
             };

@@ -4,9 +4,9 @@ pragma solidity ^0.8.30;
 import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {ExecutionData, IAccountV08, ValidationData} from "../interfaces/IAccountV08.sol";
+import {ExecutionData, IAccountV08, ValidationData} from "../../../src/interfaces/IAccountV08.sol";
 import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
-import {IAccountV07} from "../interfaces/IEntryPointV07.sol";
+import {IAccountV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 
 /// @notice What an account stores, how it selects a validation, what a validation may be used for, and how it speaks to modules.

@@ -3,8 +3,8 @@ pragma solidity ^0.8.30;
 
 import {LibClone} from "solady/utils/LibClone.sol";
 
-import {IEntryPointV07} from "../interfaces/IEntryPointV07.sol";
-import {IInitializable} from "../interfaces/IAccountV08.sol";
+import {IEntryPointV07} from "../../../src/interfaces/IEntryPointV07.sol";
+import {IInitializable} from "../../../src/interfaces/IAccountV08.sol";
 
 /// @notice Creates accounts at addresses that can be known before.
 contract AccountFactory {

@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {ECDSA} from "@openzeppelin/utils/cryptography/ECDSA.sol";
 
-import {IAccountV08} from "../interfaces/IAccountV08.sol";
+import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {ModuleAccount} from "./ModuleAccount.sol";
 import {SemiModularAccount} from "./SemiModularAccount.sol";
 

@@ -5,7 +5,7 @@ import {LowLevelCall} from "@openzeppelin/utils/LowLevelCall.sol";
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {ExecutionData, IAccountV08, ValidationData} from "../interfaces/IAccountV08.sol";
+import {ExecutionData, IAccountV08, ValidationData} from "../../../src/interfaces/IAccountV08.sol";
 import {
     ExecutionManifest,
     IExecutionModule,
@@ -15,7 +15,7 @@ import {
     ManifestHook,
     PackedUserOperation
 } from "../../../src/interfaces/IModule.sol";
-import {IAccountV07} from "../interfaces/IEntryPointV07.sol";
+import {IAccountV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 import {AccountCore} from "./AccountCore.sol";
 

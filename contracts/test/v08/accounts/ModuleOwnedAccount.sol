@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IInitializable} from "../interfaces/IAccountV08.sol";
+import {IInitializable} from "../../../src/interfaces/IAccountV08.sol";
 import {NonceAccount} from "./NonceAccount.sol";
 
 /// @notice An account whose owner is what its first validation module says.

@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {MessageHashUtils} from "@openzeppelin/utils/cryptography/MessageHashUtils.sol";
 
-import {IAccountV08, INonceAccount} from "../interfaces/IAccountV08.sol";
+import {IAccountV08, INonceAccount} from "../../../src/interfaces/IAccountV08.sol";
 import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {ModuleAccount} from "./ModuleAccount.sol";
 

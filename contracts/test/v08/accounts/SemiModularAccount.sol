@@ -7,7 +7,7 @@ import {SignatureChecker} from "@openzeppelin/utils/cryptography/SignatureChecke
 import {LibBytes} from "solady/utils/LibBytes.sol";
 import {LibClone} from "solady/utils/LibClone.sol";
 
-import {IAccountV08, ISemiModularAccount} from "../interfaces/IAccountV08.sol";
+import {IAccountV08, ISemiModularAccount} from "../../../src/interfaces/IAccountV08.sol";
 import {PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {NonceAccount} from "./NonceAccount.sol";
 

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
 import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
-import {IInitializable} from "../interfaces/IAccountV08.sol";
+import {IInitializable} from "../../../src/interfaces/IAccountV08.sol";
 import {ModuleAccount} from "./ModuleAccount.sol";
 
 /// @notice An account that selects the validation of a user operation in its signature, as the standard's reference does:

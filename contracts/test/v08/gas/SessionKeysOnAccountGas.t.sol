@@ -8,7 +8,7 @@ import {PingTarget} from "../../mocks/PingTarget.sol";
 import {TestToken} from "../../mocks/TestToken.sol";
 import {join, listOf} from "../../utils/ListLiterals.sol";
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {IEntryPointV07} from "../interfaces/IEntryPointV07.sol";
+import {IEntryPointV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {
     allow,
     entry,

@@ -6,7 +6,7 @@ import {ISessionKeyPlugin} from "../../../src/interfaces/ISessionKeyPlugin.sol";
 import {OtherImplementation} from "../../mocks/OtherImplementation.sol";
 import {PingTarget} from "../../mocks/PingTarget.sol";
 import {call, join, listOf} from "../../utils/ListLiterals.sol";
-import {IAccountV08} from "../interfaces/IAccountV08.sol";
+import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {
     allow,
     entry,

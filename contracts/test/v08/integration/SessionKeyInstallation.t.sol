@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {ExecutionManifest, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {ISessionKeyPlugin} from "../../../src/interfaces/ISessionKeyPlugin.sol";
 import {call, listOf} from "../../utils/ListLiterals.sol";
-import {ExecutionData, IAccountV08, ValidationData} from "../interfaces/IAccountV08.sol";
+import {ExecutionData, IAccountV08, ValidationData} from "../../../src/interfaces/IAccountV08.sol";
 import {allow, gasLimit, nativeLimit, tokenLimit} from "../utils/PermissionUpdates.sol";
 import {SessionKeyAccountTest} from "../utils/SessionKeyAccountTest.sol";
 

@@ -11,8 +11,8 @@ import {PingTarget} from "../../mocks/PingTarget.sol";
 import {TestToken} from "../../mocks/TestToken.sol";
 import {call, join, listOf} from "../../utils/ListLiterals.sol";
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {IAccountV08} from "../interfaces/IAccountV08.sol";
-import {IEntryPointV07, IPaymasterV07} from "../interfaces/IEntryPointV07.sol";
+import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
+import {IEntryPointV07, IPaymasterV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {
     allow,
     entry,

@@ -7,8 +7,8 @@ import {PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {ISessionKeyPlugin} from "../../../src/interfaces/ISessionKeyPlugin.sol";
 import {PingTarget} from "../../mocks/PingTarget.sol";
 import {call, join, listOf} from "../../utils/ListLiterals.sol";
-import {IAccountV08} from "../interfaces/IAccountV08.sol";
-import {IPaymasterV07} from "../interfaces/IEntryPointV07.sol";
+import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
+import {IPaymasterV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {RuleBreakingModule} from "../modules/RuleBreakingModule.sol";
 import {
     allow,

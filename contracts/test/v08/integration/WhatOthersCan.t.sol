@@ -8,7 +8,7 @@ import {ISessionKeyModule} from "../../../src/interfaces/ISessionKeyModule.sol";
 import {ISessionKeyPlugin} from "../../../src/interfaces/ISessionKeyPlugin.sol";
 import {call, join, listOf} from "../../utils/ListLiterals.sol";
 import {HookKeepingAccount} from "../accounts/HookKeepingAccount.sol";
-import {IAccountV08} from "../interfaces/IAccountV08.sol";
+import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {IExecutionHookModule} from "../interfaces/IHookModules.sol";
 import {MockModule} from "../modules/MockModule.sol";
 import {StoringFallback} from "../modules/StoringFallback.sol";

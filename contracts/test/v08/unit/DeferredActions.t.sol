@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IAccountV08, INonceAccount} from "../interfaces/IAccountV08.sol";
+import {IAccountV08, INonceAccount} from "../../../src/interfaces/IAccountV08.sol";
 import {PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {Counter} from "../../mocks/Counter.sol";
 import {listOf} from "../../utils/ListLiterals.sol";

@@ -2,14 +2,14 @@
 pragma solidity ^0.8.30;
 
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {ExecutionData, IAccountV08} from "../interfaces/IAccountV08.sol";
+import {ExecutionData, IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {
     ExecutionManifest,
     IValidationModule,
     ManifestHook,
     PackedUserOperation
 } from "../../../src/interfaces/IModule.sol";
-import {IAccountV07, IEntryPointV07} from "../interfaces/IEntryPointV07.sol";
+import {IAccountV07, IEntryPointV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 import {Counter} from "../../mocks/Counter.sol";
 import {listOf} from "../../utils/ListLiterals.sol";

@@ -5,7 +5,7 @@ import {IERC1271} from "@openzeppelin/interfaces/IERC1271.sol";
 import {Vm} from "forge-std/Vm.sol";
 
 import {AccountFactory} from "../accounts/AccountFactory.sol";
-import {IAccountV08} from "../interfaces/IAccountV08.sol";
+import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {IModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {EcdsaValidationModule} from "../modules/EcdsaValidationModule.sol";
 import {MockModule} from "../modules/MockModule.sol";

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {Vm} from "forge-std/Vm.sol";
 
 import {HookKeepingAccount} from "../accounts/HookKeepingAccount.sol";
-import {ExecutionData, IAccountV08, IInitializable, ValidationData} from "../interfaces/IAccountV08.sol";
+import {ExecutionData, IAccountV08, IInitializable, ValidationData} from "../../../src/interfaces/IAccountV08.sol";
 import {ExecutionManifest, IModule, ManifestHook} from "../../../src/interfaces/IModule.sol";
 import {StoringFallback} from "../modules/StoringFallback.sol";
 import {listOf} from "../../utils/ListLiterals.sol";

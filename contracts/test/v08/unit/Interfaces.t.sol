@@ -4,9 +4,9 @@ pragma solidity ^0.8.30;
 import {Test} from "forge-std/Test.sol";
 
 import {AccountFactory} from "../accounts/AccountFactory.sol";
-import {IAccountV08, IInitializable, INonceAccount, ISemiModularAccount} from "../interfaces/IAccountV08.sol";
+import {IAccountV08, IInitializable, INonceAccount, ISemiModularAccount} from "../../../src/interfaces/IAccountV08.sol";
 import {IExecutionModule, IModule, IValidationModule} from "../../../src/interfaces/IModule.sol";
-import {IAccountV07} from "../interfaces/IEntryPointV07.sol";
+import {IAccountV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 
 /// @notice The ABI of deployed v0.8 accounts and of their modules.

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {Vm} from "forge-std/Vm.sol";
 
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {IAccountV08, ISemiModularAccount} from "../interfaces/IAccountV08.sol";
+import {IAccountV08, ISemiModularAccount} from "../../../src/interfaces/IAccountV08.sol";
 import {PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {ContractOwner} from "../../mocks/ContractOwner.sol";
 import {OtherImplementation} from "../../mocks/OtherImplementation.sol";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IAccountV08} from "../interfaces/IAccountV08.sol";
+import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {IValidationModule} from "../../../src/interfaces/IModule.sol";
 import {IValidationHookModule} from "../interfaces/IHookModules.sol";
 import {listOf} from "../../utils/ListLiterals.sol";

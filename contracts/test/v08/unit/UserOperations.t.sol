@@ -2,9 +2,9 @@
 pragma solidity ^0.8.30;
 
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {IAccountV08} from "../interfaces/IAccountV08.sol";
+import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
-import {IAccountV07} from "../interfaces/IEntryPointV07.sol";
+import {IAccountV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {IValidationHookModule} from "../interfaces/IHookModules.sol";
 import {Counter} from "../../mocks/Counter.sol";
 import {listOf} from "../../utils/ListLiterals.sol";

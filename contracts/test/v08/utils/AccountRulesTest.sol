@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Vm} from "forge-std/Vm.sol";
 
-import {IAccountV08} from "../interfaces/IAccountV08.sol";
+import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {
     ExecutionManifest,
     IModule,

@@ -19,9 +19,9 @@ import {
     IInitializable,
     ISemiModularAccount,
     ValidationData
-} from "../interfaces/IAccountV08.sol";
+} from "../../../src/interfaces/IAccountV08.sol";
 import {ExecutionManifest, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
-import {IAccountV07, IEntryPointV07} from "../interfaces/IEntryPointV07.sol";
+import {IAccountV07, IEntryPointV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {EcdsaValidationModule} from "../modules/EcdsaValidationModule.sol";
 
 /// @notice An ERC-6900 v0.8 account of one kind behind the real EntryPoint v0.7, with an owner who is its global validation; and

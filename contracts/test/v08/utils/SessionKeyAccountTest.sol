@@ -9,7 +9,7 @@ import {PingTarget} from "../../mocks/PingTarget.sol";
 import {TestToken} from "../../mocks/TestToken.sol";
 import {call, listOf} from "../../utils/ListLiterals.sol";
 import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
-import {IAccountV08} from "../interfaces/IAccountV08.sol";
+import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {AccountV08Test} from "./AccountV08Test.sol";
 
 /// @notice The session key module on an account as an owner installs it, a session key that is not registered yet, a target and a

@@ -6,7 +6,7 @@ import {Vm} from "forge-std/Vm.sol";
 
 import {PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {Erc7562} from "../../utils/Erc7562.sol";
-import {IEntryPointV07} from "../interfaces/IEntryPointV07.sol";
+import {IEntryPointV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {SessionKeyAccountTest} from "./SessionKeyAccountTest.sol";
 
 /// @notice Traces the validation of a user operation in the real EntryPoint v0.7, by ERC-7562.

@@ -146,7 +146,8 @@ async fn prepare(arguments: &DemoArguments, report: &mut Report) -> Result<Stage
     report.data("chainId", chain.chain_id);
     report.data("funder", funder.to_string());
 
-    let plan = DeploymentPlan::new(&DeploymentParameters::default(), session_key_entry_point::codes())?;
+    let plan = DeploymentPlan::new(&DeploymentParameters::default(), session_key_entry_point::codes())?
+        .for_v07_accounts();
     let deployer = Deployer::new(chain.provider.clone(), chain.chain_id, plan).with_bounds(bounds);
     let survey = deployer.survey(None).await.map_err(with_option)?;
     let (_, planned) = Stack::plan(funder);

@@ -444,29 +444,22 @@ impl<'a> Story<'a> {
             let mut operation = UserOperation {
                 sender: account.address(),
                 nonce: account.nonce(session_key_nonce_key(key.address())).await?,
-                init_code: Bytes::new(),
                 call_data,
                 call_gas_limit: check.gas.call_gas_limit,
                 verification_gas_limit: check.gas.verification_gas_limit,
                 pre_verification_gas: check.gas.pre_verification_gas,
-                max_fee_per_gas: U256::ZERO,
-                max_priority_fee_per_gas: U256::ZERO,
-                paymaster_and_data: Bytes::new(),
-                signature: Bytes::new(),
+                ..UserOperation::default()
             };
             let hash = operation.hash(entry_point, account.chain_id());
             operation.signature = sign_hash(&*key.signer, hash).await?;
             if let Some(revert) = explain_validation(node, entry_point, &operation).await? {
                 return Ok(Some(revert));
             }
-            let bundle = IEntryPoint::handleOpsCall {
-                ops: vec![operation.into()],
-                beneficiary: self.chain().purse.address(),
-            };
+            let bundle = calldata::handle_op(operation, self.chain().purse.address());
             TransactionRequest::default()
                 .with_from(self.chain().purse.address())
                 .with_to(entry_point)
-                .with_input(bundle.abi_encode())
+                .with_input(bundle)
         };
         match node.call(&request, BlockId::latest()).await {
             Ok(_) => Ok(None),

@@ -53,11 +53,13 @@ fn check_document(name: &str, document: &Value) {
 }
 
 /// Contracts, whose names are members of a deployment's record.
-const CONTRACTS: [&str; 5] = [
+const CONTRACTS: [&str; 7] = [
     "EntryPoint",
+    "EntryPointV07",
     "ModularAccount",
     "ModularAccountFactory",
     "MultiOwnerPlugin",
+    "SessionKeyModule",
     "SessionKeyPlugin",
 ];
 

@@ -84,7 +84,8 @@ impl PlannedContract {
 /// The contracts of a deployment, in the order they are created in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentPlan {
-    contracts: [PlannedContract; 7],
+    contracts: Vec<PlannedContract>,
+    deployment: Deployment,
 }
 
 impl DeploymentPlan {
@@ -111,23 +112,7 @@ impl DeploymentPlan {
     }
 
     fn unchecked(parameters: &DeploymentParameters, entry_points: EntryPointCodes) -> Self {
-        Self {
-            contracts: deployment::plan(parameters, entry_points).map(PlannedContract::new),
-        }
-    }
-
-    /// The contracts.
-    pub const fn contracts(&self) -> &[PlannedContract] {
-        &self.contracts
-    }
-
-    /// One of the contracts.
-    pub(super) fn contract(&self, contract: Contract) -> Option<&PlannedContract> {
-        self.contracts.iter().find(|planned| planned.contract == contract)
-    }
-
-    /// The addresses that the plan leads to.
-    pub fn deployment(&self) -> Deployment {
+        let contracts = deployment::plan(parameters, entry_points).map(PlannedContract::new);
         let [
             entry_point,
             multi_owner_plugin,
@@ -136,13 +121,44 @@ impl DeploymentPlan {
             factory,
             _,
             _,
-        ] = &self.contracts;
-        Deployment {
+        ] = &contracts;
+        let deployment = Deployment {
             entry_point: entry_point.address,
             session_key_plugin: session_key_plugin.address,
             multi_owner_plugin: multi_owner_plugin.address,
             factory: factory.address,
             account_init_code_hash: Some(account_init_code_hash(implementation.address)),
+        };
+        Self {
+            contracts: contracts.into(),
+            deployment,
         }
+    }
+
+    /// The plan without EntryPoint v0.7 and the session key module, which only ERC-6900 v0.8 accounts need.
+    #[must_use]
+    pub fn for_v07_accounts(mut self) -> Self {
+        self.contracts.retain(|planned| {
+            !matches!(
+                planned.contract,
+                Contract::EntryPointV07 | Contract::SessionKeyModule
+            )
+        });
+        self
+    }
+
+    /// The contracts.
+    pub const fn contracts(&self) -> &[PlannedContract] {
+        self.contracts.as_slice()
+    }
+
+    /// One of the contracts.
+    pub(super) fn contract(&self, contract: Contract) -> Option<&PlannedContract> {
+        self.contracts.iter().find(|planned| planned.contract == contract)
+    }
+
+    /// The addresses that the plan leads to, for accounts of this repository.
+    pub const fn deployment(&self) -> Deployment {
+        self.deployment
     }
 }

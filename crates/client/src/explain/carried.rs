@@ -1,7 +1,7 @@
 //! The operations that a transaction carries: in its own call data, or in a call to the EntryPoint further down.
 
 use crate::{
-    abi::EntryPoint,
+    abi::{EntryPoint, EntryPointV07},
     node::Node,
     request::{RequestError, lenient, patiently},
 };
@@ -11,7 +11,7 @@ use alloy::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use session_key_permissions::UserOperation;
+use session_key_permissions::{EntryPointVersion, UserOperation};
 
 /// A transaction, and what it carries.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub(super) async fn carried(
         bundles: Vec::new(),
     };
     if found.to == Some(entry_point)
-        && let Some(bundle) = operations_of(&carried.input)
+        && let Some(bundle) = operations_of(entry_point, &carried.input)
     {
         carried.bundles.push(bundle);
         return Ok(Some(carried));
@@ -79,7 +79,7 @@ fn collect(trace: &Value, entry_point: Address, found: &mut Vec<Vec<UserOperatio
             .as_str()
             .and_then(|input| input.parse::<Bytes>().ok());
         if to == Some(entry_point)
-            && let Some(operations) = input.as_ref().and_then(operations_of)
+            && let Some(operations) = input.as_ref().and_then(|input| operations_of(entry_point, input))
         {
             found.push(operations);
             continue;
@@ -90,7 +90,18 @@ fn collect(trace: &Value, entry_point: Address, found: &mut Vec<Vec<UserOperatio
     }
 }
 
-fn operations_of(call_data: &Bytes) -> Option<Vec<UserOperation>> {
-    let bundle = EntryPoint::handleOpsCall::abi_decode(call_data).ok()?;
-    Some(bundle.ops.into_iter().map(UserOperation::from).collect())
+/// The operations of a call of `handleOps`, of the EntryPoint at this address.
+fn operations_of(entry_point: Address, call_data: &Bytes) -> Option<Vec<UserOperation>> {
+    if let Ok(bundle) = EntryPoint::handleOpsCall::abi_decode(call_data) {
+        return Some(bundle.ops.into_iter().map(UserOperation::from).collect());
+    }
+    let bundle = EntryPointV07::handleOpsCall::abi_decode(call_data).ok()?;
+    // Versions from v0.7 on take the same call.
+    let version = EntryPointVersion::of(entry_point).unwrap_or(EntryPointVersion::V07);
+    let operations = bundle.ops.into_iter();
+    Some(
+        operations
+            .map(|operation| UserOperation::from_packed(operation, version))
+            .collect(),
+    )
 }

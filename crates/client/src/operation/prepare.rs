@@ -67,6 +67,10 @@ impl From<EstimateError> for Cause {
             EstimateError::WouldRevert(revert) => Self::WouldRevert { revert },
             EstimateError::NotTaken(not_taken) => Self::NotTaken(not_taken),
             EstimateError::Request { by, error } => Self::Request { by, error },
+            EstimateError::OtherForm(other) => Self::Read {
+                message: other.to_string(),
+                is_transient: false,
+            },
             EstimateError::NotAnEntryPoint(address) => Self::Read {
                 message: format!(
                     "{address} did not answer as an EntryPoint v0.6; is this the right address and chain?"

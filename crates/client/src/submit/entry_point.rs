@@ -6,7 +6,7 @@ use super::{
     simulate,
 };
 use crate::{
-    abi::EntryPoint,
+    calldata,
     node::{Node, SuggestedFees},
     operation::{Bounds, Gas, NotTaken, NotTakenReason},
     permissions::{AaCode, SignedOperation, UserOperation},
@@ -19,7 +19,6 @@ use alloy::{
     primitives::{Address, B256, U256},
     providers::Provider,
     rpc::types::TransactionRequest,
-    sol_types::SolCall,
 };
 use async_trait::async_trait;
 use serde_json::Value;
@@ -471,7 +470,7 @@ impl EntryPointSubmitter {
         if operations.is_empty() {
             return Ok(None);
         }
-        let call = self.handle_ops(operations);
+        let call = self.handle_ops(operations)?;
         let Err(error) = self.node.call(&call, BlockId::latest()).await else {
             return Ok(None);
         };
@@ -603,7 +602,7 @@ impl EntryPointSubmitter {
         fees: &Fees,
     ) -> Result<TransactionRequest, BundleError> {
         let bounds = self.bounds.unwrap_or_else(|| Bounds::on_chain(chain_id));
-        let mut transaction = self.handle_ops(operations);
+        let mut transaction = self.handle_ops(operations)?;
         let Fees {
             suggested: fees,
             is_legacy,
@@ -645,21 +644,24 @@ impl EntryPointSubmitter {
         Ok(transaction)
     }
 
-    fn handle_ops(&self, operations: &[SignedOperation]) -> TransactionRequest {
-        let ops = operations
-            .iter()
-            .map(|signed| signed.operation.clone().into())
-            .collect();
-        let data = EntryPoint::handleOpsCall {
-            ops,
-            beneficiary: self.beneficiary,
-        }
-        .abi_encode();
-        TransactionRequest::default()
+    /// A bundle's transaction without fees and nonce. All operations have the form of the first.
+    fn handle_ops(&self, operations: &[SignedOperation]) -> Result<TransactionRequest, BundleError> {
+        let unsigned = operations.iter().map(|signed| signed.operation.clone());
+        let data =
+            calldata::handle_ops(unsigned, self.beneficiary).map_err(|other| BundleError::NotTaken {
+                hash: None,
+                not_taken: Box::new(NotTaken {
+                    by: "submitter".to_owned(),
+                    code: None,
+                    message: other.to_string(),
+                    reason: NotTakenReason::Other,
+                }),
+            })?;
+        Ok(TransactionRequest::default()
             .with_from(self.from)
             .with_to(self.entry_point)
             .with_gas_limit(bundle_gas(operations, data.len()))
-            .with_input(data)
+            .with_input(data))
     }
 }
 

@@ -24,7 +24,7 @@ pub use simulate::{explain_validation, minimum_pre_verification_gas, simulate_ca
 use crate::{
     node::{Head, SuggestedFees},
     operation::{Gas, NotTaken},
-    permissions::{AaCode, SignedOperation, UserOperation},
+    permissions::{AaCode, OtherForm, SignedOperation, UserOperation},
     request::RequestError,
     revert::Revert,
 };
@@ -86,6 +86,10 @@ pub enum EstimateError {
         /// How the request ended.
         error: RequestError,
     },
+
+    /// The operation is for an EntryPoint that has no simulations.
+    #[error("{0}")]
+    OtherForm(OtherForm),
 
     /// The node answered a simulation with something else than an EntryPoint v0.6 does.
     #[error("{0} did not answer as an EntryPoint v0.6; is this the right address and chain?")]

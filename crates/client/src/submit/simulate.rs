@@ -2,7 +2,7 @@
 
 use super::{EstimateError, Refusal, refusal::NODE};
 use crate::{
-    abi::{EntryPoint, IAccount},
+    abi::EntryPoint,
     calldata,
     node::Node,
     operation::Gas,
@@ -100,6 +100,11 @@ fn to_simulate(operation: &UserOperation) -> UserOperation {
     }
 }
 
+/// The form of operations that EntryPoint v0.6 takes, whose simulations are part of it.
+fn unpacked(operation: &UserOperation) -> Result<session_key_bindings::UserOperation, EstimateError> {
+    operation.clone().try_into().map_err(EstimateError::OtherForm)
+}
+
 /// A gas limit for what used so much. A sixty-fourth stays behind at every level of calls, and refunds hide what is needed in
 /// between.
 fn with_room(used: U256) -> U256 {
@@ -121,7 +126,7 @@ async fn validation_gas(
     operation: &UserOperation,
 ) -> Result<U256, EstimateError> {
     let call = EntryPoint::simulateValidationCall {
-        userOp: operation.clone().into(),
+        userOp: unpacked(operation)?,
     };
     let data = revert_of(node, entry_point, call.abi_encode()).await?;
     if let Ok(result) = EntryPoint::ValidationResult::abi_decode_validate(&data) {
@@ -241,7 +246,7 @@ async fn execution_result(
     target_call_data: Bytes,
 ) -> Result<EntryPoint::ExecutionResult, EstimateError> {
     let call = EntryPoint::simulateHandleOpCall {
-        op: simulated.clone().into(),
+        op: unpacked(simulated)?,
         target,
         targetCallData: target_call_data,
     };
@@ -321,16 +326,12 @@ pub async fn explain_validation(
     entry_point: Address,
     operation: &UserOperation,
 ) -> Result<Option<Revert>, RequestError> {
-    let validate = IAccount::validateUserOpCall {
-        userOp: operation.clone().into(),
-        // A wrong hash makes a wrong signer, which is reported otherwise than by a revert.
-        userOpHash: B256::ZERO,
-        missingAccountFunds: U256::ZERO,
-    };
+    // A wrong hash makes a wrong signer, which is reported otherwise than by a revert.
+    let validate = calldata::validate_user_op(operation.clone(), B256::ZERO, U256::ZERO);
     let request = TransactionRequest::default()
         .with_from(entry_point)
         .with_to(operation.sender)
-        .with_input(validate.abi_encode());
+        .with_input(validate);
     match node.call(&request, BlockId::latest()).await {
         Ok(_) => Ok(None),
         Err(error) => match error.revert() {
@@ -378,11 +379,7 @@ pub fn minimum_pre_verification_gas(operation: &UserOperation) -> U256 {
         max_priority_fee_per_gas: U256::from(u64::MAX),
         ..operation.clone()
     };
-    let data = EntryPoint::handleOpsCall {
-        ops: vec![filled.into()],
-        beneficiary: Address::repeat_byte(0xff),
-    }
-    .abi_encode();
+    let data = calldata::handle_op(filled, Address::repeat_byte(0xff));
     let words = (data.len() as u64).div_ceil(32);
     U256::from(TRANSACTION_GAS + OPERATION_GAS + data_gas(&data) + WORD_GAS * words)
 }

@@ -5,16 +5,23 @@ use super::{
     decode_execute_with_session_key,
 };
 use crate::{
-    AccessControlType, Call, ERC20_APPROVE, ERC20_TRANSFER, GasSpendLimitInfo, MAX_SECONDS, SignedOperation,
-    SpendLimitInfo, UserOperation, erc20::TOKEN_CALL_LENGTH, limit::uint48, session_key_nonce_key,
+    AccessControlType, Call, ERC20_APPROVE, ERC20_TRANSFER, EntryPointVersion, GasSpendLimitInfo,
+    MAX_SECONDS, SignedOperation, SpendLimitInfo, UserOperation, ValidationNonceKey,
+    erc20::TOKEN_CALL_LENGTH, limit::uint48, session_key_nonce_key,
 };
-use alloy_primitives::{Address, B256, Signature, U256, eip191_hash_message, uint};
+use alloy_primitives::{Address, B256, Signature, U256, aliases::U192, eip191_hash_message, uint};
 use session_key_bindings::ENTRY_POINT;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Half the order of secp256k1. A higher `s` is refused: it would be a second signature of the same message
 /// (EIP-2).
 const MAX_SIGNATURE_S: U256 = uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
+
+/// Before the signature of the last validation function, in a v0.8 account's signatures.
+const FINAL_SEGMENT: u8 = 0xff;
+
+/// A packed operation's paymaster and its two gas limits.
+const PAYMASTER_FIELDS_LENGTH: usize = 52;
 
 type Calls = Result<(Vec<Call>, Address), CallDataError>;
 
@@ -218,7 +225,8 @@ impl KeyState {
             });
         }
         if let Some(hash) = hash {
-            match recover_signer(&operation.signature, hash) {
+            let signature = self.own_part(&operation.signature);
+            match signature.and_then(|signature| recover_signer(signature, hash)) {
                 None => validation.refuse(Rule::MalformedSignature),
                 Some(signer) if signer != self.session_key => validation.refuse(Rule::WrongSigner {
                     signer,
@@ -255,6 +263,9 @@ impl KeyState {
                 found: operation.paymaster(),
             });
         }
+        if self.gas_limit.info.has_limit || self.rule_set.module().is_some() {
+            self.validate_nonce_key(operation.nonce_key(), &mut validation);
+        }
         let mut gas_limit = self.gas_limit;
         if gas_limit.info.has_limit {
             self.validate_gas(operation, time, &mut gas_limit, &mut validation);
@@ -283,7 +294,7 @@ impl KeyState {
         let total = self.validate_each_call(calls, Phase::Validation, &mut validation.violations);
         let native = &self.native_limit;
         if native.has_limit && !fits(native, total) && total <= native.limit {
-            validation.wait(native.refreshes_at());
+            validation.wait(native.interval_end());
             // Validation uses the interval's end only here.
             validation
                 .violations
@@ -340,8 +351,12 @@ impl KeyState {
             });
         }
         let list_type = self.access_control_type;
-        if target == ENTRY_POINT && !(contract.is_on_list && list_type == AccessControlType::Allowlist) {
+        if self.is_entry_point(target) && !(contract.is_on_list && list_type == AccessControlType::Allowlist)
+        {
             refuse(Rule::TargetIsEntryPoint);
+        }
+        if self.rule_set.module() == Some(target) {
+            refuse(Rule::TargetIsModule { target });
         }
         if contract.token_limit.has_limit {
             if selector != ERC20_TRANSFER && selector != ERC20_APPROVE {
@@ -385,7 +400,45 @@ impl KeyState {
         }
     }
 
-    /// `SessionKeyPermissions._chargeGas`, and the nonce lane.
+    /// Whether this is an EntryPoint to the plugin or module.
+    fn is_entry_point(&self, target: Address) -> bool {
+        if self.rule_set.module().is_some() {
+            EntryPointVersion::of(target).is_some()
+        } else {
+            target == ENTRY_POINT
+        }
+    }
+
+    /// The nonce lane of the key. On a module, that is the part of the nonce key above entity id and options.
+    fn validate_nonce_key(&self, nonce_key: U192, validation: &mut Validation) {
+        let expected = if self.rule_set.module().is_some() {
+            let lane = ValidationNonceKey::of_session_key(self.session_key, 0).lane;
+            let below = ValidationNonceKey::LANE_SHIFT;
+            let entity_and_options = nonce_key - (nonce_key >> below << below);
+            (lane << below) | entity_and_options
+        } else {
+            session_key_nonce_key(self.session_key)
+        };
+        if nonce_key != expected {
+            validation.refuse(Rule::NonceKey { nonce_key, expected });
+        }
+    }
+
+    /// The part of an operation's signature that the plugin or module gets. An ERC-6900 v0.8 account hands on what follows the
+    /// marker of the last segment, which always is the end of the signature; without a deferred action before it, it is all.
+    /// `None`: the signature has no such part.
+    fn own_part<'a>(&self, signature: &'a [u8]) -> Option<&'a [u8]> {
+        if self.rule_set.module().is_none() {
+            return Some(signature);
+        }
+        if let [FINAL_SEGMENT, own @ ..] = signature {
+            return Some(own);
+        }
+        let (rest, own) = signature.split_last_chunk::<65>()?;
+        rest.ends_with(&[FINAL_SEGMENT]).then_some(own)
+    }
+
+    /// `SessionKeyPermissions._chargeGas`.
     fn validate_gas(
         &self,
         operation: &UserOperation,
@@ -393,23 +446,18 @@ impl KeyState {
         gas: &mut GasSpendLimitInfo,
         validation: &mut Validation,
     ) {
-        let expected = session_key_nonce_key(self.session_key);
-        if operation.nonce_key() != expected {
-            validation.refuse(Rule::NonceKey {
-                nonce_key: operation.nonce_key(),
-                expected,
-            });
-        }
         validation
             .violations
             .extend(self.interval_end_overflow(&gas.info, Phase::Validation));
         // An overflow exceeds every limit, even at a fee of zero.
         let cost = operation.max_cost().unwrap_or(U256::MAX);
         let spending = spending(&gas.info, cost);
-        let end = gas.info.refreshes_at();
+        let end = gas.info.interval_end();
+        // There is no interval yet whose end would have to be awaited.
+        let is_first = self.rule_set.module().is_some() && gas.info.is_not_begun();
         if fits(&gas.info, cost) {
             gas.info.limit_used = gas.info.limit_used.saturating_add(cost);
-            if let Some(begins_at) = end.filter(|_| gas.should_reset) {
+            if let Some(begins_at) = end.filter(|_| gas.should_reset && !is_first) {
                 validation.wait(end);
                 if time < begins_at {
                     validation.violations.push(Violation {
@@ -422,8 +470,10 @@ impl KeyState {
         }
         let next_interval = end.filter(|_| !gas.should_reset && cost <= gas.info.limit);
         if let Some(end) = next_interval {
-            validation.wait(next_interval);
-            if end <= time {
+            if !is_first {
+                validation.wait(next_interval);
+            }
+            if is_first || end <= time {
                 gas.info.limit_used = cost;
                 gas.should_reset = true;
                 return;
@@ -451,6 +501,7 @@ impl KeyState {
         self.validate_time_range(uint48(time), phase, &mut violations);
         let total = self.validate_each_call(calls, phase, &mut violations);
         let totals = token_amounts(calls);
+        let begins = self.rule_set.module().is_some();
         // The limits before the first call.
         let mut before = HashMap::new();
         for (index, call) in calls.iter().enumerate() {
@@ -470,14 +521,19 @@ impl KeyState {
                 continue;
             };
             let limit = &mut contract.token_limit;
+            if begins {
+                *limit = limit.begun(time);
+            }
             let spending = spending(&limit.at(time), amount);
             if book(limit, amount, time) {
                 continue;
             }
             // The operation's whole spending of the token would have to fit the next interval.
-            let passes_from = initial
-                .refreshes_at()
-                .filter(|end| *end > uint48(time) && totals.get(&call.target) <= Some(&initial.limit));
+            let passes_from = initial.interval_end().filter(|end| {
+                !(begins && initial.is_not_begun())
+                    && *end > uint48(time)
+                    && totals.get(&call.target) <= Some(&initial.limit)
+            });
             let rule = Rule::Erc20LimitExceeded {
                 token: call.target,
                 spending,
@@ -492,10 +548,31 @@ impl KeyState {
         violations.extend(self.native_interval_end_overflow(phase));
         violations.extend(native_violation(&self.native_limit, total, time, phase));
         if self.native_limit.has_limit {
+            if begins {
+                self.native_limit = self.native_limit.begun(time);
+            }
             book(&mut self.native_limit, total, time);
         }
         self.settle_gas_reset(time);
+        // The rules of every call come first, then the question to every target.
+        if begins {
+            violations.extend(self.called_modules(calls));
+        }
         violations
+    }
+}
+
+impl KeyState {
+    /// Violations by targets known to be modules. The session key module itself is refused earlier.
+    fn called_modules<'a>(&'a self, calls: &'a [Call]) -> impl Iterator<Item = Violation> + 'a {
+        calls
+            .iter()
+            .enumerate()
+            .filter(|(_, call)| self.modules.contains(&call.target))
+            .map(|(index, call)| Violation {
+                call: Some(index),
+                ..Violation::new(Rule::TargetIsModule { target: call.target }, Phase::Execution)
+            })
     }
 }
 
@@ -538,10 +615,19 @@ impl Validation {
 /// The EntryPoint's checks before it calls the account.
 fn validate_form(operation: &UserOperation, validation: &mut Validation) {
     let length = operation.paymaster_and_data.len();
-    if (1..20).contains(&length) {
+    let least = if operation.version.is_packed() {
+        PAYMASTER_FIELDS_LENGTH
+    } else {
+        20
+    };
+    if (1..least).contains(&length) {
         validation.refuse(Rule::InvalidPaymasterAndData { length });
     }
-    let values = operation.pre_verification_gas
+    let paymaster = operation.paymaster_fields().map_or(0, |fields| {
+        fields.verification_gas_limit | fields.post_op_gas_limit
+    });
+    let values = U256::from(paymaster)
+        | operation.pre_verification_gas
         | operation.verification_gas_limit
         | operation.call_gas_limit
         | operation.max_fee_per_gas
@@ -594,7 +680,7 @@ fn native_violation(limit: &SpendLimitInfo, total: U256, time: u64, phase: Phase
     }
     Some(Violation {
         passes_from: limit
-            .refreshes_at()
+            .interval_end()
             .filter(|_| !limit.is_over(time) && total <= limit.limit),
         ..Violation::new(Rule::NativeLimitExceeded(spending(&limit.at(time), total)), phase)
     })

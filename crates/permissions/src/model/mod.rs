@@ -19,6 +19,8 @@ mod spend;
 mod state;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_module;
 mod verdict;
 
 pub use call_data::{CallDataError, CallDataPart, decode_execute_with_session_key};

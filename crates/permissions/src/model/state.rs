@@ -6,7 +6,7 @@ use crate::{
 };
 use alloy_primitives::{Address, Bytes, Selector, U256};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The state that the plugin stores about one session key of one account.
 ///
@@ -45,6 +45,9 @@ pub struct KeyState {
     pub required_paymaster: Option<Address>,
     /// What is known about the plugin's rules.
     pub rule_set: RuleSet,
+    /// Contracts that answer as ERC-6900 modules, as far as they were asked. On a module
+    /// ([`RuleSet::Module`]), execution asks every target and refuses those.
+    pub modules: BTreeSet<Address>,
 }
 
 /// The state that the plugin stores about one contract for a key.
@@ -80,6 +83,7 @@ impl KeyState {
             gas_limit: GasSpendLimitInfo::default(),
             required_paymaster: None,
             rule_set: RuleSet::Strict,
+            modules: BTreeSet::new(),
         }
     }
 
@@ -102,6 +106,24 @@ impl KeyState {
         }
         for update in updates {
             self.apply_update(update, time);
+        }
+        Ok(())
+    }
+
+    /// Applies the updates that a key is added with, in a block with timestamp `time`: all of them, or none.
+    ///
+    /// Like [`apply`](Self::apply), except that on a module no interval begins before the key's first use: keys
+    /// can be added in validation, which has no clock.
+    pub fn apply_at_addition(
+        &mut self,
+        updates: &PermissionUpdates,
+        time: u64,
+    ) -> Result<(), PermissionError> {
+        let begins_at = if self.rule_set.module().is_some() { 0 } else { time };
+        self.apply(updates, begins_at)?;
+        let GasSpendLimitInfo { info, should_reset } = &mut self.gas_limit;
+        if info.is_not_begun() && self.rule_set.module().is_some() {
+            *should_reset = true;
         }
         Ok(())
     }

@@ -551,11 +551,11 @@ fn assert_strict<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq +
 fn a_state_has_all_of_its_members_in_json() {
     let state = full_state();
     // Of the state, two contracts and their limits, the range, the native limit, the gas limit and its limit.
-    let members = 11 + 2 * (4 + 5) + 2 + 5 + (2 + 5);
+    let members = 12 + 2 * (4 + 5) + 2 + 5 + (2 + 5);
     assert_eq!(assert_strict(&state, &["/contracts", "/functions"]), members);
     // Absent values are written too.
     let bare = KeyState::fresh(ACCOUNT, KEY);
-    assert_eq!(assert_strict(&bare, &["/contracts"]), 11 + 2 + 5 + (2 + 5));
+    assert_eq!(assert_strict(&bare, &["/contracts"]), 12 + 2 + 5 + (2 + 5));
 }
 
 #[test]
@@ -608,6 +608,7 @@ fn position(rule: &Rule) -> usize {
         Rule::IntervalEndOverflow { .. } => 27,
         Rule::NativeIntervalEndOverflow { .. } => 28,
         Rule::StateNotLoaded { .. } => 29,
+        Rule::TargetIsModule { .. } => 30,
     }
 }
 
@@ -689,9 +690,10 @@ fn codes_are_those_of_json() {
             target,
             selector: None,
         },
+        Rule::TargetIsModule { target },
     ];
     // Every rule is here once, in order.
-    assert!(rules.iter().map(position).eq(0..30));
+    assert!(rules.iter().map(position).eq(0..31));
     let codes: std::collections::BTreeSet<_> = rules.iter().map(Rule::code).collect();
     assert_eq!(codes.len(), rules.len());
     for rule in rules {

@@ -215,6 +215,12 @@ pub enum Rule {
     TargetIsAccount,
     /// A key may call the EntryPoint only if an allowlist names it.
     TargetIsEntryPoint,
+    /// A key may not call an ERC-6900 module, which takes orders from the account's calls
+    /// ([`RuleSet::Module`](super::RuleSet::Module)).
+    TargetIsModule {
+        /// The module.
+        target: Address,
+    },
     /// The contract is not on the allowlist.
     ContractNotOnAllowlist {
         /// The contract.
@@ -293,7 +299,7 @@ pub enum Rule {
         /// When it begins, unix seconds.
         begins_at: u64,
     },
-    /// A key with a gas limit must use the nonce lane of its own address.
+    /// A key with a gas limit must use the nonce lane of its own address; on a module, every key.
     NonceKey {
         /// The lane used.
         #[serde(with = "decimal_nonce_key")]
@@ -359,6 +365,7 @@ impl Rule {
             Self::NoCalls => "no_calls",
             Self::TargetIsAccount => "target_is_account",
             Self::TargetIsEntryPoint => "target_is_entry_point",
+            Self::TargetIsModule { .. } => "target_is_module",
             Self::ContractNotOnAllowlist { .. } => "contract_not_on_allowlist",
             Self::FunctionNotOnAllowlist { .. } => "function_not_on_allowlist",
             Self::ContractOnDenylist { .. } => "contract_on_denylist",
@@ -483,6 +490,12 @@ impl fmt::Display for Rule {
             Self::TargetIsEntryPoint => {
                 f.write_str("a session key may not call the EntryPoint, unless an allowlist names it")
             }
+            Self::TargetIsModule { target } => {
+                write!(
+                    f,
+                    "{target} is an ERC-6900 module, which a session key may not call"
+                )
+            }
             Self::ContractNotOnAllowlist { target } => write!(f, "{target} is not on the allowlist"),
             Self::FunctionNotOnAllowlist { target, selector } => {
                 write!(f, "function {selector} of {target} is not on the allowlist")
@@ -535,7 +548,7 @@ impl fmt::Display for Rule {
             }
             Self::NonceKey { nonce_key, expected } => write!(
                 f,
-                "the nonce key is {nonce_key:#x}; with a gas limit it must be the session key's address, {expected:#x}"
+                "the nonce key is {nonce_key:#x}; it must be the session key's own, {expected:#x}"
             ),
             Self::PaymasterRequired { required, found } => match found {
                 Some(found) => write!(f, "paymaster {required} is required, not {found}"),

@@ -115,9 +115,7 @@ impl Violation {
                 names.contract(*required),
                 names.contract(*found)
             ),
-            Rule::NonceKey { .. } => {
-                "a key with a gas limit must use the nonce lane of its own address".to_owned()
-            }
+            Rule::NonceKey { .. } => "the key must use its own nonce lane".to_owned(),
             rule => rule.to_string(),
         };
         match self.call {

@@ -1,7 +1,10 @@
 //! What is written, and what is not.
 
 use super::*;
-use crate::journal::{NonceGap, NoncePast};
+use crate::{
+    journal::{NonceGap, NoncePast},
+    permissions::EntryPointVersion,
+};
 
 pub(super) async fn a_new_record_is_written(journal: Arc<dyn Journal>) {
     let record = open(lane());
@@ -308,6 +311,7 @@ pub(super) async fn everything_in_a_record_is_kept(journal: Arc<dyn Journal>) {
         record = end(record);
         let operation = &mut record.operations[0];
         operation.signed.operation = UserOperation {
+            version: EntryPointVersion::V06,
             sender: lane.account,
             nonce: U256::MAX,
             init_code: vec![1; 100].into(),

@@ -7,14 +7,14 @@ use crate::{
         Scope,
     },
     operation::{Open, Outcome},
-    permissions::SignedOperation,
+    permissions::{SignedOperation, UserOperation, kept_operation},
 };
 use alloy::primitives::{Address, FixedBytes, aliases::U192, hex};
 use rusqlite::{
     Connection, Params, Row, ToSql, named_params,
     types::{ToSqlOutput, Value, ValueRef},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// A number of 64 bits. SQLite's integers have a sign: what does not fit is kept as text.
 pub(super) struct Number(pub(super) u64);
@@ -219,7 +219,7 @@ pub(super) fn write(connection: &Connection, record: &IntentRecord) -> Result<()
             ":position": Number(position),
             ":hash": text(hash),
             ":nonce": text(operation.nonce.to_be_bytes::<32>()),
-            ":operation": json(operation)?,
+            ":operation": json(&Kept(operation.clone()))?,
             ":made_number": Number(made.number),
             ":made_hash": text(made.hash),
             ":doubt": doubt.as_ref().map(json).transpose()?,
@@ -314,13 +314,17 @@ fn read_intent(connection: &Connection, row: &Row<'_>) -> Result<IntentRecord, F
     }
 }
 
+/// An operation with its version, in JSON.
+#[derive(Serialize, Deserialize)]
+struct Kept(#[serde(with = "kept_operation")] UserOperation);
+
 fn read_operation(columns: &Columns<'_>, position: usize) -> Result<OperationRecord, Failure> {
     if usize::try_from(columns.number("position")?) != Ok(position) {
         return Err(columns.unreadable(&format!("its operation {position} is missing")));
     }
     let record = OperationRecord {
         signed: SignedOperation {
-            operation: columns.json("operation")?,
+            operation: columns.json::<Kept>("operation")?.0,
             hash: columns.bytes("hash")?,
         },
         made: BlockRef {

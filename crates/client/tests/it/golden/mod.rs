@@ -2,6 +2,7 @@
 
 mod operations;
 mod permissions;
+mod v08;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

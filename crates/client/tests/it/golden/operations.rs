@@ -12,7 +12,9 @@ use session_key_client::{
     },
     calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
     key_list::SENTINEL,
-    permissions::{DUMMY_SIGNATURE, execute_with_session_key, nonce, session_key_nonce_key},
+    permissions::{
+        DUMMY_SIGNATURE, EntryPointVersion, execute_with_session_key, nonce, session_key_nonce_key,
+    },
     signer::{sign_hash, sign_user_operation},
 };
 use std::collections::BTreeMap;
@@ -144,6 +146,7 @@ struct UserOpJson {
 impl UserOpJson {
     fn user_operation(&self) -> UserOperation {
         UserOperation {
+            version: EntryPointVersion::V06,
             sender: self.sender,
             nonce: self.nonce.uint256().unwrap(),
             init_code: self.init_code.clone(),

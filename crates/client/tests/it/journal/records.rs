@@ -20,7 +20,7 @@ use session_key_client::{
         Cause, Depth, Happened, Included, NotTaken, NotTakenReason, Open, OperationError, Outcome, OverBound,
         PaymasterError, Setting, Void,
     },
-    permissions::{AaCode, Verdict, model::Remaining},
+    permissions::{AaCode, EntryPointVersion, Verdict, model::Remaining},
     request::{ErrorAnswer, RequestError},
     revert::Revert,
     submit::{Receipt, Refusal},
@@ -232,9 +232,17 @@ fn included() -> BoxedStrategy<Included> {
 
 fn signed() -> BoxedStrategy<SignedOperation> {
     let words = (word(), word(), word(), word(), word(), word());
-    (hash(), address(), words, (bytes(), bytes(), bytes(), bytes()))
-        .prop_map(|(hash, sender, words, bytes)| {
+    let version = prop::sample::select(&EntryPointVersion::ALL[..]);
+    (
+        version,
+        hash(),
+        address(),
+        words,
+        (bytes(), bytes(), bytes(), bytes()),
+    )
+        .prop_map(|(version, hash, sender, words, bytes)| {
             let operation = UserOperation {
+                version: EntryPointVersion::V06,
                 sender,
                 nonce: words.0,
                 init_code: bytes.0,
@@ -247,9 +255,32 @@ fn signed() -> BoxedStrategy<SignedOperation> {
                 paymaster_and_data: bytes.2,
                 signature: bytes.3,
             };
+            let operation = if version.is_packed() {
+                packed(operation, version)
+            } else {
+                operation
+            };
             SignedOperation { operation, hash }
         })
         .boxed()
+}
+
+/// The operation with numbers that fit half a word, a factory and a paymaster that are whole or not there.
+fn packed(operation: UserOperation, version: EntryPointVersion) -> UserOperation {
+    let half = |number: U256| number >> 128;
+    let whole = |bytes: Bytes, least: usize| {
+        if bytes.len() < least { Bytes::new() } else { bytes }
+    };
+    UserOperation {
+        version,
+        call_gas_limit: half(operation.call_gas_limit),
+        verification_gas_limit: half(operation.verification_gas_limit),
+        max_fee_per_gas: half(operation.max_fee_per_gas),
+        max_priority_fee_per_gas: half(operation.max_priority_fee_per_gas),
+        init_code: whole(operation.init_code, 20),
+        paymaster_and_data: whole(operation.paymaster_and_data, 52),
+        ..operation
+    }
 }
 
 fn depth() -> impl Strategy<Value = Depth> {

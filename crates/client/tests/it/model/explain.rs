@@ -200,13 +200,10 @@ async fn what_was_included_broke_no_rule_of_validation() {
 
         // In one transaction, a contract that is an owner grants the key and sends its operation.
         let relay = Address::repeat_byte(0x4e);
-        let bundle = IEntryPoint::handleOpsCall {
-            ops: vec![signed.operation.clone().into()],
-            beneficiary: world.owner,
-        };
+        let bundle = calldata::handle_op(signed.operation.clone(), world.owner);
         let code = relay_code(&[
             (world.account.address(), calldata::add_session_key(&grant)),
-            (world.account.deployment().entry_point, bundle.abi_encode().into()),
+            (world.account.deployment().entry_point, bundle),
         ]);
         world.owner_calls(calldata::update_owners(&[relay], &[]), START + 1);
         let hash = {
@@ -279,11 +276,8 @@ async fn what_happened_earlier_in_the_block_is_run_again() {
     };
     let bundle = |world: &World, signed: &SignedOperation| {
         let entry_point = world.account.deployment().entry_point;
-        let bundle = IEntryPoint::handleOpsCall {
-            ops: vec![signed.operation.clone().into()],
-            beneficiary: world.owner,
-        };
-        transaction(world.owner, entry_point, bundle.abi_encode().into())
+        let bundle = calldata::handle_op(signed.operation.clone(), world.owner);
+        transaction(world.owner, entry_point, bundle)
     };
     let at = |world: &World, calls: &[Call], sequence: u64| {
         let mut operation = world.operation(calls);
@@ -509,8 +503,8 @@ fn states_and_verdicts_have_a_json_form() {
         (&"execution".into(), &0.into())
     );
     assert_eq!(
-        (&token["limit"], &token["asked"]),
-        (&"0x64".into(), &"0x65".into())
+        (&token["limitBaseUnits"], &token["askedBaseUnits"]),
+        (&"100".into(), &"101".into())
     );
     assert!(
         token["message"]
@@ -606,11 +600,8 @@ async fn a_hash_is_enough_to_explain_an_operation() {
     .concat();
     world.testkit.chain().set_code(forwarder, code).unwrap();
     let hidden = world.sign(world.operation(&[transfer(n(70))]), &key);
-    let bundle = IEntryPoint::handleOpsCall {
-        ops: vec![hidden.operation.clone().into()],
-        beneficiary: world.owner,
-    };
-    let request = transaction(world.owner, forwarder, bundle.abi_encode().into());
+    let bundle = calldata::handle_op(hidden.operation.clone(), world.owner);
+    let request = transaction(world.owner, forwarder, bundle);
     assert!(world.testkit.chain().send(request).unwrap().is_success());
     let found = explained(&world, hidden.hash, &options).await;
     assert_eq!(found.operation.as_ref(), Some(&hidden.operation));

@@ -144,16 +144,11 @@ impl World {
     /// Sends the operations in a bundle, in a block with this timestamp.
     pub(super) fn send(&mut self, signed: &[SignedOperation], time: u64) -> Execution {
         let entry_point = self.account.deployment().entry_point;
-        let bundle = IEntryPoint::handleOpsCall {
-            ops: signed
-                .iter()
-                .map(|signed| signed.operation.clone().into())
-                .collect(),
-            beneficiary: self.owner,
-        };
+        let operations = signed.iter().map(|signed| signed.operation.clone());
+        let bundle = calldata::handle_ops(operations, self.owner).unwrap();
         let mut chain = self.testkit.chain();
         chain.set_next_timestamp(time).unwrap();
-        let request = transaction(self.owner, entry_point, bundle.abi_encode().into());
+        let request = transaction(self.owner, entry_point, bundle);
         chain.send(request).unwrap()
     }
 

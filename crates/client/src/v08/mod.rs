@@ -1,0 +1,28 @@
+//! ERC-6900 v0.8 accounts: Modular Account v2, its semi-modular forms and its EIP-7702 form. Pure functions, no chain needed.
+//!
+//! | what | where |
+//! | --- | --- |
+//! | validations, hooks and their flags, packed as the accounts store them | [`ModuleEntity`], [`ValidationConfig`], [`HookConfig`] |
+//! | call data of the accounts' functions, and of the session key module's installation | [`calldata`] |
+//! | addresses of accounts before they exist | [`account_address`], [`semi_modular_account_address`] |
+//! | signatures of operations and messages | [`signature`] |
+//! | an owner's action that a later operation carries | [`DeferredAction`] |
+//! | addresses of the deployed contracts | [`known`] |
+
+mod account_address;
+pub mod calldata;
+mod deferred_action;
+pub mod known;
+mod packing;
+pub mod signature;
+
+pub use account_address::{account_address, semi_modular_account_address};
+pub use deferred_action::DeferredAction;
+pub use packing::{
+    DIRECT_CALL_ENTITY_ID, FALLBACK_VALIDATION, HookConfig, HookKind, ModuleEntity, ValidationConfig,
+    ValidationFlags,
+};
+
+/// The entity id that this crate installs the session key module's validation under: far from those that the accounts' own
+/// client counts up from 1, and below `0xffffffff`, which stands for direct calls.
+pub const SESSION_KEY_ENTITY_ID: u32 = 0x8000_0000;

@@ -1,0 +1,150 @@
+//! Signatures as Modular Account v2 takes them. What a module gets is always the end.
+//!
+//! ```text
+//! operation      [ deferred action ]  segments of validation hooks  0xFF  the validation's part
+//! message        options  entity id   segments of validation hooks  0xFF  the validation's part
+//! ```
+//!
+//! The part of an owner, whether the fallback signer's or `SingleSignerValidationModule`'s, is a byte that says its kind, then the
+//! signature. That of a session key is the signature alone. No segments are written here: validations with hooks that want
+//! data are other modules' business.
+
+use super::ModuleEntity;
+use alloy::primitives::{Address, B256, Bytes, U256, b256, keccak256};
+
+/// What stands before the validation's part.
+const FINAL_SEGMENT: u8 = 0xff;
+
+/// An owner's signature by ECDSA: 65 bytes over the EIP-191 message of the hash.
+const ECDSA: u8 = 0;
+/// An owner's signature by ERC-1271, of an owner that is a contract.
+const CONTRACT: u8 = 1;
+
+/// Options of a signature or an authorization: the validation is used as a global one.
+const GLOBAL: u8 = 1;
+/// Options: the validation is a module's direct calls, whose address stands in place of an entity id.
+const DIRECT_CALL: u8 = 4;
+
+/// `ReplaySafeHash(bytes32 hash)`.
+const REPLAY_SAFE_TYPE_HASH: B256 = b256!("294a8735843d4afb4f017c76faf3b7731def145ed0025fc9b1d5ce30adf113ff");
+/// `EIP712Domain(uint256 chainId,address verifyingContract)`.
+const ACCOUNT_DOMAIN_TYPE_HASH: B256 =
+    b256!("47e79534a245952e8b16893a336b85a3d9ea9fa8c573f3d803afb92a79469218");
+/// `EIP712Domain(uint256 chainId,address verifyingContract,bytes32 salt)`.
+const MODULE_DOMAIN_TYPE_HASH: B256 =
+    b256!("71062c282d40422f744945d587dbf4ecfd4f9cfad1d35d62c944373009d96162");
+
+/// The signature of a session key's operation: what the account hands to the session key module is these 65 bytes.
+#[must_use]
+pub fn session_key(signature: &[u8]) -> Bytes {
+    [&[FINAL_SEGMENT], signature].concat().into()
+}
+
+/// The signature of an owner's operation, by an owner's key.
+#[must_use]
+pub fn owner(signature: &[u8]) -> Bytes {
+    [&[FINAL_SEGMENT, ECDSA], signature].concat().into()
+}
+
+/// The signature of an owner's operation, by an owner that is a contract: what its `isValidSignature` takes.
+#[must_use]
+pub fn contract_owner(signature: &[u8]) -> Bytes {
+    [&[FINAL_SEGMENT, CONTRACT], signature].concat().into()
+}
+
+/// An owner's part alone, as it authorizes a deferred action.
+#[must_use]
+pub(super) fn owner_part(signature: &[u8]) -> Vec<u8> {
+    [&[ECDSA], signature].concat()
+}
+
+/// Which validation a message's signature or a runtime call's authorization is for.
+fn selector(validation: ModuleEntity, is_global: bool) -> Vec<u8> {
+    let options = if is_global { GLOBAL } else { 0 };
+    if validation.entity_id == super::DIRECT_CALL_ENTITY_ID {
+        [&[options | DIRECT_CALL], validation.module.as_slice()].concat()
+    } else {
+        [&[options], validation.entity_id.to_be_bytes().as_slice()].concat()
+    }
+}
+
+/// The authorization of a runtime call (`executeWithRuntimeValidation`) by a validation, which gets this part.
+#[must_use]
+pub fn authorization(validation: ModuleEntity, is_global: bool, part: &[u8]) -> Bytes {
+    [&selector(validation, is_global), &[FINAL_SEGMENT][..], part]
+        .concat()
+        .into()
+}
+
+/// The signature of a message (ERC-1271) by an owner's key, over [`message_hash`].
+#[must_use]
+pub fn message(validation: ModuleEntity, signature: &[u8]) -> Bytes {
+    authorization(validation, false, &owner_part(signature))
+}
+
+/// What an owner signs for a message: a hash that is good for this account alone.
+///
+/// The validation's module makes it: the domain of the fallback signer of a semi-modular account (whose validation has no module)
+/// is the account; that of `SingleSignerValidationModule` is the module, with the account as salt.
+#[must_use]
+pub fn message_hash(validation: ModuleEntity, account: Address, chain_id: u64, hash: B256) -> B256 {
+    let domain = if validation.module.is_zero() {
+        account_domain(account, chain_id)
+    } else {
+        hash_words(&[
+            MODULE_DOMAIN_TYPE_HASH,
+            U256::from(chain_id).into(),
+            validation.module.into_word(),
+            account.into_word(),
+        ])
+    };
+    typed_data_hash(domain, hash_words(&[REPLAY_SAFE_TYPE_HASH, hash]))
+}
+
+/// The domain separator of typed data whose contract is the account.
+pub(super) fn account_domain(account: Address, chain_id: u64) -> B256 {
+    hash_words(&[
+        ACCOUNT_DOMAIN_TYPE_HASH,
+        U256::from(chain_id).into(),
+        account.into_word(),
+    ])
+}
+
+pub(super) fn hash_words(words: &[B256]) -> B256 {
+    keccak256(words.concat())
+}
+
+/// EIP-712.
+pub(super) fn typed_data_hash(domain: B256, data: B256) -> B256 {
+    keccak256([&[0x19, 0x01], domain.as_slice(), data.as_slice()].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn type_hashes() {
+        assert_eq!(REPLAY_SAFE_TYPE_HASH, keccak256("ReplaySafeHash(bytes32 hash)"));
+        assert_eq!(
+            ACCOUNT_DOMAIN_TYPE_HASH,
+            keccak256("EIP712Domain(uint256 chainId,address verifyingContract)")
+        );
+        assert_eq!(
+            MODULE_DOMAIN_TYPE_HASH,
+            keccak256("EIP712Domain(uint256 chainId,address verifyingContract,bytes32 salt)")
+        );
+    }
+
+    #[test]
+    fn an_authorization_names_its_validation() {
+        let module = Address::repeat_byte(0xab);
+        let entity = authorization(ModuleEntity::new(module, 5), true, &[9]);
+        assert_eq!(entity.as_ref(), [1, 0, 0, 0, 5, 0xff, 9]);
+        let direct = authorization(ModuleEntity::direct_call(module), false, &[9]);
+        assert_eq!(
+            direct.as_ref(),
+            [&[4][..], module.as_slice(), &[0xff, 9]].concat()
+        );
+    }
+}
