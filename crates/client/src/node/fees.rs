@@ -74,7 +74,7 @@ pub(super) async fn price(node: &Node) -> Result<u128, RequestError> {
     let price: Fee = node.request("eth_gasPrice", ()).await?;
     price
         .value()
-        .ok_or_else(|| RequestError::unreadable("eth_gasPrice", "null"))
+        .ok_or_else(|| RequestError::null("eth_gasPrice"))
 }
 
 async fn history(node: &Node) -> Result<Option<History>, RequestError> {
