@@ -244,7 +244,7 @@ impl Doctor {
                 format!(
                     "{}  flags {:#04x}, {hooks} hooks, functions: {}",
                     self.named(validation.module).await?,
-                    validation.flags,
+                    validation.flags.0,
                     if selectors.is_empty() {
                         "none of its own".to_owned()
                     } else {

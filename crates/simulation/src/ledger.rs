@@ -272,7 +272,8 @@ impl Ledger {
 
     /// A record was written to a journal, by a process.
     pub(crate) fn written(&mut self, record: &IntentRecord, process: u8, now: u64) {
-        if record.told {
+        // Told to whoever asked for it, or to a repetition without a name.
+        if record.told || record.told_to.is_some() {
             self.told.insert(record.id);
         }
         if record.given_up.is_some() && !record.told {

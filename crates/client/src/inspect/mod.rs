@@ -218,7 +218,7 @@ async fn inspect_once(
 ) -> Result<(Inspection, bool), ReadError> {
     let node = &Node::new(account.provider().clone());
     let block = node.header(options.block.into()).await?;
-    let block = block.ok_or_else(|| RequestError::unreadable("eth_getBlockByNumber", "null"))?;
+    let block = block.ok_or_else(|| RequestError::null("eth_getBlockByNumber"))?;
     let at = BlockId::number(block.number);
     let account = account.clone().at(at);
     let plugin = account.deployment().session_key_plugin;

@@ -1,11 +1,10 @@
 //! Judges an installation: a pure function of what was read.
 
-use super::{
-    AccountCode, DIRECT_CALL_ENTITY, FunctionState, IS_GLOBAL_VALIDATION, IS_SIGNATURE_VALIDATION,
-    IS_USER_OPERATION_VALIDATION, Installation, ValidationState,
-    known::{DELEGATE_1_0_0, is_known_delegate},
+use super::{AccountCode, FunctionState, Installation, ValidationState, known::is_known_delegate};
+use crate::{
+    abi::{Account, AccountV08, Plugin},
+    v08::{DIRECT_CALL_ENTITY_ID, ValidationFlags, known},
 };
-use crate::abi::{Account, Plugin};
 use alloy::{
     primitives::{Address, Selector},
     sol_types::SolCall,
@@ -16,8 +15,7 @@ use std::fmt;
 const USE: Selector = Selector::new(Plugin::executeWithSessionKeyCall::SELECTOR);
 pub(super) const EXECUTE: Selector = Selector::new(Account::executeCall::SELECTOR);
 pub(super) const BATCH: Selector = Selector::new(Account::executeBatchCall::SELECTOR);
-/// `executeWithRuntimeValidation(bytes,bytes)`.
-const RUNTIME: Selector = Selector::new([0xf2, 0x68, 0x0c, 0x0f]);
+const RUNTIME: Selector = Selector::new(AccountV08::executeWithRuntimeValidationCall::SELECTOR);
 
 /// The module's functions, in the order of its manifest.
 pub(super) const FUNCTIONS: [Selector; 5] = [
@@ -279,14 +277,14 @@ impl Installation {
 
     fn own_validations(&self) -> impl Iterator<Item = &ValidationState> {
         self.validations.iter().filter(|validation| {
-            validation.module == self.module && validation.entity_id != DIRECT_CALL_ENTITY
+            validation.module == self.module && validation.entity_id != DIRECT_CALL_ENTITY_ID
         })
     }
 
     fn direct_call(&self) -> Option<&ValidationState> {
-        self.validations
-            .iter()
-            .find(|validation| validation.module == self.module && validation.entity_id == DIRECT_CALL_ENTITY)
+        self.validations.iter().find(|validation| {
+            validation.module == self.module && validation.entity_id == DIRECT_CALL_ENTITY_ID
+        })
     }
 
     fn judge_functions(&self, found: &mut Findings) {
@@ -331,7 +329,9 @@ impl Installation {
         };
         for validation in &self.validations {
             let name = validation_name(validation);
-            if delegate == Some(DELEGATE_1_0_0) && validation.flags & IS_SIGNATURE_VALIDATION != 0 {
+            if delegate == Some(known::SEMI_MODULAR_ACCOUNT_7702)
+                && validation.flags.contains(ValidationFlags::SIGNATURES)
+            {
                 found.add(FindingKind::SignerIsOwner, name.clone());
             }
             if delegate.is_some_and(is_known_delegate) && validation.selectors.contains(&RUNTIME) {
@@ -344,7 +344,7 @@ impl Installation {
                 found.add(FindingKind::ValidationOfAnotherVersion, name);
             } else if validation.selectors.contains(&USE) {
                 found.add(FindingKind::OtherValidationUsesKeys, name);
-            } else if validation.flags & IS_GLOBAL_VALIDATION == 0
+            } else if !validation.flags.contains(ValidationFlags::GLOBAL)
                 && validation
                     .selectors
                     .iter()
@@ -373,16 +373,16 @@ fn judge_validation(validation: &ValidationState, found: &mut Findings) {
     if !validation.is_module_certain {
         add(FindingKind::ModuleUncertain);
     }
-    if flags & IS_GLOBAL_VALIDATION != 0 {
+    if flags.contains(ValidationFlags::GLOBAL) {
         add(FindingKind::ValidationIsGlobal);
     }
-    if flags & IS_SIGNATURE_VALIDATION != 0 {
+    if flags.contains(ValidationFlags::SIGNATURES) {
         add(FindingKind::ValidationSigns);
     }
-    if flags & IS_USER_OPERATION_VALIDATION == 0 {
+    if !flags.contains(ValidationFlags::USER_OPERATIONS) {
         add(FindingKind::ValidationIsNotForOperations);
     }
-    if flags & !(IS_USER_OPERATION_VALIDATION | IS_SIGNATURE_VALIDATION | IS_GLOBAL_VALIDATION) != 0 {
+    if flags.has_unknown() {
         add(FindingKind::ValidationHasUnknownFlags);
     }
     if !validation.selectors.contains(&USE) {
@@ -406,8 +406,11 @@ fn judge_validation(validation: &ValidationState, found: &mut Findings) {
 }
 
 fn judge_direct_call(direct: &ValidationState, found: &mut Findings) {
-    if direct.flags != 0 {
-        found.add(FindingKind::DirectCallHasFlags, format!("{:#04x}", direct.flags));
+    if direct.flags != ValidationFlags::NONE {
+        found.add(
+            FindingKind::DirectCallHasFlags,
+            format!("{:#04x}", direct.flags.0),
+        );
     }
     for selector in [EXECUTE, BATCH] {
         if !direct.selectors.contains(&selector) {
@@ -433,7 +436,7 @@ fn validation_name(validation: &ValidationState) -> String {
         module, entity_id, ..
     } = validation;
     let module: &Address = module;
-    if *entity_id == DIRECT_CALL_ENTITY {
+    if *entity_id == DIRECT_CALL_ENTITY_ID {
         format!("direct calls of {module}")
     } else {
         format!("{module}, {}", entity(*entity_id))
@@ -458,14 +461,17 @@ fn function_name(selector: Selector) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::known::DELEGATE_1_1_0, *};
-    use alloy::primitives::FixedBytes;
+    use super::*;
+    use crate::v08::{HookConfig, ModuleEntity};
     use std::collections::BTreeSet;
 
     const MODULE: Address = Address::repeat_byte(0x11);
     const OTHER: Address = Address::repeat_byte(0x22);
     const ENTITY: u32 = 0x8000_0001;
-    const HOOK: FixedBytes<25> = FixedBytes([7; 25]);
+    const HOOK: HookConfig = HookConfig {
+        hook: ModuleEntity::new(OTHER, 7),
+        flags: 4,
+    };
 
     fn good() -> Installation {
         let account = Address::repeat_byte(0xaa);
@@ -492,7 +498,7 @@ mod tests {
                 ValidationState {
                     module: MODULE,
                     entity_id: ENTITY,
-                    flags: IS_USER_OPERATION_VALIDATION,
+                    flags: ValidationFlags::USER_OPERATIONS,
                     selectors: vec![USE],
                     is_module_certain: true,
                     is_session_key_module: true,
@@ -500,7 +506,7 @@ mod tests {
                 },
                 ValidationState {
                     module: MODULE,
-                    entity_id: DIRECT_CALL_ENTITY,
+                    entity_id: DIRECT_CALL_ENTITY_ID,
                     selectors: vec![EXECUTE, BATCH],
                     is_module_certain: true,
                     is_session_key_module: true,
@@ -516,7 +522,7 @@ mod tests {
         ValidationState {
             module: OTHER,
             entity_id: 1,
-            flags,
+            flags: ValidationFlags(flags),
             selectors,
             is_module_certain: true,
             ..ValidationState::default()
@@ -566,13 +572,17 @@ mod tests {
             (&[K::ValidationMissing, K::KeysLeft], |it| {
                 it.validations.remove(0);
             }),
-            (&[K::ValidationIsGlobal], |it| it.validations[0].flags = 5),
-            (&[K::ValidationSigns], |it| it.validations[0].flags = 3),
+            (&[K::ValidationIsGlobal], |it| {
+                it.validations[0].flags = ValidationFlags(5)
+            }),
+            (&[K::ValidationSigns], |it| {
+                it.validations[0].flags = ValidationFlags(3)
+            }),
             (&[K::ValidationIsNotForOperations, K::KeysLeft], |it| {
-                it.validations[0].flags = 0;
+                it.validations[0].flags = ValidationFlags(0);
             }),
             (&[K::ValidationHasUnknownFlags], |it| {
-                it.validations[0].flags = 0x11;
+                it.validations[0].flags = ValidationFlags(0x11);
             }),
             (
                 &[
@@ -604,7 +614,9 @@ mod tests {
             (&[K::DirectCallMissing, K::KeysLeft], |it| {
                 it.validations.remove(1);
             }),
-            (&[K::DirectCallHasFlags], |it| it.validations[1].flags = 1),
+            (&[K::DirectCallHasFlags], |it| {
+                it.validations[1].flags = ValidationFlags(1)
+            }),
             (&[K::DirectCallLacksFunction, K::KeysLeft], |it| {
                 it.validations[1].selectors.pop();
             }),
@@ -633,15 +645,15 @@ mod tests {
             (&[], |it| it.validations.push(other(vec![FUNCTIONS[1]], 7))),
             (&[], |it| it.validations.push(other(vec![EXECUTE, BATCH], 1))),
             (&[K::SignerIsOwner], |it| {
-                it.code = AccountCode::Delegation(DELEGATE_1_0_0);
+                it.code = AccountCode::Delegation(known::SEMI_MODULAR_ACCOUNT_7702);
                 it.validations.push(other(vec![EXECUTE], 3));
             }),
             (&[], |it| {
-                it.code = AccountCode::Delegation(DELEGATE_1_1_0);
+                it.code = AccountCode::Delegation(known::SEMI_MODULAR_ACCOUNT_7702_V1_1);
                 it.validations.push(other(vec![EXECUTE], 3));
             }),
             (&[K::RuntimeCallerIsOwner], |it| {
-                it.code = AccountCode::Delegation(DELEGATE_1_1_0);
+                it.code = AccountCode::Delegation(known::SEMI_MODULAR_ACCOUNT_7702_V1_1);
                 it.validations.push(other(vec![RUNTIME], 1));
             }),
             (&[], |it| {

@@ -1,36 +1,32 @@
 //! Contracts of the ERC-6900 v0.8 stack that are at the same addresses on every chain that has them.
 
+use crate::v08::known;
 use alloy::primitives::{Address, address};
-
-/// SemiModularAccount7702 v1.0.0: a validation that signs for the account signs as its owner.
-pub(super) const DELEGATE_1_0_0: Address = address!("0x69007702764179f14F51cdce752f4f775d74E139");
-/// SemiModularAccount7702 v1.1.0.
-pub(super) const DELEGATE_1_1_0: Address = address!("0x77021100bD87b7008E5E1989d0eB38555d0d0000");
 
 /// Address, name, and length of the code in bytes where it is known.
 const KNOWN: [(Address, &str, Option<usize>); 16] = [
+    (known::MODULAR_ACCOUNT, "ModularAccount 2.0.0", Some(23_273)),
     (
-        address!("0x00000000000002377B26b1EdA7b0BC371C60DD4f"),
-        "ModularAccount 2.0.0",
-        Some(23_273),
-    ),
-    (
-        address!("0x000000000000c5A9089039570Dd36455b5C07383"),
+        known::SEMI_MODULAR_ACCOUNT,
         "SemiModularAccountBytecode 1.0.0",
         Some(24_223),
     ),
     (
-        address!("0x0000000000006E2f9d80CaEc0Da6500f005EB25A"),
+        known::SEMI_MODULAR_ACCOUNT_STORAGE_ONLY,
         "SemiModularAccountStorageOnly 1.0.0",
         Some(24_168),
     ),
-    (DELEGATE_1_0_0, "SemiModularAccount7702 1.0.0", Some(23_741)),
-    (DELEGATE_1_1_0, "SemiModularAccount7702 1.1.0", Some(24_358)),
     (
-        address!("0x00000000000017c61b5bEe81050EC8eFc9c6fecd"),
-        "AccountFactory",
-        Some(6_661),
+        known::SEMI_MODULAR_ACCOUNT_7702,
+        "SemiModularAccount7702 1.0.0",
+        Some(23_741),
     ),
+    (
+        known::SEMI_MODULAR_ACCOUNT_7702_V1_1,
+        "SemiModularAccount7702 1.1.0",
+        Some(24_358),
+    ),
+    (known::FACTORY, "AccountFactory", Some(6_661)),
     (
         address!("0x55010E571dCf07e254994bfc88b9C1C8FAe31960"),
         "WebAuthnFactory",
@@ -42,7 +38,7 @@ const KNOWN: [(Address, &str, Option<usize>); 16] = [
         Some(5_947),
     ),
     (
-        address!("0x00000000000099DE0BF6fA90dEB851E2A2df7d83"),
+        known::SINGLE_SIGNER_VALIDATION_MODULE,
         "SingleSignerValidationModule",
         Some(3_976),
     ),
@@ -89,7 +85,11 @@ pub fn known_v08_contract(address: Address, code_length: usize) -> Option<&'stat
 
 /// Whether a known delegate (EIP-7702) is at an address, in any version.
 pub(super) fn is_known_delegate(address: Address) -> bool {
-    [DELEGATE_1_0_0, DELEGATE_1_1_0].contains(&address)
+    [
+        known::SEMI_MODULAR_ACCOUNT_7702,
+        known::SEMI_MODULAR_ACCOUNT_7702_V1_1,
+    ]
+    .contains(&address)
 }
 
 #[cfg(test)]
@@ -99,10 +99,10 @@ mod tests {
     #[test]
     fn a_contract_is_known_by_address_and_length() {
         assert_eq!(
-            known_v08_contract(DELEGATE_1_0_0, 23_741),
+            known_v08_contract(known::SEMI_MODULAR_ACCOUNT_7702, 23_741),
             Some("SemiModularAccount7702 1.0.0")
         );
-        assert_eq!(known_v08_contract(DELEGATE_1_0_0, 23_742), None);
+        assert_eq!(known_v08_contract(known::SEMI_MODULAR_ACCOUNT_7702, 23_742), None);
         assert_eq!(known_v08_contract(Address::ZERO, 23_741), None);
     }
 

@@ -9,44 +9,8 @@ mod read;
 pub use findings::{Finding, FindingKind, Severity};
 pub use known::known_v08_contract;
 
-use alloy::primitives::{Address, FixedBytes, Selector};
-
-alloy::sol! {
-    /// What an ERC-6900 v0.8 account says of itself.
-    #[allow(missing_docs)]
-    interface IAccountV08 {
-        event ValidationInstalled(address indexed module, uint32 indexed entityId);
-
-        struct ExecutionDataView {
-            address module;
-            bool skipRuntimeValidation;
-            bool allowGlobalValidation;
-            bytes25[] executionHooks;
-        }
-
-        struct ValidationDataView {
-            uint8 flags;
-            bytes25[] validationHooks;
-            bytes25[] executionHooks;
-            bytes4[] selectors;
-        }
-
-        function accountId() external view returns (string memory);
-        function entryPoint() external view returns (address);
-        function getExecutionData(bytes4 selector) external view returns (ExecutionDataView memory);
-        function getValidationData(bytes24 validationFunction) external view returns (ValidationDataView memory);
-    }
-}
-
-/// Entity id of direct-call validations: such a validation is a caller.
-pub const DIRECT_CALL_ENTITY: u32 = u32::MAX;
-
-/// Flag of a validation: it validates user operations.
-pub const IS_USER_OPERATION_VALIDATION: u8 = 1;
-/// Flag of a validation: it signs for the account (ERC-1271).
-pub const IS_SIGNATURE_VALIDATION: u8 = 2;
-/// Flag of a validation: it is for every function that allows global validation.
-pub const IS_GLOBAL_VALIDATION: u8 = 4;
+use crate::v08::{HookConfig, ValidationFlags};
+use alloy::primitives::{Address, Selector};
 
 /// What runs behind an account's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,8 +46,8 @@ pub struct FunctionState {
     pub skips_runtime_validation: bool,
     /// Whether global validations are for it.
     pub allows_global_validation: bool,
-    /// Hooks that run around it: module (20 bytes), entity id (4), flags (1).
-    pub hooks: Vec<FixedBytes<25>>,
+    /// Hooks that run around it.
+    pub hooks: Vec<HookConfig>,
 }
 
 /// How the account has a validation.
@@ -91,14 +55,14 @@ pub struct FunctionState {
 pub struct ValidationState {
     /// The module that validates.
     pub module: Address,
-    /// The account's number for it; [`DIRECT_CALL_ENTITY`] for a direct-call validation.
+    /// The account's number for it; [`DIRECT_CALL_ENTITY_ID`](crate::v08::DIRECT_CALL_ENTITY_ID) for a direct-call validation.
     pub entity_id: u32,
-    /// [`IS_USER_OPERATION_VALIDATION`], [`IS_SIGNATURE_VALIDATION`], [`IS_GLOBAL_VALIDATION`].
-    pub flags: u8,
-    /// Hooks before its validations: module (20 bytes), entity id (4), flags (1).
-    pub validation_hooks: Vec<FixedBytes<25>>,
+    /// What it may be used for.
+    pub flags: ValidationFlags,
+    /// Hooks before its validations.
+    pub validation_hooks: Vec<HookConfig>,
     /// Hooks around its executions.
-    pub execution_hooks: Vec<FixedBytes<25>>,
+    pub execution_hooks: Vec<HookConfig>,
     /// The functions that it is for.
     pub selectors: Vec<Selector>,
     /// Whether the account shows that the entity is this module's. Accounts that look at the entity id alone do not, unless their
@@ -111,7 +75,7 @@ pub struct ValidationState {
 impl ValidationState {
     /// Whether anything of it is there.
     const fn is_there(&self) -> bool {
-        self.flags != 0
+        self.flags.0 != 0
             || !(self.selectors.is_empty()
                 && self.validation_hooks.is_empty()
                 && self.execution_hooks.is_empty())

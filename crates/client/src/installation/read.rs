@@ -1,13 +1,14 @@
 //! Reads how an account has the module.
 
 use super::{
-    AccountCode, DIRECT_CALL_ENTITY, FunctionState, IAccountV08, Installation, ValidationState,
+    AccountCode, FunctionState, Installation, ValidationState,
     findings::{BATCH, EXECUTE, FUNCTIONS},
 };
 use crate::{
-    abi::Plugin,
+    abi::{AccountV08, Plugin},
     account::ReadError,
     node::{LogFilter, Node},
+    v08::{DIRECT_CALL_ENTITY_ID, HookConfig, ModuleEntity, ValidationFlags},
 };
 use alloy::{
     eips::BlockId,
@@ -16,7 +17,7 @@ use alloy::{
     rpc::types::TransactionRequest,
     sol_types::{SolCall, SolEvent, SolValue},
 };
-use session_key_bindings::IModule;
+use session_key_bindings::{IModule, ValidationData};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a proxy keeps the address of its implementation (ERC-1967).
@@ -55,10 +56,10 @@ impl Installation {
         if code.is_empty() {
             return Ok(None);
         }
-        let Some(account_id) = reader.try_ask(account, IAccountV08::accountIdCall {}).await? else {
+        let Some(account_id) = reader.try_ask(account, AccountV08::accountIdCall {}).await? else {
             return Ok(None);
         };
-        let entry_point = reader.ask(account, IAccountV08::entryPointCall {}).await?;
+        let entry_point = reader.ask(account, AccountV08::entryPointCall {}).await?;
         let code = reader.code(&code).await?;
 
         let mut functions = Vec::new();
@@ -75,7 +76,7 @@ impl Installation {
             entities.insert(*entity_id, module);
         }
         for (of, entity_id) in installed.into_iter().flatten() {
-            if entity_id == DIRECT_CALL_ENTITY {
+            if entity_id == DIRECT_CALL_ENTITY_ID {
                 direct_callers.insert(of);
             } else {
                 entities.insert(entity_id, of);
@@ -83,7 +84,7 @@ impl Installation {
         }
         let direct = direct_callers
             .into_iter()
-            .map(|caller| (DIRECT_CALL_ENTITY, caller));
+            .map(|caller| (DIRECT_CALL_ENTITY_ID, caller));
         // The module's own first: they are never left out.
         let mut wanted: Vec<_> = entities.into_iter().chain(direct).collect();
         wanted.sort_by_key(|(_, of)| *of != module);
@@ -111,6 +112,10 @@ impl Installation {
             session_keys: keys.map(|keys| keys.len()),
         }))
     }
+}
+
+fn hooks(packed: Vec<FixedBytes<25>>) -> Vec<HookConfig> {
+    packed.into_iter().map(HookConfig::from).collect()
 }
 
 struct Reader<'a> {
@@ -142,21 +147,21 @@ impl Reader<'_> {
 
     async fn function(&self, selector: Selector) -> Result<FunctionState, ReadError> {
         let data = self
-            .ask(self.account, IAccountV08::getExecutionDataCall { selector })
+            .ask(self.account, AccountV08::getExecutionDataCall { selector })
             .await?;
         Ok(FunctionState {
             selector,
             module: data.module,
             skips_runtime_validation: data.skipRuntimeValidation,
             allows_global_validation: data.allowGlobalValidation,
-            hooks: data.executionHooks,
+            hooks: hooks(data.executionHooks),
         })
     }
 
     /// Every validation that was ever installed, in order; `None` if the node refuses to say.
     async fn installed(&self) -> Result<Option<Vec<(Address, u32)>>, ReadError> {
         let head = self.node.head().await?;
-        let topic = IAccountV08::ValidationInstalled::SIGNATURE_HASH;
+        let topic = AccountV08::ValidationInstalled::SIGNATURE_HASH;
         let filter = LogFilter::new(self.account, vec![vec![topic]]);
         let logs = match self.node.logs(&filter, 0, head.number).await {
             Ok(logs) => logs,
@@ -164,7 +169,7 @@ impl Reader<'_> {
             Err(_) => return Ok(None),
         };
         let installed = logs.iter().filter_map(|log| {
-            let event = IAccountV08::ValidationInstalled::decode_log_validate(&log.inner).ok()?;
+            let event = AccountV08::ValidationInstalled::decode_log_validate(&log.inner).ok()?;
             Some((event.module, event.entityId))
         });
         Ok(Some(installed.collect()))
@@ -181,12 +186,12 @@ impl Reader<'_> {
         let mut state = ValidationState {
             module,
             entity_id,
-            flags: data.flags,
-            validation_hooks: data.validationHooks,
-            execution_hooks: data.executionHooks,
+            flags: ValidationFlags(data.flags),
+            validation_hooks: hooks(data.validationHooks),
+            execution_hooks: hooks(data.executionHooks),
             selectors: data.selectors,
             // Its key is the module.
-            is_module_certain: entity_id == DIRECT_CALL_ENTITY,
+            is_module_certain: entity_id == DIRECT_CALL_ENTITY_ID,
             is_session_key_module: module == session_key_module,
         };
         if !state.is_there() {
@@ -201,13 +206,13 @@ impl Reader<'_> {
                 .await?;
             let stored = Address::from_word(B256::from(word) & LOW_160_BITS);
             // The flags are above the module; nothing else is in the word.
-            if !stored.is_zero() && word >> 160 == U256::from(state.flags) {
+            if !stored.is_zero() && word >> 160 == U256::from(state.flags.0) {
                 state.module = stored;
                 state.is_module_certain = true;
             } else {
                 // An account that looks at the module as well does not find the entity under another.
                 let other = self.validation_data(Address::ZERO, entity_id).await?;
-                let is_same = other.flags == state.flags && other.selectors == state.selectors;
+                let is_same = other.flags == state.flags.0 && other.selectors == state.selectors;
                 state.is_module_certain = !is_same;
             }
         }
@@ -220,16 +225,9 @@ impl Reader<'_> {
         Ok(state)
     }
 
-    async fn validation_data(
-        &self,
-        module: Address,
-        entity_id: u32,
-    ) -> Result<IAccountV08::ValidationDataView, ReadError> {
-        let mut entity = [0; 24];
-        entity[..20].copy_from_slice(module.as_slice());
-        entity[20..].copy_from_slice(&entity_id.to_be_bytes());
-        let question = IAccountV08::getValidationDataCall {
-            validationFunction: FixedBytes(entity),
+    async fn validation_data(&self, module: Address, entity_id: u32) -> Result<ValidationData, ReadError> {
+        let question = AccountV08::getValidationDataCall {
+            validationFunction: ModuleEntity::new(module, entity_id).into(),
         };
         self.ask(self.account, question).await
     }

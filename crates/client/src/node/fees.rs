@@ -72,9 +72,7 @@ pub(super) async fn priority(node: &Node) -> Result<u128, RequestError> {
 /// The price of a gas unit that a node suggests, in wei.
 pub(super) async fn price(node: &Node) -> Result<u128, RequestError> {
     let price: Fee = node.request("eth_gasPrice", ()).await?;
-    price
-        .value()
-        .ok_or_else(|| RequestError::unreadable("eth_gasPrice", "null"))
+    price.value().ok_or_else(|| RequestError::null("eth_gasPrice"))
 }
 
 async fn history(node: &Node) -> Result<Option<History>, RequestError> {

@@ -151,6 +151,9 @@ impl Node {
             return Err(RequestError::TooLarge { limit: MAX_ANSWER });
         }
         serde_json::from_str(result).map_err(|error| {
+            if result == "null" {
+                return RequestError::null(method);
+            }
             // The place in the text, which serde_json adds, tells nobody anything.
             let error = error.to_string();
             let reason = error.split(" at line ").next().unwrap_or_default();

@@ -153,7 +153,7 @@ impl RequestError {
                     .and_then(|data| serde_json::from_str::<Value>(data.get()).ok()),
             }
             .into_request_error(text::clean),
-            RpcError::NullResp => Self::unreadable(method, "null"),
+            RpcError::NullResp => Self::null(method),
             RpcError::UnsupportedFeature(_) | RpcError::LocalUsageError(_) | RpcError::SerError(_) => {
                 Self::NotMade {
                     message: text::clean(&text::chain(error)),
@@ -168,6 +168,9 @@ impl RequestError {
     fn of_text(method: &str, text: &str) -> Self {
         if text.len() > MAX_ANSWER {
             return Self::TooLarge { limit: MAX_ANSWER };
+        }
+        if text.trim() == "null" {
+            return Self::null(method);
         }
         let is_envelope = answer::Envelope::read(text).is_some_and(|envelope| envelope.is_answer());
         if !is_envelope && serde_json::from_str::<IgnoredAny>(text).is_ok() {
@@ -200,6 +203,13 @@ impl RequestError {
             message: text::clean(message.as_ref()),
             status: None,
         }
+    }
+
+    /// A result of this method that is null, where there should be one: the other side does not have what was asked about. A block
+    /// that a reorganization has just undone is such a thing; asking again helps.
+    #[must_use]
+    pub fn null(method: &str) -> Self {
+        Self::no_answer(format!("the result{} is null", text::of(method)))
     }
 
     /// A result of this method that cannot be read.

@@ -50,7 +50,7 @@ impl From<FixedBytes<24>> for ModuleEntity {
 
 impl fmt::Display for ModuleEntity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "entity {:#x} of module {}", self.entity_id, self.module)
+        write!(f, "entity {:#010x} of module {}", self.entity_id, self.module)
     }
 }
 
@@ -73,6 +73,12 @@ impl ValidationFlags {
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Whether a flag is set that ERC-6900 v0.8 does not define.
+    #[must_use]
+    pub const fn has_unknown(self) -> bool {
+        self.0 & !(Self::USER_OPERATIONS.0 | Self::SIGNATURES.0 | Self::GLOBAL.0) != 0
     }
 
     /// The flags of both.
@@ -166,6 +172,16 @@ impl HookConfig {
     }
 }
 
+impl fmt::Display for HookConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind() {
+            HookKind::Validation => "validation hook",
+            HookKind::Execution { .. } => "execution hook",
+        };
+        write!(f, "{kind} {}, flags {:#04x}", self.hook, self.flags)
+    }
+}
+
 impl From<HookConfig> for FixedBytes<25> {
     fn from(config: HookConfig) -> Self {
         with_flags(config.hook, config.flags)
@@ -234,6 +250,7 @@ mod tests {
             "ValidationFlags(0x05: user operations, global)"
         );
         assert!(!config.flags.contains(ValidationFlags::SIGNATURES));
+        assert!(!config.flags.has_unknown() && ValidationFlags(0x0d).has_unknown());
         let entity = FixedBytes::<24>::from(config.validation);
         assert_eq!(ModuleEntity::from(entity), config.validation);
     }

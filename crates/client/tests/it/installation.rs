@@ -11,7 +11,8 @@ use session_key_client::{
         primitives::{Address, B256, Bytes, FixedBytes, Selector, U256, b256},
         sol_types::{SolCall, SolValue as _},
     },
-    installation::{AccountCode, DIRECT_CALL_ENTITY, FindingKind as K, Installation},
+    installation::{AccountCode, FindingKind as K, Installation},
+    v08::DIRECT_CALL_ENTITY_ID,
 };
 use session_key_testkit::{
     Chain, Testkit, V08_ACCOUNT_CODE, V08_DELEGATE_CODE, V08_SIGNATURE_ACCOUNT_CODE, dev_accounts,
@@ -135,7 +136,7 @@ impl Stage {
     }
 
     fn direct_call(&self, flags: u8, selectors: &[Selector], hooks: &[Bytes]) {
-        self.validation(self.module, DIRECT_CALL_ENTITY, flags, selectors, hooks);
+        self.validation(self.module, DIRECT_CALL_ENTITY_ID, flags, selectors, hooks);
     }
 
     /// The account's own order to the module.
@@ -266,7 +267,7 @@ async fn what_an_uninstallation_without_callbacks_leaves_is_named() {
     stage.install();
     stage.add_key();
     let mut entity = [0; 24];
-    for entity_id in [ENTITY, DIRECT_CALL_ENTITY] {
+    for entity_id in [ENTITY, DIRECT_CALL_ENTITY_ID] {
         entity[..20].copy_from_slice(stage.module.as_slice());
         entity[20..].copy_from_slice(&entity_id.to_be_bytes());
         stage.own(&Account::uninstallValidationCall {
