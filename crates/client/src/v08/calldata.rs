@@ -94,7 +94,7 @@ pub fn uninstall_execution(module: Address, manifest: ExecutionManifest, uninsta
     .into()
 }
 
-/// `executeWithRuntimeValidation`. For `authorization`, see [`signature::authorization`](super::signature::validation).
+/// `executeWithRuntimeValidation`. For `authorization`, see [`signature::authorization`](super::signature::authorization).
 #[must_use]
 pub fn execute_with_runtime_validation(data: Bytes, authorization: Bytes) -> Bytes {
     AccountV08::executeWithRuntimeValidationCall { data, authorization }
