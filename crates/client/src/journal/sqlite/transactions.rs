@@ -33,7 +33,9 @@ impl SqliteJournal {
             transaction
                 .prepare_cached(
                     "INSERT INTO transactions (hash, chain_id, sender, nonce, raw, request, signed_at, note)
-                     VALUES (:hash, :chain_id, :sender, :nonce, :raw, :request, :signed_at, :note)",
+                     VALUES (:hash, :chain_id, :sender, :nonce, :raw, :request, :signed_at, :note)
+                     -- The same bytes, signed once more.
+                     ON CONFLICT (hash) DO UPDATE SET request = excluded.request, note = excluded.note",
                 )?
                 .execute(named_params! {
                     ":hash": text(hash),
