@@ -12,11 +12,11 @@ use alloy::primitives::{Address, B256};
 use rusqlite::named_params;
 
 impl SqliteJournal {
-    /// Writes a transaction down, before it is sent.
+    /// Writes a transaction down, before it is sent. One that is there already gets this request and note.
     ///
     /// # Errors
     ///
-    /// The store failed, or has this transaction already.
+    /// The store failed.
     pub async fn keep_transaction(&self, record: TransactionRecord) -> Result<(), JournalError> {
         self.writing(move |transaction| {
             let TransactionRecord {
