@@ -383,6 +383,8 @@ impl TransactionSender {
         };
         // Room for what changes until it is included.
         let gas_limit = gas.saturating_add(gas / 4);
+        let fee = U256::from(gas_limit).saturating_mul(U256::from(fees.max_fee));
+        bounds.check_cost(fee.saturating_add(value))?;
         let action = Action { to, value, input };
         let signed = SignedTransaction::sign(action, self.chain_id, nonce, gas_limit, &offer, signer).await;
         signed.map_err(|error| SendError::NotSigned {
@@ -476,8 +478,10 @@ impl TransactionSender {
             Seen::Included(receipt) => return Ok(TransactionEnd::Included(receipt)),
             Seen::Used => {}
             Seen::Waiting => match self.hand_over(signed).await {
-                // An earlier run may have sent it.
-                Err(SendError::NeverLeft { transaction, error }) => {
+                // An earlier run may have sent it: then this refusal decides nothing.
+                Err(
+                    SendError::NeverLeft { transaction, error } | SendError::NotTaken { transaction, error },
+                ) => {
                     return Err(SendError::NoAnswer { transaction, error });
                 }
                 handed => handed?,

@@ -386,6 +386,31 @@ fn with_again_it_is_done_once_more() {
     assert_eq!(keys["keys"].as_array().map(Vec::len), Some(2));
 }
 
+/// A removal that nobody was told about is not the answer once the key has been granted again: the key is removed.
+#[test]
+fn an_old_removal_does_not_answer_for_a_key_that_is_there_again() {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    run(&stage, &["account", "new"]);
+    let (exit, granted) = run(&stage, &["grant", &policy]);
+    assert_eq!(exit, Some(0), "{granted}");
+    let key = granted["sessionKey"].as_str().expect("a key").to_owned();
+    let revoke = ["revoke", key.as_str()];
+    let old = killed_after_sending(&stage, &revoke);
+    stage.testkit.chain().mine();
+    stage.testkit.chain().set_automine(true);
+    let (exit, again) = run(&stage, &["grant", &policy, "--key", &key, "--again"]);
+    assert_eq!(exit, Some(0), "{again}");
+
+    let (exit, revoked) = run(&stage, &revoke);
+    assert_eq!(exit, Some(0), "{revoked}");
+    assert_ne!(revoked["transactionHash"], json!(old), "{revoked}");
+    let keys = stage.json(0, &["inspect"]);
+    assert_eq!(keys["keys"], json!([]));
+    assert_eq!(kept(&stage), [] as [B256; 0]);
+}
+
 #[test]
 fn what_could_not_be_reported_is_reported_the_next_time() {
     let stage = Stage::new();

@@ -102,7 +102,7 @@ kinds! {
         "exchange it in one batch, its validation included: uninstall the other module, then install this one";
     FunctionWithoutValidation = "function-without-validation", Unsafe,
         "anybody may call a function without validation: the account is open",
-        "uninstall the module's functions at once, by the manifest that they were installed with";
+        "uninstall the validation of operations, then the module's functions with data 0x01, which removes all keys: anybody may have added some";
     UseIsGlobal = "use-is-global", Unsafe,
         "every global validation may run any key's permissions, without the key's signature",
         "uninstall the module's functions by the manifest that they were installed with, then install the module's own manifest";
@@ -266,7 +266,9 @@ impl Installation {
             .iter()
             .all(|finding| finding.kind.severity() != Severity::Incomplete);
         self.judge_others(&mut found);
-        if let (false, Some(keys @ 1..)) = (is_whole, self.session_keys) {
+        // A validation that nobody could find may well be there.
+        let is_unknown = own == 0 && !self.has_all_validations;
+        if let (false, false, Some(keys @ 1..)) = (is_whole, is_unknown, self.session_keys) {
             found.add(FindingKind::KeysLeft, keys);
         }
         if !self.has_all_validations {

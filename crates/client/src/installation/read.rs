@@ -8,7 +8,7 @@ use crate::{
     abi::{AccountV08, Plugin},
     account::ReadError,
     node::{LogFilter, Node},
-    v08::{DIRECT_CALL_ENTITY_ID, HookConfig, ModuleEntity, ValidationFlags},
+    v08::{DIRECT_CALL_ENTITY_ID, HookConfig, ModuleEntity, SESSION_KEY_ENTITY_ID, ValidationFlags},
 };
 use alloy::{
     eips::BlockId,
@@ -18,7 +18,7 @@ use alloy::{
     sol_types::{SolCall, SolEvent, SolValue},
 };
 use session_key_bindings::{IModule, ValidationData};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Where a proxy keeps the address of its implementation (ERC-1967).
 const IMPLEMENTATION_SLOT: B256 = b256!("360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc");
@@ -69,17 +69,17 @@ impl Installation {
 
         let installed = reader.installed().await?;
         let is_answered = installed.is_some();
-        // The newest module of each entity; direct-call validations are told apart by their modules.
-        let mut entities: BTreeMap<u32, Address> = BTreeMap::new();
+        // Some accounts tell entities apart by their modules, too. Direct-call validations are told apart by nothing else.
+        let mut entities: BTreeSet<(u32, Address)> = BTreeSet::new();
         let mut direct_callers = BTreeSet::from([module]);
-        for entity_id in entity_ids {
-            entities.insert(*entity_id, module);
+        for entity_id in entity_ids.iter().chain([&SESSION_KEY_ENTITY_ID]) {
+            entities.insert((*entity_id, module));
         }
         for (of, entity_id) in installed.into_iter().flatten() {
             if entity_id == DIRECT_CALL_ENTITY_ID {
                 direct_callers.insert(of);
             } else {
-                entities.insert(entity_id, of);
+                entities.insert((entity_id, of));
             }
         }
         let direct = direct_callers
@@ -96,7 +96,9 @@ impl Installation {
                 validations.push(state);
             }
         }
+        // Where the module does not matter, one validation was found under each that it ever had.
         validations.sort_by_key(|validation: &ValidationState| (validation.entity_id, validation.module));
+        validations.dedup_by_key(|validation| (validation.entity_id, validation.module));
         let keys = reader
             .try_ask(module, Plugin::sessionKeysOfCall { account })
             .await?;
@@ -205,8 +207,9 @@ impl Reader<'_> {
                 .storage_at(self.account, slot, BlockId::latest())
                 .await?;
             let stored = Address::from_word(B256::from(word) & LOW_160_BITS);
-            // The flags are above the module; nothing else is in the word.
-            if !stored.is_zero() && word >> 160 == U256::from(state.flags.0) {
+            // The flags are the byte above the module, and numbers of hooks may follow.
+            let flags = (word >> 160) & U256::from(u8::MAX);
+            if !stored.is_zero() && flags == U256::from(state.flags.0) {
                 state.module = stored;
                 state.is_module_certain = true;
             } else {

@@ -203,6 +203,9 @@ pub fn install_session_key_module(
 /// gas lasts: earlier in the batch, it could leave too little for the rest.
 ///
 /// The account swallows a callback that reverts: read back that no key is left.
+///
+/// **Read the entity id from the account first** ([`Installation`](crate::installation::Installation)): Modular Account v2 does not
+/// compare the module, and removes whatever validation has this id, also the owner's.
 #[must_use]
 pub fn uninstall_session_key_module(account: Address, module: Address, entity_id: u32) -> [Call; 3] {
     let operations = ModuleEntity::new(module, entity_id);

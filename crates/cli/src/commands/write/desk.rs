@@ -180,6 +180,17 @@ impl Desk<'_> {
             .any(|cause| cause.downcast_ref().is_some_and(is_not_taken))
     }
 
+    /// What the same command has sent before is not the answer any more: it is forgotten, and the command goes on.
+    pub(super) async fn forget_taken(&self) {
+        self.writing.told.forget().await;
+        self.has_signed.store(false, Ordering::SeqCst);
+        *self.signed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self
+            .signed_transaction
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// What the same command has sent before, if it was done.
     pub(super) fn taken(&mut self) -> Result<Option<Taken>> {
         Ok(self.taken.take().transpose().map_err(OfEarlierRun)?)
@@ -368,7 +379,7 @@ impl Desk<'_> {
 
     /// Sees an operation to its end that an earlier run of the same command has begun.
     pub(super) async fn go_on(&mut self) -> Result<()> {
-        let Some(begun) = BegunOperation::read(&self.journal(), self.asked) else {
+        let Some(begun) = BegunOperation::read(&self.journal(), self.asked)? else {
             return Ok(());
         };
         let account = self.within(self.chain.account()).await?;

@@ -57,6 +57,8 @@ impl Request {
     pub(super) fn hash(&self, chain: &Chain) -> B256 {
         let settings = &chain.settings;
         let asked = (
+            // One folder can hold the notes of many chains.
+            chain.chain_id,
             self.command,
             &self.arguments,
             // Whoever makes one does not name it.
@@ -156,12 +158,17 @@ impl BegunOperation {
         journal.with_file_name(format!("begun-{asked}.json"))
     }
 
-    /// What an earlier run has noted.
-    pub(super) fn read(journal: &Path, asked: B256) -> Option<Self> {
+    /// What an earlier run has noted. A note that cannot be read is an error: what it stands for may be open.
+    pub(super) fn read(journal: &Path, asked: B256) -> Result<Option<Self>> {
         let path = Self::path(journal, asked);
-        let text = std::fs::read_to_string(&path).ok()?;
-        let note = serde_json::from_str(&text).ok()?;
-        Some(Self { path, note })
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).wrap_err_with(|| format!("{}", path.display())),
+        };
+        let note = serde_json::from_str(&text)
+            .wrap_err_with(|| format!("{} is not a note of this version", path.display()))?;
+        Ok(Some(Self { path, note }))
     }
 
     pub(super) fn write(

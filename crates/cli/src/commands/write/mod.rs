@@ -23,6 +23,7 @@ use super::{ASKING, Outcome, chain::Chain, keys::Keystore, waited};
 use crate::{
     answer::{Answer, Tone, hashes},
     failure::{Ended, Exit, Failure, WrongInput},
+    report::print_note,
     settings::{Settings, Sources},
 };
 use clap::Args;
@@ -240,18 +241,24 @@ fn tag_of(text: &str) -> B256 {
     }
 }
 
-/// Does something that needs no further questions.
+/// Does something that needs no further questions. `is_undone` says whether what an earlier run of the same command has done has been
+/// undone since.
 async fn simply(
     writing: &Writing,
     request: Request,
+    is_undone: impl AsyncFnOnce(&Desk<'_>) -> Result<bool>,
     ready: impl AsyncFnOnce(&Desk<'_>, &mut Answer) -> Result<Option<(SmartAccount, Vec<OwnerAction>)>>,
 ) -> Outcome {
     let mut answer = Answer::new();
     let prepared = async {
         let mut desk = writing.desk(request).await?;
         if let Some(taken) = desk.taken()? {
-            answer = taken.answered();
-            return Ok((desk, None));
+            if !desk.within(is_undone(&desk)).await? {
+                answer = taken.answered();
+                return Ok((desk, None));
+            }
+            print_note("an earlier run has done this, and it has been undone since: it is done again");
+            desk.forget_taken().await;
         }
         desk.require_way()?;
         let Some((account, actions)) = desk.within(ready(&desk, &mut answer)).await? else {

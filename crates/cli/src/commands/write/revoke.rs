@@ -1,12 +1,13 @@
 //! Removing keys.
 
-use super::{Writing, ledger::Request, simply, tag_of};
+use super::{Writing, desk::Desk, ledger::Request, simply, tag_of};
 use crate::commands::Outcome;
 use clap::Args;
-use eyre::bail;
+use eyre::{Result, bail};
 use serde_json::json;
 use session_key_client::{
-    OwnerAction, alloy::primitives::Address, inspect::InspectOptions, permissions::parse_address,
+    OwnerAction, SmartAccount, alloy::primitives::Address, inspect::InspectOptions,
+    permissions::parse_address,
 };
 
 #[derive(Debug, Args)]
@@ -28,29 +29,41 @@ pub(crate) struct RevokeArguments {
     pub(crate) writing: Writing,
 }
 
+impl RevokeArguments {
+    /// The keys to remove.
+    async fn wanted(&self, desk: &Desk<'_>, account: &SmartAccount) -> Result<Vec<Address>> {
+        let Some(tag) = &self.tag else {
+            return Ok(if self.all {
+                account.session_keys().await?
+            } else {
+                self.keys.clone()
+            });
+        };
+        let (_, inspection) = desk.chain.inspect(InspectOptions::new()).await?;
+        let unknown = inspection.keys().iter().find(|key| key.tag.is_none());
+        if let Some(key) = unknown {
+            bail!("the tag of {} is not known: {}", key.session_key, key.missing[0]);
+        }
+        let tagged = inspection.with_tag(tag_of(tag));
+        Ok(tagged.map(|key| key.session_key).collect())
+    }
+}
+
 pub(crate) async fn revoke(arguments: &RevokeArguments) -> Outcome {
     let request = json!({ "keys": arguments.keys, "all": arguments.all, "tag": arguments.tag });
     simply(
         &arguments.writing,
         Request::new("revoke", request),
+        // Of a removal, an old success means nothing if the key has been granted again.
+        async |desk| {
+            let account = desk.chain.account().await?;
+            let registered = account.session_keys().await?;
+            let wanted = arguments.wanted(desk, &account).await?;
+            Ok(wanted.iter().any(|key| registered.contains(key)))
+        },
         async |desk, answer| {
             let account = desk.chain.account().await?;
-            let keys = match &arguments.tag {
-                Some(tag) => {
-                    let options = InspectOptions::new();
-                    let (_, inspection) = desk.chain.inspect(options).await?;
-                    let unknown = inspection.keys().iter().find(|key| key.tag.is_none());
-                    if let Some(key) = unknown {
-                        bail!("the tag of {} is not known: {}", key.session_key, key.missing[0]);
-                    }
-                    inspection
-                        .with_tag(tag_of(tag))
-                        .map(|key| key.session_key)
-                        .collect()
-                }
-                None if arguments.all => account.session_keys().await?,
-                None => arguments.keys.clone(),
-            };
+            let keys = arguments.wanted(desk, &account).await?;
             answer.heading(format!("Revoke on account {}", account.address()));
             for key in &keys {
                 answer.plain(key.to_string());

@@ -12,11 +12,11 @@ use alloy::primitives::{Address, B256};
 use rusqlite::named_params;
 
 impl SqliteJournal {
-    /// Writes a transaction down, before it is sent.
+    /// Writes a transaction down, before it is sent. One that is there already gets this request and note.
     ///
     /// # Errors
     ///
-    /// The store failed, or has this transaction already.
+    /// The store failed.
     pub async fn keep_transaction(&self, record: TransactionRecord) -> Result<(), JournalError> {
         self.writing(move |transaction| {
             let TransactionRecord {
@@ -33,7 +33,9 @@ impl SqliteJournal {
             transaction
                 .prepare_cached(
                     "INSERT INTO transactions (hash, chain_id, sender, nonce, raw, request, signed_at, note)
-                     VALUES (:hash, :chain_id, :sender, :nonce, :raw, :request, :signed_at, :note)",
+                     VALUES (:hash, :chain_id, :sender, :nonce, :raw, :request, :signed_at, :note)
+                     -- The same bytes, signed once more.
+                     ON CONFLICT (hash) DO UPDATE SET request = excluded.request, note = excluded.note",
                 )?
                 .execute(named_params! {
                     ":hash": text(hash),
