@@ -383,8 +383,8 @@ impl TransactionSender {
         };
         // Room for what changes until it is included.
         let gas_limit = gas.saturating_add(gas / 4);
-        let fee = U256::from(gas_limit).saturating_mul(U256::from(fees.max_fee));
-        bounds.check_cost(fee.saturating_add(value))?;
+        // The bounds are on what the node says, and the caller says the value.
+        bounds.check_cost(U256::from(gas_limit).saturating_mul(U256::from(fees.max_fee)))?;
         let action = Action { to, value, input };
         let signed = SignedTransaction::sign(action, self.chain_id, nonce, gas_limit, &offer, signer).await;
         signed.map_err(|error| SendError::NotSigned {
