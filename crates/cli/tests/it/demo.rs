@@ -374,7 +374,7 @@ fn a_node_that_raises_its_prices_gets_no_more_than_was_said() {
         let mut chain = node.chain();
         // Five contracts, the token, and the account.
         if chain.block_number() == 7 {
-            chain.set_next_base_fee(5_000_000_000_000);
+            chain.set_next_base_fee(2_000_000_000_000);
         }
         None
     });
