@@ -417,6 +417,8 @@ impl TransactionSender {
 
     /// Waits until one of the transactions is included, or none can be. All have the same nonce; the latest is the last.
     ///
+    /// None can be once another transaction with their nonce is seen in a block. That the node does not show them is not enough.
+    ///
     /// # Errors
     ///
     /// Neither is so after 180 seconds.
@@ -437,9 +439,17 @@ impl TransactionSender {
                 }
                 Ok(Seen::Used) => {
                     if used_since.get_or_insert_with(Instant::now).elapsed() >= LAG {
-                        return Ok(TransactionEnd::Void);
+                        // That a node does not show ours is no proof: it may have forgotten old receipts. Another's is.
+                        match self.user_of_nonce(sender, kept).await {
+                            Ok(hash) if kept.iter().all(|signed| signed.hash != hash) => {
+                                return Ok(TransactionEnd::Void);
+                            }
+                            Ok(_) => None,
+                            Err(error) => Some(error),
+                        }
+                    } else {
+                        None
                     }
-                    None
                 }
                 Err(error) => Some(error),
             };
@@ -488,6 +498,65 @@ impl TransactionSender {
             },
         }
         self.wait(sender, kept).await
+    }
+
+    /// The transaction that has used the nonce, found in its block.
+    async fn user_of_nonce(&self, sender: Address, kept: &[SignedTransaction]) -> Result<B256, RequestError> {
+        #[derive(Deserialize)]
+        struct Block {
+            transactions: Vec<Transaction>,
+        }
+        #[derive(Deserialize)]
+        struct Transaction {
+            hash: B256,
+            from: Address,
+            nonce: U64,
+        }
+        let nonce = kept.last().map_or(u64::MAX, |signed| signed.nonce);
+        let count_at = async |block: u64| -> Result<u64, RequestError> {
+            let count: U64 = self
+                .node
+                .request("eth_getTransactionCount", (sender, U64::from(block)))
+                .await?;
+            Ok(count.to())
+        };
+        // The nonce is used in `used` and free in `free`, which is found by going back in ever longer steps.
+        let mut used = self.node.head().await?.number;
+        let mut step = 1;
+        let mut free = loop {
+            let before = used.saturating_sub(step);
+            if count_at(before).await? <= nonce {
+                break before;
+            }
+            if before == 0 {
+                return Err(RequestError::no_answer(format!(
+                    "nonce {nonce} was used before block 0"
+                )));
+            }
+            used = before;
+            step *= 2;
+        };
+        while free + 1 < used {
+            let middle = free + (used - free) / 2;
+            if count_at(middle).await? <= nonce {
+                free = middle;
+            } else {
+                used = middle;
+            }
+        }
+        let block: Block = self
+            .node
+            .request("eth_getBlockByNumber", (U64::from(used), true))
+            .await?;
+        let user = block
+            .transactions
+            .iter()
+            .find(|transaction| transaction.from == sender && transaction.nonce.to::<u64>() == nonce);
+        user.map(|transaction| transaction.hash).ok_or_else(|| {
+            RequestError::no_answer(format!(
+                "block {used} does not show who used nonce {nonce} of {sender}"
+            ))
+        })
     }
 
     /// What the chain shows of the transactions now.

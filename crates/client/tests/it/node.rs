@@ -17,7 +17,9 @@ use session_key_client::{
         transports::{BoxTransport, IntoBoxTransport, TransportError, TransportFut},
     },
     node::{Head, Node, OperationEvent, OperationFilter, SuggestedFees},
+    operation::Bounds,
     request::MAX_ANSWER,
+    transaction::{TransactionEnd, TransactionSender},
 };
 use session_key_testkit::{Testkit, dev_accounts};
 use std::{
@@ -972,5 +974,42 @@ async fn tags_and_hashes_are_named_as_nodes_expect() {
             json!({ "blockHash": B256::repeat_byte(1) }),
             json!("pending")
         ]
+    );
+}
+
+/// A node that has forgotten old transactions shows nothing of one that was included. That is no proof that it never will be: only the
+/// transaction that used its nonce is.
+#[tokio::test(start_paused = true)]
+async fn a_transaction_is_void_only_if_the_one_that_used_its_nonce_is_seen() {
+    let testkit = Testkit::default();
+    let forgetful = Scripted {
+        chain: testkit.transport().into_box_transport(),
+        ..Scripted::new(|method, _| match method {
+            "eth_getTransactionReceipt" | "eth_getTransactionByHash" => Some(result("null")),
+            _ => None,
+        })
+    };
+    let [account, ..] = dev_accounts();
+    let signer = account.signer();
+    let sender = TransactionSender::new(wire::provider(forgetful), 31_337);
+    let bounds = Bounds::on_chain(31_337);
+    let to = |byte| {
+        let to = Address::repeat_byte(byte);
+        sender.sign(to, U256::ONE, Bytes::new(), &bounds, &signer)
+    };
+    let (ours, others) = (to(1).await.unwrap(), to(2).await.unwrap());
+    assert_eq!(ours.nonce, others.nonce);
+    sender.hand_over(&ours).await.unwrap();
+    // Blocks on top, so that the one in question has to be looked for.
+    for _ in 0..5 {
+        testkit.chain().mine();
+    }
+    let kept = std::slice::from_ref(&ours);
+    let open = sender.wait(account.address, kept).await.unwrap_err();
+    assert!(open.is_open(), "{open}");
+    let kept = std::slice::from_ref(&others);
+    assert_eq!(
+        sender.wait(account.address, kept).await.unwrap(),
+        TransactionEnd::Void
     );
 }

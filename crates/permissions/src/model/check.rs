@@ -217,6 +217,7 @@ impl KeyState {
         time: u64,
     ) -> Validation {
         let mut validation = Validation::new(self);
+        self.validate_version(operation, &mut validation);
         validate_form(operation, &mut validation);
         if operation.sender != self.account {
             validation.refuse(Rule::SenderMismatch {
@@ -397,6 +398,19 @@ impl KeyState {
             refuse(Rule::ContractNotOnAllowlist { target });
         } else if !is_allowlist && contract.is_on_list {
             refuse(Rule::ContractOnDenylist { target });
+        }
+    }
+
+    /// What the operation's cost is reckoned by, and who can execute it.
+    fn validate_version(&self, operation: &UserOperation, validation: &mut Validation) {
+        let expected = if self.rule_set.module().is_some() {
+            EntryPointVersion::V07
+        } else {
+            EntryPointVersion::V06
+        };
+        let found = operation.version;
+        if found != expected {
+            validation.refuse(Rule::EntryPointVersion { expected, found });
         }
     }
 

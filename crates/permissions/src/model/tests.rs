@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
-    AaCode, AccessControlType, Call, Erc20SpendLimit, LimitChange, MAX_SECONDS, PermissionError,
-    PermissionUpdate, PermissionUpdates, SpendLimit, SpendLimitInfo, TimeRange, UserOperation, erc20,
-    execute_with_session_key, nonce, session_key_nonce_key,
+    AaCode, AccessControlType, Call, EntryPointVersion, Erc20SpendLimit, LimitChange, MAX_SECONDS,
+    PermissionError, PermissionUpdate, PermissionUpdates, SpendLimit, SpendLimitInfo, TimeRange,
+    UserOperation, erc20, execute_with_session_key, nonce, session_key_nonce_key,
 };
 use alloy_primitives::{Address, Bytes, Selector, U256, aliases::U192};
 
@@ -609,6 +609,7 @@ fn position(rule: &Rule) -> usize {
         Rule::NativeIntervalEndOverflow { .. } => 28,
         Rule::StateNotLoaded { .. } => 29,
         Rule::TargetIsModule { .. } => 30,
+        Rule::EntryPointVersion { .. } => 31,
     }
 }
 
@@ -691,9 +692,13 @@ fn codes_are_those_of_json() {
             selector: None,
         },
         Rule::TargetIsModule { target },
+        Rule::EntryPointVersion {
+            expected: EntryPointVersion::V06,
+            found: EntryPointVersion::V07,
+        },
     ];
     // Every rule is here once, in order.
-    assert!(rules.iter().map(position).eq(0..31));
+    assert!(rules.iter().map(position).eq(0..32));
     let codes: std::collections::BTreeSet<_> = rules.iter().map(Rule::code).collect();
     assert_eq!(codes.len(), rules.len());
     for rule in rules {

@@ -99,6 +99,24 @@ fn every_key_has_its_lane() {
     assert_eq!(*expected, ValidationNonceKey::of_session_key(KEY, 0).nonce_key());
 }
 
+/// A version reckons the cost in its own way: an operation for another EntryPoint is none of the account's.
+#[test]
+fn an_operation_is_for_the_accounts_entry_point() {
+    let mut state = added(&PermissionUpdates::new());
+    for version in EntryPointVersion::ALL {
+        let operation = UserOperation {
+            version,
+            ..operation(&wei(0), 10)
+        };
+        state.rule_set = RuleSet::Module(MODULE);
+        let is_refused = codes(&state.check(&operation, NOW)).contains(&"entry_point_version");
+        assert_eq!(is_refused, version != EntryPointVersion::V07, "{version}");
+        state.rule_set = RuleSet::Strict;
+        let is_refused = codes(&state.check(&operation, NOW)).contains(&"entry_point_version");
+        assert_eq!(is_refused, version != EntryPointVersion::V06, "{version}");
+    }
+}
+
 #[test]
 fn entry_points_of_all_versions_are_refused_unless_an_allowlist_names_them() {
     for version in EntryPointVersion::ALL {

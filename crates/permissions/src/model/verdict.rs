@@ -1,7 +1,7 @@
 //! Verdicts of the model, with every broken rule and its figures.
 
 use super::call_data::{CallDataError, CallDataPart};
-use crate::{AaCode, figures::checksummed, words::UnixTime};
+use crate::{AaCode, EntryPointVersion, figures::checksummed, words::UnixTime};
 use alloy_primitives::{Address, Selector, U256, aliases::U192};
 use serde::{Deserialize, Serialize, Serializer};
 use std::{collections::BTreeMap, fmt};
@@ -145,6 +145,14 @@ impl Spending {
 #[serde(tag = "code", rename_all = "snake_case", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum Rule {
+    /// The operation is for another EntryPoint than the account's: v0.6 for the plugin, v0.7 for the module. Its cost is then
+    /// not comparable.
+    EntryPointVersion {
+        /// The account's version.
+        expected: EntryPointVersion,
+        /// The operation's version.
+        found: EntryPointVersion,
+    },
     /// The EntryPoint accepts paymaster data that is empty or begins with an address.
     InvalidPaymasterAndData {
         /// Bytes found.
@@ -351,6 +359,7 @@ impl Rule {
     /// The rule's stable code, as in JSON.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::EntryPointVersion { .. } => "entry_point_version",
             Self::InvalidPaymasterAndData { .. } => "invalid_paymaster_and_data",
             Self::GasValuesOverflow => "gas_values_overflow",
             Self::SenderMismatch { .. } => "sender_mismatch",
@@ -435,6 +444,12 @@ impl From<&CallDataError> for Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::EntryPointVersion { expected, found } => {
+                write!(
+                    f,
+                    "the operation is for EntryPoint {found}, the account uses {expected}"
+                )
+            }
             Self::InvalidPaymasterAndData { length } => {
                 write!(
                     f,
