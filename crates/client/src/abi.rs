@@ -4,7 +4,7 @@ pub(crate) use session_key_bindings::{
     IAccount, IAccountFactoryV08 as FactoryV08, IAccountV07, IAccountV08 as AccountV08,
     IEntryPoint as EntryPoint, IEntryPointV07 as EntryPointV07, IModularAccount as Account,
     IModularAccountFactory as Factory, IMultiOwnerPlugin as Owners, IPlugin, IPluginErrors as PluginBase,
-    ISemiModularAccount as SemiModularAccount, ISessionKeyModule as Module, ISessionKeyPlugin as Plugin,
+    INonceAccount as NonceAccount, ISemiModularAccount as SemiModularAccount, ISessionKeyModule as Module, ISessionKeyPlugin as Plugin,
 };
 
 alloy::sol! {

@@ -9,8 +9,8 @@ use crate::{
     account::SmartAccount,
     calldata::{self, NewSessionKey, UninstallConfig},
     journal::IntentRecord,
-    operation::{Core, DEFAULT_TIMEOUT, GivenCallData, Included, Operation, OperationError, Outcome},
-    permissions::{Call, PermissionUpdates, nonce, session_key_nonce_key},
+    operation::{Core, DEFAULT_TIMEOUT, GivenCallData, Included, Operation, OperationError, Outcome, Source},
+    permissions::{Call, PermissionUpdates, nonce},
     signer::{Authority, ContractOwner},
     submit::Submitter,
 };
@@ -77,9 +77,15 @@ impl Client<Owner> {
         }
     }
 
+    /// An operation in the owner's first lane.
+    fn operation(&self, source: impl Source + 'static) -> Operation {
+        let nonce_key = self.core.account.generation().owner_nonce_key(U192::ZERO);
+        Operation::new(&self.core, source, nonce_key)
+    }
+
     /// All of these, in order, or none.
     pub fn batch(&self, actions: impl IntoIterator<Item = OwnerAction>) -> Operation {
-        Operation::new(&self.core, Actions::new(actions), U192::ZERO)
+        self.operation(Actions::new(actions))
     }
 
     /// Calls another contract.
@@ -177,13 +183,15 @@ impl Client<Owner> {
     ///
     /// For an account that does not exist yet, [`SmartAccount::erc6492_signature`](crate::SmartAccount::erc6492_signature) adds what verifiers need to know of it.
     pub async fn sign_digest(&self, digest: B256) -> Result<Bytes, OperationError> {
-        let hash = self.core.account.message_hash(digest).await?;
-        Ok(self.core.signer.sign_message_hash(hash).await?)
+        let account = &self.core.account;
+        let hash = account.message_hash(digest).await?;
+        let validation = account.generation().owner_validation();
+        Ok(self.core.signer.sign_message_hash(hash, validation).await?)
     }
 
     /// An operation with call data of your own.
     pub fn call_data(&self, call_data: impl Into<Bytes>) -> Operation {
-        Operation::new(&self.core, GivenCallData(call_data.into()), U192::ZERO)
+        self.operation(GivenCallData(call_data.into()))
     }
 
     /// Ends the open operations of a session key's nonce lane, by using up their nonces (`EntryPoint.incrementNonce`, called by the
@@ -193,7 +201,7 @@ impl Client<Owner> {
         session_key: Address,
         last: Option<u64>,
     ) -> Result<Unblocked, OperationError> {
-        let nonce_key = session_key_nonce_key(session_key);
+        let nonce_key = self.core.account.generation().session_key_nonce_key(session_key);
         self.unblock_lane(nonce_key, last).await
     }
 
@@ -217,7 +225,7 @@ impl Client<Owner> {
             nonce_key,
             last: last.map(|last| nonce(nonce_key, last)),
         };
-        let included = Operation::new(&self.core, source, U192::ZERO).await?;
+        let included = self.operation(source).await?;
         let mut unblocked = Unblocked {
             included,
             ended: Vec::new(),
@@ -271,6 +279,7 @@ impl ContractOwner for Client<Owner> {
     }
 
     fn stub(&self) -> Bytes {
-        self.core.signer.dummy_signature()
+        let validation = self.account().generation().owner_validation();
+        self.core.signer.dummy_message_signature(validation)
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     account::SmartAccount,
     operation::{Cause, Check, Desk, Operation, OperationError, Source, Used},
     permissions::{
-        Call, execute_with_session_key, model::decode_execute_with_session_key, session_key_nonce_key,
+        Call, execute_with_session_key, model::decode_execute_with_session_key,
     },
 };
 use alloy::primitives::{Address, B256, Bytes, keccak256};
@@ -86,7 +86,8 @@ impl Client<SessionKey> {
     pub fn execute(&self, calls: impl IntoIterator<Item = Call>) -> Operation {
         let key = self.session_key();
         let calls = calls.into_iter().collect();
-        Operation::new(&self.core, Execution::new(key, calls), session_key_nonce_key(key))
+        let nonce_key = self.core.account.generation().session_key_nonce_key(key);
+        Operation::new(&self.core, Execution::new(key, calls), nonce_key)
     }
 
     /// Whether the calls would pass now, and if not, every rule that they break: at one block, gas rules included. Nothing is

@@ -128,6 +128,24 @@ pub enum Cause {
         plugin: Address,
     },
 
+    /// The account is of another generation of ERC-6900 than what was asked for.
+    #[error("account {account} is of a generation of ERC-6900 without {what}")]
+    OtherGeneration {
+        /// The account.
+        account: Address,
+        /// What it does not have.
+        what: String,
+    },
+
+    /// The account has the session key module in a way that is not safe, or does not work: nothing is granted on it.
+    #[error("account {account} does not have the session key module as it should be: {}", findings.join("; "))]
+    UnsafeInstallation {
+        /// The account.
+        account: Address,
+        /// What is wrong, in words.
+        findings: Vec<String>,
+    },
+
     /// The node answers for another chain than the client was made for.
     #[error("the node is on chain {found}, not {expected}")]
     WrongChain {
@@ -396,6 +414,8 @@ impl Cause {
             Self::KeyNotFound { .. } => "key_not_found",
             Self::AccountNotDeployed { .. } => "account_not_deployed",
             Self::PluginNotInstalled { .. } => "plugin_not_installed",
+            Self::OtherGeneration { .. } => "other_generation",
+            Self::UnsafeInstallation { .. } => "unsafe_installation",
             Self::WrongChain { .. } => "wrong_chain",
             Self::NoAction => "no_action",
             Self::NoVerdict => "no_verdict",

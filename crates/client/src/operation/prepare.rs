@@ -314,7 +314,8 @@ impl Operation {
             nonce,
             init_code: reads.init_code.clone(),
             call_data: reads.call_data.clone(),
-            signature: self.core.signer.dummy_signature(),
+            signature: self.core.signer.dummy_signature(self.signature_form()),
+            version: self.core.account.generation().entry_point_version(),
             ..Default::default()
         }
     }

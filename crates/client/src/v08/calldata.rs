@@ -187,15 +187,25 @@ pub fn install_session_key_module(
     ]
     .map(Selector::from);
     [
-        install_execution(
-            module,
-            session_key_module_manifest(),
-            session_key_plugin_install_data(keys),
+        install_functions(account, module, keys),
+        Call::new(
+            account,
+            install_validation(operations, &[EXECUTE_WITH_SESSION_KEY], Bytes::new(), &[]),
         ),
-        install_validation(operations, &[EXECUTE_WITH_SESSION_KEY], Bytes::new(), &[]),
-        install_validation(direct_calls, &executes, Bytes::new(), &[]),
+        Call::new(
+            account,
+            install_validation(direct_calls, &executes, Bytes::new(), &[]),
+        ),
     ]
-    .map(|data| Call::new(account, data))
+}
+
+/// The module's functions, with keys.
+pub(crate) fn install_functions(account: Address, module: Address, keys: &[NewSessionKey]) -> Call {
+    let data = session_key_plugin_install_data(keys);
+    Call::new(
+        account,
+        install_execution(module, session_key_module_manifest(), data),
+    )
 }
 
 /// Takes the session key module off: three calls of the account to itself, for one batch. Both validations go without telling the

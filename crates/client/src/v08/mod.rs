@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | validations, hooks and their flags, packed as the accounts store them | [`ModuleEntity`], [`ValidationConfig`], [`HookConfig`] |
 //! | call data of the accounts' functions, and of the session key module's installation | [`calldata`] |
-//! | addresses of accounts before they exist | [`account_address`], [`semi_modular_account_address`] |
+//! | addresses of accounts before they exist | [`FactoryAccount`], [`account_address`], [`semi_modular_account_address`] |
 //! | signatures of operations and messages | [`signature`] |
 //! | an owner's action that a later operation carries | [`DeferredAction`] |
 //! | addresses of the deployed contracts | [`known`] |
@@ -16,7 +16,7 @@ pub mod known;
 mod packing;
 pub mod signature;
 
-pub use account_address::{account_address, semi_modular_account_address};
+pub use account_address::{AccountFactory, FactoryAccount, account_address, semi_modular_account_address};
 pub use deferred_action::DeferredAction;
 pub use packing::{
     DIRECT_CALL_ENTITY_ID, FALLBACK_VALIDATION, HookConfig, HookKind, ModuleEntity, ValidationConfig,

@@ -82,6 +82,12 @@ pub fn message(validation: ModuleEntity, signature: &[u8]) -> Bytes {
     authorization(validation, false, &owner_part(signature))
 }
 
+/// The signature of a message (ERC-1271) by an owner that is a contract: what its `isValidSignature` takes for [`message_hash`].
+#[must_use]
+pub fn contract_owners_message(validation: ModuleEntity, signature: &[u8]) -> Bytes {
+    authorization(validation, false, &[&[CONTRACT], signature].concat())
+}
+
 /// What an owner signs for a message: a hash that is good for this account alone.
 ///
 /// The validation's module makes it: the domain of the fallback signer of a semi-modular account (whose validation has no module)
