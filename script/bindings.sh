@@ -23,8 +23,9 @@ bindings=(
 )
 # Under contracts/test.
 mocks=(
-  mocks/TestMulticall mocks/TestPaymaster mocks/TestToken mocks/VerifyingPaymaster
-  v08/accounts/DelegatedAccount v08/accounts/ModuleOwnedAccount v08/accounts/SignatureAccount
+  mocks/TestMulticall mocks/TestPaymaster mocks/TestPaymasterV07 mocks/TestToken mocks/VerifyingPaymaster
+  v08/accounts/AccountFactory v08/accounts/DelegatedAccount v08/accounts/ModuleOwnedAccount
+  v08/accounts/SemiModularAccount v08/accounts/SignatureAccount v08/modules/EcdsaValidationModule
 )
 record=crates/client/deployments/deterministic.json
 work=$(mktemp -d)

@@ -14,6 +14,7 @@ mod rpc;
 #[cfg(feature = "serve")]
 mod serve;
 mod stack;
+mod stack_v08;
 mod state;
 mod testkit;
 mod trace;
@@ -42,6 +43,7 @@ pub use stack::{
     PLUGIN_WITHOUT_STRICT_RULES, PlannedContract, Stack, TestToken, V08_ACCOUNT_CODE, V08_DELEGATE_CODE,
     V08_SIGNATURE_ACCOUNT_CODE, VERIFYING_PAYMASTER_CODE, entry_point_codes,
 };
+pub use stack_v08::StackV08;
 pub use testkit::Testkit;
 pub use trace::{CallKind, CallTrace};
 pub use transaction::{Execution, Status};

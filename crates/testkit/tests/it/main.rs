@@ -11,5 +11,7 @@ mod reorganization;
 mod requests;
 mod serve;
 mod session;
+mod session_v08;
 mod stack;
+mod stack_v08;
 mod transport;
