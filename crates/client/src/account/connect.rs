@@ -285,7 +285,10 @@ impl SmartAccount {
                 is_of_chain: given.clone().any(|known| *known == deployment),
             };
             let contract = deployment.session_key_plugin;
-            if !self.is_there(&candidate, Contract::SessionKeyModule, contract).await? {
+            if !self
+                .is_there(&candidate, Contract::SessionKeyModule, contract)
+                .await?
+            {
                 return Err(ConnectError::UnknownDeployment {
                     account: self.address,
                     chain_id: look.chain_id,
@@ -509,9 +512,7 @@ fn require_entry_point(
 ) -> Result<(), ConnectError> {
     let expected = options.entry_point.unwrap_or(usual);
     let mut given = options.deployments.iter().flatten();
-    if found == expected
-        || options.entry_point.is_none() && given.any(|known| known.entry_point == found)
-    {
+    if found == expected || options.entry_point.is_none() && given.any(|known| known.entry_point == found) {
         return Ok(());
     }
     Err(ConnectError::OtherEntryPoint {

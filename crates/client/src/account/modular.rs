@@ -183,7 +183,11 @@ impl SmartAccount {
         let signer = if validation.module.is_zero() {
             let call = SemiModularAccount::getFallbackSignerDataCall {};
             let data = self.call(self.address, call).await?;
-            if data.isDisabled { Address::ZERO } else { data.fallbackSigner }
+            if data.isDisabled {
+                Address::ZERO
+            } else {
+                data.fallbackSigner
+            }
         } else {
             let call = SingleSigner::signersCall {
                 entityId: validation.entity_id,
@@ -215,7 +219,9 @@ impl SmartAccount {
             .send(self.provider.call(request).block(self.block))
             .await;
         match answer {
-            Ok(answer) => Ok(answer.get(..32).is_some_and(|word| word.iter().any(|byte| *byte != 0))),
+            Ok(answer) => Ok(answer
+                .get(..32)
+                .is_some_and(|word| word.iter().any(|byte| *byte != 0))),
             Err(error) if Revert::from_rpc_error(&error).is_some() => Ok(false),
             Err(error) => Err(error.into()),
         }
@@ -228,13 +234,7 @@ impl SmartAccount {
         } else {
             (validation.module, Some(self.address.into_word()))
         };
-        Eip712Domain::new(
-            None,
-            None,
-            Some(U256::from(self.chain_id)),
-            Some(contract),
-            salt,
-        )
+        Eip712Domain::new(None, None, Some(U256::from(self.chain_id)), Some(contract), salt)
     }
 
     /// What an owner of a v0.8 account signs for a digest.

@@ -209,7 +209,9 @@ async fn calls(
                 | OwnerAction::UpdateKeyPermissions { .. }
                     if installed_at.is_some() =>
                 {
-                    return Err(other_generation("changes of keys in the batch that installs the module"));
+                    return Err(other_generation(
+                        "changes of keys in the batch that installs the module",
+                    ));
                 }
                 _ => {}
             }

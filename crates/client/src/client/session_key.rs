@@ -4,9 +4,7 @@ use super::Client;
 use crate::{
     account::SmartAccount,
     operation::{Cause, Check, Desk, Operation, OperationError, Source, Used},
-    permissions::{
-        Call, execute_with_session_key, model::decode_execute_with_session_key,
-    },
+    permissions::{Call, execute_with_session_key, model::decode_execute_with_session_key},
 };
 use alloy::primitives::{Address, B256, Bytes, keccak256};
 use async_trait::async_trait;

@@ -11,7 +11,10 @@ use alloy::{
     sol_types::SolCall as _,
     transports::RpcError,
 };
-use session_key_bindings::{IModule, plugin_metadata::{SESSION_KEY_PLUGIN_AUTHOR, SESSION_KEY_PLUGIN_VERSION}};
+use session_key_bindings::{
+    IModule,
+    plugin_metadata::{SESSION_KEY_PLUGIN_AUTHOR, SESSION_KEY_PLUGIN_VERSION},
+};
 use session_key_permissions::{
     Call, DUMMY_SIGNATURE, SignedOperation, UserOperation,
     model::{ContractState, KeyState, RuleSet, Verdict, decode_execute_with_session_key},

@@ -73,7 +73,7 @@ impl From<EstimateError> for Cause {
             },
             EstimateError::NotAnEntryPoint(address) => Self::Read {
                 message: format!(
-                    "{address} did not answer as an EntryPoint v0.6; is this the right address and chain?"
+                    "{address} did not answer as an EntryPoint of the operation's version; is this the right address and chain?"
                 ),
                 is_transient: false,
             },

@@ -2,7 +2,9 @@
 
 use super::Revert;
 use crate::{
-    abi::{Account, AccountV08, Factory, Module, NonceAccount, Owners, Plugin, PluginBase, SemiModularAccount},
+    abi::{
+        Account, AccountV08, Factory, Module, NonceAccount, Owners, Plugin, PluginBase, SemiModularAccount,
+    },
     calldata::FunctionReference,
     v08::{HookConfig, ModuleEntity},
 };

@@ -449,13 +449,28 @@ mod tests {
         assert_eq!(revert.aa_code(), Some(AaCode::AccountReverted));
         assert_eq!(revert.root(), &refused);
         let words = revert.to_string();
-        assert!(words.ends_with(&format!("validation by {entity} refused: {refused}")), "{words}");
+        assert!(
+            words.ends_with(&format!("validation by {entity} refused: {refused}")),
+            "{words}"
+        );
         // As the deployed accounts encode it.
         for (error, selector) in [
-            (AccountV08Error::RequireUserOperationContext.to_bytes(), hex!("5f49f00a")),
-            (AccountV08Error::SelfCallRecursionDepthExceeded.to_bytes(), hex!("54ff929d")),
-            (DeferredActionError::DeferredActionSignatureInvalid.to_bytes(), hex!("01334f77")),
-            (FallbackSignerError::FallbackSignerDisabled.to_bytes(), hex!("e684930a")),
+            (
+                AccountV08Error::RequireUserOperationContext.to_bytes(),
+                hex!("5f49f00a"),
+            ),
+            (
+                AccountV08Error::SelfCallRecursionDepthExceeded.to_bytes(),
+                hex!("54ff929d"),
+            ),
+            (
+                DeferredActionError::DeferredActionSignatureInvalid.to_bytes(),
+                hex!("01334f77"),
+            ),
+            (
+                FallbackSignerError::FallbackSignerDisabled.to_bytes(),
+                hex!("e684930a"),
+            ),
         ] {
             assert_eq!(error[..4], selector);
         }

@@ -1,11 +1,11 @@
 //! Owners that are contracts: they sign by ERC-1271, and the account's owner plugin is told which of them to ask.
 
+use crate::v08::{self, ModuleEntity};
 use alloy::{
     primitives::{Address, B256, Bytes, b256},
     signers::Signer,
 };
 use async_trait::async_trait;
-use crate::v08::{self, ModuleEntity};
 use session_key_permissions::DUMMY_SIGNATURE;
 use std::{fmt, sync::Arc};
 

@@ -65,9 +65,7 @@ impl FactoryAccount {
     pub fn address(&self, factory: &AccountFactory) -> Address {
         let Self { owner, salt, .. } = *self;
         match self.owner_entity_id {
-            None => {
-                semi_modular_account_address(factory.address, factory.semi_modular_account, owner, salt)
-            }
+            None => semi_modular_account_address(factory.address, factory.semi_modular_account, owner, salt),
             Some(entity_id) => {
                 account_address(factory.address, factory.modular_account, owner, salt, entity_id)
             }

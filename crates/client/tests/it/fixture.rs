@@ -1,5 +1,7 @@
-//! An account on the simulated chain, with an owner, a session key and someone who sends bundles.
+//! An account on the simulated chain, with an owner, a session key and someone who sends bundles. Of which generation the account
+//! is, the test binary says: [`crate::IS_V08`].
 
+use crate::IS_V08;
 use session_key_client::{
     Call, Deployment, NewSessionKey, OwnerClient, Revert, SessionKeyClient, SignedOperation, SmartAccount,
     alloy::{
@@ -15,9 +17,10 @@ use session_key_client::{
     permissions::{AaCode, PermissionUpdates, Permissions, SpendLimit, Violation},
     signer::sign_user_operation,
     submit::{BundlerSubmitter, EntryPointSubmitter, Sent, Submitter},
+    v08::{AccountFactory, FactoryAccount},
 };
 use session_key_testkit::{
-    Bundler, BundlerOptions, Chain, ChainConfig, Stack, TestToken, Testkit, dev_accounts,
+    Bundler, BundlerOptions, Chain, ChainConfig, Stack, StackV08, TestToken, Testkit, dev_accounts,
 };
 use std::{
     collections::BTreeMap,
@@ -59,7 +62,7 @@ impl Fixture {
     pub(crate) async fn owned_by(owner_signer: PrivateKeySigner) -> Self {
         let (mut chain, stack) = deployed();
         let owner = owner_signer.address();
-        let account = account_address(&deployment(&stack), owner);
+        let account = account_address(&stack, owner);
         chain.set_balance(account, U256::from(10 * ETHER));
         stack
             .mint(&mut chain, account, U256::from(1_000_000_000))
@@ -70,15 +73,7 @@ impl Fixture {
     /// On a chain that is prepared already.
     async fn over(chain: Chain, stack: Stack, owner_signer: PrivateKeySigner) -> Self {
         let testkit = Testkit::from(chain);
-        let deployment = deployment(&stack);
-        let account = SmartAccount::from_factory(
-            testkit.provider(),
-            deployment,
-            [owner_signer.address()],
-            U256::ZERO,
-        )
-        .await
-        .unwrap();
+        let account = account(testkit.provider(), &stack, owner_signer.address()).await;
         let bundler = dev_accounts()[0].signer();
         let from = bundler.address();
         let submitter: Arc<dyn Submitter> = Arc::new(EntryPointSubmitter::new(
@@ -240,15 +235,61 @@ fn deployed() -> (Chain, Stack) {
                 finalized_distance: FINALIZED_DISTANCE,
                 ..ChainConfig::default()
             });
-            let stack = Stack::deploy(&mut chain).unwrap();
+            let stack = if IS_V08 {
+                in_its_place(&StackV08::deploy(&mut chain).unwrap())
+            } else {
+                Stack::deploy(&mut chain).unwrap()
+            };
             (chain, stack)
         })
         .clone()
 }
 
+/// The contracts of v0.8, each in the place of the one that does the same in v0.7. The accounts are semi-modular.
+fn in_its_place(stack: &StackV08) -> Stack {
+    Stack {
+        entry_point: stack.entry_point,
+        multi_owner_plugin: Address::ZERO,
+        session_key_plugin: stack.session_key_module,
+        account_implementation: stack.semi_modular_implementation,
+        account_factory: stack.account_factory,
+        token: stack.token,
+        paymaster: stack.paymaster,
+    }
+}
+
+/// The factory of semi-modular accounts.
+fn factory(stack: &Stack) -> AccountFactory {
+    AccountFactory {
+        address: stack.account_factory,
+        semi_modular_account: stack.account_implementation,
+        ..AccountFactory::default()
+    }
+}
+
 /// Where the factory makes the owner's first account.
-fn account_address(deployment: &Deployment, owner: Address) -> Address {
-    deployment.account_address([owner], U256::ZERO).unwrap().unwrap()
+fn account_address(stack: &Stack, owner: Address) -> Address {
+    if IS_V08 {
+        FactoryAccount::semi_modular(owner, U256::ZERO).address(&factory(stack))
+    } else {
+        let address = deployment(stack).account_address([owner], U256::ZERO);
+        address.unwrap().unwrap()
+    }
+}
+
+/// The owner's first account, through this node.
+pub(crate) async fn account(
+    provider: impl Provider + 'static,
+    stack: &Stack,
+    owner: Address,
+) -> SmartAccount {
+    let account = if IS_V08 {
+        let made = FactoryAccount::semi_modular(owner, U256::ZERO);
+        SmartAccount::from_v08_factory(provider, deployment(stack), &factory(stack), made).await
+    } else {
+        SmartAccount::from_factory(provider, deployment(stack), [owner], U256::ZERO).await
+    };
+    account.unwrap()
 }
 
 /// The contracts of a stack that the client works with.
@@ -258,7 +299,7 @@ pub(crate) fn deployment(stack: &Stack) -> Deployment {
         session_key_plugin: stack.session_key_plugin,
         multi_owner_plugin: stack.multi_owner_plugin,
         factory: stack.account_factory,
-        account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
+        account_init_code_hash: (!IS_V08).then(|| account_init_code_hash(stack.account_implementation)),
     }
 }
 
