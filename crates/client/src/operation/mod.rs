@@ -26,7 +26,7 @@ pub use desk::{Desk, Machine, Surroundings};
 pub use error::{Advice, Cause, OperationError};
 pub use gas::Gas;
 pub use outcome::{Depth, Happened, Included, NotTaken, NotTakenReason, Open, Outcome, Void};
-pub use paymaster::{FixedPaymaster, Paymaster, PaymasterError};
+pub use paymaster::{FixedPaymaster, PAYMASTER_VERIFICATION_GAS, Paymaster, PaymasterError};
 pub use settle::DEFAULT_FINAL_DEPTH;
 pub use share::AfterRevert;
 

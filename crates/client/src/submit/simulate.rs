@@ -8,7 +8,7 @@ use crate::{
     operation::Gas,
     permissions::{AaCode, UserOperation},
     request::{RequestError, clean},
-    revert::{FailedOp, Revert},
+    revert::{AccountV08Error, FailedOp, Revert},
     v08,
 };
 use alloy::{
@@ -317,7 +317,7 @@ pub(super) async fn refusal(
         reason: clean(&failed.reason),
         cause: failed
             .inner
-            .map(|inner| *inner)
+            .map(|inner| said_by_account(*inner))
             .filter(|inner| !inner.to_bytes().is_empty()),
     };
     explain(node, entry_point, operation, &mut refusal).await;
@@ -356,9 +356,17 @@ pub async fn explain_validation(
     match node.call(&request, BlockId::latest()).await {
         Ok(_) => Ok(None),
         Err(error) => match error.revert() {
-            Some(revert) => Ok(Some(revert)),
+            Some(revert) => Ok(Some(said_by_account(revert))),
             None => Err(error),
         },
+    }
+}
+
+/// What the validation's module said, where a v0.8 account passes it on.
+fn said_by_account(revert: Revert) -> Revert {
+    match revert {
+        Revert::AccountV08(AccountV08Error::UserOpValidationFunctionReverted { reason, .. }) => *reason,
+        revert => revert,
     }
 }
 

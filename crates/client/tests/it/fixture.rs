@@ -4,8 +4,9 @@
 use crate::IS_V08;
 use session_key_client::{
     Call, Deployment, NewSessionKey, OwnerClient, Revert, SessionKeyClient, SignedOperation, SmartAccount,
+    account::{Generation, Validations},
     alloy::{
-        primitives::{Address, B256, Bytes, U256},
+        primitives::{Address, B256, Bytes, U256, aliases::U192},
         providers::Provider,
         rpc::types::TransactionRequest,
         signers::local::PrivateKeySigner,
@@ -14,10 +15,10 @@ use session_key_client::{
     deployment::account_init_code_hash,
     node::{Node, OperationFilter},
     operation::{Bounds, Cause, Gas, Happened, NotTaken, NotTakenReason, OperationError},
-    permissions::{AaCode, PermissionUpdates, Permissions, SpendLimit, Violation},
+    permissions::{AaCode, PaymasterFields, PermissionUpdates, Permissions, SpendLimit, Violation},
     signer::sign_user_operation,
     submit::{BundlerSubmitter, EntryPointSubmitter, Sent, Submitter},
-    v08::{AccountFactory, FactoryAccount},
+    v08::{self, AccountFactory, FactoryAccount},
 };
 use session_key_testkit::{
     Bundler, BundlerOptions, Chain, ChainConfig, Stack, StackV08, TestToken, Testkit, dev_accounts,
@@ -292,6 +293,54 @@ pub(crate) async fn account(
     account.unwrap()
 }
 
+/// The fixture's account, which exists, through another node or with other contracts.
+pub(crate) fn account_at(
+    provider: impl Provider + 'static,
+    chain_id: u64,
+    address: Address,
+    deployment: Deployment,
+) -> SmartAccount {
+    if IS_V08 {
+        SmartAccount::new_v08(provider, chain_id, address, deployment, Validations::default())
+    } else {
+        SmartAccount::new(provider, chain_id, address, deployment)
+    }
+}
+
+/// `paymasterAndData` with this data for the paymaster.
+pub(crate) fn paymaster_data(paymaster: Address, data: &[u8]) -> Bytes {
+    if IS_V08 {
+        let fields = PaymasterFields {
+            paymaster,
+            verification_gas_limit: 100_000,
+            post_op_gas_limit: 50_000,
+            data: data.to_vec().into(),
+        };
+        fields.pack()
+    } else {
+        [paymaster.as_slice(), data].concat().into()
+    }
+}
+
+/// A session key's signature, as the account takes it.
+pub(crate) fn in_form(signature: &Bytes) -> Bytes {
+    if IS_V08 {
+        v08::signature::session_key(signature)
+    } else {
+        signature.clone()
+    }
+}
+
+/// The nonce key of a session key.
+pub(crate) fn lane_of(session_key: Address) -> U192 {
+    let generation = if IS_V08 {
+        Generation::V08(Validations::default())
+    } else {
+        Generation::V07
+    };
+    generation.session_key_nonce_key(session_key)
+}
+
 /// The contracts of a stack that the client works with.
 pub(crate) fn deployment(stack: &Stack) -> Deployment {
     Deployment {
@@ -375,6 +424,7 @@ pub(crate) async fn resigned(fixture: &Fixture, mut signed: SignedOperation) -> 
     signed.hash = sign_user_operation(&mut signed.operation, &key(1), entry_point, 31337)
         .await
         .unwrap();
+    signed.operation.signature = in_form(&signed.operation.signature);
     signed
 }
 
@@ -408,6 +458,15 @@ pub(crate) fn assert_not_allowed(error: OperationError, codes: &[&str]) {
         .map(Violation::code)
         .collect();
     assert_eq!(broken, codes);
+}
+
+/// Not sent, because the account has no such key.
+pub(crate) fn assert_key_not_found(error: &OperationError, key: Address) {
+    assert_eq!((error.code(), error.happened()), ("key_not_found", Happened::No));
+    assert!(
+        matches!(&*error.cause, Cause::KeyNotFound { session_key, .. } if *session_key == key),
+        "{error:?}"
+    );
 }
 
 /// Refused before it was sent, with this code of the EntryPoint.

@@ -25,6 +25,7 @@ mod overrides;
 mod own_process;
 mod owners;
 mod paymasters;
+mod plugins;
 mod process;
 mod refusals;
 mod replacement;

@@ -1,7 +1,7 @@
 //! Names: what is asked for under one name happens once, in this process and in every later one on the same journal.
 
 use crate::{
-    fixture::{ETHER, Fixture, RECIPIENT, ample_gas, is_undecided, key, one, operations_of},
+    fixture::{ETHER, Fixture, RECIPIENT, account_at, ample_gas, is_undecided, key, one, operations_of},
     process::{Process, Way, desk, journal, seconds},
     wire::Fault,
 };
@@ -484,7 +484,7 @@ async fn a_name_belongs_to_an_account_and_a_signer() {
         chain.set_balance(other, U256::from(ETHER));
         other
     };
-    let account = session_key_client::SmartAccount::new(
+    let account = account_at(
         fixture.testkit.provider(),
         31337,
         other,

@@ -1,13 +1,13 @@
 //! Refusals: an error is what was said, with its numbers; and what the chain would refuse is told before anything is sent.
 
 use crate::{
-    fixture::{Fixture, RECIPIENT, ample_gas, assert_not_allowed, key, one, transfer, unbounded},
+    fixture::{Fixture, RECIPIENT, account_at, ample_gas, assert_not_allowed, key, one, transfer, unbounded},
     process::{Process, Way, journal, seconds},
     wire::{Fault, account_over, error, provider},
 };
 use serde_json::{Value, json};
 use session_key_client::{
-    Call, OperationError, RequestError, Revert, SessionKeyClient, SmartAccount,
+    Call, OperationError, RequestError, Revert, SessionKeyClient,
     alloy::{
         primitives::{Address, U256},
         providers::{Provider as _, ProviderBuilder},
@@ -569,7 +569,7 @@ async fn what_cannot_pass_is_told_before_anything_is_sent() {
             plugin: fixture.stack.session_key_plugin,
         }
     );
-    let nowhere = SmartAccount::new(
+    let nowhere = account_at(
         fixture.testkit.provider(),
         31337,
         Address::repeat_byte(0xdd),

@@ -1,13 +1,29 @@
 //! The client on ERC-6900 v0.8 accounts with EntryPoint v0.7 and the session key module: the tests that hold for both generations
 //! (they are in `../it`), and those of v0.8 accounts alone.
 
-#[path = "../it/fixture.rs"]
-mod fixture;
+macro_rules! both {
+    ($($name:ident $path:literal;)*) => {
+        $(#[path = $path] mod $name;)*
+    };
+}
 
-#[path = "../it/gas_limit.rs"]
-mod gas_limit;
-#[path = "../it/lifecycle.rs"]
-mod lifecycle;
+both! {
+    concurrency "../it/concurrency.rs";
+    entry_point "../it/entry_point.rs";
+    fixture "../it/fixture.rs";
+    gas_limit "../it/gas_limit.rs";
+    granting "../it/granting.rs";
+    inspect "../it/inspect.rs";
+    lifecycle "../it/lifecycle.rs";
+    mortal "../it/mortal.rs";
+    overrides "../it/overrides.rs";
+    own_process "../it/own_process.rs";
+    paymasters "../it/paymasters.rs";
+    process "../it/process.rs";
+    refusals "../it/refusals.rs";
+    replacement "../it/replacement.rs";
+    wire "../it/wire.rs";
+}
 
 /// Of which generation the accounts of the [`fixture`] are.
 pub(crate) const IS_V08: bool = true;
