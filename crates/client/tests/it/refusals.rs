@@ -3,8 +3,8 @@
 use crate::{
     IS_V08,
     fixture::{
-        Fixture, RECIPIENT, ample_gas, assert_not_allowed, assert_not_taken, hand_over, key, operations_of,
-        resigned, transfer,
+        Fixture, RECIPIENT, ample_gas, assert_not_allowed, assert_not_taken, hand_over, in_form, key,
+        operations_of, resigned, transfer,
     },
     wire::{Wire, client_over, reword_reverts},
 };
@@ -128,6 +128,7 @@ async fn what_the_account_refuses_is_told_with_the_plugins_reason() {
         .unwrap()
         .as_bytes()
         .into();
+    signed.operation.signature = in_form(&signed.operation.signature);
     assert_not_taken(fixture.submitter.send(&signed).await, AaCode::AccountSignature);
 }
 
