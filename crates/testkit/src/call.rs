@@ -8,7 +8,7 @@ use crate::{
 use alloy::{
     consensus::Header,
     eips::{BlockId, BlockNumberOrTag},
-    primitives::{Address, Bytes, TxKind, U256},
+    primitives::{Address, Bytes, Log, TxKind, U256},
     rpc::types::{
         BlockOverrides, TransactionRequest,
         state::{AccountOverride, StateOverride},
@@ -145,6 +145,21 @@ impl Vantage<'_> {
         let (cfg, tx) = self.call_transaction(request, &env, &overlay)?;
         match self.run(env, cfg, tx, &overlay)?.result {
             ExecutionResult::Success { output, .. } => Ok(output.into_data()),
+            ExecutionResult::Revert { output, .. } => Err(ChainError::Reverted { output }),
+            ExecutionResult::Halt { reason, .. } => Err(ChainError::Halted(reason)),
+        }
+    }
+
+    /// The logs of a call.
+    pub(crate) fn logs_of_call(
+        &self,
+        request: &TransactionRequest,
+        options: &CallOptions,
+    ) -> Result<Vec<Log>, ChainError> {
+        let (env, overlay) = self.environment(options)?;
+        let (cfg, tx) = self.call_transaction(request, &env, &overlay)?;
+        match self.run(env, cfg, tx, &overlay)?.result {
+            ExecutionResult::Success { logs, .. } => Ok(logs),
             ExecutionResult::Revert { output, .. } => Err(ChainError::Reverted { output }),
             ExecutionResult::Halt { reason, .. } => Err(ChainError::Halted(reason)),
         }
@@ -325,7 +340,13 @@ impl Vantage<'_> {
                 .account(caller)
                 .map(|account| account.nonce)
                 .unwrap_or_default(),
-            chain_id: request.chain_id,
+            // Authorizations are for a chain: their transaction names one.
+            chain_id: request.chain_id.or_else(|| {
+                request
+                    .authorization_list
+                    .as_ref()
+                    .map(|_| self.chain().chain_id())
+            }),
             access_list: request.access_list.clone().unwrap_or_default(),
             authorization_list: request
                 .authorization_list

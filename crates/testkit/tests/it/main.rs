@@ -3,6 +3,7 @@
 mod anvil;
 mod blocks;
 mod bundler;
+mod bundler_v07;
 mod history;
 mod node;
 mod pool;

@@ -42,7 +42,11 @@ pub(crate) struct SessionV08 {
 impl SessionV08 {
     /// Deploys everything, makes the account, funds it, and installs the module with the key by an operation of its owner.
     pub(crate) fn new(kind: Kind) -> Self {
-        let mut chain = Chain::default();
+        Self::on(Chain::default(), kind)
+    }
+
+    /// The same on a chain that is there.
+    pub(crate) fn on(mut chain: Chain, kind: Kind) -> Self {
         let stack = StackV08::deploy(&mut chain).unwrap();
         let [owner, key] = [dev_accounts()[0], dev_accounts()[1]];
         let account = match kind {
@@ -148,8 +152,12 @@ impl SessionV08 {
 
     /// An operation of the owner, signed.
     pub(crate) fn owners_operation(&self, call_data: Bytes) -> PackedUserOperation {
-        let operation = self.unsigned(call_data, U256::from(ENTITY) << 8 | U256::from(1));
-        self.sign_with(operation, &self.owner, &[0xff, 0x00])
+        self.sign_as(&self.owner, self.unsigned(call_data, owners_nonce_key()))
+    }
+
+    /// Signs as an account's owner does.
+    pub(crate) fn sign_as(&self, owner: &DevAccount, operation: PackedUserOperation) -> PackedUserOperation {
+        self.sign_with(operation, owner, &[0xff, 0x00])
     }
 
     /// An operation in which the key sends tokens, signed.
@@ -178,7 +186,8 @@ impl SessionV08 {
         )
     }
 
-    fn unsigned(&self, call_data: Bytes, nonce_key: U256) -> PackedUserOperation {
+    /// An operation of the account, to be included next.
+    pub(crate) fn unsigned(&self, call_data: Bytes, nonce_key: U256) -> PackedUserOperation {
         let nonce = IEntryPointV07::getNonceCall {
             sender: self.account,
             key: nonce_key.to(),
@@ -238,6 +247,11 @@ impl SessionV08 {
         let limits = pair(verification_gas, post_op_gas);
         [paymaster.as_slice(), limits.as_slice()].concat().into()
     }
+}
+
+/// The first lane of owners.
+pub(crate) fn owners_nonce_key() -> U256 {
+    (U256::from(ENTITY) << 8_usize) | U256::from(1)
 }
 
 /// Two numbers in one word.
