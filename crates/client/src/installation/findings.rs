@@ -404,7 +404,7 @@ impl Installation {
             {
                 found.add(FindingKind::RuntimeCallerIsOwner, name.clone());
             }
-            if validation.module == self.module {
+            if validation.module == self.module || is_nobodys(validation) {
                 continue;
             }
             if validation.is_session_key_module {
@@ -784,6 +784,7 @@ mod tests {
             (&[K::ValidationMissing, K::ModuleUncertain], |it| {
                 it.validations[0].module = Address::ZERO;
                 it.validations[0].is_module_certain = false;
+                it.validations[0].is_session_key_module = false;
             }),
             (&[K::KeysUnknown], |it| it.session_keys = None),
             (&[K::NotInstalled, K::KeysUnknown], |it| {

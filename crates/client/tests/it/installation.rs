@@ -514,7 +514,7 @@ async fn a_node_that_limits_logs_is_asked_for_fewer() {
     let found = read.unwrap().unwrap();
     assert_eq!(
         found.missing_blocks[0].reason,
-        "pruned history unavailable (code 4444)"
+        "error 4444: pruned history unavailable"
     );
     assert!(kinds(&found).contains(&K::ValidationsUnknown));
 
