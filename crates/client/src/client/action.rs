@@ -174,7 +174,7 @@ async fn calls(
                     let entity_id = validations.session_keys;
                     let install =
                         v08::calldata::install_session_key_module(account.address(), plugin, entity_id, new);
-                    calls.extend(install);
+                    calls.extend(install?);
                     continue;
                 }
                 OwnerAction::UninstallSessionKeyPlugin(config) => {
@@ -189,7 +189,7 @@ async fn calls(
                         account.address(),
                         plugin,
                         entity_id,
-                    ));
+                    )?);
                     continue;
                 }
                 OwnerAction::InstallPlugin { .. } | OwnerAction::UninstallPlugin { .. } => {
@@ -482,15 +482,21 @@ async fn check_installation(account: &SmartAccount) -> Result<(), Cause> {
     };
     let node = Node::new(account.provider().clone());
     let (module, entity_id) = (account.deployment().session_key_plugin, validations.session_keys);
-    let found = Installation::read(&node, account.address(), module, &[entity_id]).await?;
-    let Some(found) = found.filter(|found| !found.is_good()) else {
+    let head = node.head().await.map_err(ReadError::from)?;
+    let found = Installation::read_views(&node, account.address(), module, &[entity_id], &head).await?;
+    let findings = found.iter().flat_map(Installation::findings);
+    // What only logs can say is not asked here: on long chains, that takes a thousand requests.
+    let wrong = |severity: Severity| !matches!(severity, Severity::Notice | Severity::Unknown);
+    let findings: Vec<String> = findings
+        .filter(|finding| wrong(finding.kind.severity()))
+        .map(|finding| finding.to_string())
+        .collect();
+    if findings.is_empty() {
         return Ok(());
-    };
-    let findings = found.findings().into_iter();
-    let findings = findings.filter(|finding| finding.kind.severity() != Severity::Notice);
+    }
     Err(Cause::UnsafeInstallation {
         account: account.address(),
-        findings: findings.map(|finding| finding.to_string()).collect(),
+        findings,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::{
     request::{RequestError, clean},
     revert::Revert,
     submit::Refusal,
+    v08::calldata::EntityIdError,
 };
 use alloy::primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
@@ -364,6 +365,14 @@ pub enum Cause {
         /// Why.
         void: Box<super::outcome::Void>,
     },
+}
+
+impl From<EntityIdError> for Cause {
+    fn from(error: EntityIdError) -> Self {
+        Self::Permission {
+            message: error.to_string(),
+        }
+    }
 }
 
 fn used_by(by: &Option<B256>) -> String {

@@ -22,6 +22,20 @@ both! {
     process "../it/process.rs";
     refusals "../it/refusals.rs";
     replacement "../it/replacement.rs";
+    sending_bundlers "../it/sending_bundlers.rs";
+    sending_depth "../it/sending_depth.rs";
+    sending_dropped "../it/sending_dropped.rs";
+    sending_gaps "../it/sending_gaps.rs";
+    sending_lag "../it/sending_lag.rs";
+    sending_lanes "../it/sending_lanes.rs";
+    sending_lost_answers "../it/sending_lost_answers.rs";
+    sending_names "../it/sending_names.rs";
+    sending_nodes "../it/sending_nodes.rs";
+    sending_prices "../it/sending_prices.rs";
+    sending_processes "../it/sending_processes.rs";
+    sending_refusals "../it/sending_refusals.rs";
+    sending_revocations "../it/sending_revocations.rs";
+    bundler "../it/bundler.rs";
     wire "../it/wire.rs";
 }
 

@@ -127,6 +127,12 @@ impl VersionedOperation {
         }
     }
 
+    /// Its maximum fee, in wei per gas unit.
+    #[must_use]
+    pub fn max_fee_per_gas(&self) -> U256 {
+        self.numbers().max_fee
+    }
+
     pub(super) const fn call_data(&self) -> &Bytes {
         match self {
             Self::V06(operation) => &operation.callData,
