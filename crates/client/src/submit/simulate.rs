@@ -396,8 +396,10 @@ fn least_transaction_gas(data: &[u8]) -> u64 {
 /// Bytes count at most for their price as data (EIP-7623 raises the floor to 40 and 10), so a bundle of one does not make a
 /// loss.
 pub fn minimum_pre_verification_gas(operation: &UserOperation) -> U256 {
-    /// Per operation: loop, copying, events, compensation. As measured by the EntryPoint's authors' bundler in v0.6; v0.7 takes less.
+    /// Per operation, in EntryPoint v0.6: loop, copying, events, compensation. As measured by its authors' bundler.
     const OPERATION_GAS: u64 = 18_300;
+    /// The same in v0.7 and later, as bundlers reckon it.
+    const PACKED_OPERATION_GAS: u64 = 19_500;
     /// Copying a word of the operation.
     const WORD_GAS: u64 = 4;
     let filled = UserOperation {
@@ -410,7 +412,12 @@ pub fn minimum_pre_verification_gas(operation: &UserOperation) -> U256 {
     };
     let data = calldata::handle_op(filled, Address::repeat_byte(0xff));
     let words = (data.len() as u64).div_ceil(32);
-    U256::from(TRANSACTION_GAS + OPERATION_GAS + data_gas(&data) + WORD_GAS * words)
+    let own = if operation.version.is_packed() {
+        PACKED_OPERATION_GAS
+    } else {
+        OPERATION_GAS
+    };
+    U256::from(TRANSACTION_GAS + own + data_gas(&data) + WORD_GAS * words)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! is, the test binary says: [`crate::IS_V08`].
 
 use crate::IS_V08;
+use session_key_bindings::IAccountFactoryV08;
 use session_key_client::{
     Call, Deployment, NewSessionKey, OwnerClient, Revert, SessionKeyClient, SignedOperation, SmartAccount,
     account::{Generation, Validations},
@@ -278,6 +279,16 @@ fn account_address(stack: &Stack, owner: Address) -> Address {
     }
 }
 
+/// Makes another account of the owner.
+pub(crate) fn create_account(stack: &Stack, chain: &mut Chain, salt: U256, owner: Address) -> Address {
+    if IS_V08 {
+        let call = IAccountFactoryV08::createSemiModularAccountCall { owner, salt };
+        chain.transact(owner, stack.account_factory, &call).unwrap()
+    } else {
+        stack.create_account(chain, salt, &[owner]).unwrap()
+    }
+}
+
 /// The owner's first account, through this node.
 pub(crate) async fn account(
     provider: impl Provider + 'static,
@@ -332,7 +343,7 @@ pub(crate) fn in_form(signature: &Bytes) -> Bytes {
 }
 
 /// The nonce key of a session key.
-pub(crate) fn lane_of(session_key: Address) -> U192 {
+pub(crate) fn key_lane(session_key: Address) -> U192 {
     let generation = if IS_V08 {
         Generation::V08(Validations::default())
     } else {

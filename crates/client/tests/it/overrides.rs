@@ -2,7 +2,7 @@
 
 use crate::{
     IS_V08,
-    fixture::{Fixture, ample_gas, assert_not_allowed, lane_of, one, paymaster_data},
+    fixture::{Fixture, ample_gas, assert_not_allowed, key_lane, one, paymaster_data},
 };
 use session_key_client::{
     alloy::primitives::{U256, aliases::U192},
@@ -60,7 +60,7 @@ async fn overrides_are_taken_as_they_are() {
     };
     // A module takes no lane but the key's own.
     let lane = if IS_V08 {
-        lane_of(client.session_key())
+        key_lane(client.session_key())
     } else {
         U192::from(5)
     };

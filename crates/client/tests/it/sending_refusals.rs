@@ -618,11 +618,7 @@ async fn an_account_without_funds_is_told_of() {
             .chain()
             .set_balance(fixture.account.address(), U256::from(10).pow(U256::from(18)));
         process.agent.execute(call).await.unwrap();
-        let nonce = fixture
-            .account
-            .nonce(session_key_client::permissions::session_key_nonce_key(
-                key(1).address(),
-            ));
+        let nonce = fixture.account.nonce(crate::fixture::key_lane(key(1).address()));
         assert_eq!(nonce.await.unwrap() & U256::from(u64::MAX), U256::ONE);
     }
 }
