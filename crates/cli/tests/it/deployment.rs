@@ -1009,7 +1009,7 @@ fn doctor_does_not_take_an_account_without_code_for_one_of_the_other_generation(
         ];
         let output = run(&[&arguments[..], more].concat(), None);
         assert_eq!(output.status.code(), Some(1));
-        text(&output.stdout)
+        text(&output.stdout).to_owned()
     };
     let report = doctor(&[]);
     assert!(report.contains("what kind it will be is not known"), "{report}");
