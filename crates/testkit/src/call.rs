@@ -2,7 +2,7 @@
 
 use crate::{
     Chain, ChainError,
-    state::{Overlay, with_code},
+    state::{Overlay, ReadError, with_code},
     vantage::Vantage,
 };
 use alloy::{
@@ -368,6 +368,7 @@ impl Vantage<'_> {
         overlay: &Overlay,
     ) -> Result<ResultAndState, ChainError> {
         let caller = tx.caller;
+        self.chain().check_source()?;
         Context::mainnet()
             .with_db(self.view(overlay))
             .with_cfg(cfg)
@@ -405,7 +406,7 @@ pub(crate) fn block_env(header: &Header) -> BlockEnv {
     }
 }
 
-pub(crate) fn refusal(error: EVMError<std::convert::Infallible>, caller: Address) -> ChainError {
+pub(crate) fn refusal(error: EVMError<ReadError>, caller: Address) -> ChainError {
     match error {
         EVMError::Transaction(InvalidTransaction::LackOfFundForMaxFee { fee, balance }) => {
             ChainError::InsufficientFunds {
@@ -415,6 +416,7 @@ pub(crate) fn refusal(error: EVMError<std::convert::Infallible>, caller: Address
             }
         }
         EVMError::Transaction(invalid) => ChainError::Refused(invalid),
+        EVMError::Database(ReadError(error)) => error,
         error => ChainError::Evm(error.to_string()),
     }
 }

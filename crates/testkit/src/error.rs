@@ -132,6 +132,14 @@ pub enum ChainError {
         /// The return data.
         output: Bytes,
     },
+    /// The source of a forked chain cannot say what the state is; see [`StateSource`](crate::StateSource).
+    #[error("cannot fetch {what}: {reason}")]
+    Source {
+        /// What was asked for.
+        what: String,
+        /// Why there is no answer.
+        reason: String,
+    },
     /// The EVM gave up for a reason that no transaction should be able to cause.
     #[error("evm failure: {0}")]
     Evm(String),

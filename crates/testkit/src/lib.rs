@@ -5,7 +5,11 @@ mod block;
 mod bundler;
 mod call;
 mod chain;
+mod dump;
 mod error;
+mod fork;
+#[cfg(feature = "fork")]
+mod http_state;
 mod mining;
 mod node;
 mod pool;
@@ -30,7 +34,11 @@ pub use bundler::{
 };
 pub use call::CallOptions;
 pub use chain::{Chain, ChainConfig, MAX_BASE_FEE};
+pub use dump::{DumpError, StateDump};
 pub use error::ChainError;
+pub use fork::{SourceAccount, SourceError, StateSource};
+#[cfg(feature = "fork")]
+pub use http_state::HttpState;
 pub use node::{
     FinalityTags, LimitWords, LogLimits, Node, NodeOptions, PrunedState, PrunedWords, Submission,
 };

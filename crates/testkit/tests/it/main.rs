@@ -4,6 +4,7 @@ mod anvil;
 mod blocks;
 mod bundler;
 mod bundler_v07;
+mod fork;
 mod history;
 mod node;
 mod pool;
