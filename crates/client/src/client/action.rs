@@ -482,8 +482,7 @@ async fn check_installation(account: &SmartAccount) -> Result<(), Cause> {
     };
     let node = Node::new(account.provider().clone());
     let (module, entity_id) = (account.deployment().session_key_plugin, validations.session_keys);
-    let head = node.head().await.map_err(ReadError::from)?;
-    let found = Installation::read_views(&node, account.address(), module, &[entity_id], &head).await?;
+    let found = Installation::read_views(&node, account.address(), module, &[entity_id]).await?;
     let findings = found.iter().flat_map(Installation::findings);
     // What only logs can say is not asked here: on long chains, that takes a thousand requests.
     let wrong = |severity: Severity| !matches!(severity, Severity::Notice | Severity::Unknown);

@@ -76,20 +76,21 @@ impl Installation {
         entity_ids: &[u32],
         head: &Head,
     ) -> Result<Option<Self>, ReadError> {
-        Self::read_with(node, account, module, entity_ids, head, true).await
+        let at = BlockId::hash(head.hash);
+        Self::read_with(node, account, module, entity_ids, head, at, true).await
     }
 
     /// What the account's views alone say: of validations, those of these entity ids. No logs are asked for, so other validations are
-    /// [not known](Self::has_all_validations).
-    #[tracing::instrument(level = "debug", skip_all, fields(%account, %module, block = head.number))]
+    /// [not known](Self::has_all_validations). Each view is of the newest block, which nodes behind one address need not agree on.
+    #[tracing::instrument(level = "debug", skip_all, fields(%account, %module))]
     pub async fn read_views(
         node: &Node,
         account: Address,
         module: Address,
         entity_ids: &[u32],
-        head: &Head,
     ) -> Result<Option<Self>, ReadError> {
-        Self::read_with(node, account, module, entity_ids, head, false).await
+        let head = node.head().await?;
+        Self::read_with(node, account, module, entity_ids, &head, BlockId::latest(), false).await
     }
 
     async fn read_with(
@@ -98,6 +99,7 @@ impl Installation {
         module: Address,
         entity_ids: &[u32],
         head: &Head,
+        at: BlockId,
         with_events: bool,
     ) -> Result<Option<Self>, ReadError> {
         let reader = Reader {
@@ -105,7 +107,7 @@ impl Installation {
             account,
             module,
             head,
-            at: BlockId::hash(head.hash),
+            at,
         };
         let code = node.code_at(account, reader.at).await?;
         if code.is_empty() {

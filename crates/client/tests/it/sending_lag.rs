@@ -344,7 +344,7 @@ async fn what_one_node_has_shown_is_not_forgotten_with_the_next_one() {
             fixture.mine_every(seconds(2));
             // A block that the next node does not know ends it before it is signed.
             let insist = async |operation: &dyn Fn() -> Operation| {
-                for _ in 0..60 {
+                for _ in 0..20 {
                     match operation().timeout(seconds(300)).await {
                         Ok(included) => return included,
                         Err(error) => assert_eq!(

@@ -2,6 +2,8 @@
 //! (they are in `../it`), and those of v0.8 accounts alone.
 
 // Not here: `sending_lanes`. Session keys on v0.8 accounts have one lane each.
+mod accounts;
+
 macro_rules! both {
     ($($name:ident $path:literal;)*) => {
         $(#[path = $path] mod $name;)*
