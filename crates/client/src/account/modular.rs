@@ -198,6 +198,15 @@ impl SmartAccount {
         Ok((!signer.is_zero()).then_some(signer))
     }
 
+    /// Whether hooks run before this validation's.
+    pub(crate) async fn has_validation_hooks(&self, validation: ModuleEntity) -> Result<bool, ReadError> {
+        let call = AccountV08::getValidationDataCall {
+            validationFunction: validation.into(),
+        };
+        let data = self.call(self.address, call).await?;
+        Ok(!data.validationHooks.is_empty())
+    }
+
     /// Whether a contract says that it is an ERC-6900 module, as the session key module asks it: `supportsInterface` with so little gas
     /// that only a plain answer fits.
     pub(crate) async fn answers_as_module(&self, contract: Address) -> Result<bool, ReadError> {

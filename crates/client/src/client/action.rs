@@ -10,7 +10,7 @@ use crate::{
     node::Node,
     operation::{Cause, Desk, OperationError, Source},
     permissions::{Call, PermissionUpdate, PermissionUpdates, RuleSet, nonce},
-    v08,
+    v08::{self, DeferredAction, DeferredGrant},
 };
 use alloy::{
     network::TransactionBuilder,
@@ -475,6 +475,74 @@ impl Source for Actions {
 }
 
 /// Refuses to grant what is over already, and limits that the plugin cannot reckon with.
+/// The action that grants to a key with its first operation, and the grant around it, which lacks the owner's signature.
+pub(super) async fn deferred(
+    account: &SmartAccount,
+    key: NewSessionKey,
+    deadline: u64,
+) -> Result<(DeferredAction, DeferredGrant), Cause> {
+    let Generation::V08(validations) = account.generation() else {
+        return Err(Cause::OtherGeneration {
+            account: account.address(),
+            what: "deferred actions".to_owned(),
+        });
+    };
+    let now = account.timestamp().await?;
+    if deadline <= now {
+        return Err(Cause::Permission {
+            message: format!("the deadline of the grant is {deadline} (unix seconds), and it is {now}"),
+        });
+    }
+    let is_deployed = account.is_deployed().await?;
+    let is_installed = is_deployed && account.is_session_key_plugin_installed().await?;
+    let session_key = key.key;
+    let action = if is_installed {
+        OwnerAction::AddSessionKey(key)
+    } else {
+        OwnerAction::InstallSessionKeyPlugin {
+            keys: vec![key],
+            manifest_hash: None,
+            dependencies: None,
+        }
+    };
+    let actions = [action];
+    check_grants(account, &actions).await?;
+    if is_deployed && account.has_validation_hooks(validations.owner).await? {
+        return Err(Cause::UnsafeInstallation {
+            account: account.address(),
+            findings: vec![
+                "the owner's validation has validation hooks, and cannot authorize deferred actions"
+                    .to_owned(),
+            ],
+        });
+    }
+    let calls = calls(account, &actions, &BTreeMap::new()).await?;
+    let nonce_key = v08::deferred_nonce_key(session_key, validations.session_keys);
+    let action = DeferredAction {
+        authorized_by: validations.owner,
+        is_global: true,
+        nonce: account.nonce(nonce_key).await?,
+        deadline,
+        call: wrap(account.address(), &calls),
+    };
+    let grant = DeferredGrant {
+        chain_id: account.chain_id(),
+        entry_point: account.deployment().entry_point,
+        account: account.address(),
+        init_code: if is_deployed {
+            Bytes::new()
+        } else {
+            account.creation_code().clone()
+        },
+        module: account.deployment().session_key_plugin,
+        entity_id: validations.session_keys,
+        session_key,
+        action: action.clone(),
+        signature_prefix: Bytes::new(),
+    };
+    Ok((action, grant))
+}
+
 /// Refuses to grant on a v0.8 account that has the module in another way than it should.
 async fn check_installation(account: &SmartAccount) -> Result<(), Cause> {
     let Generation::V08(validations) = account.generation() else {

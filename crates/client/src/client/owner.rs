@@ -2,17 +2,20 @@
 
 use super::{
     Client,
-    action::{Actions, OwnerAction, Unblock},
+    action::{Actions, OwnerAction, Unblock, deferred},
     within,
 };
 use crate::{
     account::SmartAccount,
     calldata::{self, NewSessionKey, UninstallConfig},
     journal::IntentRecord,
-    operation::{Core, DEFAULT_TIMEOUT, GivenCallData, Included, Operation, OperationError, Outcome, Source},
+    operation::{
+        Cause, Core, DEFAULT_TIMEOUT, GivenCallData, Included, Operation, OperationError, Outcome, Source,
+    },
     permissions::{Call, PermissionUpdates, nonce},
     signer::{Authority, ContractOwner},
     submit::Submitter,
+    v08::DeferredGrant,
 };
 use alloy::{
     primitives::{Address, B256, Bytes, U256, aliases::U192, eip191_hash_message},
@@ -187,6 +190,43 @@ impl Client<Owner> {
         let hash = account.message_hash(digest).await?;
         let validation = account.generation().owner_validation();
         Ok(self.core.signer.sign_message_hash(hash, validation).await?)
+    }
+
+    /// Grants to a key without an operation: signs what the executing side hands over together with the key's first calls
+    /// ([`SessionKeyClient::execute_first`](crate::SessionKeyClient::execute_first)). Only accounts with deferred actions take it:
+    /// Modular Account v2 in all its forms. Nothing is on chain until then, and nothing is written to the journal.
+    ///
+    /// `deadline` is the last second in which it can be used, unix seconds. The key's own time range is a separate matter.
+    ///
+    /// # Errors
+    ///
+    /// [`Cause::OtherGeneration`] on a v0.7 account; [`Cause::Permission`] for a deadline that is over, or 0, and for permissions that
+    /// [`add_session_key`](Self::add_session_key) would not grant; [`Cause::UnsafeInstallation`] where the owner's validation has hooks.
+    pub async fn defer_grant(
+        &self,
+        key: NewSessionKey,
+        deadline: u64,
+    ) -> Result<DeferredGrant, OperationError> {
+        within(DEFAULT_TIMEOUT, async {
+            let account = &self.core.account;
+            let (action, grant) = deferred(account, key, deadline).await?;
+            let hash = action.signing_hash(account.address(), account.chain_id());
+            let prefix = self.core.signer.sign_deferred_action(&action, hash).await;
+            let signature_prefix = prefix.map_err(|error| Cause::Signer {
+                message: crate::request::clean(&error.to_string()),
+            })?;
+            Ok(DeferredGrant {
+                signature_prefix,
+                ..grant
+            })
+        })
+        .await
+    }
+
+    /// Ends a deferred grant that is not used yet: uses up the nonce that it is bound to.
+    pub fn end_deferred_grant(&self, grant: &DeferredGrant) -> Operation {
+        let call = calldata::increment_nonce(grant.entry_point, grant.nonce_key());
+        self.batch([OwnerAction::Call(call)])
     }
 
     /// An operation with call data of your own.

@@ -56,7 +56,7 @@ pub async fn load(
             account.required_paymaster(session_key),
             load_contracts(account, session_key, &targets),
             load_rule_set(account),
-            load_modules(account, &targets),
+            modules_among(account, targets.iter().map(|(target, _)| *target)),
         )
     });
     if !is_registered? {
@@ -149,15 +149,27 @@ pub(crate) async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, Rea
     }
 }
 
+/// Those of the calls' targets that answer as ERC-6900 modules.
+pub(crate) async fn load_modules(
+    account: &SmartAccount,
+    calls: &[Call],
+) -> Result<BTreeSet<Address>, ReadError> {
+    let targets: BTreeSet<Address> = calls.iter().map(|call| call.target).collect();
+    modules_among(account, targets).await
+}
+
 /// Those of the targets that answer as ERC-6900 modules, asked as the session key module asks them: it refuses calls to them. None on
 /// accounts without the module, whose plugin does not ask.
-async fn load_modules(account: &SmartAccount, targets: &[Target]) -> Result<BTreeSet<Address>, ReadError> {
+async fn modules_among(
+    account: &SmartAccount,
+    targets: impl IntoIterator<Item = Address>,
+) -> Result<BTreeSet<Address>, ReadError> {
     let Generation::V08(_) = account.generation() else {
         return Ok(BTreeSet::new());
     };
-    let asked = targets.iter().map(async |(target, _)| {
-        let is_module = account.answers_as_module(*target).await?;
-        Ok::<_, ReadError>(is_module.then_some(*target))
+    let asked = targets.into_iter().map(async |target| {
+        let is_module = account.answers_as_module(target).await?;
+        Ok::<_, ReadError>(is_module.then_some(target))
     });
     let modules = futures_util::future::try_join_all(asked).await?;
     Ok(modules.into_iter().flatten().collect())

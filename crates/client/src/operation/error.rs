@@ -12,7 +12,7 @@ use crate::{
     request::{RequestError, clean},
     revert::Revert,
     submit::Refusal,
-    v08::calldata::EntityIdError,
+    v08::{DeferredGrantError, calldata::EntityIdError},
 };
 use alloy::primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
@@ -146,6 +146,10 @@ pub enum Cause {
         /// What is wrong, in words.
         findings: Vec<String>,
     },
+
+    /// A deferred grant is not what it should be, or not for this client.
+    #[error(transparent)]
+    DeferredGrant(#[from] DeferredGrantError),
 
     /// The node answers for another chain than the client was made for.
     #[error("the node is on chain {found}, not {expected}")]
@@ -425,6 +429,7 @@ impl Cause {
             Self::PluginNotInstalled { .. } => "plugin_not_installed",
             Self::OtherGeneration { .. } => "other_generation",
             Self::UnsafeInstallation { .. } => "unsafe_installation",
+            Self::DeferredGrant(_) => "invalid_deferred_grant",
             Self::WrongChain { .. } => "wrong_chain",
             Self::NoAction => "no_action",
             Self::NoVerdict => "no_verdict",

@@ -310,7 +310,7 @@ impl Operation {
     async fn signed(&self, mut operation: UserOperation) -> Result<SignedOperation, Cause> {
         let hash = operation.hash(self.core.entry_point(), self.core.chain_id());
         let form = self.signature_form();
-        operation.signature = self.core.signer.sign_operation(hash, form).await?;
+        operation.signature = self.with_grant(self.core.signer.sign_operation(hash, form).await?);
         Ok(SignedOperation { operation, hash })
     }
 

@@ -1,6 +1,6 @@
 //! Owners that are contracts: they sign by ERC-1271, and the account's owner plugin is told which of them to ask.
 
-use crate::v08::{self, ModuleEntity};
+use crate::v08::{self, DeferredAction, ModuleEntity};
 use alloy::{
     primitives::{Address, B256, Bytes, b256},
     signers::Signer,
@@ -134,6 +134,22 @@ impl Authority {
             Self::Contract(owner) => owner.sign_hash(&hash).await?,
         };
         Ok(self.formed_message(&signature, validation))
+    }
+
+    /// The start of the signature of an operation that carries the action: `hash` is what is signed.
+    pub(crate) async fn sign_deferred_action(
+        &self,
+        action: &DeferredAction,
+        hash: B256,
+    ) -> alloy::signers::Result<Bytes> {
+        let prefix = match self {
+            Self::Key(signer) => {
+                let signature = signer.sign_hash(&hash).await?;
+                action.signature_prefix(&signature.as_bytes())
+            }
+            Self::Contract(owner) => action.contract_signature_prefix(&owner.sign_hash(&hash).await?),
+        };
+        prefix.ok_or_else(|| alloy::signers::Error::other("the action is longer than four gigabytes"))
     }
 
     /// What has the form of a message's signature.

@@ -4,8 +4,9 @@
 //! - Gas for validation is what the node estimates for the EntryPoint's call of `validateUserOp`, and what the EntryPoint does
 //!   around it. An account that is yet to be created cannot be called: there, it is the least limit with which `handleOps` gets
 //!   as far as the signature.
-//! - Gas for the call is what the node estimates for it. Of an account that is yet to be created, it is measured by a few
-//!   instructions that stand in the EntryPoint's place for one `eth_call` (a state override), create the account and call it.
+//! - Gas for the call is what the node estimates for it. Of an account that is yet to be created, or that an owner's deferred action
+//!   comes first on, it is measured by a few instructions that stand in the EntryPoint's place for one `eth_call` (a state
+//!   override), create the account, make the owner's call, and then the operation's.
 
 use super::{
     EstimateError,
@@ -17,9 +18,10 @@ use super::{
 use crate::{
     calldata,
     node::{Node, block},
-    permissions::{AaCode, UserOperation},
+    permissions::{AaCode, UserOperation, ValidationNonceKey},
     request::RequestError,
     revert::Revert,
+    v08::DeferredAction,
 };
 use alloy::{
     eips::BlockId,
@@ -139,25 +141,41 @@ async fn least_verification_gas(
     Ok(U256::from(enough))
 }
 
-/// Gas for the call of an account that its factory creates first.
+/// The owner's call that an operation carries, and that the account makes before the operation's own.
+pub(super) fn deferred_call(operation: &UserOperation) -> Option<Bytes> {
+    let has_one = operation.version.is_packed()
+        && ValidationNonceKey::from_nonce_key(operation.nonce_key()).has_deferred_action;
+    if has_one {
+        DeferredAction::call_in(&operation.signature)
+    } else {
+        None
+    }
+}
+
+/// Gas for the call of an account that its factory creates first, or that another call of the owner's comes before.
 pub(super) async fn first_call_gas(
     node: &Node,
     entry_point: Address,
     operation: &UserOperation,
+    deferred: Option<Bytes>,
 ) -> Result<U256, EstimateError> {
-    let Some((factory, creation)) = operation.init_code.split_first_chunk::<20>() else {
-        return Err(node_failed(RequestError::NotMade {
-            message: format!("initCode of {} bytes names no factory", operation.init_code.len()),
-        }));
-    };
+    let mut calls = Vec::new();
+    if !operation.init_code.is_empty() {
+        let Some((factory, creation)) = operation.init_code.split_first_chunk::<20>() else {
+            return Err(node_failed(RequestError::NotMade {
+                message: format!("initCode of {} bytes names no factory", operation.init_code.len()),
+            }));
+        };
+        calls.push((Address::from(factory), Bytes::copy_from_slice(creation)));
+    }
+    calls.extend(deferred.map(|call| (operation.sender, call)));
     let call = call_of(entry_point, operation);
-    let data = call.input.input().cloned().unwrap_or_default();
-    let code = first_call_code(Address::from(factory), creation, operation.sender, &data);
+    calls.push((operation.sender, call.input.input().cloned().unwrap_or_default()));
     let request = TransactionRequest::default()
         .with_to(entry_point)
         .with_input(START.to_vec())
         .with_gas_limit(2 * SIMULATED_CALL_GAS);
-    let overrides = json!({ entry_point.to_string(): { "code": code } });
+    let overrides = json!({ entry_point.to_string(): { "code": calls_code(&calls) } });
     let answer: Bytes = node
         .request("eth_call", (request, block(BlockId::latest()), overrides))
         .await
@@ -165,7 +183,7 @@ pub(super) async fn first_call_gas(
     let unreadable = || node_failed(RequestError::unreadable("eth_call", format!("{answer}")));
     let (head, said) = answer.split_first_chunk::<96>().ok_or_else(unreadable)?;
     let word = |index: usize| U256::from_be_slice(&head[32 * index..32 * (index + 1)]);
-    // The refusal of the creation is found in validation, too, which says more of it.
+    // What failed before is refused in validation, too, which says more of it.
     if word(0).is_zero() || word(1).is_zero() {
         return Err(EstimateError::WouldRevert(Revert::decode(said)));
     }
@@ -175,56 +193,62 @@ pub(super) async fn first_call_gas(
 /// The call data that the instructions start on. The account may call the EntryPoint in between: that shall do nothing.
 const START: [u8; 1] = [0x01];
 
-/// Code that makes two calls, and answers whether each succeeded, how much gas the second took (three words), and what the last
-/// one said.
+/// Code that makes calls, and answers whether all but the last succeeded, whether the last did, how much gas it took (three words),
+/// and what it said.
 ///
 /// ```text
 /// if calldatasize != 1 stop
-/// codecopy(0, creation), call(gas, factory, 0, 0, creation.length, 0, 0)          success is kept on the stack
-/// codecopy(0, call), gas, call(gas, account, 0, 0, call.length, 0, 0), gas        success and used gas are kept on the stack
-/// mstore(0, first), mstore(32, second), mstore(64, used), returndatacopy(96, 0, returndatasize), return
+/// push 1
+/// for each but the last:  codecopy(0, data), call(gas, target, 0, 0, length, 0, 0), and
+/// for the last:           codecopy(0, data), gas, call(gas, target, 0, 0, length, 0, 0), gas
+/// mstore(0, others), mstore(32, last), mstore(64, used), returndatacopy(96, 0, returndatasize), return
 /// ```
 ///
-/// Where the first fails, the second is made all the same: its answer does not count.
-fn first_call_code(factory: Address, creation: &[u8], account: Address, call: &[u8]) -> Bytes {
-    /// Bytes of the instructions.
-    const CODE: usize = 9 + 44 + 45 + 3 + 9 + 11;
-    let length = |data: &[u8]| (data.len() as u32).to_be_bytes();
-    let offset = |data: usize| ((CODE + data) as u32).to_be_bytes();
-    let mut code = Vec::with_capacity(CODE + creation.len() + call.len());
-    // calldatasize, push1 1, eq, push1 start, jumpi, stop, start: jumpdest
-    code.extend([0x36, 0x60, 0x01, 0x14, 0x60, 0x08, 0x57, 0x00, 0x5b]);
-    let calls = [
-        (factory, length(creation), offset(0)),
-        (account, length(call), offset(creation.len())),
-    ];
-    for (index, (target, length, offset)) in calls.into_iter().enumerate() {
+/// Where one fails, the others are made all the same: their answers do not count.
+fn calls_code(calls: &[(Address, Bytes)]) -> Bytes {
+    /// Bytes of a call's instructions.
+    const CALL: usize = 44;
+    /// Bytes of all others, for one call.
+    const OTHERS: usize = 9 + 2 + 1 + 3 + 9 + 11;
+    let last = calls.len().saturating_sub(1);
+    let code_length = OTHERS + CALL * calls.len() + last;
+    let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes();
+    // calldatasize, push1 1, eq, push1 start, jumpi, stop, start: jumpdest, push1 1
+    let mut code = vec![0x36, 0x60, 0x01, 0x14, 0x60, 0x08, 0x57, 0x00, 0x5b, 0x60, 0x01];
+    let mut offset = code_length;
+    for (index, (target, data)) in calls.iter().enumerate() {
         // push4 length, push4 offset, push0, codecopy
         code.push(0x63);
-        code.extend(length);
+        code.extend(word(data.len()));
         code.push(0x63);
-        code.extend(offset);
+        code.extend(word(offset));
         code.extend([0x5f, 0x39]);
-        if index == 1 {
+        if index == last {
             // gas
             code.push(0x5a);
         }
         // push0, push0, push4 length, push0, push0, push20 target, gas, call
         code.extend([0x5f, 0x5f, 0x63]);
-        code.extend(length);
+        code.extend(word(data.len()));
         code.extend([0x5f, 0x5f, 0x73]);
         code.extend(target.as_slice());
         code.extend([0x5a, 0xf1]);
+        if index != last {
+            // and
+            code.push(0x16);
+        }
+        offset += data.len();
     }
-    // Stack: first, gas before, second. gas, dup3, sub (before - after): first, before, second, used.
+    // Stack: others, gas before, last. gas, dup3, sub (before - after): others, before, last, used.
     code.extend([0x5a, 0x82, 0x03]);
     // push1 64, mstore; push1 32, mstore; pop; push0, mstore
     code.extend([0x60, 0x40, 0x52, 0x60, 0x20, 0x52, 0x50, 0x5f, 0x52]);
     // returndatasize, push0, push1 96, returndatacopy; returndatasize, push1 96, add, push0, return
     code.extend([0x3d, 0x5f, 0x60, 0x60, 0x3e, 0x3d, 0x60, 0x60, 0x01, 0x5f, 0xf3]);
     // Offsets were reckoned for a code of this length.
-    debug_assert_eq!(code.len(), CODE);
-    code.extend(creation);
-    code.extend(call);
+    debug_assert_eq!(code.len(), code_length);
+    for (_, data) in calls {
+        code.extend(data);
+    }
     code.into()
 }

@@ -183,14 +183,15 @@ async fn call_gas(
     if operation.call_data.is_empty() {
         return Ok(U256::ZERO);
     }
-    if operation.init_code.is_empty() {
+    let deferred = packed::deferred_call(operation);
+    if operation.init_code.is_empty() && deferred.is_none() {
         return match estimated_gas(node, &call_of(entry_point, operation)).await {
             Ok(gas) => Ok(gas.saturating_sub(U256::from(TRANSACTION_GAS))),
             Err(error) => Err(would_revert(error)),
         };
     }
     if operation.version.is_packed() {
-        return packed::first_call_gas(node, entry_point, operation).await;
+        return packed::first_call_gas(node, entry_point, operation, deferred).await;
     }
     // The account exists only within the simulation. A call that reverts is not told apart from one that succeeds there. So
     // it is also made as the extra call that the EntryPoint offers after the operation, whose result it does report: from
@@ -225,15 +226,16 @@ async fn call_gas(
     Ok(used.paid.saturating_sub(used.preOpGas))
 }
 
-/// Makes the operation's call with exactly the gas that it is to have. Where the account is yet to be created, its gas was
-/// measured, not estimated.
+/// Makes the operation's call with exactly the gas that it is to have. Where the account is yet to be created, or the operation
+/// carries what it needs, its gas was measured, not estimated.
 pub(crate) async fn check_call_gas(
     node: &Node,
     entry_point: Address,
     operation: &UserOperation,
     limit: U256,
 ) -> Result<(), EstimateError> {
-    if operation.call_data.is_empty() || !operation.init_code.is_empty() {
+    let is_measured = !operation.init_code.is_empty() || packed::deferred_call(operation).is_some();
+    if operation.call_data.is_empty() || is_measured {
         return Ok(());
     }
     let gas = u64::try_from(limit)

@@ -58,6 +58,12 @@ pub(super) fn owner_part(signature: &[u8]) -> Vec<u8> {
     [&[ECDSA], signature].concat()
 }
 
+/// The part of an owner that is a contract.
+#[must_use]
+pub(super) fn contract_owner_part(signature: &[u8]) -> Vec<u8> {
+    [&[CONTRACT], signature].concat()
+}
+
 /// Which validation a message's signature or a runtime call's authorization is for.
 fn selector(validation: ModuleEntity, is_global: bool) -> Vec<u8> {
     let options = if is_global { GLOBAL } else { 0 };

@@ -24,16 +24,16 @@ use session_key_testkit::{StackV08, Testkit, dev_accounts};
 use std::sync::Arc;
 
 /// An entity id of the owner's that is not 0.
-const OWNERS_ENTITY: u32 = 7;
+pub(crate) const OWNERS_ENTITY: u32 = 7;
 
-struct World {
-    testkit: Testkit,
-    stack: StackV08,
-    owner: PrivateKeySigner,
+pub(crate) struct World {
+    pub(crate) testkit: Testkit,
+    pub(crate) stack: StackV08,
+    pub(crate) owner: PrivateKeySigner,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let testkit = Testkit::default();
         let stack = StackV08::deploy(&mut testkit.chain()).unwrap();
         Self {
@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    fn deployment(&self) -> Deployment {
+    pub(crate) fn deployment(&self) -> Deployment {
         Deployment {
             entry_point: self.stack.entry_point,
             session_key_plugin: self.stack.session_key_module,
@@ -63,7 +63,7 @@ impl World {
     }
 
     /// An account of the factory, which does not exist yet and has ten ether.
-    async fn account(&self, owner_entity_id: Option<u32>) -> SmartAccount {
+    pub(crate) async fn account(&self, owner_entity_id: Option<u32>) -> SmartAccount {
         let made = FactoryAccount {
             owner: self.owner.address(),
             salt: U256::from(5),
@@ -78,7 +78,7 @@ impl World {
     }
 
     /// The owner's key is the account (EIP-7702).
-    async fn delegated(&self) -> SmartAccount {
+    pub(crate) async fn delegated(&self) -> SmartAccount {
         let owner = dev_accounts()[1];
         self.stack
             .delegate_account(&mut self.testkit.chain(), &owner)
@@ -91,28 +91,32 @@ impl World {
         self.testkit.chain().set_balance(account, U256::from(10 * ETHER));
     }
 
-    async fn connect(&self, account: Address, options: ConnectOptions) -> Result<SmartAccount, ConnectError> {
+    pub(crate) async fn connect(
+        &self,
+        account: Address,
+        options: ConnectOptions,
+    ) -> Result<SmartAccount, ConnectError> {
         let options = options.deployments([self.deployment()]);
         SmartAccount::connect_with(&options, self.testkit.provider(), account).await
     }
 
-    fn submitter(&self) -> Arc<EntryPointSubmitter> {
+    pub(crate) fn submitter(&self) -> Arc<EntryPointSubmitter> {
         let bundler = dev_accounts()[3].signer();
         let from = bundler.address();
         let provider = self.testkit.provider_with_signer(bundler);
         Arc::new(EntryPointSubmitter::new(provider, self.stack.entry_point, from))
     }
 
-    fn owner_of(&self, account: &SmartAccount) -> OwnerClient {
+    pub(crate) fn owner_of(&self, account: &SmartAccount) -> OwnerClient {
         OwnerClient::shared(account.clone(), Arc::new(self.owner.clone()), self.submitter())
     }
 
-    fn agent_of(&self, account: &SmartAccount, number: u8) -> SessionKeyClient {
+    pub(crate) fn agent_of(&self, account: &SmartAccount, number: u8) -> SessionKeyClient {
         SessionKeyClient::shared(account.clone(), Arc::new(key(number)), self.submitter())
     }
 
     /// A call of the account on itself, as its owner makes it.
-    fn own(&self, account: &SmartAccount, data: Bytes) {
+    pub(crate) fn own(&self, account: &SmartAccount, data: Bytes) {
         let request = session_key_client::alloy::rpc::types::TransactionRequest::default()
             .from(account.address())
             .to(account.address())
@@ -121,7 +125,7 @@ impl World {
     }
 }
 
-fn new_key(number: u8) -> NewSessionKey {
+pub(crate) fn new_key(number: u8) -> NewSessionKey {
     let permissions = Permissions::new()
         .contract(RECIPIENT)
         .native_token_spend_limit(SpendLimit::total(U256::from(100)))
@@ -129,7 +133,7 @@ fn new_key(number: u8) -> NewSessionKey {
     NewSessionKey::new(key(number).address(), &permissions).unwrap()
 }
 
-fn pay(wei: u64) -> [Call; 1] {
+pub(crate) fn pay(wei: u64) -> [Call; 1] {
     [Call::transfer(RECIPIENT, U256::from(wei))]
 }
 
