@@ -296,7 +296,7 @@ async fn with_contracts_that_are_known_connecting_takes_one_round() {
         .await
         .unwrap();
     assert_eq!(account.deployment(), real);
-    assert_eq!((front.rounds(), front.requests()), (1, 8));
+    assert_eq!((front.rounds(), front.requests()), (1, 9));
 }
 
 #[tokio::test]

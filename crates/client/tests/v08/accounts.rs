@@ -384,7 +384,8 @@ async fn a_first_operation_whose_call_would_revert_is_not_sent() {
         .execute(Call::transfer(RECIPIENT, U256::ONE))
         .await
         .unwrap_err();
-    assert!(matches!(error.happened(), Happened::No), "{error}");
+    assert_eq!(error.code(), "not_taken", "{error}");
+    assert!(!account.is_deployed().await.unwrap());
     owner
         .batch([OwnerAction::OwnFunction {
             data: IAccountV08::executeCall {
