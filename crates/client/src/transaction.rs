@@ -361,10 +361,7 @@ impl SendError {
     pub const fn is_open(&self) -> bool {
         matches!(
             self,
-            Self::NoAnswer { .. }
-                | Self::Unread { .. }
-                | Self::NonceUsed { .. }
-                | Self::NotIncluded { .. }
+            Self::NoAnswer { .. } | Self::Unread { .. } | Self::NonceUsed { .. } | Self::NotIncluded { .. }
         )
     }
 }
@@ -523,7 +520,9 @@ impl TransactionSender {
                         match self.user_of_nonce(sender, kept).await {
                             Ok((hash, block)) if kept.iter().all(|signed| signed.hash != hash) => {
                                 match self.final_block(&mut finality).await {
-                                    Ok(last) if block <= last || !is_final => return Ok(TransactionEnd::Void),
+                                    Ok(last) if block <= last || !is_final => {
+                                        return Ok(TransactionEnd::Void);
+                                    }
                                     Ok(_) => used_by = Some((hash, block)),
                                     Err(failed) => error = Some(failed),
                                 }

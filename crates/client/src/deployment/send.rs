@@ -115,10 +115,12 @@ fn about(contract: Contract) -> impl FnOnce(SendError) -> DeployError {
             error,
         },
         // Not asked for: a contract can be created only once, and another transaction's nonce in any block is enough here.
-        SendError::NonceUsed { transaction, .. } | SendError::NotIncluded { transaction } => DeployError::NotIncluded {
-            contract,
-            transaction,
-        },
+        SendError::NonceUsed { transaction, .. } | SendError::NotIncluded { transaction } => {
+            DeployError::NotIncluded {
+                contract,
+                transaction,
+            }
+        }
         SendError::Unfit { transaction, error } => DeployError::NotOfThisDeployment {
             transaction,
             error: error.into(),

@@ -1091,7 +1091,10 @@ async fn a_transaction_that_does_not_pay_the_base_fee_any_more_is_replaced() {
         )
     };
     let (old, new) = (fees(&stuck), fees(&replacement));
-    assert!(new.0 * 8 >= old.0 * 9 && new.1 * 8 >= old.1 * 9, "{old:?} {new:?}");
+    assert!(
+        new.0 * 8 >= old.0 * 9 && new.1 * 8 >= old.1 * 9,
+        "{old:?} {new:?}"
+    );
     kept.push(replacement.clone());
     testkit.chain().set_automine(true);
     let end = sender.take_up(account.address, &kept).await.unwrap();
@@ -1100,13 +1103,13 @@ async fn a_transaction_that_does_not_pay_the_base_fee_any_more_is_replaced() {
     kept.reverse();
     let end = sender.take_up(account.address, &kept).await.unwrap();
     assert!(matches!(end, TransactionEnd::Included(receipt) if receipt.transaction_hash == replacement.hash));
-    assert_eq!(
-        sender.replacement(&kept, &bounds, &signer).await.unwrap(),
-        None
-    );
+    assert_eq!(sender.replacement(&kept, &bounds, &signer).await.unwrap(), None);
 
     // Nothing is signed over the bounds.
-    let stuck = sender.sign(to, U256::ONE, Bytes::new(), &bounds, &signer).await.unwrap();
+    let stuck = sender
+        .sign(to, U256::ONE, Bytes::new(), &bounds, &signer)
+        .await
+        .unwrap();
     testkit.chain().set_automine(false);
     sender.hand_over(&stuck).await.unwrap();
     testkit.chain().set_next_base_fee(100_000_000_000_000);
