@@ -280,6 +280,10 @@ pub(crate) async fn grant_policy(
                     file.name
                 );
             }
+            let named = key.or(begun.as_ref().map(|begun| begun.session_key));
+            if let Some(key) = named {
+                desk.settle_other_way(&account, Some(&[key])).await?;
+            }
             if let Some(attempt) = begun.as_ref().filter(|begun| begun.granted_at.is_some()) {
                 let fate = fate(&desk, &account, attempt, taken.is_some()).await?;
                 match fate {
@@ -311,10 +315,6 @@ pub(crate) async fn grant_policy(
                         )));
                     }
                 }
-            }
-            let named = key.or(begun.as_ref().map(|begun| begun.session_key));
-            if let (Some(key), None) = (named, &taken) {
-                desk.settle_other_way(&account, Some(&[key])).await?;
             }
             let is_done = taken.is_some();
             let now = begun

@@ -28,7 +28,7 @@ use crate::{
 };
 use clap::Args;
 use desk::{Desk, Taken};
-use eyre::{Result, ensure, eyre};
+use eyre::{Result, bail, ensure, eyre};
 use ledger::{BegunNotes, Ledger, Request, Told, share};
 use serde_json::{Value, json};
 use session_key_client::{
@@ -338,8 +338,18 @@ async fn simply(
         }
         desk.require_way()?;
         let account = desk.within(desk.chain.account()).await?;
-        desk.settle_other_way(&account, keys).await?;
-        let Some((account, actions)) = desk.within(ready(&desk, &mut answer)).await? else {
+        let endings = desk.within(desk.endings(&account, keys)).await?;
+        if endings.is_empty() {
+            desk.settle_other_way(&account, keys).await?;
+        }
+        let Some((account, mut actions)) = desk.within(ready(&desk, &mut answer)).await? else {
+            // There is nothing to end it with.
+            if !endings.is_empty() {
+                desk.settle_other_way(&account, keys).await?;
+                bail!(WrongInput(
+                    "what was open is decided now, so nothing was signed: give the command again".to_owned()
+                ));
+            }
             hashes(&mut answer, None, None);
             answer
                 .data("block", Value::Null)
@@ -347,6 +357,7 @@ async fn simply(
                 .data("calls", json!([]));
             return Ok((desk, None));
         };
+        actions.extend(endings);
         answer.data("account", account.address().to_string());
         if writing.dry_run {
             desk.dry(&mut answer, &account, actions).await?;

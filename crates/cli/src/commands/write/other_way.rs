@@ -10,13 +10,14 @@ use super::{
 use crate::{commands::waited, failure::StillOpen, report::print_note};
 use eyre::{Result, bail};
 use session_key_client::{
-    OwnerClient, SmartAccount,
+    OwnerAction, OwnerClient, SmartAccount,
     alloy::primitives::{Address, B256},
-    journal::{IntentRecord, Journal as _, TransactionRecord},
+    calldata::increment_nonce,
+    journal::{IntentRecord, Journal as _, SqliteJournal, TransactionRecord},
     operation::Outcome,
     submit::EntryPointSubmitter,
 };
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// What is waited for.
@@ -25,6 +26,8 @@ const OTHER: &str = "waiting for what an earlier run has sent another way";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How far apart it is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// The most nonces of one lane that are ended at once.
+const MOST_ENDED: usize = 64;
 /// Commands that give nothing to any key.
 const TAKES_ONLY: [&str; 3] = ["revoke", "unblock", "reset"];
 
@@ -63,12 +66,7 @@ impl Desk<'_> {
             .into_iter()
             .filter(|record| self.concerns(record, account, keys))
             .collect();
-        let intents: Vec<IntentRecord> = journal
-            .intents(self.chain.chain_id, account.address())
-            .await?
-            .into_iter()
-            .filter(|record| self.is_in_the_way(record, account, keys))
-            .collect();
+        let intents = self.intents_in_the_way(&journal, account, keys).await?;
         if transactions.is_empty() && intents.is_empty() {
             return Ok(());
         }
@@ -129,6 +127,67 @@ impl Desk<'_> {
         }
     }
 
+    /// Calls that end the open operations which give these keys something, or any, beside a removal in a plain transaction: a removal
+    /// does not wait for them. None if no key is there that could be removed.
+    pub(super) async fn endings(
+        &self,
+        account: &SmartAccount,
+        keys: Option<&[Address]>,
+    ) -> Result<Vec<OwnerAction>> {
+        let path = self.journal();
+        if !self.is_direct || self.writing.dry_run || !path.exists() {
+            return Ok(Vec::new());
+        }
+        let journal = open_journal(&path).await?;
+        let intents = self.intents_in_the_way(&journal, account, keys).await?;
+        if intents.is_empty() {
+            return Ok(Vec::new());
+        }
+        let registered = account.session_keys().await?;
+        let is_there = match keys {
+            Some(keys) => keys.iter().all(|key| registered.contains(key)),
+            None => !registered.is_empty(),
+        };
+        if !is_there {
+            return Ok(Vec::new());
+        }
+        let mut last = BTreeMap::new();
+        for record in &intents {
+            for operation in record.open_operations() {
+                let nonce = last.entry(record.lane.nonce_key).or_insert(operation.nonce());
+                *nonce = operation.nonce().max(*nonce);
+            }
+        }
+        let mut endings = Vec::new();
+        for (nonce_key, last) in last {
+            let next = account.nonce(nonce_key).await?;
+            let Some(more) = last.checked_sub(next) else {
+                continue;
+            };
+            let count =
+                usize::try_from(more).map_or(MOST_ENDED, |more| more.saturating_add(1).min(MOST_ENDED));
+            let call = increment_nonce(account.deployment().entry_point, nonce_key);
+            endings.extend(std::iter::repeat_n(OwnerAction::Call(call), count));
+        }
+        if !endings.is_empty() {
+            print_note(
+                "an operation of an earlier run concerns the same keys and is open: the transaction ends it, too",
+            );
+        }
+        Ok(endings)
+    }
+
+    async fn intents_in_the_way(
+        &self,
+        journal: &SqliteJournal,
+        account: &SmartAccount,
+        keys: Option<&[Address]>,
+    ) -> Result<Vec<IntentRecord>> {
+        let mut intents = journal.intents(self.chain.chain_id, account.address()).await?;
+        intents.retain(|record| self.is_in_the_way(record, account, keys));
+        Ok(intents)
+    }
+
     /// Whether a plain transaction could come after what this command does, and concern the same keys.
     fn concerns(&self, record: &TransactionRecord, account: &SmartAccount, keys: Option<&[Address]>) -> bool {
         // The nonces of one sender keep the order.
@@ -141,7 +200,9 @@ impl Desk<'_> {
         let takes_only = command
             .as_deref()
             .is_some_and(|command| TAKES_ONLY.contains(&command));
-        let is_harmless = takes_only && (keys.is_none() || self.command == "revoke");
+        // Of a key that is removed, nothing can be changed any more.
+        let is_late = command.as_deref() == Some("apply");
+        let is_harmless = self.command == "revoke" && (takes_only || is_late);
         let Some(call) = record.signed.call() else {
             return false;
         };
