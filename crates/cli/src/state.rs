@@ -397,4 +397,48 @@ mod tests {
         second.unwrap();
         assert!(has_waited);
     }
+
+    #[tokio::test]
+    async fn a_locked_file_goes_away_with_the_lock_and_is_locked_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.json");
+        let first = LockedFile::new(&path, Duration::from_secs(5), || ())
+            .await
+            .unwrap();
+        let beside = folder.path().join("notes.json.lock");
+        assert!(beside.exists());
+        let mut has_waited = false;
+        let (second, ()) = tokio::join!(
+            LockedFile::new(&path, Duration::from_secs(5), || has_waited = true),
+            async {
+                sleep(Duration::from_millis(500)).await;
+                drop(first);
+            }
+        );
+        let second = second.unwrap();
+        assert!(has_waited);
+        if cfg!(unix) {
+            // What the second waited for was removed by the first: it has a new one.
+            assert!(beside.exists());
+            let refused = LockedFile::new(&path, Duration::from_millis(1), || ()).await;
+            refused.unwrap_err();
+            drop(second);
+            assert!(!beside.exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_share_a_lock_keep_out_whoever_wants_it_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (moment, long) = (Duration::from_millis(1), Duration::from_secs(5));
+        let shared = [
+            lock_shared(&path, long, || ()).await.unwrap(),
+            lock_shared(&path, long, || ()).await.unwrap(),
+        ];
+        lock(&path, moment, || ()).await.unwrap_err();
+        drop(shared);
+        let _alone = lock(&path, long, || ()).await.unwrap();
+        lock_shared(&path, moment, || ()).await.unwrap_err();
+    }
 }

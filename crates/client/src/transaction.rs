@@ -793,3 +793,43 @@ fn is_about_nonce(error: &RequestError) -> bool {
         words.contains("nonce") || words.contains("replac")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finalized_block_that_stands_still_is_not_waited_for() {
+        let mut finality = Finality::default();
+        assert_eq!(finality.last_of(None, 100, 64), 36);
+        assert_eq!(finality.last_of(Some(101), 100, 64), 36, "it is of another node");
+        assert_eq!(finality.last_of(Some(90), 100, 64), 90);
+        assert_eq!(finality.last_of(Some(90), 163, 64), 90);
+        assert_eq!(finality.last_of(Some(90), 164, 64), 100);
+        assert_eq!(finality.last_of(Some(91), 165, 64), 91);
+        assert_eq!(finality.last_of(None, 10, 64), 0);
+    }
+
+    #[test]
+    fn a_replacement_offers_an_eighth_more_in_both_fees_and_at_least_what_is_usual_now() {
+        let fees = |base_fee, max_fee, max_priority_fee| Fees {
+            base_fee,
+            max_fee,
+            max_priority_fee,
+        };
+        let now = fees(100, 210, Some(10));
+        let raised = fees(0, 1_000, Some(3)).raised(&now);
+        assert_eq!((raised.max_fee, raised.max_priority_fee), (1_126, Some(10)));
+        let raised = fees(0, 50, Some(50)).raised(&now);
+        assert_eq!((raised.max_fee, raised.max_priority_fee), (210, Some(58)));
+        let raised = fees(0, 200, None).raised(&now);
+        assert_eq!((raised.max_fee, raised.max_priority_fee), (226, None));
+        for old in [0, 1, 7, 8, 9, 1_000_000_007] {
+            let new = fees(0, old, Some(old)).raised(&Fees::default());
+            assert!(new.max_fee > old && new.max_fee * 8 >= old * 9, "{old}");
+            assert!(new.max_priority_fee.unwrap() <= new.max_fee);
+        }
+        let most = fees(0, u128::MAX, Some(u128::MAX)).raised(&now);
+        assert_eq!(most.max_fee, u128::MAX);
+    }
+}
