@@ -80,7 +80,7 @@ impl Taken {
     }
 }
 
-fn note_scope(account: &SmartAccount, signer: Address) -> NoteScope {
+const fn note_scope(account: &SmartAccount, signer: Address) -> NoteScope {
     NoteScope {
         chain_id: account.chain_id(),
         entry_point: account.deployment().entry_point,
