@@ -195,14 +195,14 @@ fn an_old_plain_transaction_does_not_answer_for_what_was_undone_since() {
     let old = killed(&rotate);
     done(&["rotate", &shop, &key]);
     assert_ne!(done(&rotate)["transactionHash"], json!(old));
-    assert_eq!(keys(&stage), [shop.clone()]);
+    assert_eq!(keys(&stage), [shop.as_str()]);
     done(&["revoke", &shop]);
 
     let grant = ["grant", policy.as_str(), "--key", shop.as_str()];
     let old = killed(&grant);
     done(&["revoke", &shop]);
     assert_ne!(done(&grant)["transactionHash"], json!(old));
-    assert_eq!(keys(&stage), [shop.clone()]);
+    assert_eq!(keys(&stage), [shop.as_str()]);
 
     let wider = stage.weekly("wider.toml", "150 TEST per 7 days");
     fs::copy(stage.path("weekly.toml.lock"), stage.path("wider.toml.lock")).expect("a copy");
@@ -234,14 +234,14 @@ fn an_old_operation_does_not_answer_for_what_was_undone_since() {
     let old = ended(&rotate);
     done(&["rotate", &shop, &key]);
     assert_ne!(done(&rotate)["userOpHash"], json!(old));
-    assert_eq!(keys(&stage), [shop.clone()]);
+    assert_eq!(keys(&stage), [shop.as_str()]);
     done(&["revoke", &shop]);
 
     let grant = ["grant", policy.as_str(), "--key", shop.as_str()];
     let old = ended(&grant);
     done(&["revoke", &shop]);
     assert_ne!(done(&grant)["userOpHash"], json!(old));
-    assert_eq!(keys(&stage), [shop.clone()]);
+    assert_eq!(keys(&stage), [shop.as_str()]);
 
     let wider = stage.weekly("wider.toml", "150 TEST per 7 days");
     fs::copy(stage.path("weekly.toml.lock"), stage.path("wider.toml.lock")).expect("a copy");
