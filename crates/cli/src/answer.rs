@@ -67,6 +67,11 @@ impl Answer {
         self
     }
 
+    /// A text that is a member of the JSON document.
+    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
+        self.data.get(name)?.as_str()
+    }
+
     /// A line, indented by so many characters; its continuation by two more.
     pub(crate) fn line(&mut self, tone: Tone, indent: usize, text: impl Into<String>) -> &mut Self {
         let text = text.into();

@@ -1,5 +1,6 @@
 //! The command as a person or a script meets it.
 
+mod both_ways;
 mod demo;
 mod deployment;
 mod direct;

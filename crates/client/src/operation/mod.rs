@@ -28,6 +28,7 @@ pub use gas::Gas;
 pub use outcome::{Depth, Happened, Included, NotTaken, NotTakenReason, Open, Outcome, Void};
 pub use paymaster::{FixedPaymaster, PAYMASTER_VERIFICATION_GAS, Paymaster, PaymasterError};
 pub use settle::DEFAULT_FINAL_DEPTH;
+pub(crate) use settle::final_depth;
 pub use share::AfterRevert;
 
 pub(crate) use self::core::Core;

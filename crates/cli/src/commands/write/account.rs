@@ -93,7 +93,7 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
                 return Ok((desk, Work::Nothing));
             }
             if !writing.dry_run {
-                writing.consent(&answer, &desk.chain.settings.of_file)?;
+                writing.consent(&answer, &desk.chain.settings.of_file).await?;
             }
             Ok((desk, Work::Create(init_code)))
         };

@@ -1,9 +1,7 @@
 //! Planning what has to change, and changing it.
 
 use super::{
-    Writing,
-    desk::Taken,
-    done, failed,
+    Writing, done, failed,
     ledger::Request,
     policy::{read_back, resolve, show_assumed},
 };
@@ -12,6 +10,7 @@ use crate::{
     commands::{ASKING, Outcome, chain::Chain, not_begun, show, waited},
     failure::{Ended, NotReported, WrongInput},
     files::PolicyFile,
+    report::print_note,
     settings::Sources,
 };
 use clap::{Args, ValueEnum};
@@ -165,10 +164,8 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
 
 /// What is to be done.
 enum Work {
-    /// Nothing: the key is as the policy says, or it is a dry run.
+    /// Nothing: the key is as the policy says, an earlier run has done it, or it is a dry run.
     Nothing,
-    /// An earlier run has done it.
-    Taken(Taken, PolicyFile),
     /// To change the key.
     Change(SmartAccount, Vec<OwnerAction>, Resolved),
 }
@@ -184,9 +181,24 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
         });
         let mut desk = writing.desk(Request::new("apply", request)).await?;
         if let Some(taken) = desk.taken()? {
-            return Ok((desk, Answer::new(), Work::Taken(taken, file)));
+            let planned = planned(&desk.chain, &file, arguments.key, arguments.limits, false);
+            match desk.within(planned).await {
+                Ok((_, plan, ..)) if plan.is_empty() => return Ok((desk, taken.answered(), Work::Nothing)),
+                Ok(_) => {
+                    print_note(
+                        "an earlier run has done this, and the key was changed since: it is changed again",
+                    );
+                    desk.forget_taken().await;
+                }
+                Err(error) => {
+                    let what = "an earlier run has made the change";
+                    bail!(writing.not_reported(&taken.done, what, &error).await);
+                }
+            }
         }
         desk.require_way()?;
+        let account = desk.within(desk.chain.account()).await?;
+        desk.settle_other_way(&account, Some(&[arguments.key])).await?;
         let (account, plan, names, resolved) = desk
             .within(planned(
                 &desk.chain,
@@ -228,7 +240,7 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             desk.dry(&mut answer, &account, actions(&plan)).await?;
             return Ok((desk, answer, Work::Nothing));
         }
-        writing.consent(&answer, &desk.chain.settings.of_file)?;
+        writing.consent(&answer, &desk.chain.settings.of_file).await?;
         // The key may have been used, or changed, while somebody was reading.
         let (_, again, _, _) = desk
             .within(planned(
@@ -253,16 +265,10 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             let carried = desk.carry_out(&account, actions, None, &answer).await;
             let carried = carried.map_err(failed)?;
             done(&mut answer, &carried);
-            (account.address(), carried, Ok(resolved))
-        }
-        Work::Taken(taken, file) => {
-            answer = taken.answered();
-            let account = desk.chain.settings.account.unwrap_or_default();
-            let planned = planned(&desk.chain, &file, arguments.key, arguments.limits, writing.yes).await;
-            (account, taken.done, planned.map(|(.., resolved)| resolved))
+            (account.address(), carried, resolved)
         }
     };
-    let read_back = async { read_back(&desk.chain, account, arguments.key, &resolved?.permissions).await };
+    let read_back = read_back(&desk.chain, account, arguments.key, &resolved.permissions);
     read_back.await.map_err(|error| {
         failed(eyre!(NotReported {
             what: format!("the change was made, but {error:#}"),

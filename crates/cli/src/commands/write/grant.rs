@@ -1,7 +1,7 @@
 //! Granting a policy to a key.
 
 use super::{
-    Writing,
+    Done, Writing,
     desk::{Desk, Taken},
     done, failed, is_void,
     ledger::Request,
@@ -11,8 +11,9 @@ use super::{
 use crate::{
     answer::Answer,
     commands::{Outcome, chain::Chain, not_begun, show},
-    failure::{Ended, NotReported, OfEarlierRun, WrongInput},
+    failure::{Ended, NotReported, OfEarlierRun, WrongInput, is_passing},
     files::{PolicyFile, write_whole},
+    report::print_note,
 };
 use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
@@ -21,6 +22,8 @@ use session_key_client::{
     NewSessionKey, OwnerAction, SmartAccount,
     account::ConnectError,
     alloy::primitives::{Address, B256, U256, keccak256},
+    journal::IntentRecord,
+    operation,
     permissions::{
         Permissions,
         lint::{Lint, Severity},
@@ -225,7 +228,7 @@ pub(crate) async fn grant_policy(
         /// What nobody would see.
         lint_errors: Vec<String>,
     }
-    let done_before = Cell::new(None);
+    let done_before: Cell<Option<Done>> = Cell::new(None);
     let ready = async {
         let request = json!({ "policy": file.text, "key": key, "tag": tag, "owner": owner, "salt": salt });
         let mut desk = writing.desk(Request::new("grant", request)).await?;
@@ -233,7 +236,7 @@ pub(crate) async fn grant_policy(
         desk.require_way()?;
         let taken = desk.taken.take();
         if let Some(Ok(taken)) = &taken {
-            done_before.set(taken.done.transaction_hash);
+            done_before.set(Some(taken.done));
         }
         desk.within(async {
             let chain = &desk.chain;
@@ -245,8 +248,8 @@ pub(crate) async fn grant_policy(
             let latest = chain.head().await?.timestamp;
             let account = account_to_grant_on(chain, signer, owner, salt).await?;
             let note = BegunNote::of(&desk, file, account.address(), (key, tag));
-            let begun = note.read().filter(|_| !writing.again && !writing.dry_run);
-            let taken = match taken {
+            let mut begun = note.read().filter(|_| !writing.again && !writing.dry_run);
+            let mut taken = match taken {
                 None => None,
                 Some(Ok(taken)) => Some(taken),
                 Some(Err(error)) => {
@@ -256,6 +259,63 @@ pub(crate) async fn grant_policy(
                     return Err(OfEarlierRun(error).into());
                 }
             };
+            // The record names the key, too: the note goes away before it.
+            let granted = taken.as_ref().and_then(|taken| {
+                let key = taken.answer.text_of("sessionKey")?.parse::<Address>().ok();
+                key.or_else(|| begun.as_ref().map(|begun| begun.session_key))
+            });
+            if let Some(granted) = granted
+                && begun.as_ref().is_none_or(|begun| begun.session_key != granted)
+            {
+                let lock = file.lock()?;
+                let entry = lock.grant(chain.chain_id, account.address(), granted);
+                begun = Some(Begun {
+                    session_key: granted,
+                    granted_at: entry.map(|entry| entry.granted_at),
+                    installs: None,
+                });
+                ensure!(
+                    entry.is_some(),
+                    "what was noted of it is gone, and no lock file of {} says when {granted} was granted: inspect shows what it may do",
+                    file.name
+                );
+            }
+            let named = key.or(begun.as_ref().map(|begun| begun.session_key));
+            if let Some(key) = named {
+                desk.settle_other_way(&account, Some(&[key])).await?;
+            }
+            if let Some(attempt) = begun.as_ref().filter(|begun| begun.granted_at.is_some()) {
+                let fate = fate(&desk, &account, attempt, taken.is_some()).await?;
+                match fate {
+                    Fate::GoesOn => {}
+                    Fate::Undone => {
+                        print_note(&format!(
+                            "an earlier run has granted this to {}, which has been removed since: it is granted again",
+                            attempt.session_key
+                        ));
+                        desk.forget_taken().await;
+                        done_before.set(None);
+                        taken = None;
+                        // A key that was made for it may have been removed for a reason: another is made.
+                        if key.is_some() {
+                            note.forget_attempt(attempt.session_key);
+                            begun = note.read();
+                        } else {
+                            note.remove();
+                            begun = None;
+                        }
+                    }
+                    Fate::ByOthers => {
+                        note.remove();
+                        bail!(WrongInput(format!(
+                            "{}, to which an earlier run has begun to grant this, is a session key of {} already, and nothing is open here: \
+                             plan and apply change what it may do; given once more, this grants to another key, if none is named",
+                            attempt.session_key,
+                            account.address()
+                        )));
+                    }
+                }
+            }
             let is_done = taken.is_some();
             let now = begun
                 .as_ref()
@@ -373,14 +433,15 @@ pub(crate) async fn grant_policy(
         begun,
         taken,
         lint_errors,
-    } = ready.await.map_err(|error| match done_before.take() {
-        None => Ended::NotBegun(error),
-        transaction_hash => failed(eyre!(NotReported {
-            what: format!("the key was granted by an earlier run, but {error:#}"),
-            user_op_hash: None,
-            transaction_hash,
-        })),
-    })?;
+    } = match ready.await {
+        Ok(ready) => ready,
+        Err(error) => {
+            return Err(match done_before.take() {
+                None => Ended::NotBegun(error),
+                Some(taken) => not_reported_before(writing, &taken, &error).await,
+            });
+        }
+    };
     let tag = tag.unwrap_or(resolved.tag);
     let actions = |key: Address| -> Result<Vec<OwnerAction>> {
         let new = NewSessionKey::new(key, &resolved.permissions)?.with_tag(tag);
@@ -414,16 +475,14 @@ pub(crate) async fn grant_policy(
         if taken.is_some() {
             let begun = begun.as_ref().map(|begun| begun.session_key);
             let key = begun.or(key).ok_or_else(|| {
-                eyre!(
-                    "what was noted beside the journal is gone: inspect shows the key that it was granted to"
-                )
+                eyre!("what was noted of it is gone: inspect shows the key that it was granted to")
             })?;
             return Ok((key, Vec::new()));
         }
         if key.is_none() && begun.is_none() {
             desk.keystore.check()?;
         }
-        writing.consent(&answer, &desk.chain.settings.of_file)?;
+        writing.consent(&answer, &desk.chain.settings.of_file).await?;
         let key = match (key, &begun) {
             (Some(key), _) => key,
             (None, Some(begun)) => begun.session_key,
@@ -436,24 +495,27 @@ pub(crate) async fn grant_policy(
         })?;
         Ok((key, actions(key)?))
     };
-    let (key, actions) = prepared.await.map_err(|error| match &taken {
-        Some(taken) => failed(eyre!(NotReported {
-            what: format!("the key was granted by an earlier run, but {error:#}"),
-            user_op_hash: None,
-            transaction_hash: taken.done.transaction_hash,
-        })),
-        None => {
-            if desk.discard_generated(&error) {
-                note.remove();
-            }
-            Ended::NotBegun(error)
+    let (key, actions) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            return Err(match &taken {
+                Some(taken) => not_reported_before(writing, &taken.done, &error).await,
+                None => {
+                    if desk.discard_generated(&error) {
+                        note.remove();
+                    }
+                    Ended::NotBegun(error)
+                }
+            });
         }
-    })?;
+    };
+    let was_done = taken.is_some();
     let (user_op_hash, transaction_hash) = if let Some(taken) = taken {
         answer = taken.answered();
         (None, taken.done.transaction_hash)
     } else {
-        let name = format!("grant {key} {now}");
+        let name = operation_name(key, now);
+        answer.data("sessionKey", key.to_string()).data("tag", tag);
         let carried = desk
             .carry_out(&account, actions, Some(name), &answer)
             .await
@@ -491,9 +553,57 @@ pub(crate) async fn grant_policy(
     entry.decimals = resolved.assumed_decimals.clone();
     lock.put(entry);
     file.write_lock(&lock).map_err(not_reported)?;
-    read_back(&desk.chain, account.address(), key, &resolved.permissions)
-        .await
-        .map_err(not_reported)?;
+    if let Err(error) = read_back(&desk.chain, account.address(), key, &resolved.permissions).await {
+        // An earlier run's that cannot be read back now never can.
+        if was_done && !is_passing(&error) {
+            desk.forget_taken().await;
+            note.remove();
+        }
+        return Err(not_reported(error));
+    }
     note.remove();
     Ok(answer)
+}
+
+/// An earlier run has granted the key, and that cannot be reported.
+async fn not_reported_before(writing: &Writing, taken: &Done, error: &eyre::Report) -> Ended {
+    let what = "the key was granted by an earlier run";
+    failed(writing.not_reported(taken, what, error).await.into())
+}
+
+/// The name of the operation that grants.
+fn operation_name(key: Address, granted_at: u64) -> String {
+    format!("grant {key} {granted_at}")
+}
+
+/// What a begun grant has come to.
+enum Fate {
+    /// It is gone on with, or was done and stands.
+    GoesOn,
+    /// It was done, and the key was removed since.
+    Undone,
+    /// The key is there, and nothing here has done it.
+    ByOthers,
+}
+
+async fn fate(desk: &Desk<'_>, account: &SmartAccount, begun: &Begun, is_done: bool) -> Result<Fate> {
+    let is_registered = account.is_deployed().await?
+        && account.is_session_key_plugin_installed().await?
+        && account.is_session_key(begun.session_key).await?;
+    let record = match begun.granted_at {
+        Some(granted_at) if !desk.is_direct && desk.chain.bundler.is_some() => {
+            let client = desk.client(account, desk.writing.owner()?).await?;
+            client
+                .named(&operation_name(begun.session_key, granted_at))
+                .await?
+        }
+        _ => None,
+    };
+    let has_done_it = |record: &IntentRecord| matches!(record.outcome(), operation::Outcome::Included(included) if included.success);
+    Ok(match (is_registered, is_done, &record) {
+        (true, false, None) => Fate::ByOthers,
+        (false, true, _) => Fate::Undone,
+        (false, false, Some(record)) if has_done_it(record) => Fate::Undone,
+        _ => Fate::GoesOn,
+    })
 }

@@ -54,8 +54,10 @@ pub(crate) async fn revoke(arguments: &RevokeArguments) -> Outcome {
     simply(
         &arguments.writing,
         Request::new("revoke", request),
+        // Those that a tag has, or all, may not be there yet.
+        (!arguments.keys.is_empty()).then_some(arguments.keys.as_slice()),
         // Of a removal, an old success means nothing if the key has been granted again.
-        async |desk| {
+        async |desk, _| {
             let account = desk.chain.account().await?;
             let registered = account.session_keys().await?;
             let wanted = arguments.wanted(desk, &account).await?;
