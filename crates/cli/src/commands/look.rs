@@ -1,6 +1,6 @@
 //! Commands that look at the chain and change nothing.
 
-use super::{ASKING, Json, Outcome, chain::Chain, clean, not_begun, show, waited};
+use super::{ASKING, Json, Outcome, chain::Chain, clean, not_begun, obstacles::obstacles, show, waited};
 use crate::{
     amount::parse_amount,
     answer::{Answer, Tone},
@@ -34,7 +34,10 @@ use session_key_client::{
     },
     request::clean_text,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct AddressArguments {
@@ -175,6 +178,7 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         ),
     );
     if inspection.keys().is_empty() {
+        answer.no(arguments.key.is_some());
         answer.plain(match arguments.key {
             Some(key) => format!("{key} is not a session key of it."),
             None => "No session keys.".to_owned(),
@@ -196,11 +200,13 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         .data("complete", inspection.is_complete())
         .data("keys", keys);
     if arguments.history {
-        history(&mut answer, &chain, &inspection, &names).await?;
+        history(&mut answer, &chain, &inspection, arguments.key, &names).await?;
     } else {
         answer.data("history", Value::Null);
     }
     answer.data("missingBlocks", inspection.missing_blocks());
+    let lacks_blocks = arguments.history && !inspection.missing_blocks().is_empty();
+    answer.no(!inspection.is_complete() || lacks_blocks);
     Ok(answer)
 }
 
@@ -208,12 +214,31 @@ async fn history(
     answer: &mut Answer,
     chain: &Chain,
     inspection: &session_key_client::inspect::Inspection,
+    key: Option<Address>,
     names: &Names,
 ) -> Result<()> {
     answer.heading("History");
     let mut events = Vec::new();
     let mut times = std::collections::BTreeMap::new();
+    // A key that was rotated goes on under its new address.
+    let mut followed: BTreeSet<Address> = key.into_iter().collect();
     for event in inspection.events().iter().rev() {
+        let is_followed = match &event.kind {
+            KeyEventKind::Rotated { old, new } => {
+                let is_followed = followed.contains(old) || followed.contains(new);
+                if followed.contains(new) {
+                    followed.insert(*old);
+                }
+                is_followed
+            }
+            KeyEventKind::Added { session_key, .. }
+            | KeyEventKind::Removed { session_key }
+            | KeyEventKind::Updated { session_key, .. } => followed.contains(session_key),
+            _ => false,
+        };
+        if key.is_some() && !is_followed {
+            continue;
+        }
         let time = match times.get(&event.block) {
             Some(time) => *time,
             None => {
@@ -285,7 +310,7 @@ pub(crate) async fn budget(arguments: &BudgetArguments) -> Outcome {
                     .data("status", status)
                     .data("complete", key.is_complete())
                     .data("budgets", key.state.budget_figures(now));
-                answer.no(status != KeyStatus::Active);
+                answer.no(status != KeyStatus::Active || !key.is_complete());
                 Ok(answer)
             }),
         )
@@ -375,19 +400,35 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
         }
         None => calls.clone(),
     };
+    let is_unsigned =
+        |operation: &UserOperation| operation.signature.is_empty() || operation.signature == DUMMY_SIGNATURE;
+    let is_signed = operation.as_ref().map(|operation| !is_unsigned(operation));
     let state = session_key_client::explain::load_for_calls(&at, arguments.key, &touched).await?;
-    let verdict = match operation {
+    let verdict = match &operation {
         None => state.check_calls(&calls, now),
-        Some(operation) if operation.signature.is_empty() || operation.signature == DUMMY_SIGNATURE => {
-            state.check(&operation, now)
-        }
+        Some(operation) if is_unsigned(operation) => state.check(operation, now),
         Some(operation) => {
             let hash = operation.hash(account.deployment().entry_point, chain.chain_id);
+            let operation = operation.clone();
             state.check_signed(&SignedOperation { operation, hash }, now)
         }
     };
     let names = chain.names([&state], Names::new()).await;
+    let obstacles = obstacles(&chain, &at, head.number, (operation.as_ref(), &touched), &names).await?;
+    let is_impossible = obstacles.iter().any(|obstacle| obstacle.is_final);
     let mut answer = Answer::new();
+    if !obstacles.is_empty() {
+        let (tone, words) = if is_impossible {
+            (Tone::Bad, "Refused, whatever the key may do:")
+        } else {
+            (Tone::Doubt, "May fail, whatever the key may do:")
+        };
+        answer.line(tone, 0, words);
+        for obstacle in &obstacles {
+            answer.line(Tone::Plain, 2, format!("– {}.", obstacle.words));
+        }
+        answer.line(Tone::Plain, 0, "By the rules of the key:");
+    }
     for (index, sentence) in verdict.describe(&names).into_iter().enumerate() {
         let tone = match (index, &verdict) {
             (0, verdict) if verdict.is_accepted() => Tone::Good,
@@ -398,6 +439,12 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
         answer.line(tone, if index == 0 { 0 } else { 2 }, sentence);
     }
     show::verdict_json(&mut answer, &verdict, &names);
+    let is_refused = is_impossible || matches!(verdict, Verdict::Refused { .. });
+    if is_refused {
+        answer.data("verdict", "refused");
+    } else if !obstacles.is_empty() {
+        answer.data("verdict", "mayPass");
+    }
     let remaining = match &verdict {
         // Its words say this, too.
         Verdict::Accepted { remaining, .. } => remaining.clone(),
@@ -413,8 +460,21 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
         .data("sessionKey", arguments.key.to_string())
         .data("block", head.number)
         .data("remaining", show::remaining_json(&remaining))
-        .data("budgets", state.budget_figures(now));
-    let is_refused = matches!(verdict, Verdict::Refused { .. });
+        .data("budgets", state.budget_figures(now))
+        .data("obstacles", &obstacles)
+        .data("signatureChecked", is_signed);
+    if is_signed == Some(false) {
+        answer.line(
+            Tone::Doubt,
+            2,
+            "Its signature was not checked: there is none yet, or it is the dummy.",
+        );
+    }
+    answer.line(
+        Tone::Quiet,
+        2,
+        "Not judged: what the called contracts do, and whether gas and fees suffice.",
+    );
     answer.no(is_refused);
     Ok(answer)
 }

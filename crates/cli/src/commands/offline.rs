@@ -289,7 +289,11 @@ pub(crate) fn encode(arguments: &EncodeArguments) -> Outcome {
         for update in &updates {
             answer.raw(update.to_string());
         }
-        let words = resolved.permissions.describe(&file.policy.names(&Facts::new()));
+        let words = resolved.permissions.describe(
+            &file
+                .policy
+                .names(&Facts::new().native_symbol(symbol(settings.chain_id))),
+        );
         answer
             .data("updates", &updates)
             .data("tag", resolved.tag)

@@ -244,7 +244,11 @@ async fn approve(arguments: &ApproveArguments) -> Outcome {
                 let coverage = covers(&wanted, &granted)
                     .map_err(|error| WrongInput(format!("{}: {error}", file.name)))?;
                 if let Some(more) = coverage.missing().first() {
-                    let words = more.describe_example(&file.policy.names(&Facts::new()));
+                    let words = more.describe_example(
+                        &file
+                            .policy
+                            .names(&Facts::new().native_symbol(native_symbol(request.chain_id()))),
+                    );
                     return Err(WrongInput(format!(
                         "{} allows more than the request asks for, which would refuse this, {words}",
                         file.name

@@ -3,6 +3,7 @@
 mod demo;
 mod deployment;
 mod direct;
+mod judged;
 mod keys;
 mod manners;
 mod output;

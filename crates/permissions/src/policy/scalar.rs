@@ -474,5 +474,7 @@ mod tests {
         assert_eq!(tag("weekly buy"), Ok(keccak256("weekly buy")));
         assert_eq!(tag(""), Ok(keccak256("")));
         assert_eq!(code(tag(&format!("0x{}", "z".repeat(64)))), Code::BadTag);
+        // A digit too few would be another tag, and nobody would notice.
+        assert_eq!(code(tag(&hash.to_string()[..65])), Code::BadTag);
     }
 }

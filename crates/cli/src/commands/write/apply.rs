@@ -4,8 +4,9 @@ use super::{
     Writing,
     desk::Taken,
     done, failed,
+    grant::Lints,
     ledger::Request,
-    policy::{read_back, resolve, show_assumed},
+    policy::{read_back, resolve, show_assumed, warnings_of},
 };
 use crate::{
     answer::{Answer, Tone, hashes},
@@ -19,8 +20,9 @@ use eyre::{Result, bail, ensure, eyre};
 use serde_json::{Value, json};
 use session_key_client::{
     OwnerAction, SmartAccount,
-    alloy::primitives::Address,
+    alloy::primitives::{Address, B256},
     permissions::{
+        lint::Warning,
         parse_address,
         plan::{LimitMode, Plan},
         policy::Resolved,
@@ -85,6 +87,9 @@ pub(crate) struct ApplyArguments {
     limits: Option<Limits>,
 
     #[command(flatten)]
+    lints: Lints,
+
+    #[command(flatten)]
     pub(crate) writing: Writing,
 }
 
@@ -107,6 +112,25 @@ fn require_mode(plan: &Plan, limits: Option<Limits>) -> Result<()> {
     Ok(())
 }
 
+/// A key's tag stays as it was given, whatever its policy says now.
+fn show_other_tag(answer: &mut Answer, tag: Option<B256>) {
+    if let Some(tag) = tag {
+        answer.line(
+            Tone::Doubt,
+            2,
+            format!("The key's tag, {tag}, is not the policy's. It stays: only a new grant sets a tag."),
+        );
+    }
+    answer.data("otherTag", tag);
+}
+
+/// Shows what lint says of the policy.
+fn warn(answer: &mut Answer, warnings: &[Warning], names: &Names, file: &PolicyFile) {
+    show::show_warnings(answer, warnings, names, Some((&file.name, &file.policy)));
+    let warnings = show::warnings_json(warnings, names, Some(&file.policy));
+    answer.data("warnings", warnings);
+}
+
 /// Plans from the key as it is now.
 async fn planned(
     chain: &Chain,
@@ -114,7 +138,7 @@ async fn planned(
     key: Address,
     limits: Option<Limits>,
     needs_decimals: bool,
-) -> Result<(SmartAccount, Plan, Names, Resolved)> {
+) -> Result<(SmartAccount, Plan, Names, Resolved, Option<B256>)> {
     let (account, block, found) = chain.inspect_key(key).await?;
     if let Some(missing) = found.missing.first() {
         bail!("not everything that {key} may do is known: {missing}");
@@ -126,7 +150,11 @@ async fn planned(
     let mode = limits.map_or(LimitMode::Raw, LimitMode::from);
     let plan = Plan::new(&found.state, &resolved.permissions, mode, block.timestamp)?;
     let names = chain.names([&found.state], names).await;
-    Ok((account, plan, names, resolved))
+    // What a file does not say is not another tag.
+    let other_tag = found
+        .tag
+        .filter(|tag| file.policy.tag().is_some() && *tag != resolved.tag);
+    Ok((account, plan, names, resolved, other_tag))
 }
 
 pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
@@ -134,8 +162,9 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
     let planning = async {
         let chain = Chain::connect(arguments.sources.settings()?).await?;
         let file = PolicyFile::read(&arguments.policy)?;
-        let (account, plan, names, resolved) =
+        let (account, plan, names, resolved, other_tag) =
             planned(&chain, &file, arguments.key, arguments.limits, false).await?;
+        let warnings = warnings_of(&chain, &file, &resolved.permissions, None, plan.at()).await?;
         if !arguments.check {
             require_mode(&plan, arguments.limits)?;
         }
@@ -147,7 +176,9 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
             file.name
         ));
         show_assumed(&mut answer, &file, account.chain_id(), &resolved);
+        show_other_tag(&mut answer, other_tag);
         show::show_plan(&mut answer, &plan, &names);
+        warn(&mut answer, &warnings, &names, &file);
         for update in plan.updates().encode()? {
             answer.line(Tone::Quiet, 4, update.to_string());
         }
@@ -187,7 +218,7 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             return Ok((desk, Answer::new(), Work::Taken(taken, file)));
         }
         desk.require_way()?;
-        let (account, plan, names, resolved) = desk
+        let (account, plan, names, resolved, other_tag) = desk
             .within(planned(
                 &desk.chain,
                 &file,
@@ -197,6 +228,15 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             ))
             .await?;
         require_mode(&plan, arguments.limits)?;
+        let warnings = desk
+            .within(warnings_of(
+                &desk.chain,
+                &file,
+                &resolved.permissions,
+                None,
+                plan.at(),
+            ))
+            .await?;
         let mut answer = Answer::new();
         answer.heading(format!(
             "Change {} on account {}",
@@ -204,7 +244,9 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             account.address()
         ));
         show_assumed(&mut answer, &file, account.chain_id(), &resolved);
+        show_other_tag(&mut answer, other_tag);
         show::show_plan(&mut answer, &plan, &names);
+        warn(&mut answer, &warnings, &names, &file);
         show::plan_json(&mut answer, &plan, &names)?;
         answer
             .data("account", account.address().to_string())
@@ -228,9 +270,10 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             desk.dry(&mut answer, &account, actions(&plan)).await?;
             return Ok((desk, answer, Work::Nothing));
         }
+        arguments.lints.check(writing, &file, &warnings)?;
         writing.consent(&answer, &desk.chain.settings.of_file)?;
         // The key may have been used, or changed, while somebody was reading.
-        let (_, again, _, _) = desk
+        let (_, again, ..) = desk
             .within(planned(
                 &desk.chain,
                 &file,
@@ -259,7 +302,11 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             answer = taken.answered();
             let account = desk.chain.settings.account.unwrap_or_default();
             let planned = planned(&desk.chain, &file, arguments.key, arguments.limits, writing.yes).await;
-            (account, taken.done, planned.map(|(.., resolved)| resolved))
+            (
+                account,
+                taken.done,
+                planned.map(|(_, _, _, resolved, _)| resolved),
+            )
         }
     };
     let read_back = async { read_back(&desk.chain, account, arguments.key, &resolved?.permissions).await };

@@ -5,7 +5,7 @@ use super::{
     desk::{Desk, Taken},
     done, failed, is_void,
     ledger::Request,
-    policy::{own_names, read_back, resolve, show_assumed, state_of},
+    policy::{own_names, read_back, resolve, show_assumed, warnings_of},
     tag_of,
 };
 use crate::{
@@ -23,7 +23,7 @@ use session_key_client::{
     alloy::primitives::{Address, B256, U256, keccak256},
     permissions::{
         Permissions,
-        lint::{Lint, Severity},
+        lint::{Severity, Warning},
         parse_address,
         policy::{LockedGrant, Resolved},
     },
@@ -64,6 +64,28 @@ pub(crate) struct Lints {
     /// With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them.
     #[arg(long)]
     allow_lint_errors: bool,
+}
+
+impl Lints {
+    /// Refuses errors that nobody would see.
+    pub(super) fn check(
+        self,
+        writing: &Writing,
+        file: &PolicyFile,
+        warnings: &[Warning],
+    ) -> Result<(), LintErrors> {
+        let errors = warnings
+            .iter()
+            .filter(|warning| warning.severity == Severity::Error);
+        let codes: Vec<String> = errors.map(|warning| warning.code.to_string()).collect();
+        if !writing.yes || self.allow_lint_errors || codes.is_empty() {
+            return Ok(());
+        }
+        Err(LintErrors {
+            file: file.name.clone(),
+            codes,
+        })
+    }
 }
 
 /// Nobody has seen errors that lint found.
@@ -129,7 +151,10 @@ pub(crate) async fn grant(arguments: &GrantArguments) -> Outcome {
         Ok(file) => file,
         Err(error) => return not_begun(Err(error)),
     };
-    let tag = arguments.tag.as_deref().map(tag_of);
+    let tag = match arguments.tag.as_deref().map(tag_of).transpose() {
+        Ok(tag) => tag,
+        Err(error) => return not_begun(Err(error)),
+    };
     grant_policy(
         &arguments.writing,
         &file,
@@ -223,7 +248,7 @@ pub(crate) async fn grant_policy(
         /// An earlier run has done it.
         taken: Option<Taken>,
         /// What nobody would see.
-        lint_errors: Vec<String>,
+        lint_errors: Result<(), LintErrors>,
     }
     let done_before = Cell::new(None);
     let ready = async {
@@ -305,21 +330,12 @@ pub(crate) async fn grant_policy(
                 answer.plain(sentence);
             }
             show_assumed(&mut answer, file, chain.chain_id, &resolved);
-            let mut lint = Lint::new(permissions)
-                .at(now)
-                .nfts(chain.nfts([&state_of(permissions)?]).await?)
-                .tokens(file.policy.token_names().map(|(token, _)| token));
-            if let Some(need) = need {
-                lint = lint.need(need);
-            }
-            let warnings = lint.run();
-            let lint_errors = warnings
-                .iter()
-                .filter(|warning| warning.severity == Severity::Error);
-            let lint_errors: Vec<String> = lint_errors
-                .map(|warning| warning.code.to_string())
-                .filter(|_| writing.yes && !lints.allow_lint_errors && !goes_on && !is_done)
-                .collect();
+            let warnings = warnings_of(chain, file, permissions, need, now).await?;
+            let lint_errors = if goes_on || is_done {
+                Ok(())
+            } else {
+                lints.check(writing, file, &warnings)
+            };
             show::show_warnings(&mut answer, &warnings, &names, Some((&file.name, &file.policy)));
             answer
                 .data("account", account.address().to_string())
@@ -405,11 +421,7 @@ pub(crate) async fn grant_policy(
             .data("tag", tag);
         return Ok(answer);
     }
-    if !lint_errors.is_empty() {
-        let file = file.name.clone();
-        let codes = lint_errors;
-        return Err(failed(LintErrors { file, codes }.into()));
-    }
+    lint_errors.map_err(|errors| failed(errors.into()))?;
     let prepared = async {
         if taken.is_some() {
             let begun = begun.as_ref().map(|begun| begun.session_key);

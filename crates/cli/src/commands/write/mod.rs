@@ -234,10 +234,21 @@ fn failed(error: eyre::Report) -> Ended {
 }
 
 /// 32 bytes as they are, anything else hashed.
-fn tag_of(text: &str) -> B256 {
-    match text.strip_prefix("0x").filter(|digits| digits.len() == 64) {
-        Some(digits) => digits.parse().unwrap_or_else(|_| keccak256(text)),
-        None => keccak256(text),
+fn tag_of(text: &str) -> Result<B256> {
+    let hex = text
+        .strip_prefix("0x")
+        .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    match hex {
+        Some(digits) => {
+            let tag = (digits.len() == 64).then(|| digits.parse().ok()).flatten();
+            Ok(tag.ok_or_else(|| {
+                WrongInput(format!(
+                    "a tag of hexadecimal digits has 64 of them after 0x, not {}",
+                    digits.len()
+                ))
+            })?)
+        }
+        None => Ok(keccak256(text)),
     }
 }
 

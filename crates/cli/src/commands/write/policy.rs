@@ -11,6 +11,7 @@ use session_key_client::{
     alloy::primitives::Address,
     permissions::{
         KeyState, Permissions,
+        lint::{Lint, Warning},
         plan::is_as,
         policy::{Facts, LockedGrant, Resolved},
         words::Names,
@@ -76,6 +77,24 @@ pub(super) fn state_of(permissions: &Permissions) -> Result<KeyState> {
     let mut state = KeyState::fresh(Address::ZERO, Address::ZERO);
     state.apply(&permissions.updates().collect(), 0)?;
     Ok(state)
+}
+
+/// What lint says of a policy on this chain.
+pub(super) async fn warnings_of(
+    chain: &Chain,
+    file: &PolicyFile,
+    permissions: &Permissions,
+    need: Option<&Permissions>,
+    now: u64,
+) -> Result<Vec<Warning>> {
+    let mut lint = Lint::new(permissions)
+        .at(now)
+        .nfts(chain.nfts([&state_of(permissions)?]).await?)
+        .tokens(file.policy.token_names().map(|(token, _)| token));
+    if let Some(need) = need {
+        lint = lint.need(need);
+    }
+    Ok(lint.run())
 }
 
 /// Names for what somebody else asks for: those that tokens give themselves, not those that the request gives them.

@@ -9,6 +9,7 @@ use session_key_client::{
     OwnerAction, SmartAccount, alloy::primitives::Address, inspect::InspectOptions,
     permissions::parse_address,
 };
+use std::collections::BTreeSet;
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["keys", "all", "tag"]))]
@@ -36,7 +37,10 @@ impl RevokeArguments {
             return Ok(if self.all {
                 account.session_keys().await?
             } else {
-                self.keys.clone()
+                // One that is named twice is removed once.
+                let mut seen = BTreeSet::new();
+                let keys = self.keys.iter().copied();
+                keys.filter(|key| seen.insert(*key)).collect()
             });
         };
         let (_, inspection) = desk.chain.inspect(InspectOptions::new()).await?;
@@ -44,7 +48,7 @@ impl RevokeArguments {
         if let Some(key) = unknown {
             bail!("the tag of {} is not known: {}", key.session_key, key.missing[0]);
         }
-        let tagged = inspection.with_tag(tag_of(tag));
+        let tagged = inspection.with_tag(tag_of(tag)?);
         Ok(tagged.map(|key| key.session_key).collect())
     }
 }
@@ -74,6 +78,7 @@ pub(crate) async fn revoke(arguments: &RevokeArguments) -> Outcome {
                 .data("account", account.address().to_string());
             if keys.is_empty() {
                 answer.plain("There is no such key.");
+                answer.no(!arguments.all);
                 return Ok(None);
             }
             let actions = keys.into_iter().map(OwnerAction::RemoveSessionKey).collect();

@@ -1,7 +1,11 @@
 //! Giving what a key may do to another.
 
 use super::{Writing, done, failed, ledger::Request};
-use crate::{answer::Answer, commands::Outcome, failure::Ended};
+use crate::{
+    answer::Answer,
+    commands::Outcome,
+    failure::{Ended, NotASessionKey, WrongInput},
+};
 use clap::Args;
 use eyre::ensure;
 use serde_json::json;
@@ -38,8 +42,16 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
                 let account = desk.chain.account().await?;
                 ensure!(
                     account.is_session_key(old).await?,
-                    "{old} is not a session key of {}",
-                    account.address()
+                    NotASessionKey {
+                        key: old,
+                        account: account.address(),
+                    }
+                );
+                ensure!(
+                    arguments.new != Some(old),
+                    WrongInput(format!(
+                        "{old} is the key that goes and the key that comes: nothing would change"
+                    ))
                 );
                 Ok(account)
             })
