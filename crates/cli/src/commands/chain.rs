@@ -23,7 +23,7 @@ use session_key_client::{
     nft::nfts,
     node::Head,
     permissions::{
-        ERC20_APPROVE, ERC20_TRANSFER, KeyState,
+        Call, ERC20_APPROVE, ERC20_TRANSFER, KeyState,
         words::{Names, Token},
     },
 };
@@ -205,6 +205,18 @@ impl Chain {
             .fold(names.native_symbol(self.symbol()), |names, (address, token)| {
                 names.token(address, token)
             })
+    }
+
+    /// Names of the tokens among the contracts that are called.
+    pub(crate) async fn names_of_calls<'a>(&self, calls: impl IntoIterator<Item = &'a Call>) -> Names {
+        /// As many contracts are asked: an operation may call any number of them.
+        const MOST: usize = 32;
+        let called: BTreeSet<Address> = calls.into_iter().map(|call| call.target).collect();
+        let tokens = self.tokens(called.into_iter().take(MOST)).await;
+        let names = Names::new().native_symbol(self.symbol());
+        tokens
+            .into_iter()
+            .fold(names, |names, (address, token)| names.token(address, token))
     }
 
     /// Those of the contracts that keys take for tokens, and that say that they are NFTs.

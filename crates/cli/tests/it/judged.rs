@@ -6,7 +6,7 @@ use super::{
     text,
 };
 use serde_json::{Value, json};
-use session_key_client::alloy::primitives::{B256, U256, keccak256};
+use session_key_client::alloy::primitives::{U256, keccak256};
 
 /// A key with this policy on a new stage.
 fn granted(policy: &str) -> (Stage, String) {
@@ -20,6 +20,21 @@ fn granted(policy: &str) -> (Stage, String) {
 fn write(stage: &Stage, exit: i32, arguments: &[&str]) -> Value {
     let way = ["--direct", "--yes", "--deployment", "deterministic"];
     stage.json(exit, &[arguments, &way].concat())
+}
+
+/// A command that writes says that it did not.
+fn refused(stage: &Stage, exit: i32, arguments: &[&str]) -> Value {
+    let account = stage.testkit_account();
+    let way = ["--direct", "--yes", "--deployment", "deterministic"];
+    let sources = ["--rpc-url", stage.url(), "--account", &account, "--json"];
+    let output = stage.run(&[arguments, &way, &sources].concat());
+    let document = json_of(&output);
+    assert_eq!(
+        (output.status.code(), &document["ok"]),
+        (Some(exit), &json!(false)),
+        "{document}"
+    );
+    document
 }
 
 fn grant(stage: &Stage, file: &str) -> String {
@@ -65,7 +80,7 @@ fn a_change_to_what_lint_calls_an_error_is_not_signed_unseen() {
         ["gas_unbounded", "everything_allowed", "never_over"]
     );
     let before = stage.testkit.chain().nonce(stage.owner.address());
-    let refused = write(&stage, 1, &["apply", &key, &everything]);
+    let refused = refused(&stage, 1, &["apply", &key, &everything]);
     assert_eq!(refused["error"]["code"], "lint_errors", "{refused}");
     assert_eq!(stage.testkit.chain().nonce(stage.owner.address()), before);
     let applied = write(&stage, 0, &["apply", &key, &everything, "--allow-lint-errors"]);
@@ -84,10 +99,7 @@ fn a_key_that_is_named_twice_is_revoked_once() {
 #[test]
 fn an_incomplete_reading_is_no_all_clear() {
     let (stage, key) = granted(&shop());
-    let head = stage.json(0, &["inspect"])["block"].to_string();
-    let found = stage.json(1, &["inspect", &key, "--from-block", &head]);
     // The key was granted in this block or before: the next one has nothing of it.
-    drop(found);
     stage.testkit.chain().mine();
     let head = stage.json(0, &["inspect"])["block"].to_string();
     let found = stage.json(1, &["inspect", &key, "--from-block", &head]);
@@ -315,4 +327,206 @@ fn a_key_that_is_not_there_is_the_answer_no() {
     }
     let refused = write(&stage, 2, &["rotate", &key, &key]);
     assert_eq!(code(&refused), "bad_arguments");
+}
+
+#[test]
+fn a_watched_key_is_followed_through_its_rotation() {
+    let (stage, key) = granted(&shop());
+    let rotated = key_of(&write(&stage, 0, &["rotate", &key]));
+    write(&stage, 0, &["revoke", &rotated]);
+    let account = stage.testkit_account();
+    let watch = |arguments: &[&str]| {
+        let sources = ["--rpc-url", stage.url(), "--account", &account, "--json"];
+        stage.run(&[&["watch"], arguments, &sources].concat())
+    };
+    let seen = watch(&[&*key, "--since", "1", "--rounds", "1"]);
+    let events: Vec<(Value, Value)> = text(&seen.stdout)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+        .map(|event| (event["event"].clone(), event["sessionKey"].clone()))
+        .collect();
+    assert!(events.contains(&(json!("removed"), json!(rotated))), "{events:?}");
+    // The key is gone, which is said.
+    let note = text(&seen.stderr);
+    assert!(note.contains(&format!("{key} is not a session key")), "{note}");
+    let ahead = watch(&["--since", "9999999", "--rounds", "1"]);
+    assert_eq!(ahead.status.code(), Some(2));
+    assert_eq!(text(&ahead.stdout).lines().count(), 1, "one object a line");
+    assert_eq!(json_of(&ahead)["error"]["code"], "bad_arguments");
+}
+
+#[test]
+fn commands_without_a_chain_read_the_settings_file() {
+    let stage = Stage::new();
+    let account = stage.account().to_string();
+    let owner = stage.owner.address();
+    let settings = format!(
+        "account = \"{account}\"\nchain_id = 31337\nowner = \"{owner}\"\ndeployment = \"deterministic\"\n\
+         keystore = \"elsewhere\"\n"
+    );
+    let named = stage.file("settings.toml", &settings);
+    let need = stage.file("need.toml", &shop());
+    let found = stage.run(&["account", "address", "--config", &named]);
+    assert_eq!(text(&found.stdout).trim(), account, "{}", text(&found.stderr));
+    let asked = stage.run(&["request", "new", &need, "--config", &named]);
+    assert_eq!(asked.status.code(), Some(0), "{}", text(&asked.stderr));
+    let request = text(&asked.stdout);
+    assert!(
+        request.contains(&account) && request.contains("31337"),
+        "{request}"
+    );
+    // What a command answers with --json is a request, too.
+    let asked = stage.run(&["request", "new", &need, "--config", &named, "--json"]);
+    let shown = stage.run_with(&["request", "show", "-"], text(&asked.stdout));
+    assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
+    for command in ["keys", "keygen"] {
+        let output = stage.run(&[command, "--config", &named]);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{command}: {}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_chain_gives_back_the_policy() {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let key = grant(&stage, &policy);
+    let printed = shown(&stage, 0, &["inspect", &key, "--policy"]);
+    let again = stage.file("again.toml", &printed);
+    let planned = stage.json(0, &["plan", &key, &again, "--check"]);
+    assert_eq!(
+        (&planned["changed"], &planned["otherTag"]),
+        (&json!(false), &Value::Null)
+    );
+    let document = stage.json(0, &["inspect", &key, "--policy"]);
+    assert_eq!(
+        document["policy"].as_str().map(str::trim_end),
+        Some(printed.trim_end())
+    );
+}
+
+#[test]
+fn a_policy_is_compared_with_what_it_can_be_compared_with() {
+    let stage = Stage::new();
+    let token = stage.token();
+    let need = |functions: &str, decimals: u8| {
+        format!(
+            "[tokens.TEST]\naddress = \"{token}\"\ndecimals = {decimals}\n\n[[allow]]\ncontract = \"TEST\"\n\
+             functions = [{functions}]\n\n[limits]\ngas = \"0.5 ETH\"\ntokens = [\"5 TEST\"]\n"
+        )
+    };
+    let policy = stage.file("policy.toml", &shop());
+    let both = stage.file(
+        "need.toml",
+        &need("\"transfer(address,uint256)\", \"approve(address,uint256)\"", 6),
+    );
+    let output = stage.run(&["covers", &policy, &both, "--json"]);
+    let missing = json_of(&output)["missing"].clone();
+    let words: Vec<&str> = missing
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|item| item["words"].as_str().expect("words"))
+        .collect();
+    let mut once = words.clone();
+    once.dedup();
+    assert_eq!(words, once);
+    for function in ["transfer of", "approve of"] {
+        assert!(words.iter().any(|words| words.contains(function)), "{words:?}");
+    }
+    let other = stage.file("other.toml", &need("\"transfer(address,uint256)\"", 18));
+    for (arguments, expected) in [
+        (["covers", "-", "-"], "standard input"),
+        (["covers", &both, &other], "18"),
+    ] {
+        let output = stage.run(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            text(&output.stderr).contains(expected),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_dry_run_shows_all_that_would_be_done() {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.file("shop.toml", &shop());
+    let owner = stage.owner.address().to_string();
+    let dry = [
+        "grant",
+        &policy,
+        "--dry-run",
+        "--direct",
+        "--deployment",
+        "deterministic",
+        "--owner",
+        &owner,
+    ];
+    let calls = stage.json(0, &dry)["calls"].as_array().expect("a list").len();
+    assert_eq!(calls, 2);
+    let words = shown(&stage, 0, &dry);
+    for expected in [
+        "is created",
+        "is installed",
+        "stands in its place",
+        "that creates the account",
+    ] {
+        assert!(words.contains(expected), "{expected}: {words}");
+    }
+    let key = grant(&stage, &policy);
+    for command in ["rotate", "revoke"] {
+        let words = shown(&stage, 0, &[command, &key, "--dry-run", "--direct"]);
+        assert!(words.contains("May call every function of"), "{command}: {words}");
+    }
+    let words = shown(&stage, 0, &["budget", &key]);
+    assert!(words.contains("none may be sent"), "{words}");
+    let words = shown(
+        &stage,
+        0,
+        &[
+            "account",
+            "new",
+            "--salt",
+            "7",
+            "--dry-run",
+            "--bundler-url",
+            "http://localhost:1",
+            "--deployment",
+            "deterministic",
+        ],
+    );
+    assert!(
+        words.contains("pays for that") && words.contains("no part in it"),
+        "{words}"
+    );
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "access = \"everything\"\n").expect("a policy");
+    let path = file.path().to_str().expect("UTF-8");
+    let mut command = super::command(&["encode", path], None);
+    for variable in super::VARIABLES {
+        command.env(variable, "");
+    }
+    let output = command.output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
+fn nothing_is_sent_where_nothing_is_open() {
+    let (stage, key) = granted(&shop());
+    let done = write(&stage, 0, &["unblock", &key]);
+    assert_eq!(done["transactionHash"], Value::Null);
+    let bundler = ["unblock", &key, "--yes", "--bundler-url", stage.bundler.url()];
+    assert_eq!(stage.json(0, &bundler)["transactionHash"], Value::Null);
 }

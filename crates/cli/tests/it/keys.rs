@@ -740,6 +740,8 @@ fn a_hash_is_explained() {
         .collect();
     assert_eq!(kinds, ["used", "budget"], "{events:?}");
     assert_eq!(events[1]["budgets"][2]["usedBaseUnits"], "3");
+    let words = events[1]["words"].as_str().expect("words");
+    assert!(words.contains("Left to spend: 99.999997 TUSD."), "{words}");
 }
 
 #[test]

@@ -131,6 +131,18 @@ fn warn(answer: &mut Answer, warnings: &[Warning], names: &Names, file: &PolicyF
     answer.data("warnings", warnings);
 }
 
+/// A plan, and what it is made of.
+struct Planned {
+    account: SmartAccount,
+    plan: Plan,
+    names: Names,
+    resolved: Resolved,
+    /// The key's tag, if the policy says another.
+    other_tag: Option<B256>,
+    /// The block that the key was read at.
+    block: u64,
+}
+
 /// Plans from the key as it is now.
 async fn planned(
     chain: &Chain,
@@ -138,7 +150,7 @@ async fn planned(
     key: Address,
     limits: Option<Limits>,
     needs_decimals: bool,
-) -> Result<(SmartAccount, Plan, Names, Resolved, Option<B256>)> {
+) -> Result<Planned> {
     let (account, block, found) = chain.inspect_key(key).await?;
     if let Some(missing) = found.missing.first() {
         bail!("not everything that {key} may do is known: {missing}");
@@ -154,7 +166,14 @@ async fn planned(
     let other_tag = found
         .tag
         .filter(|tag| file.policy.tag().is_some() && *tag != resolved.tag);
-    Ok((account, plan, names, resolved, other_tag))
+    Ok(Planned {
+        account,
+        plan,
+        names,
+        resolved,
+        other_tag,
+        block: block.number,
+    })
 }
 
 pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
@@ -162,15 +181,21 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
     let planning = async {
         let chain = Chain::connect(arguments.sources.settings()?).await?;
         let file = PolicyFile::read(&arguments.policy)?;
-        let (account, plan, names, resolved, other_tag) =
-            planned(&chain, &file, arguments.key, arguments.limits, false).await?;
+        let Planned {
+            account,
+            plan,
+            names,
+            resolved,
+            other_tag,
+            block,
+        } = planned(&chain, &file, arguments.key, arguments.limits, false).await?;
         let warnings = warnings_of(&chain, &file, &resolved.permissions, None, plan.at()).await?;
         if !arguments.check {
             require_mode(&plan, arguments.limits)?;
         }
         let mut answer = Answer::new();
         answer.heading(format!(
-            "{} on account {}, as {} says",
+            "{} on account {}, as {} says, at block {block}",
             arguments.key,
             account.address(),
             file.name
@@ -186,6 +211,7 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
         answer
             .data("account", account.address().to_string())
             .data("sessionKey", arguments.key.to_string())
+            .data("block", block)
             .data("time", plan.at())
             .data("changed", !plan.is_empty());
         answer.no(arguments.check && !plan.is_empty());
@@ -218,7 +244,14 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             return Ok((desk, Answer::new(), Work::Taken(taken, file)));
         }
         desk.require_way()?;
-        let (account, plan, names, resolved, other_tag) = desk
+        let Planned {
+            account,
+            plan,
+            names,
+            resolved,
+            other_tag,
+            ..
+        } = desk
             .within(planned(
                 &desk.chain,
                 &file,
@@ -273,7 +306,7 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
         arguments.lints.check(writing, &file, &warnings)?;
         writing.consent(&answer, &desk.chain.settings.of_file)?;
         // The key may have been used, or changed, while somebody was reading.
-        let (_, again, ..) = desk
+        let Planned { plan: again, .. } = desk
             .within(planned(
                 &desk.chain,
                 &file,
@@ -302,11 +335,7 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             answer = taken.answered();
             let account = desk.chain.settings.account.unwrap_or_default();
             let planned = planned(&desk.chain, &file, arguments.key, arguments.limits, writing.yes).await;
-            (
-                account,
-                taken.done,
-                planned.map(|(_, _, _, resolved, _)| resolved),
-            )
+            (account, taken.done, planned.map(|planned| planned.resolved))
         }
     };
     let read_back = async { read_back(&desk.chain, account, arguments.key, &resolved?.permissions).await };

@@ -5,11 +5,12 @@ use super::{
     desk::{Desk, Taken},
     done, failed, is_void,
     ledger::Request,
+    no_key_yet,
     policy::{own_names, read_back, resolve, show_assumed, warnings_of},
     tag_of,
 };
 use crate::{
-    answer::Answer,
+    answer::{Answer, Tone},
     commands::{Outcome, chain::Chain, not_begun, show},
     failure::{Ended, NotReported, OfEarlierRun, WrongInput},
     files::{PolicyFile, write_whole},
@@ -20,7 +21,7 @@ use serde_json::json;
 use session_key_client::{
     NewSessionKey, OwnerAction, SmartAccount,
     account::ConnectError,
-    alloy::primitives::{Address, B256, U256, keccak256},
+    alloy::primitives::{Address, B256, Bytes, U256, keccak256},
     permissions::{
         Permissions,
         lint::{Severity, Warning},
@@ -295,8 +296,8 @@ pub(crate) async fn grant_policy(
             if !is_done {
                 permissions.check_not_over(latest)?;
             }
-            let is_installed =
-                account.is_deployed().await? && account.is_session_key_plugin_installed().await?;
+            let is_deployed = account.is_deployed().await?;
+            let is_installed = is_deployed && account.is_session_key_plugin_installed().await?;
             if is_installed {
                 let rules = session_key_client::explain::rule_set(&account).await?;
                 permissions.check_for(rules, now)?;
@@ -326,6 +327,16 @@ pub(crate) async fn grant_policy(
                 }
                 (None, None) => answer.plain("to a new session key in the keystore"),
             };
+            if !is_deployed {
+                answer.line(Tone::Doubt, 2, "The account is not there yet: it is created.");
+            }
+            if !is_installed {
+                answer.line(
+                    Tone::Doubt,
+                    2,
+                    "The account gets the session key plugin: it is installed.",
+                );
+            }
             for sentence in permissions.describe(&names) {
                 answer.plain(sentence);
             }
@@ -413,7 +424,21 @@ pub(crate) async fn grant_policy(
     if writing.dry_run {
         let dry = async {
             let shown = key.unwrap_or_default();
-            desk.dry(&mut answer, &account, actions(shown)?).await
+            desk.dry(&mut answer, &account, actions(shown)?).await?;
+            if key.is_none() {
+                answer.plain(no_key_yet());
+            }
+            let init_code = account.init_code().await?;
+            if let Some((factory, call)) = init_code.split_at_checked(20) {
+                let (factory, call) = (Address::from_slice(factory), Bytes::copy_from_slice(call));
+                answer.plain(format!(
+                    "before it, the call of {factory} that creates the account:"
+                ));
+                answer.raw(format!("  {call}"));
+                let call = json!({ "target": factory.to_string(), "valueWei": "0", "data": call });
+                answer.put_first("calls", call);
+            }
+            Ok(())
         };
         desk.within(dry).await.map_err(Ended::NotBegun)?;
         answer

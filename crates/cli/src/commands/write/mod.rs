@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 use session_key_client::{
     OwnerAction, SmartAccount,
     alloy::{
-        primitives::{B256, keccak256},
+        primitives::{Address, B256, keccak256},
         signers::local::PrivateKeySigner,
     },
     signer::{KeyStorage as _, KeystoreFile},
@@ -42,7 +42,7 @@ use session_key_client::{
 use std::{
     env,
     io::{IsTerminal as _, Write as _, stderr, stdin},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -187,13 +187,15 @@ impl Writing {
             return Ok(());
         }
         ensure!(
-            !self.sources.json && stdin().is_terminal() && stderr().is_terminal(),
+            stdin().is_terminal() && stderr().is_terminal(),
             WrongInput("nobody is here to agree, so nothing was signed: add --yes".to_owned())
         );
         let mut out = stderr().lock();
         writeln!(out, "{}", shown.text())?;
+        let config = self.sources.config.as_deref();
+        let file = config.unwrap_or(Path::new(crate::settings::FILE)).display();
         for value in of_file {
-            writeln!(out, "from session-key.toml: {value}")?;
+            writeln!(out, "from {file}: {value}")?;
         }
         write!(out, "Go on? [y/N] ")?;
         out.flush()?;
@@ -205,6 +207,14 @@ impl Writing {
         );
         Ok(())
     }
+}
+
+/// A dry run makes no key.
+fn no_key_yet() -> String {
+    format!(
+        "The key is made when this is done: in the call data, {} stands in its place.",
+        Address::ZERO
+    )
 }
 
 fn done(answer: &mut Answer, done: &Done) {

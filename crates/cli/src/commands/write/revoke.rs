@@ -1,6 +1,6 @@
 //! Removing keys.
 
-use super::{Writing, desk::Desk, ledger::Request, simply, tag_of};
+use super::{Writing, desk::Desk, ledger::Request, policy::show_permissions, simply, tag_of};
 use crate::commands::Outcome;
 use clap::Args;
 use eyre::{Result, bail};
@@ -69,8 +69,12 @@ pub(crate) async fn revoke(arguments: &RevokeArguments) -> Outcome {
             let account = desk.chain.account().await?;
             let keys = arguments.wanted(desk, &account).await?;
             answer.heading(format!("Revoke on account {}", account.address()));
-            for key in &keys {
-                answer.plain(key.to_string());
+            if arguments.writing.yes {
+                for key in &keys {
+                    answer.plain(key.to_string());
+                }
+            } else {
+                show_permissions(&desk.chain, answer, &keys).await;
             }
             let revoked: Vec<String> = keys.iter().map(Address::to_string).collect();
             answer

@@ -1,6 +1,6 @@
 //! Giving what a key may do to another.
 
-use super::{Writing, done, failed, ledger::Request};
+use super::{Writing, done, failed, ledger::Request, no_key_yet, policy::show_permissions};
 use crate::{
     answer::Answer,
     commands::Outcome,
@@ -64,10 +64,16 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
             Some(new) => answer.plain(format!("{old} → {new}")),
             None => answer.plain(format!("{old} → a new session key in the keystore")),
         };
+        if !writing.yes {
+            show_permissions(&desk.chain, &mut answer, &[old]).await;
+        }
         if writing.dry_run {
             let new = arguments.new.unwrap_or_default();
             let actions = vec![OwnerAction::RotateSessionKey { old, new }];
             desk.within(desk.dry(&mut answer, &account, actions)).await?;
+            if arguments.new.is_none() {
+                answer.plain(no_key_yet());
+            }
             answer.data("sessionKey", new.to_string());
             return Ok((desk, None));
         }
