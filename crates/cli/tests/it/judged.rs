@@ -473,6 +473,7 @@ fn a_dry_run_shows_all_that_would_be_done() {
     let calls = stage.json(0, &dry)["calls"].as_array().expect("a list").len();
     assert_eq!(calls, 2);
     let words = shown(&stage, 0, &dry);
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     for expected in [
         "is created",
         "is installed",
@@ -520,13 +521,4 @@ fn an_empty_variable_is_not_set() {
     }
     let output = command.output().expect("the binary runs");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-}
-
-#[test]
-fn nothing_is_sent_where_nothing_is_open() {
-    let (stage, key) = granted(&shop());
-    let done = write(&stage, 0, &["unblock", &key]);
-    assert_eq!(done["transactionHash"], Value::Null);
-    let bundler = ["unblock", &key, "--yes", "--bundler-url", stage.bundler.url()];
-    assert_eq!(stage.json(0, &bundler)["transactionHash"], Value::Null);
 }

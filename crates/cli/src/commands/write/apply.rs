@@ -203,10 +203,10 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
         show_assumed(&mut answer, &file, account.chain_id(), &resolved);
         show_other_tag(&mut answer, other_tag);
         show::show_plan(&mut answer, &plan, &names);
-        warn(&mut answer, &warnings, &names, &file);
         for update in plan.updates().encode()? {
             answer.line(Tone::Quiet, 4, update.to_string());
         }
+        warn(&mut answer, &warnings, &names, &file);
         show::plan_json(&mut answer, &plan, &names)?;
         answer
             .data("account", account.address().to_string())

@@ -111,6 +111,10 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
         answer
             .data("account", account.address().to_string())
             .data("sessionKey", key.to_string());
+        if !writing.dry_run && !writing.direct {
+            writing.consent(&answer, &desk.chain.settings.of_file)?;
+            return Ok((desk, account, Work::ThroughBundler));
+        }
         let calls = desk
             .within(async { Ok(account.unblock_calls(key, arguments.nonce).await?) })
             .await?;
@@ -128,9 +132,6 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
             return Ok((desk, account, Work::Dry));
         }
         writing.consent(&answer, &desk.chain.settings.of_file)?;
-        if !writing.direct {
-            return Ok((desk, account, Work::ThroughBundler));
-        }
         Ok((desk, account, Work::Unblock(actions)))
     };
     let (desk, account, work) = prepared.await.map_err(Ended::NotBegun)?;
