@@ -286,9 +286,7 @@ fn a_chain_with_another_coin_keeps_its_name() {
     let stage = Stage::new();
     let policy = stage.file(
         "polygon.toml",
-        &format!(
-            "tag = \"polygon\"\naccess = \"everything\"\n[limits]\nnative = \"5 POL\"\ngas = \"1 POL\"\n"
-        ),
+        "tag = \"polygon\"\naccess = \"everything\"\n[limits]\nnative = \"5 POL\"\ngas = \"1 POL\"\n",
     );
     let encode = |policy: &str| json_of(&stage.run(&["encode", policy, "--chain-id", "137", "--json"]));
     let encoded = encode(&policy);
