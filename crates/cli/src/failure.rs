@@ -5,7 +5,7 @@ use crate::{
 };
 use session_key_client::{
     RequestError,
-    alloy::primitives::B256,
+    alloy::primitives::{Address, B256},
     deployment::DeployError,
     operation::{Happened, OperationError},
     request::clean_text,
@@ -84,6 +84,14 @@ pub(crate) async fn asked_to_end() -> io::Result<()> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct WrongInput(pub(crate) String);
+
+/// A key that the account does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} is not a session key of {account}")]
+pub(crate) struct NotASessionKey {
+    pub(crate) key: Address,
+    pub(crate) account: Address,
+}
 
 /// What an earlier run sent may still happen.
 #[derive(Debug, thiserror::Error)]
@@ -204,7 +212,12 @@ impl Failure {
                 || cause.is::<StillOpen>()
                 || cause.is::<NotReported>()
         };
-        if !error.chain().any(has_begun) && error.downcast_ref::<AfterEarlierRun>().is_none() {
+        let is_answer = |cause: &(dyn std::error::Error + 'static)| {
+            cause.is::<NotASessionKey>() || cause.is::<LintErrors>()
+        };
+        if !error.chain().any(|cause| has_begun(cause) || is_answer(cause))
+            && error.downcast_ref::<AfterEarlierRun>().is_none()
+        {
             failure.exit = Exit::NotBegun;
         }
         failure
@@ -264,6 +277,8 @@ impl Failure {
                 failure.code = error.code();
             } else if cause.is::<LintErrors>() {
                 failure.code = "lint_errors";
+            } else if cause.is::<NotASessionKey>() {
+                failure.code = "not_a_session_key";
             } else if cause.is::<BadPolicy>() {
                 failure.code = "bad_policy";
             } else if let Some(WrongInput(..)) = cause.downcast_ref() {

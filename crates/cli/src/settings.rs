@@ -12,7 +12,7 @@ use session_key_client::{
 use std::path::{Path, PathBuf};
 
 /// The file in the working directory.
-const FILE: &str = "session-key.toml";
+pub(crate) const FILE: &str = "session-key.toml";
 /// The largest settings file that is read, in bytes.
 const MAX_SIZE: u64 = 64 << 10;
 
@@ -128,6 +128,31 @@ impl FromFile {
         self.values.keystore.as_deref()
     }
 
+    /// The account that it names.
+    pub(crate) const fn account(&self) -> Option<Address> {
+        self.values.account
+    }
+
+    /// The chain that it names.
+    pub(crate) const fn chain_id(&self) -> Option<u64> {
+        self.values.chain_id
+    }
+
+    /// The salt that it names.
+    pub(crate) const fn salt(&self) -> Option<U256> {
+        self.values.salt
+    }
+
+    /// The owner that it names.
+    pub(crate) const fn owner(&self) -> Option<Address> {
+        self.values.owner
+    }
+
+    /// The contracts that it names.
+    pub(crate) fn deployment(&self) -> Option<&str> {
+        self.values.deployment.as_deref()
+    }
+
     pub(crate) fn read(named: Option<&Path>) -> Result<Self> {
         let path = named.unwrap_or(Path::new(FILE));
         if named.is_none() && !path.exists() {
@@ -237,6 +262,11 @@ impl Sources {
             && let Some(chain_id) = values.chain_id
         {
             of_file.push(format!("chain_id = {chain_id}"));
+        }
+        if self.from_block.is_none()
+            && let Some(from_block) = values.from_block
+        {
+            of_file.push(format!("from_block = {from_block}"));
         }
         // Options that are stronger are the command's own: it takes these off.
         of_file.extend(values.owner.map(|owner| format!("owner = {owner}")));

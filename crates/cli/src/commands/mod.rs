@@ -5,6 +5,7 @@ mod decode;
 mod generate;
 mod keys;
 mod look;
+mod obstacles;
 mod offline;
 mod request;
 mod show;

@@ -477,7 +477,7 @@ fn nothing_is_signed_without_a_word() {
         ],
     );
     assert_eq!(dry["dryRun"], true);
-    assert!(dry["calls"][0]["data"].as_str().expect("data").len() > 500);
+    assert!(dry["calls"][1]["data"].as_str().expect("data").len() > 500);
     assert_eq!(stage.testkit.chain().block_number(), before);
     // A file that was only found names no account to sign for.
     stage.file(
@@ -743,6 +743,8 @@ fn a_hash_is_explained() {
         .collect();
     assert_eq!(kinds, ["used", "budget"], "{events:?}");
     assert_eq!(events[1]["budgets"][2]["usedBaseUnits"], "3");
+    let words = events[1]["words"].as_str().expect("words");
+    assert!(words.contains("Left to spend: 99.999997 TUSD."), "{words}");
 }
 
 #[test]

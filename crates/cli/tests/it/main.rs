@@ -4,6 +4,7 @@ mod both_ways;
 mod demo;
 mod deployment;
 mod direct;
+mod judged;
 mod keys;
 mod manners;
 mod output;

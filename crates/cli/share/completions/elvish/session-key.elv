@@ -80,8 +80,9 @@ set edit:completion:arg-completer[session-key] = {|@words|
         }
         &'session-key;account;address'= {
             cand --owner 'The owner'
-            cand --salt 'A number that tells the owner''s accounts apart'
+            cand --salt 'A number that tells the owner''s accounts apart [default: 0]'
             cand --chain-id 'The chain, for its known contracts'
+            cand --config 'The settings file [default: session-key.toml in the working directory, if it is there]'
             cand --deployment 'Which contracts: `canonical`, `deterministic`, or a file that `deploy --record` wrote'
             cand --json 'Print one JSON document instead of lines'
             cand -h 'Print help'
@@ -109,6 +110,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand --config 'The settings file [default: session-key.toml in the working directory, if it is there]'
             cand --timeout 'Time limit of each request, in seconds. To look at a chain takes at most ten times as long'
             cand --history 'Every change, with its block and time, also of keys that are gone'
+            cand --policy 'Print the policy file that says what the key may do. What it has used, and entries without effect, are left out'
             cand --json 'Print one JSON document instead of lines'
             cand -h 'Print help'
             cand --help 'Print help'
@@ -127,7 +129,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand --help 'Print help'
         }
         &'session-key;check'= {
-            cand --call 'A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal'
+            cand --call 'A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal. A text among the arguments stands in double quotes if it has a comma or an @'
             cand --user-operation 'A user operation in JSON; `-` reads standard input'
             cand --rpc-url 'JSON-RPC URL of a node of the chain'
             cand --bundler-url 'JSON-RPC URL of a bundler'
@@ -208,6 +210,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand --owner-keystore 'The owner''s key, in an encrypted file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it, the owner''s private key is read from SESSION_KEY_OWNER'
             cand --journal 'Where operations are written down before they are sent [default: journal.sqlite in the keystore''s folder]'
             cand --keystore 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD'
+            cand --allow-lint-errors 'With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them'
             cand --json 'Print one JSON document instead of lines'
             cand --yes 'Do not ask. Without a terminal nothing is signed otherwise'
             cand --dry-run 'Show what would be done, and do nothing'
@@ -242,6 +245,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand --key 'The key, in the keystore. Without it, one is made there'
             cand --account 'The account that shall have the key'
             cand --chain-id 'The chain'
+            cand --config 'The settings file [default: session-key.toml in the working directory, if it is there]'
             cand --valid-days 'For how many days the request is good'
             cand --out 'Where to write the request [default: standard output]'
             cand --keystore 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD'
@@ -375,12 +379,14 @@ set edit:completion:arg-completer[session-key] = {|@words|
         }
         &'session-key;keygen'= {
             cand --keystore 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD'
+            cand --config 'The settings file [default: session-key.toml in the working directory, if it is there]'
             cand --json 'Print one JSON document instead of lines'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'session-key;keys'= {
             cand --keystore 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD'
+            cand --config 'The settings file [default: session-key.toml in the working directory, if it is there]'
             cand --json 'Print one JSON document instead of lines'
             cand -h 'Print help'
             cand --help 'Print help'

@@ -76,8 +76,9 @@ complete -c session-key -n "__fish_session_key_using_subcommand account; and __f
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l again -d 'Do it once more, also if the same was asked for before and is still open'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l owner -d 'The owner' -r
-complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l salt -d 'A number that tells the owner\'s accounts apart' -r
+complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l salt -d 'A number that tells the owner\'s accounts apart [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l chain-id -d 'The chain, for its known contracts' -r
+complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l config -d 'The settings file [default: session-key.toml in the working directory, if it is there]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l deployment -d 'Which contracts: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -s h -l help -d 'Print help'
@@ -94,6 +95,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l depl
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l config -d 'The settings file [default: session-key.toml in the working directory, if it is there]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l timeout -d 'Time limit of each request, in seconds. To look at a chain takes at most ten times as long' -r
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l history -d 'Every change, with its block and time, also of keys that are gone'
+complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l policy -d 'Print the policy file that says what the key may do. What it has used, and entries without effect, are left out'
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
@@ -106,7 +108,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand budget" -l confi
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l timeout -d 'Time limit of each request, in seconds. To look at a chain takes at most ten times as long' -r
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -s h -l help -d 'Print help'
-complete -c session-key -n "__fish_session_key_using_subcommand check" -l call -d 'A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal' -r
+complete -c session-key -n "__fish_session_key_using_subcommand check" -l call -d 'A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal. A text among the arguments stands in double quotes if it has a comma or an @' -r
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l user-operation -d 'A user operation in JSON; `-` reads standard input' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
@@ -179,6 +181,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand apply" -l timeou
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l owner-keystore -d 'The owner\'s key, in an encrypted file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it, the owner\'s private key is read from SESSION_KEY_OWNER' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l journal -d 'Where operations are written down before they are sent [default: journal.sqlite in the keystore\'s folder]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand apply" -l allow-lint-errors -d 'With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them'
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l yes -d 'Do not ask. Without a terminal nothing is signed otherwise'
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l dry-run -d 'Show what would be done, and do nothing'
@@ -201,6 +204,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand request; and not
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l key -d 'The key, in the keystore. Without it, one is made there' -r
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l account -d 'The account that shall have the key' -r
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l chain-id -d 'The chain' -r
+complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l config -d 'The settings file [default: session-key.toml in the working directory, if it is there]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l valid-days -d 'For how many days the request is good' -r
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l out -d 'Where to write the request [default: standard output]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
@@ -303,9 +307,11 @@ complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l dire
 complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l again -d 'Do it once more, also if the same was asked for before and is still open'
 complete -c session-key -n "__fish_session_key_using_subcommand unblock" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand keygen" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand keygen" -l config -d 'The settings file [default: session-key.toml in the working directory, if it is there]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand keygen" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand keygen" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand keys" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand keys" -l config -d 'The settings file [default: session-key.toml in the working directory, if it is there]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand keys" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand keys" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand encode" -l key -d 'The key whose entry of the lock file counts, if its entries differ' -r

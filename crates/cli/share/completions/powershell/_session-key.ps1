@@ -86,8 +86,9 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
         }
         'session-key;account;address' {
             [CompletionResult]::new('--owner', '--owner', [CompletionResultType]::ParameterName, 'The owner')
-            [CompletionResult]::new('--salt', '--salt', [CompletionResultType]::ParameterName, 'A number that tells the owner''s accounts apart')
+            [CompletionResult]::new('--salt', '--salt', [CompletionResultType]::ParameterName, 'A number that tells the owner''s accounts apart [default: 0]')
             [CompletionResult]::new('--chain-id', '--chain-id', [CompletionResultType]::ParameterName, 'The chain, for its known contracts')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The settings file [default: session-key.toml in the working directory, if it is there]')
             [CompletionResult]::new('--deployment', '--deployment', [CompletionResultType]::ParameterName, 'Which contracts: `canonical`, `deterministic`, or a file that `deploy --record` wrote')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of lines')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -120,6 +121,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The settings file [default: session-key.toml in the working directory, if it is there]')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time limit of each request, in seconds. To look at a chain takes at most ten times as long')
             [CompletionResult]::new('--history', '--history', [CompletionResultType]::ParameterName, 'Every change, with its block and time, also of keys that are gone')
+            [CompletionResult]::new('--policy', '--policy', [CompletionResultType]::ParameterName, 'Print the policy file that says what the key may do. What it has used, and entries without effect, are left out')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of lines')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -140,7 +142,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             break
         }
         'session-key;check' {
-            [CompletionResult]::new('--call', '--call', [CompletionResultType]::ParameterName, 'A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal')
+            [CompletionResult]::new('--call', '--call', [CompletionResultType]::ParameterName, 'A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal. A text among the arguments stands in double quotes if it has a comma or an @')
             [CompletionResult]::new('--user-operation', '--user-operation', [CompletionResultType]::ParameterName, 'A user operation in JSON; `-` reads standard input')
             [CompletionResult]::new('--rpc-url', '--rpc-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a node of the chain')
             [CompletionResult]::new('--bundler-url', '--bundler-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a bundler')
@@ -225,6 +227,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('--owner-keystore', '--owner-keystore', [CompletionResultType]::ParameterName, 'The owner''s key, in an encrypted file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it, the owner''s private key is read from SESSION_KEY_OWNER')
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'Where operations are written down before they are sent [default: journal.sqlite in the keystore''s folder]')
             [CompletionResult]::new('--keystore', '--keystore', [CompletionResultType]::ParameterName, 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD')
+            [CompletionResult]::new('--allow-lint-errors', '--allow-lint-errors', [CompletionResultType]::ParameterName, 'With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of lines')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Do not ask. Without a terminal nothing is signed otherwise')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would be done, and do nothing')
@@ -263,6 +266,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The key, in the keystore. Without it, one is made there')
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'The account that shall have the key')
             [CompletionResult]::new('--chain-id', '--chain-id', [CompletionResultType]::ParameterName, 'The chain')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The settings file [default: session-key.toml in the working directory, if it is there]')
             [CompletionResult]::new('--valid-days', '--valid-days', [CompletionResultType]::ParameterName, 'For how many days the request is good')
             [CompletionResult]::new('--out', '--out', [CompletionResultType]::ParameterName, 'Where to write the request [default: standard output]')
             [CompletionResult]::new('--keystore', '--keystore', [CompletionResultType]::ParameterName, 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD')
@@ -408,6 +412,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
         }
         'session-key;keygen' {
             [CompletionResult]::new('--keystore', '--keystore', [CompletionResultType]::ParameterName, 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The settings file [default: session-key.toml in the working directory, if it is there]')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of lines')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -415,6 +420,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
         }
         'session-key;keys' {
             [CompletionResult]::new('--keystore', '--keystore', [CompletionResultType]::ParameterName, 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The settings file [default: session-key.toml in the working directory, if it is there]')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of lines')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')

@@ -92,6 +92,13 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
                 answer.plain("It is there already.");
                 return Ok((desk, Work::Nothing));
             }
+            let payer = signer.map_or_else(|| "whoever signs".to_owned(), |signer| signer.to_string());
+            answer.plain(format!(
+                "A plain transaction creates it, and {payer} pays for that."
+            ));
+            if !writing.direct && desk.chain.bundler.is_some() {
+                answer.plain("The bundler has no part in it.");
+            }
             if !writing.dry_run {
                 writing.consent(&answer, &desk.chain.settings.of_file).await?;
             }

@@ -2,8 +2,9 @@
 
 use super::{
     Writing, done, failed,
+    grant::Lints,
     ledger::Request,
-    policy::{read_back, resolve, show_assumed},
+    policy::{read_back, resolve, show_assumed, warnings_of},
 };
 use crate::{
     answer::{Answer, Tone, hashes},
@@ -18,8 +19,9 @@ use eyre::{Result, bail, ensure, eyre};
 use serde_json::{Value, json};
 use session_key_client::{
     OwnerAction, SmartAccount,
-    alloy::primitives::Address,
+    alloy::primitives::{Address, B256},
     permissions::{
+        lint::Warning,
         parse_address,
         plan::{LimitMode, Plan},
         policy::Resolved,
@@ -84,6 +86,9 @@ pub(crate) struct ApplyArguments {
     limits: Option<Limits>,
 
     #[command(flatten)]
+    lints: Lints,
+
+    #[command(flatten)]
     pub(crate) writing: Writing,
 }
 
@@ -106,6 +111,37 @@ fn require_mode(plan: &Plan, limits: Option<Limits>) -> Result<()> {
     Ok(())
 }
 
+/// A key's tag stays as it was given, whatever its policy says now.
+fn show_other_tag(answer: &mut Answer, tag: Option<B256>) {
+    if let Some(tag) = tag {
+        answer.line(
+            Tone::Doubt,
+            2,
+            format!("The key's tag, {tag}, is not the policy's. It stays: only a new grant sets a tag."),
+        );
+    }
+    answer.data("otherTag", tag);
+}
+
+/// Shows what lint says of the policy.
+fn warn(answer: &mut Answer, warnings: &[Warning], names: &Names, file: &PolicyFile) {
+    show::show_warnings(answer, warnings, names, Some((&file.name, &file.policy)));
+    let warnings = show::warnings_json(warnings, names, Some(&file.policy));
+    answer.data("warnings", warnings);
+}
+
+/// A plan, and what it is made of.
+struct Planned {
+    account: SmartAccount,
+    plan: Plan,
+    names: Names,
+    resolved: Resolved,
+    /// The key's tag, if the policy says another.
+    other_tag: Option<B256>,
+    /// The block that the key was read at.
+    block: u64,
+}
+
 /// Plans from the key as it is now.
 async fn planned(
     chain: &Chain,
@@ -113,7 +149,7 @@ async fn planned(
     key: Address,
     limits: Option<Limits>,
     needs_decimals: bool,
-) -> Result<(SmartAccount, Plan, Names, Resolved)> {
+) -> Result<Planned> {
     let (account, block, found) = chain.inspect_key(key).await?;
     if let Some(missing) = found.missing.first() {
         bail!("not everything that {key} may do is known: {missing}");
@@ -125,7 +161,18 @@ async fn planned(
     let mode = limits.map_or(LimitMode::Raw, LimitMode::from);
     let plan = Plan::new(&found.state, &resolved.permissions, mode, block.timestamp)?;
     let names = chain.names([&found.state], names).await;
-    Ok((account, plan, names, resolved))
+    // What a file does not say is not another tag.
+    let other_tag = found
+        .tag
+        .filter(|tag| file.policy.tag().is_some() && *tag != resolved.tag);
+    Ok(Planned {
+        account,
+        plan,
+        names,
+        resolved,
+        other_tag,
+        block: block.number,
+    })
 }
 
 pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
@@ -133,27 +180,37 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
     let planning = async {
         let chain = Chain::connect(arguments.sources.settings()?).await?;
         let file = PolicyFile::read(&arguments.policy)?;
-        let (account, plan, names, resolved) =
-            planned(&chain, &file, arguments.key, arguments.limits, false).await?;
+        let Planned {
+            account,
+            plan,
+            names,
+            resolved,
+            other_tag,
+            block,
+        } = planned(&chain, &file, arguments.key, arguments.limits, false).await?;
+        let warnings = warnings_of(&chain, &file, &resolved.permissions, None, plan.at()).await?;
         if !arguments.check {
             require_mode(&plan, arguments.limits)?;
         }
         let mut answer = Answer::new();
         answer.heading(format!(
-            "{} on account {}, as {} says",
+            "{} on account {}, as {} says, at block {block}",
             arguments.key,
             account.address(),
             file.name
         ));
         show_assumed(&mut answer, &file, account.chain_id(), &resolved);
+        show_other_tag(&mut answer, other_tag);
         show::show_plan(&mut answer, &plan, &names);
         for update in plan.updates().encode()? {
             answer.line(Tone::Quiet, 4, update.to_string());
         }
+        warn(&mut answer, &warnings, &names, &file);
         show::plan_json(&mut answer, &plan, &names)?;
         answer
             .data("account", account.address().to_string())
             .data("sessionKey", arguments.key.to_string())
+            .data("block", block)
             .data("time", plan.at())
             .data("changed", !plan.is_empty());
         answer.no(arguments.check && !plan.is_empty());
@@ -183,7 +240,7 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
         if let Some(taken) = desk.taken()? {
             let planned = planned(&desk.chain, &file, arguments.key, arguments.limits, false);
             match desk.within(planned).await {
-                Ok((_, plan, ..)) if plan.is_empty() => return Ok((desk, taken.answered(), Work::Nothing)),
+                Ok(Planned { plan, .. }) if plan.is_empty() => return Ok((desk, taken.answered(), Work::Nothing)),
                 Ok(_) => {
                     print_note(
                         "an earlier run has done this, and the key was changed since: it is changed again",
@@ -199,7 +256,14 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
         desk.require_way()?;
         let account = desk.within(desk.chain.account()).await?;
         desk.settle_other_way(&account, Some(&[arguments.key])).await?;
-        let (account, plan, names, resolved) = desk
+        let Planned {
+            account,
+            plan,
+            names,
+            resolved,
+            other_tag,
+            ..
+        } = desk
             .within(planned(
                 &desk.chain,
                 &file,
@@ -209,6 +273,15 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             ))
             .await?;
         require_mode(&plan, arguments.limits)?;
+        let warnings = desk
+            .within(warnings_of(
+                &desk.chain,
+                &file,
+                &resolved.permissions,
+                None,
+                plan.at(),
+            ))
+            .await?;
         let mut answer = Answer::new();
         answer.heading(format!(
             "Change {} on account {}",
@@ -216,7 +289,9 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             account.address()
         ));
         show_assumed(&mut answer, &file, account.chain_id(), &resolved);
+        show_other_tag(&mut answer, other_tag);
         show::show_plan(&mut answer, &plan, &names);
+        warn(&mut answer, &warnings, &names, &file);
         show::plan_json(&mut answer, &plan, &names)?;
         answer
             .data("account", account.address().to_string())
@@ -240,9 +315,10 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             desk.dry(&mut answer, &account, actions(&plan)).await?;
             return Ok((desk, answer, Work::Nothing));
         }
+        arguments.lints.check(writing, &file, &warnings)?;
         writing.consent(&answer, &desk.chain.settings.of_file).await?;
         // The key may have been used, or changed, while somebody was reading.
-        let (_, again, _, _) = desk
+        let Planned { plan: again, .. } = desk
             .within(planned(
                 &desk.chain,
                 &file,

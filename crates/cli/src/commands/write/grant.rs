@@ -5,11 +5,12 @@ use super::{
     desk::{Desk, Taken},
     done, failed, is_void,
     ledger::Request,
-    policy::{own_names, read_back, resolve, show_assumed, state_of},
+    no_key_yet,
+    policy::{own_names, read_back, resolve, show_assumed, warnings_of},
     tag_of,
 };
 use crate::{
-    answer::Answer,
+    answer::{Answer, Tone},
     commands::{Outcome, chain::Chain, not_begun, show},
     failure::{Ended, NotReported, OfEarlierRun, WrongInput, is_passing},
     files::{PolicyFile, write_whole},
@@ -21,12 +22,12 @@ use serde_json::json;
 use session_key_client::{
     NewSessionKey, OwnerAction, SmartAccount,
     account::ConnectError,
-    alloy::primitives::{Address, B256, U256, keccak256},
+    alloy::primitives::{Address, B256, Bytes, U256, keccak256},
     journal::IntentRecord,
     operation,
     permissions::{
         Permissions,
-        lint::{Lint, Severity},
+        lint::{Severity, Warning},
         parse_address,
         policy::{LockedGrant, Resolved},
     },
@@ -67,6 +68,28 @@ pub(crate) struct Lints {
     /// With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them.
     #[arg(long)]
     allow_lint_errors: bool,
+}
+
+impl Lints {
+    /// Refuses errors that nobody would see.
+    pub(super) fn check(
+        self,
+        writing: &Writing,
+        file: &PolicyFile,
+        warnings: &[Warning],
+    ) -> Result<(), LintErrors> {
+        let errors = warnings
+            .iter()
+            .filter(|warning| warning.severity == Severity::Error);
+        let codes: Vec<String> = errors.map(|warning| warning.code.to_string()).collect();
+        if !writing.yes || self.allow_lint_errors || codes.is_empty() {
+            return Ok(());
+        }
+        Err(LintErrors {
+            file: file.name.clone(),
+            codes,
+        })
+    }
 }
 
 /// Nobody has seen errors that lint found.
@@ -132,7 +155,10 @@ pub(crate) async fn grant(arguments: &GrantArguments) -> Outcome {
         Ok(file) => file,
         Err(error) => return not_begun(Err(error)),
     };
-    let tag = arguments.tag.as_deref().map(tag_of);
+    let tag = match arguments.tag.as_deref().map(tag_of).transpose() {
+        Ok(tag) => tag,
+        Err(error) => return not_begun(Err(error)),
+    };
     grant_policy(
         &arguments.writing,
         &file,
@@ -226,7 +252,7 @@ pub(crate) async fn grant_policy(
         /// An earlier run has done it.
         taken: Option<Taken>,
         /// What nobody would see.
-        lint_errors: Vec<String>,
+        lint_errors: Result<(), LintErrors>,
     }
     let done_before: Cell<Option<Done>> = Cell::new(None);
     let ready = async {
@@ -330,8 +356,8 @@ pub(crate) async fn grant_policy(
             if !is_done {
                 permissions.check_not_over(latest)?;
             }
-            let is_installed =
-                account.is_deployed().await? && account.is_session_key_plugin_installed().await?;
+            let is_deployed = account.is_deployed().await?;
+            let is_installed = is_deployed && account.is_session_key_plugin_installed().await?;
             if is_installed {
                 let rules = session_key_client::explain::rule_set(&account).await?;
                 permissions.check_for(rules, now)?;
@@ -361,25 +387,26 @@ pub(crate) async fn grant_policy(
                 }
                 (None, None) => answer.plain("to a new session key in the keystore"),
             };
+            if !is_deployed {
+                answer.line(Tone::Doubt, 2, "The account is not there yet: it is created.");
+            }
+            if !is_installed {
+                answer.line(
+                    Tone::Doubt,
+                    2,
+                    "The account gets the session key plugin: it is installed.",
+                );
+            }
             for sentence in permissions.describe(&names) {
                 answer.plain(sentence);
             }
             show_assumed(&mut answer, file, chain.chain_id, &resolved);
-            let mut lint = Lint::new(permissions)
-                .at(now)
-                .nfts(chain.nfts([&state_of(permissions)?]).await?)
-                .tokens(file.policy.token_names().map(|(token, _)| token));
-            if let Some(need) = need {
-                lint = lint.need(need);
-            }
-            let warnings = lint.run();
-            let lint_errors = warnings
-                .iter()
-                .filter(|warning| warning.severity == Severity::Error);
-            let lint_errors: Vec<String> = lint_errors
-                .map(|warning| warning.code.to_string())
-                .filter(|_| writing.yes && !lints.allow_lint_errors && !goes_on && !is_done)
-                .collect();
+            let warnings = warnings_of(chain, file, permissions, need, now).await?;
+            let lint_errors = if goes_on || is_done {
+                Ok(())
+            } else {
+                lints.check(writing, file, &warnings)
+            };
             show::show_warnings(&mut answer, &warnings, &names, Some((&file.name, &file.policy)));
             answer
                 .data("account", account.address().to_string())
@@ -458,7 +485,21 @@ pub(crate) async fn grant_policy(
     if writing.dry_run {
         let dry = async {
             let shown = key.unwrap_or_default();
-            desk.dry(&mut answer, &account, actions(shown)?).await
+            desk.dry(&mut answer, &account, actions(shown)?).await?;
+            if key.is_none() {
+                answer.plain(no_key_yet());
+            }
+            let init_code = account.init_code().await?;
+            if let Some((factory, call)) = init_code.split_at_checked(20) {
+                let (factory, call) = (Address::from_slice(factory), Bytes::copy_from_slice(call));
+                answer.plain(format!(
+                    "before it, the call of {factory} that creates the account:"
+                ));
+                answer.raw(format!("  {call}"));
+                let call = json!({ "target": factory.to_string(), "valueWei": "0", "data": call });
+                answer.put_first("calls", call);
+            }
+            Ok(())
         };
         desk.within(dry).await.map_err(Ended::NotBegun)?;
         answer
@@ -466,11 +507,7 @@ pub(crate) async fn grant_policy(
             .data("tag", tag);
         return Ok(answer);
     }
-    if !lint_errors.is_empty() {
-        let file = file.name.clone();
-        let codes = lint_errors;
-        return Err(failed(LintErrors { file, codes }.into()));
-    }
+    lint_errors.map_err(|errors| failed(errors.into()))?;
     let prepared = async {
         if taken.is_some() {
             let begun = begun.as_ref().map(|begun| begun.session_key);

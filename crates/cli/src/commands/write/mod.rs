@@ -42,7 +42,7 @@ use session_key_client::{
 use std::{
     env,
     io::{IsTerminal as _, Write as _, stderr, stdin},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
@@ -260,13 +260,15 @@ impl Writing {
             return Ok(());
         }
         ensure!(
-            !self.sources.json && stdin().is_terminal() && stderr().is_terminal(),
+            stdin().is_terminal() && stderr().is_terminal(),
             WrongInput("nobody is here to agree, so nothing was signed: add --yes".to_owned())
         );
         let mut out = stderr().lock();
         writeln!(out, "{}", shown.text())?;
+        let config = self.sources.config.as_deref();
+        let file = config.unwrap_or(Path::new(crate::settings::FILE)).display();
         for value in of_file {
-            writeln!(out, "from session-key.toml: {value}")?;
+            writeln!(out, "from {file}: {value}")?;
         }
         write!(out, "Go on? [y/N] ")?;
         out.flush()?;
@@ -284,6 +286,14 @@ impl Writing {
         );
         Ok(())
     }
+}
+
+/// A dry run makes no key.
+fn no_key_yet() -> String {
+    format!(
+        "The key is made when this is done: in the call data, {} stands in its place.",
+        Address::ZERO
+    )
 }
 
 fn done(answer: &mut Answer, done: &Done) {
@@ -313,10 +323,21 @@ fn failed(error: eyre::Report) -> Ended {
 }
 
 /// 32 bytes as they are, anything else hashed.
-fn tag_of(text: &str) -> B256 {
-    match text.strip_prefix("0x").filter(|digits| digits.len() == 64) {
-        Some(digits) => digits.parse().unwrap_or_else(|_| keccak256(text)),
-        None => keccak256(text),
+fn tag_of(text: &str) -> Result<B256> {
+    let hex = text
+        .strip_prefix("0x")
+        .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    match hex {
+        Some(digits) => {
+            let tag = (digits.len() == 64).then(|| digits.parse().ok()).flatten();
+            Ok(tag.ok_or_else(|| {
+                WrongInput(format!(
+                    "a tag of hexadecimal digits has 64 of them after 0x, not {}",
+                    digits.len()
+                ))
+            })?)
+        }
+        None => Ok(keccak256(text)),
     }
 }
 

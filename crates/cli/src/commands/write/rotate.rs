@@ -5,8 +5,14 @@ use super::{
     desk::{Desk, Taken},
     done, failed,
     ledger::Request,
+    no_key_yet,
+    policy::show_permissions,
 };
-use crate::{answer::Answer, commands::Outcome, failure::Ended};
+use crate::{
+    answer::Answer,
+    commands::Outcome,
+    failure::{Ended, NotASessionKey, WrongInput},
+};
 use clap::Args;
 use eyre::ensure;
 use serde_json::json;
@@ -54,8 +60,16 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
             .within(async {
                 ensure!(
                     account.is_session_key(old).await?,
-                    "{old} is not a session key of {}",
-                    account.address()
+                    NotASessionKey {
+                        key: old,
+                        account: account.address(),
+                    }
+                );
+                ensure!(
+                    arguments.new != Some(old),
+                    WrongInput(format!(
+                        "{old} is the key that goes and the key that comes: nothing would change"
+                    ))
                 );
                 Ok(account)
             })
@@ -68,10 +82,16 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
             Some(new) => answer.plain(format!("{old} → {new}")),
             None => answer.plain(format!("{old} → a new session key in the keystore")),
         };
+        if !writing.yes {
+            show_permissions(&desk.chain, &mut answer, &[old]).await;
+        }
         if writing.dry_run {
             let new = arguments.new.unwrap_or_default();
             let actions = vec![OwnerAction::RotateSessionKey { old, new }];
             desk.within(desk.dry(&mut answer, &account, actions)).await?;
+            if arguments.new.is_none() {
+                answer.plain(no_key_yet());
+            }
             answer.data("sessionKey", new.to_string());
             return Ok((desk, None));
         }
