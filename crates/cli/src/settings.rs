@@ -36,6 +36,10 @@ pub(crate) struct Sources {
     #[arg(long, value_name = "ADDRESS", env = "SESSION_KEY_ACCOUNT", value_parser = parse_address)]
     pub(crate) account: Option<Address>,
 
+    /// Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up].
+    #[arg(long, value_name = "ID")]
+    pub(crate) entity_id: Option<u32>,
+
     /// The chain that is meant: a node of another one is an error [default: whatever chain the node is of].
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
     pub(crate) chain_id: Option<u64>,
@@ -185,6 +189,7 @@ pub(crate) struct Settings {
     pub(crate) rpc_url: Option<String>,
     pub(crate) bundler_url: Option<String>,
     pub(crate) account: Option<Address>,
+    pub(crate) entity_id: Option<u32>,
     pub(crate) chain_id: Option<u64>,
     pub(crate) from_block: u64,
     pub(crate) deployment: Option<String>,
@@ -279,6 +284,7 @@ impl Sources {
             rpc_url,
             bundler_url,
             account: self.account.or(values.account),
+            entity_id: self.entity_id,
             chain_id: self.chain_id.or(values.chain_id),
             from_block: self.from_block.or(values.from_block).unwrap_or(0),
             deployment,

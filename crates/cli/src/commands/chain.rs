@@ -6,6 +6,7 @@ use crate::{
     failure::{NotASessionKey, WrongInput},
     settings::Settings,
 };
+use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use session_key_client::{
     Deployment, Node, SmartAccount,
@@ -26,6 +27,7 @@ use session_key_client::{
         Call, ERC20_APPROVE, ERC20_TRANSFER, KeyState,
         words::{Names, Token},
     },
+    v08::{AccountFactory, FactoryAccount},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +40,24 @@ alloy::sol! {
         function decimals() external view returns (uint8);
         /// What an account holds of it.
         function balanceOf(address account) external view returns (uint256);
+    }
+}
+
+/// Which kind of account to make.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct Kind {
+    /// A semi-modular account of Modular Account v2 (ERC-6900 v0.8), by its factory, instead of this project's account (ERC-6900
+    /// v0.7).
+    #[arg(long)]
+    pub(crate) semi_modular: bool,
+}
+
+impl Kind {
+    /// Notes in a request what is not the default.
+    pub(crate) fn note_in(self, request: &mut serde_json::Value) {
+        if self.semi_modular {
+            request["semiModular"] = true.into();
+        }
     }
 }
 
@@ -114,7 +134,23 @@ impl Chain {
                 .collect(),
         };
         options = options.deployments(known);
+        if let Some(entity_id) = self.settings.entity_id {
+            options = options.entity_id(entity_id);
+        }
         Ok(SmartAccount::connect_with(&options, self.provider(), self.address()?).await?)
+    }
+
+    /// The account that a factory makes, or has made, for an owner.
+    pub(crate) async fn made_account(&self, kind: Kind, owner: Address, salt: U256) -> Result<SmartAccount> {
+        let (chain_id, provider) = (self.chain_id, self.provider());
+        Ok(if kind.semi_modular {
+            let made = FactoryAccount::semi_modular(owner, salt);
+            let deployment = Deployment::for_v08_accounts();
+            let factory = AccountFactory::default();
+            SmartAccount::from_v08_factory_on(chain_id, provider, deployment, &factory, made).await?
+        } else {
+            SmartAccount::from_factory_on(chain_id, provider, self.deployment()?, [owner], salt).await?
+        })
     }
 
     /// The account's keys.

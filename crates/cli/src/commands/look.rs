@@ -1,6 +1,12 @@
 //! Commands that look at the chain and change nothing.
 
-use super::{ASKING, Json, Outcome, chain::Chain, clean, not_begun, obstacles::obstacles, show, waited};
+use super::{
+    ASKING, Json, Outcome,
+    chain::{Chain, Kind},
+    clean, not_begun,
+    obstacles::obstacles,
+    show, waited,
+};
 use crate::{
     amount::parse_native,
     answer::{Answer, Tone},
@@ -34,6 +40,7 @@ use session_key_client::{
         words::{Names, UnixTime},
     },
     request::clean_text,
+    v08::{AccountFactory, FactoryAccount},
 };
 use std::{
     collections::BTreeSet,
@@ -61,6 +68,9 @@ pub(crate) struct AddressArguments {
     /// Which contracts: `canonical`, `deterministic`, or a file that `deploy --record` wrote.
     #[arg(long, value_name = "NAME|FILE")]
     deployment: Option<String>,
+
+    #[command(flatten)]
+    kind: Kind,
 
     #[command(flatten)]
     pub(crate) json: Json,
@@ -142,6 +152,13 @@ pub(crate) fn address(arguments: &AddressArguments) -> Outcome {
             WrongInput("a chain is needed: give --chain-id or SESSION_KEY_CHAIN_ID".to_owned())
         })?;
         let salt = arguments.salt.or(file.salt()).unwrap_or_default();
+        if arguments.kind.semi_modular {
+            let made = FactoryAccount::semi_modular(owner, salt);
+            let address = made.address(&AccountFactory::default()).to_string();
+            let mut answer = Answer::new();
+            answer.raw(address.clone()).data("account", address);
+            return Ok(answer);
+        }
         let deployment = arguments.deployment.as_deref().or(file.deployment());
         let (_, known) = choose(chain_id, deployment)?;
         let address = known.deployment()?.account_address([owner], salt)?;

@@ -2,6 +2,7 @@
 
 use super::{
     Outcome,
+    chain::Kind,
     keys::Keystore,
     not_begun, offline, show,
     write::{Lints, Writing, grant_policy},
@@ -296,7 +297,7 @@ async fn approve(arguments: &ApproveArguments) -> Outcome {
         &file,
         Some(request.session_key()),
         None,
-        (None, None),
+        (None, None, Kind::default()),
         arguments.lints,
         Some(&wanted),
     )

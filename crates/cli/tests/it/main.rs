@@ -11,6 +11,7 @@ mod output;
 mod published;
 mod reference;
 mod server;
+mod v08;
 
 use serde_json::Value;
 use std::{

@@ -240,7 +240,9 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
         if let Some(taken) = desk.taken()? {
             let planned = planned(&desk.chain, &file, arguments.key, arguments.limits, false);
             match desk.within(planned).await {
-                Ok(Planned { plan, .. }) if plan.is_empty() => return Ok((desk, taken.answered(), Work::Nothing)),
+                Ok(Planned { plan, .. }) if plan.is_empty() => {
+                    return Ok((desk, taken.answered(), Work::Nothing));
+                }
                 Ok(_) => {
                     print_note(
                         "an earlier run has done this, and the key was changed since: it is changed again",

@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     answer::{Answer, Tone},
-    commands::{Outcome, chain::Chain, not_begun, show},
+    commands::{
+        Outcome,
+        chain::{Chain, Kind},
+        not_begun, show,
+    },
     failure::{Ended, NotReported, OfEarlierRun, WrongInput, is_passing},
     files::{PolicyFile, write_whole},
     report::print_note,
@@ -21,8 +25,9 @@ use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
 use session_key_client::{
     NewSessionKey, OwnerAction, SmartAccount,
-    account::ConnectError,
+    account::{ConnectError, Generation},
     alloy::primitives::{Address, B256, Bytes, U256, keccak256},
+    deployment::manifest_hash,
     journal::IntentRecord,
     operation,
     permissions::{
@@ -54,6 +59,9 @@ pub(crate) struct GrantArguments {
     /// The salt of the account, if that is not there yet.
     #[arg(long, value_name = "NUMBER")]
     salt: Option<U256>,
+
+    #[command(flatten)]
+    kind: Kind,
 
     #[command(flatten)]
     pub(crate) lints: Lints,
@@ -104,12 +112,14 @@ pub(crate) struct LintErrors {
     codes: Vec<String>,
 }
 
+/// Owner, salt and kind of an account that may be made.
+type NewAccount = (Option<Address>, Option<U256>, Kind);
+
 /// The account that is meant, and whether it is there: by its address, or as the factory makes it for an owner.
 async fn account_to_grant_on(
     chain: &Chain,
     signer: Option<Address>,
-    owner: Option<Address>,
-    salt: Option<U256>,
+    (owner, salt, kind): NewAccount,
 ) -> Result<SmartAccount> {
     if chain.settings.account.is_some() && owner.is_none() {
         match chain.account().await {
@@ -121,14 +131,7 @@ async fn account_to_grant_on(
     let owner =
         owner.ok_or_else(|| WrongInput("an account is needed: give --account, or --owner".to_owned()))?;
     let salt = salt.or(chain.settings.salt).unwrap_or_default();
-    let made = SmartAccount::from_factory_on(
-        chain.chain_id,
-        chain.provider(),
-        chain.deployment()?,
-        [owner],
-        salt,
-    )
-    .await?;
+    let made = chain.made_account(kind, owner, salt).await?;
     if let Some(expected) = chain.settings.account
         && expected != made.address()
     {
@@ -164,7 +167,7 @@ pub(crate) async fn grant(arguments: &GrantArguments) -> Outcome {
         &file,
         arguments.key,
         tag,
-        (arguments.owner, arguments.salt),
+        (arguments.owner, arguments.salt, arguments.kind),
         arguments.lints,
         None,
     )
@@ -236,7 +239,7 @@ pub(crate) async fn grant_policy(
     file: &PolicyFile,
     key: Option<Address>,
     tag: Option<B256>,
-    (owner, salt): (Option<Address>, Option<U256>),
+    (owner, salt, kind): NewAccount,
     lints: Lints,
     need: Option<&Permissions>,
 ) -> Outcome {
@@ -256,7 +259,9 @@ pub(crate) async fn grant_policy(
     }
     let done_before: Cell<Option<Done>> = Cell::new(None);
     let ready = async {
-        let request = json!({ "policy": file.text, "key": key, "tag": tag, "owner": owner, "salt": salt });
+        let mut request =
+            json!({ "policy": file.text, "key": key, "tag": tag, "owner": owner, "salt": salt });
+        kind.note_in(&mut request);
         let mut desk = writing.desk(Request::new("grant", request)).await?;
         desk.chain.settings.of_options(owner.is_some(), salt.is_some());
         desk.require_way()?;
@@ -272,7 +277,7 @@ pub(crate) async fn grant_policy(
                 Some(writing.owner()?.address())
             };
             let latest = chain.head().await?.timestamp;
-            let account = account_to_grant_on(chain, signer, owner, salt).await?;
+            let account = account_to_grant_on(chain, signer, (owner, salt, kind)).await?;
             let note = BegunNote::of(&desk, file, account.address(), (key, tag));
             let mut begun = note.read().filter(|_| !writing.again && !writing.dry_run);
             let mut taken = match taken {
@@ -477,7 +482,10 @@ pub(crate) async fn grant_policy(
         } else {
             vec![OwnerAction::InstallSessionKeyPlugin {
                 keys: vec![new],
-                manifest_hash: Some(session_key_client::deployment::manifest_hash::SESSION_KEY_PLUGIN),
+                manifest_hash: Some(match account.generation() {
+                    Generation::V08(_) => manifest_hash::SESSION_KEY_MODULE,
+                    _ => manifest_hash::SESSION_KEY_PLUGIN,
+                }),
                 dependencies: None,
             }]
         })

@@ -19,7 +19,7 @@ use session_key_client::{
     alloy::primitives::{Address, B256},
     journal::{IntentRecord, Journal as _, Lane},
     node::OperationFilter,
-    permissions::{nonce, parse_address, session_key_nonce_key},
+    permissions::{nonce, parse_address},
 };
 use std::collections::BTreeSet;
 
@@ -82,7 +82,7 @@ fn lane_of(account: &SmartAccount, key: Address) -> Lane {
         chain_id: account.chain_id(),
         entry_point: account.deployment().entry_point,
         account: account.address(),
-        nonce_key: session_key_nonce_key(key),
+        nonce_key: account.generation().session_key_nonce_key(key),
     }
 }
 
