@@ -115,7 +115,7 @@ pub(crate) fn prepared(is_v08: bool) -> &'static Prepared {
 }
 
 /// The contracts of v0.8, each in the place of the one that does the same in v0.7. The accounts are semi-modular.
-fn in_its_place(stack: &StackV08) -> Stack {
+const fn in_its_place(stack: &StackV08) -> Stack {
     Stack {
         entry_point: stack.entry_point,
         multi_owner_plugin: Address::ZERO,

@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    pub(crate) fn deployment(&self) -> Deployment {
+    pub(crate) const fn deployment(&self) -> Deployment {
         Deployment {
             entry_point: self.stack.entry_point,
             session_key_plugin: self.stack.session_key_module,
@@ -53,7 +53,7 @@ impl World {
         }
     }
 
-    fn factory(&self) -> AccountFactory {
+    const fn factory(&self) -> AccountFactory {
         AccountFactory {
             address: self.stack.account_factory,
             modular_account: self.stack.account_implementation,

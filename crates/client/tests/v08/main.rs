@@ -14,14 +14,12 @@ macro_rules! both {
 both! {
     concurrency "../it/concurrency.rs";
     entry_point "../it/entry_point.rs";
-    fixture "../it/fixture.rs";
     gas_limit "../it/gas_limit.rs";
     granting "../it/granting.rs";
     inspect "../it/inspect.rs";
     lifecycle "../it/lifecycle.rs";
     mortal "../it/mortal.rs";
     overrides "../it/overrides.rs";
-    own_process "../it/own_process.rs";
     paymasters "../it/paymasters.rs";
     process "../it/process.rs";
     refusals "../it/refusals.rs";
@@ -39,8 +37,13 @@ both! {
     sending_refusals "../it/sending_refusals.rs";
     sending_revocations "../it/sending_revocations.rs";
     bundler "../it/bundler.rs";
-    wire "../it/wire.rs";
 }
+
+#[path = "../it/fixture.rs"]
+mod fixture;
+#[allow(dead_code, reason = "tests of `../it` that are not here need more of it")]
+#[path = "../it/wire.rs"]
+mod wire;
 
 /// Of which generation the accounts of the [`fixture`] are.
 pub(crate) const IS_V08: bool = true;
