@@ -23,25 +23,27 @@ bindings=(
 )
 # Under contracts/test.
 mocks=(
-  mocks/TestMulticall mocks/TestPaymaster mocks/TestToken mocks/VerifyingPaymaster
-  v08/accounts/DelegatedAccount v08/accounts/ModuleOwnedAccount v08/accounts/SignatureAccount
+  mocks/TestMulticall mocks/TestPaymaster mocks/TestPaymasterV07 mocks/TestToken mocks/VerifyingPaymaster
+  v08/accounts/AccountFactory v08/accounts/DelegatedAccount v08/accounts/ModuleOwnedAccount
+  v08/accounts/SemiModularAccount v08/accounts/SignatureAccount v08/modules/EcdsaValidationModule
 )
 record=crates/client/deployments/deterministic.json
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/bindings" "$work/entry-point" "$work/testkit"
 
-# The creation bytecode in an artifact or in solc's output for one contract, as one line of hex. Fails on an unlinked library.
-bytecode() {
+# The creation bytecode in an artifact or in solc's output for one contract, as one line of hex; of an artifact, the other member
+# that is named. Fails on an unlinked library.
+bytecode() { # file [member]
   node -e '
     const answer = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
     const errors = (answer.errors ?? []).filter(({ severity }) => severity === "error");
     if (errors.length > 0) throw new Error(errors[0].formattedMessage);
     const compiled = answer.contracts && Object.values(Object.values(answer.contracts)[0])[0].evm.bytecode.object;
-    const hex = compiled === undefined ? answer.bytecode : `0x${compiled}`;
-    if (!/^0x([0-9a-f]{2})+$/.test(hex)) throw new Error(`${process.argv[1]}: no linked creation bytecode`);
+    const hex = compiled === undefined ? answer[process.argv[2]] : `0x${compiled}`;
+    if (!/^0x([0-9a-f]{2})+$/.test(hex)) throw new Error(`${process.argv[1]}: no linked bytecode`);
     console.log(hex);
-  ' "$1"
+  ' "$1" "${2-bytecode}"
 }
 
 # crate/contract of each input in $work/inputs.
@@ -58,6 +60,8 @@ export work
 (cd "$work/inputs" && ls */*.json) | sed 's/\.json$//' | xargs -P "$(nproc)" -I {} bash -euc 'compile {}'
 bytecode node_modules/@account-abstraction/contracts/artifacts/EntryPoint.json >"$work/entry-point/EntryPoint.hex"
 bytecode node_modules/@account-abstraction/contracts-v0.7/artifacts/EntryPoint.json >"$work/entry-point/EntryPointV07.hex"
+bytecode node_modules/@account-abstraction/contracts-v0.7/artifacts/EntryPointSimulations.json deployedBytecode \
+  >"$work/testkit/EntryPointSimulationsV07.hex"
 
 status=0
 # Puts a generated file in its place, or says that it differs from the one that is there.

@@ -7,19 +7,28 @@ const UNITS: [(&str, usize); 3] = [("eth", 18), ("gwei", 9), ("wei", 0)];
 
 /// Reads an amount with its unit: `0.5 ETH`, `20 gwei`, `1000 wei`. Only 0 needs none.
 pub(crate) fn parse_amount(text: &str) -> Result<U256, String> {
+    parse_units(text, &UNITS, "ETH")
+}
+
+/// The same on a chain with this coin, which may also be called `native`.
+pub(crate) fn parse_native(text: &str, coin: &str) -> Result<U256, String> {
+    parse_units(text, &[(coin, 18), ("native", 18), ("gwei", 9), ("wei", 0)], coin)
+}
+
+fn parse_units(text: &str, units: &[(&str, usize)], coin: &str) -> Result<U256, String> {
     let text = text.trim();
     if text == "0" {
         return Ok(U256::ZERO);
     }
     let start = text
         .find(|character: char| character.is_ascii_alphabetic())
-        .ok_or("an amount needs its unit: 0.5 ETH, 20 gwei, 1000 wei")?;
+        .ok_or_else(|| format!("an amount needs its unit: 0.5 {coin}, 20 gwei, 1000 wei"))?;
     let (number, unit) = (text[..start].trim_end(), &text[start..]);
-    let decimals = UNITS
+    let decimals = units
         .iter()
         .find(|(name, _)| unit.eq_ignore_ascii_case(name))
         .map(|(_, decimals)| *decimals)
-        .ok_or("the unit must be ETH, gwei or wei")?;
+        .ok_or_else(|| format!("the unit must be {coin}, gwei or wei"))?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let is_number = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
     if whole.is_empty() || number.ends_with('.') || !is_number(whole) || !is_number(fraction) {
@@ -105,6 +114,17 @@ mod tests {
         ] {
             assert!(parse_amount(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_chain_has_one_coin() {
+        let one = U256::from(10).pow(U256::from(18));
+        for text in ["1 POL", "1 pol", "1 native", "1000000000 gwei"] {
+            assert_eq!(parse_native(text, "POL"), Ok(one), "{text}");
+        }
+        let error = parse_native("1 ETH", "POL");
+        assert_eq!(error, Err("the unit must be POL, gwei or wei".to_owned()));
+        assert_eq!(parse_native("1 ETH", "ETH"), Ok(one));
     }
 
     #[test]

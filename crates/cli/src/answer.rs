@@ -67,6 +67,18 @@ impl Answer {
         self
     }
 
+    /// A text that is a member of the JSON document.
+    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
+        self.data.get(name)?.as_str()
+    }
+
+    /// Puts an item before the others of a member that is a list.
+    pub(crate) fn put_first(&mut self, name: &str, item: Value) {
+        if let Some(Value::Array(items)) = self.data.get_mut(name) {
+            items.insert(0, item);
+        }
+    }
+
     /// A line, indented by so many characters; its continuation by two more.
     pub(crate) fn line(&mut self, tone: Tone, indent: usize, text: impl Into<String>) -> &mut Self {
         let text = text.into();
@@ -191,9 +203,25 @@ pub(crate) fn print_failure(failure: &Failure, is_json: bool, writes: bool) -> P
     }
 }
 
+/// The same, as one line of JSON among others.
+pub(crate) fn print_failure_line(failure: &Failure, is_json: bool) -> Printed {
+    print_error(&failure.message);
+    let printed = if is_json {
+        let document = document_of(failure);
+        writeln!(io::stdout(), "{document}").and_then(|()| io::stdout().flush())
+    } else {
+        Ok(())
+    };
+    written(printed, failure.exit)
+}
+
+fn document_of(failure: &Failure) -> Value {
+    json!({ "ok": false, "error": { "code": failure.code, "message": failure.message } })
+}
+
 /// The same as a JSON document alone.
 pub(crate) fn print_json(failure: &Failure, writes: bool) -> Printed {
-    let mut document = json!({ "ok": false, "error": { "code": failure.code, "message": failure.message } });
+    let mut document = document_of(failure);
     if writes {
         document["userOpHash"] = json!(failure.user_op_hash);
         document["transactionHash"] = json!(failure.transaction_hash);

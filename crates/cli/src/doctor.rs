@@ -84,6 +84,18 @@ struct Doctor {
     deployment: Deployment,
 }
 
+/// What is at the account's address.
+enum Found {
+    /// No account was named.
+    None,
+    /// An ERC-6900 v0.8 account, and how it has the session key module.
+    Modules(Box<Installation>),
+    /// No code: of which generation the account will be is not to be seen.
+    NoCode(Address),
+    /// An account of this repository, or something else.
+    Other(Address),
+}
+
 /// Checks everything. A check that could not be made is none.
 pub(crate) async fn run(arguments: &DoctorArguments, report: &mut Report) -> Ended {
     for name in ["chainId", "deployment", "moduleAccount"] {
@@ -131,8 +143,13 @@ async fn check(arguments: &DoctorArguments, report: &mut Report) -> Result<()> {
     report.data("deployment", doctor.known.name.clone());
     doctor.funder(report).await?;
 
-    let module_account = doctor.module_account(arguments).await?;
-    let is_for_modules = module_account.is_some();
+    let account = doctor.found(arguments).await?;
+    // Only accounts that have modules have entity ids.
+    let is_for_modules = match &account {
+        Found::Modules(_) => true,
+        Found::NoCode(_) => arguments.entity_id.is_some(),
+        _ => false,
+    };
     report.section(format!("The contracts ({})", doctor.known.name));
     if is_for_modules {
         for contract in FOR_MODULES {
@@ -141,7 +158,7 @@ async fn check(arguments: &DoctorArguments, report: &mut Report) -> Result<()> {
     } else {
         for (contract, known) in &doctor.known.contracts {
             // An account of the one generation needs nothing of the other.
-            if arguments.account.is_none() || !FOR_MODULES.contains(contract) {
+            if !matches!(account, Found::Other(_)) || !FOR_MODULES.contains(contract) {
                 doctor.contract(*contract, known, report).await?;
             }
         }
@@ -155,19 +172,21 @@ async fn check(arguments: &DoctorArguments, report: &mut Report) -> Result<()> {
 
     if let Some(bundler) = &bundler {
         report.section("The bundler");
-        let entry_point = if is_for_modules {
-            ENTRY_POINT_V07
-        } else {
-            doctor.deployment.entry_point
+        let entry_points = match &account {
+            _ if is_for_modules => vec![ENTRY_POINT_V07],
+            Found::NoCode(_) => vec![doctor.deployment.entry_point, ENTRY_POINT_V07],
+            _ => vec![doctor.deployment.entry_point],
         };
-        doctor.bundler(bundler, entry_point, report).await;
+        doctor.bundler(bundler, &entry_points, report).await;
     }
-    if let Some(account) = arguments.account {
+    if !matches!(account, Found::None) {
         report.section("The account");
-        match &module_account {
-            Some(installation) => doctor.installation(installation, report).await?,
-            None => doctor.account(account, report).await?,
-        }
+    }
+    match account {
+        Found::None => {}
+        Found::Modules(installation) => doctor.installation(&installation, report).await?,
+        Found::NoCode(account) => doctor.not_created(account, report).await?,
+        Found::Other(account) => doctor.account(account, report).await?,
     }
     Ok(())
 }
@@ -212,14 +231,38 @@ impl Doctor {
         of_deployment.unwrap_or_else(|| &Deterministic::record().contracts[&contract])
     }
 
-    /// How the account has the session key module, if it is an ERC-6900 v0.8 account.
-    async fn module_account(&self, arguments: &DoctorArguments) -> Result<Option<Installation>> {
+    async fn found(&self, arguments: &DoctorArguments) -> Result<Found> {
         let Some(account) = arguments.account else {
-            return Ok(None);
+            return Ok(Found::None);
         };
         let module = self.known(Contract::SessionKeyModule).address;
         let read = Installation::read(&self.node, account, module, arguments.entity_id.as_slice()).await;
-        read.wrap_err("how the account has the session key module cannot be read")
+        let read = read.wrap_err("how the account has the session key module cannot be read")?;
+        if let Some(installation) = read {
+            return Ok(Found::Modules(Box::new(installation)));
+        }
+        let code = self.node.code_at(account, BlockId::latest()).await;
+        if code.wrap_err(NO_ANSWER)?.is_empty() {
+            Ok(Found::NoCode(account))
+        } else {
+            Ok(Found::Other(account))
+        }
+    }
+
+    /// An account without code, and its funds.
+    async fn not_created(&self, account: Address, report: &mut Report) -> Result<()> {
+        let detail = "no code: its first operation creates it, or it has still to delegate; what kind it will be is not known";
+        report.missing("Account", format!("{account}  {detail}"));
+        let balance = self.node.balance(account, BlockId::latest()).await;
+        let balance = balance.wrap_err(NO_ANSWER)?;
+        let mut deposited = U256::ZERO;
+        for entry_point in [self.deployment.entry_point, ENTRY_POINT_V07] {
+            let question = IEntryPoint::balanceOfCall { account };
+            let deposit = self.read(entry_point, question).await?;
+            deposited = deposited.saturating_add(deposit.unwrap_or_default());
+        }
+        funds(balance, Some(deposited), report);
+        Ok(())
     }
 
     /// An ERC-6900 v0.8 account, and how it has the session key module.
@@ -277,6 +320,7 @@ impl Doctor {
                     "code": finding.kind.code(),
                     "severity": match finding.kind.severity() {
                         Severity::Notice => "notice",
+                        Severity::Unknown => "unknown",
                         Severity::Incomplete => "incomplete",
                         _ => "unsafe",
                     },
@@ -296,6 +340,7 @@ impl Doctor {
                 "entityId": found.entity_id(),
                 "sessionKeys": found.session_keys,
                 "isGood": found.is_good(),
+                "block": found.block.number,
                 "findings": described,
             }),
         );
@@ -309,19 +354,7 @@ impl Doctor {
             account: found.account,
         };
         let deposit = self.read(found.entry_point, question).await?;
-        let detail = format!(
-            "{}, and {} deposited for gas",
-            show_ether(balance),
-            deposit.map_or_else(|| "an unknown amount".to_owned(), show_ether)
-        );
-        if balance.is_zero() && deposit.is_none_or(|deposit| deposit.is_zero()) {
-            report.warning(
-                "Funds of the account",
-                format!("{detail}: only a paymaster can pay for operations"),
-            );
-        } else {
-            report.done("Funds of the account", detail);
-        }
+        funds(balance, deposit, report);
         Ok(())
     }
 
@@ -503,7 +536,7 @@ impl Doctor {
         Ok(())
     }
 
-    async fn bundler(&self, bundler: &Endpoint, entry_point: Address, report: &mut Report) {
+    async fn bundler(&self, bundler: &Endpoint, entry_points: &[Address], report: &mut Report) {
         let origin = &bundler.origin;
         let chain_id = match bundler.node.chain_id().await {
             Ok(chain_id) => chain_id,
@@ -522,8 +555,12 @@ impl Doctor {
         }
         let supported: Result<Vec<Address>, _> = bundler.node.request("eth_supportedEntryPoints", ()).await;
         match supported {
-            Ok(supported) if supported.contains(&entry_point) => {
-                report.done("Bundler's EntryPoints", format!("{entry_point} is one of them"));
+            Ok(supported) if entry_points.iter().any(|wanted| supported.contains(wanted)) => {
+                let served = entry_points.iter().filter(|wanted| supported.contains(wanted));
+                let served: Vec<_> = served.map(Address::to_string).collect();
+                let verb = if served.len() == 1 { "is one" } else { "are two" };
+                let served = served.join(" and ");
+                report.done("Bundler's EntryPoints", format!("{served} {verb} of them"));
             }
             Ok(supported) => {
                 let shown: Vec<_> = supported
@@ -539,7 +576,11 @@ impl Doctor {
                 };
                 report.missing(
                     "Bundler's EntryPoints",
-                    format!("{entry_point} is not among them: {}{more}", shown.join(", ")),
+                    format!(
+                        "{} is not among them: {}{more}",
+                        entry_points[0],
+                        shown.join(", ")
+                    ),
                 );
             }
             Err(error) => report.missing("Bundler's EntryPoints", error.to_string()),
@@ -553,49 +594,28 @@ impl Doctor {
             address,
             self.deployment,
         );
-        if account.is_deployed().await? {
-            report.done("Account", address.to_string());
-            match self.read(address, IModularAccount::entryPointCall {}).await? {
-                Some(entry_point) if entry_point == self.deployment.entry_point => {}
-                Some(other) => report.missing("Account's EntryPoint", other.to_string()),
-                None => report.missing(
-                    "Account's EntryPoint",
-                    "it tells none: not an account of this kind",
-                ),
-            }
-            match account.installed_plugins().await {
-                Ok(installed) => self.plugins(&account, &installed, report).await?,
-                Err(error) => report.missing("Plugins of the account", of_contract(error)?.to_string()),
-            }
-        } else {
-            report.missing(
-                "Account",
-                format!("{address}  no code: its first operation creates it"),
-            );
+        report.done("Account", address.to_string());
+        match self.read(address, IModularAccount::entryPointCall {}).await? {
+            Some(entry_point) if entry_point == self.deployment.entry_point => {}
+            Some(other) => report.missing("Account's EntryPoint", other.to_string()),
+            None => report.missing(
+                "Account's EntryPoint",
+                "it tells none: not an account of this kind",
+            ),
+        }
+        match account.installed_plugins().await {
+            Ok(installed) => self.plugins(&account, &installed, report).await?,
+            Err(error) => report.missing("Plugins of the account", of_contract(error)?.to_string()),
         }
 
         let balance = account.balance().await?;
-        let deposit = match account.deposit().await {
-            Ok(deposit) => deposit,
+        match account.deposit().await {
+            Ok(deposit) => funds(balance, Some(deposit), report),
             Err(error) => {
                 let error = of_contract(error)?;
                 let detail = format!("{}; deposit for gas unknown: {error}", show_ether(balance));
                 report.warning("Funds of the account", detail);
-                return Ok(());
             }
-        };
-        let detail = format!(
-            "{}, and {} deposited for gas",
-            show_ether(balance),
-            show_ether(deposit)
-        );
-        if balance.is_zero() && deposit.is_zero() {
-            report.warning(
-                "Funds of the account",
-                format!("{detail}: only a paymaster can pay for operations"),
-            );
-        } else {
-            report.done("Funds of the account", detail);
         }
         Ok(())
     }
@@ -634,6 +654,23 @@ impl Doctor {
             Err(error) if error.revert().is_some() => Ok(None),
             Err(error) => Err(error).wrap_err(NO_ANSWER),
         }
+    }
+}
+
+/// What an account has to pay for operations with. `deposit`: `None` if its EntryPoint does not say.
+fn funds(balance: U256, deposit: Option<U256>, report: &mut Report) {
+    let detail = format!(
+        "{}, and {} deposited for gas",
+        show_ether(balance),
+        deposit.map_or_else(|| "an unknown amount".to_owned(), show_ether)
+    );
+    if balance.is_zero() && deposit.is_none_or(|deposit| deposit.is_zero()) {
+        report.warning(
+            "Funds of the account",
+            format!("{detail}: only a paymaster can pay for operations"),
+        );
+    } else {
+        report.done("Funds of the account", detail);
     }
 }
 

@@ -36,8 +36,15 @@ impl TimeLimit {
         let limit = self.request().saturating_mul(QUESTIONS);
         timeout(limit, questions)
             .await
-            .unwrap_or_else(|_| Err(eyre!("not done within {} s: see --timeout", limit.as_secs())))
+            .unwrap_or_else(|_| Err(NotInTime { limit }.into()))
     }
+}
+
+/// Questions took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not done within {} s: see --timeout", limit.as_secs())]
+pub(crate) struct NotInTime {
+    limit: Duration,
 }
 
 /// A node or bundler, and what may be printed of its URL.

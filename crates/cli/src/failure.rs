@@ -1,9 +1,11 @@
 //! How a command ends, and the exit code for it.
 
-use crate::{commands::LintErrors, files::BadPolicy, purse::Purse, transactions::TransactionError};
+use crate::{
+    commands::LintErrors, endpoint::NotInTime, files::BadPolicy, purse::Purse, transactions::TransactionError,
+};
 use session_key_client::{
     RequestError,
-    alloy::primitives::B256,
+    alloy::primitives::{Address, B256},
     deployment::DeployError,
     operation::{Happened, OperationError},
     request::clean_text,
@@ -83,6 +85,14 @@ pub(crate) async fn asked_to_end() -> io::Result<()> {
 #[error("{0}")]
 pub(crate) struct WrongInput(pub(crate) String);
 
+/// A key that the account does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} is not a session key of {account}")]
+pub(crate) struct NotASessionKey {
+    pub(crate) key: Address,
+    pub(crate) account: Address,
+}
+
 /// What an earlier run sent may still happen.
 #[derive(Debug, thiserror::Error)]
 #[error("what became of transaction {transaction} of an earlier run is not known")]
@@ -102,6 +112,17 @@ pub(crate) struct OfEarlierRun(pub(crate) TransactionError);
 #[error("what an earlier run has begun")]
 pub(crate) struct AfterEarlierRun;
 
+/// Something of an earlier run is open that went another way than this command: it could come after it, and undo it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct StillOpen {
+    pub(crate) what: String,
+    /// The open operation.
+    pub(crate) user_op_hash: Option<B256>,
+    /// The open transaction.
+    pub(crate) transaction_hash: Option<B256>,
+}
+
 /// It is done, but could not be reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
@@ -111,6 +132,13 @@ pub(crate) struct NotReported {
     pub(crate) user_op_hash: Option<B256>,
     /// The transaction that did it.
     pub(crate) transaction_hash: Option<B256>,
+}
+
+/// Whether an error is of whoever was asked: asked again, the answer can be another.
+pub(crate) fn is_passing(error: &eyre::Report) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.is::<RequestError>() || cause.is::<OperationError>() || cause.is::<NotInTime>())
 }
 
 /// What a process can say at its end.
@@ -179,9 +207,17 @@ impl Failure {
     pub(crate) fn before(error: &eyre::Report) -> Self {
         let mut failure = Self::of(error, "could_not_begin");
         let has_begun = |cause: &(dyn std::error::Error + 'static)| {
-            cause.is::<OfEarlierRun>() || cause.is::<Interrupted>()
+            cause.is::<OfEarlierRun>()
+                || cause.is::<Interrupted>()
+                || cause.is::<StillOpen>()
+                || cause.is::<NotReported>()
         };
-        if !error.chain().any(has_begun) && error.downcast_ref::<AfterEarlierRun>().is_none() {
+        let is_answer = |cause: &(dyn std::error::Error + 'static)| {
+            cause.is::<NotASessionKey>() || cause.is::<LintErrors>()
+        };
+        if !error.chain().any(|cause| has_begun(cause) || is_answer(cause))
+            && error.downcast_ref::<AfterEarlierRun>().is_none()
+        {
             failure.exit = Exit::NotBegun;
         }
         failure
@@ -241,6 +277,8 @@ impl Failure {
                 failure.code = error.code();
             } else if cause.is::<LintErrors>() {
                 failure.code = "lint_errors";
+            } else if cause.is::<NotASessionKey>() {
+                failure.code = "not_a_session_key";
             } else if cause.is::<BadPolicy>() {
                 failure.code = "bad_policy";
             } else if let Some(WrongInput(..)) = cause.downcast_ref() {
@@ -248,6 +286,11 @@ impl Failure {
                 failure.exit = Exit::NotBegun;
             } else if let Some(error) = cause.downcast_ref::<NotReported>() {
                 failure.code = "not_reported";
+                failure.user_op_hash = error.user_op_hash;
+                failure.transaction_hash = error.transaction_hash;
+                failure.exit = Exit::Open;
+            } else if let Some(error) = cause.downcast_ref::<StillOpen>() {
+                failure.code = "still_open";
                 failure.user_op_hash = error.user_op_hash;
                 failure.transaction_hash = error.transaction_hash;
                 failure.exit = Exit::Open;

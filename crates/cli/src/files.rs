@@ -54,9 +54,12 @@ impl PolicyFile {
     /// Reads a policy; TOML or JSON by the file's name, or by how its text begins.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = read(path)?;
+        // Some editors begin a text with it.
+        let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
         let is_json = match path.extension() {
-            Some(extension) => extension.eq_ignore_ascii_case("json"),
-            None => text.trim_start().starts_with('{'),
+            Some(extension) if extension.eq_ignore_ascii_case("json") => true,
+            Some(extension) if extension.eq_ignore_ascii_case("toml") => false,
+            _ => text.trim_start().starts_with('{'),
         };
         let format = if is_json {
             PolicyFormat::Json
@@ -130,8 +133,21 @@ impl PolicyFile {
     }
 }
 
-/// Writes a file so that it is there as a whole or not at all.
+/// Writes a file so that it is there as a whole or not at all. What is no regular file, such as a pipe or a device, is written to
+/// as it is, and a link stays: the file that it leads to is written.
 pub(crate) fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let target = match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+            file.write_all(text.as_bytes())?;
+            return file.flush();
+        }
+        Ok(_) => std::fs::canonicalize(path)?,
+        // A link to nothing makes what it leads to.
+        Err(_) if path.is_symlink() => return std::fs::write(path, text),
+        Err(_) => path.to_owned(),
+    };
+    let path = target.as_path();
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
@@ -144,4 +160,52 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
         let _ = std::fs::remove_file(&part);
     }
     moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn json_is_known_by_how_it_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["policy.txt", "policy", "policy.json"] {
+            let path = folder.path().join(name);
+            fs::write(&path, "\u{feff}{ \"access\": \"everything\" }").unwrap();
+            assert_eq!(
+                PolicyFile::read(&path).unwrap().format,
+                PolicyFormat::Json,
+                "{name}"
+            );
+        }
+        let path = folder.path().join("policy.toml");
+        fs::write(&path, "access = \"everything\"").unwrap();
+        assert_eq!(PolicyFile::read(&path).unwrap().format, PolicyFormat::Toml);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_not_replaced() {
+        use std::os::unix::fs::{FileTypeExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        // A link stays, whether there is something behind it or not.
+        fs::write(path("file"), "old").unwrap();
+        for (link, file) in [("link", "file"), ("early", "later")] {
+            symlink(path(file), path(link)).unwrap();
+            write_whole(&path(link), "new").unwrap();
+            assert!(path(link).is_symlink());
+            assert_eq!(fs::read_to_string(path(file)).unwrap(), "new");
+        }
+        let made = std::process::Command::new("mkfifo").arg(path("pipe")).status();
+        assert!(made.unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = path("pipe");
+            move || fs::read_to_string(pipe).unwrap()
+        });
+        write_whole(&path("pipe"), "through").unwrap();
+        assert_eq!(reader.join().unwrap(), "through");
+        assert!(fs::symlink_metadata(path("pipe")).unwrap().file_type().is_fifo());
+    }
 }

@@ -16,7 +16,7 @@ mod settings;
 mod state;
 mod transactions;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use commands::KeyCommand;
 use demo::DemoArguments;
 use deploy::DeployArguments;
@@ -24,7 +24,7 @@ use doctor::DoctorArguments;
 use failure::{Ended, Failure};
 use report::{Format, Report, print_error};
 use session_key_client::request::clean_text;
-use std::{io::Write as _, process::ExitCode};
+use std::{ffi::OsStr, io::Write as _, process::ExitCode};
 
 /// Session keys for ERC-6900 accounts: keys that act within limits, without being trusted.
 #[derive(Debug, Parser)]
@@ -58,7 +58,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = without_empty(Cli::command())
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return not_parsed(&error),
     };
@@ -87,6 +90,20 @@ fn main() -> ExitCode {
         }
     });
     report.finish(&ended)
+}
+
+/// The same command, for which variables of the environment that are empty are not set.
+fn without_empty(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|argument| {
+            if argument.get_env().is_some_and(is_empty) {
+                argument.env(None::<&'static str>)
+            } else {
+                argument
+            }
+        })
+        .mut_subcommands(without_empty)
 }
 
 /// Help, a version, or what is wrong with the arguments. What was given for something else may be a URL with a secret in it.

@@ -12,7 +12,7 @@ use session_key_client::{
 use std::path::{Path, PathBuf};
 
 /// The file in the working directory.
-const FILE: &str = "session-key.toml";
+pub(crate) const FILE: &str = "session-key.toml";
 /// The largest settings file that is read, in bytes.
 const MAX_SIZE: u64 = 64 << 10;
 
@@ -35,6 +35,10 @@ pub(crate) struct Sources {
     /// The account.
     #[arg(long, value_name = "ADDRESS", env = "SESSION_KEY_ACCOUNT", value_parser = parse_address)]
     pub(crate) account: Option<Address>,
+
+    /// Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up].
+    #[arg(long, value_name = "ID")]
+    pub(crate) entity_id: Option<u32>,
 
     /// The chain that is meant: a node of another one is an error [default: whatever chain the node is of].
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
@@ -128,6 +132,31 @@ impl FromFile {
         self.values.keystore.as_deref()
     }
 
+    /// The account that it names.
+    pub(crate) const fn account(&self) -> Option<Address> {
+        self.values.account
+    }
+
+    /// The chain that it names.
+    pub(crate) const fn chain_id(&self) -> Option<u64> {
+        self.values.chain_id
+    }
+
+    /// The salt that it names.
+    pub(crate) const fn salt(&self) -> Option<U256> {
+        self.values.salt
+    }
+
+    /// The owner that it names.
+    pub(crate) const fn owner(&self) -> Option<Address> {
+        self.values.owner
+    }
+
+    /// The contracts that it names.
+    pub(crate) fn deployment(&self) -> Option<&str> {
+        self.values.deployment.as_deref()
+    }
+
     pub(crate) fn read(named: Option<&Path>) -> Result<Self> {
         let path = named.unwrap_or(Path::new(FILE));
         if named.is_none() && !path.exists() {
@@ -160,6 +189,7 @@ pub(crate) struct Settings {
     pub(crate) rpc_url: Option<String>,
     pub(crate) bundler_url: Option<String>,
     pub(crate) account: Option<Address>,
+    pub(crate) entity_id: Option<u32>,
     pub(crate) chain_id: Option<u64>,
     pub(crate) from_block: u64,
     pub(crate) deployment: Option<String>,
@@ -238,6 +268,11 @@ impl Sources {
         {
             of_file.push(format!("chain_id = {chain_id}"));
         }
+        if self.from_block.is_none()
+            && let Some(from_block) = values.from_block
+        {
+            of_file.push(format!("from_block = {from_block}"));
+        }
         // Options that are stronger are the command's own: it takes these off.
         of_file.extend(values.owner.map(|owner| format!("owner = {owner}")));
         of_file.extend(values.salt.map(|salt| format!("salt = {salt}")));
@@ -249,6 +284,7 @@ impl Sources {
             rpc_url,
             bundler_url,
             account: self.account.or(values.account),
+            entity_id: self.entity_id,
             chain_id: self.chain_id.or(values.chain_id),
             from_block: self.from_block.or(values.from_block).unwrap_or(0),
             deployment,

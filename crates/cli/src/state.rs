@@ -191,6 +191,20 @@ fn make_folder(path: &Path) -> io::Result<()> {
 
 /// Locks a file beside the state file, which is replaced and removed.
 pub(crate) async fn lock(path: &Path, timeout: Duration, on_wait: impl FnOnce()) -> Result<File> {
+    lock_as(path, timeout, File::try_lock, on_wait).await
+}
+
+/// The same, together with others who share it.
+pub(crate) async fn lock_shared(path: &Path, timeout: Duration, on_wait: impl FnOnce()) -> Result<File> {
+    lock_as(path, timeout, File::try_lock_shared, on_wait).await
+}
+
+async fn lock_as(
+    path: &Path,
+    timeout: Duration,
+    try_lock: impl Fn(&File) -> Result<(), TryLockError>,
+    on_wait: impl FnOnce(),
+) -> Result<File> {
     let mut name = OsString::from(path.as_os_str());
     name.push(".lock");
     let file = OpenOptions::new()
@@ -201,7 +215,7 @@ pub(crate) async fn lock(path: &Path, timeout: Duration, on_wait: impl FnOnce())
     let until = Instant::now() + timeout;
     let mut on_wait = Some(on_wait);
     loop {
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(error.into()),
             Err(TryLockError::WouldBlock) if Instant::now() >= until => {
@@ -214,6 +228,65 @@ pub(crate) async fn lock(path: &Path, timeout: Duration, on_wait: impl FnOnce())
                 sleep(LOCK_INTERVAL).await;
             }
         }
+    }
+}
+
+/// A locked file beside another, which goes away with the lock.
+#[derive(Debug)]
+pub(crate) struct LockedFile {
+    #[cfg_attr(
+        not(unix),
+        expect(dead_code, reason = "only there it can be removed while it is locked")
+    )]
+    path: PathBuf,
+    _file: File,
+}
+
+impl LockedFile {
+    pub(crate) async fn new(beside: &Path, timeout: Duration, on_wait: impl FnOnce()) -> Result<Self> {
+        let mut path = OsString::from(beside.as_os_str());
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let until = Instant::now() + timeout;
+        let mut on_wait = Some(on_wait);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let file = lock(beside, left, || {
+                if let Some(on_wait) = on_wait.take() {
+                    on_wait();
+                }
+            })
+            .await?;
+            // Whoever had it before may have removed it: then somebody else can lock another.
+            if is_at(&file, &path)? {
+                return Ok(Self { path, _file: file });
+            }
+        }
+    }
+}
+
+/// Whether a path still leads to an open file.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let open = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (open.dev(), open.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+#[cfg(unix)]
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // What stays is in nobody's way.
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -323,5 +396,49 @@ mod tests {
         );
         second.unwrap();
         assert!(has_waited);
+    }
+
+    #[tokio::test]
+    async fn a_locked_file_goes_away_with_the_lock_and_is_locked_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.json");
+        let first = LockedFile::new(&path, Duration::from_secs(5), || ())
+            .await
+            .unwrap();
+        let beside = folder.path().join("notes.json.lock");
+        assert!(beside.exists());
+        let mut has_waited = false;
+        let (second, ()) = tokio::join!(
+            LockedFile::new(&path, Duration::from_secs(5), || has_waited = true),
+            async {
+                sleep(Duration::from_millis(500)).await;
+                drop(first);
+            }
+        );
+        let second = second.unwrap();
+        assert!(has_waited);
+        if cfg!(unix) {
+            // What the second waited for was removed by the first: it has a new one.
+            assert!(beside.exists());
+            let refused = LockedFile::new(&path, Duration::from_millis(1), || ()).await;
+            assert!(refused.is_err());
+            drop(second);
+            assert!(!beside.exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_share_a_lock_keep_out_whoever_wants_it_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (moment, long) = (Duration::from_millis(1), Duration::from_secs(5));
+        let shared = [
+            lock_shared(&path, long, || ()).await.unwrap(),
+            lock_shared(&path, long, || ()).await.unwrap(),
+        ];
+        assert!(lock(&path, moment, || ()).await.is_err());
+        drop(shared);
+        let _alone = lock(&path, long, || ()).await.unwrap();
+        assert!(lock_shared(&path, moment, || ()).await.is_err());
     }
 }

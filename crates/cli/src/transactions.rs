@@ -157,27 +157,37 @@ impl Transactions {
         self.ended(what, signed, end.map_err(failed(what))?).await
     }
 
-    /// Sees a transaction to its end that an earlier run has signed: sends the same again, unless it is decided.
+    /// Sees transactions to their end that an earlier run has signed, all with the same nonce: sends the latest again, unless one of
+    /// them is decided.
     pub(crate) async fn take_up(
         &self,
         what: &str,
-        signed: &SignedTransaction,
+        kept: &[SignedTransaction],
+        latest: &SignedTransaction,
     ) -> Result<TransactionReceipt, TransactionError> {
-        let end = self.sender.take_up(self.from(), signed).await;
-        self.ended(what, signed, end.map_err(failed(what))?).await
+        let end = self.sender.take_up(self.from(), kept).await;
+        self.ended(what, latest, end.map_err(failed(what))?).await
+    }
+
+    /// What takes the place of transactions that wait, if their fees are too low by now. Sends nothing.
+    pub(crate) async fn replacement(
+        &self,
+        kept: &[SignedTransaction],
+    ) -> Result<Option<SignedTransaction>, SendError> {
+        self.sender.replacement(kept, &self.bounds, &self.purse).await
     }
 
     async fn ended(
         &self,
         what: &str,
-        signed: &SignedTransaction,
+        latest: &SignedTransaction,
         end: TransactionEnd,
     ) -> Result<TransactionReceipt, TransactionError> {
         let TransactionEnd::Included(receipt) = end else {
             return Err(TransactionError::Void {
                 what: what.to_owned(),
-                transaction: signed.hash,
-                nonce: signed.nonce,
+                transaction: latest.hash,
+                nonce: latest.nonce,
             });
         };
         // One that is behind is no reason to stop: what it answers next is looked at again.
@@ -185,7 +195,7 @@ impl Transactions {
         if receipt.success == Some(false) {
             return Err(TransactionError::Reverted {
                 what: what.to_owned(),
-                transaction: signed.hash,
+                transaction: receipt.transaction_hash,
             });
         }
         Ok(*receipt)
@@ -193,10 +203,12 @@ impl Transactions {
 
     /// Whether nothing has come of a transaction yet: it is in no block, and its nonce is free.
     pub(crate) async fn is_undecided(&self, signed: &SignedTransaction) -> Result<bool> {
-        let seen = self
-            .sender
-            .look(self.from(), std::slice::from_ref(signed))
-            .await?;
+        self.is_undecided_of(self.from(), signed).await
+    }
+
+    /// The same of a transaction of another account.
+    pub(crate) async fn is_undecided_of(&self, sender: Address, signed: &SignedTransaction) -> Result<bool> {
+        let seen = self.sender.look(sender, std::slice::from_ref(signed)).await?;
         Ok(matches!(seen, Seen::Waiting))
     }
 

@@ -3,8 +3,9 @@
 pub(crate) use session_key_bindings::{
     IAccount, IAccountFactoryV08 as FactoryV08, IAccountV07, IAccountV08 as AccountV08,
     IEntryPoint as EntryPoint, IEntryPointV07 as EntryPointV07, IModularAccount as Account,
-    IModularAccountFactory as Factory, IMultiOwnerPlugin as Owners, IPlugin, IPluginErrors as PluginBase,
-    ISemiModularAccount as SemiModularAccount, ISessionKeyModule as Module, ISessionKeyPlugin as Plugin,
+    IModularAccountFactory as Factory, IMultiOwnerPlugin as Owners, INonceAccount as NonceAccount, IPlugin,
+    IPluginErrors as PluginBase, ISemiModularAccount as SemiModularAccount, ISessionKeyModule as Module,
+    ISessionKeyPlugin as Plugin,
 };
 
 alloy::sol! {

@@ -435,6 +435,15 @@ pub fn validate_user_op(operation: UserOperation, hash: B256, missing_funds: U25
     }
 }
 
+/// `executeUserOp` of an account, as EntryPoint v0.7 calls it for an operation that asks for it.
+pub(crate) fn execute_user_op(operation: UserOperation, hash: B256) -> Result<Bytes, OtherForm> {
+    let call = IAccountV07::executeUserOpCall {
+        userOp: operation.try_into()?,
+        userOpHash: hash,
+    };
+    Ok(call.abi_encode().into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,8 @@
 
 use crate::{
     node::{Node, TransactionReceipt},
-    operation::{Bounds, OverBound},
+    operation::{Bounds, OverBound, final_depth},
+    permissions::Call,
     request::RequestError,
     submit::{Sent, sent_to_node},
 };
@@ -31,6 +32,10 @@ pub const INCLUSION_TIMEOUT: Duration = Duration::from_secs(180);
 pub(crate) const INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 /// How long a node may take to know of a transaction that another one has in a block: behind one URL there may be many.
 const LAG: Duration = Duration::from_secs(20);
+/// How far apart it is looked whether the block of the transaction that used a nonce is deep enough.
+const DEEPENING: Duration = Duration::from_secs(10);
+/// Blocks without progress after which a node's finalized block is not waited for.
+const FINALITY_STALLED: u64 = 64;
 
 /// Signs transactions.
 pub type Signer = dyn TxSigner<Signature> + Send + Sync;
@@ -100,6 +105,39 @@ pub(crate) struct Fees {
     pub(crate) max_priority_fee: Option<u128>,
 }
 
+impl Fees {
+    /// What is left for whoever includes it, at a base fee. `None` if it cannot be included.
+    fn tip(&self, base_fee: u128) -> Option<u128> {
+        let left = self.max_fee.checked_sub(base_fee)?;
+        Some(left.min(self.max_priority_fee.unwrap_or(left)))
+    }
+
+    /// Whether this offer is too low, now that a new transaction would make that one: it does not pay the base fee, or less than
+    /// half of the tip.
+    pub(crate) fn is_too_low_for(&self, now: &Self) -> bool {
+        let wanted = now.tip(now.base_fee).unwrap_or_default();
+        match self.tip(now.base_fee) {
+            Some(tip) => tip < wanted.div_ceil(2),
+            None => true,
+        }
+    }
+
+    /// What takes the place of this offer: what a new transaction would offer, and at least an eighth more than this one in both fees.
+    /// Nodes ask for a tenth, some for an eighth.
+    fn raised(&self, now: &Self) -> Self {
+        let more = |fee: u128| fee.saturating_add(fee.div_ceil(8)).saturating_add(1);
+        let now_tip = now.max_priority_fee.unwrap_or(now.max_fee);
+        let max_priority_fee = self.max_priority_fee.map(|tip| more(tip).max(now_tip));
+        Self {
+            base_fee: now.base_fee,
+            max_fee: more(self.max_fee)
+                .max(now.max_fee)
+                .max(max_priority_fee.unwrap_or_default()),
+            max_priority_fee,
+        }
+    }
+}
+
 /// What a transaction does.
 #[derive(Clone, Debug)]
 pub(crate) struct Action {
@@ -154,6 +192,16 @@ impl SignedTransaction {
             nonce,
             hash: *signed.tx_hash(),
             raw: signed.encoded_2718().into(),
+        })
+    }
+
+    /// The call that it makes. `None`: the bytes are no transaction of a known kind, or one that creates a contract.
+    pub fn call(&self) -> Option<Call> {
+        let transaction = TxEnvelope::decode_2718_exact(&self.raw).ok()?;
+        Some(Call {
+            target: transaction.to()?,
+            value: transaction.value(),
+            data: transaction.input().clone(),
         })
     }
 
@@ -257,6 +305,20 @@ pub enum SendError {
         error: RequestError,
     },
 
+    /// Another transaction has used the nonce, in a block that can still be undone: with it, this one can be included again.
+    #[error(
+        "transaction {transaction} is in no block: {by} has used its nonce in block {block}, which can still be undone; once that block \
+         is final, {transaction} is void"
+    )]
+    NonceUsed {
+        /// Its hash.
+        transaction: B256,
+        /// Hash of the other transaction.
+        by: B256,
+        /// Number of that one's block.
+        block: u64,
+    },
+
     /// It was sent, and is in no block yet.
     #[error("transaction {transaction} was not included in {} s", INCLUSION_TIMEOUT.as_secs())]
     NotIncluded {
@@ -276,6 +338,7 @@ impl SendError {
             Self::NotTaken { .. } => "not_taken",
             Self::NoAnswer { .. } => "no_answer",
             Self::Unread { .. } => "unread",
+            Self::NonceUsed { .. } => "nonce_used",
             Self::NotIncluded { .. } => "not_included",
         }
     }
@@ -288,6 +351,7 @@ impl SendError {
             | Self::NotTaken { transaction, .. }
             | Self::NoAnswer { transaction, .. }
             | Self::Unread { transaction, .. }
+            | Self::NonceUsed { transaction, .. }
             | Self::NotIncluded { transaction } => Some(*transaction),
             _ => None,
         }
@@ -297,7 +361,7 @@ impl SendError {
     pub const fn is_open(&self) -> bool {
         matches!(
             self,
-            Self::NoAnswer { .. } | Self::Unread { .. } | Self::NotIncluded { .. }
+            Self::NoAnswer { .. } | Self::Unread { .. } | Self::NonceUsed { .. } | Self::NotIncluded { .. }
         )
     }
 }
@@ -417,7 +481,9 @@ impl TransactionSender {
 
     /// Waits until one of the transactions is included, or none can be. All have the same nonce; the latest is the last.
     ///
-    /// None can be once another transaction with their nonce is seen in a block. That the node does not show them is not enough.
+    /// None can be once another transaction with their nonce is seen in a block that is final: the node's `finalized` one, or, where the
+    /// node does not say, [`DEFAULT_FINAL_DEPTH`](crate::operation::DEFAULT_FINAL_DEPTH) blocks below the latest. That the node does not
+    /// show them is not enough.
     ///
     /// # Errors
     ///
@@ -427,67 +493,95 @@ impl TransactionSender {
         sender: Address,
         kept: &[SignedTransaction],
     ) -> Result<TransactionEnd, SendError> {
+        self.wait_to(sender, kept, true).await
+    }
+
+    /// The same; without `is_final`, they are void once another transaction with their nonce is seen in any block. For what cannot
+    /// happen twice.
+    pub(crate) async fn wait_to(
+        &self,
+        sender: Address,
+        kept: &[SignedTransaction],
+        is_final: bool,
+    ) -> Result<TransactionEnd, SendError> {
         let until = Instant::now() + INCLUSION_TIMEOUT;
         let [mut interval, longest] = INTERVALS;
         let mut used_since = None;
+        let mut finality = Finality::default();
         loop {
-            let error = match self.look(sender, kept).await {
+            let mut error = None;
+            let mut used_by = None;
+            match self.look(sender, kept).await {
                 Ok(Seen::Included(receipt)) => return Ok(TransactionEnd::Included(receipt)),
-                Ok(Seen::Waiting) => {
-                    used_since = None;
-                    None
-                }
+                Ok(Seen::Waiting) => used_since = None,
                 Ok(Seen::Used) => {
                     if used_since.get_or_insert_with(Instant::now).elapsed() >= LAG {
                         // That a node does not show ours is no proof: it may have forgotten old receipts. Another's is.
                         match self.user_of_nonce(sender, kept).await {
-                            Ok(hash) if kept.iter().all(|signed| signed.hash != hash) => {
-                                return Ok(TransactionEnd::Void);
+                            Ok((hash, block)) if kept.iter().all(|signed| signed.hash != hash) => {
+                                match self.final_block(&mut finality).await {
+                                    Ok(last) if block <= last || !is_final => {
+                                        return Ok(TransactionEnd::Void);
+                                    }
+                                    Ok(_) => used_by = Some((hash, block)),
+                                    Err(failed) => error = Some(failed),
+                                }
                             }
-                            Ok(_) => None,
-                            Err(error) => Some(error),
+                            Ok(_) => {}
+                            Err(failed) => error = Some(failed),
                         }
-                    } else {
-                        None
                     }
                 }
-                Err(error) => Some(error),
-            };
+                Err(failed) => error = Some(failed),
+            }
             if Instant::now() >= until
                 && let Some(last) = kept.last()
             {
                 let transaction = last.hash;
-                return Err(match error {
-                    Some(error) => SendError::Unread { transaction, error },
-                    None => SendError::NotIncluded { transaction },
+                return Err(match (error, used_by) {
+                    (Some(error), _) => SendError::Unread { transaction, error },
+                    (None, Some((by, block))) => SendError::NonceUsed {
+                        transaction,
+                        by,
+                        block,
+                    },
+                    (None, None) => SendError::NotIncluded { transaction },
                 });
             }
-            sleep(interval).await;
+            sleep(if used_by.is_some() { DEEPENING } else { interval }).await;
             interval = (interval * 2).min(longest);
         }
     }
 
-    /// Sees a kept transaction of an earlier run to its end: unless it is in a block, or cannot be any more, the same bytes are handed
-    /// over again, and waited for.
+    /// The number of the newest block that stays.
+    async fn final_block(&self, finality: &mut Finality) -> Result<u64, RequestError> {
+        let head = self.node.head().await?.number;
+        let finalized = self.node.finalized().await?.map(|finalized| finalized.number);
+        Ok(finality.last_of(finalized, head, final_depth(self.chain_id)))
+    }
+
+    /// Sees kept transactions of an earlier run to their end, which all have the same nonce; the latest is the last. Unless one is in a
+    /// block, or none can be any more, the bytes of the latest are handed over again, and all are waited for.
     ///
     /// # Errors
     ///
-    /// The same as of [`hand_over`](Self::hand_over) and [`wait`](Self::wait), and if the transaction is not one of the sender's on this chain.
+    /// The same as of [`hand_over`](Self::hand_over) and [`wait`](Self::wait), and if a transaction is not one of the sender's on this
+    /// chain with this nonce.
     pub async fn take_up(
         &self,
         sender: Address,
-        signed: &SignedTransaction,
+        kept: &[SignedTransaction],
     ) -> Result<TransactionEnd, SendError> {
-        let transaction = signed.hash;
-        signed
-            .check(self.chain_id, sender)
-            .map_err(|error| SendError::Unfit { transaction, error })?;
-        let kept = std::slice::from_ref(signed);
+        let Some(last) = kept.last() else {
+            return Ok(TransactionEnd::Void);
+        };
+        self.check_all(sender, kept)?;
+        let transaction = last.hash;
         let seen = self.look(sender, kept).await;
         match seen.map_err(|error| SendError::Unread { transaction, error })? {
             Seen::Included(receipt) => return Ok(TransactionEnd::Included(receipt)),
             Seen::Used => {}
-            Seen::Waiting => match self.hand_over(signed).await {
+            Seen::Waiting => match self.hand_over(last).await {
                 // An earlier run may have sent it: then this refusal decides nothing.
                 Err(
                     SendError::NeverLeft { transaction, error } | SendError::NotTaken { transaction, error },
@@ -500,8 +594,94 @@ impl TransactionSender {
         self.wait(sender, kept).await
     }
 
-    /// The transaction that has used the nonce, found in its block.
-    async fn user_of_nonce(&self, sender: Address, kept: &[SignedTransaction]) -> Result<B256, RequestError> {
+    /// A transaction in the place of kept ones that wait, if their fees are too low by now: with the same nonce and content, and at least
+    /// an eighth more in both fees than the latest. All have the same nonce; the latest is the last. Sends nothing. `None`: one is in a
+    /// block, the nonce is used, or what the latest offers is enough.
+    ///
+    /// # Errors
+    ///
+    /// It would cost more than `bounds` allow, the node does not answer, the signer refuses, or a transaction is not one of the signer's on
+    /// this chain with this nonce.
+    pub async fn replacement(
+        &self,
+        kept: &[SignedTransaction],
+        bounds: &Bounds,
+        signer: &Signer,
+    ) -> Result<Option<SignedTransaction>, SendError> {
+        let sender = signer.address();
+        let (Some(latest), Some(last)) = (self.check_all(sender, kept)?, kept.last()) else {
+            return Ok(None);
+        };
+        let seen = self.look(sender, kept).await.map_err(SendError::NotPrepared)?;
+        let Some(to) = latest.to().filter(|_| seen == Seen::Waiting) else {
+            return Ok(None);
+        };
+        let head = self.node.head().await.map_err(SendError::NotPrepared)?;
+        let suggested = self.node.fees(&head).await.map_err(SendError::NotPrepared)?;
+        let now = Fees {
+            base_fee: suggested.base_fee,
+            max_fee: suggested.max_fee,
+            max_priority_fee: head
+                .base_fee
+                .map(|_| suggested.max_priority_fee.min(suggested.max_fee)),
+        };
+        let offer = Fees {
+            base_fee: 0,
+            max_fee: latest.max_fee_per_gas(),
+            max_priority_fee: latest.max_priority_fee_per_gas(),
+        };
+        if !offer.is_too_low_for(&now) {
+            return Ok(None);
+        }
+        let raised = offer.raised(&now);
+        let tip = raised.max_priority_fee.unwrap_or_default();
+        bounds.check_fees(now.base_fee, U256::from(raised.max_fee), U256::from(tip))?;
+        let gas_limit = latest.gas_limit();
+        bounds.check_cost(U256::from(gas_limit).saturating_mul(U256::from(raised.max_fee)))?;
+        let action = Action {
+            to,
+            value: latest.value(),
+            input: latest.input().clone(),
+        };
+        let signed =
+            SignedTransaction::sign(action, self.chain_id, last.nonce, gas_limit, &raised, signer).await;
+        signed.map(Some).map_err(|error| SendError::NotSigned {
+            reason: error.to_string(),
+        })
+    }
+
+    /// Checks transactions that were kept together. Answers the latest.
+    fn check_all(
+        &self,
+        sender: Address,
+        kept: &[SignedTransaction],
+    ) -> Result<Option<TxEnvelope>, SendError> {
+        let mut latest = None;
+        let nonce = kept.last().map(|last| last.nonce);
+        for signed in kept {
+            let unfit = |error| SendError::Unfit {
+                transaction: signed.hash,
+                error,
+            };
+            latest = Some(signed.check(self.chain_id, sender).map_err(unfit)?);
+            if let Some(expected) = nonce
+                && signed.nonce != expected
+            {
+                return Err(unfit(UnfitTransaction::NonceDiffers {
+                    expected,
+                    actual: signed.nonce,
+                }));
+            }
+        }
+        Ok(latest)
+    }
+
+    /// The transaction that has used the nonce, and the number of the block in which it was found.
+    async fn user_of_nonce(
+        &self,
+        sender: Address,
+        kept: &[SignedTransaction],
+    ) -> Result<(B256, u64), RequestError> {
         #[derive(Deserialize)]
         struct Block {
             transactions: Vec<Transaction>,
@@ -552,7 +732,7 @@ impl TransactionSender {
             .transactions
             .iter()
             .find(|transaction| transaction.from == sender && transaction.nonce.to::<u64>() == nonce);
-        user.map(|transaction| transaction.hash).ok_or_else(|| {
+        user.map(|transaction| (transaction.hash, used)).ok_or_else(|| {
             RequestError::no_answer(format!(
                 "block {used} does not show who used nonce {nonce} of {sender}"
             ))
@@ -584,10 +764,72 @@ impl TransactionSender {
     }
 }
 
+/// A node's finalized block, as far as it was seen to move.
+#[derive(Clone, Copy, Debug, Default)]
+struct Finality(Option<(u64, u64)>);
+
+impl Finality {
+    /// The newest block that stays: the finalized one, or else so many below the latest.
+    fn last_of(&mut self, finalized: Option<u64>, head: u64, depth: u64) -> u64 {
+        let Some(finalized) = finalized.filter(|finalized| *finalized <= head) else {
+            return head.saturating_sub(depth);
+        };
+        match self.0 {
+            Some((before, moved_at)) if finalized <= before => {
+                if head.saturating_sub(moved_at) >= FINALITY_STALLED {
+                    return head.saturating_sub(depth);
+                }
+            }
+            _ => self.0 = Some((finalized, head)),
+        }
+        finalized
+    }
+}
+
 /// Whether a node says that something has the transaction's nonce.
 fn is_about_nonce(error: &RequestError) -> bool {
     error.answer().is_some_and(|answer| {
         let words = answer.message.to_ascii_lowercase();
         words.contains("nonce") || words.contains("replac")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finalized_block_that_stands_still_is_not_waited_for() {
+        let mut finality = Finality::default();
+        assert_eq!(finality.last_of(None, 100, 64), 36);
+        assert_eq!(finality.last_of(Some(101), 100, 64), 36, "it is of another node");
+        assert_eq!(finality.last_of(Some(90), 100, 64), 90);
+        assert_eq!(finality.last_of(Some(90), 163, 64), 90);
+        assert_eq!(finality.last_of(Some(90), 164, 64), 100);
+        assert_eq!(finality.last_of(Some(91), 165, 64), 91);
+        assert_eq!(finality.last_of(None, 10, 64), 0);
+    }
+
+    #[test]
+    fn a_replacement_offers_an_eighth_more_in_both_fees_and_at_least_what_is_usual_now() {
+        let fees = |base_fee, max_fee, max_priority_fee| Fees {
+            base_fee,
+            max_fee,
+            max_priority_fee,
+        };
+        let now = fees(100, 210, Some(10));
+        let raised = fees(0, 1_000, Some(3)).raised(&now);
+        assert_eq!((raised.max_fee, raised.max_priority_fee), (1_126, Some(10)));
+        let raised = fees(0, 50, Some(50)).raised(&now);
+        assert_eq!((raised.max_fee, raised.max_priority_fee), (210, Some(58)));
+        let raised = fees(0, 200, None).raised(&now);
+        assert_eq!((raised.max_fee, raised.max_priority_fee), (226, None));
+        for old in [0, 1, 7, 8, 9, 1_000_000_007] {
+            let new = fees(0, old, Some(old)).raised(&Fees::default());
+            assert!(new.max_fee > old && new.max_fee * 8 >= old * 9, "{old}");
+            assert!(new.max_priority_fee.unwrap() <= new.max_fee);
+        }
+        let most = fees(0, u128::MAX, Some(u128::MAX)).raised(&now);
+        assert_eq!(most.max_fee, u128::MAX);
+    }
 }

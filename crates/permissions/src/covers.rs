@@ -101,8 +101,19 @@ impl Missing {
     /// What is missing, in words.
     #[must_use]
     pub fn describe(&self, names: &dyn Lookup) -> String {
+        let call = match self.part {
+            Part::Function { contract, selector } if self.code == MissingCode::CallNotAllowed => {
+                let names = crate::words::Shown(names);
+                format!(
+                    " It is {} of {}.",
+                    names.function(contract, selector),
+                    names.contract(contract)
+                )
+            }
+            _ => String::new(),
+        };
         format!(
-            "{} For example, {}",
+            "{}{call} For example, {}",
             self.code.sentence(),
             self.describe_example(names)
         )

@@ -242,7 +242,8 @@ impl Lint {
         Self::of_state(state)
     }
 
-    /// Checks the permissions that a key has on the chain.
+    /// Checks the permissions that a key has on the chain. Of a state that is not [complete](KeyState::complete),
+    /// nothing is concluded from what is not in it.
     pub fn of_key(state: &KeyState) -> Self {
         Self {
             used: Some(state.clone()),
@@ -305,6 +306,18 @@ impl Lint {
         self.access(&mut found);
         self.limits(&mut found);
         self.time(&mut found);
+        if !self.permissions.complete {
+            // These say that something is not there, which is not known.
+            found.0.retain(|warning| {
+                !matches!(
+                    warning.code,
+                    LintCode::NothingAllowed
+                        | LintCode::AllFunctions
+                        | LintCode::TokenNotListed
+                        | LintCode::TokenWithoutLimit
+                )
+            });
+        }
         found.0.sort_by_key(|warning| (warning.code, warning.part));
         found.0
     }
@@ -583,6 +596,18 @@ mod tests {
         good()
             .contract_functions(TOKEN, [ERC20_TRANSFER])
             .erc20_spend_limit(TOKEN, SpendLimit::per(n(9), 60))
+    }
+
+    #[test]
+    fn nothing_is_concluded_from_what_is_not_known() {
+        let mut state = KeyState::fresh(Address::ZERO, Address::ZERO);
+        let codes = |state: &KeyState| -> Vec<LintCode> {
+            let warnings = Lint::of_key(state).run();
+            warnings.iter().map(|warning| warning.code).collect()
+        };
+        assert!(codes(&state).contains(&LintCode::NothingAllowed));
+        state.complete = false;
+        assert_eq!(codes(&state), [LintCode::GasUnbounded, LintCode::NeverOver]);
     }
 
     fn found(lint: &Lint) -> Vec<(LintCode, Part)> {

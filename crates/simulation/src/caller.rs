@@ -521,7 +521,8 @@ impl Caller {
         };
         let operation = self.configured(operation, purpose);
         let operation = match (wish.lane, self.process.role) {
-            (Some(lane), Role::Key { account, kind }) => {
+            // A v0.8 account's module takes no lane but the key's own.
+            (Some(lane), Role::Key { account, kind }) if !self.world.prepared.is_v08() => {
                 let own = session_key_nonce_key(key(account, kind).address());
                 operation.nonce_key(own | U192::from(lane) << 160)
             }

@@ -22,10 +22,10 @@ use alloy::{
 };
 use session_key_bindings::ISessionKeyPlugin;
 use session_key_client::{
-    Call, SessionKeyClient, SignedOperation, SmartAccount, calldata,
+    Call, SessionKeyClient, SignedOperation, calldata,
     journal::{IntentRecord, Journal, Lane, MemoryJournal},
     operation::{Desk, Surroundings},
-    permissions::{model::decode_execute_with_session_key, session_key_nonce_key},
+    permissions::model::decode_execute_with_session_key,
     submit::BundlerSubmitter,
 };
 use session_key_testkit::TestToken;
@@ -303,7 +303,7 @@ fn auditor(world: &Arc<World>, journal: Arc<dyn Journal>, account: usize, kind: 
     let prepared = world.prepared;
     let address: Address = prepared.accounts[account];
     let signer = key(account as u8, kind);
-    let account = SmartAccount::new(node, CHAIN_ID, address, prepared.deployment).with_desk(desk);
+    let account = prepared.account(node, address).with_desk(desk);
     let submitter = BundlerSubmitter::new(bundler, prepared.stack.entry_point);
     SessionKeyClient::shared(account, Arc::new(signer), Arc::new(submitter))
 }
@@ -381,7 +381,7 @@ async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
         for record in records.iter().filter(|record| record.signer == session_key) {
             // Those at the next nonce exclude the one that is checked; those before it are over.
             let lane = record.lane;
-            let is_own = lane.nonce_key == session_key_nonce_key(session_key);
+            let is_own = lane.nonce_key == world.prepared.generation.session_key_nonce_key(session_key);
             let next = world.next_nonce(lane.account, lane.nonce_key);
             let counts = |nonce: U256| nonce > next || nonce == next && !is_own;
             for operation in record

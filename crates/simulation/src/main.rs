@@ -38,6 +38,10 @@ struct Arguments {
     #[arg(long)]
     hostile: bool,
 
+    /// The accounts are of ERC-6900 v0.8, with EntryPoint v0.7 and the session key module, instead of v0.7.
+    #[arg(long)]
+    v08: bool,
+
     /// How many at a time.
     #[arg(long, default_value_t = 2, value_name = "N")]
     jobs: usize,
@@ -55,6 +59,14 @@ struct Arguments {
     no_table: bool,
 }
 
+impl Arguments {
+    fn plan_of(&self, seed: u64) -> Plan {
+        let mut plan = Plan::new(seed, self.hostile);
+        plan.v08 = self.v08;
+        plan
+    }
+}
+
 fn main() -> eyre::Result<ExitCode> {
     let arguments = Arguments::parse();
     keep_panics();
@@ -64,7 +76,7 @@ fn main() -> eyre::Result<ExitCode> {
                 fs::read_to_string(file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
             Some(serde_json::from_str(&text).wrap_err_with(|| format!("{} holds no plan", file.display()))?)
         }
-        (None, Some(seed)) => Some(Plan::new(seed, arguments.hostile)),
+        (None, Some(seed)) => Some(arguments.plan_of(seed)),
         (None, None) => None,
     };
     let is_alone = alone.is_some();
@@ -111,7 +123,7 @@ fn run_many(arguments: &Arguments) -> (Counts, u64, Vec<Plan>) {
                     if seed >= until {
                         return;
                     }
-                    let plan = Plan::new(seed, arguments.hostile);
+                    let plan = arguments.plan_of(seed);
                     let history = run(&plan, false);
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     let (counts, ran, failed) = &mut *results;
@@ -137,8 +149,9 @@ fn run_many(arguments: &Arguments) -> (Counts, u64, Vec<Plan>) {
 fn report(plan: &Plan, history: &History) {
     if let Some(first) = history.violations.first() {
         let hostile = if plan.hostile { " --hostile" } else { "" };
+        let v08 = if plan.v08 { " --v08" } else { "" };
         println!(
-            "FAILED ./script/simulate.sh --seed {}{hostile}: {first}",
+            "FAILED ./script/simulate.sh --seed {}{hostile}{v08}: {first}",
             plan.seed
         );
     }

@@ -31,8 +31,8 @@ use alloy::{
     transports::{TransportError, TransportErrorKind, TransportFut},
 };
 use serde_json::{Value, json, value::to_raw_value};
-use session_key_bindings::IEntryPoint;
-use session_key_client::{RequestError, UserOperation};
+use session_key_bindings::{IEntryPoint, IEntryPointV07};
+use session_key_client::{RequestError, UserOperation, permissions::EntryPointVersion};
 use std::{
     fmt,
     future::Future,
@@ -296,11 +296,23 @@ fn step_of(request: &SerializedRequest) -> Step {
 fn operations_in(world: &World, method: &str, params: &[Value]) -> Vec<B256> {
     let entry_point = world.prepared.stack.entry_point;
     let of_input = |input: &[u8]| {
-        let call = IEntryPoint::handleOpsCall::abi_decode(input).ok();
-        call.into_iter()
-            .flat_map(|call| call.ops)
-            .map(|operation| UserOperation::from(operation).hash(entry_point, CHAIN_ID))
-            .collect::<Vec<_>>()
+        let operations: Vec<UserOperation> = if world.prepared.is_v08() {
+            let call = IEntryPointV07::handleOpsCall::abi_decode(input).ok();
+            let operations = call.into_iter().flat_map(|call| call.ops);
+            operations
+                .map(|operation| UserOperation::from_packed(operation, EntryPointVersion::V07))
+                .collect()
+        } else {
+            let call = IEntryPoint::handleOpsCall::abi_decode(input).ok();
+            call.into_iter()
+                .flat_map(|call| call.ops)
+                .map(Into::into)
+                .collect()
+        };
+        let hashes = operations
+            .iter()
+            .map(|operation| operation.hash(entry_point, CHAIN_ID));
+        hashes.collect::<Vec<_>>()
     };
     let bytes = |value: &Value| serde_json::from_value::<Bytes>(value.clone()).unwrap_or_default();
     match (method, params.first()) {

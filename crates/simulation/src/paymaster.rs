@@ -39,7 +39,8 @@ impl Service {
         } else {
             data.fill(0xff);
         }
-        let honest = |data: &[u8]| Ok(Bytes::from([paymaster.as_slice(), data].concat()));
+        let prepared = self.world.prepared;
+        let honest = |data: &[u8]| Ok(Bytes::from(prepared.paymaster_data(paymaster.as_slice(), data)));
         match fault {
             None => honest(&data),
             Some(Fault::Late { millis } | Fault::AnswerLate { millis }) => {
@@ -63,7 +64,7 @@ impl Service {
             }
             Some(Fault::NotReached) => Ok(Bytes::new()),
             Some(Fault::AnswerLost { .. }) => Ok(Bytes::from(
-                [Address::repeat_byte(0xbb).as_slice(), &data].concat(),
+                prepared.paymaster_data(Address::repeat_byte(0xbb).as_slice(), &data),
             )),
             Some(_) => Err(PaymasterError::declined("connection closed")),
         }

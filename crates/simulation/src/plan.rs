@@ -15,6 +15,9 @@ pub struct Plan {
     pub seed: u64,
     /// Whether nodes, bundlers and the paymaster may say anything at all.
     pub hostile: bool,
+    /// Whether the accounts are of ERC-6900 v0.8, with EntryPoint v0.7 and the session key module. Nothing else depends on it.
+    #[serde(default)]
+    pub v08: bool,
     /// The chain.
     pub chain: ChainPlan,
     /// Nodes.
@@ -407,6 +410,7 @@ impl Maker {
         Plan {
             seed: self.seed,
             hostile: self.hostile,
+            v08: false,
             chain,
             nodes,
             bundlers,

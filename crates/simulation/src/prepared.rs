@@ -2,16 +2,21 @@
 
 use alloy::{
     primitives::{Address, B256, U256},
+    providers::Provider,
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
 };
 use serde::{Deserialize, Serialize};
+use session_key_bindings::IAccountFactoryV08;
 use session_key_client::{
-    Deployment, NewSessionKey, calldata,
+    Deployment, NewSessionKey, SmartAccount,
+    account::{ConnectError, Generation, Validations},
+    calldata,
     deployment::account_init_code_hash,
     permissions::{AccessControlType, Permissions, SpendLimit},
+    v08::{self, AccountFactory, FactoryAccount},
 };
-use session_key_testkit::{Chain, ChainConfig, DevAccount, Stack, dev_accounts};
+use session_key_testkit::{Chain, ChainConfig, DevAccount, Stack, StackV08, dev_accounts};
 use std::sync::OnceLock;
 
 /// The chain's id.
@@ -89,6 +94,8 @@ pub(crate) const FOUNDED_SALT: U256 = U256::from_limbs([7, 0, 0, 0]);
 /// The chain at the beginning, and what is where.
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
+    /// Of which generation the accounts are.
+    pub(crate) generation: Generation,
     pub(crate) chain: Chain,
     pub(crate) stack: Stack,
     pub(crate) deployment: Deployment,
@@ -96,10 +103,28 @@ pub(crate) struct Prepared {
     pub(crate) accounts: Vec<Address>,
 }
 
-/// It is the same for every history of this process.
-pub(crate) fn prepared() -> &'static Prepared {
-    static PREPARED: OnceLock<Prepared> = OnceLock::new();
-    PREPARED.get_or_init(Prepared::new)
+/// It is the same for every history of this process with accounts of the same generation.
+pub(crate) fn prepared(is_v08: bool) -> &'static Prepared {
+    static V07: OnceLock<Prepared> = OnceLock::new();
+    static V08: OnceLock<Prepared> = OnceLock::new();
+    if is_v08 {
+        V08.get_or_init(|| Prepared::new(Generation::V08(Validations::default())))
+    } else {
+        V07.get_or_init(|| Prepared::new(Generation::V07))
+    }
+}
+
+/// The contracts of v0.8, each in the place of the one that does the same in v0.7. The accounts are semi-modular.
+const fn in_its_place(stack: &StackV08) -> Stack {
+    Stack {
+        entry_point: stack.entry_point,
+        multi_owner_plugin: Address::ZERO,
+        session_key_plugin: stack.session_key_module,
+        account_implementation: stack.semi_modular_implementation,
+        account_factory: stack.account_factory,
+        token: stack.token,
+        paymaster: stack.paymaster,
+    }
 }
 
 /// What a key of a kind is granted at this time, unix seconds.
@@ -120,25 +145,98 @@ pub(crate) fn permissions(kind: KeyKind, stack: &Stack, now: u64) -> Permissions
 }
 
 impl Prepared {
-    fn new() -> Self {
+    pub(crate) const fn is_v08(&self) -> bool {
+        matches!(self.generation, Generation::V08(_))
+    }
+
+    /// An account that exists.
+    pub(crate) fn account(&self, provider: impl Provider + 'static, address: Address) -> SmartAccount {
+        match self.generation {
+            Generation::V08(validations) => {
+                SmartAccount::new_v08(provider, CHAIN_ID, address, self.deployment, validations)
+            }
+            _ => SmartAccount::new(provider, CHAIN_ID, address, self.deployment),
+        }
+    }
+
+    /// The account that does not exist at the beginning, of this owner.
+    pub(crate) async fn founded(
+        &self,
+        provider: impl Provider + 'static,
+        owner: Address,
+    ) -> Result<SmartAccount, ConnectError> {
+        if self.is_v08() {
+            let (factory, made) = self.factory(owner);
+            let deployment = self.deployment;
+            return SmartAccount::from_v08_factory_on(CHAIN_ID, provider, deployment, &factory, made).await;
+        }
+        SmartAccount::from_factory_on(CHAIN_ID, provider, self.deployment, [owner], FOUNDED_SALT).await
+    }
+
+    fn factory(&self, owner: Address) -> (AccountFactory, FactoryAccount) {
+        let factory = AccountFactory {
+            address: self.stack.account_factory,
+            semi_modular_account: self.stack.account_implementation,
+            ..AccountFactory::default()
+        };
+        (factory, FactoryAccount::semi_modular(owner, FOUNDED_SALT))
+    }
+
+    /// `paymasterAndData` with this data for the paymaster.
+    pub(crate) fn paymaster_data(&self, paymaster: &[u8], data: &[u8]) -> Vec<u8> {
+        if self.is_v08() {
+            // Gas for its validation, and for what it does afterwards.
+            [
+                paymaster,
+                &100_000_u128.to_be_bytes(),
+                &50_000_u128.to_be_bytes(),
+                data,
+            ]
+            .concat()
+        } else {
+            [paymaster, data].concat()
+        }
+    }
+
+    fn new(generation: Generation) -> Self {
+        let is_v08 = matches!(generation, Generation::V08(_));
         let mut chain = Chain::new(ChainConfig {
             chain_id: CHAIN_ID,
             ..Default::default()
         });
-        let stack = Stack::deploy(&mut chain).expect("the contracts can be deployed");
+        let stack = if is_v08 {
+            StackV08::deploy(&mut chain).map(|stack| in_its_place(&stack))
+        } else {
+            Stack::deploy(&mut chain)
+        };
+        let stack = stack.expect("the contracts can be deployed");
         let deployment = Deployment {
             entry_point: stack.entry_point,
             session_key_plugin: stack.session_key_plugin,
             multi_owner_plugin: stack.multi_owner_plugin,
             factory: stack.account_factory,
-            account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
+            account_init_code_hash: (!is_v08).then(|| account_init_code_hash(stack.account_implementation)),
+        };
+        let mut prepared = Self {
+            generation,
+            chain: Chain::default(),
+            stack,
+            deployment,
+            accounts: Vec::new(),
         };
         let mut accounts = Vec::new();
         for index in 0..ACCOUNTS {
             let owner = owner(index).address();
-            let account = stack
-                .create_account(&mut chain, U256::ZERO, &[owner])
-                .expect("the factory makes accounts");
+            let account = if is_v08 {
+                let call = IAccountFactoryV08::createSemiModularAccountCall {
+                    owner,
+                    salt: U256::ZERO,
+                };
+                chain.transact(owner, stack.account_factory, &call)
+            } else {
+                stack.create_account(&mut chain, U256::ZERO, &[owner])
+            };
+            let account = account.expect("the factory makes accounts");
             fund(&mut chain, &stack, account);
             let keys: Vec<NewSessionKey> = KeyKind::ALL
                 .iter()
@@ -149,12 +247,19 @@ impl Prepared {
                         .expect("the permissions are well-formed")
                 })
                 .collect();
-            let data = calldata::install_plugin(
-                stack.session_key_plugin,
-                session_key_client::deployment::manifest_hash::SESSION_KEY_PLUGIN,
-                calldata::session_key_plugin_install_data(&keys),
-                &calldata::owner_dependencies(stack.multi_owner_plugin),
-            );
+            let data = if let Generation::V08(validations) = generation {
+                let module = stack.session_key_plugin;
+                let entity_id = validations.session_keys;
+                let calls = v08::calldata::install_session_key_module(account, module, entity_id, &keys);
+                calldata::execute_batch(&calls.expect("the entity id is nobody else's"))
+            } else {
+                calldata::install_plugin(
+                    stack.session_key_plugin,
+                    session_key_client::deployment::manifest_hash::SESSION_KEY_PLUGIN,
+                    calldata::session_key_plugin_install_data(&keys),
+                    &calldata::owner_dependencies(stack.multi_owner_plugin),
+                )
+            };
             let request = TransactionRequest {
                 from: Some(owner),
                 to: Some(account.into()),
@@ -168,11 +273,13 @@ impl Prepared {
             accounts.push(account);
         }
         let founder = owner(ACCOUNTS).address();
-        let founded = deployment
-            .account_address([founder], FOUNDED_SALT)
-            .ok()
-            .flatten()
-            .expect("the init code hash is known");
+        let founded = if is_v08 {
+            let (factory, made) = prepared.factory(founder);
+            made.address(&factory)
+        } else {
+            let address = deployment.account_address([founder], FOUNDED_SALT).ok().flatten();
+            address.expect("the init code hash is known")
+        };
         fund(&mut chain, &stack, founded);
         accounts.push(founded);
         for bundler in 0..4 {
@@ -194,12 +301,9 @@ impl Prepared {
             .and_then(session_key_testkit::Execution::ok)
             .expect("anybody may deposit for a paymaster");
         chain.set_automine(false);
-        Self {
-            chain,
-            stack,
-            deployment,
-            accounts,
-        }
+        prepared.chain = chain;
+        prepared.accounts = accounts;
+        prepared
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     net::{Purpose, Wire},
     paymaster::Service,
     plan::{CrashPlan, ProcessPlan, Role, Via},
-    prepared::{ACCOUNTS, CHAIN_ID, FOUNDED_SALT, key, owner, sender},
+    prepared::{ACCOUNTS, key, owner, sender},
     spot::Actor,
     store::{SimJournal, Store},
     world::World,
@@ -19,7 +19,7 @@ use alloy::{
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use session_key_client::{
-    OwnerClient, SessionKeyClient, SmartAccount,
+    OwnerClient, SessionKeyClient,
     journal::IntentId,
     operation::{Desk, Surroundings},
     submit::{BundlerSubmitter, EntryPointSubmitter, Submitter},
@@ -170,7 +170,6 @@ fn submitter_of(world: &Arc<World>, plan: &ProcessPlan) -> Arc<dyn Submitter> {
 /// The client of a process, once its account is found.
 async fn client_of(world: &Arc<World>, plan: &ProcessPlan, desk: Arc<Desk>) -> Option<Client> {
     let provider = provider_of(world, plan);
-    let deployment = world.prepared.deployment;
     let account = plan.role.account();
     let address = world.prepared.accounts[usize::from(account)];
     let signer = match plan.role {
@@ -178,17 +177,11 @@ async fn client_of(world: &Arc<World>, plan: &ProcessPlan, desk: Arc<Desk>) -> O
         Role::Owner { account } => owner(account),
     };
     let account = if account < ACCOUNTS {
-        SmartAccount::new(provider, CHAIN_ID, address, deployment)
+        world.prepared.account(provider, address)
     } else {
         let mut tries = 0;
         loop {
-            let found = SmartAccount::from_factory_on(
-                CHAIN_ID,
-                provider.clone(),
-                deployment,
-                [signer.address()],
-                FOUNDED_SALT,
-            );
+            let found = world.prepared.founded(provider.clone(), signer.address());
             match found.await {
                 Ok(account) => break account,
                 Err(error) if tries < 50 => {

@@ -25,7 +25,6 @@ use session_key_client::{
     SignedOperation,
     journal::{IntentId, IntentRecord, NonceGap, OperationRecord},
     operation::Bounds,
-    permissions::session_key_nonce_key,
 };
 use session_key_testkit::{
     Chain, Fate, FinalityTags, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit,
@@ -93,7 +92,7 @@ impl State {
 
 impl World {
     pub(crate) fn new(plan: Plan, keeps_trace: bool) -> Arc<Self> {
-        let prepared = prepared();
+        let prepared = prepared(plan.v08);
         let mut chain = prepared.chain.clone();
         chain.set_finality_distances(0, plan.chain.final_distance);
         let main = Testkit::from(chain);
@@ -588,7 +587,7 @@ impl World {
             let session_key = key(account, kind).address();
             lane == (
                 self.prepared.accounts[usize::from(account)],
-                session_key_nonce_key(session_key),
+                self.prepared.generation.session_key_nonce_key(session_key),
             )
         })
     }

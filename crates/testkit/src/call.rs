@@ -2,13 +2,13 @@
 
 use crate::{
     Chain, ChainError,
-    state::{Overlay, with_code},
+    state::{Overlay, ReadError, with_code},
     vantage::Vantage,
 };
 use alloy::{
     consensus::Header,
     eips::{BlockId, BlockNumberOrTag},
-    primitives::{Address, Bytes, TxKind, U256},
+    primitives::{Address, Bytes, Log, TxKind, U256},
     rpc::types::{
         BlockOverrides, TransactionRequest,
         state::{AccountOverride, StateOverride},
@@ -145,6 +145,21 @@ impl Vantage<'_> {
         let (cfg, tx) = self.call_transaction(request, &env, &overlay)?;
         match self.run(env, cfg, tx, &overlay)?.result {
             ExecutionResult::Success { output, .. } => Ok(output.into_data()),
+            ExecutionResult::Revert { output, .. } => Err(ChainError::Reverted { output }),
+            ExecutionResult::Halt { reason, .. } => Err(ChainError::Halted(reason)),
+        }
+    }
+
+    /// The logs of a call.
+    pub(crate) fn logs_of_call(
+        &self,
+        request: &TransactionRequest,
+        options: &CallOptions,
+    ) -> Result<Vec<Log>, ChainError> {
+        let (env, overlay) = self.environment(options)?;
+        let (cfg, tx) = self.call_transaction(request, &env, &overlay)?;
+        match self.run(env, cfg, tx, &overlay)?.result {
+            ExecutionResult::Success { logs, .. } => Ok(logs),
             ExecutionResult::Revert { output, .. } => Err(ChainError::Reverted { output }),
             ExecutionResult::Halt { reason, .. } => Err(ChainError::Halted(reason)),
         }
@@ -325,7 +340,13 @@ impl Vantage<'_> {
                 .account(caller)
                 .map(|account| account.nonce)
                 .unwrap_or_default(),
-            chain_id: request.chain_id,
+            // Authorizations are for a chain: their transaction names one.
+            chain_id: request.chain_id.or_else(|| {
+                request
+                    .authorization_list
+                    .as_ref()
+                    .map(|_| self.chain().chain_id())
+            }),
             access_list: request.access_list.clone().unwrap_or_default(),
             authorization_list: request
                 .authorization_list
@@ -347,6 +368,7 @@ impl Vantage<'_> {
         overlay: &Overlay,
     ) -> Result<ResultAndState, ChainError> {
         let caller = tx.caller;
+        self.chain().check_source()?;
         Context::mainnet()
             .with_db(self.view(overlay))
             .with_cfg(cfg)
@@ -384,7 +406,7 @@ pub(crate) fn block_env(header: &Header) -> BlockEnv {
     }
 }
 
-pub(crate) fn refusal(error: EVMError<std::convert::Infallible>, caller: Address) -> ChainError {
+pub(crate) fn refusal(error: EVMError<ReadError>, caller: Address) -> ChainError {
     match error {
         EVMError::Transaction(InvalidTransaction::LackOfFundForMaxFee { fee, balance }) => {
             ChainError::InsufficientFunds {
@@ -394,6 +416,7 @@ pub(crate) fn refusal(error: EVMError<std::convert::Infallible>, caller: Address
             }
         }
         EVMError::Transaction(invalid) => ChainError::Refused(invalid),
+        EVMError::Database(ReadError(error)) => error,
         error => ChainError::Evm(error.to_string()),
     }
 }

@@ -1,9 +1,10 @@
 //! The chain: synchronous, deterministic, without JSON.
 
 use crate::{
-    accounts,
+    StateDump, accounts,
     block::{Block, Finality},
     error::ChainError,
+    fork::{SourceAccount, StateSource},
     pool::{Funds, Pool, PooledTransaction},
     state::{Position, State, with_code},
     vantage::base_fee_after,
@@ -33,6 +34,8 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct ChainConfig {
     /// EIP-155 chain id; anvil's 31337 by default.
     pub chain_id: u64,
+    /// Number of the first block, which has no transactions; "block 0" by default, and in what is said of it elsewhere.
+    pub first_block: u64,
     /// Unix seconds of block 0. The chain never looks at the clock of the machine.
     pub genesis_timestamp: u64,
     /// Seconds from one block to the next, where nothing else is asked for.
@@ -55,6 +58,7 @@ impl Default for ChainConfig {
     fn default() -> Self {
         Self {
             chain_id: 31_337,
+            first_block: 0,
             genesis_timestamp: 1_750_000_000,
             block_interval: 1,
             gas_limit: 30_000_000,
@@ -126,10 +130,73 @@ impl Chain {
     /// A chain with block 0 and the funded [`dev_accounts`](crate::dev_accounts), and nothing else.
     #[must_use]
     pub fn new(config: ChainConfig) -> Self {
+        Self::on(State::default(), config)
+    }
+
+    /// A chain on the state of another one, which is fetched when it is needed. It begins with a
+    /// [first block](ChainConfig::first_block) of its own; the development accounts are new and funded, whatever they are there.
+    ///
+    /// Whatever can fail fails with [`ChainError::Source`] when the source does, and can be tried again. [`balance`](Self::balance),
+    /// [`nonce`](Self::nonce), [`code`](Self::code), [`storage`](Self::storage), and what sets one of them, cannot fail: they
+    /// go on as if nothing were there, and [`check_source`](Self::check_source), or else the next call or transaction, says that
+    /// the source failed.
+    ///
+    /// ```
+    /// use session_key_testkit::{Chain, ChainConfig, Stack, dev_accounts};
+    /// use std::sync::Arc;
+    /// # use alloy::primitives::U256;
+    ///
+    /// let mut chain = Chain::default();
+    /// let stack = Stack::deploy(&mut chain)?;
+    /// let account = stack.create_account(&mut chain, U256::ZERO, &[dev_accounts()[0].address])?;
+    /// // From memory; a file or a node will do, too.
+    /// let fork = Chain::fork(ChainConfig::default(), Arc::new(chain.dump()));
+    /// assert_eq!(fork.code(account), chain.code(account));
+    /// # Ok::<(), session_key_testkit::ChainError>(())
+    /// ```
+    #[must_use]
+    pub fn fork(config: ChainConfig, source: Arc<dyn StateSource>) -> Self {
+        Self::on(State::fork(source), config)
+    }
+
+    /// A failure of a [forked](Self::fork) chain's source that was not said yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::Source`]; the next time it is gone.
+    pub fn check_source(&self) -> Result<(), ChainError> {
+        self.state.failure()
+    }
+
+    /// All accounts and their storage, as after the latest block; of a [forked](Self::fork) chain, as far as they were fetched or
+    /// changed. Blocks and transactions are not in it.
+    #[must_use]
+    pub fn dump(&self) -> StateDump {
+        let (accounts, storage) = self.state.contents();
+        let mut dump = StateDump::default();
+        for (address, info) in accounts {
+            let account = SourceAccount {
+                balance: info.balance,
+                nonce: info.nonce,
+                code: code_of(&info),
+            };
+            dump.insert(address, account);
+        }
+        for ((address, slot), value) in storage {
+            dump.insert_slot(address, slot, value);
+        }
+        dump
+    }
+
+    /// Number of the first block.
+    pub(crate) const fn first_block(&self) -> u64 {
+        self.config.first_block
+    }
+
+    fn on(mut state: State, config: ChainConfig) -> Self {
         let mut cfg = CfgEnv::new_with_spec(SpecId::PRAGUE).with_chain_id(config.chain_id);
         // As reth and anvil do: enough for anything that a block's gas can pay for, and no more.
         cfg.memory_limit = 128 * 1024 * 1024;
-        let mut state = State::default();
         for account in accounts::dev_accounts() {
             let info = AccountInfo {
                 balance: config.dev_balance,
@@ -148,23 +215,30 @@ impl Chain {
             let info = with_code(created, code.clone()).expect("the code is no malformed delegation");
             state.set_account(contract, info);
         }
+        let parent = config.first_block.checked_sub(1);
         let header = Header {
+            number: config.first_block,
+            parent_hash: state.kept(parent.map_or(Ok(B256::ZERO), |parent| state.block_hash(parent))),
             timestamp: config.genesis_timestamp,
             gas_limit: config.gas_limit,
             base_fee_per_gas: Some(config.base_fee.min(MAX_BASE_FEE)),
             parent_beacon_block_root: Some(B256::ZERO),
             ..Default::default()
         };
-        let genesis = Block::seal(header, Vec::new(), state.position());
+        let mut genesis = Block::seal(header, Vec::new(), state.position());
+        genesis.finality = Finality {
+            safe: config.first_block,
+            finalized: config.first_block,
+        };
         Self {
             config,
             cfg,
             state,
             pool: Pool::default(),
-            block_numbers: [(genesis.hash, 0)].into_iter().collect(),
+            block_numbers: [(genesis.hash, genesis.header.number)].into_iter().collect(),
+            finality: genesis.finality,
             blocks: vec![Arc::new(genesis)],
             transaction_places: B256Map::default(),
-            finality: Finality::default(),
             fork: 0,
             time_offset: 0,
             next_timestamp: None,
@@ -235,7 +309,11 @@ impl Chain {
     /// Deployed code; empty for an EOA.
     #[must_use]
     pub fn code(&self, address: Address) -> Bytes {
-        self.state.account(address).map(code_of).unwrap_or_default()
+        self.state
+            .account(address)
+            .as_ref()
+            .map(code_of)
+            .unwrap_or_default()
     }
 
     /// One storage slot.
@@ -268,8 +346,11 @@ impl Chain {
     ///
     /// [`ChainError::InvalidCode`] for a malformed EIP-7702 delegation.
     pub fn set_code(&mut self, address: Address, code: impl Into<Bytes>) -> Result<(), ChainError> {
-        let info = with_code(self.account_or_default(address), code.into())
-            .map_err(|error| ChainError::InvalidCode(error.to_string()))?;
+        self.check_source()?;
+        let before = self.account_or_default(address);
+        self.check_source()?;
+        let info =
+            with_code(before, code.into()).map_err(|error| ChainError::InvalidCode(error.to_string()))?;
         self.state.set_account(address, info);
         Ok(())
     }
@@ -280,7 +361,7 @@ impl Chain {
     }
 
     fn account_or_default(&self, address: Address) -> AccountInfo {
-        self.state.account(address).cloned().unwrap_or_default()
+        self.state.account(address).unwrap_or_default()
     }
 
     /// Moves the clock: the next block comes so many seconds later than it would have.
@@ -472,7 +553,7 @@ impl Chain {
     }
 
     /// How often the chain was reorganized.
-    pub(crate) const fn fork(&self) -> u64 {
+    pub(crate) const fn reorganizations(&self) -> u64 {
         self.fork
     }
 

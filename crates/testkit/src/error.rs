@@ -116,6 +116,9 @@ pub enum ChainError {
     /// This is neither a development account nor impersonated.
     #[error("no signer available for {0}: impersonate it, or send a signed transaction")]
     NoSigner(Address),
+    /// The transaction passed over an account's authorization to delegate (EIP-7702).
+    #[error("the delegation of {0} was skipped: it has the code of a contract, or has used the nonce")]
+    DelegationSkipped(Address),
     /// The code cannot be an account's code.
     #[error("invalid code: {0}")]
     InvalidCode(String),
@@ -128,6 +131,14 @@ pub enum ChainError {
         reason: String,
         /// The return data.
         output: Bytes,
+    },
+    /// The source of a forked chain cannot say what the state is; see [`StateSource`](crate::StateSource).
+    #[error("cannot fetch {what}: {reason}")]
+    Source {
+        /// What was asked for.
+        what: String,
+        /// Why there is no answer.
+        reason: String,
     },
     /// The EVM gave up for a reason that no transaction should be able to cause.
     #[error("evm failure: {0}")]

@@ -5,7 +5,11 @@ mod block;
 mod bundler;
 mod call;
 mod chain;
+mod dump;
 mod error;
+mod fork;
+#[cfg(feature = "fork")]
+mod http_state;
 mod mining;
 mod node;
 mod pool;
@@ -14,6 +18,7 @@ mod rpc;
 #[cfg(feature = "serve")]
 mod serve;
 mod stack;
+mod stack_v08;
 mod state;
 mod testkit;
 mod trace;
@@ -23,12 +28,17 @@ mod vantage;
 
 pub use accounts::{DevAccount, dev_accounts};
 pub use bundler::{
-    AbsentForm, Bundle, Bundler, BundlerOptions, BundlerStyle, BundlerWords, Duplicates, NumberForm,
-    PooledOperation, ReasonForm, RevertDataForm, SuccessForm, VerificationGasName,
+    AbsentForm, Bundle, Bundler, BundlerOptions, BundlerStyle, BundlerWords, Duplicates, EntryPointVersion,
+    NumberForm, PooledOperation, ReasonForm, RevertDataForm, SuccessForm, VerificationGasName,
+    VersionedOperation,
 };
 pub use call::CallOptions;
 pub use chain::{Chain, ChainConfig, MAX_BASE_FEE};
+pub use dump::{DumpError, StateDump};
 pub use error::ChainError;
+pub use fork::{SourceAccount, SourceError, StateSource};
+#[cfg(feature = "fork")]
+pub use http_state::HttpState;
 pub use node::{
     FinalityTags, LimitWords, LogLimits, Node, NodeOptions, PrunedState, PrunedWords, Submission,
 };
@@ -42,6 +52,7 @@ pub use stack::{
     PLUGIN_WITHOUT_STRICT_RULES, PlannedContract, Stack, TestToken, V08_ACCOUNT_CODE, V08_DELEGATE_CODE,
     V08_SIGNATURE_ACCOUNT_CODE, VERIFYING_PAYMASTER_CODE, entry_point_codes,
 };
+pub use stack_v08::StackV08;
 pub use testkit::Testkit;
 pub use trace::{CallKind, CallTrace};
 pub use transaction::{Execution, Status};

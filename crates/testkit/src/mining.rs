@@ -53,7 +53,7 @@ impl Chain {
         let is_there = |contract| {
             self.state
                 .account(contract)
-                .and_then(|account| account.code.as_ref())
+                .and_then(|account| account.code)
                 .is_some_and(|code| !code.is_empty())
         };
         let history = is_there(eip2935::HISTORY_STORAGE_ADDRESS).then(|| {

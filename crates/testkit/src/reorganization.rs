@@ -65,8 +65,8 @@ impl Chain {
         if depth == 0 {
             return Ok(reorganization);
         }
-        // At least 1: block 0 is final.
-        let first = (head - depth + 1) as usize;
+        // At least 1: the first block is final.
+        let first = (head - depth + 1 - self.first_block()) as usize;
         let position = self.blocks()[first].before;
         let undone = self.remove_blocks(first, position);
         self.forget_snapshots_with(first);

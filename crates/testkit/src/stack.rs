@@ -1,8 +1,8 @@
-//! The contracts: EntryPoint, account, factory, plugins, and a token and a paymaster to test with.
+//! The contracts of ERC-6900 v0.7: EntryPoint v0.6, account, factory, plugins, and a token and a paymaster to test with.
 
 use crate::{Chain, ChainError, call::request};
 use alloy::{
-    primitives::{Address, Bytes, U256, address},
+    primitives::{Address, B256, Bytes, U256, address},
     rpc::types::TransactionRequest,
     sol_types::SolConstructor,
 };
@@ -45,14 +45,14 @@ pub static PLUGIN_WITHOUT_STRICT_RULES: CreationCode = CreationCode::new(
 );
 
 /// `ModuleOwnedAccount`: an ERC-6900 v0.8 account that selects validations in the nonce and keeps them as Modular Account v2 does.
-/// Its constructor takes no arguments. This and the two below are not part of the stack.
+/// Its constructor takes no arguments.
 pub static V08_ACCOUNT_CODE: CreationCode = CreationCode::new(
     "ModuleOwnedAccount",
     include_str!("../bytecode/ModuleOwnedAccount.hex"),
 );
 
 /// `SignatureAccount`: an ERC-6900 v0.8 account that selects validations in the signature, by module and entity id. Its
-/// constructor takes no arguments.
+/// constructor takes no arguments. Not part of a stack.
 pub static V08_SIGNATURE_ACCOUNT_CODE: CreationCode = CreationCode::new(
     "SignatureAccount",
     include_str!("../bytecode/SignatureAccount.hex"),
@@ -68,13 +68,15 @@ pub static V08_DELEGATE_CODE: CreationCode = CreationCode::new(
 pub const MULTICALL3: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
 
 /// Who made the proxy; here, the sender of the deployments.
-const DEPLOYER: Address = address!("0x3fAB184622Dc19b6109349B94811493BF45362f8");
+pub(crate) const DEPLOYER: Address = address!("0x3fAB184622Dc19b6109349B94811493BF45362f8");
 
-/// A contract to be created through the [`DEPLOYMENT_PROXY`], with salt zero: its address follows from its init code.
+/// A contract to be created through the [`DEPLOYMENT_PROXY`]: its address follows from its salt and its init code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedContract {
     /// The contract's name.
     pub name: &'static str,
+    /// Salt of CREATE2. Zero, except for EntryPoint v0.7.
+    pub salt: B256,
     /// Creation bytecode and constructor arguments.
     pub init_code: Bytes,
     /// Where it will be.
@@ -82,13 +84,17 @@ pub struct PlannedContract {
 }
 
 impl PlannedContract {
-    /// What this init code creates.
+    /// What this init code creates with salt zero.
     #[must_use]
     pub fn new(name: &'static str, init_code: Bytes) -> Self {
-        let creation = Creation::unsalted(init_code);
+        Self::from_creation(name, Creation::unsalted(init_code))
+    }
+
+    pub(crate) fn from_creation(name: &'static str, creation: Creation) -> Self {
         Self {
             name,
             address: creation.address(),
+            salt: creation.salt,
             init_code: creation.init_code,
         }
     }
@@ -96,7 +102,10 @@ impl PlannedContract {
     /// The transaction that creates it, from anyone, on any chain that has the proxy.
     #[must_use]
     pub fn transaction(&self, from: Address) -> TransactionRequest {
-        let creation = Creation::unsalted(self.init_code.clone());
+        let creation = Creation {
+            salt: self.salt,
+            init_code: self.init_code.clone(),
+        };
         request(from, DEPLOYMENT_PROXY, creation.call_data())
     }
 
@@ -113,8 +122,30 @@ impl PlannedContract {
     }
 }
 
-/// The addresses of all the contracts. They depend on nothing but bytecode and the factory's owner, so they are the same on
-/// every chain.
+/// Creates the contracts that are not there yet, in order.
+pub(crate) fn deploy_all(chain: &mut Chain, plan: &[PlannedContract]) -> Result<(), ChainError> {
+    chain.set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)?;
+    for planned in plan {
+        planned.deploy(chain)?;
+    }
+    Ok(())
+}
+
+/// The token of both stacks.
+pub(crate) fn test_token() -> PlannedContract {
+    let arguments = TestToken::constructorCall {
+        name_: "Test Dollar".into(),
+        symbol_: "TUSD".into(),
+        decimals_: 6,
+    };
+    PlannedContract::new(
+        "TestToken",
+        TEST_TOKEN.with_constructor_arguments(&arguments.abi_encode()),
+    )
+}
+
+/// The addresses of all the contracts of ERC-6900 v0.7. They depend on nothing but bytecode and the factory's owner, so they are
+/// the same on every chain. Those of v0.8 are in [`StackV08`](crate::StackV08), which may be on the same chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stack {
     /// EntryPoint v0.6, at its canonical address.
@@ -166,16 +197,8 @@ impl Stack {
             _,
             _,
         ] = deployment::plan(&parameters, entry_point_codes())
-            .map(|(contract, creation)| PlannedContract::new(contract.name(), creation.init_code));
-        let token_arguments = TestToken::constructorCall {
-            name_: "Test Dollar".into(),
-            symbol_: "TUSD".into(),
-            decimals_: 6,
-        };
-        let token = PlannedContract::new(
-            "TestToken",
-            TEST_TOKEN.with_constructor_arguments(&token_arguments.abi_encode()),
-        );
+            .map(|(contract, creation)| PlannedContract::from_creation(contract.name(), creation));
+        let token = test_token();
         let paymaster = PlannedContract::new("TestPaymaster", TEST_PAYMASTER.bytes());
         let stack = Self {
             entry_point: entry_point.address,
@@ -204,11 +227,8 @@ impl Stack {
     ///
     /// [`ChainError::Reverted`] when a constructor reverts.
     pub fn deploy(chain: &mut Chain) -> Result<Self, ChainError> {
-        chain.set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)?;
         let (stack, plan) = Self::plan(crate::dev_accounts()[0].address);
-        for planned in plan {
-            planned.deploy(chain)?;
-        }
+        deploy_all(chain, &plan)?;
         Ok(stack)
     }
 

@@ -1,5 +1,9 @@
 //! The world state, with an undo log: what makes snapshots, reverts and reads at past blocks cheap.
 
+use crate::{
+    ChainError,
+    fork::{Fork, StateSource},
+};
 use alloy::primitives::{
     Address, B256, Bytes, U256,
     map::{AddressMap, HashMap, U256Map},
@@ -7,32 +11,38 @@ use alloy::primitives::{
 use revm::{
     Database,
     bytecode::{Bytecode, BytecodeDecodeError},
+    database_interface::DBErrorMarker,
     primitives::KECCAK_EMPTY,
     state::{AccountInfo, EvmState},
 };
-use std::convert::Infallible;
+use std::{collections::BTreeMap, sync::Arc};
 
-/// An account with its storage.
+/// An account with its storage, as far as it is not in the fork below.
 #[derive(Clone, Debug, Default)]
 struct Account {
-    info: AccountInfo,
+    /// `None`: as in the fork below; there is no such account if there is no fork.
+    info: Option<AccountInfo>,
     storage: U256Map<U256>,
+    /// Whether no slot of the fork below shows through.
+    whole: bool,
 }
 
 /// One change, kept as what was there before.
 #[derive(Clone, Debug)]
 enum Undo {
-    /// Balance, nonce and code; `None`: there was no such account.
+    /// Balance, nonce and code; `None`: there was no such account, or it was as in the fork below.
     Account {
         address: Address,
         before: Option<AccountInfo>,
     },
-    /// One storage slot.
+    /// One storage slot; `None`: it was zero, or as in the fork below.
     Storage {
         address: Address,
         slot: U256,
-        before: U256,
+        before: Option<U256>,
     },
+    /// Slots of the fork below showed through.
+    Whole { address: Address },
 }
 
 /// A place in the history of the state, in changes since its creation.
@@ -46,9 +56,19 @@ pub(crate) struct Position(usize);
 pub(crate) struct State {
     accounts: AddressMap<Account>,
     undo: Vec<Undo>,
+    /// What shows where nothing was changed.
+    fork: Option<Fork>,
 }
 
 impl State {
+    /// A state that begins as another one.
+    pub(crate) fn fork(source: Arc<dyn StateSource>) -> Self {
+        Self {
+            fork: Some(Fork::new(source)),
+            ..Default::default()
+        }
+    }
+
     pub(crate) const fn position(&self) -> Position {
         Position(self.undo.len())
     }
@@ -57,17 +77,12 @@ impl State {
     pub(crate) fn revert_to(&mut self, position: Position) {
         for undo in self.undo.drain(position.0..).rev() {
             match undo {
-                Undo::Account {
-                    address,
-                    before: Some(info),
-                } => {
-                    self.accounts.entry(address).or_default().info = info;
-                }
-                Undo::Account {
-                    address,
-                    before: None,
-                } => {
-                    self.accounts.remove(&address);
+                Undo::Account { address, before } => {
+                    let account = self.accounts.entry(address).or_default();
+                    account.info = before;
+                    if account.info.is_none() && account.storage.is_empty() && !account.whole {
+                        self.accounts.remove(&address);
+                    }
                 }
                 Undo::Storage {
                     address,
@@ -75,12 +90,12 @@ impl State {
                     before,
                 } => {
                     let storage = &mut self.accounts.entry(address).or_default().storage;
-                    if before.is_zero() {
-                        storage.remove(&slot);
-                    } else {
-                        storage.insert(slot, before);
-                    }
+                    match before {
+                        None => storage.remove(&slot),
+                        Some(before) => storage.insert(slot, before),
+                    };
                 }
+                Undo::Whole { address } => self.accounts.entry(address).or_default().whole = false,
             }
         }
     }
@@ -100,46 +115,94 @@ impl State {
                 } => {
                     overlay.storage.insert((*address, *slot), *before);
                 }
+                Undo::Whole { address } => {
+                    overlay.forked_storage.insert(*address, ());
+                }
+            }
+        }
+        for ((address, _), value) in &mut overlay.storage {
+            let is_whole = self.accounts.get(address).is_some_and(|account| account.whole);
+            if value.is_none() && is_whole && !overlay.forked_storage.contains_key(address) {
+                *value = Some(U256::ZERO);
             }
         }
         overlay
     }
 
-    pub(crate) fn account(&self, address: Address) -> Option<&AccountInfo> {
-        self.accounts.get(&address).map(|account| &account.info)
+    /// What there is without changes; `None`: no such account.
+    fn base_account(&self, address: Address) -> Result<Option<AccountInfo>, ChainError> {
+        self.fork.as_ref().map_or(Ok(None), |fork| fork.account(address))
     }
 
+    fn base_storage(&self, address: Address, slot: U256) -> Result<U256, ChainError> {
+        let fork = self.fork.as_ref();
+        fork.map_or(Ok(U256::ZERO), |fork| fork.storage(address, slot))
+    }
+
+    /// The hash of a block of the fork below; zero if it is not known, or there is no fork.
+    pub(crate) fn block_hash(&self, number: u64) -> Result<B256, ChainError> {
+        self.fork
+            .as_ref()
+            .map_or(Ok(B256::ZERO), |fork| fork.block_hash(number))
+    }
+
+    /// Keeps the failure of a fork's source for [`failure`](Self::failure).
+    pub(crate) fn kept<T: Default>(&self, result: Result<T, ChainError>) -> T {
+        result.unwrap_or_else(|failure| {
+            if let Some(fork) = &self.fork {
+                fork.keep_failure(failure);
+            }
+            T::default()
+        })
+    }
+
+    /// A failure of a fork's source that nobody was told of, since the last time that this was asked.
+    pub(crate) fn failure(&self) -> Result<(), ChainError> {
+        let failure = self.fork.as_ref().and_then(Fork::take_failure);
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn read_account(&self, address: Address) -> Result<Option<AccountInfo>, ChainError> {
+        match self.accounts.get(&address) {
+            Some(Account { info: Some(info), .. }) => Ok(Some(info.clone())),
+            _ => self.base_account(address),
+        }
+    }
+
+    fn read_storage(&self, address: Address, slot: U256) -> Result<U256, ChainError> {
+        match self.accounts.get(&address) {
+            Some(account) => match account.storage.get(&slot) {
+                Some(value) => Ok(*value),
+                None if account.whole => Ok(U256::ZERO),
+                None => self.base_storage(address, slot),
+            },
+            None => self.base_storage(address, slot),
+        }
+    }
+
+    /// An account; `None` if there is no such account, or if a fork's source fails, which [`failure`](Self::failure) then says.
+    pub(crate) fn account(&self, address: Address) -> Option<AccountInfo> {
+        self.kept(self.read_account(address))
+    }
+
+    /// A slot; zero if a fork's source fails, which [`failure`](Self::failure) then says.
     pub(crate) fn storage(&self, address: Address, slot: U256) -> U256 {
-        self.accounts
-            .get(&address)
-            .and_then(|account| account.storage.get(&slot))
-            .copied()
-            .unwrap_or_default()
+        self.kept(self.read_storage(address, slot))
     }
 
     pub(crate) fn set_account(&mut self, address: Address, info: AccountInfo) {
-        let before = match self.accounts.get_mut(&address) {
-            Some(account) => Some(std::mem::replace(&mut account.info, info)),
-            None => {
-                self.accounts.insert(
-                    address,
-                    Account {
-                        info,
-                        storage: HashMap::default(),
-                    },
-                );
-                None
-            }
-        };
+        let before = self.accounts.entry(address).or_default().info.replace(info);
         self.undo.push(Undo::Account { address, before });
     }
 
     pub(crate) fn set_storage(&mut self, address: Address, slot: U256, value: U256) {
-        if !self.accounts.contains_key(&address) {
+        let is_fork = self.fork.is_some();
+        if !is_fork && !self.accounts.contains_key(&address) {
             self.set_account(address, AccountInfo::default());
         }
         let storage = &mut self.accounts.entry(address).or_default().storage;
-        let before = if value.is_zero() {
+        // Above a fork, zero hides what is there.
+        let before = if value.is_zero() && !is_fork {
             storage.remove(&slot)
         } else {
             storage.insert(slot, value)
@@ -147,37 +210,67 @@ impl State {
         self.undo.push(Undo::Storage {
             address,
             slot,
-            before: before.unwrap_or_default(),
+            before,
         });
     }
 
-    /// Removes an account and its storage.
+    /// Removes an account and its storage. Above a fork, an empty account stays in its place.
     fn remove(&mut self, address: Address) {
+        self.clear_storage(address);
+        if self.fork.is_some() {
+            return self.set_account(address, AccountInfo::default());
+        }
         if let Some(account) = self.accounts.remove(&address) {
-            self.undo
-                .extend(account.storage.into_iter().map(|(slot, before)| Undo::Storage {
-                    address,
-                    slot,
-                    before,
-                }));
             self.undo.push(Undo::Account {
                 address,
-                before: Some(account.info),
+                before: account.info,
             });
         }
     }
 
     /// Makes every slot of an account zero.
     fn clear_storage(&mut self, address: Address) {
+        let is_fork = self.fork.is_some();
+        if is_fork {
+            self.accounts.entry(address).or_default();
+        }
         if let Some(account) = self.accounts.get_mut(&address) {
             let storage = std::mem::take(&mut account.storage);
             self.undo
                 .extend(storage.into_iter().map(|(slot, before)| Undo::Storage {
                     address,
                     slot,
-                    before,
+                    before: Some(before),
                 }));
+            if is_fork && !account.whole {
+                account.whole = true;
+                self.undo.push(Undo::Whole { address });
+            }
         }
+    }
+
+    /// Everything that there is: accounts, then slots that are not zero. Of a fork, what was fetched or changed.
+    pub(crate) fn contents(&self) -> (BTreeMap<Address, AccountInfo>, BTreeMap<(Address, U256), U256>) {
+        let (mut accounts, mut storage) = (BTreeMap::new(), BTreeMap::new());
+        if let Some(fork) = &self.fork {
+            fork.fetched(&mut accounts, &mut storage);
+        }
+        for (address, account) in &self.accounts {
+            if let Some(info) = &account.info {
+                accounts.insert(*address, info.clone());
+            }
+            if account.whole {
+                storage.retain(|(of, _), _| of != address);
+            }
+            storage.extend(
+                account
+                    .storage
+                    .iter()
+                    .map(|(slot, value)| ((*address, *slot), *value)),
+            );
+        }
+        storage.retain(|_, value| !value.is_zero());
+        (accounts, storage)
     }
 
     /// Makes the state look as it does under an overlay.
@@ -188,11 +281,12 @@ impl State {
         for (address, account) in overlay.accounts {
             match account {
                 None => self.remove(address),
-                Some(info) if self.account(address) == Some(&info) => {}
+                Some(info) if self.account(address).as_ref() == Some(&info) => {}
                 Some(info) => self.set_account(address, info),
             }
         }
         for ((address, slot), value) in overlay.storage {
+            let value = value.unwrap_or_default();
             if self.storage(address, slot) != value {
                 self.set_storage(address, slot, value);
             }
@@ -211,11 +305,11 @@ impl State {
                 self.remove(address);
                 continue;
             }
-            if self.account(address) != Some(&account.info) {
+            if self.account(address).as_ref() != Some(&account.info) {
                 let mut info = account.info;
                 // The EVM leaves the code out when it did not need it.
                 if info.code.is_none() {
-                    info.code = self.account(address).and_then(|account| account.code.clone());
+                    info.code = self.account(address).and_then(|account| account.code);
                 }
                 self.set_account(address, info);
             }
@@ -231,11 +325,14 @@ impl State {
 /// Values that hide those of the state: the past, or the state overrides of a call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overlay {
-    /// `None`: no such account.
+    /// `None`: no such account, or as in the fork below the state.
     accounts: AddressMap<Option<AccountInfo>>,
-    storage: HashMap<(Address, U256), U256>,
+    /// `None`: zero, or as in the fork below the state.
+    storage: HashMap<(Address, U256), Option<U256>>,
     /// Accounts of which no slot of the state shows through.
     replaced_storage: AddressMap<()>,
+    /// Accounts whose slots were as in the fork below, where nothing else is said.
+    forked_storage: AddressMap<()>,
 }
 
 impl Overlay {
@@ -244,7 +341,7 @@ impl Overlay {
     }
 
     pub(crate) fn set_storage(&mut self, address: Address, slot: U256, value: U256) {
-        self.storage.insert((address, slot), value);
+        self.storage.insert((address, slot), Some(value));
     }
 
     /// Makes every slot of an account zero, but those set afterwards.
@@ -261,16 +358,19 @@ impl Overlay {
             }
             if account.is_selfdestructed() || account.is_empty() {
                 self.clear_storage(address);
-                self.accounts.insert(address, None);
+                // Above a fork, an empty account hides what is there.
+                let nothing = state.fork.is_some().then(AccountInfo::default);
+                self.accounts.insert(address, nothing);
                 continue;
             }
             let mut info = account.info;
             if info.code.is_none() {
                 let known = match self.accounts.get(&address) {
-                    Some(account) => account.as_ref(),
+                    Some(Some(account)) => Some(account.clone()),
+                    Some(None) => state.kept(state.base_account(address)),
                     None => state.account(address),
                 };
-                info.code = known.and_then(|account| account.code.clone());
+                info.code = known.and_then(|account| account.code);
             }
             self.set_account(address, info);
             for (slot, value) in account.storage {
@@ -308,55 +408,75 @@ pub(crate) struct View<'a, F> {
 }
 
 impl<F> View<'_, F> {
-    pub(crate) fn account(&self, address: Address) -> Option<AccountInfo> {
+    fn read_account(&self, address: Address) -> Result<Option<AccountInfo>, ChainError> {
         match self.overlay.accounts.get(&address) {
-            Some(account) => account.clone(),
-            None => self.state.account(address).cloned(),
+            Some(Some(account)) => Ok(Some(account.clone())),
+            Some(None) => self.state.base_account(address),
+            None => self.state.read_account(address),
         }
     }
 
+    fn read_storage(&self, address: Address, slot: U256) -> Result<U256, ChainError> {
+        let replaced = self.overlay.replaced_storage.contains_key(&address);
+        match self.overlay.storage.get(&(address, slot)) {
+            Some(Some(value)) => Ok(*value),
+            _ if replaced => Ok(U256::ZERO),
+            None if !self.overlay.forked_storage.contains_key(&address) => {
+                self.state.read_storage(address, slot)
+            }
+            Some(None) | None => self.state.base_storage(address, slot),
+        }
+    }
+
+    /// As [`State::account`].
+    pub(crate) fn account(&self, address: Address) -> Option<AccountInfo> {
+        self.state.kept(self.read_account(address))
+    }
+
+    /// As [`State::storage`].
     pub(crate) fn storage(&self, address: Address, slot: U256) -> U256 {
-        if let Some(value) = self.overlay.storage.get(&(address, slot)) {
-            return *value;
-        }
-        if self.overlay.replaced_storage.contains_key(&address) {
-            return U256::ZERO;
-        }
-        self.state.storage(address, slot)
+        self.state.kept(self.read_storage(address, slot))
     }
 }
 
-impl<F: Fn(u64) -> B256> Database for View<'_, F> {
-    type Error = Infallible;
+/// The failure of a fork's source, for the EVM.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct ReadError(pub(crate) ChainError);
 
-    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        Ok(self.account(address))
+impl DBErrorMarker for ReadError {}
+
+impl<F: Fn(u64) -> Result<B256, ChainError>> Database for View<'_, F> {
+    type Error = ReadError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ReadError> {
+        self.read_account(address).map_err(ReadError)
     }
 
-    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, Infallible> {
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, ReadError> {
         // Not reached: every account carries its code.
         let account = self
             .state
             .accounts
             .values()
-            .find(|account| account.info.code_hash == code_hash);
-        Ok(account
-            .and_then(|account| account.info.code.clone())
-            .unwrap_or_default())
+            .filter_map(|account| account.info.as_ref())
+            .find(|info| info.code_hash == code_hash);
+        Ok(account.and_then(|info| info.code.clone()).unwrap_or_default())
     }
 
-    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        Ok(View::storage(self, address, slot))
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ReadError> {
+        self.read_storage(address, slot).map_err(ReadError)
     }
 
-    fn block_hash(&mut self, number: u64) -> Result<B256, Infallible> {
-        Ok((self.block_hash)(number))
+    fn block_hash(&mut self, number: u64) -> Result<B256, ReadError> {
+        (self.block_hash)(number).map_err(ReadError)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{SourceAccount, StateDump};
 
     const ADDRESS: Address = Address::repeat_byte(0x11);
 
@@ -367,11 +487,11 @@ mod tests {
         }
     }
 
-    fn view<'a>(state: &'a State, overlay: &'a Overlay) -> View<'a, fn(u64) -> B256> {
+    fn view<'a>(state: &'a State, overlay: &'a Overlay) -> View<'a, fn(u64) -> Result<B256, ChainError>> {
         View {
             state,
             overlay,
-            block_hash: |_| B256::ZERO,
+            block_hash: |_| Ok(B256::ZERO),
         }
     }
 
@@ -386,7 +506,7 @@ mod tests {
         state.set_storage(ADDRESS, U256::from(8), U256::from(80));
         state.set_account(Address::ZERO, info(3));
         state.revert_to(position);
-        assert_eq!(state.account(ADDRESS), Some(&info(1)));
+        assert_eq!(state.account(ADDRESS), Some(info(1)));
         assert_eq!(state.storage(ADDRESS, U256::from(7)), U256::from(70));
         assert_eq!(state.storage(ADDRESS, U256::from(8)), U256::ZERO);
         assert_eq!(state.account(Address::ZERO), None);
@@ -408,7 +528,7 @@ mod tests {
             U256::from(70)
         );
         state.revert_to(position);
-        assert_eq!(state.account(ADDRESS), Some(&info(1)));
+        assert_eq!(state.account(ADDRESS), Some(info(1)));
         assert_eq!(state.storage(ADDRESS, U256::from(7)), U256::from(70));
     }
 
@@ -445,5 +565,60 @@ mod tests {
             view(&state, &overlay).storage(ADDRESS, U256::from(8)),
             U256::from(80)
         );
+    }
+
+    /// Slot 7 of the account is 70 below, slot 9 is 90.
+    fn forked() -> State {
+        let mut below = StateDump::default();
+        let account = SourceAccount {
+            balance: U256::from(1),
+            ..Default::default()
+        };
+        below.insert(ADDRESS, account);
+        for slot in [7, 9] {
+            below.insert_slot(ADDRESS, U256::from(slot), U256::from(slot * 10));
+        }
+        State::fork(Arc::new(below))
+    }
+
+    fn slots<F>(view: &View<'_, F>) -> [u64; 3] {
+        [7, 8, 9].map(|slot| view.storage(ADDRESS, U256::from(slot)).to())
+    }
+
+    #[test]
+    fn changes_hide_the_fork_below_and_come_off_again() {
+        let mut state = forked();
+        let now = Overlay::default();
+        assert_eq!(slots(&view(&state, &now)), [70, 0, 90]);
+        let untouched = state.position();
+        state.set_storage(ADDRESS, U256::from(7), U256::ZERO);
+        state.set_storage(ADDRESS, U256::from(8), U256::from(80));
+        let changed = state.position();
+        assert_eq!(slots(&view(&state, &now)), [0, 80, 90]);
+        state.remove(ADDRESS);
+        let removed = state.position();
+        assert_eq!(slots(&view(&state, &now)), [0, 0, 0]);
+        assert_eq!(state.account(ADDRESS), Some(AccountInfo::default()));
+        state.set_storage(ADDRESS, U256::from(9), U256::from(99));
+        assert_eq!(slots(&view(&state, &now)), [0, 0, 99]);
+
+        for (position, expected, balance) in [
+            (removed, [0, 0, 0], 0),
+            (changed, [0, 80, 90], 1),
+            (untouched, [70, 0, 90], 1),
+        ] {
+            let past = state.overlay_at(position);
+            assert_eq!(slots(&view(&state, &past)), expected);
+            assert_eq!(view(&state, &past).account(ADDRESS), Some(info(balance)));
+        }
+        for (position, expected, balance) in [
+            (removed, [0, 0, 0], 0),
+            (changed, [0, 80, 90], 1),
+            (untouched, [70, 0, 90], 1),
+        ] {
+            state.revert_to(position);
+            assert_eq!(slots(&view(&state, &now)), expected);
+            assert_eq!(state.account(ADDRESS), Some(info(balance)));
+        }
     }
 }

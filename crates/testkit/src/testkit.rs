@@ -58,7 +58,7 @@ impl Testkit {
         Node::new(self.clone(), options)
     }
 
-    /// A bundler for EntryPoint v0.6 on the chain, which must have that.
+    /// A bundler on the chain, for the EntryPoints that the chain has; see [`BundlerOptions::entry_points`].
     #[must_use]
     pub fn bundler(&self, options: BundlerOptions) -> Bundler {
         Bundler::new(self.clone(), options)

@@ -8,7 +8,7 @@ use crate::{
     mining::Draft,
     pool::{Funds, Pool, PooledTransaction},
     reorganization::fork_mark,
-    state::{Overlay, View},
+    state::{Overlay, ReadError, View},
     transaction::Candidate,
 };
 use alloy::{
@@ -28,7 +28,7 @@ use revm::{
     primitives::hardfork::SpecId,
     state::AccountInfo,
 };
-use std::{borrow::Cow, convert::Infallible, ops::Range, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 /// A chain up to a block, with or without its pool.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ impl Chain {
     pub(crate) fn vantage_behind(&self, lag: u64, sees_pool: bool) -> Vantage<'_> {
         Vantage {
             chain: self,
-            head: self.block_number().saturating_sub(lag),
+            head: self.block_number().saturating_sub(lag).max(self.first_block()),
             sees_pool,
         }
     }
@@ -73,9 +73,10 @@ impl<'a> Vantage<'a> {
         &self.blocks(self.head..self.head + 1)[0]
     }
 
-    /// The blocks in a range that is within the chain.
+    /// The blocks in a range that ends within the chain.
     fn blocks(&self, range: Range<u64>) -> &'a [Arc<Block>] {
-        &self.chain.blocks()[range.start as usize..range.end as usize]
+        let index = |number: u64| number.saturating_sub(self.chain.first_block()) as usize;
+        &self.chain.blocks()[index(range.start)..index(range.end)]
     }
 
     fn finality(&self) -> Finality {
@@ -91,13 +92,16 @@ impl<'a> Vantage<'a> {
         let number = match id {
             BlockId::Hash(hash) => self.chain.number_of_block(hash.block_hash)?,
             BlockId::Number(BlockNumberOrTag::Number(number)) => number,
-            BlockId::Number(BlockNumberOrTag::Earliest) => 0,
+            BlockId::Number(BlockNumberOrTag::Earliest) => self.chain.first_block(),
             BlockId::Number(BlockNumberOrTag::Pending) => return None,
             BlockId::Number(BlockNumberOrTag::Latest) => self.head,
             BlockId::Number(BlockNumberOrTag::Safe) => self.finality().safe,
             BlockId::Number(BlockNumberOrTag::Finalized) => self.finality().finalized,
         };
-        (number <= self.head).then(|| &*self.chain.blocks()[number as usize])
+        let first = self.chain.first_block();
+        (first..=self.head)
+            .contains(&number)
+            .then(|| &*self.chain.blocks()[(number - first) as usize])
     }
 
     /// The block that an id names.
@@ -190,7 +194,7 @@ impl<'a> Vantage<'a> {
             timestamp: self.next_timestamp(),
             gas_limit: self.chain.config.gas_limit,
             base_fee_per_gas: Some(self.next_base_fee()),
-            extra_data: fork_mark(self.chain.fork()),
+            extra_data: fork_mark(self.chain.reorganizations()),
             ..Default::default()
         }
     }
@@ -217,7 +221,7 @@ impl<'a> Vantage<'a> {
             FilterBlockOption::Range { from_block, to_block } => {
                 let number = |tag: Option<BlockNumberOrTag>| match tag.unwrap_or_default() {
                     BlockNumberOrTag::Number(number) => number,
-                    BlockNumberOrTag::Earliest => 0,
+                    BlockNumberOrTag::Earliest => self.chain.first_block(),
                     BlockNumberOrTag::Latest | BlockNumberOrTag::Pending => self.head,
                     BlockNumberOrTag::Safe => self.finality().safe,
                     BlockNumberOrTag::Finalized => self.finality().finalized,
@@ -270,7 +274,8 @@ impl<'a> Vantage<'a> {
 
     /// Makes the present look like the state after the block with this number.
     pub(crate) fn overlay_after(&self, number: u64) -> Overlay {
-        match self.chain.blocks().get(number as usize + 1) {
+        let next = (number - self.chain.first_block()) as usize + 1;
+        match self.chain.blocks().get(next) {
             Some(next) => self.chain.state.overlay_at(next.before),
             None => Overlay::default(),
         }
@@ -284,14 +289,19 @@ impl<'a> Vantage<'a> {
         Ok(self.overlay_after(self.existing_block(block)?.header.number))
     }
 
-    pub(crate) fn view(self, overlay: &'a Overlay) -> View<'a, impl Fn(u64) -> B256 + use<'a>> {
+    pub(crate) fn view(
+        self,
+        overlay: &'a Overlay,
+    ) -> View<'a, impl Fn(u64) -> Result<B256, ChainError> + use<'a>> {
         View {
             state: &self.chain.state,
             overlay,
             block_hash: move |number: u64| {
-                self.block(number.into())
-                    .map(|block| block.hash)
-                    .unwrap_or_default()
+                if number < self.chain.first_block() {
+                    return self.chain.state.block_hash(number);
+                }
+                let block = self.block(number.into());
+                Ok(block.map(|block| block.hash).unwrap_or_default())
             },
         }
     }
@@ -302,7 +312,10 @@ impl<'a> Vantage<'a> {
         address: Address,
         block: BlockId,
     ) -> Result<Option<AccountInfo>, ChainError> {
-        Ok(self.view(&self.overlay(block)?).account(address))
+        self.chain.check_source()?;
+        let account = self.view(&self.overlay(block)?).account(address);
+        self.chain.check_source()?;
+        Ok(account)
     }
 
     /// A storage slot as it was after a block.
@@ -312,7 +325,10 @@ impl<'a> Vantage<'a> {
         slot: U256,
         block: BlockId,
     ) -> Result<U256, ChainError> {
-        Ok(self.view(&self.overlay(block)?).storage(address, slot))
+        self.chain.check_source()?;
+        let value = self.view(&self.overlay(block)?).storage(address, slot);
+        self.chain.check_source()?;
+        Ok(value)
     }
 
     /// The nonce that a sender's next transaction needs, those that wait without a gap counted.
@@ -348,7 +364,7 @@ impl<'a> Vantage<'a> {
             .with_block(block_env(&self.next_header()))
             .with_tx(env);
         validate_env(&mut context)
-            .map_err(|error: EVMError<Infallible>| refusal(error, candidate.sender()))?;
+            .map_err(|error: EVMError<ReadError>| refusal(error, candidate.sender()))?;
         gas.map_err(ChainError::Refused)?;
         let account = self
             .view(&overlay)
@@ -381,7 +397,9 @@ impl<'a> Vantage<'a> {
             self.existing_block(newest.into())?.header.number
         };
         // As nodes do, at most 1024 blocks.
-        let oldest = (newest + 1).saturating_sub(count.min(1024));
+        let oldest = (newest + 1)
+            .saturating_sub(count.min(1024))
+            .max(self.chain.first_block());
         let mut history = FeeHistory {
             oldest_block: oldest,
             ..Default::default()

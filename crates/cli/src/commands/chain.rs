@@ -3,17 +3,18 @@
 use crate::{
     doctor::choose,
     endpoint::{BUNDLER_URL, Endpoint, RPC_URL},
-    failure::WrongInput,
+    failure::{NotASessionKey, WrongInput},
     settings::Settings,
 };
-use eyre::{Result, WrapErr as _, bail, eyre};
+use clap::Args;
+use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use session_key_client::{
     Deployment, Node, SmartAccount,
     account::ConnectOptions,
     alloy::{
         eips::BlockId,
         network::TransactionBuilder as _,
-        primitives::{Address, B256, Bytes, Selector},
+        primitives::{Address, B256, Bytes, Selector, U256},
         providers::DynProvider,
         rpc::types::TransactionRequest,
         sol_types::{SolCall, SolType, sol_data},
@@ -23,9 +24,10 @@ use session_key_client::{
     nft::nfts,
     node::Head,
     permissions::{
-        ERC20_APPROVE, ERC20_TRANSFER, KeyState,
+        Call, ERC20_APPROVE, ERC20_TRANSFER, KeyState,
         words::{Names, Token},
     },
+    v08::{AccountFactory, FactoryAccount},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +38,26 @@ alloy::sol! {
         function symbol() external view returns (string);
         /// Its decimals.
         function decimals() external view returns (uint8);
+        /// What an account holds of it.
+        function balanceOf(address account) external view returns (uint256);
+    }
+}
+
+/// Which kind of account to make.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct Kind {
+    /// A semi-modular account of Modular Account v2 (ERC-6900 v0.8), by its factory, instead of this project's account (ERC-6900
+    /// v0.7).
+    #[arg(long)]
+    pub(crate) semi_modular: bool,
+}
+
+impl Kind {
+    /// Notes in a request what is not the default.
+    pub(crate) fn note_in(self, request: &mut serde_json::Value) {
+        if self.semi_modular {
+            request["semiModular"] = true.into();
+        }
     }
 }
 
@@ -112,12 +134,38 @@ impl Chain {
                 .collect(),
         };
         options = options.deployments(known);
+        if let Some(entity_id) = self.settings.entity_id {
+            options = options.entity_id(entity_id);
+        }
         Ok(SmartAccount::connect_with(&options, self.provider(), self.address()?).await?)
+    }
+
+    /// The account that a factory makes, or has made, for an owner.
+    pub(crate) async fn made_account(&self, kind: Kind, owner: Address, salt: U256) -> Result<SmartAccount> {
+        let (chain_id, provider) = (self.chain_id, self.provider());
+        Ok(if kind.semi_modular {
+            let made = FactoryAccount::semi_modular(owner, salt);
+            let deployment = Deployment::for_v08_accounts();
+            let factory = AccountFactory::default();
+            SmartAccount::from_v08_factory_on(chain_id, provider, deployment, &factory, made).await?
+        } else {
+            SmartAccount::from_factory_on(chain_id, provider, self.deployment()?, [owner], salt).await?
+        })
     }
 
     /// The account's keys.
     pub(crate) async fn inspect(&self, options: InspectOptions) -> Result<(SmartAccount, Inspection)> {
         let account = self.account().await?;
+        let from = self.settings.from_block;
+        if from > 0 {
+            let head = self.head().await?.number;
+            ensure!(
+                from <= head,
+                WrongInput(format!(
+                    "--from-block {from} is not there yet: the latest block is {head}"
+                ))
+            );
+        }
         let options = options.from_block(self.settings.from_block);
         let inspection = inspect(&account, &options).await?;
         Ok((account, inspection))
@@ -127,7 +175,10 @@ impl Chain {
     pub(crate) async fn inspect_key(&self, key: Address) -> Result<(SmartAccount, Head, InspectedKey)> {
         let (account, inspection) = self.inspect(InspectOptions::new().keys([key])).await?;
         let found = inspection.key(key).cloned();
-        let found = found.ok_or_else(|| eyre!("{key} is not a session key of {}", account.address()))?;
+        let found = found.ok_or_else(|| NotASessionKey {
+            key,
+            account: account.address(),
+        })?;
         Ok((account, inspection.block, found))
     }
 
@@ -161,9 +212,22 @@ impl Chain {
             .map_err(|_| eyre!("{token} does not say how many decimals it has: is it a token?"))
     }
 
+    /// What an account holds of a token at a block.
+    pub(crate) async fn balance_of(&self, token: Address, account: Address, block: u64) -> Result<U256> {
+        let call = IErc20Metadata::balanceOfCall { account };
+        let answer = self.view_at(token, call.abi_encode(), block.into()).await?;
+        Ok(IErc20Metadata::balanceOfCall::abi_decode_returns_validate(
+            &answer,
+        )?)
+    }
+
     async fn view(&self, contract: Address, call: Vec<u8>) -> Result<Bytes> {
+        self.view_at(contract, call, BlockId::latest()).await
+    }
+
+    async fn view_at(&self, contract: Address, call: Vec<u8>, block: BlockId) -> Result<Bytes> {
         let request = TransactionRequest::default().with_to(contract).with_input(call);
-        Ok(self.node.call(&request, BlockId::latest()).await?)
+        Ok(self.node.call(&request, block).await?)
     }
 
     /// Names for what a key may do: those that a file gives, and the symbols of tokens on the chain.
@@ -177,6 +241,18 @@ impl Chain {
             .fold(names.native_symbol(self.symbol()), |names, (address, token)| {
                 names.token(address, token)
             })
+    }
+
+    /// Names of the tokens among the contracts that are called.
+    pub(crate) async fn names_of_calls<'a>(&self, calls: impl IntoIterator<Item = &'a Call>) -> Names {
+        /// As many contracts are asked: an operation may call any number of them.
+        const MOST: usize = 32;
+        let called: BTreeSet<Address> = calls.into_iter().map(|call| call.target).collect();
+        let tokens = self.tokens(called.into_iter().take(MOST)).await;
+        let names = Names::new().native_symbol(self.symbol());
+        tokens
+            .into_iter()
+            .fold(names, |names, (address, token)| names.token(address, token))
     }
 
     /// Those of the contracts that keys take for tokens, and that say that they are NFTs.

@@ -18,7 +18,7 @@ use session_key_client::{
         sol_types::{SolCall, SolValue as _},
     },
     permissions::{
-        PermissionUpdates, Permissions,
+        PermissionUpdate, PermissionUpdates, Permissions,
         model::decode_execute_with_session_key,
         policy::{Policy, PolicyFormat},
         words::Names,
@@ -50,6 +50,18 @@ enum As {
     Json,
 }
 
+impl As {
+    const fn is_toml(self) -> bool {
+        matches!(self, Self::Toml)
+    }
+}
+
+/// `1 update`, `2 updates`.
+fn counted(updates: usize) -> String {
+    let plural = if updates == 1 { "" } else { "s" };
+    format!("{updates} update{plural}")
+}
+
 pub(crate) fn decode(arguments: &DecodeArguments) -> Outcome {
     not_begun((|| {
         let text = if arguments.hex == "-" {
@@ -69,7 +81,7 @@ pub(crate) fn decode(arguments: &DecodeArguments) -> Outcome {
         match &lines[..] {
             [] => Err(WrongInput("there is nothing to decode".into()).into()),
             [one] => decode_bytes(one, arguments),
-            updates => decode_updates(updates, arguments),
+            updates => decode_updates(updates, (None, false), arguments),
         }
     })())
 }
@@ -92,7 +104,16 @@ fn decode_json(text: &str, arguments: &DecodeArguments) -> Result<Answer> {
     if let Some(updates) = value.get("updates") {
         let updates: Vec<Bytes> = serde_json::from_value(updates.clone())
             .map_err(|_| WrongInput("\"updates\" are not a list of hexadecimal texts".into()))?;
-        return decode_updates(&updates, arguments);
+        let tag = match value.get("tag") {
+            None | Some(Value::Null) => None,
+            Some(tag) => {
+                let tag: Result<B256, _> = serde_json::from_value(tag.clone());
+                Some(tag.map_err(|_| WrongInput("\"tag\" is not 32 bytes in hexadecimal".into()))?)
+            }
+        };
+        // As plan and apply print them.
+        let is_change = value.get("changes").is_some();
+        return decode_updates(&updates, (tag, is_change), arguments);
     }
     let operation: UserOperation = serde_json::from_value(value)
         .map_err(|error| WrongInput(format!("not a user operation: {}", clean(&error.to_string()))))?;
@@ -111,9 +132,27 @@ fn decode_json(text: &str, arguments: &DecodeArguments) -> Result<Answer> {
     Ok(answer)
 }
 
-fn decode_updates(updates: &[Bytes], arguments: &DecodeArguments) -> Result<Answer> {
+/// Whether an update takes off what a key had before: then it changes a key, and is no part of a policy.
+fn takes_off(update: &PermissionUpdate) -> bool {
+    match update {
+        PermissionUpdate::AddressEntry(entry) => !entry.is_on_list,
+        PermissionUpdate::FunctionEntry(entry) => !entry.is_on_list,
+        PermissionUpdate::Erc20SpendLimit(limit) => limit.limit.is_unlimited(),
+        PermissionUpdate::GasSpendLimit(limit) => limit.is_unlimited(),
+        PermissionUpdate::RequiredPaymaster(paymaster) => paymaster.is_zero(),
+        _ => false,
+    }
+}
+
+/// `is_change`: they are known to change a key that has permissions already.
+fn decode_updates(
+    updates: &[Bytes],
+    (tag, is_change): (Option<B256>, bool),
+    arguments: &DecodeArguments,
+) -> Result<Answer> {
     let decoded = PermissionUpdates::decode(updates)?;
-    let names = Names::new();
+    // Which coin it is depends on the chain.
+    let names = Names::new().native_symbol("native");
     let mut answer = answer_of("updates");
     let permissions = decoded
         .as_slice()
@@ -123,13 +162,33 @@ fn decode_updates(updates: &[Bytes], arguments: &DecodeArguments) -> Result<Answ
         As::Toml => PolicyFormat::Toml,
         As::Json => PolicyFormat::Json,
     };
-    answer.data("words", decoded.describe(&names));
-    match Policy::of(&permissions, None, &names) {
+    let words = decoded.describe(&Names::new().native_symbol("native coins"));
+    answer.data("words", &words);
+    if is_change || decoded.as_slice().iter().any(takes_off) {
+        answer.heading(format!(
+            "{} that change a key, and are not all that it may do:",
+            counted(updates.len())
+        ));
+        for sentence in words {
+            answer.plain(sentence);
+        }
+        return Ok(answer);
+    }
+    match Policy::of(&permissions, tag.filter(|tag| !tag.is_zero()), &names) {
         Ok((policy, not_shown)) => {
             let text = policy.to_text(format);
             answer.data("policy", &text).data("notShown", &not_shown);
+            if arguments.format.is_toml() {
+                answer.raw(format!(
+                    "# {}, as the policy of a new key:",
+                    counted(updates.len())
+                ));
+                for sentence in words {
+                    answer.raw(format!("# {sentence}"));
+                }
+            }
             answer.raw(text.trim_end().to_owned());
-            if !not_shown.is_empty() {
+            if !not_shown.is_empty() && arguments.format.is_toml() {
                 answer.raw(format!(
                     "# {} entries without effect are left out",
                     not_shown.len()
@@ -138,7 +197,7 @@ fn decode_updates(updates: &[Bytes], arguments: &DecodeArguments) -> Result<Answ
         }
         Err(error) => {
             answer.line(Tone::Bad, 0, format!("no policy says this: {error}"));
-            for sentence in decoded.describe(&names) {
+            for sentence in words {
                 answer.plain(sentence);
             }
         }
@@ -148,7 +207,7 @@ fn decode_updates(updates: &[Bytes], arguments: &DecodeArguments) -> Result<Answ
 
 fn decode_bytes(bytes: &Bytes, arguments: &DecodeArguments) -> Result<Answer> {
     if PermissionUpdates::decode([bytes]).is_ok() {
-        return decode_updates(std::slice::from_ref(bytes), arguments);
+        return decode_updates(std::slice::from_ref(bytes), (None, false), arguments);
     }
     if let Some(read) = CallData::read(bytes, 0) {
         let mut answer = answer_of("callData");

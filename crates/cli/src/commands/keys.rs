@@ -1,9 +1,10 @@
 //! Session keys in the encrypted keystore.
 
-use super::{Json, Outcome, not_begun};
+use super::{Json, Outcome, clean, not_begun};
 use crate::{
     answer::{Answer, Tone},
     failure::WrongInput,
+    report::print_note,
     settings::FromFile,
 };
 use clap::Args;
@@ -32,6 +33,10 @@ pub(crate) struct KeygenArguments {
     #[command(flatten)]
     keystore: Keystore,
 
+    /// The settings file [default: session-key.toml in the working directory, if it is there].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) json: Json,
 }
@@ -40,6 +45,10 @@ pub(crate) struct KeygenArguments {
 pub(crate) struct KeysArguments {
     #[command(flatten)]
     keystore: Keystore,
+
+    /// The settings file [default: session-key.toml in the working directory, if it is there].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) json: Json,
@@ -53,11 +62,22 @@ impl Keystore {
         })?)
     }
 
-    /// The same, or that of the settings file in the working directory.
-    pub(crate) fn or_of_file(&self) -> Result<Self> {
+    /// The same, or that of a settings file: this one, or the one in the working directory.
+    pub(crate) fn or_of_file(&self, config: Option<&Path>) -> Result<Self> {
         let folder = match &self.folder {
             Some(folder) => Some(folder.clone()),
-            None => FromFile::read(None)?.keystore().map(Path::to_owned),
+            None => {
+                let folder = FromFile::read(config)?.keystore().map(Path::to_owned);
+                if let Some(folder) = &folder {
+                    let file = config.unwrap_or(Path::new(crate::settings::FILE));
+                    print_note(&format!(
+                        "the keystore is {}, by {}",
+                        clean(&folder.display().to_string()),
+                        file.display()
+                    ));
+                }
+                folder
+            }
         };
         Ok(Self { folder })
     }
@@ -124,7 +144,10 @@ impl Keystore {
 
 pub(crate) fn keygen(arguments: &KeygenArguments) -> Outcome {
     not_begun((|| {
-        let address = arguments.keystore.or_of_file()?.generate()?;
+        let address = arguments
+            .keystore
+            .or_of_file(arguments.config.as_deref())?
+            .generate()?;
         let mut answer = Answer::new();
         answer
             .raw(address.to_string())
@@ -135,7 +158,10 @@ pub(crate) fn keygen(arguments: &KeygenArguments) -> Outcome {
 
 pub(crate) fn list(arguments: &KeysArguments) -> Outcome {
     not_begun((|| {
-        let keys = arguments.keystore.or_of_file()?.list()?;
+        let keys = arguments
+            .keystore
+            .or_of_file(arguments.config.as_deref())?
+            .list()?;
         let mut answer = Answer::new();
         for key in &keys {
             answer.raw(key.to_string());

@@ -1,20 +1,26 @@
 //! Commands that look at the chain and change nothing.
 
-use super::{ASKING, Json, Outcome, chain::Chain, clean, not_begun, show, waited};
+use super::{
+    ASKING, Json, Outcome,
+    chain::{Chain, Kind},
+    clean, not_begun,
+    obstacles::obstacles,
+    show, waited,
+};
 use crate::{
-    amount::parse_amount,
+    amount::parse_native,
     answer::{Answer, Tone},
     doctor::choose,
     failure::WrongInput,
     files::read,
-    settings::Sources,
+    settings::{FromFile, Sources},
 };
 use alloy::{
     dyn_abi::{DynSolType, DynSolValue, ErrorExt as _},
     json_abi::{ContractObject, Error as AbiError, JsonAbi},
 };
 use clap::Args;
-use eyre::{Result, WrapErr as _};
+use eyre::{Result, WrapErr as _, bail};
 use serde_json::{Value, json};
 use session_key_client::{
     Revert, SignedOperation, UserOperation,
@@ -22,37 +28,49 @@ use session_key_client::{
         hex,
         primitives::{Address, B256, Bytes, U256},
     },
+    deployment::native_symbol,
     explain::{Became, ExplainOptions, Explanation, Failure, NotFound, explain_hash},
     inspect::{InspectOptions, KeyEventKind},
     permissions::{
         Call, DUMMY_SIGNATURE, Verdict,
-        figures::KeyStatus,
+        figures::{BudgetFigures, KeyStatus},
         model::decode_execute_with_session_key,
         parse_address,
-        policy::parse_function,
+        policy::{Policy, PolicyFormat, parse_function},
         words::{Names, UnixTime},
     },
     request::clean_text,
+    v08::{AccountFactory, FactoryAccount},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct AddressArguments {
     /// The owner.
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
-    owner: Address,
+    owner: Option<Address>,
 
-    /// A number that tells the owner's accounts apart.
-    #[arg(long, value_name = "NUMBER", default_value = "0")]
-    salt: U256,
+    /// A number that tells the owner's accounts apart [default: 0].
+    #[arg(long, value_name = "NUMBER")]
+    salt: Option<U256>,
 
     /// The chain, for its known contracts.
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
-    chain_id: u64,
+    chain_id: Option<u64>,
+
+    /// The settings file [default: session-key.toml in the working directory, if it is there].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// Which contracts: `canonical`, `deterministic`, or a file that `deploy --record` wrote.
     #[arg(long, value_name = "NAME|FILE")]
     deployment: Option<String>,
+
+    #[command(flatten)]
+    kind: Kind,
 
     #[command(flatten)]
     pub(crate) json: Json,
@@ -67,6 +85,10 @@ pub(crate) struct InspectArguments {
     /// Every change, with its block and time, also of keys that are gone.
     #[arg(long)]
     history: bool,
+
+    /// Print the policy file that says what the key may do. What it has used, and entries without effect, are left out.
+    #[arg(long, requires = "key", conflicts_with = "history")]
+    policy: bool,
 
     /// JSON-RPC URL of a second node, of another operator, whose logs have to be the same.
     #[arg(long, value_name = "URL")]
@@ -93,7 +115,8 @@ pub(crate) struct CheckArguments {
     #[arg(value_name = "KEY", value_parser = parse_address)]
     key: Address,
 
-    /// A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal.
+    /// A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal. A text
+    /// among the arguments stands in double quotes if it has a comma or an @.
     #[arg(long = "call", value_name = "CALL")]
     calls: Vec<String>,
 
@@ -121,10 +144,24 @@ pub(crate) struct ExplainArguments {
 
 pub(crate) fn address(arguments: &AddressArguments) -> Outcome {
     not_begun((|| {
-        let (_, known) = choose(arguments.chain_id, arguments.deployment.as_deref())?;
-        let address = known
-            .deployment()?
-            .account_address([arguments.owner], arguments.salt)?;
+        let file = FromFile::read(arguments.config.as_deref())?;
+        let owner = arguments.owner.or(file.owner());
+        let owner = owner.ok_or_else(|| WrongInput("whose account? Give --owner".to_owned()))?;
+        let chain_id = arguments.chain_id.or(file.chain_id());
+        let chain_id = chain_id.ok_or_else(|| {
+            WrongInput("a chain is needed: give --chain-id or SESSION_KEY_CHAIN_ID".to_owned())
+        })?;
+        let salt = arguments.salt.or(file.salt()).unwrap_or_default();
+        if arguments.kind.semi_modular {
+            let made = FactoryAccount::semi_modular(owner, salt);
+            let address = made.address(&AccountFactory::default()).to_string();
+            let mut answer = Answer::new();
+            answer.raw(address.clone()).data("account", address);
+            return Ok(answer);
+        }
+        let deployment = arguments.deployment.as_deref().or(file.deployment());
+        let (_, known) = choose(chain_id, deployment)?;
+        let address = known.deployment()?.account_address([owner], salt)?;
         let address = address.ok_or_else(|| {
             WrongInput(format!(
                 "how the factory of {:?} makes accounts is not known: ask a node",
@@ -175,12 +212,36 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         ),
     );
     if inspection.keys().is_empty() {
+        answer.no(arguments.key.is_some());
         answer.plain(match arguments.key {
             Some(key) => format!("{key} is not a session key of it."),
             None => "No session keys.".to_owned(),
         });
     }
-    for key in inspection.keys() {
+    let mut policy = None;
+    if arguments.policy
+        && let Some(key) = inspection.keys().first()
+    {
+        if let Some(missing) = key.missing.first() {
+            bail!(
+                "not everything that {} may do is known: {missing}",
+                key.session_key
+            );
+        }
+        let tag = key.tag.filter(|tag| !tag.is_zero());
+        let (found, not_shown) = Policy::of_key(&key.state, tag, &names)?;
+        let text = found.to_text(PolicyFormat::Toml);
+        answer = Answer::new();
+        answer.raw(text.trim_end().to_owned());
+        if !not_shown.is_empty() {
+            answer.raw(format!(
+                "# {} entries without effect are left out: to apply this takes them off",
+                not_shown.len()
+            ));
+        }
+        policy = Some(text);
+    }
+    for key in inspection.keys().iter().filter(|_| policy.is_none()) {
         show::show_key(&mut answer, key, &names, &nfts, now);
     }
     let keys: Vec<Value> = inspection
@@ -189,6 +250,7 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         .map(|key| show::key_json(key, &names, &nfts, now))
         .collect();
     answer
+        .data("policy", policy)
         .data("account", account.address().to_string())
         .data("chainId", chain.chain_id)
         .data("block", inspection.block.number)
@@ -196,11 +258,13 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         .data("complete", inspection.is_complete())
         .data("keys", keys);
     if arguments.history {
-        history(&mut answer, &chain, &inspection, &names).await?;
+        history(&mut answer, &chain, &inspection, arguments.key, &names).await?;
     } else {
         answer.data("history", Value::Null);
     }
     answer.data("missingBlocks", inspection.missing_blocks());
+    let lacks_blocks = arguments.history && !inspection.missing_blocks().is_empty();
+    answer.no(!inspection.is_complete() || lacks_blocks);
     Ok(answer)
 }
 
@@ -208,12 +272,32 @@ async fn history(
     answer: &mut Answer,
     chain: &Chain,
     inspection: &session_key_client::inspect::Inspection,
+    key: Option<Address>,
     names: &Names,
 ) -> Result<()> {
     answer.heading("History");
     let mut events = Vec::new();
     let mut times = std::collections::BTreeMap::new();
+    // A key that was rotated goes on under its new address. The newest event comes first.
+    let mut followed: BTreeSet<Address> = key.into_iter().collect();
+    for event in inspection.events() {
+        if let KeyEventKind::Rotated { old, new } = &event.kind
+            && followed.contains(new)
+        {
+            followed.insert(*old);
+        }
+    }
     for event in inspection.events().iter().rev() {
+        let is_followed = match &event.kind {
+            KeyEventKind::Rotated { old, new } => followed.contains(old) || followed.contains(new),
+            KeyEventKind::Added { session_key, .. }
+            | KeyEventKind::Removed { session_key }
+            | KeyEventKind::Updated { session_key, .. } => followed.contains(session_key),
+            _ => false,
+        };
+        if key.is_some() && !is_followed {
+            continue;
+        }
         let time = match times.get(&event.block) {
             Some(time) => *time,
             None => {
@@ -273,6 +357,13 @@ pub(crate) async fn budget(arguments: &BudgetArguments) -> Outcome {
                 let status = key.state.status(now);
                 let mut answer = Answer::new();
                 answer.heading(format!("{}  {}", key.session_key, show::status(status)));
+                let none =
+                    key.state.budget_figures(now).into_iter().any(|budget| {
+                        matches!(budget, BudgetFigures::Native { .. }) && budget.limit().is_zero()
+                    });
+                if none {
+                    answer.plain(format!("{:<6} none may be sent", chain.symbol()));
+                }
                 show::show_budgets(&mut answer, &key.state, &names, now);
                 for missing in &key.missing {
                     answer.line(Tone::Bad, 2, format!("not complete: {missing}"));
@@ -285,7 +376,7 @@ pub(crate) async fn budget(arguments: &BudgetArguments) -> Outcome {
                     .data("status", status)
                     .data("complete", key.is_complete())
                     .data("budgets", key.state.budget_figures(now));
-                answer.no(status != KeyStatus::Active);
+                answer.no(status != KeyStatus::Active || !key.is_complete());
                 Ok(answer)
             }),
         )
@@ -299,14 +390,40 @@ fn parse_hash(text: &str) -> Result<B256, String> {
     hash.ok_or_else(|| "a hash is 0x and 64 hexadecimal digits".to_owned())
 }
 
-/// Reads `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`.
-pub(crate) fn parse_call(text: &str) -> Result<Call> {
+/// The place of the `@` before the value: the last one outside of texts in quotes.
+fn value_place(call: &str) -> Option<usize> {
+    let mut place = None;
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for (index, character) in call.char_indices() {
+        match character {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            '@' if !is_quoted => place = Some(index),
+            _ => {}
+        }
+    }
+    place
+}
+
+/// Reads `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`, on a chain with this coin.
+fn parse_call(text: &str, coin: &str) -> Result<Call> {
     let wrong = |why: String| WrongInput(format!("--call {}: {why}", clean(text)));
-    let (call, value) = match text.rsplit_once('@') {
-        Some((call, value)) => (call, parse_amount(value).map_err(wrong)?),
-        None => (text, U256::ZERO),
+    let split = value_place(text).and_then(|place| Some((text.get(..place)?, text.get(place + 1..)?)));
+    let (call, value) = match split {
+        Some((call, value)) => (call, Some(value)),
+        None => (text, None),
     };
     let mut parts = call.splitn(3, ':');
+    if let (Some(_), Some(signature), Some(arguments)) = (value, parts.clone().nth(1), parts.clone().nth(2))
+        && signature.contains("string")
+        && !arguments.contains('"')
+    {
+        let why = "does @ begin the value, or is it part of a text? Put texts into double quotes";
+        return Err(wrong(why.to_owned()).into());
+    }
+    let value = value.map_or(Ok(U256::ZERO), |value| parse_native(value, coin));
+    let value = value.map_err(wrong)?;
     let target = parts.next().unwrap_or_default();
     let target = parse_address(target).map_err(|error| wrong(error.to_string()))?;
     let data = match (parts.next(), parts.next()) {
@@ -343,17 +460,31 @@ fn call_data(signature: &str, arguments: &str) -> Result<Bytes, String> {
     Ok(data.into())
 }
 
+/// The native coins of known chains.
+const COINS: [&str; 3] = ["ETH", "POL", "FRAX"];
+
 pub(crate) async fn check(arguments: &CheckArguments) -> Outcome {
     let limit = arguments.sources.time_limit;
     not_begun(waited(ASKING, limit.all(checked(arguments))).await)
 }
 
 async fn checked(arguments: &CheckArguments) -> Result<Answer> {
-    let calls: Vec<Call> = arguments
-        .calls
-        .iter()
-        .map(|call| parse_call(call))
-        .collect::<Result<_>>()?;
+    let settings = arguments.sources.settings()?;
+    let read_calls = |coin: Option<&str>| -> Result<Vec<Call>> {
+        let calls = arguments.calls.iter();
+        calls
+            .map(|call| match coin {
+                Some(coin) => parse_call(call, coin),
+                // Which chain it is is not known yet.
+                None => COINS
+                    .iter()
+                    .find_map(|coin| parse_call(call, coin).ok())
+                    .map_or_else(|| parse_call(call, COINS[0]), Ok),
+            })
+            .collect()
+    };
+    // What is wrong on every chain is found before anything is asked.
+    read_calls(settings.chain_id.map(native_symbol))?;
     let operation: Option<UserOperation> = match &arguments.user_operation {
         Some(path) => Some(serde_json::from_str(&read(path)?).map_err(|error| {
             WrongInput(format!(
@@ -364,7 +495,8 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
         })?),
         None => None,
     };
-    let chain = Chain::connect(arguments.sources.settings()?).await?;
+    let chain = Chain::connect(settings).await?;
+    let calls = read_calls(Some(chain.symbol()))?;
     let account = chain.account().await?;
     let head = chain.head().await?;
     let at = account.clone().at(head.number);
@@ -375,19 +507,35 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
         }
         None => calls.clone(),
     };
+    let is_unsigned =
+        |operation: &UserOperation| operation.signature.is_empty() || operation.signature == DUMMY_SIGNATURE;
+    let is_signed = operation.as_ref().map(|operation| !is_unsigned(operation));
     let state = session_key_client::explain::load_for_calls(&at, arguments.key, &touched).await?;
-    let verdict = match operation {
+    let verdict = match &operation {
         None => state.check_calls(&calls, now),
-        Some(operation) if operation.signature.is_empty() || operation.signature == DUMMY_SIGNATURE => {
-            state.check(&operation, now)
-        }
+        Some(operation) if is_unsigned(operation) => state.check(operation, now),
         Some(operation) => {
             let hash = operation.hash(account.deployment().entry_point, chain.chain_id);
+            let operation = operation.clone();
             state.check_signed(&SignedOperation { operation, hash }, now)
         }
     };
     let names = chain.names([&state], Names::new()).await;
+    let obstacles = obstacles(&chain, &at, head.number, (operation.as_ref(), &touched), &names).await?;
+    let is_impossible = obstacles.iter().any(|obstacle| obstacle.is_final);
     let mut answer = Answer::new();
+    if !obstacles.is_empty() {
+        let (tone, words) = if is_impossible {
+            (Tone::Bad, "Refused, whatever the key may do:")
+        } else {
+            (Tone::Doubt, "May fail, whatever the key may do:")
+        };
+        answer.line(tone, 0, words);
+        for obstacle in &obstacles {
+            answer.line(Tone::Plain, 2, format!("– {}.", obstacle.words));
+        }
+        answer.line(Tone::Plain, 0, "By the rules of the key:");
+    }
     for (index, sentence) in verdict.describe(&names).into_iter().enumerate() {
         let tone = match (index, &verdict) {
             (0, verdict) if verdict.is_accepted() => Tone::Good,
@@ -398,6 +546,12 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
         answer.line(tone, if index == 0 { 0 } else { 2 }, sentence);
     }
     show::verdict_json(&mut answer, &verdict, &names);
+    let is_refused = is_impossible || matches!(verdict, Verdict::Refused { .. });
+    if is_refused {
+        answer.data("verdict", "refused");
+    } else if !obstacles.is_empty() {
+        answer.data("verdict", "mayPass");
+    }
     let remaining = match &verdict {
         // Its words say this, too.
         Verdict::Accepted { remaining, .. } => remaining.clone(),
@@ -413,8 +567,21 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
         .data("sessionKey", arguments.key.to_string())
         .data("block", head.number)
         .data("remaining", show::remaining_json(&remaining))
-        .data("budgets", state.budget_figures(now));
-    let is_refused = matches!(verdict, Verdict::Refused { .. });
+        .data("budgets", state.budget_figures(now))
+        .data("obstacles", &obstacles)
+        .data("signatureChecked", is_signed);
+    if is_signed == Some(false) {
+        answer.line(
+            Tone::Doubt,
+            2,
+            "Its signature was not checked: there is none yet, or it is the dummy.",
+        );
+    }
+    answer.line(
+        Tone::Quiet,
+        2,
+        "Not judged: what the called contracts do, and whether gas and fees suffice.",
+    );
     answer.no(is_refused);
     Ok(answer)
 }
@@ -605,7 +772,9 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
             return Ok(answer);
         }
     };
-    let names = chain.names([], Names::new()).await;
+    let names = chain
+        .names_of_calls(operations.iter().flat_map(|operation| &operation.calls))
+        .await;
     let mut documents = Vec::new();
     for operation in &operations {
         documents.push(explanation(&mut answer, operation, &names, &abis));
@@ -782,7 +951,7 @@ mod tests {
     fn calls_are_read_from_their_parts() {
         let target = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
         let to: Address = target.parse().unwrap();
-        let read = |text: String| parse_call(&text).unwrap();
+        let read = |text: String| parse_call(&text, "ETH").unwrap();
         assert_eq!(read(target.into()), Call::transfer(to, U256::ZERO));
         assert_eq!(read(format!("{target}@7 wei")), Call::transfer(to, U256::from(7)));
         assert_eq!(
@@ -794,6 +963,18 @@ mod tests {
             Call::new(to, vec![0xab, 0xcd])
         );
         assert_eq!(read(format!("{target}:deposit()@1 wei")).data.len(), 4);
+        // An @ in quotes is part of a text.
+        for (call, value) in [("", 0), ("@7 wei", 7)] {
+            let call = read(format!("{target}:note(string):\"bob@example.com\"{call}"));
+            assert_eq!(call.value, U256::from(value));
+            let text = &call.data[call.data.len() - 32..];
+            assert!(text.starts_with(b"bob@example.com\0"), "{text:?}");
+        }
+        assert!(parse_call(&format!("{target}:note(string):a@0"), "ETH").is_err());
+        assert_eq!(
+            parse_call(&format!("{target}@1 POL"), "POL").unwrap().value,
+            U256::from(10).pow(U256::from(18))
+        );
         for bad in [
             "",
             "0x12",
@@ -806,7 +987,7 @@ mod tests {
             &format!("{target}:pay(uint):1"),
             &format!("{target}:pay(uint256 amount):1"),
         ] {
-            assert!(parse_call(bad).is_err(), "{bad}");
+            assert!(parse_call(bad, "ETH").is_err(), "{bad}");
         }
     }
 }

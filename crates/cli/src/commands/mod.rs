@@ -5,6 +5,7 @@ mod decode;
 mod generate;
 mod keys;
 mod look;
+mod obstacles;
 mod offline;
 mod request;
 mod show;
@@ -13,7 +14,7 @@ mod write;
 
 use crate::{
     answer::{Answer, Printed, print_failure},
-    failure::{Ended, Exit, Failure},
+    failure::{Ended, Exit, Failure, asked_to_end},
 };
 use clap::{Args, Subcommand};
 use eyre::Result;
@@ -42,6 +43,14 @@ async fn waited<T>(what: &'static str, work: impl Future<Output = T>) -> T {
     let done = work.await;
     spinner.finish_and_clear();
     done
+}
+
+/// Ends when the process is asked to end.
+async fn asked() {
+    if asked_to_end().await.is_err() {
+        // Nothing can be heard: then nothing is.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// What is waited for while a node is asked.
@@ -195,6 +204,37 @@ impl KeyCommand {
     /// Runs the command, and prints what came of it.
     pub(crate) async fn run(&self) -> ExitCode {
         let outcome = match self {
+            Self::Watch(arguments) => return watch::run(arguments).await,
+            Self::Completions(arguments) => return generate::completions(arguments),
+            Self::Man(arguments) => return generate::man(arguments),
+            _ => match self.writing() {
+                // What is under way hears of it first: it may have to clean up.
+                Some(writing) => tokio::select! {
+                    biased;
+                    outcome = self.outcome() => outcome,
+                    () = asked() => Err(Ended::Failed(vec![writing.signed.interrupted().into()])),
+                },
+                None => self.outcome().await,
+            },
+        };
+        let failure = match outcome {
+            Ok(answer) => return self.told(answer.print(self.is_json())).await,
+            Err(Ended::NotBegun(error)) => Failure::before(&error),
+            Err(Ended::Failed(errors)) => Failure::during(&errors),
+            Err(Ended::Done) => return Answer::new().print(self.is_json()).into(),
+            Err(Ended::No(reason)) => Failure::said_no(&reason),
+        };
+        let printed = print_failure(&failure, self.is_json(), self.writes());
+        // What is done and could not be reported is reported the next time.
+        if failure.exit == Exit::Open {
+            return printed.into();
+        }
+        self.told(printed).await
+    }
+
+    /// What comes of it.
+    async fn outcome(&self) -> Outcome {
+        match self {
             Self::Account(AccountCommand::New(arguments)) => write::new_account(arguments).await,
             Self::Account(AccountCommand::Address(arguments)) => look::address(arguments),
             Self::Inspect(arguments) => look::inspect(arguments).await,
@@ -215,23 +255,9 @@ impl KeyCommand {
             Self::Keys(arguments) => keys::list(arguments),
             Self::Encode(arguments) => offline::encode(arguments),
             Self::Decode(arguments) => decode::decode(arguments),
-            Self::Watch(arguments) => return watch::run(arguments).await,
-            Self::Completions(arguments) => return generate::completions(arguments),
-            Self::Man(arguments) => return generate::man(arguments),
-        };
-        let failure = match outcome {
-            Ok(answer) => return self.told(answer.print(self.is_json())).await,
-            Err(Ended::NotBegun(error)) => Failure::before(&error),
-            Err(Ended::Failed(errors)) => Failure::during(&errors),
-            Err(Ended::Done) => return Answer::new().print(self.is_json()).into(),
-            Err(Ended::No(reason)) => Failure::said_no(&reason),
-        };
-        let printed = print_failure(&failure, self.is_json(), self.writes());
-        // What is done and could not be reported is reported the next time.
-        if failure.exit == Exit::Open {
-            return printed.into();
+            // These print as they go.
+            Self::Watch(_) | Self::Completions(_) | Self::Man(_) => Ok(Answer::new()),
         }
-        self.told(printed).await
     }
 
     /// What was printed as a whole was told.

@@ -6,7 +6,7 @@ use crate::{
     endpoint::{Endpoint, RPC_URL, TimeLimit},
     failure::WrongInput,
     files::PolicyFile,
-    settings::Sources,
+    settings::{FromFile, Sources},
 };
 use clap::Args;
 use eyre::{Result, ensure};
@@ -25,7 +25,7 @@ use session_key_client::{
 };
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -86,6 +86,14 @@ pub(crate) fn now() -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
+/// The chain that is meant: as it is given, or as the settings file in the working directory says.
+fn chain_id_of(given: Option<u64>) -> Result<Option<u64>> {
+    Ok(match given {
+        Some(chain_id) => Some(chain_id),
+        None => FromFile::read(None)?.chain_id(),
+    })
+}
+
 fn symbol(chain_id: Option<u64>) -> &'static str {
     chain_id.map_or("ETH", native_symbol)
 }
@@ -112,16 +120,13 @@ async fn nfts_of(arguments: &LintArguments, permissions: &Permissions) -> Result
 pub(crate) async fn lint(arguments: &LintArguments) -> Outcome {
     let linting = async {
         let file = PolicyFile::read(&arguments.policy)?;
-        let mut facts = Facts::new()
-            .granted_at(now())
-            .native_symbol(symbol(arguments.chain_id));
+        let coin = symbol(chain_id_of(arguments.chain_id)?);
+        let mut facts = Facts::new().granted_at(now()).native_symbol(coin);
         for token in file.policy.tokens_without_decimals() {
             facts = facts.decimals(token, ANY_DECIMALS);
         }
         let resolved = file.policy.resolve(&facts).map_err(|error| file.wrong(error))?;
-        let names = file
-            .policy
-            .names(&Facts::new().native_symbol(symbol(arguments.chain_id)));
+        let names = file.policy.names(&Facts::new().native_symbol(coin));
         let tokens = file.policy.token_names().map(|(address, _)| address);
         let nfts = nfts_of(arguments, &resolved.permissions).await?;
         let warnings = Lint::new(&resolved.permissions)
@@ -167,16 +172,37 @@ pub(crate) async fn lint(arguments: &LintArguments) -> Outcome {
 
 pub(crate) fn covers_command(arguments: &CoversArguments) -> Outcome {
     not_begun((|| {
-        let symbol = symbol(arguments.chain_id);
+        ensure!(
+            arguments.policy != arguments.need || arguments.policy != Path::new("-"),
+            WrongInput("standard input is read once: only one of the two can be -".to_owned())
+        );
+        let chain_id = chain_id_of(arguments.chain_id)?;
+        let symbol = symbol(chain_id);
         let granted_at = now();
         let resolve = |file: &PolicyFile| {
-            let facts = Facts::new().granted_at(granted_at).native_symbol(symbol);
-            file.policy.resolve(&facts).map_err(|error| file.wrong(error))
+            let mut facts = Facts::new().granted_at(granted_at).native_symbol(symbol);
+            if let Some(chain_id) = chain_id {
+                for (token, decimals) in file.locked_decimals(chain_id)? {
+                    facts = facts.decimals(token, decimals);
+                }
+            }
+            Ok::<_, eyre::Report>(file.policy.resolve(&facts).map_err(|error| file.wrong(error))?)
         };
         let (policy, need) = (
             PolicyFile::read(&arguments.policy)?,
             PolicyFile::read(&arguments.need)?,
         );
+        for token in need.policy.limited_tokens() {
+            if let (Some(one), Some(other)) = (policy.policy.decimals(token), need.policy.decimals(token)) {
+                ensure!(
+                    one == other,
+                    WrongInput(format!(
+                        "token {token} has {one} decimals by {}, and {other} by {}",
+                        policy.name, need.name
+                    ))
+                );
+            }
+        }
         let names = need.policy.names(&Facts::new().native_symbol(symbol));
         let (policy_set, need_set) = (resolve(&policy)?, resolve(&need)?);
         let coverage = covers(&policy_set.permissions, &need_set.permissions)
@@ -289,7 +315,11 @@ pub(crate) fn encode(arguments: &EncodeArguments) -> Outcome {
         for update in &updates {
             answer.raw(update.to_string());
         }
-        let words = resolved.permissions.describe(&file.policy.names(&Facts::new()));
+        let words = resolved.permissions.describe(
+            &file
+                .policy
+                .names(&Facts::new().native_symbol(symbol(settings.chain_id))),
+        );
         answer
             .data("updates", &updates)
             .data("tag", resolved.tag)

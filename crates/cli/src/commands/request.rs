@@ -2,6 +2,7 @@
 
 use super::{
     Outcome,
+    chain::Kind,
     keys::Keystore,
     not_begun, offline, show,
     write::{Lints, Writing, grant_policy},
@@ -10,9 +11,11 @@ use crate::{
     answer::{Answer, Tone},
     failure::WrongInput,
     files::{PolicyFile, read, write_whole},
+    settings::FromFile,
 };
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _};
+use serde_json::Value;
 use session_key_client::{
     alloy::primitives::Address,
     deployment::native_symbol,
@@ -26,7 +29,7 @@ use session_key_client::{
         words::UnixTime,
     },
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RequestCommand {
@@ -51,11 +54,15 @@ pub(crate) struct NewArguments {
 
     /// The account that shall have the key.
     #[arg(long, value_name = "ADDRESS", env = "SESSION_KEY_ACCOUNT", value_parser = parse_address)]
-    account: Address,
+    account: Option<Address>,
 
     /// The chain.
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
-    chain_id: u64,
+    chain_id: Option<u64>,
+
+    /// The settings file [default: session-key.toml in the working directory, if it is there].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// For how many days the request is good.
     #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=365))]
@@ -119,22 +126,22 @@ pub(crate) async fn run(command: &RequestCommand) -> Outcome {
 
 async fn new(arguments: &NewArguments) -> Result<Answer> {
     let need = PolicyFile::read(&arguments.need)?;
-    let keystore = arguments.keystore.or_of_file()?;
+    let file = FromFile::read(arguments.config.as_deref())?;
+    let account = arguments.account.or(file.account());
+    let account = account.ok_or_else(|| {
+        WrongInput("an account is needed: give --account or SESSION_KEY_ACCOUNT".to_owned())
+    })?;
+    let chain_id = arguments.chain_id.or(file.chain_id());
+    let chain_id = chain_id
+        .ok_or_else(|| WrongInput("a chain is needed: give --chain-id or SESSION_KEY_CHAIN_ID".to_owned()))?;
+    let keystore = arguments.keystore.or_of_file(arguments.config.as_deref())?;
     let key = match arguments.key {
         Some(key) => key,
         None => keystore.generate()?,
     };
     let signer = keystore.load(key)?;
     let expires_at = offline::now().saturating_add(arguments.valid_days * 86_400);
-    let request = KeyRequest::new(
-        &signer,
-        arguments.chain_id,
-        arguments.account,
-        &need.text,
-        need.format,
-        expires_at,
-    )
-    .await?;
+    let request = KeyRequest::new(&signer, chain_id, account, &need.text, need.format, expires_at).await?;
     let text = request.to_json();
     let mut answer = Answer::new();
     match &arguments.out {
@@ -170,8 +177,22 @@ fn needed(request: &KeyRequest, policy: &Policy, other: Option<&Policy>) -> Resu
     Ok(policy.resolve(&facts)?.permissions)
 }
 
+/// Reads a request, or what `request new` prints with `--json`.
+fn read_request(path: &Path) -> Result<KeyRequest> {
+    let text = read(path)?;
+    let answer: Option<Value> = serde_json::from_str(&text).ok();
+    let request = answer.as_ref().and_then(|answer| {
+        let is_answer = answer.get("ok") == Some(&Value::Bool(true));
+        answer.get("request").filter(|_| is_answer)
+    });
+    Ok(match request {
+        Some(request) => KeyRequest::from_json(&request.to_string())?,
+        None => KeyRequest::from_json(&text)?,
+    })
+}
+
 fn show(arguments: &ShowArguments) -> Result<Answer> {
-    let request = KeyRequest::from_json(&read(&arguments.file)?)?;
+    let request = read_request(&arguments.file)?;
     let policy = request.verify_proof(offline::now())?;
     let permissions = needed(&request, &policy, None)?;
     let names = policy.names(&Facts::new().native_symbol(native_symbol(request.chain_id())));
@@ -225,7 +246,7 @@ fn show(arguments: &ShowArguments) -> Result<Answer> {
 
 async fn approve(arguments: &ApproveArguments) -> Outcome {
     let ready = (|| {
-        let request = KeyRequest::from_json(&read(&arguments.file)?)?;
+        let request = read_request(&arguments.file)?;
         let need = request.verify_proof(offline::now())?;
         let settings = arguments.writing.sources.settings()?;
         if let Some(account) = settings.account {
@@ -244,7 +265,11 @@ async fn approve(arguments: &ApproveArguments) -> Outcome {
                 let coverage = covers(&wanted, &granted)
                     .map_err(|error| WrongInput(format!("{}: {error}", file.name)))?;
                 if let Some(more) = coverage.missing().first() {
-                    let words = more.describe_example(&file.policy.names(&Facts::new()));
+                    let words = more.describe_example(
+                        &file
+                            .policy
+                            .names(&Facts::new().native_symbol(native_symbol(request.chain_id()))),
+                    );
                     return Err(WrongInput(format!(
                         "{} allows more than the request asks for, which would refuse this, {words}",
                         file.name
@@ -272,7 +297,7 @@ async fn approve(arguments: &ApproveArguments) -> Outcome {
         &file,
         Some(request.session_key()),
         None,
-        (None, None),
+        (None, None, Kind::default()),
         arguments.lints,
         Some(&wanted),
     )

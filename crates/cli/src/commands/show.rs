@@ -12,7 +12,7 @@ use session_key_client::{
         model::Remaining,
         plan::Plan,
         policy::Policy,
-        words::{Lookup, Names, UnixTime, decimal},
+        words::{Lookup, Names, UnixTime, decimal, token_amount, token_symbol},
     },
 };
 use std::collections::BTreeSet;
@@ -83,21 +83,15 @@ pub(crate) fn show_budgets(answer: &mut Answer, state: &KeyState, names: &Names,
     for budget in state.budget_figures(now) {
         let (label, amount): (String, Box<dyn Fn(U256) -> String>) = match &budget {
             BudgetFigures::Token { token, .. } => {
-                let known = names.token(*token);
-                match known {
-                    Some(known) => {
-                        let symbol = crate::commands::clean(&known.symbol);
-                        let decimals = known.decimals;
-                        (
-                            symbol.clone(),
-                            Box::new(move |amount| format!("{} {symbol}", decimal(amount, decimals))),
-                        )
-                    }
-                    None => (
-                        token.to_string(),
-                        Box::new(|amount: U256| format!("{amount} base units")),
-                    ),
-                }
+                let (names, token) = (names.clone(), *token);
+                let label = token_symbol(&names, token);
+                // Where the symbol alone does not say which token it is, the address stands in front.
+                let amount: Box<dyn Fn(U256) -> String> = match (Lookup::token(&names, token), &label) {
+                    (Some(known), None) => Box::new(move |amount| decimal(amount, known.decimals)),
+                    (None, _) => Box::new(|amount| format!("{amount} base units")),
+                    _ => Box::new(move |amount| token_amount(&names, token, amount)),
+                };
+                (label.unwrap_or_else(|| token.to_string()), amount)
             }
             BudgetFigures::Gas { .. } => ("gas".to_owned(), native(names)),
             _ => (names.native_symbol().into_owned(), native(names)),

@@ -2,22 +2,31 @@
 
 use super::{chain::Chain, clean};
 use crate::{
-    answer::{Answer, Tone, print_failure},
-    failure::{Exit, Failure, asked_to_end},
-    report::print_error,
+    answer::{Answer, Tone, print_failure_line},
+    failure::{Exit, Failure, WrongInput, asked_to_end},
+    report::{print_error, print_note},
     settings::Sources,
 };
 use clap::Args;
-use eyre::Result;
+use eyre::{Result, ensure};
 use session_key_client::{
     SmartAccount,
     alloy::primitives::{Address, B256},
-    explain::{Became, ExplainOptions, explain_hash},
+    explain::{Became, ExplainOptions, Failure as Failed, explain_hash},
     inspect::{InspectOptions, KeyEventKind, inspect},
     node::{Head, OperationFilter},
-    permissions::{KeyState, figures::BudgetFigures, parse_address, words::UnixTime},
+    permissions::{
+        KeyState,
+        figures::BudgetFigures,
+        parse_address,
+        words::{Names, UnixTime},
+    },
 };
-use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+    time::Duration,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct WatchArguments {
@@ -79,12 +88,21 @@ impl Event {
     }
 }
 
+/// What a key has left.
+struct Left {
+    key: Address,
+    budgets: Vec<BudgetFigures>,
+    words: String,
+}
+
 struct Watch<'a> {
     arguments: &'a WatchArguments,
     chain: Chain,
     account: SmartAccount,
     /// The last block that was looked at.
     seen: u64,
+    /// The keys that were asked for, and those that they were rotated to. Empty: all.
+    watched: BTreeSet<Address>,
     budgets: BTreeMap<Address, Vec<BudgetFigures>>,
 }
 
@@ -97,11 +115,29 @@ pub(crate) async fn run(arguments: &WatchArguments) -> ExitCode {
         let seen = arguments
             .since
             .map_or(head.number, |since| since.saturating_sub(1));
+        ensure!(
+            seen <= head.number,
+            WrongInput(format!(
+                "--since {} is not there yet: the latest block is {}",
+                seen.saturating_add(1),
+                head.number
+            ))
+        );
+        if !arguments.keys.is_empty() {
+            let registered = account.session_keys().await?;
+            for key in arguments.keys.iter().filter(|key| !registered.contains(key)) {
+                print_note(&format!(
+                    "{key} is not a session key of {} now",
+                    account.address()
+                ));
+            }
+        }
         let mut watch = Watch {
             arguments,
             chain,
             account,
             seen,
+            watched: arguments.keys.iter().copied().collect(),
             budgets: BTreeMap::new(),
         };
         watch.remember(head).await?;
@@ -109,7 +145,7 @@ pub(crate) async fn run(arguments: &WatchArguments) -> ExitCode {
     };
     let mut watch = match arguments.sources.time_limit.all(begun).await {
         Ok(watch) => watch,
-        Err(error) => return print_failure(&Failure::before(&error), is_json, false).into(),
+        Err(error) => return print_failure_line(&Failure::before(&error), is_json).into(),
     };
     let mut rounds = 0;
     loop {
@@ -139,11 +175,11 @@ pub(crate) async fn run(arguments: &WatchArguments) -> ExitCode {
 
 impl Watch<'_> {
     fn is_watched(&self, key: &Address) -> bool {
-        self.arguments.keys.is_empty() || self.arguments.keys.contains(key)
+        self.watched.is_empty() || self.watched.contains(key)
     }
 
-    /// What the keys have left now.
-    async fn remember(&mut self, head: Head) -> Result<Vec<(Address, Vec<BudgetFigures>)>> {
+    /// What the keys have left now, of those that have other budgets than before.
+    async fn remember(&mut self, head: Head) -> Result<Vec<Left>> {
         let options = InspectOptions::new()
             .at(head.number.into())
             .from_block(self.chain.settings.from_block);
@@ -157,7 +193,13 @@ impl Watch<'_> {
             let now = state.budget_figures(head.timestamp);
             let before = self.budgets.insert(key.session_key, now.clone());
             if before.is_some_and(|before| before != now) {
-                changed.push((key.session_key, now));
+                let names = self.chain.names([state], Names::new()).await;
+                let words = state.remaining(head.timestamp).describe(&names).lines().join(" ");
+                changed.push(Left {
+                    key: key.session_key,
+                    budgets: now,
+                    words,
+                });
             }
         }
         Ok(changed)
@@ -196,6 +238,10 @@ impl Watch<'_> {
                 _ => continue,
             };
             if self.is_watched(&key) {
+                // It is the same permissions that are watched.
+                if !self.watched.is_empty() {
+                    self.watched.extend(new_key);
+                }
                 events.push(Event {
                     block: event.block,
                     kind,
@@ -220,7 +266,15 @@ impl Watch<'_> {
                 let Some(key) = found.session_key.filter(|key| self.is_watched(key)) else {
                     continue;
                 };
+                let names = self.chain.names_of_calls(&found.calls).await;
                 let (kind, words) = match &found.outcome {
+                    Became::Failed(Failed::Rules(broken)) => {
+                        let broken: Vec<String> = broken
+                            .iter()
+                            .map(|violation| violation.describe(&names))
+                            .collect();
+                        ("refused", format!("an operation failed: {}", broken.join("; ")))
+                    }
                     Became::Succeeded => ("used", format!("used: {}", super::calls(found.calls.len()))),
                     Became::Failed(failure) => (
                         "refused",
@@ -241,13 +295,13 @@ impl Watch<'_> {
             }
         }
         events.sort_by_key(|event| event.block);
-        for (key, budgets) in self.remember(head).await? {
+        for Left { key, budgets, words } in self.remember(head).await? {
             events.push(Event {
                 block: head.number,
                 kind: "budget",
                 key,
                 new_key: None,
-                words: format!("has other budgets at {}", UnixTime(head.timestamp)),
+                words: format!("has other budgets at {}. {words}", UnixTime(head.timestamp)),
                 transaction: None,
                 operation: None,
                 budgets,

@@ -987,3 +987,38 @@ fn doctor_names_what_is_wrong_with_how_an_account_has_the_module() {
     );
     assert!(text(&output.stdout).contains(&format!("{ENTRY_POINT_V07} is not among them")));
 }
+
+/// Of which generation an account will be cannot be seen before it has code.
+#[test]
+fn doctor_does_not_take_an_account_without_code_for_one_of_the_other_generation() {
+    let (testkit, _) = chain_for_modules(Address::repeat_byte(0xac));
+    let nobody = Address::repeat_byte(0xad).to_string();
+    static SERVED: [Address; 1] = [ENTRY_POINT_V07];
+    let url = serve(&testkit, &SERVED);
+    let doctor = |more: &[&str]| {
+        let arguments = [
+            "doctor",
+            "--rpc-url",
+            &url,
+            "--bundler-url",
+            &url,
+            "--deployment",
+            "deterministic",
+            "--account",
+            &nobody,
+        ];
+        let output = run(&[&arguments[..], more].concat(), None);
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stdout).to_owned()
+    };
+    let report = doctor(&[]);
+    assert!(report.contains("what kind it will be is not known"), "{report}");
+    assert!(report.contains("SessionKeyModule") && report.contains("MultiOwnerPlugin"));
+    assert!(
+        report.contains(&format!("{ENTRY_POINT_V07} is one of them")),
+        "{report}"
+    );
+    // Only accounts that have modules have entity ids.
+    let report = doctor(&["--entity-id", "7"]);
+    assert!(report.contains("SessionKeyModule") && !report.contains("MultiOwnerPlugin"));
+}

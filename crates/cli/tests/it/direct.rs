@@ -29,11 +29,11 @@ use std::{
 
 const WAY: [&str; 4] = ["--yes", "--direct", "--deployment", "deterministic"];
 
-fn arguments<'a>(command: &[&'a str], url: &'a str, account: &'a str) -> Vec<&'a str> {
+pub(crate) fn arguments<'a>(command: &[&'a str], url: &'a str, account: &'a str) -> Vec<&'a str> {
     [command, &WAY, &["--rpc-url", url, "--account", account, "--json"]].concat()
 }
 
-fn signal(child: &Child, signal: &str) {
+pub(crate) fn signal(child: &Child, signal: &str) {
     let sent = std::process::Command::new("kill")
         .args([signal, &child.id().to_string()])
         .status()
@@ -42,7 +42,7 @@ fn signal(child: &Child, signal: &str) {
 }
 
 /// Runs a command until its transaction is in the pool, and ends the process then.
-fn killed_after_sending(stage: &Stage, command: &[&str]) -> B256 {
+pub(crate) fn killed_after_sending(stage: &Stage, command: &[&str]) -> B256 {
     let account = stage.testkit_account();
     stage.testkit.chain().set_automine(false);
     let child = stage.spawn(&arguments(command, stage.url(), &account));
@@ -57,7 +57,7 @@ fn killed_after_sending(stage: &Stage, command: &[&str]) -> B256 {
 }
 
 /// Runs a command until it hands its transaction over, and ends the process before the node gets it.
-fn killed_before_sending(stage: &Stage, command: &[&str]) -> B256 {
+pub(crate) fn killed_before_sending(stage: &Stage, command: &[&str]) -> B256 {
     let account = stage.testkit_account();
     let is_sending = Arc::new(AtomicBool::new(false));
     let noticed = is_sending.clone();
@@ -83,7 +83,7 @@ fn killed_before_sending(stage: &Stage, command: &[&str]) -> B256 {
 }
 
 /// The transactions in the journal.
-fn kept(stage: &Stage) -> Vec<B256> {
+pub(crate) fn kept(stage: &Stage) -> Vec<B256> {
     runtime().block_on(async {
         let journal = SqliteJournal::open(stage.path("keys/journal.sqlite"))
             .await
@@ -96,11 +96,11 @@ fn kept(stage: &Stage) -> Vec<B256> {
     })
 }
 
-fn nonce(stage: &Stage) -> u64 {
+pub(crate) fn nonce(stage: &Stage) -> u64 {
     stage.testkit.chain().nonce(stage.owner.address())
 }
 
-fn run(stage: &Stage, command: &[&str]) -> (Option<i32>, Value) {
+pub(crate) fn run(stage: &Stage, command: &[&str]) -> (Option<i32>, Value) {
     let account = stage.testkit_account();
     let output: Output = stage.run(&arguments(command, stage.url(), &account));
     assert!(!output.stdout.is_empty(), "{}", text(&output.stderr));

@@ -1,14 +1,17 @@
 //! The command as a person or a script meets it.
 
+mod both_ways;
 mod demo;
 mod deployment;
 mod direct;
+mod judged;
 mod keys;
 mod manners;
 mod output;
 mod published;
 mod reference;
 mod server;
+mod v08;
 
 use serde_json::Value;
 use std::{

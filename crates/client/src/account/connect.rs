@@ -1,24 +1,28 @@
 //! Connecting: who is who on an account that exists, by what the account itself says.
 
-use super::{ConnectError, ExecutionFunctionConfig, ReadError, SmartAccount, require_chain};
+use super::{
+    ConnectError, ExecutionFunctionConfig, Generation, ReadError, SmartAccount, Validations, require_chain,
+};
 use crate::{
-    abi::{Account, Owners, Plugin},
+    abi::{Account, AccountV08, Owners, Plugin},
     deployment::{Contract, Deployment, Deterministic, known_chains},
     permissions::EXECUTE_WITH_SESSION_KEY,
+    request::clean,
+    v08::{FALLBACK_VALIDATION, ModuleEntity, known::SINGLE_SIGNER_VALIDATION_MODULE},
 };
 use alloy::{
     primitives::{Address, B256, Selector, U256, b256, keccak256},
     providers::Provider,
     sol_types::SolCall,
 };
-use session_key_bindings::ENTRY_POINT;
+use session_key_bindings::{ENTRY_POINT, ENTRY_POINT_V07};
 use std::sync::Arc;
 
 /// Where a proxy keeps the address of its implementation (ERC-1967): `keccak256("eip1967.proxy.implementation") - 1`.
 const IMPLEMENTATION_SLOT: B256 = b256!("360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc");
 
-/// What to expect of an account that is connected to. The default expects EntryPoint v0.6, and knows the deployments that
-/// this crate has data of.
+/// What to expect of an account that is connected to. The default expects EntryPoint v0.6 of a v0.7 account, v0.7 of a v0.8
+/// account, and knows the deployments that this crate has data of.
 ///
 /// ```
 /// use session_key_client::{Deployment, SmartAccount, account::{ConnectError, ConnectOptions}};
@@ -36,6 +40,8 @@ pub struct ConnectOptions {
     chain_id: Option<u64>,
     entry_point: Option<Address>,
     deployments: Option<Vec<Deployment>>,
+    owner_validation: Option<ModuleEntity>,
+    entity_id: Option<u32>,
 }
 
 impl ConnectOptions {
@@ -51,7 +57,8 @@ impl ConnectOptions {
         self
     }
 
-    /// The account works with this EntryPoint, which speaks the ABI of v0.6, instead of the well-known one.
+    /// The account works with this EntryPoint, which speaks the ABI of v0.6 (or v0.7, of a v0.8 account), instead of the well-known
+    /// one.
     pub const fn entry_point(mut self, entry_point: Address) -> Self {
         self.entry_point = Some(entry_point);
         self
@@ -64,21 +71,38 @@ impl ConnectOptions {
         self.deployments = Some(deployments.into_iter().collect());
         self
     }
+
+    /// Of a v0.8 account: the owner's validation. By default that of the fallback signer, where the account has one that is not
+    /// disabled, or else entity 0, as `SingleSignerValidationModule` validates it.
+    pub const fn owner_validation(mut self, validation: ModuleEntity) -> Self {
+        self.owner_validation = Some(validation);
+        self
+    }
+
+    /// Of a v0.8 account: the entity id under which it has the session key module, or shall get it. By default it is looked up, and
+    /// [`SESSION_KEY_ENTITY_ID`](crate::v08::SESSION_KEY_ENTITY_ID) where the module is not there.
+    pub const fn entity_id(mut self, entity_id: u32) -> Self {
+        self.entity_id = Some(entity_id);
+        self
+    }
 }
 
 /// What an account had when it was connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Connected {
-    /// What the account's ERC-1967 proxy points to. `None`: the account is not such a proxy.
+    /// What the account's ERC-1967 proxy, or its EIP-7702 delegation, points to. `None`: the account is neither.
     pub implementation: Option<Address>,
-    /// Its plugins, newest first.
+    /// `accountId()` of a v0.8 account: vendor, name and version, as the account says.
+    pub account_id: Option<String>,
+    /// Its plugins, newest first; of a v0.8 account, the session key module alone.
     pub installed_plugins: Vec<Address>,
-    /// The plugin that keeps its session keys. `None`: none is installed, and the account's [`Deployment`] names one that can
-    /// be.
+    /// The plugin or module that keeps its session keys. `None`: none is installed, and the account's [`Deployment`] names one that
+    /// can be.
     pub session_key_plugin: Option<Address>,
     /// The owner plugin. `None`: the account has none that serves `updateOwners` and validates `execute`, and
-    /// `multi_owner_plugin` of its [`Deployment`] is zero.
+    /// `multi_owner_plugin` of its [`Deployment`] is zero. Of a v0.8 account: the module that validates the owner's operations;
+    /// `None` for a fallback signer.
     pub owner_plugin: Option<Address>,
 }
 
@@ -90,15 +114,16 @@ impl Connected {
 }
 
 impl SmartAccount {
-    /// An account that exists. Its contracts are those that the account itself names: EntryPoint, session key plugin and owner
-    /// plugin. [`connected`](Self::connected) shows what it has.
+    /// An account that exists, of ERC-6900 v0.7 or v0.8. Its contracts are those that the account itself names: EntryPoint, session
+    /// key plugin or module, and owner plugin. [`connected`](Self::connected) shows what it has.
     ///
     /// Where no session key plugin is installed, the account's [`Deployment`] names the one to install: that of a known
     /// deployment of the chain, preferably one with the account's owner plugin. The deployment's factory is one that makes
     /// accounts with this owner plugin; it is zero if none is known.
     ///
-    /// Takes one round trip if all contracts are of a known deployment of the chain, and never more than two. The chain is the one that the
-    /// node says it is of; [`connect_on`](Self::connect_on) pins it.
+    /// Takes one round trip if all contracts are of a known deployment of the chain, and never more than two; of a v0.8 account three, or
+    /// more where somebody installed the module under another entity id. The chain is the one that the node says it is of;
+    /// [`connect_on`](Self::connect_on) pins it.
     pub async fn connect(provider: impl Provider + 'static, address: Address) -> Result<Self, ConnectError> {
         Self::connect_with(&ConnectOptions::default(), provider, address).await
     }
@@ -128,7 +153,10 @@ impl SmartAccount {
             account_init_code_hash: None,
         };
         let mut account = Self::new(provider, 0, address, unknown);
-        let look = account.look(options).await?;
+        let look = match account.look(options).await? {
+            Seen::V07(look) => look,
+            Seen::V08(look) => return account.connected_v08(options, look).await,
+        };
         account.chain_id = look.chain_id;
         account.deployment.entry_point = look.entry_point;
 
@@ -147,6 +175,7 @@ impl SmartAccount {
         };
         account.connected = Some(Arc::new(Connected {
             implementation: look.implementation,
+            account_id: None,
             installed_plugins: look.installed_plugins,
             session_key_plugin: look.session_key_plugin,
             owner_plugin,
@@ -155,17 +184,18 @@ impl SmartAccount {
     }
 
     /// The first round: everything that the account says of itself, all at once.
-    async fn look(&self, options: &ConnectOptions) -> Result<Look, ConnectError> {
+    async fn look(&self, options: &ConnectOptions) -> Result<Seen, ConnectError> {
         let address = self.address;
         let slot = self
             .provider
             .get_storage_at(address, IMPLEMENTATION_SLOT.into())
             .block_id(self.block);
-        let (chain_id, code, slot, entry_point, installed, keys, update_owners, execute) = tokio::join!(
+        let (chain_id, code, slot, entry_point, account_id, installed, keys, update_owners, execute) = tokio::join!(
             self.requests.send(self.provider.get_chain_id()),
             self.code(address),
             self.requests.send(slot),
             self.call(address, Account::entryPointCall {}),
+            self.call(address, AccountV08::accountIdCall {}),
             self.installed_plugins(),
             self.execution_function_config(EXECUTE_WITH_SESSION_KEY),
             self.execution_function_config(Selector::from(Owners::updateOwnersCall::SELECTOR)),
@@ -174,25 +204,39 @@ impl SmartAccount {
         // What is said first matters most: on another chain, or without an account, the rest means nothing.
         let chain_id = chain_id.map_err(ReadError::from)?;
         require_chain(options.chain_id.unwrap_or(chain_id), chain_id)?;
-        if code?.is_empty() {
+        let code = code?;
+        if code.is_empty() {
             return Err(ConnectError::NotDeployed { address, chain_id });
         }
         let entry_point = self.as_modular_account(entry_point)?;
+        let is_v07 = !matches!(
+            installed,
+            Err(ReadError::UnexpectedAnswer { .. } | ReadError::Reverted { .. })
+        );
+        match account_id {
+            // Accounts of other standards say who they are, too: what else they answer decides.
+            Ok(account_id) if !is_v07 => {
+                require_entry_point(options, address, entry_point, ENTRY_POINT_V07)?;
+                return Ok(Seen::V08(LookV08 {
+                    chain_id,
+                    account_id,
+                    entry_point,
+                    implementation: match delegate(&code) {
+                        None => implementation(slot.map_err(ReadError::from)?),
+                        delegate => delegate,
+                    },
+                }));
+            }
+            Err(error @ (ReadError::Rpc(_) | ReadError::WrongChain { .. })) if !is_v07 => {
+                return Err(error.into());
+            }
+            _ => {}
+        }
         let installed_plugins = self.as_modular_account(installed)?;
         let keys = self.as_modular_account(keys)?;
         let update_owners = self.as_modular_account(update_owners)?;
         let execute = self.as_modular_account(execute)?;
-        let expected = options.entry_point.unwrap_or(ENTRY_POINT);
-        let given = options.deployments.iter().flatten();
-        let is_given =
-            || options.entry_point.is_none() && given.clone().any(|known| known.entry_point == entry_point);
-        if entry_point != expected && !is_given() {
-            return Err(ConnectError::OtherEntryPoint {
-                account: address,
-                expected,
-                found: entry_point,
-            });
-        }
+        require_entry_point(options, address, entry_point, ENTRY_POINT)?;
         let look = Look {
             chain_id,
             entry_point,
@@ -201,7 +245,77 @@ impl SmartAccount {
             owner_plugin: self.serving_owners(update_owners, execute, &installed_plugins)?,
             installed_plugins,
         };
-        Ok(look)
+        Ok(Seen::V07(look))
+    }
+
+    /// The second round of a v0.8 account: its module, and who owns it.
+    async fn connected_v08(mut self, options: &ConnectOptions, look: LookV08) -> Result<Self, ConnectError> {
+        self.chain_id = look.chain_id;
+        self.generation = Generation::V08(Validations::default());
+        let given = options.deployments.iter().flatten();
+        let mut deployment = given
+            .clone()
+            .find(|known| known.entry_point == look.entry_point)
+            .copied()
+            .unwrap_or_else(Deployment::for_v08_accounts);
+        let fallback = async {
+            match options.owner_validation {
+                Some(_) => Ok(None),
+                None => match self.owner_behind(FALLBACK_VALIDATION).await {
+                    Err(ReadError::UnexpectedAnswer { .. } | ReadError::Reverted { .. }) => Ok(None),
+                    found => found,
+                },
+            }
+        };
+        let (executor, fallback) = tokio::join!(self.session_key_executor(), fallback);
+        let executor = executor.map_err(|error| match error {
+            ReadError::UnexpectedAnswer { function, .. } | ReadError::Reverted { function, .. } => {
+                ConnectError::NotModularAccount {
+                    address: self.address,
+                    function,
+                }
+            }
+            error => error.into(),
+        })?;
+        let module = (!executor.is_zero()).then_some(executor);
+        if module.is_none() {
+            // One that is given is taken to be there.
+            let candidate = Candidate {
+                deployment,
+                is_of_chain: given.clone().any(|known| *known == deployment),
+            };
+            let contract = deployment.session_key_plugin;
+            if !self
+                .is_there(&candidate, Contract::SessionKeyModule, contract)
+                .await?
+            {
+                return Err(ConnectError::UnknownDeployment {
+                    account: self.address,
+                    chain_id: look.chain_id,
+                });
+            }
+        }
+        deployment.entry_point = look.entry_point;
+        deployment.multi_owner_plugin = Address::ZERO;
+        if let Some(module) = module {
+            deployment.session_key_plugin = module;
+        }
+        self.deployment = deployment;
+        let owner = match (options.owner_validation, fallback?) {
+            (Some(given), _) => given,
+            (None, Some(_)) => FALLBACK_VALIDATION,
+            (None, None) => ModuleEntity::new(SINGLE_SIGNER_VALIDATION_MODULE, 0),
+        };
+        let validations = self.validations(owner, options.entity_id).await?;
+        self.generation = Generation::V08(validations);
+        self.connected = Some(Arc::new(Connected {
+            implementation: look.implementation,
+            account_id: Some(clean(&look.account_id)),
+            installed_plugins: module.into_iter().collect(),
+            session_key_plugin: module,
+            owner_plugin: (!owner.module.is_zero()).then_some(owner.module),
+        }));
+        Ok(self)
     }
 
     /// A contract that does not answer a function of ERC-6900 accounts is none.
@@ -359,14 +473,11 @@ impl SmartAccount {
     /// Confirms that a key which the plugin does not have is not kept by another plugin of the account: the account may have
     /// changed since it was connected to, or be another one than its handle says.
     pub(super) async fn confirm_session_key_plugin(&self) -> Result<(), ReadError> {
-        let (is_deployed, config) = tokio::join!(
-            self.is_deployed(),
-            self.execution_function_config(EXECUTE_WITH_SESSION_KEY)
-        );
+        let (is_deployed, executor) = tokio::join!(self.is_deployed(), self.session_key_executor());
         if !is_deployed? {
             return Ok(());
         }
-        let (expected, found) = (self.deployment.session_key_plugin, config?.plugin);
+        let (expected, found) = (self.deployment.session_key_plugin, executor?);
         if found.is_zero() || found == expected {
             Ok(())
         } else {
@@ -379,11 +490,50 @@ impl SmartAccount {
     }
 }
 
+/// What an externally owned account with this code delegates to (EIP-7702).
+fn delegate(code: &[u8]) -> Option<Address> {
+    let delegate = code.strip_prefix(&[0xef, 0x01, 0x00])?;
+    (delegate.len() == Address::len_bytes()).then(|| Address::from_slice(delegate))
+}
+
 /// The implementation in a proxy's slot.
 fn implementation(slot: U256) -> Option<Address> {
     let implementation = Address::from_word(slot.into());
     // Anything else than an address was put there by something else than a proxy.
     (slot >> 160 == U256::ZERO && !implementation.is_zero()).then_some(implementation)
+}
+
+/// That the account works with the EntryPoint that is expected, or that of a given deployment.
+fn require_entry_point(
+    options: &ConnectOptions,
+    account: Address,
+    found: Address,
+    usual: Address,
+) -> Result<(), ConnectError> {
+    let expected = options.entry_point.unwrap_or(usual);
+    let mut given = options.deployments.iter().flatten();
+    if found == expected || options.entry_point.is_none() && given.any(|known| known.entry_point == found) {
+        return Ok(());
+    }
+    Err(ConnectError::OtherEntryPoint {
+        account,
+        expected,
+        found,
+    })
+}
+
+/// What an account says of itself, by its generation.
+enum Seen {
+    V07(Look),
+    V08(LookV08),
+}
+
+/// What a v0.8 account says of itself.
+struct LookV08 {
+    chain_id: u64,
+    account_id: String,
+    entry_point: Address,
+    implementation: Option<Address>,
 }
 
 /// What an account says of itself.

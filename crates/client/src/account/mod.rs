@@ -3,11 +3,14 @@
 mod connect;
 mod erc6492;
 mod error;
+mod generation;
+mod modular;
 mod requests;
 mod views;
 
 pub use connect::{ConnectOptions, Connected};
 pub use error::{ConnectError, ReadError};
+pub use generation::{Generation, Validations};
 pub use requests::MAX_REQUESTS_IN_FLIGHT;
 pub use views::{AccessListEntry, ExecutionFunctionConfig};
 
@@ -42,6 +45,7 @@ pub struct SmartAccount {
     address: Address,
     address_is_verified: bool,
     deployment: Deployment,
+    generation: Generation,
     connected: Option<Arc<Connected>>,
     init_code: Bytes,
     block: BlockId,
@@ -63,6 +67,7 @@ impl SmartAccount {
             address,
             address_is_verified: true,
             deployment,
+            generation: Generation::V07,
             connected: None,
             init_code: Bytes::new(),
             block: BlockId::latest(),
@@ -184,6 +189,11 @@ impl SmartAccount {
     /// The contracts that belong to the account.
     pub const fn deployment(&self) -> &Deployment {
         &self.deployment
+    }
+
+    /// The account's generation, and what selects its validations.
+    pub const fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// What [`connect`](Self::connect) found the account to have. `None` for an account that was not connected to.

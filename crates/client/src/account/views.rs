@@ -9,7 +9,9 @@ use alloy::{
     sol_types::Eip712Domain,
 };
 use serde::{Deserialize, Serialize};
-use session_key_permissions::{AccessControlType, GasSpendLimitInfo, SpendLimitInfo, TimeRange};
+use session_key_permissions::{
+    AccessControlType, EXECUTE_WITH_SESSION_KEY, GasSpendLimitInfo, SpendLimitInfo, TimeRange,
+};
 
 /// A contract's entry on a key's access control list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -199,8 +201,11 @@ impl SmartAccount {
 
 /// Owners.
 impl SmartAccount {
-    /// The account's owners, newest first.
+    /// The account's owners, newest first. On a v0.8 account: the one whose validation this crate works with.
     pub async fn owners(&self) -> Result<Vec<Address>, ReadError> {
+        if let Some(validation) = self.generation().owner_validation() {
+            return Ok(self.owner_behind(validation).await?.into_iter().collect());
+        }
         let call = Owners::ownersOfCall {
             account: self.address(),
         };
@@ -209,6 +214,9 @@ impl SmartAccount {
 
     /// Whether the account belongs to this owner.
     pub async fn is_owner(&self, owner: Address) -> Result<bool, ReadError> {
+        if let Some(validation) = self.generation().owner_validation() {
+            return Ok(self.owner_behind(validation).await? == Some(owner));
+        }
         let call = Owners::isOwnerOfCall {
             account: self.address(),
             ownerToCheck: owner,
@@ -218,6 +226,9 @@ impl SmartAccount {
 
     /// The EIP-712 domain that owners' signatures for ERC-1271 are made in.
     pub async fn eip712_domain(&self) -> Result<Eip712Domain, ReadError> {
+        if let Some(validation) = self.generation().owner_validation() {
+            return Ok(self.domain_of(validation));
+        }
         let domain = self.call(self.address(), Owners::eip712DomainCall {}).await?;
         Ok(Eip712Domain::new(
             Some(domain.name.into()),
@@ -244,6 +255,9 @@ impl SmartAccount {
 
     /// The hash that an owner signs, without EIP-191. The account accepts that signature for `digest` (ERC-1271).
     pub async fn message_hash(&self, digest: B256) -> Result<B256, ReadError> {
+        if let Some(validation) = self.generation().owner_validation() {
+            return Ok(self.replay_safe_hash(validation, digest));
+        }
         let message = digest.to_vec().into();
         let call = Owners::getMessageHashCall {
             account: self.address(),
@@ -253,15 +267,30 @@ impl SmartAccount {
     }
 }
 
-/// The account loupe of ERC-6900.
+/// The account loupe of ERC-6900. What is of v0.7 accounts alone, a v0.8 account does not answer
+/// ([`ReadError::UnexpectedAnswer`] or [`ReadError::Reverted`]); see [`Installation`](crate::installation::Installation) there.
 impl SmartAccount {
-    /// Installed plugins, newest first.
+    /// Installed plugins, newest first. A v0.8 account has no list of its modules: of it, the module behind
+    /// `executeWithSessionKey`, if there is one.
     pub async fn installed_plugins(&self) -> Result<Vec<Address>, ReadError> {
+        if self.generation().owner_validation().is_some() {
+            let module = self.session_key_executor().await?;
+            return Ok((!module.is_zero()).then_some(module).into_iter().collect());
+        }
         self.call(self.address(), Account::getInstalledPluginsCall {})
             .await
     }
 
-    /// Whether the session key plugin is installed.
+    /// The plugin or module behind `executeWithSessionKey`; zero if there is none.
+    pub(super) async fn session_key_executor(&self) -> Result<Address, ReadError> {
+        if self.generation().owner_validation().is_some() {
+            return self.executor(EXECUTE_WITH_SESSION_KEY).await;
+        }
+        let config = self.execution_function_config(EXECUTE_WITH_SESSION_KEY).await?;
+        Ok(config.plugin)
+    }
+
+    /// Whether the session key plugin is installed, or the module's functions are.
     pub async fn is_session_key_plugin_installed(&self) -> Result<bool, ReadError> {
         Ok(self
             .installed_plugins()

@@ -1,13 +1,16 @@
 //! What owners do, one thing at a time, and the call data for several.
 
 use crate::{
-    account::{ReadError, SmartAccount},
+    account::{Generation, ReadError, SmartAccount},
     calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
     explain,
+    installation::{Installation, Severity},
     journal::IntentRecord,
     key_list::{KeyList, KeyNotFound},
+    node::Node,
     operation::{Cause, Desk, OperationError, Source},
-    permissions::{Call, PermissionUpdate, PermissionUpdates, RuleSet, nonce, session_key_nonce_key},
+    permissions::{Call, PermissionUpdate, PermissionUpdates, RuleSet, nonce},
+    v08::{self, DeferredAction, DeferredGrant},
 };
 use alloy::{
     network::TransactionBuilder,
@@ -19,6 +22,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing that an owner can do. Several go into one operation, all or none: [`OwnerClient::batch`](crate::OwnerClient::batch).
+///
+/// What is about session keys is the same on accounts of ERC-6900 v0.7 and v0.8, with the module in the plugin's place.
+/// `InstallPlugin`, `UninstallPlugin` and `UpdateOwners` are of v0.7 accounts alone: on others, the error is
+/// [`Cause::OtherGeneration`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -57,6 +64,12 @@ pub enum OwnerAction {
         config: UninstallConfig,
         /// Data for it.
         uninstall_data: Bytes,
+    },
+    /// A call of the account to itself: one of its own functions, or of those that plugins and modules give it. For v0.8 accounts,
+    /// [`v08::calldata`](crate::v08::calldata) makes them.
+    OwnFunction {
+        /// Call data.
+        data: Bytes,
     },
     /// Registers a key.
     AddSessionKey(NewSessionKey),
@@ -130,8 +143,79 @@ async fn calls(
     } else {
         KeyList::default()
     };
+    let v08 = match account.generation() {
+        Generation::V07 => None,
+        Generation::V08(validations) => Some(validations),
+    };
+    let other_generation = |what: &str| Cause::OtherGeneration {
+        account: account.address(),
+        what: what.to_owned(),
+    };
+    // Where keys are added to, if the module's functions come with this batch: the account does not take them in it yet.
+    let mut installed_at = None;
     let mut calls = Vec::with_capacity(actions.len());
     for action in actions {
+        if let Some(validations) = v08 {
+            match action {
+                OwnerAction::InstallSessionKeyPlugin {
+                    keys: new,
+                    manifest_hash,
+                    dependencies,
+                } => {
+                    let known = session_key_bindings::manifest_hash::SESSION_KEY_MODULE;
+                    if manifest_hash.is_some_and(|hash| hash != known) {
+                        return Err(other_generation("another manifest than the session key module's"));
+                    }
+                    if dependencies.is_some() {
+                        return Err(other_generation("dependencies of a module"));
+                    }
+                    keys = installed_keys(new.iter().map(|new| new.key));
+                    installed_at = Some((calls.len(), new.clone()));
+                    let entity_id = validations.session_keys;
+                    let install =
+                        v08::calldata::install_session_key_module(account.address(), plugin, entity_id, new);
+                    calls.extend(install?);
+                    continue;
+                }
+                OwnerAction::UninstallSessionKeyPlugin(config) => {
+                    if *config != UninstallConfig::default() {
+                        return Err(other_generation("ways to uninstall a module"));
+                    }
+                    calls.extend(pending.values().flatten().cloned());
+                    keys = KeyList::default();
+                    installed_at = None;
+                    let entity_id = validations.session_keys;
+                    calls.extend(v08::calldata::uninstall_session_key_module(
+                        account.address(),
+                        plugin,
+                        entity_id,
+                    )?);
+                    continue;
+                }
+                OwnerAction::InstallPlugin { .. } | OwnerAction::UninstallPlugin { .. } => {
+                    return Err(other_generation("plugins"));
+                }
+                OwnerAction::UpdateOwners { .. } => return Err(other_generation("a list of owners")),
+                OwnerAction::AddSessionKey(added) if installed_at.is_some() => {
+                    if let Some((at, new)) = &mut installed_at {
+                        keys.add(added.key);
+                        new.push(added.clone());
+                        calls[*at] = v08::calldata::install_functions(account.address(), plugin, new);
+                    }
+                    continue;
+                }
+                OwnerAction::RemoveSessionKey(_)
+                | OwnerAction::RotateSessionKey { .. }
+                | OwnerAction::UpdateKeyPermissions { .. }
+                    if installed_at.is_some() =>
+                {
+                    return Err(other_generation(
+                        "changes of keys in the batch that installs the module",
+                    ));
+                }
+                _ => {}
+            }
+        }
         let data = match action {
             OwnerAction::Call(call) => {
                 calls.push(call.clone());
@@ -180,6 +264,7 @@ async fn calls(
                 }
                 calldata::uninstall_plugin(*plugin, config, uninstall_data.clone())
             }
+            OwnerAction::OwnFunction { data } => data.clone(),
             OwnerAction::AddSessionKey(new) => {
                 keys.add(new.key);
                 calldata::add_session_key(new)
@@ -356,6 +441,22 @@ impl Source for Actions {
     }
 
     async fn confirm(&self, account: &SmartAccount) -> Result<(), Cause> {
+        let last_change = self.0.iter().rev().find(|action| {
+            matches!(
+                action,
+                OwnerAction::InstallSessionKeyPlugin { .. } | OwnerAction::UninstallSessionKeyPlugin(_)
+            )
+        });
+        // A v0.8 account swallows what the module says when it is taken off: keys could be left for its next installation.
+        if let (Generation::V08(_), Some(OwnerAction::UninstallSessionKeyPlugin(_))) =
+            (account.generation(), last_change)
+            && let Some(session_key) = account.session_keys().await?.first()
+        {
+            return Err(Cause::StillThere {
+                account: account.address(),
+                session_key: *session_key,
+            });
+        }
         for session_key in self.revoked() {
             // Unless a later action of the same batch gives to it again.
             let is_granted = self.0.iter().any(|action| match action {
@@ -374,6 +475,98 @@ impl Source for Actions {
 }
 
 /// Refuses to grant what is over already, and limits that the plugin cannot reckon with.
+/// The action that grants to a key with its first operation, and the grant around it, which lacks the owner's signature.
+pub(super) async fn deferred(
+    account: &SmartAccount,
+    key: NewSessionKey,
+    deadline: u64,
+) -> Result<(DeferredAction, DeferredGrant), Cause> {
+    let Generation::V08(validations) = account.generation() else {
+        return Err(Cause::OtherGeneration {
+            account: account.address(),
+            what: "deferred actions".to_owned(),
+        });
+    };
+    let now = account.timestamp().await?;
+    if deadline <= now {
+        return Err(Cause::Permission {
+            message: format!("the deadline of the grant is {deadline} (unix seconds), and it is {now}"),
+        });
+    }
+    let is_deployed = account.is_deployed().await?;
+    let is_installed = is_deployed && account.is_session_key_plugin_installed().await?;
+    let session_key = key.key;
+    let action = if is_installed {
+        OwnerAction::AddSessionKey(key)
+    } else {
+        OwnerAction::InstallSessionKeyPlugin {
+            keys: vec![key],
+            manifest_hash: None,
+            dependencies: None,
+        }
+    };
+    let actions = [action];
+    check_grants(account, &actions).await?;
+    if is_deployed && account.has_validation_hooks(validations.owner).await? {
+        return Err(Cause::UnsafeInstallation {
+            account: account.address(),
+            findings: vec![
+                "the owner's validation has validation hooks, and cannot authorize deferred actions"
+                    .to_owned(),
+            ],
+        });
+    }
+    let calls = calls(account, &actions, &BTreeMap::new()).await?;
+    let nonce_key = v08::deferred_nonce_key(session_key, validations.session_keys);
+    let action = DeferredAction {
+        authorized_by: validations.owner,
+        is_global: true,
+        nonce: account.nonce(nonce_key).await?,
+        deadline,
+        call: wrap(account.address(), &calls),
+    };
+    let grant = DeferredGrant {
+        chain_id: account.chain_id(),
+        entry_point: account.deployment().entry_point,
+        account: account.address(),
+        init_code: if is_deployed {
+            Bytes::new()
+        } else {
+            account.creation_code().clone()
+        },
+        module: account.deployment().session_key_plugin,
+        entity_id: validations.session_keys,
+        session_key,
+        action: action.clone(),
+        signature_prefix: Bytes::new(),
+    };
+    Ok((action, grant))
+}
+
+/// Refuses to grant on a v0.8 account that has the module in another way than it should.
+async fn check_installation(account: &SmartAccount) -> Result<(), Cause> {
+    let Generation::V08(validations) = account.generation() else {
+        return Ok(());
+    };
+    let node = Node::new(account.provider().clone());
+    let (module, entity_id) = (account.deployment().session_key_plugin, validations.session_keys);
+    let found = Installation::read_views(&node, account.address(), module, &[entity_id]).await?;
+    let findings = found.iter().flat_map(Installation::findings);
+    // What only logs can say is not asked here: on long chains, that takes a thousand requests.
+    let wrong = |severity: Severity| !matches!(severity, Severity::Notice | Severity::Unknown);
+    let findings: Vec<String> = findings
+        .filter(|finding| wrong(finding.kind.severity()))
+        .map(|finding| finding.to_string())
+        .collect();
+    if findings.is_empty() {
+        return Ok(());
+    }
+    Err(Cause::UnsafeInstallation {
+        account: account.address(),
+        findings,
+    })
+}
+
 async fn check_grants(account: &SmartAccount, actions: &[OwnerAction]) -> Result<(), Cause> {
     let new_keys = || actions.iter().flat_map(OwnerAction::new_keys);
     let changed = actions.iter().filter_map(|action| match action {
@@ -383,6 +576,12 @@ async fn check_grants(account: &SmartAccount, actions: &[OwnerAction]) -> Result
     let mut granted: Vec<PermissionUpdates> = changed.collect();
     if granted.is_empty() && new_keys().next().is_none() {
         return Ok(());
+    }
+    let installs = actions
+        .iter()
+        .any(|action| matches!(action, OwnerAction::InstallSessionKeyPlugin { .. }));
+    if !installs {
+        check_installation(account).await?;
     }
     let now = account.timestamp().await?;
     for new in new_keys() {
@@ -538,6 +737,14 @@ impl SmartAccount {
         check_grants(self, &actions).await?;
         let calls = calls(self, &actions, &BTreeMap::new()).await?;
         let data = wrap(self.address(), &calls);
+        let data = match self.generation().owner_validation() {
+            // The module's owner is nobody to the account until the module is asked.
+            Some(validation) if !validation.module.is_zero() => {
+                let authorization = v08::signature::authorization(validation, true, &[]);
+                v08::calldata::execute_with_runtime_validation(data, authorization)
+            }
+            _ => data,
+        };
         Ok(TransactionRequest::default()
             .with_from(owner)
             .with_to(self.address())
@@ -552,7 +759,7 @@ impl SmartAccount {
         session_key: Address,
         last: Option<u64>,
     ) -> Result<Vec<Call>, OperationError> {
-        let nonce_key = session_key_nonce_key(session_key);
+        let nonce_key = self.generation().session_key_nonce_key(session_key);
         let unblock = Unblock {
             nonce_key,
             last: last.map(|last| nonce(nonce_key, last)),

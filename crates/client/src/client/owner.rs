@@ -2,17 +2,20 @@
 
 use super::{
     Client,
-    action::{Actions, OwnerAction, Unblock},
+    action::{Actions, OwnerAction, Unblock, deferred},
     within,
 };
 use crate::{
     account::SmartAccount,
     calldata::{self, NewSessionKey, UninstallConfig},
     journal::IntentRecord,
-    operation::{Core, DEFAULT_TIMEOUT, GivenCallData, Included, Operation, OperationError, Outcome},
-    permissions::{Call, PermissionUpdates, nonce, session_key_nonce_key},
+    operation::{
+        Cause, Core, DEFAULT_TIMEOUT, GivenCallData, Included, Operation, OperationError, Outcome, Source,
+    },
+    permissions::{Call, PermissionUpdates, nonce},
     signer::{Authority, ContractOwner},
     submit::Submitter,
+    v08::DeferredGrant,
 };
 use alloy::{
     primitives::{Address, B256, Bytes, U256, aliases::U192, eip191_hash_message},
@@ -77,9 +80,15 @@ impl Client<Owner> {
         }
     }
 
+    /// An operation in the owner's first lane.
+    fn operation(&self, source: impl Source + 'static) -> Operation {
+        let nonce_key = self.core.account.generation().owner_nonce_key(U192::ZERO);
+        Operation::new(&self.core, source, nonce_key)
+    }
+
     /// All of these, in order, or none.
     pub fn batch(&self, actions: impl IntoIterator<Item = OwnerAction>) -> Operation {
-        Operation::new(&self.core, Actions::new(actions), U192::ZERO)
+        self.operation(Actions::new(actions))
     }
 
     /// Calls another contract.
@@ -177,13 +186,52 @@ impl Client<Owner> {
     ///
     /// For an account that does not exist yet, [`SmartAccount::erc6492_signature`](crate::SmartAccount::erc6492_signature) adds what verifiers need to know of it.
     pub async fn sign_digest(&self, digest: B256) -> Result<Bytes, OperationError> {
-        let hash = self.core.account.message_hash(digest).await?;
-        Ok(self.core.signer.sign_message_hash(hash).await?)
+        let account = &self.core.account;
+        let hash = account.message_hash(digest).await?;
+        let validation = account.generation().owner_validation();
+        Ok(self.core.signer.sign_message_hash(hash, validation).await?)
+    }
+
+    /// Grants to a key without an operation: signs what the executing side hands over together with the key's first calls
+    /// ([`SessionKeyClient::execute_first`](crate::SessionKeyClient::execute_first)). Only accounts with deferred actions take it:
+    /// Modular Account v2 in all its forms. Nothing is on chain until then, and nothing is written to the journal.
+    ///
+    /// `deadline` is the last second in which it can be used, unix seconds. The key's own time range is a separate matter.
+    ///
+    /// # Errors
+    ///
+    /// [`Cause::OtherGeneration`] on a v0.7 account; [`Cause::Permission`] for a deadline that is over, or 0, and for permissions that
+    /// [`add_session_key`](Self::add_session_key) would not grant; [`Cause::UnsafeInstallation`] where the owner's validation has hooks.
+    pub async fn defer_grant(
+        &self,
+        key: NewSessionKey,
+        deadline: u64,
+    ) -> Result<DeferredGrant, OperationError> {
+        within(DEFAULT_TIMEOUT, async {
+            let account = &self.core.account;
+            let (action, grant) = deferred(account, key, deadline).await?;
+            let hash = action.signing_hash(account.address(), account.chain_id());
+            let prefix = self.core.signer.sign_deferred_action(&action, hash).await;
+            let signature_prefix = prefix.map_err(|error| Cause::Signer {
+                message: crate::request::clean(&error.to_string()),
+            })?;
+            Ok(DeferredGrant {
+                signature_prefix,
+                ..grant
+            })
+        })
+        .await
+    }
+
+    /// Ends a deferred grant that is not used yet: uses up the nonce that it is bound to.
+    pub fn end_deferred_grant(&self, grant: &DeferredGrant) -> Operation {
+        let call = calldata::increment_nonce(grant.entry_point, grant.nonce_key());
+        self.batch([OwnerAction::Call(call)])
     }
 
     /// An operation with call data of your own.
     pub fn call_data(&self, call_data: impl Into<Bytes>) -> Operation {
-        Operation::new(&self.core, GivenCallData(call_data.into()), U192::ZERO)
+        self.operation(GivenCallData(call_data.into()))
     }
 
     /// Ends the open operations of a session key's nonce lane, by using up their nonces (`EntryPoint.incrementNonce`, called by the
@@ -193,7 +241,7 @@ impl Client<Owner> {
         session_key: Address,
         last: Option<u64>,
     ) -> Result<Unblocked, OperationError> {
-        let nonce_key = session_key_nonce_key(session_key);
+        let nonce_key = self.core.account.generation().session_key_nonce_key(session_key);
         self.unblock_lane(nonce_key, last).await
     }
 
@@ -217,7 +265,7 @@ impl Client<Owner> {
             nonce_key,
             last: last.map(|last| nonce(nonce_key, last)),
         };
-        let included = Operation::new(&self.core, source, U192::ZERO).await?;
+        let included = self.operation(source).await?;
         let mut unblocked = Unblocked {
             included,
             ended: Vec::new(),
@@ -271,6 +319,7 @@ impl ContractOwner for Client<Owner> {
     }
 
     fn stub(&self) -> Bytes {
-        self.core.signer.dummy_signature()
+        let validation = self.account().generation().owner_validation();
+        self.core.signer.dummy_message_signature(validation)
     }
 }

@@ -4,11 +4,10 @@ use super::Client;
 use crate::{
     account::SmartAccount,
     operation::{Cause, Check, Desk, Operation, OperationError, Source, Used},
-    permissions::{
-        Call, execute_with_session_key, model::decode_execute_with_session_key, session_key_nonce_key,
-    },
+    permissions::{Call, execute_with_session_key, model::decode_execute_with_session_key},
+    v08::{DeferredGrant, DeferredGrantError},
 };
-use alloy::primitives::{Address, B256, Bytes, keccak256};
+use alloy::primitives::{Address, B256, Bytes, aliases::U192, keccak256};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -76,7 +75,104 @@ impl Source for Execution {
     }
 }
 
+/// A session key's first calls, with the grant that makes it one.
+#[derive(Clone, Debug)]
+struct FirstExecution {
+    grant: DeferredGrant,
+    execution: Execution,
+}
+
+#[async_trait]
+impl Source for FirstExecution {
+    fn request(&self) -> B256 {
+        keccak256(
+            [
+                self.grant.action.nonce.to_be_bytes::<32>().as_slice(),
+                &self.execution.call_data,
+            ]
+            .concat(),
+        )
+    }
+
+    async fn call_data(&self, _: &SmartAccount, _: &Desk) -> Result<Bytes, Cause> {
+        Ok(self.execution.call_data.clone())
+    }
+
+    fn session_key(&self) -> Option<Used> {
+        self.execution.session_key()
+    }
+
+    fn deferred_grant(&self) -> Option<&DeferredGrant> {
+        Some(&self.grant)
+    }
+
+    fn grants_to(&self) -> Vec<Address> {
+        vec![self.grant.session_key]
+    }
+}
+
 impl Client<SessionKey> {
+    /// Makes the key's first calls in the operation that also carries the grant which the owner
+    /// [signed](crate::OwnerClient::defer_grant): the module's installation, if it is not there, the key, and the calls; and the
+    /// account's creation, if it does not exist. All of it, or, if validation fails, nothing. If the calls revert, the grant stands.
+    ///
+    /// The grant is good for this one operation: everything after it is [`execute`](Self::execute).
+    ///
+    /// # Errors
+    ///
+    /// [`Cause::DeferredGrant`] for a grant of another chain, account or key, or one that is not what it says.
+    pub fn execute_first(
+        &self,
+        grant: DeferredGrant,
+        calls: impl IntoIterator<Item = Call>,
+    ) -> Result<Operation, OperationError> {
+        let account = self.account();
+        let key = self.session_key();
+        let check = || -> Result<(), DeferredGrantError> {
+            let differs = |what: &str, expected: String, found: String| {
+                if expected == found {
+                    return Ok(());
+                }
+                let what = what.to_owned();
+                Err(DeferredGrantError::Differs {
+                    what,
+                    expected,
+                    found,
+                })
+            };
+            let deployment = account.deployment();
+            differs(
+                "chain",
+                account.chain_id().to_string(),
+                grant.chain_id.to_string(),
+            )?;
+            differs(
+                "account",
+                account.address().to_string(),
+                grant.account.to_string(),
+            )?;
+            differs(
+                "EntryPoint",
+                deployment.entry_point.to_string(),
+                grant.entry_point.to_string(),
+            )?;
+            differs(
+                "module",
+                deployment.session_key_plugin.to_string(),
+                grant.module.to_string(),
+            )?;
+            differs("session key", key.to_string(), grant.session_key.to_string())?;
+            grant.granted().map(drop)
+        };
+        check().map_err(Cause::from)?;
+        let nonce = grant.action.nonce;
+        let source = FirstExecution {
+            execution: Execution::new(key, calls.into_iter().collect()),
+            grant,
+        };
+        Ok(Operation::new(&self.core, source, U192::ZERO).nonce(nonce))
+    }
+
     /// The session key's address.
     pub fn session_key(&self) -> Address {
         self.core.signer.address()
@@ -86,7 +182,8 @@ impl Client<SessionKey> {
     pub fn execute(&self, calls: impl IntoIterator<Item = Call>) -> Operation {
         let key = self.session_key();
         let calls = calls.into_iter().collect();
-        Operation::new(&self.core, Execution::new(key, calls), session_key_nonce_key(key))
+        let nonce_key = self.core.account.generation().session_key_nonce_key(key);
+        Operation::new(&self.core, Execution::new(key, calls), nonce_key)
     }
 
     /// Whether the calls would pass now, and if not, every rule that they break: at one block, gas rules included. Nothing is

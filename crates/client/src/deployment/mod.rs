@@ -34,13 +34,16 @@ use serde::{Deserialize, Serialize};
 /// Addresses of the contracts that accounts and session keys need. Any that speak the same ABI will do: ours, the deployed
 /// ones, or your own.
 ///
+/// For ERC-6900 v0.8 accounts ([`for_v08_accounts`](Self::for_v08_accounts)), the EntryPoint is v0.7, the session key module has the
+/// place of the plugin, and there is no owner plugin.
+///
 /// A deployment is either complete, or it comes from [`SmartAccount::connect`](crate::SmartAccount::connect) and names what
 /// the account has. Then a contract may be missing; its address is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Deployment {
-    /// EntryPoint v0.6.
+    /// EntryPoint v0.6, or v0.7 for v0.8 accounts.
     pub entry_point: Address,
-    /// Session key plugin.
+    /// Session key plugin, or the module for v0.8 accounts.
     pub session_key_plugin: Address,
     /// Owner plugin, which the session key plugin depends on.
     pub multi_owner_plugin: Address,
@@ -85,6 +88,19 @@ impl Deployment {
             multi_owner_plugin: address(Contract::MultiOwnerPlugin),
             factory: address(Contract::ModularAccountFactory),
             account_init_code_hash: Some(account_init_code_hash(address(Contract::ModularAccount))),
+        }
+    }
+
+    /// For ERC-6900 v0.8 accounts: EntryPoint v0.7, this repository's session key module where
+    /// [`deterministic`](Self::deterministic) deployments have it, and the factory that Modular Account v2 is made by. Whether they
+    /// are on a chain, only the chain can say.
+    pub fn for_v08_accounts() -> Self {
+        Self {
+            entry_point: session_key_bindings::ENTRY_POINT_V07,
+            session_key_plugin: known::recorded(Contract::SessionKeyModule).address,
+            multi_owner_plugin: Address::ZERO,
+            factory: crate::v08::known::FACTORY,
+            account_init_code_hash: None,
         }
     }
 }

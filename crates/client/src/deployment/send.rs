@@ -114,10 +114,13 @@ fn about(contract: Contract) -> impl FnOnce(SendError) -> DeployError {
             transaction,
             error,
         },
-        SendError::NotIncluded { transaction } => DeployError::NotIncluded {
-            contract,
-            transaction,
-        },
+        // Not asked for: a contract can be created only once, and another transaction's nonce in any block is enough here.
+        SendError::NonceUsed { transaction, .. } | SendError::NotIncluded { transaction } => {
+            DeployError::NotIncluded {
+                contract,
+                transaction,
+            }
+        }
         SendError::Unfit { transaction, error } => DeployError::NotOfThisDeployment {
             transaction,
             error: error.into(),
@@ -214,7 +217,7 @@ impl Deployer {
         let end = match seen {
             Seen::Included(receipt) => TransactionEnd::Included(receipt),
             Seen::Used => courier
-                .wait(sender, &transactions(&kept))
+                .wait_to(sender, &transactions(&kept), false)
                 .await
                 .map_err(about())?,
             Seen::Waiting if self.is_present(planned, code_hash).await? => {
@@ -233,7 +236,7 @@ impl Deployer {
                 if let Some(newest) = all.last() {
                     courier.hand_over(newest).await.map_err(about())?;
                 }
-                courier.wait(sender, &all).await.map_err(about())?
+                courier.wait_to(sender, &all, false).await.map_err(about())?
             }
         };
         let nonce = last.nonce;
@@ -333,7 +336,7 @@ impl Deployer {
                 })?;
             }
             let end = courier
-                .wait(sender, &all)
+                .wait_to(sender, &all, false)
                 .await
                 .map_err(about(planned.contract))?;
             *next_nonce = nonce.saturating_add(1);

@@ -47,22 +47,6 @@ pub enum KeptError {
 }
 
 impl Fees {
-    /// What is left for whoever includes it, at a base fee. `None` if it cannot be included.
-    fn tip(&self, base_fee: u128) -> Option<u128> {
-        let left = self.max_fee.checked_sub(base_fee)?;
-        Some(left.min(self.max_priority_fee.unwrap_or(left)))
-    }
-
-    /// Whether this offer is too low, now that a new transaction would make that one: it does not pay the base fee, or less than
-    /// half of the tip.
-    pub(super) fn is_too_low_for(&self, now: &Self) -> bool {
-        let wanted = now.tip(now.base_fee).unwrap_or_default();
-        match self.tip(now.base_fee) {
-            Some(tip) => tip < wanted.div_ceil(2),
-            None => true,
-        }
-    }
-
     /// What a replacement of this offer makes: what a new transaction would, and at least a tenth more than this one in both
     /// fees, which is what nodes ask for.
     pub(super) fn replacement(&self, now: &Self) -> Self {

@@ -2,15 +2,19 @@
 
 use crate::{
     abi::IPlugin,
-    account::{ReadError, SmartAccount},
+    account::{Generation, ReadError, SmartAccount},
 };
 use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, Selector},
     providers::Provider,
+    sol_types::SolCall as _,
     transports::RpcError,
 };
-use session_key_bindings::plugin_metadata::{SESSION_KEY_PLUGIN_AUTHOR, SESSION_KEY_PLUGIN_VERSION};
+use session_key_bindings::{
+    IModule,
+    plugin_metadata::{SESSION_KEY_PLUGIN_AUTHOR, SESSION_KEY_PLUGIN_VERSION},
+};
 use session_key_permissions::{
     Call, DUMMY_SIGNATURE, SignedOperation, UserOperation,
     model::{ContractState, KeyState, RuleSet, Verdict, decode_execute_with_session_key},
@@ -20,6 +24,9 @@ use std::{
     future::Future,
     pin::Pin,
 };
+
+/// `moduleId()` of the session key module whose rules the model knows.
+pub(crate) const SESSION_KEY_MODULE_ID: &str = "session-keys.session-key-module.1.0.0";
 
 /// Reads a key's state from the chain, as far as calls to these functions need it, by the plugin's views: all at the block
 /// that `account` is read at. The lists of a key cannot be enumerated, so the state is not
@@ -49,6 +56,7 @@ pub async fn load(
             account.required_paymaster(session_key),
             load_contracts(account, session_key, &targets),
             load_rule_set(account),
+            modules_among(account, targets.iter().map(|(target, _)| *target)),
         )
     });
     if !is_registered? {
@@ -63,6 +71,7 @@ pub async fn load(
         state.required_paymaster,
         contracts,
         state.rule_set,
+        state.modules,
     ) = views?;
     state.contracts = contracts.into_iter().collect();
     state.registered = true;
@@ -96,7 +105,7 @@ pub async fn explain(
     let account = account.clone().at(latest.header.number);
     let calls = decode_execute_with_session_key(&operation.call_data).map_or(Vec::new(), |(calls, _)| calls);
     let state = load_for_calls(&account, session_key, &calls).await?;
-    if operation.signature.is_empty() || operation.signature == DUMMY_SIGNATURE {
+    if operation.signature.is_empty() || operation.signature.ends_with(&DUMMY_SIGNATURE) {
         return Ok(state.check(operation, time));
     }
     let signed = SignedOperation {
@@ -111,9 +120,21 @@ pub async fn rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
     load_rule_set(account).await
 }
 
-/// Whose plugin it is, as the plugin itself says. What does not answer as this project's does is another.
+/// Whose plugin it is, as the plugin itself says. What does not answer as this project's does is another. A module of another version
+/// is an error: its rules are not known.
 pub(crate) async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
     let plugin = account.deployment().session_key_plugin;
+    if let Generation::V08(_) = account.generation() {
+        let id = account.call(plugin, IModule::moduleIdCall {}).await?;
+        return if id == SESSION_KEY_MODULE_ID {
+            Ok(RuleSet::Module(plugin))
+        } else {
+            Err(ReadError::UnexpectedAnswer {
+                contract: plugin,
+                function: IModule::moduleIdCall::SIGNATURE,
+            })
+        };
+    }
     match account.call(plugin, IPlugin::pluginMetadataCall {}).await {
         Ok(metadata)
             if (&*metadata.version, &*metadata.author)
@@ -126,6 +147,32 @@ pub(crate) async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, Rea
         }
         Err(error) => Err(error),
     }
+}
+
+/// Those of the calls' targets that answer as ERC-6900 modules.
+pub(crate) async fn load_modules(
+    account: &SmartAccount,
+    calls: &[Call],
+) -> Result<BTreeSet<Address>, ReadError> {
+    let targets: BTreeSet<Address> = calls.iter().map(|call| call.target).collect();
+    modules_among(account, targets).await
+}
+
+/// Those of the targets that answer as ERC-6900 modules, asked as the session key module asks them: it refuses calls to them. None on
+/// accounts without the module, whose plugin does not ask.
+async fn modules_among(
+    account: &SmartAccount,
+    targets: impl IntoIterator<Item = Address>,
+) -> Result<BTreeSet<Address>, ReadError> {
+    let Generation::V08(_) = account.generation() else {
+        return Ok(BTreeSet::new());
+    };
+    let asked = targets.into_iter().map(async |target| {
+        let is_module = account.answers_as_module(target).await?;
+        Ok::<_, ReadError>(is_module.then_some(target))
+    });
+    let modules = futures_util::future::try_join_all(asked).await?;
+    Ok(modules.into_iter().flatten().collect())
 }
 
 type Target = (Address, BTreeSet<Selector>);

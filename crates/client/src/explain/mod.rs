@@ -13,5 +13,5 @@ mod replay;
 
 pub use by_hash::{Became, ExplainOptions, Explanation, NotFound, explain_hash};
 pub use failure::{Failure, explain_failure};
-pub(crate) use load::load_rule_set;
 pub use load::{explain, load, load_for_calls, rule_set};
+pub(crate) use load::{load_modules, load_rule_set};

@@ -5,7 +5,7 @@ use super::{
     load_for_calls, load_rule_set,
 };
 use crate::{
-    abi::{Account, EntryPoint},
+    abi::{Account, AccountV08, EntryPoint},
     account::{ReadError, SmartAccount},
     inspect::{KeyEventKind, key_event, key_events},
     node::{Node, OperationFilter, TransactionReceipt},
@@ -189,7 +189,8 @@ impl Replay<'_> {
             } else if log.address() == plugin && log.topics().get(1) == Some(&account.into_word()) {
                 self.changed(log);
             } else if log.address() == account
-                && first == Some(Account::PluginUninstalled::SIGNATURE_HASH)
+                && (first == Some(Account::PluginUninstalled::SIGNATURE_HASH)
+                    || first == Some(AccountV08::ExecutionUninstalled::SIGNATURE_HASH))
                 && log.topics().get(1) == Some(&plugin.into_word())
             {
                 self.ended();

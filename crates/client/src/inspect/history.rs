@@ -2,7 +2,7 @@
 
 use crate::{
     abi::Plugin,
-    node::{LogFilter, Node},
+    node::{LogFilter, LogWave, LogsBackwards, MissingBlocks, Node},
     permissions::PermissionUpdates,
     request::{RequestError, patiently},
 };
@@ -11,12 +11,8 @@ use alloy::{
     rpc::types::Log,
     sol_types::SolEvent,
 };
-use futures_util::{StreamExt, stream};
-use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 
-/// The most requests in flight.
-const SIDE_BY_SIDE: usize = 8;
+const MALFORMED: &str = "malformed event of the plugin";
 
 /// Something that happened to a session key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,31 +70,8 @@ pub struct UnknownUpdates {
     pub reason: String,
 }
 
-/// Blocks whose logs could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct MissingBlocks {
-    /// The first.
-    pub from: u64,
-    /// The last.
-    pub to: u64,
-    /// Why.
-    pub reason: String,
-}
-
 /// Reads events of one account, from a block backwards, as many at once as the node answers.
-pub(super) struct Backwards<'a> {
-    node: &'a Node,
-    filter: LogFilter,
-    first: u64,
-    /// The last block that is to be read next; `None`: all are read.
-    next: Option<u64>,
-    /// Requests in flight.
-    width: usize,
-    /// Requests that may still be made.
-    requests_left: usize,
-}
+pub(super) struct Backwards<'a>(LogsBackwards<'a>);
 
 /// Blocks that were read.
 pub(super) struct Wave {
@@ -115,108 +88,30 @@ impl<'a> Backwards<'a> {
         node: &'a Node,
         plugin: Address,
         account: Address,
-        (first, last): (u64, u64),
+        blocks: (u64, u64),
         most_requests: usize,
     ) -> Self {
-        Self {
-            node,
-            filter: filter(plugin, account),
-            first,
-            next: (first <= last).then_some(last),
-            width: 1,
-            requests_left: most_requests,
-        }
+        let filter = filter(plugin, account);
+        Self(LogsBackwards::new(node, filter, blocks, most_requests))
     }
 
     /// The first block that was not read, going backwards: all from here down. `None`: all are read.
     pub(super) const fn unread(&self) -> Option<u64> {
-        self.next
+        self.0.unread()
     }
 
     /// Reads some blocks more. `None`: all are read, or no more requests may be made.
     pub(super) async fn next(&mut self) -> Option<Wave> {
-        let last = self.next?;
-        if self.requests_left == 0 {
-            return None;
-        }
-        let size = self.node.log_page_size();
-        let mut open = VecDeque::new();
-        let mut to = Some(last);
-        while let Some(end) = to.filter(|_| open.len() < self.width) {
-            let start = end.saturating_sub(size - 1).max(self.first);
-            open.push_back((start, end));
-            to = start.checked_sub(1).filter(|to| *to >= self.first);
-        }
-        let from = open.back().map_or(last, |(start, _)| *start);
-        let mut logs = Vec::new();
-        let mut missing = Vec::new();
-        let mut has_failed = false;
-        while !open.is_empty() {
-            let now: Vec<(u64, u64)> = open
-                .drain(..open.len().min(SIDE_BY_SIDE).min(self.requests_left.max(1)))
-                .collect();
-            if self.requests_left == 0 {
-                missing.extend(
-                    now.into_iter()
-                        .chain(open.drain(..))
-                        .map(|(from, to)| MissingBlocks {
-                            from,
-                            to,
-                            reason: "too many requests would be needed".to_owned(),
-                        }),
-                );
-                break;
-            }
-            self.requests_left = self.requests_left.saturating_sub(now.len());
-            let (node, filter) = (self.node, &self.filter);
-            let answers = stream::iter(now)
-                .map(|(from, to)| async move {
-                    let answer = patiently(|| node.logs(filter, from, to)).await;
-                    (from, to, answer)
-                })
-                .buffer_unordered(SIDE_BY_SIDE)
-                .collect::<Vec<_>>()
-                .await;
-            for (from, to, answer) in answers {
-                let blocks = (to - from).saturating_add(1);
-                match answer {
-                    Ok(found) => {
-                        self.node.log_page_worked(blocks);
-                        logs.extend(found);
-                    }
-                    Err(error) if self.node.log_page_failed(blocks, &error) => {
-                        has_failed = true;
-                        let size = self.node.log_page_size().min((blocks / 2).max(1));
-                        let mut end = to;
-                        loop {
-                            let start = end.saturating_sub(size - 1).max(from);
-                            open.push_back((start, end));
-                            match start.checked_sub(1).filter(|to| *to >= from) {
-                                Some(next) => end = next,
-                                None => break,
-                            }
-                        }
-                    }
-                    Err(error) => missing.push(MissingBlocks {
-                        from,
-                        to,
-                        reason: error.to_string(),
-                    }),
-                }
-            }
-        }
-        // As long as the node takes what it is asked, it is asked for more at once.
-        self.width = if has_failed {
-            1.max(self.width / 2)
-        } else {
-            (2 * self.width).min(SIDE_BY_SIDE)
-        };
-        self.next = from.checked_sub(1).filter(|next| *next >= self.first);
+        let LogWave {
+            logs,
+            mut missing,
+            from,
+        } = self.0.next().await?;
         let mut events = Vec::new();
         for log in &logs {
             match key_event(log) {
                 Some(event) => events.push(event),
-                None => missing.push(malformed(log)),
+                None => missing.push(MissingBlocks::of_malformed(log, MALFORMED)),
             }
         }
         events.sort_by_key(|event| std::cmp::Reverse((event.block, event.log_index)));
@@ -250,20 +145,9 @@ pub(crate) async fn key_events(
     let filter = filter(plugin, account);
     let logs = patiently(|| node.logs(&filter, block, block)).await?;
     let events: Option<Vec<KeyEvent>> = logs.iter().map(key_event).collect();
-    let mut events =
-        events.ok_or_else(|| RequestError::unreadable("eth_getLogs", "malformed event of the plugin"))?;
+    let mut events = events.ok_or_else(|| RequestError::unreadable("eth_getLogs", MALFORMED))?;
     events.sort_by_key(|event| event.log_index);
     Ok(events)
-}
-
-fn malformed(log: &Log) -> MissingBlocks {
-    let block = log.block_number.unwrap_or_default();
-    let error = RequestError::unreadable("eth_getLogs", "malformed event of the plugin");
-    MissingBlocks {
-        from: block,
-        to: block,
-        reason: error.to_string(),
-    }
 }
 
 /// What the plugin's log says. `None`: it is none of a key, or malformed.

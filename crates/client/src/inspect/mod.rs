@@ -28,7 +28,8 @@ mod history;
 mod rebuild;
 mod views;
 
-pub use history::{KeyEvent, KeyEventKind, MissingBlocks, UnknownUpdates};
+pub use crate::node::MissingBlocks;
+pub use history::{KeyEvent, KeyEventKind, UnknownUpdates};
 pub(crate) use history::{key_event, key_events};
 pub use rebuild::Missing;
 

@@ -3,7 +3,7 @@
 use super::{AccountCode, FunctionState, Installation, ValidationState, known::is_known_delegate};
 use crate::{
     abi::{Account, AccountV08, Plugin},
-    v08::{DIRECT_CALL_ENTITY_ID, ValidationFlags, known},
+    v08::{DIRECT_CALL_ENTITY_ID, FALLBACK_VALIDATION, ModuleEntity, ValidationFlags, known},
 };
 use alloy::{
     primitives::{Address, Selector},
@@ -32,6 +32,8 @@ pub(super) const FUNCTIONS: [Selector; 5] = [
 pub enum Severity {
     /// Something worth knowing: keys work, and nothing reaches beyond them.
     Notice,
+    /// Not everything could be looked at: somebody may do more than keys are permitted. No key should be given.
+    Unknown,
     /// Session keys, or their management, do not work.
     Incomplete,
     /// Somebody may do more than keys are permitted. No key should be given.
@@ -96,7 +98,7 @@ kinds! {
         "the module serves EntryPoint v0.7 alone";
     FunctionMissing = "function-missing", Incomplete,
         "a function of the module is not installed",
-        "uninstall what is installed of its functions by the manifest that it was installed with, then install the module's manifest";
+        "uninstall what is installed of its functions by the manifest that it was installed with (data 0x01 ends all keys, empty data leaves them stored), then install the module's manifest";
     FunctionOfAnotherModule = "function-of-another-module", Unsafe,
         "a function of the module belongs to another module, by whose rules it runs",
         "exchange it in one batch, its validation included: uninstall the other module, then install this one";
@@ -105,10 +107,13 @@ kinds! {
         "uninstall the validation of operations, then the module's functions with data 0x01, which removes all keys: anybody may have added some";
     UseIsGlobal = "use-is-global", Unsafe,
         "every global validation may run any key's permissions, without the key's signature",
-        "uninstall the module's functions by the manifest that they were installed with, then install the module's own manifest";
+        "uninstall the module's functions by the manifest that they were installed with (data 0x01 ends all keys, empty data leaves them stored), then install the module's own manifest";
     ManagementIsNotGlobal = "management-is-not-global", Incomplete,
         "the owner's global validation is not for a function that manages keys",
-        "uninstall the module's functions by the manifest that they were installed with, then install the module's own manifest";
+        "uninstall the module's functions by the manifest that they were installed with (data 0x01 ends all keys, empty data leaves them stored), then install the module's own manifest";
+    OtherFunctionWithoutValidation = "other-function-without-validation", Unsafe,
+        "anybody may call a function of another module without validation",
+        "uninstall that function, unless it is meant for everybody and its module may not make the account call";
     FunctionHasHooks = "function-has-hooks", Unsafe,
         "hooks of a module run around a function that keys' calls pass through",
         "ask what the hook does with keys' calls; or uninstall the functions that brought it";
@@ -144,7 +149,7 @@ kinds! {
         "uninstall all but one with empty data: any other data ends all keys";
     ModuleUncertain = "module-uncertain", Unsafe,
         "the account does not show whose validation the entity is",
-        "uninstall it and install it under another entity id";
+        "find out whose it is; the module's own can be uninstalled and installed under another entity id";
     DirectCallMissing = "direct-call-missing", Incomplete,
         "the module may not make the account call: keys' operations fail in execution",
         "install the module's direct-call validation: entity 0xffffffff, flags 0, execute and executeBatch, no hooks, empty data";
@@ -176,11 +181,17 @@ kinds! {
         "on an account that delegates, a validation that is for executeWithRuntimeValidation can act as its owner",
         "uninstall that validation";
     KeysLeft = "keys-left", Unsafe,
-        "keys are left although the module is not wholly installed: an operation validation that is left lets them burn the deposit, and an installation without data revives them",
+        "keys are left although they do not work: an operation validation that is left lets them burn the deposit, and an installation without data revives them",
         "install the module with data, which ends all keys, or remove the keys";
-    ValidationsUnknown = "validations-unknown", Notice,
-        "the node does not answer which validations were installed: those of other modules were not looked at",
-        "ask a node that answers logs of the whole chain, or name the entity id";
+    KeysUnknown = "keys-unknown", Unknown,
+        "the module does not answer which keys it keeps for the account",
+        "ask another node";
+    ValidationsUnknown = "validations-unknown", Unknown,
+        "not everything that was installed on the account is known: what is not was not looked at",
+        "ask a node that answers the account's logs of the whole chain; where only the module's own validation is not found, name its entity id";
+    TooManyValidations = "too-many-validations", Unknown,
+        "more than 256 validations or functions were installed on the account: not all were looked at",
+        "look at the rest by hand: getValidationData and getExecutionData of what the account's events name";
 }
 
 /// Something about an installation that is not as it should be.
@@ -228,7 +239,6 @@ impl Installation {
         if self.entry_point != ENTRY_POINT_V07 {
             found.add(FindingKind::OtherEntryPoint, self.entry_point);
         }
-        let before = found.0.len();
         let has_functions = self
             .functions
             .iter()
@@ -238,10 +248,10 @@ impl Installation {
         if has_functions || own > 0 || direct.is_some() {
             self.judge_functions(&mut found);
             if own == 0 {
-                let about = if self.has_all_validations {
-                    ""
-                } else {
+                let about = if self.may_have_own() {
                     "or its entity id is not known"
+                } else {
+                    ""
                 };
                 found.add(FindingKind::ValidationMissing, about);
             }
@@ -262,19 +272,56 @@ impl Installation {
         } else {
             found.add(FindingKind::NotInstalled, "");
         }
-        let is_whole = found.0[before..]
-            .iter()
-            .all(|finding| finding.kind.severity() != Severity::Incomplete);
         self.judge_others(&mut found);
-        // A validation that nobody could find may well be there.
-        let is_unknown = own == 0 && !self.has_all_validations;
-        if let (false, false, Some(keys @ 1..)) = (is_whole, is_unknown, self.session_keys) {
-            found.add(FindingKind::KeysLeft, keys);
+        match self.session_keys {
+            Some(0) => {}
+            Some(keys) if !self.may_keys_work() => found.add(FindingKind::KeysLeft, keys),
+            Some(_) => {}
+            None => found.add(FindingKind::KeysUnknown, ""),
         }
-        if !self.has_all_validations {
+        if let [first, more @ ..] = &self.missing_blocks[..] {
+            let mut about = format!("blocks {} to {}: {}", first.from, first.to, first.reason);
+            if !more.is_empty() {
+                about.push_str(&format!("; and {} more", more.len()));
+            }
+            found.add(FindingKind::ValidationsUnknown, about);
+        } else if !self.has_all_validations && self.entries_left_out == 0 {
             found.add(FindingKind::ValidationsUnknown, "");
         }
+        if self.entries_left_out > 0 {
+            let about = format!("{} of them", self.entries_left_out);
+            found.add(FindingKind::TooManyValidations, about);
+        }
         found.0
+    }
+
+    /// Whether the module may have a validation that was not found.
+    fn may_have_own(&self) -> bool {
+        !self.has_all_validations || self.validations.iter().any(is_nobodys)
+    }
+
+    /// Whether keys' operations are validated and executed, as far as it is known.
+    fn may_keys_work(&self) -> bool {
+        let has_function = self
+            .functions
+            .iter()
+            .any(|function| function.selector == USE && function.module == self.module);
+        let may_call = self.direct_call().is_some_and(|direct| {
+            [EXECUTE, BATCH]
+                .iter()
+                .all(|selector| direct.selectors.contains(selector))
+        });
+        let mut own = self.own_validations().peekable();
+        let is_validated = if own.peek().is_none() {
+            self.may_have_own()
+        } else {
+            own.any(|validation| {
+                validation.flags.contains(ValidationFlags::USER_OPERATIONS)
+                    && validation.selectors.contains(&USE)
+                    && validation.execution_hooks.is_empty()
+            })
+        };
+        has_function && may_call && is_validated
     }
 
     fn own_validations(&self) -> impl Iterator<Item = &ValidationState> {
@@ -315,8 +362,17 @@ impl Installation {
                     found.add(FindingKind::ManagementIsNotGlobal, name.clone());
                 }
             }
-        } else if function.skips_runtime_validation {
-            found.add(FindingKind::FunctionWithoutValidation, name.clone());
+        } else if [EXECUTE, BATCH].contains(&function.selector) {
+            if function.skips_runtime_validation {
+                found.add(FindingKind::FunctionWithoutValidation, name.clone());
+            }
+        } else {
+            // Keys' calls do not pass through it.
+            if function.skips_runtime_validation {
+                let about = format!("{name}: {}", function.module);
+                found.add(FindingKind::OtherFunctionWithoutValidation, about);
+            }
+            return;
         }
         for hook in &function.hooks {
             found.add(FindingKind::FunctionHasHooks, format!("{name}: {hook}"));
@@ -331,22 +387,31 @@ impl Installation {
         };
         for validation in &self.validations {
             let name = validation_name(validation);
+            if is_nobodys(validation) {
+                found.add(FindingKind::ModuleUncertain, entity(validation.entity_id));
+            }
+            // The owner can act as the owner.
+            let is_owners = is_owners(validation);
             if delegate == Some(known::SEMI_MODULAR_ACCOUNT_7702)
+                && !is_owners
                 && validation.flags.contains(ValidationFlags::SIGNATURES)
             {
                 found.add(FindingKind::SignerIsOwner, name.clone());
             }
-            if delegate.is_some_and(is_known_delegate) && validation.selectors.contains(&RUNTIME) {
+            if delegate.is_some_and(is_known_delegate)
+                && !is_owners
+                && validation.selectors.contains(&RUNTIME)
+            {
                 found.add(FindingKind::RuntimeCallerIsOwner, name.clone());
             }
-            if validation.module == self.module {
+            if validation.module == self.module || is_nobodys(validation) {
                 continue;
             }
             if validation.is_session_key_module {
                 found.add(FindingKind::ValidationOfAnotherVersion, name);
             } else if validation.selectors.contains(&USE) {
                 found.add(FindingKind::OtherValidationUsesKeys, name);
-            } else if !validation.flags.contains(ValidationFlags::GLOBAL)
+            } else if !is_owners
                 && validation
                     .selectors
                     .iter()
@@ -356,6 +421,18 @@ impl Installation {
             }
         }
     }
+}
+
+/// Whether the account does not show whose validation it is, and no event names a module.
+fn is_nobodys(validation: &ValidationState) -> bool {
+    validation.module.is_zero() && !validation.is_module_certain
+}
+
+/// Whether a validation is one that can do everything: a global one, or that of an owner that is built in.
+fn is_owners(validation: &ValidationState) -> bool {
+    let is_fallback = validation.is_module_certain
+        && ModuleEntity::new(validation.module, validation.entity_id) == FALLBACK_VALIDATION;
+    is_fallback || validation.flags.contains(ValidationFlags::GLOBAL)
 }
 
 #[derive(Default)]
@@ -464,7 +541,11 @@ fn function_name(selector: Selector) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v08::{HookConfig, ModuleEntity};
+    use crate::{
+        node::{Head, MissingBlocks},
+        v08::HookConfig,
+    };
+    use alloy::primitives::B256;
     use std::collections::BTreeSet;
 
     const MODULE: Address = Address::repeat_byte(0x11);
@@ -490,6 +571,13 @@ mod tests {
             ..FunctionState::default()
         });
         Installation {
+            block: Head {
+                number: 100,
+                hash: B256::ZERO,
+                parent_hash: B256::ZERO,
+                timestamp: 0,
+                base_fee: None,
+            },
             account,
             code: AccountCode::Own,
             account_id: "vendor.account.1.0.0".to_owned(),
@@ -516,6 +604,8 @@ mod tests {
                 },
             ],
             has_all_validations: true,
+            missing_blocks: Vec::new(),
+            entries_left_out: 0,
             session_keys: Some(1),
         }
     }
@@ -553,10 +643,15 @@ mod tests {
                 it.validations.clear();
             }),
             (&[K::OtherEntryPoint], |it| it.entry_point = OTHER),
+            // Keys work without a function that manages them.
+            (&[K::FunctionMissing], |it| it.functions[2].module = Address::ZERO),
             (&[K::FunctionMissing, K::KeysLeft], |it| {
-                it.functions[2].module = Address::ZERO;
+                it.functions[0].module = Address::ZERO;
             }),
-            (&[K::FunctionOfAnotherModule], |it| it.functions[0].module = OTHER),
+            (&[K::FunctionOfAnotherModule, K::KeysLeft], |it| {
+                it.functions[0].module = OTHER;
+            }),
+            (&[K::FunctionOfAnotherModule], |it| it.functions[4].module = OTHER),
             (&[K::FunctionWithoutValidation], |it| {
                 it.functions[3].skips_runtime_validation = true;
             }),
@@ -566,8 +661,17 @@ mod tests {
             (&[K::UseIsGlobal], |it| {
                 it.functions[0].allows_global_validation = true;
             }),
-            (&[K::ManagementIsNotGlobal, K::KeysLeft], |it| {
+            (&[K::ManagementIsNotGlobal], |it| {
                 it.functions[1].allows_global_validation = false;
+            }),
+            (&[K::OtherFunctionWithoutValidation], |it| {
+                it.functions.push(FunctionState {
+                    selector: Selector::repeat_byte(0x77),
+                    module: OTHER,
+                    skips_runtime_validation: true,
+                    hooks: vec![HOOK],
+                    ..FunctionState::default()
+                });
             }),
             (&[K::FunctionHasHooks], |it| it.functions[0].hooks.push(HOOK)),
             (&[K::FunctionHasHooks], |it| it.functions[6].hooks.push(HOOK)),
@@ -662,7 +766,64 @@ mod tests {
                 it.code = AccountCode::Proxy(OTHER);
                 it.validations.push(other(vec![RUNTIME], 3));
             }),
+            // The owner's own validations.
+            (&[], |it| {
+                it.code = AccountCode::Delegation(known::SEMI_MODULAR_ACCOUNT_7702);
+                it.validations
+                    .push(other(vec![EXECUTE, RUNTIME, FUNCTIONS[1]], 7));
+            }),
+            (&[], |it| {
+                it.code = AccountCode::Delegation(known::SEMI_MODULAR_ACCOUNT_7702);
+                it.validations.push(ValidationState {
+                    module: Address::ZERO,
+                    entity_id: 0,
+                    ..other(vec![RUNTIME, FUNCTIONS[1]], 3)
+                });
+            }),
+            // A validation of nobody knows whom, which may be the module's.
+            (&[K::ValidationMissing, K::ModuleUncertain], |it| {
+                it.validations[0].module = Address::ZERO;
+                it.validations[0].is_module_certain = false;
+                it.validations[0].is_session_key_module = false;
+            }),
+            (&[K::KeysUnknown], |it| it.session_keys = None),
+            (&[K::NotInstalled, K::KeysUnknown], |it| {
+                for function in &mut it.functions[..5] {
+                    function.module = Address::ZERO;
+                }
+                it.validations.clear();
+                it.session_keys = None;
+            }),
             (&[K::ValidationsUnknown], |it| it.has_all_validations = false),
+            (&[K::ValidationsUnknown], |it| {
+                it.has_all_validations = false;
+                it.missing_blocks.push(MissingBlocks {
+                    from: 1,
+                    to: 7,
+                    reason: "pruned".to_owned(),
+                });
+            }),
+            (&[K::ValidationMissing, K::ValidationsUnknown], |it| {
+                it.has_all_validations = false;
+                it.validations.remove(0);
+            }),
+            // Without the direct-call validation, no validation makes them work.
+            (
+                &[
+                    K::ValidationMissing,
+                    K::DirectCallMissing,
+                    K::KeysLeft,
+                    K::ValidationsUnknown,
+                ],
+                |it| {
+                    it.has_all_validations = false;
+                    it.validations.clear();
+                },
+            ),
+            (&[K::TooManyValidations], |it| {
+                it.has_all_validations = false;
+                it.entries_left_out = 3;
+            }),
         ]
     };
 
@@ -677,7 +838,9 @@ mod tests {
                 .map(|finding| finding.kind)
                 .collect();
             assert_eq!(found, *expected, "change {position}");
-            let is_good = expected.iter().all(|kind| kind.severity() == Severity::Notice);
+            let is_good = expected
+                .iter()
+                .all(|kind| *kind == FindingKind::SeveralValidations);
             assert_eq!(installation.is_good(), is_good, "change {position}");
         }
         let tried: BTreeSet<_> = CHANGES.iter().flat_map(|(kinds, _)| *kinds).collect();

@@ -9,7 +9,10 @@ mod read;
 pub use findings::{Finding, FindingKind, Severity};
 pub use known::known_v08_contract;
 
-use crate::v08::{HookConfig, ValidationFlags};
+use crate::{
+    node::{Head, MissingBlocks},
+    v08::{HookConfig, ValidationFlags},
+};
 use alloy::primitives::{Address, Selector};
 
 /// What runs behind an account's address.
@@ -53,7 +56,7 @@ pub struct FunctionState {
 /// How the account has a validation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValidationState {
-    /// The module that validates.
+    /// The module that validates; zero for an owner that is built in, and where it is not known.
     pub module: Address,
     /// The account's number for it; [`DIRECT_CALL_ENTITY_ID`](crate::v08::DIRECT_CALL_ENTITY_ID) for a direct-call validation.
     pub entity_id: u32,
@@ -66,7 +69,8 @@ pub struct ValidationState {
     /// The functions that it is for.
     pub selectors: Vec<Selector>,
     /// Whether the account shows that the entity is this module's. Accounts that look at the entity id alone do not, unless their
-    /// storage is laid out as that of Modular Account v2: then the module is as the latest event of installation has it.
+    /// storage is laid out as that of Modular Account v2: then the module is as the latest known event of installation has it, or
+    /// zero if there is none.
     pub is_module_certain: bool,
     /// Whether the module is, by its id, some version of the session key module.
     pub is_session_key_module: bool,
@@ -82,10 +86,12 @@ impl ValidationState {
     }
 }
 
-/// What an account says of itself and of the session key module, at one block.
+/// What an account says of itself and of the session key module, in one block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Installation {
+    /// The block that everything is of.
+    pub block: Head,
     /// The account.
     pub account: Address,
     /// What runs there.
@@ -96,13 +102,18 @@ pub struct Installation {
     pub entry_point: Address,
     /// The session key module that is looked for.
     pub module: Address,
-    /// The module's functions, in the order of its manifest; then `execute` and `executeBatch`.
+    /// The module's functions, in the order of its manifest; then `execute` and `executeBatch`; then those of modules that events
+    /// or validations name beside, at most 256.
     pub functions: Vec<FunctionState>,
     /// All validations of the account that are known, the module's and others, by entity id.
     pub validations: Vec<ValidationState>,
-    /// Whether the node answered which validations were ever installed, and there are no more than are looked at (256). If not,
-    /// those of entity ids that the caller named are known, and the module's direct-call validation.
+    /// Whether the node showed everything that was ever installed, and all of it was looked at. If not, validations of entity ids
+    /// that the caller named are known, the module's direct-call validation, and what was found nevertheless.
     pub has_all_validations: bool,
+    /// Blocks whose events are not known, with the reason.
+    pub missing_blocks: Vec<MissingBlocks>,
+    /// How many validations and functions were not looked at: beyond the first 256 of each.
+    pub entries_left_out: usize,
     /// How many session keys the module keeps for the account; `None`: it does not say.
     pub session_keys: Option<usize>,
 }

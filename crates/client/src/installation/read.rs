@@ -7,16 +7,21 @@ use super::{
 use crate::{
     abi::{AccountV08, Plugin},
     account::ReadError,
-    node::{LogFilter, Node},
-    v08::{DIRECT_CALL_ENTITY_ID, HookConfig, ModuleEntity, SESSION_KEY_ENTITY_ID, ValidationFlags},
+    node::{Head, LogFilter, LogsBackwards, MissingBlocks, Node},
+    request::patiently,
+    v08::{
+        DIRECT_CALL_ENTITY_ID, FALLBACK_VALIDATION, HookConfig, ModuleEntity, SESSION_KEY_ENTITY_ID,
+        ValidationFlags,
+    },
 };
 use alloy::{
     eips::BlockId,
     network::TransactionBuilder as _,
     primitives::{Address, B256, FixedBytes, Selector, U256, b256, keccak256},
-    rpc::types::TransactionRequest,
+    rpc::types::{Log, TransactionRequest},
     sol_types::{SolCall, SolEvent, SolValue},
 };
+use futures_util::future::try_join_all;
 use session_key_bindings::{IModule, ValidationData};
 use std::collections::BTreeSet;
 
@@ -35,74 +40,114 @@ const DESIGNATOR: [u8; 3] = [0xef, 0x01, 0x00];
 /// How the ids of the module's versions begin.
 const MODULE_ID: &str = "session-keys.session-key-module.";
 
-/// The most validations that are looked at.
-const MAX_VALIDATIONS: usize = 256;
+/// The most validations that are looked at, and the most functions of other modules.
+const MAX_ENTRIES: usize = 256;
+
+/// The most requests for logs, where a node does not answer those of the whole chain at once.
+const MAX_LOG_REQUESTS: usize = 1_000;
+
+/// After so many ranges of blocks that the node does not answer, it is not asked for more.
+const MAX_MISSING: usize = 16;
 
 impl Installation {
-    /// Reads how the account has this module. `None`: there is code, but not that of an ERC-6900 v0.8 account (it has no
-    /// `accountId()`); or there is none.
-    ///
-    /// Which validations an account has is in its events alone. Nodes that refuse logs of a whole chain are believed with
-    /// [`has_all_validations`](Self::has_all_validations) false, and then the entity ids in `entity_ids` are looked at.
-    #[tracing::instrument(level = "debug", skip_all, fields(%account, %module))]
+    /// Reads how the account has this module, in the newest block. See [`read_at`](Self::read_at).
     pub async fn read(
         node: &Node,
         account: Address,
         module: Address,
         entity_ids: &[u32],
     ) -> Result<Option<Self>, ReadError> {
-        let reader = Reader { node, account };
-        let code = node.code_at(account, BlockId::latest()).await?;
+        let head = node.head().await?;
+        Self::read_at(node, account, module, entity_ids, &head).await
+    }
+
+    /// Reads how the account has this module, all of it in one block. `None`: there is code, but not that of an ERC-6900 v0.8
+    /// account (it does not answer `accountId()`, `entryPoint()`, `getExecutionData` and `getValidationData` by their ABI); or there
+    /// is none.
+    ///
+    /// Which validations an account has is in its events alone. A node that limits them is asked page by page, with at most 1,000
+    /// requests. Where any are missing, [`has_all_validations`](Self::has_all_validations) is false; the entity ids in
+    /// `entity_ids` are looked at in any case.
+    #[tracing::instrument(level = "debug", skip_all, fields(%account, %module, block = head.number))]
+    pub async fn read_at(
+        node: &Node,
+        account: Address,
+        module: Address,
+        entity_ids: &[u32],
+        head: &Head,
+    ) -> Result<Option<Self>, ReadError> {
+        let at = BlockId::hash(head.hash);
+        Self::read_with(node, account, module, entity_ids, head, at, true).await
+    }
+
+    /// What the account's views alone say: of validations, those of these entity ids. No logs are asked for, so other validations are
+    /// [not known](Self::has_all_validations). Each view is of the newest block, which nodes behind one address need not agree on.
+    #[tracing::instrument(level = "debug", skip_all, fields(%account, %module))]
+    pub async fn read_views(
+        node: &Node,
+        account: Address,
+        module: Address,
+        entity_ids: &[u32],
+    ) -> Result<Option<Self>, ReadError> {
+        let head = node.head().await?;
+        Self::read_with(node, account, module, entity_ids, &head, BlockId::latest(), false).await
+    }
+
+    async fn read_with(
+        node: &Node,
+        account: Address,
+        module: Address,
+        entity_ids: &[u32],
+        head: &Head,
+        at: BlockId,
+        with_events: bool,
+    ) -> Result<Option<Self>, ReadError> {
+        let reader = Reader {
+            node,
+            account,
+            module,
+            head,
+            at,
+        };
+        let code = node.code_at(account, reader.at).await?;
         if code.is_empty() {
             return Ok(None);
         }
-        let Some(account_id) = reader.try_ask(account, AccountV08::accountIdCall {}).await? else {
+        let Some((account_id, entry_point)) = reader.identity().await? else {
             return Ok(None);
         };
-        let entry_point = reader.ask(account, AccountV08::entryPointCall {}).await?;
         let code = reader.code(&code).await?;
 
-        let mut functions = Vec::new();
-        for selector in FUNCTIONS.into_iter().chain([EXECUTE, BATCH]) {
-            functions.push(reader.function(selector).await?);
-        }
+        let selectors = FUNCTIONS.into_iter().chain([EXECUTE, BATCH]);
+        let functions = selectors.map(|selector| reader.function(selector));
+        let mut functions = try_join_all(functions).await?;
 
-        let installed = reader.installed().await?;
-        let is_answered = installed.is_some();
-        // Some accounts tell entities apart by their modules, too. Direct-call validations are told apart by nothing else.
-        let mut entities: BTreeSet<(u32, Address)> = BTreeSet::new();
-        let mut direct_callers = BTreeSet::from([module]);
-        for entity_id in entity_ids.iter().chain([&SESSION_KEY_ENTITY_ID]) {
-            entities.insert((*entity_id, module));
-        }
-        for (of, entity_id) in installed.into_iter().flatten() {
-            if entity_id == DIRECT_CALL_ENTITY_ID {
-                direct_callers.insert(of);
-            } else {
-                entities.insert((entity_id, of));
+        let events = if with_events {
+            reader.events().await?
+        } else {
+            Events {
+                missing: vec![MissingBlocks {
+                    from: 0,
+                    to: head.number,
+                    reason: "not asked for".to_owned(),
+                }],
+                ..Events::default()
             }
+        };
+        let (validations, validations_left_out) = reader.validations(&events, entity_ids).await?;
+        let (others, functions_left_out) = reader.other_functions(&events, &validations).await?;
+        functions.extend(others);
+        let mut missing_blocks = events.missing.clone();
+        if missing_blocks.is_empty() && events.contradict(module, &functions, &validations) {
+            missing_blocks.push(MissingBlocks {
+                from: 0,
+                to: head.number,
+                reason: "the node leaves out events of what the account has".to_owned(),
+            });
         }
-        let direct = direct_callers
-            .into_iter()
-            .map(|caller| (DIRECT_CALL_ENTITY_ID, caller));
-        // The module's own first: they are never left out.
-        let mut wanted: Vec<_> = entities.into_iter().chain(direct).collect();
-        wanted.sort_by_key(|(_, of)| *of != module);
-        let has_all_validations = is_answered && wanted.len() <= MAX_VALIDATIONS;
-        let mut validations = Vec::new();
-        for (entity_id, of) in wanted.into_iter().take(MAX_VALIDATIONS) {
-            let state = reader.validation(of, entity_id, module).await?;
-            if state.is_there() {
-                validations.push(state);
-            }
-        }
-        // Where the module does not matter, one validation was found under each that it ever had.
-        validations.sort_by_key(|validation: &ValidationState| (validation.entity_id, validation.module));
-        validations.dedup_by_key(|validation| (validation.entity_id, validation.module));
-        let keys = reader
-            .try_ask(module, Plugin::sessionKeysOfCall { account })
-            .await?;
+        let entries_left_out = validations_left_out.saturating_add(functions_left_out);
         Ok(Some(Self {
+            block: *head,
             account,
             code,
             account_id,
@@ -110,9 +155,76 @@ impl Installation {
             module,
             functions,
             validations,
-            has_all_validations,
-            session_keys: keys.map(|keys| keys.len()),
+            has_all_validations: missing_blocks.is_empty() && entries_left_out == 0,
+            missing_blocks,
+            entries_left_out,
+            session_keys: reader.session_keys().await?,
         }))
+    }
+}
+
+/// What an account's events say was ever installed.
+#[derive(Default)]
+struct Events {
+    /// Validations, in order.
+    validations: Vec<(Address, u32)>,
+    /// Functions of modules.
+    functions: BTreeSet<Selector>,
+    /// Blocks whose events are not known.
+    missing: Vec<MissingBlocks>,
+}
+
+impl Events {
+    /// The module that was installed last under an entity id.
+    fn latest(&self, entity_id: u32) -> Option<Address> {
+        let mut installed = self.validations.iter().rev();
+        installed
+            .find(|(_, of)| *of == entity_id)
+            .map(|(module, _)| *module)
+    }
+
+    fn add(&mut self, log: &Log) {
+        let (topics, data) = (log.topics(), &log.data().data);
+        let is_read = if log.topic0() == Some(&AccountV08::ValidationInstalled::SIGNATURE_HASH) {
+            AccountV08::ValidationInstalled::decode_raw_log_validate(topics, data)
+                .map(|event| self.validations.push((event.module, event.entityId)))
+                .is_ok()
+        } else {
+            AccountV08::ExecutionInstalled::decode_raw_log_validate(topics, data)
+                .map(|event| {
+                    let functions = event.manifest.executionFunctions.iter();
+                    self.functions
+                        .extend(functions.map(|function| function.executionSelector));
+                })
+                .is_ok()
+        };
+        if !is_read {
+            let missing = MissingBlocks::of_malformed(log, "malformed event of the account");
+            self.missing.push(missing);
+        }
+    }
+
+    /// Whether the account has something that no event says was installed.
+    fn contradict(
+        &self,
+        module: Address,
+        functions: &[FunctionState],
+        validations: &[ValidationState],
+    ) -> bool {
+        let has_functions = functions.iter().any(|function| function.module == module);
+        let is_said = |validation: &ValidationState| {
+            self.validations.iter().any(|(module, entity_id)| {
+                *entity_id == validation.entity_id
+                    && (*entity_id != DIRECT_CALL_ENTITY_ID || *module == validation.module)
+            })
+        };
+        (has_functions && self.validations.is_empty()) || !validations.iter().all(is_said)
+    }
+}
+
+fn validation_question(module: Address, entity_id: u32) -> AccountV08::getValidationDataCall {
+    AccountV08::getValidationDataCall {
+        validationFunction: ModuleEntity::new(module, entity_id).into(),
     }
 }
 
@@ -123,9 +235,92 @@ fn hooks(packed: Vec<FixedBytes<25>>) -> Vec<HookConfig> {
 struct Reader<'a> {
     node: &'a Node,
     account: Address,
+    /// The session key module.
+    module: Address,
+    head: &'a Head,
+    at: BlockId,
 }
 
 impl Reader<'_> {
+    /// Id and EntryPoint of an ERC-6900 v0.8 account. Accounts of other standards have `accountId()`, too.
+    async fn identity(&self) -> Result<Option<(String, Address)>, ReadError> {
+        let account = self.account;
+        let Some(id) = self.try_ask(account, AccountV08::accountIdCall {}).await? else {
+            return Ok(None);
+        };
+        let Some(entry_point) = self.try_ask(account, AccountV08::entryPointCall {}).await? else {
+            return Ok(None);
+        };
+        let question = AccountV08::getExecutionDataCall { selector: EXECUTE };
+        if self.try_ask(account, question).await?.is_none() {
+            return Ok(None);
+        }
+        let question = validation_question(self.module, DIRECT_CALL_ENTITY_ID);
+        let is_answered = self.try_ask(account, question).await?.is_some();
+        Ok(is_answered.then_some((id, entry_point)))
+    }
+
+    /// How many keys the module keeps; `None` if it does not say.
+    async fn session_keys(&self) -> Result<Option<usize>, ReadError> {
+        let account = self.account;
+        let question = Plugin::sessionKeysOfCall { account };
+        if let Some(keys) = self.try_ask(self.module, question).await? {
+            return Ok(Some(keys.len()));
+        }
+        let code = self.node.code_at(self.module, self.at).await?;
+        Ok(code.is_empty().then_some(0))
+    }
+
+    /// Validations that events or the caller name, as far as they are there; and how many were not looked at.
+    async fn validations(
+        &self,
+        events: &Events,
+        entity_ids: &[u32],
+    ) -> Result<(Vec<ValidationState>, usize), ReadError> {
+        // Some accounts tell entities apart by their modules, too. Direct-call validations are told apart by nothing else.
+        let named = entity_ids
+            .iter()
+            .chain(&[SESSION_KEY_ENTITY_ID, DIRECT_CALL_ENTITY_ID]);
+        let mut wanted: BTreeSet<(u32, Address)> = named.map(|id| (*id, self.module)).collect();
+        wanted.extend(events.validations.iter().map(|(of, id)| (*id, *of)));
+        // The module's own first: they are never left out.
+        let mut wanted: Vec<_> = wanted.into_iter().collect();
+        wanted.sort_by_key(|(_, of)| *of != self.module);
+        let left_out = wanted.len().saturating_sub(MAX_ENTRIES);
+        let mut validations = Vec::new();
+        for (entity_id, of) in wanted.into_iter().take(MAX_ENTRIES) {
+            let state = self.validation(of, entity_id, events.latest(entity_id)).await?;
+            if state.is_there() {
+                validations.push(state);
+            }
+        }
+        // Where the module does not matter, one validation was found under each that it ever had.
+        validations.sort_by_key(|validation: &ValidationState| (validation.entity_id, validation.module));
+        validations.dedup_by_key(|validation| (validation.entity_id, validation.module));
+        Ok((validations, left_out))
+    }
+
+    /// Functions of other modules that events or validations name; and how many were not looked at.
+    async fn other_functions(
+        &self,
+        events: &Events,
+        validations: &[ValidationState],
+    ) -> Result<(Vec<FunctionState>, usize), ReadError> {
+        let mut selectors = events.functions.clone();
+        selectors.extend(validations.iter().flat_map(|validation| &validation.selectors));
+        selectors.retain(|selector| !FUNCTIONS.contains(selector) && ![EXECUTE, BATCH].contains(selector));
+        let left_out = selectors.len().saturating_sub(MAX_ENTRIES);
+        let mut functions = Vec::new();
+        for selector in selectors.into_iter().take(MAX_ENTRIES) {
+            let function = self.function(selector).await?;
+            // Everybody may call the account's own views.
+            if !function.module.is_zero() && function.module != self.account {
+                functions.push(function);
+            }
+        }
+        Ok((functions, left_out))
+    }
+
     async fn code(&self, code: &[u8]) -> Result<AccountCode, ReadError> {
         if let Some(delegate) = code.strip_prefix(&DESIGNATOR)
             && delegate.len() == Address::len_bytes()
@@ -133,10 +328,7 @@ impl Reader<'_> {
             return Ok(AccountCode::Delegation(Address::from_slice(delegate)));
         }
         let slot = U256::from_be_bytes(IMPLEMENTATION_SLOT.0);
-        let word = self
-            .node
-            .storage_at(self.account, slot, BlockId::latest())
-            .await?;
+        let word = self.node.storage_at(self.account, slot, self.at).await?;
         let implementation = Address::from_word(word.into());
         // Anything else than an address was put there by something else than a proxy.
         let is_proxy = word >> 160 == U256::ZERO && !implementation.is_zero();
@@ -160,29 +352,64 @@ impl Reader<'_> {
         })
     }
 
-    /// Every validation that was ever installed, in order; `None` if the node refuses to say.
-    async fn installed(&self) -> Result<Option<Vec<(Address, u32)>>, ReadError> {
-        let head = self.node.head().await?;
-        let topic = AccountV08::ValidationInstalled::SIGNATURE_HASH;
-        let filter = LogFilter::new(self.account, vec![vec![topic]]);
-        let logs = match self.node.logs(&filter, 0, head.number).await {
+    /// What was ever installed.
+    async fn events(&self) -> Result<Events, ReadError> {
+        let topics = vec![
+            AccountV08::ValidationInstalled::SIGNATURE_HASH,
+            AccountV08::ExecutionInstalled::SIGNATURE_HASH,
+        ];
+        let filter = LogFilter::new(self.account, vec![topics]);
+        let last = self.head.number;
+        let mut events = Events::default();
+        let mut logs = match patiently(|| self.node.logs(&filter, 0, last)).await {
             Ok(logs) => logs,
-            Err(error) if error.is_transient() => return Err(error.into()),
-            Err(_) => return Ok(None),
+            Err(error) => {
+                // It may name the number of blocks that it answers.
+                self.node.log_page_failed(last.saturating_add(1), &error);
+                self.pages(filter, &mut events.missing).await
+            }
         };
-        let installed = logs.iter().filter_map(|log| {
-            let event = AccountV08::ValidationInstalled::decode_log_validate(&log.inner).ok()?;
-            Some((event.module, event.entityId))
-        });
-        Ok(Some(installed.collect()))
+        logs.sort_by_key(|log| (log.block_number, log.log_index));
+        for log in &logs {
+            events.add(log);
+        }
+        // Logs were asked for by number: they are of this chain only if the block still is.
+        let again = self.node.header(BlockId::number(last)).await?;
+        if again.is_none_or(|again| again.hash != self.head.hash) {
+            events.missing.push(MissingBlocks {
+                from: 0,
+                to: last,
+                reason: "the chain was reorganized meanwhile".to_owned(),
+            });
+        }
+        Ok(events)
     }
 
-    /// A validation, as far as it is there.
+    async fn pages(&self, filter: LogFilter, missing: &mut Vec<MissingBlocks>) -> Vec<Log> {
+        let mut scan = LogsBackwards::new(self.node, filter, (0, self.head.number), MAX_LOG_REQUESTS);
+        let mut logs = Vec::new();
+        while missing.len() < MAX_MISSING
+            && let Some(wave) = scan.next().await
+        {
+            logs.extend(wave.logs);
+            missing.extend(wave.missing);
+        }
+        if let Some(to) = scan.unread() {
+            missing.push(MissingBlocks {
+                from: 0,
+                to,
+                reason: "too many requests would be needed".to_owned(),
+            });
+        }
+        logs
+    }
+
+    /// A validation, as far as it is there. `latest`: the module that was installed last under the entity id.
     async fn validation(
         &self,
         module: Address,
         entity_id: u32,
-        session_key_module: Address,
+        latest: Option<Address>,
     ) -> Result<ValidationState, ReadError> {
         let data = self.validation_data(module, entity_id).await?;
         let mut state = ValidationState {
@@ -194,7 +421,7 @@ impl Reader<'_> {
             selectors: data.selectors,
             // Its key is the module.
             is_module_certain: entity_id == DIRECT_CALL_ENTITY_ID,
-            is_session_key_module: module == session_key_module,
+            is_session_key_module: false,
         };
         if !state.is_there() {
             return Ok(state);
@@ -202,37 +429,43 @@ impl Reader<'_> {
         if !state.is_module_certain {
             let slot = keccak256((U256::from(entity_id) << 8, VALIDATIONS).abi_encode());
             let slot = U256::from_be_bytes(slot.0);
-            let word = self
-                .node
-                .storage_at(self.account, slot, BlockId::latest())
-                .await?;
+            let word = self.node.storage_at(self.account, slot, self.at).await?;
             let stored = Address::from_word(B256::from(word) & LOW_160_BITS);
             // The flags are the byte above the module, and numbers of hooks may follow.
             let flags = (word >> 160) & U256::from(u8::MAX);
-            if !stored.is_zero() && flags == U256::from(state.flags.0) {
+            // The validation of an owner that is built in has no module.
+            let is_fallback =
+                ModuleEntity::new(stored, entity_id) == FALLBACK_VALIDATION && latest == Some(stored);
+            if (!stored.is_zero() || is_fallback) && flags == U256::from(state.flags.0) {
                 state.module = stored;
                 state.is_module_certain = true;
             } else {
                 // An account that looks at the module as well does not find the entity under another.
                 let other = self.validation_data(Address::ZERO, entity_id).await?;
-                let is_same = other.flags == state.flags.0 && other.selectors == state.selectors;
+                let is_same = other.flags == state.flags.0
+                    && other.selectors == state.selectors
+                    && hooks(other.validationHooks) == state.validation_hooks
+                    && hooks(other.executionHooks) == state.execution_hooks;
                 state.is_module_certain = !is_same;
+                if is_same {
+                    state.module = latest.unwrap_or_default();
+                }
             }
         }
-        if state.module != session_key_module && !state.module.is_zero() {
-            let id = self.try_ask(state.module, IModule::moduleIdCall {}).await?;
-            state.is_session_key_module = id.is_some_and(|id| id.starts_with(MODULE_ID));
+        state.is_session_key_module = if state.module == self.module {
+            true
+        } else if state.module.is_zero() {
+            false
         } else {
-            state.is_session_key_module = state.module == session_key_module;
-        }
+            let id = self.try_ask(state.module, IModule::moduleIdCall {}).await?;
+            id.is_some_and(|id| id.starts_with(MODULE_ID))
+        };
         Ok(state)
     }
 
     async fn validation_data(&self, module: Address, entity_id: u32) -> Result<ValidationData, ReadError> {
-        let question = AccountV08::getValidationDataCall {
-            validationFunction: ModuleEntity::new(module, entity_id).into(),
-        };
-        self.ask(self.account, question).await
+        self.ask(self.account, validation_question(module, entity_id))
+            .await
     }
 
     async fn ask<C: SolCall>(&self, contract: Address, call: C) -> Result<C::Return, ReadError> {
@@ -268,6 +501,6 @@ impl Reader<'_> {
         let question = TransactionRequest::default()
             .with_to(contract)
             .with_input(call.abi_encode());
-        self.node.call(&question, BlockId::latest()).await
+        self.node.call(&question, self.at).await
     }
 }

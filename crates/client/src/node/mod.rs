@@ -17,11 +17,14 @@
 //! # }
 //! ```
 
+mod backwards;
 mod fees;
 mod logs;
 mod operations;
 mod page;
 
+pub use backwards::MissingBlocks;
+pub(crate) use backwards::{LogWave, LogsBackwards};
 pub use fees::SuggestedFees;
 pub use logs::LogFilter;
 pub use operations::{OperationEvent, OperationFilter, OperationPage, TransactionReceipt};

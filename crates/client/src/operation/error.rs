@@ -12,6 +12,7 @@ use crate::{
     request::{RequestError, clean},
     revert::Revert,
     submit::Refusal,
+    v08::{DeferredGrantError, calldata::EntityIdError},
 };
 use alloy::primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,28 @@ pub enum Cause {
         /// The plugin.
         plugin: Address,
     },
+
+    /// The account is of another generation of ERC-6900 than what was asked for.
+    #[error("account {account} is of a generation of ERC-6900 without {what}")]
+    OtherGeneration {
+        /// The account.
+        account: Address,
+        /// What it does not have.
+        what: String,
+    },
+
+    /// The account has the session key module in a way that is not safe, or does not work: nothing is granted on it.
+    #[error("account {account} does not have the session key module as it should be: {}", findings.join("; "))]
+    UnsafeInstallation {
+        /// The account.
+        account: Address,
+        /// What is wrong, in words.
+        findings: Vec<String>,
+    },
+
+    /// A deferred grant is not what it should be, or not for this client.
+    #[error(transparent)]
+    DeferredGrant(#[from] DeferredGrantError),
 
     /// The node answers for another chain than the client was made for.
     #[error("the node is on chain {found}, not {expected}")]
@@ -348,6 +371,14 @@ pub enum Cause {
     },
 }
 
+impl From<EntityIdError> for Cause {
+    fn from(error: EntityIdError) -> Self {
+        Self::Permission {
+            message: error.to_string(),
+        }
+    }
+}
+
 fn used_by(by: &Option<B256>) -> String {
     by.map_or_else(
         || "the nonce is used, and no event says yet by which operation".to_owned(),
@@ -396,6 +427,9 @@ impl Cause {
             Self::KeyNotFound { .. } => "key_not_found",
             Self::AccountNotDeployed { .. } => "account_not_deployed",
             Self::PluginNotInstalled { .. } => "plugin_not_installed",
+            Self::OtherGeneration { .. } => "other_generation",
+            Self::UnsafeInstallation { .. } => "unsafe_installation",
+            Self::DeferredGrant(_) => "invalid_deferred_grant",
             Self::WrongChain { .. } => "wrong_chain",
             Self::NoAction => "no_action",
             Self::NoVerdict => "no_verdict",

@@ -26,8 +26,9 @@ pub use desk::{Desk, Machine, Surroundings};
 pub use error::{Advice, Cause, OperationError};
 pub use gas::Gas;
 pub use outcome::{Depth, Happened, Included, NotTaken, NotTakenReason, Open, Outcome, Void};
-pub use paymaster::{FixedPaymaster, Paymaster, PaymasterError};
+pub use paymaster::{FixedPaymaster, PAYMASTER_VERIFICATION_GAS, Paymaster, PaymasterError};
 pub use settle::DEFAULT_FINAL_DEPTH;
+pub(crate) use settle::final_depth;
 pub use share::AfterRevert;
 
 pub(crate) use self::core::Core;
@@ -36,6 +37,7 @@ pub(crate) use source::{GivenCallData, Source, Used};
 use crate::{
     journal::IntentId,
     permissions::{SignedOperation, UserOperation},
+    signer::SignatureForm,
 };
 use alloy::primitives::{B256, Bytes, U256, aliases::U192};
 use gas::Salt;
@@ -153,9 +155,18 @@ impl Operation {
         self
     }
 
-    /// Another nonce lane. A session key with a gas limit must use its own, which is the default. A [nonce](Self::nonce) of another
-    /// lane that was given before is dropped.
-    pub fn nonce_key(mut self, nonce_key: U192) -> Self {
+    /// Another nonce lane. A session key with a gas limit, and every one on an ERC-6900 v0.8 account, must use its own, which is the
+    /// default. A [nonce](Self::nonce) of another lane that was given before is dropped.
+    ///
+    /// On a v0.8 account, the lower 152 bits count: the nonce key is made of them and of what
+    /// [selects the validation](crate::account::Generation::owner_nonce_key).
+    pub fn nonce_key(mut self, lane: U192) -> Self {
+        let generation = self.core.account.generation();
+        let nonce_key = if self.is_session_keys() {
+            generation.session_key_lane(lane)
+        } else {
+            generation.owner_nonce_key(lane)
+        };
         self.nonce_key = nonce_key;
         self.has_lane = true;
         self.nonce = self.nonce.filter(|nonce| lane_of(*nonce) == nonce_key);
@@ -299,7 +310,8 @@ impl Operation {
 
     async fn signed(&self, mut operation: UserOperation) -> Result<SignedOperation, Cause> {
         let hash = operation.hash(self.core.entry_point(), self.core.chain_id());
-        operation.signature = self.core.signer.sign_operation(hash).await?;
+        let form = self.signature_form();
+        operation.signature = self.with_grant(self.core.signer.sign_operation(hash, form).await?);
         Ok(SignedOperation { operation, hash })
     }
 
@@ -314,6 +326,12 @@ impl Operation {
             return Ok(false);
         }
         self.source.takes_away(&self.core.account).await
+    }
+
+    /// How the account takes the operation's signature.
+    fn signature_form(&self) -> SignatureForm {
+        let generation = self.core.account.generation();
+        generation.signature_form(self.is_session_keys())
     }
 
     /// Whether a session key makes it.

@@ -1,6 +1,6 @@
 //! Who pays for an operation, if not the account.
 
-use crate::permissions::UserOperation;
+use crate::permissions::{PaymasterFields, UserOperation};
 use crate::request::clean;
 use alloy::primitives::{Address, Bytes};
 use async_trait::async_trait;
@@ -49,7 +49,8 @@ impl PaymasterError {
     }
 }
 
-/// Fills an operation's `paymasterAndData`.
+/// Fills an operation's `paymasterAndData`, in the form of the operation's [version](UserOperation::version): from EntryPoint v0.7 on,
+/// the paymaster's two gas limits stand between its address and its data ([`PaymasterFields`]).
 #[async_trait]
 pub trait Paymaster: fmt::Debug + Send + Sync {
     /// Data of the right form and length, for gas estimation: the paymaster's contract runs on it. It may report a failed
@@ -61,30 +62,63 @@ pub trait Paymaster: fmt::Debug + Send + Sync {
     async fn sponsor(&self, operation: &UserOperation) -> Result<Bytes, PaymasterError>;
 }
 
-/// A paymaster that takes the same data for every operation: its address, and possibly more.
+/// A paymaster that takes the same data for every operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixedPaymaster {
-    /// `paymasterAndData`: the paymaster's address, then data for it.
-    pub paymaster_and_data: Bytes,
+    /// The paymaster, with its gas limits for EntryPoint v0.7 and later, and data for it.
+    pub fields: PaymasterFields,
 }
 
+/// Gas units for the validation of a paymaster that nobody named limits for, in EntryPoint v0.7 and later.
+pub const PAYMASTER_VERIFICATION_GAS: u128 = 100_000;
+
 impl FixedPaymaster {
-    /// A paymaster that needs no data.
+    /// A paymaster that needs no data. From EntryPoint v0.7 on, its validation gets [`PAYMASTER_VERIFICATION_GAS`], and it does
+    /// nothing after the operation; see [`with_gas_limits`](Self::with_gas_limits).
     pub fn new(paymaster: Address) -> Self {
         Self {
-            paymaster_and_data: Bytes::copy_from_slice(paymaster.as_slice()),
+            fields: PaymasterFields {
+                paymaster,
+                verification_gas_limit: PAYMASTER_VERIFICATION_GAS,
+                ..PaymasterFields::default()
+            },
+        }
+    }
+
+    /// The same with data for it.
+    #[must_use]
+    pub fn with_data(mut self, data: impl Into<Bytes>) -> Self {
+        self.fields.data = data.into();
+        self
+    }
+
+    /// The same with gas limits, in gas units, for its validation and for what it does after the operation. EntryPoint v0.6 has none.
+    #[must_use]
+    pub const fn with_gas_limits(mut self, verification: u128, post_op: u128) -> Self {
+        self.fields.verification_gas_limit = verification;
+        self.fields.post_op_gas_limit = post_op;
+        self
+    }
+
+    fn data_for(&self, operation: &UserOperation) -> Bytes {
+        if operation.version.is_packed() {
+            self.fields.pack()
+        } else {
+            [self.fields.paymaster.as_slice(), &self.fields.data]
+                .concat()
+                .into()
         }
     }
 }
 
 #[async_trait]
 impl Paymaster for FixedPaymaster {
-    async fn stub(&self, _: &UserOperation) -> Result<Bytes, PaymasterError> {
-        Ok(self.paymaster_and_data.clone())
+    async fn stub(&self, operation: &UserOperation) -> Result<Bytes, PaymasterError> {
+        Ok(self.data_for(operation))
     }
 
-    async fn sponsor(&self, _: &UserOperation) -> Result<Bytes, PaymasterError> {
-        Ok(self.paymaster_and_data.clone())
+    async fn sponsor(&self, operation: &UserOperation) -> Result<Bytes, PaymasterError> {
+        Ok(self.data_for(operation))
     }
 }
 

@@ -73,7 +73,7 @@ impl From<EstimateError> for Cause {
             },
             EstimateError::NotAnEntryPoint(address) => Self::Read {
                 message: format!(
-                    "{address} did not answer as an EntryPoint v0.6; is this the right address and chain?"
+                    "{address} did not answer as an EntryPoint of the operation's version; is this the right address and chain?"
                 ),
                 is_transient: false,
             },
@@ -106,21 +106,28 @@ impl Operation {
             },
             async { self.source.call_data(&account, &core.desk).await },
             async {
-                match &self.session_key {
-                    None => Ok(None),
-                    Some(used) => {
+                match (&self.session_key, self.source.deferred_grant()) {
+                    (None, _) => Ok(None),
+                    (Some(used), None) => {
                         let state = explain::load_for_calls(&account, used.key, &used.calls).await?;
+                        Ok(Some(state))
+                    }
+                    (Some(used), Some(grant)) => {
+                        let mut state = grant.key_state()?;
+                        state.modules = explain::load_modules(&account, &used.calls).await?;
                         Ok(Some(state))
                     }
                 }
             },
         )?;
-        let init_code = if code.is_empty() {
-            account.creation_code().clone()
-        } else {
-            Bytes::new()
+        let grant = self.source.deferred_grant();
+        let init_code = match grant {
+            _ if !code.is_empty() => Bytes::new(),
+            Some(grant) => grant.init_code.clone(),
+            None => account.creation_code().clone(),
         };
-        if code.is_empty() && (init_code.is_empty() || self.session_key.is_some()) {
+        let is_granted = self.session_key.is_none() || grant.is_some();
+        if code.is_empty() && (init_code.is_empty() || !is_granted) {
             return Err(Cause::AccountNotDeployed {
                 account: account.address(),
             });
@@ -314,8 +321,17 @@ impl Operation {
             nonce,
             init_code: reads.init_code.clone(),
             call_data: reads.call_data.clone(),
-            signature: self.core.signer.dummy_signature(),
+            signature: self.with_grant(self.core.signer.dummy_signature(self.signature_form())),
+            version: self.core.account.generation().entry_point_version(),
             ..Default::default()
+        }
+    }
+
+    /// An operation's signature, behind the grant that it carries.
+    pub(super) fn with_grant(&self, signature: Bytes) -> Bytes {
+        match self.source.deferred_grant() {
+            Some(grant) => [&grant.signature_prefix[..], &signature].concat().into(),
+            None => signature,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where an operation's call data come from: what the clients put into the machine, which knows none of them.
 
 use super::{desk::Desk, error::Cause};
-use crate::{account::SmartAccount, permissions::Call};
+use crate::{account::SmartAccount, permissions::Call, v08::DeferredGrant};
 use alloy::primitives::{Address, B256, Bytes, keccak256};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
@@ -24,6 +24,11 @@ pub(crate) trait Source: fmt::Debug + Send + Sync {
 
     /// The session key that acts, if one does.
     fn session_key(&self) -> Option<Used> {
+        None
+    }
+
+    /// The grant that the operation carries, without which the key is none yet.
+    fn deferred_grant(&self) -> Option<&DeferredGrant> {
         None
     }
 

@@ -2,8 +2,11 @@
 
 use super::Revert;
 use crate::{
-    abi::{Account, Factory, Module, Owners, Plugin, PluginBase},
+    abi::{
+        Account, AccountV08, Factory, Module, NonceAccount, Owners, Plugin, PluginBase, SemiModularAccount,
+    },
     calldata::FunctionReference,
+    v08::{HookConfig, ModuleEntity},
 };
 use alloy::{
     primitives::{Address, Bytes, FixedBytes, Selector, U256},
@@ -36,6 +39,24 @@ impl Field<FixedBytes<21>> for FunctionReference {
         abi.into()
     }
     fn to_abi(&self) -> FixedBytes<21> {
+        (*self).into()
+    }
+}
+
+impl Field<FixedBytes<24>> for ModuleEntity {
+    fn from_abi(abi: FixedBytes<24>, _: usize) -> Self {
+        abi.into()
+    }
+    fn to_abi(&self) -> FixedBytes<24> {
+        (*self).into()
+    }
+}
+
+impl Field<FixedBytes<25>> for HookConfig {
+    fn from_abi(abi: FixedBytes<25>, _: usize) -> Self {
+        abi.into()
+    }
+    fn to_abi(&self) -> FixedBytes<25> {
         (*self).into()
     }
 }
@@ -166,6 +187,78 @@ revert_errors! {
         "the caller is not the EntryPoint" UserOpNotFromEntryPoint,
         "{selector} has a user operation validation function already: {validation_function}" UserOpValidationFunctionAlreadySet { selector = selector: Selector, validation_function = validationFunction: FunctionReference },
         "no user operation validation function is set for {selector}" UserOpValidationFunctionMissing { selector = selector: Selector },
+    }
+}
+
+revert_errors! {
+    /// An error of an ERC-6900 v0.8 account, where it is not one of [`AccountError`]. Those that wrap what a module reverted with carry
+    /// it decoded.
+    AccountV08Error of AccountV08 {
+        "module {module} refused to be installed: {reason}" ModuleInstallCallbackFailed { module = module: Address, reason = revertReason: Box<Revert> },
+        "{module} does not have the interface of the modules that it is installed as" InterfaceNotSupported { module = module: Address },
+        "{validation} validates {selector} already" ValidationAlreadySet { selector = selector: Selector, validation = validationFunction: ModuleEntity },
+        "another module has the entity id" ValidationEntityIdInUse,
+        "the validation has the validation hook already" PreValidationHookDuplicate,
+        "the validation or function has the {hook} already" ExecutionHookAlreadySet { hook = hookConfig: HookConfig },
+        "the validation would have too many hooks" ValidationAssocHookLimitExceeded,
+        "the account has no function {selector} of the module" ExecutionFunctionNotSet { selector = selector: Selector },
+        "the validation is not for {selector}, or is not there" ValidationFunctionMissing { selector = selector: Selector },
+        "the validation has execution hooks: the call must be wrapped in executeUserOp" RequireUserOperationContext,
+        "a batch of the account may not call execute or executeBatch of the account" SelfCallRecursionDepthExceeded,
+        "{validation} does not validate user operations" UserOpValidationInvalid { validation = validationFunction: ModuleEntity },
+        "{validation} does not validate signatures" SignatureValidationInvalid { validation = validationFunction: ModuleEntity },
+        "{validation} asked for aggregator {aggregator}" UnexpectedAggregator { validation = validationFunction: ModuleEntity, aggregator = aggregator: Address },
+        "the caller is not the EntryPoint" NotEntryPoint,
+        "a contract could not be created" CreateFailed,
+        "{implementation} is not an implementation of an account" NotAnImplementation { implementation = implementation: Address },
+        "the signature's segments are not as they must be: one is empty, or behind the last" NonCanonicalEncoding,
+        "the signature's segments are out of order" SegmentOutOfOrder,
+        "a segment of the signature is for no hook" ValidationSignatureSegmentMissing,
+        "validation hook {hook} refused: {reason}" PreUserOpValidationHookReverted { hook = moduleEntity: ModuleEntity, reason = revertData: Box<Revert> },
+        "validation by {validation} refused: {reason}" UserOpValidationFunctionReverted { validation = moduleEntity: ModuleEntity, reason = revertData: Box<Revert> },
+        "execution hook {hook} refused: {reason}" PreExecHookReverted { hook = moduleEntity: ModuleEntity, reason = revertData: Box<Revert> },
+        "execution hook {hook} refused afterwards: {reason}" PostExecHookReverted { hook = moduleEntity: ModuleEntity, reason = revertData: Box<Revert> },
+        "runtime validation by {validation} refused: {reason}" RuntimeValidationFunctionReverted { validation = moduleEntity: ModuleEntity, reason = revertData: Box<Revert> },
+        "validation hook {hook} refused the direct call: {reason}" PreRuntimeValidationHookReverted { hook = moduleEntity: ModuleEntity, reason = revertData: Box<Revert> },
+        "signature validation by {validation} refused: {reason}" SignatureValidationFunctionReverted { validation = moduleEntity: ModuleEntity, reason = revertData: Box<Revert> },
+        "validation hook {hook} refused the signature: {reason}" PreSignatureValidationHookReverted { hook = moduleEntity: ModuleEntity, reason = revertData: Box<Revert> },
+    }
+}
+
+impl AccountV08Error {
+    /// What a module reverted with.
+    pub(super) const fn wrapped(&self) -> Option<&Revert> {
+        match self {
+            Self::ModuleInstallCallbackFailed { reason, .. }
+            | Self::PreUserOpValidationHookReverted { reason, .. }
+            | Self::UserOpValidationFunctionReverted { reason, .. }
+            | Self::PreExecHookReverted { reason, .. }
+            | Self::PostExecHookReverted { reason, .. }
+            | Self::RuntimeValidationFunctionReverted { reason, .. }
+            | Self::PreRuntimeValidationHookReverted { reason, .. }
+            | Self::SignatureValidationFunctionReverted { reason, .. }
+            | Self::PreSignatureValidationHookReverted { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+revert_errors! {
+    /// An error about deferred actions, of accounts that have them.
+    DeferredActionError of NonceAccount {
+        "the deferred action is not signed by the validation that it names" DeferredActionSignatureInvalid,
+        "the validation that the deferred action names has validation hooks" DeferredValidationHasValidationHooks,
+    }
+}
+
+revert_errors! {
+    /// An error about the fallback signer of a semi-modular account.
+    FallbackSignerError of SemiModularAccount {
+        "the caller is not the fallback signer" FallbackSignerMismatch,
+        "the fallback signer is disabled" FallbackSignerDisabled,
+        "entity 0 is the fallback signer's" FallbackValidationInstallationNotAllowed,
+        "the signature's type is unknown, or not allowed here" InvalidSignatureType,
+        "the account cannot be upgraded" UpgradeNotAllowed,
     }
 }
 

@@ -4,10 +4,14 @@ mod contracts;
 pub(crate) mod rpc;
 
 pub use contracts::{
-    AccountError, FactoryError, ModuleError, OwnerPluginError, PluginBaseError, PluginError,
+    AccountError, AccountV08Error, DeferredActionError, FactoryError, FallbackSignerError, ModuleError,
+    OwnerPluginError, PluginBaseError, PluginError,
 };
 
-use crate::{abi::EntryPoint, request::text};
+use crate::{
+    abi::{EntryPoint, EntryPointV07},
+    request::text,
+};
 use alloy::{
     primitives::{Address, B256, Bytes, Log, U256, hex},
     sol_types::{Panic, PanicKind, Revert as ErrorString, SolError, SolEvent},
@@ -56,6 +60,12 @@ pub enum Revert {
     PluginBase(PluginBaseError),
     /// The account.
     Account(AccountError),
+    /// An ERC-6900 v0.8 account.
+    AccountV08(AccountV08Error),
+    /// A v0.8 account, about deferred actions.
+    DeferredAction(DeferredActionError),
+    /// A semi-modular v0.8 account, about its fallback signer.
+    FallbackSigner(FallbackSignerError),
     /// The owner plugin.
     OwnerPlugin(OwnerPluginError),
     /// The account factory.
@@ -98,10 +108,12 @@ impl<'de> Deserialize<'de> for Revert {
 pub struct FailedOp {
     /// Position of the operation in the bundle.
     pub op_index: U256,
-    /// The code that `reason` starts with, if it is one of EntryPoint v0.6's.
+    /// The code that `reason` starts with, if it is a known one.
     pub code: Option<AaCode>,
     /// The reason in full, as it was said: not fit to be shown.
     pub reason: String,
+    /// What the account, factory or paymaster reverted with, where the EntryPoint says so: v0.7 and later do, of all that revert.
+    pub inner: Option<Box<Revert>>,
 }
 
 impl fmt::Display for FailedOp {
@@ -109,8 +121,12 @@ impl fmt::Display for FailedOp {
         write!(f, "operation {} cannot be included: ", self.op_index)?;
         let reason = text::clean(&self.reason);
         match self.code {
-            Some(code) => write!(f, "{} ({reason})", code.description()),
-            None => f.write_str(&reason),
+            Some(code) => write!(f, "{} ({reason})", code.description())?,
+            None => f.write_str(&reason)?,
+        }
+        match &self.inner {
+            Some(inner) => f.write_str(&text::cut(&format!(": {inner}"), MAX_SHOWN)),
+            None => Ok(()),
         }
     }
 }
@@ -121,6 +137,7 @@ impl fmt::Debug for FailedOp {
             .field("op_index", &self.op_index)
             .field("code", &self.code)
             .field("reason", &text::clean(&self.reason))
+            .field("inner", &self.inner)
             .finish()
     }
 }
@@ -151,6 +168,16 @@ impl Revert {
                     op_index: error.opIndex,
                     code,
                     reason: error.reason,
+                    inner: None,
+                }))
+            }
+            EntryPointV07::FailedOpWithRevert::SELECTOR => {
+                let error = EntryPointV07::FailedOpWithRevert::abi_decode_validate(data).ok()?;
+                Some(Self::FailedOp(FailedOp {
+                    op_index: error.opIndex,
+                    code: AaCode::parse(&error.reason),
+                    reason: error.reason,
+                    inner: Some(Box::new(Self::decode_nested(&error.inner, depth))),
                 }))
             }
             EntryPoint::SignatureValidationFailed::SELECTOR => {
@@ -166,6 +193,9 @@ impl Revert {
                 .or_else(|| ModuleError::decode(data, depth).map(Self::Module))
                 .or_else(|| PluginBaseError::decode(data, depth).map(Self::PluginBase))
                 .or_else(|| AccountError::decode(data, depth).map(Self::Account))
+                .or_else(|| AccountV08Error::decode(data, depth).map(Self::AccountV08))
+                .or_else(|| DeferredActionError::decode(data, depth).map(Self::DeferredAction))
+                .or_else(|| FallbackSignerError::decode(data, depth).map(Self::FallbackSigner))
                 .or_else(|| OwnerPluginError::decode(data, depth).map(Self::OwnerPlugin))
                 .or_else(|| FactoryError::decode(data, depth).map(Self::Factory)),
         }
@@ -174,9 +204,26 @@ impl Revert {
     /// The revert data.
     pub fn to_bytes(&self) -> Bytes {
         match self {
-            Self::FailedOp(FailedOp { op_index, reason, .. }) => EntryPoint::FailedOp {
+            Self::FailedOp(FailedOp {
+                op_index,
+                reason,
+                inner: None,
+                ..
+            }) => EntryPoint::FailedOp {
                 opIndex: *op_index,
                 reason: reason.clone(),
+            }
+            .abi_encode()
+            .into(),
+            Self::FailedOp(FailedOp {
+                op_index,
+                reason,
+                inner: Some(inner),
+                ..
+            }) => EntryPointV07::FailedOpWithRevert {
+                opIndex: *op_index,
+                reason: reason.clone(),
+                inner: inner.to_bytes(),
             }
             .abi_encode()
             .into(),
@@ -189,6 +236,9 @@ impl Revert {
             Self::Module(error) => error.to_bytes(),
             Self::PluginBase(error) => error.to_bytes(),
             Self::Account(error) => error.to_bytes(),
+            Self::AccountV08(error) => error.to_bytes(),
+            Self::DeferredAction(error) => error.to_bytes(),
+            Self::FallbackSigner(error) => error.to_bytes(),
             Self::OwnerPlugin(error) => error.to_bytes(),
             Self::Factory(error) => error.to_bytes(),
             Self::Error(reason) => ErrorString {
@@ -230,6 +280,10 @@ impl Revert {
                 | AccountError::PreRuntimeValidationHookFailed { reason, .. }
                 | AccountError::RuntimeValidationFunctionReverted { reason, .. },
             ) => reason.root(),
+            Self::AccountV08(error) => error.wrapped().map_or(self, Self::root),
+            Self::FailedOp(FailedOp {
+                inner: Some(inner), ..
+            }) => inner.root(),
             _ => self,
         }
     }
@@ -247,6 +301,9 @@ impl fmt::Display for Revert {
             Self::PluginBase(error) => error.fmt(f),
             // Those that carry data, or what a plugin reverted with.
             Self::Account(error) => f.write_str(&text::cut(&error.to_string(), MAX_SHOWN)),
+            Self::AccountV08(error) => f.write_str(&text::cut(&error.to_string(), MAX_SHOWN)),
+            Self::DeferredAction(error) => error.fmt(f),
+            Self::FallbackSigner(error) => error.fmt(f),
             Self::OwnerPlugin(error) => error.fmt(f),
             Self::Factory(error) => error.fmt(f),
             Self::Error(reason) => f.write_str(&text::clean(reason)),
@@ -281,6 +338,11 @@ impl fmt::Debug for Revert {
             Self::Module(error) => f.debug_tuple("Module").field(error).finish(),
             Self::PluginBase(error) => f.debug_tuple("PluginBase").field(error).finish(),
             Self::Account(error) => write!(f, "Account({})", text::cut(&format!("{error:?}"), MAX_SHOWN)),
+            Self::AccountV08(error) => {
+                write!(f, "AccountV08({})", text::cut(&format!("{error:?}"), MAX_SHOWN))
+            }
+            Self::DeferredAction(error) => f.debug_tuple("DeferredAction").field(error).finish(),
+            Self::FallbackSigner(error) => f.debug_tuple("FallbackSigner").field(error).finish(),
             Self::OwnerPlugin(error) => f.debug_tuple("OwnerPlugin").field(error).finish(),
             Self::Factory(error) => f.debug_tuple("Factory").field(error).finish(),
             Self::Error(reason) => f.debug_tuple("Error").field(&text::clean(reason)).finish(),
@@ -320,6 +382,7 @@ pub fn user_operation_revert_reason<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v08::ModuleEntity;
     use alloy::primitives::Selector;
     use proptest::{prelude::*, test_runner::RngSeed};
 
@@ -364,6 +427,52 @@ mod tests {
             assert_eq!(revert, Revert::Module(error));
             assert!(revert.to_string().contains(words), "{revert}");
             assert_eq!(revert.to_bytes(), data);
+        }
+    }
+
+    #[test]
+    fn what_a_v08_account_wraps_is_decoded_inside() {
+        let entity = ModuleEntity::new(Address::repeat_byte(0xab), 0x8000_0000);
+        let refused = Revert::Plugin(PluginError::PermissionsCheckFailed);
+        let failed = EntryPointV07::FailedOpWithRevert {
+            opIndex: U256::ONE,
+            reason: "AA23 reverted".to_owned(),
+            inner: AccountV08Error::UserOpValidationFunctionReverted {
+                validation: entity,
+                reason: Box::new(refused.clone()),
+            }
+            .to_bytes(),
+        };
+        let data = failed.abi_encode();
+        let revert = Revert::decode(&data);
+        assert_eq!(revert.to_bytes(), data);
+        assert_eq!(revert.aa_code(), Some(AaCode::AccountReverted));
+        assert_eq!(revert.root(), &refused);
+        let words = revert.to_string();
+        assert!(
+            words.ends_with(&format!("validation by {entity} refused: {refused}")),
+            "{words}"
+        );
+        // As the deployed accounts encode it.
+        for (error, selector) in [
+            (
+                AccountV08Error::RequireUserOperationContext.to_bytes(),
+                hex!("5f49f00a"),
+            ),
+            (
+                AccountV08Error::SelfCallRecursionDepthExceeded.to_bytes(),
+                hex!("54ff929d"),
+            ),
+            (
+                DeferredActionError::DeferredActionSignatureInvalid.to_bytes(),
+                hex!("01334f77"),
+            ),
+            (
+                FallbackSignerError::FallbackSignerDisabled.to_bytes(),
+                hex!("e684930a"),
+            ),
+        ] {
+            assert_eq!(error[..4], selector);
         }
     }
 
@@ -479,6 +588,7 @@ mod tests {
             op_index: U256::ZERO,
             code: None,
             reason: dirty.clone(),
+            inner: None,
         });
         let mut padded = Revert::Error(dirty.clone()).to_bytes().to_vec();
         padded.extend([1; 32]);
@@ -568,6 +678,7 @@ mod tests {
                 op_index: U256::ZERO,
                 code: None,
                 reason: String::new(),
+                inner: None,
             })
             .to_bytes(),
         ]

@@ -1,5 +1,6 @@
 //! Owners that are contracts: they sign by ERC-1271, and the account's owner plugin is told which of them to ask.
 
+use crate::v08::{self, DeferredAction, ModuleEntity};
 use alloy::{
     primitives::{Address, B256, Bytes, b256},
     signers::Signer,
@@ -34,7 +35,8 @@ pub trait ContractOwner: fmt::Debug + Send + Sync {
     fn address(&self) -> Address;
 
     /// A signature that the contract's `isValidSignature` (ERC-1271) accepts for this hash. The hash of a user operation comes as
-    /// it is, without the prefix of a personal message. The owner's name is put before the signature afterwards.
+    /// it is, without the prefix of a personal message. What the account wants before it (on v0.7 accounts, the owner's name) is put
+    /// there afterwards.
     async fn sign_hash(&self, hash: &B256) -> alloy::signers::Result<Bytes>;
 
     /// A signature of the same form and length for gas estimation: the contract runs on it and does not accept it. By default, 65
@@ -81,6 +83,17 @@ impl ContractOwner for EcdsaContractOwner {
     }
 }
 
+/// How an account takes the signature of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SignatureForm {
+    /// As it is; a contract's names its owner.
+    Plain,
+    /// A session key's, which an ERC-6900 v0.8 account hands to the session key module.
+    ModuleSessionKey,
+    /// An owner's, of an ERC-6900 v0.8 account.
+    ModuleOwner,
+}
+
 /// Who signs for a client: a key, or a contract.
 #[derive(Clone)]
 pub(crate) enum Authority {
@@ -97,34 +110,84 @@ impl Authority {
     }
 
     /// The signature of an operation whose hash this is.
-    pub(crate) async fn sign_operation(&self, hash: B256) -> alloy::signers::Result<Bytes> {
+    pub(crate) async fn sign_operation(
+        &self,
+        hash: B256,
+        form: SignatureForm,
+    ) -> alloy::signers::Result<Bytes> {
+        let signature = match self {
+            Self::Key(signer) => super::sign_hash(&**signer, hash).await?,
+            Self::Contract(owner) => owner.sign_hash(&hash).await?,
+        };
+        Ok(self.formed(&signature, form))
+    }
+
+    /// The signature of a message of the account, by the hash that the account or its validation's module makes of it. `None`: of a
+    /// v0.7 account.
+    pub(crate) async fn sign_message_hash(
+        &self,
+        hash: B256,
+        validation: Option<ModuleEntity>,
+    ) -> alloy::signers::Result<Bytes> {
+        let signature: Bytes = match self {
+            Self::Key(signer) => signer.sign_hash(&hash).await?.as_bytes().into(),
+            Self::Contract(owner) => owner.sign_hash(&hash).await?,
+        };
+        Ok(self.formed_message(&signature, validation))
+    }
+
+    /// The start of the signature of an operation that carries the action: `hash` is what is signed.
+    pub(crate) async fn sign_deferred_action(
+        &self,
+        action: &DeferredAction,
+        hash: B256,
+    ) -> alloy::signers::Result<Bytes> {
+        let prefix = match self {
+            Self::Key(signer) => {
+                let signature = signer.sign_hash(&hash).await?;
+                action.signature_prefix(&signature.as_bytes())
+            }
+            Self::Contract(owner) => action.contract_signature_prefix(&owner.sign_hash(&hash).await?),
+        };
+        prefix.ok_or_else(|| alloy::signers::Error::other("the action is longer than four gigabytes"))
+    }
+
+    /// What has the form of a message's signature.
+    pub(crate) fn dummy_message_signature(&self, validation: Option<ModuleEntity>) -> Bytes {
         match self {
-            Self::Key(signer) => super::sign_hash(&**signer, hash).await,
-            Self::Contract(owner) => Self::named(&**owner, &hash).await,
+            Self::Key(_) => self.formed_message(&DUMMY_SIGNATURE, validation),
+            Self::Contract(owner) => self.formed_message(&owner.stub(), validation),
         }
     }
 
-    /// The signature of a message of the account, by the hash that the owner plugin makes of it.
-    pub(crate) async fn sign_message_hash(&self, hash: B256) -> alloy::signers::Result<Bytes> {
-        match self {
-            Self::Key(signer) => Ok(signer.sign_hash(&hash).await?.as_bytes().into()),
-            Self::Contract(owner) => Self::named(&**owner, &hash).await,
+    fn formed_message(&self, signature: &Bytes, validation: Option<ModuleEntity>) -> Bytes {
+        match (self, validation) {
+            (_, None) => self.formed(signature, SignatureForm::Plain),
+            (Self::Key(_), Some(validation)) => v08::signature::message(validation, signature),
+            (Self::Contract(_), Some(validation)) => {
+                v08::signature::contract_owners_message(validation, signature)
+            }
         }
     }
 
     /// What stands for an operation's signature while gas is estimated.
-    pub(crate) fn dummy_signature(&self) -> Bytes {
+    pub(crate) fn dummy_signature(&self, form: SignatureForm) -> Bytes {
         match self {
-            Self::Key(_) => DUMMY_SIGNATURE,
-            Self::Contract(owner) => named_owner_signature(owner.address(), &owner.stub()),
+            Self::Key(_) => self.formed(&DUMMY_SIGNATURE, form),
+            Self::Contract(owner) => self.formed(&owner.stub(), form),
         }
     }
 
-    async fn named(owner: &dyn ContractOwner, hash: &B256) -> alloy::signers::Result<Bytes> {
-        Ok(named_owner_signature(
-            owner.address(),
-            &owner.sign_hash(hash).await?,
-        ))
+    fn formed(&self, signature: &Bytes, form: SignatureForm) -> Bytes {
+        match (form, self) {
+            (SignatureForm::Plain, Self::Key(_)) => signature.clone(),
+            (SignatureForm::Plain, Self::Contract(owner)) => {
+                named_owner_signature(owner.address(), signature)
+            }
+            (SignatureForm::ModuleSessionKey, _) => v08::signature::session_key(signature),
+            (SignatureForm::ModuleOwner, Self::Key(_)) => v08::signature::owner(signature),
+            (SignatureForm::ModuleOwner, Self::Contract(_)) => v08::signature::contract_owner(signature),
+        }
     }
 }
 

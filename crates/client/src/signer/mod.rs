@@ -12,7 +12,7 @@ mod keystore;
 mod local_key;
 mod user_operation;
 
-pub(crate) use contract_owner::Authority;
+pub(crate) use contract_owner::{Authority, SignatureForm};
 pub use contract_owner::{ContractOwner, EcdsaContractOwner, NAMED_OWNER, named_owner_signature};
 #[cfg(feature = "keystore")]
 pub use keystore::KeystoreFile;

@@ -7,6 +7,8 @@ use alloy::{
 use session_key_permissions::UserOperation;
 
 /// Signs a user operation: EIP-191 personal message over its hash. Returns the hash.
+///
+/// An ERC-6900 v0.8 account takes the signature in a form of its own: see [`v08::signature`](crate::v08::signature).
 pub async fn sign_user_operation<S: Signer + Sync + ?Sized>(
     operation: &mut UserOperation,
     signer: &S,

@@ -8,6 +8,7 @@
 
 mod bundler;
 mod entry_point;
+mod packed;
 mod receipt;
 mod refusal;
 mod simulate;
@@ -92,7 +93,9 @@ pub enum EstimateError {
     OtherForm(OtherForm),
 
     /// The node answered a simulation with something else than an EntryPoint v0.6 does.
-    #[error("{0} did not answer as an EntryPoint v0.6; is this the right address and chain?")]
+    #[error(
+        "{0} did not answer as an EntryPoint of the operation's version; is this the right address and chain?"
+    )]
     NotAnEntryPoint(Address),
 }
 

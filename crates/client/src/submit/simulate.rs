@@ -1,6 +1,6 @@
 //! Gas limits and reasons, found by simulating an operation on a node.
 
-use super::{EstimateError, Refusal, refusal::NODE};
+use super::{EstimateError, Refusal, packed, refusal::NODE};
 use crate::{
     abi::EntryPoint,
     calldata,
@@ -8,7 +8,8 @@ use crate::{
     operation::Gas,
     permissions::{AaCode, UserOperation},
     request::{RequestError, clean},
-    revert::{FailedOp, Revert},
+    revert::{AccountV08Error, FailedOp, Revert},
+    v08,
 };
 use alloy::{
     eips::BlockId,
@@ -20,12 +21,12 @@ use alloy::{
 use serde::{Deserialize, Deserializer};
 
 /// What the validation of a simulated operation may use. Far above any real one, below the limits that nodes put on calls.
-const SIMULATED_VERIFICATION_GAS: u64 = 5_000_000;
+pub(super) const SIMULATED_VERIFICATION_GAS: u64 = 5_000_000;
 /// What the call of a simulated operation of an account that does not exist yet may use: together with twice the above,
 /// less than the 30 million gas units that nodes give a call at the least.
-const SIMULATED_CALL_GAS: u64 = 15_000_000;
+pub(super) const SIMULATED_CALL_GAS: u64 = 15_000_000;
 /// Gas of a transaction that is not execution (EIP-2028): a part of what `eth_estimateGas` answers.
-const TRANSACTION_GAS: u64 = 21_000;
+pub(super) const TRANSACTION_GAS: u64 = 21_000;
 /// Gas of a byte of a transaction's data that is zero (EIP-2028).
 const ZERO_BYTE_GAS: u64 = 4;
 /// Gas of a byte of a transaction's data that is not zero (EIP-2028).
@@ -51,11 +52,10 @@ pub async fn simulate_gas(
     // Of two errors, the one that would come first on chain.
     let (validation, call_gas_limit) = (validation?, with_room(call?));
     check_call_gas(node, entry_point, operation, call_gas_limit).await?;
-    let pre_verification_gas = simulated.pre_verification_gas;
     Ok(Gas {
         call_gas_limit,
-        verification_gas_limit: with_room(validation.saturating_sub(pre_verification_gas)),
-        pre_verification_gas,
+        verification_gas_limit: with_room(validation),
+        pre_verification_gas: simulated.pre_verification_gas,
     })
 }
 
@@ -107,33 +107,37 @@ fn unpacked(operation: &UserOperation) -> Result<session_key_bindings::UserOpera
 
 /// A gas limit for what used so much. A sixty-fourth stays behind at every level of calls, and refunds hide what is needed in
 /// between.
-fn with_room(used: U256) -> U256 {
+pub(super) fn with_room(used: U256) -> U256 {
     used.saturating_add(used / U256::from(8))
         .saturating_add(U256::from(10_000))
 }
 
-fn node_failed(error: RequestError) -> EstimateError {
+pub(super) fn node_failed(error: RequestError) -> EstimateError {
     EstimateError::Request {
         by: NODE.to_owned(),
         error,
     }
 }
 
-/// Gas used by the operation up to its execution, `preVerificationGas` included.
+/// Gas used by the operation up to its execution, `preVerificationGas` left out.
 async fn validation_gas(
     node: &Node,
     entry_point: Address,
     operation: &UserOperation,
 ) -> Result<U256, EstimateError> {
+    if operation.version.is_packed() {
+        return packed::verification_gas(node, entry_point, operation).await;
+    }
+    let own = |used: U256| used.saturating_sub(operation.pre_verification_gas);
     let call = EntryPoint::simulateValidationCall {
         userOp: unpacked(operation)?,
     };
     let data = revert_of(node, entry_point, call.abi_encode()).await?;
     if let Ok(result) = EntryPoint::ValidationResult::abi_decode_validate(&data) {
-        return Ok(result.returnInfo.preOpGas);
+        return Ok(own(result.returnInfo.preOpGas));
     }
     if let Ok(result) = EntryPoint::ValidationResultWithAggregation::abi_decode_validate(&data) {
-        return Ok(result.returnInfo.preOpGas);
+        return Ok(own(result.returnInfo.preOpGas));
     }
     Err(refusal_of(node, entry_point, operation, &data).await)
 }
@@ -148,12 +152,26 @@ impl<'de> Deserialize<'de> for Estimated {
     }
 }
 
-/// The operation's call, as the EntryPoint makes it.
-fn call_of(entry_point: Address, operation: &UserOperation) -> TransactionRequest {
+/// What the node estimates for a transaction, all of it.
+pub(super) async fn estimated_gas(node: &Node, request: &TransactionRequest) -> Result<U256, RequestError> {
+    let Estimated(gas) = node.request("eth_estimateGas", (request,)).await?;
+    Ok(gas)
+}
+
+/// The operation's call, as the EntryPoint makes it: from v0.7 on, one that asks for it gets the operation, too.
+pub(super) fn call_of(entry_point: Address, operation: &UserOperation) -> TransactionRequest {
+    let call_data = &operation.call_data;
+    let mut input = call_data.clone();
+    if call_data.starts_with(v08::calldata::EXECUTE_USER_OP.as_slice())
+        // Accounts get the operation's hash, too, and do nothing with it. In v0.6 there is no such call.
+        && let Ok(whole) = calldata::execute_user_op(operation.clone(), B256::ZERO)
+    {
+        input = whole;
+    }
     TransactionRequest::default()
         .with_from(entry_point)
         .with_to(operation.sender)
-        .with_input(operation.call_data.clone())
+        .with_input(input)
 }
 
 /// Gas used by the operation's call.
@@ -165,14 +183,15 @@ async fn call_gas(
     if operation.call_data.is_empty() {
         return Ok(U256::ZERO);
     }
-    if operation.init_code.is_empty() {
-        let estimated = node
-            .request("eth_estimateGas", (call_of(entry_point, operation),))
-            .await;
-        return match estimated {
-            Ok(Estimated(gas)) => Ok(gas.saturating_sub(U256::from(TRANSACTION_GAS))),
+    let deferred = packed::deferred_call(operation);
+    if operation.init_code.is_empty() && deferred.is_none() {
+        return match estimated_gas(node, &call_of(entry_point, operation)).await {
+            Ok(gas) => Ok(gas.saturating_sub(U256::from(TRANSACTION_GAS))),
             Err(error) => Err(would_revert(error)),
         };
+    }
+    if operation.version.is_packed() {
+        return packed::first_call_gas(node, entry_point, operation, deferred).await;
     }
     // The account exists only within the simulation. A call that reverts is not told apart from one that succeeds there. So
     // it is also made as the extra call that the EntryPoint offers after the operation, whose result it does report: from
@@ -207,15 +226,16 @@ async fn call_gas(
     Ok(used.paid.saturating_sub(used.preOpGas))
 }
 
-/// Makes the operation's call with exactly the gas that it is to have. Where the account is yet to be created, its gas was
-/// measured, not estimated.
+/// Makes the operation's call with exactly the gas that it is to have. Where the account is yet to be created, or the operation
+/// carries what it needs, its gas was measured, not estimated.
 pub(crate) async fn check_call_gas(
     node: &Node,
     entry_point: Address,
     operation: &UserOperation,
     limit: U256,
 ) -> Result<(), EstimateError> {
-    if operation.call_data.is_empty() || !operation.init_code.is_empty() {
+    let is_measured = !operation.init_code.is_empty() || packed::deferred_call(operation).is_some();
+    if operation.call_data.is_empty() || is_measured {
         return Ok(());
     }
     let gas = u64::try_from(limit)
@@ -271,7 +291,7 @@ async fn revert_of(node: &Node, to: Address, data: Vec<u8>) -> Result<Bytes, Est
     }
 }
 
-async fn refusal_of(
+pub(super) async fn refusal_of(
     node: &Node,
     entry_point: Address,
     operation: &UserOperation,
@@ -297,7 +317,10 @@ pub(super) async fn refusal(
     let mut refusal = Refusal {
         code: failed.code,
         reason: clean(&failed.reason),
-        cause: None,
+        cause: failed
+            .inner
+            .map(|inner| said_by_account(*inner))
+            .filter(|inner| !inner.to_bytes().is_empty()),
     };
     explain(node, entry_point, operation, &mut refusal).await;
     refusal
@@ -335,9 +358,17 @@ pub async fn explain_validation(
     match node.call(&request, BlockId::latest()).await {
         Ok(_) => Ok(None),
         Err(error) => match error.revert() {
-            Some(revert) => Ok(Some(revert)),
+            Some(revert) => Ok(Some(said_by_account(revert))),
             None => Err(error),
         },
+    }
+}
+
+/// What the validation's module said, where a v0.8 account passes it on.
+fn said_by_account(revert: Revert) -> Revert {
+    match revert {
+        Revert::AccountV08(AccountV08Error::UserOpValidationFunctionReverted { reason, .. }) => *reason,
+        revert => revert,
     }
 }
 
@@ -347,7 +378,7 @@ fn zeros_and_others(data: &[u8]) -> (u64, u64) {
 }
 
 /// Gas of a transaction's data (EIP-2028).
-fn data_gas(data: &[u8]) -> u64 {
+pub(super) fn data_gas(data: &[u8]) -> u64 {
     let (zeros, others) = zeros_and_others(data);
     ZERO_BYTE_GAS * zeros + BYTE_GAS * others
 }
@@ -369,6 +400,8 @@ fn least_transaction_gas(data: &[u8]) -> u64 {
 pub fn minimum_pre_verification_gas(operation: &UserOperation) -> U256 {
     /// Per operation, in EntryPoint v0.6: loop, copying, events, compensation. As measured by its authors' bundler.
     const OPERATION_GAS: u64 = 18_300;
+    /// The same in v0.7 and later, as bundlers reckon it.
+    const PACKED_OPERATION_GAS: u64 = 19_500;
     /// Copying a word of the operation.
     const WORD_GAS: u64 = 4;
     let filled = UserOperation {
@@ -381,7 +414,12 @@ pub fn minimum_pre_verification_gas(operation: &UserOperation) -> U256 {
     };
     let data = calldata::handle_op(filled, Address::repeat_byte(0xff));
     let words = (data.len() as u64).div_ceil(32);
-    U256::from(TRANSACTION_GAS + OPERATION_GAS + data_gas(&data) + WORD_GAS * words)
+    let own = if operation.version.is_packed() {
+        PACKED_OPERATION_GAS
+    } else {
+        OPERATION_GAS
+    };
+    U256::from(TRANSACTION_GAS + own + data_gas(&data) + WORD_GAS * words)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! [`upgrade_to_and_call`](crate::calldata::upgrade_to_and_call), and the functions that manage session keys are the same as
 //! on v0.7 accounts.
 
-use super::{HookConfig, ModuleEntity, ValidationConfig, ValidationFlags};
+use super::{DIRECT_CALL_ENTITY_ID, HookConfig, ModuleEntity, ValidationConfig, ValidationFlags};
 use crate::{
     abi::{AccountV08, FactoryV08, SemiModularAccount},
     calldata::{NewSessionKey, session_key_plugin_install_data},
@@ -160,21 +160,41 @@ pub fn session_key_module_manifest() -> ExecutionManifest {
     }
 }
 
+/// An entity id that the session key module's validation cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntityIdError {
+    /// 0, which stands for the owner: of semi-modular accounts always, of others mostly.
+    #[error("entity id 0 is the owner's, and the module's is from 1 to 4294967294")]
+    Owner,
+    /// 0xffffffff, which stands for direct calls.
+    #[error("entity id 4294967295 stands for direct calls, and the module's is from 1 to 4294967294")]
+    DirectCall,
+}
+
+/// The module's validation of operations under an entity id, unless that stands for something else.
+const fn operations_validation(module: Address, entity_id: u32) -> Result<ModuleEntity, EntityIdError> {
+    match entity_id {
+        0 => Err(EntityIdError::Owner),
+        DIRECT_CALL_ENTITY_ID => Err(EntityIdError::DirectCall),
+        _ => Ok(ModuleEntity::new(module, entity_id)),
+    }
+}
+
 /// What installs the session key module with keys: three calls of the account to itself, for one batch. Its functions with the
 /// keys, the validation of session keys' operations under this entity id, and the direct calls by which it makes the account
 /// call.
 ///
 /// An account that has any of it refuses: more keys are then added by
 /// [`add_session_key`](crate::calldata::add_session_key).
-#[must_use]
 pub fn install_session_key_module(
     account: Address,
     module: Address,
     entity_id: u32,
     keys: &[NewSessionKey],
-) -> [Call; 3] {
+) -> Result<[Call; 3], EntityIdError> {
     let operations = ValidationConfig {
-        validation: ModuleEntity::new(module, entity_id),
+        validation: operations_validation(module, entity_id)?,
         flags: ValidationFlags::USER_OPERATIONS,
     };
     let direct_calls = ValidationConfig {
@@ -186,16 +206,21 @@ pub fn install_session_key_module(
         AccountV08::executeBatchCall::SELECTOR,
     ]
     .map(Selector::from);
-    [
-        install_execution(
-            module,
-            session_key_module_manifest(),
-            session_key_plugin_install_data(keys),
-        ),
+    let [operations, direct_calls] = [
         install_validation(operations, &[EXECUTE_WITH_SESSION_KEY], Bytes::new(), &[]),
         install_validation(direct_calls, &executes, Bytes::new(), &[]),
     ]
-    .map(|data| Call::new(account, data))
+    .map(|data| Call::new(account, data));
+    Ok([install_functions(account, module, keys), operations, direct_calls])
+}
+
+/// The module's functions, with keys.
+pub(crate) fn install_functions(account: Address, module: Address, keys: &[NewSessionKey]) -> Call {
+    let data = session_key_plugin_install_data(keys);
+    Call::new(
+        account,
+        install_execution(module, session_key_module_manifest(), data),
+    )
 }
 
 /// Takes the session key module off: three calls of the account to itself, for one batch. Both validations go without telling the
@@ -206,15 +231,18 @@ pub fn install_session_key_module(
 ///
 /// **Read the entity id from the account first** ([`Installation`](crate::installation::Installation)): Modular Account v2 does not
 /// compare the module, and removes whatever validation has this id, also the owner's.
-#[must_use]
-pub fn uninstall_session_key_module(account: Address, module: Address, entity_id: u32) -> [Call; 3] {
-    let operations = ModuleEntity::new(module, entity_id);
-    [
+pub fn uninstall_session_key_module(
+    account: Address,
+    module: Address,
+    entity_id: u32,
+) -> Result<[Call; 3], EntityIdError> {
+    let operations = operations_validation(module, entity_id)?;
+    let calls = [
         uninstall_validation(operations, Bytes::new(), Vec::new()),
         uninstall_validation(ModuleEntity::direct_call(module), Bytes::new(), Vec::new()),
         uninstall_execution(module, session_key_module_manifest(), NOT_EMPTY.into()),
-    ]
-    .map(|data| Call::new(account, data))
+    ];
+    Ok(calls.map(|data| Call::new(account, data)))
 }
 
 #[cfg(test)]
@@ -226,6 +254,22 @@ mod tests {
     fn the_manifest_is_the_modules() {
         let hash = keccak256(session_key_module_manifest().abi_encode());
         assert_eq!(hash, session_key_bindings::manifest_hash::SESSION_KEY_MODULE);
+    }
+
+    #[test]
+    fn entity_ids_of_others_are_refused() {
+        let [account, module] = [1, 2].map(Address::repeat_byte);
+        for (entity_id, expected) in [
+            (0, Err(EntityIdError::Owner)),
+            (1, Ok(3)),
+            (u32::MAX - 1, Ok(3)),
+            (u32::MAX, Err(EntityIdError::DirectCall)),
+        ] {
+            let installed = install_session_key_module(account, module, entity_id, &[]);
+            assert_eq!(installed.map(|calls| calls.len()), expected, "{entity_id}");
+            let uninstalled = uninstall_session_key_module(account, module, entity_id);
+            assert_eq!(uninstalled.map(|calls| calls.len()), expected, "{entity_id}");
+        }
     }
 
     #[test]

@@ -56,18 +56,43 @@ impl DeferredAction {
     /// operation's own signature follows. `None`: the call, or the signature, is longer than four gigabytes.
     #[must_use]
     pub fn signature_prefix(&self, owner_signature: &[u8]) -> Option<Bytes> {
-        let part = signature::owner_part(owner_signature);
-        let head = [&self.locator(), &self.deadline().to_be_bytes()[2..]].concat();
-        let length = u32::try_from(self.call.len()).ok()?.checked_add(HEAD_LENGTH)?;
+        self.prefix(&signature::owner_part(owner_signature))
+    }
+
+    /// The same with the signature of an owner that is a contract: what its `isValidSignature` (ERC-1271) takes.
+    #[must_use]
+    pub fn contract_signature_prefix(&self, owner_signature: &[u8]) -> Option<Bytes> {
+        self.prefix(&signature::contract_owner_part(owner_signature))
+    }
+
+    fn prefix(&self, part: &[u8]) -> Option<Bytes> {
+        u32::try_from(self.call.len()).ok()?.checked_add(HEAD_LENGTH)?;
         let part_length = u32::try_from(part.len()).ok()?;
-        let prefix = [
-            &length.to_be_bytes()[..],
-            &head,
-            &self.call,
-            &part_length.to_be_bytes(),
-            &part,
-        ];
+        let prefix = [&self.head()[..], &part_length.to_be_bytes(), part];
         Some(prefix.concat().into())
+    }
+
+    /// What stands before the owner's signature: length, validation, deadline and call.
+    pub(crate) fn head(&self) -> Vec<u8> {
+        let length = u32::try_from(self.call.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(HEAD_LENGTH);
+        [
+            &length.to_be_bytes()[..],
+            &self.locator(),
+            &self.deadline().to_be_bytes()[2..],
+            &self.call,
+        ]
+        .concat()
+    }
+
+    /// The call of the action that an operation's signature begins with.
+    pub(crate) fn call_in(signature: &Bytes) -> Option<Bytes> {
+        let (length, rest) = signature.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let action = rest.get(..length)?;
+        let call = action.get(HEAD_LENGTH as usize..)?;
+        Some(signature.slice_ref(call))
     }
 
     const fn deadline(&self) -> u64 {

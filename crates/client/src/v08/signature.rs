@@ -58,6 +58,12 @@ pub(super) fn owner_part(signature: &[u8]) -> Vec<u8> {
     [&[ECDSA], signature].concat()
 }
 
+/// The part of an owner that is a contract.
+#[must_use]
+pub(super) fn contract_owner_part(signature: &[u8]) -> Vec<u8> {
+    [&[CONTRACT], signature].concat()
+}
+
 /// Which validation a message's signature or a runtime call's authorization is for.
 fn selector(validation: ModuleEntity, is_global: bool) -> Vec<u8> {
     let options = if is_global { GLOBAL } else { 0 };
@@ -80,6 +86,12 @@ pub fn authorization(validation: ModuleEntity, is_global: bool, part: &[u8]) -> 
 #[must_use]
 pub fn message(validation: ModuleEntity, signature: &[u8]) -> Bytes {
     authorization(validation, false, &owner_part(signature))
+}
+
+/// The signature of a message (ERC-1271) by an owner that is a contract: what its `isValidSignature` takes for [`message_hash`].
+#[must_use]
+pub fn contract_owners_message(validation: ModuleEntity, signature: &[u8]) -> Bytes {
+    authorization(validation, false, &[&[CONTRACT], signature].concat())
 }
 
 /// What an owner signs for a message: a hash that is good for this account alone.

@@ -288,7 +288,7 @@ async fn with_contracts_that_are_known_connecting_takes_one_round() {
     assert_eq!(found.multi_owner_plugin, real.multi_owner_plugin);
     // The factory that is recorded for these plugins is not on this chain, which takes a look at its code.
     assert_eq!(found.factory, Address::ZERO);
-    assert_eq!((front.rounds(), front.requests()), (2, 9));
+    assert_eq!((front.rounds(), front.requests()), (2, 10));
 
     let front = Front::honest(&fixture.testkit);
     let options = ConnectOptions::new().deployments([*real]);
@@ -296,7 +296,7 @@ async fn with_contracts_that_are_known_connecting_takes_one_round() {
         .await
         .unwrap();
     assert_eq!(account.deployment(), real);
-    assert_eq!((front.rounds(), front.requests()), (1, 8));
+    assert_eq!((front.rounds(), front.requests()), (1, 9));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::{
     fixture::{
         Fixture, RECIPIENT, ample_gas, assert_executed, assert_not_included, assert_not_taken, hand_over,
-        key, one, operations_of,
+        in_form, key, one, operations_of,
     },
     wire::{Fault, Wire, submitter_over},
 };
@@ -307,6 +307,7 @@ async fn a_wrong_signature_is_refused() {
     sign_user_operation(&mut signed.operation, &key(9), fixture.stack.entry_point, 31337)
         .await
         .unwrap();
+    signed.operation.signature = in_form(&signed.operation.signature);
     assert_not_taken(submitter.send(&signed).await, AaCode::AccountSignature);
 }
 

@@ -1,9 +1,13 @@
-//! An account on the simulated chain, with an owner, a session key and someone who sends bundles.
+//! An account on the simulated chain, with an owner, a session key and someone who sends bundles. Of which generation the account
+//! is, the test binary says: [`crate::IS_V08`].
 
+use crate::IS_V08;
+use session_key_bindings::IAccountFactoryV08;
 use session_key_client::{
     Call, Deployment, NewSessionKey, OwnerClient, Revert, SessionKeyClient, SignedOperation, SmartAccount,
+    account::{Generation, Validations},
     alloy::{
-        primitives::{Address, B256, Bytes, U256},
+        primitives::{Address, B256, Bytes, U256, aliases::U192},
         providers::Provider,
         rpc::types::TransactionRequest,
         signers::local::PrivateKeySigner,
@@ -12,12 +16,13 @@ use session_key_client::{
     deployment::account_init_code_hash,
     node::{Node, OperationFilter},
     operation::{Bounds, Cause, Gas, Happened, NotTaken, NotTakenReason, OperationError},
-    permissions::{AaCode, PermissionUpdates, Permissions, SpendLimit, Violation},
+    permissions::{AaCode, PaymasterFields, PermissionUpdates, Permissions, SpendLimit, Violation},
     signer::sign_user_operation,
     submit::{BundlerSubmitter, EntryPointSubmitter, Sent, Submitter},
+    v08::{self, AccountFactory, FactoryAccount},
 };
 use session_key_testkit::{
-    Bundler, BundlerOptions, Chain, ChainConfig, Stack, TestToken, Testkit, dev_accounts,
+    Bundler, BundlerOptions, Chain, ChainConfig, Stack, StackV08, TestToken, Testkit, dev_accounts,
 };
 use std::{
     collections::BTreeMap,
@@ -59,7 +64,7 @@ impl Fixture {
     pub(crate) async fn owned_by(owner_signer: PrivateKeySigner) -> Self {
         let (mut chain, stack) = deployed();
         let owner = owner_signer.address();
-        let account = account_address(&deployment(&stack), owner);
+        let account = account_address(&stack, owner);
         chain.set_balance(account, U256::from(10 * ETHER));
         stack
             .mint(&mut chain, account, U256::from(1_000_000_000))
@@ -70,15 +75,7 @@ impl Fixture {
     /// On a chain that is prepared already.
     async fn over(chain: Chain, stack: Stack, owner_signer: PrivateKeySigner) -> Self {
         let testkit = Testkit::from(chain);
-        let deployment = deployment(&stack);
-        let account = SmartAccount::from_factory(
-            testkit.provider(),
-            deployment,
-            [owner_signer.address()],
-            U256::ZERO,
-        )
-        .await
-        .unwrap();
+        let account = account(testkit.provider(), &stack, owner_signer.address()).await;
         let bundler = dev_accounts()[0].signer();
         let from = bundler.address();
         let submitter: Arc<dyn Submitter> = Arc::new(EntryPointSubmitter::new(
@@ -240,15 +237,119 @@ fn deployed() -> (Chain, Stack) {
                 finalized_distance: FINALIZED_DISTANCE,
                 ..ChainConfig::default()
             });
-            let stack = Stack::deploy(&mut chain).unwrap();
+            let stack = if IS_V08 {
+                in_its_place(&StackV08::deploy(&mut chain).unwrap())
+            } else {
+                Stack::deploy(&mut chain).unwrap()
+            };
             (chain, stack)
         })
         .clone()
 }
 
+/// The contracts of v0.8, each in the place of the one that does the same in v0.7. The accounts are semi-modular.
+const fn in_its_place(stack: &StackV08) -> Stack {
+    Stack {
+        entry_point: stack.entry_point,
+        multi_owner_plugin: Address::ZERO,
+        session_key_plugin: stack.session_key_module,
+        account_implementation: stack.semi_modular_implementation,
+        account_factory: stack.account_factory,
+        token: stack.token,
+        paymaster: stack.paymaster,
+    }
+}
+
+/// The factory of semi-modular accounts.
+fn factory(stack: &Stack) -> AccountFactory {
+    AccountFactory {
+        address: stack.account_factory,
+        semi_modular_account: stack.account_implementation,
+        ..AccountFactory::default()
+    }
+}
+
 /// Where the factory makes the owner's first account.
-fn account_address(deployment: &Deployment, owner: Address) -> Address {
-    deployment.account_address([owner], U256::ZERO).unwrap().unwrap()
+fn account_address(stack: &Stack, owner: Address) -> Address {
+    if IS_V08 {
+        FactoryAccount::semi_modular(owner, U256::ZERO).address(&factory(stack))
+    } else {
+        let address = deployment(stack).account_address([owner], U256::ZERO);
+        address.unwrap().unwrap()
+    }
+}
+
+/// Makes another account of the owner.
+pub(crate) fn create_account(stack: &Stack, chain: &mut Chain, salt: U256, owner: Address) -> Address {
+    if IS_V08 {
+        let call = IAccountFactoryV08::createSemiModularAccountCall { owner, salt };
+        chain.transact(owner, stack.account_factory, &call).unwrap()
+    } else {
+        stack.create_account(chain, salt, &[owner]).unwrap()
+    }
+}
+
+/// The owner's first account, through this node.
+pub(crate) async fn account(
+    provider: impl Provider + 'static,
+    stack: &Stack,
+    owner: Address,
+) -> SmartAccount {
+    let account = if IS_V08 {
+        let made = FactoryAccount::semi_modular(owner, U256::ZERO);
+        SmartAccount::from_v08_factory(provider, deployment(stack), &factory(stack), made).await
+    } else {
+        SmartAccount::from_factory(provider, deployment(stack), [owner], U256::ZERO).await
+    };
+    account.unwrap()
+}
+
+/// The fixture's account, which exists, through another node or with other contracts.
+pub(crate) fn account_at(
+    provider: impl Provider + 'static,
+    chain_id: u64,
+    address: Address,
+    deployment: Deployment,
+) -> SmartAccount {
+    if IS_V08 {
+        SmartAccount::new_v08(provider, chain_id, address, deployment, Validations::default())
+    } else {
+        SmartAccount::new(provider, chain_id, address, deployment)
+    }
+}
+
+/// `paymasterAndData` with this data for the paymaster.
+pub(crate) fn paymaster_data(paymaster: Address, data: &[u8]) -> Bytes {
+    if IS_V08 {
+        let fields = PaymasterFields {
+            paymaster,
+            verification_gas_limit: 100_000,
+            post_op_gas_limit: 50_000,
+            data: data.to_vec().into(),
+        };
+        fields.pack()
+    } else {
+        [paymaster.as_slice(), data].concat().into()
+    }
+}
+
+/// A session key's signature, as the account takes it.
+pub(crate) fn in_form(signature: &Bytes) -> Bytes {
+    if IS_V08 {
+        v08::signature::session_key(signature)
+    } else {
+        signature.clone()
+    }
+}
+
+/// The nonce key of a session key.
+pub(crate) fn key_lane(session_key: Address) -> U192 {
+    let generation = if IS_V08 {
+        Generation::V08(Validations::default())
+    } else {
+        Generation::V07
+    };
+    generation.session_key_nonce_key(session_key)
 }
 
 /// The contracts of a stack that the client works with.
@@ -258,7 +359,7 @@ pub(crate) fn deployment(stack: &Stack) -> Deployment {
         session_key_plugin: stack.session_key_plugin,
         multi_owner_plugin: stack.multi_owner_plugin,
         factory: stack.account_factory,
-        account_init_code_hash: Some(account_init_code_hash(stack.account_implementation)),
+        account_init_code_hash: (!IS_V08).then(|| account_init_code_hash(stack.account_implementation)),
     }
 }
 
@@ -334,6 +435,7 @@ pub(crate) async fn resigned(fixture: &Fixture, mut signed: SignedOperation) -> 
     signed.hash = sign_user_operation(&mut signed.operation, &key(1), entry_point, 31337)
         .await
         .unwrap();
+    signed.operation.signature = in_form(&signed.operation.signature);
     signed
 }
 
@@ -367,6 +469,15 @@ pub(crate) fn assert_not_allowed(error: OperationError, codes: &[&str]) {
         .map(Violation::code)
         .collect();
     assert_eq!(broken, codes);
+}
+
+/// Not sent, because the account has no such key.
+pub(crate) fn assert_key_not_found(error: &OperationError, key: Address) {
+    assert_eq!((error.code(), error.happened()), ("key_not_found", Happened::No));
+    assert!(
+        matches!(&*error.cause, Cause::KeyNotFound { session_key, .. } if *session_key == key),
+        "{error:?}"
+    );
 }
 
 /// Refused before it was sent, with this code of the EntryPoint.

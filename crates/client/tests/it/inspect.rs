@@ -1,6 +1,9 @@
 //! Keys rebuilt from logs and views, on nodes of all kinds.
 
-use crate::fixture::{Fixture, RECIPIENT, one, unbounded};
+use crate::{
+    IS_V08,
+    fixture::{Fixture, RECIPIENT, account_at, one, unbounded},
+};
 use session_key_client::{
     NewSessionKey, OwnerAction, SmartAccount,
     alloy::{
@@ -74,7 +77,7 @@ async fn found(fixture: &Fixture) -> Inspection {
 /// The fixture's account, asked through something else.
 fn through(fixture: &Fixture, transport: impl IntoBoxTransport) -> SmartAccount {
     let client = RpcClient::new(transport, true);
-    SmartAccount::new(
+    account_at(
         ProviderBuilder::new().connect_client(client),
         31_337,
         fixture.account.address(),
@@ -211,7 +214,12 @@ async fn all_that_a_key_may_do_is_rebuilt() {
     let expected = eventful(&fixture).await;
     let inspection = found(&fixture).await;
     assert_is(&inspection, &expected);
-    assert_eq!(inspection.rule_set, RuleSet::Strict);
+    let rules = if IS_V08 {
+        RuleSet::Module(fixture.stack.session_key_plugin)
+    } else {
+        RuleSet::Strict
+    };
+    assert_eq!(inspection.rule_set, rules);
     assert!(inspection.missing_blocks().is_empty());
     assert_eq!(inspection.key(address(4)), None);
     // By Multicall3, the same.

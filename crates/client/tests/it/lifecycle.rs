@@ -1,18 +1,18 @@
 //! A session key through its life: granted, used, changed, rotated, removed, uninstalled.
 
-use crate::fixture::{ETHER, Fixture, RECIPIENT, assert_not_allowed, assert_would_revert, key, transfer};
+use crate::fixture::{
+    ETHER, Fixture, RECIPIENT, assert_key_not_found, assert_not_allowed, assert_would_revert, key, transfer,
+};
 use session_key_client::{
     Call, NewSessionKey, OwnerAction, Revert,
     account::ReadError,
-    alloy::primitives::{Address, B256, Bytes, U256},
-    calldata::{self, UninstallConfig},
-    deployment::manifest_hash,
-    operation::{Cause, Happened, OperationError, Progress},
+    alloy::primitives::{Address, B256, U256},
+    operation::{Happened, Progress},
     permissions::{
         AccessControlType, ERC20_APPROVE, ERC20_TRANSFER, LimitChange, PermissionUpdates, Permissions,
         SpendLimit, TimeRange,
     },
-    revert::{AccountError, PluginError},
+    revert::PluginError,
 };
 use std::sync::{Arc, Mutex};
 
@@ -20,14 +20,6 @@ fn token_permissions(token: Address) -> Permissions {
     Permissions::new()
         .contract_functions(token, [ERC20_TRANSFER, ERC20_APPROVE])
         .erc20_spend_limit(token, SpendLimit::total(U256::from(100)))
-}
-
-fn assert_key_not_found(error: &OperationError, key: Address) {
-    assert_eq!((error.code(), error.happened()), ("key_not_found", Happened::No));
-    assert!(
-        matches!(&*error.cause, Cause::KeyNotFound { session_key, .. } if *session_key == key),
-        "{error:?}"
-    );
 }
 
 #[tokio::test]
@@ -272,94 +264,6 @@ async fn keys_are_added_and_several_removed_at_once() {
 
     let error = owner.remove_session_keys([first, a]).build().await.unwrap_err();
     assert_key_not_found(&error, a);
-}
-
-/// The plugin as any plugin: whichever action installs it, the keys are followed.
-#[tokio::test]
-async fn predecessors_follow_installations_in_a_batch() {
-    let fixture = Fixture::new().await;
-    let (account, owner) = (&fixture.account, &fixture.owner);
-    let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(|number| key(number).address());
-    let new = |key| NewSessionKey::new(key, &Permissions::new()).unwrap();
-    let plugin = fixture.stack.session_key_plugin;
-    let install = |keys: &[NewSessionKey]| OwnerAction::InstallPlugin {
-        plugin,
-        manifest_hash: None,
-        install_data: calldata::session_key_plugin_install_data(keys),
-        dependencies: calldata::owner_dependencies(fixture.stack.multi_owner_plugin).to_vec(),
-    };
-    let install_known = |keys: Vec<NewSessionKey>| OwnerAction::InstallSessionKeyPlugin {
-        keys,
-        manifest_hash: None,
-        dependencies: None,
-    };
-    let uninstall = || OwnerAction::UninstallPlugin {
-        plugin,
-        config: UninstallConfig::default(),
-        uninstall_data: Bytes::new(),
-    };
-    owner
-        .batch([
-            install(&[new(a), new(b), new(c)]),
-            OwnerAction::RemoveSessionKey(a),
-        ])
-        .await
-        .unwrap();
-    assert_eq!(account.session_keys().await.unwrap(), [c, b]);
-
-    owner
-        .batch([
-            uninstall(),
-            install(&[new(d), new(b)]),
-            OwnerAction::RotateSessionKey { old: d, new: e },
-            OwnerAction::UninstallSessionKeyPlugin(UninstallConfig::default()),
-            install_known(vec![new(c), new(d), new(a)]),
-            OwnerAction::RemoveSessionKey(d),
-        ])
-        .await
-        .unwrap();
-    assert_eq!(account.session_keys().await.unwrap(), [a, c]);
-
-    // Neither leaves a key behind.
-    for uninstall in [
-        uninstall(),
-        OwnerAction::UninstallSessionKeyPlugin(UninstallConfig::default()),
-    ] {
-        for installation in [install(&[new(b)]), install_known(vec![new(b)])] {
-            let actions = [uninstall.clone(), installation, OwnerAction::RemoveSessionKey(a)];
-            for actions in [
-                &[uninstall.clone(), OwnerAction::RemoveSessionKey(a)][..],
-                &actions,
-            ] {
-                let error = owner.batch(actions.to_vec()).build().await.unwrap_err();
-                assert_key_not_found(&error, a);
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_owner_consents_to_the_manifest_that_is_given() {
-    let fixture = Fixture::new().await;
-    let install = |manifest_hash| OwnerAction::InstallSessionKeyPlugin {
-        keys: vec![NewSessionKey::new(key(1).address(), &Permissions::new()).unwrap()],
-        manifest_hash,
-        dependencies: None,
-    };
-    let data = |manifest_hash| {
-        let actions = [install(manifest_hash)];
-        async { fixture.owner.batch(actions).build().await }
-    };
-    let error = data(Some(B256::repeat_byte(5))).await.unwrap_err();
-    assert_would_revert(error, &Revert::Account(AccountError::InvalidPluginManifest));
-    let known = data(Some(manifest_hash::SESSION_KEY_PLUGIN)).await.unwrap();
-    assert_eq!(data(None).await.unwrap().call_data, known.call_data);
-    fixture
-        .owner
-        .batch([install(Some(manifest_hash::SESSION_KEY_PLUGIN))])
-        .await
-        .unwrap();
-    assert!(fixture.account.is_session_key(key(1).address()).await.unwrap());
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod overrides;
 mod own_process;
 mod owners;
 mod paymasters;
+mod plugins;
 mod process;
 mod refusals;
 mod replacement;
@@ -46,3 +47,6 @@ mod sending_revocations;
 mod tracing_spans;
 mod transport;
 mod wire;
+
+/// Of which generation the accounts of the [`fixture`] are: v0.7 here. The test binary `v08` runs many of these tests on v0.8 accounts.
+pub(crate) const IS_V08: bool = false;

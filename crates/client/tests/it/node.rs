@@ -8,7 +8,8 @@ use serde_json::{Value, json, value::RawValue};
 use session_key_client::{
     Call, RequestError,
     alloy::{
-        eips::{BlockId, BlockNumberOrTag},
+        consensus::{Transaction as _, TxEnvelope},
+        eips::{BlockId, BlockNumberOrTag, eip2718::Decodable2718 as _},
         primitives::{Address, B256, Bytes, U256, address, aliases::U192, b256, keccak256},
         rpc::{
             json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload},
@@ -19,9 +20,9 @@ use session_key_client::{
     node::{Head, Node, OperationEvent, OperationFilter, SuggestedFees},
     operation::Bounds,
     request::MAX_ANSWER,
-    transaction::{TransactionEnd, TransactionSender},
+    transaction::{SendError, SignedTransaction, TransactionEnd, TransactionSender},
 };
-use session_key_testkit::{Testkit, dev_accounts};
+use session_key_testkit::{Fate, Testkit, dev_accounts};
 use std::{
     sync::{Arc, Mutex},
     task::{Context, Poll},
@@ -1012,4 +1013,107 @@ async fn a_transaction_is_void_only_if_the_one_that_used_its_nonce_is_seen() {
         sender.wait(account.address, kept).await.unwrap(),
         TransactionEnd::Void
     );
+}
+
+/// A reorganization can undo the block of the transaction that used the nonce: until it is final, the others can still be included.
+#[tokio::test(start_paused = true)]
+async fn a_transaction_is_void_only_once_the_block_that_used_its_nonce_is_final() {
+    let testkit = Testkit::default();
+    testkit.chain().set_finality_distances(64, 64);
+    let [account, ..] = dev_accounts();
+    let signer = account.signer();
+    let sender = TransactionSender::new(testkit.provider(), 31_337);
+    let bounds = Bounds::on_chain(31_337);
+    let to = |byte| {
+        let to = Address::repeat_byte(byte);
+        sender.sign(to, U256::ONE, Bytes::new(), &bounds, &signer)
+    };
+    let (ours, other) = (to(1).await.unwrap(), to(2).await.unwrap());
+    sender.hand_over(&other).await.unwrap();
+    let block = testkit.chain().block_number();
+    testkit.chain().mine();
+    let kept = std::slice::from_ref(&ours);
+    let open = sender.wait(account.address, kept).await.unwrap_err();
+    assert_eq!(
+        open,
+        SendError::NonceUsed {
+            transaction: ours.hash,
+            by: other.hash,
+            block
+        }
+    );
+    assert!(open.is_open());
+
+    // It is undone, and ours takes its place.
+    testkit.chain().reorganize(2, |_| Fate::Dropped).unwrap();
+    sender.hand_over(&ours).await.unwrap();
+    let end = sender.wait(account.address, kept).await.unwrap();
+    assert!(matches!(end, TransactionEnd::Included(receipt) if receipt.transaction_hash == ours.hash));
+    let kept = std::slice::from_ref(&other);
+    assert!(sender.wait(account.address, kept).await.is_err());
+    for _ in 0..64 {
+        testkit.chain().mine();
+    }
+    let end = sender.wait(account.address, kept).await.unwrap();
+    assert_eq!(end, TransactionEnd::Void);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_does_not_pay_the_base_fee_any_more_is_replaced() {
+    let testkit = Testkit::default();
+    let [account, ..] = dev_accounts();
+    let signer = account.signer();
+    let sender = TransactionSender::new(testkit.provider(), 31_337);
+    let bounds = Bounds::on_chain(31_337);
+    let to = Address::repeat_byte(7);
+    let stuck = sender
+        .sign(to, U256::ONE, Bytes::from_static(b"data"), &bounds, &signer)
+        .await
+        .unwrap();
+    testkit.chain().set_automine(false);
+    sender.hand_over(&stuck).await.unwrap();
+    let mut kept = vec![stuck.clone()];
+    let replacement = sender.replacement(&kept, &bounds, &signer).await.unwrap();
+    assert_eq!(replacement, None, "its fees are enough");
+
+    testkit.chain().set_next_base_fee(10_000_000_000);
+    testkit.chain().mine();
+    let replacement = sender.replacement(&kept, &bounds, &signer).await.unwrap();
+    let replacement = replacement.expect("its fees are too low");
+    assert_eq!(replacement.nonce, stuck.nonce);
+    assert_eq!(replacement.call(), stuck.call());
+    assert_eq!(replacement.call().unwrap().target, to);
+    let fees = |signed: &SignedTransaction| {
+        let transaction = TxEnvelope::decode_2718_exact(&signed.raw).unwrap();
+        (
+            transaction.max_fee_per_gas(),
+            transaction.max_priority_fee_per_gas().unwrap(),
+        )
+    };
+    let (old, new) = (fees(&stuck), fees(&replacement));
+    assert!(
+        new.0 * 8 >= old.0 * 9 && new.1 * 8 >= old.1 * 9,
+        "{old:?} {new:?}"
+    );
+    kept.push(replacement.clone());
+    testkit.chain().set_automine(true);
+    let end = sender.take_up(account.address, &kept).await.unwrap();
+    assert!(matches!(end, TransactionEnd::Included(receipt) if receipt.transaction_hash == replacement.hash));
+    // Whichever is included answers for all of them.
+    kept.reverse();
+    let end = sender.take_up(account.address, &kept).await.unwrap();
+    assert!(matches!(end, TransactionEnd::Included(receipt) if receipt.transaction_hash == replacement.hash));
+    assert_eq!(sender.replacement(&kept, &bounds, &signer).await.unwrap(), None);
+
+    // Nothing is signed over the bounds.
+    let stuck = sender
+        .sign(to, U256::ONE, Bytes::new(), &bounds, &signer)
+        .await
+        .unwrap();
+    testkit.chain().set_automine(false);
+    sender.hand_over(&stuck).await.unwrap();
+    testkit.chain().set_next_base_fee(100_000_000_000_000);
+    testkit.chain().mine();
+    let refused = sender.replacement(&[stuck], &bounds, &signer).await.unwrap_err();
+    assert!(matches!(refused, SendError::OverBound(_)), "{refused}");
 }

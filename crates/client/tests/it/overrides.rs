@@ -1,8 +1,11 @@
 //! What a caller may set of an operation instead of having it found out.
 
-use crate::fixture::{Fixture, ample_gas, one};
+use crate::{
+    IS_V08,
+    fixture::{Fixture, ample_gas, assert_not_allowed, key_lane, one, paymaster_data},
+};
 use session_key_client::{
-    alloy::primitives::{Bytes, U256, aliases::U192},
+    alloy::primitives::{U256, aliases::U192},
     permissions::nonce,
 };
 
@@ -47,7 +50,7 @@ async fn overrides_are_taken_as_they_are() {
     assert!(differ_by_salt(built.call_gas_limit, found_out.call_gas_limit));
 
     let ample = ample_gas();
-    let paymaster: Bytes = fixture.stack.paymaster.to_vec().into();
+    let paymaster = paymaster_data(fixture.stack.paymaster, &[]);
     let operation = || {
         client
             .execute(one())
@@ -55,7 +58,13 @@ async fn overrides_are_taken_as_they_are() {
             .fees(U256::from(7), U256::from(3))
             .paymaster_and_data(paymaster.clone())
     };
-    let built = operation().nonce(nonce(U192::from(5), 9)).build().await.unwrap();
+    // A module takes no lane but the key's own.
+    let lane = if IS_V08 {
+        key_lane(client.session_key())
+    } else {
+        U192::from(5)
+    };
+    let built = operation().nonce(nonce(lane, 9)).build().await.unwrap();
     assert_eq!(
         (
             built.call_gas_limit,
@@ -73,7 +82,12 @@ async fn overrides_are_taken_as_they_are() {
         (U256::from(7), U256::from(3))
     );
     assert_eq!(built.paymaster_and_data, paymaster);
-    assert_eq!(built.nonce, nonce(U192::from(5), 9));
+    assert_eq!(built.nonce, nonce(lane, 9));
+    if IS_V08 {
+        let error = operation().nonce_key(U192::from(5)).build().await.unwrap_err();
+        assert_not_allowed(error, &["nonce_key"]);
+        return;
+    }
     // The next nonce of another lane.
     let built = operation().nonce_key(U192::from(5)).build().await.unwrap();
     assert_eq!(built.nonce, nonce(U192::from(5), 0));

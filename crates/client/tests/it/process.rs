@@ -1,13 +1,13 @@
 //! Processes: each with a desk on a journal, a node that it asks, and a way onto the chain. Their clocks are the runtime's.
 
 use crate::{
-    fixture::{Fixture, key},
+    fixture::{Fixture, account, key},
     mortal::Mortal,
     wire::{Wire, account_over, provider, wallet},
 };
 use session_key_client::{
     OwnerClient, SessionKeyClient, SmartAccount,
-    alloy::{primitives::U256, signers::local::PrivateKeySigner, transports::IntoBoxTransport},
+    alloy::{signers::local::PrivateKeySigner, transports::IntoBoxTransport},
     journal::{Journal, MemoryJournal},
     operation::{Desk, Surroundings},
     submit::{BundlerSubmitter, EntryPointSubmitter, Submitter},
@@ -195,12 +195,9 @@ impl Process {
     /// The same with a handle that knows how the account is created.
     pub(crate) async fn creating(self, fixture: &Fixture) -> Self {
         let owner = fixture.owner_signer.address();
-        let deployment = *fixture.account.deployment();
-        let account =
-            SmartAccount::from_factory(provider(self.node.clone()), deployment, [owner], U256::ZERO)
-                .await
-                .unwrap()
-                .with_desk(self.account.desk().clone());
+        let account = account(provider(self.node.clone()), &fixture.stack, owner)
+            .await
+            .with_desk(self.account.desk().clone());
         assert_eq!(account.address(), fixture.account.address());
         let (signer, submitter) = (Arc::new(fixture.owner_signer.clone()), self.submitter.clone());
         Self {

@@ -2,13 +2,13 @@
 
 use crate::{
     fixture::{
-        ETHER, Fixture, RECIPIENT, ample_gas, assert_not_allowed, assert_not_included, assert_not_taken,
-        hand_over, key, one,
+        ETHER, Fixture, RECIPIENT, account_at, ample_gas, assert_not_allowed, assert_not_included,
+        assert_not_taken, hand_over, key, one,
     },
     wire::submitter_over,
 };
 use session_key_client::{
-    OperationError, OwnerClient, SessionKeyClient, SmartAccount,
+    OperationError, OwnerClient, SessionKeyClient,
     alloy::primitives::{Address, U256},
     journal::{IntentId, OperationRecord},
     operation::{Cause, Happened},
@@ -210,7 +210,7 @@ async fn a_replacement_offers_enough_or_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn another_accounts_operation_is_not_replaced() {
     let (fixture, client, intent) = stuck().await;
-    let elsewhere = SmartAccount::new(
+    let elsewhere = account_at(
         fixture.testkit.provider(),
         31337,
         Address::repeat_byte(5),

@@ -290,7 +290,7 @@ async fn an_operation_that_fees_have_left_behind_is_replaced() {
             .unwrap_err();
         let intent = error.intent.unwrap();
         let stuck = bundler.pool().remove(0);
-        let dear = u64::try_from(stuck.operation.maxFeePerGas).unwrap() * 2;
+        let dear = u64::try_from(stuck.operation.max_fee_per_gas()).unwrap() * 2;
         fixture.testkit.chain().set_next_base_fee(dear);
         fixture.mine();
         fixture.testkit.chain().set_next_base_fee(dear);
@@ -311,7 +311,7 @@ async fn an_operation_that_fees_have_left_behind_is_replaced() {
         let included = replacing.await.unwrap().unwrap();
         bundling.abort();
         assert_ne!(included.receipt.user_op_hash, stuck.hash);
-        assert_eq!(included.receipt.nonce, stuck.operation.nonce);
+        assert_eq!(included.receipt.nonce, stuck.operation.nonce());
         assert_eq!(fixture.balance(RECIPIENT), U256::ONE, "{words:?}");
         assert!(bundler.pool().is_empty());
     }

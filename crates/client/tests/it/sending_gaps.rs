@@ -2,7 +2,7 @@
 //! there are ways to fill it.
 
 use crate::{
-    fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, key},
+    fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, key, key_lane},
     process::{Process, Way, journal, seconds},
 };
 use session_key_client::{
@@ -10,7 +10,7 @@ use session_key_client::{
     alloy::primitives::{B256, U256},
     journal::{IntentId, IntentRecord, NonceGap},
     operation::{Advice, Cause, Happened, Included, Open, Operation, Outcome},
-    permissions::{nonce, session_key_nonce_key},
+    permissions::nonce,
 };
 use session_key_testkit::{Fate, NodeOptions};
 
@@ -26,7 +26,7 @@ const fn hash_of(included: &Included) -> B256 {
 }
 
 fn at(sequence: u64) -> U256 {
-    nonce(session_key_nonce_key(key(1).address()), sequence)
+    nonce(key_lane(key(1).address()), sequence)
 }
 
 async fn intent_of(process: &Process, included: &Included) -> IntentId {

@@ -3,8 +3,8 @@
 
 use crate::{
     fixture::{
-        ETHER, Fixture, RECIPIENT, ample_gas, assert_not_allowed, is_undecided, key, one, operations_of,
-        transfer,
+        ETHER, Fixture, RECIPIENT, ample_gas, assert_not_allowed, is_undecided, key, key_lane, one,
+        operations_of, transfer,
     },
     process::{Process, Way, journal, seconds},
     wire::Fault,
@@ -14,7 +14,7 @@ use session_key_client::{
     alloy::primitives::{B256, U256, aliases::U192},
     journal::{IntentRecord, VoidDepth},
     operation::{Advice, AfterRevert, Bounds, Cause, Happened, Included, Operation, Outcome, Progress},
-    permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit, nonce, session_key_nonce_key},
+    permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit, nonce},
 };
 use std::{
     collections::BTreeSet,
@@ -513,7 +513,7 @@ async fn an_operation_above_a_gap_waits_for_whatever_fills_it() {
         let (fixture, _) = Fixture::with_spender().await;
         let process = Process::new(&fixture, way);
         fixture.mine_every(seconds(2));
-        let lane = session_key_nonce_key(key(1).address());
+        let lane = key_lane(key(1).address());
         let above = process
             .agent
             .execute(pay(5))
@@ -739,7 +739,7 @@ async fn a_given_nonce_names_its_lane() {
 #[tokio::test(start_paused = true)]
 async fn what_several_intents_share_is_replaced_for_none_of_them_whatever_its_lane() {
     let (fixture, _) = Fixture::with_spender().await;
-    for lane in [session_key_nonce_key(key(1).address()), U192::from(7)] {
+    for lane in [key_lane(key(1).address()), U192::from(7)] {
         let process = Process::new(&fixture, Way::Bundler);
         process
             .out

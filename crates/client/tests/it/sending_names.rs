@@ -1,7 +1,10 @@
 //! Names: what is asked for under one name happens once, in this process and in every later one on the same journal.
 
 use crate::{
-    fixture::{ETHER, Fixture, RECIPIENT, ample_gas, is_undecided, key, one, operations_of},
+    fixture::{
+        ETHER, Fixture, RECIPIENT, account_at, ample_gas, create_account, is_undecided, key, one,
+        operations_of,
+    },
     process::{Process, Way, desk, journal, seconds},
     wire::Fault,
 };
@@ -477,14 +480,11 @@ async fn a_name_belongs_to_an_account_and_a_signer() {
     let other = {
         let mut chain = fixture.testkit.chain();
         let owner = fixture.owner_signer.address();
-        let other = fixture
-            .stack
-            .create_account(&mut chain, U256::from(9), &[owner])
-            .unwrap();
+        let other = create_account(&fixture.stack, &mut chain, U256::from(9), owner);
         chain.set_balance(other, U256::from(ETHER));
         other
     };
-    let account = session_key_client::SmartAccount::new(
+    let account = account_at(
         fixture.testkit.provider(),
         31337,
         other,

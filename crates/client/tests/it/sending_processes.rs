@@ -1,7 +1,9 @@
 //! Several processes: on one journal they take turns, and on journals of their own nonces keep them apart.
 
 use crate::{
-    fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, is_undecided, key, one, operations_of},
+    fixture::{
+        FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, is_undecided, key, key_lane, one, operations_of,
+    },
     process::{Clock, Process, Way, journal, seconds},
     wire::Fault,
 };
@@ -14,7 +16,7 @@ use session_key_client::{
         Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope,
     },
     operation::{Advice, Cause, Depth, Happened, Included, Operation, Outcome},
-    permissions::{Permissions, SpendLimit, session_key_nonce_key},
+    permissions::{Permissions, SpendLimit},
 };
 use std::time::Duration;
 use std::{
@@ -1053,7 +1055,7 @@ async fn a_handover_is_written_down_as_it_went() {
         chain_id: 31337,
         entry_point: fixture.stack.entry_point,
         account: fixture.account.address(),
-        nonce_key: session_key_nonce_key(key(1).address()),
+        nonce_key: key_lane(key(1).address()),
     };
     for (fault, is_expected) in [
         (

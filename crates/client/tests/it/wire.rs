@@ -1,7 +1,7 @@
 //! What stands between the client and the simulated chain in some tests: a wire that fails, delays, watches, and changes what is
 //! asked and answered.
 
-use crate::fixture::{Fixture, key};
+use crate::fixture::{Fixture, account_at, key};
 use serde_json::Value;
 use session_key_client::{
     RequestError, SessionKeyClient, SmartAccount,
@@ -57,7 +57,7 @@ pub(crate) fn submitter_over(fixture: &Fixture, transport: impl IntoBoxTransport
 
 /// The fixture's account, asked through a transport, with a journal of its own.
 pub(crate) fn account_over(fixture: &Fixture, transport: impl IntoBoxTransport) -> SmartAccount {
-    SmartAccount::new(
+    account_at(
         provider(transport),
         31337,
         fixture.account.address(),

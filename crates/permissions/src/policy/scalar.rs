@@ -100,6 +100,10 @@ pub(super) fn limit(text: &str) -> Result<LimitText<'_>, Wrong> {
             refresh_interval: 0,
         });
     }
+    if text.split_whitespace().next() == Some("unlimited") {
+        let message = "what is unlimited has no interval: expected \"unlimited\" alone";
+        return Err(Wrong::new(Code::BadAmount, message));
+    }
     let (amount, refresh_interval) = match text.split_once(" per ") {
         Some((amount, seconds)) => (amount.trim(), interval(seconds)?),
         None => (text, 0),
@@ -300,7 +304,18 @@ fn alias(parameters: &str) -> Option<&str> {
 
 /// A tag: 32 bytes as they are, anything else hashed.
 pub(super) fn tag(text: &str) -> Result<B256, Wrong> {
-    match text.strip_prefix("0x").filter(|digits| digits.len() == 64) {
+    let is_hex = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    match text
+        .strip_prefix("0x")
+        .filter(|digits| digits.len() == 64 || is_hex(digits))
+    {
+        Some(digits) if digits.len() != 64 => Err(Wrong::new(
+            Code::BadTag,
+            format!(
+                "a tag of hexadecimal digits has 64 of them after 0x, not {}",
+                digits.len()
+            ),
+        )),
         Some(digits) => digits.parse().map_err(|_| {
             Wrong::new(
                 Code::BadTag,
@@ -334,6 +349,9 @@ mod tests {
         assert_eq!(read("0"), (amount("0", ""), 0));
         assert_eq!(read("0 per 60 seconds"), (amount("0", ""), 60));
         assert_eq!(read("unlimited"), (None, 0));
+        // Not an amount without digits.
+        let error = limit("unlimited per 7 days").unwrap_err();
+        assert!(error.message.contains("has no interval"), "{}", error.message);
         assert_eq!(read("7 units of USDC"), (amount("7", "units of USDC"), 0));
         for (text, expected) in [
             ("100", Code::MissingUnit),
@@ -474,5 +492,7 @@ mod tests {
         assert_eq!(tag("weekly buy"), Ok(keccak256("weekly buy")));
         assert_eq!(tag(""), Ok(keccak256("")));
         assert_eq!(code(tag(&format!("0x{}", "z".repeat(64)))), Code::BadTag);
+        // A digit too few would be another tag, and nobody would notice.
+        assert_eq!(code(tag(&hash.to_string()[..65])), Code::BadTag);
     }
 }

@@ -320,7 +320,7 @@ fn named_tokens(tokens: impl Iterator<Item = Address>, names: &Names) -> BTreeMa
             continue;
         };
         let fits = is_name(&token.symbol)
-            && !token.symbol.eq_ignore_ascii_case(&native)
+            && !crate::words::is_like_native(&token.symbol, &native)
             && token.decimals <= super::scalar::MAX_DECIMALS;
         let is_taken = named
             .get(&token.symbol)

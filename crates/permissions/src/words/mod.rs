@@ -3,7 +3,7 @@
 //!
 //! Names come from the caller ([`Lookup`]): this crate knows no chain. They may be untrusted, such as a
 //! token's own symbol, so control characters and bidirectional marks are removed, and long names are cut.
-//! Every name is shown with its address.
+//! Contracts are shown with their addresses, and so are amounts of tokens whose symbols could be taken for another's.
 //!
 //! ```
 //! use alloy_primitives::{Address, U256};
@@ -32,8 +32,8 @@ mod quantity;
 mod sentences;
 mod verdicts;
 
-pub use names::{Lookup, Names, Token, well_known_function};
+pub use names::{Lookup, Names, Token, token_amount, token_symbol, well_known_function};
 pub use quantity::{UnixTime, decimal, interval};
 pub use sentences::Words;
 
-pub(crate) use names::{Shown, clean};
+pub(crate) use names::{Shown, clean, is_like_native};

@@ -31,6 +31,13 @@ pub trait Lookup {
     /// A token.
     fn token(&self, token: Address) -> Option<Token>;
 
+    /// Whether another token has the same symbol, however it is written, so that the symbol alone does not say
+    /// which of them is meant. Amounts then name the token's address, too.
+    fn is_ambiguous(&self, token: Address) -> bool {
+        let _ = token;
+        false
+    }
+
     /// The name of a contract that is not a known token.
     fn contract(&self, contract: Address) -> Option<String> {
         let _ = contract;
@@ -60,6 +67,10 @@ impl Lookup for () {
 impl<L: Lookup + ?Sized> Lookup for &L {
     fn token(&self, token: Address) -> Option<Token> {
         (**self).token(token)
+    }
+
+    fn is_ambiguous(&self, token: Address) -> bool {
+        (**self).is_ambiguous(token)
     }
 
     fn contract(&self, contract: Address) -> Option<String> {
@@ -124,6 +135,16 @@ impl Names {
 impl Lookup for Names {
     fn token(&self, token: Address) -> Option<Token> {
         self.tokens.get(&token).cloned()
+    }
+
+    fn is_ambiguous(&self, token: Address) -> bool {
+        let folded = |token: &Token| clean(&token.symbol).to_lowercase();
+        let Some(symbol) = self.tokens.get(&token).map(folded) else {
+            return false;
+        };
+        self.tokens
+            .iter()
+            .any(|(other, named)| *other != token && folded(named) == symbol)
     }
 
     fn contract(&self, contract: Address) -> Option<String> {
@@ -191,19 +212,69 @@ fn signature(text: &str) -> String {
     }
 }
 
+/// Units of native coins, which no token may have for its symbol.
+const NATIVE: [&str; 5] = ["eth", "ether", "wei", "gwei", "native"];
+
+/// Whether a token's symbol, or a word of it, reads like a native coin: that of the chain, or ether.
+pub(crate) fn is_like_native(symbol: &str, native: &str) -> bool {
+    symbol
+        .split(|character: char| !character.is_alphanumeric())
+        .any(|word| {
+            word.eq_ignore_ascii_case(native) || NATIVE.iter().any(|unit| word.eq_ignore_ascii_case(unit))
+        })
+}
+
+/// Whether a symbol has no characters but those that look like no other, and is one word.
+fn is_plain(symbol: &str) -> bool {
+    symbol
+        .chars()
+        .all(|character| character.is_ascii_alphanumeric() || "._-+$".contains(character))
+}
+
+/// An amount of a token, as [`Words`](super::Words) name it: `1.5 USDC`. The token's address stands beside its
+/// symbol where that may be taken for another's, and in the place of one that reads like a native coin. A token that is not known
+/// is counted in base units.
+#[must_use]
+pub fn token_amount(names: &dyn Lookup, token: Address, amount: U256) -> String {
+    Shown(names).amount(token, amount)
+}
+
+/// A token's symbol, unless it reads like a native coin or may be taken for another token's.
+#[must_use]
+pub fn token_symbol(names: &dyn Lookup, token: Address) -> Option<String> {
+    let names = Shown(names);
+    let symbol = names.token(token)?.symbol?;
+    names.is_clear(token, &symbol).then_some(symbol)
+}
+
+/// A token as it is shown.
+struct ShownToken {
+    /// `None` if its own would mislead.
+    symbol: Option<String>,
+    decimals: u8,
+}
+
 /// A lookup whose texts are safe to show.
 pub(crate) struct Shown<'a>(pub(crate) &'a dyn Lookup);
 
 impl Shown<'_> {
-    fn token(&self, token: Address) -> Option<Token> {
+    fn token(&self, token: Address) -> Option<ShownToken> {
         let found = self.0.token(token)?;
         let symbol = clean(&found.symbol);
-        (!symbol.is_empty()).then(|| Token::new(symbol, found.decimals))
+        (!symbol.is_empty()).then(|| ShownToken {
+            symbol: (!is_like_native(&symbol, &self.native_symbol())).then_some(symbol),
+            decimals: found.decimals,
+        })
+    }
+
+    /// Whether a token's symbol alone says which token it is.
+    fn is_clear(&self, token: Address, symbol: &str) -> bool {
+        is_plain(symbol) && !self.0.is_ambiguous(token)
     }
 
     /// `USDC (0x…)`, or the address alone.
     pub(crate) fn contract(&self, contract: Address) -> String {
-        let name = self.token(contract).map(|token| token.symbol);
+        let name = self.token(contract).and_then(|token| token.symbol);
         let name = name.or_else(|| self.0.contract(contract).map(|name| clean(&name)));
         match name.filter(|name| !name.is_empty()) {
             Some(name) => format!("{name} ({contract})"),
@@ -240,7 +311,14 @@ impl Shown<'_> {
     /// An amount of a token.
     pub(crate) fn amount(&self, token: Address, amount: U256) -> String {
         match self.token(token) {
-            Some(Token { symbol, decimals }) => format!("{} {symbol}", grouped(&decimal(amount, decimals))),
+            Some(ShownToken { symbol, decimals }) => {
+                let amount = grouped(&decimal(amount, decimals));
+                match symbol {
+                    Some(symbol) if self.is_clear(token, &symbol) => format!("{amount} {symbol}"),
+                    Some(symbol) => format!("{amount} {symbol} ({token})"),
+                    None => format!("{amount} of token {token}"),
+                }
+            }
             None => format!("{} base units of {token}", grouped(&amount.to_string())),
         }
     }
@@ -275,6 +353,48 @@ mod tests {
         }
         assert_eq!(known, 13);
         assert_eq!(well_known_function(Selector::ZERO), None);
+    }
+
+    #[test]
+    fn a_token_cannot_pass_for_the_native_coin_or_for_another_token() {
+        let (one, other) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        let amount = U256::from(7);
+        for symbol in [
+            "ETH",
+            "eth",
+            "POL",
+            "ETH.",
+            "ETH in total. May",
+            "\u{200b}GWEI",
+            "Ether",
+        ] {
+            let names = Names::new()
+                .native_symbol("POL")
+                .token(one, Token::new(symbol, 6));
+            assert_eq!(
+                token_amount(&names, one, amount),
+                format!("0.000007 of token {one}"),
+                "{symbol}"
+            );
+            assert_eq!(Shown(&names).contract(one), one.to_string());
+            assert_eq!(token_symbol(&names, one), None);
+        }
+        for symbol in ["WETH", "stETH", "USDC.e"] {
+            let names = Names::new().token(one, Token::new(symbol, 6));
+            assert_eq!(token_amount(&names, one, amount), format!("0.000007 {symbol}"));
+            assert_eq!(token_symbol(&names, one).as_deref(), Some(symbol));
+        }
+        // Two with one symbol, and letters that look like others.
+        let two = Names::new()
+            .token(one, Token::new("USDC", 6))
+            .token(other, Token::new("usdc\u{200b}", 6));
+        assert_eq!(token_amount(&two, one, amount), format!("0.000007 USDC ({one})"));
+        assert_eq!(token_symbol(&two, other), None);
+        let greek = Names::new().token(one, Token::new("\u{395}TH", 6));
+        assert_eq!(
+            token_amount(&greek, one, amount),
+            format!("0.000007 \u{395}TH ({one})")
+        );
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl KeyState {
         }
         lines.push(capitalized(&time_in_words("may be used", &self.time_range)));
         if !self.complete {
-            lines.push("May do more than this: not all of its permissions are known.".to_owned());
+            lines.push("May do more or less than this: not all of its permissions are known.".to_owned());
         }
         Words(lines)
     }
@@ -135,7 +135,9 @@ impl KeyState {
                 let all = "May call every function of every contract except the account itself";
                 lines.insert(
                     0,
-                    if lines.is_empty() {
+                    if lines.is_empty() && !self.complete {
+                        format!("{all}, and except those on its list, which are not known.")
+                    } else if lines.is_empty() {
                         format!("{all}.")
                     } else {
                         format!("{all}, and except:")
@@ -147,7 +149,9 @@ impl KeyState {
                 let lines: Vec<String> = listed()
                     .filter_map(|(contract, entry)| self.allowed_in_words(names, *contract, entry))
                     .collect();
-                if lines.is_empty() {
+                if lines.is_empty() && !self.complete {
+                    vec!["It is not known what it may call.".to_owned()]
+                } else if lines.is_empty() {
                     vec!["May not call anything.".to_owned()]
                 } else {
                     lines

@@ -291,8 +291,10 @@ mod tests {
         let words = state.describe(&());
         assert_eq!(
             words.lines().last().unwrap(),
-            "May do more than this: not all of its permissions are known."
+            "May do more or less than this: not all of its permissions are known."
         );
+        // What is not known is not denied.
+        assert_eq!(words.lines()[0], "It is not known what it may call.");
         let state = KeyState::unregistered(ACCOUNT, KEY);
         assert_eq!(
             state.describe(&()).lines(),

@@ -3,34 +3,60 @@
 use super::{
     Bundle, BundlerOptions, State,
     mempool::Entry,
-    operation::{lane, next_sequence, sequence},
+    operation::{
+        EntryPointVersion, GAS_OF_AUTHORIZATION, VersionedOperation, handle_ops, next_sequence, sequence,
+    },
+    simulation::failed_operation,
     validation::validate,
 };
 use crate::{CallOptions, Chain, ChainError, call::request, transaction::Candidate, vantage::Vantage};
 use alloy::{
-    consensus::{SignableTransaction, TxEip1559, TxEnvelope, transaction::Recovered},
-    primitives::{Address, B256, Bytes, U256, map::HashMap},
+    consensus::{SignableTransaction, TxEip1559, TxEip7702, TxEnvelope, transaction::Recovered},
+    eips::eip7702::SignedAuthorization,
+    primitives::{Address, B256, U256, map::HashMap},
     rpc::types::state::StateOverride,
     signers::SignerSync,
-    sol_types::{SolCall, SolError},
 };
-use session_key_bindings::{ENTRY_POINT, IEntryPoint, UserOperation};
 use std::cmp::Reverse;
 
 /// Gas units for the transaction itself, and for what the EntryPoint does around each operation.
 const GAS_OF_BUNDLE: u64 = 100_000;
 const GAS_OF_OPERATION: u64 = 60_000;
 
-/// Sends a bundle of what can be bundled; drops what fails.
-pub(super) fn send(state: &mut State, chain: &mut Chain) -> Result<Option<Bundle>, ChainError> {
+/// Gas units that EntryPoint v0.7 wants to be left beside an operation's limits when it calls the account.
+const GAS_OF_INNER_CALL: u64 = 10_000;
+
+/// Sends a bundle for the EntryPoint of the best operation that can be bundled.
+pub(super) fn send_best(state: &mut State, chain: &mut Chain) -> Result<Option<Bundle>, ChainError> {
+    let mut versions: Vec<EntryPointVersion> = Vec::new();
+    for entry in waiting(state) {
+        let version = entry.operation.version();
+        if !versions.contains(&version) {
+            versions.push(version);
+        }
+    }
+    for version in versions {
+        if let Some(bundle) = send(state, chain, version)? {
+            return Ok(Some(bundle));
+        }
+    }
+    Ok(None)
+}
+
+/// Sends a bundle of what can be bundled for an EntryPoint; drops what fails.
+pub(super) fn send(
+    state: &mut State,
+    chain: &mut Chain,
+    version: EntryPointVersion,
+) -> Result<Option<Bundle>, ChainError> {
     let options = state.options.clone();
     let seen = chain.vantage_behind(options.lag, true);
-    let (mut chosen, failed) = choose(state, &seen, &options);
+    let (mut chosen, failed) = choose(state, &seen, version);
     for hash in failed {
         state.mempool.remove(hash);
     }
     while !chosen.is_empty() {
-        match preflight(&seen, &options, &chosen) {
+        match preflight(&seen, &options, version, &chosen) {
             Ok(()) => break,
             Err(Preflight::Operation(index)) => {
                 state.mempool.remove(chosen.remove(index).0);
@@ -42,8 +68,8 @@ pub(super) fn send(state: &mut State, chain: &mut Chain) -> Result<Option<Bundle
         return Ok(None);
     }
 
-    let (operations, calls): (Vec<B256>, Vec<UserOperation>) = chosen.into_iter().unzip();
-    let candidate = transaction(chain, &options, calls);
+    let (operations, calls): (Vec<B256>, Vec<VersionedOperation>) = chosen.into_iter().unzip();
+    let candidate = transaction(chain, &options, version, &calls);
     let transaction = chain.submit(candidate)?;
     for hash in &operations {
         state.mempool.set_sent(*hash, transaction);
@@ -54,33 +80,42 @@ pub(super) fn send(state: &mut State, chain: &mut Chain) -> Result<Option<Bundle
     }))
 }
 
-/// Chooses the operations of the next bundle, in its order; also returns the hashes of those that fail.
-fn choose(
-    state: &State,
-    seen: &Vantage<'_>,
-    options: &BundlerOptions,
-) -> (Vec<(B256, UserOperation)>, Vec<B256>) {
+/// The operations that no transaction carries, best first, of the EntryPoints that are served.
+fn waiting(state: &State) -> Vec<&Entry> {
+    let served = &state.options.entry_points;
     let mut waiting: Vec<&Entry> = state
         .mempool
         .iter()
         .filter(|entry| entry.transaction.is_none() && !entry.held)
+        .filter(|entry| served.contains(&entry.operation.version()))
         .collect();
-    waiting.sort_by_key(|entry| (Reverse(entry.operation.maxPriorityFeePerGas), entry.arrival));
+    waiting.sort_by_key(|entry| (Reverse(entry.operation.numbers().tip), entry.arrival));
+    waiting
+}
+
+/// Chooses the operations of the next bundle, in its order; also returns the hashes of those that fail.
+fn choose(
+    state: &State,
+    seen: &Vantage<'_>,
+    version: EntryPointVersion,
+) -> (Vec<(B256, VersionedOperation)>, Vec<B256>) {
+    let options = &state.options;
+    let mut waiting = waiting(state);
+    waiting.retain(|entry| entry.operation.version() == version);
     let base_fee = U256::from(seen.next_base_fee());
     let mut gas_left = seen.head_block().header.gas_limit.saturating_sub(GAS_OF_BUNDLE);
     let mut of_sender: HashMap<Address, usize> = HashMap::default();
     let (mut chosen, mut failed) = (Vec::new(), Vec::new());
     for entry in waiting {
         let operation = &entry.operation;
-        let in_bundle = of_sender.entry(operation.sender).or_default();
+        let in_bundle = of_sender.entry(operation.sender()).or_default();
         let gas = gas_limit(operation);
-        let is_next =
-            sequence(operation.nonce) == next_sequence(seen, operation.sender, lane(operation.nonce));
+        let is_next = sequence(operation.nonce()) == next_sequence(seen, operation);
         if chosen.len() >= options.max_bundle
             || *in_bundle >= options.max_per_sender_in_bundle
             || gas > gas_left
             || !is_next
-            || operation.maxFeePerGas < base_fee
+            || operation.numbers().max_fee < base_fee
         {
             continue;
         }
@@ -108,51 +143,78 @@ enum Preflight {
 fn preflight(
     seen: &Vantage<'_>,
     options: &BundlerOptions,
-    operations: &[(B256, UserOperation)],
+    version: EntryPointVersion,
+    operations: &[(B256, VersionedOperation)],
 ) -> Result<(), Preflight> {
     let count = operations.len();
-    let operations: Vec<UserOperation> = operations
+    let operations: Vec<VersionedOperation> = operations
         .iter()
         .map(|(_, operation)| operation.clone())
         .collect();
-    let gas = bundle_gas(&operations);
     let executor = options.executor.address;
-    let mut request = request(executor, ENTRY_POINT, handle_ops(operations, executor));
-    request.gas = Some(gas);
+    let data = handle_ops(version, &operations, executor);
+    let mut request = request(executor, version.address(), data);
+    request.gas = Some(bundle_gas(&operations));
+    let authorizations = authorizations(&operations);
+    if !authorizations.is_empty() {
+        request.authorization_list = Some(authorizations);
+    }
     match seen.call(&request, &CallOptions::pending()) {
         Ok(_) => Ok(()),
-        Err(ChainError::Reverted { output }) => match IEntryPoint::FailedOp::abi_decode(&output) {
-            Ok(failed) if failed.opIndex < U256::from(count) => {
-                Err(Preflight::Operation(failed.opIndex.saturating_to()))
-            }
+        Err(ChainError::Reverted { output }) => match failed_operation(version, &output) {
+            Some((index, _)) if index < U256::from(count) => Err(Preflight::Operation(index.saturating_to())),
             _ => Err(Preflight::Bundle(ChainError::Reverted { output })),
         },
         Err(error) => Err(Preflight::Bundle(error)),
     }
 }
 
-fn handle_ops(ops: Vec<UserOperation>, beneficiary: Address) -> Bytes {
-    IEntryPoint::handleOpsCall { ops, beneficiary }
-        .abi_encode()
-        .into()
+/// The delegations that a bundle carries.
+fn authorizations(operations: &[VersionedOperation]) -> Vec<SignedAuthorization> {
+    operations
+        .iter()
+        .filter_map(|operation| operation.authorization().cloned())
+        .collect()
 }
 
-/// Gas units that an operation can use in a bundle. The EntryPoint wants the gas for validation once more before the call; with
-/// a paymaster, it also counts for the paymaster's validation.
-fn gas_limit(operation: &UserOperation) -> u64 {
-    let validation = if operation.paymasterAndData.is_empty() {
-        2
-    } else {
-        3
+/// Gas units that an operation can use in a bundle.
+fn gas_limit(operation: &VersionedOperation) -> u64 {
+    let numbers = operation.numbers();
+    let limits = match operation.version() {
+        // The EntryPoint wants the gas for validation once more before the call; with a paymaster, it also counts for the
+        // paymaster's validation.
+        EntryPointVersion::V06 => {
+            let validation = if operation.paymaster().is_none() { 2 } else { 3 };
+            numbers
+                .verification_gas
+                .saturating_mul(U256::from(validation))
+                .saturating_add(numbers.call_gas)
+        }
+        // Each limit has to be there behind two calls, of which each leaves a 64th of the gas behind: the EntryPoint's to itself
+        // and its own of the account.
+        EntryPointVersion::V07 => {
+            let limits = [
+                numbers.verification_gas,
+                numbers.call_gas,
+                numbers.paymaster_verification_gas,
+                numbers.post_op_gas,
+                U256::from(GAS_OF_INNER_CALL),
+            ];
+            let limits = limits.into_iter().fold(U256::ZERO, U256::saturating_add);
+            limits.saturating_mul(U256::from(64 * 64)) / U256::from(63 * 63)
+        }
     };
-    let limits = operation
-        .verificationGasLimit
-        .saturating_mul(U256::from(validation))
-        .saturating_add(operation.callGasLimit);
-    limits.saturating_to::<u64>().saturating_add(GAS_OF_OPERATION)
+    let authorization = if operation.authorization().is_some() {
+        GAS_OF_AUTHORIZATION
+    } else {
+        0
+    };
+    limits
+        .saturating_to::<u64>()
+        .saturating_add(GAS_OF_OPERATION + authorization)
 }
 
-fn bundle_gas(operations: &[UserOperation]) -> u64 {
+fn bundle_gas(operations: &[VersionedOperation]) -> u64 {
     operations
         .iter()
         .map(gas_limit)
@@ -160,24 +222,49 @@ fn bundle_gas(operations: &[UserOperation]) -> u64 {
 }
 
 /// The transaction that carries a bundle.
-fn transaction(chain: &Chain, options: &BundlerOptions, operations: Vec<UserOperation>) -> Candidate {
+fn transaction(
+    chain: &Chain,
+    options: &BundlerOptions,
+    version: EntryPointVersion,
+    operations: &[VersionedOperation],
+) -> Candidate {
     let executor = options.executor;
     let transaction = TxEip1559 {
         chain_id: chain.chain_id(),
         nonce: chain.pending_nonce(executor.address),
-        gas_limit: bundle_gas(&operations),
+        gas_limit: bundle_gas(operations),
         max_fee_per_gas: u128::from(chain.next_base_fee())
             .saturating_mul(2)
             .saturating_add(options.bundle_priority_fee),
         max_priority_fee_per_gas: options.bundle_priority_fee,
-        to: ENTRY_POINT.into(),
-        input: handle_ops(operations, executor.address),
+        to: version.address().into(),
+        input: handle_ops(version, operations, executor.address),
         ..Default::default()
     };
-    let signature = executor
-        .signer()
-        .sign_hash_sync(&transaction.signature_hash())
-        .expect("a key in memory signs any hash");
-    let transaction = TxEnvelope::from(transaction.into_signed(signature));
+    let sign = |hash: B256| {
+        executor
+            .signer()
+            .sign_hash_sync(&hash)
+            .expect("a key in memory signs any hash")
+    };
+    let authorization_list = authorizations(operations);
+    let transaction = if authorization_list.is_empty() {
+        let signature = sign(transaction.signature_hash());
+        TxEnvelope::from(transaction.into_signed(signature))
+    } else {
+        let transaction = TxEip7702 {
+            chain_id: transaction.chain_id,
+            nonce: transaction.nonce,
+            gas_limit: transaction.gas_limit,
+            max_fee_per_gas: transaction.max_fee_per_gas,
+            max_priority_fee_per_gas: transaction.max_priority_fee_per_gas,
+            to: version.address(),
+            input: transaction.input,
+            authorization_list,
+            ..Default::default()
+        };
+        let signature = sign(transaction.signature_hash());
+        TxEnvelope::from(transaction.into_signed(signature))
+    };
     Candidate::signed(Recovered::new_unchecked(transaction, executor.address))
 }

@@ -2,15 +2,15 @@
 
 use super::{
     BundlerOptions, PooledOperation,
-    operation::{Place, lane, next_sequence, place, sequence},
+    operation::{Place, VersionedOperation, next_sequence, sequence},
     words::Refusal,
 };
 use crate::{Chain, Fate};
 use alloy::{
-    primitives::{B256, U256, map::B256Map},
+    primitives::{Address, B256, U256, map::B256Map},
     sol_types::SolEvent,
 };
-use session_key_bindings::{ENTRY_POINT, IEntryPoint::UserOperationEvent, UserOperation};
+use session_key_bindings::IEntryPoint::UserOperationEvent;
 use std::collections::BTreeMap;
 
 /// By how much each of the two fees must rise for an operation to take another one's place, in percent.
@@ -20,7 +20,7 @@ const PRICE_BUMP: u64 = 10;
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) hash: B256,
-    pub(super) operation: UserOperation,
+    pub(super) operation: VersionedOperation,
     /// The transaction that it was sent in.
     pub(super) transaction: Option<B256>,
     pub(super) held: bool,
@@ -35,7 +35,7 @@ struct Included {
     block: B256,
 }
 
-/// The operations that wait: at most one for a nonce of a sender.
+/// The operations that wait: at most one for a nonce of a sender with an EntryPoint.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mempool {
     entries: BTreeMap<Place, Entry>,
@@ -57,8 +57,9 @@ impl Mempool {
         self.entries.values()
     }
 
-    pub(super) fn of_sender(&self, operation: &UserOperation) -> u64 {
-        let places = (operation.sender, U256::ZERO)..=(operation.sender, U256::MAX);
+    pub(super) fn of_sender(&self, operation: &VersionedOperation) -> u64 {
+        let (version, sender, _) = operation.place();
+        let places = (version, sender, U256::ZERO)..=(version, sender, U256::MAX);
         self.entries.range(places).count() as u64
     }
 
@@ -74,7 +75,7 @@ impl Mempool {
     }
 
     /// Takes an operation in, in place of the one with its nonce.
-    pub(super) fn insert(&mut self, hash: B256, operation: UserOperation) {
+    pub(super) fn insert(&mut self, hash: B256, operation: VersionedOperation) {
         let entry = Entry {
             hash,
             operation,
@@ -87,7 +88,7 @@ impl Mempool {
     }
 
     fn put(&mut self, entry: Entry) {
-        let place = place(&entry.operation);
+        let place = entry.operation.place();
         self.places.insert(entry.hash, place);
         if let Some(replaced) = self.entries.insert(place, entry) {
             self.places.remove(&replaced.hash);
@@ -118,24 +119,24 @@ impl Mempool {
     /// Whether an operation pays enough more than the one with its nonce, if there is one.
     pub(super) fn check_replacement(
         &self,
-        operation: &UserOperation,
+        operation: &VersionedOperation,
         replaces_bundled: bool,
     ) -> Result<(), Refusal> {
-        let Some(old) = self.at(place(operation)) else {
+        let Some(old) = self.at(operation.place()) else {
             return Ok(());
         };
         let enough = |new: U256, old: U256| {
             let threshold = old.saturating_mul(U256::from(100 + PRICE_BUMP)) / U256::from(100);
             new > old && new >= threshold
         };
-        let pays = enough(operation.maxFeePerGas, old.operation.maxFeePerGas)
-            && enough(operation.maxPriorityFeePerGas, old.operation.maxPriorityFeePerGas);
+        let (numbers, old_numbers) = (operation.numbers(), old.operation.numbers());
+        let pays = enough(numbers.max_fee, old_numbers.max_fee) && enough(numbers.tip, old_numbers.tip);
         if pays && (replaces_bundled || old.transaction.is_none()) {
             Ok(())
         } else {
             Err(Refusal::ReplacementUnderpriced {
-                max_fee: old.operation.maxFeePerGas,
-                max_priority_fee: old.operation.maxPriorityFeePerGas,
+                max_fee: old_numbers.max_fee,
+                max_priority_fee: old_numbers.tip,
             })
         }
     }
@@ -155,23 +156,23 @@ impl Mempool {
         });
         for Included { entry, .. } in undone {
             // Whatever has taken its place since was sent later.
-            if options.after_reorganization == Fate::Pooled && self.at(place(&entry.operation)).is_none() {
+            if options.after_reorganization == Fate::Pooled && self.at(entry.operation.place()).is_none() {
                 self.put(entry);
             }
         }
 
-        let sent: Vec<(B256, B256)> = self
+        let sent: Vec<(B256, Address, B256)> = self
             .iter()
-            .filter_map(|entry| Some((entry.hash, entry.transaction?)))
+            .filter_map(|entry| Some((entry.hash, entry.operation.entry_point(), entry.transaction?)))
             .collect();
         let executor = options.executor.address;
         let next_nonce = chain.pending_nonce(executor);
-        for (hash, transaction) in sent {
+        for (hash, entry_point, transaction) in sent {
             match seen.place_of_transaction(transaction) {
                 Some((block, index)) => {
                     let logs = &block.transactions[index].logs;
                     let happened = logs.iter().any(|log| {
-                        log.address == ENTRY_POINT
+                        log.address == entry_point
                             && log
                                 .topics()
                                 .starts_with(&[UserOperationEvent::SIGNATURE_HASH, hash])
@@ -204,10 +205,7 @@ impl Mempool {
 
         let stale: Vec<B256> = self
             .iter()
-            .filter(|entry| {
-                let UserOperation { sender, nonce, .. } = entry.operation;
-                sequence(nonce) < next_sequence(&seen, sender, lane(nonce))
-            })
+            .filter(|entry| sequence(entry.operation.nonce()) < next_sequence(&seen, &entry.operation))
             .map(|entry| entry.hash)
             .collect();
         for hash in stale {

@@ -1,14 +1,16 @@
-//! A bundler for EntryPoint v0.6.
+//! A bundler for EntryPoints v0.6 and v0.7.
 
 mod bundle;
 mod estimate;
 mod mempool;
 mod operation;
 mod rpc;
+mod simulation;
 mod style;
 mod validation;
 mod words;
 
+pub use operation::{EntryPointVersion, VersionedOperation};
 pub use style::{
     AbsentForm, BundlerStyle, NumberForm, ReasonForm, RevertDataForm, SuccessForm, VerificationGasName,
 };
@@ -22,13 +24,12 @@ use crate::{
 use alloy::{primitives::B256, providers::DynProvider, rpc::client::RpcClient};
 use mempool::Mempool;
 use serde_json::value::RawValue;
-use session_key_bindings::UserOperation;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// A bundler (ERC-4337, EntryPoint v0.6) on the chain of a [`Testkit`]. Clones are handles on the same bundler.
+/// A bundler (ERC-4337, EntryPoints v0.6 and v0.7) on the chain of a [`Testkit`]. Clones are handles on the same bundler.
 ///
 /// It judges operations as bundlers on live chains do: by simulating their validation, by their nonce, fees and gas. It keeps
 /// them in a mempool of its own, and sends them in transactions of its own account when it is told to
@@ -62,6 +63,9 @@ pub struct BundlerOptions {
     /// Who sends its transactions, pays for them, and is paid by the operations; by default the last of the
     /// [`dev_accounts`].
     pub executor: DevAccount,
+    /// The EntryPoints that it serves, as far as they are on the chain; by default all. The parameter `entryPoint` of a request
+    /// selects one. A bundle is for one of them.
+    pub entry_points: BTreeSet<EntryPointVersion>,
     /// The forms of its answers.
     pub style: BundlerStyle,
     /// Whether it bundles right after each operation that it takes. Else it waits for [`Bundler::bundle_now`].
@@ -111,6 +115,7 @@ impl Default for BundlerOptions {
     fn default() -> Self {
         Self {
             executor: dev_accounts()[9],
+            entry_points: EntryPointVersion::ALL.into(),
             style: BundlerStyle::default(),
             auto: false,
             submission: Submission::Accepted,
@@ -155,7 +160,7 @@ pub struct PooledOperation {
     /// Its hash.
     pub hash: B256,
     /// The operation.
-    pub operation: UserOperation,
+    pub operation: VersionedOperation,
     /// The transaction that it was sent in, and that is in no block yet.
     pub transaction: Option<B256>,
     /// Whether no bundle takes it; see [`Bundler::hold`].
@@ -215,7 +220,8 @@ impl Bundler {
     }
 
     /// Sends a bundle of what waits, the highest priority fees first: into the pool, or into a block with
-    /// [`automine`](Chain::automine). `None` if nothing can be bundled now.
+    /// [`automine`](Chain::automine). `None` if nothing can be bundled now. Where operations wait for two EntryPoints, the bundle
+    /// is for that of the best one; another call makes one for the other.
     ///
     /// Each operation is simulated again, alone and then with the others. Those that fail are dropped silently.
     ///
@@ -224,14 +230,14 @@ impl Bundler {
     /// The chain's refusal of the transaction, for lack of the executor's funds for example. The operations go on waiting.
     pub fn bundle_now(&self) -> Result<Option<Bundle>, ChainError> {
         self.with_chain(|state, chain| {
-            let bundle = bundle::send(state, chain);
+            let bundle = bundle::send_best(state, chain);
             // With automine it is in a block already.
             state.mempool.observe(chain, &state.options);
             bundle
         })
     }
 
-    /// The operations in its mempool, by sender and nonce.
+    /// The operations in its mempool, by EntryPoint, sender and nonce.
     #[must_use]
     pub fn pool(&self) -> Vec<PooledOperation> {
         self.with_chain(|state, _| state.mempool.pooled())

@@ -3,7 +3,7 @@
 use super::{
     BundlerStyle, State, bundle,
     estimate::estimate,
-    operation::{self, hash},
+    operation::{self, EntryPointVersion, VersionedOperation},
     style::VerificationGasName,
     validation::{Checked, check},
     words::{BundlerWords, Refusal},
@@ -11,21 +11,28 @@ use super::{
 use crate::{
     Chain, Submission,
     block::Block,
+    chain::code_of,
     rpc::{self, Dialect, ErrorAnswer, Failure, Params},
 };
 use alloy::{
     consensus::Transaction as _,
+    eips::BlockId,
     primitives::{Address, B256, U64, U256},
     rpc::types::Log,
-    sol_types::{SolCall, SolEvent},
+    sol_types::SolEvent,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json, value::RawValue};
-use session_key_bindings::{
-    ENTRY_POINT,
-    IEntryPoint::{self, BeforeExecution, UserOperationEvent, UserOperationRevertReason},
-    UserOperation,
-};
+// The events are the same in both EntryPoints.
+use session_key_bindings::IEntryPoint::{BeforeExecution, UserOperationEvent, UserOperationRevertReason};
+
+mod events {
+    alloy::sol! {
+        event PostOpRevertReason(bytes32 indexed userOpHash, address indexed sender, uint256 nonce, bytes revertReason);
+    }
+}
+
+use events::PostOpRevertReason;
 
 /// The bundler's methods; all others are for nodes.
 pub(super) const METHODS: [&str; 8] = [
@@ -87,11 +94,11 @@ fn dispatch(state: &mut State, chain: &mut Chain, method: &str, params: &Params)
     }
     match method {
         "eth_chainId" => ok(U64::from(chain.chain_id())),
-        "eth_supportedEntryPoints" => ok([ENTRY_POINT]),
+        "eth_supportedEntryPoints" => ok(addresses(&served(state, chain))),
         "eth_sendUserOperation" => submit(state, chain, params),
         "eth_estimateUserOperationGas" => {
-            check_entry_point(params)?;
-            let operation = operation::read(&params.required::<Value>(0)?, true)?;
+            let version = entry_point(state, chain, params)?;
+            let operation = operation::read(&params.required::<Value>(0)?, version, true)?;
             let changes = params.optional(2)?.unwrap_or_default();
             let estimate = estimate(state, chain, &operation, changes)?;
             let style = &state.options.style;
@@ -106,6 +113,10 @@ fn dispatch(state: &mut State, chain: &mut Chain, method: &str, params: &Params)
             };
             for name in names {
                 put(name, estimate.verification_gas_limit);
+            }
+            if let Some(paymaster) = estimate.paymaster {
+                put("paymasterVerificationGasLimit", paymaster.verification_gas_limit);
+                put("paymasterPostOpGasLimit", paymaster.post_op_gas_limit);
             }
             ok(answer)
         }
@@ -131,17 +142,41 @@ fn dispatch(state: &mut State, chain: &mut Chain, method: &str, params: &Params)
     }
 }
 
-fn check_entry_point(params: &Params) -> Result<(), Unanswered> {
-    match params.required::<Address>(1)? {
-        ENTRY_POINT => Ok(()),
-        other => Err(Refusal::UnsupportedEntryPoint(other).into()),
-    }
+/// The EntryPoints that it serves and that are on the chain.
+fn served(state: &State, chain: &Chain) -> Vec<EntryPointVersion> {
+    let seen = chain.vantage_behind(state.options.lag, true);
+    let is_there = |version: &EntryPointVersion| {
+        seen.account_at(version.address(), BlockId::latest())
+            .is_ok_and(|account| account.is_some_and(|account| !code_of(&account).is_empty()))
+    };
+    state
+        .options
+        .entry_points
+        .iter()
+        .copied()
+        .filter(is_there)
+        .collect()
+}
+
+fn addresses(versions: &[EntryPointVersion]) -> Vec<Address> {
+    versions.iter().map(|version| version.address()).collect()
+}
+
+/// The EntryPoint that a request names.
+fn entry_point(state: &State, chain: &Chain, params: &Params) -> Result<EntryPointVersion, Unanswered> {
+    let asked = params.required::<Address>(1)?;
+    let served = served(state, chain);
+    let found = served.iter().find(|version| version.address() == asked);
+    found.copied().ok_or_else(|| {
+        let served = addresses(&served);
+        Refusal::UnsupportedEntryPoint { asked, served }.into()
+    })
 }
 
 fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
-    check_entry_point(params)?;
-    let operation = operation::read(&params.required::<Value>(0)?, false)?;
-    let hash = hash(&operation, chain.chain_id());
+    let version = entry_point(state, chain, params)?;
+    let operation = operation::read(&params.required::<Value>(0)?, version, false)?;
+    let hash = operation.hash(chain.chain_id());
     if let Submission::Refused(error) = &state.options.submission {
         return Err(Failure::from(error.clone()).into());
     }
@@ -154,7 +189,7 @@ fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
             state.mempool.insert(hash, operation);
             if state.options.auto {
                 // If the bundle cannot be sent now, the operation goes on waiting: its sender is not concerned.
-                let _ = bundle::send(state, chain);
+                let _ = bundle::send(state, chain, version);
                 state.mempool.observe(chain, &state.options);
             }
             match submission {
@@ -165,8 +200,9 @@ fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
     }
 }
 
-/// Where an operation is on the chain: block, index of the transaction there, and the EntryPoint's event.
+/// Where an operation is on the chain: EntryPoint, block, index of the transaction there, and the EntryPoint's event.
 struct Found<'a> {
+    version: EntryPointVersion,
     block: &'a Block,
     index: usize,
     event: UserOperationEvent,
@@ -175,23 +211,35 @@ struct Found<'a> {
 fn find<'a>(state: &State, chain: &'a Chain, hash: B256) -> Option<Found<'a>> {
     let seen = chain.vantage_behind(state.options.lag, true);
     let topics = [UserOperationEvent::SIGNATURE_HASH, hash];
-    let (block, index, log) = seen.find_log(ENTRY_POINT, &topics, state.options.searched_blocks)?;
-    Some(Found {
-        block,
-        index,
-        event: UserOperationEvent::decode_log(log).ok()?.data,
+    state.options.entry_points.iter().find_map(|version| {
+        let searched = state.options.searched_blocks;
+        let (block, index, log) = seen.find_log(version.address(), &topics, searched)?;
+        Some(Found {
+            version: *version,
+            block,
+            index,
+            event: UserOperationEvent::decode_log(log).ok()?.data,
+        })
     })
 }
 
 /// `eth_getUserOperationReceipt`: null for what is in no block.
 fn receipt(state: &State, chain: &Chain, hash: B256) -> Option<Value> {
-    let Found { block, index, event } = find(state, chain, hash)?;
+    let Found {
+        version,
+        block,
+        index,
+        event,
+    } = find(state, chain, hash)?;
+    let entry_point = version.address();
     let transaction = block.rpc_receipt(index, true)?;
-    let logs = logs_of(hash, transaction.inner.logs());
-    let revert_reason = logs
-        .iter()
-        .find_map(|log| UserOperationRevertReason::decode_log(&log.inner).ok())
-        .map(|log| log.data.revertReason);
+    let logs = logs_of(entry_point, hash, transaction.inner.logs());
+    let mut of_entry_point = logs.iter().filter(|log| log.address() == entry_point);
+    let revert_reason = of_entry_point.find_map(|log| {
+        let of_call = UserOperationRevertReason::decode_log(&log.inner).map(|log| log.data.revertReason);
+        let of_post_op = || PostOpRevertReason::decode_log(&log.inner).map(|log| log.data.revertReason);
+        of_call.or_else(|_| of_post_op()).ok()
+    });
     let style = &state.options.style;
     let mut receipt = Map::new();
     let mut put = |name: &str, value: Value| receipt.insert(name.into(), value);
@@ -206,7 +254,7 @@ fn receipt(state: &State, chain: &Chain, hash: B256) -> Option<Value> {
             json!({ "transactionHash": transaction.transaction_hash }),
         );
     } else {
-        put("entryPoint", json!(ENTRY_POINT));
+        put("entryPoint", json!(entry_point));
         put("nonce", style.number(event.nonce));
         put("logs", json!(logs));
         put("receipt", json!(transaction));
@@ -217,8 +265,8 @@ fn receipt(state: &State, chain: &Chain, hash: B256) -> Option<Value> {
 }
 
 /// The logs of an operation's execution: those between the event before and its own.
-fn logs_of(hash: B256, logs: &[Log]) -> Vec<Log> {
-    let is_event = |log: &Log, topic: B256| log.address() == ENTRY_POINT && log.topic0() == Some(&topic);
+fn logs_of(entry_point: Address, hash: B256, logs: &[Log]) -> Vec<Log> {
+    let is_event = |log: &Log, topic: B256| log.address() == entry_point && log.topic0() == Some(&topic);
     let ends = |log: &Log| is_event(log, UserOperationEvent::SIGNATURE_HASH);
     let end = logs
         .iter()
@@ -234,23 +282,37 @@ fn logs_of(hash: B256, logs: &[Log]) -> Vec<Log> {
 /// `eth_getUserOperationByHash`: null for what is unknown.
 fn by_hash(state: &State, chain: &Chain, hash: B256) -> Option<Value> {
     let style = &state.options.style;
-    if let Some(Found { block, index, .. }) = find(state, chain, hash) {
-        let transaction = &block.transactions[index].candidate.transaction;
-        let call = IEntryPoint::handleOpsCall::abi_decode(transaction.input()).ok()?;
-        let operation = call
-            .ops
+    if let Some(found) = find(state, chain, hash) {
+        let block = found.block;
+        let transaction = &block.transactions[found.index].candidate.transaction;
+        let mut operation = operation::operations_of(found.version, transaction.input())
             .into_iter()
-            .find(|operation| operation::hash(operation, chain.chain_id()) == hash)?;
+            .find(|operation| operation.hash(chain.chain_id()) == hash)?;
+        if let VersionedOperation::V07 {
+            operation,
+            authorization,
+        } = &mut operation
+        {
+            let carried = transaction.authorization_list().unwrap_or_default();
+            *authorization = carried
+                .iter()
+                .find(|carried| {
+                    carried
+                        .recover_authority()
+                        .is_ok_and(|signer| signer == operation.sender)
+                })
+                .cloned();
+        }
         return Some(shown(style, &operation, Some((block, *transaction.tx_hash()))));
     }
     let pooled = state.mempool.find(hash).filter(|_| !style.hides_pending)?;
     Some(shown(style, &pooled.operation, None))
 }
 
-fn shown(style: &BundlerStyle, operation: &UserOperation, place: Option<(&Block, B256)>) -> Value {
+fn shown(style: &BundlerStyle, operation: &VersionedOperation, place: Option<(&Block, B256)>) -> Value {
     json!({
         "userOperation": operation::show(operation, |number| style.number(number)),
-        "entryPoint": ENTRY_POINT,
+        "entryPoint": operation.entry_point(),
         "transactionHash": place.map(|(_, transaction)| transaction),
         "blockHash": place.map(|(block, _)| block.hash),
         "blockNumber": place.map(|(block, _)| style.number(U256::from(block.header.number))),

@@ -2,19 +2,19 @@
 
 use super::{
     State,
-    operation::{hash, lane, next_sequence, nonce_slot, overhead, paymaster, sequence},
-    words::{BundlerWords, Refusal},
+    operation::{EntryPointVersion, VersionedOperation, lane, next_sequence, nonce_slot, overhead, sequence},
+    simulation::simulate,
+    words::{BundlerWords, Party, Refusal},
 };
-use crate::{CallOptions, Chain, ChainError, Duplicates, call::request, vantage::Vantage};
+use crate::{Chain, Duplicates, chain::code_of, vantage::Vantage};
 use alloy::{
-    primitives::{Address, B256, U256},
+    eips::{
+        BlockId,
+        eip7702::{SignedAuthorization, constants::EIP7702_DELEGATION_DESIGNATOR},
+    },
+    primitives::{B256, Bytes, U256},
     rpc::types::state::{StateOverride, StateOverridesBuilder},
-    sol_types::{SolCall, SolError},
 };
-use session_key_bindings::{ENTRY_POINT, IEntryPoint, UserOperation};
-
-/// Gas units for a simulation: more than any operation may use.
-const SIMULATION_GAS: u64 = 100_000_000;
 
 /// The outcome of a check that passed.
 pub(super) enum Checked {
@@ -25,24 +25,31 @@ pub(super) enum Checked {
 }
 
 /// Checks an operation from its fees to its simulation.
-pub(super) fn check(state: &State, chain: &Chain, operation: &UserOperation) -> Result<Checked, Refusal> {
+pub(super) fn check(
+    state: &State,
+    chain: &Chain,
+    operation: &VersionedOperation,
+) -> Result<Checked, Refusal> {
     let options = &state.options;
     let seen = chain.vantage_behind(options.lag, true);
-    if let Some(known) = state.mempool.find(hash(operation, chain.chain_id())) {
+    if let Some(known) = state.mempool.find(operation.hash(chain.chain_id())) {
         return match options.duplicates {
             Duplicates::Accepted => Ok(Checked::Known),
             Duplicates::AlreadyKnown => Err(Refusal::AlreadyKnown),
-            Duplicates::Underpriced => Err(Refusal::ReplacementUnderpriced {
-                max_fee: known.operation.maxFeePerGas,
-                max_priority_fee: known.operation.maxPriorityFeePerGas,
-            }),
+            Duplicates::Underpriced => {
+                let known = known.operation.numbers();
+                Err(Refusal::ReplacementUnderpriced {
+                    max_fee: known.max_fee,
+                    max_priority_fee: known.tip,
+                })
+            }
         };
     }
     check_numbers(state, &seen, operation)?;
     let nonce = match check_nonce(state, &seen, operation) {
         // The EntryPoint looks at the creation first, and most bundlers go by what it says.
         Err(Refusal::NonceUsed)
-            if !operation.initCode.is_empty() && options.style.words != BundlerWords::Alto =>
+            if !operation.init_code().is_empty() && options.style.words != BundlerWords::Alto =>
         {
             simulate(&seen, operation, StateOverride::default())?;
             return Err(Refusal::NonceUsed);
@@ -52,23 +59,24 @@ pub(super) fn check(state: &State, chain: &Chain, operation: &UserOperation) -> 
     state
         .mempool
         .check_replacement(operation, options.replaces_bundled)?;
-    let is_replacement = state.mempool.at((operation.sender, operation.nonce)).is_some();
+    let is_replacement = state.mempool.at(operation.place()).is_some();
     if let Some(most) = options.max_per_sender
         && !is_replacement
         && state.mempool.of_sender(operation) >= most
     {
         return Err(Refusal::TooMany {
             most,
-            sender: operation.sender,
+            sender: operation.sender(),
         });
     }
     validate(&seen, operation, nonce, options.min_seconds_valid)?;
     Ok(Checked::New)
 }
 
-fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &UserOperation) -> Result<(), Refusal> {
+fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperation) -> Result<(), Refusal> {
     let options = &state.options;
-    let (max_fee, tip) = (operation.maxFeePerGas, operation.maxPriorityFeePerGas);
+    let numbers = operation.numbers();
+    let (max_fee, tip) = (numbers.max_fee, numbers.tip);
     if tip > max_fee {
         return Err(Refusal::TipAboveMaxFee);
     }
@@ -89,27 +97,27 @@ fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &UserOperation) -
             least,
         });
     }
-    let most = U256::from(options.max_verification_gas);
-    if operation.verificationGasLimit > most {
-        return Err(Refusal::TooHigh {
-            what: "verificationGasLimit",
-            is: operation.verificationGasLimit,
-            most,
-        });
-    }
+    let for_validation = U256::from(options.max_verification_gas);
     // No block is large enough for more.
-    let most = U256::from(seen.head_block().header.gas_limit);
-    if operation.callGasLimit > most {
-        return Err(Refusal::TooHigh {
-            what: "callGasLimit",
-            is: operation.callGasLimit,
-            most,
-        });
+    let for_calls = U256::from(seen.head_block().header.gas_limit);
+    for (what, is, most) in [
+        ("verificationGasLimit", numbers.verification_gas, for_validation),
+        (
+            "paymasterVerificationGasLimit",
+            numbers.paymaster_verification_gas,
+            for_validation,
+        ),
+        ("callGasLimit", numbers.call_gas, for_calls),
+        ("paymasterPostOpGasLimit", numbers.post_op_gas, for_calls),
+    ] {
+        if is > most {
+            return Err(Refusal::TooHigh { what, is, most });
+        }
     }
     let required = required_pre_verification_gas(options.data_fee, base_fee, operation, overhead(operation));
-    if operation.preVerificationGas < required {
+    if numbers.pre_verification_gas < required {
         return Err(Refusal::PreVerificationGas {
-            is: operation.preVerificationGas,
+            is: numbers.pre_verification_gas,
             required,
         });
     }
@@ -120,13 +128,12 @@ fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &UserOperation) -
 pub(super) fn required_pre_verification_gas(
     data_fee: u128,
     base_fee: U256,
-    operation: &UserOperation,
+    operation: &VersionedOperation,
     overhead: u64,
 ) -> U256 {
-    let bytes = U256::from(operation.callData.len() + operation.initCode.len() + 12 * 32);
-    let price = operation
-        .maxFeePerGas
-        .min(base_fee.saturating_add(operation.maxPriorityFeePerGas));
+    let bytes = U256::from(operation.call_data().len() + operation.init_code().len() + 12 * 32);
+    let numbers = operation.numbers();
+    let price = numbers.max_fee.min(base_fee.saturating_add(numbers.tip));
     let data_gas = bytes
         .saturating_mul(U256::from(data_fee))
         .checked_div(price)
@@ -138,10 +145,10 @@ pub(super) fn required_pre_verification_gas(
 pub(super) fn check_nonce(
     state: &State,
     seen: &Vantage<'_>,
-    operation: &UserOperation,
+    operation: &VersionedOperation,
 ) -> Result<StateOverride, Refusal> {
-    let UserOperation { sender, nonce, .. } = *operation;
-    let next = next_sequence(seen, sender, lane(nonce));
+    let (sender, nonce) = (operation.sender(), operation.nonce());
+    let next = next_sequence(seen, operation);
     let ahead = sequence(nonce).checked_sub(next).ok_or(Refusal::NonceUsed)?;
     if ahead > state.options.nonces_ahead {
         return Err(Refusal::NonceTooFar);
@@ -152,65 +159,102 @@ pub(super) fn check_nonce(
     let slot = B256::from(nonce_slot(sender, lane(nonce)));
     let value = B256::from(U256::from(sequence(nonce)));
     Ok(StateOverridesBuilder::default()
-        .with_state_diff(ENTRY_POINT, [(slot, value)])
+        .with_state_diff(operation.entry_point(), [(slot, value)])
         .build())
+}
+
+/// Whether the sender's delegation that comes with an operation will hold.
+fn check_authorization(
+    seen: &Vantage<'_>,
+    operation: &VersionedOperation,
+    authorization: &SignedAuthorization,
+) -> Result<(), Refusal> {
+    let invalid = |problem: String| Err(Refusal::InvalidFields(format!("eip7702Auth: {problem}")));
+    let sender = operation.sender();
+    match authorization.recover_authority() {
+        Ok(signer) if signer == sender => (),
+        Ok(signer) => return invalid(format!("it is signed by {signer}, not by the sender {sender}")),
+        Err(_) => return invalid("nobody can have signed it".into()),
+    }
+    let chain_id = U256::from(seen.chain().chain_id());
+    if !authorization.chain_id.is_zero() && authorization.chain_id != chain_id {
+        return invalid(format!(
+            "it is for chain {}, not for {chain_id}",
+            authorization.chain_id
+        ));
+    }
+    let account = seen
+        .account_at(sender, BlockId::latest())
+        .ok()
+        .flatten()
+        .unwrap_or_default();
+    if authorization.nonce != account.nonce {
+        return invalid(format!(
+            "its nonce is {}, the sender's {}",
+            authorization.nonce, account.nonce
+        ));
+    }
+    let code = code_of(&account);
+    if !code.is_empty() && !code.starts_with(&EIP7702_DELEGATION_DESIGNATOR) {
+        return invalid("the sender is a contract".into());
+    }
+    Ok(())
+}
+
+/// Makes the state look as if the sender had delegated already.
+pub(super) fn with_delegation(mut state: StateOverride, operation: &VersionedOperation) -> StateOverride {
+    if let Some(authorization) = operation.authorization() {
+        let code: Bytes = if authorization.address.is_zero() {
+            Bytes::new()
+        } else {
+            [
+                &EIP7702_DELEGATION_DESIGNATOR[..],
+                authorization.address.as_slice(),
+            ]
+            .concat()
+            .into()
+        };
+        state.entry(operation.sender()).or_default().code = Some(code);
+    }
+    state
 }
 
 /// Simulates the validation of an operation. It must pass, also in the next block, and stay valid for so many seconds.
 pub(super) fn validate(
     seen: &Vantage<'_>,
-    operation: &UserOperation,
+    operation: &VersionedOperation,
     state: StateOverride,
     min_seconds_valid: u64,
 ) -> Result<(), Refusal> {
-    let info = simulate(seen, operation, state)?;
-    if info.sigFailed {
-        return Err(Refusal::Signature {
-            with_paymaster: paymaster(&operation.paymasterAndData).is_some(),
-        });
+    if let Some(authorization) = operation.authorization() {
+        check_authorization(seen, operation, authorization)?;
+    }
+    let validation = simulate(seen, operation, with_delegation(state, operation))?;
+    let account = match operation.version() {
+        EntryPointVersion::V06 => Party::Either {
+            with_paymaster: operation.paymaster().is_some(),
+        },
+        EntryPointVersion::V07 => Party::Account,
+    };
+    let answers = [
+        (account, validation.account),
+        (Party::Paymaster, validation.paymaster),
+    ];
+    for (party, answer) in answers {
+        if answer.signature_failed {
+            return Err(Refusal::Signature(party));
+        }
     }
     let now = seen.next_timestamp();
-    let (valid_after, valid_until) = (info.validAfter.to::<u64>(), info.validUntil.to::<u64>());
-    if valid_after > now || valid_until < now.saturating_add(min_seconds_valid) {
-        return Err(Refusal::OutOfTime {
-            now,
-            valid_after,
-            valid_until,
-        });
+    for (party, answer) in answers {
+        if answer.valid_after > now || answer.valid_until < now.saturating_add(min_seconds_valid) {
+            return Err(Refusal::OutOfTime {
+                party,
+                now,
+                valid_after: answer.valid_after,
+                valid_until: answer.valid_until,
+            });
+        }
     }
     Ok(())
-}
-
-/// Asks the EntryPoint's `simulateValidation`. Signature and times are the caller's to judge.
-pub(super) fn simulate(
-    seen: &Vantage<'_>,
-    operation: &UserOperation,
-    state: StateOverride,
-) -> Result<IEntryPoint::ReturnInfo, Refusal> {
-    let call = IEntryPoint::simulateValidationCall {
-        userOp: operation.clone(),
-    };
-    let mut request = request(Address::ZERO, ENTRY_POINT, call.abi_encode());
-    request.gas = Some(SIMULATION_GAS);
-    let options = CallOptions {
-        state,
-        ..Default::default()
-    };
-    let output = match seen.call(&request, &options) {
-        Ok(_) => return Err(Refusal::Unexplained("the EntryPoint is not there".into())),
-        Err(ChainError::Reverted { output }) => output,
-        Err(error) => return Err(error.into()),
-    };
-    if let Ok(IEntryPoint::ValidationResult { returnInfo, .. }) =
-        IEntryPoint::ValidationResult::abi_decode(&output)
-    {
-        return Ok(returnInfo);
-    }
-    if let Ok(IEntryPoint::FailedOp { reason, .. }) = IEntryPoint::FailedOp::abi_decode(&output) {
-        return Err(Refusal::Failed(reason));
-    }
-    if let Ok(result) = IEntryPoint::ValidationResultWithAggregation::abi_decode(&output) {
-        return Err(Refusal::Aggregator(result.aggregatorInfo.aggregator));
-    }
-    Err(ChainError::Reverted { output }.into())
 }

@@ -21,19 +21,38 @@ pub enum BundlerWords {
     Reference,
 }
 
+/// Whose answer it is that keeps an operation out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Party {
+    Account,
+    Paymaster,
+    /// The account's or the paymaster's, if there is one: EntryPoint v0.6 does not say.
+    Either {
+        with_paymaster: bool,
+    },
+}
+
 /// Why an operation is not taken, or not estimated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     InvalidFields(String),
-    UnsupportedEntryPoint(Address),
+    UnsupportedEntryPoint {
+        asked: Address,
+        served: Vec<Address>,
+    },
     /// The EntryPoint's `FailedOp`.
     Failed(String),
-    /// The account's signature, or the paymaster's.
-    Signature {
-        with_paymaster: bool,
+    /// The EntryPoint's `FailedOpWithRevert`.
+    FailedWithRevert {
+        reason: String,
+        /// What the account or the paymaster reverted with.
+        inner: Bytes,
     },
+    /// A signature.
+    Signature(Party),
     /// Its time is over, or has not come.
     OutOfTime {
+        party: Party,
         now: u64,
         valid_after: u64,
         valid_until: u64,
@@ -101,28 +120,38 @@ impl Refusal {
             (Self::InvalidFields(problem), _) => {
                 ErrorAnswer::new(code::INVALID_PARAMS, format!("invalid user operation: {problem}"))
             }
-            (Self::UnsupportedEntryPoint(asked), Alto) => ErrorAnswer::new(
+            (Self::UnsupportedEntryPoint { asked, served }, Alto) => ErrorAnswer::new(
                 code::INVALID_PARAMS,
                 format!(
                     "EntryPoint {asked} not supported, supported EntryPoints: {}",
-                    session_key_bindings::ENTRY_POINT
+                    served
+                        .iter()
+                        .map(Address::to_string)
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
             ),
-            (Self::UnsupportedEntryPoint(asked), _) => ErrorAnswer::new(
+            (Self::UnsupportedEntryPoint { asked, .. }, _) => ErrorAnswer::new(
                 code::INVALID_PARAMS,
                 format!("the EntryPoint at {asked} is not supported"),
             ),
             (Self::Failed(reason), words) => failed(&reason, words),
+            (Self::FailedWithRevert { reason, inner }, words) => failed_with_revert(&reason, &inner, words),
             (Self::NonceUsed | Self::NonceTooFar, words) => failed("AA25 invalid account nonce", words),
-            // It sees one failure where there may be two.
-            (Self::Signature { .. }, Alto) => ErrorAnswer::new(
+            (Self::Signature(party), Alto) => ErrorAnswer::new(
                 erc4337::SIGNATURE,
-                "Invalid UserOperation signature or  paymaster signature",
+                match party {
+                    // It sees one failure where there may be two.
+                    Party::Either { .. } => "Invalid UserOperation signature or  paymaster signature",
+                    Party::Account => "Invalid UserOperation signature",
+                    Party::Paymaster => "Invalid UserOperation paymasterData",
+                },
             ),
-            (Self::Signature { with_paymaster: true }, Rundler) => {
+            (Self::Signature(Party::Either { with_paymaster: true }), Rundler)
+            | (Self::Signature(Party::Paymaster), _) => {
                 ErrorAnswer::new(erc4337::SIGNATURE, "AA34 signature error")
             }
-            (Self::Signature { .. }, _) => ErrorAnswer::new(erc4337::SIGNATURE, "AA24 signature error"),
+            (Self::Signature(_), _) => ErrorAnswer::new(erc4337::SIGNATURE, "AA24 signature error"),
             (Self::OutOfTime { now, valid_after, .. }, Alto) if valid_after > now => {
                 ErrorAnswer::new(erc4337::OUT_OF_TIME, "User operation is not valid yet")
             }
@@ -140,6 +169,13 @@ impl Refusal {
                 "validAfter": format!("{valid_after:#x}"),
                 "validUntil": format!("{valid_until:#x}"),
             })),
+            (
+                Self::OutOfTime {
+                    party: Party::Paymaster,
+                    ..
+                },
+                _,
+            ) => ErrorAnswer::new(erc4337::OUT_OF_TIME, "AA32 paymaster expired or not due"),
             (Self::OutOfTime { .. }, _) => ErrorAnswer::new(erc4337::OUT_OF_TIME, "AA22 expired or not due"),
             (Self::Aggregator(aggregator), _) => ErrorAnswer::new(
                 erc4337::AGGREGATOR,
@@ -231,20 +267,48 @@ impl Refusal {
     }
 }
 
-/// The EntryPoint's words, with the code that goes with them.
-fn failed(reason: &str, words: BundlerWords) -> ErrorAnswer {
-    let code = match reason.get(..4) {
+/// The code that goes with the EntryPoint's words.
+fn code_of_reason(reason: &str) -> i64 {
+    match reason.get(..4) {
         Some("AA22" | "AA32") => erc4337::OUT_OF_TIME,
         Some("AA24" | "AA34") => erc4337::SIGNATURE,
         Some(aa) if aa.starts_with("AA3") => erc4337::REFUSED_BY_PAYMASTER,
         _ => erc4337::REFUSED_BY_ENTRY_POINT,
-    };
+    }
+}
+
+fn failed(reason: &str, words: BundlerWords) -> ErrorAnswer {
     match words {
         BundlerWords::Alto => ErrorAnswer::new(
             erc4337::REFUSED_BY_ENTRY_POINT,
             format!("UserOperation reverted during simulation with reason: {reason}"),
         ),
-        _ => ErrorAnswer::new(code, reason),
+        _ => ErrorAnswer::new(code_of_reason(reason), reason),
+    }
+}
+
+/// The EntryPoint's words, and what the account or the paymaster reverted with.
+fn failed_with_revert(words_of_entry_point: &str, inner: &Bytes, words: BundlerWords) -> ErrorAnswer {
+    let code = code_of_reason(words_of_entry_point);
+    let decoded = || reason(inner).unwrap_or_else(|| inner.to_string());
+    match words {
+        BundlerWords::Plain => ErrorAnswer::new(code, words_of_entry_point).with_data(json!(inner)),
+        BundlerWords::Alto => ErrorAnswer::new(
+            erc4337::REFUSED_BY_ENTRY_POINT,
+            format!(
+                "UserOperation reverted during simulation with reason: {words_of_entry_point} {}",
+                decoded()
+            ),
+        ),
+        BundlerWords::Rundler => ErrorAnswer::new(
+            code,
+            format!("validation reverted: [reason]: {words_of_entry_point}"),
+        )
+        .with_data(json!({ "reason": words_of_entry_point, "revertData": inner })),
+        BundlerWords::Reference => ErrorAnswer::new(
+            code,
+            format!("FailedOpWithRevert(0,\"{words_of_entry_point}\",{})", decoded()),
+        ),
     }
 }
 
@@ -317,11 +381,13 @@ mod tests {
             required: U256::from(9),
         };
         let late = Refusal::OutOfTime {
+            party: Party::Account,
             now: 5,
             valid_after: 0,
             valid_until: 4,
         };
         let early = Refusal::OutOfTime {
+            party: Party::Account,
             now: 5,
             valid_after: 6,
             valid_until: 9,

@@ -201,7 +201,7 @@ async fn an_operation_waits_is_bundled_and_has_a_receipt() {
     let pool = world.bundler.pool();
     assert_eq!(
         (pool.len(), &pool[0].operation, pool[0].hash),
-        (1, &operation, hash)
+        (1, &operation.clone().into(), hash)
     );
     assert_eq!(world.receipt(hash).await, Value::Null);
     let pending = world.ask("eth_getUserOperationByHash", json!([hash])).await;

@@ -3,6 +3,8 @@
 mod anvil;
 mod blocks;
 mod bundler;
+mod bundler_v07;
+mod fork;
 mod history;
 mod node;
 mod pool;
@@ -11,5 +13,7 @@ mod reorganization;
 mod requests;
 mod serve;
 mod session;
+mod session_v08;
 mod stack;
+mod stack_v08;
 mod transport;

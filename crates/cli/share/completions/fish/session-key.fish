@@ -61,6 +61,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand account; and __f
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -69,6 +70,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand account; and __f
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l owner-keystore -d 'The owner\'s key, in an encrypted file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it, the owner\'s private key is read from SESSION_KEY_OWNER' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l journal -d 'Where operations are written down before they are sent [default: journal.sqlite in the keystore\'s folder]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l semi-modular -d 'A semi-modular account of Modular Account v2 (ERC-6900 v0.8), by its factory, instead of this project\'s account (ERC-6900 v0.7)'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l yes -d 'Do not ask. Without a terminal nothing is signed otherwise'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l dry-run -d 'Show what would be done, and do nothing'
@@ -76,9 +78,11 @@ complete -c session-key -n "__fish_session_key_using_subcommand account; and __f
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l again -d 'Do it once more, also if the same was asked for before and is still open'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l owner -d 'The owner' -r
-complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l salt -d 'A number that tells the owner\'s accounts apart' -r
+complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l salt -d 'A number that tells the owner\'s accounts apart [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l chain-id -d 'The chain, for its known contracts' -r
+complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l config -d 'The settings file [default: session-key.toml in the working directory, if it is there]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l deployment -d 'Which contracts: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
+complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l semi-modular -d 'A semi-modular account of Modular Account v2 (ERC-6900 v0.8), by its factory, instead of this project\'s account (ERC-6900 v0.7)'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from help" -f -a "new" -d 'Create the account of an owner'
@@ -88,17 +92,20 @@ complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l comp
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l config -d 'The settings file [default: session-key.toml in the working directory, if it is there]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l timeout -d 'Time limit of each request, in seconds. To look at a chain takes at most ten times as long' -r
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l history -d 'Every change, with its block and time, also of keys that are gone'
+complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l policy -d 'Print the policy file that says what the key may do. What it has used, and entries without effect, are left out'
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand inspect" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand budget" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -106,11 +113,12 @@ complete -c session-key -n "__fish_session_key_using_subcommand budget" -l confi
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l timeout -d 'Time limit of each request, in seconds. To look at a chain takes at most ten times as long' -r
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -s h -l help -d 'Print help'
-complete -c session-key -n "__fish_session_key_using_subcommand check" -l call -d 'A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal' -r
+complete -c session-key -n "__fish_session_key_using_subcommand check" -l call -d 'A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal. A text among the arguments stands in double quotes if it has a comma or an @' -r
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l user-operation -d 'A user operation in JSON; `-` reads standard input' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand check" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -122,6 +130,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand explain" -l abi 
 complete -c session-key -n "__fish_session_key_using_subcommand explain" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand explain" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand explain" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand explain" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand explain" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand explain" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand explain" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -136,6 +145,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand grant" -l salt -
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand grant" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -144,6 +154,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand grant" -l timeou
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l owner-keystore -d 'The owner\'s key, in an encrypted file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it, the owner\'s private key is read from SESSION_KEY_OWNER' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l journal -d 'Where operations are written down before they are sent [default: journal.sqlite in the keystore\'s folder]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand grant" -l semi-modular -d 'A semi-modular account of Modular Account v2 (ERC-6900 v0.8), by its factory, instead of this project\'s account (ERC-6900 v0.7)'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l allow-lint-errors -d 'With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l yes -d 'Do not ask. Without a terminal nothing is signed otherwise'
@@ -157,6 +168,7 @@ raw\t'The limit is set, and the plugin does the rest: use of an interval that is
 complete -c session-key -n "__fish_session_key_using_subcommand plan" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand plan" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand plan" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand plan" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand plan" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand plan" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand plan" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -171,6 +183,7 @@ raw\t'The limit is set, and the plugin does the rest: use of an interval that is
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand apply" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -179,6 +192,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand apply" -l timeou
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l owner-keystore -d 'The owner\'s key, in an encrypted file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it, the owner\'s private key is read from SESSION_KEY_OWNER' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l journal -d 'Where operations are written down before they are sent [default: journal.sqlite in the keystore\'s folder]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand apply" -l allow-lint-errors -d 'With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them'
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l yes -d 'Do not ask. Without a terminal nothing is signed otherwise'
 complete -c session-key -n "__fish_session_key_using_subcommand apply" -l dry-run -d 'Show what would be done, and do nothing'
@@ -201,6 +215,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand request; and not
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l key -d 'The key, in the keystore. Without it, one is made there' -r
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l account -d 'The account that shall have the key' -r
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l chain-id -d 'The chain' -r
+complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l config -d 'The settings file [default: session-key.toml in the working directory, if it is there]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l valid-days -d 'For how many days the request is good' -r
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l out -d 'Where to write the request [default: standard output]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from new" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
@@ -212,6 +227,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand request; and __f
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand request; and __fish_seen_subcommand_from approve" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -234,6 +250,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand request; and __f
 complete -c session-key -n "__fish_session_key_using_subcommand rotate" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand rotate" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand rotate" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand rotate" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand rotate" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand rotate" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand rotate" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -252,6 +269,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l tag -
 complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -270,6 +288,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand revoke" -s h -l 
 complete -c session-key -n "__fish_session_key_using_subcommand reset" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand reset" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand reset" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand reset" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand reset" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand reset" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand reset" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -288,6 +307,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l nonc
 complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -303,15 +323,18 @@ complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l dire
 complete -c session-key -n "__fish_session_key_using_subcommand unblock" -l again -d 'Do it once more, also if the same was asked for before and is still open'
 complete -c session-key -n "__fish_session_key_using_subcommand unblock" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand keygen" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand keygen" -l config -d 'The settings file [default: session-key.toml in the working directory, if it is there]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand keygen" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand keygen" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand keys" -l keystore -d 'The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand keys" -l config -d 'The settings file [default: session-key.toml in the working directory, if it is there]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand keys" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand keys" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand encode" -l key -d 'The key whose entry of the lock file counts, if its entries differ' -r
 complete -c session-key -n "__fish_session_key_using_subcommand encode" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand encode" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand encode" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand encode" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand encode" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand encode" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand encode" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
@@ -329,6 +352,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand watch" -l rounds
 complete -c session-key -n "__fish_session_key_using_subcommand watch" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand watch" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand watch" -l account -d 'The account' -r
+complete -c session-key -n "__fish_session_key_using_subcommand watch" -l entity-id -d 'Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand watch" -l chain-id -d 'The chain that is meant: a node of another one is an error [default: whatever chain the node is of]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand watch" -l from-block -d 'The first block with events of the account\'s keys [default: 0]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand watch" -l deployment -d 'Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r

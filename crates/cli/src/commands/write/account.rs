@@ -8,13 +8,12 @@ use super::{
 };
 use crate::{
     answer::{Answer, hashes},
-    commands::Outcome,
+    commands::{Outcome, chain::Kind},
     failure::{Ended, WrongInput},
 };
 use clap::Args;
 use serde_json::{Value, json};
 use session_key_client::{
-    SmartAccount,
     alloy::primitives::{Address, Bytes, U256},
     permissions::parse_address,
 };
@@ -28,6 +27,9 @@ pub(crate) struct NewAccountArguments {
     /// A number that tells the owner's accounts apart.
     #[arg(long, value_name = "NUMBER")]
     salt: Option<U256>,
+
+    #[command(flatten)]
+    kind: Kind,
 
     #[command(flatten)]
     pub(crate) writing: Writing,
@@ -46,57 +48,54 @@ enum Work {
 pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
     let writing = &arguments.writing;
     let mut answer = Answer::new();
-    let prepared =
-        async {
-            let request = json!({ "owner": arguments.owner, "salt": arguments.salt });
-            let request = Request::new("account new", request)
-                .always_direct()
-                .without_account();
-            let mut desk = writing.desk(request).await?;
-            if let Some(taken) = desk.taken()? {
-                answer = taken.answered();
-                return Ok((desk, Work::Done));
-            }
-            desk.chain
-                .settings
-                .of_options(arguments.owner.is_some(), arguments.salt.is_some());
-            let signer = writing.owner().ok().map(|owner| owner.address());
-            let owner = arguments.owner.or(desk.chain.settings.owner).or(signer);
-            let owner = owner.ok_or_else(|| WrongInput("whose account? Give --owner".to_owned()))?;
-            let salt = arguments.salt.or(desk.chain.settings.salt).unwrap_or_default();
-            let chain = &desk.chain;
-            let account = desk
-                .within(async {
-                    let deployment = chain.deployment()?;
-                    Ok(SmartAccount::from_factory_on(
-                        chain.chain_id,
-                        chain.provider(),
-                        deployment,
-                        [owner],
-                        salt,
-                    )
-                    .await?)
-                })
-                .await?;
-            let init_code = account.init_code().await?;
-            answer.heading(format!(
-                "Account {} of owner {owner}, salt {salt}",
-                account.address()
-            ));
-            answer
-                .data("account", account.address().to_string())
-                .data("owner", owner.to_string())
-                .data("salt", salt.to_string())
-                .data("created", !init_code.is_empty());
-            if init_code.is_empty() {
-                answer.plain("It is there already.");
-                return Ok((desk, Work::Nothing));
-            }
-            if !writing.dry_run {
-                writing.consent(&answer, &desk.chain.settings.of_file)?;
-            }
-            Ok((desk, Work::Create(init_code)))
-        };
+    let prepared = async {
+        let mut request = json!({ "owner": arguments.owner, "salt": arguments.salt });
+        arguments.kind.note_in(&mut request);
+        let request = Request::new("account new", request)
+            .always_direct()
+            .without_account();
+        let mut desk = writing.desk(request).await?;
+        if let Some(taken) = desk.taken()? {
+            answer = taken.answered();
+            return Ok((desk, Work::Done));
+        }
+        desk.chain
+            .settings
+            .of_options(arguments.owner.is_some(), arguments.salt.is_some());
+        let signer = writing.owner().ok().map(|owner| owner.address());
+        let owner = arguments.owner.or(desk.chain.settings.owner).or(signer);
+        let owner = owner.ok_or_else(|| WrongInput("whose account? Give --owner".to_owned()))?;
+        let salt = arguments.salt.or(desk.chain.settings.salt).unwrap_or_default();
+        let chain = &desk.chain;
+        let account = desk
+            .within(chain.made_account(arguments.kind, owner, salt))
+            .await?;
+        let init_code = account.init_code().await?;
+        answer.heading(format!(
+            "Account {} of owner {owner}, salt {salt}",
+            account.address()
+        ));
+        answer
+            .data("account", account.address().to_string())
+            .data("owner", owner.to_string())
+            .data("salt", salt.to_string())
+            .data("created", !init_code.is_empty());
+        if init_code.is_empty() {
+            answer.plain("It is there already.");
+            return Ok((desk, Work::Nothing));
+        }
+        let payer = signer.map_or_else(|| "whoever signs".to_owned(), |signer| signer.to_string());
+        answer.plain(format!(
+            "A plain transaction creates it, and {payer} pays for that."
+        ));
+        if !writing.direct && desk.chain.bundler.is_some() {
+            answer.plain("The bundler has no part in it.");
+        }
+        if !writing.dry_run {
+            writing.consent(&answer, &desk.chain.settings.of_file).await?;
+        }
+        Ok((desk, Work::Create(init_code)))
+    };
     let (desk, work) = prepared.await.map_err(Ended::NotBegun)?;
     let init_code = match work {
         Work::Done => return Ok(answer),

@@ -1,17 +1,17 @@
 //! Planning what has to change, and changing it.
 
 use super::{
-    Writing,
-    desk::Taken,
-    done, failed,
+    Writing, done, failed,
+    grant::Lints,
     ledger::Request,
-    policy::{read_back, resolve, show_assumed},
+    policy::{read_back, resolve, show_assumed, warnings_of},
 };
 use crate::{
     answer::{Answer, Tone, hashes},
     commands::{ASKING, Outcome, chain::Chain, not_begun, show, waited},
     failure::{Ended, NotReported, WrongInput},
     files::PolicyFile,
+    report::print_note,
     settings::Sources,
 };
 use clap::{Args, ValueEnum};
@@ -19,8 +19,9 @@ use eyre::{Result, bail, ensure, eyre};
 use serde_json::{Value, json};
 use session_key_client::{
     OwnerAction, SmartAccount,
-    alloy::primitives::Address,
+    alloy::primitives::{Address, B256},
     permissions::{
+        lint::Warning,
         parse_address,
         plan::{LimitMode, Plan},
         policy::Resolved,
@@ -85,6 +86,9 @@ pub(crate) struct ApplyArguments {
     limits: Option<Limits>,
 
     #[command(flatten)]
+    lints: Lints,
+
+    #[command(flatten)]
     pub(crate) writing: Writing,
 }
 
@@ -107,6 +111,37 @@ fn require_mode(plan: &Plan, limits: Option<Limits>) -> Result<()> {
     Ok(())
 }
 
+/// A key's tag stays as it was given, whatever its policy says now.
+fn show_other_tag(answer: &mut Answer, tag: Option<B256>) {
+    if let Some(tag) = tag {
+        answer.line(
+            Tone::Doubt,
+            2,
+            format!("The key's tag, {tag}, is not the policy's. It stays: only a new grant sets a tag."),
+        );
+    }
+    answer.data("otherTag", tag);
+}
+
+/// Shows what lint says of the policy.
+fn warn(answer: &mut Answer, warnings: &[Warning], names: &Names, file: &PolicyFile) {
+    show::show_warnings(answer, warnings, names, Some((&file.name, &file.policy)));
+    let warnings = show::warnings_json(warnings, names, Some(&file.policy));
+    answer.data("warnings", warnings);
+}
+
+/// A plan, and what it is made of.
+struct Planned {
+    account: SmartAccount,
+    plan: Plan,
+    names: Names,
+    resolved: Resolved,
+    /// The key's tag, if the policy says another.
+    other_tag: Option<B256>,
+    /// The block that the key was read at.
+    block: u64,
+}
+
 /// Plans from the key as it is now.
 async fn planned(
     chain: &Chain,
@@ -114,7 +149,7 @@ async fn planned(
     key: Address,
     limits: Option<Limits>,
     needs_decimals: bool,
-) -> Result<(SmartAccount, Plan, Names, Resolved)> {
+) -> Result<Planned> {
     let (account, block, found) = chain.inspect_key(key).await?;
     if let Some(missing) = found.missing.first() {
         bail!("not everything that {key} may do is known: {missing}");
@@ -126,7 +161,18 @@ async fn planned(
     let mode = limits.map_or(LimitMode::Raw, LimitMode::from);
     let plan = Plan::new(&found.state, &resolved.permissions, mode, block.timestamp)?;
     let names = chain.names([&found.state], names).await;
-    Ok((account, plan, names, resolved))
+    // What a file does not say is not another tag.
+    let other_tag = found
+        .tag
+        .filter(|tag| file.policy.tag().is_some() && *tag != resolved.tag);
+    Ok(Planned {
+        account,
+        plan,
+        names,
+        resolved,
+        other_tag,
+        block: block.number,
+    })
 }
 
 pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
@@ -134,27 +180,37 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
     let planning = async {
         let chain = Chain::connect(arguments.sources.settings()?).await?;
         let file = PolicyFile::read(&arguments.policy)?;
-        let (account, plan, names, resolved) =
-            planned(&chain, &file, arguments.key, arguments.limits, false).await?;
+        let Planned {
+            account,
+            plan,
+            names,
+            resolved,
+            other_tag,
+            block,
+        } = planned(&chain, &file, arguments.key, arguments.limits, false).await?;
+        let warnings = warnings_of(&chain, &file, &resolved.permissions, None, plan.at()).await?;
         if !arguments.check {
             require_mode(&plan, arguments.limits)?;
         }
         let mut answer = Answer::new();
         answer.heading(format!(
-            "{} on account {}, as {} says",
+            "{} on account {}, as {} says, at block {block}",
             arguments.key,
             account.address(),
             file.name
         ));
         show_assumed(&mut answer, &file, account.chain_id(), &resolved);
+        show_other_tag(&mut answer, other_tag);
         show::show_plan(&mut answer, &plan, &names);
         for update in plan.updates().encode()? {
             answer.line(Tone::Quiet, 4, update.to_string());
         }
+        warn(&mut answer, &warnings, &names, &file);
         show::plan_json(&mut answer, &plan, &names)?;
         answer
             .data("account", account.address().to_string())
             .data("sessionKey", arguments.key.to_string())
+            .data("block", block)
             .data("time", plan.at())
             .data("changed", !plan.is_empty());
         answer.no(arguments.check && !plan.is_empty());
@@ -165,10 +221,8 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
 
 /// What is to be done.
 enum Work {
-    /// Nothing: the key is as the policy says, or it is a dry run.
+    /// Nothing: the key is as the policy says, an earlier run has done it, or it is a dry run.
     Nothing,
-    /// An earlier run has done it.
-    Taken(Taken, PolicyFile),
     /// To change the key.
     Change(SmartAccount, Vec<OwnerAction>, Resolved),
 }
@@ -184,10 +238,34 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
         });
         let mut desk = writing.desk(Request::new("apply", request)).await?;
         if let Some(taken) = desk.taken()? {
-            return Ok((desk, Answer::new(), Work::Taken(taken, file)));
+            let planned = planned(&desk.chain, &file, arguments.key, arguments.limits, false);
+            match desk.within(planned).await {
+                Ok(Planned { plan, .. }) if plan.is_empty() => {
+                    return Ok((desk, taken.answered(), Work::Nothing));
+                }
+                Ok(_) => {
+                    print_note(
+                        "an earlier run has done this, and the key was changed since: it is changed again",
+                    );
+                    desk.forget_taken().await;
+                }
+                Err(error) => {
+                    let what = "an earlier run has made the change";
+                    bail!(writing.not_reported(&taken.done, what, &error).await);
+                }
+            }
         }
         desk.require_way()?;
-        let (account, plan, names, resolved) = desk
+        let account = desk.within(desk.chain.account()).await?;
+        desk.settle_other_way(&account, Some(&[arguments.key])).await?;
+        let Planned {
+            account,
+            plan,
+            names,
+            resolved,
+            other_tag,
+            ..
+        } = desk
             .within(planned(
                 &desk.chain,
                 &file,
@@ -197,6 +275,15 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             ))
             .await?;
         require_mode(&plan, arguments.limits)?;
+        let warnings = desk
+            .within(warnings_of(
+                &desk.chain,
+                &file,
+                &resolved.permissions,
+                None,
+                plan.at(),
+            ))
+            .await?;
         let mut answer = Answer::new();
         answer.heading(format!(
             "Change {} on account {}",
@@ -204,7 +291,9 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             account.address()
         ));
         show_assumed(&mut answer, &file, account.chain_id(), &resolved);
+        show_other_tag(&mut answer, other_tag);
         show::show_plan(&mut answer, &plan, &names);
+        warn(&mut answer, &warnings, &names, &file);
         show::plan_json(&mut answer, &plan, &names)?;
         answer
             .data("account", account.address().to_string())
@@ -228,9 +317,10 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             desk.dry(&mut answer, &account, actions(&plan)).await?;
             return Ok((desk, answer, Work::Nothing));
         }
-        writing.consent(&answer, &desk.chain.settings.of_file)?;
+        arguments.lints.check(writing, &file, &warnings)?;
+        writing.consent(&answer, &desk.chain.settings.of_file).await?;
         // The key may have been used, or changed, while somebody was reading.
-        let (_, again, _, _) = desk
+        let Planned { plan: again, .. } = desk
             .within(planned(
                 &desk.chain,
                 &file,
@@ -253,16 +343,10 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             let carried = desk.carry_out(&account, actions, None, &answer).await;
             let carried = carried.map_err(failed)?;
             done(&mut answer, &carried);
-            (account.address(), carried, Ok(resolved))
-        }
-        Work::Taken(taken, file) => {
-            answer = taken.answered();
-            let account = desk.chain.settings.account.unwrap_or_default();
-            let planned = planned(&desk.chain, &file, arguments.key, arguments.limits, writing.yes).await;
-            (account, taken.done, planned.map(|(.., resolved)| resolved))
+            (account.address(), carried, resolved)
         }
     };
-    let read_back = async { read_back(&desk.chain, account, arguments.key, &resolved?.permissions).await };
+    let read_back = read_back(&desk.chain, account, arguments.key, &resolved.permissions);
     read_back.await.map_err(|error| {
         failed(eyre!(NotReported {
             what: format!("the change was made, but {error:#}"),

@@ -1,8 +1,8 @@
 //! An owner at a chain, about to sign.
 
 use super::{
-    Done, INCLUSION, Writing, done, is_void,
-    ledger::{BegunOperation, Kept, Ledger, OperationNote, Request, open_journal},
+    Done, INCLUSION, Signed, Writing, done, is_void,
+    ledger::{BegunNotes, Kept, Ledger, NoteScope, OperationNote, by_nonce, open_journal},
 };
 use crate::{
     answer::{Answer, hashes},
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use session_key_client::{
     OwnerAction, OwnerClient, SmartAccount,
     alloy::{
-        primitives::{Address, B256, Bytes, U256},
+        primitives::{Address, Bytes, U256},
         signers::local::PrivateKeySigner,
     },
     node::TransactionReceipt,
@@ -26,12 +26,9 @@ use session_key_client::{
     transaction::SendError,
 };
 use std::{
+    fs::File,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{Mutex, PoisonError},
 };
 
 /// What is waited for before a transaction is sent.
@@ -52,19 +49,16 @@ pub(super) struct Desk<'a> {
     pub(super) chain: Chain,
     /// With session keys: as it was given, or as the settings file says.
     pub(super) keystore: Keystore,
-    pub(super) has_signed: Arc<AtomicBool>,
-    /// The operation that was signed last.
-    pub(super) signed: Arc<Mutex<Option<B256>>>,
-    /// The transaction that was signed last.
-    pub(super) signed_transaction: Arc<Mutex<Option<B256>>>,
+    pub(super) signed: Signed,
     /// Whether it sends plain transactions.
     pub(super) is_direct: bool,
-    /// Identifies what the command was asked for.
-    pub(super) asked: B256,
     pub(super) command: &'static str,
-    pub(super) request: Option<Request>,
-    /// Where these are written down. `None`: there is no journal yet.
+    /// Where plain transactions are written down, if it sends them.
     pub(super) ledger: Option<Ledger>,
+    /// Where operations are noted, if it sends them.
+    pub(super) notes: Option<BegunNotes>,
+    /// As long as it sends operations, no other process sends plain transactions.
+    pub(super) shared: Option<File>,
     /// The session key that was made for this.
     pub(super) generated: Mutex<Option<Address>>,
     /// What became of what the same command has sent before.
@@ -83,6 +77,15 @@ impl Taken {
         let mut answer = self.answer.clone();
         done(&mut answer, &self.done);
         answer
+    }
+}
+
+const fn note_scope(account: &SmartAccount, signer: Address) -> NoteScope {
+    NoteScope {
+        chain_id: account.chain_id(),
+        entry_point: account.deployment().entry_point,
+        account: account.address(),
+        signer,
     }
 }
 
@@ -127,14 +130,7 @@ impl Desk<'_> {
         if asked_to_end().await.is_err() {
             std::future::pending::<()>().await;
         }
-        Interrupted {
-            has_signed: self.has_signed.load(Ordering::SeqCst),
-            user_op_hash: *self.signed.lock().unwrap_or_else(PoisonError::into_inner),
-            transaction_hash: *self
-                .signed_transaction
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        }
+        self.signed.interrupted()
     }
 
     /// Makes a session key in the keystore.
@@ -153,7 +149,7 @@ impl Desk<'_> {
                     .downcast_ref::<OperationError>()
                     .is_some_and(|error| error.happened() != Happened::No || error.user_op_hash.is_some())
         });
-        if may_be_signed || self.has_signed.load(Ordering::SeqCst) {
+        if may_be_signed || self.signed.is_anything() {
             return false;
         }
         let key = self
@@ -183,12 +179,7 @@ impl Desk<'_> {
     /// What the same command has sent before is not the answer any more: it is forgotten, and the command goes on.
     pub(super) async fn forget_taken(&self) {
         self.writing.told.forget().await;
-        self.has_signed.store(false, Ordering::SeqCst);
-        *self.signed.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        *self
-            .signed_transaction
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = None;
+        self.signed.nothing();
     }
 
     /// What the same command has sent before, if it was done.
@@ -196,49 +187,109 @@ impl Desk<'_> {
         Ok(self.taken.take().transpose().map_err(OfEarlierRun)?)
     }
 
-    fn has_signed(&self, transaction: B256) {
-        let mut signed = self
-            .signed_transaction
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *signed = Some(transaction);
-        self.has_signed.store(true, Ordering::SeqCst);
+    /// What the same command has done before, if that stands. `is_undone` says whether the chain has moved on since: then it is
+    /// forgotten, and the command does what it was asked for.
+    pub(super) async fn standing(
+        &mut self,
+        is_undone: impl AsyncFnOnce(&Self, &Taken) -> Result<bool>,
+    ) -> Result<Option<Taken>> {
+        let Some(taken) = self.taken()? else {
+            return Ok(None);
+        };
+        match self.within(is_undone(self, &taken)).await {
+            Ok(false) => return Ok(Some(taken)),
+            Ok(true) => {}
+            Err(error) => {
+                let what = "an earlier run has done this";
+                bail!(self.writing.not_reported(&taken.done, what, &error).await);
+            }
+        }
+        print_note("an earlier run has done this, and it has been undone since: it is done again");
+        self.forget_taken().await;
+        Ok(None)
     }
 
     /// Sees what earlier runs have signed to its end. What the same command has done stands in `taken` then.
     pub(super) async fn take_up(&mut self) -> Result<()> {
         let transactions = self.transactions(self.writing.owner()?);
-        let (same, others) = match &self.ledger {
-            Some(ledger) => ledger.kept().await?,
-            None => Default::default(),
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
         };
-        for Kept { signed, note } in same {
-            let hash = signed.hash;
+        let (same, others) = ledger.kept().await?;
+        for (nonce, mut group) in by_nonce(same) {
+            let Some(Kept { signed, note }) = group.last() else {
+                continue;
+            };
+            let (mut latest, what, last_note) = (signed.clone(), note.what.clone(), note.clone());
+            let hash = latest.hash;
             print_note(&format!(
-                "an earlier run has signed transaction {hash} for this (nonce {}): it is taken up",
-                signed.nonce
+                "an earlier run has signed transaction {hash} for this (nonce {nonce}): it is taken up"
             ));
-            self.has_signed(hash);
+            self.signed.transaction(hash);
+            let seen_to_its_end = async {
+                let mut all: Vec<_> = group.iter().map(|kept| kept.signed.clone()).collect();
+                match transactions.replacement(&all).await {
+                    Ok(None) => {}
+                    Ok(Some(raised)) => {
+                        print_note(&format!(
+                            "its fees are too low by now: transaction {} offers more for the same, and one of the two is included",
+                            raised.hash
+                        ));
+                        let kept = ledger.keep_with(&raised, &last_note).await;
+                        kept.map_err(|error| TransactionError::NotKept {
+                            what: what.clone(),
+                            transaction: raised.hash,
+                            reason: error.to_string(),
+                        })?;
+                        self.signed.transaction(raised.hash);
+                        group.push(Kept {
+                            signed: raised.clone(),
+                            note: last_note.clone(),
+                        });
+                        all.push(raised.clone());
+                        latest = raised;
+                    }
+                    // What is wrong with the node or the kept ones shows again.
+                    Err(error @ (SendError::OverBound(_) | SendError::NotSigned { .. })) => {
+                        print_note(&format!(
+                            "its fees are too low by now, and were not raised: {error}"
+                        ));
+                    }
+                    Err(_) => {}
+                }
+                transactions.take_up(&what, &all, &latest).await
+            };
             let end = tokio::select! {
                 biased;
                 interrupted = self.interrupted() => return Err(interrupted.into()),
-                end = waited(INCLUSION, transactions.take_up(&note.what, &signed)) => end,
+                end = waited(INCLUSION, seen_to_its_end) => end,
             };
+            if let Err(error @ (TransactionError::Failed { .. } | TransactionError::NotKept { .. })) = end {
+                return Err(OfEarlierRun(error).into());
+            }
+            // Each has its own answer: that of the one that was included counts.
+            let decided = match &end {
+                Ok(receipt) => Some(receipt.transaction_hash),
+                Err(error) => error.transaction(),
+            };
+            let note = group
+                .iter()
+                .find(|kept| Some(kept.signed.hash) == decided)
+                .map_or(last_note, |kept| kept.note.clone());
             match end {
-                Err(error @ TransactionError::Failed { .. }) => return Err(OfEarlierRun(error).into()),
                 // The command goes on from there.
                 Ok(_) | Err(TransactionError::Void { .. }) if !note.is_last => {
                     if let Err(error) = &end {
                         print_note(&error.to_string());
                     }
-                    if let Some(ledger) = &self.ledger {
-                        ledger.forget(hash).await?;
+                    for kept in &group {
+                        ledger.forget(kept.signed.hash).await?;
                     }
-                    self.has_signed.store(false, Ordering::SeqCst);
+                    self.signed.nothing();
                 }
                 end => {
-                    if let Some(ledger) = &self.ledger {
-                        ledger.decided(hash);
+                    for kept in &group {
+                        ledger.decided(kept.signed.hash);
                     }
                     self.taken = Some(end.map(|receipt| Taken {
                         answer: note.answer,
@@ -289,21 +340,14 @@ impl Desk<'_> {
         is_last: bool,
     ) -> Result<Done> {
         let owner = self.writing.owner()?;
-        let made;
-        let ledger = match (&self.ledger, &self.request) {
-            (Some(ledger), _) => ledger,
-            (None, Some(request)) => {
-                let told = self.writing.told.clone();
-                let (path, sender) = (self.journal(), owner.address());
-                made = Ledger::open(path, &self.chain, sender, request.clone(), told).await?;
-                &made
-            }
-            (None, None) => bail!("there is no journal to write a transaction down in"),
-        };
+        let ledger = self
+            .ledger
+            .as_ref()
+            .ok_or_else(|| eyre!("there is no journal to write a transaction down in"))?;
         let transactions = self.transactions(owner);
         let signed = transactions.sign(what, to, U256::ZERO, call).await?;
         let hash = signed.hash;
-        self.has_signed(hash);
+        self.signed.transaction(hash);
         ledger
             .keep(&signed, what, is_last, answer)
             .await
@@ -327,7 +371,7 @@ impl Desk<'_> {
             }) => {
                 // What stays is sent the next time, as it was meant to be.
                 if ledger.forget(hash).await.is_ok() {
-                    self.has_signed.store(false, Ordering::SeqCst);
+                    self.signed.nothing();
                 }
             }
             Err(_) => {}
@@ -352,26 +396,29 @@ impl Desk<'_> {
                 if self.is_direct {
                     self.directly(account, owner, actions, answer).await
                 } else {
+                    let signer = owner.address();
                     let client = self.client(account, owner).await?;
-                    if name.is_some() || self.writing.again {
-                        return self.operation(client.batch(actions), name).await;
+                    match (name, &self.notes) {
+                        (Some(name), _) => self.operation(client.batch(actions), name).await,
+                        (None, Some(notes)) => {
+                            let scope = note_scope(account, signer);
+                            let note = notes.add(scope, self.command, &actions, answer)?;
+                            self.begun(&client, notes, note).await
+                        }
+                        (None, None) => bail!("there is nowhere to note the operation"),
                     }
-                    let journal = self.journal();
-                    let begun =
-                        BegunOperation::write(&journal, self.asked, self.command, &actions, answer)?;
-                    self.begun(&client, begun).await
                 }
             }) => done,
         }
     }
 
     /// An operation that is noted.
-    async fn begun(&self, client: &OwnerClient, begun: BegunOperation) -> Result<Done> {
-        let OperationNote { name, actions, .. } = begun.note.clone();
-        let done = self.operation(client.batch(actions), Some(name)).await;
+    async fn begun(&self, client: &OwnerClient, notes: &BegunNotes, note: OperationNote) -> Result<Done> {
+        let OperationNote { name, actions, .. } = note.clone();
+        let done = self.operation(client.batch(actions), name).await;
         match &done {
-            Ok(_) => self.writing.told.operation(begun),
-            Err(error) if is_void(error) => self.writing.told.operation(begun),
+            Ok(_) => self.writing.told.operation(notes.clone(), note),
+            Err(error) if is_void(error) => self.writing.told.operation(notes.clone(), note),
             Err(_) => {}
         }
         done
@@ -379,26 +426,42 @@ impl Desk<'_> {
 
     /// Sees an operation to its end that an earlier run of the same command has begun.
     pub(super) async fn go_on(&mut self) -> Result<()> {
-        let Some(begun) = BegunOperation::read(&self.journal(), self.asked)? else {
+        let Some(notes) = self.notes.clone() else {
             return Ok(());
         };
-        let account = self.within(self.chain.account()).await?;
-        let client = self.client(&account, self.writing.owner()?).await?;
-        if client.named(&begun.note.name).await?.is_none() {
-            // Nothing was signed for it.
-            begun.remove();
+        let begun = notes.read()?;
+        if begun.is_empty() {
             return Ok(());
         }
-        print_note("an earlier run has signed an operation for this: it is taken up");
-        self.has_signed.store(true, Ordering::SeqCst);
-        let answer = begun.note.answer.clone();
-        let done = tokio::select! {
-            biased;
-            interrupted = self.interrupted() => return Err(interrupted.into()),
-            done = waited(INCLUSION, self.begun(&client, begun)) => done,
-        };
-        let done = done.map_err(|error| error.wrap_err(AfterEarlierRun))?;
-        self.taken = Some(Ok(Taken { answer, done }));
+        let owner = self.writing.owner()?;
+        let account = self.within(self.chain.account()).await?;
+        let scope = note_scope(&account, owner.address());
+        let client = self.client(&account, owner).await?;
+        for note in begun {
+            if note.scope != scope {
+                print_note(&format!(
+                    "an earlier run has noted an operation of account {} with EntryPoint {} for this: it is left alone",
+                    note.scope.account, note.scope.entry_point
+                ));
+                continue;
+            }
+            if client.named(&note.name).await?.is_none() {
+                // Nothing was signed for it.
+                notes.remove(&note);
+                continue;
+            }
+            print_note("an earlier run has signed an operation for this: it is taken up");
+            self.signed.anything();
+            let answer = note.answer.clone();
+            let done = tokio::select! {
+                biased;
+                interrupted = self.interrupted() => return Err(interrupted.into()),
+                done = waited(INCLUSION, self.begun(&client, &notes, note)) => done,
+            };
+            let done = done.map_err(|error| error.wrap_err(AfterEarlierRun))?;
+            self.taken = Some(Ok(Taken { answer, done }));
+            return Ok(());
+        }
         Ok(())
     }
 
@@ -420,25 +483,17 @@ impl Desk<'_> {
         Ok(OwnerClient::new(account, owner, submitter))
     }
 
-    async fn operation(&self, operation: Operation, name: Option<String>) -> Result<Done> {
-        let has_signed = self.has_signed.clone();
+    async fn operation(&self, operation: Operation, name: String) -> Result<Done> {
         let signed = self.signed.clone();
-        let mut operation = operation.timeout(INCLUSION_TIMEOUT).on_progress(move |progress| {
+        let operation = operation.timeout(INCLUSION_TIMEOUT).on_progress(move |progress| {
             let hash = match progress {
                 Progress::Signed(operation) => operation.hash,
                 Progress::Sent(hash) => *hash,
                 _ => return,
             };
-            *signed.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
-            has_signed.store(true, Ordering::SeqCst);
+            signed.operation(hash);
         });
-        if let Some(name) = name {
-            operation = operation.id(name);
-        } else if self.writing.again {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            operation = operation.id(format!("again {} {}", std::process::id(), now.as_nanos()));
-        }
-        let included = operation.await?;
+        let included = operation.id(name).await?;
         Ok(Done {
             user_op_hash: Some(included.receipt.user_op_hash),
             transaction_hash: Some(included.receipt.transaction_hash),
@@ -446,7 +501,7 @@ impl Desk<'_> {
         })
     }
 
-    fn transactions(&self, owner: PrivateKeySigner) -> Transactions {
+    pub(super) fn transactions(&self, owner: PrivateKeySigner) -> Transactions {
         let bounds = Bounds::on_chain(self.chain.chain_id);
         let purse = Purse::new(owner, self.chain.chain_id);
         purse.allow(bounds.max_cost);

@@ -1,29 +1,38 @@
 //! Granting a policy to a key.
 
 use super::{
-    Writing,
+    Done, Writing,
     desk::{Desk, Taken},
     done, failed, is_void,
     ledger::Request,
-    policy::{own_names, read_back, resolve, show_assumed, state_of},
+    no_key_yet,
+    policy::{own_names, read_back, resolve, show_assumed, warnings_of},
     tag_of,
 };
 use crate::{
-    answer::Answer,
-    commands::{Outcome, chain::Chain, not_begun, show},
-    failure::{Ended, NotReported, OfEarlierRun, WrongInput},
+    answer::{Answer, Tone},
+    commands::{
+        Outcome,
+        chain::{Chain, Kind},
+        not_begun, show,
+    },
+    failure::{Ended, NotReported, OfEarlierRun, WrongInput, is_passing},
     files::{PolicyFile, write_whole},
+    report::print_note,
 };
 use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::json;
 use session_key_client::{
     NewSessionKey, OwnerAction, SmartAccount,
-    account::ConnectError,
-    alloy::primitives::{Address, B256, U256, keccak256},
+    account::{ConnectError, Generation},
+    alloy::primitives::{Address, B256, Bytes, U256, keccak256},
+    deployment::manifest_hash,
+    journal::IntentRecord,
+    operation,
     permissions::{
         Permissions,
-        lint::{Lint, Severity},
+        lint::{Severity, Warning},
         parse_address,
         policy::{LockedGrant, Resolved},
     },
@@ -52,6 +61,9 @@ pub(crate) struct GrantArguments {
     salt: Option<U256>,
 
     #[command(flatten)]
+    kind: Kind,
+
+    #[command(flatten)]
     pub(crate) lints: Lints,
 
     #[command(flatten)]
@@ -66,6 +78,28 @@ pub(crate) struct Lints {
     allow_lint_errors: bool,
 }
 
+impl Lints {
+    /// Refuses errors that nobody would see.
+    pub(super) fn check(
+        self,
+        writing: &Writing,
+        file: &PolicyFile,
+        warnings: &[Warning],
+    ) -> Result<(), LintErrors> {
+        let errors = warnings
+            .iter()
+            .filter(|warning| warning.severity == Severity::Error);
+        let codes: Vec<String> = errors.map(|warning| warning.code.to_string()).collect();
+        if !writing.yes || self.allow_lint_errors || codes.is_empty() {
+            return Ok(());
+        }
+        Err(LintErrors {
+            file: file.name.clone(),
+            codes,
+        })
+    }
+}
+
 /// Nobody has seen errors that lint found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -78,12 +112,14 @@ pub(crate) struct LintErrors {
     codes: Vec<String>,
 }
 
+/// Owner, salt and kind of an account that may be made.
+type NewAccount = (Option<Address>, Option<U256>, Kind);
+
 /// The account that is meant, and whether it is there: by its address, or as the factory makes it for an owner.
 async fn account_to_grant_on(
     chain: &Chain,
     signer: Option<Address>,
-    owner: Option<Address>,
-    salt: Option<U256>,
+    (owner, salt, kind): NewAccount,
 ) -> Result<SmartAccount> {
     if chain.settings.account.is_some() && owner.is_none() {
         match chain.account().await {
@@ -95,14 +131,7 @@ async fn account_to_grant_on(
     let owner =
         owner.ok_or_else(|| WrongInput("an account is needed: give --account, or --owner".to_owned()))?;
     let salt = salt.or(chain.settings.salt).unwrap_or_default();
-    let made = SmartAccount::from_factory_on(
-        chain.chain_id,
-        chain.provider(),
-        chain.deployment()?,
-        [owner],
-        salt,
-    )
-    .await?;
+    let made = chain.made_account(kind, owner, salt).await?;
     if let Some(expected) = chain.settings.account
         && expected != made.address()
     {
@@ -129,13 +158,16 @@ pub(crate) async fn grant(arguments: &GrantArguments) -> Outcome {
         Ok(file) => file,
         Err(error) => return not_begun(Err(error)),
     };
-    let tag = arguments.tag.as_deref().map(tag_of);
+    let tag = match arguments.tag.as_deref().map(tag_of).transpose() {
+        Ok(tag) => tag,
+        Err(error) => return not_begun(Err(error)),
+    };
     grant_policy(
         &arguments.writing,
         &file,
         arguments.key,
         tag,
-        (arguments.owner, arguments.salt),
+        (arguments.owner, arguments.salt, arguments.kind),
         arguments.lints,
         None,
     )
@@ -207,7 +239,7 @@ pub(crate) async fn grant_policy(
     file: &PolicyFile,
     key: Option<Address>,
     tag: Option<B256>,
-    (owner, salt): (Option<Address>, Option<U256>),
+    (owner, salt, kind): NewAccount,
     lints: Lints,
     need: Option<&Permissions>,
 ) -> Outcome {
@@ -223,17 +255,19 @@ pub(crate) async fn grant_policy(
         /// An earlier run has done it.
         taken: Option<Taken>,
         /// What nobody would see.
-        lint_errors: Vec<String>,
+        lint_errors: Result<(), LintErrors>,
     }
-    let done_before = Cell::new(None);
+    let done_before: Cell<Option<Done>> = Cell::new(None);
     let ready = async {
-        let request = json!({ "policy": file.text, "key": key, "tag": tag, "owner": owner, "salt": salt });
+        let mut request =
+            json!({ "policy": file.text, "key": key, "tag": tag, "owner": owner, "salt": salt });
+        kind.note_in(&mut request);
         let mut desk = writing.desk(Request::new("grant", request)).await?;
         desk.chain.settings.of_options(owner.is_some(), salt.is_some());
         desk.require_way()?;
         let taken = desk.taken.take();
         if let Some(Ok(taken)) = &taken {
-            done_before.set(taken.done.transaction_hash);
+            done_before.set(Some(taken.done));
         }
         desk.within(async {
             let chain = &desk.chain;
@@ -243,10 +277,10 @@ pub(crate) async fn grant_policy(
                 Some(writing.owner()?.address())
             };
             let latest = chain.head().await?.timestamp;
-            let account = account_to_grant_on(chain, signer, owner, salt).await?;
+            let account = account_to_grant_on(chain, signer, (owner, salt, kind)).await?;
             let note = BegunNote::of(&desk, file, account.address(), (key, tag));
-            let begun = note.read().filter(|_| !writing.again && !writing.dry_run);
-            let taken = match taken {
+            let mut begun = note.read().filter(|_| !writing.again && !writing.dry_run);
+            let mut taken = match taken {
                 None => None,
                 Some(Ok(taken)) => Some(taken),
                 Some(Err(error)) => {
@@ -256,6 +290,63 @@ pub(crate) async fn grant_policy(
                     return Err(OfEarlierRun(error).into());
                 }
             };
+            // The record names the key, too: the note goes away before it.
+            let granted = taken.as_ref().and_then(|taken| {
+                let key = taken.answer.text_of("sessionKey")?.parse::<Address>().ok();
+                key.or_else(|| begun.as_ref().map(|begun| begun.session_key))
+            });
+            if let Some(granted) = granted
+                && begun.as_ref().is_none_or(|begun| begun.session_key != granted)
+            {
+                let lock = file.lock()?;
+                let entry = lock.grant(chain.chain_id, account.address(), granted);
+                begun = Some(Begun {
+                    session_key: granted,
+                    granted_at: entry.map(|entry| entry.granted_at),
+                    installs: None,
+                });
+                ensure!(
+                    entry.is_some(),
+                    "what was noted of it is gone, and no lock file of {} says when {granted} was granted: inspect shows what it may do",
+                    file.name
+                );
+            }
+            let named = key.or(begun.as_ref().map(|begun| begun.session_key));
+            if let Some(key) = named {
+                desk.settle_other_way(&account, Some(&[key])).await?;
+            }
+            if let Some(attempt) = begun.as_ref().filter(|begun| begun.granted_at.is_some()) {
+                let fate = fate(&desk, &account, attempt, taken.is_some()).await?;
+                match fate {
+                    Fate::GoesOn => {}
+                    Fate::Undone => {
+                        print_note(&format!(
+                            "an earlier run has granted this to {}, which has been removed since: it is granted again",
+                            attempt.session_key
+                        ));
+                        desk.forget_taken().await;
+                        done_before.set(None);
+                        taken = None;
+                        // A key that was made for it may have been removed for a reason: another is made.
+                        if key.is_some() {
+                            note.forget_attempt(attempt.session_key);
+                            begun = note.read();
+                        } else {
+                            note.remove();
+                            begun = None;
+                        }
+                    }
+                    Fate::ByOthers => {
+                        note.remove();
+                        bail!(WrongInput(format!(
+                            "{}, to which an earlier run has begun to grant this, is a session key of {} already, and nothing is open here: \
+                             plan and apply change what it may do; given once more, this grants to another key, if none is named",
+                            attempt.session_key,
+                            account.address()
+                        )));
+                    }
+                }
+            }
             let is_done = taken.is_some();
             let now = begun
                 .as_ref()
@@ -270,8 +361,8 @@ pub(crate) async fn grant_policy(
             if !is_done {
                 permissions.check_not_over(latest)?;
             }
-            let is_installed =
-                account.is_deployed().await? && account.is_session_key_plugin_installed().await?;
+            let is_deployed = account.is_deployed().await?;
+            let is_installed = is_deployed && account.is_session_key_plugin_installed().await?;
             if is_installed {
                 let rules = session_key_client::explain::rule_set(&account).await?;
                 permissions.check_for(rules, now)?;
@@ -301,25 +392,26 @@ pub(crate) async fn grant_policy(
                 }
                 (None, None) => answer.plain("to a new session key in the keystore"),
             };
+            if !is_deployed {
+                answer.line(Tone::Doubt, 2, "The account is not there yet: it is created.");
+            }
+            if !is_installed {
+                answer.line(
+                    Tone::Doubt,
+                    2,
+                    "The account gets the session key plugin: it is installed.",
+                );
+            }
             for sentence in permissions.describe(&names) {
                 answer.plain(sentence);
             }
             show_assumed(&mut answer, file, chain.chain_id, &resolved);
-            let mut lint = Lint::new(permissions)
-                .at(now)
-                .nfts(chain.nfts([&state_of(permissions)?]).await?)
-                .tokens(file.policy.token_names().map(|(token, _)| token));
-            if let Some(need) = need {
-                lint = lint.need(need);
-            }
-            let warnings = lint.run();
-            let lint_errors = warnings
-                .iter()
-                .filter(|warning| warning.severity == Severity::Error);
-            let lint_errors: Vec<String> = lint_errors
-                .map(|warning| warning.code.to_string())
-                .filter(|_| writing.yes && !lints.allow_lint_errors && !goes_on && !is_done)
-                .collect();
+            let warnings = warnings_of(chain, file, permissions, need, now).await?;
+            let lint_errors = if goes_on || is_done {
+                Ok(())
+            } else {
+                lints.check(writing, file, &warnings)
+            };
             show::show_warnings(&mut answer, &warnings, &names, Some((&file.name, &file.policy)));
             answer
                 .data("account", account.address().to_string())
@@ -373,14 +465,15 @@ pub(crate) async fn grant_policy(
         begun,
         taken,
         lint_errors,
-    } = ready.await.map_err(|error| match done_before.take() {
-        None => Ended::NotBegun(error),
-        transaction_hash => failed(eyre!(NotReported {
-            what: format!("the key was granted by an earlier run, but {error:#}"),
-            user_op_hash: None,
-            transaction_hash,
-        })),
-    })?;
+    } = match ready.await {
+        Ok(ready) => ready,
+        Err(error) => {
+            return Err(match done_before.take() {
+                None => Ended::NotBegun(error),
+                Some(taken) => not_reported_before(writing, &taken, &error).await,
+            });
+        }
+    };
     let tag = tag.unwrap_or(resolved.tag);
     let actions = |key: Address| -> Result<Vec<OwnerAction>> {
         let new = NewSessionKey::new(key, &resolved.permissions)?.with_tag(tag);
@@ -389,7 +482,10 @@ pub(crate) async fn grant_policy(
         } else {
             vec![OwnerAction::InstallSessionKeyPlugin {
                 keys: vec![new],
-                manifest_hash: Some(session_key_client::deployment::manifest_hash::SESSION_KEY_PLUGIN),
+                manifest_hash: Some(match account.generation() {
+                    Generation::V08(_) => manifest_hash::SESSION_KEY_MODULE,
+                    _ => manifest_hash::SESSION_KEY_PLUGIN,
+                }),
                 dependencies: None,
             }]
         })
@@ -397,7 +493,21 @@ pub(crate) async fn grant_policy(
     if writing.dry_run {
         let dry = async {
             let shown = key.unwrap_or_default();
-            desk.dry(&mut answer, &account, actions(shown)?).await
+            desk.dry(&mut answer, &account, actions(shown)?).await?;
+            if key.is_none() {
+                answer.plain(no_key_yet());
+            }
+            let init_code = account.init_code().await?;
+            if let Some((factory, call)) = init_code.split_at_checked(20) {
+                let (factory, call) = (Address::from_slice(factory), Bytes::copy_from_slice(call));
+                answer.plain(format!(
+                    "before it, the call of {factory} that creates the account:"
+                ));
+                answer.raw(format!("  {call}"));
+                let call = json!({ "target": factory.to_string(), "valueWei": "0", "data": call });
+                answer.put_first("calls", call);
+            }
+            Ok(())
         };
         desk.within(dry).await.map_err(Ended::NotBegun)?;
         answer
@@ -405,25 +515,19 @@ pub(crate) async fn grant_policy(
             .data("tag", tag);
         return Ok(answer);
     }
-    if !lint_errors.is_empty() {
-        let file = file.name.clone();
-        let codes = lint_errors;
-        return Err(failed(LintErrors { file, codes }.into()));
-    }
+    lint_errors.map_err(|errors| failed(errors.into()))?;
     let prepared = async {
         if taken.is_some() {
             let begun = begun.as_ref().map(|begun| begun.session_key);
             let key = begun.or(key).ok_or_else(|| {
-                eyre!(
-                    "what was noted beside the journal is gone: inspect shows the key that it was granted to"
-                )
+                eyre!("what was noted of it is gone: inspect shows the key that it was granted to")
             })?;
             return Ok((key, Vec::new()));
         }
         if key.is_none() && begun.is_none() {
             desk.keystore.check()?;
         }
-        writing.consent(&answer, &desk.chain.settings.of_file)?;
+        writing.consent(&answer, &desk.chain.settings.of_file).await?;
         let key = match (key, &begun) {
             (Some(key), _) => key,
             (None, Some(begun)) => begun.session_key,
@@ -436,24 +540,27 @@ pub(crate) async fn grant_policy(
         })?;
         Ok((key, actions(key)?))
     };
-    let (key, actions) = prepared.await.map_err(|error| match &taken {
-        Some(taken) => failed(eyre!(NotReported {
-            what: format!("the key was granted by an earlier run, but {error:#}"),
-            user_op_hash: None,
-            transaction_hash: taken.done.transaction_hash,
-        })),
-        None => {
-            if desk.discard_generated(&error) {
-                note.remove();
-            }
-            Ended::NotBegun(error)
+    let (key, actions) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            return Err(match &taken {
+                Some(taken) => not_reported_before(writing, &taken.done, &error).await,
+                None => {
+                    if desk.discard_generated(&error) {
+                        note.remove();
+                    }
+                    Ended::NotBegun(error)
+                }
+            });
         }
-    })?;
+    };
+    let was_done = taken.is_some();
     let (user_op_hash, transaction_hash) = if let Some(taken) = taken {
         answer = taken.answered();
         (None, taken.done.transaction_hash)
     } else {
-        let name = format!("grant {key} {now}");
+        let name = operation_name(key, now);
+        answer.data("sessionKey", key.to_string()).data("tag", tag);
         let carried = desk
             .carry_out(&account, actions, Some(name), &answer)
             .await
@@ -491,9 +598,57 @@ pub(crate) async fn grant_policy(
     entry.decimals = resolved.assumed_decimals.clone();
     lock.put(entry);
     file.write_lock(&lock).map_err(not_reported)?;
-    read_back(&desk.chain, account.address(), key, &resolved.permissions)
-        .await
-        .map_err(not_reported)?;
+    if let Err(error) = read_back(&desk.chain, account.address(), key, &resolved.permissions).await {
+        // An earlier run's that cannot be read back now never can.
+        if was_done && !is_passing(&error) {
+            desk.forget_taken().await;
+            note.remove();
+        }
+        return Err(not_reported(error));
+    }
     note.remove();
     Ok(answer)
+}
+
+/// An earlier run has granted the key, and that cannot be reported.
+async fn not_reported_before(writing: &Writing, taken: &Done, error: &eyre::Report) -> Ended {
+    let what = "the key was granted by an earlier run";
+    failed(writing.not_reported(taken, what, error).await.into())
+}
+
+/// The name of the operation that grants.
+fn operation_name(key: Address, granted_at: u64) -> String {
+    format!("grant {key} {granted_at}")
+}
+
+/// What a begun grant has come to.
+enum Fate {
+    /// It is gone on with, or was done and stands.
+    GoesOn,
+    /// It was done, and the key was removed since.
+    Undone,
+    /// The key is there, and nothing here has done it.
+    ByOthers,
+}
+
+async fn fate(desk: &Desk<'_>, account: &SmartAccount, begun: &Begun, is_done: bool) -> Result<Fate> {
+    let is_registered = account.is_deployed().await?
+        && account.is_session_key_plugin_installed().await?
+        && account.is_session_key(begun.session_key).await?;
+    let record = match begun.granted_at {
+        Some(granted_at) if !desk.is_direct && desk.chain.bundler.is_some() => {
+            let client = desk.client(account, desk.writing.owner()?).await?;
+            client
+                .named(&operation_name(begun.session_key, granted_at))
+                .await?
+        }
+        _ => None,
+    };
+    let has_done_it = |record: &IntentRecord| matches!(record.outcome(), operation::Outcome::Included(included) if included.success);
+    Ok(match (is_registered, is_done, &record) {
+        (true, false, None) => Fate::ByOthers,
+        (false, true, _) => Fate::Undone,
+        (false, false, Some(record)) if has_done_it(record) => Fate::Undone,
+        _ => Fate::GoesOn,
+    })
 }

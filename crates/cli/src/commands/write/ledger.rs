@@ -5,9 +5,9 @@ use crate::{
     commands::chain::Chain,
     files::write_whole,
     report::print_note,
-    state::{LOCK_TIMEOUT, lock},
+    state::{LOCK_TIMEOUT, LockedFile, lock, lock_shared},
 };
-use eyre::{Result, WrapErr as _, eyre};
+use eyre::{Result, WrapErr as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use session_key_client::{
@@ -17,6 +17,7 @@ use session_key_client::{
     transaction::SignedTransaction,
 };
 use std::{
+    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -73,7 +74,7 @@ impl Request {
 }
 
 /// What stands beside a transaction in the journal.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Note {
     pub(super) command: String,
@@ -92,6 +93,15 @@ pub(super) struct Kept {
     pub(super) note: Note,
 }
 
+/// Those with the same nonce together: at most one of them is included.
+pub(super) fn by_nonce(kept: Vec<Kept>) -> BTreeMap<u64, Vec<Kept>> {
+    let mut groups = BTreeMap::<_, Vec<Kept>>::new();
+    for kept in kept {
+        groups.entry(kept.signed.nonce).or_default().push(kept);
+    }
+    groups
+}
+
 /// What was decided, and can be forgotten once the answer is printed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told(Arc<Mutex<Vec<Decided>>>);
@@ -100,7 +110,7 @@ pub(crate) struct Told(Arc<Mutex<Vec<Decided>>>);
 #[derive(Clone, Debug)]
 enum Decided {
     Transaction(Arc<SqliteJournal>, B256),
-    Operation(BegunOperation),
+    Operation(BegunNotes, OperationNote),
 }
 
 impl Told {
@@ -112,8 +122,8 @@ impl Told {
     }
 
     /// An operation is decided, and the answer says so.
-    pub(super) fn operation(&self, begun: BegunOperation) {
-        self.add(Decided::Operation(begun));
+    pub(super) fn operation(&self, notes: BegunNotes, note: OperationNote) {
+        self.add(Decided::Operation(notes, note));
     }
 
     /// The answer is printed.
@@ -122,8 +132,8 @@ impl Told {
         for decided in told {
             let (journal, transaction) = match decided {
                 Decided::Transaction(journal, transaction) => (journal, transaction),
-                Decided::Operation(begun) => {
-                    begun.remove();
+                Decided::Operation(notes, note) => {
+                    notes.remove(&note);
                     continue;
                 }
             };
@@ -136,67 +146,120 @@ impl Told {
     }
 }
 
-/// An operation that a command has begun: what it has to be when the command is given again, however the chain looks then. It is
-/// noted beside the journal, which has the operation itself by its name.
-#[derive(Clone, Debug)]
-pub(super) struct BegunOperation {
-    path: PathBuf,
-    pub(super) note: OperationNote,
+/// Whose an operation is, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct NoteScope {
+    pub(super) chain_id: u64,
+    pub(super) entry_point: Address,
+    pub(super) account: Address,
+    pub(super) signer: Address,
 }
 
+/// An operation that a command has begun: what it has to be when the command is given again, however the chain looks then. It is
+/// noted beside the journal, which has the operation itself by its name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct OperationNote {
+    pub(super) scope: NoteScope,
     pub(super) name: String,
     pub(super) actions: Vec<OwnerAction>,
     /// What the command says once it is done.
     pub(super) answer: Answer,
 }
 
-impl BegunOperation {
-    fn path(journal: &Path, asked: B256) -> PathBuf {
-        journal.with_file_name(format!("begun-{asked}.json"))
+/// What a command has begun, as one signer. One process at a time has these notes.
+#[derive(Clone, Debug)]
+pub(super) struct BegunNotes {
+    path: PathBuf,
+    /// Released when the process ends, however it ends.
+    _lock: Arc<LockedFile>,
+}
+
+impl BegunNotes {
+    pub(super) async fn open(journal: &Path, asked: B256, signer: Address) -> Result<Self> {
+        let of = keccak256([asked.as_slice(), signer.as_slice()].concat());
+        let path = journal.with_file_name(format!("begun-{of}.json"));
+        make_folder_of(&path)?;
+        let on_wait = || print_note("another process is at the same command: waiting for its end");
+        let lock = LockedFile::new(&path, LOCK_TIMEOUT, on_wait).await;
+        let lock = lock.wrap_err_with(|| format!("{}", path.display()))?;
+        Ok(Self {
+            path,
+            _lock: Arc::new(lock),
+        })
     }
 
-    /// What an earlier run has noted. A note that cannot be read is an error: what it stands for may be open.
-    pub(super) fn read(journal: &Path, asked: B256) -> Result<Option<Self>> {
-        let path = Self::path(journal, asked);
-        let text = match std::fs::read_to_string(&path) {
+    /// What earlier runs have noted, the oldest first. Notes that cannot be read are an error: what they stand for may be open.
+    pub(super) fn read(&self) -> Result<Vec<OperationNote>> {
+        let path = &self.path;
+        let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error).wrap_err_with(|| format!("{}", path.display())),
         };
-        let note = serde_json::from_str(&text)
-            .wrap_err_with(|| format!("{} is not a note of this version", path.display()))?;
-        Ok(Some(Self { path, note }))
+        serde_json::from_str(&text)
+            .wrap_err_with(|| format!("{} does not hold notes of this version", path.display()))
     }
 
-    pub(super) fn write(
-        journal: &Path,
-        asked: B256,
+    /// Notes an operation, before it is signed.
+    pub(super) fn add(
+        &self,
+        scope: NoteScope,
         command: &str,
         actions: &[OwnerAction],
         answer: &Answer,
-    ) -> Result<Self> {
-        let path = Self::path(journal, asked);
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).wrap_err_with(|| format!("{}", folder.display()))?;
-        }
+    ) -> Result<OperationNote> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let note = OperationNote {
-            name: format!("{command} {asked} {} {}", std::process::id(), now.as_nanos()),
+            scope,
+            name: format!("{command} {} {}", std::process::id(), now.as_nanos()),
             actions: actions.to_vec(),
             answer: answer.clone(),
         };
-        let text = serde_json::to_string(&note)?;
-        write_whole(&path, &text).wrap_err_with(|| format!("{}", path.display()))?;
-        Ok(Self { path, note })
+        let mut notes = self.read()?;
+        notes.push(note.clone());
+        self.write(&notes)?;
+        Ok(note)
     }
 
-    pub(super) fn remove(&self) {
+    /// Removes one note: it is decided, or nothing was signed for it.
+    pub(super) fn remove(&self, note: &OperationNote) {
         // What stays is found to be done the next time.
-        let _ = std::fs::remove_file(&self.path);
+        let Ok(mut notes) = self.read() else { return };
+        notes.retain(|other| (other.scope, &other.name) != (note.scope, &note.name));
+        let _ = self.write(&notes);
     }
+
+    fn write(&self, notes: &[OperationNote]) -> Result<()> {
+        let named = || format!("{}", self.path.display());
+        if notes.is_empty() {
+            return std::fs::remove_file(&self.path).wrap_err_with(named);
+        }
+        let text = serde_json::to_string(notes)?;
+        write_whole(&self.path, &text).wrap_err_with(named)
+    }
+}
+
+fn make_folder_of(path: &Path) -> Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).wrap_err_with(|| format!("{}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// Lets no other process send transactions with a journal, while this one sends operations.
+pub(super) async fn share(journal: &Path) -> Result<File> {
+    make_folder_of(journal)?;
+    let shared = lock_shared(journal, LOCK_TIMEOUT, || say_waiting(journal)).await;
+    shared.wrap_err_with(|| format!("{}", journal.display()))
+}
+
+fn say_waiting(journal: &Path) {
+    print_note(&format!(
+        "another process sends with {}: waiting for its end",
+        journal.display()
+    ));
 }
 
 /// The journal, with the transactions of one sender on one chain. One process at a time has it.
@@ -214,9 +277,7 @@ pub(super) struct Ledger {
 
 /// Opens a journal, and makes the folder that it is in.
 pub(super) async fn open_journal(path: &Path) -> Result<SqliteJournal> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).wrap_err_with(|| format!("{}", folder.display()))?;
-    }
+    make_folder_of(path)?;
     let journal = SqliteJournal::open(path).await;
     journal.wrap_err_with(|| format!("{}", path.display()))
 }
@@ -229,16 +290,12 @@ impl Ledger {
         request: Request,
         told: Told,
     ) -> Result<Self> {
-        let journal = open_journal(&path).await?;
-        let on_wait = || {
-            print_note(&format!(
-                "another process sends transactions with {}: waiting for its end",
-                path.display()
-            ));
-        };
-        let lock = lock(&path, LOCK_TIMEOUT, on_wait)
+        make_folder_of(&path)?;
+        // Before it is looked into, and before it is made: of two processes that have none, one makes it.
+        let lock = lock(&path, LOCK_TIMEOUT, || say_waiting(&path))
             .await
             .wrap_err_with(|| format!("{}", path.display()))?;
+        let journal = open_journal(&path).await?;
         Ok(Self {
             journal: Arc::new(journal),
             chain_id: chain.chain_id,
@@ -250,18 +307,25 @@ impl Ledger {
         })
     }
 
-    /// The transactions of earlier runs of which nobody was told: those of the same command, and those of others.
+    /// Whose transactions they are.
+    pub(super) const fn sender(&self) -> Address {
+        self.sender
+    }
+
+    /// The transactions of earlier runs of which nobody was told: those of the same command, and those of others. Those that another
+    /// version has noted are left alone.
     pub(super) async fn kept(&self) -> Result<(Vec<Kept>, Vec<Kept>)> {
         let (mut same, mut others) = (Vec::new(), Vec::new());
         for record in self.journal.transactions(self.chain_id, self.sender).await? {
-            let hash = record.signed.hash;
-            let note = serde_json::from_value(record.note).map_err(|error| {
-                eyre!("the journal holds transaction {hash}, with a note that cannot be read: {error}")
-            })?;
-            let kept = Kept {
-                signed: record.signed,
-                note,
+            let signed = record.signed;
+            let Ok(note) = serde_json::from_value(record.note) else {
+                print_note(&format!(
+                    "the journal holds transaction {} (nonce {}) with a note that this version cannot read: it is left alone",
+                    signed.hash, signed.nonce
+                ));
+                continue;
             };
+            let kept = Kept { signed, note };
             if record.request == self.asked {
                 same.push(kept);
             } else {
@@ -286,6 +350,15 @@ impl Ledger {
             is_last,
             answer: answer.clone(),
         };
+        self.keep_with(signed, &note).await
+    }
+
+    /// Writes a transaction down with the note of the one whose place it takes.
+    pub(super) async fn keep_with(
+        &self,
+        signed: &SignedTransaction,
+        note: &Note,
+    ) -> Result<(), JournalError> {
         let note = serde_json::to_value(note).map_err(|error| JournalError::Store {
             message: error.to_string(),
         })?;

@@ -5,6 +5,7 @@ mod apply;
 mod desk;
 mod grant;
 mod ledger;
+mod other_way;
 mod policy;
 mod reset;
 mod revoke;
@@ -22,19 +23,18 @@ pub(crate) use unblock::{UnblockArguments, unblock};
 use super::{ASKING, Outcome, chain::Chain, keys::Keystore, waited};
 use crate::{
     answer::{Answer, Tone, hashes},
-    failure::{Ended, Exit, Failure, WrongInput},
-    report::print_note,
+    failure::{Ended, Exit, Failure, Interrupted, NotReported, WrongInput, is_passing},
     settings::{Settings, Sources},
 };
 use clap::Args;
-use desk::Desk;
-use eyre::{Result, ensure, eyre};
-use ledger::{Ledger, Request, Told};
+use desk::{Desk, Taken};
+use eyre::{Result, bail, ensure, eyre};
+use ledger::{BegunNotes, Ledger, Request, Told, share};
 use serde_json::{Value, json};
 use session_key_client::{
     OwnerAction, SmartAccount,
     alloy::{
-        primitives::{B256, keccak256},
+        primitives::{Address, B256, keccak256},
         signers::local::PrivateKeySigner,
     },
     signer::{KeyStorage as _, KeystoreFile},
@@ -42,9 +42,11 @@ use session_key_client::{
 use std::{
     env,
     io::{IsTerminal as _, Write as _, stderr, stdin},
-    path::PathBuf,
-    sync::{Arc, Mutex},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
 };
+use tokio::sync::oneshot;
 
 /// What is waited for when something was sent.
 const INCLUSION: &str = "waiting until it is in a block";
@@ -90,6 +92,64 @@ pub(crate) struct Writing {
     /// What can be forgotten once the answer is printed.
     #[arg(skip)]
     pub(crate) told: Told,
+
+    /// What was signed so far.
+    #[arg(skip)]
+    pub(crate) signed: Signed,
+}
+
+/// What a command has signed so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Signed(Arc<Mutex<SignedSoFar>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct SignedSoFar {
+    is_anything: bool,
+    /// The operation that was signed last.
+    operation: Option<B256>,
+    /// The transaction that was signed last.
+    transaction: Option<B256>,
+}
+
+impl Signed {
+    fn so_far(&self) -> MutexGuard<'_, SignedSoFar> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_anything(&self) -> bool {
+        self.so_far().is_anything
+    }
+
+    fn anything(&self) {
+        self.so_far().is_anything = true;
+    }
+
+    fn operation(&self, hash: B256) {
+        let mut signed = self.so_far();
+        signed.is_anything = true;
+        signed.operation = Some(hash);
+    }
+
+    fn transaction(&self, hash: B256) {
+        let mut signed = self.so_far();
+        signed.is_anything = true;
+        signed.transaction = Some(hash);
+    }
+
+    /// What was signed is decided, or never left.
+    fn nothing(&self) {
+        *self.so_far() = SignedSoFar::default();
+    }
+
+    /// What an interruption comes to now.
+    pub(crate) fn interrupted(&self) -> Interrupted {
+        let signed = *self.so_far();
+        Interrupted {
+            has_signed: signed.is_anything,
+            user_op_hash: signed.operation,
+            transaction_hash: signed.transaction,
+        }
+    }
 }
 
 /// What was done.
@@ -124,36 +184,49 @@ impl Writing {
             writing: self,
             chain,
             keystore,
-            has_signed: Arc::default(),
-            signed: Arc::default(),
-            signed_transaction: Arc::default(),
+            signed: self.signed.clone(),
             is_direct: self.direct || request.is_always_direct,
-            asked: B256::ZERO,
             command: request.command,
-            request: None,
             ledger: None,
+            notes: None,
+            shared: None,
             generated: Mutex::default(),
             taken: None,
         };
-        desk.asked = request.hash(&desk.chain);
-        if !self.dry_run && !self.again && !desk.is_direct && desk.chain.bundler.is_some() {
-            desk.go_on().await?;
+        if self.dry_run {
+            return Ok(desk);
         }
-        if desk.is_direct && !self.dry_run {
-            let sender = self.owner()?.address();
-            let path = desk.journal();
-            // Without a journal, nothing was signed before; it is made once something is.
-            if path.exists() {
-                let told = self.told.clone();
-                desk.ledger = Some(Ledger::open(path, &desk.chain, sender, request.clone(), told).await?);
-            }
-            desk.request = Some(request);
-            // What an earlier run sent decides first: all that follows is read after it.
+        // What an earlier run sent decides first: all that follows is read after it.
+        if desk.is_direct {
+            let (path, sender) = (desk.journal(), self.owner()?.address());
+            desk.ledger = Some(Ledger::open(path, &desk.chain, sender, request, self.told.clone()).await?);
             if !self.again {
                 desk.take_up().await?;
             }
+        } else if desk.chain.bundler.is_some() {
+            let (path, signer) = (desk.journal(), self.owner()?.address());
+            desk.notes = Some(BegunNotes::open(&path, request.hash(&desk.chain), signer).await?);
+            desk.shared = Some(share(&path).await?);
+            if !self.again {
+                desk.go_on().await?;
+            }
         }
         Ok(desk)
+    }
+
+    /// What an earlier run has done is done, and cannot be reported. Unless that may pass, the next run does not try to.
+    async fn not_reported(&self, taken: &Done, what: &str, error: &eyre::Report) -> NotReported {
+        let next = if is_passing(error) {
+            ""
+        } else {
+            self.told.forget().await;
+            "; the next run does not come back to it"
+        };
+        NotReported {
+            what: format!("{what}, but {error:#}{next}"),
+            user_op_hash: taken.user_op_hash,
+            transaction_hash: taken.transaction_hash,
+        }
     }
 
     /// Whoever signs for the account.
@@ -182,29 +255,45 @@ impl Writing {
     }
 
     /// Asks, unless it was agreed to. What is asked about stands in the answer so far.
-    fn consent(&self, shown: &Answer, of_file: &[String]) -> Result<()> {
+    async fn consent(&self, shown: &Answer, of_file: &[String]) -> Result<()> {
         if self.yes {
             return Ok(());
         }
         ensure!(
-            !self.sources.json && stdin().is_terminal() && stderr().is_terminal(),
+            stdin().is_terminal() && stderr().is_terminal(),
             WrongInput("nobody is here to agree, so nothing was signed: add --yes".to_owned())
         );
         let mut out = stderr().lock();
         writeln!(out, "{}", shown.text())?;
+        let config = self.sources.config.as_deref();
+        let file = config.unwrap_or(Path::new(crate::settings::FILE)).display();
         for value in of_file {
-            writeln!(out, "from session-key.toml: {value}")?;
+            writeln!(out, "from {file}: {value}")?;
         }
         write!(out, "Go on? [y/N] ")?;
         out.flush()?;
-        let mut said = String::new();
-        stdin().read_line(&mut said)?;
+        drop(out);
+        // In a thread of its own: whoever waits for it can be interrupted.
+        let (tell, told) = oneshot::channel();
+        thread::spawn(move || {
+            let mut said = String::new();
+            let _ = tell.send(stdin().read_line(&mut said).map(|_| said));
+        });
+        let said = told.await.map_err(|_| eyre!("the answer could not be read"))??;
         ensure!(
             matches!(said.trim(), "y" | "Y" | "yes"),
             WrongInput("not agreed to, so nothing was signed".to_owned())
         );
         Ok(())
     }
+}
+
+/// A dry run makes no key.
+fn no_key_yet() -> String {
+    format!(
+        "The key is made when this is done: in the call data, {} stands in its place.",
+        Address::ZERO
+    )
 }
 
 fn done(answer: &mut Answer, done: &Done) {
@@ -234,34 +323,54 @@ fn failed(error: eyre::Report) -> Ended {
 }
 
 /// 32 bytes as they are, anything else hashed.
-fn tag_of(text: &str) -> B256 {
-    match text.strip_prefix("0x").filter(|digits| digits.len() == 64) {
-        Some(digits) => digits.parse().unwrap_or_else(|_| keccak256(text)),
-        None => keccak256(text),
+fn tag_of(text: &str) -> Result<B256> {
+    let hex = text
+        .strip_prefix("0x")
+        .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    match hex {
+        Some(digits) => {
+            let tag = (digits.len() == 64).then(|| digits.parse().ok()).flatten();
+            Ok(tag.ok_or_else(|| {
+                WrongInput(format!(
+                    "a tag of hexadecimal digits has 64 of them after 0x, not {}",
+                    digits.len()
+                ))
+            })?)
+        }
+        None => Ok(keccak256(text)),
     }
 }
 
-/// Does something that needs no further questions. `is_undone` says whether what an earlier run of the same command has done has been
+/// Does something that needs no further questions, about these keys, or any. `is_undone` says whether what an earlier run of the same command has done has been
 /// undone since.
 async fn simply(
     writing: &Writing,
     request: Request,
-    is_undone: impl AsyncFnOnce(&Desk<'_>) -> Result<bool>,
+    keys: Option<&[Address]>,
+    is_undone: impl AsyncFnOnce(&Desk<'_>, &Taken) -> Result<bool>,
     ready: impl AsyncFnOnce(&Desk<'_>, &mut Answer) -> Result<Option<(SmartAccount, Vec<OwnerAction>)>>,
 ) -> Outcome {
     let mut answer = Answer::new();
     let prepared = async {
         let mut desk = writing.desk(request).await?;
-        if let Some(taken) = desk.taken()? {
-            if !desk.within(is_undone(&desk)).await? {
-                answer = taken.answered();
-                return Ok((desk, None));
-            }
-            print_note("an earlier run has done this, and it has been undone since: it is done again");
-            desk.forget_taken().await;
+        if let Some(taken) = desk.standing(is_undone).await? {
+            answer = taken.answered();
+            return Ok((desk, None));
         }
         desk.require_way()?;
-        let Some((account, actions)) = desk.within(ready(&desk, &mut answer)).await? else {
+        let account = desk.within(desk.chain.account()).await?;
+        let endings = desk.within(desk.endings(&account, keys)).await?;
+        if endings.is_empty() {
+            desk.settle_other_way(&account, keys).await?;
+        }
+        let Some((account, mut actions)) = desk.within(ready(&desk, &mut answer)).await? else {
+            // There is nothing to end it with.
+            if !endings.is_empty() {
+                desk.settle_other_way(&account, keys).await?;
+                bail!(WrongInput(
+                    "what was open is decided now, so nothing was signed: give the command again".to_owned()
+                ));
+            }
             hashes(&mut answer, None, None);
             answer
                 .data("block", Value::Null)
@@ -269,12 +378,13 @@ async fn simply(
                 .data("calls", json!([]));
             return Ok((desk, None));
         };
+        actions.extend(endings);
         answer.data("account", account.address().to_string());
         if writing.dry_run {
             desk.dry(&mut answer, &account, actions).await?;
             return Ok((desk, None));
         }
-        writing.consent(&answer, &desk.chain.settings.of_file)?;
+        writing.consent(&answer, &desk.chain.settings.of_file).await?;
         Ok((desk, Some((account, actions))))
     };
     let (desk, work) = prepared.await.map_err(Ended::NotBegun)?;

@@ -9,13 +9,16 @@ use crate::{
 use eyre::{Result, bail, ensure};
 use session_key_client::{
     alloy::primitives::Address,
+    inspect::InspectOptions,
     permissions::{
         KeyState, Permissions,
+        lint::{Lint, Warning},
         plan::is_as,
         policy::{Facts, LockedGrant, Resolved},
         words::Names,
     },
 };
+use std::{collections::BTreeMap, time::Duration};
 
 /// Resolves a policy for a key that is granted now, or was.
 pub(super) async fn resolve(
@@ -78,6 +81,24 @@ pub(super) fn state_of(permissions: &Permissions) -> Result<KeyState> {
     Ok(state)
 }
 
+/// What lint says of a policy on this chain.
+pub(super) async fn warnings_of(
+    chain: &Chain,
+    file: &PolicyFile,
+    permissions: &Permissions,
+    need: Option<&Permissions>,
+    now: u64,
+) -> Result<Vec<Warning>> {
+    let mut lint = Lint::new(permissions)
+        .at(now)
+        .nfts(chain.nfts([&state_of(permissions)?]).await?)
+        .tokens(file.policy.token_names().map(|(token, _)| token));
+    if let Some(need) = need {
+        lint = lint.need(need);
+    }
+    Ok(lint.run())
+}
+
 /// Names for what somebody else asks for: those that tokens give themselves, not those that the request gives them.
 pub(super) async fn own_names(chain: &Chain, file: &PolicyFile, permissions: &Permissions) -> Result<Names> {
     let state = state_of(permissions)?;
@@ -86,6 +107,42 @@ pub(super) async fn own_names(chain: &Chain, file: &PolicyFile, permissions: &Pe
         names.function(selector, signature)
     });
     Ok(chain.names([&state], names).await)
+}
+
+/// Shows keys of the account, and what they may do, to whoever is about to take it from them. That it cannot be read does not keep
+/// anybody from it.
+pub(super) async fn show_permissions(chain: &Chain, answer: &mut Answer, keys: &[Address]) {
+    /// How long is waited for it.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let mut states = BTreeMap::new();
+    let mut known = Names::new();
+    if !keys.is_empty() {
+        let reading = async {
+            let options = InspectOptions::new().keys(keys.iter().copied());
+            let (_, inspection) = chain.inspect(options).await?;
+            let found = inspection.keys().iter().map(|key| &key.state);
+            let names = chain.names(found.clone(), Names::new()).await;
+            let states: BTreeMap<Address, KeyState> =
+                found.map(|state| (state.session_key, state.clone())).collect();
+            Ok::<_, eyre::Report>((states, names))
+        };
+        match tokio::time::timeout(PATIENCE, reading).await {
+            Ok(Ok(read)) => (states, known) = read,
+            Ok(Err(_)) | Err(_) => {
+                answer.line(Tone::Doubt, 2, "It could not be read what they may do.");
+            }
+        }
+    }
+    for key in keys {
+        answer.plain(key.to_string());
+        for sentence in states
+            .get(key)
+            .into_iter()
+            .flat_map(|state| state.describe(&known))
+        {
+            answer.line(Tone::Quiet, 4, sentence);
+        }
+    }
 }
 
 /// Says which amounts depend on what stands neither in the file nor in its lock file.

@@ -66,7 +66,7 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
         if !limit.should_reset {
             answer.plain("No reset is pending.");
         } else if !writing.dry_run {
-            writing.consent(&answer, &desk.chain.settings.of_file)?;
+            writing.consent(&answer, &desk.chain.settings.of_file).await?;
             return Ok((desk, Work::Settle(plugin, call)));
         } else {
             show_call(&mut answer, plugin, &call);

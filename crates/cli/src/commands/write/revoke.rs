@@ -1,6 +1,6 @@
 //! Removing keys.
 
-use super::{Writing, desk::Desk, ledger::Request, simply, tag_of};
+use super::{Writing, desk::Desk, ledger::Request, policy::show_permissions, simply, tag_of};
 use crate::commands::Outcome;
 use clap::Args;
 use eyre::{Result, bail};
@@ -9,6 +9,7 @@ use session_key_client::{
     OwnerAction, SmartAccount, alloy::primitives::Address, inspect::InspectOptions,
     permissions::parse_address,
 };
+use std::collections::BTreeSet;
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["keys", "all", "tag"]))]
@@ -36,7 +37,10 @@ impl RevokeArguments {
             return Ok(if self.all {
                 account.session_keys().await?
             } else {
-                self.keys.clone()
+                // One that is named twice is removed once.
+                let mut seen = BTreeSet::new();
+                let keys = self.keys.iter().copied();
+                keys.filter(|key| seen.insert(*key)).collect()
             });
         };
         let (_, inspection) = desk.chain.inspect(InspectOptions::new()).await?;
@@ -44,7 +48,7 @@ impl RevokeArguments {
         if let Some(key) = unknown {
             bail!("the tag of {} is not known: {}", key.session_key, key.missing[0]);
         }
-        let tagged = inspection.with_tag(tag_of(tag));
+        let tagged = inspection.with_tag(tag_of(tag)?);
         Ok(tagged.map(|key| key.session_key).collect())
     }
 }
@@ -54,8 +58,10 @@ pub(crate) async fn revoke(arguments: &RevokeArguments) -> Outcome {
     simply(
         &arguments.writing,
         Request::new("revoke", request),
+        // Those that a tag has, or all, may not be there yet.
+        (!arguments.keys.is_empty()).then_some(arguments.keys.as_slice()),
         // Of a removal, an old success means nothing if the key has been granted again.
-        async |desk| {
+        async |desk, _| {
             let account = desk.chain.account().await?;
             let registered = account.session_keys().await?;
             let wanted = arguments.wanted(desk, &account).await?;
@@ -65,8 +71,12 @@ pub(crate) async fn revoke(arguments: &RevokeArguments) -> Outcome {
             let account = desk.chain.account().await?;
             let keys = arguments.wanted(desk, &account).await?;
             answer.heading(format!("Revoke on account {}", account.address()));
-            for key in &keys {
-                answer.plain(key.to_string());
+            if arguments.writing.yes {
+                for key in &keys {
+                    answer.plain(key.to_string());
+                }
+            } else {
+                show_permissions(&desk.chain, answer, &keys).await;
             }
             let revoked: Vec<String> = keys.iter().map(Address::to_string).collect();
             answer
@@ -74,6 +84,7 @@ pub(crate) async fn revoke(arguments: &RevokeArguments) -> Outcome {
                 .data("account", account.address().to_string());
             if keys.is_empty() {
                 answer.plain("There is no such key.");
+                answer.no(!arguments.all);
                 return Ok(None);
             }
             let actions = keys.into_iter().map(OwnerAction::RemoveSessionKey).collect();

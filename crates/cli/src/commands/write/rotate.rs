@@ -1,7 +1,18 @@
 //! Giving what a key may do to another.
 
-use super::{Writing, done, failed, ledger::Request};
-use crate::{answer::Answer, commands::Outcome, failure::Ended};
+use super::{
+    Writing,
+    desk::{Desk, Taken},
+    done, failed,
+    ledger::Request,
+    no_key_yet,
+    policy::show_permissions,
+};
+use crate::{
+    answer::Answer,
+    commands::Outcome,
+    failure::{Ended, NotASessionKey, WrongInput},
+};
 use clap::Args;
 use eyre::ensure;
 use serde_json::json;
@@ -28,18 +39,37 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
     let prepared = async {
         let request = json!({ "old": old, "new": arguments.new });
         let mut desk = writing.desk(Request::new("rotate", request)).await?;
-        if let Some(taken) = desk.taken()? {
+        // An old success means nothing if the key that went is there again, or the one that came is gone.
+        let is_undone = async |desk: &Desk<'_>, taken: &Taken| {
+            let keys = desk.chain.account().await?.session_keys().await?;
+            let new = taken
+                .answer
+                .text_of("sessionKey")
+                .and_then(|key| key.parse().ok());
+            Ok(keys.contains(&old) || new.is_some_and(|new| !keys.contains(&new)))
+        };
+        if let Some(taken) = desk.standing(is_undone).await? {
             answer = taken.answered();
             return Ok((desk, None));
         }
         desk.require_way()?;
+        let account = desk.within(desk.chain.account()).await?;
+        let keys: Vec<Address> = [old].into_iter().chain(arguments.new).collect();
+        desk.settle_other_way(&account, Some(&keys)).await?;
         let account = desk
             .within(async {
-                let account = desk.chain.account().await?;
                 ensure!(
                     account.is_session_key(old).await?,
-                    "{old} is not a session key of {}",
-                    account.address()
+                    NotASessionKey {
+                        key: old,
+                        account: account.address(),
+                    }
+                );
+                ensure!(
+                    arguments.new != Some(old),
+                    WrongInput(format!(
+                        "{old} is the key that goes and the key that comes: nothing would change"
+                    ))
                 );
                 Ok(account)
             })
@@ -52,17 +82,23 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
             Some(new) => answer.plain(format!("{old} → {new}")),
             None => answer.plain(format!("{old} → a new session key in the keystore")),
         };
+        if !writing.yes {
+            show_permissions(&desk.chain, &mut answer, &[old]).await;
+        }
         if writing.dry_run {
             let new = arguments.new.unwrap_or_default();
             let actions = vec![OwnerAction::RotateSessionKey { old, new }];
             desk.within(desk.dry(&mut answer, &account, actions)).await?;
+            if arguments.new.is_none() {
+                answer.plain(no_key_yet());
+            }
             answer.data("sessionKey", new.to_string());
             return Ok((desk, None));
         }
         if arguments.new.is_none() {
             desk.keystore.check()?;
         }
-        writing.consent(&answer, &desk.chain.settings.of_file)?;
+        writing.consent(&answer, &desk.chain.settings.of_file).await?;
         let new = match arguments.new {
             Some(new) => new,
             None => {

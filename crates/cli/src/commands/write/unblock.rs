@@ -2,7 +2,7 @@
 
 use super::{
     Done, INCLUSION, Writing,
-    desk::Desk,
+    desk::{Desk, Taken},
     done, failed,
     ledger::{Request, open_journal},
 };
@@ -19,9 +19,9 @@ use session_key_client::{
     alloy::primitives::{Address, B256},
     journal::{IntentRecord, Journal as _, Lane},
     node::OperationFilter,
-    permissions::{parse_address, session_key_nonce_key},
+    permissions::{nonce, parse_address},
 };
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::collections::BTreeSet;
 
 #[derive(Debug, Args)]
 pub(crate) struct UnblockArguments {
@@ -82,7 +82,7 @@ fn lane_of(account: &SmartAccount, key: Address) -> Lane {
         chain_id: account.chain_id(),
         entry_point: account.deployment().entry_point,
         account: account.address(),
-        nonce_key: session_key_nonce_key(key),
+        nonce_key: account.generation().session_key_nonce_key(key),
     }
 }
 
@@ -93,7 +93,20 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
     let prepared = async {
         let request = json!({ "key": key, "nonce": arguments.nonce });
         let mut desk = writing.desk(Request::new("unblock", request)).await?;
-        let taken = desk.taken()?;
+        // An old success means nothing if operations are open again, or since.
+        let is_undone = async |desk: &Desk<'_>, _: &Taken| {
+            let account = desk.chain.account().await?;
+            let lane = lane_of(&account, key);
+            let next = account.nonce(lane.nonce_key).await?;
+            let records = open_journal(&desk.journal()).await?.unsettled(&lane).await?;
+            let asked = arguments.nonce.map(|last| nonce(lane.nonce_key, last));
+            let mut open = records.iter().flat_map(IntentRecord::open_operations);
+            Ok(match asked {
+                Some(last) => last >= next,
+                None => open.any(|operation| operation.nonce() >= next),
+            })
+        };
+        let taken = desk.standing(is_undone).await?;
         desk.require_way()?;
         let account = desk.within(desk.chain.account()).await?;
         let path = desk.journal();
@@ -112,7 +125,7 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
             .data("account", account.address().to_string())
             .data("sessionKey", key.to_string());
         if !writing.dry_run && !writing.direct {
-            writing.consent(&answer, &desk.chain.settings.of_file)?;
+            writing.consent(&answer, &desk.chain.settings.of_file).await?;
             return Ok((desk, account, Work::ThroughBundler));
         }
         let calls = desk
@@ -131,7 +144,7 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
             desk.within(desk.dry(&mut answer, &account, actions)).await?;
             return Ok((desk, account, Work::Dry));
         }
-        writing.consent(&answer, &desk.chain.settings.of_file)?;
+        writing.consent(&answer, &desk.chain.settings.of_file).await?;
         Ok((desk, account, Work::Unblock(actions)))
     };
     let (desk, account, work) = prepared.await.map_err(Ended::NotBegun)?;
@@ -180,7 +193,7 @@ async fn through_bundler(
 ) -> Result<Fates, Ended> {
     let client = async { desk.client(account, arguments.writing.owner()?).await };
     let client = client.await.map_err(Ended::NotBegun)?;
-    desk.has_signed.store(true, Ordering::SeqCst);
+    desk.signed.anything();
     let unblocked = tokio::select! {
         biased;
         interrupted = desk.interrupted() => Err(eyre::Report::new(interrupted)),

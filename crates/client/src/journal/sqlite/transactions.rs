@@ -58,13 +58,27 @@ impl SqliteJournal {
         chain_id: u64,
         sender: Address,
     ) -> Result<Vec<TransactionRecord>, JournalError> {
+        self.kept_transactions(chain_id, Some(sender)).await
+    }
+
+    /// The transactions of all senders on a chain, in the order in which they were kept.
+    pub async fn all_transactions(&self, chain_id: u64) -> Result<Vec<TransactionRecord>, JournalError> {
+        self.kept_transactions(chain_id, None).await
+    }
+
+    async fn kept_transactions(
+        &self,
+        chain_id: u64,
+        sender: Option<Address>,
+    ) -> Result<Vec<TransactionRecord>, JournalError> {
         self.reading(move |transaction| {
             let mut kept = transaction.prepare_cached(
-                "SELECT * FROM transactions WHERE chain_id = :chain_id AND sender = :sender ORDER BY sequence",
+                "SELECT * FROM transactions
+                 WHERE chain_id = :chain_id AND (:sender IS NULL OR sender = :sender) ORDER BY sequence",
             )?;
             let mut rows = kept.query(named_params! {
                 ":chain_id": Number(chain_id),
-                ":sender": text(sender),
+                ":sender": sender.map(text),
             })?;
             let mut records = Vec::new();
             while let Some(row) = rows.next()? {
@@ -74,7 +88,7 @@ impl SqliteJournal {
                 let raw = columns.text("raw")?.parse();
                 records.push(TransactionRecord {
                     chain_id,
-                    sender,
+                    sender: Address(columns.bytes("sender")?),
                     request: columns.bytes("request")?,
                     signed_at: columns.number("signed_at")?,
                     note: columns.json("note")?,

@@ -245,8 +245,9 @@ impl Course {
             self.lane = record.lane;
         } else if self.wanted.may_leave_lane().await? {
             // Nobody knows this lane before the operation is public, and nothing in it is in the way.
-            let nonce_key = U192::from_be_bytes(self.wanted.core.desk.random::<24>());
-            self.lane = self.wanted.core.lane(nonce_key);
+            let core = &self.wanted.core;
+            let lane = U192::from_be_bytes(core.desk.random::<24>());
+            self.lane = core.lane(core.account.generation().owner_nonce_key(lane));
         }
         if self.ride().await? {
             return Ok(None);

@@ -1233,6 +1233,8 @@ fn transactions_are_kept_until_they_are_forgotten() {
     assert_eq!(wait(journal.transactions(10, sender)).unwrap(), records);
     assert_eq!(wait(journal.transactions(11, sender)).unwrap(), []);
     assert_eq!(wait(journal.transactions(10, Address::ZERO)).unwrap(), []);
+    assert_eq!(wait(journal.all_transactions(10)).unwrap(), records);
+    assert_eq!(wait(journal.all_transactions(11)).unwrap(), []);
     wait(journal.forget_transaction(records[0].signed.hash)).unwrap();
     wait(journal.forget_transaction(records[0].signed.hash)).unwrap();
     assert_eq!(wait(journal.transactions(10, sender)).unwrap(), records[1..]);

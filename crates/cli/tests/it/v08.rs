@@ -1,0 +1,229 @@
+//! The same commands on an ERC-6900 v0.8 account, which they find out by themselves.
+
+use super::{command, json_of, text};
+use serde_json::{Value, json};
+use session_key_client::{
+    Call, SessionKeyClient, SessionKeySigner, SmartAccount,
+    account::ConnectOptions,
+    alloy::{
+        hex,
+        primitives::{Address, U256},
+        signers::local::PrivateKeySigner,
+    },
+    permissions::erc20,
+    signer::KeystoreFile,
+    submit::EntryPointSubmitter,
+    v08::known,
+};
+use session_key_testkit::{Bundler, BundlerOptions, Chain, Server, StackV08, Testkit, dev_accounts};
+use std::{fs, path::PathBuf, process::Stdio, thread, time::Duration};
+use tempfile::TempDir;
+
+const SHOP: Address = Address::repeat_byte(0x5a);
+const PASSWORD: &str = "a password of more than twenty letters";
+
+/// A chain with the contracts of v0.8, the factory and the semi-modular account where the deployed ones are.
+struct Stage {
+    testkit: Testkit,
+    stack: StackV08,
+    node: Server,
+    bundler: Server,
+    owner: PrivateKeySigner,
+    folder: TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let mut chain = Chain::default();
+        let stack = StackV08::deploy(&mut chain).expect("the contracts");
+        stand_in(&mut chain, &stack);
+        let testkit = Testkit::from(chain);
+        let node = testkit.serve().expect("a server");
+        let pool: Bundler = testkit.bundler(BundlerOptions::default());
+        let bundler = pool.transport().serve().expect("a server");
+        thread::spawn(move || {
+            loop {
+                let _ = pool.bundle_now();
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        Self {
+            testkit,
+            stack,
+            node,
+            bundler,
+            owner: dev_accounts()[1].signer(),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a command with `--json`, which must end so.
+    #[track_caller]
+    fn json(&self, exit: i32, arguments: &[&str]) -> Value {
+        let mut all = arguments.to_vec();
+        all.extend(["--json", "--rpc-url", self.node.url()]);
+        let secret = format!("0x{}", hex::encode(self.owner.to_bytes()));
+        let output = command(&all, None)
+            .current_dir(self.folder.path())
+            .env("SESSION_KEY_OWNER", secret)
+            .env("SESSION_KEY_PASSWORD", PASSWORD)
+            .env("SESSION_KEY_KEYSTORE", self.path("keys"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary runs");
+        assert_eq!(
+            output.status.code(),
+            Some(exit),
+            "{arguments:?}: {}{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        super::output::check(&all, &output);
+        json_of(&output)
+    }
+
+    fn policy(&self, name: &str, limit: &str) -> String {
+        let token = self.stack.token;
+        let policy = format!(
+            "tag = \"weekly buy\"\n\n[tokens.TEST]\naddress = \"{token}\"\ndecimals = 6\n\n[[allow]]\ncontract = \"TEST\"\n\
+             functions = [\"transfer(address,uint256)\"]\n\n[limits]\ngas = \"0.5 ETH per 7 days\"\ntokens = [\"{limit}\"]\n"
+        );
+        let path = self.path(name);
+        fs::write(&path, policy).expect("a file");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    async fn agent(&self, account: &str, key: &str) -> SessionKeyClient {
+        let file = KeystoreFile::new(self.path("keys").join(format!("{key}.json")), PASSWORD);
+        let signer = SessionKeySigner::load(file).expect("a key");
+        let address = account.parse().expect("an address");
+        let account = SmartAccount::connect_with(&ConnectOptions::new(), self.testkit.provider(), address)
+            .await
+            .expect("an account");
+        let bundler = dev_accounts()[2].signer();
+        let from = bundler.address();
+        let provider = self.testkit.provider_with_signer(bundler);
+        SessionKeyClient::new(
+            account,
+            signer,
+            EntryPointSubmitter::new(provider, self.stack.entry_point, from),
+        )
+    }
+}
+
+/// Puts the tests' factory and accounts where the deployed ones are.
+fn stand_in(chain: &mut Chain, stack: &StackV08) {
+    let mut factory = hex::encode(chain.code(stack.account_factory));
+    for (own, known) in [
+        (stack.account_implementation, known::MODULAR_ACCOUNT),
+        (stack.semi_modular_implementation, known::SEMI_MODULAR_ACCOUNT),
+        (stack.single_signer_module, known::SINGLE_SIGNER_VALIDATION_MODULE),
+    ] {
+        assert!(factory.contains(&hex::encode(own)), "an immutable of the factory");
+        factory = factory.replace(&hex::encode(own), &hex::encode(known));
+        let code = chain.code(own);
+        chain.set_code(known, code).expect("code");
+    }
+    let factory = hex::decode(factory).expect("hex");
+    chain.set_code(known::FACTORY, factory).expect("code");
+}
+
+/// The whole life of a key, through a bundler or directly.
+fn life(direct: bool) {
+    let stage = Stage::new();
+    let owner = stage.owner.address().to_string();
+    let address = [
+        "account",
+        "address",
+        "--owner",
+        &owner,
+        "--chain-id",
+        "31337",
+        "--semi-modular",
+    ];
+    let address = super::run(&address, None);
+    let account = text(&address.stdout).trim().to_owned();
+    {
+        let mut chain = stage.testkit.chain();
+        let at: Address = account.parse().expect("an address");
+        chain.set_balance(at, U256::from(10u64.pow(18)));
+        stage
+            .stack
+            .mint(&mut chain, at, U256::from(1_000_000_000))
+            .expect("tokens");
+    }
+    let way: Vec<&str> = if direct {
+        vec!["--direct"]
+    } else {
+        vec!["--bundler-url", stage.bundler.url()]
+    };
+    let policy = stage.policy("weekly.toml", "100 TEST per 7 days");
+    let write = |exit: i32, arguments: &[&str]| {
+        let mut all = arguments.to_vec();
+        all.extend(&way);
+        all.extend(["--yes", "--account", &account]);
+        stage.json(exit, &all)
+    };
+    let read = |exit: i32, arguments: &[&str]| {
+        let mut all = arguments.to_vec();
+        all.extend(["--account", &account]);
+        stage.json(exit, &all)
+    };
+    // The account is created, the module installed, the key made: in one go.
+    let granted = write(0, &["grant", &policy, "--owner", &owner, "--semi-modular"]);
+    let key = granted["sessionKey"].as_str().expect("a key").to_owned();
+    assert_eq!(granted["account"], account.as_str());
+
+    let inspected = read(0, &["inspect"]);
+    assert_eq!(inspected["complete"], true);
+    assert_eq!(inspected["keys"][0]["address"], key.as_str());
+    assert_eq!(read(0, &["plan", &key, &policy, "--check"])["changes"], json!([]));
+    let token = stage.stack.token;
+    let pay = |amount: u64| format!("{token}:transfer(address,uint256):{SHOP},{amount}");
+    assert_eq!(
+        read(0, &["check", &key, "--call", &pay(60_000_000)])["verdict"],
+        "accepted"
+    );
+    read(1, &["check", &key, "--call", &pay(100_000_001)]);
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let used = runtime.block_on(async {
+        let agent = stage.agent(&account, &key).await;
+        let call = Call::new(token, erc20::transfer(SHOP, U256::from(60_000_000)));
+        agent.execute([call]).await.expect("the key is good").receipt
+    });
+    let explained = read(0, &["explain", &used.user_op_hash.to_string()]);
+    assert_eq!(explained["operations"][0]["outcome"], "succeeded", "{explained}");
+    let budget = read(0, &["budget", &key]);
+    assert!(budget.to_string().contains("40000000"), "{budget}");
+
+    let wider = stage.policy("wider.toml", "200 TEST per 7 days");
+    write(0, &["apply", &key, &wider, "--limits", "keep"]);
+    assert_eq!(read(0, &["plan", &key, &wider, "--check"])["changes"], json!([]));
+    // A second key comes without another installation.
+    let second = write(0, &["grant", &policy, "--tag", "second"]);
+    let second = second["sessionKey"].as_str().expect("a key").to_owned();
+    let rotated = write(0, &["rotate", &second]);
+    let third = rotated["sessionKey"].as_str().expect("a key").to_owned();
+    write(0, &["revoke", &key, &third]);
+    assert_eq!(read(0, &["inspect"])["keys"], json!([]));
+    let doctor = read(0, &["doctor"]);
+    assert_eq!(doctor["moduleAccount"]["findings"], json!([]), "{doctor}");
+}
+
+#[test]
+fn a_keys_life_on_a_v08_account_through_a_bundler() {
+    life(false);
+}
+
+#[test]
+fn a_keys_life_on_a_v08_account_by_plain_transactions() {
+    life(true);
+}
