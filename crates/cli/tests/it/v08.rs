@@ -190,10 +190,7 @@ fn life(direct: bool) {
     );
     read(1, &["check", &key, "--call", &pay(100_000_001)]);
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = super::server::runtime();
     let used = runtime.block_on(async {
         let agent = stage.agent(&account, &key).await;
         let call = Call::new(token, erc20::transfer(SHOP, U256::from(60_000_000)));
@@ -226,4 +223,77 @@ fn a_keys_life_on_a_v08_account_through_a_bundler() {
 #[test]
 fn a_keys_life_on_a_v08_account_by_plain_transactions() {
     life(true);
+}
+
+#[test]
+fn an_owner_signs_and_the_key_brings_its_grant_along() {
+    let stage = Stage::new();
+    let owner = stage.owner.address().to_string();
+    let policy = stage.policy("weekly.toml", "100 TEST per 7 days");
+    let deferred = ["--deferred", "grant.json", "--deadline", "2030-01-01T00:00:00Z"];
+    let mut arguments = vec!["grant", &policy, "--owner", &owner, "--semi-modular", "--yes"];
+    arguments.extend(deferred);
+    let dry: Vec<&str> = arguments.iter().copied().filter(|it| *it != "--yes").collect();
+    stage.json(0, &[&dry[..], &["--dry-run"]].concat());
+    assert!(!stage.path("grant.json").exists() && !stage.path("keys").exists());
+    let granted = stage.json(0, &arguments);
+    let key = granted["sessionKey"].as_str().expect("a key").to_owned();
+    let account = granted["account"].as_str().expect("an address").to_owned();
+    assert_eq!(granted["userOpHash"], Value::Null);
+    let at: Address = account.parse().expect("an address");
+    {
+        let mut chain = stage.testkit.chain();
+        assert!(chain.code(at).is_empty(), "nothing is sent");
+        chain.set_balance(at, U256::from(10u64.pow(18)));
+        stage
+            .stack
+            .mint(&mut chain, at, U256::from(1_000_000_000))
+            .expect("tokens");
+    }
+    let written = fs::read_to_string(stage.path("grant.json")).expect("a file");
+    let grant: session_key_client::v08::DeferredGrant = serde_json::from_str(&written).expect("a grant");
+    let runtime = super::server::runtime();
+    runtime.block_on(async {
+        let signer = SessionKeySigner::load(KeystoreFile::new(
+            stage.path("keys").join(format!("{key}.json")),
+            PASSWORD,
+        ))
+        .expect("a key");
+        let deployment = session_key_client::Deployment::for_v08_accounts();
+        let validations = session_key_client::account::Validations::default();
+        let provider = stage.testkit.provider();
+        let account = SmartAccount::new_v08(provider, 31_337, at, deployment, validations);
+        let bundler = dev_accounts()[2].signer();
+        let from = bundler.address();
+        let provider = stage.testkit.provider_with_signer(bundler);
+        let submitter = EntryPointSubmitter::new(provider, stage.stack.entry_point, from);
+        let agent = SessionKeyClient::new(account, signer, submitter);
+        let pay = Call::new(stage.stack.token, erc20::transfer(SHOP, U256::from(60_000_000)));
+        agent
+            .execute_first(grant, [pay])
+            .expect("a grant for it")
+            .await
+            .expect("it is good");
+    });
+    // The lock file says what was granted: nothing has to change.
+    let planned = stage.json(0, &["plan", &key, &policy, "--check", "--account", &account]);
+    assert_eq!(planned["changes"], json!([]));
+
+    // What cannot be deferred is refused before a key is made.
+    let keys = fs::read_dir(stage.path("keys")).expect("a folder").count();
+    arguments.push("--direct");
+    stage.json(2, &arguments);
+    let over = [
+        "grant",
+        &policy,
+        "--account",
+        &account,
+        "--yes",
+        "--deferred",
+        "late.json",
+    ];
+    let over = [&over[..], &["--deadline", "2020-01-01T00:00:00Z"]].concat();
+    stage.json(2, &over);
+    assert!(!stage.path("late.json").exists());
+    assert_eq!(fs::read_dir(stage.path("keys")).expect("a folder").count(), keys);
 }

@@ -169,6 +169,8 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand --tag 'Another tag than the policy''s: 32 bytes, or a text that is hashed'
             cand --owner 'The owner of the account, if that is not there yet [default: whoever signs]'
             cand --salt 'The salt of the account, if that is not there yet'
+            cand --deferred 'Send nothing: sign a grant that rides along with the key''s first operation, and write it to this file for the executing side. ERC-6900 v0.8 accounts only'
+            cand --deadline 'The end of a deferred grant: a time with its offset, such as 2027-03-01T00:00:00Z'
             cand --rpc-url 'JSON-RPC URL of a node of the chain'
             cand --bundler-url 'JSON-RPC URL of a bundler'
             cand --account 'The account'

@@ -142,6 +142,8 @@ complete -c session-key -n "__fish_session_key_using_subcommand grant" -l key -d
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l tag -d 'Another tag than the policy\'s: 32 bytes, or a text that is hashed' -r
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l owner -d 'The owner of the account, if that is not there yet [default: whoever signs]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l salt -d 'The salt of the account, if that is not there yet' -r
+complete -c session-key -n "__fish_session_key_using_subcommand grant" -l deferred -d 'Send nothing: sign a grant that rides along with the key\'s first operation, and write it to this file for the executing side. ERC-6900 v0.8 accounts only' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand grant" -l deadline -d 'The end of a deferred grant: a time with its offset, such as 2027-03-01T00:00:00Z' -r
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l account -d 'The account' -r

@@ -184,6 +184,8 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('--tag', '--tag', [CompletionResultType]::ParameterName, 'Another tag than the policy''s: 32 bytes, or a text that is hashed')
             [CompletionResult]::new('--owner', '--owner', [CompletionResultType]::ParameterName, 'The owner of the account, if that is not there yet [default: whoever signs]')
             [CompletionResult]::new('--salt', '--salt', [CompletionResultType]::ParameterName, 'The salt of the account, if that is not there yet')
+            [CompletionResult]::new('--deferred', '--deferred', [CompletionResultType]::ParameterName, 'Send nothing: sign a grant that rides along with the key''s first operation, and write it to this file for the executing side. ERC-6900 v0.8 accounts only')
+            [CompletionResult]::new('--deadline', '--deadline', [CompletionResultType]::ParameterName, 'The end of a deferred grant: a time with its offset, such as 2027-03-01T00:00:00Z')
             [CompletionResult]::new('--rpc-url', '--rpc-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a node of the chain')
             [CompletionResult]::new('--bundler-url', '--bundler-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a bundler')
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'The account')

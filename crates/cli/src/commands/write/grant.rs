@@ -2,6 +2,7 @@
 
 use super::{
     Done, Writing,
+    deferred::grant_deferred,
     desk::{Desk, Taken},
     done, failed, is_void,
     ledger::Request,
@@ -34,7 +35,7 @@ use session_key_client::{
         Permissions,
         lint::{Severity, Warning},
         parse_address,
-        policy::{LockedGrant, Resolved},
+        policy::{LockedGrant, Resolved, parse_time},
     },
 };
 use std::{cell::Cell, path::PathBuf};
@@ -63,11 +64,32 @@ pub(crate) struct GrantArguments {
     #[command(flatten)]
     kind: Kind,
 
+    /// Send nothing: sign a grant that rides along with the key's first operation, and write it to this file for the executing side.
+    /// ERC-6900 v0.8 accounts only.
+    #[arg(long, value_name = "FILE", requires = "deadline")]
+    deferred: Option<PathBuf>,
+
+    /// The end of a deferred grant: a time with its offset, such as 2027-03-01T00:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "deferred")]
+    deadline: Option<u64>,
+
     #[command(flatten)]
     pub(crate) lints: Lints,
 
     #[command(flatten)]
     pub(crate) writing: Writing,
+}
+
+impl GrantArguments {
+    /// Owner, salt and kind of an account that may be made.
+    pub(super) const fn new_account(&self) -> NewAccount {
+        (self.owner, self.salt, self.kind)
+    }
+
+    /// The key that is named.
+    pub(super) const fn key(&self) -> Option<Address> {
+        self.key
+    }
 }
 
 /// What becomes of a policy that lint finds errors in.
@@ -113,10 +135,10 @@ pub(crate) struct LintErrors {
 }
 
 /// Owner, salt and kind of an account that may be made.
-type NewAccount = (Option<Address>, Option<U256>, Kind);
+pub(super) type NewAccount = (Option<Address>, Option<U256>, Kind);
 
 /// The account that is meant, and whether it is there: by its address, or as the factory makes it for an owner.
-async fn account_to_grant_on(
+pub(super) async fn account_to_grant_on(
     chain: &Chain,
     signer: Option<Address>,
     (owner, salt, kind): NewAccount,
@@ -162,12 +184,15 @@ pub(crate) async fn grant(arguments: &GrantArguments) -> Outcome {
         Ok(tag) => tag,
         Err(error) => return not_begun(Err(error)),
     };
+    if let (Some(deferred), Some(deadline)) = (&arguments.deferred, arguments.deadline) {
+        return grant_deferred(arguments, &file, tag, deferred, deadline).await;
+    }
     grant_policy(
         &arguments.writing,
         &file,
         arguments.key,
         tag,
-        (arguments.owner, arguments.salt, arguments.kind),
+        arguments.new_account(),
         arguments.lints,
         None,
     )

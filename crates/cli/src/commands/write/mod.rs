@@ -2,6 +2,7 @@
 
 mod account;
 mod apply;
+mod deferred;
 mod desk;
 mod grant;
 mod ledger;
@@ -169,8 +170,8 @@ impl Writing {
         }
     }
 
-    /// Connects, and settles first what an earlier run has signed.
-    async fn desk(&self, request: Request) -> Result<Desk<'_>> {
+    /// Connects, for something that is signed and not sent: no journal is opened.
+    async fn offline_desk(&self, request: &Request) -> Result<Desk<'_>> {
         let settings = self.settings()?;
         let mut chain = waited(ASKING, self.sources.time_limit.all(Chain::connect(settings))).await?;
         let given = self.keystore.folder.clone();
@@ -180,7 +181,7 @@ impl Writing {
         let keystore = Keystore {
             folder: given.or_else(|| chain.settings.keystore.clone()),
         };
-        let mut desk = Desk {
+        let desk = Desk {
             writing: self,
             chain,
             keystore,
@@ -193,6 +194,12 @@ impl Writing {
             generated: Mutex::default(),
             taken: None,
         };
+        Ok(desk)
+    }
+
+    /// Connects, and settles first what an earlier run has signed.
+    async fn desk(&self, request: Request) -> Result<Desk<'_>> {
+        let mut desk = self.offline_desk(&request).await?;
         if self.dry_run {
             return Ok(desk);
         }
