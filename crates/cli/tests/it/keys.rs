@@ -1003,7 +1003,7 @@ fn a_grant_that_could_not_be_told_is_told_by_the_next_run() {
         let keys = stage.json(0, &["inspect"]);
         let keys = keys["keys"].as_array().expect("keys");
         assert_eq!(keys.len(), 1, "{keys:?}");
-        assert_eq!(keys[0]["sessionKey"], told["sessionKey"]);
+        assert_eq!(keys[0]["address"], told["sessionKey"], "{keys:?}");
     }
 }
 
@@ -1043,6 +1043,8 @@ fn a_dry_run_says_whether_it_would_go_through() {
     };
     assert_eq!(dry(0, &grant), "notSimulated");
     let key = key_of(&stage.json(0, &[&grant[..], &["--direct", "--yes"]].concat()));
+    let more = [&grant[..], &["--direct", "--yes", "--again"]].concat();
+    let other = key_of(&stage.json(0, &more));
     for way in [&[][..], &["--direct"]] {
         assert_eq!(dry(0, &[&grant[..], way].concat()), "wouldSucceed");
         assert_eq!(
@@ -1053,9 +1055,9 @@ fn a_dry_run_says_whether_it_would_go_through() {
             dry(0, &[&["revoke", key.as_str()][..], way].concat()),
             "wouldSucceed"
         );
-        let nobody = SHOP.to_string();
+        // The plugin takes no key that is one already.
         assert_eq!(
-            dry(1, &[&["revoke", nobody.as_str()][..], way].concat()),
+            dry(1, &[&["rotate", key.as_str(), other.as_str()][..], way].concat()),
             "wouldRevert"
         );
     }
@@ -1152,10 +1154,32 @@ fn a_grant_that_was_begun_goes_on_with_the_same_key() {
     assert_ne!(key_of(&second), first);
     let keys = stage.json(0, &["inspect"]);
     assert_eq!(keys["keys"].as_array().expect("a list").len(), 2);
-    // The lock file cannot be written: what was done stays noted.
+    // The lock file cannot be written any more once it is signed: what was done stays noted.
     fs::remove_file(stage.path("weekly.toml.lock")).expect("a file");
+    stage.mines.store(false, Ordering::SeqCst);
+    let account = stage.testkit_account();
+    let child = stage.spawn(&[
+        "grant",
+        &policy,
+        "--bundler-url",
+        stage.bundler.url(),
+        "--yes",
+        "--deployment",
+        "deterministic",
+        "--rpc-url",
+        stage.url(),
+        "--account",
+        &account,
+        "--json",
+    ]);
+    while notes().is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
     fs::create_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
-    let unreported = grant(3);
+    stage.mines.store(true, Ordering::SeqCst);
+    let output = stage.ended(child);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    let unreported = json_of(&output);
     assert_eq!(unreported["error"]["code"], "not_reported");
     assert_eq!(notes().len(), 1);
     fs::remove_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
