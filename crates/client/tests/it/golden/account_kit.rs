@@ -10,7 +10,7 @@ use alloy::{
     sol_types::SolValue,
 };
 use serde::Deserialize;
-use session_key_bindings::{ExecutionManifest, ManifestExecutionFunction, ManifestExecutionHook};
+use session_key_bindings::{ExecutionManifest, ManifestExecutionFunction, ManifestHook};
 use session_key_client::{
     UserOperation, alloy, calldata,
     permissions::{Call, EntryPointVersion, ValidationNonceKey},
@@ -593,7 +593,7 @@ fn call_data_are_those_of_that_client() {
             skipRuntimeValidation: true,
             allowGlobalValidation: false,
         }],
-        executionHooks: vec![ManifestExecutionHook {
+        executionHooks: vec![ManifestHook {
             executionSelector: fixed_bytes!("aabbccdd"),
             entityId: 9,
             isPreHook: true,
