@@ -249,7 +249,7 @@ const callData = {
   wrappedExecuteBatch: await hooked.account.encodeBatchExecute(calls),
   callOfItself: await owners.account.encodeExecute({ target: account, data: installations.bare }),
   updateFallbackSigner: accountFunction("updateFallbackSignerData", [sessionKey, true]),
-  executeWithRuntimeValidation: accountFunction("executeWithRuntimeValidation", ["0x11223344", "0x00000000ff00"]),
+  executeWithRuntimeValidation: accountFunction("executeWithRuntimeValidation", ["0x11223344", "0x0000000000ff00"]),
   upgradeToAndCall: accountFunction("upgradeToAndCall", [inputs.target, "0x11223344"]),
   installExecution: accountFunction("installExecution", [inputs.module, manifest, "0x1234"]),
   uninstallExecution: accountFunction("uninstallExecution", [inputs.module, manifest, "0x1234"]),
