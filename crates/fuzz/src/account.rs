@@ -6,7 +6,7 @@ use crate::{
     world,
 };
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, address, b256, uint},
+    primitives::{Address, B256, Bytes, U256, address, aliases::U192, b256, uint},
     rpc::types::TransactionRequest,
     signers::{SignerSync, local::PrivateKeySigner},
     sol_types::{SolCall, SolEvent},
@@ -14,11 +14,17 @@ use alloy::{
 use session_key_bindings::{IEntryPoint, function_id, manifest_hash};
 use session_key_client::{
     Call, UserOperation,
+    account::{Generation, Validations},
     calldata::{self, FunctionReference, NewSessionKey},
-    permissions::{AaCode, ERC20_APPROVE, ERC20_TRANSFER, model::KeyState},
+    permissions::{
+        AaCode, ERC20_APPROVE, ERC20_TRANSFER, PaymasterFields, RuleSet, ValidationNonceKey, model::KeyState,
+    },
     revert::Revert,
+    v08,
 };
-use session_key_testkit::{CallOptions, CallTrace, Chain, ChainConfig, ChainError, Stack, TestToken};
+use session_key_testkit::{
+    CallOptions, CallTrace, Chain, ChainConfig, ChainError, Stack, StackV08, TestToken,
+};
 
 /// When the first key gets its permissions, unix seconds.
 pub const START: u64 = 1_800_000_000;
@@ -64,6 +70,8 @@ pub struct AccountWorld {
     pub paymasters: [Address; 2],
     /// The owner of both accounts.
     pub owner: PrivateKeySigner,
+    /// The accounts' generation.
+    pub generation: Generation,
     base: u64,
 }
 
@@ -95,9 +103,10 @@ pub struct Included {
 }
 
 impl Included {
-    /// Whether its call reverted with an error of the session key plugin.
+    /// Whether its call reverted with an error of the session key plugin, or of the module.
     pub fn is_plugins_refusal(&self) -> bool {
-        !self.success && matches!(Revert::decode(&self.revert_data), Revert::Plugin(_))
+        let revert = Revert::decode(&self.revert_data);
+        !self.success && matches!(revert, Revert::Plugin(_) | Revert::Module(_))
     }
 }
 
@@ -152,8 +161,136 @@ impl AccountWorld {
             other_account,
             paymasters,
             owner,
+            generation: Generation::V07,
             base,
         })
+    }
+
+    /// The same of ERC-6900 v0.8: semi-modular accounts with the session key module. The contracts are in the places of those of v0.7
+    /// that do the same; in the place of the owner plugin is a module that validates, which no account here has installed.
+    pub fn new_v08() -> eyre::Result<Self> {
+        let mut chain = Chain::new(ChainConfig {
+            chain_id: CHAIN_ID,
+            ..Default::default()
+        });
+        let v08 = StackV08::deploy(&mut chain)?;
+        let stack = Stack {
+            entry_point: v08.entry_point,
+            multi_owner_plugin: v08.single_signer_module,
+            session_key_plugin: v08.session_key_module,
+            account_implementation: v08.semi_modular_implementation,
+            account_factory: v08.account_factory,
+            token: v08.token,
+            paymaster: v08.paymaster,
+        };
+        let validations = Validations::default();
+        views::deploy(&mut chain, stack.session_key_plugin)?;
+        let owner = PrivateKeySigner::from_bytes(&OWNER_KEY)?;
+        chain.set_balance(owner.address(), U256::MAX >> 1);
+        let [account, other_account] =
+            [0, 1].map(|salt| v08.create_semi_modular_account(&mut chain, owner.address(), U256::from(salt)));
+        let (account, other_account) = (account?, other_account?);
+        let (_, plan) = StackV08::plan();
+        let paymaster = plan
+            .into_iter()
+            .find(|deployment| deployment.address == v08.paymaster)
+            .ok_or_else(|| eyre::eyre!("the stack has no paymaster"))?;
+        let paymasters = [v08.paymaster, chain.deploy(BUNDLER, paymaster.init_code)?];
+        for account in [account, other_account] {
+            let module = stack.session_key_plugin;
+            let install =
+                v08::calldata::install_session_key_module(account, module, validations.session_keys, &[])?;
+            let request = TransactionRequest::default()
+                .from(owner.address())
+                .to(account)
+                .input(calldata::execute_batch(&install).into());
+            chain.send(request)?.ok()?;
+        }
+        for depositor in [account, other_account, paymasters[0], paymasters[1]] {
+            let deposit = IEntryPoint::depositToCall { account: depositor };
+            let request = TransactionRequest::default()
+                .from(owner.address())
+                .to(stack.entry_point)
+                .value(DEPOSIT)
+                .input(deposit.abi_encode().into());
+            chain.send(request)?.ok()?;
+        }
+        stack.mint(&mut chain, account, TOKENS)?;
+        chain.set_balance(account, BALANCE);
+        // PUSH0 PUSH0 REVERT
+        chain.set_code(REFUSER, [0x5f, 0x5f, 0xfd])?;
+        chain.mine_at(START - 1)?;
+        let base = chain.snapshot();
+        Ok(Self {
+            chain,
+            stack,
+            account,
+            other_account,
+            paymasters,
+            owner,
+            generation: Generation::V08(validations),
+            base,
+        })
+    }
+
+    const fn is_v08(&self) -> bool {
+        matches!(self.generation, Generation::V08(_))
+    }
+
+    fn with_rules(&self, mut state: KeyState) -> KeyState {
+        if self.is_v08() {
+            state.rule_set = RuleSet::Module(self.stack.session_key_plugin);
+            state.modules = [self.stack.multi_owner_plugin].into();
+        }
+        state
+    }
+
+    /// A key that was just added, without permissions.
+    pub(crate) fn fresh(&self, session_key: Address) -> KeyState {
+        self.with_rules(KeyState::fresh(self.account, session_key))
+    }
+
+    /// A key that is none.
+    pub(crate) fn unregistered(&self, session_key: Address) -> KeyState {
+        self.with_rules(KeyState::unregistered(self.account, session_key))
+    }
+
+    /// The nonce key of a session key in this lane; `None`: its own.
+    pub(crate) fn nonce_key(&self, session_key: Address, lane: Option<u64>) -> U256 {
+        let own = self.generation.session_key_nonce_key(session_key);
+        U256::from(match (lane, self.is_v08()) {
+            (None, _) => own,
+            (Some(lane), false) => U192::from(lane),
+            (Some(lane), true) => ValidationNonceKey {
+                lane: U192::from(lane),
+                ..ValidationNonceKey::from_nonce_key(own)
+            }
+            .nonce_key(),
+        })
+    }
+
+    /// `paymasterAndData` with this paymaster and so much gas for it.
+    pub(crate) fn paymaster_data(&self, paymaster: Address, gas: u64) -> Bytes {
+        if self.is_v08() {
+            let fields = PaymasterFields {
+                paymaster,
+                verification_gas_limit: gas.into(),
+                post_op_gas_limit: gas.into(),
+                data: Bytes::new(),
+            };
+            fields.pack()
+        } else {
+            paymaster.to_vec().into()
+        }
+    }
+
+    /// A session key's signature as the account takes it.
+    pub(crate) fn formed(&self, signature: &[u8]) -> Bytes {
+        if self.is_v08() {
+            v08::signature::session_key(signature)
+        } else {
+            Bytes::copy_from_slice(signature)
+        }
     }
 
     /// From here on, [`reset`](Self::reset) goes back to the present.

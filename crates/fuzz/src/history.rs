@@ -17,7 +17,7 @@ use session_key_client::{
         AaCode,
         model::{KeyState, Rule, Violation},
     },
-    revert::{AccountError, PluginError, Revert},
+    revert::{AccountError, ModuleError, PluginError, Revert},
 };
 use std::collections::BTreeSet;
 
@@ -277,7 +277,10 @@ fn agrees(expected: &Expected, found: &Included) -> bool {
     match expected {
         Expected::Success => false,
         Expected::Refused(error) => revert == Revert::Plugin(error.clone()),
-        Expected::CallsFail => !matches!(revert, Revert::Plugin(_)),
+        Expected::TargetIsModule(target) => {
+            revert == Revert::Module(ModuleError::TargetIsModule { target: *target })
+        }
+        Expected::CallsFail => !matches!(revert, Revert::Plugin(_) | Revert::Module(_)),
         Expected::NoPlugin => matches!(revert, Revert::Account(AccountError::UnrecognizedFunction { .. })),
         Expected::ActionFails(refusal) => refusal.matches(&revert),
     }
@@ -288,6 +291,7 @@ fn executed(expected: &Expected) -> String {
         Expected::Success => "success".into(),
         Expected::CallsFail => "a call fails".into(),
         Expected::NoPlugin => "the plugin is gone".into(),
+        Expected::TargetIsModule(_) => "a target is a module".into(),
         Expected::ActionFails(_) => "the owner's action fails".into(),
         Expected::Refused(error) => match error {
             PluginError::ERC20SpendLimitExceeded { .. } => "over a token's limit".into(),

@@ -13,7 +13,7 @@ use session_key_fuzz::{
     run_seeds,
     sequence::Sequence,
     user_operation::UserOperations,
-    verdict::Verdicts,
+    verdict::{ModuleVerdicts, Verdicts},
 };
 use std::{
     path::PathBuf,
@@ -58,6 +58,7 @@ enum Name {
     BundledCalldata,
     UserOperation,
     Verdict,
+    ModuleVerdict,
     Sequence,
     Inspect,
     Plan,
@@ -85,6 +86,7 @@ fn main() -> eyre::Result<()> {
             Name::Decoder => run::<Decoder>,
             Name::Encoder => run::<Encoder>,
             Name::Verdict => run::<Verdicts>,
+            Name::ModuleVerdict => run::<ModuleVerdicts>,
             Name::Sequence => run::<Sequence>,
             Name::Calldata => run::<Calldata>,
             Name::BundledCalldata => run::<BundledCalldata>,

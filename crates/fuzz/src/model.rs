@@ -37,6 +37,8 @@ pub(crate) enum Expected {
     Success,
     /// The plugin refuses to execute it.
     Refused(PluginError),
+    /// The module refuses to call another module.
+    TargetIsModule(Address),
     /// One of its calls fails.
     CallsFail,
     /// The account refuses to execute it: the plugin is gone.
@@ -79,7 +81,7 @@ impl Model {
     pub(crate) fn new(world: &AccountWorld) -> Result<Self, ChainError> {
         let states = (0..KEYS)
             .map(|index| session_key(index).address())
-            .map(|key| (key, KeyState::unregistered(world.account, key)))
+            .map(|key| (key, world.unregistered(key)))
             .collect();
         Ok(Self {
             states,
@@ -134,8 +136,7 @@ impl Model {
                 self.require(key)?;
                 self.require_predecessor(call_data, key)?;
                 self.keys.remove(key).map_err(|_| invalid(key))?;
-                self.states
-                    .insert(key, KeyState::unregistered(world.account, key));
+                self.states.insert(key, world.unregistered(key));
                 Ok(())
             }
             OwnerAction::Rotate(_, _, new) => {
@@ -143,8 +144,7 @@ impl Model {
                 self.require(old)?;
                 self.require_predecessor(call_data, old)?;
                 let mut state = self.states[&old].clone();
-                self.states
-                    .insert(old, KeyState::unregistered(world.account, old));
+                self.states.insert(old, world.unregistered(old));
                 self.require_addable(new)?;
                 state.session_key = new;
                 self.states.insert(new, state);
@@ -169,7 +169,7 @@ impl Model {
                 self.installed = false;
                 // The plugin that does not notice keeps what it has, until it is installed again.
                 if !starved {
-                    self.retire_all();
+                    self.retire_all(world);
                 }
                 Ok(())
             }
@@ -178,7 +178,7 @@ impl Model {
                     return Err(Refusal::Account(AccountError::PluginAlreadyInstalled { plugin }));
                 }
                 self.installed = true;
-                self.retire_all();
+                self.retire_all(world);
                 for (key, changes) in keys {
                     self.add(world, address(key), changes, time)?;
                 }
@@ -221,9 +221,13 @@ impl Model {
         time: u64,
     ) -> Result<(), Refusal> {
         self.require_addable(key)?;
-        self.states.insert(key, KeyState::fresh(world.account, key));
+        self.states.insert(key, world.fresh(key));
         self.keys.add(key);
-        self.apply(world, key, changes, time);
+        if let Some(state) = self.states.get_mut(&key) {
+            state
+                .apply_at_addition(&updates(world, changes), time)
+                .expect("generated updates have an encoding");
+        }
         Ok(())
     }
 
@@ -252,10 +256,10 @@ impl Model {
         })
     }
 
-    fn retire_all(&mut self) {
+    fn retire_all(&mut self, world: &AccountWorld) {
         self.keys = KeyList::default();
         for (key, state) in &mut self.states {
-            *state = KeyState::unregistered(state.account, *key);
+            *state = world.unregistered(*key);
         }
     }
 
@@ -273,16 +277,14 @@ impl Model {
             Maker::Owner(_) if self.installed => return Ok(()),
             Maker::Owner(_) => return Err((AaCode::AccountReverted, Vec::new())),
         };
-        let account = world.account;
-        let state = self
-            .states
-            .entry(key)
-            .or_insert_with(|| KeyState::unregistered(account, key));
+        let state = self.states.entry(key).or_insert_with(|| world.unregistered(key));
         let violations = if self.installed {
             state.execute_validation(operation, Some(*hash), time)
         } else {
             // The EntryPoint's own checks come first.
-            KeyState::unregistered(account, key).execute_validation(operation, Some(*hash), time)
+            world
+                .unregistered(key)
+                .execute_validation(operation, Some(*hash), time)
         };
         if violations.is_empty() {
             return Ok(());
@@ -312,9 +314,19 @@ impl Model {
             return Expected::Refused(PluginError::InvalidSessionKey { session_key: key });
         };
         let before = state.clone();
-        let violations = state.execute_calls(&calls, time);
+        let mut violations = state.execute_calls(&calls, time);
+        // The rules of every call come before the questions to targets.
+        let module = violations.iter().find_map(|violation| match violation.rule {
+            Rule::TargetIsModule { target } => Some(target),
+            _ => None,
+        });
+        violations.retain(|violation| !matches!(violation.rule, Rule::TargetIsModule { .. }));
         if let Some(error) = error(&violations, world.account, key) {
             return Expected::Refused(error);
+        }
+        if let Some(target) = module {
+            *state = before;
+            return Expected::TargetIsModule(target);
         }
         if self.holdings.call(world, &calls) {
             Expected::Success

@@ -14,7 +14,7 @@ use session_key_client::{
     Call, SignedOperation, UserOperation,
     calldata::{self, NewSessionKey, UninstallConfig},
     key_list::SENTINEL,
-    permissions::{execute_with_session_key, model::decode_execute_with_session_key, session_key_nonce_key},
+    permissions::{execute_with_session_key, model::decode_execute_with_session_key},
 };
 use session_key_testkit::ChainError;
 
@@ -125,10 +125,11 @@ impl Model {
             call_gas_limit: gas,
             verification_gas_limit: gas,
             pre_verification_gas: gas,
+            version: world.generation.entry_point_version(),
             ..Default::default()
         };
         if let Some(index) = random.paymaster {
-            operation.paymaster_and_data = world.paymasters[index % 2].to_vec().into();
+            operation.paymaster_and_data = world.paymaster_data(world.paymasters[index % 2], GAS);
         }
         match random.fee {
             Fee::Free => {}
@@ -148,12 +149,12 @@ impl Model {
                     .unwrap_or(gas);
             }
         }
-        let mut lane = U256::from(session_key_nonce_key(key));
+        let mut lane = world.nonce_key(key, None);
         match random.odd {
             Some(Oddity::LaneOfKey(index)) => {
-                lane = U256::from(session_key_nonce_key(session_key(index).address()));
+                lane = world.nonce_key(session_key(index).address(), None);
             }
-            Some(Oddity::Lane(number)) => lane = U256::from(number),
+            Some(Oddity::Lane(number)) => lane = world.nonce_key(key, Some(number)),
             _ => {}
         }
         if let Some(odd) = &random.odd {
@@ -173,6 +174,7 @@ impl Model {
         if let Some(odd) = &random.odd {
             operation.signature = spoil(&operation.signature, odd);
         }
+        operation.signature = world.formed(&operation.signature);
         // The key that it names is what the bytes say.
         let named = match decode_execute_with_session_key(&operation.call_data) {
             Ok((_, named)) => named,

@@ -229,6 +229,8 @@ impl Answers {
             return self.unregistered(footprint, &entries);
         }
         let mut state = KeyState::fresh(footprint.account, footprint.session_key);
+        state.rule_set = footprint.rule_set;
+        state.modules = footprint.modules.clone();
         state.complete = footprint.complete;
         state.access_control_type = match self.decode::<ISessionKeyPlugin::getAccessControlTypeCall>()? {
             ContractAccessControlType::ALLOWLIST => AccessControlType::Allowlist,
@@ -287,6 +289,8 @@ impl Answers {
             }
         }
         let mut state = KeyState::unregistered(footprint.account, footprint.session_key);
+        state.rule_set = footprint.rule_set;
+        state.modules = footprint.modules.clone();
         state.complete = footprint.complete;
         Ok(state)
     }

@@ -321,7 +321,10 @@ fn a_node_that_never_answers_does_not_hold_a_command_up() {
 fn a_node_that_is_slow_at_every_question_does_not_hold_a_command_up() {
     let url = server(|request| {
         thread::sleep(Duration::from_millis(950));
-        result(request, &json!("0x01"))
+        let hash = format!("0x{}", "1".repeat(64));
+        let header = json!({ "number": "0x1", "hash": hash, "parentHash": hash, "timestamp": "0x1" });
+        let is_header = request.contains("eth_getBlockByNumber");
+        result(request, &if is_header { header } else { json!("0x01") })
     });
     let start = Instant::now();
     let contracts = [

@@ -43,6 +43,8 @@ pub(super) struct Replay<'a> {
     pub(super) in_validation: Vec<Violation>,
     /// What the operation breaks in execution.
     pub(super) in_execution: Vec<Violation>,
+    /// The key was just added, and what it was added with comes next.
+    is_new: bool,
 }
 
 /// Runs everything again that touched the key in the operation's block, up to the operation: the key's operations, and changes by
@@ -86,6 +88,7 @@ pub(super) async fn replay<'a>(
         is_unclear,
         in_validation: Vec::new(),
         in_execution: Vec::new(),
+        is_new: false,
     };
     for run in &earlier {
         replay.run(&run.receipt, &run.carried.bundles);
@@ -243,9 +246,15 @@ impl Replay<'_> {
     }
 
     fn ended(&mut self) {
-        let rule_set = self.state.rule_set;
-        self.state = KeyState::unregistered(self.state.account, self.state.session_key);
-        self.state.rule_set = rule_set;
+        self.restart(KeyState::unregistered(self.state.account, self.state.session_key));
+    }
+
+    /// What is known of plugin and targets stays.
+    fn restart(&mut self, state: KeyState) {
+        let before = std::mem::replace(&mut self.state, state);
+        self.state.rule_set = before.rule_set;
+        self.state.modules = before.modules;
+        self.is_new = false;
     }
 
     /// The plugin says that keys of the account were changed.
@@ -254,16 +263,24 @@ impl Replay<'_> {
         let Some(event) = key_event(log) else { return };
         match event.kind {
             KeyEventKind::Added { session_key, .. } if session_key == key => {
-                let rule_set = self.state.rule_set;
-                self.state = KeyState::fresh(self.state.account, key);
-                self.state.rule_set = rule_set;
+                self.restart(KeyState::fresh(self.state.account, key));
+                self.is_new = true;
             }
             KeyEventKind::Removed { session_key } if session_key == key => self.ended(),
             KeyEventKind::Rotated { old, .. } if old == key => self.ended(),
             // It has what the other key had.
             KeyEventKind::Rotated { new, .. } if new == key => self.is_unclear = true,
             KeyEventKind::Updated { session_key, updates } if session_key == key => {
-                let is_applied = updates.is_ok_and(|updates| self.state.apply(&updates, self.time).is_ok());
+                // The updates that a key is added with come right after its addition.
+                let is_new = std::mem::take(&mut self.is_new);
+                let is_applied = updates.is_ok_and(|updates| {
+                    let applied = if is_new {
+                        self.state.apply_at_addition(&updates, self.time)
+                    } else {
+                        self.state.apply(&updates, self.time)
+                    };
+                    applied.is_ok()
+                });
                 self.is_unclear |= !is_applied;
             }
             _ => {}

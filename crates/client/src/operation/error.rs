@@ -347,10 +347,10 @@ pub enum Cause {
         included: Box<Included>,
     },
 
-    /// A key that was removed or rotated away is still there in the block that includes the operation: something else has added it
-    /// again.
+    /// A key that was removed, rotated away or uninstalled is still there in the block that includes the operation: something else has
+    /// added it again, or the account ignored that the module failed to remove it.
     #[error(
-        "account {account} still has session key {session_key}, which was removed: something added it again"
+        "account {account} still has session key {session_key}, which was to be gone: something added it again, or its removal failed"
     )]
     StillThere {
         /// The account.

@@ -846,7 +846,12 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
             } else {
                 3
             };
+            // From v0.7 on, the paymaster has gas of its own.
+            let paymaster = operation.paymaster_fields().map_or(U256::ZERO, |fields| {
+                U256::from(fields.verification_gas_limit) + U256::from(fields.post_op_gas_limit)
+            });
             sum.saturating_add(operation.call_gas_limit)
+                .saturating_add(paymaster)
                 .saturating_add(
                     operation
                         .verification_gas_limit

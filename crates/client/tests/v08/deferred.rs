@@ -7,6 +7,7 @@ use crate::{
 use session_key_client::{
     Call, SmartAccount,
     alloy::primitives::{Bytes, U256},
+    explain::{Became, ExplainOptions, explain_hash},
     operation::{Cause, Happened, OperationError},
     permissions::AaCode,
     v08::{DeferredGrant, DeferredGrantError},
@@ -83,6 +84,13 @@ async fn one_operation_installs_grants_and_pays_on_every_form_of_account() {
         assert_eq!(known.session_keys().await.unwrap(), [agent.session_key()]);
         let limit = known.gas_spend_limit(agent.session_key()).await.unwrap();
         assert!(limit.info.limit_used >= included.receipt.actual_gas_cost);
+        let options = ExplainOptions::new();
+        let explained = explain_hash(&known, included.receipt.user_op_hash, &options)
+            .await
+            .unwrap();
+        let explained = explained.expect("it is found");
+        assert_eq!(explained[0].outcome, Became::Succeeded, "{explained:?}");
+        assert_eq!(explained[0].session_key, Some(agent.session_key()));
         // From now on the key is one like any other, with what it has used.
         agent.execute(pay(40)).await.unwrap();
         let error = agent.execute(pay(1)).await.unwrap_err();

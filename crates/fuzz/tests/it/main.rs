@@ -13,7 +13,7 @@ use session_key_fuzz::{
     run_with_regressions,
     sequence::Sequence,
     user_operation::UserOperations,
-    verdict::Verdicts,
+    verdict::{ModuleVerdicts, Verdicts},
 };
 
 /// Runs a property, and insists that it saw this many different outcomes whose names begin so (unless `PROPTEST_CASES` asks for
@@ -99,6 +99,21 @@ fn verdict() {
     run::<Verdicts>(
         60,
         regressions!("verdict"),
+        &[
+            ("accepted", 2),
+            ("refused in validation", 3),
+            ("refused in execution", 1),
+            ("broken in validation", 15),
+            ("waiting", 2),
+        ],
+    );
+}
+
+#[test]
+fn module_verdict() {
+    run::<ModuleVerdicts>(
+        60,
+        regressions!("module_verdict"),
         &[
             ("accepted", 2),
             ("refused in validation", 3),

@@ -120,12 +120,7 @@ impl KeyState {
         time: u64,
     ) -> Result<(), PermissionError> {
         let begins_at = if self.rule_set.module().is_some() { 0 } else { time };
-        self.apply(updates, begins_at)?;
-        let GasSpendLimitInfo { info, should_reset } = &mut self.gas_limit;
-        if info.is_not_begun() && self.rule_set.module().is_some() {
-            *should_reset = true;
-        }
-        Ok(())
+        self.apply(updates, begins_at)
     }
 
     /// Applies encoded updates, exactly those that the plugin accepts: all of them, or none.
@@ -169,12 +164,14 @@ impl KeyState {
                 };
             }
             PermissionUpdate::GasSpendLimit(limit) => {
-                self.gas_limit.should_reset = false;
                 self.gas_limit.info = if limit.is_unlimited() {
                     SpendLimitInfo::default()
                 } else {
                     configured(&self.gas_limit.info, &limit, time)
                 };
+                // Also where the module's clock, of 48 bits, reads zero.
+                self.gas_limit.should_reset =
+                    self.rule_set.module().is_some() && self.gas_limit.info.is_not_begun();
             }
             PermissionUpdate::RequiredPaymaster(paymaster) => {
                 self.required_paymaster = (!paymaster.is_zero()).then_some(paymaster);
