@@ -47,6 +47,9 @@ pub(crate) struct Answer {
     lines: Vec<Line>,
     data: Map<String, Value>,
     is_no: bool,
+    /// So many of the lines were shown to whoever agreed to it.
+    #[serde(skip)]
+    shown: usize,
 }
 
 impl Answer {
@@ -57,6 +60,11 @@ impl Answer {
     /// The answer is no: the exit code is 1.
     pub(crate) const fn no(&mut self, is_no: bool) {
         self.is_no |= is_no;
+    }
+
+    /// What it says so far was shown where it would be printed: it is not printed there again.
+    pub(crate) const fn is_shown(&mut self) {
+        self.shown = self.lines.len();
     }
 
     /// A member of the JSON document.
@@ -113,7 +121,7 @@ impl Answer {
     }
 
     fn styled(&self) -> String {
-        let lines = self.lines.iter().map(|line| match line {
+        let lines = self.lines.iter().skip(self.shown).map(|line| match line {
             Line::Raw(text) => text.clone(),
             Line::Wrapped { tone, indent, text } => {
                 let style = match tone {
@@ -232,11 +240,12 @@ pub(crate) fn print_json(failure: &Failure, writes: bool) -> Printed {
     )
 }
 
-/// What was sent, in the JSON of commands that write.
+/// What was sent, in the JSON of commands that write. What was sent, or is not needed, was not simulated.
 pub(crate) fn hashes(answer: &mut Answer, user_op_hash: Option<B256>, transaction_hash: Option<B256>) {
     answer
         .data("userOpHash", user_op_hash)
-        .data("transactionHash", transaction_hash);
+        .data("transactionHash", transaction_hash)
+        .data("simulation", Value::Null);
 }
 
 /// Breaks a text at spaces. What has none stays whole: addresses are to be copied.
@@ -263,6 +272,20 @@ fn wrapped(text: &str, indent: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_that_were_shown_are_not_printed_again() {
+        let mut answer = Answer::new();
+        answer.plain("asked about").data("words", ["asked about"]);
+        answer.is_shown();
+        answer.plain("done");
+        assert_eq!(answer.styled().trim(), "done");
+        assert!(answer.text().contains("asked about"));
+        // What another run says, nobody has seen.
+        let kept = serde_json::to_value(&answer).unwrap();
+        let kept: Answer = serde_json::from_value(kept).unwrap();
+        assert!(kept.styled().contains("asked about"));
+    }
 
     #[test]
     fn lines_are_broken_at_spaces() {

@@ -124,6 +124,15 @@ impl PolicyFile {
             .collect())
     }
 
+    /// Finds out whether this lock file could be written, as long as nothing depends on it.
+    pub(crate) fn check_lock_can_be_written(&self, lock: &PolicyLock) -> Result<()> {
+        let Some(path) = self.lock_path() else {
+            return Ok(());
+        };
+        try_whole(&path, &lock.to_text())
+            .wrap_err_with(|| format!("{} cannot be written, so nothing was signed", path.display()))
+    }
+
     /// Writes the lock file: a new file takes the old one's place.
     pub(crate) fn write_lock(&self, lock: &PolicyLock) -> Result<()> {
         let Some(path) = self.lock_path() else {
@@ -131,6 +140,41 @@ impl PolicyFile {
         };
         write_whole(&path, &lock.to_text()).wrap_err_with(|| format!("{}", path.display()))
     }
+}
+
+/// The file that is written in another one's stead, until it takes its place.
+fn part_of(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    part.into()
+}
+
+/// Writes a file that is there until it takes another one's place.
+fn write_part(part: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::File::create(part).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    })
+}
+
+/// Whether [`write_whole`] could write this, as far as that can be said without writing it. Nothing stays of it.
+fn try_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let target = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Err(std::io::ErrorKind::IsADirectory.into()),
+        // A pipe may wait for who reads it, and a device takes what it is given.
+        Ok(found) if !found.is_file() => return Ok(()),
+        Ok(_) => std::fs::canonicalize(path)?,
+        Err(_) if path.is_symlink() => {
+            std::fs::write(path, text)?;
+            return std::fs::remove_file(std::fs::canonicalize(path)?);
+        }
+        Err(_) => path.to_owned(),
+    };
+    let part = part_of(&target);
+    let written = write_part(&part, text);
+    // What could not be made is not there.
+    let removed = std::fs::remove_file(&part);
+    written.and(removed)
 }
 
 /// Writes a file so that it is there as a whole or not at all. What is no regular file, such as a pipe or a device, is written to
@@ -148,13 +192,8 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
         Err(_) => path.to_owned(),
     };
     let path = target.as_path();
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let written = std::fs::File::create(&part).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
+    let part = part_of(path);
+    let written = write_part(&part, text);
     let moved = written.and_then(|()| std::fs::rename(&part, path));
     if moved.is_err() {
         let _ = std::fs::remove_file(&part);

@@ -13,7 +13,7 @@ use session_key_client::{
     SessionKeySigner,
     alloy::primitives::Address,
     permissions::parse_address,
-    signer::{KeyStorage, KeystoreFile, PrivateKey},
+    signer::{KeyError, KeyStorage, KeystoreFile, PrivateKey},
 };
 use std::path::{Path, PathBuf};
 
@@ -124,8 +124,16 @@ impl Keystore {
 
     /// A key that is there.
     pub(crate) fn load(&self, key: Address) -> Result<SessionKeySigner> {
-        let file = Self::file(self.folder()?, key, Self::password()?);
-        Ok(SessionKeySigner::load(file)?)
+        let folder = self.folder()?;
+        let file = Self::file(folder, key, Self::password()?);
+        match SessionKeySigner::load(file) {
+            Err(KeyError::NotFound(_)) => Err(WrongInput(format!(
+                "there is no session key {key} in --keystore {}",
+                folder.display()
+            ))
+            .into()),
+            loaded => Ok(loaded?),
+        }
     }
 
     fn list(&self) -> Result<Vec<Address>> {

@@ -253,7 +253,7 @@ impl KeyCommand {
             Self::Unblock(arguments) => write::unblock(arguments).await,
             Self::Keygen(arguments) => keys::keygen(arguments),
             Self::Keys(arguments) => keys::list(arguments),
-            Self::Encode(arguments) => offline::encode(arguments),
+            Self::Encode(arguments) => offline::encode(arguments).await,
             Self::Decode(arguments) => decode::decode(arguments),
             // These print as they go.
             Self::Watch(_) | Self::Completions(_) | Self::Man(_) => Ok(Answer::new()),

@@ -1,15 +1,16 @@
-//! Commands that need no chain: lint, covers, encode.
+//! Commands that need no chain, and ask a node only where one is given: lint, covers, encode.
 
-use super::{Outcome, not_begun, show};
+use super::{Outcome, chain::Chain, not_begun, show};
 use crate::{
     answer::{Answer, Tone},
     endpoint::{Endpoint, RPC_URL, TimeLimit},
     failure::WrongInput,
     files::PolicyFile,
+    report::print_note,
     settings::{FromFile, Sources},
 };
 use clap::Args;
-use eyre::{Result, ensure};
+use eyre::{Result, bail, ensure};
 use serde_json::{Value, json};
 use session_key_client::{
     alloy::primitives::Address,
@@ -24,7 +25,7 @@ use session_key_client::{
     },
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -265,13 +266,21 @@ pub(crate) fn covers_command(arguments: &CoversArguments) -> Outcome {
 
 type U = session_key_client::permissions::covers::Use;
 
-/// Resolves a policy by its lock file alone: the entry of a key, or the only one, or such as do not differ.
-pub(crate) fn resolve_locked(
+/// Resolves a policy by its lock file: the entry of a key, or the only one, or such as do not differ. `said`: what tokens say of
+/// their decimals.
+fn resolve_locked(
     file: &PolicyFile,
     lock: &PolicyLock,
     (chain_id, account, key): (Option<u64>, Option<Address>, Option<Address>),
+    said: &BTreeMap<Address, u8>,
 ) -> Result<Resolved> {
     let symbol = symbol(chain_id);
+    let with_said = |facts: Facts| {
+        let facts = facts.native_symbol(symbol);
+        said.iter().fold(facts, |facts, (token, decimals)| {
+            facts.decimals(*token, *decimals)
+        })
+    };
     let grants: Vec<_> = lock
         .grants()
         .filter(|grant| chain_id.is_none_or(|chain_id| grant.chain_id == chain_id))
@@ -283,7 +292,15 @@ pub(crate) fn resolve_locked(
     }
     let mut resolved: Vec<Resolved> = Vec::new();
     for grant in &grants {
-        let facts = grant.facts().native_symbol(symbol);
+        for (token, locked) in &grant.decimals {
+            if let Some(said) = said.get(token).filter(|said| *said != locked) {
+                bail!(WrongInput(format!(
+                    "{}: token {token} has {said} decimals, by what the node says, and {locked} by {}.lock",
+                    file.name, file.name
+                )));
+            }
+        }
+        let facts = with_said(grant.facts());
         let one = file.policy.resolve(&facts).map_err(|error| file.wrong(error))?;
         if !resolved.contains(&one) {
             resolved.push(one);
@@ -291,7 +308,7 @@ pub(crate) fn resolve_locked(
     }
     match resolved.len() {
         0 => {
-            let facts = Facts::new().native_symbol(symbol);
+            let facts = with_said(Facts::new());
             Ok(file.policy.resolve(&facts).map_err(|error| file.wrong(error))?)
         }
         1 => Ok(resolved.remove(0)),
@@ -303,13 +320,54 @@ pub(crate) fn resolve_locked(
     }
 }
 
-pub(crate) fn encode(arguments: &EncodeArguments) -> Outcome {
-    not_begun((|| {
-        let settings = arguments.sources.settings()?;
+/// The decimals of limited tokens, by what a node says. One that does not answer is an error only where nothing else says them.
+async fn decimals_by(chain: &Chain, file: &PolicyFile) -> Result<BTreeMap<Address, u8>> {
+    let locked = file.locked_decimals(chain.chain_id)?;
+    let mut said = BTreeMap::new();
+    for token in file.policy.limited_tokens() {
+        match chain.decimals(token).await {
+            Ok(decimals) => {
+                said.insert(token, decimals);
+            }
+            Err(_) if file.policy.decimals(token).is_some() || locked.contains_key(&token) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(said)
+}
+
+/// Says which amounts depend on the node's word, on standard error: what is printed is to be decoded again.
+fn note_assumed(file: &PolicyFile, chain_id: u64, resolved: &Resolved) -> Result<()> {
+    let locked = file.locked_decimals(chain_id)?;
+    for (token, decimals) in &resolved.assumed_decimals {
+        let limits = &resolved.permissions.erc20_spend_limits;
+        let limit = limits.iter().find(|limit| limit.token == *token);
+        if let (Some(limit), None) = (limit, locked.get(token)) {
+            print_note(&format!(
+                "token {token} has {decimals} decimals, by what the node says: the limit is {} base units",
+                limit.limit.spend_limit
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn encode(arguments: &EncodeArguments) -> Outcome {
+    let encoding = async {
+        let mut settings = arguments.sources.settings()?;
         let file = PolicyFile::read(&arguments.policy)?;
         let lock = file.lock()?;
+        let mut said = BTreeMap::new();
+        if settings.rpc_url.is_some() {
+            let chain = Chain::connect(settings.clone()).await?;
+            settings.chain_id = Some(chain.chain_id);
+            said = decimals_by(&chain, &file).await?;
+        }
         let which = (settings.chain_id, settings.account, arguments.key);
-        let resolved = resolve_locked(&file, &lock, which)?;
+        let resolved = resolve_locked(&file, &lock, which, &said)?;
+        if let (Some(_), Some(chain_id)) = (&settings.rpc_url, settings.chain_id) {
+            note_assumed(&file, chain_id, &resolved)?;
+        }
         let updates = resolved.permissions.encode()?;
         let mut answer = Answer::new();
         for update in &updates {
@@ -325,5 +383,6 @@ pub(crate) fn encode(arguments: &EncodeArguments) -> Outcome {
             .data("tag", resolved.tag)
             .data("words", words);
         Ok(answer)
-    })())
+    };
+    not_begun(arguments.sources.time_limit.all(encoding).await)
 }

@@ -417,9 +417,18 @@ fn what_could_not_be_reported_is_reported_the_next_time() {
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
     let grant = ["grant", policy.as_str()];
-    fs::create_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
-    let (exit, unreported) = run(&stage, &grant);
-    assert_eq!(exit, Some(3), "{unreported}");
+    // The lock file cannot be written any more once the transaction is sent.
+    let part = stage.path("weekly.toml.lock.part");
+    let url = serve_with(&stage.testkit, &[], move |body| {
+        if body.contains("eth_sendRawTransaction") {
+            // It may be sent more than once.
+            fs::create_dir_all(&part).expect("a folder");
+        }
+        None
+    });
+    let output = stage.run(&arguments(&grant, &url, &stage.testkit_account()));
+    let unreported = json_of(&output);
+    assert_eq!(output.status.code(), Some(3), "{unreported}");
     assert_eq!(unreported["error"]["code"], "not_reported");
     fs::remove_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
     let hash = unreported["transactionHash"].as_str().expect("a hash").parse();

@@ -978,6 +978,134 @@ fn an_answer_that_cannot_be_written_is_no_success() {
     }
 }
 
+/// The next run names the key that was granted when nobody could read which.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_grant_that_could_not_be_told_is_told_by_the_next_run() {
+    for direct in [false, true] {
+        let stage = Stage::new();
+        let account = stage.account().to_string();
+        let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+        let mut arguments = vec!["grant", policy.as_str(), "--yes", "--deployment", "deterministic"];
+        if direct {
+            arguments.push("--direct");
+        } else {
+            arguments.extend(["--bundler-url", stage.bundler.url()]);
+        }
+        let all = [&arguments[..], &["--rpc-url", stage.url(), "--account", &account]].concat();
+        let mut closed = stage.spawn(&all);
+        drop(closed.stdout.take());
+        let output = stage.ended(closed);
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+        // The lock file is not what the next run goes by.
+        fs::remove_file(stage.path("weekly.toml.lock")).expect("a lock file");
+        let told = stage.json(0, &arguments);
+        let keys = stage.json(0, &["inspect"]);
+        let keys = keys["keys"].as_array().expect("keys");
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        assert_eq!(keys[0]["address"], told["sessionKey"], "{keys:?}");
+    }
+}
+
+#[test]
+fn a_lock_file_that_cannot_be_written_is_found_out_before_anything_is_signed() {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    fs::create_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
+    let grant = [
+        "grant",
+        &policy,
+        "--yes",
+        "--direct",
+        "--deployment",
+        "deterministic",
+    ];
+    let failed = stage.json(2, &grant);
+    let message = failed["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("cannot be written"), "{message}");
+    fs::remove_dir(stage.path("weekly.toml.lock.part")).expect("an empty folder");
+    stage.json(0, &grant);
+}
+
+#[test]
+fn a_dry_run_says_whether_it_would_go_through() {
+    let stage = Stage::new();
+    stage.account();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let grant = ["grant", &policy, "--deployment", "deterministic"];
+    let dry = |exit: i32, arguments: &[&str]| {
+        let dry = stage.json(exit, &[arguments, &["--dry-run"]].concat());
+        dry["simulation"]["verdict"]
+            .as_str()
+            .expect("a verdict")
+            .to_owned()
+    };
+    assert_eq!(dry(0, &grant), "notSimulated");
+    let key = key_of(&stage.json(0, &[&grant[..], &["--direct", "--yes"]].concat()));
+    let more = [&grant[..], &["--direct", "--yes", "--again"]].concat();
+    let other = key_of(&stage.json(0, &more));
+    for way in [&[][..], &["--direct"]] {
+        assert_eq!(dry(0, &[&grant[..], way].concat()), "wouldSucceed");
+        assert_eq!(
+            dry(0, &[&["rotate", key.as_str()][..], way].concat()),
+            "wouldSucceed"
+        );
+        assert_eq!(
+            dry(0, &[&["revoke", key.as_str()][..], way].concat()),
+            "wouldSucceed"
+        );
+        // The plugin takes no key that is one already.
+        assert_eq!(
+            dry(1, &[&["rotate", key.as_str(), other.as_str()][..], way].concat()),
+            "wouldRevert"
+        );
+    }
+}
+
+#[test]
+fn encode_reads_decimals_from_the_chain_that_is_meant() {
+    let stage = Stage::new();
+    let known = stage.weekly("known.toml", "100 TEST per 7 days");
+    let absolute =
+        |text: String| text.replace("valid_for = \"90 days\"", "valid_until = 2100-01-01T00:00:00Z");
+    let text_of_known = absolute(fs::read_to_string(&known).expect("a policy"));
+    let known = stage.file("known.toml", &text_of_known);
+    let open = stage.file("open.toml", &text_of_known.replace("decimals = 6\n", ""));
+    let encode = |exit: i32, arguments: &[&str]| {
+        let output = stage.run(&[&["encode"], arguments].concat());
+        assert_eq!(output.status.code(), Some(exit), "{}", text(&output.stderr));
+        text(&output.stdout).to_owned()
+    };
+    encode(2, &[&open]);
+    let by_node = encode(0, &[&open, "--rpc-url", stage.url()]);
+    assert_eq!(by_node, encode(0, &[&known]));
+    encode(2, &[&known, "--rpc-url", stage.url(), "--chain-id", "1"]);
+}
+
+#[test]
+fn a_key_that_is_not_in_the_keystore_is_said_in_words() {
+    let stage = Stage::new();
+    let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
+    let account = SHOP.to_string();
+    let key = Address::repeat_byte(0x7e).to_string();
+    let output = stage.run(&[
+        "request",
+        "new",
+        &policy,
+        "--key",
+        &key,
+        "--account",
+        &account,
+        "--chain-id",
+        "31337",
+    ]);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains(&format!("no session key {key}")), "{error}");
+    assert!(!error.contains('{'), "{error}");
+}
+
 #[test]
 fn a_node_that_hangs_is_not_waited_for() {
     let url = super::server::silent_server();
@@ -1026,10 +1154,32 @@ fn a_grant_that_was_begun_goes_on_with_the_same_key() {
     assert_ne!(key_of(&second), first);
     let keys = stage.json(0, &["inspect"]);
     assert_eq!(keys["keys"].as_array().expect("a list").len(), 2);
-    // The lock file cannot be written: what was done stays noted.
+    // The lock file cannot be written any more once it is signed: what was done stays noted.
     fs::remove_file(stage.path("weekly.toml.lock")).expect("a file");
+    stage.mines.store(false, Ordering::SeqCst);
+    let account = stage.testkit_account();
+    let child = stage.spawn(&[
+        "grant",
+        &policy,
+        "--bundler-url",
+        stage.bundler.url(),
+        "--yes",
+        "--deployment",
+        "deterministic",
+        "--rpc-url",
+        stage.url(),
+        "--account",
+        &account,
+        "--json",
+    ]);
+    while notes().is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
     fs::create_dir(stage.path("weekly.toml.lock.part")).expect("a folder");
-    let unreported = grant(3);
+    stage.mines.store(true, Ordering::SeqCst);
+    let output = stage.ended(child);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    let unreported = json_of(&output);
     assert_eq!(unreported["error"]["code"], "not_reported");
     assert_eq!(notes().len(), 1);
     fs::remove_dir(stage.path("weekly.toml.lock.part")).expect("a folder");

@@ -83,8 +83,8 @@ pub enum ConnectError {
         chain_id: u64,
     },
 
-    /// The contract at the address is not an ERC-6900 v0.7 account.
-    #[error("{address} is not an ERC-6900 v0.7 account: it does not answer {function}")]
+    /// The contract at the address is not an account of ERC-6900 v0.7 or v0.8.
+    #[error("{address} is not an account of ERC-6900 v0.7 or v0.8: it does not answer {function}")]
     NotModularAccount {
         /// The address.
         address: Address,
@@ -97,7 +97,7 @@ pub enum ConnectError {
     OtherEntryPoint {
         /// The account.
         account: Address,
-        /// EntryPoint v0.6, or the one that was [given](super::ConnectOptions::entry_point).
+        /// EntryPoint v0.6 (v0.7 of a v0.8 account), or the one that was [given](super::ConnectOptions::entry_point).
         expected: Address,
         /// The account's EntryPoint.
         found: Address,

@@ -92,7 +92,7 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
             answer.plain("The bundler has no part in it.");
         }
         if !writing.dry_run {
-            writing.consent(&answer, &desk.chain.settings.of_file).await?;
+            writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
         }
         Ok((desk, Work::Create(init_code)))
     };
@@ -119,6 +119,8 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
             "calls",
             json!([{ "target": factory.to_string(), "valueWei": "0", "data": call }]),
         );
+        let from = writing.owner().map(|owner| owner.address()).unwrap_or_default();
+        desk.simulate(&mut answer, from, factory, call).await;
         return Ok(answer);
     }
     let sent = desk.transaction(CREATING, factory, call.to_vec(), &answer).await;

@@ -314,11 +314,11 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             return Ok((desk, answer, Work::Nothing));
         }
         if writing.dry_run {
-            desk.dry(&mut answer, &account, actions(&plan)).await?;
+            desk.dry(&mut answer, &account, actions(&plan), None).await?;
             return Ok((desk, answer, Work::Nothing));
         }
         arguments.lints.check(writing, &file, &warnings)?;
-        writing.consent(&answer, &desk.chain.settings.of_file).await?;
+        writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
         // The key may have been used, or changed, while somebody was reading.
         let Planned { plan: again, .. } = desk
             .within(planned(

@@ -18,7 +18,10 @@ use serde_json::{Value, json};
 use session_key_client::{
     NewSessionKey, OwnerClient,
     account::Generation,
-    permissions::{policy::LockedGrant, words::UnixTime},
+    permissions::{
+        policy::{LockedGrant, PolicyLock},
+        words::UnixTime,
+    },
     submit::BundlerSubmitter,
 };
 use std::path::Path;
@@ -100,11 +103,15 @@ pub(super) async fn grant_deferred(
             .data("block", Value::Null)
             .data("dryRun", writing.dry_run)
             .data("calls", json!([]))
+            .data("simulation", Value::Null)
             .data("deadline", deadline)
             .data("file", file.display().to_string());
         if !writing.dry_run {
             arguments.lints.check(writing, policy, &warnings)?;
-            writing.consent(&answer, &desk.chain.settings.of_file).await?;
+            let entry = (key.unwrap_or_default(), tag.unwrap_or(resolved.tag));
+            let lock = lock_with(policy, chain, account.address(), entry, now, &resolved)?;
+            policy.check_lock_can_be_written(&lock)?;
+            writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
         }
         Ok((desk, answer, account, signer, resolved, now))
     };
@@ -139,21 +146,22 @@ pub(super) async fn grant_deferred(
         .raw(key.to_string())
         .data("sessionKey", key.to_string())
         .data("tag", tag);
-    lock(policy, &desk.chain, account.address(), (key, tag), now, &resolved)
+    lock_with(policy, &desk.chain, account.address(), (key, tag), now, &resolved)
+        .and_then(|lock| policy.write_lock(&lock))
         .wrap_err("the grant was written, but its lock file was not")
         .map_err(failed)?;
     Ok(answer)
 }
 
 /// What `plan` and `apply` read later.
-fn lock(
+fn lock_with(
     policy: &PolicyFile,
     chain: &crate::commands::chain::Chain,
     account: alloy::primitives::Address,
     (key, tag): (alloy::primitives::Address, B256),
     now: u64,
     resolved: &session_key_client::permissions::policy::Resolved,
-) -> Result<()> {
+) -> Result<PolicyLock> {
     let mut lock = policy.lock()?;
     let mut entry = LockedGrant::new(chain.chain_id, account, key, now);
     entry.tag = tag;
@@ -161,5 +169,5 @@ fn lock(
     entry.valid_until = range.map_or(0, |range| range.valid_until);
     entry.decimals = resolved.assumed_decimals.clone();
     lock.put(entry);
-    policy.write_lock(&lock)
+    Ok(lock)
 }

@@ -5,8 +5,8 @@ use super::{
     ledger::{BegunNotes, Kept, Ledger, NoteScope, OperationNote, by_nonce, open_journal},
 };
 use crate::{
-    answer::{Answer, hashes},
-    commands::{ASKING, chain::Chain, keys::Keystore, waited},
+    answer::{Answer, Tone, hashes},
+    commands::{ASKING, chain::Chain, clean, keys::Keystore, waited},
     failure::{AfterEarlierRun, Interrupted, OfEarlierRun, WrongInput, asked_to_end},
     purse::Purse,
     report::print_note,
@@ -16,8 +16,12 @@ use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use serde_json::{Value, json};
 use session_key_client::{
     OwnerAction, OwnerClient, SmartAccount,
+    account::Generation,
     alloy::{
+        eips::BlockId,
+        network::TransactionBuilder as _,
         primitives::{Address, Bytes, U256},
+        rpc::types::TransactionRequest,
         signers::local::PrivateKeySigner,
     },
     node::TransactionReceipt,
@@ -538,31 +542,105 @@ impl Desk<'_> {
             .await
     }
 
-    /// The calls that the actions make, for a dry run.
+    /// The calls that the actions make, for a dry run, and whether they would go through. `tried`: the actions to try instead, where
+    /// those that are shown leave something open.
     pub(super) async fn dry(
         &self,
         answer: &mut Answer,
         account: &SmartAccount,
         actions: Vec<OwnerAction>,
+        tried: Option<Vec<OwnerAction>>,
     ) -> Result<()> {
-        let owner = self
-            .writing
-            .owner()
-            .map(|owner| owner.address())
-            .unwrap_or_default();
-        let call = match account.owner_transaction(owner, actions).await {
-            Ok(transaction) => {
-                let data: Bytes = transaction.input.input().cloned().unwrap_or_default();
-                show_call(answer, account.address(), &data);
-                json!([{ "target": account.address().to_string(), "valueWei": "0", "data": data }])
-            }
-            Err(error) => bail!("{error}"),
+        let owner = self.writing.owner().ok().map(|owner| owner.address());
+        let data = async |actions| {
+            let transaction = account
+                .owner_transaction(owner.unwrap_or_default(), actions)
+                .await?;
+            Ok::<_, eyre::Report>(transaction.input.input().cloned().unwrap_or_default())
         };
+        let shown: Bytes = data(actions).await?;
+        show_call(answer, account.address(), &shown);
         answer
             .data("dryRun", true)
-            .data("calls", call)
+            .data(
+                "calls",
+                json!([{ "target": account.address().to_string(), "valueWei": "0", "data": shown }]),
+            )
             .data("block", Value::Null);
         hashes(answer, None, None);
+        if !account.is_deployed().await? {
+            not_simulated(answer, "the account is not there yet");
+            return Ok(());
+        }
+        if let Some(owner) = owner
+            && !account.is_owner(owner).await?
+        {
+            let reason = format!("{owner} is not an owner of account {}", account.address());
+            verdict(answer, "notAnOwner", Some(&reason));
+            answer.line(Tone::Bad, 2, format!("It would be refused: {reason}."));
+            answer.no(true);
+            return Ok(());
+        }
+        // An account of v0.7 takes the calls from its EntryPoint as from an owner; one of v0.8 knows who has signed.
+        let from = if matches!(account.generation(), Generation::V08(_)) || self.is_direct {
+            match owner {
+                Some(owner) => Some(owner),
+                None => account.owners().await?.first().copied(),
+            }
+        } else {
+            Some(account.deployment().entry_point)
+        };
+        let Some(from) = from else {
+            not_simulated(answer, "no owner is known");
+            return Ok(());
+        };
+        let tried = match tried {
+            Some(tried) => data(tried).await?,
+            None => shown,
+        };
+        self.simulate(answer, from, account.address(), tried).await;
         Ok(())
     }
+
+    /// Says whether a call would go through now.
+    pub(super) async fn simulate(&self, answer: &mut Answer, from: Address, to: Address, data: Bytes) {
+        let request = TransactionRequest::default()
+            .with_from(from)
+            .with_to(to)
+            .with_input(data);
+        match self.chain.node.call(&request, BlockId::latest()).await {
+            Ok(_) => {
+                verdict(answer, "wouldSucceed", None);
+                answer.line(Tone::Good, 2, "Simulated at the latest block, it would succeed.");
+            }
+            Err(error) => match error.revert() {
+                Some(revert) => {
+                    let reason = clean(&revert.to_string());
+                    verdict(answer, "wouldRevert", Some(&reason));
+                    answer.line(
+                        Tone::Bad,
+                        2,
+                        format!("Simulated at the latest block, it would revert: {reason}"),
+                    );
+                    answer.no(true);
+                }
+                None => not_simulated(answer, &clean(&error.to_string())),
+            },
+        }
+    }
+}
+
+/// What a dry run says of whether it would go through.
+fn verdict(answer: &mut Answer, verdict: &str, reason: Option<&str>) {
+    answer.data("simulation", json!({ "verdict": verdict, "reason": reason }));
+}
+
+/// It could not be tried.
+fn not_simulated(answer: &mut Answer, reason: &str) {
+    verdict(answer, "notSimulated", Some(reason));
+    answer.line(
+        Tone::Doubt,
+        2,
+        format!("Whether it would succeed is not simulated: {reason}."),
+    );
 }

@@ -8,7 +8,7 @@ use super::{
     ledger::Request,
     no_key_yet,
     policy::{own_names, read_back, resolve, show_assumed, warnings_of},
-    tag_of,
+    stand_in, tag_of,
 };
 use crate::{
     answer::{Answer, Tone},
@@ -35,7 +35,7 @@ use session_key_client::{
         Permissions,
         lint::{Severity, Warning},
         parse_address,
-        policy::{LockedGrant, Resolved, parse_time},
+        policy::{LockedGrant, PolicyLock, Resolved, parse_time},
     },
 };
 use std::{cell::Cell, path::PathBuf};
@@ -518,7 +518,11 @@ pub(crate) async fn grant_policy(
     if writing.dry_run {
         let dry = async {
             let shown = key.unwrap_or_default();
-            desk.dry(&mut answer, &account, actions(shown)?).await?;
+            let tried = match key {
+                Some(_) => None,
+                None => Some(actions(stand_in())?),
+            };
+            desk.dry(&mut answer, &account, actions(shown)?, tried).await?;
             if key.is_none() {
                 answer.plain(no_key_yet());
             }
@@ -541,6 +545,18 @@ pub(crate) async fn grant_policy(
         return Ok(answer);
     }
     lint_errors.map_err(|errors| failed(errors.into()))?;
+    let lock_with = |key: Address| -> Result<PolicyLock> {
+        let mut lock = file.lock()?;
+        let mut entry = LockedGrant::new(desk.chain.chain_id, account.address(), key, now);
+        entry.tag = tag;
+        entry.valid_until = resolved
+            .permissions
+            .time_range
+            .map_or(0, |range| range.valid_until);
+        entry.decimals = resolved.assumed_decimals.clone();
+        lock.put(entry);
+        Ok(lock)
+    };
     let prepared = async {
         if taken.is_some() {
             let begun = begun.as_ref().map(|begun| begun.session_key);
@@ -552,7 +568,11 @@ pub(crate) async fn grant_policy(
         if key.is_none() && begun.is_none() {
             desk.keystore.check()?;
         }
-        writing.consent(&answer, &desk.chain.settings.of_file).await?;
+        // Of what was begun, something may be signed already: that is reported, whatever becomes of the lock file.
+        if begun.as_ref().is_none_or(|begun| begun.granted_at.is_none()) {
+            file.check_lock_can_be_written(&lock_with(key.unwrap_or_default())?)?;
+        }
+        writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
         let key = match (key, &begun) {
             (Some(key), _) => key,
             (None, Some(begun)) => begun.session_key,
@@ -613,15 +633,7 @@ pub(crate) async fn grant_policy(
             transaction_hash,
         }))
     };
-    let mut lock = file.lock().map_err(not_reported)?;
-    let mut entry = LockedGrant::new(desk.chain.chain_id, account.address(), key, now);
-    entry.tag = tag;
-    entry.valid_until = resolved
-        .permissions
-        .time_range
-        .map_or(0, |range| range.valid_until);
-    entry.decimals = resolved.assumed_decimals.clone();
-    lock.put(entry);
+    let lock = lock_with(key).map_err(not_reported)?;
     file.write_lock(&lock).map_err(not_reported)?;
     if let Err(error) = read_back(&desk.chain, account.address(), key, &resolved.permissions).await {
         // An earlier run's that cannot be read back now never can.
@@ -631,7 +643,7 @@ pub(crate) async fn grant_policy(
         }
         return Err(not_reported(error));
     }
-    note.remove();
+    writing.told.file(note.0);
     Ok(answer)
 }
 

@@ -111,6 +111,8 @@ pub(crate) struct Told(Arc<Mutex<Vec<Decided>>>);
 enum Decided {
     Transaction(Arc<SqliteJournal>, B256),
     Operation(BegunNotes, OperationNote),
+    /// A file that notes it.
+    File(PathBuf),
 }
 
 impl Told {
@@ -126,6 +128,13 @@ impl Told {
         self.add(Decided::Operation(notes, note));
     }
 
+    /// What a file notes is decided, and the answer says so. It goes before the transaction that did it: with the transaction alone,
+    /// the next run knows that it was done, and without it, the file would be of something that others did.
+    pub(super) fn file(&self, path: PathBuf) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(0, Decided::File(path));
+    }
+
     /// The answer is printed.
     pub(crate) async fn forget(&self) {
         let told = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
@@ -134,6 +143,11 @@ impl Told {
                 Decided::Transaction(journal, transaction) => (journal, transaction),
                 Decided::Operation(notes, note) => {
                     notes.remove(&note);
+                    continue;
+                }
+                Decided::File(path) => {
+                    // What stays is found to be done the next time.
+                    let _ = std::fs::remove_file(path);
                     continue;
                 }
             };

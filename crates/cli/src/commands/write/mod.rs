@@ -42,7 +42,7 @@ use session_key_client::{
 };
 use std::{
     env,
-    io::{IsTerminal as _, Write as _, stderr, stdin},
+    io::{IsTerminal as _, Write as _, stderr, stdin, stdout},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -261,8 +261,8 @@ impl Writing {
         Ok(key.trim().parse().map_err(|_| wrong())?)
     }
 
-    /// Asks, unless it was agreed to. What is asked about stands in the answer so far.
-    async fn consent(&self, shown: &Answer, of_file: &[String]) -> Result<()> {
+    /// Asks, unless it was agreed to. What is asked about stands in the answer so far: on a terminal, the answer does not repeat it.
+    async fn consent(&self, answer: &mut Answer, of_file: &[String]) -> Result<()> {
         if self.yes {
             return Ok(());
         }
@@ -271,7 +271,7 @@ impl Writing {
             WrongInput("nobody is here to agree, so nothing was signed: add --yes".to_owned())
         );
         let mut out = stderr().lock();
-        writeln!(out, "{}", shown.text())?;
+        writeln!(out, "{}", answer.text())?;
         let config = self.sources.config.as_deref();
         let file = config.unwrap_or(Path::new(crate::settings::FILE)).display();
         for value in of_file {
@@ -291,8 +291,16 @@ impl Writing {
             matches!(said.trim(), "y" | "Y" | "yes"),
             WrongInput("not agreed to, so nothing was signed".to_owned())
         );
+        if stdout().is_terminal() {
+            answer.is_shown();
+        }
         Ok(())
     }
+}
+
+/// A key that nobody has, for what is simulated before a key is made.
+fn stand_in() -> Address {
+    PrivateKeySigner::random().address()
 }
 
 /// A dry run makes no key.
@@ -388,10 +396,10 @@ async fn simply(
         actions.extend(endings);
         answer.data("account", account.address().to_string());
         if writing.dry_run {
-            desk.dry(&mut answer, &account, actions).await?;
+            desk.dry(&mut answer, &account, actions, None).await?;
             return Ok((desk, None));
         }
-        writing.consent(&answer, &desk.chain.settings.of_file).await?;
+        writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
         Ok((desk, Some((account, actions))))
     };
     let (desk, work) = prepared.await.map_err(Ended::NotBegun)?;

@@ -29,8 +29,10 @@ pub(crate) struct ResetArguments {
 enum Work {
     /// Nothing: an earlier run has done it.
     Done,
-    /// Nothing: no reset is pending, or it is a dry run.
+    /// Nothing: no reset is pending.
     Nothing,
+    /// To show the call of the plugin.
+    Show(Address, Bytes),
     /// To call the plugin.
     Settle(Address, Bytes),
 }
@@ -66,14 +68,10 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
         if !limit.should_reset {
             answer.plain("No reset is pending.");
         } else if !writing.dry_run {
-            writing.consent(&answer, &desk.chain.settings.of_file).await?;
+            writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
             return Ok((desk, Work::Settle(plugin, call)));
         } else {
-            show_call(&mut answer, plugin, &call);
-            answer.data(
-                "calls",
-                json!([{ "target": plugin.to_string(), "valueWei": "0", "data": call }]),
-            );
+            return Ok((desk, Work::Show(plugin, call)));
         }
         Ok((desk, Work::Nothing))
     };
@@ -81,6 +79,17 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
     let (plugin, call) = match work {
         Work::Done => return Ok(answer),
         Work::Settle(plugin, call) => (plugin, call),
+        Work::Show(plugin, call) => {
+            show_call(&mut answer, plugin, &call);
+            hashes(&mut answer, None, None);
+            answer.data("block", Value::Null).data("dryRun", true).data(
+                "calls",
+                json!([{ "target": plugin.to_string(), "valueWei": "0", "data": call }]),
+            );
+            let from = writing.owner().map(|owner| owner.address()).unwrap_or_default();
+            desk.simulate(&mut answer, from, plugin, call).await;
+            return Ok(answer);
+        }
         Work::Nothing => {
             hashes(&mut answer, None, None);
             answer.data("block", Value::Null).data("dryRun", writing.dry_run);

@@ -7,6 +7,7 @@ use super::{
     ledger::Request,
     no_key_yet,
     policy::show_permissions,
+    stand_in,
 };
 use crate::{
     answer::Answer,
@@ -88,7 +89,12 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
         if writing.dry_run {
             let new = arguments.new.unwrap_or_default();
             let actions = vec![OwnerAction::RotateSessionKey { old, new }];
-            desk.within(desk.dry(&mut answer, &account, actions)).await?;
+            let tried = arguments.new.is_none().then(|| {
+                let new = stand_in();
+                vec![OwnerAction::RotateSessionKey { old, new }]
+            });
+            desk.within(desk.dry(&mut answer, &account, actions, tried))
+                .await?;
             if arguments.new.is_none() {
                 answer.plain(no_key_yet());
             }
@@ -98,7 +104,7 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
         if arguments.new.is_none() {
             desk.keystore.check()?;
         }
-        writing.consent(&answer, &desk.chain.settings.of_file).await?;
+        writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
         let new = match arguments.new {
             Some(new) => new,
             None => {

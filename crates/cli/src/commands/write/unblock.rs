@@ -125,7 +125,7 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
             .data("account", account.address().to_string())
             .data("sessionKey", key.to_string());
         if !writing.dry_run && !writing.direct {
-            writing.consent(&answer, &desk.chain.settings.of_file).await?;
+            writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
             return Ok((desk, account, Work::ThroughBundler));
         }
         let calls = desk
@@ -141,10 +141,11 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
             super::super::calls(actions.len())
         ));
         if writing.dry_run {
-            desk.within(desk.dry(&mut answer, &account, actions)).await?;
+            desk.within(desk.dry(&mut answer, &account, actions, None))
+                .await?;
             return Ok((desk, account, Work::Dry));
         }
-        writing.consent(&answer, &desk.chain.settings.of_file).await?;
+        writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
         Ok((desk, account, Work::Unblock(actions)))
     };
     let (desk, account, work) = prepared.await.map_err(Ended::NotBegun)?;

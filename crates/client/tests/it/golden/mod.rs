@@ -1,5 +1,6 @@
 //! The golden vectors of the TypeScript client; see `tests/golden/README.md`.
 
+mod account_kit;
 mod operations;
 mod permissions;
 mod v08;
