@@ -326,7 +326,7 @@ fn accounts_have_the_addresses_and_init_codes_of_that_client() {
 type Allowed = (Address, bool, bool, U256, Vec<Selector>);
 
 impl Vectors {
-    fn validation(&self, flags: ValidationFlags) -> ValidationConfig {
+    const fn validation(&self, flags: ValidationFlags) -> ValidationConfig {
         ValidationConfig {
             validation: ModuleEntity::new(self.modules.single_signer, self.entity_id),
             flags,
@@ -404,7 +404,7 @@ impl Vectors {
         Self::validation_hook(self.modules.paymaster_guard, self.entity_id, data)
     }
 
-    fn whole_target(&self) -> Allowed {
+    const fn whole_target(&self) -> Allowed {
         (self.inputs.target, false, false, U256::ZERO, Vec::new())
     }
 
