@@ -119,7 +119,7 @@ fn choose(
         {
             continue;
         }
-        match validate(seen, operation, StateOverride::default(), 0) {
+        match validate(seen, options, operation, StateOverride::default(), 0) {
             Ok(()) => {
                 *in_bundle += 1;
                 gas_left -= gas;

@@ -95,6 +95,9 @@ pub struct BundlerOptions {
     pub data_fee: u128,
     /// How many seconds an operation must stay valid.
     pub min_seconds_valid: u64,
+    /// The rules of ERC-7562 that it enforces when it validates; by default all that [`erc7562`] knows, for staked entities from
+    /// one ether and a day on. `None`: it lets validations do anything, which no bundler of a public mempool does.
+    pub rules: Option<erc7562::Policy>,
     /// The margin of its estimates over the gas that is needed, in percent.
     pub gas_margin_percent: u64,
     /// Whether it estimates at the operation's fees. Else it estimates at none, where nobody has to pay.
@@ -130,6 +133,7 @@ impl Default for BundlerOptions {
             max_verification_gas: 5_000_000,
             data_fee: 0,
             min_seconds_valid: 0,
+            rules: Some(erc7562::Policy::default()),
             gas_margin_percent: 10,
             estimates_with_fees: false,
             max_bundle: 10,

@@ -147,7 +147,7 @@ impl VersionedOperation {
         }
     }
 
-    const fn paymaster_and_data(&self) -> &Bytes {
+    pub(super) const fn paymaster_and_data(&self) -> &Bytes {
         match self {
             Self::V06(operation) => &operation.paymasterAndData,
             Self::V07 { operation, .. } => &operation.paymasterAndData,

@@ -2,19 +2,26 @@
 
 use super::{
     State,
-    operation::{EntryPointVersion, VersionedOperation, lane, next_sequence, nonce_slot, overhead, sequence},
+    operation::{
+        EntryPointVersion, VersionedOperation, handle_ops, lane, next_sequence, nonce_slot, overhead,
+        sequence,
+    },
     simulation::simulate,
     words::{BundlerWords, Party, Refusal},
 };
-use crate::{Chain, Duplicates, chain::code_of, vantage::Vantage};
+use crate::{BundlerOptions, CallOptions, Chain, Duplicates, chain::code_of, vantage::Vantage};
 use alloy::{
     eips::{
         BlockId,
         eip7702::{SignedAuthorization, constants::EIP7702_DELEGATION_DESIGNATOR},
     },
-    primitives::{B256, Bytes, U256},
+    primitives::{Address, B256, Bytes, U256},
     rpc::types::state::{StateOverride, StateOverridesBuilder},
 };
+use erc7562::{Parties, Policy};
+
+/// Of a bundle that is only traced: nobody is paid.
+const BENEFICIARY: Address = Address::repeat_byte(0xbe);
 
 /// The outcome of a check that passed.
 pub(super) enum Checked {
@@ -69,7 +76,7 @@ pub(super) fn check(
             sender: operation.sender(),
         });
     }
-    validate(&seen, operation, nonce, options.min_seconds_valid)?;
+    validate(&seen, options, operation, nonce, options.min_seconds_valid)?;
     Ok(Checked::New)
 }
 
@@ -222,6 +229,7 @@ pub(super) fn with_delegation(mut state: StateOverride, operation: &VersionedOpe
 /// Simulates the validation of an operation. It must pass, also in the next block, and stay valid for so many seconds.
 pub(super) fn validate(
     seen: &Vantage<'_>,
+    options: &BundlerOptions,
     operation: &VersionedOperation,
     state: StateOverride,
     min_seconds_valid: u64,
@@ -229,7 +237,8 @@ pub(super) fn validate(
     if let Some(authorization) = operation.authorization() {
         check_authorization(seen, operation, authorization)?;
     }
-    let validation = simulate(seen, operation, with_delegation(state, operation))?;
+    let state = with_delegation(state, operation);
+    let validation = simulate(seen, operation, state.clone())?;
     let account = match operation.version() {
         EntryPointVersion::V06 => Party::Either {
             with_paymaster: operation.paymaster().is_some(),
@@ -256,5 +265,50 @@ pub(super) fn validate(
             });
         }
     }
-    Ok(())
+    match &options.rules {
+        Some(policy) => check_rules(seen, policy, operation, state),
+        None => Ok(()),
+    }
+}
+
+/// Whether the validation keeps to ERC-7562.
+fn check_rules(
+    seen: &Vantage<'_>,
+    policy: &Policy,
+    operation: &VersionedOperation,
+    state: StateOverride,
+) -> Result<(), Refusal> {
+    let (entry_point, sender) = (operation.entry_point(), operation.sender());
+    let (env, overlay) = seen.environment(&CallOptions {
+        state,
+        ..Default::default()
+    })?;
+    let traced = erc7562::Operation {
+        parties: Parties::new(
+            entry_point,
+            sender,
+            operation.init_code(),
+            operation.paymaster_and_data(),
+        ),
+        call: handle_ops(operation.version(), [operation], BENEFICIARY),
+        // The state has it already.
+        authorization: None,
+    };
+    // As EntryPoint v0.6 pays paymasters twice for what they do after an operation, they need stake for it.
+    let policy = Policy {
+        refuses_context_without_stake: operation.version() == EntryPointVersion::V06,
+        ..policy.clone()
+    };
+    let report = erc7562::validate(
+        &mut seen.view(&overlay),
+        &seen.chain().cfg,
+        &env,
+        &traced,
+        &policy,
+    )
+    .map_err(|error| Refusal::Unexplained(error.to_string()))?;
+    match report.violations.into_iter().next() {
+        Some(violation) => Err(Refusal::Rule(violation)),
+        None => Ok(()),
+    }
 }

@@ -3,6 +3,7 @@
 use super::style::RevertDataForm;
 use crate::{ChainError, ErrorAnswer, error::reason, rpc::code};
 use alloy::primitives::{Address, Bytes, U256, hex};
+use erc7562::{Rule, Violation};
 use serde_json::json;
 
 /// How a bundler words its refusals. The words, and the error codes, are those that clients meet in the field.
@@ -89,6 +90,8 @@ pub(super) enum Refusal {
         is: U256,
         required: U256,
     },
+    /// Its validation breaks a rule of ERC-7562.
+    Rule(Violation),
     /// The call of the operation reverted while it was estimated.
     CallReverted(Bytes),
     /// It failed otherwise while it was estimated.
@@ -99,12 +102,59 @@ pub(super) enum Refusal {
 mod erc4337 {
     pub(super) const REFUSED_BY_ENTRY_POINT: i64 = -32500;
     pub(super) const REFUSED_BY_PAYMASTER: i64 = -32501;
+    pub(super) const BANNED_IN_VALIDATION: i64 = -32502;
     pub(super) const OUT_OF_TIME: i64 = -32503;
     pub(super) const THROTTLED: i64 = -32504;
     pub(super) const STAKE_TOO_LOW: i64 = -32505;
     pub(super) const AGGREGATOR: i64 = -32506;
     pub(super) const SIGNATURE: i64 = -32507;
     pub(super) const CALL_REVERTED: i64 = -32521;
+}
+
+/// The words in which the reference bundler names what a validation may not do.
+fn broken_rule(violation: &Violation) -> ErrorAnswer {
+    let Violation {
+        rule,
+        role,
+        place,
+        address,
+        slot,
+        ..
+    } = violation;
+    let opcode = place
+        .map(|place| erc7562::opcode_name(place.opcode))
+        .unwrap_or_default();
+    let of = address.unwrap_or_default();
+    let message = match rule {
+        Rule::Op011
+        | Rule::Op012
+        | Rule::Op013
+        | Rule::Op031
+        | Rule::Op080
+        | Rule::Erep060
+        | Rule::Erep061 => {
+            format!("{role} uses banned opcode: {opcode}")
+        }
+        Rule::Op020 => format!("{role} internally reverts on oog"),
+        Rule::Op041 => format!("{role} accesses un-deployed contract address {of} with opcode {opcode}"),
+        Rule::Op051 | Rule::Op052 | Rule::Op053 | Rule::Op054 => {
+            format!("illegal call into EntryPoint during validation by {role}: {opcode}")
+        }
+        Rule::Op061 => format!("{role} may not call {of} with value"),
+        Rule::Op062 => format!("{role} calls precompile {of}, which is not allowed"),
+        Rule::Sto022 | Rule::Sto031 | Rule::Sto032 | Rule::Sto033 => {
+            let slot = slot.unwrap_or_default();
+            format!("unstaked {role} accessed {of} slot {slot:#x}")
+        }
+        Rule::Erep040 => "unstaked aggregator".into(),
+        Rule::Erep050 => "unstaked paymaster must not return context".into(),
+        _ => violation.to_string(),
+    };
+    let code = match rule {
+        Rule::Erep040 | Rule::Erep050 => erc4337::STAKE_TOO_LOW,
+        _ => erc4337::BANNED_IN_VALIDATION,
+    };
+    ErrorAnswer::new(code, message).with_data(json!({ "rule": rule.code() }))
 }
 
 impl From<ChainError> for Refusal {
@@ -186,6 +236,7 @@ impl Refusal {
                 format!("UserOperation reverted during simulation with reason: {problem}"),
             ),
             (Self::Unexplained(problem), _) => ErrorAnswer::new(erc4337::REFUSED_BY_ENTRY_POINT, problem),
+            (Self::Rule(violation), _) => broken_rule(&violation),
             (Self::AlreadyKnown, Rundler) => {
                 ErrorAnswer::new(code::INVALID_PARAMS, "Operation already known")
             }
