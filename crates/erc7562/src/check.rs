@@ -340,7 +340,9 @@ impl Check<'_> {
         if key.contract == parties.sender {
             return is_associated;
         }
-        if with_sender && (parties.factory.is_none() || self.is_staked(Role::Factory)) {
+        // In the paymaster's phase, bundlers ask for the paymaster's stake.
+        let has_staked_factory = self.is_staked(Role::Factory) && key.role != Role::Paymaster;
+        if with_sender && (parties.factory.is_none() || has_staked_factory) {
             return is_associated;
         }
         let is_staked = self.is_staked(key.role);

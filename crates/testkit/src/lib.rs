@@ -29,8 +29,8 @@ mod vantage;
 pub use accounts::{DevAccount, dev_accounts};
 pub use bundler::{
     AbsentForm, Bundle, Bundler, BundlerOptions, BundlerStyle, BundlerWords, Duplicates, EntryPointVersion,
-    NumberForm, PooledOperation, ReasonForm, RevertDataForm, SuccessForm, VerificationGasName,
-    VersionedOperation,
+    NumberForm, PooledOperation, ReasonForm, Reputation, ReputationRules, ReputationStatus, RevertDataForm,
+    SuccessForm, VerificationGasName, VersionedOperation,
 };
 pub use call::CallOptions;
 pub use chain::{Chain, ChainConfig, MAX_BASE_FEE};

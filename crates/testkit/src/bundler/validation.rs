@@ -2,6 +2,7 @@
 
 use super::{
     State,
+    entities::{check_deposit, check_entities},
     operation::{
         EntryPointVersion, VersionedOperation, handle_ops, lane, next_sequence, nonce_slot, overhead,
         sequence,
@@ -18,15 +19,15 @@ use alloy::{
     primitives::{Address, B256, Bytes, U256},
     rpc::types::state::{StateOverride, StateOverridesBuilder},
 };
-use erc7562::{Parties, Policy};
+use erc7562::{Policy, Report};
 
 /// Of a bundle that is only traced: nobody is paid.
 const BENEFICIARY: Address = Address::repeat_byte(0xbe);
 
 /// The outcome of a check that passed.
 pub(super) enum Checked {
-    /// It can be taken in.
-    New,
+    /// It can be taken in; with what was found out about its validation, where that is traced.
+    New(Option<Box<Report>>),
     /// It is there already, which is not an error.
     Known,
 }
@@ -66,18 +67,10 @@ pub(super) fn check(
     state
         .mempool
         .check_replacement(operation, options.replaces_bundled)?;
-    let is_replacement = state.mempool.at(operation.place()).is_some();
-    if let Some(most) = options.max_per_sender
-        && !is_replacement
-        && state.mempool.of_sender(operation) >= most
-    {
-        return Err(Refusal::TooMany {
-            most,
-            sender: operation.sender(),
-        });
-    }
-    validate(&seen, options, operation, nonce, options.min_seconds_valid)?;
-    Ok(Checked::New)
+    check_entities(state, &seen, operation)?;
+    let report = validate(&seen, options, operation, nonce, options.min_seconds_valid)?;
+    check_deposit(state, &seen, operation)?;
+    Ok(Checked::New(report.map(Box::new)))
 }
 
 fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperation) -> Result<(), Refusal> {
@@ -233,7 +226,7 @@ pub(super) fn validate(
     operation: &VersionedOperation,
     state: StateOverride,
     min_seconds_valid: u64,
-) -> Result<(), Refusal> {
+) -> Result<Option<Report>, Refusal> {
     if let Some(authorization) = operation.authorization() {
         check_authorization(seen, operation, authorization)?;
     }
@@ -266,8 +259,8 @@ pub(super) fn validate(
         }
     }
     match &options.rules {
-        Some(policy) => check_rules(seen, policy, operation, state),
-        None => Ok(()),
+        Some(policy) => check_rules(seen, policy, operation, state).map(Some),
+        None => Ok(None),
     }
 }
 
@@ -277,19 +270,13 @@ fn check_rules(
     policy: &Policy,
     operation: &VersionedOperation,
     state: StateOverride,
-) -> Result<(), Refusal> {
-    let (entry_point, sender) = (operation.entry_point(), operation.sender());
+) -> Result<Report, Refusal> {
     let (env, overlay) = seen.environment(&CallOptions {
         state,
         ..Default::default()
     })?;
     let traced = erc7562::Operation {
-        parties: Parties::new(
-            entry_point,
-            sender,
-            operation.init_code(),
-            operation.paymaster_and_data(),
-        ),
+        parties: operation.parties(),
         call: handle_ops(operation.version(), [operation], BENEFICIARY),
         // The state has it already.
         authorization: None,
@@ -307,8 +294,8 @@ fn check_rules(
         &policy,
     )
     .map_err(|error| Refusal::Unexplained(error.to_string()))?;
-    match report.violations.into_iter().next() {
-        Some(violation) => Err(Refusal::Rule(violation)),
-        None => Ok(()),
+    match report.violations.first() {
+        Some(violation) => Err(Refusal::Rule(violation.clone())),
+        None => Ok(report),
     }
 }

@@ -1,9 +1,9 @@
 //! Why a bundler does not take an operation, and how different bundlers say so.
 
-use super::style::RevertDataForm;
+use super::{reputation::ReputationStatus, style::RevertDataForm};
 use crate::{ChainError, ErrorAnswer, error::reason, rpc::code};
 use alloy::primitives::{Address, Bytes, U256, hex};
-use erc7562::{Rule, Violation};
+use erc7562::{Role, Rule, Violation};
 use serde_json::json;
 
 /// How a bundler words its refusals. The words, and the error codes, are those that clients meet in the field.
@@ -92,6 +92,33 @@ pub(super) enum Refusal {
     },
     /// Its validation breaks a rule of ERC-7562.
     Rule(Violation),
+    /// An entity has too bad a standing.
+    Reputation {
+        role: Role,
+        address: Address,
+        status: ReputationStatus,
+    },
+    /// An entity without stake has as many operations in the mempool as it may.
+    NoStake {
+        role: Role,
+        address: Address,
+        most: u64,
+        min_stake: U256,
+        min_unstake_delay: u64,
+    },
+    /// The paymaster's deposit does not cover this operation and those that wait.
+    PaymasterDeposit {
+        paymaster: Address,
+        deposit: U256,
+        required: U256,
+    },
+    /// Its sender is a factory or paymaster of a waiting operation.
+    SenderIsEntity(Address),
+    /// Its factory or paymaster is the sender of a waiting operation.
+    EntityIsSender {
+        role: Role,
+        address: Address,
+    },
     /// The call of the operation reverted while it was estimated.
     CallReverted(Bytes),
     /// It failed otherwise while it was estimated.
@@ -108,6 +135,7 @@ mod erc4337 {
     pub(super) const STAKE_TOO_LOW: i64 = -32505;
     pub(super) const AGGREGATOR: i64 = -32506;
     pub(super) const SIGNATURE: i64 = -32507;
+    pub(super) const PAYMASTER_DEPOSIT: i64 = -32508;
     pub(super) const CALL_REVERTED: i64 = -32521;
 }
 
@@ -151,7 +179,7 @@ fn broken_rule(violation: &Violation) -> ErrorAnswer {
         _ => violation.to_string(),
     };
     let code = match rule {
-        Rule::Erep040 | Rule::Erep050 => erc4337::STAKE_TOO_LOW,
+        Rule::Erep040 => erc4337::STAKE_TOO_LOW,
         _ => erc4337::BANNED_IN_VALIDATION,
     };
     ErrorAnswer::new(code, message).with_data(json!({ "rule": rule.code() }))
@@ -164,6 +192,25 @@ impl From<ChainError> for Refusal {
 }
 
 impl Refusal {
+    /// The entity that made a validation fail, if one did.
+    pub(super) fn at_fault(&self) -> Option<Role> {
+        match self {
+            Self::Rule(violation) => Some(violation.role),
+            Self::Failed(reason) | Self::FailedWithRevert { reason, .. } => match reason.get(..3) {
+                Some("AA1") => Some(Role::Factory),
+                Some("AA2") => Some(Role::Account),
+                Some("AA3") => Some(Role::Paymaster),
+                _ => None,
+            },
+            Self::Signature(party) | Self::OutOfTime { party, .. } => Some(match party {
+                Party::Paymaster => Role::Paymaster,
+                Party::Account | Party::Either { .. } => Role::Account,
+            }),
+            Self::Aggregator(_) => Some(Role::Account),
+            _ => None,
+        }
+    }
+
     pub(super) fn in_words_of(self, words: BundlerWords, revert_data: RevertDataForm) -> ErrorAnswer {
         use BundlerWords::{Alto, Plain, Reference, Rundler};
         match (self, words) {
@@ -237,6 +284,60 @@ impl Refusal {
             ),
             (Self::Unexplained(problem), _) => ErrorAnswer::new(erc4337::REFUSED_BY_ENTRY_POINT, problem),
             (Self::Rule(violation), _) => broken_rule(&violation),
+            (Self::Reputation { role, address, status }, _) => {
+                let standing = match status {
+                    ReputationStatus::Banned => "banned",
+                    _ => "throttled",
+                };
+                ErrorAnswer::new(erc4337::THROTTLED, format!("{role} {address} is {standing}"))
+                    .with_data(json!({ role.name(): address }))
+            }
+            (
+                Self::NoStake {
+                    role,
+                    address,
+                    most,
+                    min_stake,
+                    min_unstake_delay,
+                },
+                _,
+            ) => ErrorAnswer::new(
+                erc4337::STAKE_TOO_LOW,
+                format!("unstaked {role} {address} has {most} operations in the mempool, the most it may have"),
+            )
+            .with_data(json!({
+                role.name(): address,
+                "minimumStake": min_stake,
+                "minimumUnstakeDelay": U256::from(min_unstake_delay),
+            })),
+            (
+                Self::PaymasterDeposit {
+                    paymaster,
+                    deposit,
+                    required,
+                },
+                _,
+            ) => ErrorAnswer::new(
+                erc4337::PAYMASTER_DEPOSIT,
+                format!(
+                    "the deposit of paymaster {paymaster} is too low for its operations in the mempool: {deposit} wei, \
+                     required: {required}"
+                ),
+            )
+            .with_data(json!({ "paymaster": paymaster })),
+            (Self::SenderIsEntity(sender), _) => ErrorAnswer::new(
+                erc4337::BANNED_IN_VALIDATION,
+                format!(
+                    "The sender address \"{sender}\" is used as a different entity in another UserOperation currently in \
+                     mempool"
+                ),
+            ),
+            (Self::EntityIsSender { role, address }, _) => ErrorAnswer::new(
+                erc4337::BANNED_IN_VALIDATION,
+                format!(
+                    "A {role} \"{address}\" is used as a sender entity in another UserOperation currently in mempool"
+                ),
+            ),
             (Self::AlreadyKnown, Rundler) => {
                 ErrorAnswer::new(code::INVALID_PARAMS, "Operation already known")
             }
