@@ -1,3 +1,5 @@
+//! Reads an account and its session keys with the contracts' views.
+
 use super::{ReadError, SmartAccount};
 use crate::{
     abi::{Account, IERC1271, IPlugin, Owners, Plugin},

@@ -724,7 +724,7 @@ impl Source for Unblock {
         Ok(wrap(account.address(), &calls))
     }
 
-    /// It uses its own lane, so it does not wait for the one that it ends.
+    /// In a lane of its own, it does not wait for the one that it ends.
     async fn takes_away(&self, _: &SmartAccount) -> Result<bool, Cause> {
         Ok(true)
     }

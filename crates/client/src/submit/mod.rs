@@ -1,7 +1,7 @@
 //! Ways to submit user operations: a trait, with two implementations.
 //!
 //! - [`EntryPointSubmitter`]: an ordinary account sends them to the EntryPoint in its transactions, without a
-//! bundler.
+//!   bundler.
 //! - [`BundlerSubmitter`]: a bundler's JSON-RPC.
 //!
 //! A submitter hands an operation over and reports the answer. It never decides the outcome: for that, the

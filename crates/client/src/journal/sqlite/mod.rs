@@ -24,16 +24,16 @@ use tokio::sync::oneshot;
 /// # Guarantees
 ///
 /// - What a method has confirmed with `Ok` is on the disk (write-ahead log, `synchronous = FULL`): it
-/// survives the process being killed at any moment, and a loss of power if the disk honours flushes.
+///   survives the process being killed at any moment, and a loss of power if the disk honours flushes.
 /// - A method happens whole or not at all, in one transaction, also if its future is dropped. One that has not begun by then
 ///   does not happen.
 /// - Nothing is guessed. [`open`](Self::open) creates a file only if there is none. It refuses a file that is
-/// empty, damaged, another application's or a later release's, and leaves it unchanged. A record that cannot
-/// be read is [`Unreadable`](JournalError::Unreadable), named in the message, and so is every query whose
-/// answer would include it; [`remove`](Journal::remove) removes it nevertheless.
+///   empty, damaged, another application's or a later release's, and leaves it unchanged. A record that cannot
+///   be read is [`Unreadable`](JournalError::Unreadable), named in the message, and so is every query whose
+///   answer would include it; [`remove`](Journal::remove) removes it nevertheless.
 /// - A file that is removed, renamed or replaced while it is open is no longer written to (on Unix).
 /// - SQLite is called on a separate thread, which ends when the journal is dropped. The methods run on any
-/// executor.
+///   executor.
 ///
 /// # One file on one machine
 ///

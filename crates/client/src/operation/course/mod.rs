@@ -5,9 +5,9 @@
 //! - Nothing is signed for a lane outside its turn, and nothing is sent that is not recorded.
 //! - What is open in the lane is settled before anything new is signed.
 //! - The next operation has the lowest unused nonce. It and an older open operation with that nonce exclude
-//! each other; both stay in the journal until the chain has decided.
+//!   each other; both stay in the journal until the chain has decided.
 //! - An intent gets an operation with another nonce only if all earlier ones are void or never left the
-//! process.
+//!   process.
 
 mod end;
 mod handover;
