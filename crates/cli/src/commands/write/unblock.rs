@@ -238,7 +238,7 @@ async fn show_lane(
 }
 
 /// Returns the sequence number of a nonce within its lane.
-fn number_of(nonce: U256) -> u64 {
+const fn number_of(nonce: U256) -> u64 {
     nonce.as_limbs()[0]
 }
 
