@@ -1,4 +1,4 @@
-//! The operations that a bundler keeps: those that wait, and those in blocks that may be undone.
+//! A bundler's operations: pending ones, and those in blocks that may be undone.
 
 use super::{
     BundlerOptions, PooledOperation,
@@ -15,10 +15,10 @@ use erc7562::Report;
 use session_key_bindings::IEntryPoint::UserOperationEvent;
 use std::collections::BTreeMap;
 
-/// By how much each of the two fees must rise for an operation to take another one's place, in percent.
+/// The minimum increase of both fees for a replacement, in percent.
 const PRICE_BUMP: u64 = 10;
 
-/// An operation that waits, or that did.
+/// A pending operation, or a former one.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) hash: B256,
@@ -26,7 +26,7 @@ pub(super) struct Entry {
     /// The transaction that it was sent in.
     pub(super) transaction: Option<B256>,
     pub(super) held: bool,
-    /// Which came first, where two pay the same.
+    /// Breaks ties between equal payments: the earlier one wins.
     pub(super) arrival: u64,
     /// The block at which it came, by number.
     pub(super) block: u64,
@@ -62,7 +62,7 @@ struct Included {
     block: B256,
 }
 
-/// The operations that wait: at most one for a nonce of a sender with an EntryPoint.
+/// The pending operations: at most one per EntryPoint, sender and nonce.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mempool {
     entries: BTreeMap<Place, Entry>,
@@ -141,7 +141,7 @@ impl Mempool {
         self.entries.get_mut(self.places.get(&hash)?)
     }
 
-    /// Whether it has the operation.
+    /// Holds or releases an operation. Returns whether it is pending.
     pub(super) fn set_held(&mut self, hash: B256, held: bool) -> bool {
         let entry = self.find_mut(hash);
         entry.map(|entry| entry.held = held).is_some()
@@ -153,7 +153,7 @@ impl Mempool {
         }
     }
 
-    /// Whether an operation pays enough more than the one with its nonce, if there is one.
+    /// Checks that an operation pays enough more than the pending one with its nonce, if any.
     pub(super) fn check_replacement(
         &self,
         operation: &VersionedOperation,
@@ -194,7 +194,7 @@ impl Mempool {
         });
         for Included { entry, .. } in undone {
             observed.push(Observed::Undone(entry.counted.clone()));
-            // Whatever has taken its place since was sent later.
+            // An operation that replaced it was sent later.
             if options.after_reorganization == Fate::Pooled && self.at(entry.operation.place()).is_none() {
                 self.put(entry);
             }
@@ -229,7 +229,7 @@ impl Mempool {
                     }
                 }
                 None => {
-                    // Behind a nonce that no transaction has any more, it would wait for ever.
+                    // Behind a missing nonce, it would never be included.
                     let mut ready = chain
                         .pool
                         .of(executor)
