@@ -65,7 +65,10 @@ impl Accounts<'_> {
         let account = self
             .account(kind, provider.clone(), owner_account.address)
             .await?;
-        {
+        // A chain that was loaded has it.
+        let is_granted = account.is_deployed().await?
+            && matches!(account.is_session_key(session_key.address).await, Ok(true));
+        if !is_granted {
             let mut chain = devnet.testkit().chain();
             chain.set_balance(account.address(), FUNDS);
             devnet
@@ -77,7 +80,15 @@ impl Accounts<'_> {
             Arc::new(BundlerSubmitter::new(devnet.bundler().provider(), entry_point));
         let signer = Arc::new(owner_account.signer());
         let owner = OwnerClient::shared(account.clone(), signer, submitter.clone());
-        owner.install_session_key_plugin([key]).await?;
+        if !is_granted {
+            let is_installed =
+                account.is_deployed().await? && account.is_session_key_plugin_installed().await?;
+            if is_installed {
+                owner.add_session_key(key).await?;
+            } else {
+                owner.install_session_key_plugin([key]).await?;
+            }
+        }
         let signer = Arc::new(session_key.signer());
         let agent = SessionKeyClient::shared(account.clone(), signer, submitter);
         Ok(WithKey {

@@ -8,7 +8,7 @@ pub use session_key_testkit as testkit;
 
 use key::Accounts;
 use session_key_client::{
-    account::ConnectError,
+    account::{ConnectError, ReadError},
     operation::OperationError,
     permissions::{PermissionError, Permissions},
 };
@@ -53,6 +53,9 @@ pub enum DevnetError {
     /// The account was not found as it was made.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The chain did not answer as it should.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The permissions cannot be granted.
     #[error(transparent)]
     Permissions(#[from] PermissionError),

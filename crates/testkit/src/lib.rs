@@ -15,6 +15,7 @@ mod node;
 mod pool;
 mod reorganization;
 mod rpc;
+mod saved;
 #[cfg(feature = "serve")]
 mod serve;
 mod stack;
@@ -45,6 +46,7 @@ pub use node::{
 pub use pool::PooledTransaction;
 pub use reorganization::{Fate, Reorganization};
 pub use rpc::ErrorAnswer;
+pub use saved::LoadError;
 #[cfg(feature = "serve")]
 pub use serve::Server;
 pub use stack::{
