@@ -135,6 +135,7 @@ impl Property for UserOperations {
                     max_priority_fee_per_gas: max_priority_fee,
                     paymaster_and_data,
                     signature,
+                    authorization: None,
                 },
             );
         let private_key = prop_oneof![

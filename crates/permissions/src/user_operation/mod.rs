@@ -14,6 +14,7 @@ pub use nonce::{ValidationNonceKey, nonce, session_key_nonce_key};
 pub use packed::{AbiOperation, OtherForm, PaymasterFields};
 pub use version::EntryPointVersion;
 
+use alloy_eip7702::SignedAuthorization;
 use alloy_primitives::{Address, B256, Bytes, U256, aliases::U192, bytes};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,9 @@ pub struct UserOperation {
     pub paymaster_and_data: Bytes,
     /// The signature; not part of the hash.
     pub signature: Bytes,
+    /// The authorization by which an externally owned account becomes the smart account (EIP-7702): the transaction that includes the
+    /// operation carries it. It travels beside the operation, and is not part of the hash. v0.6 has none.
+    pub authorization: Option<SignedAuthorization>,
 }
 
 impl UserOperation {

@@ -118,6 +118,7 @@ impl UserOperation {
             max_priority_fee_per_gas,
             paymaster_and_data: operation.paymasterAndData,
             signature: operation.signature,
+            authorization: None,
         }
     }
 }
@@ -208,6 +209,7 @@ impl From<session_key_bindings::UserOperation> for UserOperation {
             max_priority_fee_per_gas: operation.maxPriorityFeePerGas,
             paymaster_and_data: operation.paymasterAndData,
             signature: operation.signature,
+            authorization: None,
         }
     }
 }
@@ -231,6 +233,7 @@ mod tests {
             max_priority_fee_per_gas: U256::from(9),
             paymaster_and_data: bytes!("0a"),
             signature: bytes!("0b"),
+            authorization: None,
         }
     }
 

@@ -675,6 +675,7 @@ impl Operation {
             max_priority_fee_per_gas: self.max_priority_fee_per_gas,
             paymaster_and_data: paymaster_and_data.unwrap_or_default().into(),
             signature: self.signature.clone(),
+            authorization: None,
         }
     }
 }

@@ -121,6 +121,7 @@ impl Operation {
             max_priority_fee_per_gas,
             paymaster_and_data: self.paymaster_and_data.clone(),
             signature: self.signature.clone(),
+            authorization: None,
         }
     }
 
