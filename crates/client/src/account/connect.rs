@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     abi::{Account, AccountV08, Owners, Plugin},
+    delegation::delegate_of,
     deployment::{Contract, Deployment, Deterministic, known_chains},
     permissions::EXECUTE_WITH_SESSION_KEY,
     request::clean,
@@ -221,7 +222,7 @@ impl SmartAccount {
                     chain_id,
                     account_id,
                     entry_point,
-                    implementation: match delegate(&code) {
+                    implementation: match delegate_of(&code) {
                         None => implementation(slot.map_err(ReadError::from)?),
                         delegate => delegate,
                     },
@@ -488,12 +489,6 @@ impl SmartAccount {
             })
         }
     }
-}
-
-/// What an externally owned account with this code delegates to (EIP-7702).
-fn delegate(code: &[u8]) -> Option<Address> {
-    let delegate = code.strip_prefix(&[0xef, 0x01, 0x00])?;
-    (delegate.len() == Address::len_bytes()).then(|| Address::from_slice(delegate))
 }
 
 /// The implementation in a proxy's slot.

@@ -1,6 +1,6 @@
 //! What can go wrong when an account is read, connected to or computed.
 
-use crate::{calldata::OwnersError, request::RequestError, revert::Revert};
+use crate::{calldata::OwnersError, delegation::AuthorizationError, request::RequestError, revert::Revert};
 use alloy::{primitives::Address, transports::TransportError};
 
 /// Reading from the chain failed.
@@ -130,6 +130,19 @@ pub enum ConnectError {
     UnknownDeployment {
         /// The account.
         account: Address,
+        /// The chain.
+        chain_id: u64,
+    },
+
+    /// The externally owned account cannot delegate, or delegates to another contract already.
+    #[error(transparent)]
+    Delegation(#[from] AuthorizationError),
+
+    /// There is no contract at the address that an externally owned account is to delegate to.
+    #[error("there is no contract at {delegate} on chain {chain_id} to delegate to")]
+    NoDelegate {
+        /// The address.
+        delegate: Address,
         /// The chain.
         chain_id: u64,
     },

@@ -48,6 +48,8 @@ pub struct SmartAccount {
     generation: Generation,
     connected: Option<Arc<Connected>>,
     init_code: Bytes,
+    /// What an externally owned account delegates to (EIP-7702), or shall delegate to from its first operation on.
+    delegate: Option<Address>,
     block: BlockId,
     requests: Requests,
     desk: Arc<Desk>,
@@ -70,6 +72,7 @@ impl SmartAccount {
             generation: Generation::V07,
             connected: None,
             init_code: Bytes::new(),
+            delegate: None,
             block: BlockId::latest(),
             requests: Requests::default(),
             desk: Arc::default(),
@@ -167,6 +170,12 @@ impl SmartAccount {
     /// The `initCode` that creates the account, whether it exists or not; empty if it is not known.
     pub(crate) const fn creation_code(&self) -> &Bytes {
         &self.init_code
+    }
+
+    /// What an externally owned account shall delegate to (EIP-7702) from its first operation on, if it does not yet: of an account
+    /// that was made by [`from_eoa`](Self::from_eoa).
+    pub const fn delegate(&self) -> Option<Address> {
+        self.delegate
     }
 
     /// The account's address.

@@ -251,7 +251,18 @@ impl Node {
         } else {
             BlockNumberOrTag::Latest
         };
-        let count: Number<u64> = self.request("eth_getTransactionCount", (address, at)).await?;
+        self.transaction_count_at(address, at.into()).await
+    }
+
+    /// How many transactions an account had sent at a block: its next nonce there.
+    pub(crate) async fn transaction_count_at(
+        &self,
+        address: Address,
+        at: BlockId,
+    ) -> Result<u64, RequestError> {
+        let count: Number<u64> = self
+            .request("eth_getTransactionCount", (address, block(at)))
+            .await?;
         Ok(count.number)
     }
 

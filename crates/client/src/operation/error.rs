@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     account::ReadError,
+    delegation::AuthorizationError,
     journal::{IntentId, JournalError},
     permissions::{PermissionError, Verdict},
     request::{RequestError, clean},
@@ -150,6 +151,10 @@ pub enum Cause {
     /// A deferred grant is not what it should be, or not for this client.
     #[error(transparent)]
     DeferredGrant(#[from] DeferredGrantError),
+
+    /// The authorization by which an externally owned account becomes the smart account (EIP-7702) does not hold, or cannot be made.
+    #[error(transparent)]
+    Authorization(#[from] AuthorizationError),
 
     /// The node answers for another chain than the client was made for.
     #[error("the node is on chain {found}, not {expected}")]
@@ -430,6 +435,7 @@ impl Cause {
             Self::OtherGeneration { .. } => "other_generation",
             Self::UnsafeInstallation { .. } => "unsafe_installation",
             Self::DeferredGrant(_) => "invalid_deferred_grant",
+            Self::Authorization(_) => "invalid_authorization",
             Self::WrongChain { .. } => "wrong_chain",
             Self::NoAction => "no_action",
             Self::NoVerdict => "no_verdict",

@@ -39,7 +39,10 @@ use crate::{
     permissions::{SignedOperation, UserOperation},
     signer::SignatureForm,
 };
-use alloy::primitives::{B256, Bytes, U256, aliases::U192};
+use alloy::{
+    eips::eip7702::SignedAuthorization,
+    primitives::{B256, Bytes, U256, aliases::U192},
+};
 use gas::Salt;
 use std::{
     fmt,
@@ -106,6 +109,7 @@ pub struct Operation {
     gas: GivenGas,
     fees: Option<(U256, U256)>,
     paymaster_and_data: Option<Bytes>,
+    authorization: Option<SignedAuthorization>,
     strict: bool,
     shares: Option<AfterRevert>,
     depth: Depth,
@@ -137,6 +141,7 @@ impl Operation {
             gas: GivenGas::default(),
             fees: None,
             paymaster_and_data: None,
+            authorization: None,
             strict: false,
             shares: None,
             depth: Depth::default(),
@@ -232,6 +237,16 @@ impl Operation {
         self
     }
 
+    /// This authorization (EIP-7702), by which the account becomes one before the operation is validated. It is signed by the account's
+    /// own key, for this chain and the account's next nonce; it is left out where the account delegates already.
+    ///
+    /// An owner's operation needs none for an account of [`SmartAccount::from_eoa`](crate::SmartAccount::from_eoa): the client's
+    /// signer signs one.
+    pub fn authorization(mut self, authorization: SignedAuthorization) -> Self {
+        self.authorization = Some(authorization);
+        self
+    }
+
     /// Sends only what the model is sure of. Without it, an operation that [may pass](crate::permissions::Verdict::MayPass) is
     /// sent: the key's plugin is another than this project's, and may not enforce a rule that the operation breaks.
     pub const fn strict(mut self) -> Self {
@@ -311,6 +326,13 @@ impl Operation {
     async fn signed(&self, mut operation: UserOperation) -> Result<SignedOperation, Cause> {
         let hash = operation.hash(self.core.entry_point(), self.core.chain_id());
         let form = self.signature_form();
+        // One that was not given is this signer's to sign.
+        if let Some(authorization) = &operation.authorization
+            && self.given_authorization().is_none()
+        {
+            let unsigned = authorization.inner().clone();
+            operation.authorization = Some(self.core.signer.sign_authorization(unsigned).await?);
+        }
         operation.signature = self.with_grant(self.core.signer.sign_operation(hash, form).await?);
         Ok(SignedOperation { operation, hash })
     }
@@ -331,7 +353,8 @@ impl Operation {
     /// How the account takes the operation's signature.
     fn signature_form(&self) -> SignatureForm {
         let generation = self.core.account.generation();
-        generation.signature_form(self.is_session_keys())
+        let module = self.core.account.deployment().session_key_plugin;
+        generation.signature_form(self.is_session_keys(), module)
     }
 
     /// Whether a session key makes it.

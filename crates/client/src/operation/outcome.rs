@@ -1,6 +1,7 @@
 //! What became of what was asked for.
 
 use crate::{
+    delegation::AuthorizationError,
     journal::{BlockRef, Handover, OperationRecord, VoidDepth},
     permissions::{AaCode, Verdict},
     revert::Revert,
@@ -112,6 +113,8 @@ pub enum NotTakenReason {
     Reputation,
     /// Its nonce is ahead of what the other side knows.
     NonceAhead,
+    /// The authorization that it brings along (EIP-7702) does not hold.
+    Authorization(AuthorizationError),
     /// 401, 403 or 404: nobody looked at it.
     TurnedAway {
         /// The HTTP status.
@@ -143,6 +146,16 @@ pub struct NotTaken {
 }
 
 impl NotTaken {
+    /// The authorization does not hold that an operation brings along.
+    pub(crate) fn not_authorized(by: &str, error: AuthorizationError) -> Self {
+        Self {
+            by: by.to_owned(),
+            code: None,
+            message: error.to_string(),
+            reason: NotTakenReason::Authorization(error),
+        }
+    }
+
     /// Whether waiting alone may make the other side take it.
     pub(super) fn is_passing(&self) -> bool {
         match &self.reason {
@@ -191,6 +204,7 @@ impl fmt::Display for NotTaken {
             NotTakenReason::NonceAhead => {
                 write!(f, "the {by} does not know the nonces before this one: {message}")
             }
+            NotTakenReason::Authorization(error) => write!(f, "the {by} cannot carry it out: {error}"),
             NotTakenReason::TurnedAway { status } => write!(f, "the {by} turned the request away ({status})"),
             NotTakenReason::RateLimited { .. } => write!(f, "the {by} limits requests: {message}"),
             NotTakenReason::Other => write!(f, "the {by} says: {message}"),

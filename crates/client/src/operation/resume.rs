@@ -183,7 +183,7 @@ impl Core {
                 continue;
             }
             let operation = &mut record.operations[index];
-            let sent = self.submitter.send(&operation.signed).await;
+            let sent = self.hand_over(&operation.signed).await;
             // It may have left before the process went away.
             let handover = handover_after(operation.handover.clone(), &sent, false);
             if handover != operation.handover {

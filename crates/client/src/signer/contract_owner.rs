@@ -1,7 +1,8 @@
 //! Owners that are contracts: they sign by ERC-1271, and the account's owner plugin is told which of them to ask.
 
-use crate::v08::{self, DeferredAction, ModuleEntity};
+use crate::v08::{self, DeferredAction, ModuleEntity, Selection};
 use alloy::{
+    eips::eip7702::{Authorization, SignedAuthorization},
     primitives::{Address, B256, Bytes, b256},
     signers::Signer,
 };
@@ -88,10 +89,11 @@ impl ContractOwner for EcdsaContractOwner {
 pub(crate) enum SignatureForm {
     /// As it is; a contract's names its owner.
     Plain,
-    /// A session key's, which an ERC-6900 v0.8 account hands to the session key module.
-    ModuleSessionKey,
-    /// An owner's, of an ERC-6900 v0.8 account.
-    ModuleOwner,
+    /// A session key's, which an ERC-6900 v0.8 account hands to the session key module. Some accounts want to be told in the signature
+    /// that this validation is meant.
+    ModuleSessionKey(Option<ModuleEntity>),
+    /// An owner's, of an ERC-6900 v0.8 account, in the same way.
+    ModuleOwner(Option<ModuleEntity>),
 }
 
 /// Who signs for a client: a key, or a contract.
@@ -127,7 +129,7 @@ impl Authority {
     pub(crate) async fn sign_message_hash(
         &self,
         hash: B256,
-        validation: Option<ModuleEntity>,
+        validation: Option<(ModuleEntity, Selection)>,
     ) -> alloy::signers::Result<Bytes> {
         let signature: Bytes = match self {
             Self::Key(signer) => signer.sign_hash(&hash).await?.as_bytes().into(),
@@ -152,20 +154,42 @@ impl Authority {
         prefix.ok_or_else(|| alloy::signers::Error::other("the action is longer than four gigabytes"))
     }
 
+    /// Signs the authorization of the signer's own account to delegate (EIP-7702). A contract cannot.
+    pub(crate) async fn sign_authorization(
+        &self,
+        authorization: Authorization,
+    ) -> alloy::signers::Result<SignedAuthorization> {
+        match self {
+            Self::Key(signer) => {
+                let signature = signer.sign_hash(&authorization.signature_hash()).await?;
+                Ok(authorization.into_signed(signature))
+            }
+            Self::Contract(_) => Err(alloy::signers::Error::other("a contract cannot delegate")),
+        }
+    }
+
     /// What has the form of a message's signature.
-    pub(crate) fn dummy_message_signature(&self, validation: Option<ModuleEntity>) -> Bytes {
+    pub(crate) fn dummy_message_signature(&self, validation: Option<(ModuleEntity, Selection)>) -> Bytes {
         match self {
             Self::Key(_) => self.formed_message(&DUMMY_SIGNATURE, validation),
             Self::Contract(owner) => self.formed_message(&owner.stub(), validation),
         }
     }
 
-    fn formed_message(&self, signature: &Bytes, validation: Option<ModuleEntity>) -> Bytes {
+    fn formed_message(&self, signature: &Bytes, validation: Option<(ModuleEntity, Selection)>) -> Bytes {
         match (self, validation) {
             (_, None) => self.formed(signature, SignatureForm::Plain),
-            (Self::Key(_), Some(validation)) => v08::signature::message(validation, signature),
-            (Self::Contract(_), Some(validation)) => {
+            (Self::Key(_), Some((validation, Selection::Nonce))) => {
+                v08::signature::message(validation, signature)
+            }
+            (Self::Contract(_), Some((validation, Selection::Nonce))) => {
                 v08::signature::contract_owners_message(validation, signature)
+            }
+            (Self::Key(_), Some((validation, Selection::Signature))) => {
+                v08::signature::selecting_message(validation, &v08::signature::owner(signature))
+            }
+            (Self::Contract(_), Some((validation, Selection::Signature))) => {
+                v08::signature::selecting_message(validation, &v08::signature::contract_owner(signature))
             }
         }
     }
@@ -184,10 +208,24 @@ impl Authority {
             (SignatureForm::Plain, Self::Contract(owner)) => {
                 named_owner_signature(owner.address(), signature)
             }
-            (SignatureForm::ModuleSessionKey, _) => v08::signature::session_key(signature),
-            (SignatureForm::ModuleOwner, Self::Key(_)) => v08::signature::owner(signature),
-            (SignatureForm::ModuleOwner, Self::Contract(_)) => v08::signature::contract_owner(signature),
+            (SignatureForm::ModuleSessionKey(selected), _) => {
+                selecting(selected, false, v08::signature::session_key(signature))
+            }
+            (SignatureForm::ModuleOwner(selected), Self::Key(_)) => {
+                selecting(selected, true, v08::signature::owner(signature))
+            }
+            (SignatureForm::ModuleOwner(selected), Self::Contract(_)) => {
+                selecting(selected, true, v08::signature::contract_owner(signature))
+            }
         }
+    }
+}
+
+/// The signature behind the validation that it is for, where the account wants to be told.
+fn selecting(selected: Option<ModuleEntity>, is_global: bool, signature: Bytes) -> Bytes {
+    match selected {
+        Some(validation) => v08::signature::selecting(validation, is_global, &signature),
+        None => signature,
     }
 }
 

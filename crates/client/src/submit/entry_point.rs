@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     calldata,
+    delegation::{self, AUTHORIZATION_GAS, AuthorizationError},
     node::{Node, SuggestedFees},
     operation::{Bounds, Gas, NotTaken, NotTakenReason},
     permissions::{AaCode, SignedOperation, UserOperation},
@@ -14,7 +15,7 @@ use crate::{
     revert::Revert,
 };
 use alloy::{
-    eips::BlockId,
+    eips::{BlockId, eip7702::SignedAuthorization},
     network::TransactionBuilder,
     primitives::{Address, B256, U256},
     providers::Provider,
@@ -44,6 +45,9 @@ const REMEMBERED: usize = 4_096;
 /// Its transactions are included in the order of their nonces. So an operation that waits in one with too low a fee is not
 /// overtaken by its replacement through the same submitter: the sender's own transaction must be sped up, which the submitter
 /// does not do.
+///
+/// An operation that brings along the authorization of its account to delegate (EIP-7702) goes out in a transaction that carries it,
+/// unless the account delegates already. The account may be the one that pays for the transaction.
 ///
 /// What this submitter has sent, or may have, it does not put into a second transaction as long as the first can still be
 /// included. Another submitter, also one in a process that was started anew, does not know what waits, and sends it again;
@@ -248,6 +252,9 @@ impl EntryPointSubmitter {
         let operations = &each_once(operations);
         let mut bundle = Bundle::default();
         let chain_id = self.check_chain(operations).await?;
+        let operations = &self
+            .with_authorizations(operations, chain_id, drop_refused, &mut bundle)
+            .await?;
         let (again, new) = self.sort(operations, &mut bundle).await?;
         if again.is_empty() && new.is_empty() {
             return Ok(bundle);
@@ -324,6 +331,54 @@ impl EntryPointSubmitter {
             return Ok(chain_id);
         }
         Ok(*self.chain_id.get_or_init(|| chain_id))
+    }
+
+    /// The operations without authorizations that are carried out already, and without operations whose authorizations do not hold:
+    /// those are noted in the bundle, or an error. The nonce of the sender's own authorization is checked once that of its transaction
+    /// is known.
+    async fn with_authorizations(
+        &self,
+        operations: &[SignedOperation],
+        chain_id: u64,
+        drop_refused: bool,
+        bundle: &mut Bundle,
+    ) -> Result<Vec<SignedOperation>, BundleError> {
+        let mut checked = Vec::with_capacity(operations.len());
+        for signed in operations {
+            let mut signed = signed.clone();
+            if let Some(authorization) = signed.operation.authorization.take() {
+                let account = signed.operation.sender;
+                let (code, count) = tokio::try_join!(
+                    self.node.code_at(account, BlockId::latest()),
+                    self.node.transaction_count(account, false)
+                )
+                .map_err(|error| BundleError::NeverLeft { error })?;
+                let is_needed = delegation::check_authorization(&authorization, account, chain_id)
+                    .and_then(|()| delegation::delegates(account, &code, authorization.address))
+                    .and_then(|delegates| {
+                        if !delegates && account != self.from {
+                            delegation::check_nonce(&authorization, account, count)?;
+                        }
+                        Ok(!delegates)
+                    });
+                match is_needed {
+                    Ok(true) => signed.operation.authorization = Some(authorization),
+                    Ok(false) => {}
+                    Err(error) if drop_refused => {
+                        let refusal = Refusal {
+                            code: None,
+                            reason: error.to_string(),
+                            cause: None,
+                        };
+                        bundle.refused.push((signed.hash, refusal));
+                        continue;
+                    }
+                    Err(error) => return Err(not_authorized(Some(signed.hash), error)),
+                }
+            }
+            checked.push(signed);
+        }
+        Ok(checked)
     }
 
     /// Operations that may be on their way, by the nonce of their transaction, and new ones. Those that are known to be on
@@ -471,7 +526,8 @@ impl EntryPointSubmitter {
             return Ok(None);
         }
         let call = self.handle_ops(operations)?;
-        let Err(error) = self.node.call(&call, BlockId::latest()).await else {
+        let state = delegation::state_of(operations.iter().map(|signed| &signed.operation));
+        let Err(error) = simulate::called(&self.node, &call, state).await else {
             return Ok(None);
         };
         let code = error.answer().and_then(|answer| answer.code);
@@ -635,6 +691,25 @@ impl EntryPointSubmitter {
             })?;
         transaction.set_nonce(nonce);
         transaction.set_chain_id(chain_id);
+        for signed in operations {
+            // The sender's own nonce is raised before its authorization is looked at.
+            if let Some(authorization) = &signed.operation.authorization
+                && signed.operation.sender == self.from
+            {
+                delegation::check_nonce(authorization, self.from, nonce.saturating_add(1))
+                    .map_err(|error| not_authorized(Some(signed.hash), error))?;
+            }
+        }
+        let authorizations = authorizations(operations);
+        if !authorizations.is_empty() {
+            if *is_legacy {
+                return Err(not_authorized(
+                    None,
+                    AuthorizationError::NoTransactions { chain_id },
+                ));
+            }
+            transaction.authorization_list = Some(authorizations);
+        }
         if *is_legacy {
             transaction.set_gas_price(fees.max_fee);
         } else {
@@ -833,6 +908,26 @@ impl Status {
     }
 }
 
+/// The authorizations that a transaction with these operations carries, each once.
+fn authorizations(operations: &[SignedOperation]) -> Vec<SignedAuthorization> {
+    let mut authorizations = Vec::new();
+    for signed in operations {
+        if let Some(authorization) = &signed.operation.authorization
+            && !authorizations.contains(authorization)
+        {
+            authorizations.push(authorization.clone());
+        }
+    }
+    authorizations
+}
+
+fn not_authorized(hash: Option<B256>, error: AuthorizationError) -> BundleError {
+    BundleError::NotTaken {
+        hash,
+        not_taken: Box::new(NotTaken::not_authorized("submitter", error)),
+    }
+}
+
 /// Gas for a bundle: enough for the EntryPoint to give every operation its limits, which it insists on ("AA95"). What is not
 /// used is not paid for.
 fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
@@ -861,9 +956,11 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
         });
     // EIP-7623 prices a byte of data at up to 40 gas. A sixty-fourth of the gas stays behind at every level of calls.
     let data = U256::from(data_length).saturating_mul(U256::from(40));
+    let authorizations = U256::from(authorizations(operations).len()) * U256::from(AUTHORIZATION_GAS);
     let gas = limits
         .saturating_add(limits / U256::from(32))
         .saturating_add(data)
+        .saturating_add(authorizations)
         .saturating_add(U256::from(100_000));
     gas.try_into().unwrap_or(u64::MAX)
 }
@@ -887,6 +984,15 @@ impl Submitter for EntryPointSubmitter {
 
     fn estimates_by_node(&self) -> bool {
         true
+    }
+
+    /// Of the sender of the transactions, the nonce after that of the next one.
+    async fn authorization_nonce(&self, account: Address) -> Result<Option<u64>, RequestError> {
+        if account == self.from {
+            Ok(Some(self.next_nonce().await?.saturating_add(1)))
+        } else {
+            Ok(None)
+        }
     }
 
     #[tracing::instrument(level = "debug", skip_all, fields(hash = %operation.hash))]

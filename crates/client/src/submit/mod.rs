@@ -127,9 +127,17 @@ pub trait Submitter: fmt::Debug + Send + Sync {
     async fn estimate_gas(&self, operation: &UserOperation) -> Result<Gas, EstimateError>;
 
     /// Whether [`estimate_gas`](Self::estimate_gas) asks the same node that the client asks, by simulating the operation there.
-    /// If not, the client compares the estimate with a simulation of its own.
+    /// If not, the client compares the estimate with a simulation of its own, and looks itself whether an operation's authorization
+    /// (EIP-7702) is still needed, and good, before it is handed over.
     fn estimates_by_node(&self) -> bool {
         false
+    }
+
+    /// The nonce that an account has when the transaction with its operation carries out its authorization to delegate (EIP-7702), where
+    /// the submitter has to do with that: it sends the account's own transactions. `None`: the account's next nonce.
+    async fn authorization_nonce(&self, account: Address) -> Result<Option<u64>, RequestError> {
+        let _ = account;
+        Ok(None)
     }
 
     /// Hands an operation over, and reports what the other side said. Returns when the operation is on its way, not when it is

@@ -7,24 +7,24 @@
 //! - Gas for the call is what the node estimates for it. Of an account that is yet to be created, or that an owner's deferred action
 //!   comes first on, it is measured by a few instructions that stand in the EntryPoint's place for one `eth_call` (a state
 //!   override), create the account, make the owner's call, and then the operation's.
+//! - An account that brings along the authorization to delegate (EIP-7702) does so already in all of this, by a state override.
 
 use super::{
     EstimateError,
     simulate::{
-        SIMULATED_CALL_GAS, SIMULATED_VERIFICATION_GAS, TRANSACTION_GAS, call_of, data_gas, estimated_gas,
-        node_failed, refusal_of,
+        SIMULATED_CALL_GAS, SIMULATED_VERIFICATION_GAS, TRANSACTION_GAS, call_of, called, data_gas,
+        estimated_gas, node_failed, refusal_of,
     },
 };
 use crate::{
-    calldata,
-    node::{Node, block},
+    calldata, delegation,
+    node::Node,
     permissions::{AaCode, UserOperation, ValidationNonceKey},
     request::RequestError,
     revert::Revert,
     v08::DeferredAction,
 };
 use alloy::{
-    eips::BlockId,
     network::TransactionBuilder,
     primitives::{Address, B256, Bytes, U256},
     rpc::types::TransactionRequest,
@@ -62,7 +62,7 @@ pub(super) async fn verification_gas(
         .with_input(validate);
     let (taken, gas) = tokio::join!(
         require_taken(node, entry_point, operation),
-        estimated_gas(node, &request)
+        estimated_gas(node, &request, delegation::state_of([operation]))
     );
     taken?;
     let gas = gas.map_err(|error| match error.revert() {
@@ -86,7 +86,7 @@ async fn ask(node: &Node, entry_point: Address, operation: &UserOperation) -> Re
     let request = TransactionRequest::default()
         .with_to(entry_point)
         .with_input(calldata::handle_op(operation.clone(), Address::repeat_byte(0xff)));
-    let Err(error) = node.call(&request, BlockId::latest()).await else {
+    let Err(error) = called(node, &request, delegation::state_of([operation])).await else {
         return Ok(Said::Fine);
     };
     // An EntryPoint never reverts without data here: then the node kept them back.
@@ -175,11 +175,9 @@ pub(super) async fn first_call_gas(
         .with_to(entry_point)
         .with_input(START.to_vec())
         .with_gas_limit(2 * SIMULATED_CALL_GAS);
-    let overrides = json!({ entry_point.to_string(): { "code": calls_code(&calls) } });
-    let answer: Bytes = node
-        .request("eth_call", (request, block(BlockId::latest()), overrides))
-        .await
-        .map_err(node_failed)?;
+    let mut state = delegation::state_of([operation]).unwrap_or_else(|| json!({}));
+    state[entry_point.to_string()] = json!({ "code": calls_code(&calls) });
+    let answer = called(node, &request, Some(state)).await.map_err(node_failed)?;
     let unreadable = || node_failed(RequestError::unreadable("eth_call", format!("{answer}")));
     let (head, said) = answer.split_first_chunk::<96>().ok_or_else(unreadable)?;
     let word = |index: usize| U256::from_be_slice(&head[32 * index..32 * (index + 1)]);

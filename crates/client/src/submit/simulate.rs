@@ -3,8 +3,8 @@
 use super::{EstimateError, Refusal, packed, refusal::NODE};
 use crate::{
     abi::EntryPoint,
-    calldata,
-    node::Node,
+    calldata, delegation,
+    node::{Node, block},
     operation::Gas,
     permissions::{AaCode, UserOperation},
     request::{RequestError, clean},
@@ -19,6 +19,7 @@ use alloy::{
     sol_types::{SolCall, SolError},
 };
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// What the validation of a simulated operation may use. Far above any real one, below the limits that nodes put on calls.
 pub(super) const SIMULATED_VERIFICATION_GAS: u64 = 5_000_000;
@@ -152,10 +153,36 @@ impl<'de> Deserialize<'de> for Estimated {
     }
 }
 
-/// What the node estimates for a transaction, all of it.
-pub(super) async fn estimated_gas(node: &Node, request: &TransactionRequest) -> Result<U256, RequestError> {
-    let Estimated(gas) = node.request("eth_estimateGas", (request,)).await?;
+/// What the node estimates for a transaction, all of it, in a state that may be changed.
+pub(super) async fn estimated_gas(
+    node: &Node,
+    request: &TransactionRequest,
+    state: Option<Value>,
+) -> Result<U256, RequestError> {
+    const METHOD: &str = "eth_estimateGas";
+    let Estimated(gas) = match state {
+        None => node.request(METHOD, (request,)).await?,
+        Some(state) => {
+            node.request(METHOD, (request, block(BlockId::latest()), state))
+                .await?
+        }
+    };
     Ok(gas)
+}
+
+/// The result of a call on the latest block, in a state that may be changed.
+pub(super) async fn called(
+    node: &Node,
+    request: &TransactionRequest,
+    state: Option<Value>,
+) -> Result<Bytes, RequestError> {
+    match state {
+        None => node.call(request, BlockId::latest()).await,
+        Some(state) => {
+            node.request("eth_call", (request, block(BlockId::latest()), state))
+                .await
+        }
+    }
 }
 
 /// The operation's call, as the EntryPoint makes it: from v0.7 on, one that asks for it gets the operation, too.
@@ -185,7 +212,8 @@ async fn call_gas(
     }
     let deferred = packed::deferred_call(operation);
     if operation.init_code.is_empty() && deferred.is_none() {
-        return match estimated_gas(node, &call_of(entry_point, operation)).await {
+        let state = delegation::state_of([operation]);
+        return match estimated_gas(node, &call_of(entry_point, operation), state).await {
             Ok(gas) => Ok(gas.saturating_sub(U256::from(TRANSACTION_GAS))),
             Err(error) => Err(would_revert(error)),
         };
@@ -244,7 +272,7 @@ pub(crate) async fn check_call_gas(
         .saturating_add(data_gas(&operation.call_data))
         .max(least_transaction_gas(&operation.call_data));
     let call = call_of(entry_point, operation).with_gas_limit(gas);
-    match node.call(&call, BlockId::latest()).await {
+    match called(node, &call, delegation::state_of([operation])).await {
         Ok(_) => Ok(()),
         Err(error) => Err(would_revert(error)),
     }
@@ -355,7 +383,7 @@ pub async fn explain_validation(
         .with_from(entry_point)
         .with_to(operation.sender)
         .with_input(validate);
-    match node.call(&request, BlockId::latest()).await {
+    match called(node, &request, delegation::state_of([operation])).await {
         Ok(_) => Ok(None),
         Err(error) => match error.revert() {
             Some(revert) => Ok(Some(said_by_account(revert))),
@@ -392,8 +420,8 @@ fn least_transaction_gas(data: &[u8]) -> u64 {
 }
 
 /// The pre-verification gas at which a transaction that carries the operation alone makes no loss, in gas units: the transaction
-/// itself, the operation's bytes as call data (16 for each that is not zero, 4 for each that is; EIP-2028), and what the
-/// EntryPoint does for it and does not measure. What a chain takes for its data elsewhere comes on top.
+/// itself, the operation's bytes as call data (16 for each that is not zero, 4 for each that is; EIP-2028), its authorization (25,000;
+/// EIP-7702), and what the EntryPoint does for it and does not measure. What a chain takes for its data elsewhere comes on top.
 ///
 /// Bytes count at most for their price as data (EIP-7623 raises the floor to 40 and 10), so a bundle of one does not make a
 /// loss.
@@ -419,7 +447,11 @@ pub fn minimum_pre_verification_gas(operation: &UserOperation) -> U256 {
     } else {
         OPERATION_GAS
     };
-    U256::from(TRANSACTION_GAS + own + data_gas(&data) + WORD_GAS * words)
+    let authorization = operation
+        .authorization
+        .as_ref()
+        .map_or(0, |_| delegation::AUTHORIZATION_GAS);
+    U256::from(TRANSACTION_GAS + own + data_gas(&data) + WORD_GAS * words + authorization)
 }
 
 #[cfg(test)]
@@ -429,6 +461,7 @@ mod tests {
         *,
     };
     use crate::permissions::Call;
+    use alloy::eips::eip7702::Authorization;
     use serde_json::{Value, json};
 
     fn node(world: &World) -> (Wire, Node) {
@@ -614,6 +647,18 @@ mod tests {
         assert_eq!(
             minimum_pre_verification_gas(&longer) - least,
             U256::from(320 * 16 + 10 * 4 + 12)
+        );
+        let authorized = UserOperation {
+            authorization: Some(delegation::unsigned(Authorization {
+                chain_id: U256::ONE,
+                address: RECIPIENT,
+                nonce: 0,
+            })),
+            ..UserOperation::default()
+        };
+        assert_eq!(
+            minimum_pre_verification_gas(&authorized) - least,
+            U256::from(25_000)
         );
     }
 

@@ -4,9 +4,11 @@ use super::DeferredAction;
 use crate::{
     abi::{Account, AccountV08, Plugin},
     calldata::NewSessionKey,
+    delegation::{self, AuthorizationError},
     permissions::{KeyState, MAX_SECONDS, PermissionError, PermissionUpdates, RuleSet, ValidationNonceKey},
 };
 use alloy::{
+    eips::eip7702::SignedAuthorization,
     primitives::{Address, B256, Bytes, aliases::U192},
     sol_types::{SolCall as _, SolValue as _},
 };
@@ -28,6 +30,10 @@ pub struct DeferredGrant {
     pub account: Address,
     /// The `initCode` of the account, if it did not exist; else empty.
     pub init_code: Bytes,
+    /// The authorization by which an externally owned account becomes the smart account (EIP-7702), if it did not delegate yet. It is
+    /// good as long as the account has sent nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<SignedAuthorization>,
     /// The session key module.
     pub module: Address,
     /// The entity id of session keys' operations.
@@ -63,6 +69,9 @@ pub enum DeferredGrantError {
         /// Why.
         reason: String,
     },
+    /// The account's authorization to delegate is not what it should be.
+    #[error("the deferred grant does not hold: {0}")]
+    Authorization(#[from] AuthorizationError),
     /// The permissions are not ones that the module takes.
     #[error("the deferred grant's permissions are not ones that the module takes: {reason}")]
     Permissions {
@@ -89,6 +98,10 @@ impl DeferredGrant {
     /// The key with its tag and permissions, as the owner's action has them. An error if the action does anything else, or if the
     /// grant contradicts itself.
     pub fn granted(&self) -> Result<NewSessionKey, DeferredGrantError> {
+        if let Some(authorization) = &self.authorization {
+            delegation::check_authorization(authorization, self.account, self.chain_id)?;
+            differs("initCode", Bytes::new(), self.init_code.clone())?;
+        }
         differs("nonce", self.nonce_key(), U192::from(self.action.nonce >> 64))?;
         let expected = self.action.head();
         let found = self.signature_prefix.get(..expected.len()).unwrap_or_default();

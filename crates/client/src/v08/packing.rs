@@ -54,6 +54,19 @@ impl fmt::Display for ModuleEntity {
     }
 }
 
+/// Where an ERC-6900 v0.8 account finds out which of its validations is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Selection {
+    /// In the nonce of an operation: Modular Account v2 in all its forms.
+    #[default]
+    Nonce,
+    /// At the beginning of an operation's signature: the standard's reference account, and others made after it. They have no
+    /// deferred actions. Their nonces are free: this crate uses those that it would use otherwise.
+    Signature,
+}
+
 /// What a validation may be used for. Unknown bits are kept, as accounts keep them.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -4,6 +4,7 @@
 // Not here: `sending_lanes`. Session keys on v0.8 accounts have one lane each.
 mod accounts;
 mod deferred;
+mod delegation;
 
 macro_rules! both {
     ($($name:ident $path:literal;)*) => {

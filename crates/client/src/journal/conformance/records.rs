@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    delegation::AuthorizationError,
     journal::{NonceGap, NoncePast},
     permissions::EntryPointVersion,
 };
@@ -388,6 +389,11 @@ fn handovers() -> Vec<Handover> {
         NotTakenReason::Reputation,
         NotTakenReason::NonceAhead,
         NotTakenReason::TurnedAway { status: 403 },
+        NotTakenReason::Authorization(AuthorizationError::OtherNonce {
+            account: Address::repeat_byte(5),
+            expected: 4,
+            found: 3,
+        }),
         NotTakenReason::RateLimited {
             retry_after: Some(u64::MAX),
         },
