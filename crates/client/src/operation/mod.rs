@@ -242,7 +242,7 @@ impl Operation {
     ///
     /// An owner's operation needs none for an account of [`SmartAccount::from_eoa`](crate::SmartAccount::from_eoa): the client's
     /// signer signs one.
-    pub fn authorization(mut self, authorization: SignedAuthorization) -> Self {
+    pub const fn authorization(mut self, authorization: SignedAuthorization) -> Self {
         self.authorization = Some(authorization);
         self
     }

@@ -373,7 +373,7 @@ async fn what_was_lost_is_sent_again_with_the_authorization_that_it_had() {
             let hash = before.operations[0].signed.hash;
             assert_eq!(included.receipt.user_op_hash, hash, "{way:?} {is_carried_out}");
             let after = owner.named("install").await.unwrap().unwrap();
-            assert_eq!(authorizations(&after), [authorization.clone()]);
+            assert_eq!(authorizations(&after), std::slice::from_ref(authorization));
             assert_eq!(account.session_keys().await.unwrap().len(), 1);
         }
     }
