@@ -3,6 +3,7 @@
 
 // Not here: `sending_lanes`. Session keys on v0.8 accounts have one lane each.
 mod accounts;
+mod changes;
 mod deferred;
 mod delegation;
 mod interop;
