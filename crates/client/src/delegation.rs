@@ -1,7 +1,8 @@
-//! Externally owned accounts that become v0.8 accounts by delegating to one (EIP-7702), and the authorizations that make them do so.
+//! Externally owned accounts that become v0.8 accounts by delegation (EIP-7702), and their authorizations.
 //!
-//! An authorization is signed by the account's own key, and travels beside the account's first operation: the transaction that includes
-//! the operation carries it. It is good for one nonce of the account, which the account's own transactions use, too.
+//! The account's own key signs an authorization. It accompanies the account's first operation, in the
+//! transaction that includes the operation. It is valid for one nonce of the account, and the account's
+//! own transactions use the same nonces.
 
 use crate::permissions::{DUMMY_SIGNATURE, UserOperation};
 use alloy::{
@@ -11,56 +12,56 @@ use alloy::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Gas units that a transaction takes for an authorization (EIP-7702). A part comes back where the account exists.
+/// Gas units of an authorization in a transaction (EIP-7702). Part is refunded if the account exists.
 pub(crate) const AUTHORIZATION_GAS: u64 = 25_000;
 
-/// An authorization (EIP-7702) does not hold, or cannot be made.
+/// An authorization (EIP-7702) is invalid, or cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "authorization", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AuthorizationError {
-    /// It is for another chain. Chain 0, which stands for every chain, is refused, too: on each, it would delegate to whatever is at
-    /// the delegate's address there.
+    /// It is for another chain. Chain 0 (every chain) is refused too: the code at the delegate's address
+    /// can differ between chains.
     #[error("the authorization is for chain {found}, not for {expected} alone")]
     OtherChain {
         /// The account's chain.
         expected: u64,
-        /// The authorization's.
+        /// The authorization's value.
         found: U256,
     },
-    /// It is signed by another key than the account's.
+    /// A key other than the account's signed it.
     #[error("the authorization is not signed by {account}{}", found.map(|found| format!(", but by {found}")).unwrap_or_default())]
     OtherSigner {
         /// The account.
         account: Address,
-        /// Who has signed it. `None`: nobody can have.
+        /// The signer. `None`: no key can have signed it.
         found: Option<Address>,
     },
     /// It is for another delegate.
     #[error("the authorization is for delegate {found}, not for {expected}")]
     OtherDelegate {
-        /// The delegate that is expected.
+        /// The expected delegate.
         expected: Address,
-        /// The authorization's.
+        /// The authorization's value.
         found: Address,
     },
-    /// It is for another nonce of the account: one that is used, by the authorization itself or by something else, or one that is not
-    /// due.
+    /// It is for another nonce of the account: a used one, perhaps by this very authorization, or a future
+    /// one.
     #[error("the authorization is for nonce {found} of {account}, whose next one is {expected}")]
     OtherNonce {
         /// The account.
         account: Address,
-        /// The nonce that the account has when the authorization is carried out.
+        /// The account's nonce when the authorization takes effect.
         expected: u64,
-        /// The authorization's.
+        /// The authorization's value.
         found: u64,
     },
-    /// The account delegates to another contract already.
+    /// The account already delegates to another contract.
     #[error("{account} delegates to {found} already, not to {expected}")]
     DelegatesElsewhere {
         /// The account.
         account: Address,
-        /// The delegate that is expected.
+        /// The expected delegate.
         expected: Address,
         /// The account's.
         found: Address,
@@ -71,7 +72,7 @@ pub enum AuthorizationError {
         /// The account.
         account: Address,
     },
-    /// The authorization is for the account's own key to sign, and the client's signer is another.
+    /// The client's signer is not the account's own key, which must sign the authorization.
     #[error("only the key of {account} can make it delegate, and the signer is {signer}")]
     NotTheKey {
         /// The account.
@@ -79,7 +80,7 @@ pub enum AuthorizationError {
         /// The client's signer.
         signer: Address,
     },
-    /// Transactions of the chain carry no authorizations: blocks have no base fee.
+    /// The chain has no transactions with authorizations: its blocks have no base fee.
     #[error("chain {chain_id} has no transactions with authorizations (EIP-7702)")]
     NoTransactions {
         /// The chain.
@@ -87,7 +88,7 @@ pub enum AuthorizationError {
     },
 }
 
-/// The code of an account that delegates to this contract.
+/// Returns the code of an account that delegates to this contract.
 #[must_use]
 pub fn delegation_code(delegate: Address) -> Bytes {
     [&EIP7702_DELEGATION_DESIGNATOR[..], delegate.as_slice()]
@@ -95,14 +96,15 @@ pub fn delegation_code(delegate: Address) -> Bytes {
         .into()
 }
 
-/// The contract that an account with this code delegates to. `None`: it does not delegate.
+/// Returns the delegate in an account's code. `None`: the account does not delegate.
 #[must_use]
 pub fn delegate_of(code: &[u8]) -> Option<Address> {
     let delegate = code.strip_prefix(&EIP7702_DELEGATION_DESIGNATOR[..])?;
     (delegate.len() == Address::len_bytes()).then(|| Address::from_slice(delegate))
 }
 
-/// Whether an account with this code delegates to this contract. An error where it delegates to another, or is a contract.
+/// Whether an account with this code delegates to this contract. It is an error if the account delegates
+/// to another, or is a contract.
 pub(crate) fn delegates(
     account: Address,
     code: &[u8],
@@ -120,7 +122,8 @@ pub(crate) fn delegates(
     }
 }
 
-/// Checks that an authorization is the account's, and for this chain alone. Its nonce is another matter: the chain knows the account's.
+/// Checks that an authorization is the account's, and for this chain only. Does not check its nonce, which
+/// depends on the chain's state.
 pub fn check_authorization(
     authorization: &SignedAuthorization,
     account: Address,
@@ -158,14 +161,14 @@ pub(crate) const fn check_nonce(
     }
 }
 
-/// An authorization with a signature of the right form that the account has not made, for estimates.
+/// Returns the authorization with a placeholder signature, which is not the account's, for estimates.
 pub(crate) fn unsigned(authorization: Authorization) -> SignedAuthorization {
     let word = |start: usize| U256::from_be_slice(&DUMMY_SIGNATURE[start..start + 32]);
     SignedAuthorization::new_unchecked(authorization, 1, word(0), word(32))
 }
 
-/// Changes of the state in which operations are simulated: their accounts delegate already, as they will once the transaction has carried
-/// out the authorizations. `None`: no operation brings one along.
+/// Returns state overrides for simulations, in which the operations' accounts delegate as authorized.
+/// `None`: no operation carries an authorization.
 pub(crate) fn state_of<'a>(operations: impl IntoIterator<Item = &'a UserOperation>) -> Option<Value> {
     let accounts: serde_json::Map<String, Value> = operations
         .into_iter()

@@ -1,4 +1,4 @@
-//! What every operation of a client shares.
+//! The state shared by all operations of a client.
 
 use super::{
     bounds::Bounds,
@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What both clients are made of.
+/// The common parts of both clients.
 #[derive(Clone)]
 pub(crate) struct Core {
     pub(crate) account: SmartAccount,
@@ -62,7 +62,7 @@ impl Core {
         self.account.deployment().entry_point
     }
 
-    /// The lane of a nonce key.
+    /// Returns the lane of a nonce key.
     pub(crate) const fn lane(&self, nonce_key: U192) -> Lane {
         Lane {
             chain_id: self.chain_id(),
@@ -72,7 +72,7 @@ impl Core {
         }
     }
 
-    /// What names of this client's intents are unique in.
+    /// Returns the scope of this client's names.
     pub(crate) fn scope(&self) -> Scope {
         Scope {
             chain_id: self.chain_id(),
@@ -81,8 +81,8 @@ impl Core {
         }
     }
 
-    /// Hands an operation over. An authorization that it brings along (EIP-7702) is left out where it has been carried out already, and
-    /// whoever carried it out; where it does not hold any more, the operation is not handed over.
+    /// Hands an operation over. Its authorization (EIP-7702) is left out if it has already taken effect,
+    /// whoever used it. If it is no longer valid, the operation is not handed over.
     pub(crate) async fn hand_over(&self, signed: &SignedOperation) -> Sent {
         let Some(authorization) = &signed.operation.authorization else {
             return self.submitter.send(signed).await;
@@ -102,7 +102,7 @@ impl Core {
         let checked = delegation::check_authorization(authorization, account, self.chain_id())
             .and_then(|()| delegation::delegates(account, &code, authorization.address));
         let checked = match checked {
-            // One that is not due may be by the time that it is carried out.
+            // A future nonce may be current by the time of inclusion.
             Ok(false) if authorization.inner().nonce < count => {
                 delegation::check_nonce(authorization, account, count).map(|()| false)
             }
@@ -123,13 +123,13 @@ impl Core {
         self.finality.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The account's operations in old blocks.
+    /// Returns the account's operations in old blocks.
     pub(super) fn old_events(&self) -> MutexGuard<'_, OldEvents> {
         self.old_events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes since when nobody waits for an intent, whatever others have written in the meantime. `None`: it is not in the journal any
-    /// more.
+    /// Records since when no one waits for an intent, whatever others have written meanwhile. `None`: it is
+    /// no longer in the journal.
     pub(super) async fn give_up(
         &self,
         mut record: IntentRecord,
@@ -157,8 +157,8 @@ impl Core {
         }
     }
 
-    /// Writes down what the chain decided. Needs no lease: it is a fact, whoever finds it. If somebody changed the record in the
-    /// meantime, theirs is taken; whatever it lacks is found again.
+    /// Records what the chain decided. Needs no lease: it is a fact, whoever finds it. If the record has
+    /// changed meanwhile, the newer one is used; whatever it lacks is found again.
     pub(super) async fn write_fact(&self, record: IntentRecord) -> Result<IntentRecord, SettleError> {
         let journal = self.desk.journal();
         let id = record.id;

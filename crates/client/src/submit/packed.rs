@@ -1,14 +1,17 @@
 //! Simulation for EntryPoint v0.7 and later, which have no functions for it. On any node:
 //!
-//! - Refusals are what `handleOps` says. The operation's signature is a dummy, so one that is fine otherwise ends in "AA24".
-//! - Gas for validation is what the node estimates for the EntryPoint's call of `validateUserOp`, and what the EntryPoint does
-//!   around it. An account that is yet to be created cannot be called: there, it is the least limit with which `handleOps` gets
-//!   as far as the signature.
-//! - Gas for the call is what the node estimates for it. Of an account that is yet to be created, or that an owner's deferred action
-//!   comes first on, it is measured by a few instructions that stand in the EntryPoint's place for one `eth_call` (a state
-//!   override), create the account, make the owner's call, and then the operation's. If that calls the EntryPoint, its own code
-//!   runs, which stands elsewhere meanwhile.
-//! - An account that brings along the authorization to delegate (EIP-7702) does so already in all of this, by a state override.
+//! - Refusals are what `handleOps` says. The operation's signature is a dummy, so one that is fine
+//!   otherwise ends in "AA24".
+//! - Gas for validation is what the node estimates for the EntryPoint's call of `validateUserOp`, and what
+//!   the EntryPoint does around it. An account that is yet to be created cannot be called: there, it is
+//!   the least limit with which `handleOps` gets as far as the signature.
+//! - Gas for the call is what the node estimates for it. Of an account that is yet to be created, or that
+//!   an owner's deferred action comes first on, it is measured by a few instructions that stand in the
+//!   EntryPoint's place for one `eth_call` (a state override), create the account, make the owner's call,
+//!   and then the operation's. If that calls the EntryPoint, its own code runs, which stands elsewhere
+//!   meanwhile.
+//! - An account with an authorization to delegate (EIP-7702) delegates in all of these, by a state
+//!   override.
 
 use super::{
     EstimateError,
@@ -34,8 +37,9 @@ use alloy::{
 use futures_util::future::join_all;
 use serde_json::json;
 
-/// Gas for what the EntryPoint does around `validateUserOp` and counts against the limit: it copies the operation and hashes it,
-/// writes a nonce for the first time in its lane (22,100 gas), and takes the prefund from the deposit.
+/// Gas for what the EntryPoint does around `validateUserOp` and counts against the limit: it copies the
+/// operation and hashes it, writes a nonce for the first time in its lane (22,100 gas), and takes the
+/// prefund from the deposit.
 const ENTRY_POINT_GAS: U256 = U256::from_limbs([40_000, 0, 0, 0]);
 
 /// How exactly the gas for validation with the account's creation is found, in gas units.
@@ -154,7 +158,8 @@ pub(super) fn deferred_call(operation: &UserOperation) -> Option<Bytes> {
     }
 }
 
-/// Gas for the call of an account that its factory creates first, or that another call of the owner's comes before.
+/// Gas for the call of an account that its factory creates first, or that another call of the owner's
+/// comes before.
 pub(super) async fn first_call_gas(
     node: &Node,
     entry_point: Address,
@@ -198,12 +203,12 @@ pub(super) async fn first_call_gas(
 /// The call data that the instructions start on. Whoever calls the EntryPoint in between calls its own code.
 const START: [u8; 1] = [0x01];
 
-/// Where the EntryPoint's own code stands while the instructions take its place. Nothing is there on any chain: it is the end of
-/// `keccak256("session-key: the code of the EntryPoint")`.
+/// Where the EntryPoint's own code stands while the instructions take its place. Nothing is there on any
+/// chain: it is the end of `keccak256("session-key: the code of the EntryPoint")`.
 const ENTRY_POINT_CODE: Address = address!("0xBf5EBD370C12c5f160567E065CF5ba7Dd305cE51");
 
-/// Code that makes calls, and answers whether all but the last succeeded, whether the last did, how much gas it took (three words),
-/// and what it said.
+/// Code that makes calls, and answers whether all but the last succeeded, whether the last did, how much
+/// gas it took (three words), and what it said.
 ///
 /// ```text
 /// if calldatasize != 1

@@ -1,5 +1,5 @@
-//! An action that an owner signs and a later operation carries: it runs within that operation's validation, before the operation's
-//! own validation, which may be the one that the action installs.
+//! An action that an owner signs and a later operation carries: it runs in that operation's validation,
+//! before the operation's own validation, which may be the one that the action installs.
 
 use super::{DIRECT_CALL_ENTITY_ID, ModuleEntity, signature};
 use alloy::primitives::{Address, B256, Bytes, U256, b256, keccak256};
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 /// `DeferredAction(uint256 nonce,uint48 deadline,bytes call)`.
 const TYPE_HASH: B256 = b256!("9b23e06584efc6b65fc854cee55011d89f86485487b6db36aed7d23884711ea3");
 
-/// The largest deadline, `type(uint48).max`.
+/// The maximum deadline, `type(uint48).max`.
 const MAX_DEADLINE: u64 = (1 << 48) - 1;
 
-/// Bytes of locator and deadline, before the call.
+/// The length of locator and deadline, before the call.
 const HEAD_LENGTH: u32 = 27;
 
-/// A call of the account to itself that an owner signs ahead. It is bound to the nonce of one operation, and so to a lane, an
-/// entity id and a sequence number; not to what that operation does.
+/// A self-call of the account that an owner signs in advance. It is bound to the nonce of one operation, and
+/// so to a lane, an entity id and a sequence number, but not to what that operation does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeferredAction {
     /// The validation that authorizes it: an owner's, without validation hooks.
     pub authorized_by: ModuleEntity,
-    /// Whether that is used as a global validation.
+    /// Whether it is used as a global validation.
     pub is_global: bool,
     /// The full nonce of the operation that carries it.
     pub nonce: U256,
@@ -32,8 +32,8 @@ pub struct DeferredAction {
 }
 
 impl DeferredAction {
-    /// What the owner signs: EIP-712 typed data of the account. `SingleSignerValidationModule` takes it for a message and wraps it
-    /// once more.
+    /// What the owner signs: EIP-712 typed data of the account. `SingleSignerValidationModule` takes it
+    /// for a message and wraps it once more.
     ///
     /// A deadline above 2^48 - 1 is taken for that.
     #[must_use]
@@ -52,14 +52,16 @@ impl DeferredAction {
         }
     }
 
-    /// The start of the operation's signature: the action, with the owner's signature of [`signing_hash`](Self::signing_hash). The
-    /// operation's own signature follows. `None`: the call, or the signature, is longer than four gigabytes.
+    /// The start of the operation's signature: the action, with the owner's signature of
+    /// [`signing_hash`](Self::signing_hash). The operation's own signature follows. `None`: the call, or
+    /// the signature, is longer than four gigabytes.
     #[must_use]
     pub fn signature_prefix(&self, owner_signature: &[u8]) -> Option<Bytes> {
         self.prefix(&signature::owner_part(owner_signature))
     }
 
-    /// The same with the signature of an owner that is a contract: what its `isValidSignature` (ERC-1271) takes.
+    /// The same with the signature of an owner that is a contract: what its `isValidSignature` (ERC-1271)
+    /// takes.
     #[must_use]
     pub fn contract_signature_prefix(&self, owner_signature: &[u8]) -> Option<Bytes> {
         self.prefix(&signature::contract_owner_part(owner_signature))
@@ -95,8 +97,9 @@ impl DeferredAction {
         Some(signature.slice_ref(call))
     }
 
-    /// The action that an operation's signature begins with, and all of that up to the operation's own signature. The operation says
-    /// which entity id authorizes it: that must be this owner's. `None`: it does not begin with an action of this owner.
+    /// Decodes the action at the start of an operation's signature, and returns it with everything before
+    /// the operation's own signature. The action names the entity id that authorizes it, which must be
+    /// this owner's. `None`: the signature does not start with an action of this owner.
     pub(crate) fn carried(signature: &Bytes, nonce: U256, owner: ModuleEntity) -> Option<(Self, Bytes)> {
         let chunk = |from: usize| -> Option<(&[u8], usize)> {
             let (length, rest) = signature.get(from..)?.split_first_chunk::<4>()?;
@@ -161,7 +164,7 @@ mod tests {
         let nonce = action.nonce;
         let read = DeferredAction::carried(&signature, nonce, owner);
         assert_eq!(read, Some((action, prefix.clone())));
-        // Of another owner, and cut off.
+        // Another owner's, and truncated ones.
         let other = ModuleEntity::new(Address::repeat_byte(1), 8);
         assert_eq!(DeferredAction::carried(&signature, nonce, other), None);
         for length in 0..prefix.len() {

@@ -16,17 +16,17 @@ pub const FALLBACK_VALIDATION: ModuleEntity = ModuleEntity::new(Address::ZERO, 0
 pub struct ModuleEntity {
     /// The module.
     pub module: Address,
-    /// Which of its entities. As a validation's, it is unique on a Modular Account v2, whatever the module.
+    /// The entity id. For a validation, it is unique on a Modular Account v2, whatever the module.
     pub entity_id: u32,
 }
 
 impl ModuleEntity {
-    /// A module's entity.
+    /// Creates a module's entity.
     pub const fn new(module: Address, entity_id: u32) -> Self {
         Self { module, entity_id }
     }
 
-    /// The module's direct calls.
+    /// Returns the entity of the module's direct calls.
     pub const fn direct_call(module: Address) -> Self {
         Self::new(module, DIRECT_CALL_ENTITY_ID)
     }
@@ -54,20 +54,21 @@ impl fmt::Display for ModuleEntity {
     }
 }
 
-/// Where an ERC-6900 v0.8 account finds out which of its validations is meant.
+/// Where an ERC-6900 v0.8 account reads which of its validations to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Selection {
-    /// In the nonce of an operation: Modular Account v2 in all its forms.
+    /// In an operation's nonce, as in all forms of Modular Account v2.
     #[default]
     Nonce,
-    /// At the beginning of an operation's signature: the standard's reference account, and others made after it. They have no
-    /// deferred actions. Their nonces are free: this crate uses those that it would use otherwise.
+    /// At the start of an operation's signature, as in the standard's reference account and others
+    /// modelled on it. They have no deferred actions. Their nonces are unrestricted; this crate uses the
+    /// same ones as for other accounts.
     Signature,
 }
 
-/// What a validation may be used for. Unknown bits are kept, as accounts keep them.
+/// The permitted uses of a validation. Unknown bits are kept, as accounts keep them.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ValidationFlags(pub u8);
@@ -75,11 +76,11 @@ pub struct ValidationFlags(pub u8);
 impl ValidationFlags {
     /// Runtime calls only, which need no flag.
     pub const NONE: Self = Self(0);
-    /// It validates user operations.
+    /// Validates user operations.
     pub const USER_OPERATIONS: Self = Self(1);
-    /// It validates signatures (ERC-1271), and with them deferred actions.
+    /// Validates signatures (ERC-1271), and with them deferred actions.
     pub const SIGNATURES: Self = Self(2);
-    /// It may validate every function that allows global validations.
+    /// May validate every function that allows global validations.
     pub const GLOBAL: Self = Self(4);
 
     /// Whether all flags of the other are set.
@@ -94,7 +95,7 @@ impl ValidationFlags {
         self.0 & !(Self::USER_OPERATIONS.0 | Self::SIGNATURES.0 | Self::GLOBAL.0) != 0
     }
 
-    /// The flags of both.
+    /// Returns the union of both flags.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -120,7 +121,7 @@ impl fmt::Debug for ValidationFlags {
 pub struct ValidationConfig {
     /// The validation.
     pub validation: ModuleEntity,
-    /// What it may be used for.
+    /// Its permitted uses.
     pub flags: ValidationFlags,
 }
 
@@ -149,9 +150,9 @@ pub enum HookKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HookConfig {
-    /// The hook. Its entity id is independent of that of the validation that it belongs to.
+    /// The hook. Its entity id is independent of its validation's.
     pub hook: ModuleEntity,
-    /// Its byte of flags. Bits that mean nothing still tell hooks apart: [`kind`](Self::kind) says what it does.
+    /// Its flags. Meaningless bits still distinguish hooks: [`kind`](Self::kind) returns when it runs.
     pub flags: u8,
 }
 
@@ -160,7 +161,7 @@ impl HookConfig {
     const POST: u8 = 2;
     const PRE: u8 = 4;
 
-    /// A hook of this kind, with no other flags.
+    /// Creates a hook of this kind, with no other flags.
     pub const fn new(hook: ModuleEntity, kind: HookKind) -> Self {
         let flags = match kind {
             HookKind::Validation => Self::VALIDATION,
@@ -171,7 +172,7 @@ impl HookConfig {
         Self { hook, flags }
     }
 
-    /// When it runs.
+    /// Returns when it runs.
     #[must_use]
     pub const fn kind(&self) -> HookKind {
         if self.flags & Self::VALIDATION == 0 {
@@ -225,7 +226,7 @@ mod tests {
 
     const MODULE: Address = Address::repeat_byte(0xab);
 
-    /// As a deployed account returned them.
+    /// As returned by a deployed account.
     #[test]
     fn hooks_are_packed_as_accounts_store_them() {
         let execution = |is_pre, is_post| HookKind::Execution { is_pre, is_post };
@@ -241,7 +242,7 @@ mod tests {
             assert_eq!(HookConfig::from(packed), config);
             assert_eq!(config.kind(), kind);
         }
-        // The accounts' own client installs validation hooks with a bit that means nothing there.
+        // The accounts' own client installs validation hooks with a meaningless bit.
         let other_bits = HookConfig {
             hook: ModuleEntity::new(MODULE, 1),
             flags: 5,

@@ -87,7 +87,8 @@ impl World {
         self.connect(owner.address, ConnectOptions::new()).await.unwrap()
     }
 
-    /// An account that selects the validation in the signature, with the owner's module under [`OWNERS_ENTITY`].
+    /// An account that selects the validation in the signature, with the owner's module under
+    /// [`OWNERS_ENTITY`].
     pub(crate) async fn selecting(&self) -> SmartAccount {
         let address = Address::repeat_byte(0x5e);
         let validation = ModuleEntity::new(self.stack.single_signer_module, OWNERS_ENTITY);
@@ -165,7 +166,8 @@ pub(crate) fn pay(wei: u64) -> [Call; 1] {
     [Call::transfer(RECIPIENT, U256::from(wei))]
 }
 
-/// Granted, used, refused, changed, rotated, removed and taken off, with messages in between: whatever the form of the account.
+/// Granted, used, refused, changed, rotated, removed and taken off, with messages in between: whatever the
+/// form of the account.
 async fn lives(world: &World, account: SmartAccount, owners_validation: ModuleEntity, selection: Selection) {
     let owner = world.owner_of(&account);
     owner.install_session_key_plugin([new_key(1)]).await.unwrap();

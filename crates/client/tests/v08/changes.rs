@@ -1,4 +1,5 @@
-//! Keys of accounts whose code changes: another delegation (EIP-7702), or another implementation behind the proxy.
+//! Keys of accounts whose code changes: another delegation (EIP-7702), or another implementation behind
+//! the proxy.
 
 use crate::{
     accounts::{OWNERS_ENTITY, World, new_key, pay},
@@ -72,7 +73,8 @@ fn paid(world: &World) -> U256 {
     world.testkit.chain().balance(RECIPIENT)
 }
 
-/// The account has the module with a key that has used 60 of its 100 wei, and a wei that it has signed away, but not sent.
+/// The account has the module with a key that has used 60 of its 100 wei, and a wei that it has signed
+/// away, but not sent.
 async fn used(world: &World, account: &SmartAccount) -> (SessionKeyClient, SignedOperation) {
     let agent = world.agent_of(account, 1);
     let owner = world.owner_of(account);

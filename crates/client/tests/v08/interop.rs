@@ -1,4 +1,5 @@
-//! The client on v0.8 accounts against a real node and a real bundler: `script/interop.sh` starts both and runs this.
+//! The client on v0.8 accounts against a real node and a real bundler: `script/interop.sh` starts both and
+//! runs this.
 
 use crate::{
     accounts::{new_key, pay},

@@ -1,5 +1,5 @@
-//! JSON of operations, as bundlers read and write it (ERC-7769): v0.6 with `initCode` and `paymasterAndData`, later versions with
-//! their parts.
+//! JSON of operations, as bundlers read and write it (ERC-7769): v0.6 with `initCode` and
+//! `paymasterAndData`, later versions with their parts.
 
 use super::{EntryPointVersion, PaymasterFields, UserOperation, hash::EIP7702_INIT_CODE_MARKER};
 use alloy_eip7702::{Authorization, SignedAuthorization};
@@ -15,7 +15,7 @@ enum Factory {
     Short(Bytes),
 }
 
-/// `eip7702Auth`: an authorization (EIP-7702), whose r and s are written as whole words.
+/// `eip7702Auth`: an authorization (EIP-7702). Its r and s are written as 32 bytes.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ShownAuthorization {
@@ -160,9 +160,9 @@ impl UserOperation {
 }
 
 impl<'de> Deserialize<'de> for UserOperation {
-    /// An operation with `initCode` or `paymasterAndData` is of v0.6, which requires both; one with neither is taken for v0.7. JSON
-    /// does not tell v0.7 from later versions; an operation of those reads as v0.7 unless its factory is `0x7702`, which begins
-    /// with v0.8.
+    /// An operation with `initCode` or `paymasterAndData` is of v0.6, which requires both; one with
+    /// neither is taken for v0.7. JSON does not tell v0.7 from later versions; an operation of those reads
+    /// as v0.7 unless its factory is `0x7702`, which begins with v0.8.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let members = Members::deserialize(deserializer)?;
         members.operation().map_err(D::Error::custom)

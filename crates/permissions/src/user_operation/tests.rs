@@ -4,8 +4,8 @@ use alloy_primitives::{address, hex};
 use alloy_sol_types::SolValue;
 use session_key_bindings::PackedUserOperation;
 
-/// Operations and their hashes. `contracts/test/unit/UserOperationHashes.t.sol` compares the hashes with those of the EntryPoints
-/// from npm. `UPDATE_GOLDEN=1` writes the file.
+/// Operations and their hashes. `contracts/test/unit/UserOperationHashes.t.sol` compares the hashes with
+/// those of the EntryPoints from npm. `UPDATE_GOLDEN=1` writes the file.
 const GOLDEN: &str = include_str!("../../golden/user-operation-hashes.json");
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -229,7 +229,7 @@ fn json_is_that_of_bundlers() {
     }
 }
 
-/// An authorization stands beside the operation, in the form that bundlers take: not in the hash, and not in v0.6.
+/// An authorization accompanies the operation, in bundlers' JSON form: not in the hash, and not in v0.6.
 #[test]
 fn an_authorization_travels_beside_the_operation() {
     let bare = filled(EntryPointVersion::V07);

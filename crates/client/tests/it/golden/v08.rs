@@ -1,5 +1,5 @@
-//! ERC-6900 v0.8 accounts: addresses, call data, hashes and signatures that a deployed Modular Account v2 accepted. Where they come
-//! from: contracts/test/v08/golden/README.md.
+//! ERC-6900 v0.8 accounts: addresses, call data, hashes and signatures that a deployed Modular Account v2
+//! accepted. Where they come from: contracts/test/v08/golden/README.md.
 
 use alloy::{
     primitives::{Address, B256, Bytes, FixedBytes, Selector, U256},
