@@ -256,7 +256,7 @@ fn a_grant_makes_an_eoa_the_account() {
     let url = stage.bundler.url();
     // Only an operation brings the authorization along.
     stage.json(2, &["account", "new", "--eip7702", "--yes"]);
-    stage.json(1, &["grant", &policy, "--eip7702", "--yes", "--direct"]);
+    stage.json(2, &["grant", &policy, "--eip7702", "--yes", "--direct"]);
     assert!(stage.testkit.chain().code(owner).is_empty());
     let dry = stage.json(
         0,
