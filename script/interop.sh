@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs the Rust client and the published TypeScript client (npm @alchemy/aa-accounts) against a real node (anvil) and a real
-# bundler (npm @pimlico/alto), all on free loopback ports. Each client also uses a key granted by the other.
+# bundler (npm @pimlico/alto), all on free loopback ports. Each client also uses a key granted by the other. The Rust client does
+# this on accounts of ERC-6900 v0.7 and v0.8, including EOAs that delegate with their first operation (EIP-7702), and prints the
+# gas of operations on v0.8 accounts.
 # The bundler is large, so package.json does not depend on it; it is installed on the first run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -60,15 +62,18 @@ rpc=$(wait_for anvil $! "$home/anvil.log" "$home/anvil.log")
 # Development accounts 8 and 9, whose keys are public.
 executor=0xdbda1821b80551c9d65939329250298aa3472ba22feea921c0cf5d620ea67b97
 utility=0x2a871d0798f97d79848a013d4936a73bf4cc922c825d33c1cf7073dff6d409c6
-entry_point=0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789
+# v0.6 and v0.7.
+entry_points=0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789,0x0000000071727De22E5E9d8BAf0edAc6f37da032
 
-# The EntryPoint must exist before the bundler starts.
+# The EntryPoints must exist before the bundler starts.
 SESSION_KEY_RPC_URL=$rpc cargo test -p session-key-client --locked --test it -- --ignored interop_through_the_entry_point
+SESSION_KEY_RPC_URL=$rpc cargo test -p session-key-client --locked --test v08 -- \
+  --ignored --nocapture interop_of_v08_accounts_through_the_entry_point
 
 export LISTENING_FILE=$PWD/$home/alto.listening
 : >"$LISTENING_FILE"
 NODE_OPTIONS="--require $PWD/$home/loopback.cjs" interop/bundler/node_modules/.bin/alto \
-  --rpc-url "$rpc" --port 0 --entrypoints "$entry_point" \
+  --rpc-url "$rpc" --port 0 --entrypoints "$entry_points" \
   --executor-private-keys "$executor" --utility-private-key "$utility" \
   --safe-mode false --min-entity-stake 1 --min-entity-unstake-delay 1 \
   --min-bundle-interval 10 --max-bundle-interval 50 --block-time 200 \
@@ -79,6 +84,8 @@ bundler=$(wait_for alto $! "$LISTENING_FILE" "$home/alto.log")
 
 SESSION_KEY_RPC_URL=$rpc SESSION_KEY_BUNDLER_URL=$bundler \
   cargo test -p session-key-client --locked --test it -- --ignored interop_through_a_bundler
+SESSION_KEY_RPC_URL=$rpc SESSION_KEY_BUNDLER_URL=$bundler \
+  cargo test -p session-key-client --locked --test v08 -- --ignored --nocapture interop_of_v08_accounts_through_a_bundler
 
 # The two clients exchange keys through a file.
 export SESSION_KEY_RPC_URL=$rpc SESSION_KEY_BUNDLER_URL=$bundler SESSION_KEY_INTEROP_FILE=$PWD/$home/shared.json

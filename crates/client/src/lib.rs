@@ -4,6 +4,7 @@ mod abi;
 pub mod account;
 pub mod calldata;
 pub mod client;
+pub mod delegation;
 pub mod deployment;
 pub mod explain;
 pub mod inspect;

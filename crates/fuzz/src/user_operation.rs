@@ -1,5 +1,5 @@
-//! `user_operation`: the hash of any operation is the EntryPoint's, and what the client signs is taken by the plugin for the
-//! key's signature; what else it is given is somebody else's signature, or none.
+//! `user_operation`: the hash of any operation is the EntryPoint's, and what the client signs is taken by
+//! the plugin for the key's signature; what else it is given is somebody else's signature, or none.
 
 use crate::{
     ACCOUNT, Outcomes, Property, World,
@@ -135,6 +135,7 @@ impl Property for UserOperations {
                     max_priority_fee_per_gas: max_priority_fee,
                     paymaster_and_data,
                     signature,
+                    authorization: None,
                 },
             );
         let private_key = prop_oneof![

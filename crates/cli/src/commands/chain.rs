@@ -19,6 +19,7 @@ use session_key_client::{
         rpc::types::TransactionRequest,
         sol_types::{SolCall, SolType, sol_data},
     },
+    delegation::delegate_of,
     deployment::native_symbol,
     inspect::{InspectOptions, InspectedKey, Inspection, inspect},
     nft::nfts,
@@ -27,7 +28,7 @@ use session_key_client::{
         Call, ERC20_APPROVE, ERC20_TRANSFER, KeyState,
         words::{Names, Token},
     },
-    v08::{AccountFactory, FactoryAccount},
+    v08::{AccountFactory, FactoryAccount, known},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,6 +51,11 @@ pub(crate) struct Kind {
     /// project's account (ERC-6900 v0.7).
     #[arg(long)]
     pub(crate) semi_modular: bool,
+
+    /// The owner's own address, which becomes a semi-modular account by delegating to Modular Account v2
+    /// (EIP-7702). Its first operation, sent through a bundler, carries the owner's authorization.
+    #[arg(long, conflicts_with_all = ["semi_modular", "salt"])]
+    pub(crate) eip7702: bool,
 }
 
 impl Kind {
@@ -57,6 +63,9 @@ impl Kind {
     pub(crate) fn note_in(self, request: &mut serde_json::Value) {
         if self.semi_modular {
             request["semiModular"] = true.into();
+        }
+        if self.eip7702 {
+            request["eip7702"] = true.into();
         }
     }
 }
@@ -143,7 +152,14 @@ impl Chain {
     /// Returns the account that a factory creates for an owner, whether it exists yet or not.
     pub(crate) async fn made_account(&self, kind: Kind, owner: Address, salt: U256) -> Result<SmartAccount> {
         let (chain_id, provider) = (self.chain_id, self.provider());
-        Ok(if kind.semi_modular {
+        Ok(if kind.eip7702 {
+            // An account that delegates to the earlier version keeps it.
+            let code = self.node.code_at(owner, BlockId::latest()).await?;
+            let own = delegate_of(&code).filter(|own| *own == known::SEMI_MODULAR_ACCOUNT_7702);
+            let delegate = own.unwrap_or(known::SEMI_MODULAR_ACCOUNT_7702_V1_1);
+            let deployment = Deployment::for_v08_accounts();
+            SmartAccount::from_eoa_on(chain_id, provider, deployment, owner, delegate).await?
+        } else if kind.semi_modular {
             let made = FactoryAccount::semi_modular(owner, salt);
             let deployment = Deployment::for_v08_accounts();
             let factory = AccountFactory::default();

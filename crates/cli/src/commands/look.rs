@@ -153,6 +153,11 @@ pub(crate) fn address(arguments: &AddressArguments) -> Outcome {
             WrongInput("a chain is needed: give --chain-id or SESSION_KEY_CHAIN_ID".to_owned())
         })?;
         let salt = arguments.salt.or(file.salt()).unwrap_or_default();
+        if arguments.kind.eip7702 {
+            let mut answer = Answer::new();
+            answer.raw(owner.to_string()).data("account", owner.to_string());
+            return Ok(answer);
+        }
         if arguments.kind.semi_modular {
             let made = FactoryAccount::semi_modular(owner, salt);
             let address = made.address(&AccountFactory::default()).to_string();

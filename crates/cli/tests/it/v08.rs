@@ -128,6 +128,10 @@ fn stand_in(chain: &mut Chain, stack: &StackV08) {
         let code = chain.code(own);
         chain.set_code(known, code).expect("code");
     }
+    let delegate = chain.code(stack.delegate);
+    chain
+        .set_code(known::SEMI_MODULAR_ACCOUNT_7702_V1_1, delegate)
+        .expect("code");
     let factory = hex::decode(factory).expect("hex");
     chain.set_code(known::FACTORY, factory).expect("code");
 }
@@ -223,6 +227,63 @@ fn a_keys_life_on_a_v08_account_through_a_bundler() {
 #[test]
 fn a_keys_life_on_a_v08_account_by_plain_transactions() {
     life(true);
+}
+
+/// An EOA becomes the account with its first operation, which the bundler takes with the authorization.
+#[test]
+fn a_grant_makes_an_eoa_the_account() {
+    let stage = Stage::new();
+    let owner = stage.owner.address();
+    let account = owner.to_string();
+    let address = super::run(
+        &[
+            "account",
+            "address",
+            "--owner",
+            &account,
+            "--chain-id",
+            "31337",
+            "--eip7702",
+        ],
+        None,
+    );
+    assert_eq!(text(&address.stdout).trim(), account);
+    stage
+        .testkit
+        .chain()
+        .set_balance(owner, U256::from(10u64.pow(18)));
+    let policy = stage.policy("weekly.toml", "100 TEST per 7 days");
+    let url = stage.bundler.url();
+    // Only an operation brings the authorization along.
+    stage.json(2, &["account", "new", "--eip7702", "--yes"]);
+    stage.json(2, &["grant", &policy, "--eip7702", "--yes", "--direct"]);
+    assert!(stage.testkit.chain().code(owner).is_empty());
+    let dry = stage.json(
+        0,
+        &["grant", &policy, "--eip7702", "--dry-run", "--bundler-url", url],
+    );
+    assert_eq!(dry["account"], account.as_str());
+    let granted = stage.json(0, &["grant", &policy, "--eip7702", "--yes", "--bundler-url", url]);
+    assert_eq!(granted["account"], account.as_str());
+    let key = granted["sessionKey"].as_str().expect("a key").to_owned();
+    let delegate = known::SEMI_MODULAR_ACCOUNT_7702_V1_1;
+    let code = session_key_client::delegation::delegation_code(delegate);
+    assert_eq!(stage.testkit.chain().code(owner), code);
+    let inspected = stage.json(0, &["inspect", "--account", &account]);
+    assert_eq!(inspected["keys"][0]["address"], key.as_str());
+    // It is an account like any other from now on.
+    stage.json(
+        0,
+        &[
+            "revoke",
+            &key,
+            "--account",
+            &account,
+            "--yes",
+            "--bundler-url",
+            url,
+        ],
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     abi::{Account, AccountV08, Owners, Plugin},
+    delegation::delegate_of,
     deployment::{Contract, Deployment, Deterministic, known_chains},
     permissions::EXECUTE_WITH_SESSION_KEY,
     request::clean,
@@ -28,9 +29,9 @@ const IMPLEMENTATION_SLOT: B256 = b256!("360894a13ba1a3210667c828492db98dca3e207
 /// use session_key_client::{Deployment, SmartAccount, account::{ConnectError, ConnectOptions}};
 /// # use session_key_client::alloy::{primitives::Address, providers::Provider};
 ///
-/// # async fn doc(node: impl Provider + 'static, account: Address, own: Deployment) -> Result<(), ConnectError> {
-/// let options = ConnectOptions::new().chain_id(8453).deployments([own]);
-/// let account = SmartAccount::connect_with(&options, node, account).await?;
+/// # async fn doc(node: impl Provider + 'static, account: Address, own: Deployment) -> Result<(),
+/// ConnectError> { let options = ConnectOptions::new().chain_id(8453).deployments([own]); let account =
+/// SmartAccount::connect_with(&options, node, account).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -223,7 +224,7 @@ impl SmartAccount {
                     chain_id,
                     account_id,
                     entry_point,
-                    implementation: match delegate(&code) {
+                    implementation: match delegate_of(&code) {
                         None => implementation(slot.map_err(ReadError::from)?),
                         delegate => delegate,
                     },
@@ -493,12 +494,6 @@ impl SmartAccount {
             })
         }
     }
-}
-
-/// Returns the EIP-7702 delegate in an account's code.
-fn delegate(code: &[u8]) -> Option<Address> {
-    let delegate = code.strip_prefix(&[0xef, 0x01, 0x00])?;
-    (delegate.len() == Address::len_bytes()).then(|| Address::from_slice(delegate))
 }
 
 /// Decodes a proxy's implementation slot.

@@ -1,6 +1,6 @@
 //! Errors of reading, connecting to and computing accounts.
 
-use crate::{calldata::OwnersError, request::RequestError, revert::Revert};
+use crate::{calldata::OwnersError, delegation::AuthorizationError, request::RequestError, revert::Revert};
 use alloy::{primitives::Address, transports::TransportError};
 
 /// Reading from the chain failed.
@@ -131,6 +131,19 @@ pub enum ConnectError {
     UnknownDeployment {
         /// The account.
         account: Address,
+        /// The chain.
+        chain_id: u64,
+    },
+
+    /// The externally owned account cannot delegate, or already delegates to another contract.
+    #[error(transparent)]
+    Delegation(#[from] AuthorizationError),
+
+    /// There is no contract at the requested delegate's address.
+    #[error("there is no contract at {delegate} on chain {chain_id} to delegate to")]
+    NoDelegate {
+        /// The address.
+        delegate: Address,
         /// The chain.
         chain_id: u64,
     },

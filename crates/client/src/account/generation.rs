@@ -3,7 +3,7 @@
 use crate::{
     permissions::{EntryPointVersion, ValidationNonceKey, session_key_nonce_key},
     signer::SignatureForm,
-    v08::{FALLBACK_VALIDATION, ModuleEntity, SESSION_KEY_ENTITY_ID},
+    v08::{FALLBACK_VALIDATION, ModuleEntity, SESSION_KEY_ENTITY_ID, Selection},
 };
 use alloy::primitives::{Address, aliases::U192};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,8 @@ pub enum Generation {
     #[default]
     V07,
     /// ERC-6900 v0.8, with EntryPoint v0.7: a module stores session keys. Operations select the validation in
-    /// their nonce, as in Modular Account v2.
+    /// their nonce, as in Modular Account v2, or in their signature, as in the standard's reference account:
+    /// [`Validations::selection`].
     V08(Validations),
 }
 
@@ -30,6 +31,9 @@ pub struct Validations {
     pub owner: ModuleEntity,
     /// The entity id under which the session key module validates operations, or will once it is installed.
     pub session_keys: u32,
+    /// Where operations name their validation.
+    #[serde(default)]
+    pub selection: Selection,
 }
 
 impl Default for Validations {
@@ -38,6 +42,7 @@ impl Default for Validations {
         Self {
             owner: FALLBACK_VALIDATION,
             session_keys: SESSION_KEY_ENTITY_ID,
+            selection: Selection::Nonce,
         }
     }
 }
@@ -102,12 +107,43 @@ impl Generation {
         }
     }
 
-    /// Returns the format of an operation's signature.
-    pub(crate) const fn signature_form(self, is_session_keys: bool) -> SignatureForm {
+    /// Returns the owner's validation, and where signatures name it.
+    pub(crate) const fn owner_selection(self) -> Option<(ModuleEntity, Selection)> {
         match self {
-            Self::V07 => SignatureForm::Plain,
-            Self::V08(_) if is_session_keys => SignatureForm::ModuleSessionKey,
-            Self::V08(_) => SignatureForm::ModuleOwner,
+            Self::V07 => None,
+            Self::V08(validations) => Some((validations.owner, validations.selection)),
+        }
+    }
+
+    /// Whether the account has deferred actions.
+    pub(crate) const fn has_deferred_actions(self) -> bool {
+        matches!(
+            self,
+            Self::V08(Validations {
+                selection: Selection::Nonce,
+                ..
+            })
+        )
+    }
+
+    /// Returns the format of an operation's signature, with session keys in this plugin or module.
+    pub(crate) const fn signature_form(self, is_session_keys: bool, module: Address) -> SignatureForm {
+        let Self::V08(validations) = self else {
+            return SignatureForm::Plain;
+        };
+        let validation = if is_session_keys {
+            ModuleEntity::new(module, validations.session_keys)
+        } else {
+            validations.owner
+        };
+        let selected = match validations.selection {
+            Selection::Nonce => None,
+            Selection::Signature => Some(validation),
+        };
+        if is_session_keys {
+            SignatureForm::ModuleSessionKey(selected)
+        } else {
+            SignatureForm::ModuleOwner(selected)
         }
     }
 }
@@ -128,6 +164,7 @@ mod tests {
         let account = Generation::V08(Validations {
             owner: ModuleEntity::new(Address::repeat_byte(1), 3),
             session_keys: 5,
+            ..Validations::default()
         });
         let owner = ValidationNonceKey::from_nonce_key(account.owner_nonce_key(U192::MAX));
         assert_eq!(owner.entity_id, 3);

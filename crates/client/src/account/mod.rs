@@ -48,6 +48,9 @@ pub struct SmartAccount {
     generation: Generation,
     connected: Option<Arc<Connected>>,
     init_code: Bytes,
+    /// The delegate of an externally owned account (EIP-7702), or its delegate from the first operation
+    /// on.
+    delegate: Option<Address>,
     block: BlockId,
     requests: Requests,
     desk: Arc<Desk>,
@@ -70,6 +73,7 @@ impl SmartAccount {
             generation: Generation::V07,
             connected: None,
             init_code: Bytes::new(),
+            delegate: None,
             block: BlockId::latest(),
             requests: Requests::default(),
             desk: Arc::default(),
@@ -169,6 +173,12 @@ impl SmartAccount {
     /// Returns the `initCode` that creates the account, whether it exists or not; empty if it is not known.
     pub(crate) const fn creation_code(&self) -> &Bytes {
         &self.init_code
+    }
+
+    /// Returns the delegate (EIP-7702) of an account made by [`from_eoa`](Self::from_eoa). If the account
+    /// does not delegate yet, its first operation makes it do so.
+    pub const fn delegate(&self) -> Option<Address> {
+        self.delegate
     }
 
     /// Returns the account's address.

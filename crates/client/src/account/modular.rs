@@ -2,13 +2,14 @@
 
 use super::{ConnectError, ReadError, SmartAccount, Validations, generation::Generation, require_chain};
 use crate::{
-    abi::{AccountV08, FactoryV08, SemiModularAccount},
+    abi::{Account, AccountV08, FactoryV08, SemiModularAccount},
+    calldata, delegation,
     deployment::Deployment,
     installation::Installation,
     node::Node,
-    permissions::EXECUTE_WITH_SESSION_KEY,
+    permissions::{DUMMY_SIGNATURE, EXECUTE_WITH_SESSION_KEY, UserOperation},
     revert::Revert,
-    v08::{self, AccountFactory, FactoryAccount, ModuleEntity, SESSION_KEY_ENTITY_ID},
+    v08::{self, AccountFactory, FactoryAccount, ModuleEntity, SESSION_KEY_ENTITY_ID, Selection},
 };
 use alloy::{
     network::TransactionBuilder as _,
@@ -133,6 +134,81 @@ impl SmartAccount {
         Ok(account)
     }
 
+    /// Returns an externally owned account as the v0.8 account that it is or becomes by delegating to this
+    /// contract (EIP-7702): a semi-modular account owned by the account's own key, such as
+    /// [`SEMI_MODULAR_ACCOUNT_7702_V1_1`](crate::v08::known::SEMI_MODULAR_ACCOUNT_7702_V1_1). If it does
+    /// not delegate yet, its owner's first operation or a deferred grant carries the authorization, signed
+    /// by the client's signer.
+    ///
+    /// The delegate must exist and use the deployment's EntryPoint. The chain is the node's;
+    /// [`from_eoa_on`](Self::from_eoa_on) pins it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Delegation`] for a contract, and for an account that delegates to another contract:
+    /// only its holder can decide to change that.
+    pub async fn from_eoa(
+        provider: impl Provider + 'static,
+        deployment: Deployment,
+        eoa: Address,
+        delegate: Address,
+    ) -> Result<Self, ConnectError> {
+        Self::delegating(None, provider.erased(), deployment, eoa, delegate).await
+    }
+
+    /// [`from_eoa`](Self::from_eoa) on this chain. A node of another chain is an error,
+    /// [`ReadError::WrongChain`].
+    pub async fn from_eoa_on(
+        chain_id: u64,
+        provider: impl Provider + 'static,
+        deployment: Deployment,
+        eoa: Address,
+        delegate: Address,
+    ) -> Result<Self, ConnectError> {
+        Self::delegating(Some(chain_id), provider.erased(), deployment, eoa, delegate).await
+    }
+
+    #[tracing::instrument(level = "debug", skip_all, fields(account = %eoa, %delegate))]
+    async fn delegating(
+        pinned: Option<u64>,
+        provider: DynProvider,
+        deployment: Deployment,
+        eoa: Address,
+        delegate: Address,
+    ) -> Result<Self, ConnectError> {
+        let deployment = Deployment {
+            factory: Address::ZERO,
+            ..deployment
+        };
+        let validations = Validations::default();
+        let mut account = Self::new_v08(provider, 0, eoa, deployment, validations);
+        let (chain_id, code, delegates_code, entry_point) = tokio::join!(
+            account.requests.send(account.provider.get_chain_id()),
+            account.code(eoa),
+            account.code(delegate),
+            account.call(delegate, Account::entryPointCall {}),
+        );
+        let chain_id = chain_id.map_err(ReadError::from)?;
+        require_chain(pinned.unwrap_or(chain_id), chain_id)?;
+        if delegates_code?.is_empty() {
+            return Err(ConnectError::NoDelegate { delegate, chain_id });
+        }
+        let (expected, found) = (deployment.entry_point, entry_point?);
+        if expected != found {
+            return Err(ConnectError::OtherEntryPoint {
+                account: delegate,
+                expected,
+                found,
+            });
+        }
+        account.chain_id = chain_id;
+        account.delegate = Some(delegate);
+        if delegation::delegates(eoa, &code?, delegate)? {
+            account.generation = Generation::V08(account.validations(validations.owner, None).await?);
+        }
+        Ok(account)
+    }
+
     /// Returns the validations of an account with this owner, and the entity id of the session key module:
     /// the one given, else the default one, else one named by the account's events. If the module has none of
     /// these, the first free one.
@@ -141,11 +217,63 @@ impl SmartAccount {
         owner: ModuleEntity,
         given: Option<u32>,
     ) -> Result<Validations, ReadError> {
-        let session_keys = match given {
-            Some(entity_id) => entity_id,
-            None => self.session_key_entity_id().await?,
+        let session_keys = async {
+            match given {
+                Some(entity_id) => Ok(entity_id),
+                None => self.session_key_entity_id().await,
+            }
         };
-        Ok(Validations { owner, session_keys })
+        let (session_keys, selection) = tokio::try_join!(session_keys, self.selection(owner))?;
+        Ok(Validations {
+            owner,
+            session_keys,
+            selection,
+        })
+    }
+
+    /// Detects where the account reads an operation's validation. The nonce has room for the entity id
+    /// only, so an account that reads it there answers the same for an entity of any module. Any other
+    /// account is asked to validate an operation whose signature names the owner's validation.
+    async fn selection(&self, owner: ModuleEntity) -> Result<Selection, ReadError> {
+        if owner.module.is_zero() {
+            return Ok(Selection::Nonce);
+        }
+        let data = async |validation: ModuleEntity| {
+            let call = AccountV08::getValidationDataCall {
+                validationFunction: validation.into(),
+            };
+            self.call(self.address, call).await
+        };
+        let of_nobody = ModuleEntity::new(Address::ZERO, owner.entity_id);
+        let (found, of_nobody) = tokio::try_join!(data(owner), data(of_nobody))?;
+        let is_there = found.flags != 0;
+        if !is_there || found.flags == of_nobody.flags && found.selectors == of_nobody.selectors {
+            return Ok(Selection::Nonce);
+        }
+        let form = Generation::V08(Validations {
+            owner,
+            selection: Selection::Signature,
+            ..Validations::default()
+        });
+        let operation = UserOperation {
+            version: form.entry_point_version(),
+            sender: self.address,
+            call_data: calldata::execute_batch(&[]),
+            signature: v08::signature::selecting(owner, true, &v08::signature::owner(&DUMMY_SIGNATURE)),
+            ..Default::default()
+        };
+        let request = TransactionRequest::default()
+            .with_from(self.deployment.entry_point)
+            .with_to(self.address)
+            .with_input(calldata::validate_user_op(operation, B256::ZERO, U256::ZERO));
+        let request = self.provider.call(request).block(self.block);
+        match self.requests.send(request).await {
+            // It reports the wrong signature.
+            Ok(answer) if answer.len() == 32 => Ok(Selection::Signature),
+            Ok(_) => Ok(Selection::Nonce),
+            Err(error) if Revert::from_rpc_error(&error).is_some() => Ok(Selection::Nonce),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn session_key_entity_id(&self) -> Result<u32, ReadError> {

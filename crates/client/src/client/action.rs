@@ -10,7 +10,7 @@ use crate::{
     node::Node,
     operation::{Cause, Desk, OperationError, Source},
     permissions::{Call, PermissionUpdate, PermissionUpdates, RuleSet, nonce},
-    v08::{self, DeferredAction, DeferredGrant},
+    v08::{self, DeferredAction, DeferredGrant, Selection},
 };
 use alloy::{
     network::TransactionBuilder,
@@ -485,11 +485,9 @@ pub(super) async fn deferred(
     key: NewSessionKey,
     deadline: u64,
 ) -> Result<(DeferredAction, DeferredGrant), Cause> {
-    let Generation::V08(validations) = account.generation() else {
-        return Err(Cause::OtherGeneration {
-            account: account.address(),
-            what: "deferred actions".to_owned(),
-        });
+    let validations = match account.generation() {
+        Generation::V08(validations) if account.generation().has_deferred_actions() => validations,
+        _ => return Err(no_deferred_actions(account)),
     };
     let now = account.timestamp().await?;
     if deadline <= now {
@@ -538,6 +536,7 @@ pub(super) async fn deferred(
         } else {
             account.creation_code().clone()
         },
+        authorization: None,
         module: account.deployment().session_key_plugin,
         entity_id: validations.session_keys,
         session_key,
@@ -545,6 +544,14 @@ pub(super) async fn deferred(
         signature_prefix: Bytes::new(),
     };
     Ok((action, grant))
+}
+
+/// Returns the error of an account without deferred actions.
+pub(super) fn no_deferred_actions(account: &SmartAccount) -> Cause {
+    Cause::OtherGeneration {
+        account: account.address(),
+        what: "deferred actions".to_owned(),
+    }
 }
 
 /// Refuses to grant on a v0.8 account whose module is not installed correctly.
@@ -743,10 +750,13 @@ impl SmartAccount {
         check_grants(self, &actions).await?;
         let calls = calls(self, &actions, &BTreeMap::new()).await?;
         let data = wrap(self.address(), &calls);
-        let data = match self.generation().owner_validation() {
+        let data = match self.generation().owner_selection() {
             // The account does not know the module's owner until it asks the module.
-            Some(validation) if !validation.module.is_zero() => {
-                let authorization = v08::signature::authorization(validation, true, &[]);
+            Some((validation, selection)) if !validation.module.is_zero() => {
+                let authorization = match selection {
+                    Selection::Nonce => v08::signature::authorization(validation, true, &[]),
+                    Selection::Signature => v08::signature::selecting_authorization(validation, true),
+                };
                 v08::calldata::execute_with_runtime_validation(data, authorization)
             }
             _ => data,

@@ -14,10 +14,11 @@ pub use session_key::{SessionKey, SessionKeyClient};
 use crate::{
     account::SmartAccount,
     journal::{IntentId, IntentRecord},
-    operation::{Bounds, Core, DEFAULT_TIMEOUT, GivenCallData, Operation, OperationError, Paymaster},
-    permissions::UserOperation,
+    operation::{Bounds, Cause, Core, DEFAULT_TIMEOUT, GivenCallData, Operation, OperationError, Paymaster},
+    permissions::{UserOperation, ValidationNonceKey},
     signer::Authority,
     submit::Submitter,
+    v08::DeferredGrantError,
 };
 use alloy::signers::Signer;
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
@@ -175,12 +176,30 @@ impl<R> Client<R> {
         let operation: UserOperation = within(DEFAULT_TIMEOUT, self.core.newest_operation(id)).await?;
         let signer = self.core.signer.address();
         let nonce_key = operation.nonce_key();
-        Ok(
-            match session_key::Execution::of_call_data(&operation.call_data, signer) {
-                Some(source) => Operation::new(&self.core, source, nonce_key),
-                None => Operation::new(&self.core, GivenCallData(operation.call_data), nonce_key),
-            },
-        )
+        let execution = session_key::Execution::of_call_data(&operation.call_data, signer);
+        let carries_grant = self.core.account.generation().has_deferred_actions()
+            && ValidationNonceKey::from_nonce_key(nonce_key).has_deferred_action;
+        if carries_grant && let Some(execution) = execution {
+            let grant = session_key::grant_in(&self.core.account, signer, &operation);
+            let grant = grant.ok_or_else(|| {
+                Cause::from(DeferredGrantError::NotAGrant {
+                    session_key: signer,
+                    reason: "the operation does not carry it".to_owned(),
+                })
+            })?;
+            return Ok(self.first_execution(grant, execution));
+        }
+        let again = match execution {
+            Some(source) => Operation::new(&self.core, source, nonce_key),
+            None => Operation::new(&self.core, GivenCallData(operation.call_data), nonce_key),
+        };
+        // An account without a known delegate keeps the authorization that was signed.
+        Ok(match operation.authorization {
+            Some(authorization) if self.core.account.delegate().is_none() => {
+                again.authorization(authorization)
+            }
+            _ => again,
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     account::SmartAccount,
     calldata::{self, NewSessionKey, UninstallConfig},
+    delegation::{self, AuthorizationError},
     journal::IntentRecord,
     operation::{
         Cause, Core, DEFAULT_TIMEOUT, GivenCallData, Included, Operation, OperationError, Outcome, Source,
@@ -18,6 +19,10 @@ use crate::{
     v08::DeferredGrant,
 };
 use alloy::{
+    eips::{
+        BlockId,
+        eip7702::{Authorization, SignedAuthorization},
+    },
     primitives::{Address, B256, Bytes, U256, aliases::U192, eip191_hash_message},
     sol_types::{Eip712Domain, SolStruct},
 };
@@ -55,9 +60,11 @@ impl Client<Owner> {
     /// it: see [`named_owner_signature`](crate::signer::named_owner_signature).
     ///
     /// ```no_run
-    /// # use session_key_client::{OwnerClient, SmartAccount, alloy::{primitives::Address, signers::Signer}, signer::EcdsaContractOwner, submit::Submitter};
-    /// # fn example(account: SmartAccount, wallet: Address, signer: impl Signer + Send + Sync + 'static, submitter: impl Submitter + 'static) {
-    /// let owner = OwnerClient::for_contract(account, EcdsaContractOwner::new(wallet, signer), submitter);
+    /// # use session_key_client::{OwnerClient, SmartAccount, alloy::{primitives::Address,
+    /// signers::Signer}, signer::EcdsaContractOwner, submit::Submitter};
+    /// # fn example(account: SmartAccount, wallet: Address, signer: impl Signer + Send + Sync + 'static,
+    /// submitter: impl Submitter + 'static) { let owner = OwnerClient::for_contract(account,
+    /// EcdsaContractOwner::new(wallet, signer), submitter);
     /// # }
     /// ```
     pub fn for_contract(
@@ -190,7 +197,7 @@ impl Client<Owner> {
     pub async fn sign_digest(&self, digest: B256) -> Result<Bytes, OperationError> {
         let account = &self.core.account;
         let hash = account.message_hash(digest).await?;
-        let validation = account.generation().owner_validation();
+        let validation = account.generation().owner_selection();
         Ok(self.core.signer.sign_message_hash(hash, validation).await?)
     }
 
@@ -199,14 +206,18 @@ impl Client<Owner> {
     /// Only accounts with deferred actions support it: Modular Account v2 in all its forms. Nothing is on
     /// chain until then, and nothing is written to the journal.
     ///
+    /// For an externally owned account that does not delegate yet
+    /// ([`SmartAccount::from_eoa`](crate::SmartAccount::from_eoa)), the grant carries the authorization. It
+    /// becomes void with the account's next transaction or authorization.
+    ///
     /// `deadline` is the last second in which it can be used, in unix seconds. The key's own time range is
     /// separate.
     ///
     /// # Errors
     ///
-    /// [`Cause::OtherGeneration`] on a v0.7 account; [`Cause::Permission`] for a deadline that has passed, or
-    /// 0, and for permissions that [`add_session_key`](Self::add_session_key) would refuse;
-    /// [`Cause::UnsafeInstallation`] if the owner's validation has hooks.
+    /// [`Cause::OtherGeneration`] on an account without deferred actions; [`Cause::Permission`] for a
+    /// deadline that has passed, or 0, and for permissions that [`add_session_key`](Self::add_session_key)
+    /// would refuse; [`Cause::UnsafeInstallation`] if the owner's validation has hooks.
     pub async fn defer_grant(
         &self,
         key: NewSessionKey,
@@ -222,10 +233,47 @@ impl Client<Owner> {
             })?;
             Ok(DeferredGrant {
                 signature_prefix,
+                authorization: self.authorization().await?,
                 ..grant
             })
         })
         .await
+    }
+
+    /// Signs the account's authorization to delegate (EIP-7702) for its next nonce, if it does not
+    /// delegate yet.
+    async fn authorization(&self) -> Result<Option<SignedAuthorization>, Cause> {
+        let account = self.account();
+        let Some(delegate) = account.delegate() else {
+            return Ok(None);
+        };
+        let address = account.address();
+        let failed = |error| Cause::Request {
+            by: "node".to_owned(),
+            error,
+        };
+        let (code, nonce) = tokio::try_join!(
+            self.core.node.code_at(address, BlockId::latest()),
+            self.core.node.transaction_count(address, false)
+        )
+        .map_err(failed)?;
+        if delegation::delegates(address, &code, delegate)? {
+            return Ok(None);
+        }
+        let signer = self.core.signer.address();
+        if signer != address {
+            return Err(AuthorizationError::NotTheKey {
+                account: address,
+                signer,
+            }
+            .into());
+        }
+        let authorization = Authorization {
+            chain_id: U256::from(account.chain_id()),
+            address: delegate,
+            nonce,
+        };
+        Ok(Some(self.core.signer.sign_authorization(authorization).await?))
     }
 
     /// Ends an unused deferred grant by using up its nonce.
@@ -325,7 +373,7 @@ impl ContractOwner for Client<Owner> {
     }
 
     fn stub(&self) -> Bytes {
-        let validation = self.account().generation().owner_validation();
+        let validation = self.account().generation().owner_selection();
         self.core.signer.dummy_message_signature(validation)
     }
 }

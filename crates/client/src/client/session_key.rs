@@ -1,11 +1,14 @@
 //! The client of a session key: executes calls within its permissions, and nothing else.
 
-use super::Client;
+use super::{Client, action::no_deferred_actions};
 use crate::{
     account::SmartAccount,
     operation::{Cause, Check, Desk, Operation, OperationError, Source, Used},
-    permissions::{Call, execute_with_session_key, model::decode_execute_with_session_key},
-    v08::{DeferredGrant, DeferredGrantError},
+    permissions::{
+        Call, UserOperation, ValidationNonceKey, execute_with_session_key,
+        model::decode_execute_with_session_key,
+    },
+    v08::{DeferredAction, DeferredGrant, DeferredGrantError},
 };
 use alloy::primitives::{Address, B256, Bytes, aliases::U192, keccak256};
 use async_trait::async_trait;
@@ -111,6 +114,37 @@ impl Source for FirstExecution {
     }
 }
 
+/// Returns the grant in a key's operation. `None`: it has none from the account's owner.
+pub(super) fn grant_in(
+    account: &SmartAccount,
+    session_key: Address,
+    operation: &UserOperation,
+) -> Option<DeferredGrant> {
+    let owner = account.generation().owner_validation()?;
+    let nonce_key = ValidationNonceKey::from_nonce_key(operation.nonce_key());
+    let (action, signature_prefix) = DeferredAction::carried(&operation.signature, operation.nonce, owner)?;
+    Some(DeferredGrant {
+        chain_id: account.chain_id(),
+        entry_point: account.deployment().entry_point,
+        account: account.address(),
+        init_code: operation.init_code.clone(),
+        authorization: operation.authorization.clone(),
+        module: account.deployment().session_key_plugin,
+        entity_id: nonce_key.entity_id,
+        session_key,
+        action,
+        signature_prefix,
+    })
+}
+
+impl<R> Client<R> {
+    /// Builds a key's first calls with its grant.
+    pub(super) fn first_execution(&self, grant: DeferredGrant, execution: Execution) -> Operation {
+        let nonce = grant.action.nonce;
+        Operation::new(&self.core, FirstExecution { grant, execution }, U192::ZERO).nonce(nonce)
+    }
+}
+
 impl Client<SessionKey> {
     /// Makes the key's first calls in the operation that carries the grant
     /// [signed](crate::OwnerClient::defer_grant) by the owner: it creates the account and installs the module
@@ -165,13 +199,11 @@ impl Client<SessionKey> {
             differs("session key", key.to_string(), grant.session_key.to_string())?;
             grant.granted().map(drop)
         };
+        if !account.generation().has_deferred_actions() {
+            return Err(no_deferred_actions(account).into());
+        }
         check().map_err(Cause::from)?;
-        let nonce = grant.action.nonce;
-        let source = FirstExecution {
-            execution: Execution::new(key, calls.into_iter().collect()),
-            grant,
-        };
-        Ok(Operation::new(&self.core, source, U192::ZERO).nonce(nonce))
+        Ok(self.first_execution(grant, Execution::new(key, calls.into_iter().collect())))
     }
 
     /// Returns the session key's address.

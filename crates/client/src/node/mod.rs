@@ -253,7 +253,18 @@ impl Node {
         } else {
             BlockNumberOrTag::Latest
         };
-        let count: Number<u64> = self.request("eth_getTransactionCount", (address, at)).await?;
+        self.transaction_count_at(address, at.into()).await
+    }
+
+    /// Returns an account's transaction count at a block, which is its next nonce there.
+    pub(crate) async fn transaction_count_at(
+        &self,
+        address: Address,
+        at: BlockId,
+    ) -> Result<u64, RequestError> {
+        let count: Number<u64> = self
+            .request("eth_getTransactionCount", (address, block(at)))
+            .await?;
         Ok(count.number)
     }
 

@@ -3,17 +3,23 @@
 use super::{
     bounds::Bounds,
     desk::Desk,
+    outcome::NotTaken,
     paymaster::Paymaster,
     settle::{Finality, OldEvents, SettleError},
 };
 use crate::{
     account::SmartAccount,
+    delegation,
     journal::{IntentRecord, JournalError, Lane, Moment, Scope},
     node::Node,
+    permissions::SignedOperation,
     signer::Authority,
-    submit::Submitter,
+    submit::{Sent, Submitter},
 };
-use alloy::primitives::{Address, aliases::U192};
+use alloy::{
+    eips::BlockId,
+    primitives::{Address, aliases::U192},
+};
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -72,6 +78,44 @@ impl Core {
             chain_id: self.chain_id(),
             account: self.account.address(),
             signer: self.signer.address(),
+        }
+    }
+
+    /// Hands an operation over. Its authorization (EIP-7702) is left out if it has already taken effect,
+    /// whoever used it. If it is no longer valid, the operation is not handed over.
+    pub(crate) async fn hand_over(&self, signed: &SignedOperation) -> Sent {
+        let Some(authorization) = &signed.operation.authorization else {
+            return self.submitter.send(signed).await;
+        };
+        if self.submitter.estimates_by_node() {
+            return self.submitter.send(signed).await;
+        }
+        let account = signed.operation.sender;
+        let read = tokio::try_join!(
+            self.node.code_at(account, BlockId::latest()),
+            self.node.transaction_count(account, false)
+        );
+        let (code, count) = match read {
+            Ok(read) => read,
+            Err(error) => return Sent::NeverLeft { error },
+        };
+        let checked = delegation::check_authorization(authorization, account, self.chain_id())
+            .and_then(|()| delegation::delegates(account, &code, authorization.address));
+        let checked = match checked {
+            // A future nonce may be current by the time of inclusion.
+            Ok(false) if authorization.inner().nonce < count => {
+                delegation::check_nonce(authorization, account, count).map(|()| false)
+            }
+            checked => checked,
+        };
+        match checked {
+            Ok(false) => self.submitter.send(signed).await,
+            Ok(true) => {
+                let mut without = signed.clone();
+                without.operation.authorization = None;
+                self.submitter.send(&without).await
+            }
+            Err(error) => Sent::NotTaken(NotTaken::not_authorized("node", error)),
         }
     }
 

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     account::ReadError,
+    delegation::AuthorizationError,
     journal::{IntentId, JournalError},
     permissions::{PermissionError, Verdict},
     request::{RequestError, clean},
@@ -150,6 +151,11 @@ pub enum Cause {
     /// A deferred grant is invalid, or not for this client.
     #[error(transparent)]
     DeferredGrant(#[from] DeferredGrantError),
+
+    /// The authorization with which an externally owned account becomes the smart account (EIP-7702) is
+    /// invalid, or cannot be made.
+    #[error(transparent)]
+    Authorization(#[from] AuthorizationError),
 
     /// The node is on another chain than the client.
     #[error("the node is on chain {found}, not {expected}")]
@@ -432,6 +438,7 @@ impl Cause {
             Self::OtherGeneration { .. } => "other_generation",
             Self::UnsafeInstallation { .. } => "unsafe_installation",
             Self::DeferredGrant(_) => "invalid_deferred_grant",
+            Self::Authorization(_) => "invalid_authorization",
             Self::WrongChain { .. } => "wrong_chain",
             Self::NoAction => "no_action",
             Self::NoVerdict => "no_verdict",

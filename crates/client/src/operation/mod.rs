@@ -39,7 +39,10 @@ use crate::{
     permissions::{SignedOperation, UserOperation},
     signer::SignatureForm,
 };
-use alloy::primitives::{B256, Bytes, U256, aliases::U192};
+use alloy::{
+    eips::eip7702::SignedAuthorization,
+    primitives::{B256, Bytes, U256, aliases::U192},
+};
 use gas::Salt;
 use std::{
     fmt,
@@ -108,6 +111,7 @@ pub struct Operation {
     gas: GivenGas,
     fees: Option<(U256, U256)>,
     paymaster_and_data: Option<Bytes>,
+    authorization: Option<SignedAuthorization>,
     strict: bool,
     shares: Option<AfterRevert>,
     depth: Depth,
@@ -139,6 +143,7 @@ impl Operation {
             gas: GivenGas::default(),
             fees: None,
             paymaster_and_data: None,
+            authorization: None,
             strict: false,
             shares: None,
             depth: Depth::default(),
@@ -238,6 +243,17 @@ impl Operation {
         self
     }
 
+    /// Sets the authorization (EIP-7702) that makes the account delegate before the operation is
+    /// validated. The account's own key signs it, for this chain and the account's next nonce. It is left
+    /// out if the account already delegates.
+    ///
+    /// An owner's operation for an account of [`SmartAccount::from_eoa`](crate::SmartAccount::from_eoa)
+    /// does not need it: the client's signer signs one.
+    pub const fn authorization(mut self, authorization: SignedAuthorization) -> Self {
+        self.authorization = Some(authorization);
+        self
+    }
+
     /// Sends the operation only if the model is certain. Otherwise, one that [may
     /// pass](crate::permissions::Verdict::MayPass) is sent: the key's plugin is another than this project's,
     /// and may not enforce a rule that the operation breaks.
@@ -319,6 +335,13 @@ impl Operation {
     async fn signed(&self, mut operation: UserOperation) -> Result<SignedOperation, Cause> {
         let hash = operation.hash(self.core.entry_point(), self.core.chain_id());
         let form = self.signature_form();
+        // The client's signer signs an authorization that was not given.
+        if let Some(authorization) = &operation.authorization
+            && self.given_authorization().is_none()
+        {
+            let unsigned = authorization.inner().clone();
+            operation.authorization = Some(self.core.signer.sign_authorization(unsigned).await?);
+        }
         operation.signature = self.with_grant(self.core.signer.sign_operation(hash, form).await?);
         Ok(SignedOperation { operation, hash })
     }
@@ -340,7 +363,8 @@ impl Operation {
     /// Returns the account's signature format for the operation.
     fn signature_form(&self) -> SignatureForm {
         let generation = self.core.account.generation();
-        generation.signature_form(self.is_session_keys())
+        let module = self.core.account.deployment().session_key_plugin;
+        generation.signature_form(self.is_session_keys(), module)
     }
 
     /// Whether a session key signs it.

@@ -1,6 +1,7 @@
 //! The outcomes of requests.
 
 use crate::{
+    delegation::AuthorizationError,
     journal::{BlockRef, Handover, OperationRecord, VoidDepth},
     permissions::{AaCode, Verdict},
     revert::Revert,
@@ -116,6 +117,8 @@ pub enum NotTakenReason {
     Reputation,
     /// Its nonce is ahead of what the other side knows.
     NonceAhead,
+    /// Its authorization (EIP-7702) is invalid.
+    Authorization(AuthorizationError),
     /// 401, 403 or 404: the request was not processed.
     TurnedAway {
         /// The HTTP status.
@@ -147,6 +150,16 @@ pub struct NotTaken {
 }
 
 impl NotTaken {
+    /// Returns the answer to an operation with an invalid authorization.
+    pub(crate) fn not_authorized(by: &str, error: AuthorizationError) -> Self {
+        Self {
+            by: by.to_owned(),
+            code: None,
+            message: error.to_string(),
+            reason: NotTakenReason::Authorization(error),
+        }
+    }
+
     /// Whether waiting alone may change the answer.
     pub(super) fn is_passing(&self) -> bool {
         match &self.reason {
@@ -195,6 +208,7 @@ impl fmt::Display for NotTaken {
             NotTakenReason::NonceAhead => {
                 write!(f, "the {by} does not know the nonces before this one: {message}")
             }
+            NotTakenReason::Authorization(error) => write!(f, "the {by} cannot carry it out: {error}"),
             NotTakenReason::TurnedAway { status } => write!(f, "the {by} turned the request away ({status})"),
             NotTakenReason::RateLimited { .. } => write!(f, "the {by} limits requests: {message}"),
             NotTakenReason::Other => write!(f, "the {by} says: {message}"),
@@ -324,7 +338,8 @@ pub enum Happened {
     Yes,
     /// Nothing of it happened or can happen: it was never sent, or is void. It is safe to request it again.
     No,
-    /// It was included and paid for, but its calls reverted. A reorganization can undo that until the block is final.
+    /// It was included and paid for, but its calls reverted. A reorganization can undo that until the
+    /// block is final.
     Reverted,
     /// It was refused, or something blocks it. Anyone who received it could still include it.
     NotYet,

@@ -8,6 +8,7 @@ use super::{
     paymaster::{Paymaster, PaymasterError, paymaster_of},
 };
 use crate::{
+    delegation::{self, AuthorizationError},
     explain,
     journal::{IntentRecord, Lane},
     node::{Head, SuggestedFees},
@@ -19,7 +20,10 @@ use crate::{
     submit::{EstimateError, check_call_gas, estimate_call_gas, minimum_pre_verification_gas},
 };
 use alloy::{
-    eips::BlockId,
+    eips::{
+        BlockId,
+        eip7702::{Authorization, SignedAuthorization},
+    },
     primitives::{Bytes, U256},
 };
 use std::collections::BTreeMap;
@@ -32,6 +36,9 @@ pub(crate) struct Reads {
     pub(crate) nonce: U256,
     pub(crate) fees: SuggestedFees,
     pub(crate) init_code: Bytes,
+    /// The authorization of an externally owned account that does not delegate yet: the given one, or one
+    /// with a placeholder signature.
+    pub(crate) authorization: Option<SignedAuthorization>,
     pub(crate) call_data: Bytes,
     /// The session key's state, including reservations.
     pub(crate) state: Option<KeyState>,
@@ -127,8 +134,10 @@ impl Operation {
             Some(grant) => grant.init_code.clone(),
             None => account.creation_code().clone(),
         };
-        let is_granted = self.session_key.is_none() || grant.is_some();
-        if code.is_empty() && (init_code.is_empty() || !is_granted) {
+        let authorization = self.authorization_for(&code, &head).await?;
+        let is_granted = self.session_key.is_none() || grant.is_some() || self.authorization.is_some();
+        let is_made = !init_code.is_empty() || authorization.is_some();
+        if code.is_empty() && !(is_made && is_granted) {
             return Err(Cause::AccountNotDeployed {
                 account: account.address(),
             });
@@ -151,9 +160,72 @@ impl Operation {
             nonce,
             fees,
             init_code,
+            authorization,
             call_data,
             state,
         })
+    }
+
+    /// Returns the authorization given by the caller or a grant.
+    pub(super) fn given_authorization(&self) -> Option<&SignedAuthorization> {
+        let granted = || self.source.deferred_grant()?.authorization.as_ref();
+        self.authorization.as_ref().or_else(granted)
+    }
+
+    /// Returns the authorization that the operation must carry for an account with this code. One that was
+    /// not given is made here, and signed together with the operation.
+    async fn authorization_for(
+        &self,
+        code: &[u8],
+        head: &Head,
+    ) -> Result<Option<SignedAuthorization>, Cause> {
+        let core = &self.core;
+        let account = core.account.address();
+        let given = self.given_authorization();
+        let Some(delegate) = given.map(|given| given.address).or(core.account.delegate()) else {
+            return Ok(None);
+        };
+        if let Some(given) = given {
+            delegation::check_authorization(given, account, core.chain_id())?;
+            if let Some(expected) = core.account.delegate()
+                && expected != delegate
+            {
+                let found = delegate;
+                return Err(AuthorizationError::OtherDelegate { expected, found }.into());
+            }
+        }
+        if delegation::delegates(account, code, delegate)? {
+            return Ok(None);
+        }
+        let own = core.submitter.authorization_nonce(account).await;
+        let own = own.map_err(|error| Cause::Request {
+            by: "node".to_owned(),
+            error,
+        })?;
+        let nonce = match own {
+            Some(nonce) => nonce,
+            None => core
+                .node
+                .transaction_count_at(account, BlockId::hash(head.hash))
+                .await
+                .map_err(node_failed)?,
+        };
+        if let Some(given) = given {
+            delegation::check_nonce(given, account, nonce)?;
+            return Ok(Some(given.clone()));
+        }
+        if self.is_session_keys() {
+            return Ok(None);
+        }
+        let signer = core.signer.address();
+        if signer != account {
+            return Err(AuthorizationError::NotTheKey { account, signer }.into());
+        }
+        Ok(Some(delegation::unsigned(Authorization {
+            chain_id: U256::from(core.chain_id()),
+            address: delegate,
+            nonce,
+        })))
     }
 
     async fn suggested_fees(&self, head: &Head) -> Result<SuggestedFees, Cause> {
@@ -325,6 +397,7 @@ impl Operation {
             call_data: reads.call_data.clone(),
             signature: self.with_grant(self.core.signer.dummy_signature(self.signature_form())),
             version: self.core.account.generation().entry_point_version(),
+            authorization: reads.authorization.clone(),
             ..Default::default()
         }
     }

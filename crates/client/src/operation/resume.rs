@@ -184,7 +184,7 @@ impl Core {
                 continue;
             }
             let operation = &mut record.operations[index];
-            let sent = self.submitter.send(&operation.signed).await;
+            let sent = self.hand_over(&operation.signed).await;
             // It may have left before its process died.
             let handover = handover_after(operation.handover.clone(), &sent, false);
             if handover != operation.handover {

@@ -1,7 +1,8 @@
 //! Owners that are contracts: they sign by ERC-1271, and the signature names the owner to ask.
 
-use crate::v08::{self, DeferredAction, ModuleEntity};
+use crate::v08::{self, DeferredAction, ModuleEntity, Selection};
 use alloy::{
+    eips::eip7702::{Authorization, SignedAuthorization},
     primitives::{Address, B256, Bytes, b256},
     signers::Signer,
 };
@@ -48,7 +49,8 @@ pub trait ContractOwner: fmt::Debug + Send + Sync {
     }
 }
 
-/// A contract whose `isValidSignature` accepts an ECDSA signature of one key, over the hash itself: r, s, v (65 bytes).
+/// A contract whose `isValidSignature` accepts an ECDSA signature of one key, over the hash itself: r, s,
+/// v (65 bytes).
 #[derive(Clone)]
 pub struct EcdsaContractOwner {
     owner: Address,
@@ -90,10 +92,11 @@ impl ContractOwner for EcdsaContractOwner {
 pub(crate) enum SignatureForm {
     /// Unchanged; a contract's names its owner.
     Plain,
-    /// A session key's, which an ERC-6900 v0.8 account passes to the session key module.
-    ModuleSessionKey,
-    /// An owner's, on an ERC-6900 v0.8 account.
-    ModuleOwner,
+    /// A session key's, which an ERC-6900 v0.8 account passes to the session key module. The validation is set
+    /// if the account expects it at the start of the signature.
+    ModuleSessionKey(Option<ModuleEntity>),
+    /// An owner's, on an ERC-6900 v0.8 account, likewise.
+    ModuleOwner(Option<ModuleEntity>),
 }
 
 /// A client's signer: a key, or a contract.
@@ -129,7 +132,7 @@ impl Authority {
     pub(crate) async fn sign_message_hash(
         &self,
         hash: B256,
-        validation: Option<ModuleEntity>,
+        validation: Option<(ModuleEntity, Selection)>,
     ) -> alloy::signers::Result<Bytes> {
         let signature: Bytes = match self {
             Self::Key(signer) => signer.sign_hash(&hash).await?.as_bytes().into(),
@@ -154,20 +157,42 @@ impl Authority {
         prefix.ok_or_else(|| alloy::signers::Error::other("the action is longer than four gigabytes"))
     }
 
+    /// Signs the authorization of the signer's own account to delegate (EIP-7702). A contract cannot.
+    pub(crate) async fn sign_authorization(
+        &self,
+        authorization: Authorization,
+    ) -> alloy::signers::Result<SignedAuthorization> {
+        match self {
+            Self::Key(signer) => {
+                let signature = signer.sign_hash(&authorization.signature_hash()).await?;
+                Ok(authorization.into_signed(signature))
+            }
+            Self::Contract(_) => Err(alloy::signers::Error::other("a contract cannot delegate")),
+        }
+    }
+
     /// Returns a placeholder in the format of a message's signature.
-    pub(crate) fn dummy_message_signature(&self, validation: Option<ModuleEntity>) -> Bytes {
+    pub(crate) fn dummy_message_signature(&self, validation: Option<(ModuleEntity, Selection)>) -> Bytes {
         match self {
             Self::Key(_) => self.formed_message(&DUMMY_SIGNATURE, validation),
             Self::Contract(owner) => self.formed_message(&owner.stub(), validation),
         }
     }
 
-    fn formed_message(&self, signature: &Bytes, validation: Option<ModuleEntity>) -> Bytes {
+    fn formed_message(&self, signature: &Bytes, validation: Option<(ModuleEntity, Selection)>) -> Bytes {
         match (self, validation) {
             (_, None) => self.formed(signature, SignatureForm::Plain),
-            (Self::Key(_), Some(validation)) => v08::signature::message(validation, signature),
-            (Self::Contract(_), Some(validation)) => {
+            (Self::Key(_), Some((validation, Selection::Nonce))) => {
+                v08::signature::message(validation, signature)
+            }
+            (Self::Contract(_), Some((validation, Selection::Nonce))) => {
                 v08::signature::contract_owners_message(validation, signature)
+            }
+            (Self::Key(_), Some((validation, Selection::Signature))) => {
+                v08::signature::selecting_message(validation, &v08::signature::owner(signature))
+            }
+            (Self::Contract(_), Some((validation, Selection::Signature))) => {
+                v08::signature::selecting_message(validation, &v08::signature::contract_owner(signature))
             }
         }
     }
@@ -186,10 +211,24 @@ impl Authority {
             (SignatureForm::Plain, Self::Contract(owner)) => {
                 named_owner_signature(owner.address(), signature)
             }
-            (SignatureForm::ModuleSessionKey, _) => v08::signature::session_key(signature),
-            (SignatureForm::ModuleOwner, Self::Key(_)) => v08::signature::owner(signature),
-            (SignatureForm::ModuleOwner, Self::Contract(_)) => v08::signature::contract_owner(signature),
+            (SignatureForm::ModuleSessionKey(selected), _) => {
+                selecting(selected, false, v08::signature::session_key(signature))
+            }
+            (SignatureForm::ModuleOwner(selected), Self::Key(_)) => {
+                selecting(selected, true, v08::signature::owner(signature))
+            }
+            (SignatureForm::ModuleOwner(selected), Self::Contract(_)) => {
+                selecting(selected, true, v08::signature::contract_owner(signature))
+            }
         }
+    }
+}
+
+/// Prefixes a signature with its validation if the account expects that.
+fn selecting(selected: Option<ModuleEntity>, is_global: bool, signature: Bytes) -> Bytes {
+    match selected {
+        Some(validation) => v08::signature::selecting(validation, is_global, &signature),
+        None => signature,
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     calldata,
+    delegation::{self, AUTHORIZATION_GAS, AuthorizationError},
     node::{Node, SuggestedFees},
     operation::{Bounds, Gas, NotTaken, NotTakenReason},
     permissions::{AaCode, SignedOperation, UserOperation},
@@ -14,7 +15,7 @@ use crate::{
     revert::Revert,
 };
 use alloy::{
-    eips::BlockId,
+    eips::{BlockId, eip7702::SignedAuthorization},
     network::TransactionBuilder,
     primitives::{Address, B256, U256},
     providers::Provider,
@@ -45,6 +46,10 @@ const REMEMBERED: usize = 4_096;
 /// Its transactions are included in order of their nonces. So an operation in a transaction with too low a
 /// fee is not overtaken by its replacement through the same submitter: the sender's own transaction must be
 /// sped up, which the submitter does not do.
+///
+/// An operation that carries its account's authorization to delegate (EIP-7702) goes out in a transaction with
+/// that authorization, unless the account already delegates. The account may be the one that pays for the
+/// transaction.
 ///
 /// An operation that this submitter has sent, or may have, is never put into a second transaction while the
 /// first can still be included. Another submitter, including one in a restarted process, does not know about
@@ -256,6 +261,9 @@ impl EntryPointSubmitter {
         let operations = &each_once(operations);
         let mut bundle = Bundle::default();
         let chain_id = self.check_chain(operations).await?;
+        let operations = &self
+            .with_authorizations(operations, chain_id, drop_refused, &mut bundle)
+            .await?;
         let (again, new) = self.sort(operations, &mut bundle).await?;
         if again.is_empty() && new.is_empty() {
             return Ok(bundle);
@@ -333,6 +341,54 @@ impl EntryPointSubmitter {
             return Ok(chain_id);
         }
         Ok(*self.chain_id.get_or_init(|| chain_id))
+    }
+
+    /// Drops authorizations that have already taken effect, and operations with invalid ones: these are
+    /// noted in the bundle, or are an error. The nonce of the sender's own authorization is checked later,
+    /// when its transaction's nonce is known.
+    async fn with_authorizations(
+        &self,
+        operations: &[SignedOperation],
+        chain_id: u64,
+        drop_refused: bool,
+        bundle: &mut Bundle,
+    ) -> Result<Vec<SignedOperation>, BundleError> {
+        let mut checked = Vec::with_capacity(operations.len());
+        for signed in operations {
+            let mut signed = signed.clone();
+            if let Some(authorization) = signed.operation.authorization.take() {
+                let account = signed.operation.sender;
+                let (code, count) = tokio::try_join!(
+                    self.node.code_at(account, BlockId::latest()),
+                    self.node.transaction_count(account, false)
+                )
+                .map_err(|error| BundleError::NeverLeft { error })?;
+                let is_needed = delegation::check_authorization(&authorization, account, chain_id)
+                    .and_then(|()| delegation::delegates(account, &code, authorization.address))
+                    .and_then(|delegates| {
+                        if !delegates && account != self.from {
+                            delegation::check_nonce(&authorization, account, count)?;
+                        }
+                        Ok(!delegates)
+                    });
+                match is_needed {
+                    Ok(true) => signed.operation.authorization = Some(authorization),
+                    Ok(false) => {}
+                    Err(error) if drop_refused => {
+                        let refusal = Refusal {
+                            code: None,
+                            reason: error.to_string(),
+                            cause: None,
+                        };
+                        bundle.refused.push((signed.hash, refusal));
+                        continue;
+                    }
+                    Err(error) => return Err(not_authorized(Some(signed.hash), error)),
+                }
+            }
+            checked.push(signed);
+        }
+        Ok(checked)
     }
 
     /// Returns operations that may be pending, by their transaction's nonce, and new ones. Those known to be
@@ -484,7 +540,8 @@ impl EntryPointSubmitter {
             return Ok(None);
         }
         let call = self.handle_ops(operations)?;
-        let Err(error) = self.node.call(&call, BlockId::latest()).await else {
+        let state = delegation::state_of(operations.iter().map(|signed| &signed.operation));
+        let Err(error) = simulate::called(&self.node, &call, state).await else {
             return Ok(None);
         };
         let code = error.answer().and_then(|answer| answer.code);
@@ -648,6 +705,25 @@ impl EntryPointSubmitter {
             })?;
         transaction.set_nonce(nonce);
         transaction.set_chain_id(chain_id);
+        for signed in operations {
+            // A transaction raises its sender's nonce before authorizations are processed.
+            if let Some(authorization) = &signed.operation.authorization
+                && signed.operation.sender == self.from
+            {
+                delegation::check_nonce(authorization, self.from, nonce.saturating_add(1))
+                    .map_err(|error| not_authorized(Some(signed.hash), error))?;
+            }
+        }
+        let authorizations = authorizations(operations);
+        if !authorizations.is_empty() {
+            if *is_legacy {
+                return Err(not_authorized(
+                    None,
+                    AuthorizationError::NoTransactions { chain_id },
+                ));
+            }
+            transaction.authorization_list = Some(authorizations);
+        }
         if *is_legacy {
             transaction.set_gas_price(fees.max_fee);
         } else {
@@ -846,6 +922,26 @@ impl Status {
     }
 }
 
+/// Returns the authorizations of a transaction with these operations, without duplicates.
+fn authorizations(operations: &[SignedOperation]) -> Vec<SignedAuthorization> {
+    let mut authorizations = Vec::new();
+    for signed in operations {
+        if let Some(authorization) = &signed.operation.authorization
+            && !authorizations.contains(authorization)
+        {
+            authorizations.push(authorization.clone());
+        }
+    }
+    authorizations
+}
+
+fn not_authorized(hash: Option<B256>, error: AuthorizationError) -> BundleError {
+    BundleError::NotTaken {
+        hash,
+        not_taken: Box::new(NotTaken::not_authorized("submitter", error)),
+    }
+}
+
 /// Returns a bundle's gas: enough for the EntryPoint to give every operation its limits, which it enforces
 /// ("AA95"). Unused gas is not paid for.
 fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
@@ -875,9 +971,11 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
     // EIP-7623 prices a byte of data at up to 40 gas. A sixty-fourth of the gas is held back at every call
     // level.
     let data = U256::from(data_length).saturating_mul(U256::from(40));
+    let authorizations = U256::from(authorizations(operations).len()) * U256::from(AUTHORIZATION_GAS);
     let gas = limits
         .saturating_add(limits / U256::from(32))
         .saturating_add(data)
+        .saturating_add(authorizations)
         .saturating_add(U256::from(100_000));
     gas.try_into().unwrap_or(u64::MAX)
 }
@@ -901,6 +999,15 @@ impl Submitter for EntryPointSubmitter {
 
     fn estimates_by_node(&self) -> bool {
         true
+    }
+
+    /// For the sender of the transactions, the nonce after its next transaction's.
+    async fn authorization_nonce(&self, account: Address) -> Result<Option<u64>, RequestError> {
+        if account == self.from {
+            Ok(Some(self.next_nonce().await?.saturating_add(1)))
+        } else {
+            Ok(None)
+        }
     }
 
     #[tracing::instrument(level = "debug", skip_all, fields(hash = %operation.hash))]

@@ -128,9 +128,18 @@ pub trait Submitter: fmt::Debug + Send + Sync {
     async fn estimate_gas(&self, operation: &UserOperation) -> Result<Gas, EstimateError>;
 
     /// Whether [`estimate_gas`](Self::estimate_gas) simulates on the client's own node. If not, the client
-    /// compares the estimate with its own simulation.
+    /// compares the estimate with its own simulation, and checks before handover whether an operation's
+    /// authorization (EIP-7702) is still needed and valid.
     fn estimates_by_node(&self) -> bool {
         false
+    }
+
+    /// Returns the nonce for an account's authorization (EIP-7702) in the transaction with its operation,
+    /// if the submitter affects it by sending the account's own transactions. `None`: the account's next
+    /// nonce.
+    async fn authorization_nonce(&self, account: Address) -> Result<Option<u64>, RequestError> {
+        let _ = account;
+        Ok(None)
     }
 
     /// Hands an operation over, and reports the answer. Returns once it was handed over, not once it is

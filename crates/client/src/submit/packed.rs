@@ -1,24 +1,28 @@
 //! Simulation for EntryPoint v0.7 and later, which have no functions for it. On any node:
 //!
-//! - Refusals are what `handleOps` says. The operation's signature is a dummy, so one that is fine otherwise ends in "AA24".
-//! - Gas for validation is what the node estimates for the EntryPoint's call of `validateUserOp`, and what the EntryPoint does
-//!   around it. An account that is yet to be created cannot be called: there, it is the least limit with which `handleOps` gets
-//!   as far as the signature.
-//! - Gas for the call is what the node estimates for it. Of an account that is yet to be created, or that an owner's deferred action
-//!   comes first on, it is measured by a few instructions that stand in the EntryPoint's place for one `eth_call` (a state
-//!   override), create the account, make the owner's call, and then the operation's. If that calls the EntryPoint, its own code
-//!   runs, which stands elsewhere meanwhile.
+//! - Refusals are what `handleOps` says. The operation's signature is a dummy, so one that is fine
+//!   otherwise ends in "AA24".
+//! - Gas for validation is what the node estimates for the EntryPoint's call of `validateUserOp`, and what
+//!   the EntryPoint does around it. An account that is yet to be created cannot be called: there, it is
+//!   the least limit with which `handleOps` gets as far as the signature.
+//! - Gas for the call is what the node estimates for it. Of an account that is yet to be created, or that
+//!   an owner's deferred action comes first on, it is measured by a few instructions that stand in the
+//!   EntryPoint's place for one `eth_call` (a state override), create the account, make the owner's call,
+//!   and then the operation's. If that calls the EntryPoint, its own code runs, which stands elsewhere
+//!   meanwhile.
+//! - An account with an authorization to delegate (EIP-7702) delegates in all of these, by a state
+//!   override.
 
 use super::{
     EstimateError,
     simulate::{
-        SIMULATED_CALL_GAS, SIMULATED_VERIFICATION_GAS, TRANSACTION_GAS, call_of, data_gas, estimated_gas,
-        node_failed, refusal_of,
+        SIMULATED_CALL_GAS, SIMULATED_VERIFICATION_GAS, TRANSACTION_GAS, call_of, called, data_gas,
+        estimated_gas, node_failed, refusal_of,
     },
 };
 use crate::{
-    calldata,
-    node::{Node, block},
+    calldata, delegation,
+    node::Node,
     permissions::{AaCode, UserOperation, ValidationNonceKey},
     request::RequestError,
     revert::Revert,
@@ -33,8 +37,9 @@ use alloy::{
 use futures_util::future::join_all;
 use serde_json::json;
 
-/// Gas for what the EntryPoint does around `validateUserOp` and counts against the limit: it copies the operation and hashes it,
-/// writes a nonce for the first time in its lane (22,100 gas), and takes the prefund from the deposit.
+/// Gas for what the EntryPoint does around `validateUserOp` and counts against the limit: it copies the
+/// operation and hashes it, writes a nonce for the first time in its lane (22,100 gas), and takes the
+/// prefund from the deposit.
 const ENTRY_POINT_GAS: U256 = U256::from_limbs([40_000, 0, 0, 0]);
 
 /// How exactly the gas for validation with the account's creation is found, in gas units.
@@ -63,7 +68,7 @@ pub(super) async fn verification_gas(
         .with_input(validate);
     let (taken, gas) = tokio::join!(
         require_taken(node, entry_point, operation),
-        estimated_gas(node, &request)
+        estimated_gas(node, &request, delegation::state_of([operation]))
     );
     taken?;
     let gas = gas.map_err(|error| match error.revert() {
@@ -87,7 +92,7 @@ async fn ask(node: &Node, entry_point: Address, operation: &UserOperation) -> Re
     let request = TransactionRequest::default()
         .with_to(entry_point)
         .with_input(calldata::handle_op(operation.clone(), Address::repeat_byte(0xff)));
-    let Err(error) = node.call(&request, BlockId::latest()).await else {
+    let Err(error) = called(node, &request, delegation::state_of([operation])).await else {
         return Ok(Said::Fine);
     };
     // An EntryPoint never reverts without data here: then the node kept them back.
@@ -153,7 +158,8 @@ pub(super) fn deferred_call(operation: &UserOperation) -> Option<Bytes> {
     }
 }
 
-/// Gas for the call of an account that its factory creates first, or that another call of the owner's comes before.
+/// Gas for the call of an account that its factory creates first, or that another call of the owner's
+/// comes before.
 pub(super) async fn first_call_gas(
     node: &Node,
     entry_point: Address,
@@ -180,14 +186,10 @@ pub(super) async fn first_call_gas(
         .with_to(entry_point)
         .with_input(START.to_vec())
         .with_gas_limit(2 * SIMULATED_CALL_GAS);
-    let overrides = json!({
-        entry_point.to_string(): { "code": calls_code(&calls) },
-        ENTRY_POINT_CODE.to_string(): { "code": code },
-    });
-    let answer: Bytes = node
-        .request("eth_call", (request, block(BlockId::latest()), overrides))
-        .await
-        .map_err(node_failed)?;
+    let mut state = delegation::state_of([operation]).unwrap_or_else(|| json!({}));
+    state[entry_point.to_string()] = json!({ "code": calls_code(&calls) });
+    state[ENTRY_POINT_CODE.to_string()] = json!({ "code": code });
+    let answer = called(node, &request, Some(state)).await.map_err(node_failed)?;
     let unreadable = || node_failed(RequestError::unreadable("eth_call", format!("{answer}")));
     let (head, said) = answer.split_first_chunk::<96>().ok_or_else(unreadable)?;
     let word = |index: usize| U256::from_be_slice(&head[32 * index..32 * (index + 1)]);
@@ -201,12 +203,12 @@ pub(super) async fn first_call_gas(
 /// The call data that the instructions start on. Whoever calls the EntryPoint in between calls its own code.
 const START: [u8; 1] = [0x01];
 
-/// Where the EntryPoint's own code stands while the instructions take its place. Nothing is there on any chain: it is the end of
-/// `keccak256("session-key: the code of the EntryPoint")`.
+/// Where the EntryPoint's own code stands while the instructions take its place. Nothing is there on any
+/// chain: it is the end of `keccak256("session-key: the code of the EntryPoint")`.
 const ENTRY_POINT_CODE: Address = address!("0xBf5EBD370C12c5f160567E065CF5ba7Dd305cE51");
 
-/// Code that makes calls, and answers whether all but the last succeeded, whether the last did, how much gas it took (three words),
-/// and what it said.
+/// Code that makes calls, and answers whether all but the last succeeded, whether the last did, how much
+/// gas it took (three words), and what it said.
 ///
 /// ```text
 /// if calldatasize != 1

@@ -3,8 +3,8 @@
 use super::{EstimateError, Refusal, packed, refusal::NODE};
 use crate::{
     abi::EntryPoint,
-    calldata,
-    node::Node,
+    calldata, delegation,
+    node::{Node, block},
     operation::Gas,
     permissions::{AaCode, UserOperation},
     request::{RequestError, clean},
@@ -19,6 +19,7 @@ use alloy::{
     sol_types::{SolCall, SolError},
 };
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// Validation gas of a simulated operation: far above any real one's, and below nodes' call limits.
 pub(super) const SIMULATED_VERIFICATION_GAS: u64 = 5_000_000;
@@ -154,10 +155,36 @@ impl<'de> Deserialize<'de> for Estimated {
     }
 }
 
-/// Returns the node's estimate for a whole transaction.
-pub(super) async fn estimated_gas(node: &Node, request: &TransactionRequest) -> Result<U256, RequestError> {
-    let Estimated(gas) = node.request("eth_estimateGas", (request,)).await?;
+/// Returns the node's estimate for a whole transaction, optionally with state overrides.
+pub(super) async fn estimated_gas(
+    node: &Node,
+    request: &TransactionRequest,
+    state: Option<Value>,
+) -> Result<U256, RequestError> {
+    const METHOD: &str = "eth_estimateGas";
+    let Estimated(gas) = match state {
+        None => node.request(METHOD, (request,)).await?,
+        Some(state) => {
+            node.request(METHOD, (request, block(BlockId::latest()), state))
+                .await?
+        }
+    };
     Ok(gas)
+}
+
+/// Returns the result of a call on the latest block, optionally with state overrides.
+pub(super) async fn called(
+    node: &Node,
+    request: &TransactionRequest,
+    state: Option<Value>,
+) -> Result<Bytes, RequestError> {
+    match state {
+        None => node.call(request, BlockId::latest()).await,
+        Some(state) => {
+            node.request("eth_call", (request, block(BlockId::latest()), state))
+                .await
+        }
+    }
 }
 
 /// Returns the operation's call as the EntryPoint makes it: from v0.7 on, an operation can request to receive
@@ -188,7 +215,8 @@ async fn call_gas(
     }
     let deferred = packed::deferred_call(operation);
     if operation.init_code.is_empty() && deferred.is_none() {
-        return match estimated_gas(node, &call_of(entry_point, operation)).await {
+        let state = delegation::state_of([operation]);
+        return match estimated_gas(node, &call_of(entry_point, operation), state).await {
             Ok(gas) => Ok(gas.saturating_sub(U256::from(TRANSACTION_GAS))),
             Err(error) => Err(would_revert(error)),
         };
@@ -247,7 +275,7 @@ pub(crate) async fn check_call_gas(
         .saturating_add(data_gas(&operation.call_data))
         .max(least_transaction_gas(&operation.call_data));
     let call = call_of(entry_point, operation).with_gas_limit(gas);
-    match node.call(&call, BlockId::latest()).await {
+    match called(node, &call, delegation::state_of([operation])).await {
         Ok(_) => Ok(()),
         Err(error) => Err(would_revert(error)),
     }
@@ -358,7 +386,7 @@ pub async fn explain_validation(
         .with_from(entry_point)
         .with_to(operation.sender)
         .with_input(validate);
-    match node.call(&request, BlockId::latest()).await {
+    match called(node, &request, delegation::state_of([operation])).await {
         Ok(_) => Ok(None),
         Err(error) => match error.revert() {
             Some(revert) => Ok(Some(said_by_account(revert))),
@@ -395,8 +423,9 @@ fn least_transaction_gas(data: &[u8]) -> u64 {
 }
 
 /// Returns the pre-verification gas that covers a transaction with only this operation, in gas units: the
-/// transaction itself, the operation's bytes as call data (16 per nonzero byte, 4 per zero byte; EIP-2028),
-/// and the EntryPoint's unmeasured work. A chain's separate data fee comes on top.
+/// transaction itself, the operation's bytes as call data (16 per nonzero byte, 4 per zero byte;
+/// EIP-2028), its authorization (25,000; EIP-7702), and the EntryPoint's unmeasured work. A chain's
+/// separate data fee comes on top.
 ///
 /// Bytes count at most at their data price (EIP-7623 raises the floor to 40 and 10), so a bundle of one makes
 /// no loss.
@@ -423,7 +452,11 @@ pub fn minimum_pre_verification_gas(operation: &UserOperation) -> U256 {
     } else {
         OPERATION_GAS
     };
-    U256::from(TRANSACTION_GAS + own + data_gas(&data) + WORD_GAS * words)
+    let authorization = operation
+        .authorization
+        .as_ref()
+        .map_or(0, |_| delegation::AUTHORIZATION_GAS);
+    U256::from(TRANSACTION_GAS + own + data_gas(&data) + WORD_GAS * words + authorization)
 }
 
 #[cfg(test)]
@@ -433,6 +466,7 @@ mod tests {
         *,
     };
     use crate::permissions::Call;
+    use alloy::eips::eip7702::Authorization;
     use serde_json::{Value, json};
 
     fn node(world: &World) -> (Wire, Node) {
@@ -618,6 +652,18 @@ mod tests {
         assert_eq!(
             minimum_pre_verification_gas(&longer) - least,
             U256::from(320 * 16 + 10 * 4 + 12)
+        );
+        let authorized = UserOperation {
+            authorization: Some(delegation::unsigned(Authorization {
+                chain_id: U256::ONE,
+                address: RECIPIENT,
+                nonce: 0,
+            })),
+            ..UserOperation::default()
+        };
+        assert_eq!(
+            minimum_pre_verification_gas(&authorized) - least,
+            U256::from(25_000)
         );
     }
 

@@ -32,8 +32,8 @@ pub struct DeferredAction {
 }
 
 impl DeferredAction {
-    /// What the owner signs: EIP-712 typed data of the account. `SingleSignerValidationModule` takes it for a message and wraps it
-    /// once more.
+    /// What the owner signs: EIP-712 typed data of the account. `SingleSignerValidationModule` takes it
+    /// for a message and wraps it once more.
     ///
     /// A deadline above 2^48 - 1 is taken for that.
     #[must_use]
@@ -52,14 +52,16 @@ impl DeferredAction {
         }
     }
 
-    /// The start of the operation's signature: the action, with the owner's signature of [`signing_hash`](Self::signing_hash). The
-    /// operation's own signature follows. `None`: the call, or the signature, is longer than four gigabytes.
+    /// The start of the operation's signature: the action, with the owner's signature of
+    /// [`signing_hash`](Self::signing_hash). The operation's own signature follows. `None`: the call, or
+    /// the signature, is longer than four gigabytes.
     #[must_use]
     pub fn signature_prefix(&self, owner_signature: &[u8]) -> Option<Bytes> {
         self.prefix(&signature::owner_part(owner_signature))
     }
 
-    /// The same with the signature of an owner that is a contract: what its `isValidSignature` (ERC-1271) takes.
+    /// The same with the signature of an owner that is a contract: what its `isValidSignature` (ERC-1271)
+    /// takes.
     #[must_use]
     pub fn contract_signature_prefix(&self, owner_signature: &[u8]) -> Option<Bytes> {
         self.prefix(&signature::contract_owner_part(owner_signature))
@@ -95,6 +97,31 @@ impl DeferredAction {
         Some(signature.slice_ref(call))
     }
 
+    /// Decodes the action at the start of an operation's signature, and returns it with everything before
+    /// the operation's own signature. The action names the entity id that authorizes it, which must be
+    /// this owner's. `None`: the signature does not start with an action of this owner.
+    pub(crate) fn carried(signature: &Bytes, nonce: U256, owner: ModuleEntity) -> Option<(Self, Bytes)> {
+        let chunk = |from: usize| -> Option<(&[u8], usize)> {
+            let (length, rest) = signature.get(from..)?.split_first_chunk::<4>()?;
+            let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+            Some((rest.get(..length)?, from.checked_add(4)?.checked_add(length)?))
+        };
+        let (action, end) = chunk(0)?;
+        let (_, end) = chunk(end)?;
+        let (locator, rest) = action.split_first_chunk::<21>()?;
+        let (deadline, call) = rest.split_first_chunk::<6>()?;
+        let action = Self {
+            authorized_by: owner,
+            is_global: locator[20] & 1 != 0,
+            nonce,
+            deadline: deadline
+                .iter()
+                .fold(0, |deadline, byte| deadline << 8 | u64::from(*byte)),
+            call: signature.slice_ref(call),
+        };
+        (action.locator() == *locator).then(|| (action, signature.slice(..end)))
+    }
+
     const fn deadline(&self) -> u64 {
         if self.deadline < MAX_DEADLINE {
             self.deadline
@@ -121,6 +148,34 @@ impl DeferredAction {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_action_is_read_back_from_the_signature_that_carries_it() {
+        let owner = ModuleEntity::new(Address::repeat_byte(1), 7);
+        let action = DeferredAction {
+            authorized_by: owner,
+            is_global: true,
+            nonce: U256::from(9),
+            deadline: 1 << 40,
+            call: Bytes::from_static(&[1, 2, 3, 4, 5]),
+        };
+        let prefix = action.signature_prefix(&[8; 65]).unwrap();
+        let signature: Bytes = [&prefix[..], &[0xff, 9]].concat().into();
+        let nonce = action.nonce;
+        let read = DeferredAction::carried(&signature, nonce, owner);
+        assert_eq!(read, Some((action, prefix.clone())));
+        // Another owner's, and truncated ones.
+        let other = ModuleEntity::new(Address::repeat_byte(1), 8);
+        assert_eq!(DeferredAction::carried(&signature, nonce, other), None);
+        for length in 0..prefix.len() {
+            assert_eq!(
+                DeferredAction::carried(&signature.slice(..length), nonce, owner),
+                None
+            );
+        }
+        let huge = Bytes::from_static(&[0xff; 60]);
+        assert_eq!(DeferredAction::carried(&huge, nonce, owner), None);
+    }
 
     #[test]
     fn the_type_hash() {

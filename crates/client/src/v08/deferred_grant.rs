@@ -4,9 +4,11 @@ use super::DeferredAction;
 use crate::{
     abi::{Account, AccountV08, Plugin},
     calldata::NewSessionKey,
+    delegation::{self, AuthorizationError},
     permissions::{KeyState, MAX_SECONDS, PermissionError, PermissionUpdates, RuleSet, ValidationNonceKey},
 };
 use alloy::{
+    eips::eip7702::SignedAuthorization,
     primitives::{Address, B256, Bytes, aliases::U192},
     sol_types::{SolCall as _, SolValue as _},
 };
@@ -28,6 +30,10 @@ pub struct DeferredGrant {
     pub account: Address,
     /// The `initCode` of the account, if it did not exist; else empty.
     pub init_code: Bytes,
+    /// The authorization of an externally owned account that did not delegate yet (EIP-7702). It is valid
+    /// until the account's next transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<SignedAuthorization>,
     /// The session key module.
     pub module: Address,
     /// The entity id of session keys' operations.
@@ -63,6 +69,9 @@ pub enum DeferredGrantError {
         /// The reason.
         reason: String,
     },
+    /// The account's authorization to delegate is invalid.
+    #[error("the deferred grant is invalid: {0}")]
+    Authorization(#[from] AuthorizationError),
     /// The module would not accept the permissions.
     #[error("the module does not accept the deferred grant's permissions: {reason}")]
     Permissions {
@@ -89,6 +98,10 @@ impl DeferredGrant {
     /// Returns the key with its tag and permissions from the owner's action. An error if the action does
     /// anything else, or if the grant is inconsistent.
     pub fn granted(&self) -> Result<NewSessionKey, DeferredGrantError> {
+        if let Some(authorization) = &self.authorization {
+            delegation::check_authorization(authorization, self.account, self.chain_id)?;
+            differs("initCode", Bytes::new(), self.init_code.clone())?;
+        }
         differs("nonce", self.nonce_key(), U192::from(self.action.nonce >> 64))?;
         let expected = self.action.head();
         let found = self.signature_prefix.get(..expected.len()).unwrap_or_default();

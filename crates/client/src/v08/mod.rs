@@ -23,8 +23,8 @@ pub use deferred_action::DeferredAction;
 pub(crate) use deferred_grant::nonce_key as deferred_nonce_key;
 pub use deferred_grant::{DeferredGrant, DeferredGrantError};
 pub use packing::{
-    DIRECT_CALL_ENTITY_ID, FALLBACK_VALIDATION, HookConfig, HookKind, ModuleEntity, ValidationConfig,
-    ValidationFlags,
+    DIRECT_CALL_ENTITY_ID, FALLBACK_VALIDATION, HookConfig, HookKind, ModuleEntity, Selection,
+    ValidationConfig, ValidationFlags,
 };
 
 /// The entity id under which this crate installs the session key module's validation: far from those that the

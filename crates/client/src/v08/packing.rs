@@ -54,6 +54,20 @@ impl fmt::Display for ModuleEntity {
     }
 }
 
+/// Where an ERC-6900 v0.8 account reads which of its validations to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Selection {
+    /// In an operation's nonce, as in all forms of Modular Account v2.
+    #[default]
+    Nonce,
+    /// At the start of an operation's signature, as in the standard's reference account and others
+    /// modelled on it. They have no deferred actions. Their nonces are unrestricted; this crate uses the
+    /// same ones as for other accounts.
+    Signature,
+}
+
 /// The permitted uses of a validation. Unknown bits are kept, as accounts keep them.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

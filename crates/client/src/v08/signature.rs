@@ -1,8 +1,13 @@
-//! Signature formats of Modular Account v2. A module always receives the last part.
+//! Signature formats of ERC-6900 v0.8 accounts. A module always receives the last part.
 //!
 //! ```text
+//! Modular Account v2, which selects the validation of an operation in its nonce:
 //! operation      [ deferred action ]  segments of validation hooks  0xFF  the validation's part
 //! message        options  entity id   segments of validation hooks  0xFF  the validation's part
+//!
+//! Accounts that select it in the signature, such as the standard's reference:
+//! operation      module  entity id  is global  segments of validation hooks  0xFF  the validation's part
+//! message        module  entity id             segments of validation hooks  0xFF  the validation's part
 //! ```
 //!
 //! An owner's part, for the fallback signer or `SingleSignerValidationModule`, is a type byte followed by the
@@ -10,7 +15,7 @@
 //! hooks that need data belong to other modules.
 
 use super::ModuleEntity;
-use alloy::primitives::{Address, B256, Bytes, U256, b256, keccak256};
+use alloy::primitives::{Address, B256, Bytes, FixedBytes, U256, b256, keccak256};
 
 /// The marker before the validation's part.
 const FINAL_SEGMENT: u8 = 0xff;
@@ -85,6 +90,32 @@ pub fn authorization(validation: ModuleEntity, is_global: bool, part: &[u8]) -> 
         .into()
 }
 
+/// Encodes an operation's signature, or a runtime call's authorization, for accounts that read the
+/// validation [there](super::Selection::Signature): it names the validation, and whether it is used as a
+/// global one. `signature` is an operation's signature for Modular Account v2: [`session_key`], [`owner`]
+/// or [`contract_owner`].
+#[must_use]
+pub fn selecting(validation: ModuleEntity, is_global: bool, signature: &[u8]) -> Bytes {
+    let validation: FixedBytes<24> = validation.into();
+    [validation.as_slice(), &[u8::from(is_global)], signature]
+        .concat()
+        .into()
+}
+
+/// Encodes a runtime call's authorization for the same accounts, for a module that checks only the sender.
+#[must_use]
+pub fn selecting_authorization(validation: ModuleEntity, is_global: bool) -> Bytes {
+    selecting(validation, is_global, &[FINAL_SEGMENT])
+}
+
+/// Encodes a message's signature (ERC-1271) over [`message_hash`], for the same accounts. `signature` is
+/// [`owner`] or [`contract_owner`].
+#[must_use]
+pub fn selecting_message(validation: ModuleEntity, signature: &[u8]) -> Bytes {
+    let validation: FixedBytes<24> = validation.into();
+    [validation.as_slice(), signature].concat().into()
+}
+
 /// Encodes an owner key's signature of a message (ERC-1271), over [`message_hash`].
 #[must_use]
 pub fn message(validation: ModuleEntity, signature: &[u8]) -> Bytes {
@@ -151,6 +182,20 @@ mod tests {
             MODULE_DOMAIN_TYPE_HASH,
             keccak256("EIP712Domain(uint256 chainId,address verifyingContract,bytes32 salt)")
         );
+    }
+
+    #[test]
+    fn a_signature_that_selects_begins_with_module_entity_and_whether_it_is_global() {
+        let validation = ModuleEntity::new(Address::repeat_byte(0xab), 5);
+        let entity = [&[0xab; 20][..], &[0, 0, 0, 5]].concat();
+        let operation = selecting(validation, true, &owner(&[9]));
+        assert_eq!(operation.as_ref(), [&entity[..], &[1, 0xff, 0, 9]].concat());
+        let operation = selecting(validation, false, &session_key(&[9]));
+        assert_eq!(operation.as_ref(), [&entity[..], &[0, 0xff, 9]].concat());
+        let runtime = selecting_authorization(validation, true);
+        assert_eq!(runtime.as_ref(), [&entity[..], &[1, 0xff]].concat());
+        let message = selecting_message(validation, &contract_owner(&[9]));
+        assert_eq!(message.as_ref(), [&entity[..], &[0xff, 1, 9]].concat());
     }
 
     #[test]

@@ -9,18 +9,18 @@ use session_key_client::{
         primitives::{Address, B256, Bytes, U256, aliases::U192},
         providers::Provider as _,
         signers::local::PrivateKeySigner,
-        sol_types::SolCall as _,
+        sol_types::{SolCall as _, SolValue as _},
     },
     deployment::manifest_hash,
     operation::{Cause, Happened},
     permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit, ValidationNonceKey},
     submit::EntryPointSubmitter,
     v08::{
-        AccountFactory, FALLBACK_VALIDATION, FactoryAccount, ModuleEntity, SESSION_KEY_ENTITY_ID,
+        AccountFactory, FALLBACK_VALIDATION, FactoryAccount, ModuleEntity, SESSION_KEY_ENTITY_ID, Selection,
         ValidationConfig, ValidationFlags, calldata,
     },
 };
-use session_key_testkit::{StackV08, Testkit, dev_accounts};
+use session_key_testkit::{StackV08, Testkit, V08_SIGNATURE_ACCOUNT_CODE, dev_accounts};
 use std::sync::Arc;
 
 /// An entity id of the owner's that is not 0.
@@ -87,6 +87,35 @@ impl World {
         self.connect(owner.address, ConnectOptions::new()).await.unwrap()
     }
 
+    /// An account that selects the validation in the signature, with the owner's module under
+    /// [`OWNERS_ENTITY`].
+    pub(crate) async fn selecting(&self) -> SmartAccount {
+        let address = Address::repeat_byte(0x5e);
+        let validation = ModuleEntity::new(self.stack.single_signer_module, OWNERS_ENTITY);
+        {
+            let mut chain = self.testkit.chain();
+            let implementation = chain
+                .deploy(dev_accounts()[7].address, V08_SIGNATURE_ACCOUNT_CODE.bytes())
+                .unwrap();
+            let code = chain.code(implementation);
+            chain.set_code(address, code).unwrap();
+        }
+        self.fund(address);
+        let flags = ValidationFlags::USER_OPERATIONS
+            .union(ValidationFlags::SIGNATURES)
+            .union(ValidationFlags::GLOBAL);
+        let install_data = (OWNERS_ENTITY, self.owner.address()).abi_encode_params();
+        let config = ValidationConfig { validation, flags };
+        let install = calldata::install_validation(config, &[], install_data.into(), &[]);
+        let request = session_key_client::alloy::rpc::types::TransactionRequest::default()
+            .from(address)
+            .to(address)
+            .input(install.into());
+        self.testkit.chain().send(request).unwrap().ok().unwrap();
+        let options = ConnectOptions::new().owner_validation(validation);
+        self.connect(address, options).await.unwrap()
+    }
+
     fn fund(&self, account: Address) {
         self.testkit.chain().set_balance(account, U256::from(10 * ETHER));
     }
@@ -137,8 +166,9 @@ pub(crate) fn pay(wei: u64) -> [Call; 1] {
     [Call::transfer(RECIPIENT, U256::from(wei))]
 }
 
-/// Granted, used, refused, changed, rotated, removed and taken off, with messages in between: whatever the form of the account.
-async fn lives(world: &World, account: SmartAccount, owners_validation: ModuleEntity) {
+/// Granted, used, refused, changed, rotated, removed and taken off, with messages in between: whatever the
+/// form of the account.
+async fn lives(world: &World, account: SmartAccount, owners_validation: ModuleEntity, selection: Selection) {
     let owner = world.owner_of(&account);
     owner.install_session_key_plugin([new_key(1)]).await.unwrap();
     let found = world.connect(account.address(), ConnectOptions::new()).await;
@@ -153,6 +183,7 @@ async fn lives(world: &World, account: SmartAccount, owners_validation: ModuleEn
         Generation::V08(Validations {
             owner: owners_validation,
             session_keys: SESSION_KEY_ENTITY_ID,
+            selection,
         })
     );
     assert_eq!(connected.owners().await.unwrap(), [world.owner.address()]);
@@ -234,7 +265,7 @@ async fn lives(world: &World, account: SmartAccount, owners_validation: ModuleEn
 async fn keys_live_on_a_semi_modular_account() {
     let world = World::new();
     let account = world.account(None).await;
-    lives(&world, account, FALLBACK_VALIDATION).await;
+    lives(&world, account, FALLBACK_VALIDATION, Selection::Nonce).await;
 }
 
 #[tokio::test]
@@ -242,7 +273,31 @@ async fn keys_live_on_an_account_with_a_module_for_its_owner() {
     let world = World::new();
     let account = world.account(Some(OWNERS_ENTITY)).await;
     let validation = ModuleEntity::new(world.stack.single_signer_module, OWNERS_ENTITY);
-    lives(&world, account, validation).await;
+    lives(&world, account, validation, Selection::Nonce).await;
+}
+
+#[tokio::test]
+async fn keys_live_on_an_account_that_selects_the_validation_in_the_signature() {
+    let world = World::new();
+    let account = world.selecting().await;
+    let validation = ModuleEntity::new(world.stack.single_signer_module, OWNERS_ENTITY);
+    // There is nothing for a grant to ride along with.
+    let owner = world.owner_of(&account);
+    let error = owner
+        .defer_grant(new_key(1), u64::from(u32::MAX))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.code(), error.happened()),
+        ("other_generation", Happened::No)
+    );
+    let elsewhere = world.account(None).await;
+    let elsewhere = world.owner_of(&elsewhere);
+    let grant = elsewhere.defer_grant(new_key(1), u64::from(u32::MAX));
+    let agent = world.agent_of(&account, 1);
+    let error = agent.execute_first(grant.await.unwrap(), pay(1)).unwrap_err();
+    assert_eq!(error.code(), "other_generation");
+    lives(&world, account, validation, Selection::Signature).await;
 }
 
 #[tokio::test]
@@ -253,7 +308,7 @@ async fn keys_live_on_an_externally_owned_account() {
         account.connected().unwrap().implementation,
         Some(world.stack.delegate)
     );
-    lives(&world, account, FALLBACK_VALIDATION).await;
+    lives(&world, account, FALLBACK_VALIDATION, Selection::Nonce).await;
 }
 
 #[tokio::test]

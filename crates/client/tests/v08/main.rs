@@ -1,9 +1,12 @@
-//! The client on ERC-6900 v0.8 accounts with EntryPoint v0.7 and the session key module: the tests that hold for both generations
-//! (they are in `../it`), and those of v0.8 accounts alone.
+//! The client on ERC-6900 v0.8 accounts with EntryPoint v0.7 and the session key module: the tests that
+//! hold for both generations (they are in `../it`), and those of v0.8 accounts alone.
 
 // Not here: `sending_lanes`. Session keys on v0.8 accounts have one lane each.
 mod accounts;
+mod changes;
 mod deferred;
+mod delegation;
+mod interop;
 
 macro_rules! both {
     ($($name:ident $path:literal;)*) => {

@@ -1,8 +1,9 @@
-//! JSON of operations, as bundlers read and write it (ERC-7769): v0.6 with `initCode` and `paymasterAndData`, later versions with
-//! their parts.
+//! JSON of operations, as bundlers read and write it (ERC-7769): v0.6 with `initCode` and
+//! `paymasterAndData`, later versions with their parts.
 
 use super::{EntryPointVersion, PaymasterFields, UserOperation, hash::EIP7702_INIT_CODE_MARKER};
-use alloy_primitives::{Address, Bytes, U256, hex};
+use alloy_eip7702::{Authorization, SignedAuthorization};
+use alloy_primitives::{Address, B256, Bytes, U64, U256, hex};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
 /// The factory, in place of which v0.8 and later take `0x7702`.
@@ -12,6 +13,54 @@ enum Factory {
     Contract(Address),
     /// `0x7702`.
     Short(Bytes),
+}
+
+/// `eip7702Auth`: an authorization (EIP-7702). Its r and s are written as 32 bytes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownAuthorization {
+    chain_id: U256,
+    address: Address,
+    nonce: U64,
+    y_parity: U64,
+    r: B256,
+    s: B256,
+}
+
+/// For `#[serde(with = "…")]`.
+mod eip7702_auth {
+    use super::{
+        Authorization, Deserialize as _, Deserializer, Serialize as _, Serializer, ShownAuthorization,
+        SignedAuthorization, U64,
+    };
+
+    pub(super) fn serialize<S: Serializer>(
+        authorization: &Option<SignedAuthorization>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let shown = authorization.as_ref().map(|authorization| {
+            let Authorization {
+                chain_id,
+                address,
+                nonce,
+            } = *authorization.inner();
+            ShownAuthorization {
+                chain_id,
+                address,
+                nonce: U64::from(nonce),
+                y_parity: U64::from(authorization.y_parity()),
+                r: authorization.r().into(),
+                s: authorization.s().into(),
+            }
+        });
+        shown.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SignedAuthorization>, D::Error> {
+        Option::deserialize(deserializer)
+    }
 }
 
 /// All members of all versions.
@@ -43,6 +92,8 @@ struct Members {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     paymaster_data: Option<Bytes>,
     signature: Bytes,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "eip7702_auth")]
+    eip7702_auth: Option<SignedAuthorization>,
 }
 
 impl Serialize for UserOperation {
@@ -65,10 +116,16 @@ impl Serialize for UserOperation {
             paymaster_post_op_gas_limit: None,
             paymaster_data: None,
             signature: self.signature.clone(),
+            eip7702_auth: self.authorization.clone(),
         };
         if self.version.is_packed() {
             self.unpack_into(&mut members).map_err(S::Error::custom)?;
         } else {
+            if self.authorization.is_some() {
+                return Err(S::Error::custom(
+                    "an operation of EntryPoint v0.6 carries no authorization",
+                ));
+            }
             members.init_code = Some(self.init_code.clone());
             members.paymaster_and_data = Some(self.paymaster_and_data.clone());
         }
@@ -103,9 +160,9 @@ impl UserOperation {
 }
 
 impl<'de> Deserialize<'de> for UserOperation {
-    /// An operation with `initCode` or `paymasterAndData` is of v0.6, which requires both; one with neither is taken for v0.7. JSON
-    /// does not tell v0.7 from later versions; an operation of those reads as v0.7 unless its factory is `0x7702`, which begins
-    /// with v0.8.
+    /// An operation with `initCode` or `paymasterAndData` is of v0.6, which requires both; one with
+    /// neither is taken for v0.7. JSON does not tell v0.7 from later versions; an operation of those reads
+    /// as v0.7 unless its factory is `0x7702`, which begins with v0.8.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let members = Members::deserialize(deserializer)?;
         members.operation().map_err(D::Error::custom)
@@ -144,6 +201,7 @@ impl Members {
             max_priority_fee_per_gas: self.max_priority_fee_per_gas,
             paymaster_and_data,
             signature: self.signature,
+            authorization: self.eip7702_auth,
         })
     }
 
@@ -162,6 +220,7 @@ impl Members {
                 self.paymaster_post_op_gas_limit.is_some(),
             ),
             ("paymasterData", self.paymaster_data.is_some()),
+            ("eip7702Auth", self.eip7702_auth.is_some()),
         ];
         match parts.iter().find(|(_, is_there)| *is_there) {
             None => Ok(()),

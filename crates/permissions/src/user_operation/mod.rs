@@ -14,6 +14,7 @@ pub use nonce::{ValidationNonceKey, nonce, session_key_nonce_key};
 pub use packed::{AbiOperation, OtherForm, PaymasterFields};
 pub use version::EntryPointVersion;
 
+use alloy_eip7702::SignedAuthorization;
 use alloy_primitives::{Address, B256, Bytes, U256, aliases::U192, bytes};
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +26,9 @@ pub const DUMMY_SIGNATURE: Bytes = bytes!(
     "fffffffffffffffffffffffffffffff0000000000000000000000000000000007aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1c"
 );
 
-/// A user operation, for an EntryPoint of any [version](EntryPointVersion). Serializes to the JSON of bundlers: in v0.6 with
-/// `initCode` and `paymasterAndData`, in later versions with their parts (`factory`, `factoryData`, `paymaster`, …).
+/// A user operation, for an EntryPoint of any [version](EntryPointVersion). Serializes to the JSON of
+/// bundlers: in v0.6 with `initCode` and `paymasterAndData`, in later versions with their parts
+/// (`factory`, `factoryData`, `paymaster`, …).
 ///
 /// The default is an empty operation for v0.6.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,7 +45,8 @@ pub struct UserOperation {
     pub call_data: Bytes,
     /// Gas units for the execution of `call_data`.
     pub call_gas_limit: U256,
-    /// Gas units for validation, creation of the account included; in v0.6 with a paymaster, for its two functions too.
+    /// Gas units for validation, creation of the account included; in v0.6 with a paymaster, for its two
+    /// functions too.
     pub verification_gas_limit: U256,
     /// Gas units paid to the bundler for what the EntryPoint cannot measure.
     pub pre_verification_gas: U256,
@@ -51,11 +54,15 @@ pub struct UserOperation {
     pub max_fee_per_gas: U256,
     /// The maximum fee to the bundler on top of the base fee, in wei per gas unit.
     pub max_priority_fee_per_gas: U256,
-    /// Empty, or the paymaster's address followed by data for it; in v0.7 and later, with its two gas limits between them
-    /// ([`PaymasterFields`]).
+    /// Empty, or the paymaster's address followed by data for it; in v0.7 and later, with its two gas
+    /// limits between them ([`PaymasterFields`]).
     pub paymaster_and_data: Bytes,
     /// The signature; not part of the hash.
     pub signature: Bytes,
+    /// The authorization with which an externally owned account becomes the smart account (EIP-7702). The
+    /// transaction that includes the operation carries it. It accompanies the operation and is not part of
+    /// the hash. v0.6 has none.
+    pub authorization: Option<SignedAuthorization>,
 }
 
 impl UserOperation {
@@ -73,8 +80,8 @@ impl UserOperation {
     /// The gas units that [`max_cost`](Self::max_cost) counts. `None` if that overflows; a sum of
     /// [`U256::MAX`] counts as an overflow too.
     ///
-    /// v0.6: `callGasLimit + verificationGasLimit * (paymaster ? 3 : 1) + preVerificationGas`. Later versions: all five gas
-    /// limits, those of the paymaster included.
+    /// v0.6: `callGasLimit + verificationGasLimit * (paymaster ? 3 : 1) + preVerificationGas`. Later
+    /// versions: all five gas limits, those of the paymaster included.
     pub fn max_gas(&self) -> Option<U256> {
         let verification = if !self.version.is_packed() && !self.paymaster_and_data.is_empty() {
             self.verification_gas_limit.checked_mul(U256::from(3))?

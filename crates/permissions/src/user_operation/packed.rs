@@ -88,8 +88,8 @@ impl UserOperation {
         word(self.max_priority_fee_per_gas, self.max_fee_per_gas)
     }
 
-    /// The paymaster with its gas limits and data, of a packed operation that has one. `None` where `paymasterAndData` has
-    /// fewer than 52 bytes, and for the unpacked operations of v0.6.
+    /// The paymaster with its gas limits and data, of a packed operation that has one. `None` where
+    /// `paymasterAndData` has fewer than 52 bytes, and for the unpacked operations of v0.6.
     #[must_use]
     pub fn paymaster_fields(&self) -> Option<PaymasterFields> {
         if self.version.is_packed() {
@@ -99,8 +99,8 @@ impl UserOperation {
         }
     }
 
-    /// From the form in which the EntryPoint of this version takes operations. With [`EntryPointVersion::V06`], which does not take
-    /// packed ones, as v0.7.
+    /// From the form in which the EntryPoint of this version takes operations. With
+    /// [`EntryPointVersion::V06`], which does not take packed ones, as v0.7.
     #[must_use]
     pub fn from_packed(operation: PackedUserOperation, version: EntryPointVersion) -> Self {
         let (verification_gas_limit, call_gas_limit) = halves(operation.accountGasLimits);
@@ -118,6 +118,7 @@ impl UserOperation {
             max_priority_fee_per_gas,
             paymaster_and_data: operation.paymasterAndData,
             signature: operation.signature,
+            authorization: None,
         }
     }
 }
@@ -208,6 +209,7 @@ impl From<session_key_bindings::UserOperation> for UserOperation {
             max_priority_fee_per_gas: operation.maxPriorityFeePerGas,
             paymaster_and_data: operation.paymasterAndData,
             signature: operation.signature,
+            authorization: None,
         }
     }
 }
@@ -231,6 +233,7 @@ mod tests {
             max_priority_fee_per_gas: U256::from(9),
             paymaster_and_data: bytes!("0a"),
             signature: bytes!("0b"),
+            authorization: None,
         }
     }
 

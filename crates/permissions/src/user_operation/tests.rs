@@ -1,10 +1,11 @@
 use super::*;
+use alloy_eip7702::Authorization;
 use alloy_primitives::{address, hex};
 use alloy_sol_types::SolValue;
 use session_key_bindings::PackedUserOperation;
 
-/// Operations and their hashes. `contracts/test/unit/UserOperationHashes.t.sol` compares the hashes with those of the EntryPoints
-/// from npm. `UPDATE_GOLDEN=1` writes the file.
+/// Operations and their hashes. `contracts/test/unit/UserOperationHashes.t.sol` compares the hashes with
+/// those of the EntryPoints from npm. `UPDATE_GOLDEN=1` writes the file.
 const GOLDEN: &str = include_str!("../../golden/user-operation-hashes.json");
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -226,6 +227,49 @@ fn json_is_that_of_bundlers() {
     for absent in ["factory", "factoryData", "paymaster", "paymasterData"] {
         assert!(bare.get(absent).is_none(), "{absent}");
     }
+}
+
+/// An authorization accompanies the operation, in bundlers' JSON form: not in the hash, and not in v0.6.
+#[test]
+fn an_authorization_travels_beside_the_operation() {
+    let bare = filled(EntryPointVersion::V07);
+    let authorization = Authorization {
+        chain_id: U256::from(31_337),
+        address: Address::repeat_byte(0xde),
+        nonce: 3,
+    };
+    // Its r and s begin with zeros.
+    let signed = SignedAuthorization::new_unchecked(authorization, 1, U256::from(0xabc), U256::from(7));
+    let operation = UserOperation {
+        authorization: Some(signed.clone()),
+        ..bare.clone()
+    };
+    assert_eq!(operation.hash(PAYMASTER, 1), bare.hash(PAYMASTER, 1));
+    let json = serde_json::to_value(&operation).unwrap();
+    let expected = serde_json::json!({
+        "chainId": "0x7a69",
+        "address": format!("0x{}", "de".repeat(20)),
+        "nonce": "0x3",
+        "yParity": "0x1",
+        "r": format!("0x{}abc", "0".repeat(61)),
+        "s": format!("0x{}7", "0".repeat(63)),
+    });
+    assert_eq!(json["eip7702Auth"], expected);
+    assert_eq!(serde_json::from_value::<UserOperation>(json).unwrap(), operation);
+    assert!(serde_json::to_value(&bare).unwrap().get("eip7702Auth").is_none());
+    let unpacked = UserOperation {
+        authorization: Some(signed),
+        ..filled(EntryPointVersion::V06)
+    };
+    let error = serde_json::to_value(&unpacked).unwrap_err().to_string();
+    assert!(error.contains("no authorization"), "{error}");
+    let mut json = serde_json::to_value(filled(EntryPointVersion::V06)).unwrap();
+    json["eip7702Auth"] = expected;
+    let error = serde_json::from_value::<UserOperation>(json).unwrap_err();
+    assert!(
+        error.to_string().contains("`eip7702Auth` stands beside"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -72,6 +72,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand account; and __f
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l journal -d 'The file that records operations before they are sent [default: journal.sqlite in the keystore\'s folder]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l keystore -d 'The folder with the encrypted session keys. Their password is read from SESSION_KEY_PASSWORD' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l semi-modular -d 'Create a semi-modular account of Modular Account v2 (ERC-6900 v0.8) with its factory, instead of this project\'s account (ERC-6900 v0.7)'
+complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l eip7702 -d 'The owner\'s own address, which becomes a semi-modular account by delegating to Modular Account v2 (EIP-7702). Its first operation, sent through a bundler, carries the owner\'s authorization'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l yes -d 'Do not ask. Required without a terminal'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from new" -l dry-run -d 'Show what would be done, without doing it'
@@ -84,6 +85,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand account; and __f
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l config -d 'The settings file [default: session-key.toml in the working directory, if it exists]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l deployment -d 'The contracts to use: `canonical`, `deterministic`, or a file that `deploy --record` wrote' -r
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l semi-modular -d 'Create a semi-modular account of Modular Account v2 (ERC-6900 v0.8) with its factory, instead of this project\'s account (ERC-6900 v0.7)'
+complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l eip7702 -d 'The owner\'s own address, which becomes a semi-modular account by delegating to Modular Account v2 (EIP-7702). Its first operation, sent through a bundler, carries the owner\'s authorization'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from address" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand account; and __fish_seen_subcommand_from help" -f -a "new" -d 'Create the account of an owner'
@@ -158,6 +160,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand grant" -l owner-
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l journal -d 'The file that records operations before they are sent [default: journal.sqlite in the keystore\'s folder]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l keystore -d 'The folder with the encrypted session keys. Their password is read from SESSION_KEY_PASSWORD' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l semi-modular -d 'Create a semi-modular account of Modular Account v2 (ERC-6900 v0.8) with its factory, instead of this project\'s account (ERC-6900 v0.7)'
+complete -c session-key -n "__fish_session_key_using_subcommand grant" -l eip7702 -d 'The owner\'s own address, which becomes a semi-modular account by delegating to Modular Account v2 (EIP-7702). Its first operation, sent through a bundler, carries the owner\'s authorization'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l allow-lint-errors -d 'With --yes, grant the policy despite lint errors. Without --yes, the question shows them'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand grant" -l yes -d 'Do not ask. Required without a terminal'

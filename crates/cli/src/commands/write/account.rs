@@ -12,6 +12,7 @@ use crate::{
     failure::{Ended, WrongInput},
 };
 use clap::Args;
+use eyre::ensure;
 use serde_json::{Value, json};
 use session_key_client::{
     alloy::primitives::{Address, Bytes, U256},
@@ -49,6 +50,12 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
     let writing = &arguments.writing;
     let mut answer = Answer::new();
     let prepared = async {
+        ensure!(
+            !arguments.kind.eip7702,
+            WrongInput(
+                "an EOA becomes the account with its first operation, which brings the authorization along: grant … --eip7702".to_owned()
+            )
+        );
         let mut request = json!({ "owner": arguments.owner, "salt": arguments.salt });
         arguments.kind.note_in(&mut request);
         let request = Request::new("account new", request)

@@ -80,6 +80,12 @@ pub(super) async fn grant_deferred(
             "Nothing is sent. Anyone who has the file and the key can use it once, until {}.",
             UnixTime(deadline)
         ));
+        if let (Some(delegate), false) = (account.delegate(), account.is_deployed().await?) {
+            answer.plain(format!(
+                "It brings along the account's authorization to delegate to {delegate} (EIP-7702), which anybody who has the file can \
+                 carry out. It ends with the account's next transaction."
+            ));
+        }
         for sentence in permissions.describe(&names) {
             answer.plain(sentence);
         }

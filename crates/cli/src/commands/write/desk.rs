@@ -520,6 +520,14 @@ impl Desk<'_> {
     ) -> Result<Done> {
         let from = owner.address();
         if !account.is_deployed().await? {
+            ensure!(
+                account.delegate().is_none(),
+                WrongInput(format!(
+                    "{} does not delegate yet (EIP-7702), and only an operation brings its authorization along: give --bundler-url, and \
+                     no --direct",
+                    account.address()
+                ))
+            );
             let init_code = account.init_code().await?;
             let (factory, call) = init_code.split_at_checked(20).ok_or_else(|| {
                 eyre!(

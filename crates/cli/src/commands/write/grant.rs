@@ -417,7 +417,15 @@ pub(crate) async fn grant_policy(
                 }
                 (None, None) => answer.plain("to a new session key in the keystore"),
             };
-            if !is_deployed {
+            if let (false, Some(delegate)) = (is_deployed, account.delegate()) {
+                answer.line(
+                    Tone::Doubt,
+                    2,
+                    format!(
+                        "The account does not delegate yet (EIP-7702): from this operation on, it delegates to {delegate}."
+                    ),
+                );
+            } else if !is_deployed {
                 answer.line(Tone::Doubt, 2, "The account does not exist yet and is created.");
             }
             if !is_installed {

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::{
+    delegation::AuthorizationError,
     journal::{NonceGap, NoncePast},
     permissions::EntryPointVersion,
 };
+use alloy::eips::eip7702::{Authorization, SignedAuthorization};
 
 pub(super) async fn a_new_record_is_written(journal: Arc<dyn Journal>) {
     let record = open(lane());
@@ -323,6 +325,7 @@ pub(super) async fn everything_in_a_record_is_kept(journal: Arc<dyn Journal>) {
             max_priority_fee_per_gas: U256::from(u128::MAX),
             paymaster_and_data: vec![3; 52].into(),
             signature: vec![4; 66].into(),
+            authorization: None,
         };
         operation.made.number = u64::MAX;
         operation.doubt = Some(Verdict::MayPass {
@@ -340,6 +343,17 @@ pub(super) async fn everything_in_a_record_is_kept(journal: Arc<dyn Journal>) {
             void.depth = VoidDepth::Blocks(u64::MAX);
             void.used_by = Some(hash(fresh()));
         }
+        // An authorization whose r and s begin with zeros.
+        let authorization = Authorization {
+            chain_id: U256::from(u64::MAX),
+            address: Address::repeat_byte(0xDE),
+            nonce: u64::MAX - 1,
+        };
+        let authorization =
+            SignedAuthorization::new_unchecked(authorization, 1, U256::from(1), U256::from(2));
+        let operation = &mut record.operations[1].signed.operation;
+        operation.version = EntryPointVersion::V07;
+        operation.authorization = Some(authorization);
         let included = included(&record, 0, U256::MAX);
         record.operations[0].included = Some(Included {
             success: false,
@@ -375,6 +389,11 @@ fn handovers() -> Vec<Handover> {
         NotTakenReason::Reputation,
         NotTakenReason::NonceAhead,
         NotTakenReason::TurnedAway { status: 403 },
+        NotTakenReason::Authorization(AuthorizationError::OtherNonce {
+            account: Address::repeat_byte(5),
+            expected: 4,
+            found: 3,
+        }),
         NotTakenReason::RateLimited {
             retry_after: Some(u64::MAX),
         },

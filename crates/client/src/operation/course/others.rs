@@ -51,7 +51,7 @@ impl Course {
                 continue;
             }
             let operation = &mut other.operations[index];
-            let sent = core.submitter.send(&operation.signed).await;
+            let sent = core.hand_over(&operation.signed).await;
             let handover = handover_after(operation.handover.clone(), &sent, false);
             if handover == operation.handover {
                 continue;

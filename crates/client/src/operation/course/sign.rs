@@ -319,7 +319,7 @@ impl Course {
             });
         };
         let signed = operation.signed.clone();
-        let sent = self.wanted.core.submitter.send(&signed).await;
+        let sent = self.wanted.core.hand_over(&signed).await;
         let hash = signed.hash;
         self.note_sent(hash, &sent).await?;
         self.wanted.report(|| Progress::Sent(hash));
@@ -337,7 +337,7 @@ impl Course {
             return self.hand_over(index).await;
         };
         let signed = operation.signed.clone();
-        let sent = self.wanted.core.submitter.send(&signed).await;
+        let sent = self.wanted.core.hand_over(&signed).await;
         let hash = signed.hash;
         let never_left = matches!(sent, Sent::NeverLeft { .. }) && !self.is_shared;
         if !never_left || !self.note_never_left(hash).await {

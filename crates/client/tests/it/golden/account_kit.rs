@@ -1,7 +1,8 @@
-//! ERC-6900 v0.8 accounts: the same bytes as their TypeScript client makes. Where the vectors come from: `README.md` beside them.
+//! ERC-6900 v0.8 accounts: the same bytes as their TypeScript client makes. Where the vectors come from:
+//! `README.md` beside them.
 //!
-//! The deployed permission modules' own install data are no business of this crate: they are encoded here, and the rest (flags,
-//! selectors, hooks and their order) is the crate's.
+//! The deployed permission modules' own install data are no business of this crate: they are encoded here,
+//! and the rest (flags, selectors, hooks and their order) is the crate's.
 
 use super::read;
 use alloy::{
@@ -276,8 +277,9 @@ fn validations_and_hooks_are_packed_as_that_client_packs_them() {
         let hook = ModuleEntity::new(config.module, config.entity_id);
         let (is_pre, is_post) = (config.has_pre_hooks, config.has_post_hooks);
         let execution = HookConfig::new(hook, HookKind::Execution { is_pre, is_post });
-        // That client keeps the bits for "before" and "after" in validation hooks, where they mean nothing but are part of the hook's
-        // identity. `HookKind::Validation` sets none of them: such a hook is named by its flags.
+        // That client keeps the bits for "before" and "after" in validation hooks, where they mean nothing
+        // but are part of the hook's identity. `HookKind::Validation` sets none of them: such a hook is
+        // named by its flags.
         let ours = if config.is_validation {
             let flags = execution.flags | HookConfig::new(hook, HookKind::Validation).flags;
             HookConfig { hook, flags }
@@ -560,8 +562,8 @@ fn session_keys_are_uninstalled_as_that_client_uninstalls_them() {
     }
 }
 
-/// The validations of the session key module, as an owner who uses that client would install and uninstall them. The module's
-/// functions come with keys, which that client knows nothing of.
+/// The validations of the session key module, as an owner who uses that client would install and uninstall
+/// them. The module's functions come with keys, which that client knows nothing of.
 #[test]
 fn the_session_key_modules_validations_are_those_that_the_client_would_install() {
     let vectors = vectors();
@@ -604,7 +606,8 @@ fn call_data_are_those_of_that_client() {
     let data = || Bytes::from(fixed_bytes!("1234"));
     let inner = || Bytes::from(fixed_bytes!("11223344"));
     let ours = [
-        // A call of the account to itself is its function alone, not wrapped in `execute`, which the account would refuse.
+        // A call of the account to itself is its function alone, not wrapped in `execute`, which the
+        // account would refuse.
         ("callOfItself", vectors.installations["bare"].clone()),
         ("execute", execute.clone()),
         ("executeBatch", execute_batch.clone()),
@@ -675,6 +678,7 @@ impl Operation {
             max_priority_fee_per_gas: self.max_priority_fee_per_gas,
             paymaster_and_data: paymaster_and_data.unwrap_or_default().into(),
             signature: self.signature.clone(),
+            authorization: None,
         }
     }
 }
@@ -765,8 +769,9 @@ fn messages_are_signed_as_that_client_signs_them() {
             )
         };
         if message.name == "singleSignerOfEntityZero" {
-            // Deliberately different: that client takes entity 0 for the fallback signer of a semi-modular account, always. On an
-            // account whose owner is `SingleSignerValidationModule`'s entity 0, what it signs is not what the module verifies.
+            // Deliberately different: that client takes entity 0 for the fallback signer of a semi-modular
+            // account, always. On an account whose owner is `SingleSignerValidationModule`'s entity 0,
+            // what it signs is not what the module verifies.
             assert_ne!(hash(validation), message.replay_safe_hash);
             assert_ne!(sign(validation), message.signature);
             assert_eq!(hash(FALLBACK_VALIDATION), message.replay_safe_hash);
@@ -845,8 +850,8 @@ fn deferred_actions_are_signed_and_carried_as_that_client_does() {
             "{name}"
         );
 
-        // That client keeps the nonce, and whether there are execution hooks, before what goes into the signature. Here they are in
-        // `DeferredGrant`, and are known of the module.
+        // That client keeps the nonce, and whether there are execution hooks, before what goes into the
+        // signature. Here they are in `DeferredGrant`, and are known of the module.
         let head = [&[has_execution_hooks], &theirs.nonce.to_be_bytes::<32>()[..]].concat();
         let prefix = action.signature_prefix(&owners).unwrap();
         let digest = Bytes::from([&head[..], &prefix].concat());

@@ -158,6 +158,7 @@ impl UserOpJson {
             max_priority_fee_per_gas: self.max_priority_fee_per_gas.uint256().unwrap(),
             paymaster_and_data: self.paymaster_and_data.clone(),
             signature: self.signature.clone(),
+            authorization: None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! ERC-6900 v0.8 accounts: addresses, call data, hashes and signatures that a deployed Modular Account v2 accepted. Where they come
-//! from: contracts/test/v08/golden/README.md.
+//! ERC-6900 v0.8 accounts: addresses, call data, hashes and signatures that a deployed Modular Account v2
+//! accepted. Where they come from: contracts/test/v08/golden/README.md.
 
 use alloy::{
     primitives::{Address, B256, Bytes, FixedBytes, Selector, U256},
@@ -121,6 +121,7 @@ impl Operation {
             max_priority_fee_per_gas,
             paymaster_and_data: self.paymaster_and_data.clone(),
             signature: self.signature.clone(),
+            authorization: None,
         }
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use session_key_client::{
     SignedOperation, UserOperation,
     alloy::{
+        eips::eip7702::{Authorization, SignedAuthorization},
         primitives::{Address, B256, Bytes, FixedBytes, LogData, U256, aliases::U192},
         rpc::types::Log,
     },
@@ -239,8 +240,9 @@ fn signed() -> BoxedStrategy<SignedOperation> {
         address(),
         words,
         (bytes(), bytes(), bytes(), bytes()),
+        option::of(authorization()),
     )
-        .prop_map(|(version, hash, sender, words, bytes)| {
+        .prop_map(|(version, hash, sender, words, bytes, authorization)| {
             let operation = UserOperation {
                 version: EntryPointVersion::V06,
                 sender,
@@ -254,15 +256,31 @@ fn signed() -> BoxedStrategy<SignedOperation> {
                 max_priority_fee_per_gas: words.5,
                 paymaster_and_data: bytes.2,
                 signature: bytes.3,
+                authorization: None,
             };
             let operation = if version.is_packed() {
-                packed(operation, version)
+                UserOperation {
+                    authorization,
+                    ..packed(operation, version)
+                }
             } else {
                 operation
             };
             SignedOperation { operation, hash }
         })
         .boxed()
+}
+
+fn authorization() -> impl Strategy<Value = SignedAuthorization> {
+    let signed = (any::<bool>(), word(), word());
+    (word(), address(), any::<u64>(), signed).prop_map(|(chain_id, address, nonce, (is_odd, r, s))| {
+        let authorization = Authorization {
+            chain_id,
+            address,
+            nonce,
+        };
+        SignedAuthorization::new_unchecked(authorization, is_odd.into(), r, s)
+    })
 }
 
 /// The operation with numbers that fit half a word, a factory and a paymaster that are whole or not there.
