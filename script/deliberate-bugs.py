@@ -2,11 +2,11 @@
 """Puts deliberate bugs into a copy of the project, one at a time, and says what notices them.
 
     ./script/deliberate-bugs.py simulation     bugs of the client's sending, which the simulation must find
-    ./script/deliberate-bugs.py fuzz           bugs of the client and the plugin, which the random tests must find
+    ./script/deliberate-bugs.py fuzz           bugs of the client, the plugin and the module, which the random tests must find
     ./script/deliberate-bugs.py contracts      mutants of the contracts, which their unit tests must kill (hours)
 
     ... SUITE 3 7                              some of them, by number
-    ... SUITE --list                           the bugs and their numbers
+    ... SUITE --list                           the bugs and their numbers; fails if one of them cannot be put in any more
     ... simulation|fuzz --write                also writes the table into the README of the suite's crate
     ... simulation --most 4000                 gives up after so many histories (or cases, of fuzz)
 
@@ -116,21 +116,25 @@ class Simulation:
 
 
 class Fuzz:
-    """Random cases of a property, from seed 1 on."""
+    """Random cases of a property on accounts of one generation, from seed 1 on."""
 
     data, readme, most = "crates/fuzz/bugs.json", "crates/fuzz/README.md", 30_000
-    head = ["| bug | caught by | at case |", "| --- | --- | --- |"]
+    head = ["| bug | accounts | caught by | at case |", "| --- | --- | --- | --- |"]
     sound = None
+    # The contract of each generation, and the option by which the program takes its bytecode.
+    contracts = {"v07": ("SessionKeyPlugin", "--plugin"), "v08": ("SessionKeyModule", "--module")}
 
     def prepare(self, bugs):
         copy_repository()
 
     def notice(self, bug, most):
-        options = []
+        generation = bug.get("generation", "v07")
+        options = ["--generation", generation]
         if all(edit["file"].endswith(".sol") for edit in bug["edits"]):
             # The properties run against any bytecode.
+            contract, option = self.contracts[generation]
             with put_in(bug, COPY):
-                options = ["--plugin", str(self.compile_plugin())]
+                options += [option, str(self.compile(contract))]
             self.sound = self.sound or build("session-key-fuzz")
             program = self.sound
         else:
@@ -143,22 +147,23 @@ class Fuzz:
         if done.returncode and not found:
             sys.exit(f"{' '.join(command + options)} fails, but not by a case:\n{done.stdout}")
         how = f"{int(found[1]):,}" if found else "**not caught**"
-        return f"| {bug['what']} | `{bug['property']}` | {how} |", found is not None
+        accounts = {"v07": "v0.7", "v08": "v0.8"}[generation]
+        return f"| {bug['what']} | {accounts} | `{bug['property']}` | {how} |", found is not None
 
-    def compile_plugin(self):
-        """The creation bytecode of the plugin, compiled as script/bindings.sh does."""
-        plugin = "contracts/src/session-key/SessionKeyPlugin"
+    def compile(self, name):
+        """The creation bytecode of a contract, compiled as script/bindings.sh does."""
+        contract = f"contracts/src/session-key/{name}"
         inputs, output = PLACE / "inputs", PLACE / "output.json"
         must(["bash", "-ec", f"""
             source script/toolchain.sh
-            script/standard-json.mjs '{inputs}' {plugin}
-            script/solc --standard-json '{inputs}/SessionKeyPlugin.json' >'{output}'"""])
+            script/standard-json.mjs '{inputs}' {contract}
+            script/solc --standard-json '{inputs}/{name}.json' >'{output}'"""])
         answer = json.loads(output.read_text())
         for error in answer.get("errors", []):
             if error["severity"] == "error":
                 sys.exit(error["formattedMessage"])
-        file = PLACE / "SessionKeyPlugin.hex"
-        file.write_text(answer["contracts"][f"{plugin}.sol"]["SessionKeyPlugin"]["evm"]["bytecode"]["object"] + "\n")
+        file = PLACE / f"{name}.hex"
+        file.write_text(answer["contracts"][f"{contract}.sol"][name]["evm"]["bytecode"]["object"] + "\n")
         return file
 
 
@@ -245,6 +250,12 @@ def read(path):
     return bugs
 
 
+def is_there(edit):
+    """Whether the text that an edit replaces is in the sources."""
+    path = ROOT / edit["file"]
+    return path.is_file() and edit["old"] in path.read_text()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", choices=SUITES)
@@ -262,10 +273,12 @@ def main():
     if arguments.numbers:
         bugs = [bug for bug in bugs if bug["number"] in arguments.numbers]
     if arguments.list:
+        gone = 0
         for bug in bugs:
-            missing = [edit for edit in bug["edits"] if edit["old"] not in (ROOT / edit["file"]).read_text()]
+            missing = not all(is_there(edit) for edit in bug["edits"])
+            gone += missing
             print(f"{bug['number']:3} {bug['what']}{' (GONE)' if missing else ''}")
-        return 0
+        return 1 if gone else 0
     suite.prepare(bugs)
     table, missed = list(suite.head), 0
     print("\n".join(table), end="\n" if table else "", flush=True)

@@ -2,8 +2,9 @@
 //! run against.
 
 use crate::{
+    Generation,
     views::{self, Found},
-    world,
+    world::{self, with_rules},
 };
 use alloy::{
     primitives::{Address, B256, Bytes, U256, address, aliases::U192, b256, uint},
@@ -14,13 +15,13 @@ use alloy::{
 use session_key_bindings::{IEntryPoint, function_id, manifest_hash};
 use session_key_client::{
     Call, UserOperation,
-    account::{Generation, Validations},
-    calldata::{self, FunctionReference, NewSessionKey},
+    account::{Generation as AccountGeneration, Validations},
+    calldata::{self, FunctionReference, NewSessionKey, UninstallConfig},
     permissions::{
-        AaCode, ERC20_APPROVE, ERC20_TRANSFER, PaymasterFields, RuleSet, ValidationNonceKey, model::KeyState,
+        AaCode, ERC20_APPROVE, ERC20_TRANSFER, PaymasterFields, ValidationNonceKey, model::KeyState,
     },
     revert::Revert,
-    v08,
+    v08::{self, ModuleEntity, calldata::EntityIdError},
 };
 use session_key_testkit::{
     CallOptions, CallTrace, Chain, ChainConfig, ChainError, Stack, StackV08, TestToken,
@@ -50,6 +51,9 @@ pub const DEPOSIT: U256 = uint!(1_000_000_000_000_000_000_000_000_000_000_U256);
 /// Who sends bundles, and is paid for them.
 const BUNDLER: Address = address!("0x00000000000000000000000000000000000b0d1e");
 
+/// Gas units that a callback gets which is to fail.
+const STARVED: U256 = uint!(100_U256);
+
 const OWNER_KEY: B256 = b256!("0x000000000000000000000000000000000000000000000000000000000000a00e");
 
 /// No id that any code could take for granted.
@@ -70,8 +74,10 @@ pub struct AccountWorld {
     pub paymasters: [Address; 2],
     /// The owner of both accounts.
     pub owner: PrivateKeySigner,
-    /// The accounts' generation.
+    /// What the accounts are of.
     pub generation: Generation,
+    /// How their operations select the validation.
+    pub account_generation: AccountGeneration,
     base: u64,
 }
 
@@ -111,153 +117,99 @@ impl Included {
 }
 
 impl AccountWorld {
-    /// Deploys everything, and installs the plugin on both accounts. `plugin`: its creation code, if not that of the bindings.
-    pub fn new(plugin: Option<&Bytes>) -> eyre::Result<Self> {
+    /// Deploys everything, and installs the plugin on both accounts: semi-modular ones, of ERC-6900 v0.8. `plugin`: its creation code,
+    /// if not that of the bindings.
+    pub fn new(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self> {
         let mut chain = Chain::new(ChainConfig {
             chain_id: CHAIN_ID,
             ..Default::default()
         });
-        let stack = world::deploy(&mut chain, plugin)?;
+        let stack = world::deploy(&mut chain, generation, plugin)?;
         views::deploy(&mut chain, stack.session_key_plugin)?;
         let owner = PrivateKeySigner::from_bytes(&OWNER_KEY)?;
         chain.set_balance(owner.address(), U256::MAX >> 1);
-        let other_account = stack.create_account(&mut chain, U256::from(1), &[owner.address()])?;
-        let account = stack.create_account(&mut chain, U256::ZERO, &[owner.address()])?;
-
-        let (_, plan) = Stack::plan(owner.address());
+        let (account_generation, plan) = match generation {
+            Generation::V07 => (AccountGeneration::V07, Stack::plan(owner.address()).1),
+            Generation::V08 => (AccountGeneration::V08(Validations::default()), StackV08::plan().1),
+        };
+        let mut create = |salt: u64| {
+            let salt = U256::from(salt);
+            match generation {
+                Generation::V07 => stack.create_account(&mut chain, salt, &[owner.address()]),
+                Generation::V08 => {
+                    let (stack, _) = StackV08::plan();
+                    stack.create_semi_modular_account(&mut chain, owner.address(), salt)
+                }
+            }
+        };
+        let (other_account, account) = (create(1)?, create(0)?);
         let paymaster = plan
             .into_iter()
-            .find(|deployment| deployment.name == "TestPaymaster")
+            .find(|deployment| deployment.address == stack.paymaster)
             .ok_or_else(|| eyre::eyre!("the stack has no paymaster"))?;
         let paymasters = [stack.paymaster, chain.deploy(BUNDLER, paymaster.init_code)?];
-
-        for account in [account, other_account] {
-            let install = install(&stack, &[]);
-            let request = TransactionRequest::default()
-                .from(owner.address())
-                .to(account)
-                .input(install.into());
-            chain.send(request)?.ok()?;
-        }
-        for depositor in [account, other_account, paymasters[0], paymasters[1]] {
-            let deposit = IEntryPoint::depositToCall { account: depositor };
-            let request = TransactionRequest::default()
-                .from(owner.address())
-                .to(stack.entry_point)
-                .value(DEPOSIT)
-                .input(deposit.abi_encode().into());
-            chain.send(request)?.ok()?;
-        }
-        stack.mint(&mut chain, account, TOKENS)?;
-        chain.set_balance(account, BALANCE);
-        // PUSH0 PUSH0 REVERT
-        chain.set_code(REFUSER, [0x5f, 0x5f, 0xfd])?;
-        chain.mine_at(START - 1)?;
-        let base = chain.snapshot();
-        Ok(Self {
+        let mut world = Self {
             chain,
             stack,
             account,
             other_account,
             paymasters,
             owner,
-            generation: Generation::V07,
-            base,
-        })
-    }
-
-    /// The same of ERC-6900 v0.8: semi-modular accounts with the session key module. The contracts are in the places of those of v0.7
-    /// that do the same; in the place of the owner plugin is a module that validates, which no account here has installed.
-    pub fn new_v08() -> eyre::Result<Self> {
-        let mut chain = Chain::new(ChainConfig {
-            chain_id: CHAIN_ID,
-            ..Default::default()
-        });
-        let v08 = StackV08::deploy(&mut chain)?;
-        let stack = Stack {
-            entry_point: v08.entry_point,
-            multi_owner_plugin: v08.single_signer_module,
-            session_key_plugin: v08.session_key_module,
-            account_implementation: v08.semi_modular_implementation,
-            account_factory: v08.account_factory,
-            token: v08.token,
-            paymaster: v08.paymaster,
+            generation,
+            account_generation,
+            base: 0,
         };
-        let validations = Validations::default();
-        views::deploy(&mut chain, stack.session_key_plugin)?;
-        let owner = PrivateKeySigner::from_bytes(&OWNER_KEY)?;
-        chain.set_balance(owner.address(), U256::MAX >> 1);
-        let [account, other_account] =
-            [0, 1].map(|salt| v08.create_semi_modular_account(&mut chain, owner.address(), U256::from(salt)));
-        let (account, other_account) = (account?, other_account?);
-        let (_, plan) = StackV08::plan();
-        let paymaster = plan
-            .into_iter()
-            .find(|deployment| deployment.address == v08.paymaster)
-            .ok_or_else(|| eyre::eyre!("the stack has no paymaster"))?;
-        let paymasters = [v08.paymaster, chain.deploy(BUNDLER, paymaster.init_code)?];
+        let owner = world.owner.address();
         for account in [account, other_account] {
-            let module = stack.session_key_plugin;
-            let install =
-                v08::calldata::install_session_key_module(account, module, validations.session_keys, &[])?;
             let request = TransactionRequest::default()
-                .from(owner.address())
+                .from(owner)
                 .to(account)
-                .input(calldata::execute_batch(&install).into());
-            chain.send(request)?.ok()?;
+                .input(world.install(account, &[]).into());
+            world.chain.send(request)?.ok()?;
         }
         for depositor in [account, other_account, paymasters[0], paymasters[1]] {
             let deposit = IEntryPoint::depositToCall { account: depositor };
             let request = TransactionRequest::default()
-                .from(owner.address())
+                .from(owner)
                 .to(stack.entry_point)
                 .value(DEPOSIT)
                 .input(deposit.abi_encode().into());
-            chain.send(request)?.ok()?;
+            world.chain.send(request)?.ok()?;
         }
-        stack.mint(&mut chain, account, TOKENS)?;
-        chain.set_balance(account, BALANCE);
+        stack.mint(&mut world.chain, account, TOKENS)?;
+        world.chain.set_balance(account, BALANCE);
         // PUSH0 PUSH0 REVERT
-        chain.set_code(REFUSER, [0x5f, 0x5f, 0xfd])?;
-        chain.mine_at(START - 1)?;
-        let base = chain.snapshot();
-        Ok(Self {
-            chain,
-            stack,
-            account,
-            other_account,
-            paymasters,
-            owner,
-            generation: Generation::V08(validations),
-            base,
-        })
+        world.chain.set_code(REFUSER, [0x5f, 0x5f, 0xfd])?;
+        world.chain.mine_at(START - 1)?;
+        world.keep();
+        Ok(world)
     }
 
     const fn is_v08(&self) -> bool {
-        matches!(self.generation, Generation::V08(_))
-    }
-
-    fn with_rules(&self, mut state: KeyState) -> KeyState {
-        if self.is_v08() {
-            state.rule_set = RuleSet::Module(self.stack.session_key_plugin);
-            state.modules = [self.stack.multi_owner_plugin].into();
-        }
-        state
+        self.generation.is_v08()
     }
 
     /// A key that was just added, without permissions.
     pub(crate) fn fresh(&self, session_key: Address) -> KeyState {
-        self.with_rules(KeyState::fresh(self.account, session_key))
+        with_rules(
+            KeyState::fresh(self.account, session_key),
+            self.generation,
+            &self.stack,
+        )
     }
 
     /// A key that is none.
     pub(crate) fn unregistered(&self, session_key: Address) -> KeyState {
-        self.with_rules(KeyState::unregistered(self.account, session_key))
+        with_rules(
+            KeyState::unregistered(self.account, session_key),
+            self.generation,
+            &self.stack,
+        )
     }
 
     /// The nonce key of a session key in this lane; `None`: its own.
     pub(crate) fn nonce_key(&self, session_key: Address, lane: Option<u64>) -> U256 {
-        let own = self.generation.session_key_nonce_key(session_key);
+        let own = self.account_generation.session_key_nonce_key(session_key);
         U256::from(match (lane, self.is_v08()) {
             (None, _) => own,
             (Some(lane), false) => U192::from(lane),
@@ -306,9 +258,75 @@ impl AccountWorld {
         Ok(())
     }
 
-    /// Call data of an installation of the plugin with these keys.
-    pub fn install(&self, keys: &[NewSessionKey]) -> Bytes {
-        install(&self.stack, keys)
+    /// Call data by which an account installs the plugin with these keys.
+    pub fn install(&self, account: Address, keys: &[NewSessionKey]) -> Bytes {
+        let AccountGeneration::V08(validations) = self.account_generation else {
+            return install(&self.stack, keys);
+        };
+        let module = self.stack.session_key_plugin;
+        let calls =
+            v08::calldata::install_session_key_module(account, module, validations.session_keys, keys)
+                .expect("an entity id that a module's validation can have");
+        calldata::execute_batch(&calls)
+    }
+
+    /// Call data by which the account uninstalls the plugin; starved: it does not notice.
+    pub(crate) fn uninstall(&self, starved: bool) -> Result<Bytes, EntityIdError> {
+        let plugin = self.stack.session_key_plugin;
+        let AccountGeneration::V08(validations) = self.account_generation else {
+            let config = if starved {
+                UninstallConfig {
+                    force: true,
+                    callback_gas_limit: STARVED,
+                    ..Default::default()
+                }
+            } else {
+                UninstallConfig::default()
+            };
+            return Ok(calldata::uninstall_plugin(plugin, &config, Bytes::new()));
+        };
+        if starved {
+            return Ok(self.dismantle([false; 3]));
+        }
+        let entity_id = validations.session_keys;
+        let calls = v08::calldata::uninstall_session_key_module(self.account, plugin, entity_id)?;
+        Ok(calldata::execute_batch(&calls))
+    }
+
+    /// Call data by which a v0.8 account takes the module off: the validation of operations, that of direct calls, its functions. `told`:
+    /// with which of them the module is told.
+    pub(crate) fn dismantle(&self, told: [bool; 3]) -> Bytes {
+        let module = self.stack.session_key_plugin;
+        let [operations, direct_calls, functions] =
+            told.map(|told| Bytes::from_static(if told { &[1] } else { &[] }));
+        let entity_id = self.entity_id();
+        let calls = [
+            v08::calldata::uninstall_validation(ModuleEntity::new(module, entity_id), operations, Vec::new()),
+            v08::calldata::uninstall_validation(ModuleEntity::direct_call(module), direct_calls, Vec::new()),
+            v08::calldata::uninstall_execution(
+                module,
+                v08::calldata::session_key_module_manifest(),
+                functions,
+            ),
+        ];
+        calldata::execute_batch(&calls.map(|data| Call::new(self.account, data)))
+    }
+
+    /// Call data by which a v0.8 account installs the module, and does not tell it so.
+    pub(crate) fn reassemble(&self) -> Result<Bytes, EntityIdError> {
+        let module = self.stack.session_key_plugin;
+        let mut calls =
+            v08::calldata::install_session_key_module(self.account, module, self.entity_id(), &[])?;
+        let manifest = v08::calldata::session_key_module_manifest();
+        calls[0].data = v08::calldata::install_execution(module, manifest, Bytes::new());
+        Ok(calldata::execute_batch(&calls))
+    }
+
+    fn entity_id(&self) -> u32 {
+        match self.account_generation {
+            AccountGeneration::V08(validations) => validations.session_keys,
+            _ => Validations::default().session_keys,
+        }
     }
 
     /// A transaction, in a block with this timestamp.
@@ -332,7 +350,21 @@ impl AccountWorld {
         self.chain.read(Address::ZERO, self.stack.entry_point, &call)
     }
 
-    /// Signs as clients do. Returns the hash.
+    /// The nonce key of the owner's operations.
+    pub(crate) fn owner_nonce_key(&self) -> U256 {
+        U256::from(self.account_generation.owner_nonce_key(U192::ZERO))
+    }
+
+    /// An owner's signature as the account takes it.
+    pub(crate) fn formed_by_owner(&self, signature: &[u8]) -> Bytes {
+        if self.is_v08() {
+            v08::signature::owner(signature)
+        } else {
+            Bytes::copy_from_slice(signature)
+        }
+    }
+
+    /// Signs the hash, without the form that the account wants around the signature. Returns the hash.
     pub fn sign(&self, operation: &mut UserOperation, signer: &PrivateKeySigner) -> eyre::Result<B256> {
         let hash = self.hash(operation);
         operation.signature = signer.sign_message_sync(hash.as_slice())?.as_bytes().into();

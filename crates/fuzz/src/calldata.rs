@@ -4,22 +4,22 @@
 //! `bundled_calldata`: the same of signed operations, through the EntryPoint and the account.
 
 use crate::{
-    ACCOUNT, Outcomes, Property, World,
+    ACCOUNT, Generation, Outcomes, Property, World,
     account::{AccountWorld, START, Sent},
     generators::{CONTRACTS, any_word},
     steps::session_key,
-    world::operation,
 };
 use alloy::{
     primitives::{Address, B256, Bytes, U256, address},
     signers::local::PrivateKeySigner,
-    sol_types::{SolCall, SolError},
+    sol_types::SolError,
 };
 use eyre::ensure;
 use proptest::prelude::*;
 use session_key_bindings::{
-    ENTRY_POINT, IModularAccount::executeFromPluginExternalCall, IPlugin,
-    ISessionKeyPlugin::PermissionsCheckFailed,
+    ENTRY_POINT, ENTRY_POINT_V07,
+    ISessionKeyModule::TargetIsModule,
+    ISessionKeyPlugin::{ERC20SpendLimitExceeded, PermissionsCheckFailed},
 };
 use session_key_client::{
     Call, UserOperation,
@@ -140,10 +140,84 @@ impl Mutation {
     }
 }
 
-fn any_call(account: Address) -> impl Strategy<Value = Call> {
+/// EntryPoints of other versions, which the module refuses as targets.
+const OTHER_ENTRY_POINTS: [Address; 2] = [
+    address!("0x4337084D9E255Ff0702461CF8895CE9E3b5Ff108"),
+    address!("0x433709009B8330FDa32311DF1C2AFA402eD8D009"),
+];
+
+/// What calls are made of, and what is asked of them.
+#[derive(Clone, Debug)]
+struct Rules {
+    generation: Generation,
+    account: Address,
+    session_key: Address,
+    /// The session key plugin, or module.
+    plugin: Address,
+    /// A contract that answers as a module of ERC-6900 v0.8 does, there.
+    module: Address,
+}
+
+impl Rules {
+    /// Contracts with rules of their own, and one without.
+    fn targets(&self) -> Vec<Address> {
+        let mut targets = vec![Address::ZERO, self.account, ENTRY_POINT];
+        if self.generation.is_v08() {
+            targets.extend([ENTRY_POINT_V07, self.plugin, self.module]);
+            targets.extend(OTHER_ENTRY_POINTS);
+        }
+        targets
+    }
+
+    /// The rules that are left to a key which may do nearly everything.
+    fn may_run(&self, calls: &[Call], named: Address) -> Result<(), String> {
+        if named != self.session_key {
+            return Err("the key is not registered".into());
+        }
+        if calls.is_empty() {
+            return Err("no calls".into());
+        }
+        let is_v08 = self.generation.is_v08();
+        for call in calls {
+            if call.target == self.account || call.target == ENTRY_POINT {
+                return Err("the account or the EntryPoint as target".into());
+            }
+            if is_v08 && (call.target == ENTRY_POINT_V07 || OTHER_ENTRY_POINTS.contains(&call.target)) {
+                return Err("another EntryPoint as target".into());
+            }
+            if is_v08 && call.target == self.plugin {
+                return Err("the session key module as target".into());
+            }
+            let counted = [ERC20_TRANSFER, ERC20_APPROVE].contains(&call.selector()) && call.data.len() >= 68;
+            if call.target == LIMITED_TOKEN && !counted {
+                return Err("a call of the limited token whose amount is unknown".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What execution refuses of calls that may run.
+    fn refusal(&self, calls: &[Call]) -> Option<(&'static str, Bytes)> {
+        if spent(calls) > TOKEN_LIMIT {
+            let error = ERC20SpendLimitExceeded {
+                account: self.account,
+                sessionKey: self.session_key,
+                token: LIMITED_TOKEN,
+            };
+            return Some(("over the token's limit", error.abi_encode().into()));
+        }
+        let calls_module = calls.iter().any(|call| call.target == self.module);
+        (self.generation.is_v08() && calls_module).then(|| {
+            let error = TargetIsModule { target: self.module };
+            ("a target is a module", error.abi_encode().into())
+        })
+    }
+}
+
+fn any_call(rules: &Rules) -> impl Strategy<Value = Call> + use<> {
     let target = prop_oneof![
         8 => prop::sample::select(&CONTRACTS),
-        1 => prop::sample::select(vec![Address::ZERO, account, ENTRY_POINT]),
+        1 => prop::sample::select(rules.targets()),
     ];
     let token_call = (
         prop::sample::select(&[ERC20_TRANSFER, ERC20_APPROVE]),
@@ -167,10 +241,11 @@ fn any_call(account: Address) -> impl Strategy<Value = Call> {
 }
 
 /// Call data that names the session key, mostly, and the account as a target, now and then.
-fn any_call_data(account: Address, session_key: Address) -> BoxedStrategy<Case> {
+fn any_call_data(rules: &Rules) -> BoxedStrategy<Case> {
+    let session_key = rules.session_key;
     let named = prop_oneof![20 => Just(session_key), 1 => Just(CONTRACTS[1])];
     let crafted = (
-        prop::collection::vec(any_call(account), 0..4),
+        prop::collection::vec(any_call(rules), 0..4),
         named,
         prop::collection::vec(Mutation::any(), 0..4),
     )
@@ -214,6 +289,7 @@ fn any_call_data(account: Address, session_key: Address) -> BoxedStrategy<Case> 
 #[derive(Debug)]
 pub struct Calldata {
     world: World,
+    rules: Rules,
 }
 
 impl Property for Calldata {
@@ -221,27 +297,35 @@ impl Property for Calldata {
 
     const NAME: &'static str = "calldata";
 
-    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
-        let mut world = World::new(plugin)?;
+    fn prepare(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let mut world = World::new(generation, plugin)?;
         world
             .add_key(SESSION_KEY, nearly_everything().encode_unchecked()?)?
             .ok()?;
-        Ok(Self { world })
+        let rules = Rules {
+            generation,
+            account: ACCOUNT,
+            session_key: SESSION_KEY,
+            plugin: world.stack.session_key_plugin,
+            module: world.stack.multi_owner_plugin,
+        };
+        Ok(Self { world, rules })
     }
 
     fn cases(&self) -> BoxedStrategy<Case> {
-        any_call_data(ACCOUNT, SESSION_KEY)
+        any_call_data(&self.rules)
     }
 
     fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
-        let world = &self.world;
+        let Self { world, rules } = self;
         let fail = |error: ChainError| TestCaseError::fail(error.to_string());
         let validation = validate(world, &case.0);
-        let (ran, finished) = execute(world, &case.0)?;
+        let (ran, output) = execute(world, &case.0)?;
+        let finished = output.is_ok();
 
         let decoded = decode_execute_with_session_key(&case.0);
         let allowed = match &decoded {
-            Ok((calls, session_key)) => may_run(calls, *session_key, ACCOUNT, SESSION_KEY).map(|()| calls),
+            Ok((calls, session_key)) => rules.may_run(calls, *session_key).map(|()| calls),
             Err(error) => Err(malformed(error)),
         };
         match allowed {
@@ -249,10 +333,10 @@ impl Property for Calldata {
                 let data = validation.map_err(fail)?;
                 // The dummy signature is nobody's; the key has no time range.
                 prop_assert_eq!(U256::from_be_slice(&data), U256::ONE, "validation data");
-                if spent(calls) > TOKEN_LIMIT {
-                    prop_assert!(!finished, "executed over the token's limit");
-                    prop_assert_eq!(ran, [], "ran over the token's limit");
-                    outcomes.reached("accepted: refused in execution, over the token's limit");
+                if let Some((why, error)) = rules.refusal(calls) {
+                    prop_assert_eq!(output, Err(error), "{}", why);
+                    prop_assert_eq!(ran, [], "ran, but {}", why);
+                    outcomes.reached(format!("accepted: refused in execution, {why}"));
                 } else {
                     prop_assert!(finished, "validated, but not executed");
                     prop_assert_eq!(&ran, calls, "what ran (left) is not what was validated (right)");
@@ -292,6 +376,7 @@ impl Property for Calldata {
 #[derive(Debug)]
 pub struct BundledCalldata {
     world: AccountWorld,
+    rules: Rules,
     signer: PrivateKeySigner,
 }
 
@@ -300,8 +385,8 @@ impl Property for BundledCalldata {
 
     const NAME: &'static str = "bundled_calldata";
 
-    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
-        let mut world = AccountWorld::new(plugin)?;
+    fn prepare(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let mut world = AccountWorld::new(generation, plugin)?;
         let signer = session_key(0);
         let updates = nearly_everything().encode_unchecked()?;
         let add = add_session_key(&NewSessionKey {
@@ -318,22 +403,35 @@ impl Property for BundledCalldata {
         // Enough for nearly every call.
         world.chain.set_balance(account, WEI);
         world.keep();
-        Ok(Self { world, signer })
+        let rules = Rules {
+            generation,
+            account,
+            session_key: signer.address(),
+            plugin: world.stack.session_key_plugin,
+            module: world.stack.multi_owner_plugin,
+        };
+        Ok(Self { world, rules, signer })
     }
 
     fn cases(&self) -> BoxedStrategy<Case> {
-        any_call_data(self.world.account, self.signer.address())
+        any_call_data(&self.rules)
     }
 
     fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
-        let Self { world, signer } = self;
-        let (account, plugin, session_key) =
-            (world.account, world.stack.session_key_plugin, signer.address());
+        let Self { world, rules, signer } = self;
+        let Rules {
+            account,
+            plugin,
+            session_key,
+            ..
+        } = *rules;
         let error = |error: ChainError| TestCaseError::fail(error.to_string());
         world.reset().map_err(error)?;
         let gas = U256::from(2_000_000);
         let mut operation = UserOperation {
+            version: world.account_generation.entry_point_version(),
             sender: account,
+            nonce: world.nonce_key(session_key, None) << 64,
             call_data: case.0.clone(),
             call_gas_limit: gas,
             verification_gas_limit: gas,
@@ -342,11 +440,12 @@ impl Property for BundledCalldata {
         world
             .sign(&mut operation, signer)
             .map_err(|error| TestCaseError::fail(error.to_string()))?;
+        operation.signature = world.formed(&operation.signature);
         let trace = world.trace_ops(&[operation]).map_err(error)?;
 
         let decoded = decode_execute_with_session_key(&case.0);
         let allowed = match &decoded {
-            Ok((calls, named)) => may_run(calls, *named, account, session_key).map(|()| calls),
+            Ok((calls, named)) => rules.may_run(calls, *named).map(|()| calls),
             Err(error) => Err(malformed(error)),
         };
         // What the account calls, but for its plugins.
@@ -380,16 +479,19 @@ impl Property for BundledCalldata {
         );
         let execution = trace
             .iter()
-            .find(|call| call.from == ENTRY_POINT && call.to == Some(account) && call.input == case.0)
+            .find(|call| {
+                call.from == world.stack.entry_point && call.to == Some(account) && call.input == case.0
+            })
             .ok_or_else(|| TestCaseError::fail("included, but not executed"))?;
         let wei = calls
             .iter()
             .map(|call| call.value)
             .fold(U256::ZERO, U256::saturating_add);
-        if spent(calls) > TOKEN_LIMIT {
-            prop_assert!(execution.failed(), "executed over the token's limit");
-            prop_assert_eq!(ran, [], "ran over the token's limit");
-            outcomes.reached("accepted: refused in execution, over the token's limit");
+        if let Some((why, error)) = rules.refusal(calls) {
+            prop_assert!(execution.failed(), "executed, but {}", why);
+            prop_assert_eq!(&execution.output, &error, "{}", why);
+            prop_assert_eq!(ran, [], "ran, but {}", why);
+            outcomes.reached(format!("accepted: refused in execution, {why}"));
         } else if wei > WEI {
             prop_assert!(execution.failed(), "spent more wei than there are");
             outcomes.reached("accepted: a call cannot be paid for");
@@ -429,48 +531,23 @@ fn nearly_everything() -> PermissionUpdates {
 
 /// What validation says of call data.
 fn validate(world: &World, call_data: &Bytes) -> Result<Bytes, ChainError> {
-    let validate = IPlugin::userOpValidationFunctionCall {
-        functionId: 0,
-        userOp: operation(call_data.clone(), U256::ZERO),
-        userOpHash: B256::ZERO,
-    };
-    world.chain.call(&world.as_account(validate.abi_encode()))
+    let operation = world.operation(call_data.clone(), SESSION_KEY);
+    let validate = world.validation(operation, B256::ZERO);
+    world.chain.call(&world.as_account(validate))
 }
 
 /// The calls that the account is asked to make when it passes these bytes on to the plugin, as it does in the execution of an
-/// operation; and whether it came to its end.
-fn execute(world: &World, call_data: &Bytes) -> Result<(Vec<Call>, bool), TestCaseError> {
+/// operation; and what it returns or, as an error, reverts with.
+fn execute(world: &World, call_data: &Bytes) -> Result<(Vec<Call>, Result<Bytes, Bytes>), TestCaseError> {
     let trace = world
         .chain
         .trace(&world.as_account(call_data.clone()), &CallOptions::default())
         .map_err(|error| TestCaseError::fail(error.to_string()))?;
-    let mut calls = Vec::new();
-    for call in trace.calls.iter().filter(|call| call.to == Some(ACCOUNT)) {
-        let arrived = executeFromPluginExternalCall::abi_decode_validate(&call.input)
-            .map_err(|error| TestCaseError::fail(format!("a call of the account that is none: {error}")))?;
-        calls.push(Call::new(arrived.target, arrived.data).with_value(arrived.value));
-    }
-    Ok((calls, !trace.failed()))
-}
-
-/// The rules that are left to a key which may do nearly everything.
-fn may_run(calls: &[Call], named: Address, account: Address, session_key: Address) -> Result<(), String> {
-    if named != session_key {
-        return Err("the key is not registered".into());
-    }
-    if calls.is_empty() {
-        return Err("no calls".into());
-    }
-    for call in calls {
-        if call.target == account || call.target == ENTRY_POINT {
-            return Err("the account or the EntryPoint as target".into());
-        }
-        let counted = [ERC20_TRANSFER, ERC20_APPROVE].contains(&call.selector()) && call.data.len() >= 68;
-        if call.target == LIMITED_TOKEN && !counted {
-            return Err("a call of the limited token whose amount is unknown".into());
-        }
-    }
-    Ok(())
+    let calls = world
+        .asked_for(&trace)
+        .map_err(|error| TestCaseError::fail(format!("a call of the account that is none: {error}")))?;
+    let output = trace.output.clone();
+    Ok((calls, if trace.failed() { Err(output) } else { Ok(output) }))
 }
 
 /// What calls spend of the limited token. They must be allowed.

@@ -2,9 +2,8 @@
 //! is refused is refused for the same reason, and changes nothing.
 
 use crate::{
-    ACCOUNT, Outcomes, Property, World,
+    Generation, Outcomes, Property, World,
     generators::{CONTRACTS, any_later_time, any_selector, any_update, any_word},
-    world::operation,
 };
 use alloy::{
     primitives::{Address, Bytes, Selector, U256, address, hex},
@@ -13,7 +12,7 @@ use alloy::{
 use eyre::ensure;
 use proptest::prelude::*;
 use session_key_bindings::{
-    IPlugin, ISessionKeyPermissionsUpdates as Updates,
+    ISessionKeyPermissionsUpdates as Updates,
     ISessionKeyPlugin::{self, InvalidPermissionsUpdate, InvalidToken},
 };
 use session_key_client::{
@@ -182,14 +181,15 @@ impl Property for Decoder {
 
     const NAME: &'static str = "decoder";
 
-    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
-        let mut world = World::new(plugin)?;
-        let token = CONTRACTS[0];
+    fn prepare(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let mut world = World::new(generation, plugin)?;
+        let (token, unused) = (CONTRACTS[0], CONTRACTS[2]);
         let limit = SpendLimit::per(U256::from(100), 60);
         let updates = PermissionUpdates::new()
             .access_control_type(AccessControlType::AllowAllAccess)
             .native_token_spend_limit(limit, LimitChange::Raw)
             .erc20_spend_limit(token, limit, LimitChange::Raw)
+            .erc20_spend_limit(unused, limit, LimitChange::Raw)
             .gas_spend_limit(limit, LimitChange::Raw);
         world.add_key(SESSION_KEY, updates.encode()?)?.ok()?;
 
@@ -205,20 +205,15 @@ impl Property for Decoder {
         let execute = world.as_account(call_data.clone());
         world.chain.send(execute)?.ok()?;
         for cost in [99, 3] {
-            let nonce = U256::from_be_bytes(SESSION_KEY.into_word().0) << 64;
-            let mut operation = operation(call_data.clone(), nonce);
-            operation.callGasLimit = U256::from(cost);
-            operation.maxFeePerGas = U256::ONE;
-            let validate = IPlugin::userOpValidationFunctionCall {
-                functionId: 0,
-                userOp: operation,
-                userOpHash: Default::default(),
-            };
-            world.send(&validate)?.ok()?;
+            let mut operation = world.operation(call_data.clone(), SESSION_KEY);
+            operation.call_gas_limit = U256::from(cost);
+            operation.max_fee_per_gas = U256::ONE;
+            let validate = world.as_account(world.validation(operation, Default::default()));
+            world.chain.send(validate)?.ok()?;
         }
         world.keep();
 
-        let mut footprint = KeyState::fresh(ACCOUNT, SESSION_KEY);
+        let mut footprint = world.fresh(SESSION_KEY);
         for contract in CONTRACTS.into_iter().chain([Address::ZERO]) {
             footprint
                 .contracts
@@ -233,7 +228,8 @@ impl Property for Decoder {
             used(&before.native_limit) == 7
                 && used(&before.contracts[&token].token_limit) == 5
                 && used(&before.gas_limit.info) == 3
-                && before.gas_limit.should_reset,
+                && before.gas_limit.should_reset
+                && (before.contracts[&unused].token_limit.last_used_time == 0) == generation.is_v08(),
             "the limits of the key that all cases start from are not used as planned: {before:?}"
         );
         Ok(Self { world, before })

@@ -2,7 +2,7 @@
 //! the set says. The model, and decoding, say the same. A set that no plugin could take is refused in Rust.
 
 use crate::{
-    ACCOUNT, Outcomes, Property, World,
+    ACCOUNT, Generation, Outcomes, Property, World,
     generators::{
         CONTRACTS, any_access_control_type, any_address, any_address_entry, any_erc20_limit,
         any_function_entry, any_later_time, any_limit, any_time_range,
@@ -41,8 +41,8 @@ impl Property for Encoder {
 
     const NAME: &'static str = "encoder";
 
-    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
-        let world = World::new(plugin)?;
+    fn prepare(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let world = World::new(generation, plugin)?;
         Ok(Self { world })
     }
 
@@ -109,7 +109,7 @@ impl Property for Encoder {
             execution.output
         );
 
-        let mut expected = expected(&case.permissions, case.time);
+        let mut expected = expected(world, &case.permissions, case.time);
         // What no entry names must be as it is by default.
         for contract in NAMED {
             let entry = expected.contracts.entry(contract).or_default();
@@ -121,7 +121,7 @@ impl Property for Encoder {
         let updates: PermissionUpdates = case.permissions.updates().collect();
         let decoded = PermissionUpdates::decode(&encoded);
         prop_assert_eq!(decoded.as_ref(), Ok(&updates), "decodes differently");
-        let mut applied = KeyState::fresh(ACCOUNT, SESSION_KEY);
+        let mut applied = world.fresh(SESSION_KEY);
         for contract in expected.contracts.keys() {
             let entry = applied.contracts.entry(*contract).or_default();
             if NAMED.contains(contract) {
@@ -129,7 +129,7 @@ impl Property for Encoder {
             }
         }
         applied
-            .apply(&updates, case.time)
+            .apply_at_addition(&updates, case.time)
             .map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(applied, expected, "the model (left) differs from the set (right)");
 
@@ -164,8 +164,11 @@ fn is_possible(permissions: &Permissions) -> bool {
 
 /// What a fresh key is to look like with a set that was applied at `time`: written from the specification, without the
 /// model's help.
-fn expected(permissions: &Permissions, time: u64) -> KeyState {
-    let mut state = KeyState::fresh(ACCOUNT, SESSION_KEY);
+fn expected(world: &World, permissions: &Permissions, time: u64) -> KeyState {
+    let mut state = world.fresh(SESSION_KEY);
+    // On the module, intervals begin with the first use.
+    let is_v08 = world.generation.is_v08();
+    let time = if is_v08 { 0 } else { time };
     state.access_control_type = permissions.access_control_type;
     // The last entry of a contract or a function counts.
     for entry in &permissions.address_entries {
@@ -196,6 +199,7 @@ fn expected(permissions: &Permissions, time: u64) -> KeyState {
     }
     if let Some(limit) = permissions.gas_spend_limit.filter(|limit| !limit.is_unlimited()) {
         state.gas_limit.info = unused(limit, time);
+        state.gas_limit.should_reset = is_v08 && limit.refresh_interval != 0;
     }
     state.required_paymaster = permissions
         .required_paymaster

@@ -311,6 +311,9 @@ fn acted(who: &str, action: &OwnerAction, done: bool) -> String {
         OwnerAction::Uninstall { starved: false } => "uninstall",
         OwnerAction::Uninstall { starved: true } => "starved uninstall",
         OwnerAction::Install(_) => "install",
+        OwnerAction::Dismantle([_, _, false]) => "uninstall, functions quietly",
+        OwnerAction::Dismantle(_) => "uninstall, part by part",
+        OwnerAction::Reassemble => "quiet install",
     };
     let done = if done { "done" } else { "refused" };
     format!("{who}: {what}, {done}")

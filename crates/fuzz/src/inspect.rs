@@ -2,7 +2,7 @@
 //! tag, every entry, limit and amount used.
 
 use crate::{
-    Outcomes, Property,
+    Generation, Outcomes, Property,
     account::AccountWorld,
     history::{History, fail},
     sequence::{Case, histories, live},
@@ -11,6 +11,7 @@ use alloy::primitives::Bytes;
 use proptest::prelude::*;
 use session_key_client::{
     Deployment, SmartAccount,
+    account::Generation as AccountGeneration,
     inspect::{InspectOptions, Inspection, inspect},
 };
 use session_key_testkit::{LogLimits, NodeOptions, Testkit};
@@ -27,9 +28,9 @@ impl Property for Inspections {
 
     const NAME: &'static str = "inspect";
 
-    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
+    fn prepare(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self> {
         Ok(Self {
-            world: AccountWorld::new(plugin)?,
+            world: AccountWorld::new(generation, plugin)?,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?,
@@ -37,7 +38,7 @@ impl Property for Inspections {
     }
 
     fn cases(&self) -> BoxedStrategy<Case> {
-        histories(1..12)
+        histories(self.world.generation, 1..12)
     }
 
     fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
@@ -65,7 +66,8 @@ impl Property for Inspections {
                     contract.functions.retain(|_, is_on_list| *is_on_list);
                 }
             }
-            found.rule_set = expected.rule_set;
+            // Which targets are modules is not of the key's.
+            found.modules.clone_from(&expected.modules);
             prop_assert_eq!(found, expected, "rebuilt (left) differs from the model (right)");
             prop_assert_eq!(key.tag, Some(crate::prepared::TAG));
         }
@@ -92,11 +94,12 @@ pub(crate) async fn inspected(
         factory: world.stack.account_factory,
         account_init_code_hash: None,
     };
-    let account = SmartAccount::new(
-        node.provider(),
-        crate::account::CHAIN_ID,
-        world.account,
-        deployment,
-    );
+    let (provider, chain_id) = (node.provider(), crate::account::CHAIN_ID);
+    let account = match world.account_generation {
+        AccountGeneration::V08(validations) => {
+            SmartAccount::new_v08(provider, chain_id, world.account, deployment, validations)
+        }
+        _ => SmartAccount::new(provider, chain_id, world.account, deployment),
+    };
     inspect(&account, &InspectOptions::new()).await
 }

@@ -5,6 +5,7 @@ pub mod calldata;
 pub mod covers;
 pub mod decoder;
 pub mod encoder;
+mod generation;
 pub mod generators;
 mod history;
 pub mod inspect;
@@ -21,6 +22,7 @@ pub mod verdict;
 mod views;
 mod world;
 
+pub use generation::Generation;
 pub use outcomes::Outcomes;
 pub use property::{Failure, OtherPlugin, Property, Seeded, run_seeds, run_with_regressions};
 pub use world::{ACCOUNT, World};

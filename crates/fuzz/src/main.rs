@@ -3,7 +3,7 @@
 use clap::{Parser, ValueEnum};
 use eyre::ensure;
 use session_key_fuzz::{
-    OtherPlugin, Outcomes, Property, Seeded,
+    Generation, OtherPlugin, Outcomes, Property, Seeded,
     calldata::{BundledCalldata, Calldata},
     covers::Coverages,
     decoder::Decoder,
@@ -13,7 +13,7 @@ use session_key_fuzz::{
     run_seeds,
     sequence::Sequence,
     user_operation::UserOperations,
-    verdict::{ModuleVerdicts, Verdicts},
+    verdict::Verdicts,
 };
 use std::{
     path::PathBuf,
@@ -24,15 +24,15 @@ use std::{
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// How long to run, shared evenly among the properties; what one does not use, those after it share.
+    /// How long to run, shared evenly among the properties of all generations; what one does not use, those after it share.
     #[arg(long, default_value_t = 60, value_name = "N")]
     seconds: u64,
 
-    /// How many cases of each property to run at most.
+    /// How many cases of each property to run at most, per generation.
     #[arg(long, value_name = "N")]
     cases: Option<u64>,
 
-    /// Fail if there were fewer cases than this, of all properties together.
+    /// Fail if there were fewer cases than this of either generation, of all its properties together.
     #[arg(long, value_name = "N")]
     at_least: Option<u64>,
 
@@ -44,9 +44,17 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
 
+    /// The same, as the session key module of ERC-6900 v0.8 accounts.
+    #[arg(long, value_name = "FILE")]
+    module: Option<PathBuf>,
+
     /// Only this property; may be given several times.
     #[arg(long = "property", value_enum, value_name = "NAME")]
     properties: Vec<Name>,
+
+    /// Only accounts of this generation: ERC-6900 v0.7, or v0.8.
+    #[arg(long = "generation", value_enum, value_name = "NAME")]
+    generation: Option<Generation>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,7 +66,6 @@ enum Name {
     BundledCalldata,
     UserOperation,
     Verdict,
-    ModuleVerdict,
     Sequence,
     Inspect,
     Plan,
@@ -75,37 +82,95 @@ fn main() -> eyre::Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         now.as_nanos() as u64
     });
-    let plugin = arguments.plugin.as_deref().map(OtherPlugin::read).transpose()?;
+    let read = |generation, file: &Option<PathBuf>| {
+        let file = file.as_deref();
+        file.map(|file| OtherPlugin::read(generation, file)).transpose()
+    };
+    let plugin = read(Generation::V07, &arguments.plugin)?;
+    let module = read(Generation::V08, &arguments.module)?;
+    let generations = arguments
+        .generation
+        .map_or(Generation::ALL.to_vec(), |one| vec![one]);
+    let runs: Vec<_> = names
+        .iter()
+        .flat_map(|name| generations.iter().map(move |generation| (*name, *generation)))
+        .filter(|(name, generation)| name.generations().contains(generation))
+        .collect();
+    ensure!(
+        !runs.is_empty(),
+        "no property given is about accounts of that generation"
+    );
     let time = Duration::from_secs(arguments.seconds);
     let most = arguments.cases.unwrap_or(u64::MAX);
     let start = Instant::now();
-    let mut cases = 0;
-    for (done, name) in names.iter().enumerate() {
-        let share = time.saturating_sub(start.elapsed()) / (names.len() - done) as u32;
-        let run = match name {
-            Name::Decoder => run::<Decoder>,
-            Name::Encoder => run::<Encoder>,
-            Name::Verdict => run::<Verdicts>,
-            Name::ModuleVerdict => run::<ModuleVerdicts>,
-            Name::Sequence => run::<Sequence>,
-            Name::Calldata => run::<Calldata>,
-            Name::BundledCalldata => run::<BundledCalldata>,
-            Name::UserOperation => run::<UserOperations>,
-            Name::Inspect => run::<Inspections>,
-            Name::Plan => run::<Plans>,
-            Name::Covers => run::<Coverages>,
+    let mut cases: Vec<_> = generations.iter().map(|generation| (*generation, 0)).collect();
+    for (done, (name, generation)) in runs.iter().enumerate() {
+        let share = time.saturating_sub(start.elapsed()) / (runs.len() - done) as u32;
+        let other = match generation {
+            Generation::V08 => module.as_ref(),
+            _ => plugin.as_ref(),
         };
-        cases += run(seed, plugin.as_ref(), share, most)?;
+        let ran = name.run(*generation, seed, other, share, most)?;
+        for (of, count) in &mut cases {
+            *count += if of == generation { ran } else { 0 };
+        }
     }
     let elapsed = start.elapsed().as_secs();
-    println!("{cases} cases in all, in {elapsed} seconds");
-    if let Some(least) = arguments.at_least {
-        ensure!(cases >= least, "fewer than {least} cases");
+    let all: u64 = cases.iter().map(|(_, count)| count).sum();
+    println!("{all} cases in all, in {elapsed} seconds");
+    for (generation, count) in cases {
+        println!("{count} of them on {} accounts", generation.name());
+        if let Some(least) = arguments.at_least {
+            ensure!(
+                count >= least,
+                "fewer than {least} cases on {} accounts",
+                generation.name()
+            );
+        }
     }
     Ok(())
 }
 
+macro_rules! properties {
+    ($($name:ident => $property:ty),* $(,)?) => {
+        impl Name {
+            const fn generations(self) -> &'static [Generation] {
+                match self {
+                    $(Self::$name => <$property>::GENERATIONS,)*
+                }
+            }
+
+            fn run(
+                self,
+                generation: Generation,
+                seed: u64,
+                plugin: Option<&OtherPlugin>,
+                share: Duration,
+                most: u64,
+            ) -> eyre::Result<u64> {
+                match self {
+                    $(Self::$name => run::<$property>(generation, seed, plugin, share, most),)*
+                }
+            }
+        }
+    };
+}
+
+properties! {
+    Decoder => Decoder,
+    Encoder => Encoder,
+    Calldata => Calldata,
+    BundledCalldata => BundledCalldata,
+    UserOperation => UserOperations,
+    Verdict => Verdicts,
+    Sequence => Sequence,
+    Inspect => Inspections,
+    Plan => Plans,
+    Covers => Coverages,
+}
+
 fn run<P: Property>(
+    generation: Generation,
     seed: u64,
     plugin: Option<&OtherPlugin>,
     share: Duration,
@@ -113,11 +178,12 @@ fn run<P: Property>(
 ) -> eyre::Result<u64> {
     // The chain is set up before the first question for more.
     let mut start = None;
-    let (seeded, outcomes) = run_seeds::<P>(seed, plugin, |cases| {
+    let (seeded, outcomes) = run_seeds::<P>(generation, seed, plugin, |cases| {
         let start = *start.get_or_insert_with(Instant::now);
         cases < most && start.elapsed() < share
     })?;
     report::<P>(
+        generation,
         seeded,
         &outcomes,
         start.map_or(Duration::ZERO, |start| start.elapsed()),
@@ -125,10 +191,11 @@ fn run<P: Property>(
     Ok(seeded.cases)
 }
 
-fn report<P: Property>(seeded: Seeded, outcomes: &Outcomes, elapsed: Duration) {
+fn report<P: Property>(generation: Generation, seeded: Seeded, outcomes: &Outcomes, elapsed: Duration) {
     println!(
-        "{}: no mismatch in {} cases from seed {}, {:.0} cases a second, {} distinct outcomes, the rarest first:",
+        "{}, {}: no mismatch in {} cases from seed {}, {:.0} cases a second, {} distinct outcomes, the rarest first:",
         P::NAME,
+        generation.name(),
         seeded.cases,
         seeded.first,
         seeded.cases as f64 / elapsed.as_secs_f64(),

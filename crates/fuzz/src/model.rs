@@ -1,6 +1,7 @@
 //! The account as it should be: what every action and every operation makes of it, without a chain.
 
 use crate::{
+    Generation,
     account::{AccountWorld, Holdings},
     prepared::{Maker, NO_UPDATE, Prepared, updates},
     steps::{Change, KEYS, OwnerAction, session_key},
@@ -10,10 +11,10 @@ use session_key_client::{
     SignedOperation,
     key_list::KeyList,
     permissions::{
-        AaCode,
+        AaCode, EXECUTE_WITH_SESSION_KEY,
         model::{KeyState, Rule, Verdict, Violation, decode_execute_with_session_key},
     },
-    revert::{AccountError, PluginError, Revert},
+    revert::{AccountError, AccountV08Error, PluginError, Revert},
 };
 use session_key_testkit::ChainError;
 use std::collections::BTreeMap;
@@ -54,6 +55,8 @@ pub(crate) enum Refusal {
     Plugin(PluginError),
     /// The account says so.
     Account(AccountError),
+    /// The account says so, of v0.8.
+    AccountV08(AccountV08Error),
     /// The account has no such function: the plugin is gone.
     NoFunction,
 }
@@ -63,6 +66,7 @@ impl Refusal {
         match (self, revert.root()) {
             (Self::Plugin(expected), Revert::Plugin(found)) => expected == found,
             (Self::Account(expected), Revert::Account(found)) => expected == found,
+            (Self::AccountV08(expected), Revert::AccountV08(found)) => expected == found,
             // The one in an operation, the other in a transaction.
             (
                 Self::NoFunction,
@@ -124,9 +128,7 @@ impl Model {
         let address = |index: &usize| session_key(*index).address();
         // The first argument of most actions: the key that was chosen when the call data were made.
         let chosen = Address::from_slice(&call_data[16..36]);
-        let plugin = world.stack.session_key_plugin;
-        let is_plugins = !matches!(action, OwnerAction::Install(_) | OwnerAction::Uninstall { .. });
-        if is_plugins && !self.installed {
+        if !action.is_accounts() && !self.installed {
             return Err(Refusal::NoFunction);
         }
         match action {
@@ -162,22 +164,11 @@ impl Model {
                     })),
                 }
             }
-            OwnerAction::Uninstall { starved } => {
-                if !self.installed {
-                    return Err(Refusal::Account(AccountError::PluginNotInstalled { plugin }));
-                }
-                self.installed = false;
-                // The plugin that does not notice keeps what it has, until it is installed again.
-                if !starved {
-                    self.retire_all(world);
-                }
-                Ok(())
-            }
+            OwnerAction::Uninstall { starved } => self.uninstall(world, !starved),
+            OwnerAction::Dismantle(told) => self.uninstall(world, told.contains(&true)),
+            OwnerAction::Reassemble => self.install(world),
             OwnerAction::Install(keys) => {
-                if self.installed {
-                    return Err(Refusal::Account(AccountError::PluginAlreadyInstalled { plugin }));
-                }
-                self.installed = true;
+                self.install(world)?;
                 self.retire_all(world);
                 for (key, changes) in keys {
                     self.add(world, address(key), changes, time)?;
@@ -185,6 +176,40 @@ impl Model {
                 Ok(())
             }
         }
+    }
+
+    fn uninstall(&mut self, world: &AccountWorld, told: bool) -> Result<(), Refusal> {
+        if !self.installed {
+            return Err(match world.generation {
+                Generation::V07 => Refusal::Account(AccountError::PluginNotInstalled {
+                    plugin: world.stack.session_key_plugin,
+                }),
+                Generation::V08 => Refusal::AccountV08(AccountV08Error::ExecutionFunctionNotSet {
+                    selector: EXECUTE_WITH_SESSION_KEY,
+                }),
+            });
+        }
+        self.installed = false;
+        // The plugin that does not notice keeps what it has, until it is told that it is installed again.
+        if told {
+            self.retire_all(world);
+        }
+        Ok(())
+    }
+
+    const fn install(&mut self, world: &AccountWorld) -> Result<(), Refusal> {
+        if self.installed {
+            return Err(Refusal::Account(match world.generation {
+                Generation::V07 => AccountError::PluginAlreadyInstalled {
+                    plugin: world.stack.session_key_plugin,
+                },
+                Generation::V08 => AccountError::ExecutionFunctionAlreadySet {
+                    selector: EXECUTE_WITH_SESSION_KEY,
+                },
+            }));
+        }
+        self.installed = true;
+        Ok(())
     }
 
     fn require(&self, key: Address) -> Result<(), Refusal> {
@@ -273,8 +298,7 @@ impl Model {
         let SignedOperation { operation, hash } = &prepared.signed;
         let key = match &prepared.maker {
             Maker::Key(key) => *key,
-            Maker::Owner(OwnerAction::Install(_) | OwnerAction::Uninstall { .. }) => return Ok(()),
-            Maker::Owner(_) if self.installed => return Ok(()),
+            Maker::Owner(action) if action.is_accounts() || self.installed => return Ok(()),
             Maker::Owner(_) => return Err((AaCode::AccountReverted, Vec::new())),
         };
         let state = self.states.entry(key).or_insert_with(|| world.unregistered(key));

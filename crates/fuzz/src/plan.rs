@@ -1,15 +1,16 @@
 //! `plan`: from the state of a key after a random history to a random set. Carried out on the chain, the plan leads to the set and
-//! nowhere else, a second plan is empty, what was equal is as it was, and every update of it is needed.
+//! nowhere else, a second plan is empty, what was equal is as it was, limits have the use and the end of the interval that it says, and
+//! every update of it is needed.
 
 use crate::{
-    Outcomes, Property,
+    Generation, Outcomes, Property,
     account::AccountWorld,
     history::{History, fail},
     sequence::{Case as Lived, live},
     steps::{Change, Target},
     views::with_entries,
 };
-use alloy::primitives::Bytes;
+use alloy::primitives::{Bytes, U256};
 use proptest::prelude::*;
 use session_key_client::{
     calldata,
@@ -47,15 +48,15 @@ impl Property for Plans {
 
     const NAME: &'static str = "plan";
 
-    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
-        let world = AccountWorld::new(plugin)?;
+    fn prepare(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let world = AccountWorld::new(generation, plugin)?;
         Ok(Self { world })
     }
 
     fn cases(&self) -> BoxedStrategy<Case> {
         let wished = prop_oneof![Change::any_permissions(), Change::any_few().boxed()];
         (
-            crate::sequence::histories(1..8),
+            crate::sequence::histories(self.world.generation, 1..8),
             0..3usize,
             wished,
             any::<bool>(),
@@ -120,6 +121,44 @@ impl Property for Plans {
         let second = Plan::new(after, &wished, mode, at).map_err(fail)?;
         prop_assert!(second.is_empty(), "a second plan: {:?}", second);
 
+        // What the plan says of limits is what the chain then says.
+        let budgets = state.budgets(at);
+        for change in plan.changes() {
+            let (before, now, budget) = match change.part {
+                Part::NativeLimit => (state.native_limit, after.native_limit, budgets.native),
+                Part::GasLimit => (state.gas_limit.info, after.gas_limit.info, budgets.gas),
+                Part::TokenLimit { token } => {
+                    let of = |key: &KeyState| key.contracts.get(&token).map(|contract| contract.token_limit);
+                    let budget = budgets.erc20.get(&token).copied();
+                    (
+                        of(&state).unwrap_or_default(),
+                        of(after).unwrap_or_default(),
+                        budget,
+                    )
+                }
+                _ => continue,
+            };
+            let Some(effect) = change.limit else {
+                return Err(fail("a limit changes without an effect"));
+            };
+            let counts = budget.map_or(U256::ZERO, |budget| budget.used);
+            let expected = match mode {
+                _ if !now.has_limit => U256::ZERO,
+                LimitMode::Keep => counts,
+                LimitMode::Raw => before.limit_used,
+                _ => U256::ZERO,
+            };
+            prop_assert_eq!(effect.used_before, counts, "{:?}", change);
+            prop_assert_eq!(
+                (effect.used_after, now.limit_used),
+                (expected, expected),
+                "{:?}",
+                change
+            );
+            let refreshes = now.refreshes_at().filter(|_| now.has_limit);
+            prop_assert_eq!(effect.refreshes_after, refreshes, "{:?}", change);
+        }
+
         // What was equal is as it was, use included.
         let touched: BTreeSet<Part> = updates.as_slice().iter().map(Part::of).collect();
         if !touched.contains(&Part::NativeLimit) {
@@ -163,7 +202,7 @@ fn clears(plan: &Plan) -> usize {
 }
 
 /// What is used of each limit.
-fn used(state: &KeyState) -> Vec<alloy::primitives::U256> {
+fn used(state: &KeyState) -> Vec<U256> {
     let used = |limit: &SpendLimitInfo| {
         if limit.has_limit {
             limit.limit_used

@@ -12,7 +12,7 @@ use alloy::{
 };
 use session_key_client::{
     Call, SignedOperation, UserOperation,
-    calldata::{self, NewSessionKey, UninstallConfig},
+    calldata::{self, NewSessionKey},
     key_list::SENTINEL,
     permissions::{execute_with_session_key, model::decode_execute_with_session_key},
 };
@@ -20,9 +20,6 @@ use session_key_testkit::ChainError;
 
 /// Order of secp256k1.
 const ORDER: U256 = uint!(0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141_U256);
-
-/// Gas units that a callback gets which is to fail.
-const STARVED: U256 = uint!(100_U256);
 
 impl Model {
     /// The key that was chosen.
@@ -77,23 +74,15 @@ impl Model {
                 }
                 calldata::update_key_permissions(self.choose(*key).address(), updates)
             }
-            OwnerAction::Uninstall { starved } => {
-                let config = match starved {
-                    true => UninstallConfig {
-                        force: true,
-                        callback_gas_limit: STARVED,
-                        ..Default::default()
-                    },
-                    false => UninstallConfig::default(),
-                };
-                calldata::uninstall_plugin(world.stack.session_key_plugin, &config, Bytes::new())
-            }
+            OwnerAction::Uninstall { starved } => world.uninstall(*starved)?,
+            OwnerAction::Dismantle(told) => world.dismantle(*told),
+            OwnerAction::Reassemble => world.reassemble()?,
             OwnerAction::Install(keys) => {
                 let keys: Vec<_> = keys
                     .iter()
                     .map(|(key, changes)| new_key(world, *key, changes))
                     .collect::<Result<_, _>>()?;
-                world.install(&keys)
+                world.install(world.account, &keys)
             }
         })
     }
@@ -125,7 +114,7 @@ impl Model {
             call_gas_limit: gas,
             verification_gas_limit: gas,
             pre_verification_gas: gas,
-            version: world.generation.entry_point_version(),
+            version: world.account_generation.entry_point_version(),
             ..Default::default()
         };
         if let Some(index) = random.paymaster {
@@ -194,8 +183,9 @@ impl Model {
     ) -> eyre::Result<Prepared> {
         let gas = U256::from(GAS);
         let mut operation = UserOperation {
+            version: world.account_generation.entry_point_version(),
             sender: world.account,
-            nonce: next_nonce(world, world.account, U256::ZERO, before)?,
+            nonce: next_nonce(world, world.account, world.owner_nonce_key(), before)?,
             call_data: self.call_data(world, action)?,
             call_gas_limit: gas + gas,
             verification_gas_limit: gas,
@@ -204,6 +194,7 @@ impl Model {
             ..Default::default()
         };
         let hash = world.sign(&mut operation, &world.owner)?;
+        operation.signature = world.formed_by_owner(&operation.signature);
         Ok(Prepared {
             signed: SignedOperation { operation, hash },
             maker: Maker::Owner(action.clone()),

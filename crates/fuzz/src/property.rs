@@ -1,6 +1,6 @@
 //! What a property is, how its cases are run, and how one that fails is shown.
 
-use crate::Outcomes;
+use crate::{Generation, Outcomes};
 use alloy::{hex, primitives::Bytes};
 use eyre::WrapErr as _;
 use proptest::{
@@ -23,9 +23,12 @@ pub trait Property: Sized {
     /// Name of the property: of its test, of its file of regressions, and on the command line.
     const NAME: &'static str;
 
-    /// Sets up the chain that all cases start from. `plugin`: the code to deploy as the session key plugin, if not that of the
-    /// bindings.
-    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self>;
+    /// The generations of accounts that it is about.
+    const GENERATIONS: &'static [Generation] = &Generation::ALL;
+
+    /// Sets up the chain that all cases start from. `plugin`: the creation code of the session key plugin, or module, if not that of
+    /// the bindings.
+    fn prepare(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self>;
 
     /// Draws cases, with a bias to boundaries.
     fn cases(&self) -> BoxedStrategy<Self::Case>;
@@ -34,19 +37,21 @@ pub trait Property: Sized {
     fn check(&mut self, case: &Self::Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError>;
 }
 
-/// A session key plugin that is not that of the bindings.
+/// A session key plugin, or module, that is not that of the bindings.
 #[derive(Clone, Debug)]
 pub struct OtherPlugin {
+    generation: Generation,
     file: PathBuf,
     code: Bytes,
 }
 
 impl OtherPlugin {
-    /// Reads creation bytecode, in hex, from a file.
-    pub fn read(file: &Path) -> eyre::Result<Self> {
+    /// Reads creation bytecode, in hex, from a file: of the plugin or of the module.
+    pub fn read(generation: Generation, file: &Path) -> eyre::Result<Self> {
         let read = || {
             let hex = std::fs::read_to_string(file)?;
             Ok::<_, eyre::Report>(Self {
+                generation,
                 file: file.canonicalize()?,
                 code: hex.trim().parse()?,
             })
@@ -57,6 +62,15 @@ impl OtherPlugin {
     /// The creation bytecode.
     pub const fn code(&self) -> &Bytes {
         &self.code
+    }
+
+    /// The option that asks for it, as a shell's words.
+    fn option(&self) -> String {
+        let name = match self.generation {
+            Generation::V07 => "plugin",
+            Generation::V08 => "module",
+        };
+        format!(" --{name} {}", quoted(&self.file.display().to_string()))
     }
 }
 
@@ -75,6 +89,8 @@ fn quoted(word: &str) -> String {
 pub struct Failure {
     /// Name of the property.
     pub property: &'static str,
+    /// The accounts' generation.
+    pub generation: Generation,
     /// How it is broken.
     pub reason: String,
     /// The case.
@@ -89,14 +105,22 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             property,
+            generation,
             reason,
             case,
             reproduction,
             regression,
         } = self;
-        write!(f, "{property}: {reason}\ncase: {case}\nreproduce: {reproduction}")?;
+        write!(
+            f,
+            "{property}, {}: {reason}\ncase: {case}\nreproduce: {reproduction}",
+            generation.name()
+        )?;
         match regression {
-            Some(line) => write!(f, "\nkeep, in proptest-regressions/{property}.txt: {line}"),
+            Some(line) => {
+                let file = generation.named(property);
+                write!(f, "\nkeep, in proptest-regressions/{file}.txt: {line}")
+            }
             None => Ok(()),
         }
     }
@@ -109,7 +133,11 @@ impl std::error::Error for Failure {}
 ///
 /// The cases are the same ones every time, so a test passes or fails by the code and not by luck; `PROPTEST_RNG_SEED` asks
 /// for others. [`run_seeds`] is what searches for new failures.
-pub fn run_with_regressions<P: Property>(cases: u32, regressions: &'static str) -> eyre::Result<Outcomes> {
+pub fn run_with_regressions<P: Property>(
+    generation: Generation,
+    cases: u32,
+    regressions: &'static str,
+) -> eyre::Result<Outcomes> {
     let defaults = Config::default();
     let config = Config {
         cases: match std::env::var_os("PROPTEST_CASES") {
@@ -128,12 +156,16 @@ pub fn run_with_regressions<P: Property>(cases: u32, regressions: &'static str) 
         .into_iter()
         .filter_map(|name| Some(format!("{name}={} ", quoted(&std::env::var(name).ok()?))))
         .collect();
-    let reproduction = format!("{settings}cargo test -p {} {}", env!("CARGO_PKG_NAME"), P::NAME);
-    let property = P::prepare(None)?;
+    let reproduction = format!(
+        "{settings}cargo test -p {} {}",
+        env!("CARGO_PKG_NAME"),
+        generation.named(P::NAME)
+    );
+    let property = P::prepare(generation, None)?;
     let strategy = property.cases();
     let mut runner = TestRunner::new(config);
     let outcomes = Outcomes::default();
-    check_with(property, outcomes, (reproduction, None), |test| {
+    check_with(property, outcomes, (generation, reproduction, None), |test| {
         runner.run(&strategy, test)
     })
     .map(|(_, outcomes)| outcomes)
@@ -148,17 +180,16 @@ pub struct Seeded {
     pub cases: u64,
 }
 
-/// Runs cases from consecutive seeds, for as long as `more` says so after so many cases, against the given plugin (`None`: that of
-/// the bindings). Keeps no regressions.
+/// Runs cases from consecutive seeds, for as long as `more` says so after so many cases, against the given plugin or module (`None`:
+/// that of the bindings). Keeps no regressions.
 pub fn run_seeds<P: Property>(
+    generation: Generation,
     first: u64,
     plugin: Option<&OtherPlugin>,
     mut more: impl FnMut(u64) -> bool,
 ) -> eyre::Result<(Seeded, Outcomes)> {
-    let mut property = P::prepare(plugin.map(OtherPlugin::code))?;
-    let options = plugin.map_or_else(String::new, |plugin| {
-        format!(" --plugin {}", quoted(&plugin.file.display().to_string()))
-    });
+    let mut property = P::prepare(generation, plugin.map(OtherPlugin::code))?;
+    let options = plugin.map_or_else(String::new, OtherPlugin::option);
     let strategy = property.cases();
     let mut outcomes = Outcomes::default();
     let mut cases = 0;
@@ -175,14 +206,18 @@ pub fn run_seeds<P: Property>(
             .new_tree(&mut runner)
             .map_err(|reason| eyre::eyre!("{}: no case from seed {seed}: {reason}", P::NAME))?;
         let reproduction = format!(
-            "cargo run --release -p {} -- --property {}{options} --seed {seed} --cases 1",
+            "cargo run --release -p {} -- --property {} --generation {}{options} --seed {seed} --cases 1",
             env!("CARGO_PKG_NAME"),
-            P::NAME
+            P::NAME,
+            generation.name()
         );
         let regression = format!("cc {}", hex::encode(bytes));
-        (property, outcomes) = check_with(property, outcomes, (reproduction, Some(regression)), |test| {
-            runner.run_one(case, test).map(drop)
-        })?;
+        (property, outcomes) = check_with(
+            property,
+            outcomes,
+            (generation, reproduction, Some(regression)),
+            |test| runner.run_one(case, test).map(drop),
+        )?;
         cases += 1;
     }
     Ok((Seeded { first, cases }, outcomes))
@@ -194,7 +229,7 @@ type Checked<P> = Result<(), TestError<<P as Property>::Case>>;
 fn check_with<P: Property>(
     property: P,
     outcomes: Outcomes,
-    (reproduction, regression): (String, Option<String>),
+    (generation, reproduction, regression): (Generation, String, Option<String>),
     run: impl FnOnce(&dyn Fn(P::Case) -> Result<(), TestCaseError>) -> Checked<P>,
 ) -> eyre::Result<(P, Outcomes)> {
     let state = RefCell::new((property, outcomes));
@@ -207,6 +242,7 @@ fn check_with<P: Property>(
         Err(TestError::Abort(reason)) => Err(eyre::eyre!("{}: {reason}", P::NAME)),
         Err(TestError::Fail(reason, case)) => Err(Failure {
             property: P::NAME,
+            generation,
             reason: reason.to_string(),
             case: format!("{case:?}"),
             reproduction,

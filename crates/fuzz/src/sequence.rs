@@ -3,7 +3,7 @@
 //! resets; time that jumps to where intervals end. After every transaction every view and every balance is as the model says.
 
 use crate::{
-    Outcomes, Property,
+    Generation, Outcomes, Property,
     account::{AccountWorld, START},
     history::History,
     steps::{Action, Change, OwnerAction, Pause},
@@ -21,8 +21,8 @@ pub struct Case {
     pub steps: Vec<(Pause, Action)>,
 }
 
-/// Histories of so many steps.
-pub(crate) fn histories(steps: Range<usize>) -> BoxedStrategy<Case> {
+/// Histories of so many steps, of an account of this generation.
+pub(crate) fn histories(generation: Generation, steps: Range<usize>) -> BoxedStrategy<Case> {
     (
         [
             Change::any_permissions(),
@@ -30,7 +30,7 @@ pub(crate) fn histories(steps: Range<usize>) -> BoxedStrategy<Case> {
             Change::any_permissions(),
         ],
         prop_oneof![1 => Just(0usize), 8 => 1..4usize],
-        prop::collection::vec((Pause::any(), Action::any()), steps),
+        prop::collection::vec((Pause::any(), Action::any(generation)), steps),
     )
         .prop_map(|(permissions, keys, steps)| Case {
             keys: permissions.into_iter().enumerate().take(keys).collect(),
@@ -70,13 +70,13 @@ impl Property for Sequence {
 
     const NAME: &'static str = "sequence";
 
-    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
-        let world = AccountWorld::new(plugin)?;
+    fn prepare(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let world = AccountWorld::new(generation, plugin)?;
         Ok(Self { world })
     }
 
     fn cases(&self) -> BoxedStrategy<Case> {
-        histories(1..25)
+        histories(self.world.generation, 1..25)
     }
 
     fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {

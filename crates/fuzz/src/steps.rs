@@ -3,7 +3,10 @@
 //!
 //! The larger strategies are boxed: a test's stack would be too small for what they are made of.
 
-use crate::account::{AccountWorld, RECIPIENT, REFUSER, SHOP, START};
+use crate::{
+    Generation,
+    account::{AccountWorld, RECIPIENT, REFUSER, SHOP, START},
+};
 use alloy::{
     primitives::{Address, B256, Selector, U256, hex},
     signers::local::PrivateKeySigner,
@@ -549,18 +552,44 @@ pub enum OwnerAction {
         /// Whether one that does not exist follows.
         spoilt: bool,
     },
-    /// `uninstallPlugin`; starved: by force, and without gas for the plugin.
+    /// `uninstallPlugin`; starved: by force, and without gas for the plugin. On a v0.8 account, the batch of three calls that takes the
+    /// module off; starved: no call has data for the module.
     Uninstall {
         /// Whether the plugin does not notice.
         starved: bool,
     },
-    /// `installPlugin`, with these keys.
+    /// `installPlugin`, with these keys. On a v0.8 account, the batch of three calls that installs the module.
     Install(Vec<(usize, Vec<Change>)>),
+    /// Takes the module off a v0.8 account, and tells it so or not: with the validation of operations, with that of direct calls, with
+    /// its functions.
+    Dismantle([bool; 3]),
+    /// Installs the module on a v0.8 account, and does not tell it so.
+    Reassemble,
 }
 
 impl OwnerAction {
-    /// Any action.
-    pub fn any() -> BoxedStrategy<Self> {
+    /// Whether the account itself does it, and not the plugin.
+    pub const fn is_accounts(&self) -> bool {
+        match self {
+            Self::Uninstall { .. } | Self::Install(_) | Self::Dismantle(_) | Self::Reassemble => true,
+            Self::Add(..) | Self::Remove(..) | Self::Rotate(..) | Self::Update { .. } => false,
+        }
+    }
+
+    /// Any action of accounts of this generation.
+    pub fn any(generation: Generation) -> BoxedStrategy<Self> {
+        match generation {
+            Generation::V07 => Self::any_of_both(),
+            Generation::V08 => prop_oneof![
+                22 => Self::any_of_both(),
+                1 => any::<[bool; 3]>().prop_map(Self::Dismantle),
+                1 => Just(Self::Reassemble),
+            ]
+            .boxed(),
+        }
+    }
+
+    fn any_of_both() -> BoxedStrategy<Self> {
         let predecessor = || {
             prop_oneof![
                 5 => Just(Predecessor::Right),
@@ -612,12 +641,12 @@ pub enum Action {
 }
 
 impl Action {
-    /// Any transaction.
-    pub fn any() -> BoxedStrategy<Self> {
+    /// Any transaction, of an account of this generation.
+    pub fn any(generation: Generation) -> BoxedStrategy<Self> {
         let operation = || {
             prop_oneof![
                 6 => KeyOperation::any(Key::any(), 0.05).prop_map(BundleOperation::Key),
-                1 => OwnerAction::any().prop_map(BundleOperation::Owner),
+                1 => OwnerAction::any(generation).prop_map(BundleOperation::Owner),
             ]
         };
         // One operation that is refused takes the whole bundle with it.
@@ -626,8 +655,8 @@ impl Action {
             3 => prop::collection::vec(operation(), 2..5).boxed(),
         ];
         prop_oneof![
-            10 => OwnerAction::any().prop_map(Self::Owner),
-            1 => OwnerAction::any().prop_map(Self::Stranger),
+            10 => OwnerAction::any(generation).prop_map(Self::Owner),
+            1 => OwnerAction::any(generation).prop_map(Self::Stranger),
             1 => Key::any().prop_map(Self::ResetGas),
             3 => (0..KEYS).prop_map(|place| Self::ResetGas(Key::Pending(place))),
             20 => bundle.prop_map(Self::Bundle),

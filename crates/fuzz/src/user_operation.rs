@@ -1,22 +1,23 @@
-//! `user_operation`: the hash of any operation is the EntryPoint's, and what the client signs is taken by
-//! the plugin for the key's signature; what else it is given is somebody else's signature, or none.
+//! `user_operation`: the hash of any operation is the EntryPoint's, and what the client signs is taken by the plugin for the
+//! key's signature; what else it is given is somebody else's signature, or none. Of packed operations, the members are as large as
+//! can be packed, and `initCode` and `paymasterAndData` of every form, those that mean something to later EntryPoints among them.
 
 use crate::{
-    ACCOUNT, Outcomes, Property, World,
+    ACCOUNT, Generation, Outcomes, Property, World,
     generators::{CONTRACTS, any_address, any_word},
 };
 use alloy::{
-    primitives::{Address, B256, Bytes, Signature, U256, b256, uint},
+    primitives::{Address, B256, Bytes, Signature, U256, b256, hex, uint},
     signers::local::PrivateKeySigner,
-    sol_types::{SolCall, SolError},
+    sol_types::SolError,
 };
 use proptest::prelude::*;
-use session_key_bindings::{ENTRY_POINT, IPlugin, ISessionKeyPlugin::InvalidSignature};
+use session_key_bindings::ISessionKeyPlugin::InvalidSignature;
 use session_key_client::{
     Call, UserOperation,
     permissions::{
-        AccessControlType, EntryPointVersion, LimitChange, OtherForm, PermissionUpdates, SpendLimit,
-        execute_with_session_key,
+        AbiOperation, AccessControlType, EntryPointVersion, LimitChange, PaymasterFields, PermissionUpdates,
+        SpendLimit, execute_with_session_key,
     },
     signer::sign_user_operation,
 };
@@ -91,48 +92,48 @@ impl Property for UserOperations {
 
     const NAME: &'static str = "user_operation";
 
-    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
-        let world = World::new(plugin)?;
+    fn prepare(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let world = World::new(generation, plugin)?;
         Ok(Self { world })
     }
 
     fn cases(&self) -> BoxedStrategy<Case> {
-        let bytes = || {
-            prop_oneof![
-                2 => Just(Vec::new()),
-                3 => prop::collection::vec(any::<u8>(), 0..70),
-                // About where words end.
-                1 => (31usize..34).prop_map(|length| vec![0; length]),
-            ]
-            .prop_map(Bytes::from)
+        let (init_codes, paymasters, version, most) = match self.world.generation {
+            Generation::V07 => (bytes(), bytes(), EntryPointVersion::V06, U256::MAX),
+            Generation::V08 => (
+                any_init_code(),
+                any_paymaster(),
+                EntryPointVersion::V07,
+                U256::from(u128::MAX),
+            ),
         };
         let operation = (
             (
                 prop_oneof![any_address(), Just(ACCOUNT)],
                 any_word(),
+                init_codes,
                 bytes(),
-                bytes(),
-                bytes(),
+                paymasters,
             ),
             (any_word(), any_word(), any_word(), any_word(), any_word()),
             bytes(),
         )
             .prop_map(
-                |(
+                move |(
                     (sender, nonce, init_code, call_data, paymaster_and_data),
                     (call_gas_limit, verification_gas_limit, pre_verification_gas, max_fee, max_priority_fee),
                     signature,
                 )| UserOperation {
-                    version: EntryPointVersion::V06,
+                    version,
                     sender,
                     nonce,
                     init_code,
                     call_data,
-                    call_gas_limit,
-                    verification_gas_limit,
+                    call_gas_limit: call_gas_limit & most,
+                    verification_gas_limit: verification_gas_limit & most,
                     pre_verification_gas,
-                    max_fee_per_gas: max_fee,
-                    max_priority_fee_per_gas: max_priority_fee,
+                    max_fee_per_gas: max_fee & most,
+                    max_priority_fee_per_gas: max_priority_fee & most,
                     paymaster_and_data,
                     signature,
                     authorization: None,
@@ -177,11 +178,29 @@ impl Property for UserOperations {
     fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
         let world = &mut self.world;
         let fail = |error: ChainError| TestCaseError::fail(error.to_string());
-        let chain_id = world.chain.chain_id();
+        let (chain_id, entry_point) = (world.chain.chain_id(), world.stack.entry_point);
         let mut operation = case.operation.clone();
-        let theirs = world.user_operation_hash(unpacked(&operation)?).map_err(fail)?;
-        let ours = operation.hash(ENTRY_POINT, chain_id);
+        let theirs = world.user_operation_hash(operation.clone()).map_err(fail)?;
+        let ours = operation.hash(entry_point, chain_id);
         prop_assert_eq!(ours, theirs, "hash (left) is not the EntryPoint's (right)");
+        // No EntryPoint here looks at what an account delegates to.
+        let delegated = operation.hash_of_delegation(CONTRACTS[0], entry_point, chain_id);
+        prop_assert_eq!(delegated, theirs, "hash of a delegated account's (left)");
+        if let AbiOperation::Packed(packed) = operation.clone().into() {
+            let back = UserOperation::from_packed(packed, operation.version);
+            prop_assert_eq!(
+                &back,
+                &operation,
+                "unpacked (left) is not what was packed (right)"
+            );
+        }
+        if let Some(fields) = operation.paymaster_fields() {
+            prop_assert_eq!(
+                fields.pack(),
+                operation.paymaster_and_data.clone(),
+                "paymaster's fields"
+            );
+        }
         outcomes.reached(format!(
             "hash: init code {}, paymaster {}",
             !operation.init_code.is_empty(),
@@ -192,16 +211,21 @@ impl Property for UserOperations {
         let signer = signer(case.private_key)?;
         let session_key = signer.address();
         operation.sender = ACCOUNT;
+        if world.generation.is_v08() {
+            // Whatever is below the lane.
+            let own = world.operation(Bytes::new(), session_key).nonce;
+            operation.nonce = own >> 104 << 104 | operation.nonce << 152 >> 152;
+        }
         operation.call_data = execute_with_session_key(&[Call::new(CONTRACTS[0], Bytes::new())], session_key);
         let other = signer_of(&case.tampering, &signer)?;
         let hash = match case.tampering {
             Tampering::OtherHash => {
                 let mut other_operation = operation.clone();
-                sign(&mut other_operation, &other, chain_id + 1)?;
+                sign(&mut other_operation, &other, (entry_point, chain_id + 1))?;
                 operation.signature = other_operation.signature;
-                operation.hash(ENTRY_POINT, chain_id)
+                operation.hash(entry_point, chain_id)
             }
-            _ => sign(&mut operation, &other, chain_id)?,
+            _ => sign(&mut operation, &other, (entry_point, chain_id))?,
         };
         operation.signature = tamper(&operation.signature, &case.tampering);
 
@@ -215,17 +239,10 @@ impl Property for UserOperations {
             .add_key(session_key, permissions)
             .and_then(|execution| execution.ok())
             .map_err(fail)?;
-        let validate = IPlugin::userOpValidationFunctionCall {
-            functionId: 0,
-            userOp: unpacked(&operation)?,
-            userOpHash: world.user_operation_hash(unpacked(&operation)?).map_err(fail)?,
-        };
-        prop_assert_eq!(
-            validate.userOpHash,
-            hash,
-            "what was signed is not the EntryPoint's hash"
-        );
-        let validation = world.chain.call(&world.as_account(validate.abi_encode()));
+        let theirs = world.user_operation_hash(operation.clone()).map_err(fail)?;
+        prop_assert_eq!(theirs, hash, "what was signed is not the EntryPoint's hash");
+        let validate = world.validation(operation.clone(), hash);
+        let validation = world.chain.call(&world.as_account(validate));
 
         if matches!(case.tampering, Tampering::None) {
             let signed = recovered(&operation.signature, hash);
@@ -275,19 +292,57 @@ fn signer_of(tampering: &Tampering, signer_: &PrivateKeySigner) -> Result<Privat
     }
 }
 
-/// Signs as clients do. A key in memory signs without ever waiting.
-/// The operation as EntryPoint v0.6 takes it.
-fn unpacked(operation: &UserOperation) -> Result<session_key_bindings::UserOperation, TestCaseError> {
-    let unpacked = operation.clone().try_into();
-    unpacked.map_err(|error: OtherForm| TestCaseError::fail(error.to_string()))
+fn bytes() -> BoxedStrategy<Bytes> {
+    prop_oneof![
+        2 => Just(Vec::new()),
+        3 => prop::collection::vec(any::<u8>(), 0..70),
+        // About where words end.
+        1 => (31usize..34).prop_map(|length| vec![0; length]),
+    ]
+    .prop_map(Bytes::from)
+    .boxed()
 }
 
+/// `initCode`: none, any bytes, or what stands for an EIP-7702 authorization, to later EntryPoints.
+fn any_init_code() -> BoxedStrategy<Bytes> {
+    let delegation = (bytes(), 2usize..21).prop_map(|(data, length)| {
+        let mut marker = [0; 20];
+        marker[..2].copy_from_slice(&hex!("7702"));
+        // The padding may be left out where nothing follows.
+        let data = if length == 20 { data } else { Bytes::new() };
+        Bytes::from([&marker[..length], &data].concat())
+    });
+    prop_oneof![2 => bytes(), 1 => delegation].boxed()
+}
+
+/// `paymasterAndData`: none, any bytes, or a paymaster with its gas limits and data, which may end as a paymaster's signature does, to
+/// later EntryPoints.
+fn any_paymaster() -> BoxedStrategy<Bytes> {
+    let end = prop_oneof![
+        2 => Just(Vec::new()),
+        1 => (0u8..4).prop_map(|length| [&[7; 3][..], &[0, length], &hex!("22e325a297439656")].concat()),
+    ];
+    let fields = (any_address(), any::<u128>(), any::<u128>(), bytes(), end).prop_map(
+        |(paymaster, verification_gas_limit, post_op_gas_limit, data, end)| {
+            let fields = PaymasterFields {
+                paymaster,
+                verification_gas_limit,
+                post_op_gas_limit,
+                data: [data.to_vec(), end].concat().into(),
+            };
+            fields.pack()
+        },
+    );
+    prop_oneof![1 => bytes(), 2 => fields].boxed()
+}
+
+/// Signs as clients do. A key in memory signs without ever waiting.
 fn sign(
     operation: &mut UserOperation,
     signer: &PrivateKeySigner,
-    chain_id: u64,
+    (entry_point, chain_id): (Address, u64),
 ) -> Result<B256, TestCaseError> {
-    let signing = pin!(sign_user_operation(operation, signer, ENTRY_POINT, chain_id));
+    let signing = pin!(sign_user_operation(operation, signer, entry_point, chain_id));
     match signing.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result.map_err(|error| TestCaseError::fail(error.to_string())),
         Poll::Pending => Err(TestCaseError::fail("signing waits for something")),

@@ -3,7 +3,7 @@
 //! limits afterwards. Where waiting is said to help, it does, and not a second earlier; where not, it does not.
 
 use crate::{
-    Outcomes, Property,
+    Generation, Outcomes, Property,
     account::{AccountWorld, Bundle, START},
     history::{History, fail},
     model::Expected,
@@ -54,8 +54,8 @@ impl Property for Verdicts {
 
     const NAME: &'static str = "verdict";
 
-    fn prepare(plugin: Option<&Bytes>) -> eyre::Result<Self> {
-        let world = AccountWorld::new(plugin)?;
+    fn prepare(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self> {
+        let world = AccountWorld::new(generation, plugin)?;
         Ok(Self { world })
     }
 
@@ -74,29 +74,6 @@ impl Property for Verdicts {
 
     fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
         check_case(&mut self.world, case, outcomes)
-    }
-}
-
-/// The same on an ERC-6900 v0.8 account with the session key module, through EntryPoint v0.7.
-#[derive(Debug)]
-pub struct ModuleVerdicts(Verdicts);
-
-impl Property for ModuleVerdicts {
-    type Case = Case;
-
-    const NAME: &'static str = "module_verdict";
-
-    fn prepare(_: Option<&Bytes>) -> eyre::Result<Self> {
-        let world = AccountWorld::new_v08()?;
-        Ok(Self(Verdicts { world }))
-    }
-
-    fn cases(&self) -> BoxedStrategy<Case> {
-        self.0.cases()
-    }
-
-    fn check(&mut self, case: &Case, outcomes: &mut Outcomes) -> Result<(), TestCaseError> {
-        check_case(&mut self.0.world, case, outcomes)
     }
 }
 

@@ -203,7 +203,7 @@ impl SpendLimitInfo {
     }
 
     /// The figures at the beginning of an interval at `now`.
-    const fn begun_anew(&self, now: u64) -> Self {
+    pub(crate) const fn begun_anew(&self, now: u64) -> Self {
         Self {
             limit_used: U256::ZERO,
             last_used_time: uint48(now),

@@ -26,8 +26,8 @@
 //! ```
 
 use crate::{
-    AccessControlType, AddressEntry, Call, Erc20SpendLimit, FunctionEntry, GasSpendLimitInfo, KeyState, Part,
-    PermissionError, PermissionUpdate, PermissionUpdates, Permissions, SpendLimit, SpendLimitInfo, TimeRange,
+    AccessControlType, AddressEntry, Call, Erc20SpendLimit, FunctionEntry, KeyState, Part, PermissionError,
+    PermissionUpdate, PermissionUpdates, Permissions, SpendLimit, SpendLimitInfo, TimeRange,
     model::{ContractState, calls_of, calls_to, range_narrows, unlisted_contract},
 };
 use alloy_primitives::{Address, U256};
@@ -272,23 +272,24 @@ fn differences(state: &KeyState, wished: &KeyState, mode: LimitMode, at: u64) ->
         Setting::TimeRange(state.time_range),
         Setting::TimeRange(wished.time_range),
     );
-    let native = GasSpendLimitInfo {
-        info: state.native_limit,
-        should_reset: false,
-    };
+    let native = state.native_limit;
     let update = PermissionUpdate::NativeTokenSpendLimit;
-    changes.extend(limit_change(native, wished.native_limit, mode, at, update));
+    changes.extend(limit_change(
+        [native, native.at(at)],
+        wished.native_limit,
+        mode,
+        at,
+        update,
+    ));
     for (token, old, new) in pairs() {
         let update = |limit| PermissionUpdate::Erc20SpendLimit(Erc20SpendLimit { token, limit });
-        let old = GasSpendLimitInfo {
-            info: old.token_limit,
-            should_reset: false,
-        };
-        changes.extend(limit_change(old, new.token_limit, mode, at, update));
+        let old = old.token_limit;
+        changes.extend(limit_change([old, old.at(at)], new.token_limit, mode, at, update));
     }
     let update = PermissionUpdate::GasSpendLimit;
+    let gas = state.gas_limit;
     changes.extend(limit_change(
-        state.gas_limit,
+        [gas.info, gas.at(at)],
         wished.gas_limit.info,
         mode,
         at,
@@ -314,21 +315,21 @@ pub(crate) fn limit_of(info: &SpendLimitInfo) -> Option<SpendLimit> {
         .then(|| SpendLimit::per(info.limit, info.refresh_interval))
 }
 
-/// The change of a limit; `None` if it already has the wanted value.
+/// The change of a limit, given as it is stored and as it counts at the planned time; `None` if it already has the wanted value.
 fn limit_change(
-    old: GasSpendLimitInfo,
+    [old, counting]: [SpendLimitInfo; 2],
     wished: SpendLimitInfo,
     mode: LimitMode,
     at: u64,
     update: impl Fn(SpendLimit) -> PermissionUpdate,
 ) -> Option<Change> {
-    let [before, after] = [old.info, wished].map(|info| limit_of(&info));
+    let [before, after] = [old, wished].map(|info| limit_of(&info));
     if before == after {
         return None;
     }
     let clears = match mode {
-        LimitMode::Keep => old.has_outdated_use(at),
-        LimitMode::Afresh => !old.info.limit_used.is_zero(),
+        LimitMode::Keep => old.limit_used != counting.limit_used,
+        LimitMode::Afresh => !old.limit_used.is_zero(),
         LimitMode::Raw => false,
     };
     let mut updates = Vec::new();
@@ -339,18 +340,14 @@ fn limit_change(
             updates.push(update(SpendLimit::UNLIMITED));
             U256::ZERO
         }
-        Some(_) => old.info.limit_used,
+        Some(_) => old.limit_used,
     };
     updates.push(update(after.unwrap_or(SpendLimit::UNLIMITED)));
-    let restarted = SpendLimitInfo {
-        last_used_time: at,
-        ..wished
-    };
     let effect = LimitEffect {
-        used_before: old.at(at).limit_used,
+        used_before: counting.limit_used,
         used_after,
-        refreshes_before: before.and(old.info.refreshes_at()),
-        refreshes_after: after.and(restarted.refreshes_at()),
+        refreshes_before: before.and(old.refreshes_at()),
+        refreshes_after: after.and(wished.begun_anew(at).refreshes_at()),
     };
     let widens = match (before, after) {
         (None, _) => false,
@@ -544,6 +541,37 @@ mod tests {
         );
         let widening: Vec<bool> = plan.changes().iter().map(|change| change.widens).collect();
         assert_eq!(widening, [true, false, true]);
+    }
+
+    #[test]
+    fn after_the_largest_time_a_plan_goes_by_the_clock_of_the_plugin() {
+        let last = crate::MAX_SECONDS;
+        let mut state = of(&Permissions::new().native_token_spend_limit(SpendLimit::per(n(100), WEEK)));
+        state.native_limit.limit_used = n(60);
+        state.native_limit.last_used_time = last;
+        let policy = Permissions::new()
+            .native_token_spend_limit(SpendLimit::per(n(150), WEEK))
+            .gas_spend_limit(SpendLimit::per(n(150), WEEK));
+        // At that time every interval is over. Then the clock is at zero, and none is.
+        for (at, used, refreshes_after) in [
+            (last, 0, Some(last)),
+            (last + 1, 60, None),
+            (last + 2, 60, Some(WEEK + 1)),
+        ] {
+            let plan = plan(&state, &policy, LimitMode::Keep, at);
+            let mut after = state.clone();
+            after.apply(&plan.updates(), at).unwrap();
+            let [native, gas] = [0, 1].map(|index| plan.changes()[index].limit.unwrap());
+            assert_eq!(
+                (native.used_before, native.used_after),
+                (n(used), n(used)),
+                "{at}"
+            );
+            assert_eq!(after.native_limit.limit_used, n(used), "{at}");
+            let chain = [after.native_limit, after.gas_limit.info].map(|limit| limit.refreshes_at());
+            assert_eq!([native.refreshes_after, gas.refreshes_after], chain, "{at}");
+            assert_eq!(chain, [refreshes_after; 2], "{at}");
+        }
     }
 
     #[test]

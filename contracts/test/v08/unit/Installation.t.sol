@@ -204,19 +204,20 @@ abstract contract InstallationTest is AccountRulesTest {
 
     /// @dev With hooks of different modules.
     function test_uninstall_removesTheNewestHookFirst() public {
-        bytes[] memory hooks = listOf(
-            hookData(hook(address(other), 1, PRE_HOOK)),
-            hookData(hook(address(mock), 2, PRE_HOOK)),
-            hookData(hook(address(other), 3, VALIDATION_HOOK))
-        );
+        bytes[] memory hooks = new bytes[](4);
+        hooks[0] = hookData(hook(address(other), 1, PRE_HOOK));
+        hooks[1] = hookData(hook(address(mock), 2, PRE_HOOK));
+        hooks[2] = hookData(hook(address(mock), 3, VALIDATION_HOOK));
+        hooks[3] = hookData(hook(address(other), 4, VALIDATION_HOOK));
         install(USER_OP, selectors(EXECUTE), hooks);
         vm.recordLogs();
-        callAsOwner(uninstallCall(mockEntity(), "", listOf("a", "b", "c")));
+        callAsOwner(uninstallCall(mockEntity(), "", _uninstallData()));
         ModuleCall[] memory calls = recordedModuleCalls();
-        assertEq(calls.length, 3);
+        assertEq(calls.length, 4);
         assertCall(calls[0], other, abi.encodeCall(IModule.onUninstall, ("a")));
         assertCall(calls[1], mock, abi.encodeCall(IModule.onUninstall, ("b")));
-        assertCall(calls[2], other, abi.encodeCall(IModule.onUninstall, ("c")));
+        assertCall(calls[2], mock, abi.encodeCall(IModule.onUninstall, ("c")));
+        assertCall(calls[3], other, abi.encodeCall(IModule.onUninstall, ("d")));
     }
 
     function test_modulesUninstallCallback_seesNothingLeft() public {

@@ -18,9 +18,8 @@ fn line<'a>(errors: &'a str, name: &str) -> &'a str {
     found.unwrap_or_else(|| panic!("no {name} in {errors}"))
 }
 
-#[test]
-fn the_printed_command_fails_in_the_same_way() {
-    let code = bytecode::SESSION_KEY_PLUGIN.hex();
+/// Lets the decoder run against this code, where an error's selector is another.
+fn the_printed_command_fails(generation: &str, option: &str, code: &str) {
     let selector = hex::encode(InvalidPermissionsUpdate::SELECTOR);
     assert!(code.contains(&selector));
     let folder = tempfile::tempdir().unwrap();
@@ -29,7 +28,7 @@ fn the_printed_command_fails_in_the_same_way() {
 
     let path = file.display().to_string().replace('\'', r"'\''");
     let first = run(&format!(
-        "--property decoder --plugin '{path}' --seed 7 --cases 2000"
+        "--property decoder --generation {generation} {option} '{path}' --seed 7 --cases 2000"
     ));
     assert!(!first.status.success());
     let errors = String::from_utf8(first.stderr).unwrap();
@@ -46,8 +45,19 @@ fn the_printed_command_fails_in_the_same_way() {
         (case, command)
     );
 
-    // Against the plugin of the bindings, that case is fine.
-    let (before, after) = arguments.split_once(" --plugin ").unwrap();
+    // Against the code of the bindings, that case is fine.
+    let (before, after) = arguments.split_once(&format!(" {option} ")).unwrap();
+    assert!(before.ends_with(&format!("--generation {generation}")));
     let sound = format!("{before} {}", &after[after.find(" --seed").unwrap()..]);
     assert!(run(&sound).status.success());
+}
+
+#[test]
+fn the_printed_command_fails_in_the_same_way() {
+    the_printed_command_fails("v07", "--plugin", bytecode::SESSION_KEY_PLUGIN.hex());
+}
+
+#[test]
+fn the_printed_command_names_the_generation() {
+    the_printed_command_fails("v08", "--module", bytecode::SESSION_KEY_MODULE.hex());
 }
