@@ -11,10 +11,10 @@ trap 'rm -rf "$logs"' EXIT
 
 forge test 2>&1 | tee "$logs/forge"
 if cargo nextest --version >/dev/null 2>&1; then
-  cargo nextest run --workspace --locked 2>&1 | tee "$logs/cargo"
+  cargo nextest run --workspace --locked --no-fail-fast 2>&1 | tee "$logs/cargo"
   cargo test --workspace --locked --doc 2>&1 | tee "$logs/doc"
 else
-  cargo test --workspace --locked 2>&1 | tee "$logs/cargo"
+  cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$logs/cargo"
 fi
 
 # The closing lines: forge's "…: 12 tests passed, 0 failed, …", nextest's "Summary […] 34 tests run: 34 passed, …", and one

@@ -6,7 +6,8 @@
 //!   as far as the signature.
 //! - Gas for the call is what the node estimates for it. Of an account that is yet to be created, or that an owner's deferred action
 //!   comes first on, it is measured by a few instructions that stand in the EntryPoint's place for one `eth_call` (a state
-//!   override), create the account, make the owner's call, and then the operation's.
+//!   override), create the account, make the owner's call, and then the operation's. If that calls the EntryPoint, its own code
+//!   runs, which stands elsewhere meanwhile.
 
 use super::{
     EstimateError,
@@ -26,7 +27,7 @@ use crate::{
 use alloy::{
     eips::BlockId,
     network::TransactionBuilder,
-    primitives::{Address, B256, Bytes, U256},
+    primitives::{Address, B256, Bytes, U256, address},
     rpc::types::TransactionRequest,
 };
 use futures_util::future::join_all;
@@ -171,11 +172,18 @@ pub(super) async fn first_call_gas(
     calls.extend(deferred.map(|call| (operation.sender, call)));
     let call = call_of(entry_point, operation);
     calls.push((operation.sender, call.input.input().cloned().unwrap_or_default()));
+    let code = node
+        .code_at(entry_point, BlockId::latest())
+        .await
+        .map_err(node_failed)?;
     let request = TransactionRequest::default()
         .with_to(entry_point)
         .with_input(START.to_vec())
         .with_gas_limit(2 * SIMULATED_CALL_GAS);
-    let overrides = json!({ entry_point.to_string(): { "code": calls_code(&calls) } });
+    let overrides = json!({
+        entry_point.to_string(): { "code": calls_code(&calls) },
+        ENTRY_POINT_CODE.to_string(): { "code": code },
+    });
     let answer: Bytes = node
         .request("eth_call", (request, block(BlockId::latest()), overrides))
         .await
@@ -190,14 +198,20 @@ pub(super) async fn first_call_gas(
     Ok(word(2))
 }
 
-/// The call data that the instructions start on. The account may call the EntryPoint in between: that shall do nothing.
+/// The call data that the instructions start on. Whoever calls the EntryPoint in between calls its own code.
 const START: [u8; 1] = [0x01];
+
+/// Where the EntryPoint's own code stands while the instructions take its place. Nothing is there on any chain: it is the end of
+/// `keccak256("session-key: the code of the EntryPoint")`.
+const ENTRY_POINT_CODE: Address = address!("0xBf5EBD370C12c5f160567E065CF5ba7Dd305cE51");
 
 /// Code that makes calls, and answers whether all but the last succeeded, whether the last did, how much gas it took (three words),
 /// and what it said.
 ///
 /// ```text
-/// if calldatasize != 1 stop
+/// if calldatasize != 1
+///     calldatacopy(0, 0, calldatasize), delegatecall(gas, the EntryPoint's code, 0, calldatasize, 0, 0),
+///     returndatacopy(0, 0, returndatasize), return or revert with it
 /// push 1
 /// for each but the last:  codecopy(0, data), call(gas, target, 0, 0, length, 0, 0), and
 /// for the last:           codecopy(0, data), gas, call(gas, target, 0, 0, length, 0, 0), gas
@@ -209,12 +223,21 @@ fn calls_code(calls: &[(Address, Bytes)]) -> Bytes {
     /// Bytes of a call's instructions.
     const CALL: usize = 44;
     /// Bytes of all others, for one call.
-    const OTHERS: usize = 9 + 2 + 1 + 3 + 9 + 11;
+    const OTHERS: usize = 7 + 45 + 3 + 1 + 3 + 9 + 11;
     let last = calls.len().saturating_sub(1);
     let code_length = OTHERS + CALL * calls.len() + last;
     let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes();
-    // calldatasize, push1 1, eq, push1 start, jumpi, stop, start: jumpdest, push1 1
-    let mut code = vec![0x36, 0x60, 0x01, 0x14, 0x60, 0x08, 0x57, 0x00, 0x5b, 0x60, 0x01];
+    // calldatasize, push1 1, eq, push1 start, jumpi
+    let mut code = vec![0x36, 0x60, 0x01, 0x14, 0x60, 0x34, 0x57];
+    // calldatasize, push0, push0, calldatacopy; push0, push0, calldatasize, push0, push20 code
+    code.extend([0x36, 0x5f, 0x5f, 0x37, 0x5f, 0x5f, 0x36, 0x5f, 0x73]);
+    code.extend(ENTRY_POINT_CODE.as_slice());
+    // gas, delegatecall; returndatasize, push0, push0, returndatacopy; push1 good, jumpi
+    code.extend([0x5a, 0xf4, 0x3d, 0x5f, 0x5f, 0x3e, 0x60, 0x30, 0x57]);
+    // returndatasize, push0, revert; good: jumpdest, returndatasize, push0, return
+    code.extend([0x3d, 0x5f, 0xfd, 0x5b, 0x3d, 0x5f, 0xf3]);
+    // start: jumpdest, push1 1
+    code.extend([0x5b, 0x60, 0x01]);
     let mut offset = code_length;
     for (index, (target, data)) in calls.iter().enumerate() {
         // push4 length, push4 offset, push0, codecopy

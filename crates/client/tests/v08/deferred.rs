@@ -4,9 +4,13 @@ use crate::{
     accounts::{OWNERS_ENTITY, World, new_key, pay},
     fixture::{RECIPIENT, key},
 };
+use session_key_bindings::IEntryPoint;
 use session_key_client::{
-    Call, SmartAccount,
-    alloy::primitives::{Bytes, U256},
+    Call, OwnerAction, SmartAccount,
+    alloy::{
+        primitives::{Bytes, U256},
+        sol_types::SolCall as _,
+    },
     explain::{Became, ExplainOptions, explain_hash},
     operation::{Cause, Happened, OperationError},
     permissions::AaCode,
@@ -173,6 +177,26 @@ async fn an_owner_ends_a_grant_that_is_not_used() {
         "{error}"
     );
     assert_eq!(paid(&world), U256::ZERO);
+}
+
+/// Gas for the first operation of an account is measured with the EntryPoint's own work in it.
+#[tokio::test]
+async fn an_account_that_is_created_can_call_the_entry_point() {
+    let world = World::new();
+    let account = world.account(None).await;
+    let mut ends = Vec::new();
+    for number in 1..=10 {
+        let grant = granted(&world, &account, number).await;
+        let increment = IEntryPoint::incrementNonceCall {
+            key: grant.nonce_key(),
+        };
+        ends.push(OwnerAction::Call(Call::new(
+            grant.entry_point,
+            increment.abi_encode(),
+        )));
+    }
+    world.owner_of(&account).batch(ends).await.unwrap();
+    assert!(account.is_deployed().await.unwrap());
 }
 
 #[tokio::test]
