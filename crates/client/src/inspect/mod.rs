@@ -47,7 +47,7 @@ use alloy::{
 use history::Backwards;
 use rebuild::Tracks;
 use std::collections::BTreeSet;
-use views::Views;
+pub(crate) use views::Views;
 
 /// How an account is inspected. By default: at the latest block, all keys, from block 0, without history, with at most 10,000
 /// requests for logs.

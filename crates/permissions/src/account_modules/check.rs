@@ -64,6 +64,13 @@ impl AccountKey {
         self.clone().judge(&self.call_data(calls), None, false, now)
     }
 
+    /// Whether [`verdict`](Self::verdict) can check an operation's signature: it is there, not a dummy, and a key's, not a contract's.
+    #[must_use]
+    pub fn has_checked_signature(operation: &UserOperation) -> bool {
+        let signature = &operation.signature;
+        !is_unsigned(signature) && !signature.starts_with(&[FINAL_SEGMENT, CONTRACT])
+    }
+
     /// Call data of the account for these calls, as [`verdict_of_calls`](Self::verdict_of_calls) judges them.
     #[must_use]
     pub fn call_data(&self, calls: &[Call]) -> Bytes {

@@ -47,9 +47,13 @@ mod words;
 pub use lint::{KeyLintCode, KeyWarning};
 pub use verdict::{HookRule, KeyVerdict, Left, LeftOf, Refusal, Refuser, Unpredictable};
 
+use crate::{ERC20_APPROVE, ERC20_TRANSFER};
 use alloy_primitives::{Address, Selector, U256, hex};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// `execute(address,uint256,bytes)` of the account.
 pub const EXECUTE: Selector = Selector::new(hex!("b61d27f6"));
@@ -349,6 +353,21 @@ impl AccountKey {
     /// Its hooks of execution, in order.
     pub fn execution_hooks(&self) -> impl DoubleEndedIterator<Item = &Hook> {
         self.hooks.iter().filter(|hook| !hook.is_validation())
+    }
+
+    /// Contracts that are taken for tokens: its allowlists have a limit on them, or list `transfer` or `approve`.
+    #[must_use]
+    pub fn tokens(&self) -> BTreeSet<Address> {
+        let is_token = |entry: &AllowlistTarget| {
+            let is_listed = |function| entry.functions.get(function) == Some(&true);
+            entry.has_limit || [ERC20_TRANSFER, ERC20_APPROVE].iter().any(is_listed)
+        };
+        let lists = self.settings.iter().filter_map(|of| match &of.settings {
+            Settings::Allowlist(settings) => Some(&settings.targets),
+            _ => None,
+        });
+        let tokens = lists.flatten().filter(|(_, entry)| is_token(entry));
+        tokens.map(|(token, _)| *token).collect()
     }
 
     /// What a hook's module stores for it.

@@ -300,14 +300,15 @@ impl Refusal {
             Refuser::EntryPoint => "the EntryPoint refuses it".to_owned(),
             Refuser::Account => "the account refuses it".to_owned(),
             Refuser::Validation => "the validation refuses it".to_owned(),
-            Refuser::Hook(hook) => hook.in_words(),
+            Refuser::Hook(hook) => hook.describe(),
         }
     }
 }
 
 impl Hook {
-    /// `validation hook of AllowlistModule 2.0.1, entity 5`.
-    pub(super) fn in_words(&self) -> String {
+    /// Phase, module and entity: `validation hook of AllowlistModule 2.0.1, entity 5`.
+    #[must_use]
+    pub fn describe(&self) -> String {
         let phase = if self.is_validation() {
             "validation"
         } else {
