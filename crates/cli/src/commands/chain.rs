@@ -10,7 +10,7 @@ use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use session_key_client::{
     Deployment, Node, SmartAccount,
-    account::ConnectOptions,
+    account::{ConnectError, ConnectOptions, Generation},
     alloy::{
         eips::BlockId,
         network::TransactionBuilder as _,
@@ -140,6 +140,26 @@ impl Chain {
         Ok(SmartAccount::connect_with(&options, self.provider(), self.address()?).await?)
     }
 
+    /// The account, also one of v0.8 on a chain that does not have the session key module: its own client makes keys, too. And whether
+    /// the contract that keeps session keys is there.
+    pub(crate) async fn any_account(&self) -> Result<(SmartAccount, bool)> {
+        let error = match self.account().await {
+            Ok(account) => return Ok((account, true)),
+            Err(error) => error,
+        };
+        if !matches!(error.downcast_ref(), Some(ConnectError::UnknownDeployment { .. })) {
+            return Err(error);
+        }
+        // Contracts that are given are taken to be there.
+        let options = ConnectOptions::new()
+            .chain_id(self.chain_id)
+            .deployments([Deployment::for_v08_accounts()]);
+        match SmartAccount::connect_with(&options, self.provider(), self.address()?).await {
+            Ok(account) if account.generation() != Generation::V07 => Ok((account, false)),
+            _ => Err(error),
+        }
+    }
+
     /// The account that a factory makes, or has made, for an owner.
     pub(crate) async fn made_account(&self, kind: Kind, owner: Address, salt: U256) -> Result<SmartAccount> {
         let (chain_id, provider) = (self.chain_id, self.provider());
@@ -156,6 +176,16 @@ impl Chain {
     /// The account's keys.
     pub(crate) async fn inspect(&self, options: InspectOptions) -> Result<(SmartAccount, Inspection)> {
         let account = self.account().await?;
+        let inspection = self.inspect_of(&account, options).await?;
+        Ok((account, inspection))
+    }
+
+    /// The keys of an account whose module, or plugin, is there.
+    pub(crate) async fn inspect_of(
+        &self,
+        account: &SmartAccount,
+        options: InspectOptions,
+    ) -> Result<Inspection> {
         let from = self.settings.from_block;
         if from > 0 {
             let head = self.head().await?.number;
@@ -167,8 +197,7 @@ impl Chain {
             );
         }
         let options = options.from_block(self.settings.from_block);
-        let inspection = inspect(&account, &options).await?;
-        Ok((account, inspection))
+        Ok(inspect(account, &options).await?)
     }
 
     /// One key of the account, which must have it.

@@ -1,5 +1,6 @@
 //! The commands that grant, read, explain and change what session keys may do.
 
+mod account_keys;
 mod chain;
 mod decode;
 mod generate;
@@ -79,7 +80,7 @@ pub(crate) enum KeyCommand {
     /// Show what a key can still spend, of what, and when it refreshes.
     Budget(look::BudgetArguments),
 
-    /// Say whether calls or an operation would pass, and if not, every rule that they break. Exit code 1: refused.
+    /// Say whether calls or an operation would pass, and if not, every rule that they break. Exit code 1: refused, or not known.
     Check(look::CheckArguments),
 
     /// Say what became of an operation or a transaction, and every rule that it broke.

@@ -1,5 +1,6 @@
 //! The command as a person or a script meets it.
 
+mod account_keys;
 mod both_ways;
 mod demo;
 mod deployment;

@@ -6,6 +6,7 @@ use super::{
     settings::{Asked, Log, Reader},
 };
 use crate::{
+    abi::AccountV08,
     account::ReadError,
     deployment::Deployment,
     installation::{AccountCode, Installation, ValidationState},
@@ -20,7 +21,10 @@ use alloy::{
     eips::BlockId,
     primitives::{Address, Selector},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+/// The most functions of the account whose hooks are asked for, for one key.
+const MAX_FUNCTIONS: usize = 64;
 
 /// How keys are read. By default: of the newest block, with the deployed contracts as the known ones, all of the account's validations
 /// but its owner's and the session key module's.
@@ -102,9 +106,9 @@ pub enum MissingSetting {
         /// The blocks.
         blocks: MissingBlocks,
     },
-    /// A view of a module did not answer.
+    /// A view of a module, or of the account, did not answer.
     View {
-        /// The module.
+        /// The module, or the account.
         module: Address,
         /// Its entity.
         entity_id: u32,
@@ -113,7 +117,7 @@ pub enum MissingSetting {
     },
     /// More is listed than is read.
     TooMany {
-        /// The module.
+        /// The module, or the account.
         module: Address,
         /// Its entity.
         entity_id: u32,
@@ -236,29 +240,57 @@ impl AccountKeys {
         let mut keys = Vec::new();
         let is_key = |validation: &&ValidationState| {
             let is_built_in = validation.module.is_zero() && validation.entity_id == 0;
+            let is_owners = Some(validation.entity_id) == options.owner && is_owner(validation);
             !validation.is_session_key_module
                 && !is_built_in
+                && !is_owners
                 && validation.entity_id != DIRECT_CALL_ENTITY_ID
-                && !(Some(validation.entity_id) == options.owner && is_owner(validation))
         };
         for validation in installation.validations.iter().filter(is_key) {
             let hooks = validation
                 .validation_hooks
                 .iter()
                 .chain(&validation.execution_hooks);
-            let functions: Vec<HookConfig> = installation
+            let mut functions: Vec<HookConfig> = installation
                 .functions
                 .iter()
                 .filter(|function| uses(validation, function.selector))
                 .flat_map(|function| function.hooks.clone())
                 .collect();
+            let mut missing = Vec::new();
+            // The account's own functions are not all among them.
+            let is_seen =
+                |selector: &Selector| installation.functions.iter().any(|of| of.selector == *selector);
+            let others = || validation.selectors.iter().filter(|selector| !is_seen(selector));
+            for selector in others().take(MAX_FUNCTIONS) {
+                let selector = *selector;
+                match reader
+                    .view(account, &AccountV08::getExecutionDataCall { selector })
+                    .await
+                {
+                    Ok(data) => functions.extend(data.executionHooks.into_iter().map(HookConfig::from)),
+                    Err(reason) => missing.push(MissingSetting::View {
+                        module: account,
+                        entity_id: validation.entity_id,
+                        reason,
+                    }),
+                }
+            }
+            let left_out = others().count().saturating_sub(MAX_FUNCTIONS);
+            if left_out > 0 {
+                missing.push(MissingSetting::TooMany {
+                    module: account,
+                    entity_id: validation.entity_id,
+                    left_out,
+                });
+            }
             let modules = std::iter::once(validation.module)
                 .chain(hooks.clone().map(|hook| hook.hook.module))
                 .chain(functions.iter().map(|hook| hook.hook.module));
             for module in modules {
-                if !kinds.contains_key(&module) {
+                if let Entry::Vacant(kind) = kinds.entry(module) {
                     let code = node.code_at(module, at).await?;
-                    kinds.insert(module, options.known.module_of(module, &code));
+                    kind.insert(options.known.module_of(module, &code));
                 }
             }
             let module = |address: Address| Module {
@@ -280,7 +312,6 @@ impl AccountKeys {
             key.selectors.clone_from(&validation.selectors);
             key.hooks = hooks.map(hook).collect();
             key.function_hooks = functions.iter().map(hook).collect();
-            let mut missing = Vec::new();
             if key.validation.kind == Some(AccountModule::SingleSignerValidation) {
                 let question = SingleSigner::signersCall {
                     entityId: validation.entity_id,

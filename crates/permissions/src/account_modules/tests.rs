@@ -705,6 +705,13 @@ fn nothing_is_predicted_of_what_is_not_known() {
 
 #[test]
 fn signatures_are_checked_with_their_hash() {
+    let is_checked = |signature: &[u8]| {
+        let mut operation = operation(&bare(), &[]);
+        operation.signature = Bytes::copy_from_slice(signature);
+        AccountKey::has_checked_signature(&operation)
+    };
+    assert!(is_checked(&[0xff, 0, 1]) && is_checked(&[1]));
+    assert!(!is_checked(&[]) && !is_checked(&[0xff, 1, 1]) && !is_checked(&crate::DUMMY_SIGNATURE));
     let key = bare();
     let mut signed = operation(&key, &[Call::transfer(SHOP, n(1))]);
     let hash = Some(alloy_primitives::B256::repeat_byte(1));
@@ -902,6 +909,17 @@ fn what_an_allowlist_lets_through_is_warned_of() {
     key.hooks[2].module = module(AccountModule::EarlierAllowlist);
     key.settings[2].module = key.hooks[2].module.address;
     assert_eq!(lints(&key), ["allowlist_2_0_0"]);
+}
+
+#[test]
+fn tokens_are_what_has_a_limit_or_a_tokens_functions() {
+    assert_eq!(whole().tokens(), [TOKEN].into());
+    let mut key = bare();
+    let mut off = target(Some(&[BUY]));
+    off.functions.insert(ERC20_APPROVE, false);
+    let list = allowlist([(SHOP, off), (ELSEWHERE, target(Some(&[ERC20_APPROVE])))], &[]);
+    add(&mut key, AccountModule::Allowlist, 5, ENTITY, list);
+    assert_eq!(key.tokens(), [ELSEWHERE].into());
 }
 
 #[test]
