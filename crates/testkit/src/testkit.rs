@@ -9,7 +9,7 @@ use alloy::{providers::DynProvider, rpc::client::RpcClient, signers::local::Priv
 use serde_json::value::RawValue;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A [`Chain`] that many can hold, and that speaks JSON-RPC. Clones are handles on the same chain.
+/// A shared [`Chain`] that speaks JSON-RPC. Clones are handles on the same chain.
 ///
 /// ```
 /// use alloy::providers::Provider;
@@ -39,38 +39,39 @@ impl From<Chain> for Testkit {
 }
 
 impl Testkit {
-    /// A new chain; see [`Chain::new`].
+    /// Creates a new chain; see [`Chain::new`].
     #[must_use]
     pub fn new(config: ChainConfig) -> Self {
         Chain::new(config).into()
     }
 
-    /// Direct access to the chain. It answers nobody else while the guard lives: drop the guard before awaiting a
-    /// provider of the same chain.
+    /// Locks the chain for direct access. It answers no requests while the guard lives: drop the guard before
+    /// awaiting a provider of the same chain.
     pub fn chain(&self) -> MutexGuard<'_, Chain> {
-        // A panic elsewhere leaves the chain whole: it changes state only after the EVM is done.
+        // The chain is consistent even after a panic elsewhere: it changes state only after the EVM has
+        // finished.
         self.chain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Another node on the same chain, with a view of its own.
+    /// Creates another node on the same chain, with its own view.
     #[must_use]
     pub fn node(&self, options: NodeOptions) -> Node {
         Node::new(self.clone(), options)
     }
 
-    /// A bundler on the chain, for the EntryPoints that the chain has; see [`BundlerOptions::entry_points`].
+    /// Creates a bundler on the chain, for the EntryPoints on it; see [`BundlerOptions::entry_points`].
     #[must_use]
     pub fn bundler(&self, options: BundlerOptions) -> Bundler {
         Bundler::new(self.clone(), options)
     }
 
-    /// The JSON-RPC transport, for `alloy`'s [`RpcClient`].
+    /// Returns the JSON-RPC transport for `alloy`'s [`RpcClient`].
     #[must_use]
     pub fn transport(&self) -> Transport {
         Transport::new(self.clone())
     }
 
-    /// Answers over HTTP, on a port of the loopback interface; see [`Transport::serve`].
+    /// Serves HTTP on a port of the loopback interface; see [`Transport::serve`].
     ///
     /// # Errors
     ///
@@ -80,19 +81,19 @@ impl Testkit {
         self.transport().serve()
     }
 
-    /// A JSON-RPC client. It polls every millisecond, because everything has happened already when it asks.
+    /// Returns a JSON-RPC client that polls every millisecond, since everything has already happened.
     #[must_use]
     pub fn client(&self) -> RpcClient {
         self.transport().client()
     }
 
-    /// A provider: everything that works on a live node works on it.
+    /// Returns a provider, with everything that works on a live node.
     #[must_use]
     pub fn provider(&self) -> DynProvider {
         self.transport().provider()
     }
 
-    /// A provider that signs the transactions sent through it.
+    /// Returns a provider that signs the transactions sent through it.
     #[must_use]
     pub fn provider_with_signer(&self, signer: PrivateKeySigner) -> DynProvider {
         self.transport().provider_with_signer(signer)

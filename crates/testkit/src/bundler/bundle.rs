@@ -1,4 +1,4 @@
-//! Makes bundles and sends them.
+//! Builds and sends bundles.
 
 use super::{
     Bundle, BundlerOptions, State,
@@ -19,11 +19,11 @@ use alloy::{
 };
 use std::cmp::Reverse;
 
-/// Gas units for the transaction itself, and for what the EntryPoint does around each operation.
+/// Gas units for the transaction itself, and for the EntryPoint's work around each operation.
 const GAS_OF_BUNDLE: u64 = 100_000;
 const GAS_OF_OPERATION: u64 = 60_000;
 
-/// Gas units that EntryPoint v0.7 wants to be left beside an operation's limits when it calls the account.
+/// Gas units that EntryPoint v0.7 requires in addition to an operation's limits when it calls the account.
 const GAS_OF_INNER_CALL: u64 = 10_000;
 
 /// Sends a bundle for the EntryPoint of the best operation that can be bundled.
@@ -43,7 +43,7 @@ pub(super) fn send_best(state: &mut State, chain: &mut Chain) -> Result<Option<B
     Ok(None)
 }
 
-/// Sends a bundle of what can be bundled for an EntryPoint; drops what fails.
+/// Sends a bundle of all operations that can be bundled for an EntryPoint, and drops those that fail.
 pub(super) fn send(
     state: &mut State,
     chain: &mut Chain,
@@ -80,7 +80,7 @@ pub(super) fn send(
     }))
 }
 
-/// The operations that no transaction carries, best first, of the EntryPoints that are served.
+/// Returns the unbundled operations of the served EntryPoints, best first.
 fn waiting(state: &State) -> Vec<&Entry> {
     let served = &state.options.entry_points;
     let mut waiting: Vec<&Entry> = state
@@ -93,7 +93,7 @@ fn waiting(state: &State) -> Vec<&Entry> {
     waiting
 }
 
-/// Chooses the operations of the next bundle, in its order; also returns the hashes of those that fail.
+/// Selects the operations of the next bundle, in order; also returns the hashes of those that fail.
 fn choose(
     state: &State,
     seen: &Vantage<'_>,
@@ -133,13 +133,13 @@ fn choose(
 
 /// Why a bundle would revert.
 enum Preflight {
-    /// The operation with this index fails; there is such a one.
+    /// The operation with this index fails. The index is in bounds.
     Operation(usize),
-    /// It fails as a whole.
+    /// The bundle fails as a whole.
     Bundle(ChainError),
 }
 
-/// Whether the bundle would pass now.
+/// Checks whether the bundle would succeed now.
 fn preflight(
     seen: &Vantage<'_>,
     options: &BundlerOptions,
@@ -169,7 +169,7 @@ fn preflight(
     }
 }
 
-/// The delegations that a bundle carries.
+/// Returns the delegations that a bundle carries.
 fn authorizations(operations: &[VersionedOperation]) -> Vec<SignedAuthorization> {
     operations
         .iter()
@@ -177,12 +177,12 @@ fn authorizations(operations: &[VersionedOperation]) -> Vec<SignedAuthorization>
         .collect()
 }
 
-/// Gas units that an operation can use in a bundle.
+/// Returns the maximum gas that an operation can use in a bundle.
 fn gas_limit(operation: &VersionedOperation) -> u64 {
     let numbers = operation.numbers();
     let limits = match operation.version() {
-        // The EntryPoint wants the gas for validation once more before the call; with a paymaster, it also counts for the
-        // paymaster's validation.
+        // The EntryPoint requires the validation gas again before the call; with a paymaster, that also
+        // counts for the paymaster's validation.
         EntryPointVersion::V06 => {
             let validation = if operation.paymaster().is_none() { 2 } else { 3 };
             numbers
@@ -190,8 +190,8 @@ fn gas_limit(operation: &VersionedOperation) -> u64 {
                 .saturating_mul(U256::from(validation))
                 .saturating_add(numbers.call_gas)
         }
-        // Each limit has to be there behind two calls, of which each leaves a 64th of the gas behind: the EntryPoint's to itself
-        // and its own of the account.
+        // Each limit must be available behind two calls, each of which keeps a 64th of the gas: the
+        // EntryPoint's call to itself, and its call to the account.
         EntryPointVersion::V07 => {
             let limits = [
                 numbers.verification_gas,
@@ -221,7 +221,7 @@ fn bundle_gas(operations: &[VersionedOperation]) -> u64 {
         .fold(GAS_OF_BUNDLE, u64::saturating_add)
 }
 
-/// The transaction that carries a bundle.
+/// Builds the transaction that carries a bundle.
 fn transaction(
     chain: &Chain,
     options: &BundlerOptions,

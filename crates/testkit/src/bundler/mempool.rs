@@ -1,4 +1,4 @@
-//! The operations that a bundler keeps: those that wait, and those in blocks that may be undone.
+//! A bundler's operations: pending ones, and those in blocks that may be undone.
 
 use super::{
     BundlerOptions, PooledOperation,
@@ -13,10 +13,10 @@ use alloy::{
 use session_key_bindings::IEntryPoint::UserOperationEvent;
 use std::collections::BTreeMap;
 
-/// By how much each of the two fees must rise for an operation to take another one's place, in percent.
+/// The minimum increase of both fees for a replacement, in percent.
 const PRICE_BUMP: u64 = 10;
 
-/// An operation that waits, or that did.
+/// A pending operation, or a former one.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) hash: B256,
@@ -24,7 +24,7 @@ pub(super) struct Entry {
     /// The transaction that it was sent in.
     pub(super) transaction: Option<B256>,
     pub(super) held: bool,
-    /// Which came first, where two pay the same.
+    /// Breaks ties between equal payments: the earlier one wins.
     pub(super) arrival: u64,
 }
 
@@ -35,7 +35,7 @@ struct Included {
     block: B256,
 }
 
-/// The operations that wait: at most one for a nonce of a sender with an EntryPoint.
+/// The pending operations: at most one per EntryPoint, sender and nonce.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mempool {
     entries: BTreeMap<Place, Entry>,
@@ -74,7 +74,7 @@ impl Mempool {
             .collect()
     }
 
-    /// Takes an operation in, in place of the one with its nonce.
+    /// Inserts an operation, replacing the one with the same nonce.
     pub(super) fn insert(&mut self, hash: B256, operation: VersionedOperation) {
         let entry = Entry {
             hash,
@@ -104,7 +104,7 @@ impl Mempool {
         self.entries.get_mut(self.places.get(&hash)?)
     }
 
-    /// Whether it has the operation.
+    /// Holds or releases an operation. Returns whether it is pending.
     pub(super) fn set_held(&mut self, hash: B256, held: bool) -> bool {
         let entry = self.find_mut(hash);
         entry.map(|entry| entry.held = held).is_some()
@@ -116,7 +116,7 @@ impl Mempool {
         }
     }
 
-    /// Whether an operation pays enough more than the one with its nonce, if there is one.
+    /// Checks that an operation pays enough more than the pending one with its nonce, if any.
     pub(super) fn check_replacement(
         &self,
         operation: &VersionedOperation,
@@ -141,8 +141,9 @@ impl Mempool {
         }
     }
 
-    /// Takes note of what happened on the chain: what came into a block waits no longer; what was in a block that is undone, or
-    /// in a transaction that is lost or waits for one that is, waits again; what can no longer come into a block is gone.
+    /// Updates the mempool from the chain: included operations leave it; operations return if their block is
+    /// undone, or if their transaction is lost or depends on a lost one; operations that can no longer be
+    /// included are dropped.
     pub(super) fn observe(&mut self, chain: &Chain, options: &BundlerOptions) {
         let seen = chain.vantage_behind(options.lag, true);
         let finalized = chain.finality().finalized;
@@ -155,7 +156,7 @@ impl Mempool {
             number.is_some_and(|number| number > finalized)
         });
         for Included { entry, .. } in undone {
-            // Whatever has taken its place since was sent later.
+            // An operation that replaced it was sent later.
             if options.after_reorganization == Fate::Pooled && self.at(entry.operation.place()).is_none() {
                 self.put(entry);
             }
@@ -189,7 +190,7 @@ impl Mempool {
                     }
                 }
                 None => {
-                    // Behind a nonce that no transaction has any more, it would wait for ever.
+                    // Behind a missing nonce, it would never be included.
                     let mut ready = chain
                         .pool
                         .of(executor)

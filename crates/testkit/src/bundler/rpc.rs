@@ -23,7 +23,7 @@ use alloy::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json, value::RawValue};
-// The events are the same in both EntryPoints.
+// Both EntryPoints emit the same events.
 use session_key_bindings::IEntryPoint::{BeforeExecution, UserOperationEvent, UserOperationRevertReason};
 
 mod events {
@@ -34,7 +34,7 @@ mod events {
 
 use events::PostOpRevertReason;
 
-/// The bundler's methods; all others are for nodes.
+/// The bundler's methods; all others belong to nodes.
 pub(super) const METHODS: [&str; 8] = [
     "eth_chainId",
     "eth_supportedEntryPoints",
@@ -142,7 +142,7 @@ fn dispatch(state: &mut State, chain: &mut Chain, method: &str, params: &Params)
     }
 }
 
-/// The EntryPoints that it serves and that are on the chain.
+/// Returns the served EntryPoints that are on the chain.
 fn served(state: &State, chain: &Chain) -> Vec<EntryPointVersion> {
     let seen = chain.vantage_behind(state.options.lag, true);
     let is_there = |version: &EntryPointVersion| {
@@ -162,7 +162,7 @@ fn addresses(versions: &[EntryPointVersion]) -> Vec<Address> {
     versions.iter().map(|version| version.address()).collect()
 }
 
-/// The EntryPoint that a request names.
+/// Returns the EntryPoint named by a request.
 fn entry_point(state: &State, chain: &Chain, params: &Params) -> Result<EntryPointVersion, Unanswered> {
     let asked = params.required::<Address>(1)?;
     let served = served(state, chain);
@@ -188,7 +188,8 @@ fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
         submission => {
             state.mempool.insert(hash, operation);
             if state.options.auto {
-                // If the bundle cannot be sent now, the operation goes on waiting: its sender is not concerned.
+                // If the bundle cannot be sent now, the operation stays pending; that is not its sender's
+                // error.
                 let _ = bundle::send(state, chain, version);
                 state.mempool.observe(chain, &state.options);
             }
@@ -200,7 +201,8 @@ fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
     }
 }
 
-/// Where an operation is on the chain: EntryPoint, block, index of the transaction there, and the EntryPoint's event.
+/// The location of an included operation: EntryPoint, block, the transaction's index, and the EntryPoint's
+/// event.
 struct Found<'a> {
     version: EntryPointVersion,
     block: &'a Block,
@@ -223,7 +225,7 @@ fn find<'a>(state: &State, chain: &'a Chain, hash: B256) -> Option<Found<'a>> {
     })
 }
 
-/// `eth_getUserOperationReceipt`: null for what is in no block.
+/// Answers `eth_getUserOperationReceipt`: null unless it is in a block.
 fn receipt(state: &State, chain: &Chain, hash: B256) -> Option<Value> {
     let Found {
         version,
@@ -264,7 +266,7 @@ fn receipt(state: &State, chain: &Chain, hash: B256) -> Option<Value> {
     Some(receipt.into())
 }
 
-/// The logs of an operation's execution: those between the event before and its own.
+/// Returns the logs of an operation's execution: those between the preceding event and its own.
 fn logs_of(entry_point: Address, hash: B256, logs: &[Log]) -> Vec<Log> {
     let is_event = |log: &Log, topic: B256| log.address() == entry_point && log.topic0() == Some(&topic);
     let ends = |log: &Log| is_event(log, UserOperationEvent::SIGNATURE_HASH);
@@ -279,7 +281,7 @@ fn logs_of(entry_point: Address, hash: B256, logs: &[Log]) -> Vec<Log> {
     logs[start..end].to_vec()
 }
 
-/// `eth_getUserOperationByHash`: null for what is unknown.
+/// Answers `eth_getUserOperationByHash`: null if it is unknown.
 fn by_hash(state: &State, chain: &Chain, hash: B256) -> Option<Value> {
     let style = &state.options.style;
     if let Some(found) = find(state, chain, hash) {

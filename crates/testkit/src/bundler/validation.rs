@@ -1,4 +1,4 @@
-//! Whether an operation can be taken.
+//! Checks whether an operation can be accepted.
 
 use super::{
     State,
@@ -16,15 +16,15 @@ use alloy::{
     rpc::types::state::{StateOverride, StateOverridesBuilder},
 };
 
-/// The outcome of a check that passed.
+/// The result of a successful check.
 pub(super) enum Checked {
-    /// It can be taken in.
+    /// The operation is new.
     New,
-    /// It is there already, which is not an error.
+    /// The operation is already in the mempool, which is not an error.
     Known,
 }
 
-/// Checks an operation from its fees to its simulation.
+/// Checks an operation: fees, nonce, gas, replacement and simulation.
 pub(super) fn check(
     state: &State,
     chain: &Chain,
@@ -47,7 +47,7 @@ pub(super) fn check(
     }
     check_numbers(state, &seen, operation)?;
     let nonce = match check_nonce(state, &seen, operation) {
-        // The EntryPoint looks at the creation first, and most bundlers go by what it says.
+        // The EntryPoint checks the creation first, and most bundlers report its error.
         Err(Refusal::NonceUsed)
             if !operation.init_code().is_empty() && options.style.words != BundlerWords::Alto =>
         {
@@ -98,7 +98,7 @@ fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperati
         });
     }
     let for_validation = U256::from(options.max_verification_gas);
-    // No block is large enough for more.
+    // No block can fit more.
     let for_calls = U256::from(seen.head_block().header.gas_limit);
     for (what, is, most) in [
         ("verificationGasLimit", numbers.verification_gas, for_validation),
@@ -124,7 +124,8 @@ fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperati
     Ok(())
 }
 
-/// The gas that pays for what the EntryPoint does not measure, and for the data's own fee at the operation's fees.
+/// Returns the minimum `preVerificationGas`: for what the EntryPoint does not measure, and for the data fee
+/// at the operation's fees.
 pub(super) fn required_pre_verification_gas(
     data_fee: u128,
     base_fee: U256,
@@ -141,7 +142,7 @@ pub(super) fn required_pre_verification_gas(
     U256::from(overhead).saturating_add(data_gas)
 }
 
-/// The changes of the state that make the operation's nonce the next one.
+/// Returns the state overrides that make the operation's nonce the next one.
 pub(super) fn check_nonce(
     state: &State,
     seen: &Vantage<'_>,
@@ -163,7 +164,7 @@ pub(super) fn check_nonce(
         .build())
 }
 
-/// Whether the sender's delegation that comes with an operation will hold.
+/// Checks that the operation's delegation of its sender is valid.
 fn check_authorization(
     seen: &Vantage<'_>,
     operation: &VersionedOperation,
@@ -174,7 +175,7 @@ fn check_authorization(
     match authorization.recover_authority() {
         Ok(signer) if signer == sender => (),
         Ok(signer) => return invalid(format!("it is signed by {signer}, not by the sender {sender}")),
-        Err(_) => return invalid("nobody can have signed it".into()),
+        Err(_) => return invalid("its signature is not valid".into()),
     }
     let chain_id = U256::from(seen.chain().chain_id());
     if !authorization.chain_id.is_zero() && authorization.chain_id != chain_id {
@@ -201,7 +202,7 @@ fn check_authorization(
     Ok(())
 }
 
-/// Makes the state look as if the sender had delegated already.
+/// Overrides the state as if the sender had delegated already.
 pub(super) fn with_delegation(mut state: StateOverride, operation: &VersionedOperation) -> StateOverride {
     if let Some(authorization) = operation.authorization() {
         let code: Bytes = if authorization.address.is_zero() {
@@ -219,7 +220,8 @@ pub(super) fn with_delegation(mut state: StateOverride, operation: &VersionedOpe
     state
 }
 
-/// Simulates the validation of an operation. It must pass, also in the next block, and stay valid for so many seconds.
+/// Simulates the validation of an operation. It must succeed, in the next block too, and stay valid for the
+/// configured time.
 pub(super) fn validate(
     seen: &Vantage<'_>,
     operation: &VersionedOperation,

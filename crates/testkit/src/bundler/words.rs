@@ -1,38 +1,38 @@
-//! Why a bundler does not take an operation, and how different bundlers say so.
+//! A bundler's refusals, and the words of different bundlers for them.
 
 use super::style::RevertDataForm;
 use crate::{ChainError, ErrorAnswer, error::reason, rpc::code};
 use alloy::primitives::{Address, Bytes, U256, hex};
 use serde_json::json;
 
-/// How a bundler words its refusals. The words, and the error codes, are those that clients meet in the field.
+/// The wording of a bundler's refusals, with the words and error codes of real bundlers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BundlerWords {
-    /// The EntryPoint's own words, and ERC-4337's error codes.
+    /// The EntryPoint's own words, with ERC-4337's error codes.
     #[default]
     Plain,
-    /// Pimlico's bundler. A replacement that pays too little is an "AA25 invalid account nonce: …" (-32602); refusals in
-    /// validation begin with "UserOperation reverted during simulation with reason: ".
+    /// Pimlico's bundler. An underpriced replacement is an "AA25 invalid account nonce: …" (-32602);
+    /// validation refusals begin with "UserOperation reverted during simulation with reason: ".
     Alto,
-    /// Alchemy's bundler. Its checks before simulation are -32000 "precheck failed: …".
+    /// Alchemy's bundler. Its checks before simulation answer -32000 "precheck failed: …".
     Rundler,
-    /// The reference bundler of ERC-4337. It takes the same operation again for a replacement that pays too little (-32602).
+    /// ERC-4337's reference bundler. It treats a duplicate as an underpriced replacement (-32602).
     Reference,
 }
 
-/// Whose answer it is that keeps an operation out.
+/// The party whose validation refuses an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Party {
     Account,
     Paymaster,
-    /// The account's or the paymaster's, if there is one: EntryPoint v0.6 does not say.
+    /// The account, or the paymaster if there is one: EntryPoint v0.6 does not distinguish them.
     Either {
         with_paymaster: bool,
     },
 }
 
-/// Why an operation is not taken, or not estimated.
+/// Why an operation is not accepted or estimated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     InvalidFields(String),
@@ -50,7 +50,7 @@ pub(super) enum Refusal {
     },
     /// A signature.
     Signature(Party),
-    /// Its time is over, or has not come.
+    /// It has expired, or is not valid yet.
     OutOfTime {
         party: Party,
         now: u64,
@@ -58,11 +58,11 @@ pub(super) enum Refusal {
         valid_until: u64,
     },
     Aggregator(Address),
-    /// Validation failed without a word of the EntryPoint.
+    /// Validation failed without the EntryPoint's error.
     Unexplained(String),
     NonceUsed,
     NonceTooFar,
-    /// A nonce that is used up, or too far ahead, has the EntryPoint's words.
+    /// A nonce that is used, or too far ahead, gets the EntryPoint's words.
     AlreadyKnown,
     ReplacementUnderpriced {
         max_fee: U256,
@@ -72,13 +72,13 @@ pub(super) enum Refusal {
         most: u64,
         sender: Address,
     },
-    /// A number that is too low for the bundler.
+    /// A number below the bundler's minimum.
     TooLow {
         what: &'static str,
         is: U256,
         least: U256,
     },
-    /// A number that is too high for the bundler.
+    /// A number above the bundler's maximum.
     TooHigh {
         what: &'static str,
         is: U256,
@@ -89,13 +89,13 @@ pub(super) enum Refusal {
         is: U256,
         required: U256,
     },
-    /// The call of the operation reverted while it was estimated.
+    /// The operation's call reverted during estimation.
     CallReverted(Bytes),
-    /// It failed otherwise while it was estimated.
+    /// The estimation failed otherwise.
     CallFailed(String),
 }
 
-/// ERC-4337's codes.
+/// ERC-4337's error codes.
 mod erc4337 {
     pub(super) const REFUSED_BY_ENTRY_POINT: i64 = -32500;
     pub(super) const REFUSED_BY_PAYMASTER: i64 = -32501;
@@ -141,7 +141,7 @@ impl Refusal {
             (Self::Signature(party), Alto) => ErrorAnswer::new(
                 erc4337::SIGNATURE,
                 match party {
-                    // It sees one failure where there may be two.
+                    // It reports one failure where there may be two.
                     Party::Either { .. } => "Invalid UserOperation signature or  paymaster signature",
                     Party::Account => "Invalid UserOperation signature",
                     Party::Paymaster => "Invalid UserOperation paymasterData",
@@ -267,7 +267,7 @@ impl Refusal {
     }
 }
 
-/// The code that goes with the EntryPoint's words.
+/// Returns the error code for the EntryPoint's words.
 fn code_of_reason(reason: &str) -> i64 {
     match reason.get(..4) {
         Some("AA22" | "AA32") => erc4337::OUT_OF_TIME,
@@ -287,7 +287,7 @@ fn failed(reason: &str, words: BundlerWords) -> ErrorAnswer {
     }
 }
 
-/// The EntryPoint's words, and what the account or the paymaster reverted with.
+/// Formats the EntryPoint's words and the inner revert.
 fn failed_with_revert(words_of_entry_point: &str, inner: &Bytes, words: BundlerWords) -> ErrorAnswer {
     let code = code_of_reason(words_of_entry_point);
     let decoded = || reason(inner).unwrap_or_else(|| inner.to_string());
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_go_by_the_entry_points_words() {
+    fn error_codes_follow_the_entry_points_words() {
         for (reason, code) in [
             ("AA10 sender already constructed", -32500),
             ("AA21 didn't pay prefund", -32500),
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_worded_with_their_numbers() {
+    fn limit_refusals_contain_their_numbers() {
         let fee = Refusal::TooLow {
             what: "maxPriorityFeePerGas",
             is: U256::from(7),

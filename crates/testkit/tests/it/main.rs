@@ -1,4 +1,4 @@
-//! The chain as its users see it: through an `alloy` provider, and directly.
+//! The chain's behaviour: through an `alloy` provider, and directly.
 
 mod anvil;
 mod blocks;
