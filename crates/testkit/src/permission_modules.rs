@@ -21,8 +21,8 @@ static PAYMASTER_GUARD: CreationCode = CreationCode::new(
     include_str!("../bytecode/PaymasterGuardStandIn.hex"),
 );
 
-/// Contracts with the rules, errors, functions and events of the modules that Modular Account v2 is deployed with. The deployed
-/// ones' code is not in this project. The validation that they are hooks of is
+/// Contracts with the rules, errors, functions and events of the modules that Modular Account v2 is deployed
+/// with. The deployed ones' code is not in this project. The validation that they are hooks of is
 /// [`StackV08::single_signer_module`](crate::StackV08::single_signer_module)'s.
 ///
 /// ```

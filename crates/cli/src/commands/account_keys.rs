@@ -1,10 +1,9 @@
-//! Keys that were made with the account's own client: shown, judged, explained.
+//! Shows, checks and explains keys of the account's own client.
 
 use super::{
     chain::Chain,
     clean,
     obstacles::{Obstacle, obstacles},
-    show,
 };
 use crate::{
     answer::{Answer, Tone},
@@ -31,7 +30,7 @@ use session_key_client::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Reads the keys of an account. `None`: it is of a generation that has none of this kind.
+/// Reads the keys of an account; `None` for a v0.7 account.
 pub(super) async fn read(
     chain: &Chain,
     account: &SmartAccount,
@@ -44,10 +43,10 @@ pub(super) async fn read(
         .session_key_module(account.deployment().session_key_plugin)
         .owner(validations.owner.entity_id);
     let found = AccountKeys::read(&chain.node, account.address(), &options).await;
-    found.wrap_err("the keys that were made with the account's own client cannot be read")
+    found.wrap_err("the keys of the account's own client cannot be read")
 }
 
-/// Names of the tokens that keys may move.
+/// Returns names of the tokens that the keys may move.
 async fn names<'a>(chain: &Chain, keys: impl IntoIterator<Item = &'a AccountKey>) -> Names {
     let tokens: BTreeSet<Address> = keys.into_iter().flat_map(AccountKey::tokens).collect();
     let names = Names::new().native_symbol(chain.symbol());
@@ -55,7 +54,7 @@ async fn names<'a>(chain: &Chain, keys: impl IntoIterator<Item = &'a AccountKey>
     found.fold(names, |names, (address, token)| names.token(address, token))
 }
 
-/// Shows keys, and puts them into the JSON document.
+/// Shows keys, and adds them to the JSON document.
 pub(super) async fn show_keys(
     answer: &mut Answer,
     chain: &Chain,
@@ -71,7 +70,7 @@ pub(super) async fn show_keys(
     let names = names(chain, shown.iter().map(|read| &read.key)).await;
     for read in &shown {
         show_key(answer, read, &names, now);
-        // What could not be read is no answer. Code that is not known is one.
+        // Unreadable settings make the answer incomplete; unknown code does not.
         answer.no(!read.missing.is_empty());
     }
     let mut incomplete = Vec::new();
@@ -85,7 +84,7 @@ pub(super) async fn show_keys(
     }
     if found.left_out > 0 {
         incomplete.push(format!(
-            "{} validations and functions of the account: there are too many",
+            "{} validations and functions of the account were left out: there are too many",
             found.left_out
         ));
     }
@@ -98,7 +97,7 @@ pub(super) async fn show_keys(
         answer.line(
             Tone::Doubt,
             0,
-            format!("Other keys, made with the account's own client, may be missing here: {first}{more}"),
+            format!("More keys of the account's own client may exist: {first}{more}"),
         );
     }
     answer.data(
@@ -119,7 +118,7 @@ fn show_key(answer: &mut Answer, read: &ReadKey, names: &Names, now: u64) {
         .signer
         .map_or_else(|| "signer unknown".to_owned(), |signer| signer.to_string());
     answer.heading(format!(
-        "{signer}  entity {}, made with the account's own client",
+        "{signer}  entity {}, key of the account's own client",
         key.entity_id
     ));
     for sentence in key.describe(names) {
@@ -254,14 +253,14 @@ fn allowlist_json(settings: &AllowlistSettings) -> Value {
     })
 }
 
-/// Which key is meant.
+/// Selects a key.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Which {
     Entity(u32),
     Signer(Address),
 }
 
-/// Judges calls, or an operation. `None`: no such key has this signer. An entity id must be one's.
+/// Checks calls or an operation; `None` if the signer has no such key. An unknown entity id is an error.
 pub(super) async fn checked(
     chain: &Chain,
     account: &SmartAccount,
@@ -284,7 +283,7 @@ pub(super) async fn checked(
             let read = found.as_ref().and_then(|found| found.of_entity(entity_id));
             Some(read.ok_or_else(|| {
                 WrongInput(format!(
-                    "entity {entity_id} of {address} is no key that was made with the account's own client"
+                    "entity {entity_id} of {address} is not a key of the account's own client"
                 ))
             })?)
         }
@@ -347,7 +346,7 @@ async fn judged(
             Tone::Quiet,
             0,
             format!(
-                "Key of {signer}, entity {}, made with the account's own client.",
+                "Key of {signer}, entity {}, of the account's own client.",
                 key.entity_id
             ),
         );
@@ -387,7 +386,7 @@ async fn judged(
         answer.line(
             Tone::Doubt,
             2,
-            "Its signature was not checked: there is none yet, it is a dummy, or a contract's.",
+            "Its signature was not checked: it is missing, a dummy, or a contract's.",
         );
     }
     answer.line(
@@ -399,7 +398,7 @@ async fn judged(
     Ok(answer)
 }
 
-/// What stands in the way besides a key's rules.
+/// Shows obstacles other than the key's rules.
 pub(super) fn show_obstacles(answer: &mut Answer, obstacles: &[Obstacle]) {
     if obstacles.is_empty() {
         return;
@@ -433,7 +432,7 @@ fn show_verdict(answer: &mut Answer, verdict: &KeyVerdict, names: &Names, indent
     }
 }
 
-/// The first second from which on the operation passes, where its time alone is wrong.
+/// Returns the first second in which the operation passes, if only its time is wrong.
 fn passes_from(verdict: &KeyVerdict) -> Option<u64> {
     match verdict.refusals() {
         [
@@ -481,7 +480,7 @@ fn reasons_json(verdict: &KeyVerdict) -> Vec<String> {
     }
 }
 
-/// What is left: of several limits on the same, the least.
+/// Returns the remaining limits in JSON, the least of several on the same token.
 fn remaining_json(remaining: &[Left]) -> Value {
     let least = |of: LeftOf| {
         let amounts = remaining.iter().filter(|left| left.of == of);
@@ -504,14 +503,15 @@ fn remaining_json(remaining: &[Left]) -> Value {
     })
 }
 
-/// What the rules of such a key say of an operation that failed or waits.
+/// An operation that failed or is pending, explained by its key's rules.
 pub(super) struct Explained {
     failure: KeyFailure,
     names: Names,
     is_waiting: bool,
 }
 
-/// Explains an operation by the rules of its key, if it is one of these keys'. What cannot be read is a reason, not an error.
+/// Explains an operation by its key's rules; `None` if it is not of such a key. A failed read is returned as
+/// text.
 pub(super) async fn explained(
     chain: &Chain,
     account: &SmartAccount,
@@ -541,21 +541,21 @@ impl Explained {
         !self.is_waiting && self.failure.refusal().is_some()
     }
 
-    /// Shows it.
+    /// Shows the explanation.
     pub(super) fn show(&self, answer: &mut Answer) {
         let (failure, key) = (&self.failure, &self.failure.key.key);
         let signer = key
             .signer
             .map_or_else(String::new, |signer| format!(" of {signer}"));
         answer.plain(format!(
-            "by the key{signer}, entity {}, made with the account's own client",
+            "by the key{signer}, entity {}, of the account's own client",
             key.entity_id
         ));
         if self.is_waiting {
             answer.line(
                 Tone::Doubt,
                 2,
-                "A bundler has it; it is in no block. By the key's rules, as things are:",
+                "A bundler has it, and no block includes it yet. By the key's rules, as of now:",
             );
             show_verdict(answer, &failure.verdict, &self.names, 4);
             return;
@@ -576,7 +576,7 @@ impl Explained {
                 answer.line(
                     Tone::Doubt,
                     2,
-                    "No rule of its key explains it: a call may have failed.",
+                    "No rule of its key explains the failure; a call may have failed.",
                 );
             }
             (None, _) => {}
@@ -585,14 +585,14 @@ impl Explained {
             answer.line(
                 Tone::Plain,
                 4,
-                format!("The chain says that the {} refused.", hook.describe()),
+                format!("According to the chain, the {} refused it.", hook.describe()),
             );
         }
         if failure.has_changed {
             answer.line(
                 Tone::Doubt,
                 4,
-                "The state before the block says otherwise: what was used or changed earlier in the block is not seen.",
+                "The state before the block suggests otherwise: uses and changes earlier in the same block are not considered.",
             );
         }
         for missing in &failure.key.missing {
@@ -604,7 +604,7 @@ impl Explained {
         }
     }
 
-    /// In JSON.
+    /// Returns the explanation as JSON.
     pub(super) fn json(&self) -> Value {
         let failure = &self.failure;
         json!({

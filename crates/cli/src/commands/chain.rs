@@ -140,8 +140,8 @@ impl Chain {
         Ok(SmartAccount::connect_with(&options, self.provider(), self.address()?).await?)
     }
 
-    /// Returns the account, and whether the contract that stores its session keys exists. A v0.8 account can have
-    /// keys of its own client on a chain without the session key module.
+    /// Returns the account, and whether the contract that stores its session keys exists. A v0.8 account can
+    /// have keys of its own client on a chain without the session key module.
     pub(crate) async fn any_account(&self) -> Result<(SmartAccount, bool)> {
         let error = match self.account().await {
             Ok(account) => return Ok((account, true)),

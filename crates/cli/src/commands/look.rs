@@ -120,7 +120,7 @@ pub(crate) struct CheckArguments {
     #[arg(value_name = "KEY", value_parser = parse_address)]
     key: Option<Address>,
 
-    /// The entity id of a key that the account's own client made (Modular Account v2), instead of the address that signs for it.
+    /// Entity id of a key that the account's own client (Modular Account v2) created, instead of KEY.
     #[arg(long, value_name = "ID")]
     entity: Option<u32>,
 
@@ -214,7 +214,7 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         None => chain.head().await?,
     };
     let keys = inspection.as_ref().map_or(&[][..], Inspection::keys);
-    // A key that the module has is no other one's.
+    // A key of the module is not looked for elsewhere.
     let others = if arguments.policy || (arguments.key.is_some() && !keys.is_empty()) {
         None
     } else {
@@ -550,7 +550,7 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
     };
     let at = account.clone().at(head.number);
     let now = head.timestamp;
-    // One that the module does not have may be of the account's own client.
+    // A key unknown to the module may be one of the account's own client.
     if !has_module || (account.generation() != Generation::V07 && !at.is_session_key(key).await?) {
         let which = Which::Signer(key);
         if let Some(answer) = account_keys::checked(&chain, &account, &head, which, what).await? {
@@ -921,7 +921,7 @@ fn explanation(
         }
         Became::Failed(failure) => {
             let words = match failure {
-                // These are the rules of keys that the account's own client did not make.
+                // Those rules are the session key module's.
                 Failure::Rules(_) if is_by_key => "It was refused in validation.".to_owned(),
                 Failure::Call(revert) if is_by_key => {
                     format!("It was included, and failed: {}.", abis.words(revert))
@@ -962,7 +962,7 @@ fn explanation(
             answer.line(
                 Tone::Doubt,
                 4,
-                format!("The rules of its key, if a key's it is, cannot be read: {error}"),
+                format!("Its key's rules could not be read: {error}"),
             );
             None
         }

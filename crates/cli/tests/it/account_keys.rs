@@ -1,5 +1,6 @@
-//! Keys that were made with the account's own client, by the commands. On stand-ins for the permission modules of Modular Account v2, at
-//! the addresses of the deployed ones and with code as long as theirs: that is how the command knows them.
+//! Commands on keys of the account's own client. On stand-ins for the permission modules of Modular Account
+//! v2, at the addresses of the deployed ones and with code as long as theirs: the command recognizes them by
+//! that.
 
 use super::v08::Stage;
 use serde_json::{Value, json};
@@ -33,7 +34,8 @@ const EXECUTE_BATCH: Selector = Selector::new(hex!("34fcd5be"));
 const TRANSFER: Selector = Selector::new(hex!("a9059cbb"));
 const GWEI: u64 = 1_000_000_000;
 
-/// An account with a key that may pay out 100 of the token's base units to anyone, and pay for two operations.
+/// An account with a key that may pay out 100 of the token's base units to anyone, and pay for two
+/// operations.
 struct Place {
     stage: Stage,
     account: Address,
@@ -259,9 +261,9 @@ fn look(place: &Place) {
     );
     let words = place.words(0, &["inspect", &signer]);
     for said in [
-        "May call transfer of TEST",
-        "May spend at most 0.0001 TEST",
-        "made with the account's own client",
+        "May call transfer of TUSD",
+        "May spend at most 0.0001 TUSD",
+        "entity 5, key of the account's own client",
         "[key_native_unbounded]",
     ] {
         assert!(words.contains(said), "{said}: {words}");
@@ -332,7 +334,7 @@ fn look(place: &Place) {
     let words = place.words(1, &["explain", &failed]);
     for said in [
         "It breaks a rule of its key",
-        "it spends 0.000101 TEST, but 0.0001 TEST are left",
+        "it spends 0.000101 TUSD, but 0.0001 TUSD are left",
         "execution hook of AllowlistModule 2.0.1",
     ] {
         assert!(words.contains(said), "{said}: {words}");

@@ -16,24 +16,25 @@ use alloy::{eips::BlockId, primitives::Bytes, sol_types::SolCall};
 use session_key_bindings::IAccountV08;
 use session_key_permissions::Call;
 
-/// What is known of an operation that a key of the account's own client made, and that failed.
+/// Why an operation of such a key failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyFailure {
-    /// The key, as it was before the operation's block; as it is, of an operation that waits.
+    /// The key before the operation's block, or now if the operation is pending.
     pub key: ReadKey,
-    /// The hook that the chain says refused. `None` also of a transaction that failed as a whole, of which no reason is kept.
+    /// The hook that refused according to the chain. `None` also for a transaction that failed as a whole,
+    /// which keeps no reason.
     pub hook: Option<Hook>,
-    /// What the key's rules say of the operation, on that state.
+    /// The verdict on the operation in that state.
     pub verdict: KeyVerdict,
-    /// Whether the chain refused for another reason than the verdict's: what was used earlier in the same block is not in the
-    /// state.
+    /// Whether the chain's reason differs from the verdict: the state does not include uses earlier in the
+    /// same block.
     pub has_changed: bool,
 }
 
 impl KeyFailure {
-    /// The refusal that explains the failure, with its figures: the verdict's, by the hook that the chain names. `None`: no rule of
-    /// the key explains it; a call may have failed.
+    /// Returns the refusal that explains the failure: the verdict's refusal by the hook that the chain names.
+    /// `None` if no rule of the key explains it, for example because a call failed.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         match self.hook {
@@ -51,11 +52,12 @@ fn is_by(refusal: &Refusal, hook: &Hook) -> bool {
         && by.entity_id == hook.entity_id && by.is_validation() == hook.is_validation())
 }
 
-/// Explains by the rules of its key why an operation failed, or whether one that waits will pass. `None`: it succeeded, it is not known,
-/// or it is no such key's.
+/// Explains by the rules of its key why an operation failed, or whether a pending one will pass. `None` if it
+/// succeeded, its contents are unknown, or it belongs to another kind of key.
 ///
-/// The key is read as it was before the operation's block: the node must have that state, and events. What other operations used
-/// earlier in the block is not seen; where the chain contradicts for that reason, [`KeyFailure::has_changed`] says so.
+/// Reads the key before the operation's block, so the node must have that state. Uses earlier in the same
+/// block are not considered; if the chain's reason differs for that reason, [`KeyFailure::has_changed`] is
+/// set.
 pub async fn explain_key_failure(
     account: &SmartAccount,
     explanation: &Explanation,
@@ -128,7 +130,7 @@ pub async fn explain_key_failure(
     }))
 }
 
-/// The hook that an account says refused, and what it reverted with.
+/// Returns the hook that refused according to the account's error, and the hook's revert data.
 fn hook_of(key: &AccountKey, revert: &Revert) -> Option<(Hook, Bytes)> {
     let Revert::AccountV08(error) = revert else {
         return None;
@@ -155,8 +157,8 @@ fn hook_of(key: &AccountKey, revert: &Revert) -> Option<(Hook, Bytes)> {
     Some((hook, reason.to_bytes()))
 }
 
-/// The calls of other contracts that an operation makes the account make: those of `execute` and `executeBatch`, within `executeUserOp` or
-/// without it. None, where the call data are of another function, or cannot be read.
+/// Returns the calls of an operation by `execute` or `executeBatch`, with or without `executeUserOp`. Empty
+/// for other functions and undecodable call data.
 #[must_use]
 pub fn calls_of(operation: &UserOperation) -> Vec<Call> {
     let data = operation

@@ -10,7 +10,8 @@ const PROXY: [u8; 61] = hex!(
     "363d3d373d3d363d7f360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc545af43d6000803e6038573d6000fd5b3d6000f3"
 );
 
-/// Contracts that are known by the hash of their code, beside those that are known by address and length of code: the deployed ones.
+/// Contracts known by code hash, in addition to the deployed ones, which are known by address and code
+/// length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct KnownCode {
@@ -19,24 +20,24 @@ pub struct KnownCode {
 }
 
 impl KnownCode {
-    /// The deployed contracts alone.
+    /// Knows the deployed contracts only.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Code with this hash (`keccak256` of the runtime code) is this module.
+    /// Adds a module by its code hash: `keccak256` of the runtime code.
     pub fn module(mut self, code_hash: B256, module: AccountModule) -> Self {
         self.modules.insert(code_hash, module);
         self
     }
 
-    /// An implementation or a delegate whose code has this hash is this account.
+    /// Adds an account by the code hash of its implementation or delegate.
     pub fn account(mut self, code_hash: B256, form: AccountForm) -> Self {
         self.accounts.insert(code_hash, form);
         self
     }
 
-    /// Which module a contract is.
+    /// Returns the module at an address with this code; `None` if it is unknown.
     #[must_use]
     pub fn module_of(&self, address: Address, code: &[u8]) -> Option<AccountModule> {
         if let Some(module) = self.modules.get(&keccak256(code)) {
@@ -47,7 +48,7 @@ impl KnownCode {
         modules.find(|module| module.name() == name).copied()
     }
 
-    /// Which account an implementation, or a delegate, is.
+    /// Returns the account form of an implementation or delegate.
     #[must_use]
     pub fn account_of(&self, address: Address, code: &[u8]) -> AccountForm {
         if let Some(form) = self.accounts.get(&keccak256(code)) {

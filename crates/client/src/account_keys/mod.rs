@@ -1,15 +1,19 @@
-//! Session keys that were made with the account's own client, Modular Account v2's: validations by one signer, with hooks of the
-//! permission modules that the account comes with. They are read, described and judged here, not granted or used.
+//! Session keys of Modular Account v2's own client: SingleSigner validations with hooks of the account's
+//! permission modules. This module reads and explains them; it does not grant or use them.
 //!
-//! [`AccountKeys::read`] finds every such key of an account and reads all that its modules store, at one block: views say what is so,
-//! and the modules' events what to ask for, where the modules cannot list it. What cannot be read is said key by key
-//! ([`ReadKey::missing`]). The rules are those of [`permissions::account_modules`](crate::permissions::account_modules).
+//! [`AccountKeys::read`] finds every such key of an account and reads its settings at one block. Values come
+//! from the modules' views; events show which entries to ask for, because the modules cannot list them.
+//! [`ReadKey::missing`] lists what could not be read. The rules are in
+//! [`permissions::account_modules`](crate::permissions::account_modules).
 //!
-//! Which module, and which account, a contract is, its code says: by hash, as the caller knows it ([`KnownCode`]), or by the address and
-//! the length of the deployed ones ([`known_v08_contract`](crate::installation::known_v08_contract)). Of other code, nothing is predicted.
+//! Accounts and modules are recognized by their code: by a hash that the caller knows ([`KnownCode`]), or by
+//! address and code length of the deployed contracts
+//! ([`known_v08_contract`](crate::installation::known_v08_contract)). Verdicts on other code are unknown.
 //!
 //! ```no_run
-//! use session_key_client::{Node, account_keys::{AccountKeys, ReadOptions}, alloy::primitives::Address, permissions::words::Names};
+//! use session_key_client::{
+//!     Node, account_keys::{AccountKeys, ReadOptions}, alloy::primitives::Address, permissions::words::Names,
+//! };
 //!
 //! # async fn doc(node: Node, account: Address) -> Result<(), Box<dyn std::error::Error>> {
 //! let Some(found) = AccountKeys::read(&node, account, &ReadOptions::new()).await? else { return Ok(()) };

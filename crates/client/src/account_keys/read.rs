@@ -26,8 +26,8 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 /// The most functions of the account whose hooks are asked for, for one key.
 const MAX_FUNCTIONS: usize = 64;
 
-/// How keys are read. By default: of the newest block, with the deployed contracts as the known ones, all of the account's validations
-/// but its owner's and the session key module's.
+/// Options for reading keys. By default: all keys at the latest block, with the deployed contracts as known
+/// code.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ReadOptions {
@@ -45,38 +45,39 @@ impl ReadOptions {
         Self::default()
     }
 
-    /// More contracts that are known.
+    /// Adds known contracts.
     pub fn known(mut self, known: KnownCode) -> Self {
         self.known = known;
         self
     }
 
-    /// The block to look at. The node must have its state.
+    /// Sets the block to read at. The node must have its state.
     pub const fn at(mut self, block: Head) -> Self {
         self.block = Some(block);
         self
     }
 
-    /// The session key module, whose keys are not of this kind. By default, the one at its planned address.
+    /// Sets the session key module, whose validations are skipped. Defaults to the one at its planned
+    /// address.
     pub const fn session_key_module(mut self, module: Address) -> Self {
         self.session_key_module = Some(module);
         self
     }
 
-    /// Validations that are looked at even if the node does not show that they were installed.
+    /// Adds entity ids to read even if the node shows no event of their installation.
     pub fn entity_ids(mut self, entity_ids: impl IntoIterator<Item = u32>) -> Self {
         self.entity_ids.extend(entity_ids);
         self
     }
 
-    /// The owner's validation, which is not a key's. It is left out if it is as factories install it: for everything, without hooks and
-    /// functions of its own. Another one under this entity id is a key's.
+    /// Skips the owner's validation, if it is as factories install it: with all flags, and without hooks and
+    /// selectors. Any other validation with this entity id is read as a key.
     pub const fn owner(mut self, entity_id: u32) -> Self {
         self.owner = Some(entity_id);
         self
     }
 
-    /// Calls to be judged: what allowlists store about them is asked for, whatever the events say.
+    /// Adds calls to check. Their allowlist entries are read even if no event shows them.
     pub fn calls<'a>(mut self, calls: impl IntoIterator<Item = &'a Call>) -> Self {
         for call in calls {
             self.asked.targets.insert(call.target);
@@ -86,14 +87,14 @@ impl ReadOptions {
         self
     }
 
-    /// A paymaster to be judged: whether it is a special one is asked for, whatever the events say.
+    /// Adds a paymaster to check. Whether it is special is read even if no event shows it.
     pub fn paymaster(mut self, paymaster: Address) -> Self {
         self.asked.paymasters.insert(paymaster);
         self
     }
 }
 
-/// Something about a key that is not known.
+/// A part of a key that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingSetting {
@@ -157,32 +158,32 @@ impl std::fmt::Display for MissingSetting {
                 module,
                 entity_id,
                 reason,
-            } => write!(f, "what module {module} stores for entity {entity_id}: {reason}"),
+            } => write!(f, "settings of module {module}, entity {entity_id}: {reason}"),
             Self::TooMany {
                 module,
                 entity_id,
                 left_out,
             } => write!(
                 f,
-                "{left_out} entries of module {module}, entity {entity_id}: there are too many"
+                "{left_out} entries of module {module}, entity {entity_id}, were left out: there are too many"
             ),
             Self::Reorganized => f.write_str("the chain was reorganized meanwhile"),
         }
     }
 }
 
-/// A key, and what of it is not known.
+/// A key, and the parts of it that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadKey {
     /// The key.
     pub key: AccountKey,
-    /// What is not known. Empty: everything is.
+    /// Parts that could not be read; empty if all were.
     pub missing: Vec<MissingSetting>,
 }
 
 impl ReadKey {
-    /// Whether everything is known: the code of account and modules, and everything that they store.
+    /// Whether the key is completely known: the code of account and modules, and all settings.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let modules =
@@ -193,7 +194,7 @@ impl ReadKey {
     }
 }
 
-/// The keys of an account that were made with the account's own client, in one block.
+/// All keys of an account's own client, at one block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccountKeys {
@@ -205,16 +206,15 @@ pub struct AccountKeys {
     pub form: AccountForm,
     /// The keys, by entity id.
     pub keys: Vec<ReadKey>,
-    /// Blocks whose events of the account are not known: keys that were installed there are not here.
+    /// Blocks whose account events could not be read. Keys installed there may be missing.
     pub missing_blocks: Vec<MissingBlocks>,
-    /// How many validations or functions of the account were not looked at: there are too many.
+    /// Number of validations and functions of the account that were left out because there are too many.
     pub left_out: usize,
 }
 
 impl AccountKeys {
-    /// Reads all such keys of an account. `None`: it is not an ERC-6900 v0.8 account.
-    ///
-    /// An error is one that leaves nothing to be said.
+    /// Reads all keys of an account; `None` if it is not an ERC-6900 v0.8 account. Parts that cannot be read
+    /// are listed per key; an error means that nothing could be read.
     #[tracing::instrument(level = "debug", skip_all, fields(%account))]
     pub async fn read(
         node: &Node,
@@ -359,19 +359,19 @@ impl AccountKeys {
         }))
     }
 
-    /// Whether everything is known of every key, and every key is.
+    /// Whether all keys were found, and all are completely known.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing_blocks.is_empty() && self.left_out == 0 && self.keys.iter().all(ReadKey::is_complete)
     }
 
-    /// The key under an entity id.
+    /// Returns the key with an entity id.
     #[must_use]
     pub fn of_entity(&self, entity_id: u32) -> Option<&ReadKey> {
         self.keys.iter().find(|read| read.key.entity_id == entity_id)
     }
 
-    /// The keys that a signer signs for.
+    /// Returns the keys of a signer.
     pub fn of_signer(&self, signer: Address) -> impl Iterator<Item = &ReadKey> {
         self.keys
             .iter()

@@ -1,4 +1,4 @@
-//! What a permission module stores for one of its entities and the account.
+//! Reads a permission module's settings for an entity id.
 
 use super::{
     abi::{Allowlist, NativeTokenLimit, PaymasterGuard, TimeRange},
@@ -25,10 +25,10 @@ pub(super) use alloy::rpc::types::Log;
 const MAX_ENTRIES: usize = 2_000;
 /// The most requests for logs, where a node does not answer those of the whole chain at once.
 const MAX_LOG_REQUESTS: usize = 1_000;
-/// After so many ranges of blocks that the node does not answer, it is not asked for more.
+/// Number of unanswered block ranges after which reading stops.
 const MAX_MISSING: usize = 16;
 
-/// What is to be read whatever the events say.
+/// Entries to read even if no event shows them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked {
     pub(super) targets: BTreeSet<Address>,
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
         BlockId::hash(self.head.hash)
     }
 
-    /// The answer to a view; or why there is none.
+    /// Returns a view's answer, or why there is none.
     pub(super) async fn view<C: SolCall>(&self, module: Address, call: &C) -> Result<C::Return, String> {
         let question = TransactionRequest::default()
             .with_to(module)
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
             .map_err(|_| format!("{} was not answered as expected", C::SIGNATURE))
     }
 
-    /// What a hook's module stores for it. Of a module that is not known, nothing is asked.
+    /// Reads the settings of a hook; none if its module is unknown.
     pub(super) async fn settings(&mut self, hook: &Hook) -> Result<Read, RequestError> {
         let (module, entity_id, account) = (hook.module.address, hook.entity_id, self.account);
         let view = |reason: String| Read {
@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Paymasters that events or the caller name, and whether each is a special one.
+    /// Reads whether the paymasters named by events or the caller are special.
     async fn paymasters(
         &self,
         module: Address,
@@ -320,7 +320,7 @@ impl<'a> Reader<'a> {
         Ok(Views::new(self.node, module, self.at()).await?.read(calls).await)
     }
 
-    /// A module's logs up to the block, and what of them is missing.
+    /// Reads a module's logs up to the block, and lists the missing ranges.
     async fn logs(&self, filter: LogFilter) -> Logs {
         let last = self.head.number;
         match patiently(|| self.node.logs(&filter, 0, last)).await {
@@ -349,7 +349,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// An answer of a view; or why it is none.
+/// Decodes a view's answer, or says why it cannot be.
 fn decoded<C: SolCall>(answer: Result<Bytes, RequestError>) -> Result<C::Return, String> {
     let answer = answer.map_err(|error| error.to_string())?;
     C::abi_decode_returns_validate(&answer)

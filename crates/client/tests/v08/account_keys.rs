@@ -1,5 +1,6 @@
-//! Keys that were made with the account's own client: read completely, judged as the chain judges, explained. On stand-ins for the
-//! permission modules of Modular Account v2, written from their documented rules; and on the deployed code, where a folder has it.
+//! Keys that were created by the account's own client: read completely, judged as the chain judges,
+//! explained. On stand-ins for the permission modules of Modular Account v2, written from their documented
+//! rules; and on the deployed code, where a folder has it.
 
 use proptest::{prelude::*, test_runner::RngSeed};
 use session_key_bindings::{IAccountFactoryV08, IEntryPointV07, PackedUserOperation};
@@ -101,7 +102,8 @@ impl Place {
         )
     }
 
-    /// With the deployed code: that of a state dump, `state.json` in a folder, with contracts at their known addresses.
+    /// With the deployed code: that of a state dump, `state.json` in a folder, with contracts at their known
+    /// addresses.
     fn reference(folder: &Path) -> Self {
         let file = folder.join("state.json");
         let text =
@@ -577,7 +579,8 @@ fn call(account: Address, (target, data, value): (u8, u8, u64)) -> Call {
     Call::new(target, data).with_value(U256::from(value))
 }
 
-/// Sends what is planned, and compares what happens with what was predicted, and what is stored with what should be.
+/// Sends what is planned, and compares what happens with what was predicted, and what is stored with what
+/// should be.
 fn run(place: &Place, plan: &Plan) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     install(place, plan);
@@ -685,7 +688,8 @@ fn verdicts_are_those_of_stand_ins_on_delegated_accounts() {
     differential(&Place::stand_ins(AccountForm::Delegated), cases(12));
 }
 
-/// The deployed code is not in this project: a state dump of a chain with it, `state.json`, comes into a folder.
+/// The deployed code is not in this project: a state dump of a chain with it, `state.json`, comes into a
+/// folder.
 #[test]
 #[ignore = "needs a folder with a state dump: REFERENCE_CODE=DIR"]
 fn verdicts_are_those_of_reference_code() {
@@ -840,7 +844,7 @@ async fn what_a_node_does_not_answer_is_said() {
             .key
             .describe(&())
             .to_string()
-            .contains("not all of its allowlist is known")
+            .contains("its allowlist is not completely known")
     );
     // Of calls that are named, the views say enough.
     let asked = read(place.options().calls(&calls)).await;
@@ -967,7 +971,8 @@ async fn a_failed_operation_is_explained_by_its_hook() {
     );
     assert!(refusal.to_string().contains("would spend 41"), "{refusal}");
     assert_eq!(failure.hook.map(|hook| hook.entity_id), Some(SECOND));
-    // In validation, by a bundle that failed as a whole: too little is left for its gas. Of such a bundle the chain keeps no reason.
+    // In validation, by a bundle that failed as a whole: too little is left for its gas. Of such a bundle the
+    // chain keeps no reason.
     let (_, execution) = send(&[Call::new(SHOP, BUY)], 2).await;
     let failed = Said::NotIncluded("AA23".to_owned(), None);
     assert_eq!(

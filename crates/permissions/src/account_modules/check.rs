@@ -56,22 +56,24 @@ impl Found {
 }
 
 impl AccountKey {
-    /// What the chain will say of these calls, at a time (unix seconds), in an operation such as the account's client makes:
-    /// `execute` for one call, `executeBatch` for several, within `executeUserOp` if there are execution hooks. Gas, paymaster and
-    /// signature are left out.
+    /// Predicts the verdict on calls at a time (unix seconds), in the form the account's client sends them:
+    /// `execute` for one call, `executeBatch` for several, wrapped in `executeUserOp` if there are execution
+    /// hooks. Gas, paymaster and signature are ignored.
     #[must_use]
     pub fn verdict_of_calls(&self, calls: &[Call], now: u64) -> KeyVerdict {
         self.clone().judge(&self.call_data(calls), None, false, now)
     }
 
-    /// Whether [`verdict`](Self::verdict) can check an operation's signature: it is there, not a dummy, and a key's, not a contract's.
+    /// Whether [`verdict`](Self::verdict) can check an operation's signature: it is present, not a dummy, and
+    /// not a contract's.
     #[must_use]
     pub fn has_checked_signature(operation: &UserOperation) -> bool {
         let signature = &operation.signature;
         !is_unsigned(signature) && !signature.starts_with(&[FINAL_SEGMENT, CONTRACT])
     }
 
-    /// Call data of the account for these calls, as [`verdict_of_calls`](Self::verdict_of_calls) judges them.
+    /// Returns the account's call data for these calls, as [`verdict_of_calls`](Self::verdict_of_calls)
+    /// checks them.
     #[must_use]
     pub fn call_data(&self, calls: &[Call]) -> Bytes {
         let data = encode(calls);
@@ -81,15 +83,16 @@ impl AccountKey {
         [EXECUTE_USER_OP.as_slice(), &data].concat().into()
     }
 
-    /// What the chain will say of an operation, at a time (unix seconds). With the operation's hash, its signature is checked, unless it
-    /// is empty, a dummy, or a contract's.
+    /// Predicts the verdict on an operation at a time (unix seconds). If the operation's hash is given,
+    /// checks its signature, unless it is empty, a dummy or a contract's.
     #[must_use]
     pub fn verdict(&self, operation: &UserOperation, hash: Option<B256>, now: u64) -> KeyVerdict {
         self.clone().execute(operation, hash, now)
     }
 
-    /// [`verdict`](Self::verdict), and what the chain then stores: what the operation has booked in validation, if it is included, and
-    /// in execution, if that succeeds. Where nothing is predicted, nothing is booked.
+    /// Returns the [`verdict`](Self::verdict), and updates the settings as the chain would: amounts booked in
+    /// validation if the operation is included, and in execution if that succeeds. An unknown verdict changes
+    /// nothing.
     pub fn execute(&mut self, operation: &UserOperation, hash: Option<B256>, now: u64) -> KeyVerdict {
         let around = Around { operation, hash };
         let nonce_key = operation.nonce_key();
@@ -115,7 +118,7 @@ impl AccountKey {
             );
         }
         if !found.refusals.is_empty() {
-            // It is none of this key's: its rules say nothing about it.
+            // The operation is not this key's, so its rules do not apply.
             return KeyVerdict::Refused {
                 refusals: found.refusals,
             };

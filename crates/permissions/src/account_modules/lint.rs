@@ -1,4 +1,4 @@
-//! Warnings about a key that was made with the account's own client.
+//! Warnings about a key that was created by the account's own client.
 
 use super::{
     AccountForm, AccountKey, AccountModule, AllowlistSettings, AllowlistTarget,
@@ -64,80 +64,80 @@ macro_rules! codes {
 
 codes! {
     RootByGlobal = "key_is_global", Error,
-        "The key is a global validation: it may do everything that the owner may.",
-        "Uninstall it, and install it for execute and executeBatch alone.";
+        "The key is a global validation: it may do everything the owner may.",
+        "Uninstall it, and install it for execute and executeBatch only.";
     RootFunction = "key_has_root_function", Error,
-        "The key may install or uninstall validations or functions, or take the account over.",
-        "Uninstall it, and install it for execute and executeBatch alone.";
+        "The key may call a function that takes over the account.",
+        "Uninstall it, and install it for execute and executeBatch only.";
     RootByRuntime = "key_has_runtime_validation", Error,
-        "On an account that delegates (EIP-7702), executeWithRuntimeValidation makes the key the owner.",
-        "Uninstall it, and install it for execute and executeBatch alone.";
+        "On an EIP-7702 account, executeWithRuntimeValidation gives the key the owner's rights.",
+        "Uninstall it, and install it for execute and executeBatch only.";
     RootBySignature = "key_signs_as_owner", Error,
-        "On this version of the delegate (EIP-7702), a key that signs for the account is its owner.",
-        "Uninstall it, and install it with flags 0x01; or delegate to version 1.1.0.";
+        "With this version of the EIP-7702 delegate, a key that signs for the account has the owner's rights.",
+        "Uninstall it, and install it with flags 0x01, or delegate to version 1.1.0.";
     Signs = "key_signs", Error,
-        "The key signs for the account (ERC-1271), and no hook looks at what: permits and orders can take every token.",
+        "The key signs for the account (ERC-1271), unchecked by any hook: permits and orders can take every token.",
         "Uninstall it, and install it with flags 0x01.";
     SignerIsAccount = "key_signer_is_account", Error,
         "The account itself is the signer.",
-        "Uninstall it, and install it with a key of its own.";
+        "Uninstall it, and install it with a separate signer.";
     UnknownModule = "key_module_unknown", Warning,
-        "The module's code is none that is known: nothing can be said of what it allows.",
-        "Find out what the module is; or uninstall the key.";
+        "The module's code is unknown, and so is what it allows.",
+        "Identify the module, or uninstall the key.";
     UnknownAccount = "key_account_unknown", Warning,
-        "The account's code is none that is known: it may not ask the key's hooks as Modular Account v2 does.",
-        "Find out what the account is.";
+        "The account's code is unknown: it may not run the key's hooks as Modular Account v2 does.",
+        "Identify the account's implementation.";
     EarlierAllowlist = "allowlist_2_0_0", Error,
-        "This version of AllowlistModule (2.0.0) lets every call pass that comes by executeUserOp.",
+        "This version of AllowlistModule (2.0.0) accepts every call in an operation that starts with executeUserOp.",
         "Uninstall the key, and install it with AllowlistModule 2.0.1.";
     NoAllowlist = "key_without_allowlist", Error,
-        "No allowlist is among the key's hooks: it may call everything.",
-        "Install an allowlist hook with the contracts and functions that the key needs.";
+        "The key has no allowlist hook: it may call everything.",
+        "Install an allowlist hook with the contracts and functions the key needs.";
     ModuleReachable = "key_reaches_its_modules", Error,
-        "The key may call the module that keeps its limits, which takes orders from the account: it can set them itself.",
-        "Take the module off the allowlist, and the function off those allowed on every contract.";
+        "The key may call a module that stores its settings, and can change them.",
+        "Remove the module from the allowlist, and the function from those allowed on every contract.";
     EntryPointReachable = "key_reaches_entry_point", Error,
-        "The key may call the EntryPoint, and withdraw the account's deposit.",
-        "Take the EntryPoint off the allowlist, and withdrawTo off the functions allowed on every contract.";
+        "The key may withdraw the account's deposit from the EntryPoint.",
+        "Remove the EntryPoint from the allowlist, and withdrawTo from the functions allowed on every contract.";
     ValueToAnyone = "plain_value_to_anyone", Error,
-        "Calls without call data are allowed on every address: the key may send the native token to anyone.",
-        "Take the selector 0x00000000 off those allowed on every contract.";
+        "Calls without call data are allowed to every address: the key may send the native token to anyone.",
+        "Remove the selector 0x00000000 from those allowed on every contract.";
     TokensOfAll = "token_functions_on_every_contract", Error,
-        "A token's functions are allowed on every contract: the key may take every token that has no limit.",
-        "List the token's functions for that token alone.";
+        "A token function is allowed on every contract: the key may take every token without a limit.",
+        "Allow the token's functions on that token only.";
     AnyTarget = "functions_on_every_contract", Warning,
-        "Functions are allowed on every contract, including those that anyone deploys.",
-        "List the functions for the contracts that the key needs.";
+        "A function is allowed on every contract, including ones deployed later.",
+        "Allow the function only on the contracts the key needs.";
     AllFunctions = "key_all_functions", Warning,
         "All functions of the contract are allowed, including those that an upgrade adds.",
-        "List the functions that the key needs.";
+        "List the functions the key needs.";
     TokenWithoutLimit = "key_token_without_limit", Warning,
         "The key may move any amount of the token.",
         "Install an execution hook of AllowlistModule with a limit on the token.";
     LimitWithoutHook = "token_limit_without_hook", Error,
-        "The token's limit is without effect: it is under an entity for which the key has no execution hook.",
+        "The token's limit has no effect: the key has no execution hook with its entity id.",
         "Install AllowlistModule's execution hook with the limit's entity id.";
     NativeUnbounded = "key_native_unbounded", Warning,
-        "No limit is on what the key may send of the native token.",
+        "The key may send any amount of the native token.",
         "Install an execution hook of NativeTokenLimitModule.";
     GasUnbounded = "key_gas_unbounded", Error,
         "Anyone who has the key can burn all of the account's native token as gas.",
         "Install a validation hook of NativeTokenLimitModule or PaymasterGuardModule.";
     UncheckedFunction = "key_has_unchecked_function", Warning,
-        "The key may use a function of the account that no allowlist looks at.",
-        "Uninstall the key, and install it for execute and executeBatch alone.";
+        "The key may use a function of the account that no allowlist checks.",
+        "Uninstall the key, and install it for execute and executeBatch only.";
     NoTimeRange = "time_range_not_set", Warning,
-        "The key has a time range hook for which nothing is stored: it has no bounds.",
-        "Set the time range of the hook's entity.";
+        "The key's time range hook has no settings, and sets no bounds.",
+        "Set a time range for the hook's entity id.";
     NeverOver = "key_never_over", Note,
         "The key never expires.",
-        "Install a hook of TimeRangeModule with an end.";
+        "Install a TimeRangeModule hook with an end.";
     Over = "key_over", Note,
-        "The key has expired; it is still installed.",
+        "The key has expired, and is still installed.",
         "Uninstall it.";
     Useless = "key_hook_refuses_all", Warning,
         "A hook refuses every operation.",
-        "Uninstall the key, and install it without that hook, or with its settings.";
+        "Uninstall the key, and install it without that hook, or with settings for it.";
 }
 
 impl fmt::Display for KeyLintCode {
@@ -223,8 +223,9 @@ const ON_INSTALL: Selector = Selector::new(hex!("6d61fe70"));
 const ON_UNINSTALL: Selector = Selector::new(hex!("8a91b0e3"));
 
 impl AccountKey {
-    /// Warnings about the key, those of one code together, the codes in the order of [`KeyLintCode::ALL`]. With the current time (unix
-    /// seconds), also whether it has expired. Of settings that were not read completely, nothing is concluded from what is not there.
+    /// Warnings about the key, those of one code together, the codes in the order of [`KeyLintCode::ALL`].
+    /// With the current time (unix seconds), also whether it has expired. Of settings that were not read
+    /// completely, nothing is concluded from what is not there.
     #[must_use]
     pub fn lint(&self, now: Option<u64>) -> Vec<KeyWarning> {
         let mut found = Found::default();

@@ -1,20 +1,22 @@
-//! Session keys that Modular Account v2's own client makes: a validation of the account by one signer, with hooks of the permission
-//! modules that the account comes with.
+//! Session keys of Modular Account v2's own client: a SingleSigner validation with hooks of the account's
+//! permission modules.
 //!
 //! | module | as a hook of validation | as a hook of execution |
 //! | --- | --- | --- |
-//! | AllowlistModule | targets and functions | limits on ERC-20 tokens |
-//! | NativeTokenLimitModule | what operations may cost | what calls may send |
-//! | TimeRangeModule | when | |
-//! | PaymasterGuardModule | the paymaster | |
+//! | AllowlistModule | targets and functions | ERC-20 limits |
+//! | NativeTokenLimitModule | gas limits times fee | value of calls |
+//! | TimeRangeModule | first and last second | |
+//! | PaymasterGuardModule | required paymaster | |
 //!
-//! [`AccountKey`] is everything that the account and these modules store about one key. It can be [described](AccountKey::describe),
-//! [checked for dangers](AccountKey::lint), and asked what the chain will say of [calls](AccountKey::verdict_of_calls) or of an
-//! [operation](AccountKey::verdict). All of it is pure: no clock, no chain.
+//! [`AccountKey`] holds everything that the account and these modules store about one key. It
+//! [describes](AccountKey::describe) and [lints](AccountKey::lint) the key, and predicts the chain's verdict
+//! on [calls](AccountKey::verdict_of_calls) or an [operation](AccountKey::verdict). All of it is pure: no
+//! clock, no chain.
 //!
-//! Nothing is predicted where the code of the account or of a module is none that is known ([`Module::kind`]), or where something
-//! else decides ([`Unpredictable`]). Like [the model of the session key plugin](crate::model), this one does not know what the called
-//! contracts will do, what account and deposit hold, or whether nonce and gas suffice.
+//! The verdict is [unknown](KeyVerdict::Unknown) if the code of the account or of a module is unknown
+//! ([`Module::kind`]), and for the other reasons in [`Unpredictable`]. Like [the model of the session key
+//! plugin](crate::model), this one does not cover what the called contracts do, balances and deposits, the
+//! nonce's sequence, or actual gas use.
 //!
 //! ```
 //! use alloy_primitives::{Address, U256};
@@ -59,14 +61,15 @@ use std::{
 pub const EXECUTE: Selector = Selector::new(hex!("b61d27f6"));
 /// `executeBatch((address,uint256,bytes)[])` of the account.
 pub const EXECUTE_BATCH: Selector = Selector::new(hex!("34fcd5be"));
-/// `executeUserOp`, as the first four bytes of an operation's call data: what follows is the call that the account makes of itself.
+/// `executeUserOp`, as the first four bytes of an operation's call data: what follows is the call that the
+/// account makes of itself.
 pub const EXECUTE_USER_OP: Selector = Selector::new(hex!("8dd7712f"));
 /// `performCreate(uint256,bytes,bool,bytes32)` of the account: creates a contract.
 pub const PERFORM_CREATE: Selector = Selector::new(hex!("5998db5c"));
 /// `executeWithRuntimeValidation(bytes,bytes)` of the account.
 pub const EXECUTE_WITH_RUNTIME_VALIDATION: Selector = Selector::new(hex!("f2680c0f"));
 
-/// Functions of the account that give whoever may call them everything, or take everything away.
+/// Functions of the account that can take it over or disable it.
 const ROOT_FUNCTIONS: [(Selector, &str); 6] = [
     (Selector::new(hex!("1bbf564c")), "installValidation"),
     (Selector::new(hex!("b6b1ccfe")), "uninstallValidation"),
@@ -141,20 +144,21 @@ impl fmt::Display for AccountModule {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AccountForm {
-    /// Its code is none that is known.
+    /// Unknown code.
     Unknown,
     /// A Modular Account v2 whose owner is a validation module's.
     Modular,
     /// One with a fallback signer.
     SemiModular,
-    /// An externally owned account that delegates (EIP-7702) to version 1.0.0: whoever signs for the account is its owner.
+    /// An EIP-7702 account with version 1.0.0 of the delegate: a validation that signs for the account has
+    /// the owner's rights.
     EarlierDelegated,
-    /// The same with version 1.1.0.
+    /// An EIP-7702 account with version 1.1.0.
     Delegated,
 }
 
 impl AccountForm {
-    /// Whether it is an externally owned account, which owns itself.
+    /// Whether it is an EIP-7702 account, which owns itself.
     #[must_use]
     pub const fn is_delegated(self) -> bool {
         matches!(self, Self::EarlierDelegated | Self::Delegated)
@@ -167,7 +171,7 @@ impl AccountForm {
 pub struct Module {
     /// Its address.
     pub address: Address,
-    /// Which one it is. `None`: its code is none that is known.
+    /// Which module it is; `None` for unknown code.
     pub kind: Option<AccountModule>,
 }
 
@@ -177,14 +181,14 @@ pub struct Module {
 pub struct Hook {
     /// The module.
     pub module: Module,
-    /// Which of the module's entities it is. Hooks of one module and entity share their settings.
+    /// Entity id within the module. Hooks with the same module and entity id share their settings.
     pub entity_id: u32,
     /// The account's byte of flags.
     pub flags: u8,
 }
 
 impl Hook {
-    /// Flag: it runs before the validation. Without it, around the execution.
+    /// Flag: it runs in validation; otherwise around execution.
     pub const VALIDATION: u8 = 1;
     /// Flag of an execution hook: it runs afterwards.
     pub const POST: u8 = 2;
@@ -198,7 +202,7 @@ impl Hook {
     }
 }
 
-/// What a module stores for one of its entities and the account.
+/// Settings of one module for one entity id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModuleSettings {
@@ -221,10 +225,10 @@ pub enum Settings {
     NativeTokenLimit {
         /// What is left, in wei. It does not refresh.
         left: U256,
-        /// Paymasters whose operations count nevertheless, and, as `false`, those that are known not to. They are the account's, not
-        /// the entity's.
+        /// Paymasters whose operations count, too (`true`), and those known not to (`false`). They apply to
+        /// all entities of the account.
         special_paymasters: BTreeMap<Address, bool>,
-        /// Whether a paymaster that is not among them is known not to count.
+        /// Whether all other paymasters are known not to count.
         complete: bool,
     },
     /// TimeRangeModule. Zeros, where nothing is stored: no bounds.
@@ -236,13 +240,13 @@ pub enum Settings {
     },
     /// PaymasterGuardModule.
     PaymasterGuard {
-        /// Who must pay; zero where nothing is stored, and then nobody can.
+        /// Required paymaster; zero if none is stored, in which case every operation is refused.
         paymaster: Address,
     },
 }
 
 impl Settings {
-    /// A limit, without special paymasters.
+    /// Returns a limit without special paymasters.
     #[must_use]
     pub const fn native_token_limit(left: U256) -> Self {
         Self::NativeTokenLimit {
@@ -253,16 +257,16 @@ impl Settings {
     }
 }
 
-/// What an allowlist stores for one of its entities and the account.
+/// Allowlist settings for one entity id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AllowlistSettings {
     /// Contracts.
     pub targets: BTreeMap<Address, AllowlistTarget>,
-    /// Functions that may be called on any contract that is not allowed itself, and, as `false`, those that are known not to be among
-    /// them. Zero: calls without call data.
+    /// Wildcard selectors, allowed (`true`) or known not to be (`false`), for contracts that are not allowed
+    /// themselves. Zero stands for calls without call data.
     pub any_target: BTreeMap<Selector, bool>,
-    /// Whether everything that is not here is known not to be allowed.
+    /// Whether everything else is known not to be allowed.
     pub complete: bool,
 }
 
@@ -283,17 +287,18 @@ impl Default for AllowlistSettings {
 pub struct AllowlistTarget {
     /// Whether it may be called.
     pub allowed: bool,
-    /// Whether only the functions that are listed may be.
+    /// Whether only listed functions may be called.
     pub has_selector_list: bool,
-    /// Whether the limit counts.
+    /// Whether the ERC-20 limit applies.
     pub has_limit: bool,
     /// What is left of the limit, in base units. It does not refresh.
     pub left: U256,
-    /// The functions, and, as `false`, those that are known not to be listed.
+    /// Functions that are listed (`true`) or known not to be (`false`).
     pub functions: BTreeMap<Selector, bool>,
 }
 
-/// A session key made with the account's own client: one validation of the account, with its hooks and what their modules store.
+/// A session key created by the account's own client: one validation of the account, with its hooks and what
+/// their modules store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
@@ -302,21 +307,22 @@ pub struct AccountKey {
     pub account: Address,
     /// Which account it is.
     pub form: AccountForm,
-    /// The account's number of the validation.
+    /// Entity id of the validation.
     pub entity_id: u32,
     /// The module that validates.
     pub validation: Module,
-    /// Who signs: a key, or a contract. `None`: not known.
+    /// The signer: an EOA or a contract; `None` if unknown.
     pub signer: Option<Address>,
-    /// What the validation may be used for.
+    /// Validation flags: [`USER_OPERATIONS`](Self::USER_OPERATIONS), [`SIGNATURES`](Self::SIGNATURES),
+    /// [`GLOBAL`](Self::GLOBAL).
     pub flags: u8,
-    /// The account's functions that it is for, in order.
+    /// Selectors of the account's functions that it may call, in order.
     pub selectors: Vec<Selector>,
     /// Its hooks: those of validation, then those of execution, each in order.
     pub hooks: Vec<Hook>,
-    /// What the hooks' modules store, once for each module and entity.
+    /// Settings, once per module and entity id.
     pub settings: Vec<ModuleSettings>,
-    /// Execution hooks of the account's functions themselves, which run for every validation.
+    /// Execution hooks of the account's functions, which run for every validation.
     pub function_hooks: Vec<Hook>,
 }
 
@@ -328,7 +334,7 @@ impl AccountKey {
     /// Flag: it is for every function that global validations are for.
     pub const GLOBAL: u8 = 4;
 
-    /// A validation without anything.
+    /// Creates a key without selectors, hooks or settings.
     #[must_use]
     pub fn new(account: Address, form: AccountForm, entity_id: u32) -> Self {
         Self {
@@ -345,17 +351,18 @@ impl AccountKey {
         }
     }
 
-    /// Its hooks of validation, in order.
+    /// Returns its validation hooks in order.
     pub fn validation_hooks(&self) -> impl DoubleEndedIterator<Item = &Hook> {
         self.hooks.iter().filter(|hook| hook.is_validation())
     }
 
-    /// Its hooks of execution, in order.
+    /// Returns its execution hooks in order.
     pub fn execution_hooks(&self) -> impl DoubleEndedIterator<Item = &Hook> {
         self.hooks.iter().filter(|hook| !hook.is_validation())
     }
 
-    /// Contracts that are taken for tokens: its allowlists have a limit on them, or list `transfer` or `approve`.
+    /// Returns the contracts treated as tokens: those with an ERC-20 limit, or with `transfer` or `approve`
+    /// on the list.
     #[must_use]
     pub fn tokens(&self) -> BTreeSet<Address> {
         let is_token = |entry: &AllowlistTarget| {
@@ -370,7 +377,7 @@ impl AccountKey {
         tokens.map(|(token, _)| *token).collect()
     }
 
-    /// What a hook's module stores for it.
+    /// Returns the settings of a hook.
     #[must_use]
     pub fn settings_of(&self, hook: &Hook) -> Option<&Settings> {
         let mut settings = self.settings.iter();

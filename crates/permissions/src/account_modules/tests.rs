@@ -226,8 +226,8 @@ fn every_hook_that_refuses_is_named_and_the_first_decides() {
         [
             "Refused before it costs anything.".to_owned(),
             format!("– Call 1: the key may not call plain payments (no call data) of {ELSEWHERE} (validation hook of AllowlistModule 2.0.1, entity 5)."),
-            format!("– Call 2: the key may call listed functions of {SHOP}, and transfer is not one (validation hook of AllowlistModule 2.0.1, entity 5)."),
-            "– The key could be used until 2027-01-15T08:01:40Z (validation hook of TimeRangeModule, entity 5).".to_owned(),
+            format!("– Call 2: the key may call only listed functions of {SHOP}, and transfer is not listed (validation hook of AllowlistModule 2.0.1, entity 5)."),
+            "– The key was valid until 2027-01-15T08:01:40Z (validation hook of TimeRangeModule, entity 5).".to_owned(),
             "– The calls send 0.000000000000000101 ETH, but 0.0000000000000001 ETH are left (execution hook of NativeTokenLimitModule, entity 5).".to_owned(),
             format!("– Call 3: it spends 5.000001 USDC, but 5 USDC are left (execution hook of AllowlistModule 2.0.1, entity {second})."),
         ]
@@ -646,7 +646,7 @@ fn nothing_is_predicted_of_what_is_not_known() {
     // The same module is an execution hook, too: that one is still known here.
     assert_eq!(reasons(&key), [Unpredictable::ModuleCode { module }]);
     let words = key.describe(&());
-    assert!(words.to_string().contains("is none that is known"), "{words}");
+    assert!(words.to_string().contains("is unknown"), "{words}");
     let mut key = whole();
     key.function_hooks = vec![key.hooks[0]];
     assert!(matches!(reasons(&key)[..], [Unpredictable::FunctionHooks { .. }]));
@@ -760,12 +760,12 @@ fn a_key_reads_as_in_a_wallet() {
     assert_eq!(
         whole().describe(&names).lines(),
         [
-            format!("Is signed for by {SIGNER}."),
+            format!("Signed by {SIGNER}."),
             format!("May call buy(uint256) of the shop ({SHOP})."),
             format!("May call transfer and approve of USDC ({TOKEN})."),
             "May spend at most 5 USDC more, by transfer and approve.".to_owned(),
             "May send at most 0.0000000000000001 ETH more.".to_owned(),
-            "Its operations may cost at most 0.000000000001 ETH more, counted by their gas limits, where no paymaster pays.".to_owned(),
+            "Its operations may cost at most 0.000000000001 ETH more, counted by gas limits, unless a paymaster pays.".to_owned(),
             "May be used until 2027-01-15T08:01:40Z.".to_owned(),
         ]
     );
@@ -776,11 +776,11 @@ fn a_key_reads_as_in_a_wallet() {
         root.describe(&()).lines()[1..],
         [
             "May call every function of every contract except the account itself.",
-            "May call the account's own functions: installValidation. No allowlist looks at them.",
-            "May send any amount of ETH to what it may call.",
+            "May call the account's own functions: installValidation. No allowlist checks them.",
+            "May send any amount of ETH to the contracts it may call.",
             "Its operations may cost any amount, which the account pays.",
             "May be used at any time.",
-            "May sign for the account (ERC-1271); its hooks do not look at what it signs.",
+            "May sign for the account (ERC-1271); its hooks do not check what it signs.",
         ]
     );
 }

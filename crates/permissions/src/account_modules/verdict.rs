@@ -56,8 +56,8 @@ pub enum HookRule {
         /// The function.
         selector: Selector,
     },
-    /// A call of the account to itself that the account does not make: `execute` to itself, executions within a batch, or too few
-    /// bytes for a selector.
+    /// A call of the account to itself that the account does not make: `execute` to itself, executions within
+    /// a batch, or too few bytes for a selector.
     SelfCall,
     /// A validation with execution hooks serves operations alone whose call data begin with `executeUserOp`.
     NotWrapped,
@@ -223,8 +223,8 @@ impl HookRule {
         }
     }
 
-    /// What the hook's module reverts with, without arguments: the error's selector, or nothing. `None`: the rule is no module's, or
-    /// the chain refuses in another way.
+    /// What the hook's module reverts with, without arguments: the error's selector, or nothing. `None`: the
+    /// rule is no module's, or the chain refuses in another way.
     #[must_use]
     pub const fn module_error(&self) -> Option<&'static [u8]> {
         Some(match self {
@@ -259,24 +259,27 @@ impl fmt::Display for HookRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidPaymasterAndData { length } => {
-                write!(f, "paymaster data of {length} bytes is too short: it takes 52")
+                write!(
+                    f,
+                    "paymaster data of {length} bytes is too short: at least 52 are needed"
+                )
             }
             Self::GasValuesOverflow => f.write_str("a gas limit or a fee is not below 2^120"),
             Self::SenderMismatch { sender } => write!(f, "the operation belongs to account {sender}"),
             Self::OtherValidation { entity_id } => {
                 write!(
                     f,
-                    "the operation's nonce selects another validation: entity {entity_id}"
+                    "the operation's nonce selects another validation, entity {entity_id}"
                 )
             }
-            Self::NoFunction => f.write_str("the call data name no function of the account"),
+            Self::NoFunction => f.write_str("the call data selects no function of the account"),
             Self::FunctionNotForKey { selector } => {
                 write!(
                     f,
                     "the key may not be used for function {selector} of the account"
                 )
             }
-            Self::SelfCall => f.write_str("the account does not make this call to itself"),
+            Self::SelfCall => f.write_str("the account refuses this call to itself"),
             Self::NotWrapped => f.write_str(
                 "a key with execution hooks needs executeUserOp: the call data must begin with 0x8dd7712f",
             ),
@@ -285,17 +288,17 @@ impl fmt::Display for HookRule {
             Self::WrongSignature {
                 signer: Some(signer),
                 expected,
-            } => write!(f, "the signature is by {signer}, not by {expected}"),
+            } => write!(f, "the signature is by {signer}; expected {expected}"),
             Self::WrongSignature {
                 signer: None,
                 expected,
             } => {
-                write!(f, "the signature is nobody's; it should be by {expected}")
+                write!(f, "the signature has no valid signer; expected {expected}")
             }
-            Self::MalformedSignature => f.write_str(
-                "the signature has not the form of the account: 0xff, a byte for its kind, the signature",
-            ),
-            Self::UnexpectedData => f.write_str("the signature has data for a hook that takes none"),
+            Self::MalformedSignature => {
+                f.write_str("the signature is malformed: expected 0xff, a type byte, and the signature")
+            }
+            Self::UnexpectedData => f.write_str("the signature carries data for a hook that takes none"),
             Self::TargetNotAllowed { target, selector } => {
                 write!(
                     f,
@@ -304,18 +307,18 @@ impl fmt::Display for HookRule {
             }
             Self::NoSelector { target, length } => write!(
                 f,
-                "{length} bytes of call data name no function of {target}, which is allowed for listed functions alone"
+                "call data of {length} bytes selects no function of {target}, which allows listed functions only"
             ),
             Self::FunctionNotAllowed { target, selector } => {
                 write!(f, "function {selector} of {target} is not listed")
             }
             Self::NotAnExecution { selector } => write!(
                 f,
-                "with limits on tokens, the key may be used for execute and executeBatch, not for {selector}"
+                "a key with token limits may use only execute and executeBatch, not {selector}"
             ),
             Self::ShortTokenCallData { token, length } => write!(
                 f,
-                "{length} bytes of call data are too short for transfer or approve of token {token}: they take 68"
+                "call data of {length} bytes is too short for transfer or approve of token {token}, which take 68"
             ),
             Self::TokenFunctionNotAllowed { token, selector } => write!(
                 f,
@@ -344,14 +347,16 @@ impl fmt::Display for HookRule {
                 write!(f, "paymaster {required} must pay, not {found}")
             }
             Self::NotYetValid { valid_after } => {
-                write!(f, "the key may be used from {} on", UnixTime(*valid_after))
+                write!(f, "the key is valid from {} on", UnixTime(*valid_after))
             }
             Self::Expired { valid_until } => {
-                write!(f, "the key could be used until {}", UnixTime(*valid_until))
+                write!(f, "the key was valid until {}", UnixTime(*valid_until))
             }
-            Self::NotAHook => f.write_str("the module has no such hook: every operation fails"),
+            Self::NotAHook => {
+                f.write_str("the module does not implement this hook, so every operation fails")
+            }
             Self::NotAPostHook => {
-                f.write_str("the module has no hook after the execution: every operation fails")
+                f.write_str("the module does not implement a post-execution hook, so every operation fails")
             }
         }
     }
@@ -429,7 +434,7 @@ pub enum LeftOf {
     },
 }
 
-/// What is left of a limit.
+/// The remaining amount of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -444,14 +449,14 @@ pub struct Left {
     pub amount: U256,
 }
 
-/// Why nothing is predicted.
+/// Why the verdict is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum Unpredictable {
-    /// The account's code is none that is known.
+    /// The account's code is unknown.
     AccountCode,
-    /// A module's code is none that is known.
+    /// A module's code is unknown.
     ModuleCode {
         /// The module.
         #[serde(with = "checksummed")]
@@ -490,38 +495,35 @@ pub enum Unpredictable {
 impl fmt::Display for Unpredictable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AccountCode => f.write_str("the account's code is none that is known"),
-            Self::ModuleCode { module } => write!(f, "the code of module {module} is none that is known"),
+            Self::AccountCode => f.write_str("the account's code is unknown"),
+            Self::ModuleCode { module } => write!(f, "the code of module {module} is unknown"),
             Self::FunctionHooks { module } => {
                 write!(f, "hooks of module {module} run around the account's functions")
             }
             Self::ModuleFunction { selector } => {
-                write!(
-                    f,
-                    "whether the key is for function {selector} is a module's choice"
-                )
+                write!(f, "whether the key may use function {selector} is up to a module")
             }
             Self::DeferredAction => {
-                f.write_str("the operation carries an action that is run first, and may change the key")
+                f.write_str("the operation carries a deferred action, which may change the key first")
             }
-            Self::UnusualCallData => f.write_str(
-                "the call data are encoded in an unusual way, which decoders need not agree about",
-            ),
+            Self::UnusualCallData => {
+                f.write_str("the call data is not in canonical encoding, and decoders may disagree about it")
+            }
             Self::NotRead {
                 module,
                 entity_id,
                 target: Some(target),
             } => write!(
                 f,
-                "what module {module} keeps about {target} for entity {entity_id} was not read"
+                "settings of module {module}, entity {entity_id}, for {target} were not read"
             ),
             Self::NotRead {
                 module, entity_id, ..
             } => write!(
                 f,
-                "what module {module} keeps for entity {entity_id} was not read"
+                "settings of module {module}, entity {entity_id}, were not read"
             ),
-            Self::SignerNotRead => f.write_str("who signs for the key was not read"),
+            Self::SignerNotRead => f.write_str("the key's signer was not read"),
         }
     }
 }
@@ -537,15 +539,15 @@ pub enum KeyVerdict {
         valid_after: u64,
         /// Last such second; 0 for no bound.
         valid_until: u64,
-        /// What is left of the limits afterwards, in the order of the hooks.
+        /// Remaining limits after the operation, in the order of the hooks.
         remaining: Vec<Left>,
     },
-    /// Someone refuses it.
+    /// Refused.
     Refused {
-        /// Everyone who does, those of validation first, in the order in which the chain asks. Never empty.
+        /// All refusals, validation first, in the order of the chain's checks. Never empty.
         refusals: Vec<Refusal>,
     },
-    /// Nothing is predicted.
+    /// The verdict cannot be predicted.
     Unknown {
         /// Why. Never empty.
         reasons: Vec<Unpredictable>,
@@ -553,13 +555,13 @@ pub enum KeyVerdict {
 }
 
 impl KeyVerdict {
-    /// Whether the operation passes.
+    /// Whether the operation is accepted.
     #[must_use]
     pub const fn is_accepted(&self) -> bool {
         matches!(self, Self::Accepted { .. })
     }
 
-    /// Every refusal; none if the operation is accepted, or nothing is predicted.
+    /// Returns all refusals; none if the verdict is accepted or unknown.
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
         match self {
@@ -568,14 +570,14 @@ impl KeyVerdict {
         }
     }
 
-    /// The phase in which the operation would be refused. `None` if it is not, or nothing is predicted.
+    /// Returns the phase in which the operation is refused; `None` if the verdict is accepted or unknown.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         self.refusals().iter().map(|refusal| refusal.phase).min()
     }
 
-    /// The refusal that the chain reports: it asks no further. Of those of validation, what the EntryPoint finds, then what makes the
-    /// account revert, then a wrong signature, then the time.
+    /// Returns the refusal that the chain reports, which is the first it reaches. In validation, the order
+    /// is: the EntryPoint's checks, reverts of the account, a wrong signature, the time range.
     #[must_use]
     pub fn decisive(&self) -> Option<&Refusal> {
         const ORDER: [AaCode; 5] = [
@@ -594,7 +596,7 @@ impl KeyVerdict {
         in_validation.next().or_else(|| refusals.first())
     }
 
-    /// The code with which the EntryPoint would refuse the operation. `None` if it is included.
+    /// Returns the EntryPoint's error code; `None` if the operation is included.
     #[must_use]
     pub fn entry_point_code(&self) -> Option<AaCode> {
         let decisive = self.decisive()?;

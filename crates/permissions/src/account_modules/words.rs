@@ -44,7 +44,7 @@ impl AccountKey {
             lines.push("May call every function of the account that global validations are for.".to_owned());
         } else if !others.is_empty() {
             lines.push(format!(
-                "May call the account's own functions: {}. No allowlist looks at them.",
+                "May call the account's own functions: {}. No allowlist checks them.",
                 enumerated(&others)
             ));
         }
@@ -55,7 +55,7 @@ impl AccountKey {
         for hook in self.validation_hooks() {
             if let Some(Settings::PaymasterGuard { paymaster }) = self.settings_of(hook) {
                 lines.push(if paymaster.is_zero() {
-                    "No paymaster may pay for its operations, and one must: it cannot be used.".to_owned()
+                    "It needs a paymaster, but none is set: it cannot be used.".to_owned()
                 } else {
                     format!(
                         "Its operations must be paid for by paymaster {}.",
@@ -67,16 +67,16 @@ impl AccountKey {
         lines.push(self.time_in_words());
         if self.has_flag(Self::SIGNATURES) {
             lines.push(
-                "May sign for the account (ERC-1271); its hooks do not look at what it signs.".to_owned(),
+                "May sign for the account (ERC-1271); its hooks do not check what it signs.".to_owned(),
             );
         }
         for module in self.unknown_modules() {
             lines.push(format!(
-                "The code of module {module} is none that is known: what it allows or refuses is not known."
+                "The code of module {module} is unknown, and so is what it allows or refuses."
             ));
         }
         if !self.function_hooks.is_empty() {
-            lines.push("Hooks of other modules run around the account's functions, too.".to_owned());
+            lines.push("Hooks of other modules also run around the account's functions.".to_owned());
         }
         Words::new(lines)
     }
@@ -84,11 +84,11 @@ impl AccountKey {
     fn signer_in_words(&self, names: &Shown<'_>) -> String {
         match self.signer {
             _ if !self.has_flag(Self::USER_OPERATIONS) && !self.has_flag(Self::SIGNATURES) => {
-                "Is for runtime calls alone, which need no flag.".to_owned()
+                "Works for runtime calls only, not for user operations.".to_owned()
             }
             Some(signer) if signer.is_zero() => "Has no signer: it cannot be used.".to_owned(),
-            Some(signer) => format!("Is signed for by {}.", names.contract(signer)),
-            None => "Who signs for it is not known.".to_owned(),
+            Some(signer) => format!("Signed by {}.", names.contract(signer)),
+            None => "Its signer is unknown.".to_owned(),
         }
     }
 
@@ -107,13 +107,13 @@ impl AccountKey {
         }
         for (index, (hook, settings)) in allowlists.enumerate() {
             if index > 0 {
-                lines.push("And only what another allowlist has, too:".to_owned());
+                lines.push("Another allowlist must allow each call, too:".to_owned());
             }
             lines.extend(allowed_in_words(names, settings));
             if hook.module.kind == Some(AccountModule::EarlierAllowlist) {
                 lines.push(
-                    "This version of the allowlist (2.0.0) does not look into operations that begin with executeUserOp: \
-                     by them, the key may call everything."
+                    "This version of the allowlist (2.0.0) ignores operations that start with executeUserOp: \
+                     with them, the key may call everything."
                         .to_owned(),
                 );
             }
@@ -140,7 +140,7 @@ impl AccountKey {
         let mut limits = self.native_limits(false).map(|(_, left)| left).peekable();
         if limits.peek().is_none() {
             return vec![format!(
-                "May send any amount of {} to what it may call.",
+                "May send any amount of {} to the contracts it may call.",
                 names.native_symbol()
             )];
         }
@@ -153,7 +153,7 @@ impl AccountKey {
         let mut lines = Vec::new();
         for (hook, left) in self.native_limits(true) {
             let mut line = format!(
-                "Its operations may cost at most {} more, counted by their gas limits",
+                "Its operations may cost at most {} more, counted by gas limits",
                 names.native(left)
             );
             if let Some(Settings::NativeTokenLimit {
@@ -165,10 +165,11 @@ impl AccountKey {
                     .filter(|(_, is_special)| **is_special)
                     .map(|(paymaster, _)| names.contract(*paymaster))
                     .collect();
-                line += ", where no paymaster pays";
-                if !special.is_empty() {
-                    line += &format!(", or one of these: {}", enumerated(&special));
-                }
+                line += &if special.is_empty() {
+                    ", unless a paymaster pays".to_owned()
+                } else {
+                    format!(", unless a paymaster other than {} pays", enumerated(&special))
+                };
             }
             lines.push(line + ".");
         }
@@ -187,7 +188,7 @@ impl AccountKey {
             (0, until) => format!("May be used until {}.", UnixTime(until)),
             (after, LAST_SECOND) => format!("May be used from {} on.", UnixTime(after)),
             (after, until) if until < after => {
-                "May be used never: its time ends before it begins.".to_owned()
+                "Can never be used: its time range ends before it starts.".to_owned()
             }
             (after, until) => format!("May be used from {} until {}.", UnixTime(after), UnixTime(until)),
         }
@@ -241,7 +242,7 @@ fn allowed_in_words(names: &Shown<'_>, settings: &AllowlistSettings) -> Vec<Stri
         ));
     }
     if !settings.complete {
-        lines.push("May call more than this: not all of its allowlist is known.".to_owned());
+        lines.push("May call more than this: its allowlist is not completely known.".to_owned());
     } else if lines.is_empty() {
         lines.push("May not call anything.".to_owned());
     }
@@ -260,12 +261,12 @@ impl Refusal {
                 names.contract(*target)
             ),
             HookRule::FunctionNotAllowed { target, selector } => format!(
-                "the key may call listed functions of {}, and {} is not one",
+                "the key may call only listed functions of {}, and {} is not listed",
                 names.contract(*target),
                 names.function(*target, *selector)
             ),
             HookRule::TokenFunctionNotAllowed { token, selector } => format!(
-                "on {}, which has a limit, the key may call transfer and approve, not {}",
+                "on {}, which has a limit, the key may call only transfer and approve, not {}",
                 names.contract(*token),
                 names.function(*token, *selector)
             ),
