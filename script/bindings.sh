@@ -26,6 +26,8 @@ mocks=(
   mocks/TestMulticall mocks/TestPaymaster mocks/TestPaymasterV07 mocks/TestToken mocks/VerifyingPaymaster
   v08/accounts/AccountFactory v08/accounts/DelegatedAccount v08/accounts/ModuleOwnedAccount
   v08/accounts/SemiModularAccount v08/accounts/SignatureAccount v08/modules/EcdsaValidationModule
+  v08/modules/standins/AllowlistStandIn v08/modules/standins/NativeTokenLimitStandIn
+  v08/modules/standins/PaymasterGuardStandIn v08/modules/standins/TimeRangeStandIn
 )
 record=crates/client/deployments/deterministic.json
 work=$(mktemp -d)

@@ -16,6 +16,7 @@ use session_key_bindings::{
 use session_key_client::{
     Deployment, Node, SmartAccount,
     account::ReadError,
+    account_keys::{AccountKeys, ReadOptions},
     alloy::{
         eips::BlockId,
         network::TransactionBuilder as _,
@@ -25,7 +26,7 @@ use session_key_client::{
     },
     deployment::{ChainDeployments, Contract, Deterministic, KnownContract, KnownDeployment, known_chains},
     installation::{AccountCode, Installation, Severity, known_v08_contract},
-    permissions::parse_address,
+    permissions::{lint, parse_address, words::Names},
 };
 use std::path::Path;
 
@@ -267,6 +268,30 @@ impl Doctor {
         Ok(())
     }
 
+    /// Reports dangerous keys that the account's own client created.
+    async fn own_keys(&self, found: &Installation, report: &mut Report) -> Result<()> {
+        let options = ReadOptions::new()
+            .at(found.block)
+            .session_key_module(found.module)
+            // Factories install the owner's validation there.
+            .owner(0);
+        let keys = AccountKeys::read(&self.node, found.account, &options).await;
+        let keys = keys.wrap_err("the keys that the account's own client created cannot be read")?;
+        let names = Names::new();
+        for read in keys.iter().flat_map(|keys| &keys.keys) {
+            let label = format!("Key of entity {}", read.key.entity_id);
+            let warnings = read.key.lint(Some(found.block.timestamp));
+            let errors = warnings
+                .iter()
+                .filter(|warning| warning.severity() == lint::Severity::Error);
+            for warning in errors {
+                let detail = format!("{}  {}", warning.code, warning.describe(&names));
+                report.warning(label.clone(), detail);
+            }
+        }
+        Ok(())
+    }
+
     /// Reports an ERC-6900 v0.8 account, and how it has the session key module installed.
     async fn installation(&self, found: &Installation, report: &mut Report) -> Result<()> {
         report.done(
@@ -307,6 +332,7 @@ impl Doctor {
                 report.missing(finding.kind.code(), detail);
             }
         }
+        self.own_keys(found, report).await?;
         let keys = found
             .session_keys
             .map_or_else(|| "unknown".to_owned(), |keys| keys.to_string());

@@ -2,6 +2,7 @@
 
 mod abi;
 pub mod account;
+pub mod account_keys;
 pub mod calldata;
 pub mod client;
 pub mod delegation;

@@ -2,6 +2,7 @@
 
 mod aa_code;
 mod access;
+pub mod account_modules;
 mod address;
 mod builder;
 mod call;

@@ -12,6 +12,7 @@ mod fork;
 mod http_state;
 mod mining;
 mod node;
+mod permission_modules;
 mod pool;
 mod reorganization;
 mod rpc;
@@ -43,6 +44,7 @@ pub use http_state::HttpState;
 pub use node::{
     FinalityTags, LimitWords, LogLimits, Node, NodeOptions, PrunedState, PrunedWords, Submission,
 };
+pub use permission_modules::PermissionModules;
 pub use pool::PooledTransaction;
 pub use reorganization::{Fate, Reorganization};
 pub use rpc::ErrorAnswer;

@@ -10,7 +10,7 @@ use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use session_key_client::{
     Deployment, Node, SmartAccount,
-    account::ConnectOptions,
+    account::{ConnectError, ConnectOptions, Generation},
     alloy::{
         eips::BlockId,
         network::TransactionBuilder as _,
@@ -149,6 +149,26 @@ impl Chain {
         Ok(SmartAccount::connect_with(&options, self.provider(), self.address()?).await?)
     }
 
+    /// Returns the account, and whether the contract that stores its session keys exists. A v0.8 account can
+    /// have keys of its own client on a chain without the session key module.
+    pub(crate) async fn any_account(&self) -> Result<(SmartAccount, bool)> {
+        let error = match self.account().await {
+            Ok(account) => return Ok((account, true)),
+            Err(error) => error,
+        };
+        if !matches!(error.downcast_ref(), Some(ConnectError::UnknownDeployment { .. })) {
+            return Err(error);
+        }
+        // A given deployment is not checked.
+        let options = ConnectOptions::new()
+            .chain_id(self.chain_id)
+            .deployments([Deployment::for_v08_accounts()]);
+        match SmartAccount::connect_with(&options, self.provider(), self.address()?).await {
+            Ok(account) if account.generation() != Generation::V07 => Ok((account, false)),
+            _ => Err(error),
+        }
+    }
+
     /// Returns the account that a factory creates for an owner, whether it exists yet or not.
     pub(crate) async fn made_account(&self, kind: Kind, owner: Address, salt: U256) -> Result<SmartAccount> {
         let (chain_id, provider) = (self.chain_id, self.provider());
@@ -172,6 +192,16 @@ impl Chain {
     /// Reads all keys of the account.
     pub(crate) async fn inspect(&self, options: InspectOptions) -> Result<(SmartAccount, Inspection)> {
         let account = self.account().await?;
+        let inspection = self.inspect_of(&account, options).await?;
+        Ok((account, inspection))
+    }
+
+    /// Reads all keys of an account whose plugin or module exists.
+    pub(crate) async fn inspect_of(
+        &self,
+        account: &SmartAccount,
+        options: InspectOptions,
+    ) -> Result<Inspection> {
         let from = self.settings.from_block;
         if from > 0 {
             let head = self.head().await?.number;
@@ -183,8 +213,7 @@ impl Chain {
             );
         }
         let options = options.from_block(self.settings.from_block);
-        let inspection = inspect(&account, &options).await?;
-        Ok((account, inspection))
+        Ok(inspect(account, &options).await?)
     }
 
     /// Reads one key of the account; an error if it is not registered.

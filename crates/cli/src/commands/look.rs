@@ -2,6 +2,7 @@
 
 use super::{
     ASKING, Json, Outcome,
+    account_keys::{self, Explained, Which},
     chain::{Chain, Kind},
     clean, not_begun,
     obstacles::obstacles,
@@ -11,7 +12,7 @@ use crate::{
     amount::parse_native,
     answer::{Answer, Tone},
     doctor::choose,
-    failure::WrongInput,
+    failure::{NotASessionKey, WrongInput},
     files::read,
     settings::{FromFile, Sources},
 };
@@ -24,13 +25,15 @@ use eyre::{Result, WrapErr as _, bail};
 use serde_json::{Value, json};
 use session_key_client::{
     Revert, SignedOperation, UserOperation,
+    account::Generation,
+    account_keys::ReadOptions,
     alloy::{
         hex,
         primitives::{Address, B256, Bytes, U256},
     },
     deployment::native_symbol,
     explain::{Became, ExplainOptions, Explanation, Failure, NotFound, explain_hash},
-    inspect::{InspectOptions, KeyEventKind},
+    inspect::{InspectOptions, Inspection, KeyEventKind},
     permissions::{
         Call, DUMMY_SIGNATURE, Verdict,
         figures::{BudgetFigures, KeyStatus},
@@ -111,10 +114,15 @@ pub(crate) struct BudgetArguments {
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["calls", "user_operation"]))]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["key", "entity"]))]
 pub(crate) struct CheckArguments {
     /// The key.
     #[arg(value_name = "KEY", value_parser = parse_address)]
-    key: Address,
+    key: Option<Address>,
+
+    /// Entity id of a key that the account's own client (Modular Account v2) created, instead of KEY.
+    #[arg(long, value_name = "ID")]
+    entity: Option<u32>,
 
     /// A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several form a batch. SIGNATURE may be call data in
     /// hexadecimal. Quote string arguments that contain a comma or an @ with double quotes.
@@ -200,12 +208,30 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         let second = crate::endpoint::Endpoint::new("--compare-with", url, arguments.sources.time_limit)?;
         options = options.compare_with(second.node);
     }
-    let (account, inspection) = chain.inspect(options).await?;
-    let names = chain
-        .names(inspection.keys().iter().map(|key| &key.state), Names::new())
-        .await;
-    let nfts = chain.nfts(inspection.keys().iter().map(|key| &key.state)).await?;
-    let now = inspection.block.timestamp;
+    let (account, has_module) = chain.any_account().await?;
+    let inspection = if has_module {
+        Some(chain.inspect_of(&account, options).await?)
+    } else {
+        None
+    };
+    let block = match &inspection {
+        Some(inspection) => inspection.block,
+        None => chain.head().await?,
+    };
+    let keys = inspection.as_ref().map_or(&[][..], Inspection::keys);
+    // A key of the module is not looked for elsewhere.
+    let others = if arguments.policy || (arguments.key.is_some() && !keys.is_empty()) {
+        None
+    } else {
+        account_keys::read(&chain, &account, ReadOptions::new().at(block)).await?
+    };
+    let has_others = others.iter().any(|others| match arguments.key {
+        Some(key) => others.of_signer(key).next().is_some(),
+        None => !others.keys.is_empty(),
+    });
+    let names = chain.names(keys.iter().map(|key| &key.state), Names::new()).await;
+    let nfts = chain.nfts(keys.iter().map(|key| &key.state)).await?;
+    let now = block.timestamp;
     let mut answer = Answer::new();
     answer.line(
         Tone::Heading,
@@ -213,11 +239,11 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         format!(
             "Account {} at block {} ({})",
             account.address(),
-            inspection.block.number,
+            block.number,
             UnixTime(now)
         ),
     );
-    if inspection.keys().is_empty() {
+    if keys.is_empty() && !has_others {
         answer.no(arguments.key.is_some());
         answer.plain(match arguments.key {
             Some(key) => format!("{key} is not one of its session keys."),
@@ -226,7 +252,7 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
     }
     let mut policy = None;
     if arguments.policy
-        && let Some(key) = inspection.keys().first()
+        && let Some(key) = keys.first()
     {
         if let Some(missing) = key.missing.first() {
             bail!(
@@ -247,37 +273,47 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         }
         policy = Some(text);
     }
-    for key in inspection.keys().iter().filter(|_| policy.is_none()) {
+    for key in keys.iter().filter(|_| policy.is_none()) {
         show::show_key(&mut answer, key, &names, &nfts, now);
     }
-    let keys: Vec<Value> = inspection
-        .keys()
+    match &others {
+        Some(others) => account_keys::show_keys(&mut answer, &chain, others, arguments.key, now).await,
+        None => {
+            answer.data("accountKeys", Value::Null);
+        }
+    }
+    let documents: Vec<Value> = keys
         .iter()
         .map(|key| show::key_json(key, &names, &nfts, now))
         .collect();
+    let is_complete = inspection.as_ref().is_none_or(Inspection::is_complete);
+    let missing_blocks = inspection.as_ref().map_or(&[][..], Inspection::missing_blocks);
     answer
         .data("policy", policy)
         .data("account", account.address().to_string())
         .data("chainId", chain.chain_id)
-        .data("block", inspection.block.number)
+        .data("block", block.number)
         .data("time", now)
-        .data("complete", inspection.is_complete())
-        .data("keys", keys);
-    if arguments.history {
-        history(&mut answer, &chain, &inspection, arguments.key, &names).await?;
-    } else {
-        answer.data("history", Value::Null);
+        .data("complete", is_complete)
+        .data("keys", documents);
+    match &inspection {
+        Some(inspection) if arguments.history => {
+            history(&mut answer, &chain, inspection, arguments.key, &names).await?;
+        }
+        _ => {
+            answer.data("history", Value::Null);
+        }
     }
-    answer.data("missingBlocks", inspection.missing_blocks());
-    let lacks_blocks = arguments.history && !inspection.missing_blocks().is_empty();
-    answer.no(!inspection.is_complete() || lacks_blocks);
+    answer.data("missingBlocks", missing_blocks);
+    let lacks_blocks = arguments.history && !missing_blocks.is_empty();
+    answer.no(!is_complete || lacks_blocks);
     Ok(answer)
 }
 
 async fn history(
     answer: &mut Answer,
     chain: &Chain,
-    inspection: &session_key_client::inspect::Inspection,
+    inspection: &Inspection,
     key: Option<Address>,
     names: &Names,
 ) -> Result<()> {
@@ -503,10 +539,35 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
     };
     let chain = Chain::connect(settings).await?;
     let calls = read_calls(Some(chain.symbol()))?;
-    let account = chain.account().await?;
+    let (account, has_module) = chain.any_account().await?;
     let head = chain.head().await?;
+    let what = (&calls[..], operation.as_ref());
+    let key = match (arguments.key, arguments.entity) {
+        (_, Some(entity_id)) => {
+            let which = Which::Entity(entity_id);
+            if let Some(answer) = account_keys::checked(&chain, &account, &head, which, what).await? {
+                return Ok(answer);
+            }
+            bail!(WrongInput(format!("the account has no entity {entity_id}")));
+        }
+        (Some(key), None) => key,
+        (None, None) => bail!(WrongInput("a key is needed: give KEY or --entity".to_owned())),
+    };
     let at = account.clone().at(head.number);
     let now = head.timestamp;
+    // A key unknown to the module may be one of the account's own client.
+    if !has_module || (account.generation() != Generation::V07 && !at.is_session_key(key).await?) {
+        let which = Which::Signer(key);
+        if let Some(answer) = account_keys::checked(&chain, &account, &head, which, what).await? {
+            return Ok(answer);
+        }
+        if !has_module {
+            bail!(NotASessionKey {
+                key,
+                account: account.address(),
+            });
+        }
+    }
     let touched = match &operation {
         Some(operation) => {
             decode_execute_with_session_key(&operation.call_data).map_or(Vec::new(), |(calls, _)| calls)
@@ -516,7 +577,7 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
     let is_unsigned =
         |operation: &UserOperation| operation.signature.is_empty() || operation.signature == DUMMY_SIGNATURE;
     let is_signed = operation.as_ref().map(|operation| !is_unsigned(operation));
-    let state = session_key_client::explain::load_for_calls(&at, arguments.key, &touched).await?;
+    let state = session_key_client::explain::load_for_calls(&at, key, &touched).await?;
     let verdict = match &operation {
         None => state.check_calls(&calls, now),
         Some(operation) if is_unsigned(operation) => state.check(operation, now),
@@ -530,18 +591,7 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
     let obstacles = obstacles(&chain, &at, head.number, (operation.as_ref(), &touched), &names).await?;
     let is_impossible = obstacles.iter().any(|obstacle| obstacle.is_final);
     let mut answer = Answer::new();
-    if !obstacles.is_empty() {
-        let (tone, words) = if is_impossible {
-            (Tone::Bad, "Refused, whatever the key may do:")
-        } else {
-            (Tone::Doubt, "May fail, whatever the key may do:")
-        };
-        answer.line(tone, 0, words);
-        for obstacle in &obstacles {
-            answer.line(Tone::Plain, 2, format!("– {}.", obstacle.words));
-        }
-        answer.line(Tone::Plain, 0, "By the rules of the key:");
-    }
+    account_keys::show_obstacles(&mut answer, &obstacles);
     for (index, sentence) in verdict.describe(&names).into_iter().enumerate() {
         let tone = match (index, &verdict) {
             (0, verdict) if verdict.is_accepted() => Tone::Good,
@@ -570,7 +620,9 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
         }
     };
     answer
-        .data("sessionKey", arguments.key.to_string())
+        .data("sessionKey", key.to_string())
+        .data("entityId", Value::Null)
+        .data("reasons", json!([]))
         .data("block", head.number)
         .data("remaining", show::remaining_json(&remaining))
         .data("budgets", state.budget_figures(now))
@@ -721,7 +773,7 @@ pub(crate) async fn explain(arguments: &ExplainArguments) -> Outcome {
 async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
     let abis = Abis::read(&arguments.abis)?;
     let chain = Chain::connect(arguments.sources.settings()?).await?;
-    let account = chain.account().await?;
+    let (account, _) = chain.any_account().await?;
     let mut options = ExplainOptions::new().from_block(chain.settings.from_block);
     if let Some(bundler) = &chain.bundler {
         options = options.bundler(bundler.node.provider().clone());
@@ -780,7 +832,14 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
         .await;
     let mut documents = Vec::new();
     for operation in &operations {
-        documents.push(explanation(&mut answer, operation, &names, &abis));
+        let by_key = account_keys::explained(&chain, &account, operation).await;
+        documents.push(explanation(
+            &mut answer,
+            operation,
+            &names,
+            &abis,
+            by_key.as_ref(),
+        ));
     }
     let has_failed = operations
         .iter()
@@ -822,7 +881,13 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
     Ok(answer)
 }
 
-fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &Abis) -> Value {
+fn explanation(
+    answer: &mut Answer,
+    found: &Explanation,
+    names: &Names,
+    abis: &Abis,
+    by_key: Option<&Result<Explained, String>>,
+) -> Value {
     answer.heading(format!("Operation {}", found.user_op_hash));
     answer.plain(format!("of account {}", found.sender));
     if let (Some(transaction), Some(block)) = (found.transaction_hash, found.block) {
@@ -834,9 +899,15 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
             super::calls(found.calls.len())
         ));
     }
+    let is_by_key = matches!(by_key, Some(Ok(_)));
     let mut violations = Vec::new();
     let (outcome, tone, words) = match &found.outcome {
         Became::Succeeded => ("succeeded", Tone::Good, "Its calls took effect.".to_owned()),
+        Became::Waiting(None) if is_by_key => (
+            "waiting",
+            Tone::Doubt,
+            "A bundler has it; it is in no block.".to_owned(),
+        ),
         Became::Waiting(verdict) => {
             let words = match verdict {
                 Some(verdict) => verdict.describe(names).to_string().replace('\n', " "),
@@ -855,6 +926,11 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
         }
         Became::Failed(failure) => {
             let words = match failure {
+                // Those rules are the session key module's.
+                Failure::Rules(_) if is_by_key => "It was refused in validation.".to_owned(),
+                Failure::Call(revert) if is_by_key => {
+                    format!("It was included, and failed: {}.", abis.words(revert))
+                }
                 Failure::Rules(broken) => {
                     violations = broken.clone();
                     "It breaks these rules:".to_owned()
@@ -882,7 +958,24 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
     for violation in &violations {
         answer.line(Tone::Plain, 4, format!("– {}", violation.describe(names)));
     }
+    let by_key = match by_key {
+        Some(Ok(explained)) => {
+            explained.show(answer);
+            Some(explained)
+        }
+        Some(Err(error)) => {
+            answer.line(
+                Tone::Doubt,
+                4,
+                format!("Its key's rules could not be read: {error}"),
+            );
+            None
+        }
+        None => None,
+    };
     let reason = match &found.outcome {
+        Became::Failed(_) if by_key.is_some_and(Explained::is_explained) => Some("rules"),
+        Became::Failed(Failure::Rules(_)) if by_key.is_some() => Some("unexplained"),
         Became::Failed(failure) => Some(failure.code()),
         Became::FailedUnexplained(_) => Some("unexplained"),
         _ => None,
@@ -901,7 +994,8 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
         },
         "words": words,
         "costWei": found.event.as_ref().map(|event| event.actual_gas_cost.to_string()),
-    "violations": violations.iter().map(|violation| show::violation_json(violation, names)).collect::<Vec<_>>(),
+        "violations": violations.iter().map(|violation| show::violation_json(violation, names)).collect::<Vec<_>>(),
+        "accountKey": by_key.map(Explained::json),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The commands that grant, read, explain and change permissions.
 
+mod account_keys;
 mod chain;
 mod decode;
 mod generate;
@@ -80,7 +81,8 @@ pub(crate) enum KeyCommand {
     /// Show what a key can still spend, and when its limits refresh.
     Budget(look::BudgetArguments),
 
-    /// Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused.
+    /// Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused
+    /// or unknown.
     Check(look::CheckArguments),
 
     /// Show the outcome of an operation or a transaction, and every rule that it broke.

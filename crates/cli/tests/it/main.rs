@@ -1,5 +1,6 @@
 //! The command, as users and scripts run it.
 
+mod account_keys;
 mod both_ways;
 mod demo;
 mod deployment;

@@ -69,7 +69,7 @@ fn invalid_arguments_are_reported_as_json() {
     assert_eq!(output.status.code(), Some(2));
     let document = json_of(&output);
     let message = document["error"]["message"].as_str().expect("a text");
-    for missing in ["--call <CALL>", "<KEY>"] {
+    for missing in ["--call <CALL>", "<KEY|--entity <ID>>"] {
         assert!(message.contains(missing), "{message}");
     }
 }

@@ -3,6 +3,7 @@
 use super::{json_of, keys::Stage, run, text};
 use serde_json::{Value, json};
 use session_key_client::permissions::{
+    account_modules::KeyLintCode,
     lint::LintCode,
     policy::{Facts, Policy, PolicyErrorCode, PolicyFormat},
 };
@@ -136,6 +137,11 @@ fn every_code_is_documented() {
     let lints = read("docs/lints.md");
     for code in LintCode::ALL {
         let row = format!("| `{code}` | {} |", code.severity());
+        assert!(lints.contains(&row), "{row}");
+    }
+    for code in KeyLintCode::ALL {
+        let (message, suggestion) = (code.message(), code.suggestion());
+        let row = format!("| `{code}` | {} | {message} | {suggestion} |", code.severity());
         assert!(lints.contains(&row), "{row}");
     }
     let policies = read("docs/policy-files.md");

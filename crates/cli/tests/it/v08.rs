@@ -23,17 +23,17 @@ const SHOP: Address = Address::repeat_byte(0x5a);
 const PASSWORD: &str = "a password of more than twenty letters";
 
 /// A chain with the v0.8 contracts, and stand-ins for the deployed factory and semi-modular account.
-struct Stage {
-    testkit: Testkit,
-    stack: StackV08,
-    node: Server,
+pub(super) struct Stage {
+    pub(super) testkit: Testkit,
+    pub(super) stack: StackV08,
+    pub(super) node: Server,
     bundler: Server,
-    owner: PrivateKeySigner,
+    pub(super) owner: PrivateKeySigner,
     folder: TempDir,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut chain = Chain::default();
         let stack = StackV08::deploy(&mut chain).expect("the contracts");
         stand_in(&mut chain, &stack);
@@ -63,7 +63,7 @@ impl Stage {
 
     /// Runs a command with `--json`, and checks its exit code.
     #[track_caller]
-    fn json(&self, exit: i32, arguments: &[&str]) -> Value {
+    pub(super) fn json(&self, exit: i32, arguments: &[&str]) -> Value {
         let mut all = arguments.to_vec();
         all.extend(["--json", "--rpc-url", self.node.url()]);
         let secret = format!("0x{}", hex::encode(self.owner.to_bytes()));

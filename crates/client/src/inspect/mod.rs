@@ -48,7 +48,7 @@ use alloy::{
 use history::Backwards;
 use rebuild::Tracks;
 use std::collections::BTreeSet;
-use views::Views;
+pub(crate) use views::Views;
 
 /// How to inspect an account. By default: at the latest block, all keys, from block 0, without history, with
 /// at most 10,000 log requests.

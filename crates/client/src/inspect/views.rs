@@ -30,7 +30,7 @@ const MAX_GAS: u64 = 10_000_000;
 const SIDE_BY_SIDE: usize = 8;
 
 /// Reads views of one contract at one block.
-pub(super) struct Views<'a> {
+pub(crate) struct Views<'a> {
     node: &'a Node,
     contract: Address,
     at: BlockId,
@@ -41,7 +41,7 @@ pub(super) struct Views<'a> {
 
 impl<'a> Views<'a> {
     /// Detects `Multicall3`.
-    pub(super) async fn new(node: &'a Node, contract: Address, at: BlockId) -> Result<Self, RequestError> {
+    pub(crate) async fn new(node: &'a Node, contract: Address, at: BlockId) -> Result<Self, RequestError> {
         let code = node.code_at(MULTICALL3, at).await?;
         Ok(Self {
             node,
@@ -53,7 +53,7 @@ impl<'a> Views<'a> {
     }
 
     /// Returns the results of these calls, in order.
-    pub(super) async fn read(&self, calls: &[Bytes]) -> Vec<Result<Bytes, RequestError>> {
+    pub(crate) async fn read(&self, calls: &[Bytes]) -> Vec<Result<Bytes, RequestError>> {
         let mut answers: Vec<Option<Result<Bytes, RequestError>>> = vec![None; calls.len()];
         let mut open: VecDeque<usize> = (0..calls.len()).collect();
         while !open.is_empty() {

@@ -2,6 +2,7 @@
 //! hold for both generations (they are in `../it`), and those of v0.8 accounts alone.
 
 // Not here: `sending_lanes`. Session keys on v0.8 accounts have one lane each.
+mod account_keys;
 mod accounts;
 mod changes;
 mod deferred;

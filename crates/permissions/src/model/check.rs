@@ -637,6 +637,13 @@ fn validate_form(operation: &UserOperation, validation: &mut Validation) {
     if (1..least).contains(&length) {
         validation.refuse(Rule::InvalidPaymasterAndData { length });
     }
+    if has_gas_overflow(operation) {
+        validation.refuse(Rule::GasValuesOverflow);
+    }
+}
+
+/// Whether a gas limit or a fee is not below 2^120.
+pub(crate) fn has_gas_overflow(operation: &UserOperation) -> bool {
     let paymaster = operation.paymaster_fields().map_or(0, |fields| {
         fields.verification_gas_limit | fields.post_op_gas_limit
     });
@@ -646,13 +653,11 @@ fn validate_form(operation: &UserOperation, validation: &mut Validation) {
         | operation.call_gas_limit
         | operation.max_fee_per_gas
         | operation.max_priority_fee_per_gas;
-    if values.bit_len() > 120 {
-        validation.refuse(Rule::GasValuesOverflow);
-    }
+    values.bit_len() > 120
 }
 
 /// The signer of the hash, as an EIP-191 personal message. `None` if the signature cannot be anyone's.
-fn recover_signer(signature: &[u8], hash: B256) -> Option<Address> {
+pub(crate) fn recover_signer(signature: &[u8], hash: B256) -> Option<Address> {
     let (scalars, &[v]) = signature.split_first_chunk::<64>()? else {
         return None;
     };

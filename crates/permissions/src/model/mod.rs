@@ -28,6 +28,7 @@ pub use spend::{Budget, Budgets, Spend, SpendError};
 pub use state::{ContractState, KeyState};
 pub use verdict::{Phase, Remaining, Rule, Spending, Verdict, Violation};
 
+pub(crate) use check::{has_gas_overflow, recover_signer};
 pub(crate) use narrow::range_narrows;
 pub(crate) use reach::{calls_of, calls_to, some_address, unlisted_contract};
 

@@ -37,3 +37,5 @@ pub use quantity::{UnixTime, decimal, interval};
 pub use sentences::Words;
 
 pub(crate) use names::{Shown, clean, is_like_native};
+pub(crate) use sentences::enumerated;
+pub(crate) use verdicts::first_letter_up;

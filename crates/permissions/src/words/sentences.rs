@@ -20,7 +20,7 @@ use std::fmt;
 pub struct Words(Vec<String>);
 
 impl Words {
-    pub(super) const fn new(lines: Vec<String>) -> Self {
+    pub(crate) const fn new(lines: Vec<String>) -> Self {
         Self(lines)
     }
 
@@ -240,7 +240,7 @@ fn is_token_function(function: Selector) -> bool {
 }
 
 /// `a, b and c`.
-fn enumerated(items: &[String]) -> String {
+pub(crate) fn enumerated(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [one] => one.clone(),

@@ -125,7 +125,7 @@ impl Violation {
     }
 }
 
-fn first_letter_up(text: &str) -> String {
+pub(crate) fn first_letter_up(text: &str) -> String {
     // Numbers and addresses stay as they are.
     match text.split_at_checked(1) {
         Some((first, rest)) => first.to_ascii_uppercase() + rest,

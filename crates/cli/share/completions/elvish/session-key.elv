@@ -25,7 +25,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand account 'Create an account, or compute its address'
             cand inspect 'Show every session key with its full permissions, rebuilt from logs and checked against the plugin''s views'
             cand budget 'Show what a key can still spend, and when its limits refresh'
-            cand check 'Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused'
+            cand check 'Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused or unknown'
             cand explain 'Show the outcome of an operation or a transaction, and every rule that it broke'
             cand grant 'Grant a policy to a key, in one operation: create the account, install what is missing, and add the key'
             cand plan 'Show the changes that give a key exactly the permissions of a policy'
@@ -137,6 +137,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand --help 'Print help'
         }
         &'session-key;check'= {
+            cand --entity 'Entity id of a key that the account''s own client (Modular Account v2) created, instead of KEY'
             cand --call 'A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several form a batch. SIGNATURE may be call data in hexadecimal. Quote string arguments that contain a comma or an @ with double quotes'
             cand --user-operation 'A user operation as JSON; `-` reads standard input'
             cand --rpc-url 'JSON-RPC URL of a node of the chain'
@@ -519,7 +520,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand account 'Create an account, or compute its address'
             cand inspect 'Show every session key with its full permissions, rebuilt from logs and checked against the plugin''s views'
             cand budget 'Show what a key can still spend, and when its limits refresh'
-            cand check 'Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused'
+            cand check 'Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused or unknown'
             cand explain 'Show the outcome of an operation or a transaction, and every rule that it broke'
             cand grant 'Grant a policy to a key, in one operation: create the account, install what is missing, and add the key'
             cand plan 'Show the changes that give a key exactly the permissions of a policy'

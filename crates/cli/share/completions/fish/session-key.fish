@@ -29,7 +29,7 @@ complete -c session-key -n "__fish_session_key_needs_command" -s V -l version -d
 complete -c session-key -n "__fish_session_key_needs_command" -f -a "account" -d 'Create an account, or compute its address'
 complete -c session-key -n "__fish_session_key_needs_command" -f -a "inspect" -d 'Show every session key with its full permissions, rebuilt from logs and checked against the plugin\'s views'
 complete -c session-key -n "__fish_session_key_needs_command" -f -a "budget" -d 'Show what a key can still spend, and when its limits refresh'
-complete -c session-key -n "__fish_session_key_needs_command" -f -a "check" -d 'Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused'
+complete -c session-key -n "__fish_session_key_needs_command" -f -a "check" -d 'Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused or unknown'
 complete -c session-key -n "__fish_session_key_needs_command" -f -a "explain" -d 'Show the outcome of an operation or a transaction, and every rule that it broke'
 complete -c session-key -n "__fish_session_key_needs_command" -f -a "grant" -d 'Grant a policy to a key, in one operation: create the account, install what is missing, and add the key'
 complete -c session-key -n "__fish_session_key_needs_command" -f -a "plan" -d 'Show the changes that give a key exactly the permissions of a policy'
@@ -116,6 +116,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand budget" -l confi
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l timeout -d 'Time limit of each request, in seconds. Inspecting a chain takes at most ten times as long' -r
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -l json -d 'Print one JSON document instead of lines'
 complete -c session-key -n "__fish_session_key_using_subcommand budget" -s h -l help -d 'Print help'
+complete -c session-key -n "__fish_session_key_using_subcommand check" -l entity -d 'Entity id of a key that the account\'s own client (Modular Account v2) created, instead of KEY' -r
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l call -d 'A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several form a batch. SIGNATURE may be call data in hexadecimal. Quote string arguments that contain a comma or an @ with double quotes' -r
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l user-operation -d 'A user operation as JSON; `-` reads standard input' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand check" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r

@@ -28,7 +28,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('account', 'account', [CompletionResultType]::ParameterValue, 'Create an account, or compute its address')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show every session key with its full permissions, rebuilt from logs and checked against the plugin''s views')
             [CompletionResult]::new('budget', 'budget', [CompletionResultType]::ParameterValue, 'Show what a key can still spend, and when its limits refresh')
-            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused or unknown')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Show the outcome of an operation or a transaction, and every rule that it broke')
             [CompletionResult]::new('grant', 'grant', [CompletionResultType]::ParameterValue, 'Grant a policy to a key, in one operation: create the account, install what is missing, and add the key')
             [CompletionResult]::new('plan', 'plan', [CompletionResultType]::ParameterValue, 'Show the changes that give a key exactly the permissions of a policy')
@@ -150,6 +150,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             break
         }
         'session-key;check' {
+            [CompletionResult]::new('--entity', '--entity', [CompletionResultType]::ParameterName, 'Entity id of a key that the account''s own client (Modular Account v2) created, instead of KEY')
             [CompletionResult]::new('--call', '--call', [CompletionResultType]::ParameterName, 'A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several form a batch. SIGNATURE may be call data in hexadecimal. Quote string arguments that contain a comma or an @ with double quotes')
             [CompletionResult]::new('--user-operation', '--user-operation', [CompletionResultType]::ParameterName, 'A user operation as JSON; `-` reads standard input')
             [CompletionResult]::new('--rpc-url', '--rpc-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a node of the chain')
@@ -563,7 +564,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('account', 'account', [CompletionResultType]::ParameterValue, 'Create an account, or compute its address')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show every session key with its full permissions, rebuilt from logs and checked against the plugin''s views')
             [CompletionResult]::new('budget', 'budget', [CompletionResultType]::ParameterValue, 'Show what a key can still spend, and when its limits refresh')
-            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused or unknown')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Show the outcome of an operation or a transaction, and every rule that it broke')
             [CompletionResult]::new('grant', 'grant', [CompletionResultType]::ParameterValue, 'Grant a policy to a key, in one operation: create the account, install what is missing, and add the key')
             [CompletionResult]::new('plan', 'plan', [CompletionResultType]::ParameterValue, 'Show the changes that give a key exactly the permissions of a policy')

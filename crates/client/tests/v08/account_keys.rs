@@ -1,0 +1,991 @@
+//! Keys that were created by the account's own client: read completely, judged as the chain judges,
+//! explained. On stand-ins for the permission modules of Modular Account v2, written from their documented
+//! rules; and on the deployed code, where a folder has it.
+
+use proptest::{prelude::*, test_runner::RngSeed};
+use session_key_bindings::{IAccountFactoryV08, IEntryPointV07, PackedUserOperation};
+use session_key_client::{
+    Call, Deployment, Node, Revert, SmartAccount, UserOperation,
+    account::ConnectOptions,
+    account_keys::{AccountKeys, KnownCode, MissingSetting, ReadOptions, explain_key_failure},
+    alloy::{
+        primitives::{Address, B256, Bytes, Selector, U256, address, hex, keccak256},
+        rpc::types::TransactionRequest,
+        signers::{SignerSync as _, local::PrivateKeySigner},
+        sol_types::{SolCall as _, SolEvent as _, SolValue as _},
+    },
+    explain::{ExplainOptions, explain_hash},
+    permissions::{
+        EntryPointVersion, PaymasterFields, ValidationNonceKey,
+        account_modules::{
+            AccountForm, AccountKey, AccountModule, AllowlistTarget, EXECUTE, EXECUTE_BATCH, EXECUTE_USER_OP,
+            Hook, KeyLintCode, KeyVerdict, LeftOf, PERFORM_CREATE, Refuser, Settings, Unpredictable,
+        },
+        erc20,
+        model::Phase,
+    },
+    revert::AccountV08Error,
+    v08::{
+        HookConfig, ModuleEntity, ValidationConfig, ValidationFlags,
+        calldata::{self, NewHook},
+        known,
+    },
+};
+use session_key_testkit::{
+    Chain, ChainConfig, ErrorAnswer, Execution, PermissionModules, StackV08, StateDump, Testkit, dev_accounts,
+};
+use std::{path::Path, sync::Arc};
+
+const ENTITY: u32 = 5;
+/// Of the second set of hooks, as the account's client numbers them.
+const SECOND: u32 = ENTITY + 0x7fff_ffff;
+const SHOP: Address = Address::repeat_byte(0x5a);
+const TOKEN: Address = Address::repeat_byte(0x70);
+const ELSEWHERE: Address = Address::repeat_byte(0xe1);
+const OTHER_PAYMASTER: Address = Address::repeat_byte(0x9b);
+const BUY: Selector = Selector::new(hex!("d96a094a"));
+const TRANSFER: Selector = Selector::new(hex!("a9059cbb"));
+const APPROVE: Selector = Selector::new(hex!("095ea7b3"));
+const GWEI: u64 = 1_000_000_000;
+/// What an operation may cost at one gwei: three million gas units.
+const COST: u64 = 3_000_000 * GWEI;
+
+/// A chain with the modules, and an account whose hooks they are.
+#[derive(Clone)]
+struct Place {
+    testkit: Testkit,
+    stack: StackV08,
+    account: Address,
+    validator: Address,
+    modules: PermissionModules,
+    known: KnownCode,
+}
+
+impl Place {
+    /// With stand-ins, on an account of this form.
+    fn stand_ins(form: AccountForm) -> Self {
+        let mut chain = Chain::default();
+        let stack = StackV08::deploy(&mut chain).unwrap();
+        let modules = PermissionModules::deploy(&mut chain).unwrap();
+        let owner = dev_accounts()[1];
+        let account = match form {
+            AccountForm::Modular => stack.create_account(&mut chain, owner.address, U256::ZERO, 0),
+            AccountForm::SemiModular => {
+                stack.create_semi_modular_account(&mut chain, owner.address, U256::ZERO)
+            }
+            _ => stack.delegate_account(&mut chain, &owner).map(|()| owner.address),
+        };
+        let implementation = match form {
+            AccountForm::Modular => stack.account_implementation,
+            AccountForm::SemiModular => stack.semi_modular_implementation,
+            _ => stack.delegate,
+        };
+        let hash = |address: Address| keccak256(chain.code(address));
+        let known = KnownCode::new()
+            .account(hash(implementation), form)
+            .module(
+                hash(stack.single_signer_module),
+                AccountModule::SingleSignerValidation,
+            )
+            .module(hash(modules.allowlist), AccountModule::Allowlist)
+            .module(hash(modules.earlier_allowlist), AccountModule::EarlierAllowlist)
+            .module(hash(modules.native_token_limit), AccountModule::NativeTokenLimit)
+            .module(hash(modules.time_range), AccountModule::TimeRange)
+            .module(hash(modules.paymaster_guard), AccountModule::PaymasterGuard);
+        Self::with(
+            chain,
+            stack,
+            account.unwrap(),
+            stack.single_signer_module,
+            modules,
+            known,
+        )
+    }
+
+    /// With the deployed code: that of a state dump, `state.json` in a folder, with contracts at their known
+    /// addresses.
+    fn reference(folder: &Path) -> Self {
+        let file = folder.join("state.json");
+        let text =
+            std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let dump = StateDump::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let mut chain = Chain::fork(ChainConfig::default(), Arc::new(dump));
+        let modules = PermissionModules {
+            allowlist: address!("0x00000000003e826473A313E600b5b9B791f5a59a"),
+            earlier_allowlist: address!("0x0000000000002311EEE9A2B887af1F144dbb4F6e"),
+            native_token_limit: address!("0x00000000000001e541f0D090868FBe24b59Fbe06"),
+            time_range: address!("0x00000000000082B8e2012be914dFA4f62A0573eA"),
+            paymaster_guard: address!("0x0000000000001aA7A7F7E29abe0be06c72FD42A1"),
+        };
+        for module in modules.all().into_iter().chain([
+            known::SINGLE_SIGNER_VALIDATION_MODULE,
+            known::FACTORY,
+            known::SEMI_MODULAR_ACCOUNT,
+        ]) {
+            assert!(
+                !chain.code(module).is_empty(),
+                "{}: no code at {module}",
+                file.display()
+            );
+        }
+        let stack = StackV08::deploy(&mut chain).unwrap();
+        let owner = dev_accounts()[1].address;
+        let create = IAccountFactoryV08::createSemiModularAccountCall {
+            owner,
+            salt: U256::ZERO,
+        };
+        let account = chain.transact(owner, known::FACTORY, &create).unwrap();
+        let validator = known::SINGLE_SIGNER_VALIDATION_MODULE;
+        Self::with(chain, stack, account, validator, modules, KnownCode::new())
+    }
+
+    fn with(
+        mut chain: Chain,
+        stack: StackV08,
+        account: Address,
+        validator: Address,
+        modules: PermissionModules,
+        known: KnownCode,
+    ) -> Self {
+        let ether = U256::from(10).pow(U256::from(18));
+        chain.set_balance(account, U256::from(1_000) * ether);
+        // These take every call.
+        for target in [SHOP, TOKEN, ELSEWHERE] {
+            chain.set_code(target, vec![0]).unwrap();
+        }
+        let code = chain.code(stack.paymaster);
+        chain.set_code(OTHER_PAYMASTER, code).unwrap();
+        for paymaster in [stack.paymaster, OTHER_PAYMASTER] {
+            let deposit = IEntryPointV07::depositToCall { account: paymaster };
+            let sender = dev_accounts()[4].address;
+            let request = TransactionRequest::default()
+                .from(sender)
+                .to(stack.entry_point)
+                .value(U256::from(100) * ether)
+                .input(deposit.abi_encode().into());
+            chain.send(request).unwrap().ok().unwrap();
+        }
+        Self {
+            testkit: Testkit::from(chain),
+            stack,
+            account,
+            validator,
+            modules,
+            known,
+        }
+    }
+
+    /// The same, for itself.
+    fn copy(&self) -> Self {
+        let chain = self.testkit.chain().clone();
+        Self {
+            testkit: Testkit::from(chain),
+            ..self.clone()
+        }
+    }
+
+    fn node(&self) -> Node {
+        Node::new(self.testkit.provider())
+    }
+
+    fn options(&self) -> ReadOptions {
+        ReadOptions::new()
+            .known(self.known.clone())
+            .session_key_module(self.stack.session_key_module)
+    }
+
+    async fn read(&self, options: &ReadOptions) -> AccountKeys {
+        AccountKeys::read(&self.node(), self.account, options)
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    async fn key(&self) -> AccountKey {
+        let found = self.read(&self.options()).await;
+        let read = found.of_entity(ENTITY).expect("the key");
+        assert!(read.is_complete(), "{read:?}");
+        read.key.clone()
+    }
+
+    /// A call of the account to a contract; to itself, one of its functions.
+    fn own(&self, to: Address, data: Bytes) {
+        let request = TransactionRequest::default()
+            .from(self.account)
+            .to(to)
+            .input(data.into());
+        self.testkit.chain().send(request).unwrap().ok().unwrap();
+    }
+
+    fn install(&self, flags: u8, selectors: &[Selector], hooks: &[(Address, u32, u8, Bytes)]) {
+        let config = ValidationConfig {
+            validation: ModuleEntity::new(self.validator, ENTITY),
+            flags: ValidationFlags(flags),
+        };
+        let hooks: Vec<NewHook> = hooks
+            .iter()
+            .map(|(module, entity_id, flags, data)| NewHook {
+                config: HookConfig {
+                    hook: ModuleEntity::new(*module, *entity_id),
+                    flags: *flags,
+                },
+                install_data: data.clone(),
+            })
+            .collect();
+        let data = (ENTITY, signer().address()).abi_encode_params();
+        self.own(
+            self.account,
+            calldata::install_validation(config, selectors, data.into(), &hooks),
+        );
+    }
+
+    /// A signed operation, for its place in its lane.
+    fn signed(&self, mut operation: UserOperation, signer: &PrivateKeySigner) -> (UserOperation, B256) {
+        let key = ValidationNonceKey {
+            entity_id: ENTITY,
+            ..ValidationNonceKey::default()
+        }
+        .nonce_key();
+        let question = IEntryPointV07::getNonceCall {
+            sender: self.account,
+            key,
+        };
+        let chain = self.testkit.chain();
+        let next = chain
+            .read(self.account, self.stack.entry_point, &question)
+            .unwrap();
+        operation.nonce = next;
+        let hash = operation.hash(self.stack.entry_point, chain.chain_id());
+        let signature = signer.sign_message_sync(hash.as_slice()).unwrap();
+        operation.signature = [&[0xff, 0][..], &signature.as_bytes()].concat().into();
+        (operation, hash)
+    }
+
+    fn operation(&self, call_data: Bytes) -> UserOperation {
+        UserOperation {
+            version: EntryPointVersion::V07,
+            sender: self.account,
+            call_data,
+            call_gas_limit: U256::from(2_000_000),
+            verification_gas_limit: U256::from(1_000_000),
+            max_fee_per_gas: U256::from(GWEI),
+            max_priority_fee_per_gas: U256::from(GWEI),
+            ..UserOperation::default()
+        }
+    }
+
+    /// Sends an operation as a bundle, in a block of this time.
+    fn send(&self, operation: &UserOperation, time: u64) -> Execution {
+        let packed = PackedUserOperation::try_from(operation.clone()).unwrap();
+        let bundle = IEntryPointV07::handleOpsCall {
+            ops: vec![packed],
+            beneficiary: dev_accounts()[3].address,
+        };
+        let mut chain = self.testkit.chain();
+        chain.set_next_timestamp(time).unwrap();
+        let request = TransactionRequest::default()
+            .from(dev_accounts()[3].address)
+            .to(self.stack.entry_point)
+            .gas_limit(12_000_000)
+            .input(bundle.abi_encode().into());
+        chain.send(request).unwrap()
+    }
+
+    fn next_time(&self) -> u64 {
+        self.testkit.chain().next_timestamp()
+    }
+}
+
+fn signer() -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&B256::repeat_byte(0x51)).unwrap()
+}
+
+type Input = (Address, bool, bool, U256, Vec<Selector>);
+
+/// Data for the installation of an allowlist.
+fn listed(entity_id: u32, inputs: Vec<Input>) -> Bytes {
+    (entity_id, inputs).abi_encode_params().into()
+}
+
+fn number(entity_id: u32, number: U256) -> Bytes {
+    (entity_id, number).abi_encode_params().into()
+}
+
+/// What the chain says of an operation that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Succeeded,
+    /// Included; its call reverted.
+    Failed(Bytes),
+    /// The EntryPoint's code, and what the account reverted with.
+    NotIncluded(String, Option<Bytes>),
+}
+
+fn said(place: &Place, execution: &Execution) -> Said {
+    if !execution.is_success() {
+        let Revert::FailedOp(failed) = Revert::decode(&execution.output) else {
+            panic!("{:?}", execution.output)
+        };
+        let code = failed.reason.get(..4).unwrap_or_default().to_owned();
+        return Said::NotIncluded(code, failed.inner.map(|inner| inner.to_bytes()));
+    }
+    let mut reason = Bytes::new();
+    for log in execution
+        .logs
+        .iter()
+        .filter(|log| log.address == place.stack.entry_point)
+    {
+        if let Ok(event) = IEntryPointV07::UserOperationRevertReason::decode_log(log) {
+            reason = event.revertReason.clone();
+        }
+        if let Ok(event) = IEntryPointV07::UserOperationEvent::decode_log(log) {
+            return if event.success {
+                Said::Succeeded
+            } else {
+                Said::Failed(reason)
+            };
+        }
+    }
+    panic!("{execution:?}")
+}
+
+/// The chain must have done what the verdict says.
+fn agrees(verdict: &KeyVerdict, said: &Said) -> Result<(), String> {
+    let wrong = |why: &str| Err(format!("{why}: the model says {verdict}, the chain {said:?}"));
+    let Some(decisive) = verdict.decisive() else {
+        return if verdict.is_accepted() && *said == Said::Succeeded {
+            Ok(())
+        } else {
+            wrong("not what was predicted")
+        };
+    };
+    let data = match (decisive.phase, said) {
+        (Phase::Validation, Said::NotIncluded(code, inner)) => {
+            if verdict
+                .entry_point_code()
+                .map(|code| code.as_str().to_owned())
+                .as_ref()
+                != Some(code)
+            {
+                return wrong("another code");
+            }
+            inner.clone().unwrap_or_default()
+        }
+        (Phase::Execution, Said::Failed(reason)) => reason.clone(),
+        _ => return wrong("another phase"),
+    };
+    let Refuser::Hook(hook) = decisive.refuser else {
+        return Ok(());
+    };
+    let Some(error) = decisive.rule.module_error() else {
+        return Ok(());
+    };
+    let (entity, reason) = match Revert::decode(&data) {
+        Revert::AccountV08(
+            AccountV08Error::PreUserOpValidationHookReverted { hook, reason }
+            | AccountV08Error::PreExecHookReverted { hook, reason }
+            | AccountV08Error::PostExecHookReverted { hook, reason },
+        ) => (hook, reason.to_bytes()),
+        _ => return wrong("no hook"),
+    };
+    if entity != ModuleEntity::new(hook.module.address, hook.entity_id) {
+        return wrong("another hook");
+    }
+    if !reason.starts_with(error) || error.is_empty() && !reason.is_empty() {
+        return wrong("another error");
+    }
+    Ok(())
+}
+
+/// A key with its hooks, as generated.
+#[derive(Clone, Debug)]
+struct Plan {
+    flags: u8,
+    selectors: Vec<Selector>,
+    allowlist: Option<(bool, Vec<Input>)>,
+    token_limit: Option<u64>,
+    native_limit: Option<(u64, bool)>,
+    gas_limit: Option<(u64, bool)>,
+    time_range: Option<(u64, u64)>,
+    guard: bool,
+    operations: Vec<PlannedOperation>,
+}
+
+#[derive(Clone, Debug)]
+struct PlannedOperation {
+    calls: Vec<(u8, u8, u64)>,
+    creates: Option<u64>,
+    wraps: Option<bool>,
+    paymaster: u8,
+    gwei: u64,
+    is_signed_by_other: bool,
+    seconds: u64,
+}
+
+fn planned_operation() -> impl Strategy<Value = PlannedOperation> {
+    (
+        prop::collection::vec((0..8u8, 0..9u8, 0..30u64), 0..4),
+        prop::option::weighted(0.1, 0..30u64),
+        prop::option::weighted(0.1, any::<bool>()),
+        prop_oneof![4 => Just(0u8), 1 => Just(1), 1 => Just(2), 1 => Just(3)],
+        1..3u64,
+        prop::bool::weighted(0.05),
+        1..30u64,
+    )
+        .prop_map(
+            |(calls, creates, wraps, paymaster, gwei, is_signed_by_other, seconds)| PlannedOperation {
+                calls,
+                creates,
+                wraps,
+                paymaster,
+                gwei,
+                is_signed_by_other,
+                seconds,
+            },
+        )
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let functions = || prop::sample::subsequence(vec![BUY, TRANSFER, APPROVE], 0..=3);
+    let targets =
+        prop::sample::subsequence(vec![SHOP, TOKEN, ELSEWHERE], 0..=3).prop_flat_map(move |targets| {
+            let inputs: Vec<_> = targets
+                .into_iter()
+                .map(|target| {
+                    (any::<bool>(), functions()).prop_map(move |(has_list, functions)| {
+                        (target, has_list, false, U256::ZERO, functions)
+                    })
+                })
+                .collect();
+            let any_target = prop::sample::subsequence(vec![Selector::ZERO, BUY, TRANSFER], 0..=3)
+                .prop_map(|functions| (Address::ZERO, false, false, U256::ZERO, functions));
+            (inputs, prop::option::weighted(0.3, any_target)).prop_map(|(mut inputs, any_target)| {
+                inputs.extend(any_target);
+                inputs
+            })
+        });
+    let rest = (
+        prop::option::weighted(0.4, (0..400u64, 1..400u64)),
+        prop::bool::weighted(0.15),
+        prop::collection::vec(planned_operation(), 1..5),
+    );
+    (
+        prop_oneof![9 => Just(1u8), 1 => Just(0)],
+        prop_oneof![
+            4 => Just(vec![EXECUTE, EXECUTE_BATCH]),
+            2 => Just(vec![EXECUTE, EXECUTE_BATCH, PERFORM_CREATE]),
+            1 => Just(vec![EXECUTE]),
+        ],
+        prop::option::weighted(0.8, (prop::bool::weighted(0.2), targets)),
+        prop::option::weighted(0.4, 0..120u64),
+        prop::option::weighted(0.4, (0..90u64, prop::bool::weighted(0.05))),
+        prop::option::weighted(0.4, (0..4 * COST, any::<bool>())),
+        rest,
+    )
+        .prop_map(
+            |(
+                flags,
+                selectors,
+                allowlist,
+                token_limit,
+                native_limit,
+                gas_limit,
+                (time_range, guard, operations),
+            )| {
+                Plan {
+                    flags,
+                    selectors,
+                    allowlist,
+                    token_limit,
+                    native_limit,
+                    gas_limit,
+                    time_range,
+                    guard,
+                    operations,
+                }
+            },
+        )
+}
+
+fn install(place: &Place, plan: &Plan) {
+    let modules = &place.modules;
+    let mut hooks = Vec::new();
+    if let Some((after, length)) = plan.time_range {
+        let from = place.next_time() + after.saturating_sub(200);
+        let data = (ENTITY, U256::from(from + length), U256::from(from)).abi_encode_params();
+        hooks.push((modules.time_range, ENTITY, 1, data.into()));
+    }
+    if let Some((limit, has_post)) = plan.native_limit {
+        let flags = if has_post {
+            Hook::PRE | Hook::POST
+        } else {
+            Hook::PRE
+        };
+        hooks.push((
+            modules.native_token_limit,
+            ENTITY,
+            flags,
+            number(ENTITY, U256::from(limit)),
+        ));
+    }
+    if let Some(limit) = plan.token_limit {
+        let inputs = vec![(TOKEN, false, true, U256::from(limit), vec![])];
+        hooks.push((modules.allowlist, SECOND, Hook::PRE, listed(SECOND, inputs)));
+    }
+    if let Some((limit, _)) = plan.gas_limit {
+        let limit = U256::from(limit);
+        hooks.push((modules.native_token_limit, SECOND, 5, number(SECOND, limit)));
+    }
+    if plan.guard {
+        let data = (ENTITY, place.stack.paymaster).abi_encode_params();
+        hooks.push((modules.paymaster_guard, ENTITY, 1, data.into()));
+    }
+    if let Some((is_earlier, inputs)) = &plan.allowlist {
+        let module = if *is_earlier {
+            modules.earlier_allowlist
+        } else {
+            modules.allowlist
+        };
+        hooks.push((module, ENTITY, 5, listed(ENTITY, inputs.clone())));
+    }
+    place.install(plan.flags, &plan.selectors, &hooks);
+    if let Some((_, true)) = plan.gas_limit {
+        let call = [
+            &hex!("5c6e5169")[..],
+            &(place.stack.paymaster, true).abi_encode_params(),
+        ]
+        .concat();
+        place.own(modules.native_token_limit, call.into());
+    }
+}
+
+fn call(account: Address, (target, data, value): (u8, u8, u64)) -> Call {
+    let target = match target {
+        0..=2 => TOKEN,
+        3 | 4 => SHOP,
+        5 | 6 => ELSEWHERE,
+        _ => account,
+    };
+    let amount = U256::from(value * 2);
+    let data: Bytes = match data {
+        0..=2 => erc20::transfer(SHOP, amount),
+        3 => erc20::approve(SHOP, amount),
+        4 => [&BUY[..], &[0; 64]].concat().into(),
+        5 => BUY.into(),
+        6 => TRANSFER.into(),
+        7 => Bytes::from_static(&[1, 2, 3]),
+        _ => Bytes::new(),
+    };
+    Call::new(target, data).with_value(U256::from(value))
+}
+
+/// Sends what is planned, and compares what happens with what was predicted, and what is stored with what
+/// should be.
+fn run(place: &Place, plan: &Plan) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    install(place, plan);
+    for planned in &plan.operations {
+        let key = runtime.block_on(place.key());
+        let calls: Vec<Call> = planned
+            .calls
+            .iter()
+            .map(|planned| call(place.account, *planned))
+            .collect();
+        let mut call_data = key.call_data(&calls);
+        if let Some(value) = planned.creates {
+            let inner = session_key_bindings::IAccountV08::performCreateCall {
+                value: U256::from(value),
+                initCode: Bytes::from_static(&[0]),
+                isCreate2: false,
+                salt: B256::ZERO,
+            }
+            .abi_encode();
+            call_data = if key.execution_hooks().next().is_some() {
+                calldata::execute_user_op(&inner)
+            } else {
+                inner.into()
+            };
+        }
+        if let Some(wraps) = planned.wraps {
+            let inner = call_data
+                .strip_prefix(EXECUTE_USER_OP.as_slice())
+                .unwrap_or(&call_data);
+            call_data = if wraps {
+                calldata::execute_user_op(inner)
+            } else {
+                inner.to_vec().into()
+            };
+        }
+        let mut operation = place.operation(call_data);
+        operation.max_fee_per_gas = U256::from(planned.gwei * GWEI);
+        let paymaster = match planned.paymaster {
+            1 => Some(place.stack.paymaster),
+            2 => Some(OTHER_PAYMASTER),
+            3 => Some(Address::ZERO),
+            _ => None,
+        };
+        if let Some(paymaster) = paymaster {
+            let fields = PaymasterFields {
+                paymaster,
+                verification_gas_limit: 100_000,
+                post_op_gas_limit: 50_000,
+                data: Bytes::new(),
+            };
+            operation.paymaster_and_data = fields.pack();
+        }
+        let other = PrivateKeySigner::from_bytes(&B256::repeat_byte(0x52)).unwrap();
+        let signer = if planned.is_signed_by_other {
+            other
+        } else {
+            signer()
+        };
+        let (operation, hash) = place.signed(operation, &signer);
+        let time = place.next_time() + planned.seconds;
+        let mut expected = key.clone();
+        let verdict = expected.execute(&operation, Some(hash), time);
+        let execution = place.send(&operation, time);
+        let said = said(place, &execution);
+        agrees(&verdict, &said).map_err(TestCaseError::fail)?;
+        prop_assert_eq!(runtime.block_on(place.key()).settings, expected.settings);
+        if let KeyVerdict::Accepted { remaining, .. } = &verdict {
+            for left in remaining.iter().filter(|left| left.of == LeftOf::Native) {
+                prop_assert_eq!(left.entity_id, ENTITY);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn differential(place: &Place, cases: u32) {
+    let config = ProptestConfig {
+        // The same cases every time.
+        rng_seed: RngSeed::Fixed(0),
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(plan in plan())| run(&place.copy(), &plan)?);
+}
+
+/// How many random keys are tried: `PROPTEST_CASES`, or so many.
+fn cases(otherwise: u32) -> u32 {
+    let given = std::env::var("PROPTEST_CASES").ok();
+    given.and_then(|cases| cases.parse().ok()).unwrap_or(otherwise)
+}
+
+#[test]
+fn verdicts_are_those_of_stand_ins() {
+    differential(&Place::stand_ins(AccountForm::SemiModular), cases(40));
+}
+
+#[test]
+fn verdicts_are_those_of_stand_ins_on_accounts_of_a_module() {
+    differential(&Place::stand_ins(AccountForm::Modular), cases(12));
+}
+
+#[test]
+fn verdicts_are_those_of_stand_ins_on_delegated_accounts() {
+    differential(&Place::stand_ins(AccountForm::Delegated), cases(12));
+}
+
+/// The deployed code is not in this project: a state dump of a chain with it, `state.json`, comes into a
+/// folder.
+#[test]
+#[ignore = "needs a folder with a state dump: REFERENCE_CODE=DIR"]
+fn verdicts_are_those_of_reference_code() {
+    let folder = std::env::var_os("REFERENCE_CODE").expect("REFERENCE_CODE names a folder");
+    differential(&Place::reference(Path::new(&folder)), cases(300));
+}
+
+/// As the account's client installs a key with everything.
+fn install_whole(place: &Place) {
+    let allowed = vec![
+        (SHOP, true, false, U256::ZERO, vec![BUY]),
+        (TOKEN, true, false, U256::ZERO, vec![TRANSFER, APPROVE]),
+        (Address::ZERO, false, false, U256::ZERO, vec![BUY]),
+    ];
+    let limits = vec![(TOKEN, false, true, U256::from(100), vec![])];
+    let modules = &place.modules;
+    let until = (ENTITY, U256::from(1_900_000_000), U256::ZERO).abi_encode_params();
+    place.install(
+        1,
+        &[EXECUTE, EXECUTE_BATCH],
+        &[
+            (modules.time_range, ENTITY, 1, until.into()),
+            (
+                modules.native_token_limit,
+                ENTITY,
+                Hook::PRE,
+                number(ENTITY, U256::from(50)),
+            ),
+            (modules.allowlist, SECOND, Hook::PRE, listed(SECOND, limits)),
+            (
+                modules.native_token_limit,
+                SECOND,
+                5,
+                number(SECOND, U256::from(2 * COST)),
+            ),
+            (modules.allowlist, ENTITY, 5, listed(ENTITY, allowed)),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_key_is_read_completely() {
+    let place = Place::stand_ins(AccountForm::Modular);
+    install_whole(&place);
+    // Setters change what was installed.
+    let take_off = (ENTITY, Address::ZERO, BUY, false).abi_encode_params();
+    let selector = &keccak256("setSelectorAllowlist(uint32,address,bytes4,bool)")[..4];
+    place.own(place.modules.allowlist, [selector, &take_off].concat().into());
+    let special = [
+        &hex!("5c6e5169")[..],
+        &(OTHER_PAYMASTER, true).abi_encode_params(),
+    ]
+    .concat();
+    place.own(place.modules.native_token_limit, special.into());
+
+    let found = place.read(&place.options().owner(0)).await;
+    assert!(found.is_complete(), "{found:?}");
+    assert_eq!(found.form, AccountForm::Modular);
+    let [read] = &found.keys[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(found.of_signer(signer().address()).count(), 1);
+    let key = &read.key;
+    assert_eq!((key.entity_id, key.flags), (ENTITY, 1));
+    assert_eq!(key.selectors, [EXECUTE, EXECUTE_BATCH]);
+    let hooks: Vec<_> = key
+        .hooks
+        .iter()
+        .map(|hook| (hook.module.kind.unwrap(), hook.entity_id, hook.flags))
+        .collect();
+    assert_eq!(
+        hooks,
+        [
+            (AccountModule::TimeRange, ENTITY, 1),
+            (AccountModule::NativeTokenLimit, SECOND, 5),
+            (AccountModule::Allowlist, ENTITY, 5),
+            (AccountModule::NativeTokenLimit, ENTITY, Hook::PRE),
+            (AccountModule::Allowlist, SECOND, Hook::PRE),
+        ]
+    );
+    let settings = |index: usize| key.settings_of(&key.hooks[index]).unwrap().clone();
+    assert_eq!(
+        settings(0),
+        Settings::TimeRange {
+            valid_after: 0,
+            valid_until: 1_900_000_000
+        }
+    );
+    assert_eq!(
+        settings(1),
+        Settings::NativeTokenLimit {
+            left: U256::from(2 * COST),
+            special_paymasters: [(OTHER_PAYMASTER, true)].into(),
+            complete: true,
+        }
+    );
+    let Settings::Allowlist(list) = settings(2) else {
+        panic!()
+    };
+    assert!(list.complete);
+    assert_eq!(list.any_target, [(BUY, false)].into());
+    assert_eq!(
+        list.targets[&SHOP],
+        AllowlistTarget {
+            allowed: true,
+            has_selector_list: true,
+            functions: [(BUY, true)].into(),
+            ..AllowlistTarget::default()
+        }
+    );
+    let Settings::Allowlist(limits) = settings(4) else {
+        panic!()
+    };
+    assert_eq!(
+        (limits.targets[&TOKEN].has_limit, limits.targets[&TOKEN].left),
+        (true, U256::from(100))
+    );
+    // With the owner's validation, which is global, there are two.
+    assert_eq!(place.read(&place.options()).await.keys.len(), 2);
+}
+
+#[tokio::test]
+async fn what_a_node_does_not_answer_is_said() {
+    let place = Place::stand_ins(AccountForm::SemiModular);
+    install_whole(&place);
+    let allowlist = place.modules.allowlist.to_string().to_lowercase();
+    let deaf = place.testkit.transport().intercept(move |method, params| {
+        let is_its = params.to_string().to_lowercase().contains(&allowlist);
+        (method == "eth_getLogs" && is_its).then(|| Err(ErrorAnswer::new(-32_000, "no logs here")))
+    });
+    let node = Node::new(deaf.provider());
+    let read = async |options: ReadOptions| {
+        let found = AccountKeys::read(&node, place.account, &options)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(!found.is_complete());
+        found.of_entity(ENTITY).unwrap().clone()
+    };
+    let blind = read(place.options()).await;
+    assert!(
+        matches!(blind.missing[..], [MissingSetting::Events { .. }, ..]),
+        "{:?}",
+        blind.missing
+    );
+    let calls = [Call::new(SHOP, BUY)];
+    let now = place.next_time();
+    let verdict = blind.key.verdict_of_calls(&calls, now);
+    assert!(matches!(verdict, KeyVerdict::Unknown { .. }), "{verdict}");
+    assert!(
+        blind
+            .key
+            .describe(&())
+            .to_string()
+            .contains("its allowlist is not completely known")
+    );
+    // Of calls that are named, the views say enough.
+    let asked = read(place.options().calls(&calls)).await;
+    assert!(asked.key.verdict_of_calls(&calls, now).is_accepted());
+    let other = [Call::new(ELSEWHERE, TRANSFER)];
+    let asked = read(place.options().calls(&other)).await;
+    assert_eq!(
+        asked.key.verdict_of_calls(&other, now).refusals()[0].code(),
+        "target_not_allowed"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_predicted_of_code_that_is_not_known() {
+    let place = Place::stand_ins(AccountForm::SemiModular);
+    install_whole(&place);
+    let read = async |known: KnownCode| {
+        let found = place.read(&place.options().known(known)).await;
+        found.of_entity(ENTITY).unwrap().clone()
+    };
+    let reasons = |key: &AccountKey| match key.verdict_of_calls(&[Call::new(SHOP, BUY)], place.next_time()) {
+        KeyVerdict::Unknown { reasons } => reasons,
+        other => panic!("{other}"),
+    };
+    let strange = read(KnownCode::new()).await;
+    assert!(!strange.is_complete());
+    let found = reasons(&strange.key);
+    assert_eq!(found[0], Unpredictable::AccountCode);
+    assert!(found.contains(&Unpredictable::ModuleCode {
+        module: place.validator
+    }));
+    assert!(found.contains(&Unpredictable::ModuleCode {
+        module: place.modules.allowlist
+    }));
+    assert!(strange.key.settings.is_empty() && strange.key.signer.is_none());
+    let codes: Vec<KeyLintCode> = strange
+        .key
+        .lint(None)
+        .iter()
+        .map(|warning| warning.code)
+        .collect();
+    assert_eq!(codes[0], KeyLintCode::UnknownModule);
+    // One byte more is other code.
+    let changed = place.copy();
+    let code = changed.testkit.chain().code(place.modules.time_range);
+    changed
+        .testkit
+        .chain()
+        .set_code(place.modules.time_range, [&code[..], &[0]].concat())
+        .unwrap();
+    let found = changed.read(&changed.options()).await;
+    assert_eq!(
+        reasons(&found.of_entity(ENTITY).unwrap().key),
+        [Unpredictable::ModuleCode {
+            module: place.modules.time_range
+        }]
+    );
+    // A proxy that does something else first is no account that is known.
+    let proxied = place.copy();
+    let code = proxied.testkit.chain().code(place.account);
+    proxied
+        .testkit
+        .chain()
+        .set_code(place.account, [&code[..], &[0]].concat())
+        .unwrap();
+    let found = proxied.read(&proxied.options()).await;
+    assert_eq!(found.form, AccountForm::Unknown);
+}
+
+#[tokio::test]
+async fn a_delegated_account_and_its_version_are_told_apart() {
+    let place = Place::stand_ins(AccountForm::EarlierDelegated);
+    place.install(3, &[EXECUTE], &[]);
+    let codes = |key: &AccountKey| -> Vec<KeyLintCode> {
+        key.lint(None).iter().map(|warning| warning.code).collect()
+    };
+    let key = place.key().await;
+    assert_eq!(key.form, AccountForm::EarlierDelegated);
+    assert!(codes(&key).contains(&KeyLintCode::RootBySignature));
+    let place = Place::stand_ins(AccountForm::Delegated);
+    place.install(3, &[EXECUTE], &[]);
+    assert!(codes(&place.key().await).contains(&KeyLintCode::Signs));
+}
+
+#[tokio::test]
+async fn a_failed_operation_is_explained_by_its_hook() {
+    let place = Place::stand_ins(AccountForm::SemiModular);
+    install_whole(&place);
+    let options = ConnectOptions::new().deployments([Deployment {
+        entry_point: place.stack.entry_point,
+        session_key_plugin: place.stack.session_key_module,
+        multi_owner_plugin: Address::ZERO,
+        factory: place.stack.account_factory,
+        account_init_code_hash: None,
+    }]);
+    let account = SmartAccount::connect_with(&options, place.testkit.provider(), place.account)
+        .await
+        .unwrap();
+    let send = async |calls: &[Call], fee: u64| {
+        let mut operation = place.operation(place.key().await.call_data(calls));
+        operation.max_fee_per_gas = U256::from(fee * GWEI);
+        let (operation, hash) = place.signed(operation, &signer());
+        let execution = place.send(&operation, place.next_time() + 1);
+        (hash, execution)
+    };
+    let explain = async |hash: B256| {
+        let found = explain_hash(&account, hash, &ExplainOptions::new())
+            .await
+            .unwrap()
+            .unwrap();
+        explain_key_failure(&account, &found[0], &place.options())
+            .await
+            .unwrap()
+    };
+    // In execution: the second call is over what is left of the token.
+    let pay = |amount: u64| Call::new(TOKEN, erc20::transfer(SHOP, U256::from(amount)));
+    let (hash, execution) = send(&[pay(60), pay(41)], 1).await;
+    assert!(matches!(said(&place, &execution), Said::Failed(_)));
+    let failure = explain(hash).await.unwrap();
+    let refusal = failure.refusal().unwrap();
+    assert_eq!(
+        (refusal.code(), refusal.call, failure.has_changed),
+        ("token_limit_exceeded", Some(1), false)
+    );
+    assert!(refusal.to_string().contains("would spend 41"), "{refusal}");
+    assert_eq!(failure.hook.map(|hook| hook.entity_id), Some(SECOND));
+    // In validation, by a bundle that failed as a whole: too little is left for its gas. Of such a bundle the
+    // chain keeps no reason.
+    let (_, execution) = send(&[Call::new(SHOP, BUY)], 2).await;
+    let failed = Said::NotIncluded("AA23".to_owned(), None);
+    assert_eq!(
+        std::mem::discriminant(&said(&place, &execution)),
+        std::mem::discriminant(&failed)
+    );
+    let failure = explain(execution.transaction_hash).await.unwrap();
+    let refusal = failure.refusal().unwrap();
+    assert_eq!(
+        (refusal.code(), failure.hook.is_some(), failure.has_changed),
+        ("gas_limit_exceeded", false, false)
+    );
+    // What succeeds needs no explanation.
+    let (hash, _) = send(&[pay(60)], 1).await;
+    assert_eq!(explain(hash).await, None);
+}
