@@ -63,7 +63,7 @@ def copy_repository():
         if not source.is_file() or (target.is_file() and target.read_bytes() == source.read_bytes()):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        shutil.copy(source, target)
     modules = COPY / "node_modules"
     if not modules.is_symlink():
         modules.symlink_to((ROOT / "node_modules").resolve())
@@ -155,7 +155,7 @@ class Fuzz:
         contract = f"contracts/src/session-key/{name}"
         inputs, output = PLACE / "inputs", PLACE / "output.json"
         must(["bash", "-ec", f"""
-            source script/toolchain.sh
+            source '{ROOT}/script/toolchain.sh'
             script/standard-json.mjs '{inputs}' {contract}
             script/solc --standard-json '{inputs}/{name}.json' >'{output}'"""])
         answer = json.loads(output.read_text())
