@@ -16,6 +16,7 @@ mod permission_modules;
 mod pool;
 mod reorganization;
 mod rpc;
+mod saved;
 #[cfg(feature = "serve")]
 mod serve;
 mod stack;
@@ -30,8 +31,8 @@ mod vantage;
 pub use accounts::{DevAccount, dev_accounts};
 pub use bundler::{
     AbsentForm, Bundle, Bundler, BundlerOptions, BundlerStyle, BundlerWords, Duplicates, EntryPointVersion,
-    NumberForm, PooledOperation, ReasonForm, RevertDataForm, SuccessForm, VerificationGasName,
-    VersionedOperation,
+    NumberForm, PooledOperation, ReasonForm, Reputation, ReputationRules, ReputationStatus, RevertDataForm,
+    SuccessForm, VerificationGasName, VersionedOperation,
 };
 pub use call::CallOptions;
 pub use chain::{Chain, ChainConfig, MAX_BASE_FEE};
@@ -47,6 +48,7 @@ pub use permission_modules::PermissionModules;
 pub use pool::PooledTransaction;
 pub use reorganization::{Fate, Reorganization};
 pub use rpc::ErrorAnswer;
+pub use saved::LoadError;
 #[cfg(feature = "serve")]
 pub use serve::Server;
 pub use stack::{

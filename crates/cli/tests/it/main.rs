@@ -4,6 +4,7 @@ mod account_keys;
 mod both_ways;
 mod demo;
 mod deployment;
+mod devnet;
 mod direct;
 mod judged;
 mod keys;
