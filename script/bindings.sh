@@ -60,6 +60,8 @@ export work
 (cd "$work/inputs" && ls */*.json) | sed 's/\.json$//' | xargs -P "$(nproc)" -I {} bash -euc 'compile {}'
 bytecode node_modules/@account-abstraction/contracts/artifacts/EntryPoint.json >"$work/entry-point/EntryPoint.hex"
 bytecode node_modules/@account-abstraction/contracts-v0.7/artifacts/EntryPoint.json >"$work/entry-point/EntryPointV07.hex"
+bytecode node_modules/@account-abstraction/contracts-v0.8/artifacts/EntryPoint.json >"$work/entry-point/EntryPointV08.hex"
+bytecode node_modules/@account-abstraction/contracts-v0.9/artifacts/EntryPoint.json >"$work/entry-point/EntryPointV09.hex"
 bytecode node_modules/@account-abstraction/contracts-v0.7/artifacts/EntryPointSimulations.json deployedBytecode \
   >"$work/testkit/EntryPointSimulationsV07.hex"
 

@@ -5,6 +5,7 @@ mod answer;
 mod commands;
 mod demo;
 mod deploy;
+mod devnet;
 mod doctor;
 mod endpoint;
 mod failure;
@@ -20,6 +21,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use commands::KeyCommand;
 use demo::DemoArguments;
 use deploy::DeployArguments;
+use devnet::DevnetArguments;
 use doctor::DoctorArguments;
 use failure::{Ended, Failure};
 use report::{Format, Report, print_error};
@@ -57,6 +59,13 @@ enum Command {
     /// resumes a transaction of an interrupted run. The paying private key is read from SESSION_KEY_FUNDER.
     Deploy(DeployArguments),
 
+    /// Run a chain and a bundler on this machine, with the contracts, accounts and session keys.
+    ///
+    /// Serves JSON-RPC at 127.0.0.1 until it is interrupted. Nothing on it has value: all its private keys are
+    /// public. It is no node for a live chain, and its v0.8 account is a stand-in for the ones that wallets
+    /// deploy; run those with --fork-url.
+    Devnet(DevnetArguments),
+
     /// Check a chain: its contracts and their code, the bundler, an account; show what is missing.
     ///
     /// Exit code 0: everything needed is there. 1: something is missing. 2: the check could not be made.
@@ -84,12 +93,14 @@ fn main() -> ExitCode {
             return report.finish(&Ended::NotBegun(error));
         }
     };
-    if let Command::Keys(command) = &cli.command {
-        return runtime.block_on(command.run());
+    match &cli.command {
+        Command::Keys(command) => return runtime.block_on(command.run()),
+        Command::Devnet(arguments) => return runtime.block_on(devnet::run(arguments)),
+        _ => (),
     }
     let ended = runtime.block_on(async {
         match &cli.command {
-            Command::Keys(_) => Ended::Done,
+            Command::Keys(_) | Command::Devnet(_) => Ended::Done,
             Command::Demo(arguments) => demo::run(arguments, &mut report).await,
             Command::Deploy(arguments) => deploy::run(arguments, &mut report).await,
             Command::Doctor(arguments) => doctor::run(arguments, &mut report).await,

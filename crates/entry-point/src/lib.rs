@@ -10,6 +10,14 @@ pub static ENTRY_POINT_CODE: CreationCode =
 pub static ENTRY_POINT_V07_CODE: CreationCode =
     CreationCode::new("EntryPointV07", include_str!("../bytecode/EntryPointV07.hex"));
 
+/// EntryPoint v0.8, the unmodified GPL-3.0 release; its constructor takes no arguments.
+pub static ENTRY_POINT_V08_CODE: CreationCode =
+    CreationCode::new("EntryPointV08", include_str!("../bytecode/EntryPointV08.hex"));
+
+/// EntryPoint v0.9, the unmodified release candidate 0.9.0-rc.1 (GPL-3.0); its constructor takes no arguments.
+pub static ENTRY_POINT_V09_CODE: CreationCode =
+    CreationCode::new("EntryPointV09", include_str!("../bytecode/EntryPointV09.hex"));
+
 /// Returns the bytecode of both EntryPoints, as [`plan`](session_key_bindings::deployment::plan) takes it.
 #[must_use]
 pub fn codes() -> EntryPointCodes {

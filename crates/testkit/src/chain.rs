@@ -1,11 +1,12 @@
 //! The chain: synchronous and deterministic.
 
 use crate::{
-    StateDump, accounts,
+    LoadError, StateDump, accounts,
     block::{Block, Finality},
     error::ChainError,
     fork::{SourceAccount, StateSource},
     pool::{Funds, Pool, PooledTransaction},
+    saved::SavedChain,
     state::{Position, State, with_code},
     vantage::base_fee_after,
 };
@@ -193,6 +194,53 @@ impl Chain {
             dump.insert_slot(address, slot, value);
         }
         dump
+    }
+
+    /// Returns the chain as a text that [`load`](Self::load) reads: blocks, transactions, logs, and the state with its history. Not in
+    /// it: the pool, snapshots, impersonated addresses, and what is set for the next block. `None` on a [fork](Self::fork), whose
+    /// state is elsewhere.
+    ///
+    /// ```
+    /// use session_key_testkit::{Chain, Stack};
+    ///
+    /// let mut chain = Chain::default();
+    /// let stack = Stack::deploy(&mut chain)?;
+    /// let saved = chain.save().expect("it is no fork");
+    /// let loaded = Chain::load(&saved)?;
+    /// assert_eq!(loaded.block_number(), chain.block_number());
+    /// assert_eq!(loaded.code(stack.account_factory), chain.code(stack.account_factory));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn save(&self) -> Option<String> {
+        let saved = SavedChain::new(&self.config, &self.blocks, self.state.save()?);
+        // It has no maps with keys that are not texts, and nothing else that JSON cannot hold.
+        serde_json::to_string(&saved).ok()
+    }
+
+    /// Goes on with a chain that was [saved](Self::save).
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if the text is not that of a saved chain.
+    pub fn load(text: &str) -> Result<Self, LoadError> {
+        let mut saved = SavedChain::parse(text)?;
+        let state = State::load(std::mem::take(&mut saved.state))?;
+        let blocks = saved.blocks(state.position().changes())?;
+        let mut chain = Self::on(State::default(), saved.config());
+        chain.state = state;
+        chain.blocks = Vec::with_capacity(blocks.len());
+        chain.block_numbers.clear();
+        for block in blocks {
+            let number = block.header.number;
+            chain.finality = block.finality;
+            chain.block_numbers.insert(block.hash, number);
+            for (index, mined) in block.transactions.iter().enumerate() {
+                chain.transaction_places.insert(mined.hash(), (number, index));
+            }
+            chain.blocks.push(Arc::new(block));
+        }
+        Ok(chain)
     }
 
     /// Returns the number of the first block.

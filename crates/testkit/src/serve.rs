@@ -48,8 +48,8 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(transport: Transport) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    fn start(transport: Transport, port: u16) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -112,7 +112,16 @@ impl Transport {
     ///
     /// If the operating system cannot listen or start a thread.
     pub fn serve(self) -> io::Result<Server> {
-        Server::start(self)
+        self.serve_on(0)
+    }
+
+    /// As [`serve`](Self::serve), at this port.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's: the port is taken, for example.
+    pub fn serve_on(self, port: u16) -> io::Result<Server> {
+        Server::start(self, port)
     }
 }
 

@@ -5,10 +5,10 @@ use crate::{Chain, ChainError, call::request};
 use alloy::{
     primitives::{Address, B256, Bytes, U256, address},
     rpc::types::TransactionRequest,
-    sol_types::SolConstructor,
+    sol_types::{SolCall, SolConstructor},
 };
 use session_key_bindings::{
-    IModularAccountFactory,
+    IEntryPoint, IModularAccountFactory,
     bytecode::CreationCode,
     deployment::{self, Creation, DeploymentParameters},
 };
@@ -124,6 +124,12 @@ impl PlannedContract {
     }
 }
 
+/// What a factory stakes, in wei.
+pub(crate) const FACTORY_STAKE: U256 = U256::from_limbs([10u64.pow(18), 0, 0, 0]);
+
+/// For how long, in seconds. Source: ERC-7562, `MIN_UNSTAKE_DELAY`.
+pub(crate) const UNSTAKE_DELAY: u32 = 24 * 60 * 60;
+
 /// Creates the missing contracts, in order.
 pub(crate) fn deploy_all(chain: &mut Chain, plan: &[PlannedContract]) -> Result<(), ChainError> {
     chain.set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)?;
@@ -224,14 +230,35 @@ impl Stack {
         (stack, plan)
     }
 
-    /// Deploys everything; the first development account owns the factory.
+    /// Deploys everything; the first development account owns the factory. The factory has a stake, without which bundlers take no
+    /// operation that creates an account.
     ///
     /// # Errors
     ///
     /// [`ChainError::Reverted`] if a constructor reverts.
     pub fn deploy(chain: &mut Chain) -> Result<Self, ChainError> {
-        let (stack, plan) = Self::plan(crate::dev_accounts()[0].address);
+        let owner = crate::dev_accounts()[0].address;
+        let (stack, plan) = Self::plan(owner);
         deploy_all(chain, &plan)?;
+        let staked = chain.read(
+            DEPLOYER,
+            stack.entry_point,
+            &IEntryPoint::getDepositInfoCall {
+                account: stack.account_factory,
+            },
+        )?;
+        if !staked.staked {
+            let stake = IModularAccountFactory::addStakeCall {
+                unstakeDelay: UNSTAKE_DELAY,
+                amount: FACTORY_STAKE,
+            };
+            // The owner keeps what it has.
+            let funds = chain.balance(owner);
+            chain.set_balance(owner, funds.saturating_add(FACTORY_STAKE + FACTORY_STAKE));
+            let staking = request(owner, stack.account_factory, stake.abi_encode());
+            chain.send(staking.value(FACTORY_STAKE))?.ok()?;
+            chain.set_balance(owner, funds);
+        }
         Ok(stack)
     }
 

@@ -4,7 +4,9 @@
 use crate::{
     Chain, ChainError, DevAccount, PlannedContract, TestToken,
     call::request,
-    stack::{DEPLOYER, V08_ACCOUNT_CODE, V08_DELEGATE_CODE, deploy_all, test_token},
+    stack::{
+        DEPLOYER, FACTORY_STAKE, UNSTAKE_DELAY, V08_ACCOUNT_CODE, V08_DELEGATE_CODE, deploy_all, test_token,
+    },
 };
 use alloy::{
     eips::eip7702::{Authorization, constants::EIP7702_DELEGATION_DESIGNATOR},
@@ -46,13 +48,7 @@ static TEST_PAYMASTER_V07: CreationCode = CreationCode::new(
     include_str!("../bytecode/TestPaymasterV07.hex"),
 );
 
-/// The factory's stake with EntryPoint v0.7, in wei.
-const FACTORY_STAKE: U256 = U256::from_limbs([10u64.pow(18), 0, 0, 0]);
-/// The unstake delay, in seconds: a day, the minimum that bundlers require.
-const UNSTAKE_DELAY: u32 = 24 * 60 * 60;
-
-/// The addresses of the ERC-6900 v0.8 contracts. They depend only on bytecode, so they are the same on every
-/// chain.
+/// The addresses of all the contracts of ERC-6900 v0.8. They depend on nothing but bytecode, so they are the same on every chain.
 ///
 /// The EntryPoint and the session key module are the real ones. The accounts, their factory and the owner's
 /// module are stand-ins that behave like Modular Account v2 and its factory: validations are selected in the

@@ -1,7 +1,8 @@
 //! The world state with an undo log, which makes snapshots, reverts and reads at past blocks cheap.
 
 use crate::{
-    ChainError,
+    ChainError, LoadError,
+    chain::code_of,
     fork::{Fork, StateSource},
 };
 use alloy::primitives::{
@@ -15,6 +16,7 @@ use revm::{
     primitives::KECCAK_EMPTY,
     state::{AccountInfo, EvmState},
 };
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// An account with its storage, except for what is in the fork beneath.
@@ -49,6 +51,91 @@ enum Undo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position(usize);
 
+impl Position {
+    /// The number of changes before it.
+    pub(crate) const fn changes(self) -> usize {
+        self.0
+    }
+
+    pub(crate) const fn from_changes(changes: usize) -> Self {
+        Self(changes)
+    }
+}
+
+/// A state with its history, as a file holds it.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct SavedState {
+    /// Every code once; accounts name it by its index.
+    codes: Vec<Bytes>,
+    accounts: Vec<SavedAccount>,
+    history: Vec<SavedChange>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SavedAccount {
+    address: Address,
+    info: Option<SavedInfo>,
+    storage: BTreeMap<U256, U256>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SavedInfo {
+    balance: U256,
+    nonce: u64,
+    code: Option<usize>,
+}
+
+/// One change, as what there was before.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+enum SavedChange {
+    Account(Address, Option<SavedInfo>),
+    Storage(Address, U256, Option<U256>),
+}
+
+/// The codes of a state that is being saved.
+#[derive(Default)]
+struct Codes {
+    codes: Vec<Bytes>,
+    indices: BTreeMap<B256, usize>,
+}
+
+impl Codes {
+    fn saved(&mut self, info: &AccountInfo) -> SavedInfo {
+        let code = (info.code_hash != KECCAK_EMPTY && info.code_hash != B256::ZERO).then(|| {
+            *self.indices.entry(info.code_hash).or_insert_with(|| {
+                self.codes.push(code_of(info));
+                self.codes.len() - 1
+            })
+        });
+        SavedInfo {
+            balance: info.balance,
+            nonce: info.nonce,
+            code,
+        }
+    }
+}
+
+impl SavedInfo {
+    fn info(&self, codes: &[Bytes]) -> Result<AccountInfo, LoadError> {
+        let info = AccountInfo {
+            balance: self.balance,
+            nonce: self.nonce,
+            ..Default::default()
+        };
+        let Some(index) = self.code else {
+            return Ok(info);
+        };
+        let code = codes
+            .get(index)
+            .ok_or(LoadError::Damaged("an account's code is missing"))?;
+        with_code(info, code.clone()).map_err(|_| LoadError::Damaged("an account's code is malformed"))
+    }
+}
+
 /// All accounts, and the changes needed to return to any earlier state.
 ///
 /// Reading or restoring a past state costs as much as the changes since; memory grows with every change.
@@ -67,6 +154,90 @@ impl State {
             fork: Some(Fork::new(source)),
             ..Default::default()
         }
+    }
+
+    /// Returns the state with its history; `None` above a fork, whose own state is elsewhere.
+    pub(crate) fn save(&self) -> Option<SavedState> {
+        if self.fork.is_some() {
+            return None;
+        }
+        let mut codes = Codes::default();
+        let mut accounts: Vec<SavedAccount> = self
+            .accounts
+            .iter()
+            .map(|(address, account)| SavedAccount {
+                address: *address,
+                info: account.info.as_ref().map(|info| codes.saved(info)),
+                storage: account
+                    .storage
+                    .iter()
+                    .map(|(slot, value)| (*slot, *value))
+                    .collect(),
+            })
+            .collect();
+        accounts.sort_by_key(|account| account.address);
+        let history = self
+            .undo
+            .iter()
+            .filter_map(|undo| match undo {
+                Undo::Account { address, before } => {
+                    let before = before.as_ref().map(|info| codes.saved(info));
+                    Some(SavedChange::Account(*address, before))
+                }
+                Undo::Storage {
+                    address,
+                    slot,
+                    before,
+                } => Some(SavedChange::Storage(*address, *slot, *before)),
+                // Only above a fork.
+                Undo::Whole { .. } => None,
+            })
+            .collect();
+        Some(SavedState {
+            codes: codes.codes,
+            accounts,
+            history,
+        })
+    }
+
+    /// Returns a state that was saved.
+    pub(crate) fn load(saved: SavedState) -> Result<Self, LoadError> {
+        let SavedState {
+            codes,
+            accounts,
+            history,
+        } = saved;
+        let info = |info: Option<SavedInfo>| info.map(|info| info.info(&codes)).transpose();
+        let mut state = Self::default();
+        for SavedAccount {
+            address,
+            info: of_account,
+            storage,
+        } in accounts
+        {
+            let account = Account {
+                info: info(of_account)?,
+                storage: storage.into_iter().collect(),
+                whole: false,
+            };
+            if state.accounts.insert(address, account).is_some() {
+                return Err(LoadError::Damaged("an account is there twice"));
+            }
+        }
+        for change in history {
+            state.undo.push(match change {
+                SavedChange::Account(address, before) => Undo::Account {
+                    address,
+                    before: info(before)?,
+                },
+                SavedChange::Storage(address, slot, before) => Undo::Storage {
+                    address,
+                    slot,
+                    before,
+                },
+            });
+        }
+        Ok(state)
     }
 
     pub(crate) const fn position(&self) -> Position {

@@ -7,7 +7,10 @@ use crate::{
 };
 use alloy::{providers::DynProvider, rpc::client::RpcClient, signers::local::PrivateKeySigner};
 use serde_json::value::RawValue;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// A shared [`Chain`] that speaks JSON-RPC. Clones are handles on the same chain.
 ///
@@ -71,6 +74,16 @@ impl Testkit {
         Transport::new(self.clone())
     }
 
+    /// Another transport, for which the chain follows the machine's clock: before it answers anything, it sees to it that the next
+    /// block is no earlier than the clock says. A chain that is ahead of the clock stays ahead.
+    #[must_use]
+    pub fn by_the_clock(&self, transport: Transport) -> Transport {
+        Transport::new(Clocked {
+            testkit: self.clone(),
+            transport,
+        })
+    }
+
     /// Serves HTTP on a port of the loopback interface; see [`Transport::serve`].
     ///
     /// # Errors
@@ -108,5 +121,28 @@ impl Endpoint for Testkit {
             .iter()
             .map(|request| desk.answer(request.method, request.params))
             .collect()
+    }
+}
+
+/// A transport to a chain that follows the machine's clock.
+#[derive(Debug)]
+struct Clocked {
+    testkit: Testkit,
+    transport: Transport,
+}
+
+impl Endpoint for Clocked {
+    fn answer(&self, requests: &[Request<'_>]) -> Vec<Result<Box<RawValue>, ErrorAnswer>> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        {
+            let mut chain = self.testkit.chain();
+            if chain.next_timestamp() < now {
+                // It is later than the latest block, which is all that can be wrong with it.
+                let _ = chain.set_next_timestamp(now);
+            }
+        }
+        self.transport.answer(requests)
     }
 }

@@ -3,6 +3,7 @@
 mod both_ways;
 mod demo;
 mod deployment;
+mod devnet;
 mod direct;
 mod judged;
 mod keys;

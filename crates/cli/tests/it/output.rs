@@ -403,6 +403,9 @@ fn every_command_matches_its_schema() {
     on_node!(0, "doctor");
     ran(2, &["inspect", "--rpc-url", "http://127.0.0.1:1"], "");
     ran(2, &["inspect", "--no-such-option"], "");
+    // This one serves until it is asked to end.
+    check_document("devnet", &super::devnet::Devnet::start(&[]).line);
+    *seen.entry("devnet".to_owned()).or_default() += 1;
 
     // Every command has a schema, and there are no others.
     let of_commands: BTreeSet<String> = commands()

@@ -1,9 +1,12 @@
 //! A bundler for EntryPoints v0.6 and v0.7.
 
 mod bundle;
+mod debug;
+mod entities;
 mod estimate;
 mod mempool;
 mod operation;
+mod reputation;
 mod rpc;
 mod simulation;
 mod style;
@@ -11,6 +14,7 @@ mod validation;
 mod words;
 
 pub use operation::{EntryPointVersion, VersionedOperation};
+pub use reputation::{Reputation, ReputationRules, ReputationStatus};
 pub use style::{
     AbsentForm, BundlerStyle, NumberForm, ReasonForm, RevertDataForm, SuccessForm, VerificationGasName,
 };
@@ -21,8 +25,14 @@ use crate::{
     rpc::ErrorAnswer,
     transport::{Endpoint, Request, Transport},
 };
-use alloy::{primitives::B256, providers::DynProvider, rpc::client::RpcClient};
-use mempool::Mempool;
+use alloy::{
+    primitives::{Address, B256},
+    providers::DynProvider,
+    rpc::client::RpcClient,
+};
+use erc7562::Report;
+use mempool::{Arrival, Mempool, Observed};
+use reputation::Reputations;
 use serde_json::value::RawValue;
 use std::{
     collections::BTreeSet,
@@ -97,6 +107,13 @@ pub struct BundlerOptions {
     pub data_fee: u128,
     /// How many more seconds an operation must stay valid.
     pub min_seconds_valid: u64,
+    /// The rules of ERC-7562 that it enforces when it validates; by default all that [`erc7562`] knows, for staked entities from
+    /// one ether and a day on. `None`: it lets validations do anything, which no bundler of a public mempool does.
+    pub rules: Option<erc7562::Policy>,
+    /// How it judges entities from what became of their operations. `None`: it remembers nothing.
+    pub reputation: Option<ReputationRules>,
+    /// Whether it has the methods `debug_bundler_…` of ERC-7769, with which tests rule over it.
+    pub debug_methods: bool,
     /// The margin added to estimates, in percent.
     pub gas_margin_percent: u64,
     /// Whether estimates simulate with the operation's fees. Otherwise they use zero fees, so that no payment
@@ -133,6 +150,9 @@ impl Default for BundlerOptions {
             max_verification_gas: 5_000_000,
             data_fee: 0,
             min_seconds_valid: 0,
+            rules: Some(erc7562::Policy::default()),
+            reputation: Some(ReputationRules::default()),
+            debug_methods: false,
             gas_margin_percent: 10,
             estimates_with_fees: false,
             max_bundle: 10,
@@ -183,6 +203,50 @@ pub struct Bundle {
 struct State {
     options: BundlerOptions,
     mempool: Mempool,
+    reputations: Reputations,
+}
+
+impl State {
+    /// Takes note of what happened on the chain.
+    fn observe(&mut self, chain: &Chain) {
+        let head = chain
+            .vantage_behind(self.options.lag, true)
+            .head_block()
+            .header
+            .clone();
+        self.reputations.decay(head.timestamp);
+        for observed in self.mempool.observe(chain, &self.options) {
+            match observed {
+                Observed::Included(entities) => self.reputations.included(&entities),
+                Observed::Undone(entities) => self.reputations.undone(&entities),
+            }
+        }
+        self.drop_disreputable(head.number);
+    }
+
+    /// Takes an operation into the mempool.
+    fn take(&mut self, chain: &Chain, operation: VersionedOperation, report: Option<Box<Report>>) -> B256 {
+        let seen = chain.vantage_behind(self.options.lag, true);
+        let hash = operation.hash(chain.chain_id());
+        let counted: Vec<_> = if self.options.reputation.is_some() {
+            let concerned = entities::of_reputation(&seen, &self.options, &operation);
+            concerned.into_iter().map(|(_, entity)| entity).collect()
+        } else {
+            Vec::new()
+        };
+        self.reputations.seen(&counted);
+        let replaced = self.mempool.insert(Arrival {
+            hash,
+            operation,
+            block: seen.head(),
+            counted,
+            report,
+        });
+        if let Some(replaced) = replaced {
+            self.reputations.unseen(&replaced.counted);
+        }
+        hash
+    }
 }
 
 impl Bundler {
@@ -190,6 +254,7 @@ impl Bundler {
         let state = State {
             options,
             mempool: Mempool::default(),
+            reputations: Reputations::default(),
         };
         Self {
             testkit,
@@ -217,8 +282,7 @@ impl Bundler {
     fn with_chain<T>(&self, act: impl FnOnce(&mut State, &mut Chain) -> T) -> T {
         let mut state = self.state();
         let mut chain = self.testkit.chain();
-        let State { options, mempool } = &mut *state;
-        mempool.observe(&chain, options);
+        state.observe(&chain);
         act(&mut state, &mut chain)
     }
 
@@ -237,10 +301,21 @@ impl Bundler {
     pub fn bundle_now(&self) -> Result<Option<Bundle>, ChainError> {
         self.with_chain(|state, chain| {
             let bundle = bundle::send_best(state, chain);
-            // With automine, it is already in a block.
-            state.mempool.observe(chain, &state.options);
+            // With automine it is in a block already.
+            state.observe(chain);
             bundle
         })
+    }
+
+    /// What it remembers of an entity: a factory, a paymaster, or a sender with a stake.
+    #[must_use]
+    pub fn reputation(&self, version: EntryPointVersion, entity: Address) -> Reputation {
+        self.with_chain(|state, _| state.reputations.get((version, entity)))
+    }
+
+    /// Makes it remember something else of an entity.
+    pub fn set_reputation(&self, version: EntryPointVersion, entity: Address, reputation: Reputation) {
+        self.with_chain(|state, _| state.reputations.set((version, entity), reputation));
     }
 
     /// Returns the operations in its mempool, by EntryPoint, sender and nonce.
@@ -328,7 +403,7 @@ impl Endpoint for WithNode {
             .iter()
             .flat_map(|request| {
                 let request = std::slice::from_ref(request);
-                if rpc::METHODS.contains(&request[0].method) {
+                if rpc::is_bundlers(request[0].method) {
                     self.bundler.answer(request)
                 } else {
                     self.node.answer(request)

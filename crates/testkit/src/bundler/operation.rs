@@ -7,6 +7,7 @@ use alloy::{
     primitives::{Address, B256, Bytes, U256, hex, keccak256},
     sol_types::{SolCall, SolValue},
 };
+use erc7562::Parties;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use session_key_bindings::{
@@ -159,6 +160,35 @@ impl VersionedOperation {
             Self::V06(_) => None,
             Self::V07 { authorization, .. } => authorization.as_ref(),
         }
+    }
+
+    /// Who takes part.
+    pub(super) fn parties(&self) -> Parties {
+        Parties::new(
+            self.entry_point(),
+            self.sender(),
+            self.init_code(),
+            self.paymaster_and_data(),
+        )
+    }
+
+    /// The most that it can cost who pays for it, in wei.
+    pub(super) fn max_cost(&self) -> U256 {
+        let numbers = self.numbers();
+        // EntryPoint v0.6 lets the paymaster use the gas for validation twice more.
+        let validations = match self {
+            Self::V06(_) if self.paymaster().is_some() => 3,
+            _ => 1,
+        };
+        let gas = [
+            numbers.verification_gas.saturating_mul(U256::from(validations)),
+            numbers.call_gas,
+            numbers.pre_verification_gas,
+            numbers.paymaster_verification_gas,
+            numbers.post_op_gas,
+        ];
+        let gas = gas.into_iter().fold(U256::ZERO, U256::saturating_add);
+        gas.saturating_mul(numbers.max_fee)
     }
 
     /// Returns its paymaster.

@@ -1,7 +1,7 @@
 //! The methods of a bundler.
 
 use super::{
-    BundlerStyle, State, bundle,
+    BundlerStyle, State, bundle, debug,
     estimate::estimate,
     operation::{self, EntryPointVersion, VersionedOperation},
     style::VerificationGasName,
@@ -46,14 +46,19 @@ pub(super) const METHODS: [&str; 8] = [
     "rundler_maxPriorityFeePerGas",
 ];
 
+/// Whether a method is a bundler's.
+pub(super) fn is_bundlers(method: &str) -> bool {
+    METHODS.contains(&method) || method.starts_with(debug::PREFIX)
+}
+
 /// Why a request has no result.
 #[derive(Debug)]
-enum Unanswered {
+pub(super) enum Unanswered {
     Failure(Failure),
     Refused(Refusal),
 }
 
-type Answer = Result<Box<RawValue>, Unanswered>;
+pub(super) type Answer = Result<Box<RawValue>, Unanswered>;
 
 impl From<Failure> for Unanswered {
     fn from(failure: Failure) -> Self {
@@ -67,7 +72,7 @@ impl From<Refusal> for Unanswered {
     }
 }
 
-fn ok(result: impl Serialize) -> Answer {
+pub(super) fn ok(result: impl Serialize) -> Answer {
     Ok(rpc::ok(result)?)
 }
 
@@ -93,11 +98,14 @@ fn dispatch(state: &mut State, chain: &mut Chain, method: &str, params: &Params)
         return Err(Failure::NoMethod(method.to_owned()).into());
     }
     match method {
+        debug if debug.starts_with(debug::PREFIX) && state.options.debug_methods => {
+            debug::dispatch(state, chain, debug, params)
+        }
         "eth_chainId" => ok(U64::from(chain.chain_id())),
         "eth_supportedEntryPoints" => ok(addresses(&served(state, chain))),
         "eth_sendUserOperation" => submit(state, chain, params),
         "eth_estimateUserOperationGas" => {
-            let version = entry_point(state, chain, params)?;
+            let version = entry_point(state, chain, params, 1)?;
             let operation = operation::read(&params.required::<Value>(0)?, version, true)?;
             let changes = params.optional(2)?.unwrap_or_default();
             let estimate = estimate(state, chain, &operation, changes)?;
@@ -120,8 +128,8 @@ fn dispatch(state: &mut State, chain: &mut Chain, method: &str, params: &Params)
             }
             ok(answer)
         }
-        "eth_getUserOperationReceipt" => ok(receipt(state, chain, params.required(0)?)),
-        "eth_getUserOperationByHash" => ok(by_hash(state, chain, params.required(0)?)),
+        "eth_getUserOperationReceipt" => ok(receipt(state, chain, operation_hash(params)?)),
+        "eth_getUserOperationByHash" => ok(by_hash(state, chain, operation_hash(params)?)),
         "pimlico_getUserOperationGasPrice" if state.options.style.words == BundlerWords::Alto => {
             let style = &state.options.style;
             let tip = state.options.min_priority_fee.max(1);
@@ -162,9 +170,20 @@ fn addresses(versions: &[EntryPointVersion]) -> Vec<Address> {
     versions.iter().map(|version| version.address()).collect()
 }
 
-/// Returns the EntryPoint named by a request.
-fn entry_point(state: &State, chain: &Chain, params: &Params) -> Result<EntryPointVersion, Unanswered> {
-    let asked = params.required::<Address>(1)?;
+/// The hash of an operation that a request names.
+fn operation_hash(params: &Params) -> Result<B256, Failure> {
+    let problem = |_| rpc::failure(rpc::code::INVALID_PARAMS, "Missing/invalid userOpHash");
+    params.required(0).map_err(problem)
+}
+
+/// The EntryPoint that a request names.
+pub(super) fn entry_point(
+    state: &State,
+    chain: &Chain,
+    params: &Params,
+    index: usize,
+) -> Result<EntryPointVersion, Unanswered> {
+    let asked = params.required::<Address>(index)?;
     let served = served(state, chain);
     let found = served.iter().find(|version| version.address() == asked);
     found.copied().ok_or_else(|| {
@@ -174,24 +193,24 @@ fn entry_point(state: &State, chain: &Chain, params: &Params) -> Result<EntryPoi
 }
 
 fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
-    let version = entry_point(state, chain, params)?;
+    let version = entry_point(state, chain, params, 1)?;
     let operation = operation::read(&params.required::<Value>(0)?, version, false)?;
     let hash = operation.hash(chain.chain_id());
     if let Submission::Refused(error) = &state.options.submission {
         return Err(Failure::from(error.clone()).into());
     }
-    if let Checked::Known = check(state, chain, &operation)? {
+    let Checked::New(report) = check(state, chain, &operation)? else {
         return ok(hash);
-    }
+    };
     match state.options.submission.clone() {
         Submission::Lost => ok(hash),
         submission => {
-            state.mempool.insert(hash, operation);
+            state.take(chain, operation, report);
             if state.options.auto {
                 // If the bundle cannot be sent now, the operation stays pending; that is not its sender's
                 // error.
                 let _ = bundle::send(state, chain, version);
-                state.mempool.observe(chain, &state.options);
+                state.observe(chain);
             }
             match submission {
                 Submission::PassedOn(error) => Err(Failure::from(error).into()),

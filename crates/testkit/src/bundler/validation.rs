@@ -2,25 +2,33 @@
 
 use super::{
     State,
-    operation::{EntryPointVersion, VersionedOperation, lane, next_sequence, nonce_slot, overhead, sequence},
+    entities::{check_deposit, check_entities},
+    operation::{
+        EntryPointVersion, VersionedOperation, handle_ops, lane, next_sequence, nonce_slot, overhead,
+        sequence,
+    },
     simulation::simulate,
     words::{BundlerWords, Party, Refusal},
 };
-use crate::{Chain, Duplicates, chain::code_of, vantage::Vantage};
+use crate::{BundlerOptions, CallOptions, Chain, Duplicates, chain::code_of, vantage::Vantage};
 use alloy::{
     eips::{
         BlockId,
         eip7702::{SignedAuthorization, constants::EIP7702_DELEGATION_DESIGNATOR},
     },
-    primitives::{B256, Bytes, U256},
+    primitives::{Address, B256, Bytes, U256},
     rpc::types::state::{StateOverride, StateOverridesBuilder},
 };
+use erc7562::{Policy, Report};
+
+/// Of a bundle that is only traced: nobody is paid.
+const BENEFICIARY: Address = Address::repeat_byte(0xbe);
 
 /// The result of a successful check.
 pub(super) enum Checked {
-    /// The operation is new.
-    New,
-    /// The operation is already in the mempool, which is not an error.
+    /// It can be taken in; with what was found out about its validation, where that is traced.
+    New(Option<Box<Report>>),
+    /// It is there already, which is not an error.
     Known,
 }
 
@@ -59,18 +67,10 @@ pub(super) fn check(
     state
         .mempool
         .check_replacement(operation, options.replaces_bundled)?;
-    let is_replacement = state.mempool.at(operation.place()).is_some();
-    if let Some(most) = options.max_per_sender
-        && !is_replacement
-        && state.mempool.of_sender(operation) >= most
-    {
-        return Err(Refusal::TooMany {
-            most,
-            sender: operation.sender(),
-        });
-    }
-    validate(&seen, operation, nonce, options.min_seconds_valid)?;
-    Ok(Checked::New)
+    check_entities(state, &seen, operation)?;
+    let report = validate(&seen, options, operation, nonce, options.min_seconds_valid)?;
+    check_deposit(state, &seen, operation)?;
+    Ok(Checked::New(report.map(Box::new)))
 }
 
 fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperation) -> Result<(), Refusal> {
@@ -224,14 +224,16 @@ pub(super) fn with_delegation(mut state: StateOverride, operation: &VersionedOpe
 /// configured time.
 pub(super) fn validate(
     seen: &Vantage<'_>,
+    options: &BundlerOptions,
     operation: &VersionedOperation,
     state: StateOverride,
     min_seconds_valid: u64,
-) -> Result<(), Refusal> {
+) -> Result<Option<Report>, Refusal> {
     if let Some(authorization) = operation.authorization() {
         check_authorization(seen, operation, authorization)?;
     }
-    let validation = simulate(seen, operation, with_delegation(state, operation))?;
+    let state = with_delegation(state, operation);
+    let validation = simulate(seen, operation, state.clone())?;
     let account = match operation.version() {
         EntryPointVersion::V06 => Party::Either {
             with_paymaster: operation.paymaster().is_some(),
@@ -258,5 +260,44 @@ pub(super) fn validate(
             });
         }
     }
-    Ok(())
+    match &options.rules {
+        Some(policy) => check_rules(seen, policy, operation, state).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Whether the validation keeps to ERC-7562.
+fn check_rules(
+    seen: &Vantage<'_>,
+    policy: &Policy,
+    operation: &VersionedOperation,
+    state: StateOverride,
+) -> Result<Report, Refusal> {
+    let (env, overlay) = seen.environment(&CallOptions {
+        state,
+        ..Default::default()
+    })?;
+    let traced = erc7562::Operation {
+        parties: operation.parties(),
+        call: handle_ops(operation.version(), [operation], BENEFICIARY),
+        // The state has it already.
+        authorization: None,
+    };
+    // As EntryPoint v0.6 pays paymasters twice for what they do after an operation, they need stake for it.
+    let policy = Policy {
+        refuses_context_without_stake: operation.version() == EntryPointVersion::V06,
+        ..policy.clone()
+    };
+    let report = erc7562::validate(
+        &mut seen.view(&overlay),
+        &seen.chain().cfg,
+        &env,
+        &traced,
+        &policy,
+    )
+    .map_err(|error| Refusal::Unexplained(error.to_string()))?;
+    match report.violations.first() {
+        Some(violation) => Err(Refusal::Rule(violation.clone())),
+        None => Ok(report),
+    }
 }

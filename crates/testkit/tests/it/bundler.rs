@@ -773,10 +773,21 @@ async fn an_operation_that_fails_after_others_is_dropped_from_the_bundle() {
         operation.maxPriorityFeePerGas = U256::from(tip);
         operation
     };
-    // Enough for one operation at a time: 500,000 + 3 * 500,000 + 50,000 gas units at 2 gwei.
-    world.deposit(paymaster, 2_050_000 * 2 * GWEI);
+    // 500,000 + 3 * 500,000 + 50,000 gas units at 2 gwei.
+    let cost = 2_050_000 * 2 * GWEI;
+    world.deposit(paymaster, 2 * cost);
     let first = world.send(&sponsored(0, 300)).await;
     world.send(&sponsored(1, 200)).await;
+    // What is left is enough for one at a time.
+    let withdrawal = IEntryPoint::withdrawToCall {
+        withdrawAddress: RECIPIENT,
+        withdrawAmount: U256::from(cost),
+    };
+    let withdrawn = world
+        .testkit
+        .chain()
+        .transact(paymaster, ENTRY_POINT, &withdrawal);
+    withdrawn.unwrap();
     let mut own = world.of(accounts[2], 0);
     own.maxPriorityFeePerGas = U256::from(100);
     let third = world.send(&own).await;

@@ -6,6 +6,7 @@ mod bundler;
 mod bundler_v07;
 mod fork;
 mod history;
+mod mempool;
 mod node;
 mod pool;
 mod provider;

@@ -46,6 +46,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand man 'Print a manual page'
             cand demo 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal'
             cand deploy 'Deploy the contracts, at the same addresses on every chain. A dry run unless --broadcast is given'
+            cand devnet 'Run a chain and a bundler on this machine, with the contracts, accounts and session keys'
             cand doctor 'Check a chain: its contracts and their code, the bundler, an account; show what is missing'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
@@ -487,6 +488,21 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'session-key;devnet'= {
+            cand --port 'The port; 0 takes a free one'
+            cand --chain-id 'The chain id [default: 31337; on a fork, the node''s]'
+            cand --policy 'The policy of the session keys [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token]'
+            cand --bundling 'When the bundler bundles'
+            cand --min-stake 'The stake from which the bundler takes an entity for staked, with its unit'
+            cand --min-unstake-delay 'The unstake delay from which the bundler takes an entity for staked'
+            cand --state 'Load the chain from this file, if it is there, and save it there at the end'
+            cand --fork-url 'Start on the state of a node, fetched as it is needed. HTTP only: for a node on this machine'
+            cand --fork-block 'The block of that node to start on [default: the latest]'
+            cand --env 'Write URLs, addresses and keys to this file too, as environment variables'
+            cand --json 'Print one line of JSON instead of a text'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'session-key;doctor'= {
             cand --rpc-url 'JSON-RPC URL of a node of the chain'
             cand --chain-id 'The intended chain; a node on another chain is an error [default: the node''s chain]'
@@ -524,6 +540,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand man 'Print a manual page'
             cand demo 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal'
             cand deploy 'Deploy the contracts, at the same addresses on every chain. A dry run unless --broadcast is given'
+            cand devnet 'Run a chain and a bundler on this machine, with the contracts, accounts and session keys'
             cand doctor 'Check a chain: its contracts and their code, the bundler, an account; show what is missing'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
@@ -589,6 +606,8 @@ set edit:completion:arg-completer[session-key] = {|@words|
         &'session-key;help;demo'= {
         }
         &'session-key;help;deploy'= {
+        }
+        &'session-key;help;devnet'= {
         }
         &'session-key;help;doctor'= {
         }

@@ -49,6 +49,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal')
             [CompletionResult]::new('deploy', 'deploy', [CompletionResultType]::ParameterValue, 'Deploy the contracts, at the same addresses on every chain. A dry run unless --broadcast is given')
+            [CompletionResult]::new('devnet', 'devnet', [CompletionResultType]::ParameterValue, 'Run a chain and a bundler on this machine, with the contracts, accounts and session keys')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check a chain: its contracts and their code, the bundler, an account; show what is missing')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -529,6 +530,22 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'session-key;devnet' {
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'The port; 0 takes a free one')
+            [CompletionResult]::new('--chain-id', '--chain-id', [CompletionResultType]::ParameterName, 'The chain id [default: 31337; on a fork, the node''s]')
+            [CompletionResult]::new('--policy', '--policy', [CompletionResultType]::ParameterName, 'The policy of the session keys [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token]')
+            [CompletionResult]::new('--bundling', '--bundling', [CompletionResultType]::ParameterName, 'When the bundler bundles')
+            [CompletionResult]::new('--min-stake', '--min-stake', [CompletionResultType]::ParameterName, 'The stake from which the bundler takes an entity for staked, with its unit')
+            [CompletionResult]::new('--min-unstake-delay', '--min-unstake-delay', [CompletionResultType]::ParameterName, 'The unstake delay from which the bundler takes an entity for staked')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Load the chain from this file, if it is there, and save it there at the end')
+            [CompletionResult]::new('--fork-url', '--fork-url', [CompletionResultType]::ParameterName, 'Start on the state of a node, fetched as it is needed. HTTP only: for a node on this machine')
+            [CompletionResult]::new('--fork-block', '--fork-block', [CompletionResultType]::ParameterName, 'The block of that node to start on [default: the latest]')
+            [CompletionResult]::new('--env', '--env', [CompletionResultType]::ParameterName, 'Write URLs, addresses and keys to this file too, as environment variables')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one line of JSON instead of a text')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'session-key;doctor' {
             [CompletionResult]::new('--rpc-url', '--rpc-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a node of the chain')
             [CompletionResult]::new('--chain-id', '--chain-id', [CompletionResultType]::ParameterName, 'The intended chain; a node on another chain is an error [default: the node''s chain]')
@@ -567,6 +584,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal')
             [CompletionResult]::new('deploy', 'deploy', [CompletionResultType]::ParameterValue, 'Deploy the contracts, at the same addresses on every chain. A dry run unless --broadcast is given')
+            [CompletionResult]::new('devnet', 'devnet', [CompletionResultType]::ParameterValue, 'Run a chain and a bundler on this machine, with the contracts, accounts and session keys')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check a chain: its contracts and their code, the bundler, an account; show what is missing')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -661,6 +679,9 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             break
         }
         'session-key;help;deploy' {
+            break
+        }
+        'session-key;help;devnet' {
             break
         }
         'session-key;help;doctor' {
