@@ -16,7 +16,7 @@ use session_key_client::{
     Call, NewSessionKey, Operation, OperationError, OwnerClient, RequestError, SessionKeyClient,
     journal::{IntentId, IntentRecord},
     operation::{Advice, AfterRevert, Cause, Depth, Gas, Happened, Included, Open, Outcome, Progress},
-    permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit, session_key_nonce_key},
+    permissions::{AaCode, LimitChange, PermissionUpdates, Permissions, SpendLimit, session_key_nonce_key},
 };
 use session_key_testkit::TestToken;
 use std::sync::Arc;
@@ -854,6 +854,7 @@ impl Caller {
             self.world
                 .violate(Check::Answers, format!("{text}: and nothing was wrong with it"));
         }
+        self.check_allowed(error, &text);
         if let Cause::NonceGap { nonce, next } = &*error.cause {
             let has_lost_journal = self.state(|state| state.has_lost_journal);
             self.world
@@ -934,6 +935,33 @@ impl Caller {
                     self.world.state().ledger.told_never(intent, text.clone());
                 }
             }
+        }
+    }
+
+    /// What is allowed is not refused, if nothing has gone wrong with what was asked.
+    fn check_allowed(&self, error: &OperationError, text: &str) {
+        let account = self.world.prepared.accounts[usize::from(self.process.role.account())];
+        let is_allowed = match self.process.role {
+            Role::Owner { .. } => true,
+            Role::Key { kind, .. } => kind == KeyKind::Free && !self.world.changes_keys(account),
+        };
+        let is_plain =
+            matches!(self.wish.what, What::Pay | What::PayToken | What::Batch) && self.wish.shares.is_none();
+        if !is_allowed || !is_plain || self.world.has_faulty_estimates() {
+            return;
+        }
+        let is_refused = match &*error.cause {
+            // What was not there yet, or is there already, where nodes disagree.
+            Cause::Refused(refusal) => !matches!(
+                refusal.code,
+                Some(AaCode::InvalidNonce | AaCode::SenderAlreadyConstructed | AaCode::AccountNotDeployed)
+            ),
+            Cause::NotAllowed { .. } | Cause::WouldRevert { .. } | Cause::Reverted { .. } => true,
+            _ => false,
+        };
+        if is_refused && self.faults() == self.state(|state| state.faults_before) {
+            self.world
+                .violate(Check::Fit, format!("{text}: and it is allowed"));
         }
     }
 

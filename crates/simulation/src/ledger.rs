@@ -60,6 +60,8 @@ pub enum Check {
     SentAgain,
     /// Answers in any form that bundlers use are understood.
     Answers,
+    /// What is signed can be taken: its signature is right, and its gas limits are enough. What is allowed is not refused.
+    Fit,
     /// What an owner takes away is gone.
     Revoked,
     /// An error's three answers agree with each other, and with what happened.
@@ -249,6 +251,7 @@ impl Ledger {
                 | Check::Revoked
                 | Check::Lane
                 | Check::Gap
+                | Check::Fit
         );
         let needs_memory = matches!(
             check,

@@ -305,6 +305,12 @@ pub enum Event {
         /// For how long some nodes do not notice, in milliseconds.
         unnoticed: u64,
     },
+    /// From now on: as soon as two operations of one lane are in blocks that can be undone, the lower one of a process whose journal
+    /// nobody else has and which does not look again, they are. The lower one is forgotten by everybody else.
+    UndoTwo {
+        /// For how long some nodes do not notice, in milliseconds.
+        unnoticed: u64,
+    },
     /// A process's clock jumps.
     Jump {
         /// The process.
@@ -381,7 +387,7 @@ struct Maker {
 
 impl Maker {
     fn plan(mut self) -> Plan {
-        let chain = self.chain();
+        let mut chain = self.chain();
         let calm_at = if self.hostile {
             50_000
         } else {
@@ -405,6 +411,8 @@ impl Maker {
         let mut events = self.events(&chain, &nodes, &bundlers, &processes, calm_at);
         if self.dice.chance(80) {
             self.leave_open(&mut processes, &mut wishes, &mut events);
+        } else {
+            self.leave_gap(&mut chain, &mut processes, &mut wishes, &mut events);
         }
         let rates = self.rates(nodes.len() as u8);
         Plan {
@@ -725,6 +733,94 @@ impl Maker {
             event: Event::Forget { bundler: 0 },
         };
         events.splice(0..0, [250, 400, 600, 900].map(forget));
+        events.sort_by_key(|event| event.at);
+    }
+
+    /// Two who know nothing of each other work in one lane. A reorganization undoes what both have done, and one of them does not look
+    /// any more: the other's operation waits above a gap.
+    fn leave_gap(
+        &self,
+        chain: &mut ChainPlan,
+        processes: &mut [ProcessPlan],
+        wishes: &mut [WishPlan],
+        events: &mut Vec<EventPlan>,
+    ) {
+        let mut dice = Dice::keyed(self.seed, &[0x6a90]);
+        let Role::Key { account, kind } = processes[0].role else {
+            return;
+        };
+        if !dice.chance(120) {
+            return;
+        }
+        let is_owner = dice.chance(200);
+        // As many blocks as two operations take can be undone; nodes are no less behind than before.
+        let deeper = 6_u64.saturating_sub(chain.deepest);
+        chain.deepest += deeper;
+        chain.final_distance += deeper;
+        for process in &mut processes[..2] {
+            process.start = 0;
+            if is_owner {
+                process.role = Role::Owner { account };
+            } else {
+                process.role = Role::Key { account, kind };
+            }
+        }
+        // With it goes what it knows.
+        processes[0].store = None;
+        processes[0].resumes = false;
+        processes[0].watches = false;
+        let block = chain.interval * 1_000;
+        let mut theirs = Vec::new();
+        for wish in wishes.iter_mut() {
+            if wish.number == 2 {
+                wish.process = 1;
+            }
+            if wish.process > 1 {
+                continue;
+            }
+            theirs.push(wish.number);
+            wish.lane = None;
+            let is_possible = matches!(
+                wish.what,
+                What::Pay | What::PayToken | What::Batch | What::Revert | What::TooMuch
+            );
+            if wish.number <= 2 || is_owner || !is_possible {
+                wish.what = match kind {
+                    KeyKind::Token => What::PayToken,
+                    _ => What::Pay,
+                };
+            }
+            if is_owner {
+                wish.shares = None;
+            }
+            match wish.number {
+                0 => {
+                    wish.at = 0;
+                    wish.style = Style::Await;
+                    wish.depth = DepthPlan::Latest;
+                }
+                1 => wish.at = dice.between(block, 2 * block),
+                2 => wish.at = dice.between(2 * block, 4 * block),
+                _ => {}
+            }
+            // Whoever gives up too early sends nothing.
+            if wish.number <= 2 {
+                wish.timeout = wish.timeout.max(20_000);
+            }
+        }
+        for wish in wishes.iter_mut() {
+            // Names are of one signer.
+            if theirs.contains(&wish.number) || wish.borrows.is_some_and(|from| theirs.contains(&from)) {
+                wish.borrows = None;
+            }
+        }
+        for at in [0, dice.between(10_000, 30_000)] {
+            let unnoticed = *dice.pick(&[0, 0, 1_000, 4_000]);
+            events.push(EventPlan {
+                at,
+                event: Event::UndoTwo { unnoticed },
+            });
+        }
         events.sort_by_key(|event| event.at);
     }
 

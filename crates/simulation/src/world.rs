@@ -20,11 +20,12 @@ use alloy::{
     rpc::types::Filter,
     sol_types::SolEvent,
 };
-use session_key_bindings::IEntryPoint;
+use session_key_bindings::{IEntryPoint, IEntryPointV07};
 use session_key_client::{
     SignedOperation,
     journal::{IntentId, IntentRecord, NonceGap, OperationRecord},
     operation::Bounds,
+    permissions::AbiOperation,
 };
 use session_key_testkit::{
     Chain, Fate, FinalityTags, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit,
@@ -348,22 +349,22 @@ impl World {
         self.note_head(&self.main, true);
     }
 
-    fn reorganize(&self, depth: u64, forgotten: u16, unnoticed: u64) -> Option<u64> {
+    /// The newest blocks lose. Of their transactions so many of a thousand are forgotten, and this one. Says whether there were any.
+    fn reorganize(self: Arc<Self>, depth: u64, forgotten: u16, lost: Option<B256>, unnoticed: u64) -> bool {
         let now = self.now();
         let mut dice = self.dice(&[0x4e06, now]);
         let mut chain = self.main.chain();
         let before = (unnoticed > 0).then(|| Testkit::from(chain.clone()));
         let head = chain.block_number();
         let fate = |transaction: &alloy::rpc::types::Transaction| {
-            let _ = transaction;
-            if dice.chance(forgotten.into()) {
+            if dice.chance(forgotten.into()) || lost == Some(*transaction.inner.tx_hash()) {
                 Fate::Dropped
             } else {
                 Fate::Pooled
             }
         };
         let Ok(undone) = chain.reorganize(depth, fate) else {
-            return None;
+            return false;
         };
         let from = chain.block_number();
         // Some of what waits again comes later than it did.
@@ -401,7 +402,64 @@ impl World {
             }
             self.mine_on(&self.main, 0, true);
         }
-        Some(unnoticed)
+        if unnoticed > 0 {
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(unnoticed)).await;
+                self.state().side = None;
+            });
+        }
+        true
+    }
+
+    /// Two operations of one lane in blocks that can be undone, the lower one of a process that does not look again and keeps its
+    /// journal in memory: the lower one's hash and transaction, and how deep its block is.
+    fn two_to_undo(&self) -> Option<(B256, B256, u64)> {
+        let head = self.main.chain().block_number();
+        let forgets = |process: u8| {
+            let mut processes = self.plan.processes.iter();
+            processes
+                .any(|plan| plan.number == process && plan.store.is_none() && !plan.resumes && !plan.watches)
+        };
+        let state = self.state();
+        let process_of = |hash: &B256| state.ledger.operations.get(hash).map(|facts| facts.process);
+        state
+            .executed
+            .iter()
+            .find_map(|(hash, (number, transaction, lower))| {
+                let depth = (head + 1).saturating_sub(*number);
+                let process = process_of(hash)?;
+                let mut others = state.executed.iter();
+                let is_below_another = others.any(|(other, (.., upper))| {
+                    upper.sender == lower.sender
+                        && upper.nonce == lower.nonce + U256::ONE
+                        && process_of(other) != Some(process)
+                });
+                let fits = depth <= self.plan.chain.deepest && forgets(process) && is_below_another;
+                fits.then_some((*hash, *transaction, depth))
+            })
+    }
+
+    /// Waits for two such operations, and undoes them.
+    async fn undo_two(self: Arc<Self>, unnoticed: u64) {
+        let (lower, transaction, depth) = loop {
+            if self.is_over() || self.is_calm() {
+                return;
+            }
+            if let Some(found) = self.two_to_undo() {
+                break found;
+            }
+            sleep(Duration::from_millis(250)).await;
+        };
+        if !self.clone().reorganize(depth, 0, Some(transaction), unnoticed) {
+            return;
+        }
+        // Bundlers take back what was undone when they see that it was, and that may be later.
+        while !self.is_over() && !self.is_calm() {
+            for bundler in &self.bundlers {
+                bundler.forget_one(lower);
+            }
+            sleep(Duration::from_millis(250)).await;
+        }
     }
 
     // ---- Events
@@ -421,7 +479,19 @@ impl World {
     fn happen(self: Arc<Self>, event: Event) {
         let now = self.now();
         let kind = match event {
-            Event::Reorganize { .. } => "reorganization",
+            // They count when something is undone.
+            Event::Reorganize {
+                depth,
+                forgotten,
+                unnoticed,
+            } => {
+                self.reorganize(depth, forgotten, None, unnoticed);
+                return;
+            }
+            Event::UndoTwo { unnoticed } => {
+                tokio::spawn(self.undo_two(unnoticed));
+                return;
+            }
             Event::Jump { .. } => "clock jumps",
             Event::Forget { .. } => "pool forgotten",
             Event::Lag { .. } => "node lags",
@@ -430,21 +500,7 @@ impl World {
             Event::Away { .. } => "bundler away",
         };
         match event {
-            Event::Reorganize {
-                depth,
-                forgotten,
-                unnoticed,
-            } => {
-                if let Some(unnoticed) = self.reorganize(depth, forgotten, unnoticed)
-                    && unnoticed > 0
-                {
-                    tokio::spawn(async move {
-                        sleep(Duration::from_millis(unnoticed)).await;
-                        self.state().side = None;
-                    });
-                }
-                return;
-            }
+            Event::Reorganize { .. } | Event::UndoTwo { .. } => {}
             Event::Jump { process, millis } => {
                 *self.state().jumps.entry(process).or_default() += millis;
             }
@@ -542,6 +598,76 @@ impl World {
             .chain()
             .read(entry_point, entry_point, &call)
             .unwrap_or_default()
+    }
+
+    /// The hash is what the EntryPoint itself makes of the operation.
+    pub(crate) fn check_hash(&self, signed: &SignedOperation) {
+        let entry_point = self.prepared.stack.entry_point;
+        let chain = self.main.chain();
+        let hash = match signed.operation.clone().into() {
+            AbiOperation::Unpacked(operation) => {
+                let call = IEntryPoint::getUserOpHashCall { userOp: operation };
+                chain.read(entry_point, entry_point, &call)
+            }
+            AbiOperation::Packed(operation) => {
+                let call = IEntryPointV07::getUserOpHashCall { userOp: operation };
+                chain.read(entry_point, entry_point, &call)
+            }
+        };
+        drop(chain);
+        match hash {
+            Ok(hash) if hash == signed.hash => {}
+            hash => self.violate(
+                Check::Identity,
+                format!("operation {} has hash {hash:?}, says the EntryPoint", signed.hash),
+            ),
+        }
+    }
+
+    /// The code with which somebody honest refuses a signed operation, for reasons that are in what its client has made of it.
+    pub(crate) fn check_fit(&self, hash: B256, code: &str) {
+        let facts = {
+            let state = self.state();
+            let facts = state.ledger.operations.get(&hash);
+            facts.map(|facts| (facts.signed.operation.sender, facts.process))
+        };
+        let Some((sender, process)) = facts else {
+            return;
+        };
+        let is_excused = if code == "AA24" {
+            self.changes_keys(sender)
+        } else {
+            // Bundlers' estimates may be too low: what an account has paid in already covers less of an operation than of its probes.
+            let mut processes = self.plan.processes.iter();
+            let has_estimated = processes.any(|plan| plan.number == process && plan.via == Via::Direct);
+            !has_estimated || self.has_faulty_estimates()
+        };
+        if !is_excused {
+            self.violate(Check::Fit, format!("operation {hash} is refused with {code}"));
+        }
+    }
+
+    /// Whether somebody wants an owner of the account to change what its keys may do.
+    pub(crate) fn changes_keys(&self, account: Address) -> bool {
+        self.plan.wishes.iter().any(|wish| {
+            let mut processes = self.plan.processes.iter();
+            let is_of_account = processes.any(|process| {
+                process.number == wish.process
+                    && self.prepared.accounts[usize::from(process.role.account())] == account
+            });
+            let changes = matches!(
+                wish.what,
+                What::Revoke(_) | What::Rotate(_) | What::Narrow(_) | What::Widen(_)
+            );
+            is_of_account && changes
+        })
+    }
+
+    /// Whether something went wrong with an estimate, so that what is signed may be wrong, too.
+    pub(crate) fn has_faulty_estimates(&self) -> bool {
+        let state = self.state();
+        let mut faults = state.fates.happened.iter();
+        faults.any(|(spot, _)| spot.step == Step::Estimate)
     }
 
     /// A lane has no gaps: the nonce before a new operation's was used, on some branch.
