@@ -1,5 +1,9 @@
 //! Callers: what they want done once, how they ask, and what they make of the answers.
 
+mod transact;
+
+pub(crate) use transact::KeptTransaction;
+
 use crate::{
     ledger::Check,
     net::Purpose,
@@ -221,6 +225,9 @@ impl Caller {
         let (belief, was_in_flight) = self.state(|state| (state.belief.clone(), state.is_in_flight));
         if belief != Belief::Asking {
             return;
+        }
+        if self.wish.what == What::Transact {
+            return self.transact().await;
         }
         // An earlier life asked, and nobody heard the answer.
         if was_in_flight {
@@ -597,6 +604,7 @@ impl Caller {
             What::Narrow(_) => "narrow",
             What::Widen(_) => "widen",
             What::Unblock(_) => "unblock",
+            What::Transact => "transact",
         };
         let mut state = self.world.state();
         state.counts.outcome("asked for", what);

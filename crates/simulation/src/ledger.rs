@@ -109,6 +109,7 @@ pub(crate) struct BlockFacts {
     pub(crate) number: u64,
     pub(crate) parent: B256,
     pub(crate) executed: Vec<Executed>,
+    pub(crate) transactions: Vec<B256>,
 }
 
 /// A signed operation.

@@ -205,6 +205,8 @@ pub enum What {
     Widen(KeyKind),
     /// The end of whatever is open in a session key's lane.
     Unblock(KeyKind),
+    /// Some wei to somebody, in a plain transaction of an owner.
+    Transact,
 }
 
 /// How a caller calls.
@@ -407,13 +409,14 @@ impl Maker {
         let mut processes = self.processes(&nodes, &bundlers, &stores);
         let mut wishes = self.wishes(&processes);
         self.spread(&processes, &mut wishes);
-        let crashes = self.crashes(&processes);
+        let mut crashes = self.crashes(&processes);
         let mut events = self.events(&chain, &nodes, &bundlers, &processes, calm_at);
         if self.dice.chance(80) {
             self.leave_open(&mut processes, &mut wishes, &mut events);
         } else {
             self.leave_gap(&mut chain, &mut processes, &mut wishes, &mut events);
         }
+        self.transact(&mut processes, &mut wishes, &mut crashes, &mut events);
         let rates = self.rates(nodes.len() as u8);
         Plan {
             seed: self.seed,
@@ -822,6 +825,89 @@ impl Maker {
             });
         }
         events.sort_by_key(|event| event.at);
+    }
+
+    /// Owners who also send plain transactions: they share their nonces, and what makes these wait are fees and reorganizations.
+    fn transact(
+        &self,
+        processes: &mut Vec<ProcessPlan>,
+        wishes: &mut Vec<WishPlan>,
+        crashes: &mut Vec<CrashPlan>,
+        events: &mut Vec<EventPlan>,
+    ) {
+        let mut dice = Dice::keyed(self.seed, &[0x7a25]);
+        if !dice.chance(150) {
+            return;
+        }
+        let (first, account) = (processes[0], processes[0].role.account());
+        for _ in 0..dice.between(1, 2) {
+            let number = processes.len() as u8;
+            processes.push(ProcessPlan {
+                number,
+                role: Role::Owner { account },
+                store: None,
+                node: processes[dice.below(number.into()) as usize].node,
+                is_sponsored: false,
+                clock: 0,
+                start: *dice.pick(&[0, 0, 3_000, 12_000]),
+                resumes: false,
+                watches: false,
+                ..first
+            });
+            for _ in 0..dice.between(1, 2) {
+                let wish = wishes.len() as u8;
+                wishes.push(WishPlan {
+                    number: wish,
+                    process: number,
+                    at: *dice.pick(&[0, 0, 2_000, 15_000]),
+                    what: What::Transact,
+                    twin: wish,
+                    is_named: false,
+                    style: match dice.below(4) {
+                        0 => Style::Drop(dice.between(1, 15_000) as u32),
+                        _ => Style::Await,
+                    },
+                    follow: if dice.chance(150) {
+                        Follow::Once
+                    } else {
+                        Follow::Advised
+                    },
+                    timeout: 90_000,
+                    depth: DepthPlan::Latest,
+                    shares: None,
+                    borrows: None,
+                    lane: None,
+                });
+            }
+            for life in 0..*dice.pick(&[0, 0, 1, 2]) {
+                let most = *dice.pick(&[20, 60, 200]);
+                crashes.push(CrashPlan {
+                    process: number,
+                    life,
+                    polls: dice.between(1, most),
+                    restart: if dice.chance(850) {
+                        Some(*dice.pick(&[10, 500, 3_000, 20_000]))
+                    } else {
+                        None
+                    },
+                });
+            }
+        }
+        if dice.chance(500) {
+            events.push(EventPlan {
+                at: dice.between(500, 20_000),
+                event: Event::BaseFee {
+                    gwei: *dice.pick(&[5, 20]),
+                },
+            });
+            events.push(EventPlan {
+                at: dice.between(500, 10_000),
+                event: Event::Congestion {
+                    millis: dice.between(2_000, 20_000),
+                },
+            });
+            events.sort_by_key(|event| event.at);
+        }
     }
 
     fn crashes(&mut self, processes: &[ProcessPlan]) -> Vec<CrashPlan> {

@@ -2,7 +2,7 @@
 
 use crate::{
     bundler::Bundler,
-    caller::{Belief, WishState},
+    caller::{Belief, KeptTransaction, WishState},
     dice::Dice,
     fault::Fates,
     ledger::{BlockFacts, Check, Executed, Ledger, READ_BEFORE},
@@ -26,6 +26,7 @@ use session_key_client::{
     journal::{IntentId, IntentRecord, NonceGap, OperationRecord},
     operation::Bounds,
     permissions::AbiOperation,
+    transaction::SignedTransaction,
 };
 use session_key_testkit::{
     Chain, Fate, FinalityTags, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit,
@@ -80,6 +81,8 @@ pub(crate) struct State {
     pub(crate) wishes: BTreeMap<u8, WishState>,
     /// Operations that ended others, and those that they ended.
     pub(crate) ended: Vec<(B256, Vec<B256>)>,
+    /// Plain transactions that owners have signed and kept.
+    kept: Vec<KeptTransaction>,
     is_over: bool,
 }
 
@@ -117,6 +120,7 @@ impl World {
             reorganizations: 0,
             wishes: BTreeMap::new(),
             ended: Vec::new(),
+            kept: Vec::new(),
             is_over: false,
         };
         let bundlers = (0..plan.bundlers.len() as u8)
@@ -640,7 +644,8 @@ impl World {
             // Bundlers' estimates may be too low: what an account has paid in already covers less of an operation than of its probes.
             let mut processes = self.plan.processes.iter();
             let has_estimated = processes.any(|plan| plan.number == process && plan.via == Via::Direct);
-            !has_estimated || self.has_faulty_estimates()
+            // And what a reorganization undoes may be what made it cheaper.
+            !has_estimated || self.has_faulty_estimates() || self.state().reorganizations > 0
         };
         if !is_excused {
             self.violate(Check::Fit, format!("operation {hash} is refused with {code}"));
@@ -873,7 +878,14 @@ impl World {
 
     /// Nobody's transaction costs more than the bound, or is for another chain or contract.
     pub(crate) fn check_transaction(&self, transaction: &TxEnvelope, operations: usize) {
-        let most = Bounds::default().max_cost * U256::from(2 * operations.max(1));
+        let to = transaction.to().unwrap_or_default();
+        let is_plain = self.prepared.accounts.contains(&to);
+        let most = Bounds::default().max_cost
+            * if is_plain {
+                U256::ONE
+            } else {
+                U256::from(2 * operations.max(1))
+            };
         let cost = U256::from(transaction.gas_limit()) * U256::from(transaction.max_fee_per_gas());
         let name = short(*transaction.tx_hash());
         if cost > most || !transaction.value().is_zero() {
@@ -888,11 +900,129 @@ impl World {
                 format!("transaction {name} is for chain {:?}", transaction.chain_id()),
             );
         }
-        if transaction.to() != Some(self.prepared.stack.entry_point) {
+        let is_kept = || {
+            let state = self.state();
+            let mut kept = state.kept.iter();
+            kept.any(|kept| kept.hash() == *transaction.tx_hash())
+        };
+        if is_plain && !is_kept() {
+            self.violate(
+                Check::WrittenFirst,
+                format!("transaction {name} is sent, and not kept"),
+            );
+        }
+        if !is_plain && to != self.prepared.stack.entry_point {
             self.violate(
                 Check::Identity,
                 format!("transaction {name} is for {:?}", transaction.to()),
             );
+        }
+    }
+
+    // ---- Plain transactions
+
+    /// An owner keeps a signed transaction, where a crash does not take it.
+    pub(crate) fn keep_transaction(&self, wish: u8, signed: SignedTransaction) {
+        let mut state = self.state();
+        // What never left can be signed once more, bit by bit the same.
+        if let Some(kept) = state.kept.iter_mut().find(|kept| kept.hash() == signed.hash) {
+            kept.never = None;
+            return;
+        }
+        state.kept.push(KeptTransaction {
+            wish,
+            signed,
+            never: None,
+        });
+    }
+
+    /// What a caller keeps and does not know the end of.
+    pub(crate) fn kept_transactions(&self, wish: u8) -> Vec<SignedTransaction> {
+        let state = self.state();
+        let kept = state.kept.iter();
+        kept.filter(|kept| kept.wish == wish && kept.never.is_none())
+            .map(|kept| kept.signed.clone())
+            .collect()
+    }
+
+    /// A caller is told that what it keeps is never included.
+    pub(crate) fn forget_transactions(&self, wish: u8, why: &'static str) -> Vec<B256> {
+        let mut state = self.state();
+        let kept = state.kept.iter_mut();
+        kept.filter(|kept| kept.wish == wish && kept.never.is_none())
+            .map(|kept| {
+                kept.never = Some(why);
+                kept.hash()
+            })
+            .collect()
+    }
+
+    /// A transaction is in a block, a caller is told.
+    pub(crate) fn check_included_transaction(&self, wish: u8, hash: B256, block: B256) {
+        let (is_its, is_there) = {
+            let state = self.state();
+            let mut kept = state.kept.iter();
+            let facts = state.ledger.blocks.get(&block);
+            (
+                kept.any(|kept| kept.wish == wish && kept.hash() == hash),
+                facts.is_some_and(|facts| facts.transactions.contains(&hash)),
+            )
+        };
+        if !is_its || !is_there {
+            let text = format!("wish {wish} is told that transaction {hash} is in block {block}");
+            self.violate(Check::Included, text);
+        }
+    }
+
+    /// In the end: of each wish, at most one transaction has taken effect, and none that was never to be included is.
+    pub(crate) fn check_kept_transactions(&self) {
+        let kept = self.state().kept.clone();
+        let mut effects: BTreeMap<u8, Vec<B256>> = BTreeMap::new();
+        for transaction in &kept {
+            let hash = transaction.hash();
+            let Some(receipt) = self.main.chain().receipt(hash) else {
+                continue;
+            };
+            if let Some(why) = transaction.never {
+                let check = match why {
+                    "void" => Check::Void,
+                    _ => Check::NeverSent,
+                };
+                self.violate(
+                    check,
+                    format!("transaction {hash} is told to be {why}, and is included"),
+                );
+            }
+            if receipt.status() {
+                effects.entry(transaction.wish).or_default().push(hash);
+            }
+        }
+        for (wish, hashes) in &effects {
+            if hashes.len() > 1 {
+                let text = format!("wish {wish} has taken effect in transactions {hashes:?}");
+                self.violate(Check::AtMostOnce, text);
+            }
+        }
+        let state = self.state();
+        let has_lost_blocks = state.reorganizations > 0;
+        let beliefs: Vec<(u8, Belief)> = state
+            .wishes
+            .iter()
+            .map(|(wish, state)| (*wish, state.belief.clone()))
+            .collect();
+        drop(state);
+        for (wish, belief) in beliefs {
+            let is_plain = kept.iter().any(|kept| kept.wish == wish);
+            let is_wrong = match belief {
+                Belief::No => effects.contains_key(&wish),
+                // What was included can be undone, and its nonce be used by another.
+                Belief::Yes => !effects.contains_key(&wish) && !has_lost_blocks,
+                _ => false,
+            };
+            if is_plain && is_wrong {
+                let text = format!("the caller of wish {wish} believes {belief:?} of its transaction");
+                self.violate(Check::NeverHappens, text);
+            }
         }
     }
 
@@ -962,6 +1092,7 @@ fn facts_of(chain: &Chain, entry_point: Address) -> (B256, BlockFacts) {
         number,
         parent: block.header.parent_hash,
         executed,
+        transactions: block.transactions.hashes().collect(),
     };
     (block.header.hash, facts)
 }
