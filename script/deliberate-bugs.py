@@ -109,8 +109,9 @@ class Simulation:
         with put_in(bug, COPY):
             program = build("session-key-simulation", *options)
         command = [program, "--seeds", str(most), "--most-failures", "1", "--no-shrink", "--no-table", "--jobs", "1"]
-        output = run(command + (["--hostile"] if bug["hostile"] else [])).stdout
-        found = re.search(r"^FAILED \S+ --seed (\d+)(?: --hostile)?: (\w+):", output, re.M)
+        flags = [f"--{flag}" for flag in ("hostile", "v08") if bug.get(flag)]
+        output = run(command + flags).stdout
+        found = re.search(r"^FAILED \S+ --seed (\d+)(?: --\w+)*: (\w+):", output, re.M)
         how = f"{found[2]} | {int(found[1]) + 1}" if found else " | not caught"
         return f"| {bug['rule']} | {bug['what']} | {how} |", found is not None
 

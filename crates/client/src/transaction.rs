@@ -524,7 +524,7 @@ impl TransactionSender {
                     if used_since.get_or_insert_with(Instant::now).elapsed() >= LAG {
                         // Their absence on a node proves nothing: it may have dropped old receipts. Another
                         // transaction's presence does.
-                        match self.user_of_nonce(sender, kept).await {
+                        match self.user_of_nonce(sender, kept, until).await {
                             Ok((hash, block)) if kept.iter().all(|signed| signed.hash != hash) => {
                                 match self.final_block(&mut finality).await {
                                     Ok(last) if block <= last || !is_final => {
@@ -684,21 +684,15 @@ impl TransactionSender {
     }
 
     /// Returns the transaction that used the nonce, and the number of its block.
+    ///
+    /// Only archive nodes have the state of old blocks, but every node has their transactions. Where the state is gone, blocks are
+    /// read one by one, until the time is over.
     async fn user_of_nonce(
         &self,
         sender: Address,
         kept: &[SignedTransaction],
+        until: Instant,
     ) -> Result<(B256, u64), RequestError> {
-        #[derive(Deserialize)]
-        struct Block {
-            transactions: Vec<Transaction>,
-        }
-        #[derive(Deserialize)]
-        struct Transaction {
-            hash: B256,
-            from: Address,
-            nonce: U64,
-        }
         let nonce = kept.last().map_or(u64::MAX, |signed| signed.nonce);
         let count_at = async |block: u64| -> Result<u64, RequestError> {
             let count: U64 = self
@@ -712,38 +706,73 @@ impl TransactionSender {
         let mut step = 1;
         let mut free = loop {
             let before = used.saturating_sub(step);
-            if count_at(before).await? <= nonce {
-                break before;
+            match count_at(before).await {
+                Ok(count) if count <= nonce => break Some(before),
+                Ok(_) if before == 0 => {
+                    return Err(RequestError::no_answer(format!(
+                        "nonce {nonce} was used before block 0"
+                    )));
+                }
+                Ok(_) => {
+                    used = before;
+                    step *= 2;
+                }
+                // The state of this block is gone, and perhaps not that of the next.
+                Err(RequestError::Answered(_)) if step > 1 => step /= 2,
+                Err(RequestError::Answered(_)) => break None,
+                Err(error) => return Err(error),
             }
-            if before == 0 {
-                return Err(RequestError::no_answer(format!(
-                    "nonce {nonce} was used before block 0"
-                )));
-            }
-            used = before;
-            step *= 2;
         };
-        while free + 1 < used {
-            let middle = free + (used - free) / 2;
+        while let Some(below) = free.filter(|below| below + 1 < used) {
+            let middle = below + (used - below) / 2;
             if count_at(middle).await? <= nonce {
-                free = middle;
+                free = Some(middle);
             } else {
                 used = middle;
             }
         }
+        // In `used`, or, where the last block with the nonce free is not known, in it or before it.
+        for number in (free.map_or(0, |free| free + 1)..=used).rev() {
+            if let Some(hash) = self.user_in_block(sender, nonce, number).await? {
+                return Ok((hash, number));
+            }
+            if Instant::now() >= until {
+                return Err(RequestError::no_answer(format!(
+                    "nonce {nonce} of {sender} was used before block {number}, and there was no time to look further"
+                )));
+            }
+        }
+        Err(RequestError::no_answer(format!(
+            "block {used} does not show who used nonce {nonce} of {sender}"
+        )))
+    }
+
+    /// The transaction of a block that has used the nonce.
+    async fn user_in_block(
+        &self,
+        sender: Address,
+        nonce: u64,
+        number: u64,
+    ) -> Result<Option<B256>, RequestError> {
+        #[derive(Deserialize)]
+        struct Block {
+            transactions: Vec<Transaction>,
+        }
+        #[derive(Deserialize)]
+        struct Transaction {
+            hash: B256,
+            from: Address,
+            nonce: U64,
+        }
         let block: Block = self
             .node
-            .request("eth_getBlockByNumber", (U64::from(used), true))
+            .request("eth_getBlockByNumber", (U64::from(number), true))
             .await?;
         let user = block
             .transactions
             .iter()
             .find(|transaction| transaction.from == sender && transaction.nonce.to::<u64>() == nonce);
-        user.map(|transaction| (transaction.hash, used)).ok_or_else(|| {
-            RequestError::no_answer(format!(
-                "block {used} does not show who used nonce {nonce} of {sender}"
-            ))
-        })
+        Ok(user.map(|transaction| transaction.hash))
     }
 
     /// Looks up the transactions on the chain.

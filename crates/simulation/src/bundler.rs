@@ -97,6 +97,11 @@ impl Bundler {
         }
     }
 
+    /// Forgets one operation.
+    pub(crate) fn forget_one(&self, hash: B256) {
+        self.inner.drop_operation(hash);
+    }
+
     /// Answers a request, as it should.
     pub(crate) async fn answer(&self, packet: &RequestPacket) -> Option<ResponsePacket> {
         self.inner.transport().call(packet.clone()).await.ok()

@@ -1,5 +1,9 @@
 //! Callers: what they want done once, how they ask, and what they make of the answers.
 
+mod transact;
+
+pub(crate) use transact::KeptTransaction;
+
 use crate::{
     ledger::Check,
     net::Purpose,
@@ -16,7 +20,7 @@ use session_key_client::{
     Call, NewSessionKey, Operation, OperationError, OwnerClient, RequestError, SessionKeyClient,
     journal::{IntentId, IntentRecord},
     operation::{Advice, AfterRevert, Cause, Depth, Gas, Happened, Included, Open, Outcome, Progress},
-    permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit, session_key_nonce_key},
+    permissions::{AaCode, LimitChange, PermissionUpdates, Permissions, SpendLimit, session_key_nonce_key},
 };
 use session_key_testkit::TestToken;
 use std::sync::Arc;
@@ -221,6 +225,9 @@ impl Caller {
         let (belief, was_in_flight) = self.state(|state| (state.belief.clone(), state.is_in_flight));
         if belief != Belief::Asking {
             return;
+        }
+        if self.wish.what == What::Transact {
+            return self.transact().await;
         }
         // An earlier life asked, and nobody heard the answer.
         if was_in_flight {
@@ -597,6 +604,7 @@ impl Caller {
             What::Narrow(_) => "narrow",
             What::Widen(_) => "widen",
             What::Unblock(_) => "unblock",
+            What::Transact => "transact",
         };
         let mut state = self.world.state();
         state.counts.outcome("asked for", what);
@@ -854,6 +862,7 @@ impl Caller {
             self.world
                 .violate(Check::Answers, format!("{text}: and nothing was wrong with it"));
         }
+        self.check_allowed(error, &text);
         if let Cause::NonceGap { nonce, next } = &*error.cause {
             let has_lost_journal = self.state(|state| state.has_lost_journal);
             self.world
@@ -934,6 +943,33 @@ impl Caller {
                     self.world.state().ledger.told_never(intent, text.clone());
                 }
             }
+        }
+    }
+
+    /// What is allowed is not refused, if nothing has gone wrong with what was asked.
+    fn check_allowed(&self, error: &OperationError, text: &str) {
+        let account = self.world.prepared.accounts[usize::from(self.process.role.account())];
+        let is_allowed = match self.process.role {
+            Role::Owner { .. } => true,
+            Role::Key { kind, .. } => kind == KeyKind::Free && !self.world.changes_keys(account),
+        };
+        let is_plain =
+            matches!(self.wish.what, What::Pay | What::PayToken | What::Batch) && self.wish.shares.is_none();
+        if !is_allowed || !is_plain || self.world.has_faulty_estimates() {
+            return;
+        }
+        let is_refused = match &*error.cause {
+            // What was not there yet, or is there already, where nodes disagree.
+            Cause::Refused(refusal) => !matches!(
+                refusal.code,
+                Some(AaCode::InvalidNonce | AaCode::SenderAlreadyConstructed | AaCode::AccountNotDeployed)
+            ),
+            Cause::NotAllowed { .. } | Cause::WouldRevert { .. } | Cause::Reverted { .. } => true,
+            _ => false,
+        };
+        if is_refused && self.faults() == self.state(|state| state.faults_before) {
+            self.world
+                .violate(Check::Fit, format!("{text}: and it is allowed"));
         }
     }
 

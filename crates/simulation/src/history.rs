@@ -205,6 +205,7 @@ async fn judge(world: &Arc<World>, stores: &[Arc<Store>]) {
     check_wishes(world, &executed);
     check_ended(world, &executed);
     check_revoked(world, &executed);
+    world.check_kept_transactions();
 }
 
 /// Returns the executed operations on the canonical chain, by hash, each with its block's hash.

@@ -60,6 +60,8 @@ pub enum Check {
     SentAgain,
     /// Answers in any form that bundlers use are understood.
     Answers,
+    /// What is signed can be taken: its signature is right, and its gas limits are enough. What is allowed is not refused.
+    Fit,
     /// What an owner takes away is gone.
     Revoked,
     /// An error's three answers agree with each other, and with what happened.
@@ -107,6 +109,7 @@ pub(crate) struct BlockFacts {
     pub(crate) number: u64,
     pub(crate) parent: B256,
     pub(crate) executed: Vec<Executed>,
+    pub(crate) transactions: Vec<B256>,
 }
 
 /// A signed operation.
@@ -249,6 +252,7 @@ impl Ledger {
                 | Check::Revoked
                 | Check::Lane
                 | Check::Gap
+                | Check::Fit
         );
         let needs_memory = matches!(
             check,

@@ -21,7 +21,7 @@ use crate::{
 use alloy::{
     consensus::{Transaction as _, TxEnvelope},
     eips::Decodable2718,
-    primitives::{B256, Bytes},
+    primitives::{B256, Bytes, hex},
     providers::{DynProvider, Provider, ProviderBuilder},
     rpc::{
         client::RpcClient,
@@ -484,7 +484,7 @@ async fn serve(world: &Arc<World>, to: Actor, view: Option<u8>, packet: &Request
             }
         }
     }
-    match to {
+    let reply = match to {
         Actor::Node(node) => {
             let node = view.unwrap_or(node);
             match world.node(node).call(packet.clone()).await {
@@ -504,6 +504,33 @@ async fn serve(world: &Arc<World>, to: Actor, view: Option<u8>, packet: &Request
             answer.map_or(Reply::Reset, Reply::Packet)
         }
         _ => Reply::Reset,
+    };
+    if let Reply::Packet(answer) = &reply {
+        check_refusal(world, packet, answer);
+    }
+    reply
+}
+
+/// The EntryPoint's codes for what only the client can get wrong: signatures and gas limits.
+const UNFIT: [&str; 6] = ["AA24", "AA26", "AA40", "AA41", "AA94", "AA95"];
+
+/// Checks that a signed operation is not refused for what its client has made of it.
+fn check_refusal(world: &World, packet: &RequestPacket, answer: &ResponsePacket) {
+    let (RequestPacket::Single(request), ResponsePacket::Single(response)) = (packet, answer) else {
+        return;
+    };
+    let (method, ResponsePayload::Failure(error)) = (request.method(), &response.payload) else {
+        return;
+    };
+    if !matches!(method, "eth_sendUserOperation" | "eth_call") {
+        return;
+    }
+    let data = error.data.as_ref().map_or("", |data| data.get());
+    let has = |code: &&str| error.message.contains(*code) || data.contains(&hex::encode(code));
+    if let Some(code) = UNFIT.into_iter().find(has) {
+        for hash in operations_in(world, method, &params_of(request)) {
+            world.check_fit(hash, code);
+        }
     }
 }
 

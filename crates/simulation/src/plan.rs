@@ -205,6 +205,8 @@ pub enum What {
     Widen(KeyKind),
     /// The end of whatever is open in a session key's lane.
     Unblock(KeyKind),
+    /// Some wei to somebody, in a plain transaction of an owner.
+    Transact,
 }
 
 /// How a caller calls.
@@ -305,6 +307,12 @@ pub enum Event {
         /// For how long some nodes do not notice, in milliseconds.
         unnoticed: u64,
     },
+    /// From now on: as soon as two operations of one lane are in blocks that can be undone, the lower one of a process whose journal
+    /// nobody else has and which does not look again, they are. The lower one is forgotten by everybody else.
+    UndoTwo {
+        /// For how long some nodes do not notice, in milliseconds.
+        unnoticed: u64,
+    },
     /// A process's clock jumps.
     Jump {
         /// The process.
@@ -381,7 +389,7 @@ struct Maker {
 
 impl Maker {
     fn plan(mut self) -> Plan {
-        let chain = self.chain();
+        let mut chain = self.chain();
         let calm_at = if self.hostile {
             50_000
         } else {
@@ -401,11 +409,14 @@ impl Maker {
         let mut processes = self.processes(&nodes, &bundlers, &stores);
         let mut wishes = self.wishes(&processes);
         self.spread(&processes, &mut wishes);
-        let crashes = self.crashes(&processes);
+        let mut crashes = self.crashes(&processes);
         let mut events = self.events(&chain, &nodes, &bundlers, &processes, calm_at);
         if self.dice.chance(80) {
             self.leave_open(&mut processes, &mut wishes, &mut events);
+        } else {
+            self.leave_gap(&mut chain, &mut processes, &mut wishes, &mut events);
         }
+        self.transact(&mut processes, &mut wishes, &mut crashes, &mut events);
         let rates = self.rates(nodes.len() as u8);
         Plan {
             seed: self.seed,
@@ -726,6 +737,177 @@ impl Maker {
         };
         events.splice(0..0, [250, 400, 600, 900].map(forget));
         events.sort_by_key(|event| event.at);
+    }
+
+    /// Two who know nothing of each other work in one lane. A reorganization undoes what both have done, and one of them does not look
+    /// any more: the other's operation waits above a gap.
+    fn leave_gap(
+        &self,
+        chain: &mut ChainPlan,
+        processes: &mut [ProcessPlan],
+        wishes: &mut [WishPlan],
+        events: &mut Vec<EventPlan>,
+    ) {
+        let mut dice = Dice::keyed(self.seed, &[0x6a90]);
+        let Role::Key { account, kind } = processes[0].role else {
+            return;
+        };
+        if !dice.chance(120) {
+            return;
+        }
+        let is_owner = dice.chance(200);
+        // As many blocks as two operations take can be undone; nodes are no less behind than before.
+        let deeper = 6_u64.saturating_sub(chain.deepest);
+        chain.deepest += deeper;
+        chain.final_distance += deeper;
+        for process in &mut processes[..2] {
+            process.start = 0;
+            if is_owner {
+                process.role = Role::Owner { account };
+            } else {
+                process.role = Role::Key { account, kind };
+            }
+        }
+        // With it goes what it knows.
+        processes[0].store = None;
+        processes[0].resumes = false;
+        processes[0].watches = false;
+        let block = chain.interval * 1_000;
+        let mut theirs = Vec::new();
+        for wish in wishes.iter_mut() {
+            if wish.number == 2 {
+                wish.process = 1;
+            }
+            if wish.process > 1 {
+                continue;
+            }
+            theirs.push(wish.number);
+            wish.lane = None;
+            let is_possible = matches!(
+                wish.what,
+                What::Pay | What::PayToken | What::Batch | What::Revert | What::TooMuch
+            );
+            if wish.number <= 2 || is_owner || !is_possible {
+                wish.what = match kind {
+                    KeyKind::Token => What::PayToken,
+                    _ => What::Pay,
+                };
+            }
+            if is_owner {
+                wish.shares = None;
+            }
+            match wish.number {
+                0 => {
+                    wish.at = 0;
+                    wish.style = Style::Await;
+                    wish.depth = DepthPlan::Latest;
+                }
+                1 => wish.at = dice.between(block, 2 * block),
+                2 => wish.at = dice.between(2 * block, 4 * block),
+                _ => {}
+            }
+            // Whoever gives up too early sends nothing.
+            if wish.number <= 2 {
+                wish.timeout = wish.timeout.max(20_000);
+            }
+        }
+        for wish in wishes.iter_mut() {
+            // Names are of one signer.
+            if theirs.contains(&wish.number) || wish.borrows.is_some_and(|from| theirs.contains(&from)) {
+                wish.borrows = None;
+            }
+        }
+        for at in [0, dice.between(10_000, 30_000)] {
+            let unnoticed = *dice.pick(&[0, 0, 1_000, 4_000]);
+            events.push(EventPlan {
+                at,
+                event: Event::UndoTwo { unnoticed },
+            });
+        }
+        events.sort_by_key(|event| event.at);
+    }
+
+    /// Owners who also send plain transactions: they share their nonces, and what makes these wait are fees and reorganizations.
+    fn transact(
+        &self,
+        processes: &mut Vec<ProcessPlan>,
+        wishes: &mut Vec<WishPlan>,
+        crashes: &mut Vec<CrashPlan>,
+        events: &mut Vec<EventPlan>,
+    ) {
+        let mut dice = Dice::keyed(self.seed, &[0x7a25]);
+        if !dice.chance(150) {
+            return;
+        }
+        let (first, account) = (processes[0], processes[0].role.account());
+        for _ in 0..dice.between(1, 2) {
+            let number = processes.len() as u8;
+            processes.push(ProcessPlan {
+                number,
+                role: Role::Owner { account },
+                store: None,
+                node: processes[dice.below(number.into()) as usize].node,
+                is_sponsored: false,
+                clock: 0,
+                start: *dice.pick(&[0, 0, 3_000, 12_000]),
+                resumes: false,
+                watches: false,
+                ..first
+            });
+            for _ in 0..dice.between(1, 2) {
+                let wish = wishes.len() as u8;
+                wishes.push(WishPlan {
+                    number: wish,
+                    process: number,
+                    at: *dice.pick(&[0, 0, 2_000, 15_000]),
+                    what: What::Transact,
+                    twin: wish,
+                    is_named: false,
+                    style: match dice.below(4) {
+                        0 => Style::Drop(dice.between(1, 15_000) as u32),
+                        _ => Style::Await,
+                    },
+                    follow: if dice.chance(150) {
+                        Follow::Once
+                    } else {
+                        Follow::Advised
+                    },
+                    timeout: 90_000,
+                    depth: DepthPlan::Latest,
+                    shares: None,
+                    borrows: None,
+                    lane: None,
+                });
+            }
+            for life in 0..*dice.pick(&[0, 0, 1, 2]) {
+                let most = *dice.pick(&[20, 60, 200]);
+                crashes.push(CrashPlan {
+                    process: number,
+                    life,
+                    polls: dice.between(1, most),
+                    restart: if dice.chance(850) {
+                        Some(*dice.pick(&[10, 500, 3_000, 20_000]))
+                    } else {
+                        None
+                    },
+                });
+            }
+        }
+        if dice.chance(500) {
+            events.push(EventPlan {
+                at: dice.between(500, 20_000),
+                event: Event::BaseFee {
+                    gwei: *dice.pick(&[5, 20]),
+                },
+            });
+            events.push(EventPlan {
+                at: dice.between(500, 10_000),
+                event: Event::Congestion {
+                    millis: dice.between(2_000, 20_000),
+                },
+            });
+            events.sort_by_key(|event| event.at);
+        }
     }
 
     fn crashes(&mut self, processes: &[ProcessPlan]) -> Vec<CrashPlan> {

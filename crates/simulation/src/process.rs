@@ -134,7 +134,7 @@ pub(crate) async fn supervise(world: Arc<World>, plan: ProcessPlan, stores: Vec<
     }
 }
 
-fn provider_of(world: &Arc<World>, plan: &ProcessPlan) -> DynProvider {
+pub(crate) fn provider_of(world: &Arc<World>, plan: &ProcessPlan) -> DynProvider {
     Wire::new(world.clone(), Actor::Process(plan.number), Actor::Node(plan.node)).provider()
 }
 

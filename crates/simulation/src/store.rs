@@ -269,6 +269,7 @@ impl SimJournal {
             .iter()
             .skip(before.map_or(0, |before| before.operations.len()))
         {
+            self.world.check_hash(&operation.signed);
             self.world.check_lane(&operation.signed);
             self.world.check_price(&operation.signed);
             self.world

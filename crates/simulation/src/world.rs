@@ -2,7 +2,7 @@
 
 use crate::{
     bundler::Bundler,
-    caller::{Belief, WishState},
+    caller::{Belief, KeptTransaction, WishState},
     dice::Dice,
     fault::Fates,
     ledger::{BlockFacts, Check, Executed, Ledger, READ_BEFORE},
@@ -20,11 +20,13 @@ use alloy::{
     rpc::types::Filter,
     sol_types::SolEvent,
 };
-use session_key_bindings::IEntryPoint;
+use session_key_bindings::{IEntryPoint, IEntryPointV07};
 use session_key_client::{
     SignedOperation,
     journal::{IntentId, IntentRecord, NonceGap, OperationRecord},
     operation::Bounds,
+    permissions::AbiOperation,
+    transaction::SignedTransaction,
 };
 use session_key_testkit::{
     Chain, Fate, FinalityTags, LimitWords, LogLimits, NodeOptions, PrunedState, PrunedWords, Testkit,
@@ -79,6 +81,8 @@ pub(crate) struct State {
     pub(crate) wishes: BTreeMap<u8, WishState>,
     /// Operations that ended others, and those that they ended.
     pub(crate) ended: Vec<(B256, Vec<B256>)>,
+    /// Plain transactions that owners have signed and kept.
+    kept: Vec<KeptTransaction>,
     is_over: bool,
 }
 
@@ -116,6 +120,7 @@ impl World {
             reorganizations: 0,
             wishes: BTreeMap::new(),
             ended: Vec::new(),
+            kept: Vec::new(),
             is_over: false,
         };
         let bundlers = (0..plan.bundlers.len() as u8)
@@ -348,22 +353,22 @@ impl World {
         self.note_head(&self.main, true);
     }
 
-    fn reorganize(&self, depth: u64, forgotten: u16, unnoticed: u64) -> Option<u64> {
+    /// The newest blocks lose. Of their transactions so many of a thousand are forgotten, and this one. Says whether there were any.
+    fn reorganize(self: Arc<Self>, depth: u64, forgotten: u16, lost: Option<B256>, unnoticed: u64) -> bool {
         let now = self.now();
         let mut dice = self.dice(&[0x4e06, now]);
         let mut chain = self.main.chain();
         let before = (unnoticed > 0).then(|| Testkit::from(chain.clone()));
         let head = chain.block_number();
         let fate = |transaction: &alloy::rpc::types::Transaction| {
-            let _ = transaction;
-            if dice.chance(forgotten.into()) {
+            if dice.chance(forgotten.into()) || lost == Some(*transaction.inner.tx_hash()) {
                 Fate::Dropped
             } else {
                 Fate::Pooled
             }
         };
         let Ok(undone) = chain.reorganize(depth, fate) else {
-            return None;
+            return false;
         };
         let from = chain.block_number();
         // Some of what waits again comes later than it did.
@@ -401,7 +406,64 @@ impl World {
             }
             self.mine_on(&self.main, 0, true);
         }
-        Some(unnoticed)
+        if unnoticed > 0 {
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(unnoticed)).await;
+                self.state().side = None;
+            });
+        }
+        true
+    }
+
+    /// Two operations of one lane in blocks that can be undone, the lower one of a process that does not look again and keeps its
+    /// journal in memory: the lower one's hash and transaction, and how deep its block is.
+    fn two_to_undo(&self) -> Option<(B256, B256, u64)> {
+        let head = self.main.chain().block_number();
+        let forgets = |process: u8| {
+            let mut processes = self.plan.processes.iter();
+            processes
+                .any(|plan| plan.number == process && plan.store.is_none() && !plan.resumes && !plan.watches)
+        };
+        let state = self.state();
+        let process_of = |hash: &B256| state.ledger.operations.get(hash).map(|facts| facts.process);
+        state
+            .executed
+            .iter()
+            .find_map(|(hash, (number, transaction, lower))| {
+                let depth = (head + 1).saturating_sub(*number);
+                let process = process_of(hash)?;
+                let mut others = state.executed.iter();
+                let is_below_another = others.any(|(other, (.., upper))| {
+                    upper.sender == lower.sender
+                        && upper.nonce == lower.nonce + U256::ONE
+                        && process_of(other) != Some(process)
+                });
+                let fits = depth <= self.plan.chain.deepest && forgets(process) && is_below_another;
+                fits.then_some((*hash, *transaction, depth))
+            })
+    }
+
+    /// Waits for two such operations, and undoes them.
+    async fn undo_two(self: Arc<Self>, unnoticed: u64) {
+        let (lower, transaction, depth) = loop {
+            if self.is_over() || self.is_calm() {
+                return;
+            }
+            if let Some(found) = self.two_to_undo() {
+                break found;
+            }
+            sleep(Duration::from_millis(250)).await;
+        };
+        if !self.clone().reorganize(depth, 0, Some(transaction), unnoticed) {
+            return;
+        }
+        // Bundlers take back what was undone when they see that it was, and that may be later.
+        while !self.is_over() && !self.is_calm() {
+            for bundler in &self.bundlers {
+                bundler.forget_one(lower);
+            }
+            sleep(Duration::from_millis(250)).await;
+        }
     }
 
     // ---- Events
@@ -421,7 +483,19 @@ impl World {
     fn happen(self: Arc<Self>, event: Event) {
         let now = self.now();
         let kind = match event {
-            Event::Reorganize { .. } => "reorganization",
+            // They count when something is undone.
+            Event::Reorganize {
+                depth,
+                forgotten,
+                unnoticed,
+            } => {
+                self.reorganize(depth, forgotten, None, unnoticed);
+                return;
+            }
+            Event::UndoTwo { unnoticed } => {
+                tokio::spawn(self.undo_two(unnoticed));
+                return;
+            }
             Event::Jump { .. } => "clock jumps",
             Event::Forget { .. } => "pool forgotten",
             Event::Lag { .. } => "node lags",
@@ -430,21 +504,7 @@ impl World {
             Event::Away { .. } => "bundler away",
         };
         match event {
-            Event::Reorganize {
-                depth,
-                forgotten,
-                unnoticed,
-            } => {
-                if let Some(unnoticed) = self.reorganize(depth, forgotten, unnoticed)
-                    && unnoticed > 0
-                {
-                    tokio::spawn(async move {
-                        sleep(Duration::from_millis(unnoticed)).await;
-                        self.state().side = None;
-                    });
-                }
-                return;
-            }
+            Event::Reorganize { .. } | Event::UndoTwo { .. } => {}
             Event::Jump { process, millis } => {
                 *self.state().jumps.entry(process).or_default() += millis;
             }
@@ -542,6 +602,77 @@ impl World {
             .chain()
             .read(entry_point, entry_point, &call)
             .unwrap_or_default()
+    }
+
+    /// The hash is what the EntryPoint itself makes of the operation.
+    pub(crate) fn check_hash(&self, signed: &SignedOperation) {
+        let entry_point = self.prepared.stack.entry_point;
+        let chain = self.main.chain();
+        let hash = match signed.operation.clone().into() {
+            AbiOperation::Unpacked(operation) => {
+                let call = IEntryPoint::getUserOpHashCall { userOp: operation };
+                chain.read(entry_point, entry_point, &call)
+            }
+            AbiOperation::Packed(operation) => {
+                let call = IEntryPointV07::getUserOpHashCall { userOp: operation };
+                chain.read(entry_point, entry_point, &call)
+            }
+        };
+        drop(chain);
+        match hash {
+            Ok(hash) if hash == signed.hash => {}
+            hash => self.violate(
+                Check::Identity,
+                format!("operation {} has hash {hash:?}, says the EntryPoint", signed.hash),
+            ),
+        }
+    }
+
+    /// The code with which somebody honest refuses a signed operation, for reasons that are in what its client has made of it.
+    pub(crate) fn check_fit(&self, hash: B256, code: &str) {
+        let facts = {
+            let state = self.state();
+            let facts = state.ledger.operations.get(&hash);
+            facts.map(|facts| (facts.signed.operation.sender, facts.process))
+        };
+        let Some((sender, process)) = facts else {
+            return;
+        };
+        let is_excused = if code == "AA24" {
+            self.changes_keys(sender)
+        } else {
+            // Bundlers' estimates may be too low: what an account has paid in already covers less of an operation than of its probes.
+            let mut processes = self.plan.processes.iter();
+            let has_estimated = processes.any(|plan| plan.number == process && plan.via == Via::Direct);
+            // And what a reorganization undoes may be what made it cheaper.
+            !has_estimated || self.has_faulty_estimates() || self.state().reorganizations > 0
+        };
+        if !is_excused {
+            self.violate(Check::Fit, format!("operation {hash} is refused with {code}"));
+        }
+    }
+
+    /// Whether somebody wants an owner of the account to change what its keys may do.
+    pub(crate) fn changes_keys(&self, account: Address) -> bool {
+        self.plan.wishes.iter().any(|wish| {
+            let mut processes = self.plan.processes.iter();
+            let is_of_account = processes.any(|process| {
+                process.number == wish.process
+                    && self.prepared.accounts[usize::from(process.role.account())] == account
+            });
+            let changes = matches!(
+                wish.what,
+                What::Revoke(_) | What::Rotate(_) | What::Narrow(_) | What::Widen(_)
+            );
+            is_of_account && changes
+        })
+    }
+
+    /// Whether something went wrong with an estimate, so that what is signed may be wrong, too.
+    pub(crate) fn has_faulty_estimates(&self) -> bool {
+        let state = self.state();
+        let mut faults = state.fates.happened.iter();
+        faults.any(|(spot, _)| spot.step == Step::Estimate)
     }
 
     /// A lane has no gaps: the nonce before a new operation's was used, on some branch.
@@ -747,7 +878,14 @@ impl World {
 
     /// Nobody's transaction costs more than the bound, or is for another chain or contract.
     pub(crate) fn check_transaction(&self, transaction: &TxEnvelope, operations: usize) {
-        let most = Bounds::default().max_cost * U256::from(2 * operations.max(1));
+        let to = transaction.to().unwrap_or_default();
+        let is_plain = self.prepared.accounts.contains(&to);
+        let most = Bounds::default().max_cost
+            * if is_plain {
+                U256::ONE
+            } else {
+                U256::from(2 * operations.max(1))
+            };
         let cost = U256::from(transaction.gas_limit()) * U256::from(transaction.max_fee_per_gas());
         let name = short(*transaction.tx_hash());
         if cost > most || !transaction.value().is_zero() {
@@ -762,11 +900,129 @@ impl World {
                 format!("transaction {name} is for chain {:?}", transaction.chain_id()),
             );
         }
-        if transaction.to() != Some(self.prepared.stack.entry_point) {
+        let is_kept = || {
+            let state = self.state();
+            let mut kept = state.kept.iter();
+            kept.any(|kept| kept.hash() == *transaction.tx_hash())
+        };
+        if is_plain && !is_kept() {
+            self.violate(
+                Check::WrittenFirst,
+                format!("transaction {name} is sent, and not kept"),
+            );
+        }
+        if !is_plain && to != self.prepared.stack.entry_point {
             self.violate(
                 Check::Identity,
                 format!("transaction {name} is for {:?}", transaction.to()),
             );
+        }
+    }
+
+    // ---- Plain transactions
+
+    /// An owner keeps a signed transaction, where a crash does not take it.
+    pub(crate) fn keep_transaction(&self, wish: u8, signed: SignedTransaction) {
+        let mut state = self.state();
+        // What never left can be signed once more, bit by bit the same.
+        if let Some(kept) = state.kept.iter_mut().find(|kept| kept.hash() == signed.hash) {
+            kept.never = None;
+            return;
+        }
+        state.kept.push(KeptTransaction {
+            wish,
+            signed,
+            never: None,
+        });
+    }
+
+    /// What a caller keeps and does not know the end of.
+    pub(crate) fn kept_transactions(&self, wish: u8) -> Vec<SignedTransaction> {
+        let state = self.state();
+        let kept = state.kept.iter();
+        kept.filter(|kept| kept.wish == wish && kept.never.is_none())
+            .map(|kept| kept.signed.clone())
+            .collect()
+    }
+
+    /// A caller is told that what it keeps is never included.
+    pub(crate) fn forget_transactions(&self, wish: u8, why: &'static str) -> Vec<B256> {
+        let mut state = self.state();
+        let kept = state.kept.iter_mut();
+        kept.filter(|kept| kept.wish == wish && kept.never.is_none())
+            .map(|kept| {
+                kept.never = Some(why);
+                kept.hash()
+            })
+            .collect()
+    }
+
+    /// A transaction is in a block, a caller is told.
+    pub(crate) fn check_included_transaction(&self, wish: u8, hash: B256, block: B256) {
+        let (is_its, is_there) = {
+            let state = self.state();
+            let mut kept = state.kept.iter();
+            let facts = state.ledger.blocks.get(&block);
+            (
+                kept.any(|kept| kept.wish == wish && kept.hash() == hash),
+                facts.is_some_and(|facts| facts.transactions.contains(&hash)),
+            )
+        };
+        if !is_its || !is_there {
+            let text = format!("wish {wish} is told that transaction {hash} is in block {block}");
+            self.violate(Check::Included, text);
+        }
+    }
+
+    /// In the end: of each wish, at most one transaction has taken effect, and none that was never to be included is.
+    pub(crate) fn check_kept_transactions(&self) {
+        let kept = self.state().kept.clone();
+        let mut effects: BTreeMap<u8, Vec<B256>> = BTreeMap::new();
+        for transaction in &kept {
+            let hash = transaction.hash();
+            let Some(receipt) = self.main.chain().receipt(hash) else {
+                continue;
+            };
+            if let Some(why) = transaction.never {
+                let check = match why {
+                    "void" => Check::Void,
+                    _ => Check::NeverSent,
+                };
+                self.violate(
+                    check,
+                    format!("transaction {hash} is told to be {why}, and is included"),
+                );
+            }
+            if receipt.status() {
+                effects.entry(transaction.wish).or_default().push(hash);
+            }
+        }
+        for (wish, hashes) in &effects {
+            if hashes.len() > 1 {
+                let text = format!("wish {wish} has taken effect in transactions {hashes:?}");
+                self.violate(Check::AtMostOnce, text);
+            }
+        }
+        let state = self.state();
+        let has_lost_blocks = state.reorganizations > 0;
+        let beliefs: Vec<(u8, Belief)> = state
+            .wishes
+            .iter()
+            .map(|(wish, state)| (*wish, state.belief.clone()))
+            .collect();
+        drop(state);
+        for (wish, belief) in beliefs {
+            let is_plain = kept.iter().any(|kept| kept.wish == wish);
+            let is_wrong = match belief {
+                Belief::No => effects.contains_key(&wish),
+                // What was included can be undone, and its nonce be used by another.
+                Belief::Yes => !effects.contains_key(&wish) && !has_lost_blocks,
+                _ => false,
+            };
+            if is_plain && is_wrong {
+                let text = format!("the caller of wish {wish} believes {belief:?} of its transaction");
+                self.violate(Check::NeverHappens, text);
+            }
         }
     }
 
@@ -836,6 +1092,7 @@ fn facts_of(chain: &Chain, entry_point: Address) -> (B256, BlockFacts) {
         number,
         parent: block.header.parent_hash,
         executed,
+        transactions: block.transactions.hashes().collect(),
     };
     (block.header.hash, facts)
 }

@@ -22,7 +22,7 @@ use session_key_client::{
     request::MAX_ANSWER,
     transaction::{SendError, SignedTransaction, TransactionEnd, TransactionSender},
 };
-use session_key_testkit::{Fate, Testkit, dev_accounts};
+use session_key_testkit::{Fate, NodeOptions, PrunedState, PrunedWords, Testkit, dev_accounts};
 use std::{
     sync::{Arc, Mutex},
     task::{Context, Poll},
@@ -1056,6 +1056,37 @@ async fn a_transaction_is_void_only_once_the_block_that_used_its_nonce_is_final(
     }
     let end = sender.wait(account.address, kept).await.unwrap();
     assert_eq!(end, TransactionEnd::Void);
+}
+
+/// Only archives know the nonces of long ago, but all nodes have the blocks.
+#[tokio::test(start_paused = true)]
+async fn a_transaction_is_void_although_the_state_of_the_block_that_used_its_nonce_is_gone() {
+    let testkit = Testkit::default();
+    let [account, ..] = dev_accounts();
+    let signer = account.signer();
+    let sender = TransactionSender::new(testkit.provider(), 31_337);
+    let bounds = Bounds::on_chain(31_337);
+    let to = |byte| {
+        let to = Address::repeat_byte(byte);
+        sender.sign(to, U256::ONE, Bytes::new(), &bounds, &signer)
+    };
+    let (ours, others) = (to(1).await.unwrap(), to(2).await.unwrap());
+    sender.hand_over(&others).await.unwrap();
+    for (blocks, on_top) in [(1, 1), (2, 5), (7, 20), (13, 40)] {
+        while testkit.chain().block_number() < on_top {
+            testkit.chain().mine();
+        }
+        let pruned = testkit.node(NodeOptions {
+            pruned_state: Some(PrunedState {
+                blocks,
+                words: PrunedWords::default(),
+            }),
+            ..NodeOptions::default()
+        });
+        let sender = TransactionSender::new(pruned.provider(), 31_337);
+        let end = sender.wait(account.address, std::slice::from_ref(&ours)).await;
+        assert_eq!(end, Ok(TransactionEnd::Void), "{blocks} of {on_top}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
